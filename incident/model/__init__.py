@@ -1,0 +1,98 @@
+"""The frozen types that pass between the stages, one word per thing, and the error tree.
+
+No behaviour beyond what a value says of itself; no input or output.
+"""
+
+from incident.model.decision import (
+    Assessment,
+    Change,
+    Decision,
+    Reason,
+    Responder,
+    Route,
+    Technique,
+)
+from incident.model.errors import (
+    Conflict,
+    Denied,
+    GiveUp,
+    IncidentError,
+    InvalidPolicy,
+    Malformed,
+    Missing,
+    Retry,
+)
+from incident.model.evidence import (
+    Access,
+    AuditEvent,
+    Binding,
+    ContainerSettings,
+    Evidence,
+    Gap,
+    LogEntry,
+    Logs,
+    Settings,
+    Template,
+    Volume,
+)
+from incident.model.finding import (
+    Container,
+    Finding,
+    Notification,
+    Process,
+)
+from incident.model.words import (
+    ChangeState,
+    Confidence,
+    Json,
+    JsonObject,
+    Kind,
+    Mode,
+    Secret,
+    Status,
+    Verdict,
+    Workload,
+)
+
+__all__ = [
+    "Access",
+    "Assessment",
+    "AuditEvent",
+    "Binding",
+    "Change",
+    "ChangeState",
+    "Confidence",
+    "Conflict",
+    "Container",
+    "ContainerSettings",
+    "Decision",
+    "Denied",
+    "Evidence",
+    "Finding",
+    "Gap",
+    "GiveUp",
+    "IncidentError",
+    "InvalidPolicy",
+    "Json",
+    "JsonObject",
+    "Kind",
+    "LogEntry",
+    "Logs",
+    "Malformed",
+    "Missing",
+    "Mode",
+    "Notification",
+    "Process",
+    "Reason",
+    "Responder",
+    "Retry",
+    "Route",
+    "Secret",
+    "Settings",
+    "Status",
+    "Technique",
+    "Template",
+    "Verdict",
+    "Volume",
+    "Workload",
+]

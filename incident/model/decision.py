@@ -1,0 +1,140 @@
+"""What is made of the evidence, and what is to be done: from assessment to change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from incident.model.evidence import Evidence
+from incident.model.words import ChangeState, Confidence, JsonObject, Mode, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is thought or done, and the evidence behind it.
+
+    Attributes:
+        text: One sentence for a person.
+        evidence: Where it comes from: ``finding``, ``settings``, ``policy``, a collector.
+    """
+
+    text: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Technique:
+    """A MITRE ATT&CK technique, with what it means in this case.
+
+    Attributes:
+        id: Such as ``T1105``.
+        name: Its name in ATT&CK.
+        tactic: The tactic under which it is meant here.
+        meaning: What it means for this finding.
+        url: Its page.
+    """
+
+    id: str
+    name: str
+    tactic: str
+    meaning: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a responder makes of the evidence.
+
+    Attributes:
+        summary: What was detected, in one sentence.
+        confidence: How sure that is.
+        reasons: Why, each naming its evidence.
+        techniques: The MITRE ATT&CK techniques.
+        verdict: What the responder would do, before policy and guards.
+    """
+
+    summary: str
+    confidence: Confidence
+    reasons: tuple[Reason, ...]
+    techniques: tuple[Technique, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Responder:
+    """What is known about one family of findings: pure data and one pure function.
+
+    Attributes:
+        name: Its name, as the outcome shows it.
+        categories: The finding types that it answers, exactly as SCC displays them.
+        assess: Evidence to assessment. Pure: no input or output, no clock.
+    """
+
+    name: str
+    categories: tuple[str, ...]
+    assess: Callable[[Evidence], Assessment]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which responder answers a notification, or why none does.
+
+    Attributes:
+        responder: Who answers; None where none does.
+        verdict: ``contain`` lets the road go on; ``hold`` and ``ignore`` are final here.
+        reason: Why it is held or ignored; empty otherwise.
+    """
+
+    responder: Responder | None
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One exact write to a workload, or the plan of it.
+
+    Attributes:
+        action: The actions behind it, joined by ``+`` where one write serves several.
+        target: Resource name of what is written to.
+        mask: Field paths in snake_case, as the API takes them.
+        before: The whole masked fields as read, in proto JSON: what a release restores.
+        after: The whole masked fields as wanted.
+        stops: Whether it stops running code, rather than only restricting access.
+        reversible: Whether a release can take it back.
+        state: How far it has come.
+        error: Why it failed, could not be validated or was not seen in effect.
+    """
+
+    action: str
+    target: str
+    mask: tuple[str, ...]
+    before: JsonObject
+    after: JsonObject
+    stops: bool
+    reversible: bool
+    state: ChangeState = ChangeState.PLANNED
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done, and why.
+
+    Attributes:
+        verdict: Contain, hold or ignore.
+        reasons: Why, the deciding ones first.
+        mode: The mode that applies, after every ceiling.
+        rule: Name of the policy rule that applied; ``defaults`` for the top level, None where
+            the policy could not be read.
+        steps: The policy's actions for this kind of workload; each step lists alternatives,
+            of which the first that fits is taken.
+        alarm: Whether a person must look now: an attacker may have caused it.
+    """
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    mode: Mode
+    rule: str | None
+    steps: tuple[tuple[str, ...], ...] = ()
+    alarm: bool = False

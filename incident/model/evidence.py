@@ -1,0 +1,247 @@
+"""What is gathered about a finding, and what could not be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from incident.model.finding import Finding
+from incident.model.words import JsonObject, Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume of a workload's template.
+
+    Attributes:
+        name: The volume's name.
+        source: What is mounted, such as ``gcs://bucket`` or ``secret name``.
+        persists: Whether a modified file there survives a restart of the container.
+    """
+
+    name: str
+    source: str
+    persists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSettings:
+    """A container as the template configures it, without any environment value."""
+
+    name: str
+    image: str
+    environment_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What a revision runs: the template of a workload, or of one of its revisions.
+
+    Attributes:
+        revision: Short name of the revision; empty where the template names none.
+        create_time: When the revision was made; None for a workload's template.
+        ready: Whether the revision is ready; None where nothing says so.
+        containers: Its containers.
+        service_account: E-mail of the runtime identity; empty means the project's default.
+        secret_names: Secret Manager secrets that it can read, by name: the rotation list.
+        volumes: What it mounts.
+        timeout_s: Request timeout in seconds: how long a request may outlive a containment.
+        session_affinity: Whether clients stick to their instance.
+        creator: Who made the revision, where the API says so.
+    """
+
+    revision: str
+    create_time: datetime | None
+    ready: bool | None
+    containers: tuple[ContainerSettings, ...]
+    service_account: str
+    secret_names: tuple[str, ...]
+    volumes: tuple[Volume, ...]
+    timeout_s: int
+    session_affinity: bool
+    creator: str
+    secrets: tuple[Secret, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a workload as read at one moment.
+
+    Attributes:
+        name: Resource name as the API spells it.
+        uid: Unique id; a workload deleted and made again has another.
+        generation: Counts user modifications.
+        observed_generation: The last generation that was reconciled.
+        reconciling: Whether Cloud Run is still at work on it.
+        fields: The writable fields outside the template, in proto JSON (``scaling``,
+            ``traffic``, …): what changes are made of, lossless.
+        live_tags: Tags that the serving state still has.
+        labels: The workload's labels.
+        annotations: The workload's annotations.
+        template: What the next revision runs.
+        latest_ready_revision: Short name of the revision that ``LATEST`` means.
+        creator: Who made the workload.
+        last_modifier: Who changed it last.
+        update_time: When that was.
+        uri: Its main address; empty where it has none.
+        condition: The terminal condition's state, such as ``CONDITION_SUCCEEDED``.
+    """
+
+    name: str
+    uid: str
+    generation: int
+    observed_generation: int
+    reconciling: bool
+    fields: JsonObject
+    live_tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    template: Template
+    latest_ready_revision: str
+    creator: str
+    last_modifier: str
+    update_time: datetime | None
+    uri: str
+    condition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One binding of an IAM policy. A condition is named, not evaluated."""
+
+    role: str
+    members: tuple[str, ...]
+    condition: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who the workload's own IAM policy lets in; inherited bindings are not in it."""
+
+    bindings: tuple[Binding, ...]
+
+    @property
+    def public(self) -> bool:
+        """Whether anybody at all may invoke it, as far as its own policy goes."""
+        return any(
+            binding.role == "roles/run.invoker"
+            and not {"allUsers", "allAuthenticatedUsers"}.isdisjoint(binding.members)
+            for binding in self.bindings
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of the workload's own logs. The workload wrote it: the attacker may have.
+
+    Attributes:
+        timestamp: When.
+        log: Short log name: ``requests``, ``stdout``, ``stderr`` or ``varlog/system``.
+        severity: Such as ``ERROR``.
+        text: Text or JSON payload as text; raw, to be redacted.
+        revision: Short name of the revision, where the entry has one.
+        instance: Instance id, where the entry has one.
+        request: Method, URL, status and the like of a request entry; raw.
+    """
+
+    timestamp: datetime
+    log: str
+    severity: str
+    text: str
+    revision: str
+    instance: str
+    request: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """The log entries of a window, newest first, and whether more were left out."""
+
+    entries: tuple[LogEntry, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One admin-activity entry: written by Google, so not the workload's to forge.
+
+    Attributes:
+        timestamp: When.
+        principal: Who; empty where the entry does not say.
+        method: Such as ``google.cloud.run.v2.Services.UpdateService``.
+        resource: What it was done to.
+        caller_ip: From where; empty where not given.
+        error: Status message of a refused call; empty when it succeeded.
+        bindings: For a change of an IAM policy: ``ADD roles/… member``, one per delta.
+    """
+
+    timestamp: datetime
+    principal: str
+    method: str
+    resource: str
+    caller_ip: str
+    error: str
+    bindings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Evidence that could not be had.
+
+    Attributes:
+        collector: Which evidence is lacking.
+        reason: Why, and what to do about it.
+    """
+
+    collector: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that was gathered on an incident. What is None has a gap that says why.
+
+    Attributes:
+        finding: SCC's own record once confirmed, the notification's claim before.
+        confirmed: Whether SCC lists the finding.
+        settings: The workload's settings.
+        revisions: Its revisions, newest first.
+        access: Its IAM policy.
+        related: Other findings on the same workload in the window, in time order.
+        logs: Its logs in the window.
+        audit: Who deployed it and who changed its IAM policy, newest first.
+        gaps: What could not be had.
+    """
+
+    finding: Finding
+    confirmed: bool = False
+    settings: Settings | None = None
+    revisions: tuple[Template, ...] | None = None
+    access: Access | None = None
+    related: tuple[Finding, ...] | None = None
+    logs: Logs | None = None
+    audit: tuple[AuditEvent, ...] | None = None
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def affected(self) -> Template | None:
+        """What ran: the revision that the finding names, else the one that serves by default."""
+        templates = self.revisions or ()
+        wanted = self.finding.revision or (
+            self.settings.latest_ready_revision if self.settings else None
+        )
+        named = [template for template in templates if wanted and template.revision == wanted]
+        if named:
+            return named[0]
+        return self.settings.template if self.settings and not self.finding.revision else None
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every value known to be possibly secret, for the redaction."""
+        known = list(self.finding.secrets)
+        for template in self.revisions or ():
+            known.extend(template.secrets)
+        if self.settings:
+            known.extend(self.settings.template.secrets)
+        return tuple(known)

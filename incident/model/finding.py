@@ -1,0 +1,150 @@
+"""What Security Command Center reports, as a claim or as its own record."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from incident.model.words import JsonObject, Secret, Workload
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that the detector saw, as the finding tells it. All text is the attacker's.
+
+    Attributes:
+        name: The process name.
+        binary_path: Path of the executed file in the container.
+        arguments: The command line; raw, to be redacted before it goes anywhere.
+        arguments_truncated: Whether the detector cut the command line.
+        sha256: Hash of the binary in lower-case hex, or None.
+        partially_hashed: Whether the hash covers only the beginning of the file,
+            which makes a look-up by hash meaningless.
+        pid: Process id inside the container, or None.
+        parent_pid: Process id of the parent, or None.
+        user_id: User id that ran it, or None.
+        environment_names: Names of its environment variables.
+    """
+
+    name: str
+    binary_path: str
+    arguments: tuple[str, ...]
+    arguments_truncated: bool
+    sha256: str | None
+    partially_hashed: bool
+    pid: int | None
+    parent_pid: int | None
+    user_id: int | None
+    environment_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as the finding names it: its name, image reference and digest."""
+
+    name: str
+    image: str
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What Security Command Center reported, whether a notification claims it or SCC lists it.
+
+    Attributes:
+        name: The finding's name under its organisation, folder or project.
+        canonical_name: Its name under the closest project; SCC is written to there. Equals
+            ``name`` where SCC gave none.
+        source_id: Digits of the source that wrote it.
+        finding_id: The last part of its name.
+        category: The finding type as SCC displays it.
+        detector: Display name of the source (``parentDisplayName``); empty where not named.
+        module: The detector module (``moduleName``); empty where not named.
+        severity: Such as ``CRITICAL``; empty where not given; unknown texts are kept.
+        state: ``ACTIVE`` or ``INACTIVE``; unknown texts are kept.
+        mute: ``MUTED``, ``UNMUTED``, ``UNDEFINED`` or empty.
+        event_time: When it was detected or last updated by the detector; UTC, microseconds.
+        create_time: When SCC made it; None where not given.
+        resource_name: Full resource name as it was given.
+        host: Host of the resource name, such as ``run.googleapis.com``.
+        workload: The owning workload; None when the resource is not a Cloud Run service, job
+            or worker pool, or its name has a form that we do not know.
+        revision: Short name of the revision, where the resource name has one.
+        execution: Short name of the execution, where the resource name has one.
+        contradictions: What the record says of its project in two ways that disagree.
+        processes: What was executed, in the finding's order (which is undocumented).
+        containers: The containers named; may be empty.
+        techniques: MITRE ATT&CK techniques as SCC's enum names, primary ones first.
+        virustotal_url: The link that the finding carries, only if it is a VirusTotal file
+            page for the hash of one of its processes.
+        contacts: E-mail addresses of the finding's contacts.
+        description: The detector's text.
+        secrets: Environment values of the processes, for the redaction.
+        raw: The finding and its resource as they came, unredacted.
+    """
+
+    name: str
+    canonical_name: str
+    source_id: str
+    finding_id: str
+    category: str
+    detector: str
+    module: str
+    severity: str
+    state: str
+    mute: str
+    event_time: datetime
+    create_time: datetime | None
+    resource_name: str
+    host: str
+    workload: Workload | None
+    revision: str | None
+    execution: str | None
+    contradictions: tuple[str, ...]
+    processes: tuple[Process, ...]
+    containers: tuple[Container, ...]
+    techniques: tuple[str, ...]
+    virustotal_url: str | None
+    contacts: tuple[str, ...]
+    description: str
+    secrets: tuple[Secret, ...] = field(repr=False)
+    raw: JsonObject = field(repr=False)
+
+    @property
+    def source_parent(self) -> str:
+        """The source that lists this finding, as ``ListFindings`` of SCC v2 takes it.
+
+        ``projects/N/sources/S/locations/L``; a name without a location means ``global``.
+        """
+        parent = self.canonical_name.rpartition("/findings/")[0]
+        return parent if "/locations/" in parent else f"{parent}/locations/global"
+
+    @property
+    def incident_id(self) -> str:
+        """The same for the same event, however its names and times are spelled.
+
+        UTC date of the event, then 12 hex digits of SHA-256 over source id, finding id,
+        event time in microseconds since 1970 and state, joined by newlines.
+        """
+        microseconds = (self.event_time - _EPOCH) // timedelta(microseconds=1)
+        identity = "\n".join((self.source_id, self.finding_id, str(microseconds), self.state))
+        digest = hashlib.sha256(identity.encode()).hexdigest()
+        return f"{self.event_time:%Y%m%d}-{digest[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One message of Security Command Center: a claim until SCC confirms it.
+
+    Attributes:
+        finding: What is claimed.
+        config_name: The notification config that sent it; empty where not named.
+        deleted: Whether it tells that the finding was deleted.
+    """
+
+    finding: Finding
+    config_name: str
+    deleted: bool
