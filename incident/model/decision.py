@@ -129,7 +129,10 @@ class Decision:
             the policy could not be read.
         steps: The policy's actions for this kind of workload; each step lists alternatives,
             of which the first that fits is taken.
+        changes: The writes that they come to, for the settings as read; empty when the
+            workload is as wanted already, and for anything but ``contain``.
         alarm: Whether a person must look now: an attacker may have caused it.
+        failed: Whether it is held only because something refused to answer, for good.
     """
 
     verdict: Verdict
@@ -137,4 +140,6 @@ class Decision:
     mode: Mode
     rule: str | None
     steps: tuple[tuple[str, ...], ...] = ()
+    changes: tuple[Change, ...] = ()
     alarm: bool = False
+    failed: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from incident.model.finding import Finding
@@ -235,6 +235,18 @@ class Evidence:
         if named:
             return named[0]
         return self.settings.template if self.settings and not self.finding.revision else None
+
+    @property
+    def longest_request_s(self) -> int:
+        """Seconds for which a request in flight may outlive a stop: the longest timeout."""
+        templates = list(self.revisions or ())
+        if self.settings:
+            templates.append(self.settings.template)
+        return max((template.timeout_s for template in templates), default=0)
+
+    def with_gap(self, gap: Gap) -> Evidence:
+        """The same evidence with one more gap."""
+        return replace(self, gaps=(*self.gaps, gap))
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

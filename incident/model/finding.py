@@ -114,6 +114,15 @@ class Finding:
     raw: JsonObject = field(repr=False)
 
     @property
+    def main_process(self) -> Process | None:
+        """What the finding is about: the first process with a binary, else the first at all.
+
+        There may be several, a child and its parent for example; their order is undocumented.
+        """
+        with_binary = [process for process in self.processes if process.binary_path]
+        return next(iter(with_binary or self.processes), None)
+
+    @property
     def source_parent(self) -> str:
         """The source that lists this finding, as ``ListFindings`` of SCC v2 takes it.
 
@@ -121,6 +130,11 @@ class Finding:
         """
         parent = self.canonical_name.rpartition("/findings/")[0]
         return parent if "/locations/" in parent else f"{parent}/locations/global"
+
+    @property
+    def data_location(self) -> str:
+        """Where SCC keeps the finding: ``global``, or a region under data residency."""
+        return self.source_parent.rpartition("/locations/")[2]
 
     @property
     def incident_id(self) -> str:

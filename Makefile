@@ -1,0 +1,58 @@
+# Everything a newcomer needs is `make dry-run` and `make test`; the rest is for developers.
+
+PYTHON ?= python3
+BIN := .venv/bin
+FINDING ?= tests/samples/cloud-run-service.json
+PYTEST_WORKERS ?= auto
+# Run compiled: without bytecode every start of the function imports for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: setup
+setup: .venv/ready ## Make the virtual environment, with what is locked and nothing else
+
+.venv/ready: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv module is missing; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-dev.txt)"
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes requirements-dev.txt
+	@touch $@
+
+.PHONY: dry-run
+dry-run: setup ## Run the sample finding through the real function, on the emulator
+	$(BIN)/python -m emulator run $(FINDING)
+
+.PHONY: test
+test: setup ## Run all tests
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+
+.PHONY: check
+check: setup ## Check format, lint, types, import contracts, locks and generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	BIN=$(BIN) sh tests/locks_in_sync.sh
+	$(BIN)/python -m incident.policy_schema | diff deploy/policy.schema.json - || \
+		{ echo "deploy/policy.schema.json is not what the policy's types say; run: make generate" >&2; exit 1; }
+
+.PHONY: format
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: generate
+generate: setup ## Write the generated files
+	$(BIN)/python -m incident.policy_schema > deploy/policy.schema.json
+
+.PHONY: lock
+lock: setup ## Write the locked requirements anew, keeping the versions that still fit
+	BIN=$(BIN) sh tests/lock.sh .

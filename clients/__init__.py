@@ -1,0 +1,77 @@
+"""The only code that talks to the outside; its errors are Retry or GiveUp.
+
+Nothing here connects when it is imported: gunicorn forks after that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.cloud import run_v2
+from google.cloud import securitycenter_v2 as scc
+from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2AsyncClient
+from google.pubsub_v1 import PublisherAsyncClient
+
+from clients.cloud_logging import CloudLogging
+from clients.cloud_run import CloudRun
+from clients.pubsub import Topic
+from clients.security_center import SecurityCenter
+from clients.settings import Settings, SettingsError, read_settings
+from clients.store import PolicySource, Store, open_store
+
+__all__ = ["Clients", "Settings", "SettingsError", "connect", "read_settings"]
+
+# Pages of log entries and revisions outgrow gRPC's default of 4 MB; the library lifts the
+# limit on the channels that it makes itself.
+_CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1),)
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Everything outside that an incident needs."""
+
+    run: CloudRun
+    security_center: SecurityCenter
+    logging: CloudLogging
+    store: Store
+    policy: PolicySource
+    topic: Topic | None
+
+
+async def connect(settings: Settings) -> Clients:
+    """Make the clients, on the loop that will use them.
+
+    With the emulator, every client speaks to its loopback address without credentials, and
+    none of Google's own addresses is ever used.
+    """
+    make = _Maker(settings)
+    topic = Topic(make.client(PublisherAsyncClient), settings.topic) if settings.topic else None
+    return Clients(
+        run=CloudRun(
+            make.client(run_v2.ServicesAsyncClient), make.client(run_v2.RevisionsAsyncClient)
+        ),
+        security_center=SecurityCenter(make.client(scc.SecurityCenterAsyncClient)),
+        logging=CloudLogging(make.client(LoggingServiceV2AsyncClient)),
+        store=open_store(settings),
+        policy=PolicySource(settings),
+        topic=topic,
+    )
+
+
+class _Maker:
+    """Makes Google's clients, all of them on one channel when they speak to the emulator."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._channel = None
+        if settings.emulator:
+            self._channel = grpc.aio.insecure_channel(
+                settings.emulator.grpc, options=_CHANNEL_OPTIONS
+            )
+
+    def client(self, kind: Any) -> Any:
+        if self._channel is None:
+            return kind()
+        transport = kind.get_transport_class("grpc_asyncio")
+        return kind(transport=transport(channel=self._channel))

@@ -1,0 +1,93 @@
+"""What Google's clients raise, as what to do about it: Retry or GiveUp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from google.api_core import exceptions as api
+from google.auth import exceptions as auth
+
+from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Retry
+
+_DETAIL_CHARACTERS = 300
+
+_Meaning = tuple[tuple[type[Exception], ...], type[IncidentError], str]
+
+# The first row that fits says what the error means to us. ``{permission}`` is what the call
+# needed, ``{detail}`` what Google said.
+_MEANINGS: tuple[_Meaning, ...] = (
+    (
+        (api.Aborted,),
+        Conflict,
+        "another change to it is under way ({detail})",
+    ),
+    (
+        (api.Forbidden,),
+        Denied,
+        (
+            "permission {permission} is missing ({detail}). Grant it to the responder's service"
+            " account on this resource or its project, and replay the finding"
+        ),
+    ),
+    (
+        (api.Unauthorized, auth.DefaultCredentialsError),
+        Denied,
+        (
+            "Google does not accept our credentials ({detail}). Check the service account that the"
+            " responder runs as, and replay the finding"
+        ),
+    ),
+    (
+        (api.NotFound,),
+        Missing,
+        (
+            "it does not exist ({detail}). It may have been deleted since, or the finding names it"
+            " in a way that we do not know"
+        ),
+    ),
+    (
+        (api.ResourceExhausted, api.TooManyRequests),
+        Retry,
+        "a quota of its project is used up ({detail})",
+    ),
+    (
+        (api.BadRequest, api.AlreadyExists, api.MethodNotImplemented),
+        GiveUp,
+        "Google refuses the call ({detail}). Trying again would not help",
+    ),
+    (
+        (Exception,),
+        Retry,
+        "Google does not answer as it should ({detail})",
+    ),
+)
+
+
+@contextmanager
+def calling(what: str, on: str, permission: str) -> Iterator[None]:
+    """Turn an error of a Google client into one of ours.
+
+    Args:
+        what: Verb and object for the message, such as ``read the settings of``.
+        on: Resource name.
+        permission: The IAM permission that the call needs, named when it is denied.
+
+    Raises:
+        Conflict: Another writer was at the resource.
+        Retry: Time may heal it.
+        Denied: The permission is missing.
+        Missing: The resource does not exist.
+        GiveUp: Anything else that time will not heal.
+    """
+    try:
+        yield
+    except (api.GoogleAPIError, auth.GoogleAuthError) as error:
+        raise _ours(error, f"cannot {what} {on}", permission) from error
+
+
+def _ours(error: Exception, failed: str, permission: str) -> IncidentError:
+    said = " ".join(str(getattr(error, "message", error)).split())[:_DETAIL_CHARACTERS]
+    detail = said or type(error).__name__
+    kind, text = next((kind, text) for types, kind, text in _MEANINGS if isinstance(error, types))
+    return kind(f"{failed}: " + text.format(permission=permission, detail=detail))

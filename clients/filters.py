@@ -1,0 +1,69 @@
+"""The filters of ListFindings and ListLogEntries, built by one quoting function.
+
+Names come from a finding, whose text the attacker may have chosen.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from incident.model import Kind, Workload
+
+_LOG_RESOURCES = {
+    Kind.SERVICE: ("cloud_run_revision", "service_name"),
+    Kind.JOB: ("cloud_run_job", "job_name"),
+    Kind.WORKER_POOL: ("cloud_run_worker_pool", "worker_pool_name"),
+}
+_RUN_LOGS = ("requests", "stdout", "stderr", "varlog/system")
+_AUDIT_LOGS = ("activity", "system_event")
+
+
+def quote(value: str) -> str:
+    r"""A value as a quoted string of both filter languages: ``"`` and ``\`` are escaped.
+
+    Whatever the value, what comes back is one string and nothing after it.
+    """
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment as both filter languages take it: RFC 3339 in UTC, quoted."""
+    return quote(moment.astimezone(UTC).isoformat().replace("+00:00", "Z"))
+
+
+def findings_since(moment: datetime) -> str:
+    """Findings of a source that were detected or updated at that moment or later."""
+    return f"event_time>={timestamp(moment)}"
+
+
+def findings_of(workload: Workload, start: datetime, end: datetime) -> str:
+    """Findings whose resource name may be the workload's: the API matches substrings only."""
+    tail = f"/{workload.kind.collection}/{workload.name}"
+    return (
+        f'resource_name:"//run.googleapis.com/" AND resource_name:{quote(tail)}'
+        f" AND event_time>={timestamp(start)} AND event_time<={timestamp(end)}"
+    )
+
+
+def run_logs_of(workload: Workload, start: datetime, end: datetime) -> str:
+    """What the workload and Cloud Run logged of it: requests, output, system."""
+    names = [f"run.googleapis.com%2F{log.replace('/', '%2F')}" for log in _RUN_LOGS]
+    return _logs(workload, names, start, end)
+
+
+def audit_log_of(workload: Workload, start: datetime, end: datetime) -> str:
+    """Who changed the workload or its IAM policy."""
+    names = [f"cloudaudit.googleapis.com%2F{log}" for log in _AUDIT_LOGS]
+    return _logs(workload, names, start, end)
+
+
+def _logs(workload: Workload, names: list[str], start: datetime, end: datetime) -> str:
+    resource_type, label = _LOG_RESOURCES[workload.kind]
+    logs = " OR ".join(quote(f"projects/{workload.project}/logs/{name}") for name in names)
+    return (
+        f"logName=({logs}) AND resource.type={quote(resource_type)}"
+        f" AND resource.labels.{label}={quote(workload.name)}"
+        f" AND resource.labels.location={quote(workload.location)}"
+        f" AND timestamp>={timestamp(start)} AND timestamp<={timestamp(end)}"
+    )

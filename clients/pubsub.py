@@ -1,0 +1,31 @@
+"""Pub/Sub: where outcomes are announced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from google.pubsub_v1 import PublisherAsyncClient
+from google.pubsub_v1.types import PublishRequest, PubsubMessage
+
+from clients.errors import calling
+from clients.retries import PROMPT
+
+
+class Topic:
+    """One topic. Uses the generated client only: the batching one starts threads."""
+
+    def __init__(self, client: PublisherAsyncClient, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    async def publish(self, data: bytes, attributes: Mapping[str, str]) -> None:
+        """Publish one message.
+
+        Raises:
+            Retry: Time may heal it.
+            GiveUp: It will not: no such topic, no permission.
+        """
+        message = PubsubMessage(data=data, attributes=dict(attributes))
+        with calling("publish the outcome to", self.name, "pubsub.topics.publish"):
+            request = PublishRequest(topic=self.name, messages=[message])
+            await self._client.publish(request, **PROMPT.options())

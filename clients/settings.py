@@ -1,0 +1,154 @@
+"""The environment of one process: where the outside is, and how far we may go.
+
+Reading it has no side effect, so it is read when the process starts: a wrong setting stops
+the deployment that brings it, not the first incident after it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from incident.model import GiveUp, Mode
+
+_DURATION = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DEFAULT_STORE = "case-files"
+
+
+class SettingsError(GiveUp):
+    """A setting of the process has a value that it cannot have."""
+
+
+def _duration(value: object) -> object:
+    """A number and one of ``s m h d``, as in the policy file."""
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(str(value))
+    if not match:
+        raise ValueError("expected a number and one of s, m, h, d, such as 60s")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class EmulatorAddresses(BaseModel):
+    """Where the emulator listens; anything but loopback is refused."""
+
+    grpc: str
+    http: str
+
+    @field_validator("grpc", "http")
+    @classmethod
+    def _loopback(cls, address: str) -> str:
+        host, _, port = address.rpartition(":")
+        try:
+            loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback or not port.isdigit():
+            raise ValueError("expected a loopback address such as 127.0.0.1:8085")
+        return address
+
+
+class Settings(BaseSettings):
+    """What the environment says; every name but ``K_SERVICE`` begins with ``RESPONDER_``.
+
+    Attributes:
+        policy: Where the policy file is: a path, ``file://`` or ``gs://`` URL. Empty means
+            that there is none, and that every finding is held.
+        store: Where case files go: a path, ``file://`` or ``gs://`` URL.
+        mode: The ceiling of the mode. Not set means ``dry-run``: a setting that is missing
+            never makes the responder act.
+        topic: ``projects/…/topics/…`` to announce outcomes on; empty for none.
+        project: Id or number of the project that the responder itself runs in.
+        redaction_key: Key of the hashes that stand in for redacted values. Without one, each
+            process makes its own, and equal values are recognisable within it only.
+        verify_timeout: How long a write may take until it is seen in effect.
+        peer_wait: How long another process may be silent about work that it began before
+            this one carries on itself.
+        emulator: Addresses of the emulator; with it, nothing outside loopback is spoken to.
+        now: The time it is at the first event; only with the emulator.
+        k_service: Name of the Cloud Run service that we are, as Cloud Run sets it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RESPONDER_", env_ignore_empty=True, frozen=True)
+
+    policy: str = ""
+    store: str = _DEFAULT_STORE
+    mode: Mode = Mode.DRY_RUN
+    topic: str = Field(default="", pattern=r"^(projects/[^/\s]+/topics/[^/\s]+)?$")
+    project: str = ""
+    redaction_key: SecretStr | None = None
+    verify_timeout: Duration = timedelta(seconds=60)
+    peer_wait: Duration = timedelta(seconds=5)
+    emulator: EmulatorAddresses | None = None
+    now: datetime | None = None
+    k_service: str = Field(default="", validation_alias=AliasChoices("K_SERVICE"))
+
+    @field_validator("store")
+    @classmethod
+    def _store_url(cls, value: str) -> str:
+        """A folder is made absolute; what holds the case files must not move with the shell."""
+        if value.startswith(("gs://", "file:///")):
+            return value.rstrip("/")
+        if "://" in value:
+            raise ValueError("expected a folder, a file:///absolute/folder or a gs://bucket URL")
+        return Path(value).resolve().as_uri()
+
+    @model_validator(mode="after")
+    def _clock_needs_emulator(self) -> Settings:
+        if self.now and not self.emulator:
+            raise ValueError("RESPONDER_NOW is refused unless RESPONDER_EMULATOR is set")
+        if self.now and self.now.tzinfo is None:
+            raise ValueError("RESPONDER_NOW needs a time zone, such as 2026-10-02T08:14:12Z")
+        return self
+
+    @property
+    def acts_on_cloud(self) -> bool:
+        """Whether this is Cloud Run, where a local folder is lost with the instance."""
+        return bool(self.k_service)
+
+    @property
+    def store_lasts(self) -> bool:
+        """Whether what is stored outlives the process and is seen by the others."""
+        return self.store.startswith("gs://") or not self.acts_on_cloud
+
+
+def read_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: A variable has a value that it cannot have; names each of them.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False):
+        place = ".".join(str(part) for part in problem["loc"])
+        variable = place if place.startswith("K_") else f"RESPONDER_{place.upper()}"
+        problems.append(f"{variable}: {problem['msg']}" if place else problem["msg"])
+    return "cannot start: the environment is wrong; correct it and start again. " + "; ".join(
+        problems
+    )

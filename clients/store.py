@@ -1,0 +1,152 @@
+"""The store of case files: append-only objects in a local folder or a Cloud Storage bucket."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import obstore
+from obstore import exceptions as failures
+from obstore.store import from_url
+
+from clients.settings import Settings
+from incident.model import Denied, GiveUp, IncidentError, Missing, Retry
+
+_TIMEOUT = timedelta(seconds=10)
+_LARGEST_POLICY = 1_000_000
+
+
+class Store:
+    """Objects that are put once and never changed.
+
+    Raises, from every method:
+        Retry: Time may heal it.
+        Denied: We may not read or create objects there.
+        GiveUp: The store cannot be used as it is configured.
+    """
+
+    def __init__(self, store: Any, url: str) -> None:
+        self._store = store
+        self.url = url
+
+    async def create(self, path: str, data: bytes) -> bool:
+        """Put an object where none is.
+
+        Returns:
+            False when one is there already, possibly this very one: a put whose answer was
+            lost is tried again by the library and then meets itself. The caller compares.
+        """
+        try:
+            await obstore.put_async(self._store, path, data, mode="create", use_multipart=False)
+        except (failures.AlreadyExistsError, failures.PreconditionError):
+            return False
+        except Exception as error:
+            raise _ours(error, "create", f"{self.url}/{path}") from error
+        return True
+
+    async def read(self, path: str) -> bytes | None:
+        """An object's content, or None where none is."""
+        try:
+            answer = await obstore.get_async(self._store, path)
+            return bytes(await answer.bytes_async())
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise _ours(error, "read", f"{self.url}/{path}") from error
+
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        """The paths of all objects below a prefix, which ends at a slash, in order."""
+        try:
+            found = await obstore.list(self._store, prefix).collect_async()
+        except FileNotFoundError:
+            return ()
+        except Exception as error:
+            raise _ours(error, "list", f"{self.url}/{prefix}") from error
+        return tuple(sorted(meta["path"] for meta in found))
+
+
+def open_store(settings: Settings) -> Store:
+    """The store at ``RESPONDER_STORE``; nothing is read or written yet."""
+    return Store(_at(settings.store, settings, create=True), settings.store)
+
+
+class PolicySource:
+    """Reads the policy file anew each time: changing the file is the kill switch."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.url = settings.policy
+
+    async def read(self) -> bytes:
+        """The policy file's bytes.
+
+        Raises:
+            Missing: There is none, or none is configured.
+            Denied: We may not read it.
+            Retry: It cannot be read now; time may heal it.
+        """
+        if not self.url:
+            raise Missing(
+                "cannot read the policy: RESPONDER_POLICY is not set. Set it to the path or the"
+                " gs:// URL of the policy file"
+            )
+        try:
+            if self.url.startswith("gs://"):
+                return await self._from_bucket()
+            return await asyncio.to_thread(_read_local, _path(self.url))
+        except Exception as error:
+            raise _ours(error, "read the policy", self.url) from error
+
+    async def _from_bucket(self) -> bytes:
+        folder, _, name = self.url.rpartition("/")
+        answer = await obstore.get_async(_at(folder, self._settings, create=False), name)
+        return bytes(await answer.bytes_async())
+
+
+def _read_local(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LARGEST_POLICY + 1)
+
+
+def _path(url: str) -> Path:
+    return Path(unquote(urlparse(url).path)) if url.startswith("file://") else Path(url)
+
+
+def _at(url: str, settings: Settings, *, create: bool) -> Any:
+    # The library's own ten retries and three minutes would outlive every budget here.
+    retry: Any = {"max_retries": 4, "retry_timeout": _TIMEOUT}
+    if url.startswith("file://"):
+        return from_url(url, mkdir=create)
+    client: Any = {"timeout": _TIMEOUT}
+    if settings.emulator:
+        config: Any = {
+            "base_url": f"http://{settings.emulator.http}",
+            "bearer_token": "emulator",
+        }
+        client["allow_http"] = True
+        return from_url(url, config=config, client_options=client, retry_config=retry)
+    from obstore.auth.google import GoogleAsyncCredentialProvider  # noqa: PLC0415 - asks for credentials
+
+    provider = GoogleAsyncCredentialProvider()
+    return from_url(url, client_options=client, retry_config=retry, credential_provider=provider)
+
+
+def _ours(error: Exception, verb: str, target: str) -> IncidentError:
+    # The library's texts run over several lines and carry paths; the first line says enough.
+    detail = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
+    failed = f"cannot {verb} {target}"
+    if isinstance(error, FileNotFoundError):
+        return Missing(f"{failed}: nothing is there. Check the address")
+    if isinstance(
+        error, PermissionError | failures.PermissionDeniedError | failures.UnauthenticatedError
+    ):
+        return Denied(
+            f"{failed}: not permitted ({detail}). Grant the responder's service account"
+            " storage.objects.create, get and list there (for the policy: get)"
+        )
+    if isinstance(error, IsADirectoryError | NotADirectoryError | failures.InvalidPathError):
+        return GiveUp(f"{failed}: not a place that can be used ({detail}). Check the address")
+    return Retry(f"{failed}: the store does not answer as it should ({detail})")

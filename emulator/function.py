@@ -1,0 +1,146 @@
+"""The real function, under functions-framework in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from emulator.ports import LOOPBACK, accepts, free_port
+from emulator.process import ProcessGroup
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_START_S = 60.0
+_LAST_WORDS_S = 2.0
+# What a Python process needs of the environment, and how many workers and threads to run.
+_INHERITED = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH",
+    "PYTHONDONTWRITEBYTECODE", "WORKERS", "THREADS",
+)  # fmt: skip
+_SETTINGS = "RESPONDER_"
+
+
+class FunctionFailed(Exception):  # noqa: N818 - named for what happened
+    """The function did not start. The text says why, as far as it told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the function logged when it was done with one delivery.
+
+    Attributes:
+        outcome: What became of the incident; None where the answer was a retry.
+        message: What the line says to people.
+    """
+
+    outcome: dict[str, Any] | None
+    message: str
+
+
+class Function:
+    """An async context manager: the function runs inside of it, and is ended after it.
+
+    Args:
+        settings: Environment variables, besides the few that are inherited.
+        source: The file that holds the entry point.
+
+    Attributes:
+        said: One entry per delivery that it was done with, in order.
+        url: Where deliveries go.
+    """
+
+    def __init__(self, settings: Mapping[str, str], source: Path = REPOSITORY / "main.py") -> None:
+        self._port = free_port()
+        self.url = f"http://{LOOPBACK}:{self._port}/"
+        self.said: list[Said] = []
+        command = (
+            sys.executable, "-m", "functions_framework", "--target", "respond",
+            "--source", str(source), "--signature-type", "cloudevent",
+            "--host", LOOPBACK, "--port", str(self._port),
+        )  # fmt: skip
+        self._group = ProcessGroup(command, _environment(settings), source.parent, self._listen)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._group.exit_code is None
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The last lines of its standard error: the web server's words, and tracebacks."""
+        return tuple(self._group.tail)
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        try:
+            problem = await self._problem()
+        except BaseException:
+            await self._group.end()
+            raise
+        if problem:
+            await self._group.end()
+            text = f"cannot start the function: {problem}; its last words:"
+            raise FunctionFailed("\n".join((text, *self.errors)))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._group.end()
+
+    async def told(self, count: int) -> None:
+        """Waits a moment until it has spoken about so many deliveries: lines may lag answers."""
+        for _ in range(int(_LAST_WORDS_S / 0.02)):
+            if len(self.said) >= count or not self.alive:
+                return
+            await asyncio.sleep(0.02)
+
+    def _listen(self, line: bytes) -> None:
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(entry, dict) and "outcome" in entry:
+            outcome = entry["outcome"] if isinstance(entry["outcome"], dict) else None
+            self.said.append(Said(outcome, _message(entry)))
+
+    async def _problem(self) -> str:
+        """Waits until it listens; empty then, otherwise why it does not."""
+        try:
+            async with asyncio.timeout(_START_S):
+                while not await accepts(LOOPBACK, self._port):
+                    if not self.alive:
+                        return f"it ended at once with status {self._group.exit_code}"
+        except TimeoutError:
+            return f"it did not listen within {_START_S:g} s"
+        return ""
+
+
+def _message(entry: Mapping[str, Any]) -> str:
+    """What a log line says to people: its message, with the reason and the error if it has any."""
+    error = str(entry.get("exc_info") or "").strip().rpartition("\n")[2]
+    parts = (entry.get("message"), entry.get("reason"), error)
+    return ": ".join(str(part) for part in parts if part)
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The function's whole environment: no credentials, no proxies, no settings of a cloud.
+
+    The product's own settings are inherited, so that optional ones can be tried; what the run
+    decides itself wins.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _INHERITED or name.startswith(_SETTINGS)
+    }
+    return inherited | {"PYTHONUNBUFFERED": "1"} | dict(settings)

@@ -1,0 +1,194 @@
+"""The emulator as a server: gRPC and HTTP on free loopback ports, over one world."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import time
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+
+from emulator import cloud_run, iam, protos
+from emulator.cloud_logging import Logging
+from emulator.names import last
+from emulator.operations import Operations
+from emulator.pubsub import Publisher
+from emulator.reconciling import Reconciler
+from emulator.refusal import Refusal, conflict
+from emulator.security_center import SecurityCenter
+from emulator.web import WebServer
+from emulator.wire import Call, Dropped, Gate, Hook, Method, Moment, Write
+from emulator.world import World
+
+__all__ = ["Call", "Dropped", "Emulator", "Hook", "Moment", "Write"]
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+)
+
+
+class Emulator:
+    """A small Google Cloud that runs while its context is entered.
+
+    Attributes:
+        world: What exists, live.
+        calls: Every gRPC call that arrived, in order.
+        writes: The mutating ones of them in full, refused ones too. Publishing a message is not
+            among them: it shows in the world.
+        grpc_address: Where gRPC is spoken, `127.0.0.1:PORT`; set on entering.
+        http_address: Where HTTP is spoken; set on entering.
+        gate: What every call passes through.
+    """
+
+    def __init__(self, world: World, *, hook: Hook | None = None) -> None:
+        self.world = world
+        self.calls: list[Call] = []
+        self.writes: list[Write] = []
+        self.grpc_address = ""
+        self.http_address = ""
+        self.gate = Gate(world, hook)
+        self._reconciler = Reconciler(world)
+        self._methods = {method.name: method for method in _methods(world, self._reconciler)}
+        self._being_written: set[str] = set()
+
+    @property
+    def environment(self) -> str:
+        """The addresses as one line of JSON: the value of `RESPONDER_EMULATOR`."""
+        return json.dumps({"grpc": self.grpc_address, "http": self.http_address})
+
+    async def __aenter__(self) -> Self:
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server.add_generic_rpc_handlers((_Dispatcher(self),))
+        port = self._server.add_insecure_port("127.0.0.1:0")
+        self._web = WebServer(self)
+        self.http_address = await self._web.start()
+        await self._server.start()
+        self.grpc_address = f"127.0.0.1:{port}"
+        self._reconciler.resume()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._reconciler.stop()
+        await self._server.stop(grace=None)
+        await self._web.stop()
+
+    def find(self, name: str) -> Method | None:
+        """The method of a name, `None` for one that is not implemented."""
+        return self._methods.get(name)
+
+    async def unknown(self, name: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """Answers a call of a method that is not implemented."""
+        self.calls.append(Call(name, time.monotonic()))
+
+        async def refuse() -> None:
+            message = f"The emulator does not implement {name}."
+            raise Refusal(grpc.StatusCode.UNIMPLEMENTED, message)
+
+        try:
+            await self.gate.through(name, refuse)
+        except Refusal as refusal:
+            await context.abort(refusal.code, refusal.message)
+
+    async def answer(
+        self, method: Method, request: Any, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> Any:
+        """Answers one call and remembers it."""
+        call = Call(method.name, time.monotonic())
+        self.calls.append(call)
+        position = len(self.writes)
+        if method.writes_to:
+            self.writes.append(Write.of(call, request))
+        code = grpc.StatusCode.UNKNOWN
+        try:
+            response = await self._handled(method, request)
+            code = grpc.StatusCode.OK
+        except Refusal as refusal:
+            code = refusal.code
+            await context.abort(refusal.code, refusal.message)
+        except asyncio.CancelledError:
+            code = grpc.StatusCode.CANCELLED
+            raise
+        finally:
+            if method.writes_to:
+                self.writes[position] = self.writes[position].answered(code.name)
+        return response
+
+    async def _handled(self, method: Method, request: Any) -> Any:
+        """Passes a call through the gate; of two writes to one resource at once, one conflicts."""
+        target = method.writes_to(request) if method.writes_to else ""
+        raced = target in self._being_written
+        version = self.world.generation(target)
+        if target and not raced:
+            self._being_written.add(target)
+
+        async def handle() -> Any:
+            if raced:
+                raise conflict(last(target), version)
+            return await method.handle(request)
+
+        try:
+            return await self.gate.through(method.name, handle)
+        finally:
+            if not raced:
+                self._being_written.discard(target)
+
+
+class _Dispatcher(grpc.GenericRpcHandler):
+    """Finds what answers a call, whatever the service."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of a method; every method has one."""
+        name = handler_call_details.method
+        method = self._emulator.find(name)
+        if method is None:
+            return grpc.stream_stream_rpc_method_handler(_unknown(self._emulator, name))
+        return grpc.unary_unary_rpc_method_handler(
+            functools.partial(self._emulator.answer, method),
+            request_deserializer=method.parse,
+            response_serializer=protos.serialize,
+        )
+
+
+def _unknown(emulator: Emulator, name: str) -> Any:
+    async def refuse(
+        _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[bytes]:
+        await emulator.unknown(name, context)
+        yield b""
+
+    return refuse
+
+
+def _methods(world: World, reconciler: Reconciler) -> list[Method]:
+    """Everything that is implemented. A new kind of resource adds its methods here."""
+    operations = Operations(world)
+    service_policies = iam.IamPolicies(
+        world,
+        "google.cloud.run.v2.Services",
+        exists=lambda key: key in world.services,
+        missing=lambda name: cloud_run.missing("SERVICE", name),
+    )
+    return [
+        *cloud_run.Services(world, reconciler, operations).methods(),
+        *cloud_run.Revisions(world).methods(),
+        *service_policies.methods(),
+        *operations.methods(),
+        *SecurityCenter(world).methods(),
+        *Logging(world).methods(),
+        *Publisher(world).methods(),
+    ]

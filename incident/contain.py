@@ -1,0 +1,394 @@
+"""Applies and verifies changes: the only place that writes to a workload or reads the mode.
+
+Convergent without a lock: the wanted state is a constant, what it overwrites is stored first,
+and any number of processes may do this at once and crash anywhere in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from incident import containment
+from incident.custody import Containment, Custody, History, Image, stated
+from incident.guards import Objection
+from incident.model import (
+    Change,
+    ChangeState,
+    Decision,
+    Denied,
+    Finding,
+    GiveUp,
+    IncidentError,
+    Mode,
+    Reason,
+    Retry,
+    Settings,
+    Status,
+    Verdict,
+    Workload,
+)
+from incident.together import together
+
+#: What writing to a service needs, each with the reason; ``lacking`` tests the first two.
+PERMISSIONS = {
+    "run.services.get": "reads the settings before and after the write",
+    "run.services.update": "writes scaling, traffic and the annotation",
+}
+ANNOTATION = "scc-responder-incident"
+
+_ATTEMPTS = 6
+_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 2.0
+
+
+class Run(Protocol):
+    """What containing needs of Cloud Run."""
+
+    async def settings(self, workload: Workload) -> Settings:
+        """The workload's settings as they are now."""
+
+    async def write(self, change: Change, *, validate_only: bool) -> int | None:
+        """Send one change; the generation that it made, where that is told."""
+
+    async def lacking(self, workload: Workload, permissions: Sequence[str]) -> tuple[str, ...]:
+        """Which of some permissions we do not have on the workload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is known when containing begins, and again at each new attempt.
+
+    Attributes:
+        incident: The incident's id.
+        finding: The finding as SCC lists it.
+        workload: What is to be contained.
+        settings: Its settings as read.
+        history: Its containments.
+        decision: What is to be done.
+    """
+
+    incident: str
+    finding: Finding
+    workload: Workload
+    settings: Settings
+    history: History
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Capabilities.
+
+    Attributes:
+        run: Cloud Run.
+        custody: The workload's containments in the store.
+        decide_again: Policy and guards once more, for settings and history read again.
+        claim_slot: Claims this hour's slots, or says which cap stands against it.
+        clock: Tells the time.
+        verify_timeout: How long a write may take until it is seen in effect.
+        peer_wait: How long another process may be silent about a write it is about to make.
+    """
+
+    run: Run
+    custody: Custody
+    decide_again: Callable[[Settings, History], Awaitable[Decision]]
+    claim_slot: Callable[[], Awaitable[Objection | None]]
+    clock: Callable[[], datetime]
+    verify_timeout: timedelta
+    peer_wait: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of the workload.
+
+    Attributes:
+        status: The incident's status as far as containment goes.
+        decision: The decision that held in the end: policy and guards may have lowered it.
+        changes: The changes, each with how far it came.
+        folder: The containment's path in the store; None when there is none.
+        stopped_at: When the write was accepted; requests in flight may outlive it.
+        reasons: What a person should know besides the decision's reasons.
+        alarm: Whether a person must look now.
+    """
+
+    status: Status
+    decision: Decision
+    changes: tuple[Change, ...] = ()
+    folder: str | None = None
+    stopped_at: datetime | None = None
+    reasons: tuple[Reason, ...] = ()
+    alarm: bool = False
+
+
+async def contain(scene: Scene, tools: Tools) -> Result:
+    """Carry the decision out, as far as its mode goes.
+
+    Raises:
+        Retry: Time may heal it; whatever was written is on record, and a redelivery goes on.
+        GiveUp: The store or the workload cannot be used.
+    """
+    decision = scene.decision
+    if decision.verdict is not Verdict.CONTAIN:
+        return Result(Status.HELD, decision, alarm=decision.alarm)
+    if decision.mode is Mode.ENFORCE:
+        return await _Enforcement(scene, tools).carry_out()
+    if not decision.changes:
+        return Result(Status.ALREADY_CONTAINED, decision)
+    if decision.mode is Mode.APPROVE:
+        return Result(Status.AWAITING_APPROVAL, decision, decision.changes)
+    rehearsed = [await _rehearse(change, scene.workload, tools.run) for change in decision.changes]
+    return Result(Status.PLANNED, decision, tuple(rehearsed))
+
+
+async def _rehearse(change: Change, workload: Workload, run: Run) -> Change:
+    """Let Google validate the change without making it, or say why that was not possible."""
+    try:
+        await run.write(change, validate_only=True)
+    except Denied as error:
+        return stated(change, ChangeState.NOT_VALIDATED, await _lacking(error, workload, run))
+    except IncidentError as error:
+        return stated(change, ChangeState.NOT_VALIDATED, str(error))
+    return stated(change, ChangeState.VALIDATED)
+
+
+async def _lacking(denied: Denied, workload: Workload, run: Run) -> str:
+    try:
+        lacking = await run.lacking(workload, tuple(PERMISSIONS))
+    except IncidentError as error:
+        return f"{denied}; which permissions enforcing would lack is not known either: {error}"
+    names = ", ".join(lacking) or (
+        "iam.serviceAccounts.actAs on the runtime service account, or"
+        " artifactregistry.repositories.downloadArtifacts on the image's repository"
+    )
+    return f"not validated: enforcing would lack {names}. {denied}"
+
+
+class _Enforcement:
+    """One containment being made: looks, keeps the image, writes, verifies; again if need be."""
+
+    def __init__(self, scene: Scene, tools: Tools) -> None:
+        self._scene = scene
+        self._tools = tools
+        self._stale: set[int] = set()
+        self._last: IncidentError | None = None
+
+    async def carry_out(self) -> Result:
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await self._look_again(attempt)
+            decision = self._scene.decision
+            if decision.verdict is not Verdict.CONTAIN or decision.mode is not Mode.ENFORCE:
+                return self._called_off(decision)
+            result = await (self._write() if decision.changes else self._settle())
+            if result:
+                return result
+        raise Retry(
+            f"cannot contain {self._scene.workload.resource_name}: {_ATTEMPTS} attempts met"
+            f" other changes or no answer, last: {self._last or 'another process at work'}"
+        ) from self._last
+
+    async def _look_again(self, attempt: int) -> None:
+        """Everything that the write depends on is read anew; nothing is assumed."""
+        if self._last:
+            longest = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**attempt)
+            await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+        settings, history = await together(
+            self._tools.run.settings(self._scene.workload), self._tools.custody.history()
+        )
+        decision = await self._tools.decide_again(settings, history)
+        self._scene = replace(self._scene, settings=settings, history=history, decision=decision)
+
+    def _called_off(self, decision: Decision) -> Result:
+        """Policy or guards have lowered the decision since it was first made."""
+        text = "policy or settings changed while this was at work: nothing was written"
+        lowered = (
+            decision
+            if decision.verdict is not Verdict.CONTAIN
+            else replace(decision, verdict=Verdict.HOLD, changes=())
+        )
+        reasons = (Reason(text, "policy"),)
+        return Result(Status.HELD, lowered, reasons=reasons, alarm=decision.alarm)
+
+    async def _write(self) -> Result | None:
+        """One attempt; None when another is needed."""
+        scene, tools = self._scene, self._tools
+        if await self._wait_for_peer(scene.history.current):
+            return None
+        (change,) = scene.decision.changes
+        image, objection, decision = await together(
+            tools.custody.keep_image(
+                scene.history, change, scene.settings, scene.incident, scene.finding
+            ),
+            tools.claim_slot(),
+            tools.decide_again(scene.settings, scene.history),
+        )
+        if image is None:
+            return None
+        refusal = self._refusal(decision, objection)
+        if refusal:
+            await self._note(image.number, "abandoned", image)
+            return refusal
+        return await self._send(change, image)
+
+    def _refusal(self, decision: Decision, objection: Objection | None) -> Result | None:
+        """The last word before the write: the policy as it is now, and the hourly caps."""
+        if decision.verdict is not Verdict.CONTAIN or decision.mode is not Mode.ENFORCE:
+            return self._called_off(decision)
+        if decision.changes != self._scene.decision.changes:
+            return self._called_off(decision)
+        if objection is None:
+            return None
+        held = replace(
+            decision, verdict=Verdict.HOLD, reasons=(objection.reason,), changes=(), alarm=True
+        )
+        return Result(Status.HELD, held, alarm=objection.alarm)
+
+    async def _send(self, change: Change, image: Image) -> Result | None:
+        try:
+            generation = await self._tools.run.write(change, validate_only=False)
+        except Retry as error:
+            # The write may have been accepted all the same; looking again tells.
+            self._last = error
+            return None
+        except GiveUp as error:
+            await self._note(image.number, "abandoned", image)
+            failed = stated(change, ChangeState.FAILED, str(error))
+            return Result(Status.FAILED, self._scene.decision, (failed,), alarm=True)
+        written_at = self._tools.clock()
+        last = await self._note(image.number, "written", image, generation=generation)
+        exact = generation is None or generation <= image.generation + 1
+        return await self._verified(change, image, written_at, last, exact=exact)
+
+    async def _settle(self) -> Result | None:
+        """Nothing to write: is it our containment, an unfinished one, or somebody else's?"""
+        current = self._scene.history.current
+        image = current.effective if current else None
+        if current is None or image is None:
+            return Result(Status.ALREADY_CONTAINED, self._scene.decision)
+        if await self._wait_for_peer(current):
+            return None
+        last = current.last
+        if current.open_attempt:
+            last = await self._note(last, "written", image, recovered=True)
+        if self._scene.incident not in current.incidents:
+            last = await self._note(last, "joined", image)
+        written_at = current.written_at or self._tools.clock()
+        if current.verified and current.open_attempt is None and current.annotated:
+            return self._contained(image.change, current.folder, written_at)
+        return await self._verified(image.change, image, written_at, last, exact=True)
+
+    async def _verified(
+        self, change: Change, image: Image, written_at: datetime, last: int, *, exact: bool
+    ) -> Result:
+        settings, lacking = await self._read_back(change)
+        folder = self._folder
+        if lacking is not None:
+            unseen = stated(change, ChangeState.UNVERIFIED, lacking)
+            await self._note(last, "unverified", image, reason=lacking)
+            return Result(Status.UNVERIFIED, self._scene.decision, (unseen,), folder, alarm=True)
+        last = await self._note(last, "verified", image)
+        reasons = list(await self._annotate(settings, image, last))
+        if not exact:
+            text = (
+                "another change came between reading and writing: the before-image may lack it;"
+                " the audit log has it"
+            )
+            reasons.append(Reason(text, "settings"))
+        return self._contained(change, folder, written_at, tuple(reasons))
+
+    def _contained(
+        self, change: Change, folder: str, written_at: datetime, reasons: tuple[Reason, ...] = ()
+    ) -> Result:
+        return Result(
+            status=Status.CONTAINED if change.stops else Status.RESTRICTED,
+            decision=self._scene.decision,
+            changes=(stated(change, ChangeState.VERIFIED),),
+            folder=folder,
+            stopped_at=written_at,
+            reasons=reasons,
+            alarm=not change.stops,
+        )
+
+    async def _read_back(self, change: Change) -> tuple[Settings, str | None]:
+        """Read until the change is in effect; the reason that it is not, when time is up."""
+        settings, lacking = self._scene.settings, "it was not read back in time"
+        pause = _PAUSE_S
+        try:
+            async with asyncio.timeout(self._tools.verify_timeout.total_seconds()):
+                while True:
+                    try:
+                        settings = await self._tools.run.settings(self._scene.workload)
+                        reason = containment.serving(change, settings)
+                    except Retry as error:
+                        reason = str(error)
+                    if reason is None:
+                        return settings, None
+                    lacking = reason
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+        except TimeoutError:
+            return settings, lacking
+        except GiveUp as error:
+            return settings, str(error)
+
+    async def _annotate(self, settings: Settings, image: Image, last: int) -> tuple[Reason, ...]:
+        """Name the incident on the workload, for whoever finds it down. Information only."""
+        if image.incident != self._scene.incident or ANNOTATION in settings.annotations:
+            return ()
+        before = dict(settings.annotations)
+        change = Change(
+            action="annotate",
+            target=settings.name,
+            mask=("annotations",),
+            before={"annotations": before},
+            after={"annotations": {**before, ANNOTATION: self._scene.incident}},
+            stops=False,
+            reversible=True,
+        )
+        try:
+            await self._tools.run.write(change, validate_only=False)
+        except IncidentError as error:
+            text = f"the workload does not name the incident: {error}"
+            return (Reason(text, "settings"),)
+        await self._note(last, "annotated", image)
+        return ()
+
+    async def _wait_for_peer(self, current: Containment | None) -> bool:
+        """Whether another process was about to write, and has been waited for.
+
+        A process that died is waited for once, and then its work is carried on.
+        """
+        attempt = current.open_attempt if current else None
+        if attempt is None or attempt.run == self._tools.custody.run:
+            return False
+        age = max(self._tools.clock() - attempt.recorded_at, timedelta(0))
+        left = (self._tools.peer_wait - age).total_seconds()
+        if attempt.number in self._stale or left <= 0:
+            return False
+        self._stale.add(attempt.number)
+        deadline = asyncio.get_running_loop().time() + left
+        while asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_PAUSE_S)
+            history = await self._tools.custody.history()
+            if history.current is None or history.current.open_attempt != attempt:
+                break
+        return True
+
+    @property
+    def _folder(self) -> str:
+        return self._tools.custody.folder(self._scene.history)
+
+    async def _note(self, after: int, kind: str, image: Image, **details: str | int | None) -> int:
+        body = {
+            "incident": self._scene.incident,
+            "finding": self._scene.finding.finding_id,
+            "image": image.number,
+            **details,
+        }
+        return await self._tools.custody.note(self._scene.history, after, kind, body)

@@ -1,0 +1,168 @@
+"""What the decision waits for, read side by side: records, policy, SCC's record, settings.
+
+Says what was read; judging it is for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from incident.custody import Custody, History
+from incident.guards import Slots
+from incident.investigate import Sources, confirm
+from incident.journal import Store
+from incident.model import Finding, GiveUp, InvalidPolicy, Kind, Mode, Settings, Workload
+from incident.policy import Policy
+from incident.record import CaseFile, open_case
+from incident.slots import SlotBook
+from incident.together import together
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Where this run's records are.
+
+    Attributes:
+        store: Where everything is.
+        run: Names this run in the records that it writes.
+        clock: Tells the time.
+    """
+
+    store: Store
+    run: str
+    clock: Callable[[], datetime]
+
+    async def case(self, incident: str, *, dry_run: bool) -> CaseFile:
+        """An incident's case file."""
+        return await open_case(self.store, incident, self.run, self.clock, dry_run=dry_run)
+
+    def custody(self, workload: Workload) -> Custody:
+        """A workload's containments."""
+        return Custody(self.store, workload, self.run, self.clock)
+
+    def slots(self, workload: Workload) -> SlotBook:
+        """This hour's slots, as a workload sees them."""
+        return SlotBook(self.store, workload, self.run, self.clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is known of one workload.
+
+    Attributes:
+        settings: Its settings; None where they are not read: no workload, or not a service.
+        refused: Why the settings cannot be read, for good.
+        history: Its containments.
+        slots: This hour's slots, as it sees them.
+    """
+
+    settings: Settings | None = None
+    refused: GiveUp | None = None
+    history: History = History()  # noqa: RUF009 - frozen and empty
+    slots: Slots = Slots()  # noqa: RUF009 - frozen and empty
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What was read.
+
+    Attributes:
+        enforced: The incident's case file among those that may act.
+        rehearsed: Its case file among the dry runs.
+        policy: The policy, or why every finding is held.
+        record: SCC's own record of the finding; None when SCC does not list it.
+        refused: Why SCC does not let us ask, for good.
+        place: What is known of the workload.
+    """
+
+    enforced: CaseFile
+    rehearsed: CaseFile
+    policy: Policy | InvalidPolicy
+    record: Finding | None
+    refused: GiveUp | None
+    place: Place
+
+    @property
+    def workload(self) -> Workload:
+        """The workload that SCC's record names.
+
+        Raises:
+            ValueError: There is no record, or it names none: nothing is to be contained.
+        """
+        if self.record is None or self.record.workload is None:
+            raise ValueError("no confirmed workload")
+        return self.record.workload
+
+    def case(self, mode: Mode) -> CaseFile:
+        """Where this run's records belong: a dry run's lie apart, unless more was begun."""
+        dry = mode is Mode.DRY_RUN and not self.enforced.earlier
+        return self.rehearsed if dry else self.enforced
+
+
+async def read_core(
+    claim: Finding, policy: Awaitable[Policy | InvalidPolicy], sources: Sources, books: Books
+) -> Core:
+    """Everything that the decision waits for.
+
+    Where SCC's record names the workload otherwise than the claim does, the record's is read.
+
+    Raises:
+        Retry: Something does not answer; time may heal it.
+        GiveUp: A record of ours cannot be read.
+    """
+    enforced, rehearsed, read_policy, answer, place = await together(
+        books.case(claim.incident_id, dry_run=False),
+        books.case(claim.incident_id, dry_run=True),
+        policy,
+        _confirm(claim, sources),
+        read_place(claim.workload, sources, books),
+    )
+    record, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
+    if record and not same_place(record, claim):
+        place = await read_place(record.workload, sources, books)
+    return Core(enforced, rehearsed, read_policy, record, refused, place)
+
+
+def same_place(one: Finding, other: Finding) -> bool:
+    """Whether two findings name the same workload in the same way."""
+    keys = [finding.workload.key if finding.workload else None for finding in (one, other)]
+    return keys[0] == keys[1]
+
+
+async def read_place(workload: Workload | None, sources: Sources, books: Books) -> Place:
+    """What is known of a workload.
+
+    Raises:
+        Retry: Cloud Run or the store does not answer.
+        GiveUp: A record cannot be read.
+    """
+    if workload is None or workload.kind is not Kind.SERVICE:
+        return Place()
+    settings, (history, slots) = await together(
+        _settings(workload, sources), _holdings(workload, books)
+    )
+    if isinstance(settings, GiveUp):
+        return Place(None, settings, history, slots)
+    return Place(settings, None, history, slots)
+
+
+async def _confirm(claim: Finding, sources: Sources) -> Finding | GiveUp | None:
+    try:
+        return await confirm(claim, sources.findings)
+    except GiveUp as error:
+        return error
+
+
+async def _settings(workload: Workload, sources: Sources) -> Settings | GiveUp:
+    try:
+        return await sources.workloads.settings(workload)
+    except GiveUp as error:
+        return error
+
+
+async def _holdings(workload: Workload, books: Books) -> tuple[History, Slots]:
+    custody = books.custody(workload)
+    history = await custody.history()
+    return history, await books.slots(workload).taken(custody.folder(history))

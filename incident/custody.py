@@ -1,0 +1,276 @@
+"""Containments as the store tells of them: what we hold, and what a release would restore.
+
+A containment belongs to its workload; incidents refer to it. Its records are folded here,
+and the next ones are written through here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from incident.journal import Journal, Record, Store
+from incident.model import Change, ChangeState, Finding, Json, JsonObject, Settings, Workload
+
+#: Records after which the attempt that an image was taken for is over.
+_CLOSING = frozenset({"written", "abandoned"})
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a write will overwrite, kept before it is sent.
+
+    Attributes:
+        number: Its record's number; the write's record names it.
+        run: The run that took it.
+        recorded_at: When.
+        incident: For which incident.
+        generation: The workload's generation when it was read.
+        change: The change that was to follow; its ``before`` is as read.
+        restores: What a release restores.
+    """
+
+    number: int
+    run: str
+    recorded_at: datetime
+    incident: str
+    generation: int
+    change: Change
+    restores: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Containment:
+    """One containment of one workload, folded from its records.
+
+    Attributes:
+        folder: Its path in the store.
+        number: Counts the workload's containments from 1.
+        images: Before-images, oldest first, without those of abandoned attempts.
+        written: The image that the last known write followed; None before any.
+        written_at: When that write was recorded.
+        verified: Whether that write was seen in effect.
+        annotated: Whether the workload names the incident.
+        incidents: The incidents that refer to it.
+        findings: The ids of their findings.
+        released: Whether it was taken back.
+        last: Number of the last record.
+        last_at: When that was written.
+        open_attempt: The newest image, when nothing yet says what became of its attempt.
+    """
+
+    folder: str
+    number: int
+    images: tuple[Image, ...]
+    written: Image | None
+    written_at: datetime | None
+    verified: bool
+    annotated: bool
+    incidents: frozenset[str]
+    findings: frozenset[str]
+    released: bool
+    last: int
+    last_at: datetime | None
+    open_attempt: Image | None
+
+    @property
+    def effective(self) -> Image | None:
+        """The image that a release restores: of the write that took effect.
+
+        Where a crash left a write without its record, the newest image tells.
+        """
+        return self.written if self.open_attempt is None else self.open_attempt
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All containments of one workload, oldest first."""
+
+    containments: tuple[Containment, ...] = ()
+
+    @property
+    def current(self) -> Containment | None:
+        """The one that has not been released, if there is one."""
+        last = self.containments[-1] if self.containments else None
+        return None if last is None or last.released else last
+
+    @property
+    def next_number(self) -> int:
+        """The number of the containment that a write made now belongs to."""
+        if self.current:
+            return self.current.number
+        return self.containments[-1].number + 1 if self.containments else 1
+
+    @property
+    def released_findings(self) -> frozenset[str]:
+        """Findings whose containment a person has taken back."""
+        return frozenset(
+            finding
+            for containment in self.containments
+            if containment.released
+            for finding in containment.findings
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """The containments of one workload in the store."""
+
+    store: Store
+    workload: Workload
+    run: str
+    clock: Callable[[], datetime]
+
+    def _journal(self, number: int) -> Journal:
+        folder = f"containments/{self.workload.key}/{number}"
+        return Journal(self.store, folder, self.run, self.clock)
+
+    async def history(self) -> History:
+        """All containments of the workload so far.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: A record cannot be read.
+        """
+        prefix = f"containments/{self.workload.key}/"
+        pattern = re.compile(re.escape(prefix) + r"(\d+)/")
+        found = await self.store.list(prefix)
+        numbers = sorted({int(match[1]) for path in found if (match := pattern.match(path))})
+        return History(tuple([await self._containment(number) for number in numbers]))
+
+    async def _containment(self, number: int) -> Containment:
+        journal = self._journal(number)
+        return fold(journal.folder, number, await journal.records())
+
+    async def keep_image(
+        self, history: History, change: Change, settings: Settings, incident: str, finding: Finding
+    ) -> Image | None:
+        """Store what a write will overwrite; None when another process is at it already."""
+        current = history.current
+        number = (current.last if current else 0) + 1
+        image = Image(
+            number=number,
+            run=self.run,
+            recorded_at=self.clock(),
+            incident=incident,
+            generation=settings.generation,
+            change=change,
+            restores=_restores(change, current),
+        )
+        body: dict[str, Json] = {
+            "incident": incident,
+            "finding": finding.finding_id,
+            "workload": self.workload.resource_name,
+            "uid": settings.uid,
+            "generation": settings.generation,
+            "change": change_json(change),
+            "restores": image.restores,
+        }
+        journal = self._journal(history.next_number)
+        return image if await journal.claim(number, "before", body) else None
+
+    async def note(self, history: History, after: int, kind: str, body: JsonObject) -> int:
+        """Add a record to the containment that is under way; returns its number."""
+        return await self._journal(history.next_number).append(after, kind, body)
+
+    def folder(self, history: History) -> str:
+        """Path of the containment that is under way."""
+        return self._journal(history.next_number).folder
+
+
+def fold(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
+    """What the records of one containment come to. Their order matters only where it must."""
+    kinds = [record.kind for record in records]
+    abandoned = {record.body.get("image") for record in records if record.kind == "abandoned"}
+    images = tuple(
+        _image(record)
+        for record in records
+        if record.kind == "before" and record.number not in abandoned
+    )
+    writes = [record for record in records if record.kind == "written"]
+    by_number = {image.number: image for image in images}
+    named = writes[-1].body.get("image") if writes else None
+    closed = {record.body.get("image") for record in records if record.kind in _CLOSING}
+    waiting = [image for image in images if image.number not in closed]
+    last_write = writes[-1].number if writes else 0
+    newest = waiting[-1] if waiting and waiting[-1].number > last_write else None
+    return Containment(
+        folder=folder,
+        number=number,
+        images=images,
+        written=by_number.get(named) if isinstance(named, int) else None,
+        written_at=writes[-1].recorded_at if writes else None,
+        verified=any(r.kind == "verified" and r.number > last_write for r in records),
+        annotated="annotated" in kinds,
+        incidents=frozenset(str(r.body["incident"]) for r in records if "incident" in r.body),
+        findings=frozenset(str(r.body["finding"]) for r in records if "finding" in r.body),
+        released="released" in kinds,
+        last=records[-1].number if records else 0,
+        last_at=records[-1].recorded_at if records else None,
+        open_attempt=newest,
+    )
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """A change as the outcome and the records show it."""
+    return {
+        "action": change.action,
+        "target": change.target,
+        "mask": list(change.mask),
+        "before": change.before,
+        "after": change.after,
+        "state": change.state.value,
+        "error": change.error,
+        "stops": change.stops,
+        "reversible": change.reversible,
+    }
+
+
+def _change(value: Any) -> Change:
+    return Change(
+        action=value["action"],
+        target=value["target"],
+        mask=tuple(value["mask"]),
+        before=value["before"],
+        after=value["after"],
+        stops=value["stops"],
+        reversible=value["reversible"],
+        state=ChangeState(value["state"]),
+        error=value["error"],
+    )
+
+
+def _image(record: Record) -> Image:
+    body: Any = record.body
+    return Image(
+        number=record.number,
+        run=record.run,
+        recorded_at=record.recorded_at,
+        incident=body["incident"],
+        generation=body["generation"],
+        change=_change(body["change"]),
+        restores=body["restores"],
+    )
+
+
+def _restores(change: Change, current: Containment | None) -> JsonObject:
+    """The fields as read, but never our own work.
+
+    Somebody may have undone only a part of a containment: where a field still is as our last
+    write left it, what it was before that write is what a release has to restore.
+    """
+    last = current.effective if current else None
+    if last is None:
+        return change.before
+    return {
+        name: last.restores[name] if value == last.change.after.get(name) else value
+        for name, value in change.before.items()
+    }
+
+
+def stated(change: Change, state: ChangeState, error: str | None = None) -> Change:
+    """The change, one step on."""
+    return replace(change, state=state, error=error)

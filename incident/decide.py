@@ -1,0 +1,122 @@
+"""The responder's assessment, the policy and the guards make a decision. Pure.
+
+Guards and policy can only lower what the responder would do.
+"""
+
+from __future__ import annotations
+
+from incident import containment
+from incident.guards import Case, Circumstances, Objection, objections
+from incident.model import (
+    Decision,
+    Evidence,
+    InvalidPolicy,
+    Mode,
+    Reason,
+    Responder,
+    Route,
+    Settings,
+    Verdict,
+    Workload,
+)
+from incident.policy import Policy, Resolution, Subject, resolve
+
+
+def decide(
+    evidence: Evidence,
+    route: Route,
+    policy: Policy | InvalidPolicy,
+    circumstances: Circumstances,
+) -> Decision:
+    """What is to be done about confirmed or unconfirmed evidence, and why.
+
+    The changes that the decision names are what a dry run shows and what enforcement writes.
+    """
+    if _finishing(evidence, circumstances):
+        text = "this incident's containment is in effect already; what is missing is finished"
+        return Decision(Verdict.CONTAIN, (Reason(text, "case-file"),), Mode.ENFORCE, None)
+    workload = evidence.finding.workload
+    if isinstance(policy, InvalidPolicy):
+        return _hold(Mode.DRY_RUN, None, Objection(Reason(str(policy), "policy"), alarm=True))
+    if workload is None or route.responder is None or route.verdict is Verdict.HOLD:
+        mode = Mode.lowest(policy.mode, circumstances.ceiling)
+        return _hold(mode, None, Objection(Reason(route.reason, "finding")))
+    labels = evidence.settings.labels if evidence.settings else None
+    finding = evidence.finding
+    resolution = resolve(policy, Subject(workload, finding.category, finding.source_id, labels))
+    plan = _plan(resolution, workload, evidence.settings)
+    case = Case(evidence, workload, policy, circumstances, writes=bool(plan.changes))
+    return _weigh(case, route.responder, resolution, plan)
+
+
+def _finishing(evidence: Evidence, circumstances: Circumstances) -> bool:
+    """Whether an earlier delivery of this incident wrote, and its write still stands.
+
+    What was done is then to be told truthfully, whatever policy and guards say by now.
+    """
+    current = circumstances.history.current
+    image = current.effective if current else None
+    if current is None or image is None or evidence.settings is None:
+        return False
+    ours = circumstances.incident in current.incidents
+    return ours and containment.in_effect(image.change, evidence.settings)
+
+
+def _weigh(
+    case: Case, responder: Responder, resolution: Resolution, plan: containment.Plan
+) -> Decision:
+    mode = Mode.lowest(resolution.mode, case.circumstances.ceiling)
+    against = [
+        *(Objection(Reason(hold.text, "policy"), hold.alarm) for hold in resolution.holds),
+        *objections(case),
+        *_unfit(plan, resolution),
+    ]
+    if responder.assess(case.evidence).verdict is not Verdict.CONTAIN:
+        text = f"{responder.name} leaves findings of this type to a person"
+        against.append(Objection(Reason(text, "responder")))
+    if against:
+        return _hold(mode, resolution.rule, *against)
+    return Decision(
+        verdict=Verdict.CONTAIN,
+        reasons=_in_favour(case, resolution, mode),
+        mode=mode,
+        rule=resolution.rule,
+        steps=resolution.steps,
+        changes=plan.changes,
+    )
+
+
+def _plan(
+    resolution: Resolution, workload: Workload, settings: Settings | None
+) -> containment.Plan:
+    if settings is None:
+        return containment.Plan((), ("the workload's settings are not known",), fits=False)
+    return containment.plan(resolution.steps, workload.kind, settings)
+
+
+def _unfit(plan: containment.Plan, resolution: Resolution) -> tuple[Objection, ...]:
+    if plan.fits or not resolution.steps:
+        return ()
+    return (Objection(Reason("no configured action fits: " + "; ".join(plan.misfits), "settings")),)
+
+
+def _in_favour(case: Case, resolution: Resolution, mode: Mode) -> tuple[Reason, ...]:
+    actions = ", ".join(" or ".join(step) for step in resolution.steps)
+    reasons = [
+        Reason("Security Command Center lists the finding itself, active", "security-center"),
+        Reason(f"{resolution.rule} in the policy: {actions} for a {case.workload.kind}", "policy"),
+        Reason("no guard objects", "guards"),
+    ]
+    if mode is not resolution.mode:
+        reasons.append(Reason(case.circumstances.ceiling_reason, "environment"))
+    return tuple(reasons)
+
+
+def _hold(mode: Mode, rule: str | None, *against: Objection) -> Decision:
+    return Decision(
+        verdict=Verdict.HOLD,
+        reasons=tuple(objection.reason for objection in against),
+        mode=mode,
+        rule=rule,
+        alarm=any(objection.alarm for objection in against),
+    )

@@ -1,0 +1,215 @@
+"""The guards: what must hold before anything is contained. Pure; they can only lower a verdict.
+
+A guard that cannot be evaluated does not pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from incident.custody import History
+from incident.model import Evidence, Mode, Reason, Workload
+from incident.policy import Policy
+
+CONFIRMATION_WINDOW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Containments that were begun in this hour, by anybody.
+
+    Attributes:
+        overall: How many in all.
+        in_project: How many in the workload's project.
+        ours: Whether this workload's containment is among them.
+    """
+
+    overall: int = 0
+    in_project: int = 0
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ourselves:
+    """Where the responder itself runs, so that it never contains itself.
+
+    Attributes:
+        service: Name of our Cloud Run service; empty when we do not run there.
+        project: Id or number of our project; empty where not configured.
+    """
+
+    service: str = ""
+    project: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the decision needs besides evidence and policy.
+
+    Attributes:
+        incident: The incident's id.
+        now: The time.
+        ceiling: The highest mode that the environment allows, with the reason if it lowers it.
+        ceiling_reason: Why the ceiling is what it is.
+        ourselves: Where the responder runs.
+        history: The workload's containments.
+        slots: This hour's containments.
+    """
+
+    incident: str
+    now: datetime
+    ceiling: Mode
+    ceiling_reason: str
+    ourselves: Ourselves
+    history: History
+    slots: Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why nothing may be contained.
+
+    Attributes:
+        reason: Why, and by what evidence.
+        alarm: Whether an attacker may have caused it, so that a person must look now.
+    """
+
+    reason: Reason
+    alarm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that a guard may look at; ``writes`` says whether there is anything to write."""
+
+    evidence: Evidence
+    workload: Workload
+    policy: Policy
+    circumstances: Circumstances
+    writes: bool
+
+
+def objections(case: Case) -> tuple[Objection, ...]:
+    """What every guard has to say; empty when nothing stands in the way."""
+    return tuple(objection for guard in GUARDS if (objection := guard(case)))
+
+
+def confirmed(case: Case) -> Objection | None:
+    """Only what SCC lists itself is contained."""
+    if case.evidence.confirmed:
+        return None
+    minutes = int(CONFIRMATION_WINDOW.total_seconds() // 60)
+    text = (
+        f"Security Command Center does not list the finding, {minutes} minutes after its event:"
+        " nobody but the notification says that it exists"
+    )
+    return Objection(Reason(text, "security-center"))
+
+
+def consistent(case: Case) -> Objection | None:
+    """A record that contradicts itself about its project names no workload for certain."""
+    contradictions = case.evidence.finding.contradictions
+    if not contradictions:
+        return None
+    return Objection(Reason("; ".join(contradictions), "security-center"), alarm=True)
+
+
+def project_known(case: Case) -> Objection | None:
+    """A project whose id is not known counts as protected."""
+    if case.workload.project_id:
+        return None
+    text = "the project's id is not known, so it counts as protected"
+    return Objection(Reason(text, "security-center"))
+
+
+def young_enough(case: Case) -> Objection | None:
+    """An old finding is a matter for a person: much may have changed since."""
+    age = case.circumstances.now - case.evidence.finding.event_time
+    limit = case.policy.guards.max_finding_age
+    if age <= limit:
+        return None
+    text = f"the finding is {_words(age)} old; the policy's limit is {_words(limit)}"
+    return Objection(Reason(text, "policy"))
+
+
+def not_ourselves(case: Case) -> Objection | None:
+    """The responder never contains itself; without a project's name, any namesake counts."""
+    ourselves, workload = case.circumstances.ourselves, case.workload
+    if not ourselves.service or workload.name != ourselves.service:
+        return None
+    if ourselves.project and ourselves.project not in (
+        workload.project_id,
+        workload.project_number,
+    ):
+        return None
+    return Objection(Reason("the workload is the responder itself", "environment"), alarm=True)
+
+
+def never_released(case: Case) -> Objection | None:
+    """Once a person has released a finding's containment, it is theirs."""
+    if case.evidence.finding.finding_id not in case.circumstances.history.released_findings:
+        return None
+    text = "a person has released this finding's containment before: it is theirs to decide"
+    return Objection(Reason(text, "case-file"))
+
+
+def under_hourly_cap(case: Case) -> Objection | None:
+    """No more containments in an hour than the policy allows, in all."""
+    cap = case.policy.guards.max_containments_per_hour
+    return _under(cap, case.circumstances.slots.overall, "in all", case)
+
+
+def under_project_cap(case: Case) -> Objection | None:
+    """No more containments in an hour than the policy allows for one project."""
+    cap = case.policy.guards.max_per_project_per_hour
+    return _under(cap, case.circumstances.slots.in_project, "in this project", case)
+
+
+def _under(cap: int, taken: int, where: str, case: Case) -> Objection | None:
+    if not case.writes or case.circumstances.slots.ours or taken < cap:
+        return None
+    return cap_reached(where, cap)
+
+
+def cap_reached(where: str, cap: int) -> Objection:
+    """The objection of a cap: an attacker may have used it up on purpose."""
+    text = f"the policy's cap of {cap} containments an hour {where} is reached"
+    return Objection(Reason(text, "policy"), alarm=True)
+
+
+def virustotal_gate(case: Case) -> Objection | None:
+    """VirusTotal is not asked in this version: every file is unknown to it."""
+    gate = case.policy.virustotal
+    if gate is None or gate.when_unknown == "contain":
+        return None
+    text = (
+        f"the policy wants {gate.min_malicious} VirusTotal detections and holds what is unknown:"
+        " this version does not ask VirusTotal, so the file is unknown"
+    )
+    return Objection(Reason(text, "policy"))
+
+
+GUARDS: tuple[Callable[[Case], Objection | None], ...] = (
+    confirmed,
+    consistent,
+    project_known,
+    young_enough,
+    not_ourselves,
+    never_released,
+    under_hourly_cap,
+    under_project_cap,
+    virustotal_gate,
+)
+
+
+def _words(duration: timedelta) -> str:
+    """A duration for a person, in the two largest of its units."""
+    seconds = max(int(duration.total_seconds()), 0)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"

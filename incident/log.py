@@ -1,0 +1,74 @@
+"""Structured log lines, as Cloud Logging reads them from standard output: one JSON object each.
+
+Text of a finding stands in values only, never in a message's format.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+from incident.model import Json, Status
+from incident.respond import Answer
+
+_LOGGER = logging.getLogger("responder")
+_URGENT = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
+_NOTABLE = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.HELD, Status.AWAITING_APPROVAL})
+
+
+def answered(answer: Answer, trace: str) -> None:
+    """The one line of a delivery that was acknowledged."""
+    outcome = answer.outcome
+    status = Status(str(outcome["status"]))
+    level = logging.INFO
+    if status in _NOTABLE:
+        level = logging.WARNING
+    if answer.alarm or status in _URGENT:
+        level = logging.ERROR
+    _line(level, f"incident {status.value}", {**_names(outcome), "outcome": outcome}, trace)
+
+
+def retried(reason: str, trace: str) -> None:
+    """The one line of a delivery that is to come again."""
+    _line(logging.WARNING, "delivery to be retried", {"reason": reason, "outcome": None}, trace)
+
+
+def failure(message: str, error: Exception) -> None:
+    """A fault of our own, with its traceback and no outcome."""
+    _logger().error(message, exc_info=error, extra={"outcome": None})
+
+
+def _line(level: int, message: str, keys: Mapping[str, Json], trace: str) -> None:
+    traced = {"trace": trace} if trace else {}
+    _logger().log(level, message, extra={"stage": "done", **keys, **traced})
+
+
+def _names(outcome: Mapping[str, Json]) -> dict[str, Json]:
+    finding, workload = outcome.get("finding"), outcome.get("workload")
+    return {
+        "incident": outcome.get("incident"),
+        "finding": finding.get("name") if isinstance(finding, Mapping) else None,
+        "workload": workload.get("resource_name") if isinstance(workload, Mapping) else None,
+    }
+
+
+def _logger() -> logging.Logger:
+    """Ours alone, set up at the first line: importing this module changes nothing."""
+    if not _LOGGER.handlers:
+        handler: logging.StreamHandler[TextIO] = logging.StreamHandler(sys.stdout)
+        formatter = JsonFormatter(
+            "%(levelname)s %(message)s %(asctime)s",
+            rename_fields={"levelname": "severity", "asctime": "time"},
+            datefmt="%Y-%m-%dT%H:%M:%SZ",
+        )
+        formatter.converter = time.gmtime
+        handler.setFormatter(formatter)
+        _LOGGER.addHandler(handler)
+        _LOGGER.setLevel(logging.INFO)
+        _LOGGER.propagate = False
+    return _LOGGER

@@ -1,0 +1,226 @@
+"""The case file of one incident, and the announcement of its outcome.
+
+Every object is created once and never changed, and nothing reaches it unredacted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from incident.journal import Journal, Record, Store, encode
+from incident.model import Evidence, GiveUp, Json, JsonObject
+from incident.outcome import plain
+from incident.redaction import Redactor
+from incident.together import together
+
+#: ``done`` has a number of its own, so that of many writers one wins; what comes after it
+#: (approved, released, …) is numbered from there.
+DONE = 1000
+_POLL_S = 0.2
+_BEGINNING = 2048
+
+
+class Announcer(Protocol):
+    """Where outcomes are announced."""
+
+    name: str
+
+    async def publish(self, data: bytes, attributes: Mapping[str, str]) -> None:
+        """Publish one message."""
+
+
+@dataclass(slots=True)
+class CaseFile:
+    """The records and evidence of one incident, in ``incidents/`` or in ``dry-runs/``.
+
+    Attributes:
+        journal: Its records.
+        earlier: The records that stood there when it was opened.
+    """
+
+    journal: Journal
+    earlier: tuple[Record, ...] = ()
+    _last: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._last = max((r.number for r in self.earlier if r.number < DONE), default=0)
+
+    @property
+    def folder(self) -> str:
+        """Its path in the store."""
+        return self.journal.folder
+
+    @property
+    def done(self) -> JsonObject | None:
+        """The outcome that the incident is done with, if it is."""
+        return _done(self.earlier)
+
+    def has(self, kind: str) -> bool:
+        """Whether an earlier delivery left a record of that kind."""
+        return any(record.kind == kind for record in self.earlier)
+
+    async def begin(self, body: JsonObject) -> bool:
+        """Say that the work begins; False when another run has begun it at this moment."""
+        if self.has("received"):
+            return True
+        won = await self.journal.claim(1, "received", body)
+        self._last = max(self._last, 1)
+        return won
+
+    async def note(self, kind: str, body: JsonObject) -> None:
+        """Add a record."""
+        self._last = await self.journal.append(self._last, kind, body)
+
+    async def finish(self, outcome: JsonObject) -> bool:
+        """Write ``done``; False when another run has finished the incident before."""
+        return await self.journal.claim(DONE, "done", {"outcome": outcome})
+
+    async def read_again(self) -> CaseFile:
+        """The case file as it stands now."""
+        return CaseFile(self.journal, await self.journal.records())
+
+    async def wait_for_peer(self, patience: timedelta) -> bool:
+        """Whether another run was at work, waited for until done or silent for too long."""
+        if self._abandoned(patience):
+            return False
+        tick = asyncio.get_running_loop().time
+        case, silent_since = self, tick()
+        while case.done is None and tick() - silent_since < patience.total_seconds():
+            await asyncio.sleep(_POLL_S)
+            fresh = await case.read_again()
+            if len(fresh.earlier) > len(case.earlier):
+                silent_since = tick()
+            case = fresh
+        return True
+
+    def _abandoned(self, patience: timedelta) -> bool:
+        """Whether nobody can be at work: no record, a retry was answered, or long silence."""
+        if not self.earlier or self.earlier[-1].kind == "retried":
+            return True
+        return self.journal.clock() - self.earlier[-1].recorded_at > patience
+
+
+async def open_case(
+    store: Store, incident: str, run: str, clock: Callable[[], datetime], *, dry_run: bool
+) -> CaseFile:
+    """The case file of an incident, with the records that stand there.
+
+    A dry run's records lie apart, so that they never make a later enforcing delivery a
+    duplicate.
+    """
+    folder = f"{'dry-runs' if dry_run else 'incidents'}/{incident}"
+    journal = Journal(store, folder, run, clock)
+    return CaseFile(journal, await journal.records())
+
+
+async def keep_evidence(case: CaseFile, evidence: Evidence, redactor: Redactor) -> None:
+    """Store what was gathered, one object for each collector, and the log entries as lines.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    logs = evidence.logs
+    gathered: dict[str, Json] = {
+        "finding": evidence.finding.raw,
+        "settings": plain(evidence.settings),
+        "revisions": plain(evidence.revisions),
+        "access": plain(evidence.access),
+        "related-findings": plain(evidence.related),
+        "audit-log": plain(evidence.audit),
+        "gaps": plain(evidence.gaps),
+    }
+    objects = {
+        f"evidence/{name}": encode(redactor.json(value))
+        for name, value in gathered.items()
+        if value is not None
+    }
+    if logs is not None:
+        lines = [encode_line(redactor.json(_entry(plain(entry)))) for entry in logs.entries]
+        objects["logs"] = b"".join(lines)
+    await together(*(_keep(case, name, data) for name, data in objects.items()))
+
+
+async def announce(case: CaseFile, topic: Announcer | None, outcome: JsonObject) -> str | None:
+    """Publish the outcome once; the reason when it will never be.
+
+    Raises:
+        Retry: The topic does not answer; a redelivery finishes what is missing.
+    """
+    if topic is None or case.has("announced"):
+        return None
+    workload = outcome.get("workload")
+    place = workload if isinstance(workload, Mapping) else {}
+    finding = outcome.get("finding")
+    attributes = {
+        "status": outcome.get("status"),
+        "incident": outcome.get("incident"),
+        "severity": finding.get("severity") if isinstance(finding, Mapping) else None,
+        "project": place.get("project"),
+        "workload_kind": place.get("kind"),
+    }
+    try:
+        await topic.publish(
+            encode(outcome), {key: str(value or "") for key, value in attributes.items()}
+        )
+    except GiveUp as error:
+        await case.note("not-announced", {"reason": str(error)})
+        return str(error)
+    await case.note("announced", {"topic": topic.name})
+    return None
+
+
+async def quarantine(store: Store, data: bytes, reason: str, redactor: Redactor) -> tuple[str, str]:
+    """Keep what identifies a malformed message: digest, size, error, redacted beginning.
+
+    Returns:
+        The digest, and the object's path.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    path = f"quarantine/{digest}.json"
+    body: Json = {
+        "sha256": digest,
+        "size": len(data),
+        "error": reason,
+        "beginning": redactor.raw(data, limit=_BEGINNING),
+    }
+    await store.create(path, encode(body))
+    return digest, path
+
+
+def encode_line(value: Json) -> bytes:
+    """One line of a JSON Lines object."""
+    return (json.dumps(value, ensure_ascii=False) + "\n").encode()
+
+
+def _entry(entry: dict[str, Json]) -> dict[str, Json]:
+    """A log entry with the warning that belongs to it."""
+    return {**entry, "written_by": "the workload: an attacker may have forged it"}
+
+
+def _done(records: tuple[Record, ...]) -> JsonObject | None:
+    for record in records:
+        outcome = record.body.get("outcome")
+        if record.number == DONE and record.kind == "done" and isinstance(outcome, Mapping):
+            return outcome
+    return None
+
+
+async def _keep(case: CaseFile, name: str, data: bytes) -> None:
+    """Create the object; beside what an earlier delivery gathered, never over it."""
+    suffix = "jsonl" if name == "logs" else "json"
+    path = f"{case.folder}/{name}.{suffix}"
+    number = 1
+    while not await case.journal.store.create(path, data):
+        if await case.journal.store.read(path) == data:
+            return
+        number += 1
+        path = f"{case.folder}/{name}-{number}.{suffix}"

@@ -1,0 +1,82 @@
+"""Hourly slots: a containment is begun only with one of each cap, and there are no more.
+
+Numbers are claimed by creating objects, so that processes which know nothing of one another
+never exceed a cap. A slot belongs to a containment: whoever begins it shares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from incident.guards import Objection, Slots, cap_reached
+from incident.journal import Journal, Store
+from incident.model import Workload
+from incident.policy_schema import Guards
+
+
+@dataclass(frozen=True, slots=True)
+class SlotBook:
+    """The slots of one workload's containment, in the hour that it is now."""
+
+    store: Store
+    workload: Workload
+    run: str
+    clock: Callable[[], datetime]
+
+    def _overall(self) -> Journal:
+        return self._journal("all")
+
+    def _project(self) -> Journal:
+        return self._journal(f"projects/{self.workload.project}")
+
+    def _journal(self, part: str) -> Journal:
+        hour = self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H")
+        return Journal(self.store, f"slots/{hour}/{part}", self.run, self.clock)
+
+    async def taken(self, holder: str) -> Slots:
+        """How many slots of this hour are taken, and whether the holder has one.
+
+        Args:
+            holder: The containment's folder.
+
+        Raises:
+            Retry: The store does not answer.
+        """
+        overall = await self._overall().records()
+        in_project = await self._project().records()
+        ours = any(record.body.get("containment") == holder for record in overall)
+        return Slots(len(overall), len(in_project), ours=ours)
+
+    async def claim(self, holder: str, guards: Guards, seen: Slots) -> Objection | None:
+        """Take one slot of each cap for a containment, or say which cap stands against it.
+
+        The project's is taken first, so that a burst in one project leaves the others theirs.
+
+        Args:
+            holder: The containment's folder.
+            guards: The caps.
+            seen: What was taken a moment ago; saves looking again.
+
+        Raises:
+            Retry: The store does not answer.
+        """
+        if seen.ours:
+            return None
+        in_project, overall = guards.max_per_project_per_hour, guards.max_containments_per_hour
+        if not await _claim(self._project(), holder, in_project, seen.in_project):
+            return cap_reached("in this project", in_project)
+        if not await _claim(self._overall(), holder, overall, seen.overall):
+            return cap_reached("in all", overall)
+        return None
+
+
+async def _claim(journal: Journal, holder: str, cap: int, taken: int) -> bool:
+    for number in range(taken + 1, cap + 1):
+        if await journal.claim(number, "slot", {"containment": holder}):
+            return True
+        for record in await journal.records():
+            if record.body.get("containment") == holder:
+                return True
+    return False

@@ -1,0 +1,126 @@
+"""Google's own clients, connected to an emulator of a test's world."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+import obstore.store
+from google import pubsub_v1
+from google.api_core import exceptions
+from google.cloud import run_v2, securitycenter_v2
+from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2AsyncClient
+from google.cloud.logging_v2.services.logging_service_v2.transports import (
+    LoggingServiceV2GrpcAsyncIOTransport,
+)
+from google.cloud.run_v2.services.revisions.transports import RevisionsGrpcAsyncIOTransport
+from google.cloud.run_v2.services.services.transports import ServicesGrpcAsyncIOTransport
+from google.cloud.securitycenter_v2.services.security_center.transports import (
+    SecurityCenterGrpcAsyncIOTransport,
+)
+from google.protobuf import field_mask_pb2
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
+
+from emulator.server import Emulator, Hook
+from emulator.world import parse
+
+PROJECT = "example-shop-prod"
+NUMBER = "210987654321"
+LOCATION = f"projects/{PROJECT}/locations/europe-west1"
+SERVICE = f"{LOCATION}/services/storefront"
+BY_NUMBER = SERVICE.replace(PROJECT, NUMBER)
+PROJECTS = [{"projectId": PROJECT, "projectNumber": NUMBER, "folders": ["345678901234"]}]
+LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
+REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
+MANUAL_ZERO = run_v2.ServiceScaling(scaling_mode="MANUAL", manual_instance_count=0)
+
+
+def world_with(*services_: dict[str, Any], **others: Any) -> dict[str, Any]:
+    """A world with these services, in the known project and with a quick reconciliation."""
+    latency = {"reconcile": "5ms"} | others.pop("latency", {})
+    return {"projects": PROJECTS, "services": list(services_), "latency": latency} | others
+
+
+@dataclass
+class Cloud:
+    """An emulator and clients of everything in it."""
+
+    emulator: Emulator
+    channel: grpc.aio.Channel
+    services: run_v2.ServicesAsyncClient = field(init=False)
+    revisions: run_v2.RevisionsAsyncClient = field(init=False)
+    security_center: securitycenter_v2.SecurityCenterAsyncClient = field(init=False)
+    logging: LoggingServiceV2AsyncClient = field(init=False)
+    publisher: pubsub_v1.PublisherAsyncClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.services = run_v2.ServicesAsyncClient(
+            transport=ServicesGrpcAsyncIOTransport(channel=self.channel)
+        )
+        self.revisions = run_v2.RevisionsAsyncClient(
+            transport=RevisionsGrpcAsyncIOTransport(channel=self.channel)
+        )
+        self.security_center = securitycenter_v2.SecurityCenterAsyncClient(
+            transport=SecurityCenterGrpcAsyncIOTransport(channel=self.channel)
+        )
+        self.logging = LoggingServiceV2AsyncClient(
+            transport=LoggingServiceV2GrpcAsyncIOTransport(channel=self.channel)
+        )
+        self.publisher = pubsub_v1.PublisherAsyncClient(
+            transport=PublisherGrpcAsyncIOTransport(channel=self.channel)
+        )
+
+    async def service(self, name: str = SERVICE) -> run_v2.Service:
+        """A service as it is now."""
+        return await self.services.get_service(name=name, retry=None)
+
+    async def update(
+        self, *paths: str, name: str = SERVICE, validate_only: bool = False, **fields: Any
+    ) -> Any:
+        """Sends an update of these fields with a mask of these paths and returns its operation."""
+        request = run_v2.UpdateServiceRequest(
+            service=run_v2.Service(name=name, **fields),
+            update_mask=field_mask_pb2.FieldMask(paths=paths) if paths else None,
+            validate_only=validate_only,
+        )
+        return await self.services.update_service(request)
+
+    async def settled(self, name: str = SERVICE) -> run_v2.Service:
+        """A service when its reconciliation is over."""
+        async with asyncio.timeout(5):
+            while (service := await self.service(name)).reconciling:  # noqa: ASYNC110  seen from outside
+                await asyncio.sleep(0.002)
+        return service
+
+    def store(self, bucket: str = "case-files", prefix: str = "") -> obstore.store.ObjectStore:
+        """A Cloud Storage client for a bucket, without retries."""
+        return obstore.store.from_url(
+            f"gs://{bucket}/{prefix}",
+            config={
+                "base_url": f"http://{self.emulator.http_address}",
+                "bearer_token": "emulator",
+            },
+            client_options={"allow_http": True},
+            retry_config={"max_retries": 0, "retry_timeout": dt.timedelta(seconds=5)},
+        )
+
+
+@contextlib.asynccontextmanager
+async def cloud(world: dict[str, Any], *, hook: Hook | None = None) -> AsyncIterator[Cloud]:
+    """An emulator of a world while the context lasts."""
+    async with (
+        Emulator(parse(world, source="test"), hook=hook) as emulator,
+        grpc.aio.insecure_channel(emulator.grpc_address) as channel,
+    ):
+        yield Cloud(emulator, channel)
+
+
+def code_of(error: exceptions.GoogleAPICallError) -> str:
+    """The name of the gRPC status that an error came with."""
+    return error.grpc_status_code.name if error.grpc_status_code else ""
