@@ -14,6 +14,8 @@ from emulator.world import World
 # What Google answers for a resource that never had a policy.
 _NO_POLICY_ETAG = b"\x00\x20\x01"
 _WITH_CONDITIONS = 3
+# What SetIamPolicy replaces when it is not told.
+_MASK = ("bindings", "etag")
 # Which method a permission is needed for, where the two are not spelled alike.
 _VERBS = {"getIamPolicy": "GetIamPolicy", "setIamPolicy": "SetIamPolicy", "list": "List"}
 _RESOURCES = {
@@ -91,9 +93,9 @@ class IamPolicies:
         if conditional and sent.version != _WITH_CONDITIONS:
             raise invalid("A policy with conditions must have version 3.")
         policy = protos.copy(sent)
-        if "audit_configs" not in request.update_mask.paths:
-            del policy.audit_configs[:]
-            policy.audit_configs.extend(stored.audit_configs)
+        for field in {"bindings", "audit_configs"} - set(request.update_mask.paths or _MASK):
+            policy.ClearField(field)
+            getattr(policy, field).extend(getattr(stored, field))
         digest = protos.fingerprint(stored.etag.hex(), protos.to_json(policy))
         policy.etag = bytes.fromhex(digest)[:8]
         self._world.iam_policies[key] = policy

@@ -13,7 +13,14 @@ _LIBRARIES = (
     "google.pubsub_v1",
 )
 _OPERATIONS = ("GetOperation", "ListOperations", "WaitOperation", "DeleteOperation")
-STORAGE = ("storage.PUT", "storage.GET", "storage.HEAD", "storage.LIST", "storage.DELETE")
+STORAGE = (
+    "storage.PUT",
+    "storage.GET",
+    "storage.HEAD",
+    "storage.LIST",
+    "storage.DELETE",
+    "storage.POST",
+)
 RECONCILE = "reconcile"
 
 

@@ -134,7 +134,7 @@ class Emulator:
             self._being_written.add(target)
 
         async def handle() -> Any:
-            if raced:
+            if raced and version:
                 raise conflict(last(target), version)
             return await method.handle(request)
 

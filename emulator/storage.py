@@ -73,6 +73,8 @@ class Objects:
     def __init__(self) -> None:
         self._buckets: defaultdict[str, dict[str, Stored]] = defaultdict(dict)
         self._generations = count(_FIRST_GENERATION)
+        # Parts by number of each upload, None once it has ended.
+        self._uploads: dict[str, dict[int, bytes] | None] = {}
 
     def put(
         self, bucket: str, name: str, data: bytes, *, content_type: str, if_generation: str = ""
@@ -93,13 +95,44 @@ class Objects:
         self._check(bucket, name, if_generation)
         stored = Stored(
             data=data,
-            etag=f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"',
+            etag=_etag(data),
             generation=next(self._generations),
             updated=dt.datetime.now(dt.UTC),
             content_type=content_type,
         )
         self._buckets[bucket][name] = stored
         return stored
+
+    def begin(self) -> str:
+        """Begins an upload in parts and returns its id."""
+        upload = f"upload-{len(self._uploads)}"
+        self._uploads[upload] = {}
+        return upload
+
+    def add_part(self, upload: str, number: int, data: bytes) -> str:
+        """Takes one part of an upload and returns its etag.
+
+        Raises:
+            Refusal: NOT_FOUND for an upload that is not going on.
+        """
+        self._parts(upload)[number] = data
+        return _etag(data)
+
+    def joined(self, upload: str) -> bytes:
+        """Ends an upload and returns its parts in the order of their numbers.
+
+        Raises:
+            Refusal: NOT_FOUND for an upload that is not going on.
+        """
+        parts = self._parts(upload)
+        self._uploads[upload] = None
+        return b"".join(data for _, data in sorted(parts.items()))
+
+    def _parts(self, upload: str) -> dict[int, bytes]:
+        parts = self._uploads.get(upload)
+        if parts is None:
+            raise not_found("The requested upload was not found.")
+        return parts
 
     def get(self, bucket: str, name: str) -> Stored:
         """One object.
@@ -166,6 +199,10 @@ class Objects:
                 grpc.StatusCode.FAILED_PRECONDITION,
                 "At least one of the pre-conditions you specified did not hold.",
             )
+
+
+def _etag(data: bytes) -> str:
+    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
 
 
 def _up_to(delimiter: str, name: str, start: int) -> str:

@@ -70,12 +70,15 @@ class StorageSite:
             return _refused(refusal)
 
     def _handle(self, verb: str, bucket: str, name: str, request: Request, body: bytes) -> Response:
+        params = request.query_params
         match verb:
             case "LIST":
                 query = _query(request)
                 return _listing(bucket, query, self._objects.list(bucket, query))
-            case "PUT" if name and not request.query_params:
+            case "PUT" if name and not params:
                 return _headers_only(self._put(bucket, name, request, body))
+            case "PUT" | "POST" | "DELETE" if name and params:
+                return self._upload(verb, bucket, name, request, body)
             case "GET" if name:
                 return _content(self._objects.get(bucket, name), request.headers.get("range", ""))
             case "HEAD" if name:
@@ -84,7 +87,26 @@ class StorageSite:
                 match = request.headers.get(_MATCH, "")
                 self._objects.delete(bucket, name, if_generation=match)
                 return Response(status_code=204)
-        raise Refusal(grpc.StatusCode.UNIMPLEMENTED, "The emulator does not implement this.")
+        raise _unknown()
+
+    def _upload(self, verb: str, bucket: str, name: str, request: Request, body: bytes) -> Response:
+        """A step of an upload in parts, which clients choose for large objects."""
+        params = request.query_params
+        upload = params.get("uploadId", "")
+        if verb == "POST" and "uploads" in params:
+            upload = self._objects.begin()
+            return _xml(200, _element("InitiateMultipartUploadResult", "UploadId", upload))
+        if verb == "PUT" and upload and params.get("partNumber", "").isdecimal():
+            etag = self._objects.add_part(upload, int(params["partNumber"]), body)
+            return Response(headers={"etag": etag})
+        if verb == "POST" and upload:
+            stored = self._put(bucket, name, request, self._objects.joined(upload))
+            text = _element("CompleteMultipartUploadResult", "ETag", stored.etag)
+            return _xml(200, text, _object_headers(stored))
+        if verb == "DELETE" and upload:
+            self._objects.joined(upload)
+            return Response(status_code=204)
+        raise _unknown()
 
     def _put(self, bucket: str, name: str, request: Request, body: bytes) -> Stored:
         return self._objects.put(
@@ -178,6 +200,14 @@ def _refused(refusal: Refusal) -> Response:
     return _xml(status, f"<Error><Code>{code}</Code><Message>{text}</Message></Error>")
 
 
-def _xml(status: int, body: str) -> Response:
+def _unknown() -> Refusal:
+    return Refusal(grpc.StatusCode.UNIMPLEMENTED, "The emulator does not implement this.")
+
+
+def _element(outer: str, inner: str, text: str) -> str:
+    return f"<{outer}><{inner}>{escape(text)}</{inner}></{outer}>"
+
+
+def _xml(status: int, body: str, headers: dict[str, str] | None = None) -> Response:
     text = f'<?xml version="1.0" encoding="UTF-8"?>{body}'
-    return Response(text, status_code=status, media_type="application/xml")
+    return Response(text, status_code=status, headers=headers, media_type="application/xml")

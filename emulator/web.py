@@ -20,6 +20,8 @@ from emulator.storage_http import StorageSite
 if TYPE_CHECKING:
     from emulator.server import Emulator
 
+_KEEP_ALIVE_S = 600
+
 
 class Pages:
     """What the emulator shows of itself, and how its faults and latency are set."""
@@ -66,7 +68,14 @@ class WebServer:
         storage = StorageSite(emulator.gate, Objects())
         app = Starlette(routes=[*Pages(emulator).routes(), *storage.routes()])
         config = uvicorn.Config(
-            app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            # A connection closed under a client that is about to use it is nobody's finding.
+            timeout_keep_alive=_KEEP_ALIVE_S,
         )
         self._server = uvicorn.Server(config)
 

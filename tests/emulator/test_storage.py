@@ -35,6 +35,16 @@ async def test_an_object_is_put_and_read_back(google: Cloud) -> None:
     assert (meta["size"], meta["e_tag"]) == (6, second["e_tag"])
 
 
+async def test_a_large_object_is_put_in_parts(google: Cloud) -> None:
+    """The client cuts what is larger than 5 MiB; it appears as one object, at the end."""
+    store = google.store()
+    content = bytes(range(256)) * 50_000
+    await obstore.put_async(store, "large", content)
+    found = await obstore.get_async(store, "large")
+    assert bytes(await found.bytes_async()) == content
+    assert await names(store) == ["large"]
+
+
 async def test_a_range_of_an_object_is_read(google: Cloud) -> None:
     """Beginning, middle and end; a range behind the end is an error."""
     store = google.store()
@@ -158,8 +168,9 @@ async def test_a_store_may_live_under_a_prefix(google: Cloud) -> None:
 async def test_what_the_emulator_does_not_have_is_not_implemented(google: Cloud) -> None:
     """Unusual requests are refused instead of being misunderstood."""
     async with httpx.AsyncClient(base_url=f"http://{google.emulator.http_address}") as client:
-        assert (await client.post("/bucket/name?uploads")).status_code == 501
-        assert (await client.put("/bucket/name?uploadId=1", content=b"")).status_code == 501
+        assert (await client.post("/bucket/name?compose")).status_code == 501
+        assert (await client.put("/bucket/name?acl", content=b"")).status_code == 501
+        assert (await client.post("/bucket/name?uploadId=1")).status_code == 404
         bad_token = "/bucket?list-type=2&continuation-token=%FF"
         assert (await client.get(bad_token)).status_code == 400
         assert (await client.get("/bucket?list-type=2&max-keys=x")).status_code == 400
