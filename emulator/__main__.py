@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from emulator.run import run
-from emulator.run import run
 from emulator.server import Emulator
 from emulator.world import BadWorld, World, load
 
@@ -17,9 +16,6 @@ from emulator.world import BadWorld, World, load
 @click.group()
 def main() -> None:
     """A small Google Cloud for a laptop."""
-
-
-main.add_command(run)
 
 
 main.add_command(run)

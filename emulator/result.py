@@ -26,7 +26,9 @@ class Result:
         store: Where the case files lie.
         errors: The last lines of the function's standard error.
         died: Whether the function ended before it was asked to.
-        command: The command that would do the same once more, without `--mode`.
+        command: The command that would do the same once more, without `--mode` and in a new
+            store.
+        mode: The mode that the command asked for; None where the policy alone decides.
     """
 
     said: tuple[Said, ...]
@@ -39,6 +41,7 @@ class Result:
     errors: tuple[str, ...]
     died: bool
     command: tuple[str, ...]
+    mode: str | None
 
     @property
     def outcomes(self) -> tuple[dict[str, Any] | None, ...]:

@@ -53,7 +53,9 @@ class Order:
         now: The time that the function believes it is when the message arrives.
         via: `http`, or `pubsub` for Google's own Pub/Sub emulator.
         deliveries: How many deliveries arrive at once.
-        command: The command that would do the same once more, without `--mode`.
+        command: The command that would do the same once more, without `--mode` and in a new
+            store.
+        mode: The mode that the command asked for; None where the policy alone decides.
         source: File with the function's entry point.
     """
 
@@ -65,6 +67,7 @@ class Order:
     via: str
     deliveries: int
     command: tuple[str, ...]
+    mode: str | None
     source: Path = REPOSITORY / "main.py"
 
 
@@ -105,7 +108,13 @@ def run(  # noqa: PLR0913 - one per option
     failed, and 2 for bad arguments or input.
     """
     data = _message(finding)
-    given = {"--world": world_file, "--policy": policy, "--store": store, "--now": now}
+    given = {
+        "--world": world_file,
+        "--policy": policy,
+        "--now": now,
+        "--via": via if via != "http" else None,
+        "--deliveries": deliveries if deliveries > 1 else None,
+    }
     options = [part for name, value in given.items() if value for part in (name, str(value))]
     with tempfile.TemporaryDirectory(prefix="emulator-run-") as folder:
         order = Order(
@@ -117,6 +126,7 @@ def run(  # noqa: PLR0913 - one per option
             via=via,
             deliveries=deliveries,
             command=("python", "-m", "emulator", "run", str(finding), *options),
+            mode=mode,
         )
         with _progress() as say:
             result = _finished(order, say)
@@ -150,6 +160,7 @@ async def carry_out(order: Order, say: Say = lambda _: None) -> Result:
         errors=function.errors,
         died=died,
         command=order.command,
+        mode=order.mode,
     )
 
 

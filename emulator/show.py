@@ -20,6 +20,7 @@ from rich.text import Text
 
 from emulator.diff import diff
 from emulator.result import Result
+from emulator.server import Write
 
 _LONGEST = 300
 _DIFF_LINES = 26
@@ -131,7 +132,7 @@ def _told(outcome: Mapping[str, Any]) -> Iterator[RenderableType]:
     for number, change in enumerate(_objects(outcome.get("changes")), start=1):
         yield from _section(f"Change {number}", _change(change, outcome.get("workload")))
         yield Padding(_diff(change), (0, 0, 0, 4))
-    yield from _section("Gaps", [("", gap) for gap in _texts(outcome.get("gaps"))])
+    yield from _section("Gaps", _gaps(outcome.get("gaps")))
 
 
 def _detected(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -178,6 +179,11 @@ def _change(change: Mapping[str, Any], workload: object) -> Iterator[tuple[str, 
         yield "error", str(change["error"])
 
 
+def _gaps(gaps: object) -> Iterator[tuple[str, str]]:
+    for gap in _objects(gaps):
+        yield str(gap.get("collector", "")), str(gap.get("reason", ""))
+
+
 def _diff(change: Mapping[str, Any]) -> Text:
     lines = diff(change.get("before"), change.get("after"))
     text = Text("\n").join(
@@ -193,8 +199,7 @@ def _run(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[st
     if len(result.deliveries) > 1:
         became = Counter(str(o.get("status")) if o else "retry" for o in result.outcomes)
         yield "deliveries", f"{len(result.deliveries)}: {_counted(became)}"
-    writes = Counter("validate_only" if w.validate_only else "for real" for w in result.writes)
-    written = _counted(writes) if writes else "none"
+    written = _counted(Counter(map(_became, result.writes))) or "none"
     yield "calls", f"{len(result.calls)} to the emulated APIs; writes: {written}"
     timings = _object(outcome.get("timings_ms")) if outcome else {}
     if timings:
@@ -207,13 +212,20 @@ def _run(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[st
         yield "store", str(result.store)
 
 
+def _became(write: Write) -> str:
+    if write.code != "OK":
+        return f"refused with {write.code}"
+    return "validate_only" if write.validate_only else "carried out"
+
+
 def _next(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
-    status = outcome.get("status") if outcome else None
-    if status in ("planned", "awaiting-approval"):
+    status = str(outcome.get("status")) if outcome else ""
+    mode = ("--mode", result.mode) if result.mode else ()
+    if status in {"planned", "awaiting-approval"}:
         yield "do it", shlex.join((*result.command, "--mode", "enforce"))
     elif status == "contained" and len(result.deliveries) == 1:
-        yield "repeat it", shlex.join((*result.command, "--mode", "enforce", "--deliveries", "20"))
-    yield "all of it", shlex.join((*result.command, "--json"))
+        yield "repeat it", shlex.join((*result.command, *mode, "--deliveries", "20"))
+    yield "all of it", shlex.join((*result.command, *mode, "--json"))
 
 
 def _section(title: str, rows: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> Iterator[Any]:
@@ -222,7 +234,7 @@ def _section(title: str, rows: Iterator[tuple[str, str]] | list[tuple[str, str]]
     table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
     table.add_column(overflow="fold")
     for label, value in rows:
-        table.add_row(Text(clean(label, _LABEL_WIDTH)), Text(clean(value)))
+        table.add_row(Text(clean(label)), Text(clean(value)))
     if table.row_count:
         yield Text(title, style="bold")
         yield Padding(table, (0, 0, 0, 2))
@@ -249,8 +261,6 @@ def _texts(values: object) -> list[str]:
 def _line(item: object) -> str:
     if not isinstance(item, dict):
         return str(item)
-    if "collector" in item:
-        return f"{item['collector']}: {item.get('reason', '')}"
     return str(item.get("text") or item.get("reason") or item)
 
 

@@ -68,6 +68,9 @@ class StorageSite:
             return await self._gate.through(f"storage.{verb}", handle)
         except Refusal as refusal:
             return _refused(refusal)
+        except asyncio.CancelledError:
+            # Only the end of the emulator cancels a request; nobody needs a traceback of it.
+            return Response(status_code=503)
 
     def _handle(self, verb: str, bucket: str, name: str, request: Request, body: bytes) -> Response:
         params = request.query_params

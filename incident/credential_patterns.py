@@ -1,143 +1,296 @@
-"""What credentials look like in text: a table of patterns, and what a name says of its value.
+"""What credentials look like in text: a table of forms, and what a name says of its value.
 
-Every expression is linear in the length of the text: it begins with a literal or where a run
-of its own characters begins, and what it repeats is possessive or bounded.
+Every expression is linear in the length of the text: it begins with a literal or where a run of
+its own characters begins, and whatever it repeats is possessive, bounded or unambiguous.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+_RUN = "Fake0Fake1" * 4  # stands for the random part in the examples
+_HEX = "fa4e0" * 6 + "fa"
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A form of credential that shows in text.
+    """A form in which a credential shows in text.
 
     Attributes:
-        name: Its name.
+        name: Its name, unique in the table.
         recognises: What it recognises, for a person.
-        hints: Lower-case parts, of which the text has one wherever the expression matches.
         expression: Its group ``secret`` is what must not be shown.
+        hints: Lower-case parts, of which a text has one wherever the expression matches.
         example: Text with such a credential, in parts, so that no scanner takes it for one.
         near_miss: Text that resembles one and stays.
     """
 
     name: str
     recognises: str
-    hints: tuple[str, ...]
     expression: re.Pattern[str]
+    hints: tuple[str, ...]
     example: tuple[str, ...]
     near_miss: str
 
 
-def _token(prefix: str, tail: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![A-Za-z0-9])(?P<secret>{prefix}{tail})")
+def _form(  # noqa: PLR0913, PLR0917 - the columns of the table below
+    name: str,
+    recognises: str,
+    hints: str,
+    expression: str,
+    example: tuple[str, ...],
+    near_miss: str,
+) -> Pattern:
+    compiled = re.compile(expression)
+    return Pattern(name, recognises, compiled, tuple(hints.split()), example, near_miss)
 
 
-_PEM = re.compile(
-    r"(?P<secret>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:(?:[^-]++|-(?!----(?:BEGIN|END)))*+-----END [A-Z0-9 ]{0,60}(?:-----)?"
-    r"|(?:[A-Za-z0-9+/=\s\\\"',:-](?!----BEGIN))*+))"
-)
+def _token(  # noqa: PLR0913, PLR0917 - the columns of the table below
+    name: str,
+    recognises: str,
+    hints: str,
+    token: str,
+    example: tuple[str, ...],
+    near_miss: str,
+) -> Pattern:
+    """A credential that its own beginning gives away, wherever it stands alone."""
+    expression = rf"(?<![A-Za-z0-9_-])(?P<secret>{token})"
+    return _form(name, recognises, hints, expression, example, near_miss)
 
+
+# fmt: off
 PATTERNS: tuple[Pattern, ...] = (
-    Pattern(
-        "private-key",
-        "a private key in PEM, whole or cut off",
-        ("private key",),
-        _PEM,
+    _form(
+        "private-key", "a private key in PEM; one without its end as far as it may reach",
+        "private",
+        r"(?P<secret>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:(?:[^-]++|-(?!----(?:BEGIN|END)))*+-----END [A-Z0-9 ]{0,60}(?:-----)?"
+        r"|(?:[A-Za-z0-9+/=\s\\\"',:.-](?!----BEGIN))*+))",
         ("-----BEGIN RSA PRI", "VATE KEY-----\nMIIfake0fake+/fake=\n-----END RSA PRI", "VATE KEY-----"),
         "-----BEGIN PUBLIC KEY-----\nMIIfake\n-----END PUBLIC KEY-----",
     ),
-    Pattern(
-        "google-api-key",
-        "an API key of Google",
-        ("aiza",),
-        _token("AIza", r"[A-Za-z0-9_-]{30,}+"),
-        ("AI", "za", "FAKE-fake_" * 4),
-        "AIzawa is a name",
-    ),
-    Pattern(
-        "google-oauth-token",
-        "an access token of Google",
-        ("ya29.",),
-        _token(r"ya29\.", r"[A-Za-z0-9._-]{16,}+"),
-        ("ya", "29.", "fake-FAKE_" * 4),
-        "ya29.5 metres",
-    ),
-    Pattern(
-        "jwt",
-        "a JSON web token, also without its signature",
-        ("eyj",),
-        re.compile(
-            r"(?<![A-Za-z0-9_-])(?P<secret>eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{4,}+(?:\.[A-Za-z0-9_-]*+)?)"
-        ),
-        ("ey", "JmYWtlIjoxfQ", ".", "eyJmYWtlIjoyfQ", ".", "ZmFrZS1zaWduYXR1cmU"),
-        "eyJmYWtlIjoxfQ",
-    ),
-    Pattern(
-        "github-token",
-        "a token of GitHub",
-        ("ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_"),
-        _token("(?:gh[pousr]|github_pat)_", r"[A-Za-z0-9_]{20,}+"),
-        ("gh", "p_", "FAKEfake0" * 4),
-        "ghp_example",
-    ),
-    Pattern(
-        "aws-access-key-id",
-        "an access key id of AWS",
-        ("akia", "asia"),
-        _token("(?:AKIA|ASIA)", r"[A-Z0-9]{16}(?![A-Za-z0-9])"),
-        ("AK", "IA", "FAKEFAKE" * 2),
-        "AKIARA is a place",
-    ),
-    Pattern(
-        "authorization",
-        "the value of an Authorization header",
-        ("authorization",),
-        re.compile(
-            r"(?i)authorization[\"']?\s{0,4}[:=]\s{0,4}\\?[\"']?"
-            r"(?:(?:bearer|basic|token|digest|apikey)\s{1,4})?(?P<secret>[^\s\"'\\]++)"
-        ),
-        ("Authorization: Bea", "rer fake"),
-        "authorization failed",
-    ),
-    Pattern(
-        "userinfo",
-        "the password of a URL",
-        ("://",),
-        re.compile(r"://[^\s/?#@:\"'<>]*+:(?P<secret>[^\s/?#@\"'<>]++)@(?!sha256:)"),
-        ("postgres://app:", "fake", "@db.example.net/shop"),
-        "stratum+tcp://pool.example.net:3333",
-    ),
-    Pattern(
-        "query-parameter",
-        "the value of a query parameter",
-        ("?", "&"),
-        re.compile(r"[?&][^\s=&?#\"'<>]{1,128}=(?P<secret>[^\s&#\"'<>]++)"),
-        ("https://example.net/a?x=", "fake"),
-        "what? a=b",
-    ),
+    _token("google-api-key", "an API key of Google", "aiza",
+           r"AIza[A-Za-z0-9_-]{30,}+", ("AI", "za", _RUN), "AIzawa-is-a-name"),
+    _token("google-oauth", "an access token of Google", "ya29.",
+           r"ya29\.[A-Za-z0-9._-]{16,}+", ("ya", "29.", _RUN), "ya29.5"),
+    _token("google-refresh", "a refresh token of Google", "1//",
+           r"1//[A-Za-z0-9_-]{20,}+", ("1/", "/0", _RUN), "1//2"),
+    _token("google-client-secret", "the secret of an OAuth client of Google", "gocspx-",
+           r"GOCSPX-[A-Za-z0-9_-]{16,}+", ("GOC", "SPX-", _RUN), "GOCSPX-"),
+    _token("jwt", "a JSON web token, also without its signature", "eyj",
+           r"eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{4,}+(?:\.[A-Za-z0-9_-]*+)*+",
+           ("ey", "JmYWtlIjoxfQ.", "ey", "JmYWtlIjoyfQ.", _RUN), "eyJmYWtlIjoxfQ"),
+    _token("github", "a token of GitHub", "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
+           r"(?:gh[pousr]|github_pat)_[A-Za-z0-9_]{20,}+", ("gh", "p_", _RUN), "ghp_example"),
+    _token("gitlab", "a token of GitLab", "gl",
+           r"gl(?:pat|ptt|dt|rt|soat|cbt|ft|imt|agent)-[A-Za-z0-9_.-]{20,}+",
+           ("gl", "pat-", _RUN), "glpat-example"),
+    _token("slack", "a token of Slack", "xox xapp-",
+           r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}+", ("xo", "xb-", _RUN), "xoxo-forever"),
+    _form("slack-webhook", "the address of a Slack webhook", "hooks.slack.com",
+          r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[A-Za-z0-9_/-]++)",
+          ("https://hooks.sl", "ack.com/serv", "ices/T0FAKE/B0FAKE/", _RUN),
+          "https://hooks.slack.com/services"),
+    _form("discord-webhook", "the address of a Discord webhook", "/api/webhooks/",
+          r"/api/webhooks/[0-9]{1,24}/(?P<secret>[A-Za-z0-9_-]++)",
+          ("https://discord.com/api/web", "hooks/1/", _RUN), "https://discord.com/api/webhooks/1"),
+    _token("stripe", "a key of Stripe", "_live_ _test_ whsec_",
+           r"(?:[rs]k_(?:live|test)_|whsec_)[A-Za-z0-9]{10,}+", ("sk", "_live_", _RUN), "sk_live_on"),
+    _token("sk", "a key such as those of OpenAI and Anthropic", "sk-",
+           r"sk-(?=[A-Za-z_-]*+[0-9])[A-Za-z0-9_-]{20,}+", ("s", "k-ant-", _RUN),
+           "sk-is-the-code-of-a-language-and-a-country"),
+    _token("npm", "a token of npm", "npm_", r"npm_[A-Za-z0-9]{30,}+", ("np", "m_", _RUN),
+           "npm_config_cache"),
+    _token("pypi", "a token of PyPI", "pypi-", r"pypi-AgE[A-Za-z0-9_-]{16,}+",
+           ("py", "pi-", "AgE", _RUN), "pypi-attestations"),
+    _token("sendgrid", "a key of SendGrid", "sg.", r"SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+",
+           ("S", "G.", _RUN, ".", _RUN), "SG.example"),
+    _token("twilio", "a key of Twilio", "sk", r"SK[0-9a-f]{32}(?![0-9A-Za-z])",
+           ("S", "K", _HEX), "SKU"),
+    _form("telegram", "the token of a Telegram bot", ":aa",
+          r"(?<![0-9])(?P<secret>[0-9]{6,12}:AA[A-Za-z0-9_-]{30,}+)", ("123456", ":A", "A", _RUN),
+          "123456:AA"),
+    _token("aws-access-key-id", "an access key id of AWS", "akia asia abia acca",
+           r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])", ("AK", "IA", "FAKEFAKE" * 2),
+           "ASIAGO"),
+    _token("vendor", "a token that its vendor's prefix gives away",
+           "dop_v1_ doo_v1_ hvs. hvb. dckr_pat_ hf_ shpat_ shpca_ shppa_ shpss_ glsa_ lin_api_"
+           " nrak- pmak- age-secret-key-1 gsk_ pplx- dapi hrku- xai- atatt3",
+           r"(?:do[op]_v1_|hv[bs]\.|dckr_pat_|hf_|shp(?:at|ca|pa|ss)_|glsa_|lin_api_|NRAK-|PMAK-"
+           r"|AGE-SECRET-KEY-1|gsk_|pplx-|dapi|HRKU-|xai-|ATATT3)[A-Za-z0-9_=-]{20,}+",
+           ("hv", "s.", _RUN), "hvs.example"),
+    _form("password-hash", "a salted password hash, as in /etc/shadow", "$",
+          r"(?P<secret>\$(?:1|2[abxy]?|5|6|7|y|gy|argon2(?:id?|d))\$[./A-Za-z0-9$=,+_-]{20,}+)",
+          ("$", "6$", "salt$", _RUN), "$1$2"),
+    _form("authorization", "the value of an Authorization header", "authorization",
+          r"(?i)authorization\\*[\"']?\]?\s{0,4}[:=,]\s{0,4}\\*[\"']?"
+          r"(?:(?:bearer|basic|token|negotiate|apikey)\s{1,4}(?P<secret>[^\s\"'\\]++))",
+          ("Authorization: Bea", "rer fake"), "authorization: failed"),
+    _form("authorization-parameters", "an Authorization header made of parameters", "authorization",
+          r"(?i)authorization\\*[\"']?\]?\s{0,4}[:=,]\s{0,4}\\*[\"']?"
+          r"(?:digest|aws4-hmac-sha256|hawk|oauth|signature)\s{1,4}(?P<secret>[^\r\n'\\]++)",
+          ("Authorization: Dig", "est username=fake"), "authorization: digest"),
+    _form("bearer", "a bearer token without its header", "bearer",
+          r"(?i)(?<![a-z])bearer\s{1,4}(?P<secret>[A-Za-z0-9._~+/=-]{16,}+)", ("bea", "rer ", _RUN),
+          "the bearer of good news"),
+    _form("cookie", "the value of a Cookie or Set-Cookie header", "cookie",
+          r"(?i)(?<![\w-])(?:set-)?cookie\s{0,4}:\s{1,4}(?P<secret>[^\r\n\"'\\]*[^\s\"'\\])",
+          ("Coo", "kie: a=fake; b=fake"), "cookies: none"),
+    _form("userinfo", "the password of a URL", "://",
+          r"://[^\s/?#@:\"'<>\\]*+:"
+          r"(?P<secret>[^\s/?#\"'<>\\]{1,512}|(?![0-9]{1,5}[/?#])[^\s@\"'<>\\]{1,256})@(?!sha256:)",
+          ("postgres://app:", "fake", "@db.example.net/shop"),
+          "stratum+tcp://pool.example.net:3333/a@b"),
+    _form("userinfo-token", "a token in the place of a URL's user", "://",
+          r"://(?P<secret>[A-Za-z0-9_.~%-]{16,}+)@(?!sha256:)", ("https://", _RUN, "@example.net"),
+          "ssh://git@example.net:22/shop.git"),
+    _form("query-parameter", "the value of a query parameter", "? &",
+          r"[?&][^\s=&?#\"'<>]{1,128}=(?P<secret>[^\s&#\"'<>\\]++)",
+          ("https://example.net/a?x=", "fake"), "what? a=b"),
+    _form("query", "a query string without names", "://",
+          r"://[^\s?#:\"'<>\\]*+(?::[0-9]{1,5}[^\s?#:\"'<>\\]*+)?"
+          r"\?(?P<secret>[^\s=&#\"'<>\\]++)(?![=&])",
+          ("https://example.net/a?", "fake"), "https://example.net/a? no"),
+    _form("mysql-dsn", "the password of a data source name in Go's form", "@tcp( @unix(",
+          r"(?<![\w.-])[\w.-]{1,64}:(?P<secret>[^\s@\"'/]{1,256})@(?:tcp|unix)\(",
+          ("app:", "fake", "@tcp(db:3306)/shop"), "app@tcp(db:3306)/shop"),
+    _form("sql", "a password in SQL", "identified password",
+          r"(?i)(?<!\w)(?:identified\s{1,4}(?:with\s{1,4}\S{1,40}\s{1,4})?(?:by|as)"
+          r"(?:\s{1,4}password)?|password)\s{0,4}\(?\s{0,4}'(?P<secret>(?:[^'\r\n]|'')++)",
+          ("CREATE USER app IDENTIFIED BY '", "fake", "'"), "identified by its name"),
+    _form("netrc", "the password of a netrc line", "login",
+          r"(?<!\w)login\s{1,4}\S{1,128}\s{1,4}password\s{1,4}(?P<secret>\S++)",
+          ("machine example.net login app password ", "fake"), "login with a password"),
+    _form("registry-login", "the login that a registry's client keeps", "auth",
+          r"(?<![A-Za-z0-9])auth\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?(?P<secret>[A-Za-z0-9+/=_-]{12,}+)",
+          ('{"au', 'th": "', _RUN, '"}'), "auth: ok"),
+    _form("xml", "the element of XML that is named after a secret", "</",
+          r"(?i)<[\w:.-]{0,64}(?:password|passwd|secret|token|api-?key)>(?P<secret>[^<]++)</",
+          ("<password>", "fake", "</password>"), "<passwordless>yes</passwordless>"),
+    _form("user-option", "the password behind a user in an option", "-u --user --proxy-user",
+          r"(?<![\w-])(?:-u|--user|--proxy-user)(?:\s{1,4}|=)[\"']?[^\s:/\"']{1,128}:"
+          r"(?![0-9]{1,9}(?:\s|$)|//)(?P<secret>[^\s\"']++)",
+          ("curl -u app:", "fake", " example.net"), "docker run -u 1000:1000 shop"),
+    _form("program-option", "a password that only its program's option gives away",
+          "sshpass redis-cli mysql mariadb docker podman",
+          r"(?:sshpass\s{1,4}-p\s{0,4}|redis-cli\s(?:[^\s|;&]++\s){0,12}?-a\s{1,4}"
+          r"|(?:docker|podman)\s{1,4}login\s(?:[^\s|;&]++\s){0,12}?-p\s{1,4}"
+          r"|(?:mysql|mariadb)(?:dump|admin)?\s(?:[^\s|;&]++\s){0,12}?-p)[\"']?(?P<secret>[^\s\"']++)",
+          ("mysql -h db -p", "fake", " shop"), "docker run -p 8080:80 shop"),
 )
+# fmt: on
 
-_STRONG = frozenset({"password", "passwd", "pwd", "passphrase", "secret", "token", "apikey"})
-_LOOSE = _STRONG | frozenset(
-    "key keys credential credentials auth dsn salt cookie session cert private pass".split()
+_ANYWHERE = frozenset(
+    "password passwords passwd pwd passphrase passcode secret token credential credentials apikey"
+    " dsn salt cookie".split()
+)
+_ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey")
+_KEYS = frozenset(
+    "access account admin api app application auth client consumer deploy encryption host license"
+    " master private root secret service session shared signing ssh storage webhook".split()
+)
+_PAIRS = frozenset({("session", "id"), ("connection", "string"), ("auth", "code"), ("auth", "key")})
+_SHORT = frozenset({"pass", "pw"})
+_DESCRIBES = frozenset(
+    "accessor alg algorithm arn count enabled endpoint expires expiry fingerprint field file id"
+    " length limit manager name names path policy ref required sha256 status ttl type uri url"
+    " version".split()
+)
+_PLAUSIBLE = _ANYWHERE | frozenset(
+    "auth authorization cert certificate code cookies jwt key keys login otp pass pin private pw"
+    " secrets session sig signature tokens webhook".split()
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SIGNS = ("pass", "pw", "secret", "token", "key", "credential", "dsn", "salt", "cookie", "session")
+_SIGNS += ("connection", "auth")
 
 
-def words(name: str) -> tuple[str, ...]:
-    """The words of a name, in lower case: ``clientSecret`` and ``CLIENT_SECRET`` have the same."""
-    return tuple(word.lower() for word in _WORD.findall(name))
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in _WORD.findall(name[:256]))
 
 
 def suggests_secret(name: str) -> bool:
-    """Whether a variable of this name plausibly holds a secret."""
-    return not _LOOSE.isdisjoint(words(name))
+    """Whether a variable of this name may well hold a secret, judged by the words of the name."""
+    words = _words(name)
+    return not _PLAUSIBLE.isdisjoint(words) or any(word.endswith(_ENDINGS) for word in words)
 
 
 def announces_secret(name: str) -> bool:
-    """Whether a text that assigns to this name shows a secret."""
-    return not _STRONG.isdisjoint(words(name)) or words(name)[-2:] in {("api", "key"), ("access", "key"), ("account", "key"), ("private", "key"), ("secret", "key")}
+    """Whether what is assigned to this name in a text or a command line must not be shown.
+
+    Stricter than ``suggests_secret``, since text is evidence: ``key=``, ``auth:`` and
+    ``token_type:`` announce nothing.
+    """
+    words = _words(name)
+    if not words or words[-1] in _DESCRIBES:
+        return words[-2:] == ("session", "id")
+    return (
+        not _ANYWHERE.isdisjoint(words)
+        or any(word.endswith(_ENDINGS) for word in words)
+        or any(
+            pair in _PAIRS or (pair[1] == "key" and pair[0] in _KEYS)
+            for pair in zip(words, words[1:], strict=False)
+        )
+        or (not _SHORT.isdisjoint(words) and (len(words) > 1 or name.startswith("-")))
+    )
+
+
+_MARK = r"\[redacted:[0-9a-f]{8}\]"
+_NAME = r"(?<![\w.-])(?P<name>[\w.-]++)"
+_ANNOUNCEMENTS = (
+    re.compile(_NAME + r"\\*[\"']?\]?[ \t]{0,8}(?::=|=>|==?|:)[ \t]{0,8}"),
+    re.compile(
+        r"(?<![\w.-])(?P<name>--?[A-Za-z][\w.-]*+)"
+        r"(?:[ \t]{1,8}(?!--?[A-Za-z])|\\*[\"']\s{0,8},\s{0,8}(?=\\*[\"'])(?!\\*[\"']--?[A-Za-z]))"
+    ),
+    re.compile(
+        r"[\"'](?:name|key)\\*[\"']\s{0,8}:\s{0,8}\\*[\"'](?P<name>[\w.-]{1,128})\\*[\"']\s{0,8},"
+        r"\s{0,8}\\*[\"']val(?:ue)?\\*[\"']\s{0,8}:\s{0,8}(?=\\*[\"'])"
+    ),
+)
+_QUOTED = re.compile(
+    r"(?P<slashes>\\*+)(?P<quote>[\"'])"
+    r"(?P<secret>(?:[^\\\"'\n]++|(?!(?P=slashes)(?P=quote))(?:\\++[\"']?|[\"']))*+)"
+)
+_BARE = re.compile(
+    rf"(?P<secret>(?:{_MARK}|[^\s\"'`\\;,&|)}}\]<>]"
+    r"|\\(?![\"']|[nrt](?:[\w.-]{1,64}[=:]|[\\\"'\s]|$))"
+    r"|[,&|)}\]>](?=[^\s\"'`\\;,&|)}\]<>])(?![\w.%-]{1,64}\\*[\"']?\s?[=:]))++)"
+)
+_SAYS_NOTHING = re.compile(
+    r"(?i)[^\w]*|true|false|null|none|nil|undefined|yes|no|on|off|projects/[\w-]+/secrets/.*"
+)
+
+
+def announced(text: str, announces: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
+    """Where values stand that a name before them announces: start and end of each.
+
+    Knows ``name=value``, ``name: value``, ``"name": "value"`` (also escaped), ``--name value``,
+    ``"--name", "value"`` and ``"name": "name", "value": "value"``.
+
+    Args:
+        text: Any text; at most a few times its length is read.
+        announces: Whether a name announces a secret.
+    """
+    for expression in _ANNOUNCEMENTS:
+        done = 0
+        while found := expression.search(text, done):
+            done = found.end()
+            value = _QUOTED.match(text, done) or _BARE.match(text, done)
+            if value is None or not announces(found["name"]):
+                continue
+            if not _SAYS_NOTHING.fullmatch(value["secret"]) and not _directory(found, value):
+                yield value.span("secret")
+                done = value.end()
+
+
+def _directory(found: re.Match[str], value: re.Match[str]) -> bool:
+    """Whether it is the working directory, as environments are printed."""
+    return found["name"] in {"PWD", "OLDPWD"} and value["secret"].startswith("/")
+
+
+def may_announce(lowered: str) -> bool:
+    """Whether a text, in lower case, has any part of a name that announces a secret."""
+    return any(sign in lowered for sign in _SIGNS)

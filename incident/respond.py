@@ -196,8 +196,7 @@ class Incident:
         """A finding may reach us before SCC lists it; a young one is worth another look."""
         if core.record or core.refused or self._route.verdict is Verdict.HOLD:
             return
-        since = max(self._claim.event_time, self._claim.create_time or self._claim.event_time)
-        if self._standing.clock() - since < CONFIRMATION_WINDOW:
+        if self._standing.clock() - self._claim.event_time < CONFIRMATION_WINDOW:
             raise Retry(
                 f"cannot confirm finding {self._claim.canonical_name}: Security Command Center"
                 " does not list it yet; a redelivery looks again until it is five minutes old"

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import grpc
@@ -47,34 +47,42 @@ def world_with(*services_: dict[str, Any], **others: Any) -> dict[str, Any]:
     return {"projects": PROJECTS, "services": list(services_), "latency": latency} | others
 
 
-@dataclass
 class Cloud:
-    """An emulator and clients of everything in it."""
+    """An emulator and clients of everything in it, each made when it is first used."""
 
-    emulator: Emulator
-    channel: grpc.aio.Channel
-    services: run_v2.ServicesAsyncClient = field(init=False)
-    revisions: run_v2.RevisionsAsyncClient = field(init=False)
-    security_center: securitycenter_v2.SecurityCenterAsyncClient = field(init=False)
-    logging: LoggingServiceV2AsyncClient = field(init=False)
-    publisher: pubsub_v1.PublisherAsyncClient = field(init=False)
+    def __init__(self, emulator: Emulator, channel: grpc.aio.Channel) -> None:
+        self.emulator = emulator
+        self.channel = channel
 
-    def __post_init__(self) -> None:
-        self.services = run_v2.ServicesAsyncClient(
-            transport=ServicesGrpcAsyncIOTransport(channel=self.channel)
-        )
-        self.revisions = run_v2.RevisionsAsyncClient(
-            transport=RevisionsGrpcAsyncIOTransport(channel=self.channel)
-        )
-        self.security_center = securitycenter_v2.SecurityCenterAsyncClient(
-            transport=SecurityCenterGrpcAsyncIOTransport(channel=self.channel)
-        )
-        self.logging = LoggingServiceV2AsyncClient(
-            transport=LoggingServiceV2GrpcAsyncIOTransport(channel=self.channel)
-        )
-        self.publisher = pubsub_v1.PublisherAsyncClient(
-            transport=PublisherGrpcAsyncIOTransport(channel=self.channel)
-        )
+    @cached_property
+    def services(self) -> run_v2.ServicesAsyncClient:
+        """Cloud Run services, their policies and operations."""
+        transport = ServicesGrpcAsyncIOTransport(channel=self.channel)
+        return run_v2.ServicesAsyncClient(transport=transport)
+
+    @cached_property
+    def revisions(self) -> run_v2.RevisionsAsyncClient:
+        """Cloud Run revisions."""
+        transport = RevisionsGrpcAsyncIOTransport(channel=self.channel)
+        return run_v2.RevisionsAsyncClient(transport=transport)
+
+    @cached_property
+    def security_center(self) -> securitycenter_v2.SecurityCenterAsyncClient:
+        """Security Command Center."""
+        transport = SecurityCenterGrpcAsyncIOTransport(channel=self.channel)
+        return securitycenter_v2.SecurityCenterAsyncClient(transport=transport)
+
+    @cached_property
+    def logging(self) -> LoggingServiceV2AsyncClient:
+        """Cloud Logging."""
+        transport = LoggingServiceV2GrpcAsyncIOTransport(channel=self.channel)
+        return LoggingServiceV2AsyncClient(transport=transport)
+
+    @cached_property
+    def publisher(self) -> pubsub_v1.PublisherAsyncClient:
+        """Pub/Sub publishing."""
+        transport = PublisherGrpcAsyncIOTransport(channel=self.channel)
+        return pubsub_v1.PublisherAsyncClient(transport=transport)
 
     async def service(self, name: str = SERVICE) -> run_v2.Service:
         """A service as it is now."""

@@ -18,6 +18,7 @@ from emulator.server import Call, Write
 from emulator.show import clean, report
 
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
+UPDATE = "/google.cloud.run.v2.Services/UpdateService"
 CHANGE = {
     "action": "scale-to-zero",
     "target": SERVICE,
@@ -72,13 +73,14 @@ def a_result(*outcomes: dict[str, Any] | None, **changes: Any) -> Result:
         said=tuple(Said(outcome, "cannot read SCC: UNAVAILABLE") for outcome in outcomes),
         deliveries=tuple(Delivery(200 if outcome else 503) for outcome in outcomes),
         calls=(Call("/google.cloud.run.v2.Services/GetService", 10.0123),),
-        writes=(Write("/google.cloud.run.v2.Services/UpdateService", {}, ["scaling"], True, 10.1),),
+        writes=(Write(UPDATE, {}, ["scaling"], validate_only=True, at=10.1, code="OK"),),
         world={},
         sent_at=10.0,
         store=Path("/tmp/store"),  # noqa: S108 - only shown
         errors=(),
         died=False,
         command=("python", "-m", "emulator", "run", "finding.json"),
+        mode=None,
     )
     return replace(result, **changes)
 
@@ -159,6 +161,27 @@ def test_several_deliveries_are_summed_up() -> None:
 
     assert "CONTAINED" in text
     assert "20: duplicate \N{MULTIPLICATION SIGN}19, contained \N{MULTIPLICATION SIGN}1" in text
+
+
+def test_the_next_command_keeps_the_mode() -> None:
+    """Who enforced once is shown how to do that again, not how to plan."""
+    result = a_result({**OUTCOME, "status": "contained"}, mode="enforce")
+
+    assert "finding.json --mode enforce --json" in shown(result)
+    assert "finding.json --mode enforce --deliveries 20" in shown(result)
+
+
+def test_writes_are_told_by_what_became_of_them() -> None:
+    """What was only validated, carried out or refused is counted apart."""
+    writes = [
+        Write(UPDATE, {}, [], validate_only=validate_only, at=0.0, code=code)
+        for validate_only, code in ((True, "OK"), (False, "OK"), (False, "ABORTED"))
+    ]
+
+    text = shown(a_result(OUTCOME, writes=tuple(writes)), width=120)
+
+    one = "\N{MULTIPLICATION SIGN}1"
+    assert f"validate_only {one}, carried out {one}, refused with ABORTED {one}" in text
 
 
 def test_a_retry_says_why() -> None:

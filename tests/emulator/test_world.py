@@ -337,3 +337,11 @@ def test_a_file_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "world.json"
     path.write_text(json.dumps(FULL))
     assert load(path).dump() == dumped(FULL)
+
+
+def test_the_example_of_the_readme_is_a_world() -> None:
+    """What people copy first works."""
+    text = (Path(__file__).parents[2] / "emulator" / "README.md").read_text(encoding="utf-8")
+    example = text.partition("```json\n")[2].partition("```")[0]
+    world = parse(json.loads(example), source="README.md")
+    assert len(world.services) == len(world.findings) == len(world.log_entries) == 1

@@ -1,0 +1,220 @@
+"""The real function in a process of its own, in a world of a test's making.
+
+Starting, delivering and the worlds are the emulator's; what is added is what tests look at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from google.cloud import run_v2
+
+from emulator import deliver, surroundings
+from emulator.deliver import Delivery
+from emulator.function import Function
+from emulator.server import Emulator, Hook, Write
+from emulator.world import parse
+
+SAMPLE = Path(__file__).parent / "samples" / "cloud-run-service.json"
+UPDATE = "/google.cloud.run.v2.Services/UpdateService"
+# The time at which the sample's event was seen, and at which most tests take place.
+THEN = dt.datetime(2026, 10, 2, 8, 14, 7, 318000, tzinfo=dt.UTC)
+AFTERWARDS = {"RESPONDER_NOW": (THEN + dt.timedelta(seconds=5)).isoformat()}
+ENFORCE = "mode: enforce\ncontain: {service: [scale-to-zero]}\n"
+_QUICK = {"reconcile": "5ms"}
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A finding like the sample's, on a service and with an id of its own.
+
+    Attributes:
+        finding: Last part of the finding's id, up to 8 digits.
+        service: Short name of the service.
+        project: Id of the project.
+        number: Number of the project, 12 digits.
+        event_time: When it happened.
+    """
+
+    finding: str = "1a9b7055"
+    service: str = "storefront"
+    project: str = "example-shop-prod"
+    number: str = "210987654321"
+    event_time: dt.datetime = THEN
+
+    @property
+    def data(self) -> bytes:
+        """The notification, as Pub/Sub carries it."""
+        text = SAMPLE.read_text()
+        for there, here in (
+            ("1a9b7055", self.finding.zfill(8)),
+            ("storefront", self.service),
+            ("example-shop-prod", self.project),
+            ("210987654321", self.number),
+            ("2026-10-02T08:14:07.318Z", self.event_time.isoformat()),
+        ):
+            text = text.replace(there, here)
+        return text.encode()
+
+    @property
+    def resource(self) -> str:
+        """The service's full name."""
+        return f"projects/{self.project}/locations/europe-west1/services/{self.service}"
+
+    @property
+    def name(self) -> str:
+        """The finding's name."""
+        return str(json.loads(self.data)["finding"]["name"])
+
+
+def world_around(*reported: Reported) -> JsonObject:
+    """A world in which all of these findings are true."""
+    merged: JsonObject = {"latency": _QUICK}
+    for one in reported:
+        for key, part in surroundings.around(one.data).items():
+            if isinstance(part, dict):
+                merged.setdefault(key, {}).update(part)
+            else:
+                there = merged.setdefault(key, [])
+                there += [item for item in part if item not in there]
+    return merged
+
+
+class ListenedFunction(Function):
+    """A function of which every line on standard output is kept."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        super().__init__(settings)
+        self.lines: list[bytes] = []
+
+    def _listen(self, line: bytes) -> None:
+        self.lines.append(line)
+        super()._listen(line)
+
+    @property
+    def master(self) -> int:
+        """Process id of gunicorn's master."""
+        port = f"\0--port\0{urlsplit(self.url).port}\0".encode()
+        ours = _children(os.getpid())
+        (found,) = (pid for pid in ours if port in Path(f"/proc/{pid}/cmdline").read_bytes())
+        return found
+
+    @property
+    def workers(self) -> list[int]:
+        """Process ids of gunicorn's workers that live now."""
+        return _children(self.master)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running function, the small Google Cloud around it, and its store.
+
+    Attributes:
+        emulator: The cloud.
+        function: The function.
+        store: Folder of the case files, where the store is a folder.
+    """
+
+    emulator: Emulator
+    function: ListenedFunction
+    store: Path
+
+    async def deliver(self, *reported: Reported, times: int = 1) -> tuple[Delivery, ...]:
+        """Delivers findings side by side, each so many times; returns once all are answered."""
+        before = len(self.function.said)
+        pushes = [
+            deliver.push(self.function.url, deliver.push_of(one.data, one.event_time), times)
+            for one in reported
+        ]
+        deliveries = sum(await asyncio.gather(*pushes), ())
+        await self.function.told(before + len(deliveries))
+        return deliveries
+
+    def outcomes(self, reported: Reported) -> list[JsonObject]:
+        """What was logged about one finding's deliveries, in order, retries left out."""
+        outcomes = [said.outcome for said in self.function.said if said.outcome]
+        return [o for o in outcomes if o["finding"] and o["finding"]["name"] == reported.name]
+
+    def service(self, reported: Reported) -> run_v2.Service:
+        """A finding's service as it is now."""
+        return self.emulator.world.services[reported.resource]
+
+    def writes(self, reported: Reported) -> list[Write]:
+        """The accepted writes to a finding's service, in order, without mere validation."""
+        return [
+            write
+            for write in self.emulator.writes
+            if write.method == UPDATE
+            and write.request["service"]["name"] == reported.resource
+            and write.code == "OK"
+            and not write.validate_only
+        ]
+
+    def records(self, folder: str) -> dict[str, JsonObject]:
+        """The records in a folder of the store, by name, in order."""
+        paths = sorted((self.store / folder).glob("*.json"))
+        return {path.stem: json.loads(path.read_bytes()) for path in paths}
+
+
+@contextlib.asynccontextmanager
+async def running(
+    world: JsonObject,
+    folder: Path,
+    *,
+    policy: str = "mode: dry-run\n",
+    settings: Mapping[str, str] = AFTERWARDS,
+    hook: Hook | None = None,
+) -> AsyncIterator[Stage]:
+    """The function and the emulator, until the context is left.
+
+    Args:
+        world: What exists.
+        folder: Where the policy file and the store go.
+        policy: The policy file's text.
+        settings: Environment variables besides those that every test needs.
+        hook: Called by the emulator around every call.
+    """
+    (folder / "policy.yaml").write_text(policy)
+    async with Emulator(parse(world, source="the world of a test"), hook=hook) as emulator:
+        environment = {
+            "RESPONDER_EMULATOR": emulator.environment,
+            "RESPONDER_POLICY": str(folder / "policy.yaml"),
+            "RESPONDER_STORE": str(folder / "store"),
+            "RESPONDER_MODE": "enforce",
+            "THREADS": "32",
+        }
+        async with ListenedFunction(environment | dict(settings)) as function:
+            yield Stage(emulator, function, folder / "store")
+
+
+def scaled_to_zero(service: run_v2.Service) -> bool:
+    """Whether no instance runs and no tag keeps a revision reachable."""
+    manual = service.scaling.scaling_mode == run_v2.ServiceScaling.ScalingMode.MANUAL
+    tags = [target.tag for target in (*service.traffic, *service.traffic_statuses) if target.tag]
+    return manual and service.scaling.manual_instance_count == 0 and not tags
+
+
+def threads_of(pid: int) -> int:
+    """How many threads a process has."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, ppid = stat.read_text().rpartition(")")[2].split()[:2]
+            if int(ppid) == parent and state != "Z":
+                found.append(int(stat.parent.name))
+    return sorted(found)

@@ -1,0 +1,188 @@
+"""The whole road in one process: real wiring, real clients, the emulator at the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from clients import Settings
+from emulator import surroundings
+from emulator.server import Emulator, Hook
+from emulator.world import parse
+from incident.inbox import Inbox
+from incident.model import Mode, Retry
+from incident.respond import Answer
+from main import open_inbox
+
+SAMPLES = Path(__file__).parent / "samples"
+SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
+CONTAINMENTS = "containments/example-shop-prod/europe-west1/service/storefront"
+UPDATE = "/google.cloud.run.v2.Services/UpdateService"
+CATEGORY = "Execution: Modified Malicious Binary Executed"
+
+World = dict[str, Any]
+
+
+def sample(name: str = "cloud-run-service") -> World:
+    """A notification, as a dictionary to change."""
+    content: World = json.loads((SAMPLES / f"{name}.json").read_bytes())
+    return content
+
+
+def world_around(notification: World, **changes: Any) -> World:
+    """A plausible world around a notification."""
+    return {**surroundings.around(encode(notification)), **copy.deepcopy(changes)}
+
+
+def encode(notification: World) -> bytes:
+    """A notification's bytes."""
+    return json.dumps(notification).encode()
+
+
+def service_of(world: World, name: str = SERVICE) -> World:
+    """A service in a dumped world."""
+    (service,) = (service for service in world["services"] if service["name"] == name)
+    found: World = service
+    return found
+
+
+def copies(notification: World, count: int) -> list[World]:
+    """Findings like one, each with an id of its own, on the same resource."""
+    found = []
+    for number in range(count):
+        text = json.dumps(notification)
+        identity = notification["finding"]["name"].rpartition("/")[2]
+        found.append(json.loads(text.replace(identity, f"{number:02d}{identity[2:]}")))
+    return found
+
+
+@dataclass
+class Road:
+    """An emulated world with a responder in it.
+
+    Attributes:
+        emulator: The world.
+        folder: Where policy and store are.
+        settings: The responder's environment.
+        notification: What is delivered unless a test says otherwise.
+    """
+
+    emulator: Emulator
+    folder: Path
+    settings: Settings
+    notification: World
+    inboxes: list[Inbox] = field(default_factory=list)
+
+    async def inbox(self) -> Inbox:
+        """Another process, as far as the store can tell."""
+        inbox = await open_inbox(self.settings)
+        self.inboxes.append(inbox)
+        return inbox
+
+    async def deliver(
+        self, notification: World | bytes | None = None, *, inbox: Inbox | None = None
+    ) -> Answer:
+        """Deliver one message; by default the road's own, to its first process."""
+        target = inbox or (self.inboxes[0] if self.inboxes else await self.inbox())
+        message = self.notification if notification is None else notification
+        return await target.receive(message if isinstance(message, bytes) else encode(message))
+
+    async def status(self, notification: World | bytes | None = None) -> str:
+        """What a delivery comes to: a status, or ``retry``."""
+        try:
+            return str((await self.deliver(notification)).outcome["status"])
+        except Retry:
+            return "retry"
+
+    def later(self, seconds: float) -> Road:
+        """The same world and store, at another time: a responder started then."""
+        assert self.settings.now
+        later = self.settings.model_copy(
+            update={"now": self.settings.now + timedelta(seconds=seconds)}
+        )
+        return Road(self.emulator, self.folder, later, self.notification)
+
+    def policy(self, text: str) -> None:
+        """Change the policy file."""
+        (self.folder / "policy.yaml").write_text(text)
+
+    @property
+    def containing(self) -> list[Any]:
+        """The containing writes that arrived, whatever they were answered."""
+        return [
+            write
+            for write in self.emulator.writes
+            if write.method == UPDATE and "scaling" in write.mask and not write.validate_only
+        ]
+
+    @property
+    def service(self) -> World:
+        """The service as it is now."""
+        return service_of(self.emulator.world.dump())
+
+    def stored(self, pattern: str = "**/*") -> dict[str, bytes]:
+        """What is in the store, by path."""
+        store = self.folder / "store"
+        return {
+            str(path.relative_to(store)): path.read_bytes()
+            for path in sorted(store.glob(pattern))
+            if path.is_file()
+        }
+
+    def record(self, path: str) -> World:
+        """One record of the store."""
+        content: World = json.loads((self.folder / "store" / path).read_bytes())
+        return content
+
+
+def policy(mode: str = "enforce", extra: str = "") -> str:
+    """A policy that scales services to zero."""
+    return f"mode: {mode}\ncontain:\n  service: [scale-to-zero]\n{extra}"
+
+
+@asynccontextmanager
+async def road(
+    folder: Path,
+    *,
+    notification: World | None = None,
+    world: World | None = None,
+    rules: str | None = None,
+    hook: Hook | None = None,
+    after_s: float = 5,
+    **settings: Any,
+) -> AsyncIterator[Road]:
+    """A road whose responder starts some seconds after the finding's event."""
+    message = notification or sample()
+    surrounding = world if world is not None else world_around(message)
+    (folder / "policy.yaml").write_text(policy() if rules is None else rules)
+    event = surroundings.event_time(encode(message)) or datetime.now(UTC)
+    async with Emulator(parse(surrounding, source="test"), hook=hook) as emulator:
+        given: dict[str, Any] = {
+            "policy": str(folder / "policy.yaml"),
+            "store": str(folder / "store"),
+            "mode": Mode.ENFORCE,
+            "emulator": json.loads(emulator.environment),
+            "now": event + timedelta(seconds=after_s),
+            "peer_wait": timedelta(seconds=1),
+            **settings,
+        }
+        yield Road(emulator, folder, Settings(**given), message)
+
+
+async def settled(*deliveries: Any) -> list[str]:
+    """The statuses of deliveries made at once, sorted."""
+
+    async def one(delivery: Any) -> str:
+        try:
+            return str((await delivery).outcome["status"])
+        except Retry:
+            return "retry"
+
+    return sorted(await asyncio.gather(*(one(delivery) for delivery in deliveries)))
