@@ -9,9 +9,10 @@ import datetime as dt
 
 from google.cloud import run_v2
 
-from emulator import protos, service_state
+from emulator import protos, service_rules, service_state
 from emulator.names import Projects, last
 from emulator.reading import Place
+from emulator.refusal import Refusal
 from emulator.service_state import State
 
 CREATED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -47,6 +48,7 @@ def complete(
             own = {start + name: _revision(service, name) for name in _named(service)}
             revisions.update(own)
         _check_named(here, service, {last(name) for name in own})
+        _check_rules(here, service, {last(name) for name in own})
         _complete_revisions(service, list(own.values()))
         _complete_service(service, list(own.values()), projects)
 
@@ -77,6 +79,16 @@ def _check_named(here: Place, service: run_v2.Service, listed: set[str]) -> None
     if missing:
         remedy = "list it in revisions, or list none of this service's revisions there"
         raise here.refuse(f"names the revision {missing[0]!r}, which is not listed", remedy)
+
+
+def _check_rules(here: Place, service: run_v2.Service, listed: set[str]) -> None:
+    """Refuses a service that Cloud Run would never have accepted."""
+    try:
+        service_rules.check_scaling(service.scaling, service, [])
+        service_rules.check_traffic(service, listed)
+    except Refusal as refusal:
+        reason = refusal.message.rpartition("service.")[2].rstrip(".")
+        raise here.refuse(reason, "write what Cloud Run would accept") from refusal
 
 
 def _explicit(service: run_v2.Service) -> list[str]:

@@ -57,6 +57,7 @@ class Emulator:
         self._reconciler = Reconciler(world)
         self._methods = {method.name: method for method in _methods(world, self._reconciler)}
         self._being_written: set[str] = set()
+        self._answering: set[asyncio.Task[Any]] = set()
 
     @property
     def environment(self) -> str:
@@ -83,6 +84,8 @@ class Emulator:
         await self._reconciler.stop()
         await self._server.stop(grace=None)
         await self._web.stop()
+        # Calls that were still waiting have been cancelled; let them end before the loop may.
+        await asyncio.gather(*self._answering, return_exceptions=True)
 
     def find(self, name: str) -> Method | None:
         """The method of a name, `None` for one that is not implemented."""
@@ -90,6 +93,7 @@ class Emulator:
 
     async def unknown(self, name: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         """Answers a call of a method that is not implemented."""
+        self._follow(asyncio.current_task())
         self.calls.append(Call(name, time.monotonic()))
 
         async def refuse() -> None:
@@ -105,6 +109,7 @@ class Emulator:
         self, method: Method, request: Any, context: grpc.aio.ServicerContext[Any, Any]
     ) -> Any:
         """Answers one call and remembers it."""
+        self._follow(asyncio.current_task())
         call = Call(method.name, time.monotonic())
         self.calls.append(call)
         position = len(self.writes)
@@ -124,6 +129,11 @@ class Emulator:
             if method.writes_to:
                 self.writes[position] = self.writes[position].answered(code.name)
         return response
+
+    def _follow(self, task: asyncio.Task[Any] | None) -> None:
+        if task:
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
 
     async def _handled(self, method: Method, request: Any) -> Any:
         """Passes a call through the gate; of two writes to one resource at once, one conflicts."""

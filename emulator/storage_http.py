@@ -61,7 +61,6 @@ class StorageSite:
         verb = request.method if name or request.method != "GET" else "LIST"
 
         async def handle() -> Response:
-            await asyncio.sleep(0)
             return self._handle(verb, bucket, name, request, body)
 
         try:

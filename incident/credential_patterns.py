@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 _RUN = "Fake0Fake1" * 4  # stands for the random part in the examples
 _HEX = "fa4e0" * 6 + "fa"
@@ -22,7 +23,8 @@ class Pattern:
         name: Its name, unique in the table.
         recognises: What it recognises, for a person.
         expression: Its group ``secret`` is what must not be shown.
-        hints: Lower-case parts, of which a text has one wherever the expression matches.
+        hints: Parts of which a text has one wherever the expression matches; in lower case
+            where the expression ignores case.
         example: Text with such a credential, in parts, so that no scanner takes it for one.
         near_miss: Text that resembles one and stays.
     """
@@ -55,8 +57,13 @@ def _token(  # noqa: PLR0913, PLR0917 - the columns of the table below
     example: tuple[str, ...],
     near_miss: str,
 ) -> Pattern:
-    """A credential that its own beginning gives away, wherever it stands alone."""
-    expression = rf"(?<![A-Za-z0-9_-])(?P<secret>{token})"
+    """A credential that its own beginning gives away, wherever it stands alone.
+
+    What stands before it may also be an escaped line break, a percent-encoded character or
+    the end of a terminal's colour, which look as if they were its beginning.
+    """
+    before = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt])|(?<=%[0-9A-F]{2})|(?<=\[[0-9]m)|(?<=\[[0-9]{2}m))"
+    expression = rf"{before}(?P<secret>{token})"
     return _form(name, recognises, hints, expression, example, near_miss)
 
 
@@ -64,27 +71,28 @@ def _token(  # noqa: PLR0913, PLR0917 - the columns of the table below
 PATTERNS: tuple[Pattern, ...] = (
     _form(
         "private-key", "a private key in PEM; one without its end as far as it may reach",
-        "private",
+        "PRIVATE",
         r"(?P<secret>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
         r"(?:(?:[^-]++|-(?!----(?:BEGIN|END)))*+-----END [A-Z0-9 ]{0,60}(?:-----)?"
         r"|(?:[A-Za-z0-9+/=\s\\\"',:.-](?!----BEGIN))*+))",
-        ("-----BEGIN RSA PRI", "VATE KEY-----\nMIIfake0fake+/fake=\n-----END RSA PRI", "VATE KEY-----"),
+        ("-----BEGIN PRI", "VATE KEY-----\nMIIfake+/fake=\n-----END PRI", "VATE KEY-----"),
         "-----BEGIN PUBLIC KEY-----\nMIIfake\n-----END PUBLIC KEY-----",
     ),
-    _token("google-api-key", "an API key of Google", "aiza",
+    _token("google-api-key", "an API key of Google", "AIza",
            r"AIza[A-Za-z0-9_-]{30,}+", ("AI", "za", _RUN), "AIzawa-is-a-name"),
     _token("google-oauth", "an access token of Google", "ya29.",
            r"ya29\.[A-Za-z0-9._-]{16,}+", ("ya", "29.", _RUN), "ya29.5"),
     _token("google-refresh", "a refresh token of Google", "1//",
            r"1//[A-Za-z0-9_-]{20,}+", ("1/", "/0", _RUN), "1//2"),
-    _token("google-client-secret", "the secret of an OAuth client of Google", "gocspx-",
+    _token("google-client-secret", "the secret of an OAuth client of Google", "GOCSPX-",
            r"GOCSPX-[A-Za-z0-9_-]{16,}+", ("GOC", "SPX-", _RUN), "GOCSPX-"),
-    _token("jwt", "a JSON web token, also without its signature", "eyj",
+    _token("jwt", "a JSON web token, also without its signature", "eyJ",
            r"eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{4,}+(?:\.[A-Za-z0-9_-]*+)*+",
            ("ey", "JmYWtlIjoxfQ.", "ey", "JmYWtlIjoyfQ.", _RUN), "eyJmYWtlIjoxfQ"),
     _token("github", "a token of GitHub", "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
            r"(?:gh[pousr]|github_pat)_[A-Za-z0-9_]{20,}+", ("gh", "p_", _RUN), "ghp_example"),
-    _token("gitlab", "a token of GitLab", "gl",
+    _token("gitlab", "a token of GitLab",
+           "glpat- glptt- gldt- glrt- glsoat- glcbt- glft- glimt- glagent-",
            r"gl(?:pat|ptt|dt|rt|soat|cbt|ft|imt|agent)-[A-Za-z0-9_.-]{20,}+",
            ("gl", "pat-", _RUN), "glpat-example"),
     _token("slack", "a token of Slack", "xox xapp-",
@@ -97,7 +105,8 @@ PATTERNS: tuple[Pattern, ...] = (
           r"/api/webhooks/[0-9]{1,24}/(?P<secret>[A-Za-z0-9_-]++)",
           ("https://discord.com/api/web", "hooks/1/", _RUN), "https://discord.com/api/webhooks/1"),
     _token("stripe", "a key of Stripe", "_live_ _test_ whsec_",
-           r"(?:[rs]k_(?:live|test)_|whsec_)[A-Za-z0-9]{10,}+", ("sk", "_live_", _RUN), "sk_live_on"),
+           r"(?:[rs]k_(?:live|test)_|whsec_)[A-Za-z0-9]{10,}+", ("sk", "_live_", _RUN),
+           "sk_live_on"),
     _token("sk", "a key such as those of OpenAI and Anthropic", "sk-",
            r"sk-(?=[A-Za-z_-]*+[0-9])[A-Za-z0-9_-]{20,}+", ("s", "k-ant-", _RUN),
            "sk-is-the-code-of-a-language-and-a-country"),
@@ -105,19 +114,19 @@ PATTERNS: tuple[Pattern, ...] = (
            "npm_config_cache"),
     _token("pypi", "a token of PyPI", "pypi-", r"pypi-AgE[A-Za-z0-9_-]{16,}+",
            ("py", "pi-", "AgE", _RUN), "pypi-attestations"),
-    _token("sendgrid", "a key of SendGrid", "sg.", r"SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+",
+    _token("sendgrid", "a key of SendGrid", "SG.", r"SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+",
            ("S", "G.", _RUN, ".", _RUN), "SG.example"),
-    _token("twilio", "a key of Twilio", "sk", r"SK[0-9a-f]{32}(?![0-9A-Za-z])",
+    _token("twilio", "a key of Twilio", "SK", r"SK[0-9a-f]{32}(?![0-9A-Za-z])",
            ("S", "K", _HEX), "SKU"),
-    _form("telegram", "the token of a Telegram bot", ":aa",
+    _form("telegram", "the token of a Telegram bot", ":AA",
           r"(?<![0-9])(?P<secret>[0-9]{6,12}:AA[A-Za-z0-9_-]{30,}+)", ("123456", ":A", "A", _RUN),
           "123456:AA"),
-    _token("aws-access-key-id", "an access key id of AWS", "akia asia abia acca",
+    _token("aws-access-key-id", "an access key id of AWS", "AKIA ASIA ABIA ACCA",
            r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])", ("AK", "IA", "FAKEFAKE" * 2),
            "ASIAGO"),
     _token("vendor", "a token that its vendor's prefix gives away",
            "dop_v1_ doo_v1_ hvs. hvb. dckr_pat_ hf_ shpat_ shpca_ shppa_ shpss_ glsa_ lin_api_"
-           " nrak- pmak- age-secret-key-1 gsk_ pplx- dapi hrku- xai- atatt3",
+           " NRAK- PMAK- AGE-SECRET-KEY-1 gsk_ pplx- dapi HRKU- xai- ATATT3",
            r"(?:do[op]_v1_|hv[bs]\.|dckr_pat_|hf_|shp(?:at|ca|pa|ss)_|glsa_|lin_api_|NRAK-|PMAK-"
            r"|AGE-SECRET-KEY-1|gsk_|pplx-|dapi|HRKU-|xai-|ATATT3)[A-Za-z0-9_=-]{20,}+",
            ("hv", "s.", _RUN), "hvs.example"),
@@ -126,7 +135,8 @@ PATTERNS: tuple[Pattern, ...] = (
           ("$", "6$", "salt$", _RUN), "$1$2"),
     _form("authorization", "the value of an Authorization header", "authorization",
           r"(?i)authorization\\*[\"']?\]?\s{0,4}[:=,]\s{0,4}\\*[\"']?"
-          r"(?:(?:bearer|basic|token|negotiate|apikey)\s{1,4}(?P<secret>[^\s\"'\\]++))",
+          r"(?:(?:bearer|basic|token|negotiate|apikey)\s{1,4}|(?=[^\s\"'\\]{16}))"
+          r"(?P<secret>[^\s\"'\\]++)",
           ("Authorization: Bea", "rer fake"), "authorization: failed"),
     _form("authorization-parameters", "an Authorization header made of parameters", "authorization",
           r"(?i)authorization\\*[\"']?\]?\s{0,4}[:=,]\s{0,4}\\*[\"']?"
@@ -139,7 +149,7 @@ PATTERNS: tuple[Pattern, ...] = (
           r"(?i)(?<![\w-])(?:set-)?cookie\s{0,4}:\s{1,4}(?P<secret>[^\r\n\"'\\]*[^\s\"'\\])",
           ("Coo", "kie: a=fake; b=fake"), "cookies: none"),
     _form("userinfo", "the password of a URL", "://",
-          r"://[^\s/?#@:\"'<>\\]*+:"
+          r"://(?:\[redacted:[0-9a-f]{8}\]|[^\s/?#@:\"'<>\\])*+:"
           r"(?P<secret>[^\s/?#\"'<>\\]{1,512}|(?![0-9]{1,5}[/?#])[^\s@\"'<>\\]{1,256})@(?!sha256:)",
           ("postgres://app:", "fake", "@db.example.net/shop"),
           "stratum+tcp://pool.example.net:3333/a@b"),
@@ -154,7 +164,7 @@ PATTERNS: tuple[Pattern, ...] = (
           r"\?(?P<secret>[^\s=&#\"'<>\\]++)(?![=&])",
           ("https://example.net/a?", "fake"), "https://example.net/a? no"),
     _form("mysql-dsn", "the password of a data source name in Go's form", "@tcp( @unix(",
-          r"(?<![\w.-])[\w.-]{1,64}:(?P<secret>[^\s@\"'/]{1,256})@(?:tcp|unix)\(",
+          r"(?<![\w.\[-])[\w.-]{1,64}:(?P<secret>[^\s@\"'/]{1,256})@(?:tcp|unix)\(",
           ("app:", "fake", "@tcp(db:3306)/shop"), "app@tcp(db:3306)/shop"),
     _form("sql", "a password in SQL", "identified password",
           r"(?i)(?<!\w)(?:identified\s{1,4}(?:with\s{1,4}\S{1,40}\s{1,4})?(?:by|as)"
@@ -170,7 +180,8 @@ PATTERNS: tuple[Pattern, ...] = (
           r"(?i)<[\w:.-]{0,64}(?:password|passwd|secret|token|api-?key)>(?P<secret>[^<]++)</",
           ("<password>", "fake", "</password>"), "<passwordless>yes</passwordless>"),
     _form("user-option", "the password behind a user in an option", "-u --user --proxy-user",
-          r"(?<![\w-])(?:-u|--user|--proxy-user)(?:\s{1,4}|=)[\"']?[^\s:/\"']{1,128}:"
+          r"(?<![\w-])(?:-u|--user|--proxy-user)(?:\s{1,4}|=)[\"']?"
+          r"(?:\[redacted:[0-9a-f]{8}\]|[^\s:/\"']){1,128}:"
           r"(?![0-9]{1,9}(?:\s|$)|//)(?P<secret>[^\s\"']++)",
           ("curl -u app:", "fake", " example.net"), "docker run -u 1000:1000 shop"),
     _form("program-option", "a password that only its program's option gives away",
@@ -182,39 +193,44 @@ PATTERNS: tuple[Pattern, ...] = (
 )
 # fmt: on
 
-_ANYWHERE = frozenset(
+
+def _vocabulary(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_ANYWHERE = _vocabulary(
     "password passwords passwd pwd passphrase passcode secret token credential credentials apikey"
-    " dsn salt cookie".split()
+    " dsn salt cookie"
 )
 _ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey")
-_KEYS = frozenset(
+_KEYS = _vocabulary(
     "access account admin api app application auth client consumer deploy encryption host license"
-    " master private root secret service session shared signing ssh storage webhook".split()
+    " master private root secret service session shared signing ssh storage webhook"
 )
 _PAIRS = frozenset({("session", "id"), ("connection", "string"), ("auth", "code"), ("auth", "key")})
 _SHORT = frozenset({"pass", "pw"})
-_DESCRIBES = frozenset(
+_DESCRIBES = _vocabulary(
     "accessor alg algorithm arn count enabled endpoint expires expiry fingerprint field file id"
     " length limit manager name names path policy ref required sha256 status ttl type uri url"
-    " version".split()
+    " version"
 )
-_PLAUSIBLE = _ANYWHERE | frozenset(
+_PLAUSIBLE = _ANYWHERE | _vocabulary(
     "auth authorization cert certificate code cookies jwt key keys login otp pass pin private pw"
-    " secrets session sig signature tokens webhook".split()
+    " secrets session sig signature tokens webhook"
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_SIGNS = ("pass", "pw", "secret", "token", "key", "credential", "dsn", "salt", "cookie", "session")
-_SIGNS += ("connection", "auth")
+_SIGNS = _vocabulary("pass pw secret token key credential dsn salt cookie session connection auth")
 
 
-def _words(name: str) -> tuple[str, ...]:
+def words(name: str) -> tuple[str, ...]:
+    """The words of a name in lower case: ``clientSecret`` has those of ``CLIENT_SECRET``."""
     return tuple(word.lower() for word in _WORD.findall(name[:256]))
 
 
 def suggests_secret(name: str) -> bool:
     """Whether a variable of this name may well hold a secret, judged by the words of the name."""
-    words = _words(name)
-    return not _PLAUSIBLE.isdisjoint(words) or any(word.endswith(_ENDINGS) for word in words)
+    parts = words(name)
+    return not _PLAUSIBLE.isdisjoint(parts) or any(word.endswith(_ENDINGS) for word in parts)
 
 
 def announces_secret(name: str) -> bool:
@@ -223,17 +239,16 @@ def announces_secret(name: str) -> bool:
     Stricter than ``suggests_secret``, since text is evidence: ``key=``, ``auth:`` and
     ``token_type:`` announce nothing.
     """
-    words = _words(name)
-    if not words or words[-1] in _DESCRIBES:
-        return words[-2:] == ("session", "id")
+    parts = words(name)
+    if not parts or parts[-1] in _DESCRIBES:
+        return parts[-2:] == ("session", "id")
     return (
-        not _ANYWHERE.isdisjoint(words)
-        or any(word.endswith(_ENDINGS) for word in words)
+        not _ANYWHERE.isdisjoint(parts)
+        or any(word.endswith(_ENDINGS) for word in parts)
         or any(
-            pair in _PAIRS or (pair[1] == "key" and pair[0] in _KEYS)
-            for pair in zip(words, words[1:], strict=False)
+            pair in _PAIRS or (pair[1] == "key" and pair[0] in _KEYS) for pair in pairwise(parts)
         )
-        or (not _SHORT.isdisjoint(words) and (len(words) > 1 or name.startswith("-")))
+        or (not _SHORT.isdisjoint(parts) and (len(parts) > 1 or name.startswith("-")))
     )
 
 

@@ -9,28 +9,20 @@ left out. What a decision rests on must have the right type. All of it takes lin
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Annotated, Any, TypeVar
 
-import pydantic_core
-from pydantic import (
-    AliasChoices,
-    AliasPath,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictStr,
-    ValidationError,
+from incident.finding_fields import (
+    Ancestry,
+    FindingFields,
+    MessageFields,
+    PathNode,
+    ProcessFields,
+    RecordFields,
+    ResourceFields,
+    validated,
 )
-from pydantic.alias_generators import to_camel
-
 from incident.model import (
     Container,
     Finding,
@@ -50,27 +42,13 @@ from incident.resource_name import (
     quoted,
     settle,
 )
+from incident.strict_json import UnreadableError, dump, load
 
-_MOST_BYTES = 10_000_000  # Pub/Sub takes no larger message
-_MOST_DEPTH = 64  # a finding has about 10 levels; protobuf itself stops at 100
-_INT64 = re.compile(r"-?[0-9]{1,19}")
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _VIRUSTOTAL = re.compile(r"https://www\.virustotal\.com/gui/file/([0-9a-fA-F]{64})(?:/detection)?")
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})"
     r"(?:\.([0-9]{1,32}))?(?:[Zz]|([+-])([0-9]{2}):([0-5][0-9]))"
 )
-_EXPECTED = {
-    "bool_type": "must be true or false",
-    "missing": "is missing",
-    "model_type": "must be an object",
-    "string_type": "must be a text",
-    "tuple_type": "must be a list",
-}
-
-
-class _UnreadableError(Exception):
-    """What is wrong, on what and why; ``parse`` and ``parse_record`` add what was being read."""
 
 
 def parse(data: bytes) -> Notification:
@@ -83,10 +61,10 @@ def parse(data: bytes) -> Notification:
         Malformed: Whatever is wrong with the data, and nothing else.
     """
     try:
-        document = _load(data)
-        message = _validated(_Message, document)
+        document = load(data)
+        message = validated(MessageFields, document)
         finding = _finding(document, message)
-    except _UnreadableError as error:
+    except UnreadableError as error:
         raise Malformed(
             f"Cannot read the message as a notification of Security Command Center: {error}. "
             "Look at what publishes to the topic; only Security Command Center should."
@@ -108,275 +86,18 @@ def parse_record(record: JsonObject) -> Finding:
         Malformed: Whatever is wrong with the record, and nothing else.
     """
     try:
-        document = _load(_dump(record))
-        return _finding(document, _validated(_Record, document))
-    except _UnreadableError as error:
+        document = load(dump(record))
+        return _finding(document, validated(RecordFields, document))
+    except UnreadableError as error:
         raise Malformed(
             f"Cannot read what Security Command Center lists for the finding: {error}. "
             "Compare the record with the type Finding of its API, version 2."
         ) from error
 
 
-# JSON, read more strictly than Python does.
-
-
-def _load(data: bytes) -> dict[str, Json]:
-    """Read a JSON object.
-
-    The first reader refuses what is not UTF-8, lone surrogates, NaN and bottomless nesting,
-    without recursion in Python; the second sees duplicate keys and the size of numbers.
-    """
-    if len(data) > _MOST_BYTES:
-        raise _UnreadableError(f"it has {len(data)} bytes, expected at most {_MOST_BYTES}")
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise _UnreadableError("it begins with a byte order mark, expected JSON in plain UTF-8")
-    try:
-        _check_depth(pydantic_core.from_json(data, allow_inf_nan=False))
-        document = json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_float=_finite, parse_int=_integer
-        )
-    except ValueError as error:
-        raise _UnreadableError(f"it is not JSON in UTF-8: {error}") from error
-    if not isinstance(document, dict):
-        raise _UnreadableError("its top level must be an object")
-    return document
-
-
-def _dump(record: JsonObject) -> bytes:
-    """Write a record as JSON; mappings that are no dict become one."""
-    try:
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=dict)
-        return text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise _UnreadableError(f"it cannot be written as JSON: {type(error).__name__}") from error
-
-
-def _check_depth(document: object) -> None:
-    """Refuse nesting that those who walk through the raw record later could stumble over."""
-    level = [document]
-    for _ in range(_MOST_DEPTH):
-        children = (child for node in level for child in _children(node))
-        level = [child for child in children if isinstance(child, (dict, list))]
-    if level:
-        raise _UnreadableError(f"it is nested too deeply, expected at most {_MOST_DEPTH} levels")
-
-
-def _children(node: object) -> Iterable[object]:
-    if isinstance(node, dict):
-        return node.values()
-    return node if isinstance(node, list) else ()
-
-
-def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """Build an object without equal keys: another reader might take the other one."""
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        twice = next(key for key, count in counts.items() if count > 1)
-        raise _UnreadableError(f"the key {quoted(twice)} stands twice in one object")
-    return document
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise _UnreadableError(f"the number {quoted(digits)} is too large, expected a double")
-    return value
-
-
-def _integer(digits: str) -> int:
-    _finite(digits)
-    return int(digits)
-
-
-# Shapes. Only what is read is named. A type with "Any" takes any value and makes nothing of an
-# odd one; the others must have their type, with null as good as absent.
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _texts(value: object) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _objects(value: object) -> list[object]:
-    """Keep the objects of a list; one alone counts as a list of one."""
-    if isinstance(value, dict):
-        return [value]
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _objects_by_name(value: object) -> object:
-    if not isinstance(value, dict):
-        return {}
-    return {key: item for key, item in value.items() if isinstance(item, dict)}
-
-
-def _int64(value: object) -> int | None:
-    """Read an int64, which proto JSON writes as a text and other writers as a number."""
-    if isinstance(value, str) and _INT64.fullmatch(value):
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    return value if -(2**63) <= value < 2**63 else None
-
-
-def _sha256(value: object) -> str | None:
-    return value.lower() if isinstance(value, str) and _SHA256.fullmatch(value) else None
-
-
-_T = TypeVar("_T", bound="_Part")
-_Text = Annotated[StrictStr, BeforeValidator(lambda value: "" if value is None else value)]
-_AnyText = Annotated[str, BeforeValidator(_text)]
-_AnyTexts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
-_AnyFlag = Annotated[bool, BeforeValidator(lambda value: value is True)]
-_AnyInt64 = Annotated[int | None, BeforeValidator(_int64)]
-_AnySha256 = Annotated[str | None, BeforeValidator(_sha256)]
-_AnyObjects = Annotated[tuple[_T, ...], BeforeValidator(_objects)]
-_AnyObjectsByName = Annotated[dict[str, _T], BeforeValidator(_objects_by_name)]
-
-
-def _at(*path: str, default: object = ()) -> Any:
-    """Read a field of evidence from further inside; a path that breaks off is an absent field."""
-    camel_path = (to_camel(step) for step in path)
-    return Field(default, validation_alias=AliasChoices(AliasPath(*camel_path), AliasPath(*path)))
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="ignore",
-        frozen=True,
-        alias_generator=to_camel,
-        validate_by_alias=True,
-        validate_by_name=True,
-        hide_input_in_errors=True,
-    )
-
-
-class _Variable(_Part):
-    name: _AnyText = ""
-    val: _AnyText = ""
-
-
-class _Process(_Part):
-    name: _AnyText = ""
-    path: _AnyText = _at("binary", "path", default="")
-    size: _AnyInt64 = _at("binary", "size", default=None)
-    sha256: _AnySha256 = _at("binary", "sha256", default=None)
-    hashed_size: _AnyInt64 = _at("binary", "hashed_size", default=None)
-    partially_hashed: _AnyFlag = _at("binary", "partially_hashed", default=False)
-    args: _AnyTexts = ()
-    arguments_truncated: _AnyFlag = False
-    env_variables: _AnyObjects[_Variable] = ()
-    pid: _AnyInt64 = None
-    parent_pid: _AnyInt64 = None
-    user_id: _AnyInt64 = None
-
-
-class _Container(_Part):
-    name: _AnyText = ""
-    uri: _AnyText = ""
-    image_id: _AnyText = ""
-
-
-class _Contact(_Part):
-    email: _AnyText = ""
-
-
-class _Contacts(_Part):
-    contacts: _AnyObjects[_Contact] = ()
-
-
-class _Link(_Part):
-    url: _AnyText = ""
-
-
-class _FindingFields(_Part):
-    name: _Text = ""
-    canonical_name: _Text = ""
-    category: _Text = ""
-    resource_name: _Text = ""
-    event_time: _Text = ""
-    state: _Text = ""
-    mute: _Text = ""
-    parent_display_name: _Text = ""
-    module_name: _AnyText = ""
-    severity: _AnyText = ""
-    create_time: _AnyText = ""
-    description: _AnyText = ""
-    processes: _AnyObjects[_Process] = ()
-    containers: _AnyObjects[_Container] = ()
-    contacts: _AnyObjectsByName[_Contacts] = {}
-    primary_techniques: _AnyTexts = _at("mitre_attack", "primary_techniques")
-    additional_techniques: _AnyTexts = _at("mitre_attack", "additional_techniques")
-    # contextUris are in no proto of the API; public code reads them at either place.
-    inner_links: _AnyObjects[_Link] = _at(
-        "source_properties", "context_uris", "virustotal_indicator_query_uri"
-    )
-    outer_links: _AnyObjects[_Link] = _at("context_uris", "virustotal_indicator_query_uri")
-
-
-class _Folder(_Part):
-    resource_folder: _Text = ""
-
-
-class _Node(_Part):
-    node_type: _Text = ""
-    id: _Text = ""
-
-
-class _ResourcePath(_Part):
-    nodes: tuple[_Node, ...] | None = None
-
-
-class _Ancestry(_Part):
-    """Where a resource stands: ``gcpMetadata`` in version 2, the resource itself in 1."""
-
-    project: _Text = Field(
-        "", validation_alias=AliasChoices("project", "projectName", "project_name")
-    )
-    project_display_name: _Text = ""  # the project's id, as Google's API library says
-    parent: _Text = Field("", validation_alias=AliasChoices("parent", "parentName", "parent_name"))
-    folders: tuple[_Folder, ...] | None = None
-
-
-class _Resource(_Ancestry):
-    name: _Text = ""
-    gcp_metadata: _Ancestry | None = None
-    resource_path: _ResourcePath | None = None
-
-
-class _Record(_Part):
-    finding: _FindingFields
-    resource: _Resource | None = None
-
-
-class _Message(_Record):
-    notification_config_name: _AnyText = ""
-    deleted_finding: StrictBool | None = None
-
-
-_Shape = TypeVar("_Shape", bound=_Record)
-
-
-def _validated(shape: type[_Shape], document: dict[str, Json]) -> _Shape:
-    try:
-        return shape.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        path = ".".join(str(step) for step in first["loc"])
-        expected = _EXPECTED.get(first["type"], "has an unexpected form")
-        raise _UnreadableError(f"{path} {expected}") from error
-
-
-# Meaning: from the fields to the finding.
-
-
-def _finding(document: dict[str, Json], record: _Record) -> Finding:
+def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
     """Put the fields together; the first required one that is lacking is the error."""
-    fields, resource = record.finding, record.resource or _Resource()
+    fields, resource = record.finding, record.resource or ResourceFields()
     claims = _claims(fields, resource)
     canonical_name = _required("name", fields.canonical_name or fields.name)
     identity, *_ = [_identity(place, name) for place, name in claims.findings]
@@ -421,14 +142,14 @@ def _finding(document: dict[str, Json], record: _Record) -> Finding:
 
 def _required(field: str, text: str) -> str:
     if not text:
-        raise _UnreadableError(f"finding.{field} is missing or empty, expected a text")
+        raise UnreadableError(f"finding.{field} is missing or empty, expected a text")
     return text
 
 
 def _identity(place: str, name: str) -> FindingName:
     identity = parse_finding_name(name)
     if identity is None:
-        raise _UnreadableError(
+        raise UnreadableError(
             f"{place} is {quoted(name)}, expected the form "
             "organizations/O/sources/S/locations/L/findings/F, its location optional"
         )
@@ -438,7 +159,7 @@ def _identity(place: str, name: str) -> FindingName:
 def _event_time(text: str) -> datetime:
     time = _time(_required("eventTime", text))
     if time is None:
-        raise _UnreadableError(
+        raise UnreadableError(
             f"finding.eventTime is {quoted(text)}, expected RFC 3339 such as 2026-10-02T08:14:07Z"
         )
     return time
@@ -460,7 +181,7 @@ def _time(text: str) -> datetime | None:
         return None
 
 
-def _claims(fields: _FindingFields, resource: _Resource) -> Claims:
+def _claims(fields: FindingFields, resource: ResourceFields) -> Claims:
     """Gather every name with its place; versions 1 and 2 of the API keep them in different ones."""
     resources = (("finding.resourceName", fields.resource_name), ("resource.name", resource.name))
     findings = (("finding.canonicalName", fields.canonical_name), ("finding.name", fields.name))
@@ -481,20 +202,20 @@ def _claims(fields: _FindingFields, resource: _Resource) -> Claims:
     )
 
 
-def _folders(ancestry: _Ancestry) -> tuple[str, ...] | None:
+def _folders(ancestry: Ancestry) -> tuple[str, ...] | None:
     """Name the folders above; none at all is believed only right below the organisation."""
     names = tuple(folder.resource_folder for folder in ancestry.folders or ())
     return names if names or is_organisation(ancestry.parent) else None
 
 
-def _path_folders(nodes: tuple[_Node, ...]) -> tuple[str, ...] | None:
+def _path_folders(nodes: tuple[PathNode, ...]) -> tuple[str, ...] | None:
     """Name the folders on the path; none at all is believed only if it ends at the top."""
     names = tuple(node.id for node in nodes if node.node_type == "GCP_FOLDER")
     at_top = any(node.node_type == "GCP_ORGANIZATION" for node in nodes)
     return names if names or at_top else None
 
 
-def _process(process: _Process) -> Process:
+def _process(process: ProcessFields) -> Process:
     sizes = (process.size, process.hashed_size)
     cut = None not in sizes and process.size != process.hashed_size
     return Process(
@@ -511,7 +232,7 @@ def _process(process: _Process) -> Process:
     )
 
 
-def _secrets(fields: _FindingFields) -> tuple[Secret, ...]:
+def _secrets(fields: FindingFields) -> tuple[Secret, ...]:
     """Take every environment value for one that may be secret; an empty one hides nothing."""
     return tuple(
         Secret(entry.name, entry.val)
@@ -521,7 +242,7 @@ def _secrets(fields: _FindingFields) -> tuple[Secret, ...]:
     )
 
 
-def _virustotal_url(fields: _FindingFields) -> str | None:
+def _virustotal_url(fields: FindingFields) -> str | None:
     """Pick the link to VirusTotal's page of one of the executed files, and no other link."""
     hashes = {process.sha256 for process in fields.processes}
     for link in fields.inner_links + fields.outer_links:

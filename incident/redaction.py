@@ -1,38 +1,100 @@
-"""Redaction: what is secret leaves only as a keyed mark, and the rest of the evidence stays.
+"""Redaction: what is secret leaves only as a keyed mark; the rest of the evidence stays.
 
-What a pattern cannot know is a limit: a password without a name beside it, a secret split
-over several arguments or encoded in a way that is not tried here.
+A mark is ``[redacted:`` and eight hex digits of a keyed hash: equal secrets have equal marks
+within one key, and nobody without the key can test a guess.
+
+Two things are recognised in a text: values known to be secret, in the encodings that programs
+commonly print, and credentials by their form or by the name before them. What neither can know
+is a limit: a password that stands alone and is in no environment, a secret behind a name that
+says nothing, one that is split, reversed or compressed, one shorter than four characters.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
+import html
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import quote, quote_plus
 
-from incident.credential_patterns import PATTERNS, announces_secret, suggests_secret
+from incident.credential_patterns import (
+    PATTERNS,
+    announced,
+    announces_secret,
+    may_announce,
+    suggests_secret,
+    words,
+)
 from incident.model import Json, Secret
 
 _MARK = re.compile(r"\[redacted:[0-9a-f]{8}\]")
 _MARKS = re.compile(r"(?:\[redacted:[0-9a-f]{8}\])+")
-_ASSIGNMENT = re.compile(r"(?<![\w.-])([\w.-]++)\\*[\"']?[ \t]{0,8}[:=][ \t]{0,8}")
-_VALUE = re.compile(r"\\*\"[^\"\\\n]*+|\\*'[^'\\\n]*+|[^\s\"'&,;\\]++")
-_MARGIN = 8192
+_PASSES = 4  # one replacement may uncover another; nearly always the second finds nothing
 _DEEPEST = 100
-_PLATFORM = frozenset(
-    "PATH HOME LANG HOSTNAME PORT K_SERVICE K_REVISION K_CONFIGURATION PWD TZ SHLVL TERM USER".split()
+_MARGIN = 8192  # characters beyond the cut, so that what the cut splits is still recognised
+_GRAM = 4  # the shortest known value
+_PREFIX = 64
+_TAIL = 8
+
+_PLATFORM = re.compile(
+    r"PATH|HOME|LANG|LANGUAGE|LC_[A-Z]+|HOSTNAME|PORT|PWD|OLDPWD|TZ|SHLVL|SHELL|TERM|USER|LOGNAME|_"
+    r"|K_(?:SERVICE|REVISION|CONFIGURATION)|CLOUD_RUN_[A-Z_]+|FUNCTION_(?:TARGET|SIGNATURE_TYPE)"
+    r"|(?:GOOGLE_CLOUD_|GCP_|GCLOUD_)?(?:PROJECT|PROJECT_ID|REGION|LOCATION)"
+    r"|PYTHON[A-Z_]*|NODE_VERSION|NODE_ENV|(?:APP_|RAILS_|FLASK_|DJANGO_)?ENV|ENVIRONMENT|LOG_LEVEL"
+    r"|DEBIAN_FRONTEND|GPG_KEY|SSL_CERT_(?:FILE|DIR)|(?:JAVA|GO|GOPATH|CARGO|RUSTUP)_?(?:HOME|VERSION)"
 )
-_ENVIRONMENTS = frozenset(
-    "env envVariables env_variables envVars environment environmentVariables environment_variables".split()
+_ORDINARY = re.compile(
+    r"(?i)true|false|enabled|disabled|default|production|development|staging|warning|localhost"
+    r"|[0-9]{1,9}|(?:127\.0\.0\.1|0\.0\.0\.0|localhost)(?::[0-9]{1,5})?"
+    r"|(?:(?:/(?:app|bin|data|dev|etc|home|lib|mnt|opt|proc|root|run|sbin|srv|tmp|usr|var|workspace))"
+    r"(?:/[a-z._-]{1,30}[0-9.]{0,6})*/?:?)+"
 )
+_ENVIRONMENTS = frozenset({"env", "envvariables", "envvars", "environment", "environmentvariables"})
 _COMMANDS = frozenset({"args", "arguments", "command"})
-_URLS = frozenset("requestUrl request_url referer url uri externalUri external_uri".split())
+_BODIES = frozenset({"request", "response"})
+_HEADERS = frozenset({"authorization", "proxyauthorization", "cookie", "setcookie"})
+_REFERENCE = frozenset(
+    {"secret", "version", "items", "defaultmode", "projectid", "key", "name", "optional", "mode"}
+)
+_PROGRAMS = {
+    "-p": frozenset({"sshpass", "docker", "podman"}),
+    "-a": frozenset({"redis-cli"}),
+    "-b": frozenset({"curl"}),
+}
+_MYSQL = frozenset({"mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump"})
+_FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
+_LONG_FLAG = re.compile(r"--[a-z][a-z-]+|-[A-Za-z]")
+_ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_]\w*)=(?=.)")
+_HEADER = re.compile(r"\s*([\w-]+)\s*:\s*(?=\S)")
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{64,}+={0,2}")
+
+
+class Span(NamedTuple):
+    """A piece of a text that must not be shown, and the secret that stands there, decoded."""
+
+    start: int
+    end: int
+    value: str
 
 
 class Redactor:
-    """Replaces what is secret in the evidence of one incident. Equal secrets get equal marks."""
+    """Replaces what is secret in the evidence of one incident.
+
+    Args:
+        key: Key of the marks.
+        secrets: Values that may be secret, with their names. Those that plainly are not, such
+            as a path of the system, a number or the value of ``PORT``, are left out.
+        harmless: Values that stay, such as the names of the workload, project and region.
+
+    Raises:
+        ValueError: The key is empty.
+    """
 
     def __init__(
         self, key: bytes, secrets: Iterable[Secret] = (), *, harmless: Iterable[str] = ()
@@ -40,16 +102,57 @@ class Redactor:
         if not key:
             raise ValueError("redact: the key of the marks is empty")
         self._key = key
-        spared = frozenset(harmless)
-        values = {
-            secret.value
-            for secret in secrets
-            if secret.value not in spared
-            and secret.name not in _PLATFORM
-            and len(secret.value) >= (4 if suggests_secret(secret.name) else 6)
-        }
-        longest_first = sorted(values, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if values else None
+        self._known = _KnownValues(secrets, frozenset(harmless))
+
+    def text(self, value: str) -> str:
+        """Evidence text, with known secret values and credentials replaced by marks."""
+        for _ in range(_PASSES):
+            shown = self._shown(value, self._spans(value))
+            if shown == value:
+                break
+            value = shown
+        return value
+
+    def arguments(self, values: Sequence[str]) -> list[str]:
+        """A command line, each argument as text and as what the one before it announces."""
+        programs = frozenset(value.rpartition("/")[2] for value in values if len(value) < _PREFIX)
+        shown: list[str] = []
+        before = ""
+        for value in values:
+            shown.append(self._argument(before, value, programs))
+            before = value
+        return shown
+
+    def value(self, name: str, value: str) -> str:  # noqa: ARG002 - no name makes it showable
+        """The mark of a value that is never shown, such as that of an environment variable."""
+        return self._hide(value)
+
+    def url(self, value: str) -> str:
+        """A URL without userinfo, fragment and the values of its query; names are kept."""
+        return self.text(self._shown(value, _url_spans(value)))
+
+    def json(self, value: Json) -> Json:
+        """Any JSON of the same shape, each part redacted as its key demands.
+
+        Strings are text; ``args``, ``arguments`` and ``command`` are command lines; environment
+        values and what stands under a name that announces a secret are replaced whole; requests
+        and responses of audit entries are dropped to a mark; URLs are treated as such. What is
+        nested deeper than 100 levels becomes a mark.
+        """
+        return self._walk(value, "", _DEEPEST)
+
+    def raw(self, data: bytes, *, limit: int) -> str:
+        """The redacted beginning of a malformed message: what stood in its first characters.
+
+        Args:
+            data: Any bytes.
+            limit: How many characters of it are shown at most, before the replacements.
+        """
+        margin = max(_MARGIN, self._known.longest)
+        text = data[: 4 * (limit + margin)].decode(errors="replace").replace("\0", "")
+        text = text[: limit + margin]
+        spans = [*self._spans(text), *_raw_spans(text)]
+        return self.text(self._shown(text, spans, limit))
 
     def _mark(self, value: str) -> str:
         digest = hmac.new(self._key, value.encode(errors="surrogatepass"), hashlib.sha256)
@@ -58,93 +161,303 @@ class Redactor:
     def _hide(self, value: str) -> str:
         return value if not value or _MARKS.fullmatch(value) else self._mark(value)
 
-    def text(self, value: str) -> str:
-        """Evidence text with known secret values and credentials replaced by marks."""
-        if self._known:
-            value = self._known.sub(lambda match: self._mark(match[0]), value)
-        lowered = value.lower()
-        for pattern in PATTERNS:
-            if any(hint in lowered for hint in pattern.hints):
-                value = pattern.expression.sub(self._replace, value)
-        return self._assignments(value)
+    def _spans(self, text: str) -> list[Span]:
+        lowered = text.lower()
+        spans = self._known.spans(text)
+        spans.extend(_credential_spans(text, lowered))
+        return spans
 
-    def _replace(self, match: re.Match[str]) -> str:
-        start, end = match.start("secret") - match.start(), match.end("secret") - match.start()
-        whole = match[0]
-        return whole[:start] + self._hide(match["secret"]) + whole[end:]
+    def _shown(self, text: str, spans: Iterable[Span], limit: int | None = None) -> str:
+        """The text up to a limit, with marks for the spans that begin before it."""
+        limit = len(text) if limit is None else limit
+        parts: list[str] = []
+        done = 0
+        for start, end, value in _merged(text, spans):
+            if start >= limit:
+                break
+            hidden = text[start:end]
+            parts += (text[done:start], hidden if _MARKS.fullmatch(hidden) else self._mark(value))
+            done = end
+        return "".join(parts) + text[done:limit]
 
-    def _assignments(self, value: str) -> str:
-        parts, done = [], 0
-        while found := _ASSIGNMENT.search(value, done):
-            parts.append(value[done : found.end()])
-            done = found.end()
-            if announces_secret(found[1]) and (shown := _VALUE.match(value, done)):
-                bare = shown[0].lstrip("\\\"'")
-                parts.append(shown[0][: len(shown[0]) - len(bare)] + self._hide(bare))
-                done = shown.end()
-        return "".join([*parts, value[done:]])
+    def _argument(self, before: str, value: str, programs: frozenset[str]) -> str:
+        flag = bool(_FLAG.fullmatch(before))
+        if flag and not _LONG_FLAG.fullmatch(value):
+            if announces_secret(before) or not programs.isdisjoint(_PROGRAMS.get(before, ())):
+                return self._hide(value)
+            if before in {"-u", "--user", "--proxy-user"}:
+                user, colon, password = value.partition(":")
+                if password and not password.isdigit() and not password.startswith("//"):
+                    return self.text(user) + colon + self._hide(password)
+        if before in {"-H", "--header"} and (header := _HEADER.match(value)):
+            return self._header(header[1], value, header.end())
+        if value.startswith("-p") and value != "-p" and not programs.isdisjoint(_MYSQL):
+            return value[:2] + self._hide(value[2:])
+        script = before.startswith("-") and before.endswith("c")
+        assigned = _ASSIGNED.match(value)
+        if assigned and not script and announces_secret(assigned[1]):
+            return value[: assigned.end()] + self._hide(value[assigned.end() :])
+        return self.text(value)
 
-    def arguments(self, values: Sequence[str]) -> list[str]:
-        """A command line, with the value after a flag that announces a secret replaced too."""
-        shown = []
-        announced = False
-        for value in values:
-            shown.append(self._hide(value) if announced else self.text(value))
-            announced = value.startswith("-") and "=" not in value and announces_secret(value)
-        return shown
-
-    def value(self, name: str, value: str) -> str:  # noqa: ARG002 - the name never matters
-        """A value that is never shown, such as that of an environment variable."""
-        return self._hide(value)
-
-    def url(self, value: str) -> str:
-        """The URL of a request, without query values, fragment and userinfo."""
-        rest, hash_mark, fragment = value.partition("#")
-        rest, question_mark, query = rest.partition("?")
-        rest = re.sub(r"(?<=://)[^/]*(?=@)", lambda match: self._hide(match[0]), rest)
-        pairs = [pair.partition("=") for pair in query.split("&")]
-        query = "&".join(
-            name + equals + self._hide(shown) if equals else self._hide(name)
-            for name, equals, shown in pairs
-        )
-        return self.text(rest) + question_mark + query + hash_mark + self._hide(fragment)
-
-    def json(self, value: Json) -> Json:
-        """Any JSON, walked: strings as text, and whole values where the key says so."""
-        return self._walk(value, "", _DEEPEST)
+    def _header(self, name: str, value: str, start: int) -> str:
+        shown = self.text(value)
+        if shown != value or not suggests_secret(name):
+            return shown
+        return value[:start] + self._hide(value[start:])
 
     def _walk(self, value: Json, key: str, depth: int) -> Json:
         if isinstance(value, str):
-            if key in _URLS:
-                return self.url(value)
-            return self._hide(value) if announces_secret(key) else self.text(value)
-        if value is None or isinstance(value, bool | int | float):
+            return self._string(value, key)
+        if value is None or isinstance(value, bool):
             return value
+        if isinstance(value, int | float):
+            secret = announces_secret(key) or str(value) in self._known
+            return self._mark(str(value)) if secret else value
         if depth == 0:
             return self._mark("")
+        kind = _plain(key)
+        if kind in _ENVIRONMENTS:
+            return self._environment(value, depth - 1)
         if isinstance(value, Mapping):
-            return {
-                self.text(name): self._member(value, name, key, depth - 1) for name in value
-            }
-        if key in _COMMANDS and all(isinstance(item, str) for item in value):
-            return list(self.arguments([str(item) for item in value]))
+            return self._members(value, kind, depth - 1)
+        if kind in _COMMANDS:
+            strings = [item for item in value if isinstance(item, str)]
+            if len(strings) == len(value):
+                return list(self.arguments(strings))
         return [self._walk(item, key, depth - 1) for item in value]
 
-    def _member(self, owner: Mapping[str, Json], name: str, key: str, depth: int) -> Json:
-        member = owner[name]
-        if key in {"protoPayload", "proto_payload"} and name in {"request", "response"}:
-            return self._mark(json.dumps(member, sort_keys=True))
-        if key in _ENVIRONMENTS and isinstance(member, str):
-            entry = "name" in owner and name not in {"val", "value"}
-            return self.text(member) if entry else self._hide(member)
-        return self._walk(member, name, depth)
+    def _string(self, value: str, key: str) -> str:
+        if _plain(key) in _HEADERS or announces_secret(key):
+            return self.text(value) if value.startswith("projects/") else self._hide(value)
+        if words(key)[-1:] in {("url",), ("uri",), ("urls",), ("uris",), ("referer",)}:
+            return self.url(value)
+        return self.text(value)
 
-    def raw(self, data: bytes, *, limit: int) -> str:
-        """The redacted beginning of a malformed message."""
-        text = data[: 4 * limit + _MARGIN].decode(errors="replace")
-        text = re.sub(
-            r"(\"val(?:ue)?\"\s{0,4}:\s{0,4}\")([^\"]*+)",
-            lambda match: match[1] + self._hide(match[2]),
-            text,
-        )
-        return self.text(text)[:limit]
+    def _members(self, value: Mapping[str, Json], kind: str, depth: int) -> Json:
+        audit = kind == "protopayload" or str(value.get("@type", "")).endswith(".AuditLog")
+        reference = "secret" in value and _REFERENCE.issuperset(map(_plain, value))
+        named = value.get("name", value.get("key"))
+        secret = isinstance(named, str) and suggests_secret(named)
+        members: dict[str, Json] = {}
+        for name, member in value.items():
+            shown: Json
+            if audit and name in _BODIES and member is not None:
+                shown = self._mark(_dumped(member))
+            elif reference and isinstance(member, str):
+                shown = self.text(member)
+            elif secret and name in {"val", "value"} and isinstance(member, str):
+                shown = self._hide(member)
+            else:
+                shown = self._walk(member, name, depth)
+            members[self._name(name)] = shown
+        return members
+
+    def _environment(self, value: Json, depth: int) -> Json:
+        """Variables as a map, as a list of names and values, or as a list of ``NAME=value``."""
+        if depth <= 0:
+            return self._mark("")
+        if isinstance(value, str):
+            name, equals, rest = value.partition("=")
+            return self._name(name) + equals + self._hide(rest) if equals else self.text(value)
+        if isinstance(value, Mapping):
+            entry = "name" in value
+            return {
+                self._name(name): self._variable(name, member, depth - 1, entry=entry)
+                for name, member in value.items()
+            }
+        if isinstance(value, Sequence):
+            return [self._environment(item, depth - 1) for item in value]
+        return value
+
+    def _variable(self, name: str, member: Json, depth: int, *, entry: bool) -> Json:
+        if isinstance(member, Mapping) or member is None:
+            return self._walk(member, name, depth)
+        if isinstance(member, str | int | float) and not (entry and name == "name"):
+            return self._hide(str(member))
+        return self._walk(member, "", depth)
+
+    def _name(self, name: str) -> str:
+        """A key of JSON: a mark where any of it is secret, so that keys stay distinct."""
+        return name if self.text(name) == name else self._mark(name)
+
+
+class _KnownValues:
+    """The values known to be secret, in all their encodings, found in one walk over a text."""
+
+    def __init__(self, secrets: Iterable[Secret], harmless: frozenset[str]) -> None:
+        self._forms: dict[str, str] = {}
+        cut: set[str] = set()
+        for secret in secrets:
+            if not _worth_hiding(secret, harmless):
+                continue
+            for value in _values(secret.value, harmless):
+                forms = {form for form in _forms(value) if len(form) >= _GRAM}
+                self._forms.update({form: self._forms.get(form, value) for form in forms})
+                cut |= forms if suggests_secret(secret.name) else set()
+        self._forms.update({value: value for value in set(self._forms.values())})
+        self._cut = sorted(cut)
+        self.longest = max(map(len, self._forms), default=0)
+        self._index: dict[str, dict[int, dict[str, list[str]]]] = {}
+        for form in sorted(self._forms, key=len, reverse=True):
+            prefix = form[:_PREFIX]
+            lengths = self._index.setdefault(form[:_GRAM], {})
+            lengths.setdefault(len(prefix), {}).setdefault(prefix, []).append(form)
+
+    def __contains__(self, value: str) -> bool:
+        return value in self._forms
+
+    def spans(self, text: str) -> list[Span]:
+        """Where a known value stands, or at the end of the text the beginning of one."""
+        index = self._index
+        starts = [at for at in range(len(text) - 3) if text[at : at + _GRAM] in index]
+        spans = []
+        for at in starts:
+            form = self._longest_at(text, at)
+            if form is not None:
+                spans.append(Span(at, at + len(form), self._forms[form]))
+            elif self._is_cut(text, at):
+                spans.append(Span(at, len(text), text[at:]))
+        return spans
+
+    def _longest_at(self, text: str, at: int) -> str | None:
+        for length, prefixes in self._index[text[at : at + _GRAM]].items():
+            for form in prefixes.get(text[at : at + length], ()):
+                if text.startswith(form, at):
+                    return form
+        return None
+
+    def _is_cut(self, text: str, at: int) -> bool:
+        rest = len(text) - at
+        if not _TAIL <= rest < self.longest:
+            return False
+        tail = text[at:]
+        place = bisect_left(self._cut, tail)
+        return place < len(self._cut) and self._cut[place].startswith(tail)
+
+
+def _worth_hiding(secret: Secret, harmless: frozenset[str]) -> bool:
+    if secret.value in harmless or _PLATFORM.fullmatch(secret.name):
+        return False
+    if suggests_secret(secret.name):
+        number = secret.value.isdigit() and len(secret.value) < 6
+        return len(secret.value) >= _GRAM and not number and secret.value.lower() != "false"
+    return len(secret.value) >= 6 and not _ORDINARY.fullmatch(secret.value)
+
+
+def _values(value: str, harmless: frozenset[str]) -> set[str]:
+    """A secret value, its long lines, and the credentials inside it."""
+    lines = {line.strip() for line in value.splitlines() if len(line) >= 20 and "---" not in line}
+    inner = {span.value for span in _credential_spans(value, value.lower())}
+    parts = {part for part in lines | inner | {value.strip()} if len(part) >= 6}
+    return {value} | parts - harmless
+
+
+def _forms(value: str) -> Iterator[str]:
+    """How programs print a value: as it is, percent-encoded, escaped, in base64, in hex."""
+    yield value
+    data = value.encode(errors="surrogatepass")
+    for safe in ("", "/", "!'()*~", "/:?#[]@!$&'()*+,;=~"):
+        encoded = quote(data, safe=safe)
+        yield encoded
+        yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)
+    yield quote_plus(data)
+    for ascii_only in (True, False):
+        escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        yield escaped
+        yield escaped.replace("/", "\\/")
+        yield re.sub("[<>&]", lambda match: f"\\u{ord(match[0]):04x}", escaped)
+        yield re.sub("[<>&='`]", lambda match: f"\\u{ord(match[0]):04x}", escaped)
+        yield json.dumps(escaped, ensure_ascii=ascii_only)[1:-1]
+    yield html.escape(value)
+    yield value.replace("'", "'\\''")
+    if len(data) >= 6:
+        yield data.hex()
+        yield from _in_base64(data)
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    """Base64 of it alone, and what shows of it inside a longer encoded text."""
+    for alphabet in (None, b"-_"):
+        yield base64.b64encode(data, alphabet).decode()
+        for shift, first in ((0, 0), (1, 2), (2, 3)):
+            whole = (shift + len(data)) * 8 // 6
+            core = base64.b64encode(bytes(shift) + data, alphabet).decode()[first:whole]
+            if len(core) >= _TAIL:
+                yield core
+
+
+def _credential_spans(text: str, lowered: str) -> Iterator[Span]:
+    for pattern in PATTERNS:
+        searched = lowered if pattern.expression.flags & re.IGNORECASE else text
+        if any(hint in searched for hint in pattern.hints):
+            for found in pattern.expression.finditer(text):
+                yield Span(*found.span("secret"), found["secret"])
+    if may_announce(lowered):
+        for start, end in announced(text, announces_secret):
+            yield Span(start, end, text[start:end])
+
+
+def _raw_spans(text: str) -> Iterator[Span]:
+    def suspicious(name: str) -> bool:
+        return name in {"val", "value"} or suggests_secret(name)
+
+    for start, end in announced(text, suspicious):
+        yield Span(start, end, text[start:end])
+    for found in _ENCODED.finditer(text):
+        if _hides_text(found[0]):
+            yield Span(*found.span(), found[0])
+
+
+def _hides_text(encoded: str) -> bool:
+    """Whether it is base64 of text, as the envelope of a push has it."""
+    try:
+        data = base64.b64decode(encoded[:64], b"-_" if set("-_") & set(encoded) else None)
+    except binascii.Error:
+        return False
+    return sum(0x20 <= byte < 0x7F for byte in data) > 0.9 * len(data)
+
+
+def _url_spans(value: str) -> Iterator[Span]:
+    scheme, _, after = value.partition("://")
+    start = len(scheme) + 3
+    authority = re.split("[/?#]", after, maxsplit=1)[0]
+    userinfo, at, _ = authority.rpartition("@")
+    if at:
+        yield Span(start, start + len(userinfo), userinfo)
+    rest, _, fragment = value.partition("#")
+    yield Span(len(rest) + 1, len(value), fragment)
+    path, _, query = rest.partition("?")
+    end = len(path)
+    for pair in query.split("&"):
+        name, equals, shown = pair.partition("=")
+        begin, end = end + 1, end + 1 + len(pair)
+        yield Span(begin + len(name) + 1, end, shown) if equals else Span(begin, end, pair)
+
+
+def _merged(text: str, spans: Iterable[Span]) -> Iterator[Span]:
+    """The spans in order, those that overlap as one; a mark is never split."""
+    marks = (Span(*found.span(), found[0]) for found in _MARK.finditer(text))
+    ordered = sorted((*spans, *marks), key=lambda span: (span.start, -span.end))
+    current: Span | None = None
+    for span in ordered:
+        if span.end <= span.start:
+            continue
+        if current is None or span.start >= current.end:
+            if current:
+                yield current
+            current = span
+        elif span.end > current.end:
+            current = Span(current.start, span.end, text[current.start : span.end])
+    if current:
+        yield current
+
+
+def _plain(key: str) -> str:
+    return key.replace("_", "").replace("-", "").lower()
+
+
+def _dumped(value: Json) -> str:
+    try:
+        return json.dumps(value, sort_keys=True, default=str)
+    except RecursionError:
+        return ""

@@ -73,6 +73,11 @@ class Reported:
         return f"projects/{self.project}/locations/europe-west1/services/{self.service}"
 
     @property
+    def custody(self) -> str:
+        """Folder of the service's first containment in the store."""
+        return f"containments/{self.project}/europe-west1/service/{self.service}/1"
+
+    @property
     def name(self) -> str:
         """The finding's name."""
         return str(json.loads(self.data)["finding"]["name"])
@@ -106,14 +111,14 @@ class ListenedFunction(Function):
     def master(self) -> int:
         """Process id of gunicorn's master."""
         port = f"\0--port\0{urlsplit(self.url).port}\0".encode()
-        ours = _children(os.getpid())
+        ours = children(os.getpid())
         (found,) = (pid for pid in ours if port in Path(f"/proc/{pid}/cmdline").read_bytes())
         return found
 
     @property
     def workers(self) -> list[int]:
         """Process ids of gunicorn's workers that live now."""
-        return _children(self.master)
+        return children(self.master)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +126,13 @@ class Stage:
     """A running function, the small Google Cloud around it, and its store.
 
     Attributes:
+        world: What existed at first.
         emulator: The cloud.
         function: The function.
         store: Folder of the case files, where the store is a folder.
     """
 
+    world: JsonObject
     emulator: Emulator
     function: ListenedFunction
     store: Path
@@ -149,6 +156,11 @@ class Stage:
     def service(self, reported: Reported) -> run_v2.Service:
         """A finding's service as it is now."""
         return self.emulator.world.services[reported.resource]
+
+    def original(self, reported: Reported) -> JsonObject:
+        """What a release of a finding's service has to restore."""
+        (service,) = (s for s in self.world["services"] if s["name"] == reported.resource)
+        return {"scaling": service["scaling"], "traffic": service["traffic"]}
 
     def writes(self, reported: Reported) -> list[Write]:
         """The accepted writes to a finding's service, in order, without mere validation."""
@@ -195,7 +207,7 @@ async def running(
             "THREADS": "32",
         }
         async with ListenedFunction(environment | dict(settings)) as function:
-            yield Stage(emulator, function, folder / "store")
+            yield Stage(world, emulator, function, folder / "store")
 
 
 def scaled_to_zero(service: run_v2.Service) -> bool:
@@ -205,16 +217,37 @@ def scaled_to_zero(service: run_v2.Service) -> bool:
     return manual and service.scaling.manual_instance_count == 0 and not tags
 
 
+def kept_image(records: Mapping[str, JsonObject]) -> JsonObject | None:
+    """What a release would restore: the image that a containment's last write followed.
+
+    Args:
+        records: The containment's records, by name and in order.
+    """
+    written = [record for name, record in records.items() if name.endswith("-written")]
+    image = f"{written[-1]['image']:04d}-before" if written else ""
+    restores: JsonObject | None = records.get(image, {}).get("restores")
+    return restores
+
+
 def threads_of(pid: int) -> int:
     """How many threads a process has."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
-def _children(parent: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, ppid = stat.read_text().rpartition(")")[2].split()[:2]
-            if int(ppid) == parent and state != "Z":
-                found.append(int(stat.parent.name))
-    return sorted(found)
+def alive(pid: int) -> bool:
+    """Whether a process still runs."""
+    return _status(pid)[0] not in "ZX"
+
+
+def children(parent: int) -> list[int]:
+    pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+    return sorted(pid for pid in pids if alive(pid) and _status(pid)[1] == parent)
+
+
+def _status(pid: int) -> tuple[str, int]:
+    """A process's state and its parent."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "X", 0
+    return fields[0], int(fields[1])

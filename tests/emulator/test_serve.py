@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import grpc
 import httpx
 import pytest
+from google.cloud import run_v2
 
 from tests.emulator.cloud import MANUAL_ZERO, SERVICE, Cloud, cloud, world_with
 
@@ -37,16 +42,31 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_serving_prints_one_line_and_ends_cleanly(process: subprocess.Popen[str]) -> None:
-    """The line has both addresses; SIGTERM ends the process with status 0 and no noise."""
+    """The line has both addresses; SIGTERM ends it with status 0 and no noise, calls or not."""
     assert process.stdout
     addresses = json.loads(process.stdout.readline())
     assert set(addresses) == {"grpc", "http"}
     assert all(address.startswith("127.0.0.1:") for address in addresses.values())
     shown = httpx.get(f"http://{addresses['http']}/world").json()
     assert [service["name"] for service in shown["services"]] == [SERVICE]
-    process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=10)
+    with _waiting_call(addresses):
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=10)
     assert (process.returncode, output, errors) == (0, "", "")
+
+
+@contextlib.contextmanager
+def _waiting_call(addresses: dict[str, str]) -> Iterator[None]:
+    """A gRPC call that has arrived and waits for much longer than any test."""
+    site = f"http://{addresses['http']}"
+    httpx.post(f"{site}/faults", json={"latency": {"default": "1000s"}}).raise_for_status()
+    request = run_v2.GetServiceRequest.serialize(run_v2.GetServiceRequest(name=SERVICE))
+    with grpc.insecure_channel(addresses["grpc"]) as channel:
+        call: Any = channel.unary_unary("/google.cloud.run.v2.Services/GetService").future(request)
+        while not httpx.get(f"{site}/calls").json()["calls"]:
+            time.sleep(0.01)
+        yield
+        assert call.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_bad_world_is_a_usage_error(tmp_path: Path) -> None:

@@ -233,6 +233,24 @@ BAD: dict[str, tuple[object, list[str]]] = {
         },
         ["services[0]", SERVICE, "storefront-x", "not listed"],
     ),
+    "tag twice": (
+        {
+            "services": [
+                NAME
+                | {
+                    "traffic": [
+                        {"type": LATEST, "percent": 100, "tag": "a"},
+                        {"revision": "storefront-x", "tag": "a"},
+                    ]
+                }
+            ]
+        },
+        ["services[0]", SERVICE, "traffic[1].tag", "more than once"],
+    ),
+    "manual without a count": (
+        {"services": [NAME | {"scaling": {"scalingMode": "MANUAL"}}]},
+        ["services[0]", SERVICE, "scaling.manual_instance_count", "required"],
+    ),
     "orphan revision": (
         {"revisions": [{"name": f"{SERVICE}/revisions/storefront-y"}]},
         ["revisions[0]", f"{SERVICE}/revisions/storefront-y", "services"],
