@@ -146,7 +146,7 @@ PATTERNS: tuple[Pattern, ...] = (
           r"(?i)(?<![a-z])bearer\s{1,4}(?P<secret>[A-Za-z0-9._~+/=-]{16,}+)", ("bea", "rer ", _RUN),
           "the bearer of good news"),
     _form("cookie", "the value of a Cookie or Set-Cookie header", "cookie",
-          r"(?i)(?<![\w-])(?:set-)?cookie\s{0,4}:\s{1,4}(?P<secret>[^\r\n\"'\\]*[^\s\"'\\])",
+          r"(?i)(?<![\w-])(?:set-)?cookie\s{0,4}:\s{1,4}(?P<secret>[^\r\n\"'\\]++)",
           ("Coo", "kie: a=fake; b=fake"), "cookies: none"),
     _form("userinfo", "the password of a URL", "://",
           r"://(?:\[redacted:[0-9a-f]{8}\]|[^\s/?#@:\"'<>\\])*+:"

@@ -18,6 +18,7 @@ import hmac
 import html
 import json
 import re
+import string
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -38,7 +39,9 @@ _MARKS = re.compile(r"(?:\[redacted:[0-9a-f]{8}\])+")
 _PASSES = 4  # one replacement may uncover another; nearly always the second finds nothing
 _DEEPEST = 100
 _MARGIN = 8192  # characters beyond the cut, so that what the cut splits is still recognised
-_GRAM = 4  # the shortest known value
+_GRAM = 4  # the shortest value under a name that suggests a secret
+_SHORTEST = 6  # under any other name
+_LONG_LINE = 20  # of a value of several lines: shown alone, it is still the secret's
 _PREFIX = 64
 _TAIL = 8
 
@@ -52,8 +55,8 @@ _PLATFORM = re.compile(
 _ORDINARY = re.compile(
     r"(?i)true|false|enabled|disabled|default|production|development|staging|warning|localhost"
     r"|[0-9]{1,9}|(?:127\.0\.0\.1|0\.0\.0\.0|localhost)(?::[0-9]{1,5})?"
-    r"|(?:(?:/(?:app|bin|data|dev|etc|home|lib|mnt|opt|proc|root|run|sbin|srv|tmp|usr|var|workspace))"
-    r"(?:/[a-z._-]{1,30}[0-9.]{0,6})*/?:?)+"
+    r"|(?::?/(?:app|bin|data|dev|etc|home|lib|mnt|opt|proc|root|run|sbin|srv|tmp|usr|var|workspace)"
+    r"(?:/[a-z._-]{1,30}+[0-9]{0,6}+)*+/?+(?=:|$))++"
 )
 _ENVIRONMENTS = frozenset({"env", "envvariables", "envvars", "environment", "environmentvariables"})
 _COMMANDS = frozenset({"args", "arguments", "command"})
@@ -206,30 +209,39 @@ class Redactor:
         return value[:start] + self._hide(value[start:])
 
     def _walk(self, value: Json, key: str, depth: int) -> Json:
-        if isinstance(value, str):
-            return self._string(value, key)
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, int | float):
-            secret = announces_secret(key) or str(value) in self._known
-            return self._mark(str(value)) if secret else value
-        if depth == 0:
+        if value is None or isinstance(value, str | bool | int | float):
+            return self._scalar(value, key)
+        if depth <= 0:
             return self._mark("")
         kind = _plain(key)
         if kind in _ENVIRONMENTS:
             return self._environment(value, depth - 1)
         if isinstance(value, Mapping):
             return self._members(value, kind, depth - 1)
-        if kind in _COMMANDS:
-            strings = [item for item in value if isinstance(item, str)]
-            if len(strings) == len(value):
-                return list(self.arguments(strings))
+        strings = [item for item in value if isinstance(item, str)]
+        if kind in _COMMANDS and len(strings) == len(value):
+            return list(self.arguments(strings))
         return [self._walk(item, key, depth - 1) for item in value]
+
+    def _scalar(self, value: bool | float | str | None, key: str) -> Json:
+        if isinstance(value, str):
+            return self._string(value, key)
+        if value is None or isinstance(value, bool):
+            return value
+        secret = announces_secret(key) or str(value) in self._known
+        return self._mark(str(value)) if secret else value
 
     def _string(self, value: str, key: str) -> str:
         if _plain(key) in _HEADERS or announces_secret(key):
             return self.text(value) if value.startswith("projects/") else self._hide(value)
-        if words(key)[-1:] in {("url",), ("uri",), ("urls",), ("uris",), ("referer",)}:
+        if words(key)[-1:] in {
+            ("url",),
+            ("uri",),
+            ("urls",),
+            ("uris",),
+            ("referer",),
+            ("referrer",),
+        }:
             return self.url(value)
         return self.text(value)
 
@@ -293,7 +305,8 @@ class _KnownValues:
             for value in _values(secret.value, harmless):
                 forms = {form for form in _forms(value) if len(form) >= _GRAM}
                 self._forms.update({form: self._forms.get(form, value) for form in forms})
-                cut |= forms if suggests_secret(secret.name) else set()
+                inner = value != secret.value
+                cut |= forms if inner or suggests_secret(secret.name) else set()
         self._forms.update({value: value for value in set(self._forms.values())})
         self._cut = sorted(cut)
         self.longest = max(map(len, self._forms), default=0)
@@ -336,19 +349,23 @@ class _KnownValues:
 
 
 def _worth_hiding(secret: Secret, harmless: frozenset[str]) -> bool:
-    if secret.value in harmless or _PLATFORM.fullmatch(secret.name):
+    directory = secret.name in {"PWD", "OLDPWD"} and secret.value.startswith("/")
+    platform = _PLATFORM.fullmatch(secret.name) and not announces_secret(secret.name)
+    if directory or platform or secret.value in harmless:
         return False
     if suggests_secret(secret.name):
-        number = secret.value.isdigit() and len(secret.value) < 6
+        number = secret.value.isdigit() and len(secret.value) < _SHORTEST
         return len(secret.value) >= _GRAM and not number and secret.value.lower() != "false"
-    return len(secret.value) >= 6 and not _ORDINARY.fullmatch(secret.value)
+    return len(secret.value) >= _SHORTEST and not _ORDINARY.fullmatch(secret.value)
 
 
 def _values(value: str, harmless: frozenset[str]) -> set[str]:
     """A secret value, its long lines, and the credentials inside it."""
-    lines = {line.strip() for line in value.splitlines() if len(line) >= 20 and "---" not in line}
+    lines = {
+        line.strip() for line in value.splitlines() if len(line) >= _LONG_LINE and "---" not in line
+    }
     inner = {span.value for span in _credential_spans(value, value.lower())}
-    parts = {part for part in lines | inner | {value.strip()} if len(part) >= 6}
+    parts = {part for part in lines | inner | {value.strip()} if len(part) >= _SHORTEST}
     return {value} | parts - harmless
 
 
@@ -370,7 +387,7 @@ def _forms(value: str) -> Iterator[str]:
         yield json.dumps(escaped, ensure_ascii=ascii_only)[1:-1]
     yield html.escape(value)
     yield value.replace("'", "'\\''")
-    if len(data) >= 6:
+    if len(data) >= _SHORTEST:
         yield data.hex()
         yield from _in_base64(data)
 
@@ -414,7 +431,7 @@ def _hides_text(encoded: str) -> bool:
         data = base64.b64decode(encoded[:64], b"-_" if set("-_") & set(encoded) else None)
     except binascii.Error:
         return False
-    return sum(0x20 <= byte < 0x7F for byte in data) > 0.9 * len(data)
+    return sum(chr(byte) in string.printable for byte in data) > 0.9 * len(data)
 
 
 def _url_spans(value: str) -> Iterator[Span]:

@@ -126,13 +126,13 @@ class Stage:
     """A running function, the small Google Cloud around it, and its store.
 
     Attributes:
-        world: What existed at first.
+        before: What existed at first, as the world shows it.
         emulator: The cloud.
         function: The function.
         store: Folder of the case files, where the store is a folder.
     """
 
-    world: JsonObject
+    before: JsonObject
     emulator: Emulator
     function: ListenedFunction
     store: Path
@@ -159,7 +159,7 @@ class Stage:
 
     def original(self, reported: Reported) -> JsonObject:
         """What a release of a finding's service has to restore."""
-        (service,) = (s for s in self.world["services"] if s["name"] == reported.resource)
+        (service,) = (s for s in self.before["services"] if s["name"] == reported.resource)
         return {"scaling": service["scaling"], "traffic": service["traffic"]}
 
     def writes(self, reported: Reported) -> list[Write]:
@@ -207,7 +207,7 @@ async def running(
             "THREADS": "32",
         }
         async with ListenedFunction(environment | dict(settings)) as function:
-            yield Stage(world, emulator, function, folder / "store")
+            yield Stage(emulator.world.dump(), emulator, function, folder / "store")
 
 
 def scaled_to_zero(service: run_v2.Service) -> bool:

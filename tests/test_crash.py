@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 import json
 import os
 import re
@@ -260,10 +261,14 @@ async def flaws_of_kills(
     async def share(lane: Lane, first: int) -> list[str]:
         steps = chosen(await lane.undisturbed())[first::LANES]
         flaws = [await lane.killed(n, phase, step) for n, step in enumerate(steps)]
-        return sum(flaws, [])
+        return [flaw for of_one in flaws for flaw in of_one]
 
-    lanes = (in_lane(folder / str(n), lambda lane, n=n: share(lane, n)) for n in range(LANES))
-    return sum(await asyncio.gather(*lanes), [])
+    async with asyncio.TaskGroup() as group:
+        lanes = [
+            group.create_task(in_lane(folder / str(n), functools.partial(share, first=n)))
+            for n in range(LANES)
+        ]
+    return [flaw for lane in lanes for flaw in lane.result()]
 
 
 def changing(steps: list[Step]) -> list[Step]:
