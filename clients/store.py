@@ -16,7 +16,7 @@ from clients.settings import Settings
 from incident.model import Denied, GiveUp, IncidentError, Missing, Retry
 
 _TIMEOUT = timedelta(seconds=10)
-_LARGEST_POLICY = 1_000_000
+_LARGEST_POLICY = 200_000
 
 
 class Store:

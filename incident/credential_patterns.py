@@ -150,7 +150,8 @@ PATTERNS: tuple[Pattern, ...] = (
           ("Coo", "kie: a=fake; b=fake"), "cookies: none"),
     _form("userinfo", "the password of a URL", "://",
           r"://(?:\[redacted:[0-9a-f]{8}\]|[^\s/?#@:\"'<>\\])*+:"
-          r"(?P<secret>[^\s/?#\"'<>\\]{1,512}|(?![0-9]{1,5}[/?#])[^\s@\"'<>\\]{1,256})@(?!sha256:)",
+          r"(?P<secret>[^\s/?#@\"'<>\\]{1,512}+(?:@[^\s/?#@\"'<>\\]{0,512}+(?=@))*+(?=@)"
+          r"|(?![0-9]{1,5}[/?#])[^\s@\"'<>\\]{1,128}+)@(?!sha256:)",
           ("postgres://app:", "fake", "@db.example.net/shop"),
           "stratum+tcp://pool.example.net:3333/a@b"),
     _form("userinfo-token", "a token in the place of a URL's user", "://",
@@ -192,6 +193,17 @@ PATTERNS: tuple[Pattern, ...] = (
           ("mysql -h db -p", "fake", " shop"), "docker run -p 8080:80 shop"),
 )
 # fmt: on
+
+_HINTS = tuple((hint, pattern) for pattern in PATTERNS for hint in pattern.hints)
+_CASELESS = tuple(item for item in _HINTS if item[1].expression.flags & re.IGNORECASE)
+_CASED = tuple(item for item in _HINTS if not item[1].expression.flags & re.IGNORECASE)
+
+
+def candidates(text: str, lowered: str) -> list[Pattern]:
+    """The patterns that may match a text, given it as it is and in lower case."""
+    found = [pattern for hint, pattern in _CASED if hint in text]
+    found += [pattern for hint, pattern in _CASELESS if hint in lowered]
+    return list(dict.fromkeys(found)) if found else found
 
 
 def _vocabulary(words: str) -> frozenset[str]:

@@ -21,7 +21,7 @@ from yaml.reader import ReaderError
 
 from incident.model import InvalidPolicy
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 MAX_DEPTH = 20
 MAX_MISTAKES = 100
 

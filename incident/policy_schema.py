@@ -82,21 +82,23 @@ class _StepsFor:
         return tuple(tuple(step) if isinstance(step, list | tuple) else (step,) for step in value)
 
     def mistakes(self, steps: Sequence[object]) -> Iterator[tuple[KeyPath, str]]:
+        seen: list[list[object]] = []
         for at, step in enumerate(steps):
-            if not isinstance(step, list | tuple):
-                yield from self.unfit((at,), step, steps[:at])
-                continue
-            if not step:
+            nested = isinstance(step, list | tuple)
+            alternatives = list(step) if isinstance(step, list | tuple) else [step]
+            if not alternatives:
                 yield (at,), "expected at least one action"
-            if step in steps[:at]:
+            if alternatives in seen:
                 yield (at,), "expected each step once in a list"
-            for inner, action in enumerate(step):
-                yield from self.unfit((at, inner), action, step[:inner])
+            seen.append(alternatives)
+            for inner, action in enumerate(alternatives):
+                path = (at, inner) if nested else (at,)
+                yield from self.unfit(path, action, alternatives[:inner])
 
     def unfit(
         self, path: KeyPath, action: object, before: Sequence[object]
     ) -> Iterator[tuple[KeyPath, str]]:
-        """What is wrong with an action for this kind, and after those before it in its list."""
+        """What is wrong with an action for this kind, and after the alternatives before it."""
         available = f"available for a {self.kind}: {', '.join(self.available) or 'none yet'}"
         if not isinstance(action, str):
             yield path, f"expected the name of an action; {available}"
@@ -108,7 +110,7 @@ class _StepsFor:
         elif action not in self.available:
             yield path, f"not available in this version yet; {available}"
         elif action in before:
-            yield path, "expected each action once in a list"
+            yield path, "expected each alternative once"
 
     def schema(self) -> JsonSchemaValue:
         """How an editor checks the list."""

@@ -13,21 +13,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import html
 import json
 import re
 import string
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 from incident.credential_patterns import (
-    PATTERNS,
     announced,
     announces_secret,
+    candidates,
     may_announce,
     suggests_secret,
     words,
@@ -42,8 +42,9 @@ _MARGIN = 8192  # characters beyond the cut, so that what the cut splits is stil
 _GRAM = 4  # the shortest value under a name that suggests a secret
 _SHORTEST = 6  # under any other name
 _LONG_LINE = 20  # of a value of several lines: shown alone, it is still the secret's
-_PREFIX = 64
+_PREFIX = 1024
 _TAIL = 8
+_NAME = 128
 
 _PLATFORM = re.compile(
     r"PATH|HOME|LANG|LANGUAGE|LC_[A-Z]+|HOSTNAME|PORT|PWD|OLDPWD|TZ|SHLVL|SHELL|TERM|USER|LOGNAME|_"
@@ -62,6 +63,7 @@ _ENVIRONMENTS = frozenset({"env", "envvariables", "envvars", "environment", "env
 _COMMANDS = frozenset({"args", "arguments", "command"})
 _BODIES = frozenset({"request", "response"})
 _HEADERS = frozenset({"authorization", "proxyauthorization", "cookie", "setcookie"})
+_URLS = frozenset({"url", "urls", "uri", "uris", "referer", "referrer"})
 _REFERENCE = frozenset(
     {"secret", "version", "items", "defaultmode", "projectid", "key", "name", "optional", "mode"}
 )
@@ -86,6 +88,14 @@ class Span(NamedTuple):
     value: str
 
 
+class _Rule(NamedTuple):
+    """What a key of JSON says of its value: its kind, whether it is never shown, or a URL."""
+
+    kind: str
+    hidden: bool
+    url: bool
+
+
 class Redactor:
     """Replaces what is secret in the evidence of one incident.
 
@@ -105,6 +115,7 @@ class Redactor:
         if not key:
             raise ValueError("redact: the key of the marks is empty")
         self._key = key
+        self._names: dict[str, str] = {}
         self._known = _KnownValues(secrets, frozenset(harmless))
 
     def text(self, value: str) -> str:
@@ -118,7 +129,7 @@ class Redactor:
 
     def arguments(self, values: Sequence[str]) -> list[str]:
         """A command line, each argument as text and as what the one before it announces."""
-        programs = frozenset(value.rpartition("/")[2] for value in values if len(value) < _PREFIX)
+        programs = frozenset(value.rpartition("/")[2] for value in values if len(value) < _NAME)
         shown: list[str] = []
         before = ""
         for value in values:
@@ -158,8 +169,8 @@ class Redactor:
         return self.text(self._shown(text, spans, limit))
 
     def _mark(self, value: str) -> str:
-        digest = hmac.new(self._key, value.encode(errors="surrogatepass"), hashlib.sha256)
-        return f"[redacted:{digest.hexdigest()[:8]}]"
+        digest = hmac.digest(self._key, value.encode(errors="surrogatepass"), "sha256")
+        return f"[redacted:{digest.hex()[:8]}]"
 
     def _hide(self, value: str) -> str:
         return value if not value or _MARKS.fullmatch(value) else self._mark(value)
@@ -213,7 +224,7 @@ class Redactor:
             return self._scalar(value, key)
         if depth <= 0:
             return self._mark("")
-        kind = _plain(key)
+        kind = _rule(key[:_NAME]).kind
         if kind in _ENVIRONMENTS:
             return self._environment(value, depth - 1)
         if isinstance(value, Mapping):
@@ -223,27 +234,16 @@ class Redactor:
             return list(self.arguments(strings))
         return [self._walk(item, key, depth - 1) for item in value]
 
-    def _scalar(self, value: bool | float | str | None, key: str) -> Json:
-        if isinstance(value, str):
-            return self._string(value, key)
+    def _scalar(self, value: Json, key: str) -> Json:
         if value is None or isinstance(value, bool):
             return value
-        secret = announces_secret(key) or str(value) in self._known
-        return self._mark(str(value)) if secret else value
-
-    def _string(self, value: str, key: str) -> str:
-        if _plain(key) in _HEADERS or announces_secret(key):
-            return self.text(value) if value.startswith("projects/") else self._hide(value)
-        if words(key)[-1:] in {
-            ("url",),
-            ("uri",),
-            ("urls",),
-            ("uris",),
-            ("referer",),
-            ("referrer",),
-        }:
-            return self.url(value)
-        return self.text(value)
+        rule = _rule(key[:_NAME])
+        if not isinstance(value, str):
+            secret = rule.hidden or str(value) in self._known
+            return self._mark(str(value)) if secret else value
+        if rule.hidden and not value.startswith("projects/"):
+            return self._hide(value)
+        return self.url(value) if rule.url else self.text(value)
 
     def _members(self, value: Mapping[str, Json], kind: str, depth: int) -> Json:
         audit = kind == "protopayload" or str(value.get("@type", "")).endswith(".AuditLog")
@@ -290,54 +290,61 @@ class Redactor:
 
     def _name(self, name: str) -> str:
         """A key of JSON: a mark where any of it is secret, so that keys stay distinct."""
-        return name if self.text(name) == name else self._mark(name)
+        if name not in self._names:
+            self._names[name] = name if self.text(name) == name else self._mark(name)
+        return self._names[name]
 
 
 class _KnownValues:
-    """The values known to be secret, in all their encodings, found in one walk over a text."""
+    """The values known to be secret, in all their encodings, found in one walk over a text.
+
+    Of very long ones the beginning is enough to recognise them.
+    """
 
     def __init__(self, secrets: Iterable[Secret], harmless: frozenset[str]) -> None:
-        self._forms: dict[str, str] = {}
+        self._forms: dict[str, tuple[str, str]] = {}
         cut: set[str] = set()
         for secret in secrets:
             if not _worth_hiding(secret, harmless):
                 continue
             for value in _values(secret.value, harmless):
                 forms = {form for form in _forms(value) if len(form) >= _GRAM}
-                self._forms.update({form: self._forms.get(form, value) for form in forms})
-                inner = value != secret.value
-                cut |= forms if inner or suggests_secret(secret.name) else set()
-        self._forms.update({value: value for value in set(self._forms.values())})
+                self._forms.update({form[:_PREFIX]: (form, value) for form in forms})
+                if value != secret.value or suggests_secret(secret.name):
+                    cut |= forms
+        self._sorted = sorted(self._forms)
+        self._shorter = _enclosed(self._sorted)
+        self._grams = {form[:_GRAM] for form in self._sorted}
         self._cut = sorted(cut)
-        self.longest = max(map(len, self._forms), default=0)
-        self._index: dict[str, dict[int, dict[str, list[str]]]] = {}
-        for form in sorted(self._forms, key=len, reverse=True):
-            prefix = form[:_PREFIX]
-            lengths = self._index.setdefault(form[:_GRAM], {})
-            lengths.setdefault(len(prefix), {}).setdefault(prefix, []).append(form)
+        self.longest = max((len(form) for form, _ in self._forms.values()), default=0)
 
     def __contains__(self, value: str) -> bool:
-        return value in self._forms
+        return self._forms.get(value, ("", ""))[0] == value
 
     def spans(self, text: str) -> list[Span]:
         """Where a known value stands, or at the end of the text the beginning of one."""
-        index = self._index
-        starts = [at for at in range(len(text) - 3) if text[at : at + _GRAM] in index]
+        grams = self._grams
+        if not grams:
+            return []
+        starts = [at for at in range(len(text) - 3) if text[at : at + _GRAM] in grams]
         spans = []
         for at in starts:
-            form = self._longest_at(text, at)
-            if form is not None:
-                spans.append(Span(at, at + len(form), self._forms[form]))
+            found = self._longest_at(text, at)
+            if found is not None:
+                form, value = self._forms[found]
+                end = at + len(form if text.startswith(form, at) else found)
+                spans.append(Span(at, end, value))
             elif self._is_cut(text, at):
                 spans.append(Span(at, len(text), text[at:]))
         return spans
 
     def _longest_at(self, text: str, at: int) -> str | None:
-        for length, prefixes in self._index[text[at : at + _GRAM]].items():
-            for form in prefixes.get(text[at : at + length], ()):
-                if text.startswith(form, at):
-                    return form
-        return None
+        """The longest of the sorted beginnings here: the last one before it, or in that one."""
+        place = bisect_right(self._sorted, text[at : at + _PREFIX])
+        found = self._sorted[place - 1] if place else None
+        while found is not None and not text.startswith(found, at):
+            found = self._shorter.get(found)
+        return found
 
     def _is_cut(self, text: str, at: int) -> bool:
         rest = len(text) - at
@@ -346,6 +353,19 @@ class _KnownValues:
         tail = text[at:]
         place = bisect_left(self._cut, tail)
         return place < len(self._cut) and self._cut[place].startswith(tail)
+
+
+def _enclosed(ordered: Sequence[str]) -> dict[str, str]:
+    """For each of some sorted texts the longest other one with which it begins, if any."""
+    enclosed: dict[str, str] = {}
+    open_ones: list[str] = []
+    for form in ordered:
+        while open_ones and not form.startswith(open_ones[-1]):
+            open_ones.pop()
+        if open_ones:
+            enclosed[form] = open_ones[-1]
+        open_ones.append(form)
+    return enclosed
 
 
 def _worth_hiding(secret: Secret, harmless: frozenset[str]) -> bool:
@@ -404,11 +424,9 @@ def _in_base64(data: bytes) -> Iterator[str]:
 
 
 def _credential_spans(text: str, lowered: str) -> Iterator[Span]:
-    for pattern in PATTERNS:
-        searched = lowered if pattern.expression.flags & re.IGNORECASE else text
-        if any(hint in searched for hint in pattern.hints):
-            for found in pattern.expression.finditer(text):
-                yield Span(*found.span("secret"), found["secret"])
+    for pattern in candidates(text, lowered):
+        for found in pattern.expression.finditer(text):
+            yield Span(*found.span("secret"), found["secret"])
     if may_announce(lowered):
         for start, end in announced(text, announces_secret):
             yield Span(start, end, text[start:end])
@@ -467,6 +485,13 @@ def _merged(text: str, spans: Iterable[Span]) -> Iterator[Span]:
             current = Span(current.start, span.end, text[current.start : span.end])
     if current:
         yield current
+
+
+@lru_cache(maxsize=1024)
+def _rule(key: str) -> _Rule:
+    kind = _plain(key)
+    last = words(key)[-1:]
+    return _Rule(kind, kind in _HEADERS or announces_secret(key), bool(_URLS.intersection(last)))
 
 
 def _plain(key: str) -> str:

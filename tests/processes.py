@@ -145,7 +145,8 @@ class Stage:
             for one in reported
         ]
         deliveries = sum(await asyncio.gather(*pushes), ())
-        await self.function.told(before + len(deliveries))
+        answered = [delivery for delivery in deliveries if delivery.http_status]
+        await self.function.told(before + len(answered))
         return deliveries
 
     def outcomes(self, reported: Reported) -> list[JsonObject]:

@@ -46,14 +46,14 @@ Phase = Literal["before", "after"]
 Step = tuple[str, int]
 
 # So many function processes side by side, each with so many findings to be killed over.
-LANES, ROUNDS = 3, 12
+LANES, ROUNDS = 4, 8
 MOST_DELIVERIES = 8
 # Every incident has a project of its own, so that no quota is in its way. A crash may cost it
 # no more than the one slot that its containment needs.
 POLICY = """
 mode: enforce
 contain: {service: [scale-to-zero]}
-guards: {max_containments_per_hour: 1000, max_per_project_per_hour: 1}
+guards: {max_containments_per_hour: 1000, max_per_project_per_hour: 3}
 """
 SETTINGS = {
     "RESPONDER_STORE": "gs://case-files",

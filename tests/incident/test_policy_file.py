@@ -216,9 +216,18 @@ MISTAKES = [
     ),
     pytest.param(
         "contain: {service: [scale-to-zero, scale-to-zero]}",
-        'p.yaml:1:36: contain.service[1]: found "scale-to-zero"; expected each action once '
-        "in a list",
+        'p.yaml:1:36: contain.service[1]: found "scale-to-zero"; expected each step once in a list',
         id="action twice",
+    ),
+    pytest.param(
+        "contain: {service: [[scale-to-zero, scale-to-zero]]}",
+        'p.yaml:1:37: contain.service[0][1]: found "scale-to-zero"; expected each alternative once',
+        id="alternative twice",
+    ),
+    pytest.param(
+        "contain: {service: [scale-to-zero, [scale-to-zero]]}",
+        "p.yaml:1:36: contain.service[1]: found a list; expected each step once in a list",
+        id="the same step, spelled in two ways",
     ),
     pytest.param(
         "contain: {service: [[scale-to-zero], [scale-to-zero]]}",
