@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import grpc
+
+from emulator.names import last, part
 
 
 class Refusal(Exception):  # noqa: N818  an answer, not a failure of the emulator
@@ -29,6 +33,19 @@ def not_found(message: str) -> Refusal:
     return Refusal(grpc.StatusCode.NOT_FOUND, message)
 
 
+def missing(kind: str, name: str) -> Refusal:
+    """The error for a Cloud Run resource that does not exist, in the words seen of it.
+
+    Args:
+        kind: What it would be, such as `SERVICE`.
+        name: Its full name.
+    """
+    return not_found(
+        f"Resource '{last(name)}' of kind '{kind}' in region '{part(name, 'locations')}' in "
+        f"project '{part(name, 'projects')}' does not exist."
+    )
+
+
 def aborted(message: str) -> Refusal:
     """An ABORTED refusal."""
     return Refusal(grpc.StatusCode.ABORTED, message)
@@ -45,3 +62,22 @@ def conflict(name: str, version: int) -> Refusal:
         f"Conflict for resource '{name}': version '{version}' was specified but current version "
         f"is '{version + 1}'."
     )
+
+
+class Violation(Refusal):
+    """An update of a Cloud Run resource that one of its fields forbids.
+
+    Attributes:
+        field: The path of the field inside the resource, in snake_case.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, resource: str, field: str, reason: str) -> None:
+        where = f"Update{resource}Request.{_snake_case(resource)}.{field}"
+        super().__init__(grpc.StatusCode.INVALID_ARGUMENT, f"Violation in {where}: {reason}.")
+        self.field = field
+        self.reason = reason
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

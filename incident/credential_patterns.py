@@ -11,6 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+_MARK = r"\[redacted:[0-9a-f]{8}\]"
+# Where a word may begin: also behind an escaped line break, a percent-encoded character and the
+# end of a terminal's colour, whose last letters look as if they belonged to it.
+_ESCAPE = r"(?<=\\[nrt])|(?<=%[0-9A-F]{2})|(?<=\[[0-9]m)|(?<=\[[0-9]{2}m)"
+_ALONE = rf"(?:(?<![A-Za-z0-9_-])|{_ESCAPE})"
+_START = rf"(?:(?<![\w.\\-])|{_ESCAPE}|(?<=\\)(?![nrt]))"
 _RUN = "Fake0Fake1" * 4  # stands for the random part in the examples
 _HEX = "fa4e0" * 6 + "fa"
 
@@ -57,14 +63,21 @@ def _token(  # noqa: PLR0913, PLR0917 - the columns of the table below
     example: tuple[str, ...],
     near_miss: str,
 ) -> Pattern:
-    """A credential that its own beginning gives away, wherever it stands alone.
-
-    What stands before it may also be an escaped line break, a percent-encoded character or
-    the end of a terminal's colour, which look as if they were its beginning.
-    """
-    before = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt])|(?<=%[0-9A-F]{2})|(?<=\[[0-9]m)|(?<=\[[0-9]{2}m))"
-    expression = rf"{before}(?P<secret>{token})"
+    """A credential that its own beginning gives away, wherever it stands alone."""
+    expression = rf"{_ALONE}(?P<secret>{token})"
     return _form(name, recognises, hints, expression, example, near_miss)
+
+
+def _word(  # noqa: PLR0913, PLR0917 - the columns of the table below
+    name: str,
+    recognises: str,
+    hints: str,
+    expression: str,
+    example: tuple[str, ...],
+    near_miss: str,
+) -> Pattern:
+    """A credential after a word that announces it, in capitals or not."""
+    return _form(name, recognises, hints, rf"(?i){_START}{expression}", example, near_miss)
 
 
 # fmt: off
@@ -142,11 +155,11 @@ PATTERNS: tuple[Pattern, ...] = (
           r"(?i)authorization\\*[\"']?\]?\s{0,4}[:=,]\s{0,4}\\*[\"']?"
           r"(?:digest|aws4-hmac-sha256|hawk|oauth|signature)\s{1,4}(?P<secret>[^\r\n'\\]++)",
           ("Authorization: Dig", "est username=fake"), "authorization: digest"),
-    _form("bearer", "a bearer token without its header", "bearer",
-          r"(?i)(?<![a-z])bearer\s{1,4}(?P<secret>[A-Za-z0-9._~+/=-]{16,}+)", ("bea", "rer ", _RUN),
+    _word("bearer", "a bearer token without its header", "bearer",
+          r"bearer\s{1,4}(?P<secret>[A-Za-z0-9._~+/=-]{16,}+)", ("bea", "rer ", _RUN),
           "the bearer of good news"),
-    _form("cookie", "the value of a Cookie or Set-Cookie header", "cookie",
-          r"(?i)(?<![\w-])(?:set-)?cookie\s{0,4}:\s{1,4}(?P<secret>[^\r\n\"'\\]++)",
+    _word("cookie", "the value of a Cookie or Set-Cookie header", "cookie",
+          r"(?:set-)?cookie\s{0,4}:\s{1,4}(?P<secret>[^\r\n\"'\\]++)",
           ("Coo", "kie: a=fake; b=fake"), "cookies: none"),
     _form("userinfo", "the password of a URL", "://",
           r"://(?:\[redacted:[0-9a-f]{8}\]|[^\s/?#@:\"'<>\\])*+:"
@@ -164,24 +177,24 @@ PATTERNS: tuple[Pattern, ...] = (
           r"://[^\s?#:\"'<>\\]*+(?::[0-9]{1,5}[^\s?#:\"'<>\\]*+)?"
           r"\?(?P<secret>[^\s=&#\"'<>\\]++)(?![=&])",
           ("https://example.net/a?", "fake"), "https://example.net/a? no"),
-    _form("mysql-dsn", "the password of a data source name in Go's form", "@tcp( @unix(",
-          r"(?<![\w.\[-])[\w.-]{1,64}:(?P<secret>[^\s@\"'/]{1,256})@(?:tcp|unix)\(",
+    _word("mysql-dsn", "the password of a data source name in Go's form", "@tcp( @unix(",
+          r"(?<!\[)[\w.-]{1,64}+:(?P<secret>[^\s@\"'/]{1,64}+)@(?:tcp|unix)\(",
           ("app:", "fake", "@tcp(db:3306)/shop"), "app@tcp(db:3306)/shop"),
-    _form("sql", "a password in SQL", "identified password",
-          r"(?i)(?<!\w)(?:identified\s{1,4}(?:with\s{1,4}\S{1,40}\s{1,4})?(?:by|as)"
-          r"(?:\s{1,4}password)?|password)\s{0,4}\(?\s{0,4}'(?P<secret>(?:[^'\r\n]|'')++)",
+    _word("sql", "a password in SQL", "identified password",
+          r"(?:identified\s{1,4}(?:with\s{1,4}\S{1,40}\s{1,4})?(?:by|as)"
+          r"(?:\s{1,4}password)?|password)(?:\s{1,4}|\s{0,4}\(\s{0,4})'(?P<secret>(?:[^'\r\n]|'')++)",
           ("CREATE USER app IDENTIFIED BY '", "fake", "'"), "identified by its name"),
-    _form("netrc", "the password of a netrc line", "login",
-          r"(?<!\w)login\s{1,4}\S{1,128}\s{1,4}password\s{1,4}(?P<secret>\S++)",
+    _word("netrc", "the password of a netrc line", "login",
+          r"login\s{1,4}\S{1,128}\s{1,4}password\s{1,4}(?P<secret>\S++)",
           ("machine example.net login app password ", "fake"), "login with a password"),
-    _form("registry-login", "the login that a registry's client keeps", "auth",
-          r"(?<![A-Za-z0-9])auth\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?(?P<secret>[A-Za-z0-9+/=_-]{12,}+)",
+    _word("registry-login", "the login that a registry's client keeps", "auth",
+          r"_?auth\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?(?P<secret>[A-Za-z0-9+/=_-]{12,}+)",
           ('{"au', 'th": "', _RUN, '"}'), "auth: ok"),
     _form("xml", "the element of XML that is named after a secret", "</",
           r"(?i)<[\w:.-]{0,64}(?:password|passwd|secret|token|api-?key)>(?P<secret>[^<]++)</",
           ("<password>", "fake", "</password>"), "<passwordless>yes</passwordless>"),
-    _form("user-option", "the password behind a user in an option", "-u --user --proxy-user",
-          r"(?<![\w-])(?:-u|--user|--proxy-user)(?:\s{1,4}|=)[\"']?"
+    _word("user-option", "the password behind a user in an option", "-u --user --proxy-user",
+          r"(?:-u|--user|--proxy-user)(?:\s{1,4}|=)[\"']?"
           r"(?:\[redacted:[0-9a-f]{8}\]|[^\s:/\"']){1,128}:"
           r"(?![0-9]{1,9}(?:\s|$)|//)(?P<secret>[^\s\"']++)",
           ("curl -u app:", "fake", " example.net"), "docker run -u 1000:1000 shop"),
@@ -264,12 +277,11 @@ def announces_secret(name: str) -> bool:
     )
 
 
-_MARK = r"\[redacted:[0-9a-f]{8}\]"
-_NAME = r"(?<![\w.-])(?P<name>[\w.-]++)"
+_NAME = _START + r"(?P<name>[\w.-]++)"
 _ANNOUNCEMENTS = (
     re.compile(_NAME + r"\\*[\"']?\]?[ \t]{0,8}(?::=|=>|==?|:)[ \t]{0,8}"),
     re.compile(
-        r"(?<![\w.-])(?P<name>--?[A-Za-z][\w.-]*+)"
+        _START + r"(?P<name>--?[A-Za-z][\w.-]*+)"
         r"(?:[ \t]{1,8}(?!--?[A-Za-z])|\\*[\"']\s{0,8},\s{0,8}(?=\\*[\"'])(?!\\*[\"']--?[A-Za-z]))"
     ),
     re.compile(

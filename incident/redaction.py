@@ -19,7 +19,7 @@ import json
 import re
 import string
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
@@ -120,12 +120,7 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """Evidence text, with known secret values and credentials replaced by marks."""
-        for _ in range(_PASSES):
-            shown = self._shown(value, self._spans(value))
-            if shown == value:
-                break
-            value = shown
-        return value
+        return self._settled(value, self._spans)
 
     def arguments(self, values: Sequence[str]) -> list[str]:
         """A command line, each argument as text and as what the one before it announces."""
@@ -143,7 +138,7 @@ class Redactor:
 
     def url(self, value: str) -> str:
         """A URL without userinfo, fragment and the values of its query; names are kept."""
-        return self.text(self._shown(value, _url_spans(value)))
+        return self._settled(value, lambda text: [*self._spans(text), *_url_spans(text)])
 
     def json(self, value: Json) -> Json:
         """Any JSON of the same shape, each part redacted as its key demands.
@@ -174,6 +169,15 @@ class Redactor:
 
     def _hide(self, value: str) -> str:
         return value if not value or _MARKS.fullmatch(value) else self._mark(value)
+
+    def _settled(self, text: str, find: Callable[[str], Iterable[Span]]) -> str:
+        """The text once no more is found in it, so that a second redaction changes nothing."""
+        for _ in range(_PASSES):
+            shown = self._shown(text, find(text))
+            if shown == text:
+                break
+            text = shown
+        return text
 
     def _spans(self, text: str) -> list[Span]:
         lowered = text.lower()

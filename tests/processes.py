@@ -29,7 +29,10 @@ UPDATE = "/google.cloud.run.v2.Services/UpdateService"
 # The time at which the sample's event was seen, and at which most tests take place.
 THEN = dt.datetime(2026, 10, 2, 8, 14, 7, 318000, tzinfo=dt.UTC)
 AFTERWARDS = {"RESPONDER_NOW": (THEN + dt.timedelta(seconds=5)).isoformat()}
-ENFORCE = "mode: enforce\ncontain: {service: [scale-to-zero]}\n"
+DRY_RUN = "contain: {service: [scale-to-zero]}\n"
+ENFORCE = f"mode: enforce\n{DRY_RUN}"
+# Threads of a worker that has had no event yet: itself, and the one that gunicorn adds.
+AT_START = 2
 _QUICK = {"reconcile": "5ms"}
 
 JsonObject = dict[str, Any]
@@ -108,6 +111,11 @@ class ListenedFunction(Function):
         super()._listen(line)
 
     @property
+    def entries(self) -> list[JsonObject]:
+        """The same lines as the JSON objects that they have to be."""
+        return [json.loads(line) for line in self.lines]
+
+    @property
     def master(self) -> int:
         """Process id of gunicorn's master."""
         port = f"\0--port\0{urlsplit(self.url).port}\0".encode()
@@ -164,13 +172,12 @@ class Stage:
         return {"scaling": service["scaling"], "traffic": service["traffic"]}
 
     def writes(self, reported: Reported) -> list[Write]:
-        """The accepted writes to a finding's service, in order, without mere validation."""
+        """The writes to a finding's service, in order, without those that only validate."""
         return [
             write
             for write in self.emulator.writes
             if write.method == UPDATE
             and write.request["service"]["name"] == reported.resource
-            and write.code == "OK"
             and not write.validate_only
         ]
 
@@ -185,7 +192,7 @@ async def running(
     world: JsonObject,
     folder: Path,
     *,
-    policy: str = "mode: dry-run\n",
+    policy: str = DRY_RUN,
     settings: Mapping[str, str] = AFTERWARDS,
     hook: Hook | None = None,
 ) -> AsyncIterator[Stage]:

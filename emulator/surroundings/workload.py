@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from emulator import service_state
+from emulator import resource_state
 from emulator.names import Project
 from emulator.surroundings.claim import Claim, JsonObject, Workload
 from emulator.surroundings.record import stamp
@@ -37,7 +37,7 @@ def resources(claim: Claim, workload: Workload, project: Project) -> JsonObject:
 def revisions(workload: Workload) -> tuple[str, str]:
     """Short names of the revision from days before and of the one that the finding is about."""
     before, now = (
-        f"{workload.name}-{number:05d}-{service_state.suffix(workload.full_name, number)}"
+        f"{workload.name}-{number:05d}-{resource_state.suffix(workload.full_name, number)}"
         for number in (6, 7)
     )
     return before, workload.part or now
@@ -45,7 +45,7 @@ def revisions(workload: Workload) -> tuple[str, str]:
 
 def execution(workload: Workload) -> str:
     """Short name of the running execution of a job."""
-    return workload.part or f"{workload.name}-{service_state.suffix(workload.full_name)}x7"
+    return workload.part or f"{workload.name}-{resource_state.suffix(workload.full_name)}x7"
 
 
 def _service(claim: Claim, workload: Workload, project: Project) -> JsonObject:
@@ -115,7 +115,7 @@ def _executions(claim: Claim, workload: Workload, task: JsonObject) -> list[Json
     shared = {"job": workload.name, "parallelism": 1, "taskCount": 1, "template": task}
     start = claim.event_time - dt.timedelta(minutes=6)
     day = dt.timedelta(days=1)
-    before = f"{workload.name}-{service_state.suffix(workload.full_name, 'before')}w2"
+    before = f"{workload.name}-{resource_state.suffix(workload.full_name, 'before')}w2"
     return [
         shared
         | {

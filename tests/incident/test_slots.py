@@ -77,7 +77,9 @@ async def test_whoever_begins_one_containment_shares_its_slot(tmp_path: Path) ->
     store = folder_store(tmp_path)
     runs = [book(store, "shop") for _ in range(8)]
     seen = [await run.taken(holder(run)) for run in runs]
-    claims = (run.claim(holder(run), guards(2, 2), saw) for run, saw in zip(runs, seen, strict=True))
+    claims = (
+        run.claim(holder(run), guards(2, 2), saw) for run, saw in zip(runs, seen, strict=True)
+    )
     assert set(await asyncio.gather(*claims)) == {None}
     assert await runs[0].taken(holder(runs[0])) == Slots(1, 1, ours=True)
     assert await ask(book(store, "other"), guards(2, 2)) is None

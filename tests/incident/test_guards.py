@@ -1,0 +1,186 @@
+"""The guards, one by one: each alone speaks up for its own reason, and none for another's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from incident.custody import History, fold
+from incident.guards import (
+    GUARDS,
+    Case,
+    Circumstances,
+    Ourselves,
+    Slots,
+    cap_reached,
+    objections,
+)
+from incident.model import Evidence, Mode, Workload
+from incident.policy import Policy
+from tests.values import before, evidence, finding, record, scaled_to_zero, workload
+
+AT = finding().event_time
+CIRCUMSTANCES = Circumstances(
+    incident="i-1",
+    now=AT + timedelta(seconds=5),
+    ceiling=Mode.ENFORCE,
+    ceiling_reason="",
+    ourselves=Ourselves(),
+    history=History(),
+    slots=Slots(),
+)
+
+
+def case(
+    found: Evidence | None = None,
+    at: Workload | None = None,
+    guards: dict[str, Any] | None = None,
+    *,
+    writes: bool = True,
+    virustotal: dict[str, Any] | None = None,
+    **circumstances: Any,
+) -> Case:
+    """A case to which no guard objects, unless something in it says otherwise."""
+    policy = Policy.model_validate({"guards": guards or {}, "virustotal": virustotal})
+    around = replace(CIRCUMSTANCES, **circumstances)
+    return Case(found or evidence(), at or workload(), policy, around, writes=writes)
+
+
+def history(released_finding: str) -> History:
+    """A containment of a finding, and its release by a person."""
+    records = (
+        before(1, scaled_to_zero()),
+        replace(record(2, "written", image=1), body={"image": 1, "finding": released_finding}),
+        record(3, "released"),
+    )
+    return History((fold("containments/x/1", 1, records),))
+
+
+@dataclass(frozen=True, slots=True)
+class Objecting:
+    """One case, and what the guard of that name must say to it."""
+
+    guard: str
+    case: Case
+    text: str
+    alarm: bool = field(default=False)
+
+
+OBJECTING = [
+    Objecting("confirmed", case(evidence(confirmed=False)), "does not list the finding"),
+    Objecting(
+        "consistent",
+        case(evidence(finding=finding(contradictions=("two project numbers",)))),
+        "two project numbers",
+        alarm=True,
+    ),
+    Objecting("project_known", case(at=workload(project_id=None)), "counts as protected"),
+    Objecting(
+        "young_enough",
+        case(now=AT + timedelta(days=1, seconds=1)),
+        "the finding is 1 d 1 s old; the policy's limit is 1 d",
+    ),
+    Objecting(
+        "young_enough",
+        case(guards={"max_finding_age": "90s"}, now=AT + timedelta(hours=2, minutes=3, seconds=4)),
+        "the finding is 2 h 3 min old; the policy's limit is 1 min 30 s",
+    ),
+    Objecting(
+        "not_ourselves", case(ourselves=Ourselves("storefront")), "the responder itself", alarm=True
+    ),
+    Objecting(
+        "not_ourselves",
+        case(ourselves=Ourselves("storefront", "example-shop-prod")),
+        "the responder itself",
+        alarm=True,
+    ),
+    Objecting(
+        "not_ourselves",
+        case(ourselves=Ourselves("storefront", "210987654321")),
+        "the responder itself",
+        alarm=True,
+    ),
+    Objecting(
+        "never_released",
+        case(history=history(finding().finding_id)),
+        "released this finding's containment before",
+    ),
+    Objecting(
+        "under_hourly_cap",
+        case(slots=Slots(overall=10)),
+        "cap of 10 containments an hour in all is reached",
+        alarm=True,
+    ),
+    Objecting(
+        "under_project_cap",
+        case(slots=Slots(overall=3, in_project=3)),
+        "cap of 3 containments an hour in this project is reached",
+        alarm=True,
+    ),
+    Objecting(
+        "under_project_cap",
+        case(guards={"max_per_project_per_hour": 0}),
+        "cap of 0 containments an hour in this project is reached",
+        alarm=True,
+    ),
+    Objecting(
+        "virustotal_gate",
+        case(virustotal={"min_malicious": 3, "when_unknown": "hold"}),
+        "wants 3 VirusTotal detections",
+    ),
+    Objecting("virustotal_gate", case(virustotal={"min_malicious": 1}), "the file is unknown"),
+]
+
+
+@pytest.mark.parametrize("objecting", OBJECTING, ids=lambda each: f"{each.guard}: {each.text}")
+def test_each_guard_speaks_up_alone(objecting: Objecting) -> None:
+    """What one guard objects to, no other guard minds."""
+    speaking = {guard.__name__: said for guard in GUARDS if (said := guard(objecting.case))}
+    assert list(speaking) == [objecting.guard]
+    said = speaking[objecting.guard]
+    assert objecting.text in said.reason.text
+    assert said.alarm is objecting.alarm
+    assert said.reason.evidence
+
+
+def test_every_guard_has_a_case_here() -> None:
+    """No guard is without a test."""
+    assert {guard.__name__ for guard in GUARDS} == {each.guard for each in OBJECTING}
+
+
+SILENT = {
+    "nothing special": case(),
+    "a finding of exactly the limit's age": case(now=AT + timedelta(days=1)),
+    "a finding dated ahead of our clock": case(now=AT - timedelta(seconds=30)),
+    "another service of ours": case(ourselves=Ourselves("responder", "example-shop-prod")),
+    "a namesake in another project": case(ourselves=Ourselves("storefront", "security-tools")),
+    "a release of another finding": case(history=history("another")),
+    "slots taken, but one left": case(slots=Slots(overall=9, in_project=2)),
+    "caps reached, but we have our slot": case(slots=Slots(10, 3, ours=True)),
+    "caps reached, but nothing to write": case(slots=Slots(10, 3), writes=False),
+    "a gate that lets the unknown through": case(
+        virustotal={"min_malicious": 3, "when_unknown": "contain"}
+    ),
+}
+
+
+@pytest.mark.parametrize("quiet", SILENT.values(), ids=SILENT)
+def test_no_guard_objects_without_cause(quiet: Case) -> None:
+    """What is within bounds passes."""
+    assert objections(quiet) == ()
+
+
+def test_all_objections_are_told() -> None:
+    """A person sees everything that stands in the way, not only the first of it."""
+    said = objections(case(evidence(confirmed=False), workload(project_id=None)))
+    assert len(said) == 2
+    assert not any(objection.alarm for objection in said)
+
+
+def test_a_cap_is_an_alarm_wherever_it_stands() -> None:
+    """Somebody may have used it up on purpose."""
+    assert cap_reached("in all", 4).alarm
+    assert "cap of 4" in cap_reached("in all", 4).reason.text

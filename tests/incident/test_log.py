@@ -1,0 +1,137 @@
+"""The log: one structured line per delivery, whatever a finding says."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from incident import log
+from incident.model import Json, Status
+from incident.respond import Answer
+
+HOSTILE = 'x\n{"severity": "DEBUG", "status": "ignored"} %s {} \x1b[31m'
+
+
+@pytest.fixture(autouse=True)
+def _fresh_logger() -> Iterator[None]:
+    """Lines go to the standard output of this test, and of no other.
+
+    pytest adds a handler of its own to loggers that do not propagate, which would keep ours from
+    being set up.
+    """
+    logger = logging.getLogger("responder")
+    logger.handlers.clear()
+    logger.propagate = True
+    yield
+    logger.handlers.clear()
+    logger.propagate = True
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What was written to standard output, each line an object."""
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return [json.loads(line) for line in captured.out.splitlines()]
+
+
+def outcome(status: str, **changes: Json) -> dict[str, Json]:
+    """An outcome with what the log looks at."""
+    found: dict[str, Json] = {
+        "status": status,
+        "incident": "i-1",
+        "finding": {"name": "finding-1"},
+        "workload": {"resource_name": "services/x"},
+    }
+    return {**found, **changes}
+
+
+EXPECTED = {
+    Status.CONTAINED: "WARNING",
+    Status.RESTRICTED: "WARNING",
+    Status.HELD: "WARNING",
+    Status.AWAITING_APPROVAL: "WARNING",
+    Status.FAILED: "ERROR",
+    Status.UNVERIFIED: "ERROR",
+    Status.MALFORMED: "ERROR",
+}
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("alarm", [True, False])
+def test_a_line_is_as_severe_as_its_outcome(
+    capsys: pytest.CaptureFixture[str], status: Status, *, alarm: bool
+) -> None:
+    """What a person must see is an ERROR, what changed something a WARNING, the rest INFO."""
+    log.answered(Answer(outcome(status.value), alarm=alarm), "")
+    (line,) = lines(capsys)
+    assert line["severity"] == ("ERROR" if alarm else EXPECTED.get(status, "INFO"))
+    assert line["message"] == f"incident {status.value}"
+
+
+def test_a_line_names_incident_finding_and_workload(capsys: pytest.CaptureFixture[str]) -> None:
+    """It can be searched for by each, and carries the whole outcome."""
+    told = outcome("contained", rule="r")
+    log.answered(Answer(told), "00-trace-span-01")
+    (line,) = lines(capsys)
+    assert (line["incident"], line["finding"], line["workload"]) == (
+        "i-1",
+        "finding-1",
+        "services/x",
+    )
+    assert (line["outcome"], line["stage"], line["trace"]) == (told, "done", "00-trace-span-01")
+    assert line["time"].endswith("Z")
+
+
+def test_a_malformed_message_has_nothing_to_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """The keys are there, and empty."""
+    log.answered(
+        Answer(outcome("malformed", incident=None, finding=None, workload=None), alarm=True), ""
+    )
+    (line,) = lines(capsys)
+    assert (line["incident"], line["finding"], line["workload"]) == (None, None, None)
+    assert "trace" not in line
+
+
+def test_hostile_text_stays_inside_its_value(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a line break nor a format in a finding makes a line of its own."""
+    hostile = outcome("held", finding={"name": HOSTILE}, workload={"resource_name": HOSTILE})
+    log.answered(Answer(hostile), HOSTILE)
+    log.retried(HOSTILE, HOSTILE)
+    answered, retried = lines(capsys)
+    assert (answered["finding"], answered["severity"]) == (HOSTILE, "WARNING")
+    assert answered["message"] == "incident held"
+    assert (retried["reason"], retried["message"]) == (HOSTILE, "delivery to be retried")
+
+
+def test_a_retry_has_no_outcome(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says why the delivery comes again."""
+    log.retried("cannot read the policy", "")
+    (line,) = lines(capsys)
+    assert (line["severity"], line["outcome"]) == ("WARNING", None)
+    assert line["reason"] == "cannot read the policy"
+
+
+def test_a_fault_of_ours_brings_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line holds all of it."""
+    with pytest.raises(ValueError, match="DEBUG") as raised:
+        raise ValueError(HOSTILE)
+    log.failure("the responder failed", raised.value)
+    (line,) = lines(capsys)
+    assert (line["severity"], line["outcome"]) == ("ERROR", None)
+    assert "ValueError" in line["exc_info"]
+
+
+def test_lines_do_not_reach_other_loggers(capsys: pytest.CaptureFixture[str]) -> None:
+    """A framework that configures the root logger does not print them twice."""
+    root = logging.StreamHandler()
+    logging.getLogger().addHandler(root)
+    try:
+        for _ in range(3):
+            log.answered(Answer(outcome("held")), "")
+    finally:
+        logging.getLogger().removeHandler(root)
+    assert len(lines(capsys)) == 3

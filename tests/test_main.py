@@ -1,0 +1,280 @@
+"""The forms in which events reach the function, and its answers, log lines and settings."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from emulator.deliver import push_of
+from emulator.function import FunctionFailed
+from tests.processes import (
+    AFTERWARDS,
+    AT_START,
+    THEN,
+    JsonObject,
+    Reported,
+    Stage,
+    running,
+    threads_of,
+    world_around,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PUSHED, STRUCTURED, BINARY, TRACED, ALWAYS = (Reported(str(n)) for n in range(1, 6))
+LISTED = (PUSHED, STRUCTURED, BINARY, TRACED, ALWAYS)
+UNLISTED = Reported("a")
+JSON = "application/json"
+CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": "1096434104173400",
+    "source": "//pubsub.googleapis.com/projects/example-security/topics/findings",
+    "type": "google.cloud.pubsub.topic.v1.messagePublished",
+    "time": "2026-10-02T08:14:10.1Z",
+}
+SUBSCRIPTION = {"subscription": "projects/example-security/subscriptions/findings"}
+
+
+def event(data: object = None, **message: object) -> JsonObject:
+    """What Eventarc carries as the data of an event; without data, no message data."""
+    return {
+        "message": {"messageId": "1"} | ({"data": data} if data else {}) | message
+    } | SUBSCRIPTION
+
+
+def encoded(reported: Reported) -> str:
+    """A notification as the data of a message."""
+    return base64.b64encode(reported.data).decode()
+
+
+def packed(value: object) -> bytes:
+    """A body of JSON."""
+    return json.dumps(value).encode()
+
+
+# What the framework rejects before our code runs, or our code finds no message in.
+REJECTED: dict[str, tuple[str, bytes]] = {
+    "not JSON": (JSON, b'{"message": '),
+    "empty": (JSON, b""),
+    "no UTF-8": (JSON, b"\xff\xfe\xfd"),
+    "wrong content type": ("text/plain", packed(push_of(b"{}", THEN))),
+    "no data": (JSON, packed(event())),
+    "an empty object": (JSON, b"{}"),
+    "a list": (JSON, b"[1]"),
+    "a string": (JSON, b'"hello"'),
+    "nothing": (JSON, b"null"),
+    "nested too deeply": (JSON, b"[" * 100_000 + b"]" * 100_000),
+    "not base64": (JSON, packed(event("%%%"))),
+    "a CloudEvent without data": ("application/cloudevents+json", packed(CLOUD_EVENT)),
+    "a CloudEvent without message data": (
+        "application/cloudevents+json",
+        packed(CLOUD_EVENT | {"data": event()}),
+    ),
+    "a CloudEvent with data that is not base64": (
+        "application/cloudevents+json",
+        packed(CLOUD_EVENT | {"data": event("%%%")}),
+    ),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """One function for everything that is delivered here, with every mode at its default."""
+    folder = tmp_path_factory.mktemp("main")
+    async with running(world_around(*LISTED), folder) as ready:
+        yield ready
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def storeless(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A function whose store lies below a file, where nothing can be."""
+    (tmp_path / "file").touch()
+    store = {"RESPONDER_STORE": str(tmp_path / "file" / "store")}
+    async with running(world_around(PUSHED), tmp_path, settings=AFTERWARDS | store) as ready:
+        yield ready
+
+
+async def sent(
+    stage: Stage, body: bytes, headers: dict[str, str], *, method: str = "POST"
+) -> tuple[int, list[JsonObject]]:
+    """How a request is answered, and what is logged about it."""
+    before, said = len(stage.function.lines), len(stage.function.said)
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+        answer = await client.request(method, stage.function.url, content=body, headers=headers)
+    if method == "POST":
+        await stage.function.told(said + 1)
+    return answer.status_code, stage.function.entries[before:]
+
+
+async def pushed(stage: Stage, reported: Reported, **headers: str) -> tuple[int, list[JsonObject]]:
+    """The same for a raw push of a finding."""
+    body = packed(push_of(reported.data, reported.event_time))
+    return await sent(stage, body, {"content-type": JSON, **headers})
+
+
+def statuses(entries: list[JsonObject]) -> list[str | None]:
+    """What log lines give as outcomes; None for a retry."""
+    return [entry["outcome"] and entry["outcome"]["status"] for entry in entries]
+
+
+async def test_nothing_is_begun_before_the_first_event(tmp_path: Path) -> None:
+    """Gunicorn forks first: until an event comes there are no threads of ours and no clients."""
+    async with running(world_around(PUSHED), tmp_path) as fresh:
+        await sent(fresh, b"", {}, method="GET")
+        (worker,) = fresh.function.workers
+        before, called = threads_of(worker), len(fresh.emulator.calls)
+        await fresh.deliver(PUSHED)
+
+        assert (before <= AT_START, called) == (True, 0)
+        assert threads_of(worker) > AT_START
+        assert len(fresh.emulator.calls) > 0
+
+
+async def test_a_raw_push_is_answered(stage: Stage) -> None:
+    """The form in which Pub/Sub pushes by itself."""
+    status, entries = await pushed(stage, PUSHED)
+
+    assert (status // 100, statuses(entries)) == (2, ["planned"])
+
+
+async def test_a_structured_cloud_event_is_answered(stage: Stage) -> None:
+    """Eventarc's event as one JSON object."""
+    body = packed(CLOUD_EVENT | {"datacontenttype": JSON, "data": event(encoded(STRUCTURED))})
+
+    status, entries = await sent(stage, body, {"content-type": "application/cloudevents+json"})
+
+    assert (status // 100, statuses(entries)) == (2, ["planned"])
+
+
+async def test_a_binary_cloud_event_is_answered(stage: Stage) -> None:
+    """Eventarc's event with its attributes in headers, as Cloud Run gets it."""
+    attributes = {f"ce-{name}": value for name, value in CLOUD_EVENT.items()}
+
+    status, entries = await sent(
+        stage, packed(event(encoded(BINARY))), {"content-type": JSON, **attributes}
+    )
+
+    assert (status // 100, statuses(entries)) == (2, ["planned"])
+
+
+@pytest.mark.parametrize(("kind", "body"), REJECTED.values(), ids=REJECTED)
+async def test_what_nobody_can_read_is_quarantined(stage: Stage, kind: str, body: bytes) -> None:
+    """It never comes again: kept by its digest, acknowledged, and one ERROR says so."""
+    status, entries = await sent(stage, body, {"content-type": kind})
+
+    digest = hashlib.sha256(body).hexdigest()
+    kept = stage.records("quarantine")[digest]
+    assert status // 100 == 2
+    assert [(e["severity"], s) for e, s in zip(entries, statuses(entries), strict=True)] == [
+        ("ERROR", "malformed")
+    ]
+    assert entries[0]["outcome"]["message_sha256"] == digest
+    assert (kept["sha256"], kept["size"]) == (digest, len(body))
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_other_requests_are_no_events(stage: Stage, method: str) -> None:
+    """A probe or a browser is turned away; nothing is quarantined and nothing is logged."""
+    before = stage.records("quarantine")
+
+    status, entries = await sent(stage, b"", {}, method=method)
+
+    assert (status, entries) == (405, [])
+    assert stage.records("quarantine") == before
+
+
+async def test_a_finding_that_is_not_listed_yet_is_to_come_again(stage: Stage) -> None:
+    """A young finding that Security Command Center does not show: 503, and no outcome."""
+    status, entries = await pushed(stage, UNLISTED)
+
+    assert (status, statuses(entries)) == (503, [None])
+    assert "does not list it yet" in entries[0]["reason"]
+
+
+async def test_the_trace_of_a_delivery_is_in_its_line(stage: Stage) -> None:
+    """What the caller sent as `traceparent` comes back as `trace`."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+    _, entries = await pushed(stage, TRACED, traceparent=trace)
+
+    assert [entry["trace"] for entry in entries] == [trace]
+
+
+async def test_every_line_is_an_object_that_cloud_logging_reads(stage: Stage) -> None:
+    """Whatever a delivery came to, standard output has one JSON object for it, and no more."""
+    for reported in (ALWAYS, ALWAYS, UNLISTED):
+        await pushed(stage, reported)
+    await sent(stage, b"not JSON either", {"content-type": JSON})
+
+    lines = stage.function.lines
+    entries: list[Any] = [json.loads(line) for line in lines]
+    assert len(entries) == len(stage.function.said)
+    for entry in entries:
+        assert entry["severity"] in {"INFO", "WARNING", "ERROR"}
+        assert entry["message"]
+        assert dt.datetime.fromisoformat(entry["time"]).tzinfo is not None
+
+
+async def test_a_fault_of_ours_is_told_and_retried(storeless: Stage) -> None:
+    """What nobody foresaw is not acknowledged: 503, and one ERROR with the traceback."""
+    for body in (packed(push_of(PUSHED.data, THEN)), b"not JSON"):
+        status, entries = await sent(storeless, body, {"content-type": JSON})
+
+        assert (status, statuses(entries)) == (503, [None])
+        assert entries[0]["severity"] == "ERROR"
+        assert "Traceback" in entries[0]["exc_info"]
+
+
+async def test_a_fault_at_every_event_leaves_nothing_behind(storeless: Stage) -> None:
+    """A function that cannot open its store has no more threads after many events than after one."""
+    await storeless.deliver(PUSHED)
+    (worker,) = storeless.function.workers
+    before = threads_of(worker)
+
+    for _ in range(5):
+        await storeless.deliver(PUSHED)
+
+    assert threads_of(worker) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (
+            {"RESPONDER_EMULATOR": '{"grpc": "203.0.113.7:80", "http": "127.0.0.1:80"}'},
+            "RESPONDER_EMULATOR.GRPC: Value error, expected a loopback address",
+        ),
+        (
+            {"RESPONDER_EMULATOR": '{"grpc": "127.0.0.1:80", "http": "run.googleapis.com:443"}'},
+            "RESPONDER_EMULATOR.HTTP: Value error, expected a loopback address",
+        ),
+        (
+            {"RESPONDER_EMULATOR": "", "RESPONDER_NOW": "2026-10-02T08:14:12Z"},
+            "RESPONDER_NOW is refused unless RESPONDER_EMULATOR is set",
+        ),
+        ({"RESPONDER_MODE": "full"}, "RESPONDER_MODE: Input should be 'dry-run', 'approve' or"),
+    ],
+    ids=["gRPC not on loopback", "HTTP not on loopback", "a time in earnest", "no such mode"],
+)
+async def test_a_wrong_setting_stops_the_process(
+    tmp_path: Path, settings: dict[str, str], complaint: str
+) -> None:
+    """It ends as it starts, and its last words name the variable and what is wrong with it."""
+    with pytest.raises(FunctionFailed) as failure:
+        async with running({}, tmp_path, settings=settings):
+            pass
+
+    assert "it ended at once with status" in str(failure.value)
+    assert f"cannot start: the environment is wrong; correct it and start again. " in str(
+        failure.value
+    )
+    assert complaint in str(failure.value)
