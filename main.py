@@ -23,9 +23,9 @@ from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from clients import Settings, connect, read_settings
 from incident import log
 from incident.guards import Ourselves
-from incident.inbox import Inbox
-from incident.model import Mode, Retry
-from incident.respond import Answer, Outside, Standing
+from incident.inbox import Inbox, Unfinished
+from incident.model import Mode
+from incident.standing import Answer, Outside, Standing
 from responders import route
 
 T = TypeVar("T")
@@ -74,8 +74,8 @@ def _answer(work: Callable[[Inbox], Coroutine[Any, Any, Answer]]) -> None:
     trace = flask.request.headers.get("traceparent", "")
     try:
         answer = _PROCESS.run(work)
-    except Retry as error:
-        log.retried(str(error), trace)
+    except Unfinished as error:
+        log.retried(error, trace)
         raise ServiceUnavailable from error
     log.answered(answer, trace)
 
@@ -115,7 +115,11 @@ class _Process:
     def _start(self) -> tuple[asyncio.AbstractEventLoop, Inbox]:
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, name="incidents", daemon=True).start()
-        return loop, asyncio.run_coroutine_threadsafe(open_inbox(self._settings), loop).result()
+        try:
+            return loop, asyncio.run_coroutine_threadsafe(open_inbox(self._settings), loop).result()
+        except BaseException:
+            loop.call_soon_threadsafe(loop.stop)
+            raise
 
 
 async def open_inbox(settings: Settings) -> Inbox:

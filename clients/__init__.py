@@ -25,7 +25,8 @@ __all__ = ["Clients", "Settings", "SettingsError", "connect", "read_settings"]
 
 # Pages of log entries and revisions outgrow gRPC's default of 4 MB; the library lifts the
 # limit on the channels that it makes itself.
-_CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1),)
+# A proxy of the environment has no business between us and a loopback address.
+_CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0))
 
 
 @dataclass(frozen=True, slots=True)

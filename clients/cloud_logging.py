@@ -90,12 +90,18 @@ def _entry(entry: GoogleEntry) -> LogEntry:
     return LogEntry(
         timestamp=_moment(message.timestamp),
         log=_short_log(message.log_name),
-        severity=log_severity_pb2.LogSeverity.Name(message.severity),
+        severity=_severity(message.severity),
         text=_text(message),
         revision=message.resource.labels.get("revision_name", ""),
         instance=labels.get("instanceId", ""),
         request=_request(message),
     )
+
+
+def _severity(number: int) -> str:
+    """A severity by name; one that this library does not know yet by its number."""
+    known = log_severity_pb2.LogSeverity.DESCRIPTOR.values_by_number
+    return known[number].name if number in known else str(number)
 
 
 def _short_log(name: str) -> str:
@@ -143,9 +149,13 @@ def _binding_deltas(service_data: Any) -> tuple[str, ...]:
     if not service_data.Unpack(data):
         return ()
     return tuple(
-        f"{type(delta).Action.Name(delta.action)} {delta.role} {delta.member}"
+        f"{_action(delta.action)} {delta.role} {delta.member}"
         for delta in data.policy_delta.binding_deltas
     )
+
+
+def _action(number: int) -> str:
+    return {1: "ADD", 2: "REMOVE"}.get(number, str(number))
 
 
 def _moment(timestamp: Any) -> datetime:

@@ -7,7 +7,9 @@ field that it does not name, and one with a template may mint a revision or be r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from google.api_core.exceptions import from_grpc_status
 from google.cloud import run_v2
 from google.iam.v1 import iam_policy_pb2, options_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -85,7 +87,7 @@ class CloudRun:
         """
         name = _service_name(workload)
         request = iam_policy_pb2.TestIamPermissionsRequest(resource=name, permissions=permissions)
-        with calling("test our permissions on", name, "none"):
+        with calling("test our permissions on", name, "run.services.get"):
             answer = await self._services.test_iam_permissions(request, **PATIENT.options())
         return tuple(sorted(set(permissions) - set(answer.permissions)))
 
@@ -112,8 +114,27 @@ class CloudRun:
         verb = "validate a change of" if validate_only else "change"
         with calling(verb, change.target, "run.services.update"):
             operation = await self._services.update_service(request, **WRITE.options())
-            accepted = operation.metadata
-        return int(accepted.generation) if accepted and accepted.generation else None
+            failed = await _failure(operation)
+            if failed is not None:
+                raise failed
+        return _generation(operation.operation)
+
+
+async def _failure(operation: Any) -> Exception | None:
+    """Why an accepted operation has failed already; None when it has not."""
+    if not operation.operation.done or await operation.exception() is None:
+        return None
+    error = operation.operation.error
+    failure: Exception = from_grpc_status(error.code, error.message)  # type: ignore[no-untyped-call]
+    return failure
+
+
+def _generation(operation: Any) -> int | None:
+    """The generation that an accepted write made, where the operation tells it."""
+    service = run_v2.Service.pb()()
+    if not operation.metadata.Unpack(service):
+        return None
+    return int(service.generation) or None
 
 
 def _service_name(workload: Workload) -> str:

@@ -52,7 +52,7 @@ def settings_of(service: run_v2.Service) -> Settings:
         last_modifier=message.last_modifier,
         update_time=_moment(message, "update_time"),
         uri=message.uri,
-        condition=run_v2.Condition.State(message.terminal_condition.state).name,
+        condition=_state(message.terminal_condition.state),
     )
 
 
@@ -174,6 +174,14 @@ def _volume(volume: Any) -> Volume:
             return Volume(volume.name, f"cloud-sql {instances}", persists=False)
         case other:
             return Volume(volume.name, other or "unknown", persists=False)
+
+
+def _state(number: int) -> str:
+    """A condition's state by name; one that this library does not know yet by its number."""
+    try:
+        return str(run_v2.Condition.State(number).name)
+    except ValueError:
+        return str(number)
 
 
 def _short(name: str) -> str:

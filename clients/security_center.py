@@ -13,7 +13,7 @@ from clients.retries import PATIENT, PROMPT
 from incident.model import JsonObject, Workload
 
 _PAGE_SIZE = 1000
-_RECORDS = 5000
+_RECORDS = 20_000
 _PRECISION = timedelta(seconds=1)
 _PERMISSION = "securitycenter.findings.list"
 

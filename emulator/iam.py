@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 
 from emulator import known, protos
-from emulator.refusal import Refusal, aborted, invalid
+from emulator.refusal import aborted, invalid, missing
 from emulator.wire import Method, method
 from emulator.world import World
 
@@ -33,22 +33,17 @@ class IamPolicies:
 
     Attributes:
         service: The gRPC service that the methods belong to.
-        exists: Whether the world has a resource; takes its key.
-        missing: The error for one that it does not have; takes its name.
+        kind: What Cloud Run calls the resources in errors.
+        resources: Those that exist, by their keys.
     """
 
     def __init__(
-        self,
-        world: World,
-        service: str,
-        *,
-        exists: Callable[[str], bool],
-        missing: Callable[[str], Refusal],
+        self, world: World, service: str, kind: str, resources: Mapping[str, object]
     ) -> None:
         self._world = world
         self.service = service
-        self.exists = exists
-        self.missing = missing
+        self.kind = kind
+        self.resources = resources
 
     def methods(self) -> list[Method]:
         """GetIamPolicy, SetIamPolicy and TestIamPermissions of the service."""
@@ -115,8 +110,8 @@ class IamPolicies:
 
     def _key(self, name: str) -> str:
         key = self._world.canonical(name)
-        if not self.exists(key):
-            raise self.missing(name)
+        if key not in self.resources:
+            raise missing(self.kind, name)
         return key
 
     def _stored(self, key: str) -> policy_pb2.Policy:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,16 @@ def last(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
+def collection_of(name: str) -> str:
+    """The collection that a resource is in: `services` for `.../services/s`; empty for none."""
+    return "".join(name.split("/")[-2:-1])
+
+
 def parent(name: str) -> str:
     """The resource that a resource belongs to: its name without the last two pieces."""
     return "/".join(name.split("/")[:-2])
+
+
+def below(key: str, table: dict[str, R]) -> dict[str, R]:
+    """The resources of a table whose parent lies under a key, in the order of the table."""
+    return {name: resource for name, resource in table.items() if parent(name) == key}

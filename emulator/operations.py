@@ -1,6 +1,6 @@
 """Long-running operations, as `google.longrunning.Operations` shows them.
 
-An operation is never stored as done: it is done when the service that it is about has got there.
+An operation is never stored as done: it is done when the resource that it is about has got there.
 """
 
 from __future__ import annotations
@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
-from google.cloud import run_v2
 from google.longrunning import operations_pb2
 from google.rpc import status_pb2
 
-from emulator import paging
+from emulator import paging, protos
 from emulator.names import parent, part
+from emulator.progress import Progress
 from emulator.refusal import not_found
-from emulator.service_state import State
 from emulator.wire import Method, method
 from emulator.world import World
 
@@ -33,15 +34,15 @@ class _Started:
 
     Attributes:
         name: Name of the operation.
-        key: The service in the world.
-        generation: Done when the service has observed it.
-        result: The service as answered by a write that had nothing to wait for.
+        key: The resource in the world.
+        progress: Reads off the resource how far it has got.
+        result: The resource as answered by a write that had nothing to wait for.
     """
 
     name: str
     key: str
-    generation: int
-    result: run_v2.Service | None = None
+    progress: Callable[[Any], Progress]
+    result: Any | None = None
 
 
 class Operations:
@@ -51,14 +52,13 @@ class Operations:
         self._world = world
         self._started: dict[str, _Started] = {}
 
-    def start(self, key: str) -> operations_pb2.Operation:
-        """The operation of a write to a service, just stored in the world."""
-        service = self._world.services[key]
-        return self._keep(_Started(_name(service), key, service.generation))
+    def start(self, key: str, progress: Callable[[Any], Progress]) -> operations_pb2.Operation:
+        """The operation of a write to a resource, just stored in the world."""
+        return self._keep(_Started(_name(key), key, progress))
 
-    def done(self, key: str, result: run_v2.Service) -> operations_pb2.Operation:
-        """The operation of a write that changed nothing, finished with this service."""
-        return self._keep(_Started(_name(result), key, result.generation, result))
+    def done(self, key: str, result: Any) -> operations_pb2.Operation:
+        """The operation of a write that changed nothing, finished with this resource."""
+        return self._keep(_Started(_name(result.name), key, _nothing_to_do, result))
 
     def methods(self) -> list[Method]:
         """The methods of `google.longrunning.Operations`."""
@@ -105,23 +105,23 @@ class Operations:
         return started
 
     def _shown(self, started: _Started) -> operations_pb2.Operation:
-        service = started.result or self._world.services[started.key]
-        message = run_v2.Service.pb(service)
-        shown = operations_pb2.Operation(name=started.name)
-        shown.metadata.Pack(message)
-        reached = service.observed_generation >= started.generation
-        shown.done = started.result is not None or reached or not service.reconciling
-        failed = service.terminal_condition.state == State.CONDITION_FAILED
-        if shown.done and failed and started.result is None:
+        resource = started.result or self._world.resource(started.key)
+        progress = started.progress(resource)
+        shown = operations_pb2.Operation(name=started.name, done=progress.done)
+        shown.metadata.Pack(protos.raw(resource))
+        if progress.done and progress.error:
             # Cloud Run ends such an operation with this code; clients show the condition's text.
             code = grpc.StatusCode.FAILED_PRECONDITION.value[0]
-            error = status_pb2.Status(code=code, message=service.terminal_condition.message)
-            shown.error.CopyFrom(error)
-        elif shown.done:
-            shown.response.Pack(message)
+            shown.error.CopyFrom(status_pb2.Status(code=code, message=progress.error))
+        elif progress.done:
+            shown.response.Pack(protos.raw(resource))
         return shown
 
 
-def _name(service: run_v2.Service) -> str:
-    project, location = part(service.name, "projects"), part(service.name, "locations")
+def _name(resource: str) -> str:
+    project, location = part(resource, "projects"), part(resource, "locations")
     return f"projects/{project}/locations/{location}/operations/{uuid.uuid4()}"
+
+
+def _nothing_to_do(_: Any) -> Progress:
+    return Progress(done=True)

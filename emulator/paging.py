@@ -60,3 +60,8 @@ def size(asked: int, *, default: int, maximum: int, strict: bool = False) -> int
     if asked < 0 or (strict and asked > maximum):
         raise invalid(f"page_size must be between 0 and {maximum}")
     return min(asked or default, maximum)
+
+
+def newest_first(resources: Sequence[T]) -> list[T]:
+    """Resources by the time of their creation; of two at once, the later listed one is newer."""
+    return sorted(resources, key=lambda r: protos.moment(r, "create_time"))[::-1]

@@ -1,28 +1,32 @@
-"""Reconciliation: a write to a service takes effect some time after it was answered.
+"""Reconciliation: a write to a resource takes effect some time after it was answered.
 
 The words and the fields are those of the Cloud Run Admin API v2: while `reconciling` is true,
-`observed_generation` and `traffic_statuses` are behind.
+`observed_generation` and the statuses are behind.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 from google.cloud import run_v2
 
-from emulator import known, service_state
+from emulator import execution_state, known, resource_state, revision_state, shares
 from emulator.disturbance import Fault
-from emulator.service_state import State
+from emulator.names import below, parent
+from emulator.resource_state import State
+from emulator.shares import Owner
 from emulator.world import World
+
+Workload = Owner | run_v2.Job
 
 
 class Reconciler:
-    """Brings services to the state that was written, after the world's `reconcile` latency.
+    """Brings resources to the state that was written, after the world's `reconcile` latency.
 
     A fault for the method `reconcile` hits one reconciliation: with DEADLINE_EXCEEDED it never
-    ends, with any other code it ends in a failed terminal condition, and what is observed stays
-    behind.
+    ends, with any other code it fails.
     """
 
     def __init__(self, world: World) -> None:
@@ -30,24 +34,25 @@ class Reconciler:
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, key: str) -> None:
-        """Begins for a service of the world that has just been written."""
-        service = self._world.services[key]
+        """Begins for a resource of the world that has just been written."""
+        generation = self._world.generation(key)
         fault = self._world.faults.take(known.RECONCILE)
         delay_s = self._world.latency.reconcile_s
         if fault and fault.code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return
         if delay_s == 0:
-            self._finish(key, service.generation, fault)
+            self._finish(key, generation, fault)
             return
-        task = asyncio.create_task(self._later(delay_s, key, service.generation, fault))
+        task = asyncio.create_task(self._later(delay_s, key, generation, fault))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
     def resume(self) -> None:
-        """Begins for every service that the world says is reconciling."""
-        for key, service in self._world.services.items():
-            if service.reconciling:
-                self.start(key)
+        """Begins for every resource that the world says is being changed."""
+        for table in self._world.tables().values():
+            for key, resource in table.items():
+                if _is_changing(resource):
+                    self.start(key)
 
     async def stop(self) -> None:
         """Leaves what is under way undone."""
@@ -61,33 +66,55 @@ class Reconciler:
         self._finish(key, generation, fault)
 
     def _finish(self, key: str, generation: int, fault: Fault | None) -> None:
-        service = self._world.services.get(key)
-        if service is None or service.generation != generation:
-            return  # A later write began a reconciliation of its own.
-        if fault:
-            failed(service, fault.message)
+        resource = self._world.resource(key)
+        if resource is None or resource.generation != generation or not _is_changing(resource):
+            return  # A later write began a reconciliation of its own, or there is nothing left.
+        if isinstance(resource, run_v2.Execution):
+            _end_cancellation(self._world, key, resource, fault)
         else:
-            self._reached(service)
-        service.reconciling = False
-        service.etag = service_state.etag(service.etag, "reconciled")
+            _end_change(self._world, resource, fault)
+        resource.etag = resource_state.etag(resource.etag, "reconciled")
 
-    def _reached(self, service: run_v2.Service) -> None:
-        """The service is as written; its newest revision may still be one that cannot serve."""
-        service.observed_generation = service.generation
-        service.traffic_statuses = service_state.traffic_statuses(service)
-        newest = self._world.revisions.get(self._world.canonical(service.latest_created_revision))
-        if newest is not None and not service_state.ready(newest):
-            failed(service, service_state.not_ready_message(newest.name))
+
+def _is_changing(resource: Any) -> bool:
+    """Whether Cloud Run is bringing a resource somewhere. Tasks and revisions go along."""
+    if isinstance(resource, run_v2.Execution):
+        return execution_state.is_cancelling(resource)
+    return isinstance(resource, Workload) and resource.reconciling
+
+
+def _end_cancellation(
+    world: World, key: str, execution: run_v2.Execution, fault: Fault | None
+) -> None:
+    if fault:
+        execution_state.go_on(execution, fault.message)
+        return
+    now = resource_state.now()
+    execution_state.cancel(execution, list(below(key, world.tasks).values()), now)
+    job = world.jobs[parent(key)]
+    execution_state.refer(job, execution)
+
+
+def _end_change(world: World, workload: Workload, fault: Fault | None) -> None:
+    """What is observed is what was written, except after a fault."""
+    workload.reconciling = False
+    if fault:
+        _fail(workload, fault.message)
+        return
+    workload.observed_generation = workload.generation
+    now = resource_state.now()
+    if not isinstance(workload, run_v2.Job):
+        shares.arrive(workload)
+        newest = world.revisions.get(world.canonical(workload.latest_created_revision))
+        if newest is not None and not revision_state.ready(newest):
+            _fail(workload, revision_state.not_ready_message(newest.name))
             return
-        service.latest_ready_revision = service.latest_created_revision
-        now = service_state.now()
-        service.terminal_condition = service_state.condition(
-            "Ready", State.CONDITION_SUCCEEDED, now
-        )
+        workload.latest_ready_revision = workload.latest_created_revision
+    workload.terminal_condition = resource_state.condition("Ready", State.CONDITION_SUCCEEDED, now)
 
 
-def failed(service: run_v2.Service, message: str) -> None:
-    """Marks a service as one whose desired state was not reached."""
-    service.terminal_condition = service_state.condition(
-        "Ready", State.CONDITION_FAILED, service_state.now(), message
+def _fail(workload: Workload, message: str) -> None:
+    """Marks a resource as one whose desired state was not reached."""
+    workload.terminal_condition = resource_state.condition(
+        "Ready", State.CONDITION_FAILED, resource_state.now(), message
     )

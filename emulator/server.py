@@ -13,10 +13,10 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from emulator import cloud_run, iam, protos
+from emulator import cloud_run, protos
 from emulator.cloud_logging import Logging
+from emulator.finding_writes import FindingWrites
 from emulator.names import last
-from emulator.operations import Operations
 from emulator.pubsub import Publisher
 from emulator.reconciling import Reconciler
 from emulator.refusal import Refusal, conflict
@@ -185,20 +185,11 @@ def _unknown(emulator: Emulator, name: str) -> Any:
 
 
 def _methods(world: World, reconciler: Reconciler) -> list[Method]:
-    """Everything that is implemented. A new kind of resource adds its methods here."""
-    operations = Operations(world)
-    service_policies = iam.IamPolicies(
-        world,
-        "google.cloud.run.v2.Services",
-        exists=lambda key: key in world.services,
-        missing=lambda name: cloud_run.missing("SERVICE", name),
-    )
+    """Everything that is implemented."""
     return [
-        *cloud_run.Services(world, reconciler, operations).methods(),
-        *cloud_run.Revisions(world).methods(),
-        *service_policies.methods(),
-        *operations.methods(),
+        *cloud_run.methods(world, reconciler),
         *SecurityCenter(world).methods(),
+        *FindingWrites(world).methods(),
         *Logging(world).methods(),
         *Publisher(world).methods(),
     ]

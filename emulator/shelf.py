@@ -6,14 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from emulator import paging, protos
-from emulator.names import parent
-from emulator.refusal import missing
+from emulator import paging
+from emulator.names import collection_of, parent
+from emulator.refusal import invalid, missing
 from emulator.wire import Method, method
 from emulator.world import World
 
 R = TypeVar("R")
 
+# What Cloud Run calls the resources of a collection in errors.
+KINDS = {
+    "services": "SERVICE",
+    "revisions": "REVISION",
+    "jobs": "JOB",
+    "executions": "EXECUTION",
+    "tasks": "TASK",
+    "workerPools": "WORKER_POOL",
+}
 _PAGE = 100
 _ANY = "-"
 
@@ -25,14 +34,16 @@ class Calls(Generic[R]):
     Attributes:
         service: The gRPC service that they belong to.
         get: The request for one.
-        list: The request for those below a parent.
+        listing: The request for those below a parent.
         answer: Makes a page and the token of the next into the answer of a list.
+        parents: The collections that a parent may be in.
     """
 
     service: str
     get: type[Any]
-    list: type[Any]
+    listing: type[Any]
     answer: Callable[[list[R], str], Any]
+    parents: tuple[str, ...] = ("locations",)
 
 
 class Shelf(Generic[R]):
@@ -60,9 +71,9 @@ class Shelf(Generic[R]):
     def methods(self) -> list[Method]:
         """Get and list."""
         calls = self._calls
-        names = (kind.__name__.removesuffix("Request") for kind in (calls.get, calls.list))
+        names = (kind.__name__.removesuffix("Request") for kind in (calls.get, calls.listing))
         get, listing = (f"/{calls.service}/{name}" for name in names)
-        return [method(get, calls.get, self._get), method(listing, calls.list, self._list)]
+        return [method(get, calls.get, self._get), method(listing, calls.listing, self._list)]
 
     def one(self, name: str) -> R:
         """The resource of a name, in either spelling of its project."""
@@ -84,8 +95,11 @@ class Shelf(Generic[R]):
         return self._calls.answer(page, token)
 
     def _check_parent(self, name: str, where: str) -> None:
-        """Refuses a parent that could exist and does not. Locations all do."""
-        kind = self._world.kind(where)
+        """Refuses a parent of a wrong kind, and one that does not exist. All locations do."""
+        collection = collection_of(where)
+        if collection not in self._calls.parents:
+            raise invalid(f"parent {name!r} is not one of {', '.join(self._calls.parents)}")
+        kind = KINDS.get(collection)
         if kind and _ANY not in where.split("/") and self._world.resource(where) is None:
             raise missing(kind, name)
 
@@ -95,15 +109,3 @@ def _matches(wanted: str, key: str) -> bool:
     return len(pieces) == len(found) and all(
         piece in (_ANY, other) for piece, other in zip(pieces, found, strict=True)
     )
-
-
-def newest_first(resources: Sequence[R]) -> list[R]:
-    """Resources by the time of their creation; of two at once, the later listed one is newer."""
-    return sorted(
-        reversed(resources), key=lambda r: protos.moment(r, "create_time"), reverse=True
-    )
-
-
-def by_index(resources: Sequence[R]) -> list[R]:
-    """Tasks in their order within an execution."""
-    return sorted(resources, key=lambda task: int(getattr(task, "index", 0)))

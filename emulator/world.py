@@ -13,9 +13,9 @@ from google.cloud import run_v2
 from google.cloud.logging_v2.types import LogEntry
 from google.iam.v1 import policy_pb2
 
-from emulator import parts, plausible, protos, reading
+from emulator import parts, plausible, plausible_jobs, plausible_owners, protos, reading
 from emulator.disturbance import Faults, Latency
-from emulator.names import Projects, parent
+from emulator.names import Projects, collection_of
 from emulator.parts import FindingEntry
 from emulator.reading import BadWorld, Place
 
@@ -78,18 +78,13 @@ class World:
         return self.projects.canonical(name)
 
     def generation(self, key: str) -> int:
-        """How often a service, job or worker pool was changed; 0 for what does not exist."""
-        tables: tuple[dict[str, Any], ...] = (self.services, self.jobs, self.worker_pools)
-        return max((int(table[key].generation) for table in tables if key in table), default=0)
+        """How often the resource under a key was changed; 0 for what does not exist."""
+        resource = self.resource(key)
+        return int(resource.generation) if resource else 0
 
-    def revisions_of(self, name: str) -> list[run_v2.Revision]:
-        """The revisions of a service or worker pool, oldest first as far as the world says."""
-        start = f"{self.canonical(name)}/revisions/"
-        return [revision for key, revision in self.revisions.items() if key.startswith(start)]
-
-    def dump(self) -> dict[str, object]:
-        """The state in the form that `parse` reads, without latency and faults."""
-        resources: dict[str, dict[str, Any]] = {
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The resources of Cloud Run by their keys, under the names of their collections."""
+        return {
             "services": self.services,
             "revisions": self.revisions,
             "jobs": self.jobs,
@@ -97,9 +92,16 @@ class World:
             "tasks": self.tasks,
             "workerPools": self.worker_pools,
         }
+
+    def resource(self, key: str) -> Any | None:
+        """The resource of Cloud Run that lies under a key, `None` when there is none."""
+        return self.tables().get(collection_of(key), {}).get(key)
+
+    def dump(self) -> dict[str, object]:
+        """The state in the form that `parse` reads, without latency and faults."""
         lists = {
             key: [protos.to_json(resource) for resource in table.values()]
-            for key, table in resources.items()
+            for key, table in self.tables().items()
         }
         policies = {name: protos.to_json(policy) for name, policy in self.iam_policies.items()}
         return {
@@ -154,15 +156,15 @@ def parse(data: object, *, source: str) -> World:
         latency=parts.latency(top.key("latency", {})),
         faults=parts.faults(top.key("faults", [])),
     )
-    _check_owners(top.key("revisions", []), world)
-    plausible.complete(top.key("services", []), world.services, world.revisions, projects)
+    _complete(top, world)
     return world
 
 
-def _check_owners(place: Place, world: World) -> None:
-    """Refuses revisions of what is not in the world: nothing could ever serve them."""
-    for item, key in zip(place.items(), world.revisions, strict=True):
-        if parent(key) not in world.services and parent(key) not in world.worker_pools:
-            owner = parent(item.value["name"])
-            remedy = f"list {owner} in services or workerPools"
-            raise item.named(item.value["name"]).refuse("its owner is not in the world", remedy)
+def _complete(top: Place, world: World) -> None:
+    """Fills in what the lists of Cloud Run resources leave out, and refuses contradictions."""
+    owners = {"services": set(world.services), "workerPools": set(world.worker_pools)}
+    places = {key: top.key(key, []) for key in _RESOURCES}
+    plausible.check_owners(places["revisions"], world.revisions, owners)
+    for key, table in (("services", world.services), ("workerPools", world.worker_pools)):
+        plausible_owners.complete(places[key], table, world.revisions, world.projects)
+    plausible_jobs.complete(places, world.jobs, world.executions, world.tasks, world.projects)

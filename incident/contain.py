@@ -1,4 +1,4 @@
-"""Applies and verifies changes: the only place that writes to a workload or reads the mode.
+"""Applies changes: the only place that writes to a workload, the only one that reads the mode.
 
 Convergent without a lock: the wanted state is a constant, what it overwrites is stored first,
 and any number of processes may do this at once and crash anywhere in between.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -19,11 +19,12 @@ from incident.guards import Objection
 from incident.model import (
     Change,
     ChangeState,
+    Conflict,
     Decision,
-    Denied,
     Finding,
     GiveUp,
     IncidentError,
+    Json,
     Mode,
     Reason,
     Retry,
@@ -32,31 +33,23 @@ from incident.model import (
     Verdict,
     Workload,
 )
+from incident.rehearse import Rehearsing, rehearse
 from incident.together import together
+from incident.verify import Reading, annotated, verify
 
-#: What writing to a service needs, each with the reason; ``lacking`` tests the first two.
-PERMISSIONS = {
-    "run.services.get": "reads the settings before and after the write",
-    "run.services.update": "writes scaling, traffic and the annotation",
-}
 ANNOTATION = "scc-responder-incident"
 
 _ATTEMPTS = 6
 _PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
+#: A write takes longer than any other step: a peer may be silent so many times as long.
+_WRITE_PATIENCE = 3
+#: How long a write whose answer was lost may still come into effect.
+_FATE = timedelta(seconds=20)
 
 
-class Run(Protocol):
-    """What containing needs of Cloud Run."""
-
-    async def settings(self, workload: Workload) -> Settings:
-        """The workload's settings as they are now."""
-
-    async def write(self, change: Change, *, validate_only: bool) -> int | None:
-        """Send one change; the generation that it made, where that is told."""
-
-    async def lacking(self, workload: Workload, permissions: Sequence[str]) -> tuple[str, ...]:
-        """Which of some permissions we do not have on the workload."""
+class Run(Rehearsing, Reading, Protocol):
+    """What containing needs of Cloud Run: to read, to validate and to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,39 +127,38 @@ async def contain(scene: Scene, tools: Tools) -> Result:
         GiveUp: The store or the workload cannot be used.
     """
     decision = scene.decision
+    if _enforces(decision):
+        return await _Enforcement(scene, tools).carry_out()
+    _await_fate(scene, tools)
     if decision.verdict is not Verdict.CONTAIN:
         return Result(Status.HELD, decision, alarm=decision.alarm)
-    if decision.mode is Mode.ENFORCE:
-        return await _Enforcement(scene, tools).carry_out()
     if not decision.changes:
         return Result(Status.ALREADY_CONTAINED, decision)
     if decision.mode is Mode.APPROVE:
         return Result(Status.AWAITING_APPROVAL, decision, decision.changes)
-    rehearsed = [await _rehearse(change, scene.workload, tools.run) for change in decision.changes]
+    rehearsed = [await rehearse(change, scene.workload, tools.run) for change in decision.changes]
     return Result(Status.PLANNED, decision, tuple(rehearsed))
 
 
-async def _rehearse(change: Change, workload: Workload, run: Run) -> Change:
-    """Let Google validate the change without making it, or say why that was not possible."""
-    try:
-        await run.write(change, validate_only=True)
-    except Denied as error:
-        return stated(change, ChangeState.NOT_VALIDATED, await _lacking(error, workload, run))
-    except IncidentError as error:
-        return stated(change, ChangeState.NOT_VALIDATED, str(error))
-    return stated(change, ChangeState.VALIDATED)
+def _enforces(decision: Decision) -> bool:
+    return decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE
 
 
-async def _lacking(denied: Denied, workload: Workload, run: Run) -> str:
-    try:
-        lacking = await run.lacking(workload, tuple(PERMISSIONS))
-    except IncidentError as error:
-        return f"{denied}; which permissions enforcing would lack is not known either: {error}"
-    names = ", ".join(lacking) or (
-        "iam.serviceAccounts.actAs on the runtime service account, or"
-        " artifactregistry.repositories.downloadArtifacts on the image's repository"
-    )
-    return f"not validated: enforcing would lack {names}. {denied}"
+def _await_fate(scene: Scene, tools: Tools) -> None:
+    """Nothing else may be said while a write of this incident may still come into effect.
+
+    Raises:
+        Retry: An attempt was begun, and no record says yet what became of it.
+    """
+    current = scene.history.current
+    attempt = current.open_attempt if current else None
+    if attempt is None or attempt.incident != scene.incident:
+        return
+    if tools.clock() - attempt.recorded_at < _FATE:
+        raise Retry(
+            f"cannot close incident {scene.incident}: a write to {scene.workload.resource_name}"
+            " was begun and may still come into effect; a redelivery looks again"
+        )
 
 
 class _Enforcement:
@@ -175,17 +167,17 @@ class _Enforcement:
     def __init__(self, scene: Scene, tools: Tools) -> None:
         self._scene = scene
         self._tools = tools
-        self._stale: set[int] = set()
+        self._waited_for: set[int] = set()
         self._last: IncidentError | None = None
 
     async def carry_out(self) -> Result:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await self._look_again(attempt)
-            decision = self._scene.decision
-            if decision.verdict is not Verdict.CONTAIN or decision.mode is not Mode.ENFORCE:
-                return self._called_off(decision)
-            result = await (self._write() if decision.changes else self._settle())
+            if not _enforces(self._scene.decision):
+                return self._called_off(self._scene.decision)
+            changes = self._scene.decision.changes
+            result = await (self._write() if changes else self._settle())
             if result:
                 return result
         raise Retry(
@@ -201,24 +193,22 @@ class _Enforcement:
         settings, history = await together(
             self._tools.run.settings(self._scene.workload), self._tools.custody.history()
         )
+        history = history.of(settings)
         decision = await self._tools.decide_again(settings, history)
         self._scene = replace(self._scene, settings=settings, history=history, decision=decision)
 
     def _called_off(self, decision: Decision) -> Result:
-        """Policy or guards have lowered the decision since it was first made."""
-        text = "policy or settings changed while this was at work: nothing was written"
-        lowered = (
-            decision
-            if decision.verdict is not Verdict.CONTAIN
-            else replace(decision, verdict=Verdict.HOLD, changes=())
-        )
-        reasons = (Reason(text, "policy"),)
-        return Result(Status.HELD, lowered, reasons=reasons, alarm=decision.alarm)
+        """Policy, guards or settings have lowered the decision since it was first made."""
+        _await_fate(self._scene, self._tools)
+        text = "this was decided anew at the moment of writing; nothing was written"
+        lowered = replace(decision, verdict=Verdict.HOLD, changes=())
+        return Result(Status.HELD, lowered, reasons=(Reason(text, "policy"),), alarm=decision.alarm)
 
     async def _write(self) -> Result | None:
         """One attempt; None when another is needed."""
         scene, tools = self._scene, self._tools
-        if await self._wait_for_peer(scene.history.current):
+        current = scene.history.current
+        if await self._wait_for_peer(current) or self._outdated(current):
             return None
         (change,) = scene.decision.changes
         image, objection, decision = await together(
@@ -236,11 +226,14 @@ class _Enforcement:
             return refusal
         return await self._send(change, image)
 
+    def _outdated(self, current: Containment | None) -> bool:
+        """Whether another process has written since the settings were read."""
+        written = current.written_generation if current else None
+        return written is not None and self._scene.settings.generation < written
+
     def _refusal(self, decision: Decision, objection: Objection | None) -> Result | None:
         """The last word before the write: the policy as it is now, and the hourly caps."""
-        if decision.verdict is not Verdict.CONTAIN or decision.mode is not Mode.ENFORCE:
-            return self._called_off(decision)
-        if decision.changes != self._scene.decision.changes:
+        if not _enforces(decision) or decision.changes != self._scene.decision.changes:
             return self._called_off(decision)
         if objection is None:
             return None
@@ -252,6 +245,10 @@ class _Enforcement:
     async def _send(self, change: Change, image: Image) -> Result | None:
         try:
             generation = await self._tools.run.write(change, validate_only=False)
+        except Conflict as error:
+            await self._note(image.number, "abandoned", image)
+            self._last = error
+            return None
         except Retry as error:
             # The write may have been accepted all the same; looking again tells.
             self._last = error
@@ -267,31 +264,33 @@ class _Enforcement:
 
     async def _settle(self) -> Result | None:
         """Nothing to write: is it our containment, an unfinished one, or somebody else's?"""
-        current = self._scene.history.current
-        image = current.effective if current else None
+        scene = self._scene
+        current = scene.history.current
+        image = current.stands(scene.workload.kind, scene.settings) if current else None
         if current is None or image is None:
-            return Result(Status.ALREADY_CONTAINED, self._scene.decision)
+            return Result(Status.ALREADY_CONTAINED, scene.decision)
         if await self._wait_for_peer(current):
             return None
-        last = current.last
-        if current.open_attempt:
+        last, recovered = current.last, image == current.open_attempt
+        if recovered:
             last = await self._note(last, "written", image, recovered=True)
-        if self._scene.incident not in current.incidents:
+        if scene.incident not in current.incidents:
             last = await self._note(last, "joined", image)
-        written_at = current.written_at or self._tools.clock()
-        if current.verified and current.open_attempt is None and current.annotated:
-            return self._contained(image.change, current.folder, written_at)
+        written_at = image.recorded_at if recovered else current.written_at
+        lacking = containment.lacking(image.change, scene.workload.kind, scene.settings)
+        if current.verified and current.annotated and not recovered and lacking is None:
+            return self._contained(image.change, written_at)
         return await self._verified(image.change, image, written_at, last, exact=True)
 
     async def _verified(
-        self, change: Change, image: Image, written_at: datetime, last: int, *, exact: bool
+        self, change: Change, image: Image, written_at: datetime | None, last: int, *, exact: bool
     ) -> Result:
-        settings, lacking = await self._read_back(change)
-        folder = self._folder
-        if lacking is not None:
+        scene, tools = self._scene, self._tools
+        settings, lacking = await verify(change, scene.workload, tools.run, tools.verify_timeout)
+        if lacking is not None or settings is None:
             unseen = stated(change, ChangeState.UNVERIFIED, lacking)
             await self._note(last, "unverified", image, reason=lacking)
-            return Result(Status.UNVERIFIED, self._scene.decision, (unseen,), folder, alarm=True)
+            return Result(Status.UNVERIFIED, scene.decision, (unseen,), self._folder, alarm=True)
         last = await self._note(last, "verified", image)
         reasons = list(await self._annotate(settings, image, last))
         if not exact:
@@ -300,57 +299,27 @@ class _Enforcement:
                 " the audit log has it"
             )
             reasons.append(Reason(text, "settings"))
-        return self._contained(change, folder, written_at, tuple(reasons))
+        return self._contained(change, written_at, tuple(reasons))
 
     def _contained(
-        self, change: Change, folder: str, written_at: datetime, reasons: tuple[Reason, ...] = ()
+        self, change: Change, written_at: datetime | None, reasons: tuple[Reason, ...] = ()
     ) -> Result:
         return Result(
             status=Status.CONTAINED if change.stops else Status.RESTRICTED,
             decision=self._scene.decision,
             changes=(stated(change, ChangeState.VERIFIED),),
-            folder=folder,
+            folder=self._folder,
             stopped_at=written_at,
             reasons=reasons,
             alarm=not change.stops,
         )
 
-    async def _read_back(self, change: Change) -> tuple[Settings, str | None]:
-        """Read until the change is in effect; the reason that it is not, when time is up."""
-        settings, lacking = self._scene.settings, "it was not read back in time"
-        pause = _PAUSE_S
-        try:
-            async with asyncio.timeout(self._tools.verify_timeout.total_seconds()):
-                while True:
-                    try:
-                        settings = await self._tools.run.settings(self._scene.workload)
-                        reason = containment.serving(change, settings)
-                    except Retry as error:
-                        reason = str(error)
-                    if reason is None:
-                        return settings, None
-                    lacking = reason
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 1.5, _LONGEST_PAUSE_S)
-        except TimeoutError:
-            return settings, lacking
-        except GiveUp as error:
-            return settings, str(error)
-
     async def _annotate(self, settings: Settings, image: Image, last: int) -> tuple[Reason, ...]:
         """Name the incident on the workload, for whoever finds it down. Information only."""
         if image.incident != self._scene.incident or ANNOTATION in settings.annotations:
             return ()
-        before = dict(settings.annotations)
-        change = Change(
-            action="annotate",
-            target=settings.name,
-            mask=("annotations",),
-            before={"annotations": before},
-            after={"annotations": {**before, ANNOTATION: self._scene.incident}},
-            stops=False,
-            reversible=True,
-        )
+        change = annotated(settings, ANNOTATION, self._scene.incident)
+        last = await self._note(last, "annotating", image, **change.before)
         try:
             await self._tools.run.write(change, validate_only=False)
         except IncidentError as error:
@@ -368,14 +337,15 @@ class _Enforcement:
         if attempt is None or attempt.run == self._tools.custody.run:
             return False
         age = max(self._tools.clock() - attempt.recorded_at, timedelta(0))
-        left = (self._tools.peer_wait - age).total_seconds()
-        if attempt.number in self._stale or left <= 0:
+        left = (self._tools.peer_wait * _WRITE_PATIENCE - age).total_seconds()
+        if attempt.number in self._waited_for or left <= 0:
             return False
-        self._stale.add(attempt.number)
-        deadline = asyncio.get_running_loop().time() + left
-        while asyncio.get_running_loop().time() < deadline:
+        self._waited_for.add(attempt.number)
+        tick = asyncio.get_running_loop().time
+        deadline = tick() + left
+        while tick() < deadline:
             await asyncio.sleep(_PAUSE_S)
-            history = await self._tools.custody.history()
+            history = (await self._tools.custody.history()).of(self._scene.settings)
             if history.current is None or history.current.open_attempt != attempt:
                 break
         return True
@@ -384,7 +354,7 @@ class _Enforcement:
     def _folder(self) -> str:
         return self._tools.custody.folder(self._scene.history)
 
-    async def _note(self, after: int, kind: str, image: Image, **details: str | int | None) -> int:
+    async def _note(self, after: int, kind: str, image: Image, **details: Json) -> int:
         body = {
             "incident": self._scene.incident,
             "finding": self._scene.finding.finding_id,

@@ -8,14 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from incident.fields import DEFAULTS, normal, targets
 from incident.model import Change, Json, Kind, Settings
 
 Steps = tuple[tuple[str, ...], ...]
-
-_LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
-_REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
-#: Proto JSON of the fields that a service has when nothing was set.
-_DEFAULTS: dict[str, Json] = {"scaling": {}, "traffic": [{"type": _LATEST, "percent": 100}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,8 @@ class Action:
         name: As the policy names it.
         stops: Whether it stops running code, rather than only restricting access.
         reversible: Whether a release can take it back.
-        fields: Per kind of workload, from the settings to the masked fields as wanted.
+        fields: Per kind of workload, from the settings to the masked fields as wanted. For
+            settings that are as wanted already it wants what is there.
     """
 
     name: str
@@ -60,40 +57,38 @@ def plan(steps: Steps, kind: Kind, settings: Settings) -> Plan:
     misfits: list[str] = []
     fits = bool(steps)
     for step in steps:
-        fitting = [
-            ACTIONS[name] for name in step if name in ACTIONS and kind in ACTIONS[name].fields
-        ]
+        fitting = [ACTIONS[name] for name in step if _fits(name, kind)]
         misfits += [f"{name} does not fit a {kind}" for name in step if not _fits(name, kind)]
         chosen += fitting[:1]
         fits = fits and bool(fitting)
     change = _merge(chosen, kind, settings)
-    changes = (change,) if change and not in_effect(change, settings) else ()
+    changes = (change,) if change and not _nothing_to_do(change) else ()
     return Plan(changes, tuple(misfits), fits)
 
 
-def in_effect(change: Change, settings: Settings) -> bool:
-    """Whether the settings are what the change wants, field by field.
+def in_effect(change: Change, kind: Kind, settings: Settings) -> bool:
+    """Whether what the change was for holds: its actions would change nothing any more.
 
-    In manual mode with no instances nothing of a service runs, unless a tag keeps a
-    revision reachable: that revision would still start (Cloud Run's documentation of
-    manual scaling).
+    Judged by meaning, not by the message that was sent: with no instance and no tag a
+    service is stopped, however its traffic is split by now.
     """
-    wanted = {name: _normal(name, value) for name, value in change.after.items()}
-    return wanted == {name: _normal(name, _field(settings, name)) for name in change.after}
+    actions = [ACTIONS[name] for name in change.action.split("+") if _fits(name, kind)]
+    again = _merge(actions, kind, settings)
+    return again is not None and _nothing_to_do(again)
 
 
-def serving(change: Change, settings: Settings) -> str | None:
+def lacking(change: Change, kind: Kind, settings: Settings) -> str | None:
     """Why a change that was accepted is not in effect yet; None when it is.
 
-    Judged by the generation that Cloud Run has reconciled and by the fields themselves. The
+    Judged by the generation that Cloud Run has observed and by the fields themselves. The
     terminal condition says nothing here: a broken template may have left it failed.
     """
-    if settings.observed_generation < settings.generation or settings.reconciling:
+    if settings.observed_generation < settings.generation:
         return (
-            f"Cloud Run has reconciled generation {settings.observed_generation} of"
+            f"Cloud Run has observed generation {settings.observed_generation} of"
             f" {settings.generation} and is still at work"
         )
-    if not in_effect(change, settings):
+    if not in_effect(change, kind, settings):
         return "the settings read back are not the ones written: another change came after it"
     if "traffic" in change.after and settings.live_tags:
         return f"a revision is still reachable by its tag: {', '.join(settings.live_tags)}"
@@ -102,6 +97,13 @@ def serving(change: Change, settings: Settings) -> str | None:
 
 def _fits(name: str, kind: Kind) -> bool:
     return name in ACTIONS and kind in ACTIONS[name].fields
+
+
+def _nothing_to_do(change: Change) -> bool:
+    return all(
+        normal(name, value) == normal(name, change.before[name])
+        for name, value in change.after.items()
+    )
 
 
 def _merge(actions: Sequence[Action], kind: Kind, settings: Settings) -> Change | None:
@@ -126,10 +128,12 @@ def _merge(actions: Sequence[Action], kind: Kind, settings: Settings) -> Change 
 def _scale_service_to_zero(settings: Settings) -> dict[str, Json]:
     """Manual scaling with no instances, and no tag by which a revision could still start.
 
+    In manual mode with no instances nothing of a service runs, unless a tag keeps a revision
+    reachable: that revision would still start (Cloud Run's documentation of manual scaling).
     The traffic split stays as it is: it must sum to 100 and cannot lead nowhere.
     """
     shares: dict[tuple[str, str], int] = {}
-    for target in _targets(_field(settings, "traffic")):
+    for target in targets(_field(settings, "traffic")):
         key = (str(target["type"]), str(target.get("revision", "")))
         shares[key] = shares.get(key, 0) + int(str(target.get("percent", 0)))
     traffic: Json = [
@@ -139,37 +143,14 @@ def _scale_service_to_zero(settings: Settings) -> dict[str, Json]:
     ]
     return {
         "scaling": {"scalingMode": "MANUAL", "manualInstanceCount": 0},
-        "traffic": traffic or _DEFAULTS["traffic"],
+        "traffic": traffic or DEFAULTS["traffic"],
     }
 
 
 def _field(settings: Settings, name: str) -> Json:
     """A field in full: what the API leaves out is spelled out."""
-    value = settings.fields.get(name) or _DEFAULTS.get(name)
-    return [dict(target) for target in _targets(value)] if name == "traffic" else value
-
-
-def _targets(traffic: Json) -> list[dict[str, Json]]:
-    """Traffic targets with their type spelled out."""
-    targets: list[dict[str, Json]] = []
-    for target in traffic if isinstance(traffic, list) else ():
-        if isinstance(target, Mapping):
-            kind = _REVISION if target.get("revision") else _LATEST
-            targets.append({"type": kind, **target})
-    return targets
-
-
-def _normal(name: str, value: Json) -> Json:
-    """A field's value such that equal meanings are equal."""
-    if name == "scaling" and isinstance(value, Mapping):
-        manual = value.get("scalingMode") == "MANUAL"
-        # While scaling is automatic the API still reports a manual count, of 0.
-        counts = {key: count for key, count in value.items() if count and key != "scalingMode"}
-        return {**counts, "scalingMode": "MANUAL" if manual else "AUTOMATIC"}
-    if name == "traffic":
-        kept = [target for target in _targets(value) if target.get("percent") or target.get("tag")]
-        return sorted((dict(sorted(target.items())) for target in kept), key=str)
-    return value
+    value = settings.fields.get(name) or DEFAULTS.get(name)
+    return [dict(target) for target in targets(value)] if name == "traffic" else value
 
 
 #: What can be done to a workload, by name.

@@ -6,7 +6,7 @@ Says what was read; judging it is for others.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from incident.custody import Custody, History
@@ -52,16 +52,20 @@ class Place:
     """What is known of one workload.
 
     Attributes:
+        workload: Which it is; None where the finding names none.
         settings: Its settings; None where they are not read: no workload, or not a service.
         refused: Why the settings cannot be read, for good.
         history: Its containments.
         slots: This hour's slots, as it sees them.
+        folder: The containment that a write made now belongs to.
     """
 
+    workload: Workload | None = None
     settings: Settings | None = None
     refused: GiveUp | None = None
     history: History = History()  # noqa: RUF009 - frozen and empty
     slots: Slots = Slots()  # noqa: RUF009 - frozen and empty
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +88,6 @@ class Core:
     refused: GiveUp | None
     place: Place
 
-    @property
-    def workload(self) -> Workload:
-        """The workload that SCC's record names.
-
-        Raises:
-            ValueError: There is no record, or it names none: nothing is to be contained.
-        """
-        if self.record is None or self.record.workload is None:
-            raise ValueError("no confirmed workload")
-        return self.record.workload
-
     def case(self, mode: Mode) -> CaseFile:
         """Where this run's records belong: a dry run's lie apart, unless more was begun."""
         dry = mode is Mode.DRY_RUN and not self.enforced.earlier
@@ -102,7 +95,11 @@ class Core:
 
 
 async def read_core(
-    claim: Finding, policy: Awaitable[Policy | InvalidPolicy], sources: Sources, books: Books
+    claim: Finding,
+    enforced: Awaitable[CaseFile],
+    policy: Awaitable[Policy | InvalidPolicy],
+    sources: Sources,
+    books: Books,
 ) -> Core:
     """Everything that the decision waits for.
 
@@ -112,8 +109,8 @@ async def read_core(
         Retry: Something does not answer; time may heal it.
         GiveUp: A record of ours cannot be read.
     """
-    enforced, rehearsed, read_policy, answer, place = await together(
-        books.case(claim.incident_id, dry_run=False),
+    case, rehearsed, read_policy, answer, place = await together(
+        enforced,
         books.case(claim.incident_id, dry_run=True),
         policy,
         _confirm(claim, sources),
@@ -122,7 +119,9 @@ async def read_core(
     record, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
     if record and not same_place(record, claim):
         place = await read_place(record.workload, sources, books)
-    return Core(enforced, rehearsed, read_policy, record, refused, place)
+    if record:
+        record = await _proven(record, place, sources)
+    return Core(case, rehearsed, read_policy, record, refused, place)
 
 
 def same_place(one: Finding, other: Finding) -> bool:
@@ -139,13 +138,14 @@ async def read_place(workload: Workload | None, sources: Sources, books: Books) 
         GiveUp: A record cannot be read.
     """
     if workload is None or workload.kind is not Kind.SERVICE:
-        return Place()
-    settings, (history, slots) = await together(
-        _settings(workload, sources), _holdings(workload, books)
+        return Place(workload)
+    custody = books.custody(workload)
+    answer, history, slots = await together(
+        _settings(workload, sources), custody.history(), books.slots(workload).taken()
     )
-    if isinstance(settings, GiveUp):
-        return Place(None, settings, history, slots)
-    return Place(settings, None, history, slots)
+    settings, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
+    history = history.of(settings)
+    return Place(workload, settings, refused, history, slots, custody.folder(history))
 
 
 async def _confirm(claim: Finding, sources: Sources) -> Finding | GiveUp | None:
@@ -162,7 +162,22 @@ async def _settings(workload: Workload, sources: Sources) -> Settings | GiveUp:
         return error
 
 
-async def _holdings(workload: Workload, books: Books) -> tuple[History, Slots]:
-    custody = books.custody(workload)
-    history = await custody.history()
-    return history, await books.slots(workload).taken(custody.folder(history))
+async def _proven(record: Finding, place: Place, sources: Sources) -> Finding:
+    """The record, with its project's number where only its own name tells that, once proven.
+
+    A finding is filed under a number. Where its resource tells the project's id alone, asking
+    Cloud Run for the workload by that number shows whether both are one project.
+    """
+    workload, number = record.workload, record.filed_under.removeprefix("projects/")
+    known = workload is None or workload.project_number or record.filed_under in record.ancestors
+    if known or workload is None or place.settings is None or not number.isdigit():
+        return record
+    numbered = replace(workload, project_id=None, project_number=number)
+    settings = await _settings(numbered, sources)
+    if isinstance(settings, GiveUp) or settings.uid != place.settings.uid:
+        return record
+    return replace(
+        record,
+        workload=replace(workload, project_number=number),
+        ancestors=record.ancestors | {record.filed_under},
+    )

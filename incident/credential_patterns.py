@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 _MARK = r"\[redacted:[0-9a-f]{8}\]"
@@ -50,35 +51,16 @@ def _form(  # noqa: PLR0913, PLR0917 - the columns of the table below
     expression: str,
     example: tuple[str, ...],
     near_miss: str,
+    *,
+    before: str = "",
+    after: str = "",
 ) -> Pattern:
-    compiled = re.compile(expression)
+    compiled = re.compile(before + expression + after)
     return Pattern(name, recognises, compiled, tuple(hints.split()), example, near_miss)
 
 
-def _token(  # noqa: PLR0913, PLR0917 - the columns of the table below
-    name: str,
-    recognises: str,
-    hints: str,
-    token: str,
-    example: tuple[str, ...],
-    near_miss: str,
-) -> Pattern:
-    """A credential that its own beginning gives away, wherever it stands alone."""
-    expression = rf"{_ALONE}(?P<secret>{token})"
-    return _form(name, recognises, hints, expression, example, near_miss)
-
-
-def _word(  # noqa: PLR0913, PLR0917 - the columns of the table below
-    name: str,
-    recognises: str,
-    hints: str,
-    expression: str,
-    example: tuple[str, ...],
-    near_miss: str,
-) -> Pattern:
-    """A credential after a word that announces it, in capitals or not."""
-    return _form(name, recognises, hints, rf"(?i){_START}{expression}", example, near_miss)
-
+_token = partial(_form, before=f"{_ALONE}(?P<secret>", after=")")  # its own beginning tells
+_word = partial(_form, before=f"(?i){_START}")  # a word before it tells, in capitals or not
 
 # fmt: off
 PATTERNS: tuple[Pattern, ...] = (
@@ -153,13 +135,15 @@ PATTERNS: tuple[Pattern, ...] = (
           ("Authorization: Bea", "rer fake"), "authorization: failed"),
     _form("authorization-parameters", "an Authorization header made of parameters", "authorization",
           r"(?i)authorization\\*[\"']?\]?\s{0,4}[:=,]\s{0,4}\\*[\"']?"
-          r"(?:digest|aws4-hmac-sha256|hawk|oauth|signature)\s{1,4}(?P<secret>[^\r\n'\\]++)",
+          r"(?:digest|aws4-hmac-sha256|hawk|oauth|signature)\s{1,4}"
+          r"(?P<secret>(?:=\\*\"[^\"\\\r\n]*+\\*\"|[^\r\n\"'\\])++)",
           ("Authorization: Dig", "est username=fake"), "authorization: digest"),
     _word("bearer", "a bearer token without its header", "bearer",
           r"bearer\s{1,4}(?P<secret>[A-Za-z0-9._~+/=-]{16,}+)", ("bea", "rer ", _RUN),
           "the bearer of good news"),
     _word("cookie", "the value of a Cookie or Set-Cookie header", "cookie",
-          r"(?:set-)?cookie\s{0,4}:\s{1,4}(?P<secret>[^\r\n\"'\\]++)",
+          r"(?:set-)?cookie\s{0,4}:\s{1,4}"
+          r"(?P<secret>(?:=\\*\"[^\"\\\r\n]*+\\*\"|[^\r\n\"'\\])++)",
           ("Coo", "kie: a=fake; b=fake"), "cookies: none"),
     _form("userinfo", "the password of a URL", "://",
           r"://(?:\[redacted:[0-9a-f]{8}\]|[^\s/?#@:\"'<>\\])*+:"
@@ -219,8 +203,8 @@ def candidates(text: str, lowered: str) -> list[Pattern]:
     return list(dict.fromkeys(found)) if found else found
 
 
-def _vocabulary(words: str) -> frozenset[str]:
-    return frozenset(words.split())
+def _vocabulary(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 _ANYWHERE = _vocabulary(
@@ -236,15 +220,18 @@ _PAIRS = frozenset({("session", "id"), ("connection", "string"), ("auth", "code"
 _SHORT = frozenset({"pass", "pw"})
 _DESCRIBES = _vocabulary(
     "accessor alg algorithm arn count enabled endpoint expires expiry fingerprint field file id"
-    " length limit manager name names path policy ref required sha256 status ttl type uri url"
-    " version"
+    " length limit manager name names path policy prompt ref required sha256 status stdin"
+    " ttl type uri url version"
 )
 _PLAUSIBLE = _ANYWHERE | _vocabulary(
     "auth authorization cert certificate code cookies jwt key keys login otp pass pin private pw"
     " secrets session sig signature tokens webhook"
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_SIGNS = _vocabulary("pass pw secret token key credential dsn salt cookie session connection auth")
+_SIGN = re.compile(
+    "pass|pw|secret|token|key|credential|dsn|salt|cookie|session|connection|auth", re.IGNORECASE
+)
+_SIGNS = tuple(_SIGN.pattern.split("|"))
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -264,6 +251,8 @@ def announces_secret(name: str) -> bool:
     Stricter than ``suggests_secret``, since text is evidence: ``key=``, ``auth:`` and
     ``token_type:`` announce nothing.
     """
+    if not _SIGN.search(name):
+        return False
     parts = words(name)
     if not parts or parts[-1] in _DESCRIBES:
         return parts[-2:] == ("session", "id")
@@ -317,8 +306,10 @@ def announced(text: str, announces: Callable[[str], bool]) -> Iterator[tuple[int
         done = 0
         while found := expression.search(text, done):
             done = found.end()
+            if not announces(found["name"]):
+                continue
             value = _QUOTED.match(text, done) or _BARE.match(text, done)
-            if value is None or not announces(found["name"]):
+            if value is None:
                 continue
             if not _SAYS_NOTHING.fullmatch(value["secret"]) and not _directory(found, value):
                 yield value.span("secret")

@@ -12,8 +12,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from incident.containment import in_effect
+from incident.fields import normal
 from incident.journal import Journal, Record, Store
-from incident.model import Change, ChangeState, Finding, Json, JsonObject, Settings, Workload
+from incident.model import (
+    Change,
+    ChangeState,
+    Finding,
+    GiveUp,
+    Json,
+    JsonObject,
+    Kind,
+    Settings,
+    Workload,
+)
+from incident.together import together
 
 #: Records after which the attempt that an image was taken for is over.
 _CLOSING = frozenset({"written", "abandoned"})
@@ -28,6 +41,7 @@ class Image:
         run: The run that took it.
         recorded_at: When.
         incident: For which incident.
+        uid: The workload's unique id: one made anew under the same name is another.
         generation: The workload's generation when it was read.
         change: The change that was to follow; its ``before`` is as read.
         restores: What a release restores.
@@ -37,6 +51,7 @@ class Image:
     run: str
     recorded_at: datetime
     incident: str
+    uid: str
     generation: int
     change: Change
     restores: JsonObject
@@ -52,13 +67,13 @@ class Containment:
         images: Before-images, oldest first, without those of abandoned attempts.
         written: The image that the last known write followed; None before any.
         written_at: When that write was recorded.
+        written_generation: The generation that it made, where that was told.
         verified: Whether that write was seen in effect.
         annotated: Whether the workload names the incident.
         incidents: The incidents that refer to it.
         findings: The ids of their findings.
         released: Whether it was taken back.
         last: Number of the last record.
-        last_at: When that was written.
         open_attempt: The newest image, when nothing yet says what became of its attempt.
     """
 
@@ -67,14 +82,19 @@ class Containment:
     images: tuple[Image, ...]
     written: Image | None
     written_at: datetime | None
+    written_generation: int | None
     verified: bool
     annotated: bool
     incidents: frozenset[str]
     findings: frozenset[str]
     released: bool
     last: int
-    last_at: datetime | None
     open_attempt: Image | None
+
+    @property
+    def uid(self) -> str:
+        """The unique id of the workload that it holds; empty where no image is left."""
+        return self.images[-1].uid if self.images else ""
 
     @property
     def effective(self) -> Image | None:
@@ -84,18 +104,42 @@ class Containment:
         """
         return self.written if self.open_attempt is None else self.open_attempt
 
+    def stands(self, kind: Kind, settings: Settings) -> Image | None:
+        """The image of our write, if the workload still is as that write left it.
+
+        An attempt of which no record says what became of it counts as a write only if the
+        workload was changed at all since its image was taken.
+        """
+        attempt = self.open_attempt
+        if attempt and settings.generation <= attempt.generation:
+            attempt = None
+        image = attempt or self.written
+        return image if image and in_effect(image.change, kind, settings) else None
+
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All containments of one workload, oldest first."""
+    """All containments of one workload, oldest first.
+
+    Attributes:
+        containments: As the store has them.
+        uid: Unique id of the workload as it is now; empty where that is not known.
+    """
 
     containments: tuple[Containment, ...] = ()
+    uid: str = ""
+
+    def of(self, settings: Settings | None) -> History:
+        """The same history, seen from the workload as it is now."""
+        return self if settings is None else replace(self, uid=settings.uid)
 
     @property
     def current(self) -> Containment | None:
-        """The one that has not been released, if there is one."""
+        """The one that holds this workload, if there is one: not released, not of a namesake."""
         last = self.containments[-1] if self.containments else None
-        return None if last is None or last.released else last
+        if last is None or last.released:
+            return None
+        return None if self.uid and last.uid and last.uid != self.uid else last
 
     @property
     def next_number(self) -> int:
@@ -136,14 +180,22 @@ class Custody:
             GiveUp: A record cannot be read.
         """
         prefix = f"containments/{self.workload.key}/"
-        pattern = re.compile(re.escape(prefix) + r"(\d+)/")
+        pattern = re.compile(re.escape(prefix) + r"(\d{1,9})/")
         found = await self.store.list(prefix)
         numbers = sorted({int(match[1]) for path in found if (match := pattern.match(path))})
-        return History(tuple([await self._containment(number) for number in numbers]))
+        return History(tuple(await together(*map(self._containment, numbers))))
 
     async def _containment(self, number: int) -> Containment:
         journal = self._journal(number)
-        return fold(journal.folder, number, await journal.records())
+        records = await journal.records()
+        try:
+            return fold(journal.folder, number, records)
+        except (KeyError, TypeError, ValueError) as error:
+            raise GiveUp(
+                f"cannot read the records of {journal.folder}: one lacks what it must say"
+                f" ({error!r}). Somebody else wrote to the store: find out who, move the object"
+                " away, and replay the finding"
+            ) from error
 
     async def keep_image(
         self, history: History, change: Change, settings: Settings, incident: str, finding: Finding
@@ -156,6 +208,7 @@ class Custody:
             run=self.run,
             recorded_at=self.clock(),
             incident=incident,
+            uid=settings.uid,
             generation=settings.generation,
             change=change,
             restores=_restores(change, current),
@@ -192,25 +245,25 @@ def fold(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
     )
     writes = [record for record in records if record.kind == "written"]
     by_number = {image.number: image for image in images}
-    named = writes[-1].body.get("image") if writes else None
+    named = _number(writes[-1].body.get("image")) if writes else None
     closed = {record.body.get("image") for record in records if record.kind in _CLOSING}
-    waiting = [image for image in images if image.number not in closed]
+    # An image older than the one that the last write followed is superseded by it.
+    waiting = [i for i in images if i.number not in closed and i.number > (named or 0)]
     last_write = writes[-1].number if writes else 0
-    newest = waiting[-1] if waiting and waiting[-1].number > last_write else None
     return Containment(
         folder=folder,
         number=number,
         images=images,
-        written=by_number.get(named) if isinstance(named, int) else None,
+        written=by_number.get(named) if named else None,
         written_at=writes[-1].recorded_at if writes else None,
+        written_generation=_number(writes[-1].body.get("generation")) if writes else None,
         verified=any(r.kind == "verified" and r.number > last_write for r in records),
         annotated="annotated" in kinds,
         incidents=frozenset(str(r.body["incident"]) for r in records if "incident" in r.body),
         findings=frozenset(str(r.body["finding"]) for r in records if "finding" in r.body),
         released="released" in kinds,
         last=records[-1].number if records else 0,
-        last_at=records[-1].recorded_at if records else None,
-        open_attempt=newest,
+        open_attempt=waiting[-1] if waiting else None,
     )
 
 
@@ -250,6 +303,7 @@ def _image(record: Record) -> Image:
         run=record.run,
         recorded_at=record.recorded_at,
         incident=body["incident"],
+        uid=body["uid"],
         generation=body["generation"],
         change=_change(body["change"]),
         restores=body["restores"],
@@ -266,9 +320,15 @@ def _restores(change: Change, current: Containment | None) -> JsonObject:
     if last is None:
         return change.before
     return {
-        name: last.restores[name] if value == last.change.after.get(name) else value
+        name: last.restores[name]
+        if name in last.restores and normal(name, value) == normal(name, last.change.after[name])
+        else value
         for name, value in change.before.items()
     }
+
+
+def _number(value: Json) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def stated(change: Change, state: ChangeState, error: str | None = None) -> Change:

@@ -6,6 +6,7 @@ Guards and policy can only lower what the responder would do.
 from __future__ import annotations
 
 from incident import containment
+from incident.custody import History
 from incident.guards import Case, Circumstances, Objection, objections
 from incident.model import (
     Decision,
@@ -32,9 +33,6 @@ def decide(
 
     The changes that the decision names are what a dry run shows and what enforcement writes.
     """
-    if _finishing(evidence, circumstances):
-        text = "this incident's containment is in effect already; what is missing is finished"
-        return Decision(Verdict.CONTAIN, (Reason(text, "case-file"),), Mode.ENFORCE, None)
     workload = evidence.finding.workload
     if isinstance(policy, InvalidPolicy):
         return _hold(Mode.DRY_RUN, None, Objection(Reason(str(policy), "policy"), alarm=True))
@@ -49,17 +47,21 @@ def decide(
     return _weigh(case, route.responder, resolution, plan)
 
 
-def _finishing(evidence: Evidence, circumstances: Circumstances) -> bool:
-    """Whether an earlier delivery of this incident wrote, and its write still stands.
+def finishing(
+    incident: str, workload: Workload, settings: Settings | None, history: History
+) -> Decision | None:
+    """The decision for an incident of which an earlier delivery wrote, and its write stands.
 
-    What was done is then to be told truthfully, whatever policy and guards say by now.
+    What was done is then to be finished and told truthfully, whatever SCC, the policy and
+    the guards say by now.
     """
-    current = circumstances.history.current
-    image = current.effective if current else None
-    if current is None or image is None or evidence.settings is None:
-        return False
-    ours = circumstances.incident in current.incidents
-    return ours and containment.in_effect(image.change, evidence.settings)
+    current = history.current
+    if current is None or settings is None or incident not in current.incidents:
+        return None
+    if current.stands(workload.kind, settings) is None:
+        return None
+    text = "this incident's containment is in effect already; what is missing is finished"
+    return Decision(Verdict.CONTAIN, (Reason(text, "case-file"),), Mode.ENFORCE, rule=None)
 
 
 def _weigh(

@@ -193,6 +193,7 @@ class Ancestry(_Part):
     project_display_name: _Text = ""  # the project's id, as Google's API library says
     parent: _Text = Field("", validation_alias=AliasChoices("parent", "parentName", "parent_name"))
     folders: tuple[FolderFields, ...] | None = None
+    organization: _AnyText = ""
 
 
 class ResourceFields(Ancestry):

@@ -18,17 +18,15 @@ CONFIRMATION_WINDOW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Containments that were begun in this hour, by anybody.
+    """Containments that were begun in this hour, by anybody, as folders in the store.
 
     Attributes:
-        overall: How many in all.
-        in_project: How many in the workload's project.
-        ours: Whether this workload's containment is among them.
+        overall: All of them.
+        in_project: Those in the workload's project.
     """
 
-    overall: int = 0
-    in_project: int = 0
-    ours: bool = False
+    overall: tuple[str, ...] = ()
+    in_project: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +47,22 @@ class Circumstances:
     """What the decision needs besides evidence and policy.
 
     Attributes:
-        incident: The incident's id.
         now: The time.
         ceiling: The highest mode that the environment allows, with the reason if it lowers it.
         ceiling_reason: Why the ceiling is what it is.
         ourselves: Where the responder runs.
         history: The workload's containments.
         slots: This hour's containments.
+        folder: The containment that a write made now belongs to.
     """
 
-    incident: str
     now: datetime
     ceiling: Mode
     ceiling_reason: str
     ourselves: Ourselves
     history: History
     slots: Slots
+    folder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +114,22 @@ def consistent(case: Case) -> Objection | None:
     return Objection(Reason("; ".join(contradictions), "security-center"), alarm=True)
 
 
+def at_home(case: Case) -> Objection | None:
+    """SCC keeps a finding with its resource; one that is filed elsewhere is somebody else's.
+
+    Anybody can have Security Command Center list a finding about our workload, in a project
+    or an organisation of their own.
+    """
+    finding = case.evidence.finding
+    if not case.evidence.confirmed or finding.filed_under in finding.ancestors:
+        return None
+    text = (
+        f"the finding is filed under {finding.filed_under}, and its resource does not tell that"
+        " the workload is in there: somebody may have made it up in a place of their own"
+    )
+    return Objection(Reason(text, "security-center"), alarm=True)
+
+
 def project_known(case: Case) -> Objection | None:
     """A project whose id is not known counts as protected."""
     if case.workload.project_id:
@@ -135,14 +149,13 @@ def young_enough(case: Case) -> Objection | None:
 
 
 def not_ourselves(case: Case) -> Objection | None:
-    """The responder never contains itself; without a project's name, any namesake counts."""
+    """The responder never contains itself; a namesake whose project cannot be told counts."""
     ourselves, workload = case.circumstances.ourselves, case.workload
     if not ourselves.service or workload.name != ourselves.service:
         return None
-    if ourselves.project and ourselves.project not in (
-        workload.project_id,
-        workload.project_number,
-    ):
+    numbered = ourselves.project.isdigit()
+    theirs = workload.project_number if numbered else workload.project_id
+    if ourselves.project and theirs and theirs != ourselves.project:
         return None
     return Objection(Reason("the workload is the responder itself", "environment"), alarm=True)
 
@@ -158,17 +171,18 @@ def never_released(case: Case) -> Objection | None:
 def under_hourly_cap(case: Case) -> Objection | None:
     """No more containments in an hour than the policy allows, in all."""
     cap = case.policy.guards.max_containments_per_hour
-    return _under(cap, case.circumstances.slots.overall, "in all", case)
+    return _under(cap, len(case.circumstances.slots.overall), "in all", case)
 
 
 def under_project_cap(case: Case) -> Objection | None:
     """No more containments in an hour than the policy allows for one project."""
     cap = case.policy.guards.max_per_project_per_hour
-    return _under(cap, case.circumstances.slots.in_project, "in this project", case)
+    return _under(cap, len(case.circumstances.slots.in_project), "in this project", case)
 
 
 def _under(cap: int, taken: int, where: str, case: Case) -> Objection | None:
-    if not case.writes or case.circumstances.slots.ours or taken < cap:
+    circumstances = case.circumstances
+    if not case.writes or circumstances.folder in circumstances.slots.overall or taken < cap:
         return None
     return cap_reached(where, cap)
 
@@ -194,6 +208,7 @@ def virustotal_gate(case: Case) -> Objection | None:
 GUARDS: tuple[Callable[[Case], Objection | None], ...] = (
     confirmed,
     consistent,
+    at_home,
     project_known,
     young_enough,
     not_ourselves,

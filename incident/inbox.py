@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import asyncio
 
-from incident.model import Finding, GiveUp, Malformed, Retry, Route, Verdict
+from incident.model import Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
 from incident.notification import parse
 from incident.outcome import duplicate, malformed
 from incident.record import quarantine
-from incident.respond import Answer, Incident, Outside, Standing, ignored
+from incident.respond import Incident, ignored
+from incident.standing import Answer, Outside, Standing
+
+
+class Unfinished(Retry):
+    """A delivery that is to come again, with the names that its log line needs.
+
+    Attributes:
+        incident: The incident's id.
+        finding: The finding's name.
+        workload: The workload's resource name, where it has one.
+        urgent: Whether time alone will not heal it: somebody has to mend something.
+    """
+
+    def __init__(self, reason: str, claim: Finding | None, *, urgent: bool) -> None:
+        super().__init__(reason)
+        self.incident = claim.incident_id if claim else None
+        self.finding = claim.name if claim else None
+        self.workload = claim.workload.resource_name if claim and claim.workload else None
+        self.urgent = urgent
 
 
 class Inbox:
@@ -23,41 +42,44 @@ class Inbox:
         """Answer one delivery, from the bytes of its message.
 
         Raises:
-            Retry: Time, or somebody who mends the store, may heal it: the delivery is not to
-                be acknowledged.
+            Unfinished: Time, or somebody who mends the store, may heal it: the delivery is not
+                to be acknowledged.
         """
         try:
-            return await self._receive(data)
-        except GiveUp as error:
-            # Nothing could be recorded, so nothing may be acknowledged.
-            raise Retry(str(error)) from error
+            notification = parse(data)
+        except Malformed as error:
+            return await self.refuse(data, str(error))
+        finding = notification.finding
+        route = self._standing.route(notification)
+        if route.verdict is Verdict.IGNORE:
+            return ignored(finding, finding.incident_id, route, self._standing)
+        try:
+            return await self._share(finding, route)
+        except (Retry, GiveUp) as error:
+            # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
+            urgent = isinstance(error, GiveUp)
+            raise Unfinished(str(error), finding, urgent=urgent) from error
 
     async def refuse(self, data: bytes, reason: str) -> Answer:
         """Quarantine a message that nobody can read.
 
         Raises:
-            Retry: The store does not answer.
+            Unfinished: The store does not take it.
         """
         redactor = self._standing.redactor()
-        digest, path = await quarantine(self._outside.store, data, reason, redactor)
-        return Answer(malformed(digest, reason, f"{self._standing.store_url}/{path}"), alarm=True)
-
-    async def _receive(self, data: bytes) -> Answer:
         try:
-            notification = parse(data)
-        except Malformed as error:
-            return await self.refuse(data, str(error))
-        route = self._standing.route(notification)
-        if route.verdict is Verdict.IGNORE:
-            finding = notification.finding
-            return ignored(finding, finding.incident_id, route, self._standing)
-        return await self._share(notification.finding, route)
+            digest, path = await quarantine(self._outside.store, data, reason, redactor)
+        except (Retry, GiveUp) as error:
+            raise Unfinished(str(error), None, urgent=isinstance(error, GiveUp)) from error
+        return Answer(malformed(digest, reason, f"{self._standing.store_url}/{path}"), alarm=True)
 
     async def _share(self, claim: Finding, route: Route) -> Answer:
         incident = claim.incident_id
         running = self._running.get(incident)
         if running:
-            return Answer(duplicate((await asyncio.shield(running)).outcome))
+            answer = await asyncio.shield(running)
+            ignoring = answer.outcome["status"] == Status.IGNORED
+            return answer if ignoring else Answer(duplicate(answer.outcome))
         run = Incident(claim, route, self._standing, self._outside).respond()
         task = self._running[incident] = asyncio.ensure_future(run)
         task.add_done_callback(lambda _: self._running.pop(incident, None))

@@ -108,7 +108,8 @@ async def confirm(claim: Finding, findings: Findings) -> Finding | None:
         Retry: SCC does not answer.
         GiveUp: SCC refuses, for example for lack of a permission.
     """
-    for record in _readable(await findings.findings_at(claim.source_parent, claim.event_time)):
+    listed = await findings.findings_at(claim.source_parent, claim.event_time)
+    for record in _readable(listed, claim.finding_id):
         same = (record.source_id, record.finding_id) == (claim.source_id, claim.finding_id)
         if same and record.event_time >= claim.event_time - _PRECISION:
             return record
@@ -163,14 +164,19 @@ async def _related(
     return tuple(sorted(related, key=lambda record: record.event_time))
 
 
-def _readable(records: Sequence[JsonObject]) -> list[Finding]:
-    """The records that have what a finding must have; SCC lists other kinds as well."""
+def _readable(records: Sequence[JsonObject], wanted: str = "") -> list[Finding]:
+    """The records that have what a finding must have; SCC lists other kinds as well.
+
+    Raises:
+        Malformed: The one that is wanted, by its id, cannot be read.
+    """
     found = []
     for record in records:
         try:
             found.append(parse_record(record))
         except Malformed:
-            continue
+            if wanted and wanted in str(record.get("finding")):
+                raise
     return found
 
 

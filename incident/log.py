@@ -13,8 +13,9 @@ from typing import TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+from incident.inbox import Unfinished
 from incident.model import Json, Status
-from incident.respond import Answer
+from incident.standing import Answer
 
 _LOGGER = logging.getLogger("responder")
 _URGENT = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
@@ -33,9 +34,18 @@ def answered(answer: Answer, trace: str) -> None:
     _line(level, f"incident {status.value}", {**_names(outcome), "outcome": outcome}, trace)
 
 
-def retried(reason: str, trace: str) -> None:
+def retried(error: Unfinished, trace: str) -> None:
     """The one line of a delivery that is to come again."""
-    _line(logging.WARNING, "delivery to be retried", {"reason": reason, "outcome": None}, trace)
+    keys = {
+        "stage": "retried",
+        "incident": error.incident,
+        "finding": error.finding,
+        "workload": error.workload,
+        "reason": str(error),
+        "outcome": None,
+    }
+    level = logging.ERROR if error.urgent else logging.WARNING
+    _line(level, "delivery to be retried", keys, trace)
 
 
 def failure(message: str, error: Exception) -> None:

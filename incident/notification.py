@@ -32,11 +32,13 @@ from incident.model import (
     Notification,
     Process,
     Secret,
+    Workload,
 )
 from incident.resource_name import (
     Claims,
     FindingName,
     is_organisation,
+    organisation_number,
     parse_finding_name,
     parse_resource_name,
     quoted,
@@ -121,6 +123,7 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
         resource_name=resource_name,
         host=named.host,
         workload=workload,
+        ancestors=_ancestors(workload, resource),
         revision=named.revision,
         execution=named.execution,
         contradictions=contradictions,
@@ -200,6 +203,20 @@ def _claims(fields: FindingFields, resource: ResourceFields) -> Claims:
             ("resource.resourcePath", _path_folders(nodes)),
         ),
     )
+
+
+def _ancestors(workload: Workload | None, resource: ResourceFields) -> frozenset[str]:
+    """Name all that stands above the workload, as far as the resource itself tells."""
+    if workload is None:
+        return frozenset()
+    projects = (workload.project_id, workload.project_number)
+    above = [f"projects/{name}" for name in projects if name]
+    above += [f"folders/{number}" for number in workload.folders or ()]
+    for here in (resource.gcp_metadata, resource):
+        for text in (here.organization, here.parent) if here else ():
+            number = organisation_number(text)
+            above += [f"organizations/{number}"] if number else []
+    return frozenset(above)
 
 
 def _folders(ancestry: Ancestry) -> tuple[str, ...] | None:

@@ -19,8 +19,9 @@ from incident.outcome import plain
 from incident.redaction import Redactor
 from incident.together import together
 
-#: ``done`` has a number of its own, so that of many writers one wins; what comes after it
-#: (approved, released, …) is numbered from there.
+#: ``concluded`` and ``done`` have numbers of their own, so that of many writers one wins;
+#: what comes after them (approved, released, …) is numbered from there.
+CONCLUDED = 999
 DONE = 1000
 _POLL_S = 0.2
 _BEGINNING = 2048
@@ -49,7 +50,7 @@ class CaseFile:
     _last: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._last = max((r.number for r in self.earlier if r.number < DONE), default=0)
+        self._last = max((r.number for r in self.earlier if r.number < CONCLUDED), default=0)
 
     @property
     def folder(self) -> str:
@@ -59,7 +60,12 @@ class CaseFile:
     @property
     def done(self) -> JsonObject | None:
         """The outcome that the incident is done with, if it is."""
-        return _done(self.earlier)
+        return _outcome(self.earlier, "done")
+
+    @property
+    def concluded(self) -> JsonObject | None:
+        """The outcome that is settled, though perhaps not everybody was told yet."""
+        return _outcome(self.earlier, "concluded")
 
     def has(self, kind: str) -> bool:
         """Whether an earlier delivery left a record of that kind."""
@@ -67,8 +73,6 @@ class CaseFile:
 
     async def begin(self, body: JsonObject) -> bool:
         """Say that the work begins; False when another run has begun it at this moment."""
-        if self.has("received"):
-            return True
         won = await self.journal.claim(1, "received", body)
         self._last = max(self._last, 1)
         return won
@@ -77,9 +81,21 @@ class CaseFile:
         """Add a record."""
         self._last = await self.journal.append(self._last, kind, body)
 
+    async def conclude(self, outcome: JsonObject) -> JsonObject:
+        """Settle the outcome; of several, the first stands, and is what comes back."""
+        if await self.journal.claim(CONCLUDED, "concluded", {"outcome": outcome}):
+            return outcome
+        return (await self.read_again()).concluded or outcome
+
     async def finish(self, outcome: JsonObject) -> bool:
         """Write ``done``; False when another run has finished the incident before."""
         return await self.journal.claim(DONE, "done", {"outcome": outcome})
+
+    async def stay_alive(self, patience: timedelta) -> None:
+        """Leave a sign of life now and then, until cancelled, so that no peer takes over."""
+        while True:
+            await asyncio.sleep(patience.total_seconds() / 2)
+            await self.note("alive", {})
 
     async def read_again(self) -> CaseFile:
         """The case file as it stands now."""
@@ -89,9 +105,9 @@ class CaseFile:
         """Whether another run was at work, waited for until done or silent for too long."""
         if self._abandoned(patience):
             return False
-        tick = asyncio.get_running_loop().time
+        tick, silence = asyncio.get_running_loop().time, patience.total_seconds()
         case, silent_since = self, tick()
-        while case.done is None and tick() - silent_since < patience.total_seconds():
+        while case.done is None and not case._over() and tick() - silent_since < silence:
             await asyncio.sleep(_POLL_S)
             fresh = await case.read_again()
             if len(fresh.earlier) > len(case.earlier):
@@ -101,9 +117,17 @@ class CaseFile:
 
     def _abandoned(self, patience: timedelta) -> bool:
         """Whether nobody can be at work: no record, a retry was answered, or long silence."""
-        if not self.earlier or self.earlier[-1].kind == "retried":
+        if not self.earlier or self._over():
             return True
-        return self.journal.clock() - self.earlier[-1].recorded_at > patience
+        return self.journal.clock() - self._newest.recorded_at > patience
+
+    def _over(self) -> bool:
+        """Whether the last run has ended, and said so."""
+        return self._newest.kind == "retried"
+
+    @property
+    def _newest(self) -> Record:
+        return max(self.earlier, key=lambda record: record.recorded_at)
 
 
 async def open_case(
@@ -206,10 +230,10 @@ def _entry(entry: dict[str, Json]) -> dict[str, Json]:
     return {**entry, "written_by": "the workload: an attacker may have forged it"}
 
 
-def _done(records: tuple[Record, ...]) -> JsonObject | None:
+def _outcome(records: tuple[Record, ...], kind: str) -> JsonObject | None:
     for record in records:
         outcome = record.body.get("outcome")
-        if record.number == DONE and record.kind == "done" and isinstance(outcome, Mapping):
+        if record.kind == kind and isinstance(outcome, Mapping):
             return outcome
     return None
 

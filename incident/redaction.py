@@ -7,6 +7,8 @@ Two things are recognised in a text: values known to be secret, in the encodings
 commonly print, and credentials by their form or by the name before them. What neither can know
 is a limit: a password that stands alone and is in no environment, a secret behind a name that
 says nothing, one that is split, reversed or compressed, one shorter than four characters.
+And since environment values are hidden wherever they stand, whoever sets the environment can
+have other evidence hidden too; the marks still show where, and that it is the same.
 """
 
 from __future__ import annotations
@@ -42,9 +44,9 @@ _MARGIN = 8192  # characters beyond the cut, so that what the cut splits is stil
 _GRAM = 4  # the shortest value under a name that suggests a secret
 _SHORTEST = 6  # under any other name
 _LONG_LINE = 20  # of a value of several lines: shown alone, it is still the secret's
-_PREFIX = 1024
-_TAIL = 8
-_NAME = 128
+_PREFIX = 1024  # characters by which a known value is recognised
+_TAIL = 8  # of a secret's beginning where a text ends; of base64 that tells something
+_NAME = 128  # characters of a name that are looked at
 
 _PLATFORM = re.compile(
     r"PATH|HOME|LANG|LANGUAGE|LC_[A-Z]+|HOSTNAME|PORT|PWD|OLDPWD|TZ|SHLVL|SHELL|TERM|USER|LOGNAME|_"
@@ -59,6 +61,8 @@ _ORDINARY = re.compile(
     r"|(?::?/(?:app|bin|data|dev|etc|home|lib|mnt|opt|proc|root|run|sbin|srv|tmp|usr|var|workspace)"
     r"(?:/[a-z._-]{1,30}+[0-9]{0,6}+)*+/?+(?=:|$))++"
 )
+_NOTHING = frozenset({"true", "false", "none", "null"})
+_RESOURCE = re.compile(r"projects/[\w.:-]+/[a-zA-Z]+/[\w./-]+")  # a name, not what it names
 _ENVIRONMENTS = frozenset({"env", "envvariables", "envvars", "environment", "environmentvariables"})
 _COMMANDS = frozenset({"args", "arguments", "command"})
 _BODIES = frozenset({"request", "response"})
@@ -68,11 +72,11 @@ _REFERENCE = frozenset(
     {"secret", "version", "items", "defaultmode", "projectid", "key", "name", "optional", "mode"}
 )
 _PROGRAMS = {
-    "-p": frozenset({"sshpass", "docker", "podman"}),
+    "-p": frozenset({"sshpass", "login"}),
     "-a": frozenset({"redis-cli"}),
     "-b": frozenset({"curl"}),
 }
-_MYSQL = frozenset({"mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump"})
+_GLUED = frozenset({"mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump", "sshpass"})
 _FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
 _LONG_FLAG = re.compile(r"--[a-z][a-z-]+|-[A-Za-z]")
 _ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_]\w*)=(?=.)")
@@ -181,9 +185,7 @@ class Redactor:
 
     def _spans(self, text: str) -> list[Span]:
         lowered = text.lower()
-        spans = self._known.spans(text)
-        spans.extend(_credential_spans(text, lowered))
-        return spans
+        return [*self._known.spans(text), *_by_form(text, lowered), *_by_name(text, lowered)]
 
     def _shown(self, text: str, spans: Iterable[Span], limit: int | None = None) -> str:
         """The text up to a limit, with marks for the spans that begin before it."""
@@ -209,7 +211,7 @@ class Redactor:
                     return self.text(user) + colon + self._hide(password)
         if before in {"-H", "--header"} and (header := _HEADER.match(value)):
             return self._header(header[1], value, header.end())
-        if value.startswith("-p") and value != "-p" and not programs.isdisjoint(_MYSQL):
+        if value.startswith("-p") and value != "-p" and not programs.isdisjoint(_GLUED):
             return value[:2] + self._hide(value[2:])
         script = before.startswith("-") and before.endswith("c")
         assigned = _ASSIGNED.match(value)
@@ -245,7 +247,7 @@ class Redactor:
         if not isinstance(value, str):
             secret = rule.hidden or str(value) in self._known
             return self._mark(str(value)) if secret else value
-        if rule.hidden and not value.startswith("projects/"):
+        if rule.hidden and not _RESOURCE.fullmatch(value):
             return self._hide(value)
         return self.url(value) if rule.url else self.text(value)
 
@@ -379,18 +381,22 @@ def _worth_hiding(secret: Secret, harmless: frozenset[str]) -> bool:
         return False
     if suggests_secret(secret.name):
         number = secret.value.isdigit() and len(secret.value) < _SHORTEST
-        return len(secret.value) >= _GRAM and not number and secret.value.lower() != "false"
+        return len(secret.value) >= _GRAM and not number and secret.value.lower() not in _NOTHING
     return len(secret.value) >= _SHORTEST and not _ORDINARY.fullmatch(secret.value)
 
 
 def _values(value: str, harmless: frozenset[str]) -> set[str]:
-    """A secret value, its long lines, and the credentials inside it."""
+    """A secret value, its long lines, and the credentials inside it.
+
+    Options in an address, such as ``?sslmode=require``, are none by themselves.
+    """
+    lowered = value.lower()
     lines = {
         line.strip() for line in value.splitlines() if len(line) >= _LONG_LINE and "---" not in line
     }
-    inner = {span.value for span in _credential_spans(value, value.lower())}
-    parts = {part for part in lines | inner | {value.strip()} if len(part) >= _SHORTEST}
-    return {value} | parts - harmless
+    spans = (*_by_form(value.partition("?")[0], lowered), *_by_name(value, lowered))
+    parts = lines | {span.value for span in spans} | {value.strip()}
+    return {value} | {part for part in parts - harmless if len(part) >= _SHORTEST}
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -427,10 +433,13 @@ def _in_base64(data: bytes) -> Iterator[str]:
                 yield core
 
 
-def _credential_spans(text: str, lowered: str) -> Iterator[Span]:
+def _by_form(text: str, lowered: str) -> Iterator[Span]:
     for pattern in candidates(text, lowered):
         for found in pattern.expression.finditer(text):
             yield Span(*found.span("secret"), found["secret"])
+
+
+def _by_name(text: str, lowered: str) -> Iterator[Span]:
     if may_announce(lowered):
         for start, end in announced(text, announces_secret):
             yield Span(start, end, text[start:end])

@@ -24,7 +24,7 @@ _MANAGER = r"//cloudresourcemanager\.googleapis\.com/"
 
 _PROJECT = re.compile(rf"(?:(?:{_MANAGER})?projects/)?(?:(?P<id>{_ID})|(?P<number>{_NUMBER}))")
 _FOLDER = re.compile(rf"(?:(?:{_MANAGER})?folders/)?({_NUMBER})")
-_ORGANISATION = re.compile(rf"(?:{_MANAGER})?organizations/{_NUMBER}")
+_ORGANISATION = re.compile(rf"(?:{_MANAGER})?organizations/({_NUMBER})")
 # The collections are those of Cloud Asset Inventory's names for run.googleapis.com.
 _WORKLOAD = re.compile(
     rf"""projects/(?:(?P<id>{_ID})|(?P<number>{_NUMBER}))
@@ -165,6 +165,12 @@ def is_organisation(text: str) -> bool:
     return _ORGANISATION.fullmatch(text) is not None
 
 
+def organisation_number(text: str) -> str | None:
+    """Tell an organisation's number from ``organizations/N`` or its full name; else None."""
+    match = _ORGANISATION.fullmatch(text)
+    return match[1] if match else None
+
+
 def quoted(text: str) -> str:
     """Quote text that a stranger may have chosen: one line, escaped, at most 80 characters."""
     quote = repr(text[:_LONGEST_QUOTE])
@@ -180,9 +186,14 @@ def settle(workload: Workload | None, claims: Claims) -> tuple[Workload | None, 
         The workload with what the most trusted place says, and a sentence for each subject
         on which another place disagrees. That is no error: a person must look at it.
     """
-    projects = list(_projects(claims))
-    project_id, id_doubt = _settled("The project's id", ((p, name.id) for p, name in projects))
-    number, number_doubt = _settled("The project's number", ((p, n.number) for p, n in projects))
+    told = list(_projects(claims))
+    # A finding's own name says under which project somebody filed it: that is compared with
+    # what the resource says, but never believed in its place.
+    projects = [*told, *_filed(claims)]
+    _, id_doubt = _settled("The project's id", ((p, name.id) for p, name in projects))
+    _, number_doubt = _settled("The project's number", ((p, n.number) for p, n in projects))
+    project_id, _ = _settled("The project's id", ((p, name.id) for p, name in told))
+    number, _ = _settled("The project's number", ((p, n.number) for p, n in told))
     folders, folder_doubt = _settled("The path of folders", _folder_paths(claims))
     _, resource_doubt = _settled("The resource", _resources(claims))
     _, finding_doubt = _settled("The finding", _findings(claims))
@@ -221,6 +232,10 @@ def _projects(claims: Claims) -> Iterator[tuple[str, ProjectName]]:
             yield place, ProjectName(workload.project_id, workload.project_number)
     for place, text in claims.projects:
         yield place, parse_project(text)
+
+
+def _filed(claims: Claims) -> Iterator[tuple[str, ProjectName]]:
+    """Name the project under which the finding is filed, as each of its names spells it."""
     for place, text in claims.findings:
         finding = parse_finding_name(text)
         yield place, parse_project(finding.parent if finding else "")

@@ -6,19 +6,18 @@ Wires the stages to one another; what each of them does is its own business.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
 
 from incident import contain
-from incident.core import Books, Core, read_core, same_place
+from incident.core import Books, Core, Place, read_core, same_place
 from incident.custody import History, change_json
-from incident.decide import decide
-from incident.guards import CONFIRMATION_WINDOW, Circumstances, Objection, Ourselves
-from incident.investigate import Bounds, Findings, LogReader, Sources, Workloads, joined, support
-from incident.journal import Store
+from incident.decide import decide, finishing
+from incident.guards import CONFIRMATION_WINDOW, Circumstances, Objection
+from incident.investigate import Bounds, Sources, joined, support
 from incident.model import (
     Decision,
     Evidence,
@@ -26,6 +25,7 @@ from incident.model import (
     Gap,
     GiveUp,
     InvalidPolicy,
+    Json,
     JsonObject,
     Mode,
     Notification,
@@ -39,90 +39,24 @@ from incident.model import (
 from incident.outcome import Account, duplicate, outcome
 from incident.policy import Policy, parse_policy
 from incident.policy_schema import EvidenceBounds
-from incident.record import Announcer, CaseFile, announce, keep_evidence
-from incident.redaction import Redactor
+from incident.record import CaseFile, announce, keep_evidence
+from incident.standing import Answer, Outside, Standing
 from incident.timing import Stopwatch
 from incident.together import together
 
 BUDGET = timedelta(seconds=240)
-
-
-class Run(contain.Run, Workloads, Protocol):
-    """Cloud Run, to read and to write."""
-
-
-class PolicyReader(Protocol):
-    """Where the policy file is."""
-
-    url: str
-
-    async def read(self) -> bytes:
-        """Its bytes; Missing or Denied when there is none to be had."""
+# A clock may be a little behind the one that stamped the event.
+_SKEW = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
-    """Everything outside that an incident needs."""
+class _Judgement:
+    """What was read, and what is to be done about it."""
 
-    run: Run
-    security_center: Findings
-    logging: LogReader
-    store: Store
-    policy: PolicyReader
-    topic: Announcer | None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What holds for every incident of this process.
-
-    Attributes:
-        route: Which responder answers a notification.
-        clock: Tells the time.
-        ceiling: The highest mode that the environment allows.
-        ceiling_reason: Why.
-        ourselves: Where the responder itself runs.
-        store_url: Where the case files are, for the links.
-        redaction_key: Key of the hashes that stand in for redacted values.
-        verify_timeout: How long a write may take until it is seen in effect.
-        peer_wait: How long another process may be silent about work that it began.
-    """
-
-    route: Callable[[Notification], Route]
-    clock: Callable[[], datetime]
-    ceiling: Mode
-    ceiling_reason: str
-    ourselves: Ourselves
-    store_url: str
-    redaction_key: bytes
-    verify_timeout: timedelta
-    peer_wait: timedelta
-
-    def redactor(self, evidence: Evidence | None = None) -> Redactor:
-        """Redacts what is known to be secret by now, and never the names of the workload."""
-        if evidence is None:
-            return Redactor(self.redaction_key)
-        workload = evidence.finding.workload
-        names = (
-            [workload.name, workload.location, workload.project_id, workload.project_number]
-            if workload
-            else []
-        )
-        harmless = [name for name in names if name]
-        return Redactor(self.redaction_key, evidence.secrets, harmless=harmless)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one delivery came to.
-
-    Attributes:
-        outcome: The incident's outcome.
-        alarm: Whether a person must look now.
-    """
-
-    outcome: JsonObject
-    alarm: bool = False
+    core: Core
+    route: Route
+    evidence: Evidence
+    decision: Decision
 
 
 class Incident:
@@ -153,76 +87,105 @@ class Incident:
             ) from error
 
     async def _road(self, *, waited: bool) -> Answer:
+        case = asyncio.ensure_future(self._books.case(self._claim.incident_id, dry_run=False))
         policy = asyncio.ensure_future(self._policy())
-        supporting = asyncio.ensure_future(self._support(self._claim, policy))
+        supporting = asyncio.ensure_future(self._support(self._claim, case, policy))
+        tasks = [case, policy, supporting]
         try:
             with self._watch.stage("read"):
-                core = await read_core(self._claim, policy, self._sources, self._books)
+                core = await read_core(self._claim, case, policy, self._sources, self._books)
             if core.enforced.done:
                 return Answer(duplicate(core.enforced.done))
             if core.record and not same_place(core.record, self._claim):
                 supporting.cancel()
-                supporting = asyncio.ensure_future(self._support(core.record, policy))
+                supporting = asyncio.ensure_future(self._support(core.record, case, policy))
+                tasks.append(supporting)
             return await self._judge(core, supporting, waited=waited)
         finally:
-            policy.cancel()
-            supporting.cancel()
-            await asyncio.gather(policy, supporting, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _judge(self, core: Core, supporting: Awaitable[Evidence], *, waited: bool) -> Answer:
-        """Route once more by SCC's own record, decide, and carry it out."""
-        self._await_confirmation(core)
-        route = self._final_route(core)
+        """Decide by what SCC itself says, unless our own write is only to be finished."""
         evidence = self._core_evidence(core)
+        finish = self._finishing(core.place)
+        if finish is None:
+            self._await_confirmation(core)
+        route = self._route if finish else self._final_route(core)
         if route.verdict is Verdict.IGNORE:
             return ignored(evidence.finding, self._claim.incident_id, route, self._standing)
         with self._watch.stage("decide"):
-            decision = self._decide(core, evidence, route)
+            decision = finish or self._decide(core, evidence, route)
         case = core.case(decision.mode)
         if case.done:
             return Answer(duplicate(case.done))
         if not waited and await self._peer_at_work(case):
             return await self._road(waited=True)
+        return await self._attended(case, _Judgement(core, route, evidence, decision), supporting)
+
+    async def _attended(
+        self, case: CaseFile, judged: _Judgement, supporting: Awaitable[Evidence]
+    ) -> Answer:
+        """Carry the decision out while the case file shows that somebody is at it."""
+        alive = asyncio.ensure_future(case.stay_alive(self._standing.peer_wait))
         try:
-            result = await self._carry_out(core, evidence, route, decision, case)
+            if case.concluded:
+                return await self._tell(case, case.concluded, alarm=False)
+            result = await self._carry_out(case, judged)
             with self._watch.stage("evidence"):
-                evidence = joined(evidence, await supporting)
-            return await self._conclude(case, evidence, route, result)
+                evidence = joined(judged.evidence, await supporting)
+            told = await self._conclude(case, judged, evidence, result)
+            return await self._tell(case, told, alarm=result.alarm)
         except Retry as error:
-            await case.note("retried", {"reason": str(error)})
+            alive.cancel()
+            redactor = self._standing.redactor(judged.evidence)
+            await case.note("retried", {"reason": redactor.text(str(error))})
             raise
+        finally:
+            alive.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await alive
+
+    def _finishing(self, place: Place) -> Decision | None:
+        """The decision, if an earlier delivery of this incident wrote and its write stands."""
+        if place.workload is None:
+            return None
+        incident = self._claim.incident_id
+        return finishing(incident, place.workload, place.settings, place.history)
 
     def _await_confirmation(self, core: Core) -> None:
         """A finding may reach us before SCC lists it; a young one is worth another look."""
-        if core.record or core.refused or self._route.verdict is Verdict.HOLD:
-            return
-        if self._standing.clock() - self._claim.event_time < CONFIRMATION_WINDOW:
+        age = self._standing.clock() - self._claim.event_time
+        if core.record is None and core.refused is None and -_SKEW <= age < CONFIRMATION_WINDOW:
             raise Retry(
                 f"cannot confirm finding {self._claim.canonical_name}: Security Command Center"
                 " does not list it yet; a redelivery looks again until it is five minutes old"
             )
 
     def _final_route(self, core: Core) -> Route:
-        """SCC's own record is the truth, but it cannot make a doubtful claim sound."""
-        if core.record is None or self._route.verdict is not Verdict.CONTAIN:
+        """SCC's own record is the truth; the claim counts only where there is no record."""
+        if core.record is None:
             return self._route
         return self._standing.route(Notification(core.record, config_name="", deleted=False))
 
     def _core_evidence(self, core: Core) -> Evidence:
         finding = core.record or self._claim
+        place = core.place
         gaps = []
         if core.refused:
             gaps.append(Gap("security-center", str(core.refused)))
-        if core.place.refused:
-            gaps.append(Gap("settings", str(core.place.refused)))
-        elif core.place.settings is None:
+        if place.refused:
+            gaps.append(Gap("settings", str(place.refused)))
+        elif place.settings is None and place.workload:
             gaps.append(Gap("settings", "this version reads the settings of services only"))
-        return Evidence(finding, core.record is not None, core.place.settings, gaps=tuple(gaps))
+        return Evidence(finding, core.record is not None, place.settings, gaps=tuple(gaps))
 
     def _decide(self, core: Core, evidence: Evidence, route: Route) -> Decision:
         """The decision, or the refusal that stands in for one."""
-        circumstances = self._circumstances(core, core.place.history)
-        decision = decide(evidence, route, core.policy, circumstances)
+        decision = decide(
+            evidence, route, core.policy, self._circumstances(core.place, core.place.history)
+        )
         refusal = core.refused or (core.place.refused if evidence.confirmed else None)
         if refusal is None or route.verdict is Verdict.HOLD:
             return decision
@@ -230,19 +193,20 @@ class Incident:
             decision,
             verdict=Verdict.HOLD,
             reasons=(Reason(str(refusal), "outside"),),
+            changes=(),
             failed=True,
         )
 
-    def _circumstances(self, core: Core, history: History) -> Circumstances:
+    def _circumstances(self, place: Place, history: History) -> Circumstances:
         standing = self._standing
         return Circumstances(
-            incident=self._claim.incident_id,
             now=standing.clock(),
             ceiling=standing.ceiling,
             ceiling_reason=standing.ceiling_reason,
             ourselves=standing.ourselves,
             history=history,
-            slots=core.place.slots,
+            slots=place.slots,
+            folder=place.folder,
         )
 
     async def _peer_at_work(self, case: CaseFile) -> bool:
@@ -252,45 +216,51 @@ class Incident:
         fresh = case if case.earlier else await case.read_again()
         return await fresh.wait_for_peer(self._standing.peer_wait)
 
-    async def _carry_out(
-        self, core: Core, evidence: Evidence, route: Route, decision: Decision, case: CaseFile
-    ) -> contain.Result:
+    async def _carry_out(self, case: CaseFile, judged: _Judgement) -> contain.Result:
         """Contain as far as the decision goes; what cannot be healed is a failed incident."""
-        decided = case.note("decided", _decided(decision))
-        if decision.failed or evidence.settings is None or core.record is None:
+        decision, place = judged.decision, judged.core.place
+        decided = case.note("decided", self._decided(judged))
+        if decision.failed or place.settings is None or place.workload is None:
             await decided
             status = Status.FAILED if decision.failed else Status.HELD
             return contain.Result(status, decision, alarm=decision.alarm or decision.failed)
         scene = contain.Scene(
             incident=self._claim.incident_id,
-            finding=core.record,
-            workload=core.workload,
-            settings=evidence.settings,
-            history=core.place.history,
+            finding=judged.evidence.finding,
+            workload=place.workload,
+            settings=place.settings,
+            history=place.history,
             decision=decision,
         )
+        result: contain.Result
         with self._watch.stage("contain"):
-            result: contain.Result
-            result, _ = await together(
-                contain.contain(scene, self._tools(core, evidence, route)), decided
-            )
+            try:
+                tools = self._tools(judged)
+                result, _ = await together(contain.contain(scene, tools), decided)
+            except GiveUp as error:
+                failed = replace(decision, reasons=(Reason(str(error), "outside"),), changes=())
+                result = contain.Result(Status.FAILED, failed, alarm=True)
         if result.folder:
-            await case.note("contained", _contained(result))
+            await case.note("contained", self._contained(judged, result))
         return result
 
-    def _tools(self, core: Core, evidence: Evidence, route: Route) -> contain.Tools:
-        custody = self._books.custody(core.workload)
+    def _tools(self, judged: _Judgement) -> contain.Tools:
+        place = judged.core.place
+        assert place.workload is not None  # noqa: S101 - only a workload is contained
+        custody = self._books.custody(place.workload)
+        slots = self._books.slots(place.workload)
 
         async def decide_again(settings: Settings, history: History) -> Decision:
-            now = replace(evidence, settings=settings)
-            return decide(now, route, await self._policy(), self._circumstances(core, history))
+            finish = self._finishing(replace(place, settings=settings, history=history))
+            now = replace(judged.evidence, settings=settings)
+            circumstances = self._circumstances(place, history)
+            return finish or decide(now, judged.route, await self._policy(), circumstances)
 
         async def claim_slot() -> Objection | None:
-            if isinstance(core.policy, InvalidPolicy):
-                return None
-            holder = custody.folder(core.place.history)
-            slots = self._books.slots(core.workload)
-            return await slots.claim(holder, core.policy.guards, core.place.slots)
+            policy = await self._policy()
+            if isinstance(policy, InvalidPolicy):
+                return Objection(Reason(str(policy), "policy"), alarm=True)
+            return await slots.claim(place.folder, policy.guards, place.slots)
 
         return contain.Tools(
             run=self._outside.run,
@@ -303,33 +273,44 @@ class Incident:
         )
 
     async def _conclude(
-        self, case: CaseFile, evidence: Evidence, route: Route, result: contain.Result
-    ) -> Answer:
-        """Assess from all evidence, keep it, announce the outcome, and be done."""
+        self, case: CaseFile, judged: _Judgement, evidence: Evidence, result: contain.Result
+    ) -> JsonObject:
+        """Assess from all evidence, keep it, and settle the outcome."""
         redactor = self._standing.redactor(evidence)
-        reasons = result.decision.reasons + result.reasons
+        responder = judged.route.responder
+        stopped_at = result.stopped_at
         account = Account(
             incident=self._claim.incident_id,
             status=result.status,
-            decision=replace(result.decision, reasons=reasons),
+            decision=replace(result.decision, reasons=result.decision.reasons + result.reasons),
             evidence=evidence,
-            responder=route.responder,
-            assessment=route.responder.assess(evidence) if route.responder else None,
+            responder=responder,
+            assessment=responder.assess(evidence) if responder else None,
             changes=result.changes,
-            folder=result.folder,
-            drains_until=_drained(result.stopped_at, evidence),
+            folder=result.folder or self._held_folder(judged.core.place),
+            drains_until=stopped_at and stopped_at + timedelta(seconds=evidence.longest_request_s),
             timings_ms=self._watch.timings_ms,
             case_file=f"{self._standing.store_url}/{case.folder}",
         )
-        told = outcome(account, redactor)
         await keep_evidence(case, evidence, redactor)
+        return await case.conclude(outcome(account, redactor))
+
+    def _held_folder(self, place: Place) -> str | None:
+        """The containment that this incident began before, whatever became of it since."""
+        current = place.history.current
+        ours = current is not None and self._claim.incident_id in current.incidents
+        return current.folder if current and ours else None
+
+    async def _tell(self, case: CaseFile, told: JsonObject, *, alarm: bool) -> Answer:
+        """Announce a settled outcome, and be done."""
         unannounced = await announce(case, self._outside.topic, told)
         if unannounced:
-            gap = Gap("announcement", unannounced)
-            told = outcome(replace(account, evidence=evidence.with_gap(gap)), redactor)
+            gaps = told.get("gaps")
+            gap = {"collector": "announcement", "reason": unannounced}
+            told = {**told, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
         if not await case.finish(told):
             return Answer(duplicate((await case.read_again()).done or told))
-        return Answer(told, alarm=result.alarm or unannounced is not None)
+        return Answer(told, alarm=alarm or unannounced is not None)
 
     async def _policy(self) -> Policy | InvalidPolicy:
         """The policy as it is now, or why there is none to be had.
@@ -346,12 +327,18 @@ class Incident:
             return InvalidPolicy(str(error))
 
     async def _support(
-        self, finding: Finding, policy: Awaitable[Policy | InvalidPolicy]
+        self,
+        finding: Finding,
+        case: Awaitable[CaseFile],
+        policy: Awaitable[Policy | InvalidPolicy],
     ) -> Evidence:
-        """The evidence that the decision does not wait for, bounded as the policy says."""
-        if finding.workload is None:
+        """The evidence that the decision does not wait for, bounded as the policy says.
+
+        A redelivery of what is done gathers nothing: log reads are few a minute.
+        """
+        if finding.workload is None or (await asyncio.shield(case)).done:
             return Evidence(finding)
-        read = await asyncio.shield(asyncio.ensure_future(policy))
+        read = await asyncio.shield(policy)
         bounds = EvidenceBounds() if isinstance(read, InvalidPolicy) else read.evidence
         return await support(
             finding,
@@ -369,32 +356,30 @@ class Incident:
             "workload": claim.workload.resource_name if claim.workload else None,
         }
 
+    def _decided(self, judged: _Judgement) -> JsonObject:
+        decision = judged.decision
+        redactor = self._standing.redactor(judged.evidence)
+        changes: list[Json] = [change_json(change) for change in decision.changes]
+        return {
+            "verdict": decision.verdict.value,
+            "mode": decision.mode.value,
+            "rule": decision.rule,
+            "reasons": [redactor.text(reason.text) for reason in decision.reasons],
+            "changes": changes,
+        }
+
+    def _contained(self, judged: _Judgement, result: contain.Result) -> JsonObject:
+        redactor = self._standing.redactor(judged.evidence)
+        changes = [change_json(change) for change in result.changes]
+        return {
+            "status": result.status.value,
+            "containment": result.folder,
+            "changes": redactor.json(changes),
+        }
+
 
 def ignored(finding: Finding, incident: str, route: Route, standing: Standing) -> Answer:
     """The answer to a notification that is none of our business; nothing is stored of it."""
     decision = Decision(Verdict.IGNORE, (Reason(route.reason, "finding"),), Mode.DRY_RUN, rule=None)
     account = Account(incident, Status.IGNORED, decision, Evidence(finding))
     return Answer(outcome(account, standing.redactor(Evidence(finding))))
-
-
-def _decided(decision: Decision) -> JsonObject:
-    return {
-        "verdict": decision.verdict.value,
-        "mode": decision.mode.value,
-        "rule": decision.rule,
-        "reasons": [reason.text for reason in decision.reasons],
-        "changes": [change_json(change) for change in decision.changes],
-    }
-
-
-def _contained(result: contain.Result) -> JsonObject:
-    return {
-        "status": result.status.value,
-        "containment": result.folder,
-        "changes": [change_json(change) for change in result.changes],
-    }
-
-
-def _drained(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:
-    """Until when a request that was in flight at the stop may still run."""
-    return stopped_at and stopped_at + timedelta(seconds=evidence.longest_request_s)

@@ -6,14 +6,15 @@ never exceed a cap. A slot belongs to a containment: whoever begins it shares it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from incident.guards import Objection, Slots, cap_reached
-from incident.journal import Journal, Store
+from incident.journal import Journal, Record, Store
 from incident.model import Workload
 from incident.policy_schema import Guards
+from incident.together import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +36,14 @@ class SlotBook:
         hour = self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H")
         return Journal(self.store, f"slots/{hour}/{part}", self.run, self.clock)
 
-    async def taken(self, holder: str) -> Slots:
-        """How many slots of this hour are taken, and whether the holder has one.
-
-        Args:
-            holder: The containment's folder.
+    async def taken(self) -> Slots:
+        """The slots of this hour that are taken.
 
         Raises:
             Retry: The store does not answer.
         """
-        overall = await self._overall().records()
-        in_project = await self._project().records()
-        ours = any(record.body.get("containment") == holder for record in overall)
-        return Slots(len(overall), len(in_project), ours=ours)
+        overall, in_project = await together(self._overall().records(), self._project().records())
+        return Slots(_holders(overall), _holders(in_project))
 
     async def claim(self, holder: str, guards: Guards, seen: Slots) -> Objection | None:
         """Take one slot of each cap for a containment, or say which cap stands against it.
@@ -62,14 +58,18 @@ class SlotBook:
         Raises:
             Retry: The store does not answer.
         """
-        if seen.ours:
+        if holder in seen.overall:
             return None
         in_project, overall = guards.max_per_project_per_hour, guards.max_containments_per_hour
-        if not await _claim(self._project(), holder, in_project, seen.in_project):
+        if not await _claim(self._project(), holder, in_project, len(seen.in_project)):
             return cap_reached("in this project", in_project)
-        if not await _claim(self._overall(), holder, overall, seen.overall):
+        if not await _claim(self._overall(), holder, overall, len(seen.overall)):
             return cap_reached("in all", overall)
         return None
+
+
+def _holders(records: Sequence[Record]) -> tuple[str, ...]:
+    return tuple(str(record.body.get("containment")) for record in records)
 
 
 async def _claim(journal: Journal, holder: str, cap: int, taken: int) -> bool:

@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,8 +31,10 @@ THEN = dt.datetime(2026, 10, 2, 8, 14, 7, 318000, tzinfo=dt.UTC)
 AFTERWARDS = {"RESPONDER_NOW": (THEN + dt.timedelta(seconds=5)).isoformat()}
 DRY_RUN = "contain: {service: [scale-to-zero]}\n"
 ENFORCE = f"mode: enforce\n{DRY_RUN}"
-# Threads of a worker that has had no event yet: itself, and the one that gunicorn adds.
-AT_START = 2
+# How the threads are called that our loop and our clients add, as far as threads have names.
+_OF_OURS = ("incidents", "grpc", "event_engine", "tokio")
+# A connection's state, as Linux shows it.
+_ESTABLISHED = "01"
 _QUICK = {"reconcile": "5ms"}
 
 JsonObject = dict[str, Any]
@@ -205,11 +207,10 @@ async def running(
         settings: Environment variables besides those that every test needs.
         hook: Called by the emulator around every call.
     """
-    (folder / "policy.yaml").write_text(policy)
     async with Emulator(parse(world, source="the world of a test"), hook=hook) as emulator:
-        environment = {
+        environment = {name: "" for name in os.environ if name.startswith("RESPONDER_")} | {
             "RESPONDER_EMULATOR": emulator.environment,
-            "RESPONDER_POLICY": str(folder / "policy.yaml"),
+            "RESPONDER_POLICY": str(_written(policy, folder)),
             "RESPONDER_STORE": str(folder / "store"),
             "RESPONDER_MODE": "enforce",
             "THREADS": "32",
@@ -218,11 +219,18 @@ async def running(
             yield Stage(emulator.world.dump(), emulator, function, folder / "store")
 
 
+def _written(policy: str, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    file = folder / "policy.yaml"
+    file.write_text(policy)
+    return file
+
+
 def scaled_to_zero(service: run_v2.Service) -> bool:
     """Whether no instance runs and no tag keeps a revision reachable."""
     manual = service.scaling.scaling_mode == run_v2.ServiceScaling.ScalingMode.MANUAL
-    tags = [target.tag for target in (*service.traffic, *service.traffic_statuses) if target.tag]
-    return manual and service.scaling.manual_instance_count == 0 and not tags
+    tagged = any(t.tag for t in service.traffic) or any(t.tag for t in service.traffic_statuses)
+    return manual and service.scaling.manual_instance_count == 0 and not tagged
 
 
 def kept_image(records: Mapping[str, JsonObject]) -> JsonObject | None:
@@ -239,7 +247,20 @@ def kept_image(records: Mapping[str, JsonObject]) -> JsonObject | None:
 
 def threads_of(pid: int) -> int:
     """How many threads a process has."""
-    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+    return len(_threads(pid))
+
+
+def has_begun(pid: int) -> bool:
+    """Whether a worker has threads of our clients: it has had an event."""
+    return any(name.startswith(_OF_OURS) for name in _threads(pid))
+
+
+def connections_to(address: str) -> int:
+    """How many connections there are to a port of this machine."""
+    port = f":{int(address.rpartition(':')[2]):04X}"
+    tables = [table.read_text() for table in Path("/proc/net").glob("tcp*")]
+    ends = [line.split()[2:4] for table in tables for line in table.splitlines()]
+    return sum(remote.endswith(port) and state == _ESTABLISHED for remote, state in ends)
 
 
 def alive(pid: int) -> bool:
@@ -248,8 +269,14 @@ def alive(pid: int) -> bool:
 
 
 def children(parent: int) -> list[int]:
+    """The ids of a process's children that still run."""
     pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
     return sorted(pid for pid in pids if alive(pid) and _status(pid)[1] == parent)
+
+
+def _threads(pid: int) -> list[str]:
+    """The names of a process's threads."""
+    return [name.read_text() for name in Path(f"/proc/{pid}/task").glob("*/comm")]
 
 
 def _status(pid: int) -> tuple[str, int]:

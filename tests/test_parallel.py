@@ -10,14 +10,13 @@ import pytest_asyncio
 
 from tests.processes import (
     AFTERWARDS,
-    AT_START,
     ENFORCE,
     Reported,
     Stage,
+    has_begun,
     kept_image,
     running,
     scaled_to_zero,
-    threads_of,
     world_around,
 )
 
@@ -51,10 +50,10 @@ async def stage(
 
 async def warm(stage: Stage, workers: int) -> None:
     """Deliver something until every worker has answered, so that all are there to compete."""
-    threads = [1]
-    while len(threads) < workers or min(threads) <= AT_START:
+    begun = [False]
+    while len(begun) < workers or not all(begun):
         await stage.deliver(WARMING, times=8)
-        threads = [threads_of(worker) for worker in stage.function.workers]
+        begun = [has_begun(worker) for worker in stage.function.workers]
 
 
 async def test_twenty_deliveries_of_one_event_contain_once(stage: Stage) -> None:

@@ -36,6 +36,7 @@ SAMPLES = Path(__file__).parent / "samples"
 CATEGORY = "Execution: Modified Malicious Binary Executed"
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
 CONTAINMENTS = "containments/example-shop-prod/europe-west1/service/storefront"
+UID = "9d4f0c1e"
 LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 #: Five seconds after the sample finding's event.
@@ -109,7 +110,7 @@ def settings(scaling: Json = None, traffic: Json = None, **changes: Any) -> Sett
     written = {"ingress": "INGRESS_TRAFFIC_ALL", "scaling": scaling, "traffic": traffic}
     plain = Settings(
         name=SERVICE,
-        uid="9d4f0c1e",
+        uid=UID,
         generation=7,
         observed_generation=7,
         reconciling=False,
@@ -163,6 +164,7 @@ def record(number: int, kind: str, /, **body: Json) -> Record:
 def before(number: int, change: Change, /, **body: Json) -> Record:
     """The record of a before-image."""
     told: dict[str, Json] = {
+        "uid": UID,
         "generation": 7,
         "change": change_json(change),
         "restores": change.before,

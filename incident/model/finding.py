@@ -74,6 +74,8 @@ class Finding:
             or worker pool, or its name has a form that we do not know.
         revision: Short name of the revision, where the resource name has one.
         execution: Short name of the execution, where the resource name has one.
+        ancestors: Project, folders and organisation above the workload, such as
+            ``projects/N``, as the resource tells them; the finding's own name is not asked.
         contradictions: What the record says of its project in two ways that disagree.
         processes: What was executed, in the finding's order (which is undocumented).
         containers: The containers named; may be empty.
@@ -103,6 +105,7 @@ class Finding:
     workload: Workload | None
     revision: str | None
     execution: str | None
+    ancestors: frozenset[str]
     contradictions: tuple[str, ...]
     processes: tuple[Process, ...]
     containers: tuple[Container, ...]
@@ -130,6 +133,11 @@ class Finding:
         """
         parent = self.canonical_name.rpartition("/findings/")[0]
         return parent if "/locations/" in parent else f"{parent}/locations/global"
+
+    @property
+    def filed_under(self) -> str:
+        """The project, folder or organisation under which SCC keeps the finding."""
+        return self.canonical_name.partition("/sources/")[0]
 
     @property
     def data_location(self) -> str:

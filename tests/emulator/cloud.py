@@ -19,8 +19,12 @@ from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2
 from google.cloud.logging_v2.services.logging_service_v2.transports import (
     LoggingServiceV2GrpcAsyncIOTransport,
 )
+from google.cloud.run_v2.services.executions.transports import ExecutionsGrpcAsyncIOTransport
+from google.cloud.run_v2.services.jobs.transports import JobsGrpcAsyncIOTransport
 from google.cloud.run_v2.services.revisions.transports import RevisionsGrpcAsyncIOTransport
 from google.cloud.run_v2.services.services.transports import ServicesGrpcAsyncIOTransport
+from google.cloud.run_v2.services.tasks.transports import TasksGrpcAsyncIOTransport
+from google.cloud.run_v2.services.worker_pools.transports import WorkerPoolsGrpcAsyncIOTransport
 from google.cloud.securitycenter_v2.services.security_center.transports import (
     SecurityCenterGrpcAsyncIOTransport,
 )
@@ -34,6 +38,9 @@ PROJECT = "example-shop-prod"
 NUMBER = "210987654321"
 LOCATION = f"projects/{PROJECT}/locations/europe-west1"
 SERVICE = f"{LOCATION}/services/storefront"
+JOB = f"{LOCATION}/jobs/nightly"
+EXECUTION = f"{JOB}/executions/nightly-abcde"
+POOL = f"{LOCATION}/workerPools/crunch"
 BY_NUMBER = SERVICE.replace(PROJECT, NUMBER)
 PROJECTS = [{"projectId": PROJECT, "projectNumber": NUMBER, "folders": ["345678901234"]}]
 LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
@@ -65,6 +72,28 @@ class Cloud:
         """Cloud Run revisions."""
         transport = RevisionsGrpcAsyncIOTransport(channel=self.channel)
         return run_v2.RevisionsAsyncClient(transport=transport)
+
+    @cached_property
+    def jobs(self) -> run_v2.JobsAsyncClient:
+        """Cloud Run jobs and their policies."""
+        return run_v2.JobsAsyncClient(transport=JobsGrpcAsyncIOTransport(channel=self.channel))
+
+    @cached_property
+    def executions(self) -> run_v2.ExecutionsAsyncClient:
+        """Cloud Run executions."""
+        transport = ExecutionsGrpcAsyncIOTransport(channel=self.channel)
+        return run_v2.ExecutionsAsyncClient(transport=transport)
+
+    @cached_property
+    def tasks(self) -> run_v2.TasksAsyncClient:
+        """Cloud Run tasks."""
+        return run_v2.TasksAsyncClient(transport=TasksGrpcAsyncIOTransport(channel=self.channel))
+
+    @cached_property
+    def worker_pools(self) -> run_v2.WorkerPoolsAsyncClient:
+        """Cloud Run worker pools and their policies."""
+        transport = WorkerPoolsGrpcAsyncIOTransport(channel=self.channel)
+        return run_v2.WorkerPoolsAsyncClient(transport=transport)
 
     @cached_property
     def security_center(self) -> securitycenter_v2.SecurityCenterAsyncClient:

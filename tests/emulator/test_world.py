@@ -32,10 +32,11 @@ FULL = {
     "revisions": [
         {"name": f"{SERVICE}/revisions/storefront-00041-old"},
         {"name": f"{SERVICE}/revisions/storefront-00042-new"},
+        {"name": "projects/p/locations/l/workerPools/w/revisions/w-1"},
     ],
     "jobs": [{"name": "projects/p/locations/l/jobs/j", "labels": {"a": "b"}}],
     "executions": [{"name": "projects/p/locations/l/jobs/j/executions/e", "runningCount": 1}],
-    "tasks": [{"name": "projects/p/locations/l/jobs/j/executions/e/tasks/t", "index": 3}],
+    "tasks": [{"name": "projects/p/locations/l/jobs/j/executions/e/tasks/t", "retried": 2}],
     "workerPools": [
         {"name": "projects/p/locations/l/workerPools/w", "scaling": {"manualInstanceCount": 0}}
     ],
@@ -152,7 +153,7 @@ def test_every_revision_that_a_service_names_is_made() -> None:
 def test_the_latest_of_listed_revisions_is_the_last() -> None:
     """Revisions are listed oldest first, and their times say so."""
     dump = dumped(FULL)
-    older, newer = dump["revisions"]
+    older, newer, _ = dump["revisions"]
     assert dump["services"][0]["latestCreatedRevision"] == newer["name"]
     assert older["createTime"] < newer["createTime"]
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.containment import ACTIONS, in_effect, plan, serving
+from incident.containment import ACTIONS, in_effect, lacking, plan
+from incident.fields import DEFAULTS, normal
 from incident.model import Json, Kind, Settings
 from tests.values import (
     LATEST,
@@ -78,7 +79,7 @@ SCALING: dict[str, tuple[Json, bool]] = {
     "manual with three": ({"scalingMode": "MANUAL", "manualInstanceCount": 3}, False),
     "manual with none": (ZERO, True),
     "manual, and 0 left out": ({"scalingMode": "MANUAL"}, True),
-    "manual with none, and a minimum": ({**ZERO, "minInstanceCount": 1}, False),
+    "manual with none, and a minimum, which means nothing": ({**ZERO, "minInstanceCount": 1}, True),
 }
 
 
@@ -87,7 +88,7 @@ def test_only_manual_scaling_with_no_instances_is_a_stop(scaling: Json, *, stopp
     """A service is stopped by mode and count together; neither alone says so."""
     found = settings(scaling)
     wanted = scaled_to_zero()
-    assert in_effect(wanted, found) is stopped
+    assert in_effect(wanted, Kind.SERVICE, found) is stopped
     planned = plan(STEPS, Kind.SERVICE, found)
     assert (planned.changes == ()) is stopped
     assert planned.fits
@@ -144,6 +145,7 @@ def test_one_step_that_does_not_fit_spoils_the_plan() -> None:
 
 # In effect, as Cloud Run tells it.
 
+SPLIT = [pinned("a", 30), pinned("b", 70)]
 STOPPED = applied(scaled_to_zero(), settings({"minInstanceCount": 2}))
 SERVED = replace(STOPPED, observed_generation=STOPPED.generation)
 
@@ -154,16 +156,19 @@ SERVED = replace(STOPPED, observed_generation=STOPPED.generation)
         (SERVED, None),
         (replace(SERVED, condition="CONDITION_FAILED"), None),
         (replace(SERVED, observed_generation=SERVED.generation + 1), None),
-        (STOPPED, "reconciled generation 7 of 8"),
-        (replace(SERVED, reconciling=True), "still at work"),
+        (replace(SERVED, fields={**SERVED.fields, "traffic": SPLIT}), None),
+        (STOPPED, "observed generation 7 of 8"),
         (replace(SERVED, live_tags=("live", "old")), "by its tag: live, old"),
         (settings({"minInstanceCount": 2}), "another change came after it"),
-        (replace(SERVED, fields={**SERVED.fields, "traffic": [{"tag": "x"}]}), "another change"),
+        (
+            replace(SERVED, fields={**SERVED.fields, "traffic": [*SPLIT, {"tag": "x"}]}),
+            "another change",
+        ),
     ],
 )
 def test_a_change_is_in_effect_once_it_is_served(found: Settings, reason: str | None) -> None:
     """Generation, fields and live tags decide; a terminal condition that failed does not."""
-    said = serving(scaled_to_zero(), found)
+    said = lacking(scaled_to_zero(), Kind.SERVICE, found)
     assert said == reason if reason is None else reason in str(said)
 
 
@@ -222,7 +227,7 @@ def test_any_service_is_stopped_by_one_write(found: Settings) -> None:
     assert planned.fits
     for change in planned.changes:
         after = applied(change, found)
-        assert in_effect(change, after)
+        assert in_effect(change, Kind.SERVICE, after)
         assert plan(STEPS, Kind.SERVICE, after).changes == ()
     assert len(planned.changes) <= 1
 
@@ -262,10 +267,12 @@ def test_writing_the_image_back_is_the_service_that_was(found: Settings) -> None
     """The before-image has the meaning of the settings that were overwritten."""
     for change in plan(STEPS, Kind.SERVICE, found).changes:
         stopped = applied(change, found)
-        back = replace(change, after=change.before)
-        assert not in_effect(back, stopped)
-        assert in_effect(back, applied(back, stopped))
-        assert in_effect(back, found)
+        restored = applied(replace(change, after=change.before), stopped)
+        for name in change.mask:
+            there, was = restored.fields[name], found.fields.get(name) or DEFAULTS[name]
+            assert normal(name, there) == normal(name, was)
+        assert in_effect(change, Kind.SERVICE, stopped)
+        assert not in_effect(change, Kind.SERVICE, restored)
 
 
 def test_every_action_tells_its_name_and_changes_nothing_by_itself() -> None:

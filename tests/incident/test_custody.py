@@ -6,9 +6,11 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from incident.custody import Containment, History, change_json, fold, stated
 from incident.journal import Record
-from incident.model import Change, ChangeState, Settings
+from incident.model import Change, ChangeState, GiveUp, Kind, Settings
 from tests.values import (
     CONTAINMENTS,
     NOW,
@@ -168,6 +170,7 @@ async def test_an_image_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
     assert history.current.findings == {finding().finding_id}
     assert kept
     assert (kept.recorded_at, kept.generation, kept.run) == (NOW, 7, "run-1")
+    assert kept.uid == ORIGINAL.uid
     assert kept.restores == CHANGE.before
 
 
@@ -235,3 +238,53 @@ async def test_numbers_of_containments_count_as_numbers(tmp_path: Path) -> None:
     history = await there.history()
     assert [containment.number for containment in history.containments] == list(range(1, 12))
     assert history.next_number == 12
+
+
+async def test_a_record_that_lacks_what_it_must_say_is_refused_clearly(tmp_path: Path) -> None:
+    """Somebody else wrote it: the folder is named, and what to do."""
+    store = folder_store(tmp_path)
+    foreign = b'{"recorded_at": "2026-10-02T08:14:12+00:00", "run": "x"}'
+    await store.create(f"{CONTAINMENTS}/1/0001-before.json", foreign)
+    with pytest.raises(GiveUp, match=f"{CONTAINMENTS}/1: one lacks what it must say"):
+        await custody(store).history()
+
+
+def test_a_namesake_made_anew_is_not_what_we_hold() -> None:
+    """A service deleted and made again under its name has another unique id."""
+    held = folded(before(1, CHANGE), record(2, "written", image=1))
+    same, other = settings(), settings(uid="another")
+    assert History((held,)).of(same).current == held
+    assert History((held,)).of(None).current == held
+    assert History((held,)).of(other).current is None
+    assert History((held,)).of(other).next_number == 2
+
+
+STOPPED = applied(CHANGE, ORIGINAL)
+
+
+@pytest.mark.parametrize(
+    ("records", "found", "image"),
+    [
+        ((before(1, CHANGE), record(2, "written", image=1)), STOPPED, 1),
+        ((before(1, CHANGE), record(2, "written", image=1)), ORIGINAL, None),
+        ((before(1, CHANGE),), STOPPED, 1),
+        ((before(1, CHANGE),), replace(STOPPED, generation=7), None),
+        ((before(1, CHANGE), record(2, "abandoned", image=1)), STOPPED, None),
+        ((), STOPPED, None),
+    ],
+)
+def test_our_write_stands_while_the_service_is_as_it_left_it(
+    records: tuple[Record, ...], found: Settings, image: int | None
+) -> None:
+    """An attempt that nothing is known of counts only if the service was changed since."""
+    standing = folded(*records).stands(Kind.SERVICE, found)
+    assert (standing.number if standing else None) == image
+
+
+def test_an_attempt_is_open_however_late_the_write_before_it_was_recorded() -> None:
+    """What counts is which image the last write followed, not when that was written down."""
+    for number in (2, 3):
+        found = folded(before(1, CHANGE), before(2, UNDONE), record(number, "written", image=1))
+        assert found.open_attempt
+        assert found.open_attempt.number == 2
+        assert found.effective == found.open_attempt

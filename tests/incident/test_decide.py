@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.custody import History, fold
-from incident.decide import decide
-from incident.guards import Circumstances, Ourselves, Slots
+from incident.decide import decide, finishing
+from incident.guards import Circumstances, Ourselves
 from incident.model import (
     Assessment,
     Confidence,
@@ -22,10 +22,19 @@ from incident.model import (
     Mode,
     Responder,
     Route,
+    Settings,
     Verdict,
 )
 from incident.policy import Policy
-from tests.incident.test_guards import AT, CIRCUMSTANCES, OBJECTING, Objecting, history
+from tests.incident.test_guards import (
+    AT,
+    CIRCUMSTANCES,
+    FOLDER,
+    OBJECTING,
+    Objecting,
+    history,
+    slots,
+)
 from tests.values import (
     CATEGORY,
     applied,
@@ -187,7 +196,7 @@ def test_the_mode_is_the_lower_of_two(mode: Mode, ceiling: Mode) -> None:
 def test_a_service_that_is_stopped_already_needs_no_change() -> None:
     """It is contained all the same, with nothing to write."""
     stopped = applied(scaled_to_zero(), settings())
-    decision = decided(evidence(settings=stopped), slots=Slots(overall=10, in_project=3))
+    decision = decided(evidence(settings=stopped), slots=slots(10, 3))
     assert (decision.verdict, decision.changes) == (Verdict.CONTAIN, ())
 
 
@@ -197,33 +206,36 @@ STOPPED = applied(scaled_to_zero(), settings())
 OURS = fold("containments/x/1", 1, (before(1, scaled_to_zero()), record(2, "written", image=1)))
 
 
+def finished(found: Settings | None, now: History, incident: str = "i-1") -> Decision | None:
+    """The decision for an incident that may have been contained before."""
+    return finishing(incident, workload(), found, now)
+
+
 def test_what_was_begun_is_finished_whatever_is_said_by_now() -> None:
     """The write stands: it is told truthfully, and nothing new is written."""
-    decision = decided(
-        evidence(confirmed=False, settings=STOPPED),
-        InvalidPolicy("gone"),
-        history=History((OURS,)),
-        ceiling=Mode.DRY_RUN,
-    )
+    decision = finished(STOPPED, History((OURS,)))
+    assert decision
     assert (decision.verdict, decision.mode) == (Verdict.CONTAIN, Mode.ENFORCE)
     assert decision.changes == ()
+    assert finished(STOPPED, History((OURS,), uid=STOPPED.uid)) == decision
 
 
 @pytest.mark.parametrize(
-    ("found", "around"),
+    ("found", "now", "incident"),
     [
-        (evidence(settings=settings({"minInstanceCount": 1})), {"history": History((OURS,))}),
-        (evidence(settings=None), {"history": History((OURS,))}),
-        (evidence(settings=STOPPED), {"history": History((OURS,)), "incident": "i-2"}),
-        (evidence(settings=STOPPED), {"history": History((replace(OURS, released=True),))}),
-        (evidence(settings=STOPPED), {}),
+        (settings({"minInstanceCount": 1}), History((OURS,)), "i-1"),
+        (None, History((OURS,)), "i-1"),
+        (STOPPED, History((OURS,)), "i-2"),
+        (STOPPED, History((replace(OURS, released=True),)), "i-1"),
+        (STOPPED, History((OURS,), uid="of-a-namesake"), "i-1"),
+        (STOPPED, History(), "i-1"),
     ],
 )
-def test_only_our_own_containment_in_effect_goes_on_without_the_policy(
-    found: Evidence, around: dict[str, Any]
+def test_only_our_own_containment_in_effect_is_finished(
+    found: Settings | None, now: History, incident: str
 ) -> None:
-    """Undone, unknown, another incident's or released: the policy decides, and is missing."""
-    assert decided(found, InvalidPolicy("gone"), **around).verdict is Verdict.HOLD
+    """Undone, unknown, another incident's, released or a namesake's: it is decided anew."""
+    assert finished(found, now, incident) is None
 
 
 # For any policy and any circumstances.
@@ -267,15 +279,15 @@ _SOUND_EVIDENCE = st.builds(
 )
 _SOUND_CIRCUMSTANCES = st.builds(
     Circumstances,
-    incident=st.just("i-9"),
+    folder=st.just(FOLDER),
     now=st.timedeltas(timedelta(0), timedelta(hours=24)).map(lambda age: AT + age),
     ceiling=st.sampled_from(list(Mode)),
     ceiling_reason=st.just("the environment says so"),
     ourselves=st.sampled_from([Ourselves(), Ourselves("responder"), Ourselves("storefront", "x")]),
     history=st.sampled_from([History(), history("another")]),
     slots=st.one_of(
-        st.builds(Slots, st.integers(0, 9), st.integers(0, 2)),
-        st.builds(Slots, st.integers(0, 99), st.integers(0, 99), ours=st.just(True)),
+        st.builds(slots, st.integers(0, 9), st.integers(0, 2)),
+        st.builds(slots, st.integers(1, 99), st.integers(1, 99), ours=st.just(True)),
     ),
 )
 #: What is wrong with evidence, with a workload in it, with the policy or around it.
@@ -300,8 +312,8 @@ _WRONG_CIRCUMSTANCES: list[dict[str, Any]] = [
     {"now": AT + timedelta(hours=24, seconds=1)},
     {"ourselves": Ourselves("storefront")},
     {"history": history(finding().finding_id)},
-    {"slots": Slots(10, 0)},
-    {"slots": Slots(3, 3)},
+    {"slots": slots(10)},
+    {"slots": slots(3, 3)},
 ]
 _WRONG_ROUTES = [
     Route(answering(), Verdict.HOLD, "held"),
@@ -344,12 +356,12 @@ def test_whatever_speaks_against_it_holds_it(
     wrong: tuple[dict[str, Any], dict[str, Any], dict[str, Any], Route],
 ) -> None:
     """One thing wrong or several, of any kind: nothing is contained, and it is said why."""
-    slots = around.slots if "guards" not in wrong[1] else Slots()
+    taken = around.slots if "guards" not in wrong[1] else slots(0)
     decision = decide(
         replace(found, **wrong[0]),
         wrong[3],
         Policy.model_validate({**rules, **wrong[1]}),
-        replace(around, **{"slots": slots, **wrong[2]}),
+        replace(around, **{"slots": taken, **wrong[2]}),
     )
     assert (decision.verdict, decision.changes) == (Verdict.HOLD, ())
     assert decision.reasons

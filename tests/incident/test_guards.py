@@ -23,8 +23,10 @@ from incident.policy import Policy
 from tests.values import before, evidence, finding, record, scaled_to_zero, workload
 
 AT = finding().event_time
+FOLDER = "containments/x/2"
+ELSEWHERE = finding().canonical_name.replace("projects/210987654321", "projects/999999999999")
 CIRCUMSTANCES = Circumstances(
-    incident="i-1",
+    folder=FOLDER,
     now=AT + timedelta(seconds=5),
     ceiling=Mode.ENFORCE,
     ceiling_reason="",
@@ -59,6 +61,13 @@ def history(released_finding: str) -> History:
     return History((fold("containments/x/1", 1, records),))
 
 
+def slots(overall: int, in_project: int = 0, *, ours: bool = False) -> Slots:
+    """That many slots taken, by us among others or by others alone."""
+    folders = tuple(f"containments/other/{number}" for number in range(100))
+    first = (FOLDER,) if ours else ()
+    return Slots((first + folders)[:overall], (first + folders)[:in_project])
+
+
 @dataclass(frozen=True, slots=True)
 class Objecting:
     """One case, and what the guard of that name must say to it."""
@@ -75,6 +84,12 @@ OBJECTING = [
         "consistent",
         case(evidence(finding=finding(contradictions=("two project numbers",)))),
         "two project numbers",
+        alarm=True,
+    ),
+    Objecting(
+        "at_home",
+        case(evidence(finding=finding(canonical_name=ELSEWHERE))),
+        "the finding is filed under projects/999999999999",
         alarm=True,
     ),
     Objecting("project_known", case(at=workload(project_id=None)), "counts as protected"),
@@ -104,19 +119,25 @@ OBJECTING = [
         alarm=True,
     ),
     Objecting(
+        "not_ourselves",
+        case(at=workload(project_number=None), ourselves=Ourselves("storefront", "999999999999")),
+        "the responder itself",
+        alarm=True,
+    ),
+    Objecting(
         "never_released",
         case(history=history(finding().finding_id)),
         "released this finding's containment before",
     ),
     Objecting(
         "under_hourly_cap",
-        case(slots=Slots(overall=10)),
+        case(slots=slots(10)),
         "cap of 10 containments an hour in all is reached",
         alarm=True,
     ),
     Objecting(
         "under_project_cap",
-        case(slots=Slots(overall=3, in_project=3)),
+        case(slots=slots(3, 3)),
         "cap of 3 containments an hour in this project is reached",
         alarm=True,
     ),
@@ -157,10 +178,16 @@ SILENT = {
     "a finding dated ahead of our clock": case(now=AT - timedelta(seconds=30)),
     "another service of ours": case(ourselves=Ourselves("responder", "example-shop-prod")),
     "a namesake in another project": case(ourselves=Ourselves("storefront", "security-tools")),
+    "a namesake in another project, by its number": case(
+        ourselves=Ourselves("storefront", "999999999999")
+    ),
+    "a finding filed under a folder above it": case(
+        evidence(finding=finding(canonical_name="folders/345678901234/sources/1/findings/f"))
+    ),
     "a release of another finding": case(history=history("another")),
-    "slots taken, but one left": case(slots=Slots(overall=9, in_project=2)),
-    "caps reached, but we have our slot": case(slots=Slots(10, 3, ours=True)),
-    "caps reached, but nothing to write": case(slots=Slots(10, 3), writes=False),
+    "slots taken, but one left": case(slots=slots(9, 2)),
+    "caps reached, but we have our slot": case(slots=slots(10, 3, ours=True)),
+    "caps reached, but nothing to write": case(slots=slots(10, 3), writes=False),
     "a gate that lets the unknown through": case(
         virustotal={"min_malicious": 3, "when_unknown": "contain"}
     ),

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from incident import log
-from incident.model import Json, Status
-from incident.respond import Answer
+from incident.inbox import Unfinished
+from incident.model import Finding, Json, Status
+from incident.standing import Answer
+from tests.values import SERVICE, finding
 
 HOSTILE = 'x\n{"severity": "DEBUG", "status": "ignored"} %s {} \x1b[31m'
 
@@ -100,19 +102,41 @@ def test_hostile_text_stays_inside_its_value(capsys: pytest.CaptureFixture[str])
     """Neither a line break nor a format in a finding makes a line of its own."""
     hostile = outcome("held", finding={"name": HOSTILE}, workload={"resource_name": HOSTILE})
     log.answered(Answer(hostile), HOSTILE)
-    log.retried(HOSTILE, HOSTILE)
+    claim = finding(name=HOSTILE)
+    log.retried(Unfinished(HOSTILE, claim, urgent=False), HOSTILE)
     answered, retried = lines(capsys)
     assert (answered["finding"], answered["severity"]) == (HOSTILE, "WARNING")
     assert answered["message"] == "incident held"
     assert (retried["reason"], retried["message"]) == (HOSTILE, "delivery to be retried")
+    assert retried["finding"] == HOSTILE
 
 
-def test_a_retry_has_no_outcome(capsys: pytest.CaptureFixture[str]) -> None:
-    """It says why the delivery comes again."""
-    log.retried("cannot read the policy", "")
+@pytest.mark.parametrize(("urgent", "severity"), [(False, "WARNING"), (True, "ERROR")])
+def test_a_retry_has_no_outcome(
+    capsys: pytest.CaptureFixture[str], severity: str, *, urgent: bool
+) -> None:
+    """It says why the delivery comes again, of which incident, and whether time will heal it."""
+    claim = finding()
+    log.retried(Unfinished("cannot read the policy", claim, urgent=urgent), "")
     (line,) = lines(capsys)
-    assert (line["severity"], line["outcome"]) == ("WARNING", None)
-    assert line["reason"] == "cannot read the policy"
+    assert (line["severity"], line["outcome"]) == (severity, None)
+    assert (line["reason"], line["stage"]) == ("cannot read the policy", "retried")
+    assert (line["incident"], line["finding"], line["workload"]) == (
+        claim.incident_id,
+        claim.name,
+        SERVICE,
+    )
+
+
+@pytest.mark.parametrize("claim", [None, finding(workload=None)])
+def test_a_retry_may_have_nothing_to_name(
+    capsys: pytest.CaptureFixture[str], claim: Finding | None
+) -> None:
+    """The keys are there, and empty."""
+    log.retried(Unfinished("no answer", claim, urgent=False), "")
+    (line,) = lines(capsys)
+    assert {"incident", "finding", "workload"} <= set(line)
+    assert line["workload"] is None
 
 
 def test_a_fault_of_ours_brings_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:

@@ -332,8 +332,8 @@ def test_a_plain_value_has_no_field_that_is_not_printed() -> None:
     """Secrets of a template, and of a finding, are not carried into JSON."""
     hidden = template(secrets=(Secret("DB_PASSWORD", "planted-and-known"),))
     shown = plain({"settings": settings(template=hidden), "finding": finding()})
-    assert "planted-and-known" not in json.dumps(shown)
-    assert "sample-not-a-real-secret" not in json.dumps(shown)
+    assert "planted-and-known" not in repr(shown)
+    assert "sample-not-a-real-secret" not in repr(shown)
     assert "secrets" not in shown["settings"]["template"]
     assert not {"secrets", "raw"} & set(shown["finding"])
     assert shown["settings"]["template"]["create_time"].endswith("Z")

@@ -97,13 +97,48 @@ async def test_of_many_that_begin_at_once_one_is_first(tmp_path: Path) -> None:
     assert began.count(True) == 1
 
 
-async def test_who_finds_the_beginning_goes_on(tmp_path: Path) -> None:
-    """A redelivery does not begin again."""
+async def test_what_was_begun_is_not_begun_again(tmp_path: Path) -> None:
+    """A later run is told so, and goes on after the beginning that stands."""
     store = folder_store(tmp_path)
-    await (await opened(store)).begin({})
+    await (await opened(store)).begin({"by": "run-1"})
     later = await opened(store, "run-2")
-    assert await later.begin({})
-    assert kinds((await later.read_again()).earlier) == ["received"]
+    assert not await later.begin({"by": "run-2"})
+    await later.note("decided", {})
+    earlier = (await later.read_again()).earlier
+    assert [(record.number, record.kind) for record in earlier] == [(1, "received"), (2, "decided")]
+    assert earlier[0].body["by"] == "run-1"
+
+
+async def test_of_many_conclusions_the_first_stands(tmp_path: Path) -> None:
+    """Every run goes on with the outcome that is settled, whoever settled it."""
+    store = folder_store(tmp_path)
+    cases = [await opened(store, f"run-{number}") for number in range(8)]
+    settled = await asyncio.gather(*(case.conclude({"by": case.journal.run}) for case in cases))
+    assert len({str(outcome) for outcome in settled}) == 1
+    case = await opened(store)
+    assert (case.concluded, case.done) == (settled[0], None)
+    await case.note("announced", {})
+    await case.finish(settled[0])
+    numbers = [record.number for record in (await opened(store)).earlier]
+    assert numbers == [1, 999, 1000]
+
+
+async def test_a_sign_of_life_keeps_peers_waiting(tmp_path: Path) -> None:
+    """A run at work is not taken for dead, however long its work takes."""
+    store = folder_store(tmp_path)
+    working = await opened(store)
+    await working.begin({})
+    alive = asyncio.ensure_future(working.stay_alive(timedelta(seconds=0.5)))
+    waiting = asyncio.ensure_future(
+        (await opened(store, "run-2")).wait_for_peer(timedelta(seconds=0.5))
+    )
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    await working.finish({})
+    async with asyncio.timeout(5):
+        assert await waiting
+    alive.cancel()
+    assert "alive" in kinds((await opened(store)).earlier)
 
 
 async def test_of_many_that_finish_at_once_one_has_the_last_word(tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ def test_evidence_stays(text: str) -> None:
         ("https://app:", "p@ss", "@example.net/b@c"),
         ("https://app:", "p/ss", "@example.net"),
         ("ALTER USER app PASSWORD '", "it''s", "';"),
+        ("Cookie: ", 'a="x"; sid=abc', "\n"),
+        (r'{"Authorization": "Digest ', r"username=\"x\", response=\"y\"", '"}'),
         ("Authorization: Basic ", "Zm9vOmJhcg==", ' "next"'),
         ("\x1b[32mtoken=", "hunter2", " \x1b[0m"),
         (r'{"text": "first\n--api-key ', "hunter2", r'\nnext=1"}'),
@@ -145,6 +147,7 @@ def test_a_private_key_goes_whole_even_without_its_end() -> None:
     [
         (["app", "--password", "X"], {2}),
         (["app", "--password", "--verbose", "X"], set()),
+        (["app", "--password-stdin", "X"], set()),
         (["app", "--api-key", "two words", "--verbose"], {2}),
         (["app", "--password=two words"], {1}),
         (["env", "DB_PASSWORD=two words", "app"], {1}),
@@ -157,7 +160,8 @@ def test_a_private_key_goes_whole_even_without_its_end() -> None:
             ["xmrig", "-o", "stratum+tcp://pool.example.net:3333", "-u", "4Awallet", "-p", "x"],
             set(),
         ),
-        (["docker", "run", "-u", "1000:1000", IMAGE], set()),
+        (["docker", "run", "-u", "1000:1000", "-p", "8080:80", IMAGE], set()),
+        (["docker", "login", "-u", "app", "-p", "X", "example.net"], {5}),
     ],
 )
 def test_an_argument_may_announce_the_next(arguments: list[str], hidden: set[int]) -> None:
@@ -296,6 +300,7 @@ def test_a_cut_never_leaves_half_a_secret(limit: int) -> None:
         ("APP_TOKEN", "open", True),
         ("APP_TOKEN", "ope", False),
         ("MONKEY", "seven", False),
+        ("TOKEN_CHECK", "true", False),
         ("PORT", "808080", False),
         ("DEBUG", "false", False),
         ("RETRIES", "100000", False),
@@ -349,12 +354,20 @@ def test_a_known_value_is_found_in_every_common_encoding() -> None:
 def test_the_parts_of_a_known_value_are_known() -> None:
     """The password inside a database's address, and a line of a key, are secrets by themselves."""
     line = "MIIfakefakefakefakefakefake"
-    values = [Secret("DATABASE", "postgres://app:swordfish@db/shop"), Secret("PEM", f"a\n{line}\n")]
+    address = "postgres://app:swordfish@db/shop?sslmode=require"
+    redactor = Redactor(KEY, [Secret("DATABASE", address), Secret("PEM", f"a\n{line}\n")])
 
-    shown = Redactor(KEY, values).text(f"swordfish {line}")
+    assert "swordfish" not in redactor.text("login with swordfish")
+    assert line not in redactor.text(f"reading {line}")
+    assert redactor.text("require('net')") == "require('net')"
 
-    assert "swordfish" not in shown
-    assert line not in shown
+
+def test_the_beginning_of_a_known_value_is_hidden_where_a_text_ends() -> None:
+    """The detector and the log cut what is long, and the first half of a secret is one."""
+    redactor = knowing("correct-horse-battery")
+
+    assert redactor.text("app correct-ho").startswith("app [redacted:")
+    assert redactor.text("app correct-ho and more") == "app correct-ho and more"
 
 
 def test_equal_secrets_have_equal_marks_wherever_they_stand() -> None:

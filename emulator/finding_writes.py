@@ -1,0 +1,137 @@
+"""Security Command Center v2: what others may write to a finding, marks and external systems.
+
+Rules and sizes are those that the v2 API documents for the two messages.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from google.cloud import securitycenter_v2
+from google.cloud.securitycenter_v2.types import ExternalSystem, SecurityMarks
+
+from emulator import masks, protos
+from emulator.parts import FindingEntry
+from emulator.refusal import invalid, not_found
+from emulator.wire import Method, method
+from emulator.world import World
+
+_SERVICE = "/google.cloud.securitycenter.v2.SecurityCenter"
+_MARKS = re.compile(r"(?P<finding>.+/findings/[^/]+)/securityMarks")
+_SYSTEM = re.compile(r"(?P<finding>.+/findings/[^/]+)/externalSystems/(?P<system>[^/]+)")
+_FINDING = re.compile(
+    r"(?P<source>[^/]+/[^/]+/sources/[^/]+)(/locations/(?P<location>[^/]+))?/(?P<tail>findings/.+)"
+)
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_LONGEST_VALUE = 4096
+_GLOBAL = "global"
+_DECIDED = frozenset(ExternalSystem.meta.fields) - {"name"}
+
+
+class FindingWrites:
+    """The security marks and external systems of the findings of one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def methods(self) -> list[Method]:
+        """The methods of `google.cloud.securitycenter.v2.SecurityCenter` that write."""
+        return [
+            method(
+                f"{_SERVICE}/UpdateSecurityMarks",
+                securitycenter_v2.UpdateSecurityMarksRequest,
+                self.update_marks,
+                writes_to=lambda _: "",
+            ),
+            method(
+                f"{_SERVICE}/UpdateExternalSystem",
+                securitycenter_v2.UpdateExternalSystemRequest,
+                self.update_system,
+                writes_to=lambda _: "",
+            ),
+        ]
+
+    async def update_marks(
+        self, request: securitycenter_v2.UpdateSecurityMarksRequest
+    ) -> SecurityMarks:
+        """Replaces all marks of a finding, or sets and takes away those that the mask names."""
+        found = _MARKS.fullmatch(request.security_marks.name)
+        if found is None:
+            raise invalid(f"{request.security_marks.name!r} is not the name of security marks")
+        entry = self._find(found["finding"])
+        sent = {key: _value(key, text) for key, text in request.security_marks.marks.items()}
+        finding = entry.result.finding
+        marks = _merged(dict(finding.security_marks.marks), sent, list(request.update_mask.paths))
+        finding.security_marks = SecurityMarks(
+            name=f"{finding.name}/securityMarks",
+            marks=marks,
+            canonical_name=f"{finding.canonical_name or finding.name}/securityMarks",
+        )
+        entry.data["finding"]["securityMarks"] = protos.to_json(finding.security_marks)
+        return finding.security_marks
+
+    async def update_system(
+        self, request: securitycenter_v2.UpdateExternalSystemRequest
+    ) -> ExternalSystem:
+        """Replaces the fields of the mask in what another system says of a finding, or all."""
+        found = _SYSTEM.fullmatch(request.external_system.name)
+        if found is None:
+            raise invalid(f"{request.external_system.name!r} is not the name of a system")
+        entry = self._find(found["finding"])
+        finding, key = entry.result.finding, found["system"]
+        stored = finding.external_systems.get(key, ExternalSystem())
+        paths = list(request.update_mask.paths)
+        system = masks.merge(stored, request.external_system, paths, mutable=_DECIDED)
+        system.name = f"{finding.name}/externalSystems/{key}"
+        finding.external_systems[key] = system
+        systems: dict[str, Any] = entry.data["finding"].setdefault("externalSystems", {})
+        systems[key] = protos.to_json(system)
+        return system
+
+    def _find(self, name: str) -> FindingEntry:
+        """The finding of a name, which may be either of its two, and leave out `global`."""
+        wanted = self._spelled_out(name)
+        for entry in self._world.findings:
+            finding = entry.result.finding
+            names = (finding.name, finding.canonical_name)
+            if wanted in [self._spelled_out(known) for known in names if known]:
+                return entry
+        raise not_found(f"Finding {name!r} not found.")
+
+    def _spelled_out(self, name: str) -> str:
+        found = _FINDING.fullmatch(self._world.canonical(name))
+        if found is None:
+            return name
+        return f"{found['source']}/locations/{found['location'] or _GLOBAL}/{found['tail']}"
+
+
+def _value(key: str, text: str) -> str:
+    """The value of a mark as it is kept."""
+    if not _KEY.fullmatch(key):
+        reason = "1 to 256 letters, digits, underscores or dashes"
+        raise invalid(f"security_marks.marks: the key {key!r} is not {reason}")
+    value = text.strip()
+    if not 1 <= len(value) <= _LONGEST_VALUE:
+        raise invalid(f"security_marks.marks: the value of {key!r} has to be 1 to 4096 characters")
+    return value
+
+
+def _merged(stored: dict[str, str], sent: dict[str, str], paths: list[str]) -> dict[str, str]:
+    """Marks after an update. Keys that differ in case only are one."""
+    if len(set(paths)) != len(paths):
+        raise invalid("update_mask must not contain a field twice")
+    if paths in ([], ["marks"]):
+        return sent
+    by_folded = {key.casefold(): (key, value) for key, value in sent.items()}
+    result = dict(stored)
+    for path in paths:
+        head, _, key = path.partition(".")
+        if head != "marks" or not _KEY.fullmatch(key):
+            raise invalid(f"update_mask: {path!r} is not marks or marks.<key>")
+        for known in [known for known in result if known.casefold() == key.casefold()]:
+            del result[known]
+        if key.casefold() in by_folded:
+            name, value = by_folded[key.casefold()]
+            result[name] = value
+    return result

@@ -1,0 +1,94 @@
+"""Cloud Run jobs: their settings, and starting executions of them."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import grpc
+from google.cloud import run_v2
+from google.longrunning import operations_pb2
+
+from emulator import execution_state, executions, job_state
+from emulator.refusal import Refusal
+from emulator.shelf import Calls, Shelf
+from emulator.wire import Method, method
+from emulator.workloads import Change, Workloads
+from emulator.writing import Writes, check_etag
+
+SERVICE = "google.cloud.run.v2.Jobs"
+
+# Setting one of these starts an execution.
+_TOKENS = ("start_execution_token", "run_execution_token")
+
+
+class Jobs(Workloads[run_v2.Job]):
+    """Cloud Run jobs of one world."""
+
+    mutable = frozenset(
+        {
+            "labels",
+            "annotations",
+            "client",
+            "client_version",
+            "launch_stage",
+            "binary_authorization",
+            "template",
+            *_TOKENS,
+        }
+    )
+    name: ClassVar[re.Pattern[str]] = re.compile(
+        r"projects/[^/]+/locations/[^/]+/jobs/[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
+    )
+
+    def __init__(self, writes: Writes) -> None:
+        calls: Calls[run_v2.Job] = Calls(
+            SERVICE,
+            run_v2.GetJobRequest,
+            run_v2.ListJobsRequest,
+            lambda page, token: run_v2.ListJobsResponse(jobs=page, next_page_token=token),
+        )
+        super().__init__(Shelf(writes.world, "JOB", writes.world.jobs, calls), writes)
+
+    def methods(self) -> list[Method]:
+        """The methods of `google.cloud.run.v2.Jobs` that are about jobs."""
+        return [
+            *self._shelf.methods(),
+            method(
+                f"/{SERVICE}/UpdateJob",
+                run_v2.UpdateJobRequest,
+                self.update,
+                writes_to=lambda request: self.target(request, request.job),
+            ),
+            method(f"/{SERVICE}/RunJob", run_v2.RunJobRequest, self.run, writes_to=lambda _: ""),
+        ]
+
+    async def update(self, request: run_v2.UpdateJobRequest) -> operations_pb2.Operation:
+        """Replaces a job, or creates it where the request allows that. There are no masks."""
+        return self.change(Change.of(request, request.job))
+
+    async def run(self, request: run_v2.RunJobRequest) -> operations_pb2.Operation:
+        """Starts an execution, which runs until it is cancelled."""
+        key = self._writes.admit(request.name)
+        job = self._shelf.one(request.name)
+        check_etag(job, request.etag)
+        execution = executions.of_job(job, request.overrides)
+        execution_key = f"{key}/executions/{execution.name.rpartition('/')[2]}"
+        if request.validate_only:
+            return self._writes.answered(execution_key, execution)
+        self._world.executions[execution_key] = execution
+        self._world.tasks |= {
+            self._world.canonical(task.name): task for task in execution_state.tasks_of(execution)
+        }
+        job.execution_count += 1
+        job.latest_created_execution = execution_state.reference_to(execution)
+        return self._writes.begun(execution_key, execution_state.end, reconcile=False)
+
+    def settle(self, before: run_v2.Job, after: run_v2.Job, change: Change[run_v2.Job]) -> None:
+        """Fills in defaults, checks the template."""
+        job_state.apply_defaults(after, self._world.projects)
+        job_state.check_template(after)
+        for token in _TOKENS:
+            if getattr(change.sent, token) not in ("", getattr(before, token)):
+                text = f"The emulator does not start executions by {token}; call RunJob."
+                raise Refusal(grpc.StatusCode.UNIMPLEMENTED, text)

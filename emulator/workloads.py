@@ -1,0 +1,164 @@
+"""Updating services, jobs and worker pools: what the three have in common.
+
+What a kind of its own allows, erases and defaults stands in the module named after it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Generic, TypeVar
+
+from google.cloud import run_v2
+from google.longrunning import operations_pb2
+
+from emulator import masks, protos, resource_state
+from emulator.progress import Progress
+from emulator.refusal import Violation, invalid, missing
+from emulator.resource_state import CALLER, State
+from emulator.shelf import Shelf
+from emulator.writing import Writes, check_etag
+
+W = TypeVar("W", run_v2.Service, run_v2.Job, run_v2.WorkerPool)
+
+_RESERVED = (
+    "run.googleapis.com",
+    "cloud.googleapis.com",
+    "serving.knative.dev",
+    "autoscaling.knative.dev",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[W]):
+    """An update as it was asked for.
+
+    Attributes:
+        sent: The body of the request.
+        paths: Its mask; empty for a full replacement.
+        validate_only: It only asks whether it would be accepted.
+        allow_missing: What does not exist is created.
+        new_revision: A revision is wanted even if the template does not change.
+    """
+
+    sent: W
+    paths: list[str]
+    validate_only: bool = False
+    allow_missing: bool = False
+    new_revision: bool = False
+
+    @classmethod
+    def of(cls, request: Any, sent: W) -> Change[W]:
+        """The change that a request asks for. Not every kind's request has all of its fields."""
+        fields = protos.raw(request).DESCRIPTOR.fields_by_name
+        return cls(
+            sent=sent,
+            paths=list(request.update_mask.paths) if "update_mask" in fields else [],
+            validate_only=request.validate_only,
+            allow_missing=request.allow_missing,
+            new_revision="force_new_revision" in fields and request.force_new_revision,
+        )
+
+
+class Workloads(Generic[W]):
+    """The services, jobs or worker pools of one world.
+
+    Attributes:
+        mutable: Names of the fields that callers decide.
+        name: What the full name of one looks like.
+    """
+
+    mutable: ClassVar[frozenset[str]]
+    name: ClassVar[re.Pattern[str]]
+
+    def __init__(self, shelf: Shelf[W], writes: Writes) -> None:
+        self._shelf: Shelf[W] = shelf
+        self._writes = writes
+        self._world = writes.world
+
+    def settle(self, before: W, after: W, change: Change[W]) -> None:
+        """Fills in defaults and erases what Cloud Run erases; refuses what it refuses."""
+        raise NotImplementedError
+
+    def appear(self, workload: W) -> None:
+        """Gives a new workload what it has for good."""
+
+    def renew(self, workload: W) -> None:
+        """Makes what a changed template brings along."""
+
+    def change(self, change: Change[W]) -> operations_pb2.Operation:
+        """Changes a workload, or creates it where the request allows that."""
+        key = self._writes.admit(change.sent.name)
+        found = self._shelf.table.get(key)
+        if found is None:
+            self._check_creation(change)
+        before = type(change.sent)(name=change.sent.name) if found is None else found
+        after = self._planned(before, change, is_new=found is None)
+        unchanged = after == before and not change.new_revision
+        if change.validate_only or unchanged:
+            return self._writes.answered(key, after)
+        self._store(key, before, after, change)
+        return self._writes.begun(key, partial(_progress, after.generation))
+
+    def target(self, request: Any, sent: W) -> str:
+        """The key of what a request writes to; empty if it only asks."""
+        return "" if request.validate_only else self._world.canonical(sent.name)
+
+    def _check_creation(self, change: Change[W]) -> None:
+        name = change.sent.name
+        if not change.allow_missing:
+            raise missing(self._shelf.kind, name)
+        if not self.name.fullmatch(name):
+            raise invalid(f"{name!r} is not a name of the kind {self._shelf.kind}")
+
+    def _planned(self, before: W, change: Change[W], *, is_new: bool) -> W:
+        """The workload as it would be.
+
+        A masked update is accepted whatever its etag: that was seen of the live API. For full
+        replacements there are only reports of conflicts.
+        """
+        paths = [] if is_new else change.paths
+        if not paths:
+            check_etag(before, change.sent.etag)
+        after = masks.merge(before, change.sent, paths, mutable=self.mutable)
+        _check_metadata(before, after)
+        self.settle(before, after, change)
+        return after
+
+    def _store(self, key: str, before: W, after: W, change: Change[W]) -> None:
+        """Puts a changed workload into the world, reconciling."""
+        now = resource_state.now()
+        after.generation = before.generation + 1
+        protos.set_moment(after, "update_time", now)
+        after.last_modifier = CALLER
+        after.reconciling = True
+        after.terminal_condition = resource_state.condition(
+            "Ready", State.CONDITION_RECONCILING, now
+        )
+        if not after.uid:
+            after.uid = resource_state.uid(after.name)
+            after.creator = CALLER
+            protos.set_moment(after, "create_time", now)
+            self.appear(after)
+        if change.new_revision or after.template != before.template:
+            self.renew(after)
+        after.etag = resource_state.etag(before.etag, after.generation, now)
+        self._shelf.table[key] = after
+
+
+def _check_metadata(before: W, after: W) -> None:
+    """Refuses new labels and annotations in the namespaces that v2 has fields for instead."""
+    for kind in ("labels", "annotations"):
+        for key in set(getattr(after, kind)) - set(getattr(before, kind)):
+            if key.partition("/")[0] in _RESERVED:
+                reason = f"the namespace of {key!r} is not supported in v2"
+                raise Violation(type(after).__name__, kind, reason)
+
+
+def _progress(generation: int, workload: W) -> Progress:
+    """How far a workload is with the write that made this generation of it."""
+    reached = workload.observed_generation >= generation
+    failed = workload.terminal_condition.state == State.CONDITION_FAILED
+    message = workload.terminal_condition.message or "The desired state was not reached."
+    return Progress(done=reached or not workload.reconciling, error=message if failed else "")

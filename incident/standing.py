@@ -1,0 +1,94 @@
+"""What a responding process is given: the outside, and what holds for every incident."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from incident.contain import Run as Writing
+from incident.guards import Ourselves
+from incident.investigate import Findings, LogReader, Workloads
+from incident.journal import Store
+from incident.model import Evidence, JsonObject, Mode, Notification, Route
+from incident.record import Announcer
+from incident.redaction import Redactor
+
+
+class Run(Writing, Workloads, Protocol):
+    """Cloud Run, to read and to write."""
+
+
+class PolicyReader(Protocol):
+    """Where the policy file is."""
+
+    url: str
+
+    async def read(self) -> bytes:
+        """Its bytes; Missing or Denied when there is none to be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Everything outside that an incident needs."""
+
+    run: Run
+    security_center: Findings
+    logging: LogReader
+    store: Store
+    policy: PolicyReader
+    topic: Announcer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds for every incident of this process.
+
+    Attributes:
+        route: Which responder answers a notification.
+        clock: Tells the time.
+        ceiling: The highest mode that the environment allows.
+        ceiling_reason: Why.
+        ourselves: Where the responder itself runs.
+        store_url: Where the case files are, for the links.
+        redaction_key: Key of the hashes that stand in for redacted values.
+        verify_timeout: How long a write may take until it is seen in effect.
+        peer_wait: How long another process may be silent about work that it began.
+    """
+
+    route: Callable[[Notification], Route]
+    clock: Callable[[], datetime]
+    ceiling: Mode
+    ceiling_reason: str
+    ourselves: Ourselves
+    store_url: str
+    redaction_key: bytes
+    verify_timeout: timedelta
+    peer_wait: timedelta
+
+    def redactor(self, evidence: Evidence | None = None) -> Redactor:
+        """Redacts what is known to be secret by now, and never the names of the workload."""
+        if evidence is None:
+            return Redactor(self.redaction_key)
+        finding = evidence.finding
+        workload = finding.workload
+        names = [finding.revision, *(container.name for container in finding.containers)]
+        if workload:
+            names += [workload.name, workload.location]
+            names += [workload.project_id, workload.project_number]
+        harmless = [name for name in names if name]
+        return Redactor(self.redaction_key, evidence.secrets, harmless=harmless)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one delivery came to.
+
+    Attributes:
+        outcome: The incident's outcome.
+        alarm: Whether a person must look now.
+    """
+
+    outcome: JsonObject
+    alarm: bool = False

@@ -1,0 +1,112 @@
+"""Errors of Google's clients: each becomes one of ours that says what, on what, why, what to do."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import pytest
+from google.api_core import exceptions as google_api
+from google.auth import exceptions as google_auth
+
+from clients.errors import calling
+from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Retry
+
+# Google publishes both without types.
+api: Any = google_api
+auth: Any = google_auth
+
+EXPECTED: dict[str, tuple[type[IncidentError], str]] = {
+    "ABORTED": (Conflict, "another change to it is under way"),
+    "PERMISSION_DENIED": (Denied, "permission run.services.get is missing"),
+    "UNAUTHENTICATED": (Denied, "Check the service account that the responder runs as"),
+    "NOT_FOUND": (Missing, "it does not exist"),
+    "RESOURCE_EXHAUSTED": (Retry, "a quota of its project is used up"),
+    "INVALID_ARGUMENT": (GiveUp, "Trying again would not help"),
+    "FAILED_PRECONDITION": (GiveUp, "Trying again would not help"),
+    "OUT_OF_RANGE": (GiveUp, "Trying again would not help"),
+    "ALREADY_EXISTS": (GiveUp, "Trying again would not help"),
+    "UNIMPLEMENTED": (GiveUp, "Trying again would not help"),
+    "UNAVAILABLE": (Retry, "does not answer as it should"),
+    "DEADLINE_EXCEEDED": (Retry, "does not answer as it should"),
+    "INTERNAL": (Retry, "does not answer as it should"),
+    "UNKNOWN": (Retry, "does not answer as it should"),
+    "DATA_LOSS": (Retry, "does not answer as it should"),
+    "CANCELLED": (Retry, "does not answer as it should"),
+}
+
+
+def met(error: Exception) -> IncidentError:
+    """What an error becomes while a service is read."""
+    with (
+        pytest.raises(IncidentError) as raised,
+        calling("read the settings of", "services/x", "run.services.get"),
+    ):
+        raise error
+    return raised.value
+
+
+@pytest.mark.parametrize("code", EXPECTED)
+def test_each_code_says_what_to_do_about_it(code: str) -> None:
+    """The class tells whether time heals it, the message everything that a person needs."""
+    ours, text = EXPECTED[code]
+    error = api.from_grpc_status(grpc.StatusCode[code], "what Google said")
+    found = met(error)
+    assert type(found) is ours
+    assert str(found).startswith("cannot read the settings of services/x: ")
+    assert text in str(found)
+    assert "what Google said" in str(found)
+    assert found.__cause__ is error
+
+
+def test_every_code_has_a_row() -> None:
+    """No code of gRPC is left to chance."""
+    assert set(EXPECTED) == {code.name for code in grpc.StatusCode} - {"OK"}
+
+
+def test_a_missing_permission_is_named_with_where_to_grant_it() -> None:
+    """The message is enough to mend it."""
+    assert "Grant it to the responder's service account on this resource" in str(
+        met(api.PermissionDenied("no"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (auth.DefaultCredentialsError("none found"), Denied),
+        (auth.RefreshError("metadata server is slow"), Retry),
+        (auth.TransportError("no route"), Retry),
+        (api.RetryError("gave up", cause=None), Retry),
+        (api.TooManyRequests("slow down"), Retry),
+        (api.GoogleAPIError("odd"), Retry),
+    ],
+)
+def test_errors_without_a_code_are_told_too(error: Exception, ours: type[IncidentError]) -> None:
+    """Lacking credentials are for a person; what comes from the network, time may heal."""
+    assert type(met(error)) is ours
+
+
+@pytest.mark.parametrize("said", ["", "  \n ", "x" * 5000, "two\nlines\tof it"])
+def test_what_google_says_is_one_short_line(said: str) -> None:
+    """However much it was, the message stays readable."""
+    text = str(met(api.InternalServerError(said)))
+    assert len(text) < 500
+    assert "\n" not in text
+    assert "()" not in text
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), KeyError("ours"), Retry("ours")])
+def test_a_fault_of_ours_is_not_googles(error: Exception) -> None:
+    """Only what Google's clients raise is translated."""
+    with pytest.raises(type(error)) as raised, calling("read", "x", "p"):
+        raise error
+    assert raised.value is error
+
+
+def test_nothing_happens_when_nothing_happens() -> None:
+    """A call that succeeds passes through."""
+    with suppress(ZeroDivisionError), calling("read", "x", "p"):
+        answer = 42
+    assert answer == 42

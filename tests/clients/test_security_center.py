@@ -1,0 +1,161 @@
+"""Security Command Center: the findings of a source, and those around a workload."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from incident.model import Denied, GiveUp, Missing, Retry
+from tests.clients.conftest import Connecting
+from tests.values import CATEGORY, finding, raw_finding, workload
+
+SOURCE = "projects/210987654321/sources/1234567890123456789/locations/global"
+AT = finding().event_time
+HOUR = timedelta(hours=1)
+
+
+def listed(number: int, **changes: Any) -> dict[str, Any]:
+    """A finding with an id of its own."""
+    made = raw_finding(**changes)
+    for key in ("name", "canonicalName"):
+        parent = made["finding"][key].rpartition("/")[0]
+        made["finding"][key] = f"{parent}/{number:032d}"
+    return made
+
+
+def on(name: str, number: int, **changes: Any) -> dict[str, Any]:
+    """A finding on a resource of the project."""
+    place = "//run.googleapis.com/projects/example-shop-prod/locations/europe-west1"
+    return listed(number, resourceName=f"{place}/{name}", **changes)
+
+
+def at(seconds: float) -> str:
+    """An event time, some seconds after the sample's."""
+    return (AT + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+def world(*findings: dict[str, Any], **others: Any) -> dict[str, Any]:
+    """A world with findings."""
+    projects = [{"projectId": "example-shop-prod", "projectNumber": "210987654321"}]
+    return {"projects": projects, "findings": list(findings), **others}
+
+
+def ids(found: tuple[Any, ...]) -> list[int]:
+    """The numbers of findings."""
+    return sorted(int(result["finding"]["name"].rpartition("/")[2]) for result in found)
+
+
+async def test_a_finding_is_listed_at_its_source(google: Connecting) -> None:
+    """As proto JSON, with its resource."""
+    async with google(world(raw_finding())) as cloud:
+        (found,) = await cloud.clients.security_center.findings_at(SOURCE, AT)
+    result: Any = found
+    assert result["finding"]["category"] == CATEGORY
+    assert result["finding"]["canonicalName"] == finding().canonical_name
+    assert result["finding"]["state"] == "ACTIVE"
+    assert result["resource"]["name"] == finding().resource_name
+
+
+async def test_only_what_is_new_enough_is_listed(google: Connecting) -> None:
+    """Updates count; a second of grace is given for times that are kept less finely."""
+    findings = [
+        listed(number, eventTime=at(seconds))
+        for number, seconds in enumerate((-3600, -1.5, -0.9, 0, 3600))
+    ]
+    async with google(world(*findings)) as cloud:
+        found = await cloud.clients.security_center.findings_at(SOURCE, AT)
+    assert ids(found) == [2, 3, 4]
+
+
+async def test_another_source_is_not_listed(google: Connecting) -> None:
+    """Nor another location, nor another project."""
+    async with google(world(raw_finding())) as cloud:
+        center = cloud.clients.security_center
+        assert await center.findings_at(SOURCE.replace("1234", "4321"), AT) == ()
+        assert await center.findings_at(SOURCE.replace("global", "eu"), AT) == ()
+        assert await center.findings_at(SOURCE.replace("2109", "9012"), AT) == ()
+
+
+async def test_every_page_is_read(google: Connecting) -> None:
+    """A burst of findings hides none."""
+    async with google(world(*(listed(number) for number in range(1050)))) as cloud:
+        found = await cloud.clients.security_center.findings_at(SOURCE, AT)
+    assert ids(found) == list(range(1050))
+
+
+async def test_findings_around_a_workload_are_those_whose_name_contains_it(
+    google: Connecting,
+) -> None:
+    """Namesakes come too: whoever asks compares exactly."""
+    findings = [
+        on("services/storefront", 1),
+        on("services/storefront/revisions/storefront-00042", 2),
+        on("services/storefront-2", 3),
+        on("services/checkout", 4),
+        on("jobs/storefront", 5),
+        listed(6, resourceName="//container.googleapis.com/x/services/storefront"),
+        on("services/storefront", 7, eventTime=at(3601)),
+        on("services/storefront", 8, eventTime=at(-3601)),
+        on("services/storefront", 9, category="Reverse Shell", state="INACTIVE"),
+    ]
+    async with google(world(*findings)) as cloud:
+        found = await cloud.clients.security_center.findings_on(
+            workload(), AT - HOUR, AT + HOUR, location="global"
+        )
+    assert ids(found) == [1, 2, 3, 9]
+
+
+@pytest.mark.parametrize("name", ['x" OR resource_name:"', "a\\", '"', "x\nOR y"])
+async def test_a_hostile_name_finds_nothing_more(google: Connecting, name: str) -> None:
+    """It is a text to look for, never a part of the question."""
+    async with google(world(raw_finding())) as cloud:
+        found = await cloud.clients.security_center.findings_on(
+            workload(name=name), AT - HOUR, AT + HOUR, location="global"
+        )
+    assert found == ()
+
+
+async def test_another_location_of_the_data_is_asked(google: Connecting) -> None:
+    """Under data residency SCC keeps findings elsewhere."""
+    made = raw_finding()
+    for key in ("name", "canonicalName"):
+        made["finding"][key] = made["finding"][key].replace("locations/global", "locations/eu")
+    async with google(world(made)) as cloud:
+        center = cloud.clients.security_center
+        around = (workload(), AT - HOUR, AT + HOUR)
+        assert len(await center.findings_on(*around, location="eu")) == 1
+        assert await center.findings_on(*around, location="global") == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "text"),
+    [
+        ("PERMISSION_DENIED", Denied, "permission securitycenter.findings.list is missing"),
+        ("NOT_FOUND", Missing, "it does not exist"),
+        ("INVALID_ARGUMENT", GiveUp, "Google refuses the call"),
+        ("RESOURCE_EXHAUSTED", Retry, "a quota"),
+    ],
+)
+async def test_what_cannot_be_listed_says_why(
+    google: Connecting, code: str, error: type[Exception], text: str
+) -> None:
+    """The message names the source and what to grant."""
+    async with google(world(faults=[{"method": "ListFindings", "code": code}])) as cloud:
+        with pytest.raises(error, match=f"list the findings of {SOURCE}: .*{text}"):
+            await cloud.clients.security_center.findings_at(SOURCE, AT)
+
+
+async def test_a_short_outage_is_waited_out(google: Connecting) -> None:
+    """The call is tried again before anybody hears of it."""
+    fault = {"method": "ListFindings", "code": "UNAVAILABLE", "times": 2}
+    async with google(world(raw_finding(), faults=[fault])) as cloud:
+        assert len(await cloud.clients.security_center.findings_at(SOURCE, AT)) == 1
+
+
+async def test_a_time_without_fractions_is_a_time(google: Connecting) -> None:
+    """Whatever the precision of the moment asked for."""
+    async with google(world(raw_finding())) as cloud:
+        whole = datetime(2026, 10, 2, 8, 14, 7, tzinfo=UTC)
+        assert await cloud.clients.security_center.findings_at(SOURCE, whole)

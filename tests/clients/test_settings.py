@@ -1,0 +1,214 @@
+"""The environment: what each setting may be, and what is said when it is not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from clients.settings import SettingsError, read_settings
+from incident.model import GiveUp, Mode
+
+EMULATOR = '{"grpc": "127.0.0.1:8085", "http": "127.0.0.1:8086"}'
+
+
+def environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+    """Set some variables, by their names without the prefix."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name if name == "K_SERVICE" else f"RESPONDER_{name}", value)
+
+
+def test_an_empty_environment_never_acts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No policy, a dry run, and a folder beside the process."""
+    monkeypatch.chdir(tmp_path)
+    found = read_settings()
+    assert (found.mode, found.policy, found.topic) == (Mode.DRY_RUN, "", "")
+    assert found.store == (tmp_path / "case-files").as_uri()
+    assert (found.emulator, found.now, found.redaction_key) == (None, None, None)
+    assert found.verify_timeout == timedelta(seconds=60)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each from its own variable."""
+    environment(
+        monkeypatch,
+        POLICY="gs://config/policy.yaml",
+        STORE="gs://case-files/responder/",
+        MODE="enforce",
+        TOPIC="projects/p/topics/outcomes",
+        PROJECT="security-tools",
+        REDACTION_KEY="planted-key",
+        VERIFY_TIMEOUT="2m",
+        PEER_WAIT="7s",
+        EMULATOR=EMULATOR,
+        NOW="2026-10-02T08:14:12Z",
+        K_SERVICE="responder",
+    )
+    found = read_settings()
+    assert found.policy == "gs://config/policy.yaml"
+    assert found.store == "gs://case-files/responder"
+    assert found.mode is Mode.ENFORCE
+    assert (found.topic, found.project) == ("projects/p/topics/outcomes", "security-tools")
+    assert found.redaction_key
+    assert found.redaction_key.get_secret_value() == "planted-key"
+    assert (found.verify_timeout, found.peer_wait) == (
+        timedelta(minutes=2),
+        timedelta(seconds=7),
+    )
+    assert found.emulator
+    assert (found.emulator.grpc, found.emulator.http) == ("127.0.0.1:8085", "127.0.0.1:8086")
+    assert found.now == datetime(2026, 10, 2, 8, 14, 12, tzinfo=UTC)
+    assert (found.k_service, found.acts_on_cloud) == ("responder", True)
+    assert "planted-key" not in repr(found)
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deployment tools leave empty ones behind."""
+    environment(monkeypatch, MODE="", STORE="", NOW="", EMULATOR="", TOPIC="", VERIFY_TIMEOUT="")
+    assert read_settings().mode is Mode.DRY_RUN
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MODE", "enforced", "'dry-run', 'approve' or 'enforce'"),
+        ("MODE", "ENFORCE", "'dry-run', 'approve' or 'enforce'"),
+        ("STORE", "s3://bucket", "expected a folder, a file:///absolute/folder or a gs://"),
+        ("STORE", "file://relative/folder", "expected a folder, a file:///absolute/folder"),
+        ("STORE", "http://127.0.0.1/x", "expected a folder"),
+        ("TOPIC", "outcomes", "pattern"),
+        ("TOPIC", "projects/p/topics/", "pattern"),
+        ("TOPIC", "projects/p/topics/a/b", "pattern"),
+        ("VERIFY_TIMEOUT", "60", "a number and one of s, m, h, d"),
+        ("VERIFY_TIMEOUT", "-1s", "a number and one of s, m, h, d"),
+        ("VERIFY_TIMEOUT", "1 s", "a number and one of s, m, h, d"),
+        ("PEER_WAIT", "PT5S", "a number and one of s, m, h, d"),
+        ("NOW", "yesterday", "datetime"),
+        ("NOW", "2026-10-02T08:14:12Z", "RESPONDER_NOW is refused unless RESPONDER_EMULATOR"),
+        ("EMULATOR", "{}", "RESPONDER_EMULATOR.GRPC: Field required"),
+        ("EMULATOR", '{"grpc": "127.0.0.1:1"}', "RESPONDER_EMULATOR.HTTP: Field required"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    """The deployment that brings it stops, and says what to correct."""
+    environment(monkeypatch, **{variable: value})
+    with pytest.raises(SettingsError) as raised:
+        read_settings()
+    message = str(raised.value)
+    assert message.startswith("cannot start: the environment is wrong; correct it")
+    assert f"RESPONDER_{variable}" in message
+    assert said in message
+    assert "\n" not in message
+    assert isinstance(raised.value, GiveUp)
+
+
+def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One deployment is enough to find them."""
+    environment(monkeypatch, MODE="x", STORE="s3://y", VERIFY_TIMEOUT="soon")
+    with pytest.raises(SettingsError) as raised:
+        read_settings()
+    for variable in ("MODE", "STORE", "VERIFY_TIMEOUT"):
+        assert f"RESPONDER_{variable}: " in str(raised.value)
+
+
+def test_no_mistake_shows_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong is told without any value."""
+    environment(monkeypatch, REDACTION_KEY="planted-key", MODE="planted-mode")
+    with pytest.raises(SettingsError) as raised:
+        read_settings()
+    assert "planted" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8085", "127.8.8.8:1", "[::1]:8085"])
+def test_the_emulator_is_on_loopback(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Every loopback address will do."""
+    environment(monkeypatch, EMULATOR=f'{{"grpc": "{address}", "http": "{address}"}}')
+    found = read_settings().emulator
+    assert found
+    assert found.grpc == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "run.googleapis.com:443",
+        "localhost:8085",
+        "localhost.example.net:8085",
+        "127.0.0.1.example.net:8085",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:port",
+        "0.0.0.0:8085",
+        "10.0.0.1:8085",
+        "169.254.169.254:80",
+        "user@127.0.0.1:80",
+        "127.0.0.1:80/x",
+        "http://127.0.0.1:80",
+        "2130706433:80",
+        ":8085",
+        "",
+    ],
+)
+@pytest.mark.parametrize("which", ["grpc", "http"])
+def test_the_emulator_is_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, which: str, address: str
+) -> None:
+    """A name may lead anywhere, and so may any address that is not loopback."""
+    other = "http" if which == "grpc" else "grpc"
+    environment(monkeypatch, EMULATOR=f'{{"{which}": "{address}", "{other}": "127.0.0.1:1"}}')
+    with pytest.raises(SettingsError, match="expected a loopback address"):
+        read_settings()
+
+
+def test_a_clock_of_the_emulators_needs_a_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time without one could be any."""
+    environment(monkeypatch, EMULATOR=EMULATOR, NOW="2026-10-02T08:14:12")
+    with pytest.raises(SettingsError, match="RESPONDER_NOW needs a time zone"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("store", "url"),
+    [
+        ("gs://bucket", "gs://bucket"),
+        ("gs://bucket/a/b/", "gs://bucket/a/b"),
+        ("file:///srv/cases/", "file:///srv/cases"),
+        ("/srv/my cases", "file:///srv/my%20cases"),
+        ("/srv/../srv/cases", "file:///srv/cases"),
+    ],
+)
+def test_the_store_is_a_url(monkeypatch: pytest.MonkeyPatch, store: str, url: str) -> None:
+    """A path is made absolute, a URL is kept without a slash at its end."""
+    environment(monkeypatch, STORE=store)
+    assert read_settings().store == url
+
+
+def test_a_relative_folder_does_not_move_with_the_shell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is where it was when the process started."""
+    monkeypatch.chdir(tmp_path)
+    environment(monkeypatch, STORE="cases")
+    assert read_settings().store == (tmp_path / "cases").as_uri()
+
+
+@pytest.mark.parametrize(
+    ("store", "service", "lasts"),
+    [
+        ("/srv/cases", "", True),
+        ("gs://bucket", "", True),
+        ("gs://bucket", "responder", True),
+        ("/srv/cases", "responder", False),
+        ("file:///srv/cases", "responder", False),
+    ],
+)
+def test_on_cloud_run_only_a_bucket_lasts(
+    monkeypatch: pytest.MonkeyPatch, store: str, service: str, *, lasts: bool
+) -> None:
+    """A folder is lost with its instance, and no other instance sees it."""
+    environment(monkeypatch, STORE=store, K_SERVICE=service)
+    assert read_settings().store_lasts is lasts

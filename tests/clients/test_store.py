@@ -1,0 +1,220 @@
+"""The store, in a folder and in a bucket: created once, read back, listed in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from clients.settings import Settings
+from clients.store import PolicySource, Store, open_store
+from incident.model import Denied, GiveUp, Missing, Retry
+from tests.clients.conftest import Connecting
+
+NOWHERE = {"grpc": "127.0.0.1:9", "http": "127.0.0.1:9"}
+PERMANENT = ["PERMISSION_DENIED", "UNAUTHENTICATED"]
+
+
+@pytest_asyncio.fixture(params=["folder", "bucket"])
+async def store(
+    request: pytest.FixtureRequest, google: Connecting, tmp_path: Path
+) -> AsyncIterator[Store]:
+    """A store of either form."""
+    if request.param == "folder":
+        yield open_store(Settings(store=str(tmp_path / "cases")))
+        return
+    async with google({}) as cloud:
+        yield cloud.clients.store
+
+
+async def test_what_is_created_is_read(store: Store) -> None:
+    """The bytes come back as they were."""
+    data = bytes(range(256)) * 10
+    assert await store.create("incidents/a/0001-received.json", data)
+    assert await store.read("incidents/a/0001-received.json") == data
+
+
+async def test_nothing_is_ever_overwritten(store: Store) -> None:
+    """The second put is told that something is there, and what was there stays."""
+    assert await store.create("a/b.json", b"first")
+    assert not await store.create("a/b.json", b"second")
+    assert await store.read("a/b.json") == b"first"
+
+
+async def test_of_many_puts_at_once_one_creates(store: Store) -> None:
+    """Whatever the order, the object is the winner's."""
+    created = await asyncio.gather(
+        *(store.create("a/b.json", str(number).encode()) for number in range(16))
+    )
+    assert created.count(True) == 1
+    assert await store.read("a/b.json") == str(created.index(True)).encode()
+
+
+async def test_what_is_missing_is_none(store: Store) -> None:
+    """Neither an object nor a folder has to be there."""
+    assert await store.read("nowhere/x.json") is None
+    assert await store.list("nowhere/") == ()
+    await store.create("a/b.json", b"")
+    assert await store.read("a/c.json") is None
+    assert await store.read("a/b.json") == b""
+
+
+async def test_a_list_is_in_order_and_of_one_folder(store: Store) -> None:
+    """All below a prefix, whatever else begins alike."""
+    paths = ["a/0002-x.json", "a/0001-x.json", "a/sub/0001-y.json", "ab/0001-x.json", "a.json"]
+    for path in paths:
+        await store.create(path, b"x")
+    assert await store.list("a/") == ("a/0001-x.json", "a/0002-x.json", "a/sub/0001-y.json")
+    assert await store.list("a/sub/") == ("a/sub/0001-y.json",)
+
+
+async def test_a_list_may_be_longer_than_a_page(store: Store) -> None:
+    """A bucket answers a thousand at a time."""
+    await asyncio.gather(*(store.create(f"a/{number:04d}.json", b"") for number in range(1005)))
+    assert len(await store.list("a/")) == 1005
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sp ace.json", "ümlaut.json", "per%20cent.json", "q?uery.json", "ha#sh.json", "a+b&c.json"],
+)
+async def test_odd_names_are_names(store: Store, name: str) -> None:
+    """Whatever is in a name, the object is found under it."""
+    assert await store.create(f"a/{name}", b"x")
+    assert await store.read(f"a/{name}") == b"x"
+    assert await store.list("a/") == (f"a/{name}",)
+
+
+async def test_a_folder_is_made_when_it_is_opened_and_nothing_else(tmp_path: Path) -> None:
+    """A store of a folder that is not there yet is empty."""
+    store = open_store(Settings(store=str(tmp_path / "new" / "my cases")))
+    assert await store.list("incidents/") == ()
+    await store.create("incidents/a.json", b"x")
+    assert (tmp_path / "new" / "my cases" / "incidents" / "a.json").read_bytes() == b"x"
+
+
+async def test_a_put_that_fails_once_is_tried_again(google: Connecting) -> None:
+    """A short outage of the bucket does not reach the caller."""
+    fault = {"method": "storage.PUT", "code": "UNAVAILABLE", "times": 1}
+    async with google({"faults": [fault]}) as cloud:
+        assert await cloud.clients.store.create("a.json", b"x")
+
+
+async def test_a_put_whose_answer_was_lost_says_that_something_is_there(
+    google: Connecting,
+) -> None:
+    """The library's second try meets its own object: the caller has to look."""
+    fault = {"method": "storage.PUT", "code": "UNAVAILABLE", "times": 1, "applied": True}
+    async with google({"faults": [fault]}) as cloud:
+        assert not await cloud.clients.store.create("a.json", b"x")
+        assert await cloud.clients.store.read("a.json") == b"x"
+
+
+CALLS: dict[str, Any] = {
+    "PUT": lambda store: store.create("a.json", b"x"),
+    "GET": lambda store: store.read("a.json"),
+    "LIST": lambda store: store.list("a/"),
+}
+
+
+@pytest.mark.parametrize("code", PERMANENT)
+@pytest.mark.parametrize("verb", ["PUT", "GET"])
+async def test_a_bucket_that_denies_names_the_permissions(
+    google: Connecting, verb: str, code: str
+) -> None:
+    """Time will not heal it; the message says what to grant, and where."""
+    async with google({"faults": [{"method": f"storage.{verb}", "code": code}]}) as cloud:
+        with pytest.raises(Denied) as raised:
+            await CALLS[verb](cloud.clients.store)
+    message = str(raised.value)
+    assert "gs://case-files/responder/" in message
+    assert "storage.objects.create, get and list" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("verb", CALLS)
+async def test_a_store_that_is_not_there_is_retried(verb: str) -> None:
+    """A bucket that nobody answers for may be back soon."""
+    settings = Settings.model_validate({"store": "gs://case-files", "emulator": NOWHERE})
+    with pytest.raises(Retry, match="does not answer as it should"):
+        await CALLS[verb](open_store(settings))
+
+
+# The policy file.
+
+
+def source(policy: str, **others: Any) -> PolicySource:
+    """Where a policy is read from."""
+    return PolicySource(Settings.model_validate({"policy": policy, **others}))
+
+
+@pytest.mark.parametrize("form", ["path", "url"])
+async def test_a_policy_is_read_anew_each_time(tmp_path: Path, form: str) -> None:
+    """Changing the file is the kill switch."""
+    file = tmp_path / "my policy.yaml"
+    there = source(str(file) if form == "path" else file.as_uri())
+    for text in (b"mode: enforce\n", b"mode: dry-run\n"):
+        file.write_bytes(text)
+        assert await there.read() == text
+
+
+async def test_a_policy_in_a_bucket_is_read_anew_each_time(google: Connecting) -> None:
+    """A bucket is as good as a folder."""
+    async with google({}, policy="gs://config/responder/policy.yaml") as cloud:
+        with pytest.raises(Missing, match=r"gs://config/responder/policy\.yaml"):
+            await cloud.clients.policy.read()
+        config = open_store(cloud.settings.model_copy(update={"store": "gs://config/responder"}))
+        await config.create("policy.yaml", b"mode: dry-run\n")
+        assert await cloud.clients.policy.read() == b"mode: dry-run\n"
+
+
+async def test_no_policy_says_which_setting_is_missing() -> None:
+    """The message is enough to mend it."""
+    with pytest.raises(Missing, match="RESPONDER_POLICY is not set"):
+        await source("").read()
+
+
+async def test_a_policy_that_is_not_there_is_missing(tmp_path: Path) -> None:
+    """Its address is in the message."""
+    with pytest.raises(Missing, match=r"nowhere\.yaml: nothing is there"):
+        await source(str(tmp_path / "nowhere.yaml")).read()
+
+
+async def test_a_folder_is_no_policy(tmp_path: Path) -> None:
+    """Time does not turn it into a file."""
+    with pytest.raises(GiveUp, match="not a place that can be used"):
+        await source(str(tmp_path)).read()
+
+
+async def test_a_huge_policy_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """Just enough of it to see that it is too long."""
+    file = tmp_path / "policy.yaml"
+    file.write_bytes(b"#" * 3_000_000)
+    assert len(await source(str(file)).read()) < 1_100_000
+
+
+@pytest.mark.parametrize("code", PERMANENT)
+async def test_a_policy_that_may_not_be_read_is_denied(google: Connecting, code: str) -> None:
+    """Every finding is held until somebody grants it."""
+    fault = {"method": "storage.GET", "code": code}
+    async with google({"faults": [fault]}, policy="gs://config/policy.yaml") as cloud:
+        with pytest.raises(Denied, match=r"gs://config/policy\.yaml"):
+            await cloud.clients.policy.read()
+
+
+async def test_a_policy_that_cannot_be_read_now_is_retried() -> None:
+    """A transient fault of the bucket is no missing policy."""
+    with pytest.raises(Retry, match=r"cannot read the policy gs://config/policy\.yaml"):
+        await source("gs://config/policy.yaml", emulator=NOWHERE).read()
+
+
+def test_opening_a_store_speaks_to_nobody() -> None:
+    """A process that forks afterwards has opened nothing."""
+    settings = Settings.model_validate({"store": "gs://case-files", "emulator": NOWHERE})
+    assert open_store(settings).url == "gs://case-files"
+    assert json.loads(json.dumps(settings.model_dump(mode="json")))["store"] == "gs://case-files"

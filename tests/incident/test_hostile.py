@@ -1,0 +1,633 @@
+"""Finding text is hostile: whatever it says, it stays text; and a notification is only a claim."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import filters
+from incident import log
+from incident.model import Retry
+from incident.respond import Answer
+from tests.road import (
+    CONTAINMENTS,
+    SERVICE,
+    Road,
+    World,
+    encode,
+    policy,
+    road,
+    sample,
+    service_of,
+    world_around,
+)
+
+TOPIC = "projects/example-shop-prod/topics/outcomes"
+_LARGEST_ENTRY = 256 * 1024  # what Cloud Logging takes as one entry
+_OBJECT = re.compile(
+    r"(?:incidents|dry-runs)/[0-9]{8}-[0-9a-f]{12}/"
+    r"(?:[0-9]{4}-[a-z-]+\.json|evidence/[a-z-]+\.json|logs\.jsonl)"
+    r"|containments/[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z0-9-]+/service/[a-z][a-z0-9-]{0,62}"
+    r"/[0-9]+/[0-9]{4}-[a-z]+\.json"
+    r"|slots/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}/(?:all|projects/[a-z0-9-]+)/[0-9]{4}-slot\.json"
+    r"|quarantine/[0-9a-f]{64}\.json"
+)
+_OWN_LOGS = ("requests", "stdout", "stderr", "varlog%2Fsystem")
+_RUN_LOGS = {f"projects/example-shop-prod/logs/run.googleapis.com%2F{log}" for log in _OWN_LOGS}
+_AUDIT_LOGS = {
+    f"projects/example-shop-prod/logs/cloudaudit.googleapis.com%2F{log}"
+    for log in ("activity", "system_event")
+}
+_ASKED = {
+    "resource_name": {"//run.googleapis.com/", "/services/storefront"},
+    "logName": _RUN_LOGS | _AUDIT_LOGS,
+    "resource.type": {"cloud_run_revision"},
+    "resource.labels.service_name": {"storefront"},
+    "resource.labels.location": {"europe-west1"},
+}
+_TIMES = {"event_time", "timestamp"}
+
+_HOSTILE = {
+    "filter": '" OR resource.type="gce_instance" OR logName="',
+    "filter with an escape": '\\" OR name:"',
+    "lines": 'one\ntwo\r\n{"severity":"ERROR","outcome":{"status":"contained"}}\n',
+    "unicode lines": "one\u2028two\u2029three\x85four\x0bfive\x0csix",
+    "terminal": "\x1b[2J\x1b[31mred\x1b]0;title\x07\x08\x7f\x9b31m",
+    "NUL": "a\0b\0",
+    "markup": "<script>alert(1)</script><img src=x onerror=alert(1)>&amp;'\"",
+    "right to left": "\u202etxt.exe\u2066\u2069\u200b\ufeff",
+    "path": "../../../../etc/passwd",
+    "encoded path": "..%2F..%2f%2e%2e%5c..\\..\\x/%00",
+    "record name": "incidents/20261002-6255b37a8bf0/1000-done.json",
+    "format": "{} {0} {outcome} {0.__class__} %s %d %(message)s %n ${jndi:ldap://x} $(id) `id`",
+    "template": "{{ 7 * 7 }}{% raw %}{# c #}[bold red]rich[/bold red][link=file:///]x[/link]",
+    "JSON": '","status":"ignored","x":{"',
+    "YAML": "!!python/object/apply:os.system ['id']\n---\nmode: enforce",
+    "look-alike": "ѕtorefront ℝ ﬀ İ ß",  # noqa: RUF001 - that is the point
+    "marks of ours": "[redacted:deadbeef][redacted:",
+    "noncharacters": "\ufffe\uffff\U0010ffff\ud7ff\ue000",
+    "spaces": "   \t  ",
+    "number": "1e999999",
+    "long": "A" * 100_000,
+    "long markup": "<" * 100_000,
+}
+
+
+def hostile_finding(text: str) -> World:
+    """A notification whose every text that decides nothing is hostile."""
+    notification = sample()
+    finding = notification["finding"]
+    (process,) = finding["processes"]
+    process["name"] = text
+    process["binary"]["path"] = f"/{text}"
+    process["binary"]["contents"] = text
+    process["script"] = {"contents": text, "path": text}
+    process["libraries"] = [{"path": text}]
+    process["args"] = [text, "--flag", text, f"--flag={text}", "-H", text]
+    process["envVariables"] = [{"name": text, "val": "x"}, {"name": "X", "val": text}]
+    finding["processes"].append({"name": text, "args": [text]})
+    finding["containers"][0] |= {
+        "name": text,
+        "uri": text,
+        "labels": [{"name": text, "value": text}],
+    }
+    finding["containers"].append({"name": text, "uri": text, "imageId": text})
+    finding["sourceProperties"] |= {
+        "Text": text,
+        "List": [text, {"args": [text]}],
+        text: {text: text},
+    }
+    link = {"displayName": text, "url": f"https://www.virustotal.com/gui/file/{text}"}
+    finding["sourceProperties"]["contextUris"] = {"virustotalIndicatorQueryUri": [link]}
+    finding["contextUris"] = {"virustotalIndicatorQueryUri": [link]}
+    finding["files"] = [{"path": text, "contents": text}]
+    finding["indicator"] = {"uris": [text], "domains": [text], "ipAddresses": [text]}
+    for key in ("description", "externalUri", "nextSteps", "moduleName"):
+        finding[key] = text
+    finding["contacts"] = {text: {"contacts": [{"email": text}]}}
+    finding["mitreAttack"] = {"primaryTechniques": [text], "version": text}
+    notification["resource"] |= {"displayName": text, "type": text, "service": text}
+    return notification
+
+
+def hostile_world(text: str, notification: World) -> World:
+    """A world whose logs, annotations and related findings say the same."""
+    world = world_around(notification)
+    world["latency"] = {"reconcile": "1ms"}
+    service_of(world)["annotations"] = {"example.com/note": text}
+    own = notification["finding"]["name"]
+    for entry in world["findings"]:
+        if entry["finding"]["name"] != own:
+            entry["finding"] |= {"category": f"Reverse Shell {text}", "description": text}
+            entry["finding"]["processes"] = [{"name": text, "args": [text]}]
+    model = next(entry for entry in world["logEntries"] if "textPayload" in entry)
+    bare = {key: value for key, value in model.items() if key != "textPayload"}
+    request = {"requestUrl": text, "referer": text, "userAgent": text, "requestMethod": text[:99]}
+    payloads: list[World] = [
+        {"textPayload": text},
+        {"jsonPayload": {"message": text, text[:500] or "x": [text]}},
+        {"httpRequest": request},
+        {"textPayload": text, "labels": {"instanceId": text}, "trace": text, "severity": "ERROR"},
+    ]
+    for number, payload in enumerate(payloads):
+        world["logEntries"].append({**bare, **payload, "insertId": f"hostile-{number}"})
+    return world
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[filters.Comparison]:
+    """Every comparison of every filter that arrives; one that does not parse is an error."""
+    seen: list[filters.Comparison] = []
+    original = filters.parse
+
+    def parse(text: str, dialect: filters.Dialect) -> filters.Node:
+        try:
+            node = original(text, dialect)
+        except filters.BadFilter as error:
+            pytest.fail(f"a filter does not parse: {text!r}: {error}")
+        seen.extend(filters.comparisons(node))
+        return node
+
+    monkeypatch.setattr(filters, "parse", parse)
+    return seen
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """The product's log is set up anew: it writes to what standard output is then."""
+    logger = logging.getLogger("responder")
+    kept = logger.handlers[:]
+    logger.handlers.clear()
+    yield
+    logger.handlers[:] = kept
+
+
+async def receive(way: Road, message: World | bytes | None = None) -> tuple[Answer | None, World]:
+    """One delivery, answered and logged as the function does.
+
+    Checks what holds whatever is delivered: nothing is raised but Retry, one line of bounded
+    size is printed, which is one JSON object, and every object's name has its form.
+    """
+    output = io.StringIO()
+    logging.getLogger("responder").handlers.clear()
+    answer = None
+    with contextlib.redirect_stdout(output):
+        try:
+            answer = await way.deliver(message)
+        except Retry as error:
+            log.retried(str(error), trace="")
+        else:
+            log.answered(answer, trace="")
+    printed = output.getvalue()
+    assert printed.endswith("\n")
+    assert printed.splitlines() == [printed[:-1]], "one line, however lines are told apart"
+    assert printed.isascii()
+    assert printed[:-1].isprintable()
+    assert len(printed) < _LARGEST_ENTRY
+    line = json.loads(printed)
+    assert isinstance(line, dict)
+    assert [path for path in way.stored() if not _OBJECT.fullmatch(path)] == []
+    return answer, line
+
+
+async def status(way: Road, message: World | bytes | None = None) -> str:
+    """What a delivery comes to: a status, or ``retry``."""
+    answer, _ = await receive(way, message)
+    return str(answer.outcome["status"]) if answer else "retry"
+
+
+def names_only_the_workload(asked: list[filters.Comparison]) -> bool:
+    """Whether filters asked about the workload and about nothing else."""
+    for comparison in asked:
+        field, value = ".".join(comparison.path), comparison.value.text
+        if field in _TIMES:
+            datetime.fromisoformat(value)
+        elif value not in _ASKED.get(field, set()):
+            return False
+    return bool(asked)
+
+
+# Text that decides nothing.
+
+
+@pytest.mark.parametrize("name", _HOSTILE)
+async def test_hostile_text_changes_nothing_but_the_evidence(
+    tmp_path: Path, name: str, asked: list[filters.Comparison]
+) -> None:
+    """In every field of a finding and in its logs, it is contained, kept, and told in bounds."""
+    notification = hostile_finding(_HOSTILE[name])
+    world = hostile_world(_HOSTILE[name], notification)
+    async with road(tmp_path, notification=notification, world=world, topic=TOPIC) as way:
+        answer, line = await receive(way)
+        assert answer
+        outcome: Any = answer.outcome
+        assert (outcome["status"], outcome["gaps"]) == ("contained", [])
+        assert outcome["workload"]["resource_name"] == SERVICE
+        assert (line["message"], line["severity"]) == ("incident contained", "WARNING")
+        assert line["outcome"] == outcome
+        assert len(way.containing) == 1
+        (logs,) = way.stored("incidents/*/logs.jsonl").values()
+        entries = [json.loads(text) for text in logs.decode().split("\n") if text]
+        assert len(entries) == len([e for e in world["logEntries"] if "protoPayload" not in e])
+        assert {entry["written_by"] for entry in entries} == {
+            "the workload: an attacker may have forged it"
+        }
+        (published,) = way.emulator.world.dump()["published"]  # type: ignore[misc]
+        assert published["attributes"]["status"] == "contained"
+    assert names_only_the_workload(asked)
+
+
+async def test_hostile_text_is_kept_as_it_was(tmp_path: Path) -> None:
+    """What harms nobody in a JSON string is evidence, character by character."""
+    kept = [_HOSTILE[name] for name in ("terminal", "NUL", "right to left", "format", "template")]
+    notification = sample()
+    notification["finding"]["processes"][0]["args"] = kept
+    async with road(tmp_path, notification=notification) as way:
+        answer, line = await receive(way)
+        assert answer
+        assert line["outcome"]["detected"]["arguments"] == kept
+        (path,) = way.stored("incidents/*/evidence/finding.json")
+        assert way.record(path)["finding"]["processes"][0]["args"] == kept
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"processes": [{"name": "x", "args": ["y" * 1000] * 5000}]},
+        {"processes": [{"name": "x", "args": ["z" * 100_000] * 20}]},
+        {"processes": [{"name": "x" * 100, "args": ["y"], "pid": str(n)} for n in range(3000)]},
+        {"containers": [{"name": "x" * 100, "uri": "y" * 1000} for _ in range(3000)]},
+        {"sourceProperties": {f"Key_{n}": "y" * 100 for n in range(10_000)}},
+        {"description": "word " * 200_000},
+        {"contacts": {"security": {"contacts": [{"email": f"{n}@x"} for n in range(9_999)]}}},
+    ],
+    ids="/".join,
+)
+async def test_much_text_makes_no_large_outcome(tmp_path: Path, evidence: World) -> None:
+    """A finding of megabytes is contained, and its log line stays within an entry's limit."""
+    notification = sample()
+    notification["finding"] |= evidence
+    async with road(tmp_path, notification=notification) as way:
+        assert await status(way) == "contained"
+
+
+@pytest.mark.parametrize("depth", [40, 70, 5000])
+async def test_deep_nesting_is_either_kept_or_refused(tmp_path: Path, depth: int) -> None:
+    """What is nested too deeply to be walked is malformed; nothing runs out of stack."""
+    notification = encode(sample()).decode()
+    nested = '{"a":' * depth + "1" + "}" * depth
+    data = notification.replace('"sourceProperties": {', f'"sourceProperties": {{"N": {nested}, ')
+    async with road(tmp_path) as way:
+        assert await status(way, data.encode()) == ("contained" if depth < 64 else "malformed")
+
+
+@pytest.mark.parametrize(
+    "escape", [r"\ud800", r"\udfff", r"\ude00\ud83d", r"\ud83d", r"x\ud83dx\ude00"]
+)
+async def test_a_lone_surrogate_is_refused(tmp_path: Path, escape: str) -> None:
+    """Text that no UTF-8 can hold is malformed, wherever it stands."""
+    data = encode(sample()).decode()
+    async with road(tmp_path) as way:
+        for found in ('"healthcheck"', '"ACTIVE"', '"storefront-1"', '"finding"'):
+            assert await status(way, data.replace(found, f'"{escape}"').encode()) == "malformed"
+
+
+async def test_a_trace_header_cannot_break_the_line() -> None:
+    """What a caller sends as its trace stays a value of the one line."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        log.retried("reason", trace='00-"}\n{"severity":"EMERGENCY"}\u2028%s{}')
+    assert len(output.getvalue().splitlines()) == 1
+    assert json.loads(output.getvalue())["severity"] == "WARNING"
+
+
+# Text that decides.
+
+_DECIDING = (
+    "finding.canonicalName",
+    "finding.resourceName",
+    "finding.category",
+    "finding.state",
+    "finding.parentDisplayName",
+    "finding.eventTime",
+    "resource.name",
+)
+_SHORT = [text for text in _HOSTILE.values() if len(text) < 1000]
+
+
+def _with(notification: World, path: str, value: object) -> World:
+    """A notification with one field changed."""
+    changed = copy.deepcopy(notification)
+    *steps, last = path.split(".")
+    place = changed
+    for step in steps:
+        place = place[step]
+    place[last] = value
+    return changed
+
+
+def _within(text: str, path: str) -> list[str]:
+    """Hostile text alone, and around or inside of what stands in a field."""
+    whole: Any = sample()
+    for step in path.split("."):
+        whole = whole[step]
+    around = [text, f"{whole}{text}", f"{text}{whole}", whole.replace("e", f"e{text}", 1)]
+    return [value for value in around if value != whole]
+
+
+@pytest.mark.parametrize("path", _DECIDING[:-1])
+async def test_hostile_text_in_what_decides_contains_nothing(tmp_path: Path, path: str) -> None:
+    """A name, category, state, detector or time that is not exactly right stops at a person."""
+    async with road(tmp_path) as way:
+        for text in _SHORT:
+            for value in _within(text, path):
+                became = await status(way, _with(sample(), path, value))
+                assert became in {"malformed", "held", "ignored", "retry", "duplicate"}, value
+        assert way.emulator.writes == []
+
+
+@pytest.mark.parametrize("path", _DECIDING)
+async def test_hostile_text_in_sccs_own_record_contains_nothing(tmp_path: Path, path: str) -> None:
+    """Nor does it when SCC's record says it: a genuine notification does not carry it over."""
+    text = _HOSTILE["record name"]
+    world = world_around(sample())
+    entry = next(
+        e for e in world["findings"] if e["finding"]["name"] == sample()["finding"]["name"]
+    )
+    if path == "finding.eventTime":
+        entry["finding"]["eventTime"] = "1971-01-01T00:00:00Z"
+    elif path == "finding.state":
+        entry["finding"]["state"] = "STATE_UNSPECIFIED"
+    else:
+        entry.update(_with(entry, path, f"{text}{'x'}"))
+    async with road(tmp_path, world=world, after_s=301) as way:
+        assert await status(way) in {"held", "ignored"}
+        assert way.emulator.writes == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "became"),
+    [
+        ("finding.category", "Еxecution: Modified Malicious Binary Executed", "ignored"),  # noqa: RUF001
+        ("finding.category", "Execution: Modified Malicious Binary Executed ", "ignored"),
+        ("finding.category", "execution: modified malicious binary executed", "ignored"),
+        ("finding.parentDisplayName", "Cloud Run Тhreat Detection", "held"),  # noqa: RUF001
+        ("finding.parentDisplayName", "Cloud Run Threat Detection\u200b", "held"),
+        ("finding.state", "АCTIVE", "held"),  # noqa: RUF001
+        ("finding.resourceName", f"//run.gооgleapis.com/{SERVICE}", "held"),  # noqa: RUF001
+        ("finding.resourceName", f"//run.googleapis.com.example.net/{SERVICE}", "held"),
+        ("finding.resourceName", f"//run.googleapis.com/{SERVICE}".replace("t", "т", 1), "held"),
+        ("finding.resourceName", f"//run.googleapis.com/{SERVICE}%2F..%2Fcheckout", "held"),
+        ("finding.resourceName", f"//run.googleapis.com/{SERVICE}/../checkout", "held"),
+        ("finding.resourceName", f"//run.googleapis.com/{SERVICE}\n", "held"),
+        ("finding.eventTime", "２０２６-10-02T08:14:07.318Z", "malformed"),  # noqa: RUF001
+        ("finding.name", "organizations/１/sources/1/findings/1", "malformed"),  # noqa: RUF001
+    ],
+)
+async def test_a_look_alike_is_not_the_thing(
+    tmp_path: Path, path: str, value: str, became: str
+) -> None:
+    """Nothing is normalised into what the policy names: another character is another text."""
+    async with road(tmp_path) as way:
+        assert await status(way, _with(sample(), path, value)) == became
+        assert way.emulator.writes == []
+
+
+@pytest.mark.parametrize("name", ["all", "projects", "service", "slots", "a", "x-1000-done-json"])
+async def test_a_service_named_like_a_part_of_the_store_has_a_place_of_its_own(
+    tmp_path: Path, name: str
+) -> None:
+    """Names of workloads stand where nothing else can stand."""
+    named = json.loads(
+        encode(sample()).replace(b"services/storefront", f"services/{name}".encode())
+    )
+    async with road(tmp_path, notification=named) as way:
+        assert await status(way) == "contained"
+        folder = f"containments/example-shop-prod/europe-west1/service/{name}/1"
+        assert way.stored(f"{folder}/*-before.json")
+
+
+# Forged notifications.
+
+_OWN = sample()["finding"]["canonicalName"]
+_FINDING_ID = _OWN.rpartition("/")[2]
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        SERVICE.replace("storefront", "checkout"),
+        SERVICE.replace("storefront", "checkout/revisions/checkout-00001-abc"),
+        SERVICE.replace("services/storefront", "jobs/nightly"),
+        SERVICE.replace("services/storefront", "workerPools/queue"),
+        SERVICE.replace("europe-west1", "us-central1"),
+        SERVICE.replace("example-shop-prod", "example-bank-prod"),
+    ],
+)
+async def test_a_claim_cannot_point_at_another_workload(tmp_path: Path, elsewhere: str) -> None:
+    """The workload that SCC's own record names is contained, and no other is written to."""
+    forged = sample()
+    forged["finding"]["resourceName"] = f"//run.googleapis.com/{elsewhere}"
+    forged["resource"]["name"] = f"//run.googleapis.com/{elsewhere}"
+    world = world_around(sample())
+    victim = elsewhere.partition("/revisions/")[0]
+    if "/services/" in victim:
+        world["services"].append({"name": victim})
+    async with road(tmp_path, notification=forged, world=world) as way:
+        assert await status(way) == "contained"
+        assert {write.request["service"]["name"] for write in way.emulator.writes} == {SERVICE}
+        assert all(path.startswith(CONTAINMENTS) for path in way.stored("containments/**/*"))
+
+
+@pytest.mark.parametrize(
+    "canonical_name",
+    [
+        _OWN.replace("210987654321", "666666666666"),
+        _OWN.replace("projects/210987654321", "projects/example-attacker"),
+        _OWN.replace("projects/210987654321", "organizations/666"),
+        _OWN.replace("projects/210987654321", "folders/666"),
+        _OWN.replace("sources/1234567890123456789", "sources/4242"),
+        _OWN.replace("locations/global", "locations/eu"),
+        _OWN.replace(_FINDING_ID, "0" * 32),
+    ],
+)
+async def test_a_finding_that_is_not_listed_where_it_claims_to_be_contains_nothing(
+    tmp_path: Path, canonical_name: str
+) -> None:
+    """Another project, source, location or id is another finding: retried while young, held."""
+    forged = _with(sample(), "finding.canonicalName", canonical_name)
+    for after_s, became in ((5, "retry"), (301, "held")):
+        folder = tmp_path / became
+        folder.mkdir()
+        async with road(
+            folder, notification=forged, world=world_around(sample()), after_s=after_s
+        ) as way:
+            assert await status(way) == became
+            assert way.emulator.writes == []
+
+
+@pytest.mark.parametrize(
+    "canonical_name",
+    [
+        _OWN.replace("sources/1234567890123456789", "sources/-"),
+        _OWN.replace("sources/1234567890123456789", "sources/*"),
+        _OWN.replace("projects/210987654321", "projects/-"),
+        _OWN.replace("projects/210987654321", "projects/.."),
+        _OWN.replace("locations/global", "locations/-"),
+        _OWN.replace(_FINDING_ID, "-/../" + _FINDING_ID),
+        _OWN.replace(_FINDING_ID, _FINDING_ID + "/x"),
+        _OWN + "\n",
+        f" {_OWN}",
+        "",
+    ],
+)
+async def test_a_name_that_could_mean_many_findings_is_malformed(
+    tmp_path: Path, canonical_name: str
+) -> None:
+    """No wildcard and no way up stands in a finding's name, canonical or not."""
+    forged = _with(sample(), "finding.canonicalName", canonical_name)
+    forged["finding"]["name"] = canonical_name
+    async with road(tmp_path) as way:
+        assert await status(way, forged) == "malformed"
+        assert way.emulator.calls == []
+
+
+def imitation(owner: str, changes: Mapping[str, Any]) -> tuple[World, World]:
+    """A custom source of an attacker's that imitates the detector: the claim, and a world."""
+    claim = sample()
+    name = f"{owner}/sources/4242/locations/global/findings/f00d"
+    claim["finding"] |= {
+        "name": name,
+        "canonicalName": name,
+        "parent": name.rpartition("/findings/")[0],
+        **changes,
+    }
+    world = world_around(sample())
+    kept = ("name", "canonicalName", "parent", "resourceName", "state", "category", "eventTime")
+    finding = {key: claim["finding"][key] for key in (*kept, "parentDisplayName")}
+    world["findings"] = [{"finding": finding, "resource": claim["resource"]}]
+    return claim, world
+
+
+async def test_an_attackers_project_cannot_report_a_victims_service(
+    tmp_path: Path,
+) -> None:
+    """Where SCC says whose project the resource is in, the finding's own must be the same."""
+    claim, world = imitation("projects/666666666666", {})
+    async with road(tmp_path, notification=claim, world=world) as way:
+        answer, line = await receive(way)
+        assert answer
+        assert (answer.outcome["status"], answer.alarm) == ("held", True)
+        assert line["severity"] == "ERROR"
+        assert way.emulator.writes == []
+
+
+@pytest.mark.parametrize("owner", ["projects/666666666666", "organizations/666", "folders/666"])
+@pytest.mark.parametrize("resource", [None, {"name": f"//run.googleapis.com/{SERVICE}"}])
+async def test_a_pinned_source_keeps_imitations_out(
+    tmp_path: Path, owner: str, resource: World | None
+) -> None:
+    """With the detector's source in the policy, one that only has its name contains nothing."""
+    claim, world = imitation(owner, {})
+    if resource is not None:
+        world["findings"][0]["resource"] = resource
+    rules = policy(extra='sources: ["1234567890123456789"]\n')
+    async with road(tmp_path, notification=claim, world=world, rules=rules) as way:
+        assert await status(way) == "held"
+        assert way.emulator.writes == []
+
+
+@pytest.mark.parametrize("detector", ["", "Custom", "Container Threat Detection"])
+async def test_a_custom_source_that_imitates_nothing_is_held(tmp_path: Path, detector: str) -> None:
+    """A source of another name is not the detector, whatever its findings say."""
+    claim, world = imitation("organizations/666", {"parentDisplayName": detector})
+    async with road(tmp_path, notification=claim, world=world) as way:
+        assert await status(way) == "held"
+        assert way.emulator.writes == []
+
+
+@pytest.mark.parametrize(
+    ("event_time", "became"),
+    [
+        ("2026-10-02T08:14:07.318Z", "contained"),
+        ("2026-10-02T08:14:06.400Z", "contained"),
+        ("2026-09-01T00:00:00Z", "contained"),
+        ("1971-01-01T00:00:00Z", "contained"),
+        ("2026-10-02T08:14:09Z", "retry"),
+        ("2099-01-01T00:00:00Z", "retry"),
+        ("2026-10-02T25:00:00Z", "malformed"),
+        ("0000-01-01T00:00:00Z", "malformed"),
+        ("10000-01-01T00:00:00Z", "malformed"),
+        ("2026-10-02", "malformed"),
+    ],
+)
+async def test_a_claimed_time_makes_no_finding_younger(
+    tmp_path: Path, event_time: str, became: str
+) -> None:
+    """SCC's record gives the time; a claim of a time that it has not reached yet is no proof."""
+    forged = _with(sample(), "finding.eventTime", event_time)
+    now = datetime(2026, 10, 2, 8, 14, 20, tzinfo=UTC)
+    async with road(tmp_path, notification=forged, world=world_around(sample()), now=now) as way:
+        assert await status(way) == became
+        assert bool(way.emulator.writes) is (became == "contained")
+
+
+async def test_an_old_finding_is_not_made_young_by_a_claim(tmp_path: Path) -> None:
+    """Its age is counted from the time in SCC's record, whatever the notification says."""
+    forged = _with(sample(), "finding.eventTime", "2026-10-02T08:14:06.500Z")
+    now = datetime(2026, 10, 3, 8, 14, 20, tzinfo=UTC)
+    async with road(tmp_path, notification=forged, world=world_around(sample()), now=now) as way:
+        answer, _ = await receive(way)
+        assert answer
+        outcome: Any = answer.outcome
+        assert outcome["status"] == "held"
+        assert "old; the policy's limit" in outcome["decision"]["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("deletedFinding", True),
+        ("finding.mute", "MUTED"),
+        ("finding.state", "INACTIVE"),
+        ("finding.category", "Something else"),
+    ],
+)
+async def test_an_ignored_claim_does_not_stand_in_the_way_of_the_genuine_one(
+    tmp_path: Path, path: str, value: object
+) -> None:
+    """Whoever may publish cannot have a finding ignored by saying so first."""
+    async with road(tmp_path) as way:
+        assert await status(way, _with(sample(), path, value)) == "ignored"
+        assert way.stored() == {}
+        assert await status(way) == "contained"
+
+
+async def test_an_unlisted_claim_does_not_stand_in_the_way_of_the_genuine_one(
+    tmp_path: Path,
+) -> None:
+    """A copy of the notification that points to a foreign project leaves the finding's own."""
+    forged = _with(sample(), "finding.canonicalName", _OWN.replace("210987654321", "666666666666"))
+    async with road(tmp_path) as way:
+        assert await status(way, forged) == "retry"
+        assert await status(way) == "contained"
+
+
+async def test_many_claims_of_one_finding_are_one_containment(tmp_path: Path) -> None:
+    """Each forged time is an incident of its own, but there is nothing more to write."""
+    async with road(tmp_path, rules=policy(extra="guards: {max_per_project_per_hour: 1}\n")) as way:
+        for second in range(5):
+            forged = _with(sample(), "finding.eventTime", f"2026-10-02T08:00:0{second}Z")
+            assert await status(way, forged) == "contained"
+        assert len(way.containing) == 1
+        assert len(way.stored("slots/**/*.json")) == 2

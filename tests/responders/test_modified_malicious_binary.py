@@ -1,0 +1,173 @@
+"""Modified Malicious Binary Executed: what is made of the evidence, and from where."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from incident.model import (
+    Access,
+    Binding,
+    Confidence,
+    Evidence,
+    Finding,
+    Verdict,
+    Volume,
+)
+from responders.modified_malicious_binary import CATEGORY, RESPONDER, assess
+from tests.values import evidence, finding, notification, settings, template
+
+OTHER = finding(finding_id="another", category="Reverse Shell")
+PUBLIC = Access((Binding("roles/run.invoker", ("user:x@example.com", "allUsers"), None),))
+CLOSED = Access((Binding("roles/run.invoker", ("user:x@example.com",), None),))
+DEFAULT_ACCOUNT = "210987654321-compute@developer.gserviceaccount.com"
+
+
+def reasons(found: Evidence) -> dict[str, str]:
+    """What is said, by the evidence it comes from."""
+    said: dict[str, str] = {}
+    for reason in assess(found).reasons:
+        said[reason.evidence] = f"{said.get(reason.evidence, '')}|{reason.text}"
+    return said
+
+
+def running(**changes: Any) -> Evidence:
+    """Evidence of a service whose template is changed."""
+    return evidence(settings=settings(template=template(**changes)))
+
+
+def process(**changes: Any) -> Finding:
+    """The finding with its process changed."""
+    (one,) = finding().processes
+    return finding(processes=(replace(one, **changes),))
+
+
+def test_it_answers_its_category_and_would_contain() -> None:
+    """What may be done about it is for policy and guards."""
+    assert RESPONDER.categories == (CATEGORY,)
+    assert assess(evidence()).verdict is Verdict.CONTAIN
+    assert assess(Evidence(finding())).verdict is Verdict.CONTAIN
+
+
+@pytest.mark.parametrize(
+    ("found", "confidence"),
+    [
+        (evidence(confirmed=False), Confidence.LOW),
+        (evidence(confirmed=False, related=(OTHER,)), Confidence.LOW),
+        (evidence(), Confidence.MEDIUM),
+        (evidence(related=()), Confidence.MEDIUM),
+        (evidence(related=(OTHER,)), Confidence.HIGH),
+    ],
+)
+def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confidence) -> None:
+    """A mere claim is weak; SCC's own record counts, and other findings beside it count more."""
+    assert assess(found).confidence is confidence
+
+
+@pytest.mark.parametrize(
+    ("found", "source", "text"),
+    [
+        (evidence(), "security-center", "lists the finding itself"),
+        (evidence(confirmed=False), "security-center", "the notification alone claims it"),
+        (evidence(), "finding", f"SHA-256 {'275a021bbfb6489e'}"),
+        (evidence(finding=process(partially_hashed=True)), "finding", "only the beginning"),
+        (evidence(finding=process(sha256=None)), "finding", "names no hash"),
+        (evidence(finding=finding(processes=())), "finding", "names no hash"),
+        (evidence(related=()), "related-findings", "no other finding"),
+        (evidence(related=(OTHER, OTHER)), "related-findings", "(Reverse Shell): an attack"),
+        (evidence(), "settings", "ingress is all"),
+        (evidence(settings=settings(fields={})), "settings", "ingress is not set"),
+        (
+            evidence(settings=settings(fields={"ingress": "INGRESS_TRAFFIC_INTERNAL_ONLY"})),
+            "settings",
+            "ingress is internal only",
+        ),
+        (evidence(access=PUBLIC), "access", "anybody may call it, by its own IAM policy"),
+        (evidence(access=CLOSED), "access", "callers need a grant"),
+        (
+            evidence(settings=settings(fields={"invokerIamDisabled": True})),
+            "settings",
+            "the invoker check is off",
+        ),
+        (running(), "settings", "runs as storefront@example-shop-prod"),
+        (running(service_account=""), "settings", "default service account (none is set)"),
+        (
+            running(service_account=DEFAULT_ACCOUNT),
+            "settings",
+            f"default service account ({DEFAULT_ACCOUNT})",
+        ),
+        (
+            running(secret_names=("db-password", "api-key")),
+            "settings",
+            "to be rotated: db-password, api-key",
+        ),
+        (
+            running(volumes=(Volume("d", "gcs uploads", persists=True),)),
+            "settings",
+            "may survive a restart on what it mounts: gcs uploads",
+        ),
+    ],
+)
+def test_each_reason_names_its_evidence(found: Evidence, source: str, text: str) -> None:
+    """Whoever reads a reason can look it up where it comes from."""
+    assert text in reasons(found)[source]
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (evidence(access=PUBLIC, settings=None), "anybody"),
+        (
+            evidence(access=CLOSED, settings=settings(fields={"invokerIamDisabled": True})),
+            "callers need a grant",
+        ),
+        (running(secret_names=()), "rotated"),
+        (running(volumes=(Volume("s", "secret db", persists=False),)), "survive"),
+        (evidence(settings=None), "service account"),
+        (evidence(related=None), "other finding"),
+        (evidence(finding=process(partially_hashed=True)), "SHA-256"),
+    ],
+)
+def test_nothing_is_said_without_evidence(found: Evidence, text: str) -> None:
+    """What was not gathered, or does not apply, has no sentence."""
+    assert text not in str(reasons(found))
+
+
+def test_what_is_said_is_of_the_revision_that_the_finding_names() -> None:
+    """The template may have changed since; the revision that ran is what matters."""
+    ran = template(revision="storefront-00041", service_account=DEFAULT_ACCOUNT)
+    found = evidence(finding=finding(revision="storefront-00041"), revisions=(template(), ran))
+    assert "default service account" in reasons(found)["settings"]
+    gone = evidence(finding=finding(revision="storefront-00001"), revisions=(template(), ran))
+    assert "runs as" not in str(reasons(gone))
+
+
+def test_techniques_are_those_that_google_names() -> None:
+    """Each with its tactic, its page, and what it means for this binary."""
+    found = assess(evidence()).techniques
+    assert [(technique.id, technique.tactic) for technique in found] == [
+        ("T1105", "Command and Control"),
+        ("T1106", "Execution"),
+    ]
+    for technique in found:
+        assert technique.url == f"https://attack.mitre.org/techniques/{technique.id}/"
+        assert "/usr/local/bin/healthcheck" in technique.meaning
+
+
+def test_the_summary_names_binary_and_workload() -> None:
+    """One sentence says what was detected, as far as the finding goes."""
+    assert assess(evidence()).summary == (
+        "/usr/local/bin/healthcheck in storefront was modified after the container started, was"
+        " executed, and matches a known malicious file"
+    )
+    bare = assess(Evidence(finding(processes=(), workload=None))).summary
+    assert "a binary of its image in //run.googleapis.com/" in bare
+
+
+def test_of_several_processes_the_one_with_a_binary_is_told() -> None:
+    """A parent and its child may both be there."""
+    told = assess(evidence(finding=notification("several-processes").finding))
+    assert told.summary.startswith("/bin/sh in storefront")
+    assert "only the beginning of the file" in str(told.reasons)
