@@ -43,6 +43,8 @@ COUNTS = {
     Phase.CANCELLED: "cancelled_count",
 }
 UNFINISHED = (Phase.PENDING, Phase.RUNNING)
+# What has got here had a container. One that was cancelled may have waited until then.
+_RAN = (Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED)
 _ENDS = {
     Phase.PENDING: (State.CONDITION_PENDING, None),
     Phase.RUNNING: (State.CONDITION_RECONCILING, None),
@@ -207,6 +209,8 @@ def task_of(execution: run_v2.Execution, index: int, where: Phase) -> run_v2.Tas
     """One task of an execution, in a phase."""
     name = f"{execution.name}/tasks/{last(execution.name)}-task{index}"
     task = run_v2.Task(name=name, index=index)
+    if where is not Phase.PENDING:
+        protos.set_moment(task, "start_time", _started(execution))
     settle(task, execution, where)
     return task
 
@@ -218,12 +222,9 @@ def settle(task: run_v2.Task, execution: run_v2.Execution, where: Phase) -> None
         protos.raw(task).CopyFrom(protos.raw(protos.from_json(run_v2.Task, merged)))
     task.job = task.job or execution.job
     task.execution = task.execution or last(execution.name)
-    created = protos.moment(execution, "create_time")
-    started = max(created, protos.moment(execution, "start_time"))
-    protos.set_moment_if_unset(task, "create_time", created)
-    if where is not Phase.PENDING:
-        protos.set_moment_if_unset(task, "scheduled_time", started)
-        protos.set_moment_if_unset(task, "start_time", started)
+    protos.set_moment_if_unset(task, "create_time", protos.moment(execution, "create_time"))
+    if where in _RAN:
+        protos.set_moment_if_unset(task, "start_time", _started(execution))
     if where not in UNFINISHED:
         protos.set_moment_if_unset(task, "completion_time", _over(execution, task))
     _settle_attempt(task, where)
@@ -231,8 +232,12 @@ def settle(task: run_v2.Task, execution: run_v2.Execution, where: Phase) -> None
 
 
 def _settle_attempt(task: run_v2.Task, where: Phase) -> None:
-    if where not in UNFINISHED and not protos.raw(task).HasField("last_attempt_result"):
-        task.last_attempt_result = attempt(where)
+    """Fills how the last container ended, unless there never was one."""
+    fields = protos.raw(task)
+    if fields.HasField("start_time"):
+        protos.set_moment_if_unset(task, "scheduled_time", protos.moment(task, "start_time"))
+        if where not in UNFINISHED and not fields.HasField("last_attempt_result"):
+            task.last_attempt_result = attempt(where)
     if where is Phase.FAILED:
         # It is tried again as long as that is allowed.
         task.retried = task.retried or task.max_retries
@@ -255,10 +260,15 @@ def complete(resource: Running, where: Phase) -> None:
         _say(resource, state, since, reason)
 
 
+def _started(execution: run_v2.Execution) -> dt.datetime:
+    created = protos.moment(execution, "create_time")
+    return max(created, protos.moment(execution, "start_time"))
+
+
 def _over(execution: run_v2.Execution, task: run_v2.Task) -> dt.datetime:
-    """When a task ended: with its execution at the latest, and as soon as it began if unknown."""
+    """When a task ended: with its execution, or as soon as it began while that goes on."""
     ended = protos.moment(execution, "completion_time")
-    return max(ended, protos.moment(task, "start_time"))
+    return max(ended, protos.moment(task, "start_time"), protos.moment(task, "create_time"))
 
 
 def _latest(resource: Running) -> dt.datetime:

@@ -76,11 +76,11 @@ def _settle_phase(here: Place, execution: run_v2.Execution) -> Phase:
         counted = [end for end in ends if getattr(execution, COUNTS[end])]
         otherwise = counted[0] if counted else Phase.SUCCEEDED
     where = plausible.phase(here, execution, otherwise)
-    if where is not Phase.PENDING:
-        created = protos.moment(execution, "create_time")
-        protos.set_moment_if_unset(execution, "start_time", created)
+    started = protos.moment(execution, "create_time")
+    if where not in (Phase.PENDING, Phase.CANCELLED):
+        protos.set_moment_if_unset(execution, "start_time", started)
+    started = max(started, protos.moment(execution, "start_time"))
     if where not in UNFINISHED:
-        started = protos.moment(execution, "start_time")
         protos.set_moment_if_unset(execution, "completion_time", started + _LASTED)
         if protos.moment(execution, "completion_time") < started:
             reason = "is before the start of the execution"

@@ -319,13 +319,13 @@ class _Enforcement:
         if image.incident != self._scene.incident or ANNOTATION in settings.annotations:
             return ()
         change = annotated(settings, ANNOTATION, self._scene.incident)
-        last = await self._note(last, "annotating", image, **change.before)
         try:
             await self._tools.run.write(change, validate_only=False)
         except IncidentError as error:
             text = f"the workload does not name the incident: {error}"
             return (Reason(text, "settings"),)
-        await self._note(last, "annotated", image)
+        # A release takes our own key away again; what others wrote there is theirs.
+        await self._note(last, "annotated", image, annotation=ANNOTATION)
         return ()
 
     async def _wait_for_peer(self, current: Containment | None) -> bool:

@@ -287,9 +287,9 @@ _BARE = re.compile(
     r"|\\(?![\"']|[nrt](?:[\w.-]{1,64}[=:]|[\\\"'\s]|$))"
     r"|[,&|)}\]>](?=[^\s\"'`\\;,&|)}\]<>])(?![\w.%-]{1,64}\\*[\"']?\s?[=:]))++)"
 )
-_SAYS_NOTHING = re.compile(
-    r"(?i)[^\w]*|true|false|null|none|nil|undefined|yes|no|on|off|projects/[\w-]+/secrets/.*"
-)
+_SAYS_NOTHING = re.compile(r"(?i)[^\w]*|true|false|null|none|nil|undefined|yes|no|on|off")
+_SECRET_NAME = re.compile(r"\\*[\"']?projects/[\w-]{1,64}/secrets/")
+_ABSOLUTE_PATH = re.compile(r"\\*[\"']?/")
 
 
 def announced(text: str, announces: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
@@ -306,19 +306,22 @@ def announced(text: str, announces: Callable[[str], bool]) -> Iterator[tuple[int
         done = 0
         while found := expression.search(text, done):
             done = found.end()
-            if not announces(found["name"]):
+            if not announces(found["name"]) or _shown(found["name"], text, done):
                 continue
             value = _QUOTED.match(text, done) or _BARE.match(text, done)
-            if value is None:
-                continue
-            if not _SAYS_NOTHING.fullmatch(value["secret"]) and not _directory(found, value):
+            if value and not _SAYS_NOTHING.fullmatch(value["secret"]):
                 yield value.span("secret")
                 done = value.end()
 
 
-def _directory(found: re.Match[str], value: re.Match[str]) -> bool:
-    """Whether it is the working directory, as environments are printed."""
-    return found["name"] in {"PWD", "OLDPWD"} and value["secret"].startswith("/")
+def _shown(name: str, text: str, start: int) -> bool:
+    """Whether the name of a secret or a working directory begins here, which both stay.
+
+    Told by the beginning alone: a value that stays is read again for what it announces, and
+    reading each to its end would take quadratic time.
+    """
+    directory = name in {"PWD", "OLDPWD"} and _ABSOLUTE_PATH.match(text, start)
+    return bool(directory or _SECRET_NAME.match(text, start))
 
 
 def may_announce(lowered: str) -> bool:

@@ -57,7 +57,7 @@ def now() -> datetime:
     return NOW
 
 
-def notification(name: str = "cloud-run-service", **changes: Any) -> Notification:
+def notification(name: str = "cloud-run-service", /, **changes: Any) -> Notification:
     """A sample notification, with parts of its finding replaced."""
     parsed = parse((SAMPLES / f"{name}.json").read_bytes())
     return replace(parsed, finding=replace(parsed.finding, **changes))

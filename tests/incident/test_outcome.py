@@ -231,7 +231,7 @@ LONG = "A" * 100_000
     "found",
     [
         with_process(binary_path=LONG, name=LONG),
-        with_process(arguments=(LONG,) * 500),
+        with_process(arguments=(LONG,) * 60),
         finding(containers=(Container(LONG, LONG, LONG),)),
         finding(category=LONG, detector=LONG, severity=LONG, state=LONG),
     ],

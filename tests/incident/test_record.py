@@ -173,8 +173,10 @@ async def test_a_case_that_nobody_began_is_not_waited_for(tmp_path: Path) -> Non
 async def test_a_run_that_answered_a_retry_is_not_waited_for(tmp_path: Path) -> None:
     """It has said that it goes on no further."""
     store = folder_store(tmp_path)
-    first = await opened(store)
+    moments = (NOW + timedelta(milliseconds=number) for number in range(100))
+    first = await opened(store, clock=lambda: next(moments))
     await first.begin({})
+    await first.conclude({})
     await first.note("retried", {"reason": "x"})
     assert not await (await opened(store)).wait_for_peer(timedelta(seconds=5))
 
