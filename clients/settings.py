@@ -28,6 +28,8 @@ from incident.model import GiveUp, Mode
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_PLACE = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?|file:///[^/].*")
+_LONGEST_WAIT = timedelta(seconds=150)
 _DEFAULT_STORE = "case-files"
 
 
@@ -106,11 +108,18 @@ class Settings(BaseSettings):
     @classmethod
     def _store_url(cls, value: str) -> str:
         """A folder is made absolute; what holds the case files must not move with the shell."""
-        if value.startswith(("gs://", "file:///")):
+        if _PLACE.fullmatch(value):
             return value.rstrip("/")
         if "://" in value:
             raise ValueError("expected a folder, a file:///absolute/folder or a gs://bucket URL")
         return Path(value).resolve().as_uri()
+
+    @field_validator("verify_timeout", "peer_wait")
+    @classmethod
+    def _within_budget(cls, value: timedelta) -> timedelta:
+        if not timedelta(0) < value <= _LONGEST_WAIT:
+            raise ValueError("expected more than 0s and at most 150s: an incident has 240 s in all")
+        return value
 
     @model_validator(mode="after")
     def _clock_needs_emulator(self) -> Settings:

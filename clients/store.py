@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 import obstore
 from obstore import exceptions as failures
+from obstore.auth.google import GoogleCredentialProvider
 from obstore.store import from_url
 
 from clients.settings import Settings
 from incident.model import Denied, GiveUp, IncidentError, Missing, Retry
 
 _TIMEOUT = timedelta(seconds=10)
+_DENIALS = (PermissionError, failures.PermissionDeniedError, failures.UnauthenticatedError)
+_DENIED_STATUS = re.compile(r"status code: 40[13]|40[13] (Forbidden|Unauthorized)")
 _LARGEST_POLICY = 200_000
 
 
@@ -101,9 +106,12 @@ class PolicySource:
             raise _ours(error, "read the policy", self.url) from error
 
     async def _from_bucket(self) -> bytes:
-        folder, _, name = self.url.rpartition("/")
-        answer = await obstore.get_async(_at(folder, self._settings, create=False), name)
+        answer = await obstore.get_async(self._bucket, self.url.rpartition("/")[2])
         return bytes(await answer.bytes_async())
+
+    @cached_property
+    def _bucket(self) -> Any:
+        return _at(self.url.rpartition("/")[0], self._settings, create=False)
 
 
 def _read_local(path: Path) -> bytes:
@@ -128,10 +136,13 @@ def _at(url: str, settings: Settings, *, create: bool) -> Any:
         }
         client["allow_http"] = True
         return from_url(url, config=config, client_options=client, retry_config=retry)
-    from obstore.auth.google import GoogleAsyncCredentialProvider  # noqa: PLC0415 - asks for credentials
+    return from_url(url, client_options=client, retry_config=retry, credential_provider=_google())
 
-    provider = GoogleAsyncCredentialProvider()
-    return from_url(url, client_options=client, retry_config=retry, credential_provider=provider)
+
+@cache
+def _google() -> GoogleCredentialProvider:
+    """Google's credentials of this process; one for all stores, since each fetches a token."""
+    return GoogleCredentialProvider()
 
 
 def _ours(error: Exception, verb: str, target: str) -> IncidentError:
@@ -140,9 +151,8 @@ def _ours(error: Exception, verb: str, target: str) -> IncidentError:
     failed = f"cannot {verb} {target}"
     if isinstance(error, FileNotFoundError):
         return Missing(f"{failed}: nothing is there. Check the address")
-    if isinstance(
-        error, PermissionError | failures.PermissionDeniedError | failures.UnauthenticatedError
-    ):
+    # What a denied list raises has no type of its own.
+    if isinstance(error, _DENIALS) or _DENIED_STATUS.search(str(error)):
         return Denied(
             f"{failed}: not permitted ({detail}). Grant the responder's service account"
             " storage.objects.create, get and list there (for the policy: get)"

@@ -5,7 +5,7 @@ A guard that cannot be evaluated does not pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -171,18 +171,17 @@ def never_released(case: Case) -> Objection | None:
 def under_hourly_cap(case: Case) -> Objection | None:
     """No more containments in an hour than the policy allows, in all."""
     cap = case.policy.guards.max_containments_per_hour
-    return _under(cap, len(case.circumstances.slots.overall), "in all", case)
+    return _under(cap, case.circumstances.slots.overall, "in all", case)
 
 
 def under_project_cap(case: Case) -> Objection | None:
     """No more containments in an hour than the policy allows for one project."""
     cap = case.policy.guards.max_per_project_per_hour
-    return _under(cap, len(case.circumstances.slots.in_project), "in this project", case)
+    return _under(cap, case.circumstances.slots.in_project, "in this project", case)
 
 
-def _under(cap: int, taken: int, where: str, case: Case) -> Objection | None:
-    circumstances = case.circumstances
-    if not case.writes or circumstances.folder in circumstances.slots.overall or taken < cap:
+def _under(cap: int, taken: Sequence[str], where: str, case: Case) -> Objection | None:
+    if not case.writes or case.circumstances.folder in taken or len(taken) < cap:
         return None
     return cap_reached(where, cap)
 

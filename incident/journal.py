@@ -81,7 +81,7 @@ class Journal:
         return tuple(sorted(found, key=lambda record: (record.number, record.recorded_at)))
 
     async def claim(self, number: int, kind: str, body: JsonObject) -> bool:
-        """Write a record at a number of its own; one claimant of many wins.
+        """Write a record at a number; of many claimants of one number and kind one wins.
 
         Returns:
             Whether this claim won. A claim that the store applied although its answer was
@@ -123,7 +123,7 @@ def decode(path: str, data: bytes) -> JsonObject:
     """
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GiveUp(_unreadable(path)) from error
     if not isinstance(value, dict):
         raise GiveUp(_unreadable(path))
@@ -144,7 +144,7 @@ def _match(folder: str, path: str) -> re.Match[str] | None:
 def _record(path: str, number: int, kind: str, data: bytes) -> Record:
     body = decode(path, data)
     try:
-        recorded_at = datetime.fromisoformat(str(body["recorded_at"]))
+        recorded_at = datetime.fromisoformat(str(body["recorded_at"])).astimezone(UTC)
         run = str(body["run"])
     except (KeyError, ValueError) as error:
         raise GiveUp(_unreadable(path)) from error

@@ -22,6 +22,10 @@ _URGENT = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
 _NOTABLE = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.HELD, Status.AWAITING_APPROVAL})
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Ours, whatever other handlers there are."""
+
+
 def answered(answer: Answer, trace: str) -> None:
     """The one line of a delivery that was acknowledged."""
     outcome = answer.outcome
@@ -50,7 +54,8 @@ def retried(error: Unfinished, trace: str) -> None:
 
 def failure(message: str, error: Exception) -> None:
     """A fault of our own, with its traceback and no outcome."""
-    _logger().error(message, exc_info=error, extra={"outcome": None})
+    names = dict.fromkeys(("incident", "finding", "workload"))
+    _logger().error(message, exc_info=error, extra={"stage": "failed", **names, "outcome": None})
 
 
 def _line(level: int, message: str, keys: Mapping[str, Json], trace: str) -> None:
@@ -69,8 +74,8 @@ def _names(outcome: Mapping[str, Json]) -> dict[str, Json]:
 
 def _logger() -> logging.Logger:
     """Ours alone, set up at the first line: importing this module changes nothing."""
-    if not _LOGGER.handlers:
-        handler: logging.StreamHandler[TextIO] = logging.StreamHandler(sys.stdout)
+    if not any(isinstance(handler, _Handler) for handler in _LOGGER.handlers):
+        handler = _Handler(sys.stdout)
         formatter = JsonFormatter(
             "%(levelname)s %(message)s %(asctime)s",
             rename_fields={"levelname": "severity", "asctime": "time"},

@@ -132,8 +132,8 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+    if isinstance(value, list | tuple | frozenset):
+        return [plain(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
     return value
 
 
@@ -168,7 +168,7 @@ def _workload(finding: Finding) -> dict[str, Json] | None:
 def _decision(decision: Decision, redactor: Redactor) -> dict[str, Json]:
     return {
         "verdict": decision.verdict.value,
-        "reasons": [redactor.text(reason.text) for reason in decision.reasons],
+        "reasons": [_short(redactor.text(reason.text)) for reason in decision.reasons],
     }
 
 
@@ -193,7 +193,7 @@ def _reason(reason: Reason, redactor: Redactor) -> dict[str, Json]:
 
 
 def _gap(gap: Gap, redactor: Redactor) -> dict[str, Json]:
-    return {"collector": gap.collector, "reason": redactor.text(gap.reason)}
+    return {"collector": gap.collector, "reason": _short(redactor.text(gap.reason))}
 
 
 def _detected(finding: Finding, redactor: Redactor) -> dict[str, Json]:

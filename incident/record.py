@@ -127,7 +127,7 @@ class CaseFile:
 
     @property
     def _newest(self) -> Record:
-        return max(self.earlier, key=lambda record: record.recorded_at)
+        return max(self.earlier, key=lambda record: (record.recorded_at, record.number))
 
 
 async def open_case(

@@ -58,12 +58,10 @@ class SlotBook:
         Raises:
             Retry: The store does not answer.
         """
-        if holder in seen.overall:
-            return None
         in_project, overall = guards.max_per_project_per_hour, guards.max_containments_per_hour
-        if not await _claim(self._project(), holder, in_project, len(seen.in_project)):
+        if not await _claim(self._project(), holder, in_project, seen.in_project):
             return cap_reached("in this project", in_project)
-        if not await _claim(self._overall(), holder, overall, len(seen.overall)):
+        if not await _claim(self._overall(), holder, overall, seen.overall):
             return cap_reached("in all", overall)
         return None
 
@@ -72,8 +70,10 @@ def _holders(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(str(record.body.get("containment")) for record in records)
 
 
-async def _claim(journal: Journal, holder: str, cap: int, taken: int) -> bool:
-    for number in range(taken + 1, cap + 1):
+async def _claim(journal: Journal, holder: str, cap: int, taken: Sequence[str]) -> bool:
+    if holder in taken[:cap]:
+        return True
+    for number in range(len(taken) + 1, cap + 1):
         if await journal.claim(number, "slot", {"containment": holder}):
             return True
         for record in await journal.records():

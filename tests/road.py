@@ -18,7 +18,7 @@ from emulator.server import Emulator, Hook
 from emulator.world import parse
 from incident.inbox import Inbox
 from incident.model import Mode, Retry
-from incident.respond import Answer
+from incident.standing import Answer
 from main import open_inbox
 
 SAMPLES = Path(__file__).parent / "samples"

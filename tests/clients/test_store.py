@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from clients.settings import Settings
 from clients.store import PolicySource, Store, open_store
@@ -218,3 +220,23 @@ def test_opening_a_store_speaks_to_nobody() -> None:
     settings = Settings.model_validate({"store": "gs://case-files", "emulator": NOWHERE})
     assert open_store(settings).url == "gs://case-files"
     assert json.loads(json.dumps(settings.model_dump(mode="json")))["store"] == "gs://case-files"
+
+
+def test_a_bucket_is_opened_with_the_credentials_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Away from the emulator, store and policy take Google's own credentials, without a call."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    account = {
+        "type": "service_account",
+        "client_email": "responder@example-security.iam.gserviceaccount.com",
+        "private_key": key.decode(),
+        "token_uri": "https://oauth2.example.com/token",
+    }
+    (tmp_path / "account.json").write_text(json.dumps(account))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+    assert open_store(Settings(store="gs://case-files/prefix")).url == "gs://case-files/prefix"

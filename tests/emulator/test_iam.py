@@ -1,4 +1,4 @@
-"""IAM policies of services."""
+"""IAM policies of services, jobs and worker pools."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from google.api_core import exceptions
 from google.iam.v1 import iam_policy_pb2, options_pb2, policy_pb2
 
-from tests.emulator.cloud import BY_NUMBER, SERVICE, Cloud, cloud, world_with
+from tests.emulator.cloud import BY_NUMBER, JOB, POOL, SERVICE, Cloud, cloud, world_with
 
 INVOKER = "roles/run.invoker"
 CONDITIONAL = {
@@ -133,3 +133,55 @@ async def test_permissions_are_granted_unless_a_fault_denies_the_method(
             iam_policy_pb2.TestIamPermissionsRequest(resource=SERVICE, permissions=sorted(asked))
         )
         assert asked - set(answer.permissions) == denied
+
+
+@pytest.mark.parametrize(("key", "client", "name"), [
+    ("jobs", "jobs", JOB), ("workerPools", "worker_pools", POOL),
+])  # fmt: skip
+async def test_jobs_and_pools_have_policies_of_their_own(key: str, client: str, name: str) -> None:
+    """Read, changed and written by its etag, under the name of the resource's own service."""
+    binding = {"role": INVOKER, "members": ["allUsers"]}
+    resources: dict[str, Any] = {key: [{"name": name}]}
+    policies = {name: {"bindings": [binding]}}
+    async with cloud(world_with(**resources, iamPolicies=policies)) as google:
+        guarded = getattr(google, client)
+        read = await guarded.get_iam_policy(iam_policy_pb2.GetIamPolicyRequest(resource=name))
+        assert read.bindings[0].members == ["allUsers"]
+        del read.bindings[0]
+        request = iam_policy_pb2.SetIamPolicyRequest(resource=name, policy=read)
+        await guarded.set_iam_policy(request)
+        with pytest.raises(exceptions.Aborted):
+            await guarded.set_iam_policy(request)
+        assert not bindings_of(google, name)
+        (first, _) = google.emulator.writes
+        service = "Jobs" if key == "jobs" else "WorkerPools"
+        assert first.method == f"/google.cloud.run.v2.{service}/SetIamPolicy"
+        with pytest.raises(exceptions.NotFound):
+            await google.services.get_iam_policy(iam_policy_pb2.GetIamPolicyRequest(resource=name))
+
+
+def bindings_of(google: Cloud, name: str) -> list[Any]:
+    """The bindings that the world has for a resource."""
+    return list(google.emulator.world.iam_policies[name].bindings)
+
+
+@pytest.mark.parametrize(
+    ("method", "permission"),
+    [
+        ("/google.cloud.run.v2.Jobs/SetIamPolicy", "run.jobs.setIamPolicy"),
+        ("UpdateWorkerPool", "run.workerpools.update"),
+        ("RunJob", "run.jobs.run"),
+        ("ListExecutions", "run.executions.list"),
+    ],
+)
+async def test_a_fault_takes_away_the_permission_of_its_method(
+    method: str, permission: str
+) -> None:
+    """Under the names that the permissions of the other workloads have."""
+    faults = [{"method": method, "code": "PERMISSION_DENIED"}]
+    asked = [permission, "run.jobs.get", "run.services.setIamPolicy", "run.tasks.get"]
+    async with cloud(world_with(jobs=[{"name": JOB}], faults=faults)) as google:
+        answer = await google.jobs.test_iam_permissions(
+            iam_policy_pb2.TestIamPermissionsRequest(resource=JOB, permissions=asked)
+        )
+        assert list(answer.permissions) == asked[1:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from google.api_core import exceptions
 from google.cloud import run_v2
@@ -104,3 +106,27 @@ async def test_revisions_of_a_worker_pool_are_listed_too() -> None:
             await google.revisions.list_revisions(parent=f"{LOCATION}/services/other")
         with pytest.raises(exceptions.InvalidArgument):
             await google.revisions.list_revisions(parent=LOCATION)
+
+
+async def test_a_revision_shows_what_it_was_made_with() -> None:
+    """Session affinity, and that it is ready; one that only has a name is like the template."""
+    affine = {
+        "containers": [{"image": "example/web:1"}],
+        "sessionAffinity": True,
+        "timeout": "30s",
+    }
+    older = {"name": f"{SERVICE}/revisions/storefront-v0", "containers": [{"image": "old"}]}
+    newer = {"name": f"{SERVICE}/revisions/storefront-v1"}
+    service = {"name": SERVICE, "template": affine}
+    async with cloud(world_with(service, revisions=[older, newer])) as google:
+        found = await google.revisions.list_revisions(parent=SERVICE)
+        shown = {r.name.rpartition("/")[2]: r async for r in found}
+        assert shown["storefront-v1"].session_affinity
+        assert shown["storefront-v1"].timeout == dt.timedelta(seconds=30)
+        assert not shown["storefront-v0"].session_affinity
+        for revision in shown.values():
+            (ready,) = [c for c in revision.conditions if c.type_ == "Ready"]
+            assert ready.state == run_v2.Condition.State.CONDITION_SUCCEEDED
+        await google.update("template.session_affinity", template=run_v2.RevisionTemplate())
+        latest = (await google.settled()).latest_ready_revision
+        assert not (await google.revisions.get_revision(name=latest)).session_affinity

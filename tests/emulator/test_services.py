@@ -8,6 +8,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import run_v2
 
+from emulator import service_rules
 from emulator.protos import moment
 from tests.emulator.cloud import (
     BY_NUMBER,
@@ -107,6 +108,31 @@ async def test_a_masked_map_is_replaced_as_a_whole() -> None:
     async with cloud(world_with(RICH)) as google:
         await google.update("labels", labels={"env": "test"})
         assert dict((await google.service()).labels) == {"env": "test"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ingress", run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL),
+        ("invoker_iam_disabled", False),
+        ("default_uri_disabled", True),
+        ("labels", {"env": "test"}),
+        ("annotations", {"incident": "x"}),
+    ],
+)
+async def test_settings_outside_of_the_template_make_no_revision(field: str, value: Any) -> None:
+    """Each is changed by its own path and taken back by it, and nothing else changes."""
+    async with cloud(world_with(RICH)) as google:
+        before = await google.service()
+        await google.update(field, **{field: value})
+        after = await google.settled()
+        assert getattr(after, field) == value
+        assert after.latest_created_revision == before.latest_created_revision
+        assert len(google.emulator.world.revisions) == 1
+        await google.update(field, **{field: getattr(before, field)})
+        again = await google.settled()
+        for name in service_rules.MUTABLE:
+            assert getattr(again, name) == getattr(before, name)
 
 
 @pytest.mark.parametrize(

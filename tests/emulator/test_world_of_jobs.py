@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from google.cloud import run_v2
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from emulator.world import BadWorld, parse
 from tests.emulator.cloud import EXECUTION, JOB, NUMBER, POOL, PROJECTS, cloud
@@ -222,7 +223,7 @@ async def test_a_state_in_the_middle_of_things_is_read_back() -> None:
         await google.executions.cancel_execution(name=EXECUTION)
         pool = run_v2.WorkerPool(name=POOL, labels={"a": "b"})
         await google.worker_pools.update_worker_pool(
-            worker_pool=pool, update_mask={"paths": ["labels"]}
+            worker_pool=pool, update_mask=FieldMask(paths=["labels"])
         )
         printed = dumped(google.emulator.world.dump())
     async with cloud(printed | {"latency": {"reconcile": 0}}) as google:

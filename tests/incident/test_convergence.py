@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.cloud.run_v2 import TrafficTarget
 
 from emulator.server import Dropped, Moment
 from incident.model import Retry
@@ -201,8 +202,7 @@ async def test_a_stopped_service_whose_traffic_was_pinned_since_is_still_contain
         assert await way.status(one) == "contained"
         service = way.emulator.world.services[SERVICE]
         revision = service.latest_ready_revision.rpartition("/")[2]
-        service.traffic[0].type_ = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
-        service.traffic[0].revision = revision
+        service.traffic = [TrafficTarget({"type_": 2, "revision": revision, "percent": 100})]
         assert await way.status(other) == "contained"
         assert len(way.containing) == 1
 

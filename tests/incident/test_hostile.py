@@ -17,8 +17,8 @@ import pytest
 
 from emulator import filters
 from incident import log
-from incident.model import Retry
-from incident.respond import Answer
+from incident.inbox import Unfinished
+from incident.standing import Answer
 from tests.road import (
     CONTAINMENTS,
     SERVICE,
@@ -80,6 +80,7 @@ _HOSTILE = {
     "number": "1e999999",
     "long": "A" * 100_000,
     "long markup": "<" * 100_000,
+    "long announcement": "PWD=/" * 20_000,
 }
 
 
@@ -94,7 +95,7 @@ def hostile_finding(text: str) -> World:
     process["script"] = {"contents": text, "path": text}
     process["libraries"] = [{"path": text}]
     process["args"] = [text, "--flag", text, f"--flag={text}", "-H", text]
-    process["envVariables"] = [{"name": text, "val": "x"}, {"name": "X", "val": text}]
+    process["envVariables"] = [{"name": text, "val": "x"}, {"name": "X", "val": f"v {text}"}]
     finding["processes"].append({"name": text, "args": [text]})
     finding["containers"][0] |= {
         "name": text,
@@ -162,30 +163,31 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[filters.Comparison]:
     return seen
 
 
-@pytest.fixture(autouse=True)
-def _own_log() -> Iterator[None]:
-    """The product's log is set up anew: it writes to what standard output is then."""
+@contextlib.contextmanager
+def standard_output() -> Iterator[io.StringIO]:
+    """What the product prints: its log is set up anew, for this output alone."""
     logger = logging.getLogger("responder")
-    kept = logger.handlers[:]
-    logger.handlers.clear()
-    yield
-    logger.handlers[:] = kept
+    kept, logger.handlers = logger.handlers, []
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output):
+            yield output
+    finally:
+        logger.handlers = kept
 
 
 async def receive(way: Road, message: World | bytes | None = None) -> tuple[Answer | None, World]:
     """One delivery, answered and logged as the function does.
 
-    Checks what holds whatever is delivered: nothing is raised but Retry, one line of bounded
+    Checks what holds whatever is delivered: nothing is raised but a retry, one line of bounded
     size is printed, which is one JSON object, and every object's name has its form.
     """
-    output = io.StringIO()
-    logging.getLogger("responder").handlers.clear()
     answer = None
-    with contextlib.redirect_stdout(output):
+    with standard_output() as output:
         try:
             answer = await way.deliver(message)
-        except Retry as error:
-            log.retried(str(error), trace="")
+        except Unfinished as error:
+            log.retried(error, trace="")
         else:
             log.answered(answer, trace="")
     printed = output.getvalue()
@@ -242,7 +244,7 @@ async def test_hostile_text_changes_nothing_but_the_evidence(
         assert {entry["written_by"] for entry in entries} == {
             "the workload: an attacker may have forged it"
         }
-        (published,) = way.emulator.world.dump()["published"]  # type: ignore[misc]
+        (published,) = way.emulator.world.published
         assert published["attributes"]["status"] == "contained"
     assert names_only_the_workload(asked)
 
@@ -304,9 +306,10 @@ async def test_a_lone_surrogate_is_refused(tmp_path: Path, escape: str) -> None:
 
 async def test_a_trace_header_cannot_break_the_line() -> None:
     """What a caller sends as its trace stays a value of the one line."""
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        log.retried("reason", trace='00-"}\n{"severity":"EMERGENCY"}\u2028%s{}')
+    with standard_output() as output:
+        log.retried(
+            Unfinished("why", None, urgent=False), trace='00-"}\n{"severity":"EMERGENCY"}\u2028%s{}'
+        )
     assert len(output.getvalue().splitlines()) == 1
     assert json.loads(output.getvalue())["severity"] == "WARNING"
 
@@ -337,12 +340,11 @@ def _with(notification: World, path: str, value: object) -> World:
 
 
 def _within(text: str, path: str) -> list[str]:
-    """Hostile text alone, and around or inside of what stands in a field."""
+    """Hostile text alone, after and inside of what stands in a field."""
     whole: Any = sample()
     for step in path.split("."):
         whole = whole[step]
-    around = [text, f"{whole}{text}", f"{text}{whole}", whole.replace("e", f"e{text}", 1)]
-    return [value for value in around if value != whole]
+    return [text, f"{whole}{text}", whole[:3] + text + whole[3:]]
 
 
 @pytest.mark.parametrize("path", _DECIDING[:-1])

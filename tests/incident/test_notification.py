@@ -160,14 +160,30 @@ def test_the_owning_workload_is_read_with_id_number_and_folders(
     assert finding.contradictions == ()
 
 
-@pytest.mark.parametrize("name", ["v1-older-names", "without-resource"])
-def test_an_older_or_shorter_message_is_enough(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "number"), [("v1-older-names", "210987654321"), ("without-resource", None)]
+)
+def test_an_older_or_shorter_message_is_enough(name: str, number: str | None) -> None:
     """Without folders anywhere they are unknown, which is not the same as none."""
     workload = sample(name).workload
 
     assert workload is not None
-    assert (workload.project_id, workload.project_number) == ("example-shop-prod", "210987654321")
+    assert (workload.project_id, workload.project_number) == ("example-shop-prod", number)
     assert workload.folders is None
+
+
+def test_where_a_finding_is_filed_does_not_tell_whose_its_resource_is() -> None:
+    """Anybody may file a finding about our workload under a project of their own."""
+    finding = sample("without-resource")
+
+    assert finding.filed_under == "projects/210987654321"
+    assert finding.ancestors == {"projects/example-shop-prod"}
+    assert sample("cloud-run-service").ancestors == {
+        "projects/example-shop-prod",
+        "projects/210987654321",
+        "folders/345678901234",
+        "organizations/123456789012",
+    }
 
 
 def test_snake_case_keys_are_read_like_camel_case_keys() -> None:

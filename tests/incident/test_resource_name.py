@@ -263,6 +263,7 @@ def test_id_number_and_folders_come_from_wherever_they_stand() -> None:
         claims(
             resources=(f"{PLACE}/services/shop",),
             findings=("projects/210987654321/sources/1/findings/2",),
+            projects=("projects/210987654321",),
             folders=(None, ("folders/3", "folders/4"), ("3", "4")),
         ),
     )

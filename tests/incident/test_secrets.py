@@ -21,8 +21,9 @@ import pytest
 from pydantic import SecretStr
 
 from incident import log
-from incident.model import Json, Retry
-from incident.respond import Answer
+from incident.inbox import Unfinished
+from incident.model import Json
+from incident.standing import Answer
 from tests.road import Road, World, encode, policy, road, sample, service_of, world_around
 
 TOPIC = "projects/example-shop-prod/topics/outcomes"
@@ -283,26 +284,27 @@ def _credentials(plants: Plants, place: str) -> list[str]:
     return [plants(f"{name} in {place}", f"so: {form}") for name, form in _CREDENTIALS.items()]
 
 
-@pytest.fixture(autouse=True)
-def _own_log() -> Iterator[None]:
-    """The product's log is set up anew: it writes to what standard output is then."""
+@contextlib.contextmanager
+def standard_output() -> Iterator[io.StringIO]:
+    """What the product prints: its log is set up anew, for this output alone."""
     logger = logging.getLogger("responder")
-    kept = logger.handlers[:]
-    logger.handlers.clear()
-    yield
-    logger.handlers[:] = kept
+    kept, logger.handlers = logger.handlers, []
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output):
+            yield output
+    finally:
+        logger.handlers = kept
 
 
 async def receive(way: Road, message: World | bytes | None = None) -> tuple[Answer | None, str]:
     """One delivery, answered and logged as the function does: the answer, what was printed."""
-    output = io.StringIO()
-    logging.getLogger("responder").handlers.clear()
     answer = None
-    with contextlib.redirect_stdout(output):
+    with standard_output() as output:
         try:
             answer = await way.deliver(message)
-        except Retry as error:
-            log.retried(str(error), trace="")
+        except Unfinished as error:
+            log.retried(error, trace="")
         else:
             log.answered(answer, trace="")
     return answer, output.getvalue()
@@ -314,7 +316,7 @@ def everything(way: Road, *deliveries: tuple[Answer | None, str]) -> dict[str, s
     for number, (answer, printed) in enumerate(deliveries):
         left[f"log line {number}"] = f"{printed}\n{_readable(json.loads(printed))}"
         left[f"outcome {number}"] = _readable(answer.outcome if answer else None)
-    left["published"] = _readable(way.emulator.world.dump()["published"])
+    left["published"] = _readable(way.emulator.world.published)
     return left
 
 
