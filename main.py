@@ -57,8 +57,7 @@ def refuse(error: Exception) -> Any:
     if isinstance(error, ServiceUnavailable):
         return error
     if flask.g.get("reached_us"):
-        log.failure("the responder failed; the delivery is retried", error)
-        return ServiceUnavailable()
+        return _fault(error)
     if isinstance(error, HTTPException) and error.code not in (400, 415):
         return error
     reason = f"the request is not a Pub/Sub push or CloudEvent: {type(error).__name__}"
@@ -66,18 +65,28 @@ def refuse(error: Exception) -> Any:
         _answer(lambda inbox: inbox.refuse(_everything(), reason))
     except ServiceUnavailable as unavailable:
         return unavailable
+    except Exception as fault:  # noqa: BLE001 - whatever it is, the delivery must come again
+        return _fault(fault)
     return "OK"
+
+
+def _fault(error: Exception) -> ServiceUnavailable:
+    log.failure("the responder failed; the delivery is retried", error, _trace())
+    return ServiceUnavailable()
+
+
+def _trace() -> str:
+    return str(flask.request.headers.get("traceparent", ""))
 
 
 def _answer(work: Callable[[Inbox], Coroutine[Any, Any, Answer]]) -> None:
     """Hand work to the loop, wait for it, and log what it came to, in one line."""
-    trace = flask.request.headers.get("traceparent", "")
     try:
         answer = _PROCESS.run(work)
     except Unfinished as error:
-        log.retried(error, trace)
+        log.retried(error, _trace())
         raise ServiceUnavailable from error
-    log.answered(answer, trace)
+    log.answered(answer, _trace())
 
 
 def _message(data: object) -> bytes | None:

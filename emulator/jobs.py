@@ -2,70 +2,48 @@
 
 from __future__ import annotations
 
-import re
-from typing import ClassVar
-
 import grpc
 from google.cloud import run_v2
 from google.longrunning import operations_pb2
 
 from emulator import execution_state, executions, job_state
+from emulator.names import last
 from emulator.refusal import Refusal
-from emulator.shelf import Calls, Shelf
+from emulator.shelf import Calls
 from emulator.wire import Method, method
-from emulator.workloads import Change, Workloads
+from emulator.workloads import COMMON, Change, Kind, Workloads
 from emulator.writing import Writes, check_etag
 
 SERVICE = "google.cloud.run.v2.Jobs"
-
 # Setting one of these starts an execution.
 _TOKENS = ("start_execution_token", "run_execution_token")
+# There is no mask in the request: an update is a full replacement.
+_KIND: Kind[run_v2.Job] = Kind(
+    collection="jobs",
+    calls=Calls(
+        SERVICE,
+        run_v2.GetJobRequest,
+        run_v2.ListJobsRequest,
+        lambda page, token: run_v2.ListJobsResponse(jobs=page, next_page_token=token),
+    ),
+    update=run_v2.UpdateJobRequest,
+    field="job",
+    mutable=COMMON | set(_TOKENS),
+    longest=63,
+)
 
 
 class Jobs(Workloads[run_v2.Job]):
     """Cloud Run jobs of one world."""
 
-    mutable = frozenset(
-        {
-            "labels",
-            "annotations",
-            "client",
-            "client_version",
-            "launch_stage",
-            "binary_authorization",
-            "template",
-            *_TOKENS,
-        }
-    )
-    name: ClassVar[re.Pattern[str]] = re.compile(
-        r"projects/[^/]+/locations/[^/]+/jobs/[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
-    )
-
     def __init__(self, writes: Writes) -> None:
-        calls: Calls[run_v2.Job] = Calls(
-            SERVICE,
-            run_v2.GetJobRequest,
-            run_v2.ListJobsRequest,
-            lambda page, token: run_v2.ListJobsResponse(jobs=page, next_page_token=token),
-        )
-        super().__init__(Shelf(writes.world, "JOB", writes.world.jobs, calls), writes)
+        super().__init__(writes, _KIND)
 
     def methods(self) -> list[Method]:
-        """The methods of `google.cloud.run.v2.Jobs` that are about jobs."""
-        return [
-            *self._shelf.methods(),
-            method(
-                f"/{SERVICE}/UpdateJob",
-                run_v2.UpdateJobRequest,
-                self.update,
-                writes_to=lambda request: self.target(request, request.job),
-            ),
-            method(f"/{SERVICE}/RunJob", run_v2.RunJobRequest, self.run, writes_to=lambda _: ""),
-        ]
-
-    async def update(self, request: run_v2.UpdateJobRequest) -> operations_pb2.Operation:
-        """Replaces a job, or creates it where the request allows that. There are no masks."""
-        return self.change(Change.of(request, request.job))
+        """Get, list, update, and run."""
+        request = run_v2.RunJobRequest
+        run = method(f"/{SERVICE}/RunJob", request, self.run, writes_to=lambda _: "")
+        return [*super().methods(), run]
 
     async def run(self, request: run_v2.RunJobRequest) -> operations_pb2.Operation:
         """Starts an execution, which runs until it is cancelled."""
@@ -73,7 +51,7 @@ class Jobs(Workloads[run_v2.Job]):
         job = self._shelf.one(request.name)
         check_etag(job, request.etag)
         execution = executions.of_job(job, request.overrides)
-        execution_key = f"{key}/executions/{execution.name.rpartition('/')[2]}"
+        execution_key = f"{key}/executions/{last(execution.name)}"
         if request.validate_only:
             return self._writes.answered(execution_key, execution)
         self._world.executions[execution_key] = execution

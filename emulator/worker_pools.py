@@ -2,69 +2,35 @@
 
 from __future__ import annotations
 
-import re
-from typing import ClassVar
-
 from google.cloud import run_v2
-from google.longrunning import operations_pb2
 
 from emulator import pool_state, revisions
-from emulator.shelf import Calls, Shelf
-from emulator.wire import Method, method
-from emulator.workloads import Change, Workloads
+from emulator.shelf import Calls
+from emulator.workloads import COMMON, Change, Kind, Workloads
 from emulator.writing import Writes
 
 SERVICE = "google.cloud.run.v2.WorkerPools"
+_KIND: Kind[run_v2.WorkerPool] = Kind(
+    collection="workerPools",
+    calls=Calls(
+        SERVICE,
+        run_v2.GetWorkerPoolRequest,
+        run_v2.ListWorkerPoolsRequest,
+        lambda page, token: run_v2.ListWorkerPoolsResponse(
+            worker_pools=page, next_page_token=token
+        ),
+    ),
+    update=run_v2.UpdateWorkerPoolRequest,
+    field="worker_pool",
+    mutable=COMMON | {"description", "instance_splits", "scaling"},
+)
 
 
 class WorkerPools(Workloads[run_v2.WorkerPool]):
     """Cloud Run worker pools of one world."""
 
-    mutable = frozenset(
-        {
-            "description",
-            "labels",
-            "annotations",
-            "client",
-            "client_version",
-            "launch_stage",
-            "binary_authorization",
-            "template",
-            "instance_splits",
-            "scaling",
-        }
-    )
-    name: ClassVar[re.Pattern[str]] = re.compile(
-        r"projects/[^/]+/locations/[^/]+/workerPools/[a-z]([-a-z0-9]{0,47}[a-z0-9])?"
-    )
-
     def __init__(self, writes: Writes) -> None:
-        calls: Calls[run_v2.WorkerPool] = Calls(
-            SERVICE,
-            run_v2.GetWorkerPoolRequest,
-            run_v2.ListWorkerPoolsRequest,
-            lambda page, token: run_v2.ListWorkerPoolsResponse(
-                worker_pools=page, next_page_token=token
-            ),
-        )
-        shelf = Shelf(writes.world, "WORKER_POOL", writes.world.worker_pools, calls)
-        super().__init__(shelf, writes)
-
-    def methods(self) -> list[Method]:
-        """The methods of `google.cloud.run.v2.WorkerPools` that are about pools."""
-        return [
-            *self._shelf.methods(),
-            method(
-                f"/{SERVICE}/UpdateWorkerPool",
-                run_v2.UpdateWorkerPoolRequest,
-                self.update,
-                writes_to=lambda request: self.target(request, request.worker_pool),
-            ),
-        ]
-
-    async def update(self, request: run_v2.UpdateWorkerPoolRequest) -> operations_pb2.Operation:
-        """Changes a worker pool, or creates it where the request allows that."""
-        return self.change(Change.of(request, request.worker_pool))
+        super().__init__(writes, _KIND)
 
     def settle(
         self,

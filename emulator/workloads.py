@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.cloud import run_v2
 from google.longrunning import operations_pb2
@@ -17,11 +17,26 @@ from emulator import masks, protos, resource_state
 from emulator.progress import Progress
 from emulator.refusal import Violation, invalid, missing
 from emulator.resource_state import CALLER, State
-from emulator.shelf import Shelf
+from emulator.shelf import KINDS, Calls, Shelf
+from emulator.wire import Method, method
 from emulator.writing import Writes, check_etag
 
 W = TypeVar("W", run_v2.Service, run_v2.Job, run_v2.WorkerPool)
 
+# What callers decide of each kind.
+COMMON = frozenset(
+    {
+        "labels",
+        "annotations",
+        "client",
+        "client_version",
+        "launch_stage",
+        "binary_authorization",
+        "template",
+    }
+)
+_LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
+_SHORT = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _RESERVED = (
     "run.googleapis.com",
     "cloud.googleapis.com",
@@ -61,21 +76,45 @@ class Change(Generic[W]):
         )
 
 
-class Workloads(Generic[W]):
-    """The services, jobs or worker pools of one world.
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[W]):
+    """How a kind of workload is spelled at the wire.
 
     Attributes:
-        mutable: Names of the fields that callers decide.
-        name: What the full name of one looks like.
+        collection: The collection that it is in.
+        calls: How one is got and how they are listed.
+        update: The request for an update.
+        field: The field of that request which the workload is in.
+        mutable: Names of the fields of the workload that callers decide.
+        longest: How long the short name of one may be.
     """
 
-    mutable: ClassVar[frozenset[str]]
-    name: ClassVar[re.Pattern[str]]
+    collection: str
+    calls: Calls[W]
+    update: type[Any]
+    field: str
+    mutable: frozenset[str]
+    longest: int = 49
 
-    def __init__(self, shelf: Shelf[W], writes: Writes) -> None:
-        self._shelf: Shelf[W] = shelf
+
+class Workloads(Generic[W]):
+    """The services, jobs or worker pools of one world."""
+
+    def __init__(self, writes: Writes, kind: Kind[W]) -> None:
         self._writes = writes
         self._world = writes.world
+        self._kind = kind
+        table: dict[str, W] = writes.world.tables()[kind.collection]
+        self._shelf: Shelf[W] = Shelf(writes.world, KINDS[kind.collection], table, kind.calls)
+
+    def methods(self) -> list[Method]:
+        """The methods of a kind's service: get, list, update."""
+        update = self._kind.update
+        name = f"/{self._kind.calls.service}/{update.__name__.removesuffix('Request')}"
+        return [
+            *self._shelf.methods(),
+            method(name, update, self._update, writes_to=self._target),
+        ]
 
     def settle(self, before: W, after: W, change: Change[W]) -> None:
         """Fills in defaults and erases what Cloud Run erases; refuses what it refuses."""
@@ -87,8 +126,9 @@ class Workloads(Generic[W]):
     def renew(self, workload: W) -> None:
         """Makes what a changed template brings along."""
 
-    def change(self, change: Change[W]) -> operations_pb2.Operation:
+    async def _update(self, request: Any) -> operations_pb2.Operation:
         """Changes a workload, or creates it where the request allows that."""
+        change: Change[W] = Change.of(request, getattr(request, self._kind.field))
         key = self._writes.admit(change.sent.name)
         found = self._shelf.table.get(key)
         if found is None:
@@ -101,15 +141,18 @@ class Workloads(Generic[W]):
         self._store(key, before, after, change)
         return self._writes.begun(key, partial(_progress, after.generation))
 
-    def target(self, request: Any, sent: W) -> str:
+    def _target(self, request: Any) -> str:
         """The key of what a request writes to; empty if it only asks."""
+        sent = getattr(request, self._kind.field)
         return "" if request.validate_only else self._world.canonical(sent.name)
 
     def _check_creation(self, change: Change[W]) -> None:
         name = change.sent.name
         if not change.allow_missing:
             raise missing(self._shelf.kind, name)
-        if not self.name.fullmatch(name):
+        owner, _, short = name.rpartition(f"/{self._kind.collection}/")
+        good = _LOCATION.fullmatch(owner) and _SHORT.fullmatch(short)
+        if not good or len(short) > self._kind.longest:
             raise invalid(f"{name!r} is not a name of the kind {self._shelf.kind}")
 
     def _planned(self, before: W, change: Change[W], *, is_new: bool) -> W:
@@ -121,7 +164,7 @@ class Workloads(Generic[W]):
         paths = [] if is_new else change.paths
         if not paths:
             check_etag(before, change.sent.etag)
-        after = masks.merge(before, change.sent, paths, mutable=self.mutable)
+        after = masks.merge(before, change.sent, paths, mutable=self._kind.mutable)
         _check_metadata(before, after)
         self.settle(before, after, change)
         return after

@@ -52,15 +52,23 @@ def retried(error: Unfinished, trace: str) -> None:
     _line(level, "delivery to be retried", keys, trace)
 
 
-def failure(message: str, error: Exception) -> None:
+def failure(message: str, error: Exception, trace: str) -> None:
     """A fault of our own, with its traceback and no outcome."""
     names = dict.fromkeys(("incident", "finding", "workload"))
-    _logger().error(message, exc_info=error, extra={"stage": "failed", **names, "outcome": None})
+    keys = {"stage": "failed", **names, "outcome": None}
+    _line(logging.ERROR, message, keys, trace, error)
 
 
-def _line(level: int, message: str, keys: Mapping[str, Json], trace: str) -> None:
+def _line(
+    level: int,
+    message: str,
+    keys: Mapping[str, Json],
+    trace: str,
+    error: Exception | None = None,
+) -> None:
     traced = {"trace": trace} if trace else {}
-    _logger().log(level, message, extra={"stage": "done", **keys, **traced})
+    extra = {"stage": "done", **keys, **traced}
+    _logger().log(level, message, exc_info=error, extra=extra)
 
 
 def _names(outcome: Mapping[str, Json]) -> dict[str, Json]:

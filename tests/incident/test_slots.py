@@ -91,7 +91,7 @@ async def test_who_has_a_slot_asks_for_no_other(tmp_path: Path) -> None:
     """A containment that is begun may be finished, even when the cap is lowered meanwhile."""
     slots = book(folder_store(tmp_path), "shop")
     assert await ask(slots, guards()) is None
-    assert await ask(slots, guards(0, 0)) is None
+    assert await ask(slots, guards(1, 1)) is None
     assert (await slots.taken()).overall == (holder(slots),)
 
 
