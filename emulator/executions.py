@@ -11,6 +11,7 @@ from google.longrunning import operations_pb2
 
 from emulator import execution_state, protos, resource_state
 from emulator.execution_state import UNFINISHED, Phase
+from emulator.job_state import MOST_TASKS
 from emulator.names import last
 from emulator.paging import newest_first
 from emulator.refusal import Refusal, invalid
@@ -92,6 +93,8 @@ def of_job(job: run_v2.Job, overrides: run_v2.RunJobRequest.Overrides) -> run_v2
     now = resource_state.now()
     letters = resource_state.suffix(uuid.uuid4(), length=_LETTERS)
     count = overrides.task_count or job.template.task_count
+    if not 0 < count <= MOST_TASKS:
+        raise invalid(f"overrides.task_count must be from 1 to {MOST_TASKS}")
     parallelism = min(job.template.parallelism or count, count)
     execution = run_v2.Execution(
         name=f"{job.name}/executions/{last(job.name)}-{letters}",

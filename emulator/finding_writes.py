@@ -12,6 +12,7 @@ from google.cloud import securitycenter_v2
 from google.cloud.securitycenter_v2.types import ExternalSystem, SecurityMarks
 
 from emulator import masks, protos
+from emulator.names import last
 from emulator.parts import FindingEntry
 from emulator.refusal import invalid, not_found
 from emulator.wire import Method, method
@@ -19,7 +20,7 @@ from emulator.world import World
 
 _SERVICE = "/google.cloud.securitycenter.v2.SecurityCenter"
 _MARKS = re.compile(r"(?P<finding>.+/findings/[^/]+)/securityMarks")
-_SYSTEM = re.compile(r"(?P<finding>.+/findings/[^/]+)/externalSystems/(?P<system>[^/]+)")
+_SYSTEM = re.compile(r"(?P<finding>.+/findings/[^/]+)/externalSystems/[^/]+")
 _FINDING = re.compile(
     r"(?P<source>[^/]+/[^/]+/sources/[^/]+)(/locations/(?P<location>[^/]+))?/(?P<tail>findings/.+)"
 )
@@ -56,10 +57,7 @@ class FindingWrites:
         self, request: securitycenter_v2.UpdateSecurityMarksRequest
     ) -> SecurityMarks:
         """Replaces all marks of a finding, or sets and takes away those that the mask names."""
-        found = _MARKS.fullmatch(request.security_marks.name)
-        if found is None:
-            raise invalid(f"{request.security_marks.name!r} is not the name of security marks")
-        entry = self._find(found["finding"])
+        entry, _ = self._find(_MARKS, request.security_marks.name)
         sent = {key: _value(key, text) for key, text in request.security_marks.marks.items()}
         finding = entry.result.finding
         marks = _merged(dict(finding.security_marks.marks), sent, list(request.update_mask.paths))
@@ -75,11 +73,8 @@ class FindingWrites:
         self, request: securitycenter_v2.UpdateExternalSystemRequest
     ) -> ExternalSystem:
         """Replaces the fields of the mask in what another system says of a finding, or all."""
-        found = _SYSTEM.fullmatch(request.external_system.name)
-        if found is None:
-            raise invalid(f"{request.external_system.name!r} is not the name of a system")
-        entry = self._find(found["finding"])
-        finding, key = entry.result.finding, found["system"]
+        entry, key = self._find(_SYSTEM, request.external_system.name)
+        finding = entry.result.finding
         stored = finding.external_systems.get(key, ExternalSystem())
         paths = list(request.update_mask.paths)
         system = masks.merge(stored, request.external_system, paths, mutable=_DECIDED)
@@ -89,14 +84,20 @@ class FindingWrites:
         systems[key] = protos.to_json(system)
         return system
 
-    def _find(self, name: str) -> FindingEntry:
-        """The finding of a name, which may be either of its two, and leave out `global`."""
-        wanted = self._spelled_out(name)
+    def _find(self, pattern: re.Pattern[str], name: str) -> tuple[FindingEntry, str]:
+        """The finding that something belongs to, and the short name of that.
+
+        The name may begin with either name of the finding, and leave out `global`.
+        """
+        found = pattern.fullmatch(name)
+        if found is None:
+            raise invalid(f"{name!r} is not a name of what findings have")
+        wanted = self._spelled_out(found["finding"])
         for entry in self._world.findings:
             finding = entry.result.finding
             names = (finding.name, finding.canonical_name)
             if wanted in [self._spelled_out(known) for known in names if known]:
-                return entry
+                return entry, last(name)
         raise not_found(f"Finding {name!r} not found.")
 
     def _spelled_out(self, name: str) -> str:

@@ -13,6 +13,8 @@ from emulator.refusal import Violation
 
 DEFAULT_RETRIES = 3
 DEFAULT_TIMEOUT = dt.timedelta(seconds=600)
+# Cloud Run allows no more tasks in one execution.
+MOST_TASKS = 10_000
 
 
 def apply_defaults(job: run_v2.Job, projects: Projects) -> None:
@@ -37,7 +39,9 @@ def check_template(job: run_v2.Job) -> None:
     template = job.template
     if not template.template.containers:
         raise Violation("Job", "template.template.containers", "is required")
-    if template.task_count < 0 or template.parallelism < 0:
-        raise Violation("Job", "template", "counts must not be negative")
+    if template.parallelism < 0:
+        raise Violation("Job", "template.parallelism", "must not be negative")
+    if not 0 <= template.task_count <= MOST_TASKS:
+        raise Violation("Job", "template.task_count", f"must be from 1 to {MOST_TASKS}")
     if template.template.max_retries < 0:
         raise Violation("Job", "template.template.max_retries", "must not be negative")

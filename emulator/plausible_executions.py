@@ -14,6 +14,7 @@ from google.cloud import run_v2
 
 from emulator import execution_state, plausible, plausible_tasks, protos
 from emulator.execution_state import COUNTS, UNFINISHED, Phase
+from emulator.job_state import MOST_TASKS
 from emulator.names import last, parent
 from emulator.reading import Place
 
@@ -99,6 +100,9 @@ def _settle_counts(
     counts = {phase: getattr(execution, field) for phase, field in COUNTS.items()}
     least = max(sum(counts.values()), max(phases, default=-1) + 1)
     total = execution.task_count = execution.task_count or max(job.template.task_count, least)
+    if not 0 < total <= MOST_TASKS or min(counts.values()) < 0:
+        reason = f"is {total}, or a count of the execution is negative"
+        raise here.at("taskCount").refuse(reason, f"write numbers up to {MOST_TASKS}")
     if least > total:
         reason = f"is {total}, and there are at least {least} tasks"
         raise here.at("taskCount").refuse(reason, "raise it, or leave it out")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -71,6 +72,15 @@ class Order:
     source: Path = REPOSITORY / "main.py"
 
 
+def _python() -> str:
+    """This interpreter as somebody in this folder would type it."""
+    return (
+        os.path.relpath(sys.executable)
+        if Path(sys.executable).is_relative_to(Path.cwd())
+        else sys.executable
+    )
+
+
 @click.command()
 @click.argument("finding", type=_FILE)
 @click.option("--world", "world_file", type=_FILE, help="The world; else one is made up.")
@@ -125,7 +135,7 @@ def run(  # noqa: PLR0913 - one per option
             store=_store(store),
             via=via,
             deliveries=deliveries,
-            command=("python", "-m", "emulator", "run", str(finding), *options),
+            command=(_python(), "-m", "emulator", "run", str(finding), *options),
             mode=mode,
         )
         with _progress() as say:

@@ -103,7 +103,7 @@ class Workloads(Generic[W]):
     def __init__(self, writes: Writes, kind: Kind[W]) -> None:
         self._writes = writes
         self._world = writes.world
-        self._kind = kind
+        self._kind: Kind[W] = kind
         table: dict[str, W] = writes.world.tables()[kind.collection]
         self._shelf: Shelf[W] = Shelf(writes.world, KINDS[kind.collection], table, kind.calls)
 

@@ -171,7 +171,7 @@ async def test_jobs_that_cannot_run_are_refused() -> None:
             await update(google, empty)
         negative = run_v2.Job(name=JOB, template=good.template)
         negative.template.task_count = -1
-        with pytest.raises(exceptions.InvalidArgument, match="must not be negative"):
+        with pytest.raises(exceptions.InvalidArgument, match="must be from 1 to 10000"):
             await update(google, negative)
         reserved = run_v2.Job(name=JOB, template=good.template, labels={"run.googleapis.com/a": ""})
         with pytest.raises(exceptions.InvalidArgument, match=r"job\.labels"):
@@ -249,6 +249,9 @@ async def test_a_run_may_override_its_job() -> None:
         assert list(container.args) == ["--one"]
         assert {v.name: v.value for v in container.env} == {"A": "1", "B": "3"}
         assert (await job(google)).template.template.containers[0].args == ["--all"]
+        many = run_v2.RunJobRequest.Overrides(task_count=10_001)
+        with pytest.raises(exceptions.InvalidArgument, match="task_count"):
+            await run(google, overrides=many)
         overrides.container_overrides[0].name = "other"
         with pytest.raises(exceptions.InvalidArgument, match="container_overrides"):
             await run(google, overrides=overrides)

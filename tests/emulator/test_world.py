@@ -364,3 +364,5 @@ def test_the_example_of_the_readme_is_a_world() -> None:
     example = text.partition("```json\n")[2].partition("```")[0]
     world = parse(json.loads(example), source="README.md")
     assert len(world.services) == len(world.findings) == len(world.log_entries) == 1
+    assert len(world.jobs) == len(world.worker_pools) == 1
+    assert [execution.reconciling for execution in world.executions.values()] == [False, True]

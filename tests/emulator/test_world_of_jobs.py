@@ -271,6 +271,8 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         world({"taskCount": 1, "succeededCount": 1, "runningCount": 1}),
         ["executions[0].taskCount", "is 1", "at least 2"],
     ),
+    "too many tasks": (world({"taskCount": 10_001}), ["executions[0].taskCount", "up to 10000"]),
+    "negative count": (world({"runningCount": -1}), ["executions[0].taskCount", "negative"]),
     "a task beyond the count": (
         world({"taskCount": 1}, {}, {}),
         ["executions[0].taskCount", "at least 2"],

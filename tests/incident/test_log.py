@@ -143,7 +143,7 @@ def test_a_fault_of_ours_brings_its_traceback(capsys: pytest.CaptureFixture[str]
     """One line holds all of it."""
     with pytest.raises(ValueError, match="DEBUG") as raised:
         raise ValueError(HOSTILE)
-    log.failure("the responder failed", raised.value)
+    log.failure("the responder failed", raised.value, "")
     (line,) = lines(capsys)
     assert (line["severity"], line["outcome"]) == ("ERROR", None)
     assert "ValueError" in line["exc_info"]

@@ -88,7 +88,7 @@ async def test_whoever_begins_one_containment_shares_its_slot(tmp_path: Path) ->
 
 
 async def test_who_has_a_slot_asks_for_no_other(tmp_path: Path) -> None:
-    """A containment that is begun may be finished, even when the cap is lowered meanwhile."""
+    """A containment that is begun may be finished, though nobody else gets a slot any more."""
     slots = book(folder_store(tmp_path), "shop")
     assert await ask(slots, guards()) is None
     assert await ask(slots, guards(1, 1)) is None
