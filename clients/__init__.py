@@ -39,6 +39,12 @@ class Clients:
     store: Store
     policy: PolicySource
     topic: Topic | None
+    transports: tuple[Any, ...]
+
+    async def close(self) -> None:
+        """Close every channel. The function never does: its loop lives as long as it does."""
+        for transport in self.transports:
+            await transport.close()
 
 
 async def connect(settings: Settings) -> Clients:
@@ -58,6 +64,7 @@ async def connect(settings: Settings) -> Clients:
         store=open_store(settings),
         policy=PolicySource(settings),
         topic=topic,
+        transports=tuple(make.transports),
     )
 
 
@@ -65,6 +72,7 @@ class _Maker:
     """Makes Google's clients, all of them on one channel when they speak to the emulator."""
 
     def __init__(self, settings: Settings) -> None:
+        self.transports: list[Any] = []
         self._channel = None
         if settings.emulator:
             self._channel = grpc.aio.insecure_channel(
@@ -72,7 +80,10 @@ class _Maker:
             )
 
     def client(self, kind: Any) -> Any:
-        if self._channel is None:
-            return kind()
+        client = kind() if self._channel is None else self._emulated(kind)
+        self.transports.append(client.transport)
+        return client
+
+    def _emulated(self, kind: Any) -> Any:
         transport = kind.get_transport_class("grpc_asyncio")
         return kind(transport=transport(channel=self._channel))

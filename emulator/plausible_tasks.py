@@ -34,8 +34,7 @@ def phases(execution: run_v2.Execution, listed: Listed, where: Phase) -> dict[in
     for here, task in listed:
         plausible.check_owner(here, "execution", task.execution, execution.name)
         plausible.check_owner(here, "job", task.job, parent(execution.name))
-        numbered = _INDEX.fullmatch(last(task.name))
-        task.index = task.index or int(numbered["index"] if numbered else 0)
+        _settle_index(here, task)
         if task.index in found:
             reason = f"{task.index} is the index of another task of the execution"
             raise here.at("index").refuse(reason, "give every task one of its own, from 0")
@@ -44,6 +43,15 @@ def phases(execution: run_v2.Execution, listed: Listed, where: Phase) -> dict[in
             otherwise = _ending(task, where)
         found[task.index] = plausible.phase(here, task, otherwise)
     return found
+
+
+def _settle_index(here: Place, task: run_v2.Task) -> None:
+    """Takes the index from a name such as `nightly-abcde-task3`, which has to agree with it."""
+    named = _INDEX.fullmatch(last(task.name))
+    if named and task.index not in (0, int(named["index"])):
+        reason = f"is {task.index}, and the name says {named['index']}"
+        raise here.at("index").refuse(reason, "leave it out")
+    task.index = int(named["index"]) if named else task.index
 
 
 def _ending(task: run_v2.Task, where: Phase) -> Phase:

@@ -72,6 +72,7 @@ class Containment:
         annotated: Whether the workload names the incident.
         incidents: The incidents that refer to it.
         findings: The ids of their findings.
+        releasing: Whether somebody has begun to take it back.
         released: Whether it was taken back.
         last: Number of the last record.
         open_attempt: The newest image, when nothing yet says what became of its attempt.
@@ -87,6 +88,7 @@ class Containment:
     annotated: bool
     incidents: frozenset[str]
     findings: frozenset[str]
+    releasing: bool
     released: bool
     last: int
     open_attempt: Image | None
@@ -261,6 +263,7 @@ def fold(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
         annotated="annotated" in kinds,
         incidents=frozenset(str(r.body["incident"]) for r in records if "incident" in r.body),
         findings=frozenset(str(r.body["finding"]) for r in records if "finding" in r.body),
+        releasing="release-intended" in kinds,
         released="released" in kinds,
         last=records[-1].number if records else 0,
         open_attempt=waiting[-1] if waiting else None,

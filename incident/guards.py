@@ -168,6 +168,15 @@ def never_released(case: Case) -> Objection | None:
     return Objection(Reason(text, "case-file"))
 
 
+def not_being_released(case: Case) -> Objection | None:
+    """While a person takes the containment back, nothing is contained against them."""
+    current = case.circumstances.history.current
+    if current is None or not current.releasing:
+        return None
+    text = "a person is releasing the workload's containment, or began to: finish that first"
+    return Objection(Reason(text, "case-file"), alarm=True)
+
+
 def under_hourly_cap(case: Case) -> Objection | None:
     """No more containments in an hour than the policy allows, in all."""
     cap = case.policy.guards.max_containments_per_hour
@@ -212,6 +221,7 @@ GUARDS: tuple[Callable[[Case], Objection | None], ...] = (
     young_enough,
     not_ourselves,
     never_released,
+    not_being_released,
     under_hourly_cap,
     under_project_cap,
     virustotal_gate,

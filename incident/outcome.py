@@ -121,6 +121,20 @@ def duplicate(done: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
+def released(done: Mapping[str, Json], by: str) -> dict[str, Json]:
+    """The outcome of an incident whose containment a person has taken back."""
+    decision = done.get("decision")
+    kept = decision if isinstance(decision, Mapping) else {}
+    earlier = kept.get("reasons")
+    reasons = [f"released by {by}", *(earlier if isinstance(earlier, list) else ())]
+    return {
+        **done,
+        "status": Status.RELEASED.value,
+        "decision": {**kept, "reasons": reasons},
+        "drains_until": None,
+    }
+
+
 def plain(value: Any) -> Any:
     """Any value of the model as JSON. What a type does not print of itself stays out."""
     if is_dataclass(value) and not isinstance(value, type):

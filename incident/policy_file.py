@@ -6,11 +6,10 @@ refused: repeated keys, aliases, merge keys, tags, several documents, unquoted l
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -20,12 +19,10 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
 from incident.model import InvalidPolicy
+from incident.policy_mistakes import KeyPath, Mistake, did_you_mean, quoted, refusal, spelled
 
 MAX_BYTES = 200_000
 MAX_DEPTH = 20
-MAX_MISTAKES = 100
-
-KeyPath: TypeAlias = tuple[int | str, ...]
 
 _ALIAS = "an alias"
 _YAML = "tag:yaml.org,2002:"
@@ -41,7 +38,6 @@ _TAKEN_FOR = {
 }
 _PLAIN_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SHOWN = 80
 _EXPECTED = {
     "enum": "expected {expected}",
     "literal_error": "expected {expected}",
@@ -58,21 +54,6 @@ _EXPECTED = {
 
 class Unusable:
     """Stands in the data for a value that no key accepts, such as a date."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Mistake:
-    """One thing wrong with the file, for a person.
-
-    Attributes:
-        line: Counted from 1.
-        column: Counted from 1.
-        text: The key, what was found there and what was expected.
-    """
-
-    line: int
-    column: int
-    text: str
 
 
 @dataclass(slots=True)
@@ -97,7 +78,7 @@ class Document:
 
     def note(self, path: KeyPath, text: str, *, at: yaml.Mark) -> None:
         """Note a mistake at a path of the document."""
-        where = f"{_spelled(path)}: " if path else ""
+        where = f"{spelled(path)}: " if path else ""
         self.mistakes.append(Mistake(at.line + 1, at.column + 1, where + text))
 
     def note_all(
@@ -130,7 +111,7 @@ class Document:
 
     def refusal(self) -> InvalidPolicy:
         """The error that lists the mistakes noted so far, in the order of the file."""
-        return _refusal(self.source, *self.mistakes)
+        return refusal(self.source, *self.mistakes)
 
 
 def read_document(text: str | bytes, *, source: str) -> Document:
@@ -150,30 +131,15 @@ def read_document(text: str | bytes, *, source: str) -> Document:
     node = _composed(document, _decoded(text, source))
     if node is None or node.tag == _NULL:
         expected = "the file is empty; expected keys with values, such as mode: dry-run"
-        raise _refusal(source, Mistake(1, 1, expected))
+        raise refusal(source, Mistake(1, 1, expected))
     document.data = _build(document, node, ())
     return document
-
-
-def quoted(text: str) -> str:
-    """A text from outside as it may stand in a message: one line, bounded, printable."""
-    short = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return f'"{short}"' if short.isprintable() else ascii(short)
-
-
-def _refusal(source: str, *mistakes: Mistake) -> InvalidPolicy:
-    found = sorted(mistakes)
-    count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
-    lines = [f"  {source}:{each.line}:{each.column}: {each.text}" for each in found[:MAX_MISTAKES]]
-    if len(found) > MAX_MISTAKES:
-        lines.append(f"  … and {len(found) - MAX_MISTAKES} more")
-    return InvalidPolicy("\n".join((f"Cannot use the policy {source}: {count}", *lines)))
 
 
 def _decoded(text: str | bytes, source: str) -> str:
     if len(text) > MAX_BYTES:
         size = f"the file has {len(text):,} bytes; expected at most {MAX_BYTES:,}"
-        raise _refusal(source, Mistake(1, 1, size))
+        raise refusal(source, Mistake(1, 1, size))
     if isinstance(text, str):
         return text
     try:
@@ -181,7 +147,7 @@ def _decoded(text: str | bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         before = text[: error.start].decode()
         wrong = f"the byte 0x{text[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise _refusal(source, _mistake_after(before, wrong)) from error
+        raise refusal(source, _mistake_after(before, wrong)) from error
 
 
 def _mistake_after(before: str, text: str) -> Mistake:
@@ -214,18 +180,18 @@ def _composed(document: Document, text: str) -> Node | None:
         loader = _Loader(text)
     except ReaderError as error:
         wrong = f"the character U+{ord(text[error.position]):04X} may not stand in YAML"
-        raise _refusal(document.source, _mistake_after(text[: error.position], wrong)) from error
+        raise refusal(document.source, _mistake_after(text[: error.position], wrong)) from error
     try:
         node = loader.get_node() if loader.check_node() else None
         if loader.check_node():
             mark = loader.peek_event().start_mark  # type: ignore[no-untyped-call]
             document.note((), "a second document begins; expected one in a file", at=mark)
     except yaml.MarkedYAMLError as error:
-        raise _refusal(document.source, _not_yaml(error)) from error
+        raise refusal(document.source, _not_yaml(error)) from error
     except (ValueError, OverflowError) as error:  # PyYAML lets an escape such as "\UFFFFFFFF" pass
         mark = loader.get_mark()
         wrong = "not YAML: the escape names a character that does not exist"
-        raise _refusal(document.source, Mistake(mark.line + 1, mark.column + 1, wrong)) from error
+        raise refusal(document.source, Mistake(mark.line + 1, mark.column + 1, wrong)) from error
     return node
 
 
@@ -324,21 +290,3 @@ def _quoting(node: Node) -> str:
         return ": put it in quotes"
     one_entry = isinstance(node, MappingNode) and len(node.value) == 1
     return " (put a text with a colon in quotes)" if one_entry else ""
-
-
-def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """The nearest known word, as the tail of a message; empty where none is near."""
-    near = difflib.get_close_matches(text, tuple(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _spelled(path: KeyPath) -> str:
-    """A path as people write it: ``rules[0].match.projects[1]``."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            name = quoted(part).strip('"')
-            text += f".{name}" if text else name
-    return text

@@ -143,6 +143,21 @@ async def open_case(
     return CaseFile(journal, await journal.records())
 
 
+async def append_outcome(
+    store: Store, folder: str, run: str, clock: Callable[[], datetime], outcome: JsonObject
+) -> None:
+    """Carry a finished incident on: a record after ``done`` with what has become of it since.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    journal = Journal(store, folder, run, clock)
+    kind = str(outcome["status"])
+    records = await journal.records()
+    last = max((record.number for record in records), default=DONE)
+    await journal.append(max(last, DONE), kind, {"outcome": outcome})
+
+
 async def keep_evidence(case: CaseFile, evidence: Evidence, redactor: Redactor) -> None:
     """Store what was gathered, one object for each collector, and the log entries as lines.
 

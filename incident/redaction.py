@@ -13,55 +13,25 @@ have other evidence hidden too; the marks still show where, and that it is the s
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
-import html
 import json
 import re
-import string
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote, quote_plus
 
-from incident.credential_patterns import (
-    announced,
-    announces_secret,
-    candidates,
-    may_announce,
-    suggests_secret,
-    words,
-)
+from incident.announced_values import announces_secret, suggests_secret, words
+from incident.credential_patterns import MARK
+from incident.known_values import KnownValues
 from incident.model import Json, Secret
+from incident.secret_spans import Span, by_form, by_name, merged, raw_spans, url_spans
 
-_MARK = re.compile(r"\[redacted:[0-9a-f]{8}\]")
-_MARKS = re.compile(r"(?:\[redacted:[0-9a-f]{8}\])+")
+_MARKS = re.compile(rf"(?:{MARK})+")
 _PASSES = 4  # one replacement may uncover another; nearly always the second finds nothing
 _DEEPEST = 100
 _MARGIN = 8192  # characters beyond the cut, so that what the cut splits is still recognised
-_GRAM = 4  # the shortest value under a name that suggests a secret
-_SHORTEST = 6  # under any other name
-_LONG_LINE = 20  # of a value of several lines: shown alone, it is still the secret's
-_PREFIX = 1024  # characters by which a known value is recognised
-_TAIL = 8  # of a secret's beginning where a text ends; of base64 that tells something
 _NAME = 128  # characters of a name that are looked at
 
-_PLATFORM = re.compile(
-    r"PATH|HOME|LANG|LANGUAGE|LC_[A-Z]+|HOSTNAME|PORT|PWD|OLDPWD|TZ|SHLVL|SHELL|TERM|USER|LOGNAME|_"
-    r"|K_(?:SERVICE|REVISION|CONFIGURATION)|CLOUD_RUN_[A-Z_]+|FUNCTION_(?:TARGET|SIGNATURE_TYPE)"
-    r"|(?:GOOGLE_CLOUD_|GCP_|GCLOUD_)?(?:PROJECT|PROJECT_ID|REGION|LOCATION)"
-    r"|PYTHON[A-Z_]*|NODE_VERSION|NODE_ENV|(?:APP_|RAILS_|FLASK_|DJANGO_)?ENV|ENVIRONMENT|LOG_LEVEL"
-    r"|DEBIAN_FRONTEND|GPG_KEY|SSL_CERT_(?:FILE|DIR)|(?:JAVA|GO|GOPATH|CARGO|RUSTUP)_?(?:HOME|VERSION)"
-)
-_ORDINARY = re.compile(
-    r"(?i)true|false|enabled|disabled|default|production|development|staging|warning|localhost"
-    r"|[0-9]{1,9}|(?:127\.0\.0\.1|0\.0\.0\.0|localhost)(?::[0-9]{1,5})?"
-    r"|(?::?/(?:app|bin|data|dev|etc|home|lib|mnt|opt|proc|root|run|sbin|srv|tmp|usr|var|workspace)"
-    r"(?:/[a-z._-]{1,30}+[0-9]{0,6}+)*+/?+(?=:|$))++"
-)
-_NOTHING = frozenset({"true", "false", "none", "null"})
 _RESOURCE = re.compile(r"projects/[\w.:-]+/[a-zA-Z]+/[\w./-]+")  # a name, not what it names
 _ENVIRONMENTS = frozenset({"env", "envvariables", "envvars", "environment", "environmentvariables"})
 _COMMANDS = frozenset({"args", "arguments", "command"})
@@ -81,15 +51,6 @@ _FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
 _LONG_FLAG = re.compile(r"--[a-z][a-z-]+|-[A-Za-z]")
 _ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_]\w*)=(?=.)")
 _HEADER = re.compile(r"\s*([\w-]+)\s*:\s*(?=\S)")
-_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{64,}+={0,2}")
-
-
-class Span(NamedTuple):
-    """A piece of a text that must not be shown, and the secret that stands there, decoded."""
-
-    start: int
-    end: int
-    value: str
 
 
 class _Rule(NamedTuple):
@@ -120,7 +81,7 @@ class Redactor:
             raise ValueError("redact: the key of the marks is empty")
         self._key = key
         self._names: dict[str, str] = {}
-        self._known = _KnownValues(secrets, frozenset(harmless))
+        self._known = KnownValues(secrets, frozenset(harmless))
 
     def text(self, value: str) -> str:
         """Evidence text, with known secret values and credentials replaced by marks."""
@@ -142,7 +103,7 @@ class Redactor:
 
     def url(self, value: str) -> str:
         """A URL without userinfo, fragment and the values of its query; names are kept."""
-        return self._settled(value, lambda text: [*self._spans(text), *_url_spans(text)])
+        return self._settled(value, lambda text: [*self._spans(text), *url_spans(text)])
 
     def json(self, value: Json) -> Json:
         """Any JSON of the same shape, each part redacted as its key demands.
@@ -164,7 +125,7 @@ class Redactor:
         margin = max(_MARGIN, self._known.longest)
         text = data[: 4 * (limit + margin)].decode(errors="replace").replace("\0", "")
         text = text[: limit + margin]
-        spans = [*self._spans(text), *_raw_spans(text)]
+        spans = [*self._spans(text), *raw_spans(text)]
         return self.text(self._shown(text, spans, limit))
 
     def _mark(self, value: str) -> str:
@@ -185,14 +146,14 @@ class Redactor:
 
     def _spans(self, text: str) -> list[Span]:
         lowered = text.lower()
-        return [*self._known.spans(text), *_by_form(text, lowered), *_by_name(text, lowered)]
+        return [*self._known.spans(text), *by_form(text, lowered), *by_name(text, lowered)]
 
     def _shown(self, text: str, spans: Iterable[Span], limit: int | None = None) -> str:
         """The text up to a limit, with marks for the spans that begin before it."""
         limit = len(text) if limit is None else limit
         parts: list[str] = []
         done = 0
-        for start, end, value in _merged(text, spans):
+        for start, end, value in merged(text, spans):
             if start >= limit:
                 break
             hidden = text[start:end]
@@ -299,205 +260,6 @@ class Redactor:
         if name not in self._names:
             self._names[name] = name if self.text(name) == name else self._mark(name)
         return self._names[name]
-
-
-class _KnownValues:
-    """The values known to be secret, in all their encodings, found in one walk over a text.
-
-    Of very long ones the beginning is enough to recognise them.
-    """
-
-    def __init__(self, secrets: Iterable[Secret], harmless: frozenset[str]) -> None:
-        self._forms: dict[str, tuple[str, str]] = {}
-        cut: set[str] = set()
-        for secret in secrets:
-            if not _worth_hiding(secret, harmless):
-                continue
-            for value in _values(secret.value, harmless):
-                forms = {form for form in _forms(value) if len(form) >= _GRAM}
-                self._forms.update({form[:_PREFIX]: (form, value) for form in forms})
-                if value != secret.value or suggests_secret(secret.name):
-                    cut |= forms
-        self._sorted = sorted(self._forms)
-        self._shorter = _enclosed(self._sorted)
-        self._grams = {form[:_GRAM] for form in self._sorted}
-        self._cut = sorted(cut)
-        self.longest = max((len(form) for form, _ in self._forms.values()), default=0)
-
-    def __contains__(self, value: str) -> bool:
-        return self._forms.get(value, ("", ""))[0] == value
-
-    def spans(self, text: str) -> list[Span]:
-        """Where a known value stands, or at the end of the text the beginning of one."""
-        grams = self._grams
-        if not grams:
-            return []
-        starts = [at for at in range(len(text) - 3) if text[at : at + _GRAM] in grams]
-        spans = []
-        for at in starts:
-            found = self._longest_at(text, at)
-            if found is not None:
-                form, value = self._forms[found]
-                end = at + len(form if text.startswith(form, at) else found)
-                spans.append(Span(at, end, value))
-            elif self._is_cut(text, at):
-                spans.append(Span(at, len(text), text[at:]))
-        return spans
-
-    def _longest_at(self, text: str, at: int) -> str | None:
-        """The longest of the sorted beginnings here: the last one before it, or in that one."""
-        place = bisect_right(self._sorted, text[at : at + _PREFIX])
-        found = self._sorted[place - 1] if place else None
-        while found is not None and not text.startswith(found, at):
-            found = self._shorter.get(found)
-        return found
-
-    def _is_cut(self, text: str, at: int) -> bool:
-        rest = len(text) - at
-        if not _TAIL <= rest < self.longest:
-            return False
-        tail = text[at:]
-        place = bisect_left(self._cut, tail)
-        return place < len(self._cut) and self._cut[place].startswith(tail)
-
-
-def _enclosed(ordered: Sequence[str]) -> dict[str, str]:
-    """For each of some sorted texts the longest other one with which it begins, if any."""
-    enclosed: dict[str, str] = {}
-    open_ones: list[str] = []
-    for form in ordered:
-        while open_ones and not form.startswith(open_ones[-1]):
-            open_ones.pop()
-        if open_ones:
-            enclosed[form] = open_ones[-1]
-        open_ones.append(form)
-    return enclosed
-
-
-def _worth_hiding(secret: Secret, harmless: frozenset[str]) -> bool:
-    directory = secret.name in {"PWD", "OLDPWD"} and secret.value.startswith("/")
-    platform = _PLATFORM.fullmatch(secret.name) and not announces_secret(secret.name)
-    if directory or platform or secret.value in harmless:
-        return False
-    if suggests_secret(secret.name):
-        number = secret.value.isdigit() and len(secret.value) < _SHORTEST
-        return len(secret.value) >= _GRAM and not number and secret.value.lower() not in _NOTHING
-    return len(secret.value) >= _SHORTEST and not _ORDINARY.fullmatch(secret.value)
-
-
-def _values(value: str, harmless: frozenset[str]) -> set[str]:
-    """A secret value, its long lines, and the credentials inside it.
-
-    Options in an address, such as ``?sslmode=require``, are none by themselves.
-    """
-    lowered = value.lower()
-    lines = {
-        line.strip() for line in value.splitlines() if len(line) >= _LONG_LINE and "---" not in line
-    }
-    spans = (*_by_form(value.partition("?")[0], lowered), *_by_name(value, lowered))
-    parts = lines | {span.value for span in spans} | {value.strip()}
-    return {value} | {part for part in parts - harmless if len(part) >= _SHORTEST}
-
-
-def _forms(value: str) -> Iterator[str]:
-    """How programs print a value: as it is, percent-encoded, escaped, in base64, in hex."""
-    yield value
-    data = value.encode(errors="surrogatepass")
-    for safe in ("", "/", "!'()*~", "/:?#[]@!$&'()*+,;=~"):
-        encoded = quote(data, safe=safe)
-        yield encoded
-        yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)
-    yield quote_plus(data)
-    for ascii_only in (True, False):
-        escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
-        yield escaped
-        yield escaped.replace("/", "\\/")
-        yield re.sub("[<>&]", lambda match: f"\\u{ord(match[0]):04x}", escaped)
-        yield re.sub("[<>&='`]", lambda match: f"\\u{ord(match[0]):04x}", escaped)
-        yield json.dumps(escaped, ensure_ascii=ascii_only)[1:-1]
-    yield html.escape(value)
-    yield value.replace("'", "'\\''")
-    if len(data) >= _SHORTEST:
-        yield data.hex()
-        yield from _in_base64(data)
-
-
-def _in_base64(data: bytes) -> Iterator[str]:
-    """Base64 of it alone, and what shows of it inside a longer encoded text."""
-    for alphabet in (None, b"-_"):
-        yield base64.b64encode(data, alphabet).decode()
-        for shift, first in ((0, 0), (1, 2), (2, 3)):
-            whole = (shift + len(data)) * 8 // 6
-            core = base64.b64encode(bytes(shift) + data, alphabet).decode()[first:whole]
-            if len(core) >= _TAIL:
-                yield core
-
-
-def _by_form(text: str, lowered: str) -> Iterator[Span]:
-    for pattern in candidates(text, lowered):
-        for found in pattern.expression.finditer(text):
-            yield Span(*found.span("secret"), found["secret"])
-
-
-def _by_name(text: str, lowered: str) -> Iterator[Span]:
-    if may_announce(lowered):
-        for start, end in announced(text, announces_secret):
-            yield Span(start, end, text[start:end])
-
-
-def _raw_spans(text: str) -> Iterator[Span]:
-    def suspicious(name: str) -> bool:
-        return name in {"val", "value"} or suggests_secret(name)
-
-    for start, end in announced(text, suspicious):
-        yield Span(start, end, text[start:end])
-    for found in _ENCODED.finditer(text):
-        if _hides_text(found[0]):
-            yield Span(*found.span(), found[0])
-
-
-def _hides_text(encoded: str) -> bool:
-    """Whether it is base64 of text, as the envelope of a push has it."""
-    try:
-        data = base64.b64decode(encoded[:64], b"-_" if set("-_") & set(encoded) else None)
-    except binascii.Error:
-        return False
-    return sum(chr(byte) in string.printable for byte in data) > 0.9 * len(data)
-
-
-def _url_spans(value: str) -> Iterator[Span]:
-    scheme, _, after = value.partition("://")
-    start = len(scheme) + 3
-    authority = re.split("[/?#]", after, maxsplit=1)[0]
-    userinfo, at, _ = authority.rpartition("@")
-    if at:
-        yield Span(start, start + len(userinfo), userinfo)
-    rest, _, fragment = value.partition("#")
-    yield Span(len(rest) + 1, len(value), fragment)
-    path, _, query = rest.partition("?")
-    end = len(path)
-    for pair in query.split("&"):
-        name, equals, shown = pair.partition("=")
-        begin, end = end + 1, end + 1 + len(pair)
-        yield Span(begin + len(name) + 1, end, shown) if equals else Span(begin, end, pair)
-
-
-def _merged(text: str, spans: Iterable[Span]) -> Iterator[Span]:
-    """The spans in order, those that overlap as one; a mark is never split."""
-    marks = (Span(*found.span(), found[0]) for found in _MARK.finditer(text))
-    ordered = sorted((*spans, *marks), key=lambda span: (span.start, -span.end))
-    current: Span | None = None
-    for span in ordered:
-        if span.end <= span.start:
-            continue
-        if current is None or span.start >= current.end:
-            if current:
-                yield current
-            current = span
-        elif span.end > current.end:
-            current = Span(current.start, span.end, text[current.start : span.end])
-    if current:
-        yield current
 
 
 @lru_cache(maxsize=1024)

@@ -282,9 +282,10 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["executions[0]", "1 of its tasks are listed as failed, and it counts 0"],
     ),
     "one index twice": (
-        world({}, {"index": 1}, {"index": 1}),
+        world({}, {"name": f"{EXECUTION}/tasks/a"}, {"name": f"{EXECUTION}/tasks/b"}),
         ["tasks[1].index", "another task"],
     ),
+    "another index": (world({}, {"index": 1}), ["tasks[0].index", "is 1", "says 0"]),
     "too many retries": (
         world({}, {"retried": 4}),
         ["tasks[0].retried", "maxRetries is 3"],

@@ -51,12 +51,12 @@ def case(
     return Case(found or evidence(), at or workload(), policy, around, writes=writes)
 
 
-def history(released_finding: str) -> History:
-    """A containment of a finding, and its release by a person."""
+def history(released_finding: str, last: str = "released") -> History:
+    """A containment of a finding, and its release by a person, or what of it was recorded."""
     records = (
         before(1, scaled_to_zero()),
         replace(record(2, "written", image=1), body={"image": 1, "finding": released_finding}),
-        record(3, "released"),
+        record(3, last),
     )
     return History((fold("containments/x/1", 1, records),))
 
@@ -128,6 +128,12 @@ OBJECTING = [
         "never_released",
         case(history=history(finding().finding_id)),
         "released this finding's containment before",
+    ),
+    Objecting(
+        "not_being_released",
+        case(history=history("another", last="release-intended")),
+        "a person is releasing the workload's containment",
+        alarm=True,
     ),
     Objecting(
         "under_hourly_cap",

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from incident import containment
 from incident.model import Kind, Mode, Workload
 from incident.policy import (
-    ACTIONS,
     CATEGORY,
     Hold,
     Policy,
@@ -29,6 +29,7 @@ from incident.policy import (
     parse_policy,
     resolve,
 )
+from incident.policy_values import available
 
 ROOT = Path(__file__).parents[2]
 SCALE = (("scale-to-zero",),)
@@ -125,9 +126,14 @@ def test_the_schema_offers_the_available_actions_only() -> None:
     """An editor proposes for a kind what this version can do for it."""
     contain = json.loads((ROOT / "deploy/policy.schema.json").read_text())["$defs"]["Contain"]
     for kind, steps in contain["properties"].items():
-        available = [name for name, kinds in ACTIONS.items() if kinds.get(Kind(kind))]
         offered = steps["items"]["anyOf"][0]["enum"] if steps.get("maxItems") != 0 else []
-        assert offered == available
+        assert offered == available(Kind(kind))
+
+
+def test_every_action_that_is_carried_out_can_be_named_for_its_kinds() -> None:
+    """The policy can ask for what containment can do, and for nothing else."""
+    done = {(name, kind) for name, action in containment.ACTIONS.items() for kind in action.fields}
+    assert done == {(name, kind) for kind in Kind for name in available(kind)}
 
 
 def test_without_contain_nothing_is_named() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from incident.model import InvalidPolicy
 from incident.policy import Policy, parse_policy
-from incident.policy_file import MAX_MISTAKES
+from incident.policy_mistakes import MAX_MISTAKES
 
 KEYS = (
     *("mode", "categories", "sources", "contain", "rules", "protect", "guards", "virustotal"),

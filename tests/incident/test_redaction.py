@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incident.credential_patterns import PATTERNS, Pattern, announces_secret, suggests_secret
+from incident.announced_values import announces_secret, suggests_secret
+from incident.credential_patterns import PATTERNS, Pattern
 from incident.model import Json, Secret
 from incident.redaction import Redactor
 

@@ -1,0 +1,48 @@
+"""Who we are: the name that goes on the record of what a person does by hand."""
+
+from __future__ import annotations
+
+import getpass
+
+import google.auth
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession, Request
+
+from clients.settings import Settings
+from incident.model import Denied
+
+_TOKEN_INFO = "https://oauth2.googleapis.com/tokeninfo"  # noqa: S105 - an address
+_SCOPES = (
+    "https://www.googleapis.com/auth/cloud-platform",
+    "https://www.googleapis.com/auth/userinfo.email",
+)
+_TIMEOUT_S = 10
+
+
+def whoami(settings: Settings) -> str:
+    """The e-mail address behind our credentials, as Google tells it.
+
+    Raises:
+        Denied: There are no credentials, or Google does not tell whose they are.
+    """
+    if settings.emulator:
+        return f"{getpass.getuser()} (emulator)"
+    try:
+        credentials, _ = google.auth.default(scopes=_SCOPES)
+        credentials.refresh(Request())  # type: ignore[no-untyped-call]
+        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+        answer = session.post(
+            _TOKEN_INFO, data={"access_token": credentials.token}, timeout=_TIMEOUT_S
+        )
+        email = answer.json().get("email")
+    except (GoogleAuthError, OSError, ValueError) as error:
+        raise Denied(
+            f"cannot tell who you are: Google does not accept your credentials ({error}). Run:"
+            " gcloud auth application-default login"
+        ) from error
+    if not email:
+        raise Denied(
+            "cannot tell who you are: your token names no e-mail address. Run: gcloud auth"
+            " application-default login"
+        )
+    return str(email)

@@ -1,0 +1,111 @@
+"""Case files as an operator sees them: what became of each incident, by now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from incident.journal import Journal, Record, Store
+from incident.model import GiveUp, JsonObject, Kind, Workload
+from incident.together import together
+
+_FOLDER = re.compile(r"(incidents|dry-runs)/(\d{8}-[0-9a-f]{12})/")
+_INCIDENT = re.compile(r"\d{8}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case file.
+
+    Attributes:
+        incident: The incident's id.
+        folder: Its path in the store.
+        records: Its records, in order.
+    """
+
+    incident: str
+    folder: str
+    records: tuple[Record, ...]
+
+    @property
+    def outcome(self) -> JsonObject | None:
+        """What became of it by now: the newest record that says so; None while it is open."""
+        for record in reversed(self.records):
+            outcome = record.body.get("outcome")
+            if isinstance(outcome, Mapping) and record.kind != "concluded":
+                return outcome
+        return None
+
+    @property
+    def status(self) -> str:
+        """Its status; ``open`` while nothing final is recorded."""
+        return str(self.outcome["status"]) if self.outcome else "open"
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When its first record was written."""
+        return self.records[0].recorded_at if self.records else None
+
+    @property
+    def workload(self) -> Workload | None:
+        """The workload that it is about."""
+        place = self.outcome.get("workload") if self.outcome else None
+        if not isinstance(place, Mapping):
+            return None
+        project = str(place["project"])
+        number = place.get("project_number")
+        return Workload(
+            kind=Kind(str(place["kind"])),
+            location=str(place["location"]),
+            name=str(place["name"]),
+            project_id=None if project.isdigit() else project,
+            project_number=str(number) if number else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The case files of a store; reading only."""
+
+    store: Store
+
+    async def all(self, *, dry_runs: bool = False) -> tuple[Case, ...]:
+        """Every case file, newest event first.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: A record cannot be read.
+        """
+        root = "dry-runs/" if dry_runs else "incidents/"
+        found = _folders(await self.store.list(root))
+        cases = await together(*(self._read(folder, name) for folder, name in found))
+        return tuple(sorted(cases, key=lambda case: case.incident, reverse=True))
+
+    async def one(self, incident: str) -> Case:
+        """One case file; of an incident that was also rehearsed, the one that may act.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: There is none of that name, or a record cannot be read.
+        """
+        if _INCIDENT.fullmatch(incident):
+            for root in ("incidents", "dry-runs"):
+                case = await self._read(f"{root}/{incident}", incident)
+                if case.records:
+                    return case
+        raise GiveUp(
+            f"cannot find incident {incident!r}: the store has no case file of that id. Ids look"
+            " like 20261002-6255b37a8bf0; `python cli.py list` shows them"
+        )
+
+    async def _read(self, folder: str, incident: str) -> Case:
+        # The journal only reads here, so that who runs it and when does not matter.
+        journal = Journal(self.store, folder, run="", clock=datetime.now)
+        return Case(incident, folder, await journal.records())
+
+
+def _folders(paths: Iterable[str]) -> list[tuple[str, str]]:
+    matches = filter(None, map(_FOLDER.match, paths))
+    return sorted({(f"{match[1]}/{match[2]}", match[2]) for match in matches})

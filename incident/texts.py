@@ -1,0 +1,23 @@
+"""Changes as text for people: what is there now and what would be there, line by line. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+import yaml
+
+from incident.model import Change, JsonObject
+
+
+def diff(change: Change) -> Iterator[str]:
+    """The lines of a change: ``-`` goes, ``+`` comes, the rest stays."""
+    before, after = _lines(change.before), _lines(change.after)
+    for line in difflib.ndiff(before, after):
+        if not line.startswith("?"):
+            yield line.rstrip()
+
+
+def _lines(fields: JsonObject) -> list[str]:
+    plain = {name: value for name, value in fields.items() if value is not None}
+    return yaml.safe_dump(plain, sort_keys=True, default_flow_style=False).splitlines()

@@ -1,0 +1,143 @@
+"""The operator's commands, as processes, on the store and the world that an incident left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.road import CONTAINMENTS, SAMPLES, Road, copies, policy, road, sample, world_around
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+async def run(way: Road | None, *arguments: str) -> tuple[int, str, str]:
+    """Run a command of the command line; its exit status, output and errors."""
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    if way:
+        emulator = way.settings.emulator
+        assert emulator
+        environment["RESPONDER_EMULATOR"] = emulator.model_dump_json()
+        environment["RESPONDER_STORE"] = way.settings.store
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(REPOSITORY / "cli.py"), *arguments),
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+def settings_of(way: Road) -> dict[str, Any]:
+    """What a release has to restore, and all else that a service is configured with."""
+    output_only = {
+        *("generation", "observedGeneration", "etag", "updateTime", "lastModifier"),
+        *("conditions", "terminalCondition", "trafficStatuses", "reconciling"),
+    }
+    return {key: value for key, value in way.service.items() if key not in output_only}
+
+
+async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> None:
+    """After contain and release the service is what it was, and every incident says so."""
+    one, other = copies(sample(), 2)
+    world = world_around(one)
+    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
+    async with road(tmp_path, notification=one, world=world) as way:
+        before = settings_of(way)
+        first: Any = (await way.deliver(one)).outcome
+        await way.deliver(other)
+        assert settings_of(way) != before
+        code, out, err = await run(way, "release", first["incident"], "--yes")
+        assert (code, "released" in err) == (0, True), err
+        assert "+   tag: known-good" in out
+        assert settings_of(way) == before
+        code, out, _ = await run(way, "list", "--json")
+        assert [row["status"] for row in json.loads(out)] == ["released", "released"]
+        code, out, _ = await run(way, "release", first["incident"], "--yes")
+        assert (code, "nothing of ours holds" in out) == (0, True)
+        again = copies(sample(), 1)[0]
+        again["finding"]["eventTime"] = "2026-10-02T08:14:09Z"
+        assert await way.status(again) in {"held", "retry"}
+
+
+async def test_release_refuses_what_somebody_changed_since(tmp_path: Path) -> None:
+    """Their work is not overwritten unless it is said so; who it was is named."""
+    async with road(tmp_path) as way:
+        before = settings_of(way)
+        outcome: Any = (await way.deliver()).outcome
+        service = way.emulator.world.services[outcome["changes"][0]["target"]]
+        service.scaling.manual_instance_count = 2
+        service.last_modifier = "somebody@example.com"
+        code, _, err = await run(way, "release", outcome["incident"], "--yes")
+        assert code == 1
+        assert "scaling changed since it was contained" in err
+        assert way.service["scaling"]["manualInstanceCount"] == 2
+        code, _, err = await run(way, "release", outcome["incident"], "--yes", "--force")
+        assert code == 0, err
+        assert settings_of(way) == before
+
+
+async def test_a_release_that_is_not_confirmed_changes_nothing(tmp_path: Path) -> None:
+    """It asks; without an answer it stops."""
+    async with road(tmp_path) as way:
+        outcome: Any = (await way.deliver()).outcome
+        stopped = settings_of(way)
+        code, out, _ = await run(way, "release", outcome["incident"])
+        assert code == 1
+        assert "-   manualInstanceCount" in out or "scalingMode" in out
+        assert settings_of(way) == stopped
+        assert not way.stored(f"{CONTAINMENTS}/**/*release*")
+
+
+async def test_list_and_show_tell_what_became_of_incidents(tmp_path: Path) -> None:
+    """By status and project; one of them whole; dry runs apart."""
+    async with road(tmp_path, rules=policy("dry-run")) as way:
+        await way.deliver()
+        way.policy(policy())
+        outcome: Any = (await way.deliver()).outcome
+        code, out, _ = await run(way, "list")
+        assert code == 0
+        assert outcome["incident"] in out
+        for option, count in (("contained", 1), ("held", 0)):
+            _, out, _ = await run(way, "list", "--status", option, "--json")
+            assert len(json.loads(out)) == count
+        _, out, _ = await run(way, "list", "--dry-runs", "--json")
+        assert [row["status"] for row in json.loads(out)] == ["planned"]
+        code, out, _ = await run(way, "show", outcome["incident"], "--json")
+        told = json.loads(out)
+        assert told["outcome"] == outcome
+        assert [record["kind"] for record in told["records"]][-1] == "done"
+
+
+@pytest.mark.parametrize("name", ["20261002-000000000000", "../../etc", "x"])
+async def test_an_incident_that_does_not_exist_is_a_clear_error(tmp_path: Path, name: str) -> None:
+    """What failed, on what, and what to do; no traceback."""
+    async with road(tmp_path) as way:
+        code, out, err = await run(way, "show", name)
+        assert (code, out) == (1, "")
+        assert "cannot find incident" in err
+        assert "Traceback" not in err
+
+
+async def test_policy_check_says_what_would_apply_and_why(tmp_path: Path) -> None:
+    """A valid file and a finding are explained; a mistake is told with its line."""
+    file = tmp_path / "policy.yaml"
+    file.write_text(policy(extra="protect: [{projects: [example-*]}]\n"))
+    finding = str(SAMPLES / "cloud-run-service.json")
+    code, out, _ = await run(None, "policy", "check", str(file), "--finding", finding, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["steps"] == [["scale-to-zero"]]
+    assert "protect" in told["holds"][0]
+    file.write_text("mode: enfroce\n")
+    code, _, err = await run(None, "policy", "check", str(file))
+    assert code == 1
+    assert "policy.yaml:1:7" in err
