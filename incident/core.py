@@ -34,9 +34,9 @@ class Books:
     run: str
     clock: Callable[[], datetime]
 
-    async def case(self, incident: str, *, dry_run: bool) -> CaseFile:
-        """An incident's case file."""
-        return await open_case(self.store, incident, self.run, self.clock, dry_run=dry_run)
+    async def case(self, folder: str) -> CaseFile:
+        """The case file in a folder, such as ``incidents/…``."""
+        return await open_case(self.store, folder, self.run, self.clock)
 
     def custody(self, workload: Workload) -> Custody:
         """A workload's containments."""
@@ -75,6 +75,7 @@ class Core:
     Attributes:
         enforced: The incident's case file among those that may act.
         rehearsed: Its case file among the dry runs.
+        claimed: Its case file among the claims that nobody bears out.
         policy: The policy, or why every finding is held.
         record: SCC's own record of the finding; None when SCC does not list it.
         refused: Why SCC does not let us ask, for good.
@@ -83,15 +84,24 @@ class Core:
 
     enforced: CaseFile
     rehearsed: CaseFile
+    claimed: CaseFile
     policy: Policy | InvalidPolicy
     record: Finding | None
     refused: GiveUp | None
     place: Place
 
     def case(self, mode: Mode) -> CaseFile:
-        """Where this run's records belong: a dry run's lie apart, unless more was begun."""
-        dry = mode is Mode.DRY_RUN and not self.enforced.earlier
-        return self.rehearsed if dry else self.enforced
+        """Where this run's records belong.
+
+        A dry run's lie apart, so that they never make an enforcing delivery a duplicate, and
+        so do those of a claim that SCC does not bear out, which anybody might have made to
+        stand in the way of the genuine one.
+        """
+        if self.enforced.earlier:
+            return self.enforced
+        if self.record is None:
+            return self.claimed
+        return self.rehearsed if mode is Mode.DRY_RUN else self.enforced
 
 
 async def read_core(
@@ -109,9 +119,10 @@ async def read_core(
         Retry: Something does not answer; time may heal it.
         GiveUp: A record of ours cannot be read.
     """
-    case, rehearsed, read_policy, answer, place = await together(
+    case, rehearsed, claimed, read_policy, answer, place = await together(
         enforced,
-        books.case(claim.incident_id, dry_run=True),
+        books.case(f"dry-runs/{claim.incident_id}"),
+        books.case(f"claims/{claim.claim_id}"),
         policy,
         _confirm(claim, sources),
         read_place(claim.workload, sources, books),
@@ -121,7 +132,7 @@ async def read_core(
         place = await read_place(record.workload, sources, books)
     if record:
         record = await _proven(record, place, sources)
-    return Core(case, rehearsed, read_policy, record, refused, place)
+    return Core(case, rehearsed, claimed, read_policy, record, refused, place)
 
 
 def same_place(one: Finding, other: Finding) -> bool:

@@ -144,6 +144,7 @@ def joined(core: Evidence, supporting: Evidence) -> Evidence:
         finding=core.finding,
         confirmed=core.confirmed,
         settings=core.settings,
+        known=core.known,
         gaps=core.gaps + supporting.gaps,
     )
 

@@ -46,6 +46,8 @@ from incident.resource_name import (
 )
 from incident.strict_json import UnreadableError, dump, load
 
+# No finding is of another time, and windows around it must not leave the calendar.
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _VIRUSTOTAL = re.compile(r"https://www\.virustotal\.com/gui/file/([0-9a-fA-F]{64})(?:/detection)?")
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})"
@@ -174,6 +176,8 @@ def _time(text: str) -> datetime | None:
     if match is None:
         return None
     year, month, day, hour, minute, second = (int(match[group]) for group in range(1, 7))
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
+        return None
     microsecond = int((match[7] or "").ljust(6, "0")[:6])
     offset = timedelta(hours=int(match[9] or 0), minutes=int(match[10] or 0))
     try:

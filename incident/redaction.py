@@ -33,7 +33,9 @@ _MARGIN = 8192  # characters beyond the cut, so that what the cut splits is stil
 _NAME = 128  # characters of a name that are looked at
 
 _RESOURCE = re.compile(r"projects/[\w.:-]+/[a-zA-Z]+/[\w./-]+")  # a name, not what it names
-_ENVIRONMENTS = frozenset({"env", "envvariables", "envvars", "environment", "environmentvariables"})
+_ENVIRONMENTS = frozenset(
+    {"env", "environ", "envvariables", "envvars", "environment", "environmentvariables"}
+)
 _COMMANDS = frozenset({"args", "arguments", "command"})
 _BODIES = frozenset({"request", "response"})
 _HEADERS = frozenset({"authorization", "proxyauthorization", "cookie", "setcookie"})

@@ -87,7 +87,7 @@ class Incident:
             ) from error
 
     async def _road(self, *, waited: bool) -> Answer:
-        case = asyncio.ensure_future(self._books.case(self._claim.incident_id, dry_run=False))
+        case = asyncio.ensure_future(self._books.case(f"incidents/{self._claim.incident_id}"))
         policy = asyncio.ensure_future(self._policy())
         supporting = asyncio.ensure_future(self._support(self._claim, case, policy))
         tasks = [case, policy, supporting]
@@ -179,7 +179,9 @@ class Incident:
             gaps.append(Gap("settings", str(place.refused)))
         elif place.settings is None and place.workload:
             gaps.append(Gap("settings", "this version reads the settings of services only"))
-        return Evidence(finding, core.record is not None, place.settings, gaps=tuple(gaps))
+        confirmed = core.record is not None
+        known = self._claim.secrets
+        return Evidence(finding, confirmed, place.settings, gaps=tuple(gaps), known=known)
 
     def _decide(self, core: Core, evidence: Evidence, route: Route) -> Decision:
         """The decision, or the refusal that stands in for one."""
@@ -293,7 +295,8 @@ class Incident:
             case_file=f"{self._standing.store_url}/{case.folder}",
         )
         await keep_evidence(case, evidence, redactor)
-        return await case.conclude(outcome(account, redactor))
+        # Redacting megabytes must not keep the other incidents waiting.
+        return await case.conclude(await asyncio.to_thread(outcome, account, redactor))
 
     def _held_folder(self, place: Place) -> str | None:
         """The containment that this incident began before, whatever became of it since."""
@@ -306,7 +309,8 @@ class Incident:
         unannounced = await announce(case, self._outside.topic, told)
         if unannounced:
             gaps = told.get("gaps")
-            gap = {"collector": "announcement", "reason": unannounced}
+            reason = self._standing.redactor().text(unannounced)
+            gap = {"collector": "announcement", "reason": reason}
             told = {**told, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
         if not await case.finish(told):
             return Answer(duplicate((await case.read_again()).done or told))

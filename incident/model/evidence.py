@@ -139,7 +139,8 @@ class LogEntry:
         timestamp: When.
         log: Short log name: ``requests``, ``stdout``, ``stderr`` or ``varlog/system``.
         severity: Such as ``ERROR``.
-        text: Text or JSON payload as text; raw, to be redacted.
+        text: Text payload; raw, to be redacted.
+        payload: JSON payload; raw, to be redacted.
         revision: Short name of the revision, where the entry has one.
         instance: Instance id, where the entry has one.
         request: Method, URL, status and the like of a request entry; raw.
@@ -149,6 +150,7 @@ class LogEntry:
     log: str
     severity: str
     text: str
+    payload: JsonObject | None
     revision: str
     instance: str
     request: JsonObject | None
@@ -212,6 +214,7 @@ class Evidence:
         logs: Its logs in the window.
         audit: Who deployed it and who changed its IAM policy, newest first.
         gaps: What could not be had.
+        known: Values known to be possibly secret from elsewhere, such as the notification.
     """
 
     finding: Finding
@@ -223,6 +226,7 @@ class Evidence:
     logs: Logs | None = None
     audit: tuple[AuditEvent, ...] | None = None
     gaps: tuple[Gap, ...] = ()
+    known: tuple[Secret, ...] = field(default=(), repr=False)
 
     @property
     def affected(self) -> Template | None:
@@ -251,7 +255,9 @@ class Evidence:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every value known to be possibly secret, for the redaction."""
-        known = list(self.finding.secrets)
+        known = [*self.finding.secrets, *self.known]
+        for finding in self.related or ():
+            known.extend(finding.secrets)
         for template in self.revisions or ():
             known.extend(template.secrets)
         if self.settings:

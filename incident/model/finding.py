@@ -156,6 +156,12 @@ class Finding:
         digest = hashlib.sha256(identity.encode()).hexdigest()
         return f"{self.event_time:%Y%m%d}-{digest[:12]}"
 
+    @property
+    def claim_id(self) -> str:
+        """The incident's id, told apart by where the claim says that SCC lists the finding."""
+        digest = hashlib.sha256(self.source_parent.encode()).hexdigest()
+        return f"{self.incident_id}-{digest[:8]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:

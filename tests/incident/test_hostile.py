@@ -35,7 +35,7 @@ from tests.road import (
 TOPIC = "projects/example-shop-prod/topics/outcomes"
 _LARGEST_ENTRY = 256 * 1024  # what Cloud Logging takes as one entry
 _OBJECT = re.compile(
-    r"(?:incidents|dry-runs)/[0-9]{8}-[0-9a-f]{12}/"
+    r"(?:incidents|dry-runs|claims)/[0-9]{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?/"
     r"(?:[0-9]{4}-[a-z-]+\.json|evidence/[a-z-]+\.json|logs\.jsonl)"
     r"|containments/[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z0-9-]+/service/[a-z][a-z0-9-]{0,62}"
     r"/[0-9]+/[0-9]{4}-[a-z]+\.json"
