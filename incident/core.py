@@ -130,6 +130,9 @@ async def read_core(
     record, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
     if record and not same_place(record, claim):
         place = await read_place(record.workload, sources, books)
+    if record and (named := _named(record, place)):
+        record = replace(record, workload=named)
+        place = await read_place(named, sources, books)
     if record:
         record = await _proven(record, place, sources)
     return Core(case, rehearsed, claimed, read_policy, record, refused, place)
@@ -171,6 +174,14 @@ async def _settings(workload: Workload, sources: Sources) -> Settings | GiveUp:
         return await sources.workloads.settings(workload)
     except GiveUp as error:
         return error
+
+
+def _named(record: Finding, place: Place) -> Workload | None:
+    """The workload with its project's id, where only Cloud Run's own answer tells that."""
+    if record.workload is None or record.workload.project_id or place.settings is None:
+        return None
+    answered = place.settings.name.split("/")[1]
+    return None if answered.isdigit() else replace(record.workload, project_id=answered)
 
 
 async def _proven(record: Finding, place: Place, sources: Sources) -> Finding:

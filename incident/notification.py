@@ -103,14 +103,15 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
     """Put the fields together; the first required one that is lacking is the error."""
     fields, resource = record.finding, record.resource or ResourceFields()
     claims = _claims(fields, resource)
-    canonical_name = _required("name", fields.canonical_name or fields.name)
+    name = _required("name", fields.name)
+    canonical_name = fields.canonical_name or name
     identity, *_ = [_identity(place, name) for place, name in claims.findings]
-    resource_name = _required("resourceName", fields.resource_name or resource.name)
+    resource_name = _required("resourceName", fields.resource_name)
     named = parse_resource_name(resource_name)
     workload, contradictions = settle(named.workload, claims)
     processes = tuple(_process(process) for process in fields.processes)
     return Finding(
-        name=fields.name or canonical_name,
+        name=name,
         canonical_name=canonical_name,
         source_id=identity.source_id,
         finding_id=identity.finding_id,

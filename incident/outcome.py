@@ -81,7 +81,7 @@ def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
         "workload": _workload(finding),
         "responder": account.responder.name if account.responder else None,
         "rule": account.decision.rule,
-        "mode": account.decision.mode.value,
+        "mode": None if account.status is Status.IGNORED else account.decision.mode.value,
         "decision": _decision(account.decision, redactor),
         "assessment": _assessment(account.assessment, redactor),
         "detected": _detected(finding, redactor),
@@ -260,7 +260,7 @@ def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
 def _links(finding: Finding, account: Account) -> dict[str, Json]:
     techniques = account.assessment.techniques if account.assessment else ()
     process = finding.main_process
-    virustotal = finding.virustotal_url
+    virustotal = None
     if process and process.sha256 and not process.partially_hashed:
         virustotal = f"https://www.virustotal.com/gui/file/{process.sha256}"
     return {

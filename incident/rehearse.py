@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from incident.custody import stated
-from incident.model import Change, ChangeState, Denied, IncidentError, Workload
+from incident.model import Change, ChangeState, Conflict, Denied, IncidentError, Workload
 
 #: What writing to a service needs of the service itself, each with its reason.
 PERMISSIONS = {
     "run.services.get": "reads the settings before and after the write",
     "run.services.update": "writes scaling, traffic and the annotation",
 }
+
+_ATTEMPTS = 4
+_PAUSE_S = 0.2
 
 
 class Rehearsing(Protocol):
@@ -28,12 +32,25 @@ class Rehearsing(Protocol):
 async def rehearse(change: Change, workload: Workload, run: Rehearsing) -> Change:
     """The change, validated, or with the reason why that was not possible."""
     try:
-        await run.write(change, validate_only=True)
+        await _validate(change, run)
     except Denied as error:
         return stated(change, ChangeState.NOT_VALIDATED, await _lacking(error, workload, run))
     except IncidentError as error:
         return stated(change, ChangeState.NOT_VALIDATED, str(error))
     return stated(change, ChangeState.VALIDATED)
+
+
+async def _validate(change: Change, run: Rehearsing) -> None:
+    """Have the change validated; like enforcing, try again when another change is under way."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            await run.write(change, validate_only=True)
+        except Conflict:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(_PAUSE_S * 2**attempt)
+        else:
+            return
 
 
 async def _lacking(denied: Denied, workload: Workload, run: Rehearsing) -> str:

@@ -116,7 +116,10 @@ class Incident:
         if route.verdict is Verdict.IGNORE:
             return ignored(evidence.finding, self._claim.incident_id, route, self._standing)
         with self._watch.stage("decide"):
-            decision = finish or self._decide(core, evidence, route)
+            if finish:
+                decision = self._as_decided(finish, core.enforced)
+            else:
+                decision = self._decide(core, evidence, route)
         case = core.case(decision.mode)
         if case.done:
             return Answer(duplicate(case.done))
@@ -153,6 +156,17 @@ class Incident:
             return None
         incident = self._claim.incident_id
         return finishing(incident, place.workload, place.settings, place.history)
+
+    def _as_decided(self, finish: Decision, case: CaseFile) -> Decision:
+        """The decision to finish, with the rule and the reasons that the write was made for."""
+        for record in reversed(case.earlier):
+            reasons = record.body.get("reasons")
+            if record.kind == "decided" and isinstance(reasons, list):
+                before = tuple(Reason(str(text), "case-file") for text in reasons)
+                rule = record.body.get("rule")
+                known = rule if isinstance(rule, str) else None
+                return replace(finish, rule=known, reasons=before + finish.reasons)
+        return finish
 
     def _await_confirmation(self, core: Core) -> None:
         """A finding may reach us before SCC lists it; a young one is worth another look."""
@@ -254,9 +268,12 @@ class Incident:
 
         async def decide_again(settings: Settings, history: History) -> Decision:
             finish = self._finishing(replace(place, settings=settings, history=history))
+            if finish:
+                made = judged.decision
+                return replace(finish, rule=made.rule, reasons=made.reasons + finish.reasons)
             now = replace(judged.evidence, settings=settings)
             circumstances = self._circumstances(place, history)
-            return finish or decide(now, judged.route, await self._policy(), circumstances)
+            return decide(now, judged.route, await self._policy(), circumstances)
 
         async def claim_slot() -> Objection | None:
             policy = await self._policy()

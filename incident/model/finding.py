@@ -118,12 +118,16 @@ class Finding:
 
     @property
     def main_process(self) -> Process | None:
-        """What the finding is about: the first process with a binary, else the first at all.
+        """What the finding is about: the process whose binary was hashed, else the first.
 
         There may be several, a child and its parent for example; their order is undocumented.
         """
-        with_binary = [process for process in self.processes if process.binary_path]
-        return next(iter(with_binary or self.processes), None)
+
+        def telling(process: Process) -> tuple[bool, bool, bool]:
+            hashed = process.sha256 is not None
+            return hashed and not process.partially_hashed, hashed, bool(process.binary_path)
+
+        return max(self.processes, key=telling, default=None)
 
     @property
     def source_parent(self) -> str:
