@@ -144,7 +144,7 @@ def joined(core: Evidence, supporting: Evidence) -> Evidence:
         finding=core.finding,
         confirmed=core.confirmed,
         settings=core.settings,
-        known=core.known,
+        claim=core.claim,
         gaps=core.gaps + supporting.gaps,
     )
 

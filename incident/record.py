@@ -166,6 +166,7 @@ def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
     logs = evidence.logs
     gathered: dict[str, Json] = {
         "finding": evidence.finding.raw,
+        "notification": evidence.claim.raw if evidence.claim else None,
         "settings": plain(evidence.settings),
         "revisions": plain(evidence.revisions),
         "access": plain(evidence.access),

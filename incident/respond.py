@@ -184,7 +184,7 @@ class Incident:
         return self._standing.route(Notification(core.record, config_name="", deleted=False))
 
     def _core_evidence(self, core: Core) -> Evidence:
-        finding = core.record or self._claim
+        finding = _filled(core.record, self._claim) if core.record else self._claim
         place = core.place
         gaps = []
         if core.refused:
@@ -194,8 +194,8 @@ class Incident:
         elif place.settings is None and place.workload:
             gaps.append(Gap("settings", "this version reads the settings of services only"))
         confirmed = core.record is not None
-        known = self._claim.secrets
-        return Evidence(finding, confirmed, place.settings, gaps=tuple(gaps), known=known)
+        claim = self._claim if confirmed else None
+        return Evidence(finding, confirmed, place.settings, gaps=tuple(gaps), claim=claim)
 
     def _decide(self, core: Core, evidence: Evidence, route: Route) -> Decision:
         """The decision, or the refusal that stands in for one."""
@@ -397,6 +397,17 @@ class Incident:
             "containment": result.folder,
             "changes": redactor.json(changes),
         }
+
+
+def _filled(record: Finding, claim: Finding) -> Finding:
+    """SCC's record, and of the process what the notification alone tells: nothing decides by it."""
+    return replace(
+        record,
+        processes=record.processes or claim.processes,
+        containers=record.containers or claim.containers,
+        contacts=record.contacts or claim.contacts,
+        description=record.description or claim.description,
+    )
 
 
 def ignored(finding: Finding, incident: str, route: Route, standing: Standing) -> Answer:

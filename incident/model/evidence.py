@@ -214,7 +214,7 @@ class Evidence:
         logs: Its logs in the window.
         audit: Who deployed it and who changed its IAM policy, newest first.
         gaps: What could not be had.
-        known: Values known to be possibly secret from elsewhere, such as the notification.
+        claim: What the notification claimed, where ``finding`` is SCC's own record.
     """
 
     finding: Finding
@@ -226,7 +226,7 @@ class Evidence:
     logs: Logs | None = None
     audit: tuple[AuditEvent, ...] | None = None
     gaps: tuple[Gap, ...] = ()
-    known: tuple[Secret, ...] = field(default=(), repr=False)
+    claim: Finding | None = field(default=None, repr=False)
 
     @property
     def affected(self) -> Template | None:
@@ -255,9 +255,9 @@ class Evidence:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every value known to be possibly secret, for the redaction."""
-        known = [*self.finding.secrets, *self.known]
-        for finding in self.related or ():
-            known.extend(finding.secrets)
+        claim = (self.claim,) if self.claim else ()
+        findings = (self.finding, *claim, *(self.related or ()))
+        known = [secret for finding in findings for secret in finding.secrets]
         for template in self.revisions or ():
             known.extend(template.secrets)
         if self.settings:
