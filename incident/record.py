@@ -169,6 +169,7 @@ def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
         "notification": evidence.claim.raw if evidence.claim else None,
         "settings": plain(evidence.settings),
         "revisions": plain(evidence.revisions),
+        "affected-revision": plain(evidence.affected),
         "access": plain(evidence.access),
         "related-findings": plain(evidence.related),
         "audit-log": plain(evidence.audit),
