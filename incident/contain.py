@@ -45,7 +45,7 @@ _LONGEST_PAUSE_S = 1.5
 #: A write takes longer than any other step: a peer may be silent so many times as long.
 _WRITE_PATIENCE = 3
 #: How long a write whose answer was lost may still come into effect.
-_FATE = timedelta(seconds=20)
+_FATE = timedelta(seconds=45)
 
 
 class Run(Rehearsing, Reading, Protocol):
@@ -129,7 +129,7 @@ async def contain(scene: Scene, tools: Tools) -> Result:
     decision = scene.decision
     if _enforces(decision):
         return await _Enforcement(scene, tools).carry_out()
-    _await_fate(scene, tools)
+    await_fate(scene.incident, scene.history.current, tools.clock)
     if decision.verdict is not Verdict.CONTAIN:
         return Result(Status.HELD, decision, alarm=decision.alarm)
     if not decision.changes:
@@ -144,20 +144,19 @@ def _enforces(decision: Decision) -> bool:
     return decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE
 
 
-def _await_fate(scene: Scene, tools: Tools) -> None:
-    """Nothing else may be said while a write of this incident may still come into effect.
+def await_fate(incident: str, current: Containment | None, clock: Callable[[], datetime]) -> None:
+    """Nothing final may be said while a write of this incident may still come into effect.
 
     Raises:
         Retry: An attempt was begun, and no record says yet what became of it.
     """
-    current = scene.history.current
     attempt = current.open_attempt if current else None
-    if attempt is None or attempt.incident != scene.incident:
+    if attempt is None or attempt.incident != incident:
         return
-    if tools.clock() - attempt.recorded_at < _FATE:
+    if clock() - attempt.recorded_at < _FATE:
         raise Retry(
-            f"cannot close incident {scene.incident}: a write to {scene.workload.resource_name}"
-            " was begun and may still come into effect; a redelivery looks again"
+            f"cannot close incident {incident}: a write to {attempt.change.target} was begun and"
+            " may still come into effect; a redelivery looks again"
         )
 
 
@@ -199,8 +198,8 @@ class _Enforcement:
 
     def _called_off(self, decision: Decision) -> Result:
         """Policy, guards or settings have lowered the decision since it was first made."""
-        _await_fate(self._scene, self._tools)
-        text = "this was decided anew at the moment of writing; nothing was written"
+        self._await_fate()
+        text = "this was decided anew at the moment of writing; nothing was written then"
         lowered = replace(decision, verdict=Verdict.HOLD, changes=())
         return Result(Status.HELD, lowered, reasons=(Reason(text, "policy"),), alarm=decision.alarm)
 
@@ -220,23 +219,45 @@ class _Enforcement:
         )
         if image is None:
             return None
-        refusal = self._refusal(decision, objection)
-        if refusal:
+        await self._see_history()
+        if not self._ours_alone(image):
             await self._note(image.number, "abandoned", image)
-            return refusal
+            return None
+        if objection or not _enforces(decision) or decision.changes != scene.decision.changes:
+            await self._note(image.number, "abandoned", image)
+            return await self._refusal(decision, objection)
         return await self._send(change, image)
+
+    async def _see_history(self) -> None:
+        """The records as they are now; of a release that has begun since, for one."""
+        history = (await self._tools.custody.history()).of(self._scene.settings)
+        self._scene = replace(self._scene, history=history)
+
+    def _ours_alone(self, image: Image) -> bool:
+        """Whether the image lies in a containment that nobody has begun to take back.
+
+        A release records its intent and then looks for images; we keep an image and then look
+        for a release: one of the two sees the other.
+        """
+        current = self._scene.history.current
+        if current is None or current.releasing:
+            return False
+        return any((i.number, i.run) == (image.number, image.run) for i in current.images)
+
+    def _await_fate(self) -> None:
+        await_fate(self._scene.incident, self._scene.history.current, self._tools.clock)
 
     def _outdated(self, current: Containment | None) -> bool:
         """Whether another process has written since the settings were read."""
         written = current.written_generation if current else None
         return written is not None and self._scene.settings.generation < written
 
-    def _refusal(self, decision: Decision, objection: Objection | None) -> Result | None:
+    async def _refusal(self, decision: Decision, objection: Objection | None) -> Result:
         """The last word before the write: the policy as it is now, and the hourly caps."""
-        if not _enforces(decision) or decision.changes != self._scene.decision.changes:
+        await self._see_history()
+        if objection is None or not _enforces(decision):
             return self._called_off(decision)
-        if objection is None:
-            return None
+        self._await_fate()
         held = replace(
             decision, verdict=Verdict.HOLD, reasons=(objection.reason,), changes=(), alarm=True
         )
@@ -255,6 +276,8 @@ class _Enforcement:
             return None
         except GiveUp as error:
             await self._note(image.number, "abandoned", image)
+            await self._see_history()
+            self._await_fate()
             failed = stated(change, ChangeState.FAILED, str(error))
             return Result(Status.FAILED, self._scene.decision, (failed,), alarm=True)
         written_at = self._tools.clock()
@@ -273,6 +296,7 @@ class _Enforcement:
             return None
         last, recovered = current.last, image == current.open_attempt
         if recovered:
+            # Stopped as our write would have: that it was ours, its lost answer would have told.
             last = await self._note(last, "written", image, recovered=True)
         if scene.incident not in current.incidents:
             last = await self._note(last, "joined", image)

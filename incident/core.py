@@ -90,14 +90,15 @@ class Core:
     refused: GiveUp | None
     place: Place
 
-    def case(self, mode: Mode) -> CaseFile:
+    def case(self, mode: Mode, *, finishing: bool) -> CaseFile:
         """Where this run's records belong.
 
         A dry run's lie apart, so that they never make an enforcing delivery a duplicate, and
         so do those of a claim that SCC does not bear out, which anybody might have made to
-        stand in the way of the genuine one.
+        stand in the way of the genuine one. What our own write began is finished where it was
+        begun.
         """
-        if self.enforced.earlier:
+        if finishing:
             return self.enforced
         if self.record is None:
             return self.claimed
@@ -196,7 +197,7 @@ async def _proven(record: Finding, place: Place, sources: Sources) -> Finding:
         return record
     numbered = replace(workload, project_id=None, project_number=number)
     settings = await _settings(numbered, sources)
-    if isinstance(settings, GiveUp) or settings.uid != place.settings.uid:
+    if isinstance(settings, GiveUp) or not settings.uid or settings.uid != place.settings.uid:
         return record
     return replace(
         record,

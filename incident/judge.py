@@ -43,12 +43,14 @@ class Judgement:
         route: Which responder answers, by SCC's own record where there is one.
         evidence: What the decision was made of.
         decision: What is to be done.
+        finishing: Whether only what our own write began is to be finished.
     """
 
     core: Core
     route: Route
     evidence: Evidence
     decision: Decision
+    finishing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class Judge:
         evidence = self._evidence(core)
         finish = self._finishing(core.place)
         if finish:
-            return Judgement(core, self.route, evidence, _as_decided(finish, core.enforced))
+            decision = _as_decided(finish, core.enforced)
+            return Judgement(core, self.route, evidence, decision, finishing=True)
         self._await_confirmation(core)
         route = self._by_record(core)
         return Judgement(core, route, evidence, self._decide(core, evidence, route))

@@ -6,6 +6,7 @@ Every object is created once and never changed, and nothing reaches it unredacte
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from incident.journal import Journal, Record, Store, encode
-from incident.model import Evidence, GiveUp, Json, JsonObject
+from incident.model import Evidence, GiveUp, Json, JsonObject, Retry
 from incident.outcome import plain
 from incident.redaction import Redactor
 from incident.together import together
@@ -95,7 +96,8 @@ class CaseFile:
         """Leave a sign of life now and then, until cancelled, so that no peer takes over."""
         while True:
             await asyncio.sleep(patience.total_seconds() / 2)
-            await self.note("alive", {})
+            with contextlib.suppress(Retry):
+                await self.note("alive", {})
 
     async def read_again(self) -> CaseFile:
         """The case file as it stands now."""

@@ -6,7 +6,6 @@ Wires the stages to one another; what each of them does is its own business.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Awaitable
 from dataclasses import replace
@@ -14,7 +13,7 @@ from datetime import timedelta
 
 from incident import contain
 from incident.conclude import Conclusion, contained, decided, ignored, received
-from incident.core import Books, Core, read_core, same_place
+from incident.core import Books, Core, Place, read_core, read_place, same_place
 from incident.custody import History
 from incident.guards import Objection
 from incident.investigate import Bounds, Sources, joined, support
@@ -81,6 +80,9 @@ class Incident:
                 core = await read_core(self._claim, case, policy, self._sources, self._books)
             if core.enforced.done:
                 return Answer(duplicate(core.enforced.done))
+            if core.enforced.concluded:
+                told = core.enforced.concluded
+                return await self._conclusion.tell(core.enforced, told, alarm=False)
             if core.record and not same_place(core.record, self._claim):
                 supporting.cancel()
                 supporting = asyncio.ensure_future(self._support(core.record, case, policy))
@@ -98,7 +100,7 @@ class Incident:
         if judged.route.verdict is Verdict.IGNORE:
             finding = judged.evidence.finding
             return ignored(finding, self._claim.incident_id, judged.route, self._standing)
-        case = core.case(judged.decision.mode)
+        case = core.case(judged.decision.mode, finishing=judged.finishing)
         if case.done:
             return Answer(duplicate(case.done))
         if not waited and await self._peer_at_work(case):
@@ -127,8 +129,7 @@ class Incident:
             raise
         finally:
             alive.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await alive
+            await asyncio.gather(alive, return_exceptions=True)
 
     async def _peer_at_work(self, case: CaseFile) -> bool:
         """Whether another run has begun this incident; if so, it has been waited for."""
@@ -143,6 +144,7 @@ class Incident:
         noting = case.note("decided", decided(judged, self._standing))
         if decision.failed or place.settings is None or place.workload is None:
             await noting
+            self._await_fate(place)
             status = Status.FAILED if decision.failed else Status.HELD
             return contain.Result(status, decision, alarm=decision.alarm or decision.failed)
         scene = contain.Scene(
@@ -159,11 +161,17 @@ class Incident:
                 tools = self._tools(judged)
                 result, _ = await together(contain.contain(scene, tools), noting)
             except GiveUp as error:
+                self._await_fate(await read_place(place.workload, self._sources, self._books))
                 failed = replace(decision, reasons=(Reason(str(error), "outside"),), changes=())
                 result = contain.Result(Status.FAILED, failed, alarm=True)
         if result.folder:
             await case.note("contained", contained(judged, result, self._standing))
         return result
+
+    def _await_fate(self, place: Place) -> None:
+        """Nothing final is said while a write of ours may still come into effect."""
+        clock, incident = self._standing.clock, self._claim.incident_id
+        contain.await_fate(incident, place.history.current, clock)
 
     def _tools(self, judged: Judgement) -> contain.Tools:
         place = judged.core.place
