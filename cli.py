@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,24 +154,50 @@ async def _release(
     plan = await releasing.plan_release(workload, custody, clients.run)
     _say(plan, as_json=as_json)
     if plan.containment is None:
+        await _mark(clients, books, _ended(plan, incident), by)
         return
+    if incident not in plan.containment.incidents:
+        holding = ", ".join(sorted(plan.containment.incidents))
+        raise releasing.Refused(
+            f"cannot release incident {incident}: what holds {workload.resource_name} now is the"
+            f" containment of {holding}. Release one of these if that is what you mean"
+        )
+    held = plan.containment.incidents
     if plan.differs and not force:
         who = releasing.blame(plan, await _audit(clients, workload))
         raise releasing.Refused(releasing.explain(plan, who))
     if not yes:
         click.confirm("Release it?", abort=True, err=True)
+        now = await releasing.plan_release(workload, custody, clients.run)
+        if now.containment is None or now.change != plan.change:
+            raise releasing.Refused(
+                f"cannot release {workload.resource_name}: it changed while you were asked. Look"
+                " at the difference again"
+            )
+        plan = now
     patience = read_settings().verify_timeout
     await releasing.carry_out(plan, custody, clients.run, by=by, patience=patience)
-    cases = Cases(clients.store)
-    for name in sorted(plan.containment.incidents):
-        other = await cases.one(name)
-        if other.outcome:
-            told = released(other.outcome, by)
-            await append_outcome(books.store, other.folder, books.run, books.clock, told)
+    await _mark(clients, books, held, by)
     if not as_json:
         Console(stderr=True).print(
             Text(f"released {workload.resource_name}, read back as it was before", style="green")
         )
+
+
+def _ended(plan: releasing.ReleasePlan, incident: str) -> frozenset[str]:
+    """The incidents of the containment that was taken back last, if this one's is that."""
+    last = plan.history.containments[-1] if plan.history.containments else None
+    ours = last is not None and last.released and incident in last.incidents
+    return last.incidents if last and ours else frozenset()
+
+
+async def _mark(clients: Clients, books: Books, incidents: Iterable[str], by: str) -> None:
+    """Carry incidents on as released; those that say so already stay as they are."""
+    for name in sorted(incidents):
+        case = await Cases(clients.store).one(name)
+        if case.outcome and case.status != "released":
+            told = released(case.outcome, by)
+            await append_outcome(books.store, case.folder, books.run, books.clock, told)
 
 
 def _say(plan: releasing.ReleasePlan, *, as_json: bool) -> None:

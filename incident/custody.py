@@ -135,6 +135,10 @@ class History:
         """The same history, seen from the workload as it is now."""
         return self if settings is None else replace(self, uid=settings.uid)
 
+    def of_uid(self, uid: str) -> History:
+        """The same history, seen from the workload of that unique id."""
+        return replace(self, uid=uid)
+
     @property
     def current(self) -> Containment | None:
         """The one that holds this workload, if there is one: not released, not of a namesake."""

@@ -120,6 +120,12 @@ async def carry_out(
         return
     body: dict[str, Json] = {"by": by, "image": image.number, "restores": image.restores}
     last = await custody.note(plan.history, current.last, "release-intended", body)
+    fresh = (await custody.history()).of_uid(plan.history.uid).current
+    if fresh is None or (fresh.open_attempt and fresh.open_attempt != current.open_attempt):
+        raise Refused(
+            f"cannot release {plan.workload.resource_name}: a finding is being responded to at"
+            " this moment. Wait a minute, look at its incident, and release again"
+        )
     if plan.change:
         await _write(plan.change, run)
         await _restored(plan, run, patience)
