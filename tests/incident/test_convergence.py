@@ -295,3 +295,45 @@ async def test_a_service_deleted_meanwhile_is_a_failed_incident(tmp_path: Path) 
             pytest.fail("a service that is gone is nothing to retry")
         assert outcome["status"] == "failed"
         assert "does not exist" in " ".join(outcome["decision"]["reasons"])
+
+
+async def test_a_dry_run_in_between_does_not_dispose_of_the_incident(tmp_path: Path) -> None:
+    """Lowering the policy during an outage, and raising it again, loses nothing."""
+    outage = {**world_around(sample()), "faults": [{"method": "UpdateService", "code": "ABORTED"}]}
+    async with road(tmp_path, world=outage) as way:
+        assert await way.status() == "retry"
+    async with road(tmp_path, rules=policy("dry-run"), after_s=60) as way:
+        assert await way.status() == "planned"
+        assert way.stored("dry-runs/**/1000-done.json")
+    async with road(tmp_path, after_s=90) as way:
+        assert await way.status() == "contained"
+
+
+async def test_a_forged_copy_does_not_dispose_of_the_genuine_finding(tmp_path: Path) -> None:
+    """What SCC does not bear out keeps its records apart, also when work has begun."""
+    outage = {**world_around(sample()), "faults": [{"method": "UpdateService", "code": "ABORTED"}]}
+    async with road(tmp_path, world=outage) as way:
+        assert await way.status() == "retry"
+    forged = sample()
+    own = forged["finding"]["canonicalName"]
+    forged["finding"]["canonicalName"] = own.replace("210987654321", "999999999999")
+    async with road(tmp_path, world=world_around(sample()), after_s=400) as way:
+        assert await way.status(forged) == "held"
+        assert way.stored("claims/**/1000-done.json")
+        assert await way.status() == "contained"
+
+
+async def test_a_release_under_way_is_seen_right_before_the_write(tmp_path: Path) -> None:
+    """Whoever takes the containment back is not contained against."""
+    one, other = copies(sample(), 2)
+    world = world_around(one)
+    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
+    async with road(tmp_path, notification=one, world=world) as way:
+        assert await way.status(one) == "contained"
+        service = way.emulator.world.services[SERVICE]
+        service.scaling.manual_instance_count = 1
+        intended = tmp_path / "store" / CONTAINMENTS / "1" / "0098-release-intended.json"
+        intended.write_text('{"recorded_at": "2026-10-02T09:00:00+00:00", "run": "a-person"}')
+        answer = await way.deliver(other)
+        assert (answer.outcome["status"], answer.alarm) == ("held", True)
+        assert len(way.containing) == 1
