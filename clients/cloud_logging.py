@@ -147,7 +147,26 @@ def _audit_event(entry: GoogleEntry) -> AuditEvent | None:
         caller_ip=log.request_metadata.caller_ip,
         error=log.status.message if log.status.code else "",
         bindings=_binding_deltas(log.service_data),
+        environment_names=_environment_names(
+            [MessageToDict(log.request), MessageToDict(log.response)]
+        ),
     )
+
+
+def _environment_names(bodies: list[Any]) -> tuple[str, ...]:
+    """Names of the variables in every list called ``env``: what there is to rotate."""
+    names: dict[str, None] = {}
+    left = list(bodies)
+    while left:
+        here = left.pop()
+        if isinstance(here, list):
+            left.extend(here)
+        elif isinstance(here, dict):
+            left.extend(here.values())
+            for variable in here["env"] if isinstance(here.get("env"), list) else ():
+                if isinstance(variable, dict) and isinstance(variable.get("name"), str):
+                    names[variable["name"]] = None
+    return tuple(sorted(names))
 
 
 def _binding_deltas(service_data: Any) -> tuple[str, ...]:

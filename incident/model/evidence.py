@@ -176,6 +176,8 @@ class AuditEvent:
         caller_ip: From where; empty where not given.
         error: Status message of a refused call; empty when it succeeded.
         bindings: For a change of an IAM policy: ``ADD roles/… member``, one per delta.
+        environment_names: Names of the environment variables that the request or the response
+            sets; their values stay behind.
     """
 
     timestamp: datetime
@@ -185,6 +187,7 @@ class AuditEvent:
     caller_ip: str
     error: str
     bindings: tuple[str, ...]
+    environment_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

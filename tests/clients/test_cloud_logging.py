@@ -271,3 +271,13 @@ async def test_a_later_page_that_fails_is_told_too(google: Connecting) -> None:
     async with google(world(*entries, faults=[fault])) as cloud:
         with pytest.raises(Denied):
             await logs(cloud)
+
+
+async def test_of_what_a_call_sets_only_the_names_are_kept(google: Connecting) -> None:
+    """The names of environment variables are the rotation list; their values stay behind."""
+    container = {"env": [{"name": "API_TOKEN", "value": PLANTED}, {"name": "MODE", "value": "x"}]}
+    request = {"service": {"template": {"containers": [container]}}}
+    async with google(world(audit(1, request=request))) as cloud:
+        (event,) = await events(cloud)
+    assert event.environment_names == ("API_TOKEN", "MODE")
+    assert PLANTED not in repr(event)
