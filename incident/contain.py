@@ -296,7 +296,7 @@ class _Enforcement:
             return None
         last, recovered = current.last, image == current.open_attempt
         if recovered:
-            # Stopped as our write would have: that it was ours, its lost answer would have told.
+            # The answer was lost, or the process died before it could write this down.
             last = await self._note(last, "written", image, recovered=True)
         if scene.incident not in current.incidents:
             last = await self._note(last, "joined", image)

@@ -133,7 +133,7 @@ class History:
 
     def of(self, settings: Settings | None) -> History:
         """The same history, seen from the workload as it is now."""
-        return self if settings is None else replace(self, uid=settings.uid)
+        return self if settings is None else self.of_uid(settings.uid)
 
     def of_uid(self, uid: str) -> History:
         """The same history, seen from the workload of that unique id."""

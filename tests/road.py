@@ -67,6 +67,14 @@ def copies(notification: World, count: int) -> list[World]:
     return found
 
 
+def two_on_one_service() -> tuple[World, World, World]:
+    """Two findings on one service, and a world in which SCC lists both."""
+    one, other = copies(sample(), 2)
+    world = world_around(one)
+    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
+    return one, other, world
+
+
 @dataclass
 class Road:
     """An emulated world with a responder in it.

@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.road import CONTAINMENTS, SAMPLES, Road, copies, policy, road, sample, world_around
+from tests.road import (
+    CONTAINMENTS,
+    SAMPLES,
+    Road,
+    copies,
+    policy,
+    road,
+    sample,
+    two_on_one_service,
+)
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -47,9 +56,7 @@ def settings_of(way: Road) -> dict[str, Any]:
 
 async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> None:
     """After contain and release the service is what it was, and every incident says so."""
-    one, other = copies(sample(), 2)
-    world = world_around(one)
-    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
+    one, other, world = two_on_one_service()
     async with road(tmp_path, notification=one, world=world) as way:
         before = settings_of(way)
         first: Any = (await way.deliver(one)).outcome

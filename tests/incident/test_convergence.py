@@ -17,12 +17,12 @@ from tests.road import (
     SERVICE,
     UPDATE,
     World,
-    copies,
     policy,
     road,
     sample,
     service_of,
     settled,
+    two_on_one_service,
     world_around,
 )
 
@@ -181,9 +181,7 @@ async def test_a_namesake_made_anew_is_not_held_by_the_old_containment(tmp_path:
     """A service that was deleted and made again is another one."""
     async with road(tmp_path) as way:
         assert await way.status() == "contained"
-    one, other = copies(sample(), 2)
-    world = world_around(one)
-    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
+    _, other, world = two_on_one_service()
     service_of(world)["uid"] = "another"
     async with road(tmp_path, notification=other, world=world) as way:
         outcome: Any = (await way.deliver()).outcome
@@ -195,9 +193,7 @@ async def test_a_stopped_service_whose_traffic_was_pinned_since_is_still_contain
     tmp_path: Path,
 ) -> None:
     """With no instance and no tag it is stopped, however its traffic is split by now."""
-    one, other = copies(sample(), 2)
-    world = world_around(one)
-    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
+    one, other, world = two_on_one_service()
     async with road(tmp_path, notification=one, world=world) as way:
         assert await way.status(one) == "contained"
         service = way.emulator.world.services[SERVICE]
@@ -211,9 +207,7 @@ async def test_a_partly_undone_containment_is_restored_to_what_was_before_all_of
     tmp_path: Path,
 ) -> None:
     """What a release restores never holds our own work, also after a second write."""
-    one, other = copies(sample(), 2)
-    world = world_around(one)
-    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
+    one, other, world = two_on_one_service()
     async with road(tmp_path, notification=one, world=world) as way:
         original = way.service["scaling"]
         assert await way.status(one) == "contained"
@@ -325,9 +319,7 @@ async def test_a_forged_copy_does_not_dispose_of_the_genuine_finding(tmp_path: P
 
 async def test_a_release_under_way_is_seen_right_before_the_write(tmp_path: Path) -> None:
     """Whoever takes the containment back is not contained against."""
-    one, other = copies(sample(), 2)
-    world = world_around(one)
-    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
+    one, other, world = two_on_one_service()
     async with road(tmp_path, notification=one, world=world) as way:
         assert await way.status(one) == "contained"
         service = way.emulator.world.services[SERVICE]

@@ -22,6 +22,7 @@ from tests.road import (
     sample,
     service_of,
     settled,
+    two_on_one_service,
     world_around,
 )
 
@@ -307,9 +308,7 @@ async def test_two_findings_on_one_service_are_one_containment(
     tmp_path: Path, processes: int
 ) -> None:
     """Both are contained, and refer to the same containment."""
-    one, other = copies(sample(), 2)
-    world = world_around(one)
-    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
+    one, other, world = two_on_one_service()
     async with road(tmp_path, notification=one, world=world) as way:
         generation = int(way.service["generation"])
         inboxes = [await way.inbox() for _ in range(processes)]
