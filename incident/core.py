@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from incident import containment
 from incident.custody import Custody, History
 from incident.guards import Slots
 from incident.investigate import Sources, confirm
 from incident.journal import Store
-from incident.model import Finding, GiveUp, InvalidPolicy, Kind, Mode, Settings, Workload
-from incident.policy import Policy
+from incident.look import Looking, complete
+from incident.model import Finding, GiveUp, InvalidPolicy, Mode, Settings, Workload
+from incident.policy import Policy, Subject, resolve
 from incident.record import CaseFile, open_case
 from incident.slots import SlotBook
 from incident.together import together
@@ -53,7 +55,8 @@ class Place:
 
     Attributes:
         workload: Which it is; None where the finding names none.
-        settings: Its settings; None where they are not read: no workload, or not a service.
+        settings: Its settings, with all that its actions need; None where there are none to
+            read, or they cannot be read.
         refused: Why the settings cannot be read, for good.
         history: Its containments.
         slots: This hour's slots, as it sees them.
@@ -104,11 +107,14 @@ async def read_core(
     """Everything that the decision waits for.
 
     Where SCC's record names the workload otherwise than the claim does, the record's is read.
+    What the policy's actions need besides is asked for at once, and waited for only where they
+    need it.
 
     Raises:
         Retry: Something does not answer; time may heal it.
         GiveUp: A record of ours cannot be read.
     """
+    sources.workloads.begin(claim.workload)
     case, rehearsed, read_policy, answer, place = await together(
         enforced,
         books.case(claim.incident_id, dry_run=True),
@@ -118,7 +124,9 @@ async def read_core(
     )
     record, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
     if record and not same_place(record, claim):
+        sources.workloads.begin(record.workload)
         place = await read_place(record.workload, sources, books)
+    place = await with_needs(place, record or claim, read_policy, sources.workloads)
     if record:
         record = await _proven(record, place, sources)
     return Core(case, rehearsed, read_policy, record, refused, place)
@@ -137,7 +145,7 @@ async def read_place(workload: Workload | None, sources: Sources, books: Books) 
         Retry: Cloud Run or the store does not answer.
         GiveUp: A record cannot be read.
     """
-    if workload is None or workload.kind is not Kind.SERVICE:
+    if workload is None:
         return Place(workload)
     custody = books.custody(workload)
     answer, history, slots = await together(
@@ -146,6 +154,31 @@ async def read_place(workload: Workload | None, sources: Sources, books: Books) 
     settings, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
     history = history.of(settings)
     return Place(workload, settings, refused, history, slots, custody.folder(history))
+
+
+async def with_needs(
+    place: Place, finding: Finding, policy: Policy | InvalidPolicy, run: Looking
+) -> Place:
+    """The same place, with all that the policy's actions and our own writes need to know.
+
+    Raises:
+        Retry: Cloud Run does not answer.
+    """
+    if place.workload is None or place.settings is None:
+        return place
+    current = place.history.current
+    needs = {
+        *(containment.needed_by(current.effective.changes) if current and current.effective else ())
+    }
+    if isinstance(policy, Policy):
+        labels = place.settings.labels
+        subject = Subject(place.workload, finding.category, finding.source_id, labels)
+        steps = resolve(policy, subject).steps
+        needs |= containment.needed_for(steps, place.workload.kind)
+    try:
+        return replace(place, settings=await complete(place.settings, place.workload, needs, run))
+    except GiveUp as error:
+        return replace(place, refused=error)
 
 
 async def _confirm(claim: Finding, sources: Sources) -> Finding | GiveUp | None:

@@ -170,6 +170,8 @@ async def keep_evidence(case: CaseFile, evidence: Evidence, redactor: Redactor) 
         "settings": plain(evidence.settings),
         "revisions": plain(evidence.revisions),
         "access": plain(evidence.access),
+        "executions": plain(evidence.executions),
+        "tasks": plain(evidence.tasks),
         "related-findings": plain(evidence.related),
         "audit-log": plain(evidence.audit),
         "gaps": plain(evidence.gaps),

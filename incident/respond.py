@@ -10,14 +10,16 @@ import contextlib
 import secrets
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from incident import contain
-from incident.core import Books, Core, Place, read_core, same_place
-from incident.custody import History, change_json
+from incident.core import Books, Core, Place, read_core, same_place, with_needs
+from incident.custody import History
 from incident.decide import decide, finishing
 from incident.guards import CONFIRMATION_WINDOW, Circumstances, Objection
+from incident.images import change_json
 from incident.investigate import Bounds, Sources, joined, support
+from incident.look import Shared
 from incident.model import (
     Decision,
     Evidence,
@@ -27,6 +29,7 @@ from incident.model import (
     InvalidPolicy,
     Json,
     JsonObject,
+    Kind,
     Mode,
     Notification,
     Reason,
@@ -67,7 +70,8 @@ class Incident:
         self._route = route
         self._standing = standing
         self._outside = outside
-        self._sources = Sources(outside.security_center, outside.run, outside.logging)
+        self._seen = Shared(outside.run)
+        self._sources = Sources(outside.security_center, self._seen, outside.run, outside.logging)
         self._books = Books(outside.store, secrets.token_hex(6), standing.clock)
         self._watch = Stopwatch()
 
@@ -102,6 +106,7 @@ class Incident:
                 tasks.append(supporting)
             return await self._judge(core, supporting, waited=waited)
         finally:
+            self._seen.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -112,11 +117,12 @@ class Incident:
         finish = self._finishing(core.place)
         if finish is None:
             self._await_confirmation(core)
-        route = self._route if finish else self._final_route(core)
-        if route.verdict is Verdict.IGNORE:
+        route = self._final_route(core)
+        if finish is None and route.verdict is Verdict.IGNORE:
             return ignored(evidence.finding, self._claim.incident_id, route, self._standing)
         with self._watch.stage("decide"):
-            decision = finish or self._decide(core, evidence, route)
+            decision = _going_on(finish, self._decide(core, evidence, route))
+            route = self._route if decision is finish else route
         case = core.case(decision.mode)
         if case.done:
             return Answer(duplicate(case.done))
@@ -152,7 +158,7 @@ class Incident:
         if place.workload is None:
             return None
         incident = self._claim.incident_id
-        return finishing(incident, place.workload, place.settings, place.history)
+        return finishing(incident, place.settings, place.history)
 
     def _await_confirmation(self, core: Core) -> None:
         """A finding may reach us before SCC lists it; a young one is worth another look."""
@@ -177,8 +183,6 @@ class Incident:
             gaps.append(Gap("security-center", str(core.refused)))
         if place.refused:
             gaps.append(Gap("settings", str(place.refused)))
-        elif place.settings is None and place.workload:
-            gaps.append(Gap("settings", "this version reads the settings of services only"))
         return Evidence(finding, core.record is not None, place.settings, gaps=tuple(gaps))
 
     def _decide(self, core: Core, evidence: Evidence, route: Route) -> Decision:
@@ -254,7 +258,20 @@ class Incident:
             finish = self._finishing(replace(place, settings=settings, history=history))
             now = replace(judged.evidence, settings=settings)
             circumstances = self._circumstances(place, history)
-            return finish or decide(now, judged.route, await self._policy(), circumstances)
+            decision = decide(now, judged.route, await self._policy(), circumstances)
+            return _going_on(finish, decision)
+
+        async def look_again() -> tuple[Settings, History]:
+            assert place.workload is not None  # noqa: S101 - as above
+            run, finding = self._outside.run, judged.evidence.finding
+            policy, settings, history = await together(
+                self._policy(), run.settings(place.workload), custody.history()
+            )
+            fresh = replace(place, settings=settings, history=history.of(settings), refused=None)
+            seen = await with_needs(fresh, finding, policy, run)
+            if seen.refused or seen.settings is None:
+                raise seen.refused or GiveUp("the workload cannot be read again")
+            return seen.settings, seen.history
 
         async def claim_slot() -> Objection | None:
             policy = await self._policy()
@@ -265,6 +282,7 @@ class Incident:
         return contain.Tools(
             run=self._outside.run,
             custody=custody,
+            look_again=look_again,
             decide_again=decide_again,
             claim_slot=claim_slot,
             clock=self._standing.clock,
@@ -288,7 +306,7 @@ class Incident:
             assessment=responder.assess(evidence) if responder else None,
             changes=result.changes,
             folder=result.folder or self._held_folder(judged.core.place),
-            drains_until=stopped_at and stopped_at + timedelta(seconds=evidence.longest_request_s),
+            drains_until=_drained(stopped_at, evidence),
             timings_ms=self._watch.timings_ms,
             case_file=f"{self._standing.store_url}/{case.folder}",
         )
@@ -376,6 +394,24 @@ class Incident:
             "containment": result.folder,
             "changes": redactor.json(changes),
         }
+
+
+def _going_on(finish: Decision | None, decision: Decision) -> Decision:
+    """What is missing of our own write is made up for where policy and guards still want it.
+
+    Else what was done is only finished, whatever they say by now.
+    """
+    wants_more = decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE
+    return decision if finish is None or (wants_more and decision.changes) else finish
+
+
+def _drained(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:
+    """Until when requests in flight may outlive a stop; only a service has requests."""
+    if stopped_at is None or evidence.settings is None:
+        return None
+    if evidence.settings.kind is not Kind.SERVICE:
+        return None
+    return stopped_at + timedelta(seconds=evidence.longest_request_s)
 
 
 def ignored(finding: Finding, incident: str, route: Route, standing: Standing) -> Answer:

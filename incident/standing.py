@@ -9,14 +9,14 @@ from typing import Protocol
 
 from incident.contain import Run as Writing
 from incident.guards import Ourselves
-from incident.investigate import Findings, LogReader, Workloads
+from incident.investigate import Findings, LogReader, Tasks
 from incident.journal import Store
 from incident.model import Evidence, JsonObject, Mode, Notification, Route
 from incident.record import Announcer
 from incident.redaction import Redactor
 
 
-class Run(Writing, Workloads, Protocol):
+class Run(Writing, Tasks, Protocol):
     """Cloud Run, to read and to write."""
 
 
