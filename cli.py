@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -283,5 +284,19 @@ def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def _main() -> None:
+    """Run a command and end without Python's own farewell.
+
+    The native threads of the clients outlive the loop, and now and then abort the process when
+    they find the interpreter gone: a command that succeeded must not exit with a signal.
+    """
+    try:
+        cli()
+    except SystemExit as end:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
 if __name__ == "__main__":
-    cli()
+    _main()

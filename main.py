@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ import functions_framework
 from cloudevents.http import CloudEvent
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from clients import Settings, connect, read_settings
+from clients import Settings, SettingsError, connect, read_settings
 from incident import log
 from incident.guards import Ourselves
 from incident.inbox import Inbox, Unfinished
@@ -31,7 +32,10 @@ from responders import route
 T = TypeVar("T")
 
 # Read when the process starts: a wrong setting stops the deployment that brings it.
-SETTINGS = read_settings()
+try:
+    SETTINGS = read_settings()
+except SettingsError as _error:
+    sys.exit(str(_error))
 
 
 @functions_framework.cloud_event

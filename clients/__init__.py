@@ -16,6 +16,7 @@ from google.pubsub_v1 import PublisherAsyncClient
 
 from clients.cloud_logging import CloudLogging
 from clients.cloud_run import CloudRun, RunApis
+from clients.errors import calling
 from clients.pubsub import Topic
 from clients.security_center import SecurityCenter
 from clients.settings import Settings, SettingsError, read_settings
@@ -52,7 +53,15 @@ async def connect(settings: Settings) -> Clients:
 
     With the emulator, every client speaks to its loopback address without credentials, and
     none of Google's own addresses is ever used.
+
+    Raises:
+        Denied: There are no credentials to be had.
     """
+    with calling("connect", "to Google Cloud", "none in particular"):
+        return _connected(settings)
+
+
+def _connected(settings: Settings) -> Clients:
     make = _Maker(settings)
     topic = Topic(make.client(PublisherAsyncClient), settings.topic) if settings.topic else None
     return Clients(

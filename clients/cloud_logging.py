@@ -15,7 +15,7 @@ from google.cloud.logging_v2.types import ListLogEntriesRequest
 from google.cloud.logging_v2.types import LogEntry as GoogleEntry
 from google.iam.v1.logging import audit_data_pb2
 from google.logging.type import log_severity_pb2
-from google.protobuf.json_format import MessageToDict, MessageToJson
+from google.protobuf.json_format import MessageToDict
 
 from clients.errors import calling
 from clients.filters import audit_log_of, run_logs_of
@@ -92,6 +92,7 @@ def _entry(entry: GoogleEntry) -> LogEntry:
         log=_short_log(message.log_name),
         severity=_severity(message.severity),
         text=_text(message),
+        payload=_payload(message),
         revision=message.resource.labels.get("revision_name", ""),
         instance=labels.get("instanceId", ""),
         request=_request(message),
@@ -112,12 +113,17 @@ def _text(message: Any) -> str:
     match message.WhichOneof("payload"):
         case "text_payload":
             return str(message.text_payload)
-        case "json_payload":
-            return MessageToJson(message.json_payload, indent=None)
         case "proto_payload":
             return f"payload of type {message.proto_payload.type_url}"
         case _:
             return ""
+
+
+def _payload(message: Any) -> JsonObject | None:
+    if message.WhichOneof("payload") != "json_payload":
+        return None
+    payload: JsonObject = MessageToDict(message.json_payload)
+    return payload
 
 
 def _request(message: Any) -> JsonObject | None:

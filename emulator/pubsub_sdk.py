@@ -58,6 +58,11 @@ async def running() -> AsyncIterator[str]:
         PubSubFailed: There is none, and none can be started.
     """
     if address := os.environ.get("PUBSUB_EMULATOR_HOST"):
+        if address.rpartition(":")[0].strip("[]") not in {"localhost", "127.0.0.1", "::1"}:
+            raise PubSubFailed(
+                f"cannot use the Pub/Sub at PUBSUB_EMULATOR_HOST={address}: it is not on this "
+                "machine, and the emulator speaks to loopback only; unset it, or name a local one"
+            )
         yield address
         return
     gcloud = shutil.which("gcloud")

@@ -11,8 +11,11 @@ from incident.journal import Journal, Record, Store
 from incident.model import GiveUp, JsonObject, Kind, Workload
 from incident.together import together
 
-_FOLDER = re.compile(r"(incidents|dry-runs)/(\d{8}-[0-9a-f]{12})/")
-_INCIDENT = re.compile(r"\d{8}-[0-9a-f]{12}")
+_ID = r"\d{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?"
+_FOLDER = re.compile(rf"([a-z-]+)/({_ID})/")
+_INCIDENT = re.compile(_ID)
+#: Of an incident that lies in several folders, the first counts.
+_ROOTS = ("incidents", "claims", "dry-runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,9 @@ class Cases:
             Retry: The store does not answer.
             GiveUp: A record cannot be read.
         """
-        root = "dry-runs/" if dry_runs else "incidents/"
-        found = _folders(await self.store.list(root))
+        roots = ("dry-runs/",) if dry_runs else ("incidents/", "claims/")
+        paths = await together(*map(self.store.list, roots))
+        found = _folders(path for some in paths for path in some)
         cases = await together(*(self._read(folder, name) for folder, name in found))
         return tuple(sorted(cases, key=lambda case: case.incident, reverse=True))
 
@@ -91,7 +95,7 @@ class Cases:
             GiveUp: There is none of that name, or a record cannot be read.
         """
         if _INCIDENT.fullmatch(incident):
-            for root in ("incidents", "dry-runs"):
+            for root in _ROOTS:
                 case = await self._read(f"{root}/{incident}", incident)
                 if case.records:
                     return case

@@ -43,9 +43,9 @@ from incident.verify import annotated, verify
 
 ANNOTATION = "scc-responder-incident"
 
-_ATTEMPTS = 6
+_ATTEMPTS = 5
 _PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 1.5
 #: A write takes longer than any other step: a peer may be silent so many times as long.
 _WRITE_PATIENCE = 3
 #: How long a write whose answer was lost may still come into effect.

@@ -36,9 +36,9 @@ class Books:
     run: str
     clock: Callable[[], datetime]
 
-    async def case(self, incident: str, *, dry_run: bool) -> CaseFile:
-        """An incident's case file."""
-        return await open_case(self.store, incident, self.run, self.clock, dry_run=dry_run)
+    async def case(self, folder: str) -> CaseFile:
+        """The case file in a folder, such as ``incidents/…``."""
+        return await open_case(self.store, folder, self.run, self.clock)
 
     def custody(self, workload: Workload) -> Custody:
         """A workload's containments."""
@@ -78,6 +78,7 @@ class Core:
     Attributes:
         enforced: The incident's case file among those that may act.
         rehearsed: Its case file among the dry runs.
+        claimed: Its case file among the claims that nobody bears out.
         policy: The policy, or why every finding is held.
         record: SCC's own record of the finding; None when SCC does not list it.
         refused: Why SCC does not let us ask, for good.
@@ -86,15 +87,24 @@ class Core:
 
     enforced: CaseFile
     rehearsed: CaseFile
+    claimed: CaseFile
     policy: Policy | InvalidPolicy
     record: Finding | None
     refused: GiveUp | None
     place: Place
 
     def case(self, mode: Mode) -> CaseFile:
-        """Where this run's records belong: a dry run's lie apart, unless more was begun."""
-        dry = mode is Mode.DRY_RUN and not self.enforced.earlier
-        return self.rehearsed if dry else self.enforced
+        """Where this run's records belong.
+
+        A dry run's lie apart, so that they never make an enforcing delivery a duplicate, and
+        so do those of a claim that SCC does not bear out, which anybody might have made to
+        stand in the way of the genuine one.
+        """
+        if self.enforced.earlier:
+            return self.enforced
+        if self.record is None:
+            return self.claimed
+        return self.rehearsed if mode is Mode.DRY_RUN else self.enforced
 
 
 async def read_core(
@@ -115,9 +125,10 @@ async def read_core(
         GiveUp: A record of ours cannot be read.
     """
     sources.workloads.begin(claim.workload)
-    case, rehearsed, read_policy, answer, place = await together(
+    case, rehearsed, claimed, read_policy, answer, place = await together(
         enforced,
-        books.case(claim.incident_id, dry_run=True),
+        books.case(f"dry-runs/{claim.incident_id}"),
+        books.case(f"claims/{claim.claim_id}"),
         policy,
         _confirm(claim, sources),
         read_place(claim.workload, sources, books),
@@ -126,10 +137,14 @@ async def read_core(
     if record and not same_place(record, claim):
         sources.workloads.begin(record.workload)
         place = await read_place(record.workload, sources, books)
+    if record and (named := _named(record, place)):
+        record = replace(record, workload=named)
+        sources.workloads.begin(named)
+        place = await read_place(named, sources, books)
     place = await with_needs(place, record or claim, read_policy, sources.workloads)
     if record:
         record = await _proven(record, place, sources)
-    return Core(case, rehearsed, read_policy, record, refused, place)
+    return Core(case, rehearsed, claimed, read_policy, record, refused, place)
 
 
 def same_place(one: Finding, other: Finding) -> bool:
@@ -193,6 +208,14 @@ async def _settings(workload: Workload, sources: Sources) -> Settings | GiveUp:
         return await sources.workloads.settings(workload)
     except GiveUp as error:
         return error
+
+
+def _named(record: Finding, place: Place) -> Workload | None:
+    """The workload with its project's id, where only Cloud Run's own answer tells that."""
+    if record.workload is None or record.workload.project_id or place.settings is None:
+        return None
+    answered = place.settings.name.split("/")[1]
+    return None if answered.isdigit() else replace(record.workload, project_id=answered)
 
 
 async def _proven(record: Finding, place: Place, sources: Sources) -> Finding:

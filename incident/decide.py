@@ -34,7 +34,9 @@ def decide(
     """
     workload = evidence.finding.workload
     if isinstance(policy, InvalidPolicy):
-        return _hold(Mode.DRY_RUN, None, Objection(Reason(str(policy), "policy"), alarm=True))
+        lines = [line.strip() for line in str(policy).splitlines()]
+        mistakes = [Objection(Reason(line, "policy"), alarm=True) for line in lines if line]
+        return _hold(Mode.DRY_RUN, None, *mistakes)
     if workload is None or route.responder is None or route.verdict is Verdict.HOLD:
         mode = Mode.lowest(policy.mode, circumstances.ceiling)
         return _hold(mode, None, Objection(Reason(route.reason, "finding")))

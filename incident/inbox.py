@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from incident.model import Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
+from incident.model import Evidence, Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
 from incident.notification import parse
 from incident.outcome import duplicate, malformed
 from incident.record import quarantine
@@ -36,7 +36,7 @@ class Inbox:
     def __init__(self, standing: Standing, outside: Outside) -> None:
         self._standing = standing
         self._outside = outside
-        self._running: dict[str, asyncio.Task[Answer]] = {}
+        self._running: dict[tuple[str, str], asyncio.Task[Answer]] = {}
 
     async def receive(self, data: bytes) -> Answer:
         """Answer one delivery, from the bytes of its message.
@@ -58,7 +58,8 @@ class Inbox:
         except (Retry, GiveUp) as error:
             # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
             urgent = isinstance(error, GiveUp)
-            raise Unfinished(str(error), finding, urgent=urgent) from error
+            reason = self._standing.redactor(Evidence(finding)).text(str(error))
+            raise Unfinished(reason, finding, urgent=urgent) from error
 
     async def refuse(self, data: bytes, reason: str) -> Answer:
         """Quarantine a message that nobody can read.
@@ -67,14 +68,16 @@ class Inbox:
             Unfinished: The store does not take it.
         """
         redactor = self._standing.redactor()
+        reason = redactor.text(reason)
         try:
             digest, path = await quarantine(self._outside.store, data, reason, redactor)
         except (Retry, GiveUp) as error:
-            raise Unfinished(str(error), None, urgent=isinstance(error, GiveUp)) from error
+            urgent = isinstance(error, GiveUp)
+            raise Unfinished(redactor.text(str(error)), None, urgent=urgent) from error
         return Answer(malformed(digest, reason, f"{self._standing.store_url}/{path}"), alarm=True)
 
     async def _share(self, claim: Finding, route: Route) -> Answer:
-        incident = claim.incident_id
+        incident = (claim.incident_id, claim.source_parent)
         running = self._running.get(incident)
         if running:
             answer = await asyncio.shield(running)

@@ -143,6 +143,7 @@ def joined(core: Evidence, supporting: Evidence) -> Evidence:
         finding=core.finding,
         confirmed=core.confirmed,
         settings=core.settings,
+        claim=core.claim,
         gaps=core.gaps + supporting.gaps,
     )
 

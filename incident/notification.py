@@ -46,6 +46,8 @@ from incident.resource_name import (
 )
 from incident.strict_json import UnreadableError, dump, load
 
+# No finding is of another time, and windows around it must not leave the calendar.
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _VIRUSTOTAL = re.compile(r"https://www\.virustotal\.com/gui/file/([0-9a-fA-F]{64})(?:/detection)?")
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})"
@@ -101,14 +103,15 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
     """Put the fields together; the first required one that is lacking is the error."""
     fields, resource = record.finding, record.resource or ResourceFields()
     claims = _claims(fields, resource)
-    canonical_name = _required("name", fields.canonical_name or fields.name)
+    name = _required("name", fields.name)
+    canonical_name = fields.canonical_name or name
     identity, *_ = [_identity(place, name) for place, name in claims.findings]
-    resource_name = _required("resourceName", fields.resource_name or resource.name)
+    resource_name = _required("resourceName", fields.resource_name)
     named = parse_resource_name(resource_name)
     workload, contradictions = settle(named.workload, claims)
     processes = tuple(_process(process) for process in fields.processes)
     return Finding(
-        name=fields.name or canonical_name,
+        name=name,
         canonical_name=canonical_name,
         source_id=identity.source_id,
         finding_id=identity.finding_id,
@@ -174,6 +177,8 @@ def _time(text: str) -> datetime | None:
     if match is None:
         return None
     year, month, day, hour, minute, second = (int(match[group]) for group in range(1, 7))
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
+        return None
     microsecond = int((match[7] or "").ljust(6, "0")[:6])
     offset = timedelta(hours=int(match[9] or 0), minutes=int(match[10] or 0))
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -14,6 +15,7 @@ from incident.journal import SCHEMA_VERSION
 from incident.model import (
     Assessment,
     Change,
+    Container,
     Decision,
     Evidence,
     Finding,
@@ -30,7 +32,9 @@ from incident.model import (
 from incident.redaction import Redactor
 
 _LONGEST_TEXT = 1000
+_LONGEST_ENCODED = 3000
 _MOST_ARGUMENTS = 50
+_MOST_ENCODED = 32_000
 _CONSOLE = "https://console.cloud.google.com"
 _RUN_PAGES = {Kind.SERVICE: "detail", Kind.JOB: "jobs/details", Kind.WORKER_POOL: "workerpools"}
 
@@ -73,15 +77,15 @@ def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
         "schema_version": SCHEMA_VERSION,
         "incident": account.incident,
         "status": account.status.value,
-        "finding": _finding(finding),
+        "finding": _finding(finding, redactor),
         "workload": _workload(finding),
         "responder": account.responder.name if account.responder else None,
         "rule": account.decision.rule,
-        "mode": account.decision.mode.value,
+        "mode": None if account.status is Status.IGNORED else account.decision.mode.value,
         "decision": _decision(account.decision, redactor),
         "assessment": _assessment(account.assessment, redactor),
         "detected": _detected(finding, redactor),
-        "changes": [change_json(change) for change in account.changes],
+        "changes": [_change(change, redactor) for change in account.changes],
         "containment": account.folder,
         "drains_until": _time(account.drains_until),
         "gaps": [_gap(gap, redactor) for gap in account.evidence.gaps],
@@ -151,14 +155,19 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _finding(finding: Finding) -> dict[str, Json]:
+def _change(change: Change, redactor: Redactor) -> dict[str, Json]:
+    error = None if change.error is None else _short(redactor.text(change.error))
+    return {**change_json(change), "error": error}
+
+
+def _finding(finding: Finding, redactor: Redactor) -> dict[str, Json]:
     return {
-        "name": finding.name,
-        "canonical_name": finding.canonical_name,
-        "category": _short(finding.category),
-        "detector": _short(finding.detector),
-        "severity": _short(finding.severity),
-        "state": _short(finding.state),
+        "name": redactor.text(finding.name),
+        "canonical_name": redactor.text(finding.canonical_name),
+        "category": _short(redactor.text(finding.category)),
+        "detector": _short(redactor.text(finding.detector)),
+        "severity": _short(redactor.text(finding.severity)),
+        "state": _short(redactor.text(finding.state)),
         "event_time": _time(finding.event_time),
     }
 
@@ -217,8 +226,12 @@ def _detected(finding: Finding, redactor: Redactor) -> dict[str, Json]:
         **_process(process, redactor),
         "container": _short(redactor.text(container.name)) if container else None,
         "image": _short(redactor.text(container.image)) if container else None,
-        "digest": _short(container.digest) if container and container.digest else None,
+        "digest": _digest(container, redactor),
     }
+
+
+def _digest(container: Container | None, redactor: Redactor) -> str | None:
+    return _short(redactor.text(container.digest)) if container and container.digest else None
 
 
 def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
@@ -228,13 +241,14 @@ def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
         )
         return {**nothing, "arguments": [], "arguments_truncated": False, "hash_is_partial": False}
     arguments = redactor.arguments(process.arguments[:_MOST_ARGUMENTS])
+    shown = list(_within(_short(text) for text in arguments))
     return {
         "binary_path": _short(redactor.text(process.binary_path)),
         "process": _short(redactor.text(process.name)),
-        "arguments": [_short(text) for text in arguments],
+        "arguments": shown,
         "arguments_truncated": process.arguments_truncated
-        or len(process.arguments) > _MOST_ARGUMENTS
-        or any(len(text) > _LONGEST_TEXT for text in arguments),
+        or len(process.arguments) > len(shown)
+        or shown != arguments,
         "sha256": process.sha256,
         "hash_is_partial": process.partially_hashed,
         "pid": process.pid,
@@ -246,7 +260,7 @@ def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
 def _links(finding: Finding, account: Account) -> dict[str, Json]:
     techniques = account.assessment.techniques if account.assessment else ()
     process = finding.main_process
-    virustotal = finding.virustotal_url
+    virustotal = None
     if process and process.sha256 and not process.partially_hashed:
         virustotal = f"https://www.virustotal.com/gui/file/{process.sha256}"
     return {
@@ -282,6 +296,17 @@ def _time(moment: datetime | None) -> str | None:
 
 def _short(text: str) -> str:
     """Evidence text at a length that a log line can bear; the case file has the rest."""
-    if len(text) <= _LONGEST_TEXT:
-        return text
-    return f"{text[:_LONGEST_TEXT]}… ({len(text) - _LONGEST_TEXT} more characters)"
+    kept = text[:_LONGEST_TEXT]
+    while len(json.dumps(kept)) > _LONGEST_ENCODED:
+        kept = kept[: len(kept) // 2]
+    return text if kept == text else f"{kept}… ({len(text) - len(kept)} more characters)"
+
+
+def _within(texts: Iterable[str]) -> Iterator[str]:
+    """As many texts as fit: escaped, a character may take twelve bytes of a log line."""
+    left = _MOST_ENCODED
+    for text in texts:
+        left -= len(json.dumps(text))
+        if left < 0:
+            return
+        yield text

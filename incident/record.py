@@ -38,7 +38,7 @@ class Announcer(Protocol):
 
 @dataclass(slots=True)
 class CaseFile:
-    """The records and evidence of one incident, in ``incidents/`` or in ``dry-runs/``.
+    """The records and evidence of one incident, in a folder of its own.
 
     Attributes:
         journal: Its records.
@@ -130,15 +130,8 @@ class CaseFile:
         return max(self.earlier, key=lambda record: (record.recorded_at, record.number))
 
 
-async def open_case(
-    store: Store, incident: str, run: str, clock: Callable[[], datetime], *, dry_run: bool
-) -> CaseFile:
-    """The case file of an incident, with the records that stand there.
-
-    A dry run's records lie apart, so that they never make a later enforcing delivery a
-    duplicate.
-    """
-    folder = f"{'dry-runs' if dry_run else 'incidents'}/{incident}"
+async def open_case(store: Store, folder: str, run: str, clock: Callable[[], datetime]) -> CaseFile:
+    """The case file in a folder, with the records that stand there."""
     journal = Journal(store, folder, run, clock)
     return CaseFile(journal, await journal.records())
 
@@ -164,9 +157,16 @@ async def keep_evidence(case: CaseFile, evidence: Evidence, redactor: Redactor) 
     Raises:
         Retry: The store does not answer.
     """
+    objects = await asyncio.to_thread(_objects, evidence, redactor)
+    await together(*(_keep(case, name, data) for name, data in objects.items()))
+
+
+def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
+    """What is stored, by name. Takes its time with megabytes, so not on the loop's."""
     logs = evidence.logs
     gathered: dict[str, Json] = {
         "finding": evidence.finding.raw,
+        "notification": evidence.claim.raw if evidence.claim else None,
         "settings": plain(evidence.settings),
         "revisions": plain(evidence.revisions),
         "access": plain(evidence.access),
@@ -184,7 +184,7 @@ async def keep_evidence(case: CaseFile, evidence: Evidence, redactor: Redactor) 
     if logs is not None:
         lines = [encode_line(redactor.json(_entry(plain(entry)))) for entry in logs.entries]
         objects["logs"] = b"".join(lines)
-    await together(*(_keep(case, name, data) for name, data in objects.items()))
+    return objects
 
 
 async def announce(case: CaseFile, topic: Announcer | None, outcome: JsonObject) -> str | None:
@@ -210,7 +210,7 @@ async def announce(case: CaseFile, topic: Announcer | None, outcome: JsonObject)
             encode(outcome), {key: str(value or "") for key, value in attributes.items()}
         )
     except GiveUp as error:
-        await case.note("not-announced", {"reason": str(error)})
+        await case.note("not-announced", {"topic": topic.name})
         return str(error)
     await case.note("announced", {"topic": topic.name})
     return None

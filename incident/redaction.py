@@ -33,7 +33,9 @@ _MARGIN = 8192  # characters beyond the cut, so that what the cut splits is stil
 _NAME = 128  # characters of a name that are looked at
 
 _RESOURCE = re.compile(r"projects/[\w.:-]+/[a-zA-Z]+/[\w./-]+")  # a name, not what it names
-_ENVIRONMENTS = frozenset({"env", "envvariables", "envvars", "environment", "environmentvariables"})
+_ENVIRONMENTS = frozenset(
+    {"env", "environ", "envvariables", "envvars", "environment", "environmentvariables"}
+)
 _COMMANDS = frozenset({"args", "arguments", "command"})
 _BODIES = frozenset({"request", "response"})
 _HEADERS = frozenset({"authorization", "proxyauthorization", "cookie", "setcookie"})
@@ -125,7 +127,10 @@ class Redactor:
         margin = max(_MARGIN, self._known.longest)
         text = data[: 4 * (limit + margin)].decode(errors="replace").replace("\0", "")
         text = text[: limit + margin]
-        spans = [*self._spans(text), *raw_spans(text)]
+        suspected = list(raw_spans(text))
+        # What stands under a telling name may stand again where nothing tells.
+        again = KnownValues((Secret("SECRET", span.value) for span in suspected), frozenset())
+        spans = [*self._spans(text), *suspected, *again.spans(text)]
         return self.text(self._shown(text, spans, limit))
 
     def _mark(self, value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from incident.model import (
     Change,
     ChangeKind,
     ChangeState,
+    Conflict,
     Denied,
     IncidentError,
     Kind,
@@ -34,6 +36,9 @@ PERMISSIONS: Mapping[ChangeKind, Mapping[str, str]] = {
     },
 }
 
+_ATTEMPTS = 4
+_PAUSE_S = 0.2
+
 
 class Rehearsing(Protocol):
     """What rehearsing needs of Cloud Run."""
@@ -57,13 +62,26 @@ async def rehearse(change: Change, workload: Workload, run: Rehearsing) -> Chang
         reason = await _lacking("Google cannot validate an IAM policy", change, workload, run)
         return stated(change, ChangeState.NOT_VALIDATED, reason)
     try:
-        await run.write(change, validate_only=True)
+        await _validate(change, run)
     except Denied as error:
         reason = await _lacking(str(error), change, workload, run)
         return stated(change, ChangeState.NOT_VALIDATED, reason)
     except IncidentError as error:
         return stated(change, ChangeState.NOT_VALIDATED, str(error))
     return stated(change, ChangeState.VALIDATED)
+
+
+async def _validate(change: Change, run: Rehearsing) -> None:
+    """Have the change validated; like enforcing, try again when another change is under way."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            await run.write(change, validate_only=True)
+        except Conflict:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(_PAUSE_S * 2**attempt)
+        else:
+            return
 
 
 async def _lacking(why: str, change: Change, workload: Workload, run: Rehearsing) -> str:

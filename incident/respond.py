@@ -91,7 +91,7 @@ class Incident:
             ) from error
 
     async def _road(self, *, waited: bool) -> Answer:
-        case = asyncio.ensure_future(self._books.case(self._claim.incident_id, dry_run=False))
+        case = asyncio.ensure_future(self._books.case(f"incidents/{self._claim.incident_id}"))
         policy = asyncio.ensure_future(self._policy())
         supporting = asyncio.ensure_future(self._support(self._claim, case, policy))
         tasks = [case, policy, supporting]
@@ -121,8 +121,9 @@ class Incident:
         if finish is None and route.verdict is Verdict.IGNORE:
             return ignored(evidence.finding, self._claim.incident_id, route, self._standing)
         with self._watch.stage("decide"):
-            decision = _going_on(finish, self._decide(core, evidence, route))
-            route = self._route if decision is finish else route
+            told = self._as_decided(finish, core.enforced) if finish else None
+            decision = _going_on(told, self._decide(core, evidence, route))
+            route = self._route if decision is told else route
         case = core.case(decision.mode)
         if case.done:
             return Answer(duplicate(case.done))
@@ -160,6 +161,17 @@ class Incident:
         incident = self._claim.incident_id
         return finishing(incident, place.settings, place.history)
 
+    def _as_decided(self, finish: Decision, case: CaseFile) -> Decision:
+        """The decision to finish, with the rule and the reasons that the write was made for."""
+        for record in reversed(case.earlier):
+            reasons = record.body.get("reasons")
+            if record.kind == "decided" and isinstance(reasons, list):
+                before = tuple(Reason(str(text), "case-file") for text in reasons)
+                rule = record.body.get("rule")
+                known = rule if isinstance(rule, str) else None
+                return replace(finish, rule=known, reasons=before + finish.reasons)
+        return finish
+
     def _await_confirmation(self, core: Core) -> None:
         """A finding may reach us before SCC lists it; a young one is worth another look."""
         age = self._standing.clock() - self._claim.event_time
@@ -176,14 +188,16 @@ class Incident:
         return self._standing.route(Notification(core.record, config_name="", deleted=False))
 
     def _core_evidence(self, core: Core) -> Evidence:
-        finding = core.record or self._claim
+        finding = _filled(core.record, self._claim) if core.record else self._claim
         place = core.place
         gaps = []
         if core.refused:
             gaps.append(Gap("security-center", str(core.refused)))
         if place.refused:
             gaps.append(Gap("settings", str(place.refused)))
-        return Evidence(finding, core.record is not None, place.settings, gaps=tuple(gaps))
+        confirmed = core.record is not None
+        claim = self._claim if confirmed else None
+        return Evidence(finding, confirmed, place.settings, gaps=tuple(gaps), claim=claim)
 
     def _decide(self, core: Core, evidence: Evidence, route: Route) -> Decision:
         """The decision, or the refusal that stands in for one."""
@@ -256,6 +270,9 @@ class Incident:
 
         async def decide_again(settings: Settings, history: History) -> Decision:
             finish = self._finishing(replace(place, settings=settings, history=history))
+            if finish:
+                made = judged.decision
+                finish = replace(finish, rule=made.rule, reasons=made.reasons + finish.reasons)
             now = replace(judged.evidence, settings=settings)
             circumstances = self._circumstances(place, history)
             decision = decide(now, judged.route, await self._policy(), circumstances)
@@ -311,7 +328,8 @@ class Incident:
             case_file=f"{self._standing.store_url}/{case.folder}",
         )
         await keep_evidence(case, evidence, redactor)
-        return await case.conclude(outcome(account, redactor))
+        # Redacting megabytes must not keep the other incidents waiting.
+        return await case.conclude(await asyncio.to_thread(outcome, account, redactor))
 
     def _held_folder(self, place: Place) -> str | None:
         """The containment that this incident began before, whatever became of it since."""
@@ -324,7 +342,8 @@ class Incident:
         unannounced = await announce(case, self._outside.topic, told)
         if unannounced:
             gaps = told.get("gaps")
-            gap = {"collector": "announcement", "reason": unannounced}
+            reason = self._standing.redactor().text(unannounced)
+            gap = {"collector": "announcement", "reason": reason}
             told = {**told, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
         if not await case.finish(told):
             return Answer(duplicate((await case.read_again()).done or told))
@@ -412,6 +431,17 @@ def _drained(stopped_at: datetime | None, evidence: Evidence) -> datetime | None
     if evidence.settings.kind is not Kind.SERVICE:
         return None
     return stopped_at + timedelta(seconds=evidence.longest_request_s)
+
+
+def _filled(record: Finding, claim: Finding) -> Finding:
+    """SCC's record, and of the process what the notification alone tells: nothing decides by it."""
+    return replace(
+        record,
+        processes=record.processes or claim.processes,
+        containers=record.containers or claim.containers,
+        contacts=record.contacts or claim.contacts,
+        description=record.description or claim.description,
+    )
 
 
 def ignored(finding: Finding, incident: str, route: Route, standing: Standing) -> Answer:

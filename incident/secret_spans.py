@@ -16,7 +16,7 @@ from incident.announced_values import announced, announces_secret, may_announce,
 from incident.credential_patterns import MARK, candidates
 
 _MARK = re.compile(MARK)
-_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{64,}+={0,2}")
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{32,}+={0,2}")
 
 
 class Span(NamedTuple):
@@ -55,12 +55,18 @@ def raw_spans(text: str) -> Iterator[Span]:
 
 
 def _hides_text(encoded: str) -> bool:
-    """Whether it is base64 of text, as the envelope of a push has it."""
+    """Whether it is base64 of text, as the envelope of a push has it, at any alignment."""
+    return any(_is_encoded_text(encoded[start : start + 64]) for start in range(4))
+
+
+def _is_encoded_text(encoded: str) -> bool:
+    whole = encoded[: len(encoded) // 4 * 4]
     try:
-        data = base64.b64decode(encoded[:64], b"-_" if set("-_") & set(encoded) else None)
+        data = base64.b64decode(whole, b"-_" if set("-_") & set(whole) else None)
     except binascii.Error:
         return False
-    return sum(chr(byte) in string.printable for byte in data) > 0.9 * len(data)
+    printable = sum(chr(byte) in string.printable for byte in data)
+    return bool(data) and printable > 0.9 * len(data)
 
 
 def url_spans(value: str) -> Iterator[Span]:

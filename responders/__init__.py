@@ -92,7 +92,8 @@ def _held(finding: Finding) -> str | None:
             " a person must find out what reported this"
         )
     if finding.state != "ACTIVE":
-        return f"the finding's state is {finding.state!r}, which is neither ACTIVE nor INACTIVE"
+        named = f"is {finding.state!r}" if finding.state else "is missing"
+        return f"the finding's state {named}; it should be ACTIVE or INACTIVE"
     if finding.workload is None:
         return (
             f"the resource name {finding.resource_name[:200]!r} is not that of a Cloud Run"

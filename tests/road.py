@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
+import io
 import json
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +19,8 @@ from clients import Settings
 from emulator import surroundings
 from emulator.server import Emulator, Hook
 from emulator.world import parse
-from incident.inbox import Inbox
+from incident import log
+from incident.inbox import Inbox, Unfinished
 from incident.model import Mode, Retry
 from incident.standing import Answer
 from main import open_inbox
@@ -186,3 +190,29 @@ async def settled(*deliveries: Any) -> list[str]:
             return "retry"
 
     return sorted(await asyncio.gather(*(one(delivery) for delivery in deliveries)))
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[io.StringIO]:
+    """What the product prints: its log is set up anew, for this output alone."""
+    logger = logging.getLogger("responder")
+    kept, logger.handlers = logger.handlers, []
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output):
+            yield output
+    finally:
+        logger.handlers = kept
+
+
+async def printed_by(way: Road, message: World | bytes | None = None) -> tuple[Answer | None, str]:
+    """One delivery, answered and logged as the function does: the answer, what was printed."""
+    answer = None
+    with standard_output() as output:
+        try:
+            answer = await way.deliver(message)
+        except Unfinished as error:
+            log.retried(error, trace="")
+        else:
+            log.answered(answer, trace="")
+    return answer, output.getvalue()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from incident.model.finding import Finding
@@ -18,7 +18,8 @@ class LogEntry:
         timestamp: When.
         log: Short log name: ``requests``, ``stdout``, ``stderr`` or ``varlog/system``.
         severity: Such as ``ERROR``.
-        text: Text or JSON payload as text; raw, to be redacted.
+        text: Text payload; raw, to be redacted.
+        payload: JSON payload; raw, to be redacted.
         revision: Short name of the revision, where the entry has one.
         instance: Instance id, where the entry has one.
         request: Method, URL, status and the like of a request entry; raw.
@@ -28,6 +29,7 @@ class LogEntry:
     log: str
     severity: str
     text: str
+    payload: JsonObject | None
     revision: str
     instance: str
     request: JsonObject | None
@@ -93,6 +95,7 @@ class Evidence:
         logs: Its logs in the window.
         audit: Who deployed it and who changed its IAM policy, newest first.
         gaps: What could not be had.
+        claim: What the notification claimed, where ``finding`` is SCC's own record.
     """
 
     finding: Finding
@@ -106,6 +109,7 @@ class Evidence:
     logs: Logs | None = None
     audit: tuple[AuditEvent, ...] | None = None
     gaps: tuple[Gap, ...] = ()
+    claim: Finding | None = field(default=None, repr=False)
 
     @property
     def affected(self) -> Template | None:
@@ -137,7 +141,9 @@ class Evidence:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every value known to be possibly secret, for the redaction."""
-        known = list(self.finding.secrets)
+        claim = (self.claim,) if self.claim else ()
+        findings = (self.finding, *claim, *(self.related or ()))
+        known = [secret for finding in findings for secret in finding.secrets]
         for template in self.revisions or ():
             known.extend(template.secrets)
         for execution in self.executions or ():

@@ -118,12 +118,16 @@ class Finding:
 
     @property
     def main_process(self) -> Process | None:
-        """What the finding is about: the first process with a binary, else the first at all.
+        """What the finding is about: the process whose binary was hashed, else the first.
 
         There may be several, a child and its parent for example; their order is undocumented.
         """
-        with_binary = [process for process in self.processes if process.binary_path]
-        return next(iter(with_binary or self.processes), None)
+
+        def telling(process: Process) -> tuple[bool, bool, bool]:
+            hashed = process.sha256 is not None
+            return hashed and not process.partially_hashed, hashed, bool(process.binary_path)
+
+        return max(self.processes, key=telling, default=None)
 
     @property
     def source_parent(self) -> str:
@@ -155,6 +159,12 @@ class Finding:
         identity = "\n".join((self.source_id, self.finding_id, str(microseconds), self.state))
         digest = hashlib.sha256(identity.encode()).hexdigest()
         return f"{self.event_time:%Y%m%d}-{digest[:12]}"
+
+    @property
+    def claim_id(self) -> str:
+        """The incident's id, told apart by where the claim says that SCC lists the finding."""
+        digest = hashlib.sha256(self.source_parent.encode()).hexdigest()
+        return f"{self.incident_id}-{digest[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

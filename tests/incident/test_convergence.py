@@ -230,7 +230,7 @@ async def test_a_partly_undone_containment_is_restored_to_what_was_before_all_of
 async def test_a_settled_outcome_is_the_one_announced_and_done(tmp_path: Path) -> None:
     """A crash between announcing and done cannot make the two contradict each other."""
     topic = "projects/example-shop-prod/topics/outcomes"
-    fault = {"method": "Publish", "code": "UNAVAILABLE"}
+    fault = {"method": "Publish", "code": "INTERNAL"}
     world = {**world_around(sample()), "faults": [fault]}
     async with road(tmp_path, world=world, topic=topic, after_s=10) as way:
         assert await way.status() == "retry"

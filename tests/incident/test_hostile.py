@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
 import json
-import logging
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,16 +22,18 @@ from tests.road import (
     World,
     encode,
     policy,
+    printed_by,
     road,
     sample,
     service_of,
+    standard_output,
     world_around,
 )
 
 TOPIC = "projects/example-shop-prod/topics/outcomes"
 _LARGEST_ENTRY = 256 * 1024  # what Cloud Logging takes as one entry
 _OBJECT = re.compile(
-    r"(?:incidents|dry-runs)/[0-9]{8}-[0-9a-f]{12}/"
+    r"(?:incidents|dry-runs|claims)/[0-9]{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?/"
     r"(?:[0-9]{4}-[a-z-]+\.json|evidence/[a-z-]+\.json|logs\.jsonl)"
     r"|containments/[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z0-9-]+/service/[a-z][a-z0-9-]{0,62}"
     r"/[0-9]+/[0-9]{4}-[a-z]+\.json"
@@ -163,34 +161,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[filters.Comparison]:
     return seen
 
 
-@contextlib.contextmanager
-def standard_output() -> Iterator[io.StringIO]:
-    """What the product prints: its log is set up anew, for this output alone."""
-    logger = logging.getLogger("responder")
-    kept, logger.handlers = logger.handlers, []
-    output = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(output):
-            yield output
-    finally:
-        logger.handlers = kept
-
-
 async def receive(way: Road, message: World | bytes | None = None) -> tuple[Answer | None, World]:
     """One delivery, answered and logged as the function does.
 
     Checks what holds whatever is delivered: nothing is raised but a retry, one line of bounded
     size is printed, which is one JSON object, and every object's name has its form.
     """
-    answer = None
-    with standard_output() as output:
-        try:
-            answer = await way.deliver(message)
-        except Unfinished as error:
-            log.retried(error, trace="")
-        else:
-            log.answered(answer, trace="")
-    printed = output.getvalue()
+    answer, printed = await printed_by(way, message)
     assert printed.endswith("\n")
     assert printed.splitlines() == [printed[:-1]], "one line, however lines are told apart"
     assert printed.isascii()

@@ -331,31 +331,20 @@ def test_a_display_name_that_is_no_project_id_is_only_unknown() -> None:
     assert finding.contradictions == ()
 
 
-@pytest.mark.parametrize(
-    ("changes", "name", "canonical_name"),
-    [
-        ({"finding.name": ABSENT}, "canonicalName", "canonicalName"),
-        ({"finding.name": ""}, "canonicalName", "canonicalName"),
-        ({"finding.canonicalName": ABSENT}, "name", "name"),
-        ({"finding.canonicalName": None}, "name", "name"),
-    ],
-)
-def test_one_of_two_names_stands_for_both(
-    changes: dict[str, Any], name: str, canonical_name: str
-) -> None:
-    """A finding without one of its names goes by the other."""
-    finding = parse(dump(edited(changes))).finding
+@pytest.mark.parametrize("absent", [ABSENT, None, ""])
+def test_a_finding_without_a_canonical_name_goes_by_its_name(absent: Any) -> None:
+    """SCC gives a canonical name only where a project is near; the name is always there."""
+    finding = finding_with(canonicalName=absent)
 
-    assert finding.name == SAMPLE["finding"][name]
-    assert finding.canonical_name == SAMPLE["finding"][canonical_name]
+    assert finding.canonical_name == finding.name == SAMPLE["finding"]["name"]
 
 
-def test_the_resource_may_name_itself() -> None:
-    """Without ``resourceName`` the finding is about the resource beside it."""
-    finding = finding_with(resourceName=ABSENT)
-
-    assert finding.resource_name == SAMPLE["resource"]["name"]
-    assert finding.workload == STOREFRONT
+@pytest.mark.parametrize("field", ["name", "category", "resourceName", "eventTime"])
+@pytest.mark.parametrize("absent", [ABSENT, None, ""])
+def test_what_a_finding_must_have_is_asked_for_by_name(field: str, absent: Any) -> None:
+    """Without it nobody can tell what is meant, whatever else the message says."""
+    with pytest.raises(Malformed, match=rf"finding\.{field} is (missing|'')"):
+        finding_with(**{field: absent})
 
 
 @pytest.mark.parametrize(

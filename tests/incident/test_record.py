@@ -46,10 +46,10 @@ async def opened(
     run: str = "run-1",
     clock: Callable[[], datetime] = now,
     *,
-    dry_run: bool = False,
+    root: str = "incidents",
 ) -> CaseFile:
     """The case file as it stands, for one run."""
-    return await open_case(store, INCIDENT, run, clock, dry_run=dry_run)
+    return await open_case(store, f"{root}/{INCIDENT}", run, clock)
 
 
 def lying_there(folder: Path) -> set[str]:
@@ -154,7 +154,7 @@ async def test_of_many_that_finish_at_once_one_has_the_last_word(tmp_path: Path)
 async def test_a_dry_run_lies_apart(tmp_path: Path) -> None:
     """What a dry run is done with says nothing about the incident."""
     store = folder_store(tmp_path)
-    dry = await opened(store, dry_run=True)
+    dry = await opened(store, root="dry-runs")
     assert dry.folder == f"dry-runs/{INCIDENT}"
     await dry.finish({"status": "planned"})
     real = await opened(store)
@@ -222,7 +222,8 @@ async def test_a_run_that_stays_silent_is_waited_for_no_longer_than_patience(
 def gathered(**changes: Any) -> Evidence:
     """Evidence from every collector."""
     entries = tuple(
-        LogEntry(NOW, "stdout", "INFO", f"line {number}", "rev", "i", None) for number in range(2)
+        LogEntry(NOW, "stdout", "INFO", f"line {number}", None, "rev", "i", None)
+        for number in range(2)
     )
     event = AuditEvent(NOW, "ci@example.com", "Services.UpdateService", "x", "192.0.2.1", "", ())
     full = evidence(
@@ -288,7 +289,7 @@ async def test_the_same_evidence_twice_is_there_once(tmp_path: Path) -> None:
 async def test_no_secret_is_in_the_evidence(tmp_path: Path) -> None:
     """Environment values of the finding, and known values in log lines, are marks."""
     planted = "sample-not-a-real-secret"
-    entry = LogEntry(NOW, "stdout", "INFO", f"connecting with {planted}", "", "", None)
+    entry = LogEntry(NOW, "stdout", "INFO", f"connecting with {planted}", None, "", "", None)
     found = gathered(logs=Logs((entry,), truncated=False))
     redactor = Redactor(b"key", [*found.secrets, Secret("X_TOKEN", "planted-value")])
     await keep_evidence(await opened(folder_store(tmp_path)), found, redactor)

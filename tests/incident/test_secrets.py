@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import copy
 import hashlib
-import io
 import json
-import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,11 +17,19 @@ from urllib.parse import quote, quote_plus
 import pytest
 from pydantic import SecretStr
 
-from incident import log
-from incident.inbox import Unfinished
 from incident.model import Json
 from incident.standing import Answer
-from tests.road import Road, World, encode, policy, road, sample, service_of, world_around
+from tests.road import (
+    Road,
+    World,
+    encode,
+    policy,
+    printed_by,
+    road,
+    sample,
+    service_of,
+    world_around,
+)
 
 TOPIC = "projects/example-shop-prod/topics/outcomes"
 _WINDOW = 10  # as many characters of a secret in a row are a leak
@@ -284,32 +289,6 @@ def _credentials(plants: Plants, place: str) -> list[str]:
     return [plants(f"{name} in {place}", f"so: {form}") for name, form in _CREDENTIALS.items()]
 
 
-@contextlib.contextmanager
-def standard_output() -> Iterator[io.StringIO]:
-    """What the product prints: its log is set up anew, for this output alone."""
-    logger = logging.getLogger("responder")
-    kept, logger.handlers = logger.handlers, []
-    output = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(output):
-            yield output
-    finally:
-        logger.handlers = kept
-
-
-async def receive(way: Road, message: World | bytes | None = None) -> tuple[Answer | None, str]:
-    """One delivery, answered and logged as the function does: the answer, what was printed."""
-    answer = None
-    with standard_output() as output:
-        try:
-            answer = await way.deliver(message)
-        except Unfinished as error:
-            log.retried(error, trace="")
-        else:
-            log.answered(answer, trace="")
-    return answer, output.getvalue()
-
-
 def everything(way: Road, *deliveries: tuple[Answer | None, str]) -> dict[str, str]:
     """All that left: objects and their names, outcomes, log lines, announcements."""
     left = {path: f"{path}\n{data.decode()}" for path, data in way.stored().items()}
@@ -400,7 +379,7 @@ async def test_no_secret_leaves_whatever_becomes_of_the_incident(tmp_path: Path,
         topic=TOPIC,
         **scenario.settings,
     ) as way:
-        deliveries = [await receive(way) for _ in scenario.statuses]
+        deliveries = [await printed_by(way) for _ in scenario.statuses]
         left = everything(way, *deliveries)
     statuses = [answer.outcome["status"] if answer else "retry" for answer, _ in deliveries]
     assert statuses == list(scenario.statuses)
@@ -431,7 +410,7 @@ async def test_the_rotation_list_stays(tmp_path: Path) -> None:
     notification = poisoned_finding(plants)
     world = poisoned_world(plants, notification)
     async with road(tmp_path, notification=notification, world=world, topic=TOPIC) as way:
-        answer, _ = await receive(way)
+        answer, _ = await printed_by(way)
         assert answer
         left = everything(way)
     settings, revisions, finding = (
@@ -456,7 +435,7 @@ async def test_what_identifies_the_attack_stays(tmp_path: Path) -> None:
     notification = poisoned_finding(plants)
     world = poisoned_world(plants, notification)
     async with road(tmp_path, notification=notification, world=world) as way:
-        answer, _ = await receive(way)
+        answer, _ = await printed_by(way)
         left = everything(way)
     assert answer
     detected: Any = answer.outcome["detected"]
@@ -507,7 +486,7 @@ async def test_equal_secrets_stay_recognisable_within_one_key_only(tmp_path: Pat
         async with road(
             folder, notification=notification, world=world, redaction_key=SecretStr(key)
         ) as way:
-            answer, _ = await receive(way)
+            answer, _ = await printed_by(way)
             assert answer
             (logs,) = way.stored("incidents/*/logs.jsonl").values()
             (finding,) = way.stored("incidents/*/evidence/finding.json").values()
@@ -575,7 +554,7 @@ async def test_a_malformed_message_is_kept_without_its_secrets(
     plants = Plants()
     messages = [_BREAKS[way_to_break](message) for message in _beginnings(plants)]
     async with road(tmp_path) as way:
-        deliveries = [await receive(way, data) for data in messages]
+        deliveries = [await printed_by(way, data) for data in messages]
         left = everything(way, *deliveries)
     answers = [answer for answer, _ in deliveries if answer]
     assert {(answer.outcome["status"], answer.alarm) for answer in answers} == {("malformed", True)}

@@ -166,8 +166,10 @@ def test_the_summary_names_binary_and_workload() -> None:
     assert "a binary of its image in //run.googleapis.com/" in bare
 
 
-def test_of_several_processes_the_one_with_a_binary_is_told() -> None:
-    """A parent and its child may both be there."""
-    told = assess(evidence(finding=notification("several-processes").finding))
-    assert told.summary.startswith("/bin/sh in storefront")
-    assert "only the beginning of the file" in str(told.reasons)
+def test_of_several_processes_the_one_that_was_hashed_is_told() -> None:
+    """A parent and its child may both be there; a hash of the whole file tells most."""
+    finding = notification("several-processes").finding
+    told = assess(evidence(finding=finding))
+    assert told.summary.startswith("/usr/local/bin/healthcheck in storefront")
+    partly = replace(finding, processes=finding.processes[:1])
+    assert "only the beginning of the file" in str(assess(evidence(finding=partly)).reasons)
