@@ -49,7 +49,7 @@ def plan(steps: Steps, settings: Settings, finding: Finding) -> Plan:
         tried = [(name, _wanted(name, settings, finding)) for name in step]
         misfits += [f"{name}: {said.reason}" for name, said in tried if isinstance(said, Misfit)]
         fitting = [ACTIONS[name] for name, said in tried if isinstance(said, Wanted)]
-        chosen += fitting[:1]
+        chosen += [action for action in fitting[:1] if action not in chosen]
         fits = fits and bool(fitting)
     order = list(ACTIONS)
     chosen.sort(key=lambda action: order.index(action.name))
