@@ -196,6 +196,29 @@ async def with_needs(
         return replace(place, refused=error)
 
 
+async def look_again(
+    place: Place,
+    finding: Finding,
+    policy: Callable[[], Awaitable[Policy | InvalidPolicy]],
+    run: Looking,
+    custody: Custody,
+) -> tuple[Settings, History]:
+    """The workload and its containments once more, with all that the policy needs by now.
+
+    Raises:
+        Retry: Something does not answer.
+        GiveUp: The workload cannot be read any more.
+    """
+    workload = place.workload
+    assert workload is not None  # noqa: S101 - only a workload is looked at
+    read, settings, history = await together(policy(), run.settings(workload), custody.history())
+    fresh = replace(place, settings=settings, history=history.of(settings), refused=None)
+    seen = await with_needs(fresh, finding, read, run)
+    if seen.refused:
+        raise seen.refused
+    return seen.settings or settings, seen.history
+
+
 async def _confirm(claim: Finding, sources: Sources) -> Finding | GiveUp | None:
     try:
         return await confirm(claim, sources.findings)

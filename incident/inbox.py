@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from incident.conclude import ignored
 from incident.model import Evidence, Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
 from incident.notification import parse
 from incident.outcome import duplicate, malformed
 from incident.record import quarantine
-from incident.respond import Incident, ignored
+from incident.respond import Incident
 from incident.standing import Answer, Outside, Standing
 
 

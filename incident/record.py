@@ -169,6 +169,7 @@ def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
         "notification": evidence.claim.raw if evidence.claim else None,
         "settings": plain(evidence.settings),
         "revisions": plain(evidence.revisions),
+        "affected-revision": plain(evidence.affected),
         "access": plain(evidence.access),
         "executions": plain(evidence.executions),
         "tasks": plain(evidence.tasks),

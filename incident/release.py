@@ -18,6 +18,7 @@ from incident.images import Image, change_json
 from incident.model import (
     AuditEvent,
     Change,
+    ChangeKind,
     Conflict,
     GiveUp,
     Json,
@@ -83,6 +84,7 @@ async def plan_release(workload: Workload, custody: Custody, run: Run) -> Releas
     image = current.effective if current else None
     if current is None or image is None:
         return ReleasePlan(workload, None, history, None, None, (), settings.last_modifier)
+    _check(image)
     wanted = _wanted(image, settings)
     before = {name: settings.fields.get(name) for name in wanted}
     differs = tuple(
@@ -139,6 +141,16 @@ def blame(plan: ReleasePlan, audit: Sequence[AuditEvent]) -> str:
     }
     told = ", ".join(f"{who} ({what})" for who, what in people.items())
     return told or f"last modifier: {plan.last_modifier or 'unknown'}"
+
+
+def _check(image: Image) -> None:
+    """Refuse what this version cannot restore in full: a release in part would be a lie."""
+    for change in image.changes:
+        if change.kind is ChangeKind.IAM_POLICY:
+            raise Refused(
+                f"cannot release {change.target}: its containment changed the IAM policy, which"
+                " this version does not restore. Restore it by hand from the before-image"
+            )
 
 
 def _wanted(image: Image, settings: Settings) -> dict[str, Json]:

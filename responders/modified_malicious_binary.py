@@ -16,6 +16,7 @@ from incident.model import (
     Reason,
     Responder,
     Technique,
+    Template,
     Verdict,
 )
 
@@ -115,11 +116,19 @@ def _identity(evidence: Evidence) -> tuple[Reason, ...]:
         )
     else:
         text = f"it runs as {account}: its tokens may have been taken and outlive any containment"
-    reasons = [Reason(text, "settings")]
+    reasons = [*_revision(affected), Reason(text, "settings")]
     if affected.secret_names:
         names = ", ".join(affected.secret_names)
         reasons.append(Reason(f"secrets in reach, to be rotated: {names}", "settings"))
     return tuple(reasons)
+
+
+def _revision(affected: Template) -> tuple[Reason, ...]:
+    if not affected.revision:
+        return ()
+    made = f", made {affected.create_time:%Y-%m-%d %H:%M} UTC" if affected.create_time else ""
+    by = f" by {affected.creator}" if affected.creator else ""
+    return (Reason(f"it ran in revision {affected.revision}{made}{by}", "revisions"),)
 
 
 def _persistence(evidence: Evidence) -> tuple[Reason, ...]:

@@ -113,18 +113,23 @@ class Evidence:
 
     @property
     def affected(self) -> Template | None:
-        """What ran: the revision or execution that the finding names, else the current one."""
+        """What ran: what the finding names, else the newest revision that runs its image.
+
+        Where neither tells, the revision that serves by default; without any revisions the
+        service's own template, unless the finding names another.
+        """
         ran = [each for each in self.executions or () if each.short_name == self.finding.execution]
         if ran:
             return ran[0].template
-        templates = self.revisions or ()
-        wanted = self.finding.revision or (
-            self.settings.latest_ready_revision if self.settings else None
-        )
-        named = [template for template in templates if wanted and template.revision == wanted]
-        if named:
-            return named[0]
-        return self.settings.template if self.settings and not self.finding.revision else None
+        images = {container.image for container in self.finding.containers}
+        serving = self.settings.latest_ready_revision if self.settings else ""
+        by_name = [t for t in self.revisions or () if t.revision == self.finding.revision]
+        by_image = [t for t in self.revisions or () if images & {c.image for c in t.containers}]
+        by_default = [t for t in self.revisions or () if t.revision == serving]
+        if self.finding.revision:
+            return next(iter(by_name), None)
+        template = [self.settings.template] if self.settings else []
+        return next(iter([*by_image, *by_default, *template]), None)
 
     @property
     def longest_request_s(self) -> int:

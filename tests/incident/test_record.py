@@ -239,6 +239,7 @@ def gathered(**changes: Any) -> Evidence:
 
 OBJECTS = {
     "evidence/finding.json",
+    "evidence/affected-revision.json",
     "evidence/settings.json",
     "evidence/revisions.json",
     "evidence/access.json",

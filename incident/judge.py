@@ -1,0 +1,193 @@
+"""What is made of what was read: which record counts, which responder answers, what to do.
+
+Decides with ``decide.py``; what is asked here is by which evidence, and whether at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from incident.core import Core, Place
+from incident.custody import History
+from incident.decide import decide, finishing
+from incident.guards import CONFIRMATION_WINDOW, Circumstances
+from incident.model import (
+    Decision,
+    Evidence,
+    Finding,
+    Gap,
+    InvalidPolicy,
+    Mode,
+    Notification,
+    Reason,
+    Retry,
+    Route,
+    Settings,
+    Verdict,
+)
+from incident.policy import Policy
+from incident.record import CaseFile
+from incident.standing import Standing
+
+# A clock may be a little behind the one that stamped the event.
+_SKEW = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was read, and what is to be done about it.
+
+    Attributes:
+        core: What was read.
+        route: Which responder answers, by SCC's own record where there is one.
+        evidence: What the decision was made of.
+        decision: What is to be done.
+    """
+
+    core: Core
+    route: Route
+    evidence: Evidence
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges one claim.
+
+    Attributes:
+        claim: What the notification says.
+        route: Which responder answers the claim.
+        standing: What holds for every incident.
+        policy: Reads the policy as it is now.
+    """
+
+    claim: Finding
+    route: Route
+    standing: Standing
+    policy: Callable[[], Awaitable[Policy | InvalidPolicy]]
+
+    def judge(self, core: Core) -> Judgement:
+        """Judge by what SCC itself says, unless our own write is only to be finished.
+
+        Raises:
+            Retry: SCC does not list the finding, and the finding is young.
+        """
+        evidence = self._evidence(core)
+        finish = self._finishing(core.place)
+        if finish is None:
+            self._await_confirmation(core)
+        route = self._by_record(core)
+        decision = self._decide(core, evidence, route)
+        if finish and not _wants_more(decision):
+            return Judgement(core, self.route, evidence, _as_decided(finish, core.enforced))
+        return Judgement(core, route, evidence, decision)
+
+    async def again(self, judged: Judgement, settings: Settings, history: History) -> Decision:
+        """Policy and guards once more, for settings and history read again.
+
+        Raises:
+            Retry: The policy cannot be read now.
+        """
+        place = judged.core.place
+        now = replace(judged.evidence, settings=settings)
+        circumstances = self._circumstances(place, history)
+        decision = decide(now, judged.route, await self.policy(), circumstances)
+        finish = self._finishing(replace(place, settings=settings, history=history))
+        if finish is None or _wants_more(decision):
+            return decision
+        made = judged.decision
+        return replace(finish, rule=made.rule, reasons=made.reasons + finish.reasons)
+
+    def _finishing(self, place: Place) -> Decision | None:
+        """The decision, if an earlier delivery of this incident wrote and its write stands."""
+        if place.workload is None:
+            return None
+        return finishing(self.claim.incident_id, place.settings, place.history)
+
+    def _await_confirmation(self, core: Core) -> None:
+        """A finding may reach us before SCC lists it; a young one is worth another look."""
+        age = self.standing.clock() - self.claim.event_time
+        if core.record is None and core.refused is None and -_SKEW <= age < CONFIRMATION_WINDOW:
+            raise Retry(
+                f"cannot confirm finding {self.claim.canonical_name}: Security Command Center"
+                " does not list it yet; a redelivery looks again until it is five minutes old"
+            )
+
+    def _by_record(self, core: Core) -> Route:
+        """SCC's own record is the truth; the claim counts only where there is no record."""
+        if core.record is None:
+            return self.route
+        return self.standing.route(Notification(core.record, config_name="", deleted=False))
+
+    def _evidence(self, core: Core) -> Evidence:
+        finding = _filled(core.record, self.claim) if core.record else self.claim
+        place = core.place
+        gaps = []
+        if core.refused:
+            gaps.append(Gap("security-center", str(core.refused)))
+        if place.refused:
+            gaps.append(Gap("settings", str(place.refused)))
+        confirmed = core.record is not None
+        claim = self.claim if confirmed else None
+        return Evidence(finding, confirmed, place.settings, gaps=tuple(gaps), claim=claim)
+
+    def _decide(self, core: Core, evidence: Evidence, route: Route) -> Decision:
+        """The decision, or the refusal that stands in for one."""
+        circumstances = self._circumstances(core.place, core.place.history)
+        decision = decide(evidence, route, core.policy, circumstances)
+        refusal = core.refused or (core.place.refused if evidence.confirmed else None)
+        if refusal is None or route.verdict is Verdict.HOLD:
+            return decision
+        return replace(
+            decision,
+            verdict=Verdict.HOLD,
+            reasons=(Reason(str(refusal), "outside"),),
+            changes=(),
+            failed=True,
+        )
+
+    def _circumstances(self, place: Place, history: History) -> Circumstances:
+        standing = self.standing
+        return Circumstances(
+            now=standing.clock(),
+            ceiling=standing.ceiling,
+            ceiling_reason=standing.ceiling_reason,
+            ourselves=standing.ourselves,
+            history=history,
+            slots=place.slots,
+            folder=place.folder,
+        )
+
+
+def _wants_more(decision: Decision) -> bool:
+    """Whether policy and guards still want what is missing of our own write.
+
+    If not, what was done is only finished, whatever they say by now.
+    """
+    enforces = decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE
+    return enforces and bool(decision.changes)
+
+
+def _as_decided(finish: Decision, case: CaseFile) -> Decision:
+    """The decision to finish, with the rule and the reasons that the write was made for."""
+    for record in reversed(case.earlier):
+        reasons = record.body.get("reasons")
+        if record.kind == "decided" and isinstance(reasons, list):
+            before = tuple(Reason(str(text), "case-file") for text in reasons)
+            rule = record.body.get("rule")
+            known = rule if isinstance(rule, str) else None
+            return replace(finish, rule=known, reasons=before + finish.reasons)
+    return finish
+
+
+def _filled(record: Finding, claim: Finding) -> Finding:
+    """SCC's record, and of the process what the notification alone tells: nothing decides by it."""
+    return replace(
+        record,
+        processes=record.processes or claim.processes,
+        containers=record.containers or claim.containers,
+        contacts=record.contacts or claim.contacts,
+        description=record.description or claim.description,
+    )
