@@ -199,6 +199,16 @@ def _told(change: Change, lacking: str | None) -> Change:
     return stated(change, ChangeState.VERIFIED)
 
 
+def _missing(image: Image, settings: Settings) -> tuple[Change, ...]:
+    """What an attempt did not get to write, and nobody has done since: it is told, not hidden."""
+    text = "it was not written: it was refused, or the attempt ended before it"
+    return tuple(
+        stated(change, ChangeState.FAILED, text)
+        for change in image.unsent
+        if not containment.in_effect(change, settings)
+    )
+
+
 class _Enforcement:
     """One containment being made: looks, keeps the image, writes, verifies; again if need be."""
 
@@ -338,7 +348,7 @@ class _Enforcement:
         if scene.incident not in current.incidents:
             last = await self._note(last, "joined", image)
         written_at = image.recorded_at if recovered else current.written_at
-        made = _Made(image, (), written_at, last)
+        made = _Made(image, _missing(image, scene.settings), written_at, last)
         settled = all(containment.lacking(c, scene.settings) is None for c in image.changes)
         told = current.annotated or scene.workload.kind is Kind.JOB
         if current.verified and told and not recovered and settled:

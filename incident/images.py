@@ -49,6 +49,7 @@ class Image:
         generation: The workload's generation when it was read.
         parts: The changes that were to follow, stopping ones first, and after them what
             earlier attempts of the containment made and still holds.
+        unsent: Changes that were to follow and certainly have no effect.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Image:
     uid: str
     generation: int
     parts: tuple[Part, ...]
+    unsent: tuple[Change, ...] = ()
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -81,7 +83,11 @@ class Image:
     def without(self, unsent: Iterable[int]) -> Image:
         """The image of what was really sent: without the changes at these places."""
         gone = frozenset(unsent)
-        return replace(self, parts=tuple(p for at, p in enumerate(self.parts) if at not in gone))
+        return replace(
+            self,
+            parts=tuple(p for at, p in enumerate(self.parts) if at not in gone),
+            unsent=tuple(p.change for at, p in enumerate(self.parts) if at in gone),
+        )
 
     def holds(self, settings: Settings) -> bool:
         """Whether the workload still is as our writes left it: what stops it, or all of it."""

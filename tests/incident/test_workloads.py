@@ -222,6 +222,25 @@ async def test_what_was_begun_before_a_policy_was_lowered_is_told(tmp_path: Path
         assert written(way) == ["UpdateService", "SetIamPolicy"]
 
 
+async def test_an_execution_that_still_runs_is_never_hidden(tmp_path: Path) -> None:
+    """One of two is cancelled, then the policy is lowered: not contained, and each is told."""
+    world = world_of(Kind.JOB)
+    running = world["executions"][-1]
+    world["executions"].insert(1, {**running, "name": f"{running['name']}-2"})
+
+    def lower(moment: Any) -> None:
+        if moment.method.endswith("/CancelExecution") and len(written(way)) > 1:
+            way.policy(rules(Kind.JOB, mode="dry-run"))
+
+    world["faults"] = [{"method": "CancelExecution", "code": "ABORTED", "after": 1}]
+    given: dict[str, Any] = {"world": world, "rules": rules(Kind.JOB, "[cancel-executions]")}
+    async with road(tmp_path, notification=sample(SAMPLES[Kind.JOB]), hook=lower, **given) as way:
+        outcome: Any = (await way.deliver()).outcome
+        assert outcome["status"] == "failed"
+        assert [change["state"] for change in outcome["changes"]] == ["verified", "failed"]
+        assert outcome["containment"]
+
+
 async def test_an_execution_that_was_over_first_is_as_it_was_wanted(tmp_path: Path) -> None:
     """Cancelling what has just ended is refused by Google, and is no failure."""
 
