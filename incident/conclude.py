@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident.contain import Result
 from incident.images import change_json
 from incident.judge import Judgement
 from incident.model import (
@@ -25,6 +24,7 @@ from incident.model import (
 )
 from incident.outcome import Account, duplicate, outcome
 from incident.record import Announcer, CaseFile, announce, keep_evidence
+from incident.scene import Result
 from incident.standing import Answer, Standing
 
 

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from incident import containment
 from incident.attempt import send, status_of
-from incident.custody import Containment, Custody, History
+from incident.custody import Containment
 from incident.guards import Objection
 from incident.images import Image, stated
-from incident.look import Looking, look
+from incident.look import look
 from incident.model import (
     Change,
     ChangeKind,
     ChangeState,
     Conflict,
     Decision,
-    Finding,
     IncidentError,
     Json,
     Kind,
@@ -35,9 +32,9 @@ from incident.model import (
     Settings,
     Status,
     Verdict,
-    Workload,
 )
-from incident.rehearse import Rehearsing, rehearse
+from incident.rehearse import rehearse
+from incident.scene import Result, Scene, Tools
 from incident.together import together
 from incident.verify import annotated, verify
 
@@ -50,80 +47,6 @@ _LONGEST_PAUSE_S = 1.5
 _WRITE_PATIENCE = 3
 #: How long a write whose answer was lost may still come into effect.
 _FATE = timedelta(seconds=20)
-
-
-class Run(Rehearsing, Looking, Protocol):
-    """What containing needs of Cloud Run: to read, to validate and to write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What is known when containing begins, and again at each new attempt.
-
-    Attributes:
-        incident: The incident's id.
-        finding: The finding as SCC lists it.
-        workload: What is to be contained.
-        settings: Its settings as read, with all that its changes need.
-        history: Its containments.
-        decision: What is to be done.
-    """
-
-    incident: str
-    finding: Finding
-    workload: Workload
-    settings: Settings
-    history: History
-    decision: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """Capabilities.
-
-    Attributes:
-        run: Cloud Run.
-        custody: The workload's containments in the store.
-        look_again: The workload read again, with all that the policy's actions need by now.
-        decide_again: Policy and guards once more, for settings and history read again.
-        claim_slot: Claims this hour's slots, or says which cap stands against it.
-        clock: Tells the time.
-        verify_timeout: How long a write may take until it is seen in effect.
-        peer_wait: How long another process may be silent about a write it is about to make.
-    """
-
-    run: Run
-    custody: Custody
-    look_again: Callable[[], Awaitable[tuple[Settings, History]]]
-    decide_again: Callable[[Settings, History], Awaitable[Decision]]
-    claim_slot: Callable[[], Awaitable[Objection | None]]
-    clock: Callable[[], datetime]
-    verify_timeout: timedelta
-    peer_wait: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of the workload.
-
-    Attributes:
-        status: The incident's status as far as containment goes.
-        decision: The decision that held in the end: policy and guards may have lowered it.
-        changes: The changes, each with how far it came, stopping ones first.
-        folder: The containment's path in the store; None when there is none.
-        stopped_at: When the write that stopped it was accepted; what is in flight may
-            outlive it.
-        reasons: What a person should know besides the decision's reasons.
-        alarm: Whether a person must look now.
-    """
-
-    status: Status
-    decision: Decision
-    changes: tuple[Change, ...] = ()
-    folder: str | None = None
-    stopped_at: datetime | None = None
-    reasons: tuple[Reason, ...] = ()
-    alarm: bool = False
 
 
 async def contain(scene: Scene, tools: Tools) -> Result:

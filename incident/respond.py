@@ -37,6 +37,7 @@ from incident.outcome import duplicate
 from incident.policy import Policy, parse_policy
 from incident.policy_schema import EvidenceBounds
 from incident.record import CaseFile
+from incident.scene import Result, Scene, Tools
 from incident.standing import Answer, Outside, Standing
 from incident.timing import Stopwatch
 from incident.together import together
@@ -140,15 +141,15 @@ class Incident:
         fresh = case if case.earlier else await case.read_again()
         return await fresh.wait_for_peer(self._standing.peer_wait)
 
-    async def _carry_out(self, case: CaseFile, judged: Judgement) -> contain.Result:
+    async def _carry_out(self, case: CaseFile, judged: Judgement) -> Result:
         """Contain as far as the decision goes; what cannot be healed is a failed incident."""
         decision, place = judged.decision, judged.core.place
         noting = case.note("decided", decided(judged, self._standing))
         if decision.failed or place.settings is None or place.workload is None:
             await noting
             status = Status.FAILED if decision.failed else Status.HELD
-            return contain.Result(status, decision, alarm=decision.alarm or decision.failed)
-        scene = contain.Scene(
+            return Result(status, decision, alarm=decision.alarm or decision.failed)
+        scene = Scene(
             incident=self._claim.incident_id,
             finding=judged.evidence.finding,
             workload=place.workload,
@@ -156,19 +157,19 @@ class Incident:
             history=place.history,
             decision=decision,
         )
-        result: contain.Result
+        result: Result
         with self._watch.stage("contain"):
             try:
                 tools = self._tools(judged)
                 result, _ = await together(contain.contain(scene, tools), noting)
             except GiveUp as error:
                 failed = replace(decision, reasons=(Reason(str(error), "outside"),), changes=())
-                result = contain.Result(Status.FAILED, failed, alarm=True)
+                result = Result(Status.FAILED, failed, alarm=True)
         if result.folder:
             await case.note("contained", contained(judged, result, self._standing))
         return result
 
-    def _tools(self, judged: Judgement) -> contain.Tools:
+    def _tools(self, judged: Judgement) -> Tools:
         place = judged.core.place
         assert place.workload is not None  # noqa: S101 - only a workload is contained
         custody = self._books.custody(place.workload)
@@ -187,7 +188,7 @@ class Incident:
                 return Objection(Reason(str(policy), "policy"), alarm=True)
             return await slots.claim(place.folder, policy.guards, place.slots)
 
-        return contain.Tools(
+        return Tools(
             run=self._outside.run,
             custody=custody,
             look_again=look,
