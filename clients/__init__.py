@@ -15,7 +15,7 @@ from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2
 from google.pubsub_v1 import PublisherAsyncClient
 
 from clients.cloud_logging import CloudLogging
-from clients.cloud_run import CloudRun
+from clients.cloud_run import CloudRun, RunApis
 from clients.errors import calling
 from clients.pubsub import Topic
 from clients.security_center import SecurityCenter
@@ -65,15 +65,24 @@ def _connected(settings: Settings) -> Clients:
     make = _Maker(settings)
     topic = Topic(make.client(PublisherAsyncClient), settings.topic) if settings.topic else None
     return Clients(
-        run=CloudRun(
-            make.client(run_v2.ServicesAsyncClient), make.client(run_v2.RevisionsAsyncClient)
-        ),
+        run=CloudRun(_run_apis(make)),
         security_center=SecurityCenter(make.client(scc.SecurityCenterAsyncClient)),
         logging=CloudLogging(make.client(LoggingServiceV2AsyncClient)),
         store=open_store(settings),
         policy=PolicySource(settings),
         topic=topic,
         transports=tuple(make.transports),
+    )
+
+
+def _run_apis(make: _Maker) -> RunApis:
+    return RunApis(
+        services=make.client(run_v2.ServicesAsyncClient),
+        worker_pools=make.client(run_v2.WorkerPoolsAsyncClient),
+        jobs=make.client(run_v2.JobsAsyncClient),
+        executions=make.client(run_v2.ExecutionsAsyncClient),
+        tasks=make.client(run_v2.TasksAsyncClient),
+        revisions=make.client(run_v2.RevisionsAsyncClient),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,14 +13,17 @@ from incident.model import (
     Access,
     Binding,
     ContainerSettings,
+    Execution,
     Json,
+    Kind,
     Secret,
     Settings,
+    Task,
     Template,
     Volume,
 )
 
-#: Writable fields outside the template that containments are made of. What else a service
+#: Writable fields outside the template that containments are made of. What else a workload
 #: has is left alone, so it is not carried around either.
 FIELDS = (
     "annotations",
@@ -31,11 +34,20 @@ FIELDS = (
     "traffic",
 )
 _DEFAULT_TIMEOUT_S = 300
+_COMPLETED = "Completed"
+_KINDS: Mapping[type, Kind] = {
+    run_v2.Service: Kind.SERVICE,
+    run_v2.Job: Kind.JOB,
+    run_v2.WorkerPool: Kind.WORKER_POOL,
+}
 
 
-def settings_of(service: run_v2.Service) -> Settings:
-    """A service's settings."""
-    message = run_v2.Service.pb(service)
+def settings_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> Settings:
+    """The settings of a service, a job or a worker pool."""
+    message = type(resource).pb(resource)
+    kind = _KINDS[type(resource)]
+    latest = "" if kind is Kind.JOB else _short(message.latest_ready_revision)
+    live = message.traffic_statuses if kind is Kind.SERVICE else ()
     return Settings(
         name=message.name,
         uid=message.uid,
@@ -43,16 +55,20 @@ def settings_of(service: run_v2.Service) -> Settings:
         observed_generation=message.observed_generation,
         reconciling=message.reconciling,
         fields=_fields(message),
-        live_tags=tuple(status.tag for status in message.traffic_statuses if status.tag),
+        live_tags=tuple(status.tag for status in live if status.tag),
         labels=dict(message.labels),
         annotations=dict(message.annotations),
-        template=_service_template(message),
-        latest_ready_revision=_short(message.latest_ready_revision),
+        template=_own_template(message, kind),
+        latest_ready_revision=latest,
         creator=message.creator,
         last_modifier=message.last_modifier,
         update_time=_moment(message, "update_time"),
-        uri=message.uri,
+        uri=message.uri if kind is Kind.SERVICE else "",
         condition=_state(message.terminal_condition.state),
+        kind=kind,
+        live_revisions=tuple(
+            dict.fromkeys(s.revision or latest for s in live if s.percent or s.tag)
+        ),
     )
 
 
@@ -70,17 +86,69 @@ def template_of(revision: run_v2.Revision) -> Template:
     )
 
 
+def execution_of(execution: run_v2.Execution) -> Execution:
+    """One execution of a job."""
+    message = run_v2.Execution.pb(execution)
+    state, reason = _completed(message)
+    counts = ("running", "succeeded", "failed", "cancelled", "retried")
+    return Execution(
+        name=message.name,
+        short_name=_short(message.name),
+        create_time=_moment(message, "create_time"),
+        start_time=_moment(message, "start_time"),
+        completion_time=_moment(message, "completion_time"),
+        state=state,
+        reason=reason,
+        tasks={
+            "total": message.task_count,
+            **{count: getattr(message, f"{count}_count") for count in counts},
+        },
+        template=_template(message.template, revision="", create_time=None, ready=None),
+        creator=message.creator,
+    )
+
+
+def task_of(task: run_v2.Task) -> Task:
+    """One task of an execution; ``name`` and ``execution`` are short."""
+    message = run_v2.Task.pb(task)
+    ended = message.HasField("last_attempt_result")
+    return Task(
+        name=_short(message.name),
+        execution=_short(message.execution),
+        index=message.index,
+        state=_completed(message)[0],
+        retried=message.retried,
+        exit_code=message.last_attempt_result.exit_code if ended else None,
+        term_signal=message.last_attempt_result.term_signal,
+        start_time=_moment(message, "start_time"),
+        completion_time=_moment(message, "completion_time"),
+    )
+
+
+def _completed(message: Any) -> tuple[str, str]:
+    """State and reason of the condition that says how far an execution or a task has come."""
+    for condition in message.conditions:
+        if condition.type_ == _COMPLETED:
+            reason = condition.execution_reason
+            named = run_v2.Condition.ExecutionReason(reason).name if reason else ""
+            return _state(condition.state), named
+    return "", ""
+
+
 def access_of(policy: Any) -> Access:
     """An IAM policy; a conditional binding keeps its condition's title."""
+    raw = MessageToDict(policy).get("bindings", [])
     return Access(
-        tuple(
+        raw=tuple(raw),
+        etag=policy.etag.hex(),
+        bindings=tuple(
             Binding(
                 role=binding.role,
                 members=tuple(binding.members),
                 condition=(binding.condition.title or binding.condition.expression or None),
             )
             for binding in policy.bindings
-        )
+        ),
     )
 
 
@@ -88,8 +156,8 @@ def _fields(message: Any) -> dict[str, Json]:
     """The fields as set, in proto JSON: what is absent there is at its default."""
     kept = type(message)()
     for field in FIELDS:
-        descriptor = message.DESCRIPTOR.fields_by_name[field]
-        if descriptor.has_presence and not message.HasField(field):
+        descriptor = message.DESCRIPTOR.fields_by_name.get(field)
+        if descriptor is None or (descriptor.has_presence and not message.HasField(field)):
             continue
         if descriptor.message_type:
             getattr(kept, field).MergeFrom(getattr(message, field))
@@ -99,10 +167,11 @@ def _fields(message: Any) -> dict[str, Json]:
     return fields
 
 
-def _service_template(message: Any) -> Template:
-    return _template(
-        message.template, revision=message.template.revision, create_time=None, ready=None
-    )
+def _own_template(message: Any, kind: Kind) -> Template:
+    """What the next revision or execution runs."""
+    template = message.template.template if kind is Kind.JOB else message.template
+    revision = "" if kind is Kind.JOB else template.revision
+    return _template(template, revision=revision, create_time=None, ready=None)
 
 
 def _template(
@@ -115,6 +184,7 @@ def _template(
 ) -> Template:
     """What a template and a revision have in common, under the same names."""
     volumes = tuple(_volume(volume) for volume in message.volumes)
+    has = message.DESCRIPTOR.fields_by_name
     return Template(
         revision=revision,
         create_time=create_time,
@@ -123,8 +193,8 @@ def _template(
         service_account=message.service_account,
         secret_names=_secret_names(message),
         volumes=volumes,
-        timeout_s=message.timeout.seconds or _DEFAULT_TIMEOUT_S,
-        session_affinity=message.session_affinity,
+        timeout_s=message.timeout.seconds or _DEFAULT_TIMEOUT_S if "timeout" in has else 0,
+        session_affinity=message.session_affinity if "session_affinity" in has else False,
         creator=creator,
         secrets=tuple(_literal_values(message.containers)),
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from incident.contain import Result
-from incident.custody import change_json
+from incident.images import change_json
 from incident.judge import Judgement
 from incident.model import (
     Decision,
@@ -16,6 +15,7 @@ from incident.model import (
     Finding,
     Json,
     JsonObject,
+    Kind,
     Mode,
     Reason,
     Route,
@@ -24,6 +24,7 @@ from incident.model import (
 )
 from incident.outcome import Account, duplicate, outcome
 from incident.record import Announcer, CaseFile, announce, keep_evidence
+from incident.scene import Result
 from incident.standing import Answer, Standing
 
 
@@ -56,7 +57,6 @@ class Conclusion:
         """
         redactor = self.standing.redactor(evidence)
         responder = judged.route.responder
-        stopped_at = result.stopped_at
         account = Account(
             incident=self.incident,
             status=result.status,
@@ -66,7 +66,7 @@ class Conclusion:
             assessment=responder.assess(evidence) if responder else None,
             changes=result.changes,
             folder=result.folder or self._held_folder(judged),
-            drains_until=stopped_at and stopped_at + timedelta(seconds=evidence.longest_request_s),
+            drains_until=_drained(result.stopped_at, evidence),
             timings_ms=timings_ms,
             case_file=f"{self.standing.store_url}/{case.folder}",
         )
@@ -95,6 +95,15 @@ class Conclusion:
         current = judged.core.place.history.current
         ours = current is not None and self.incident in current.incidents
         return current.folder if current and ours else None
+
+
+def _drained(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:
+    """Until when requests in flight may outlive a stop; only a service has requests."""
+    if stopped_at is None or evidence.settings is None:
+        return None
+    if evidence.settings.kind is not Kind.SERVICE:
+        return None
+    return stopped_at + timedelta(seconds=evidence.longest_request_s)
 
 
 def ignored(finding: Finding, incident: str, route: Route, standing: Standing) -> Answer:

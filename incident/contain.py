@@ -8,34 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from incident import containment
-from incident.custody import Containment, Custody, History, Image, stated
+from incident.attempt import send, status_of
+from incident.custody import Containment
 from incident.guards import Objection
+from incident.images import Image, stated
+from incident.look import look
 from incident.model import (
     Change,
+    ChangeKind,
     ChangeState,
     Conflict,
     Decision,
-    Finding,
-    GiveUp,
     IncidentError,
     Json,
+    Kind,
     Mode,
     Reason,
     Retry,
     Settings,
     Status,
     Verdict,
-    Workload,
 )
-from incident.rehearse import Rehearsing, rehearse
+from incident.rehearse import rehearse
+from incident.scene import Result, Scene, Tools
 from incident.together import together
-from incident.verify import Reading, annotated, verify
+from incident.verify import annotated, verify
 
 ANNOTATION = "scc-responder-incident"
 
@@ -46,77 +48,6 @@ _LONGEST_PAUSE_S = 1.5
 _WRITE_PATIENCE = 3
 #: How long a write whose answer was lost may still come into effect.
 _FATE = timedelta(seconds=45)
-
-
-class Run(Rehearsing, Reading, Protocol):
-    """What containing needs of Cloud Run: to read, to validate and to write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What is known when containing begins, and again at each new attempt.
-
-    Attributes:
-        incident: The incident's id.
-        finding: The finding as SCC lists it.
-        workload: What is to be contained.
-        settings: Its settings as read.
-        history: Its containments.
-        decision: What is to be done.
-    """
-
-    incident: str
-    finding: Finding
-    workload: Workload
-    settings: Settings
-    history: History
-    decision: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """Capabilities.
-
-    Attributes:
-        run: Cloud Run.
-        custody: The workload's containments in the store.
-        decide_again: Policy and guards once more, for settings and history read again.
-        claim_slot: Claims this hour's slots, or says which cap stands against it.
-        clock: Tells the time.
-        verify_timeout: How long a write may take until it is seen in effect.
-        peer_wait: How long another process may be silent about a write it is about to make.
-    """
-
-    run: Run
-    custody: Custody
-    decide_again: Callable[[Settings, History], Awaitable[Decision]]
-    claim_slot: Callable[[], Awaitable[Objection | None]]
-    clock: Callable[[], datetime]
-    verify_timeout: timedelta
-    peer_wait: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of the workload.
-
-    Attributes:
-        status: The incident's status as far as containment goes.
-        decision: The decision that held in the end: policy and guards may have lowered it.
-        changes: The changes, each with how far it came.
-        folder: The containment's path in the store; None when there is none.
-        stopped_at: When the write was accepted; requests in flight may outlive it.
-        reasons: What a person should know besides the decision's reasons.
-        alarm: Whether a person must look now.
-    """
-
-    status: Status
-    decision: Decision
-    changes: tuple[Change, ...] = ()
-    folder: str | None = None
-    stopped_at: datetime | None = None
-    reasons: tuple[Reason, ...] = ()
-    alarm: bool = False
 
 
 async def contain(scene: Scene, tools: Tools) -> Result:
@@ -155,9 +86,50 @@ def await_fate(incident: str, current: Containment | None, clock: Callable[[], d
         return
     if clock() - attempt.recorded_at < _FATE:
         raise Retry(
-            f"cannot close incident {incident}: a write to {attempt.change.target} was begun and"
-            " may still come into effect; a redelivery looks again"
+            f"cannot close incident {incident}: a write to {attempt.changes[0].target} was begun"
+            " and may still come into effect; a redelivery looks again"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What was made of the decision, to be read back.
+
+    Attributes:
+        image: The image of what was written; None when nothing was.
+        failed: The changes that were refused.
+        written_at: When the writes were accepted.
+        last: Number of the containment's last record.
+        exact: Whether nobody else wrote between reading and writing.
+    """
+
+    image: Image | None
+    failed: tuple[Change, ...]
+    written_at: datetime | None
+    last: int
+    exact: bool = True
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The changes that were written."""
+        return self.image.changes if self.image else ()
+
+
+def _told(change: Change, lacking: str | None) -> Change:
+    """A change once it was read back."""
+    if lacking:
+        return stated(change, ChangeState.UNVERIFIED, lacking)
+    return stated(change, ChangeState.VERIFIED)
+
+
+def _missing(image: Image, settings: Settings) -> tuple[Change, ...]:
+    """What an attempt did not get to write, and nobody has done since: it is told, not hidden."""
+    text = "it was not written: it was refused, or the attempt ended before it"
+    return tuple(
+        stated(change, ChangeState.FAILED, text)
+        for change in image.unsent
+        if not containment.in_effect(change, settings)
+    )
 
 
 class _Enforcement:
@@ -175,24 +147,35 @@ class _Enforcement:
                 await self._look_again(attempt)
             if not _enforces(self._scene.decision):
                 return self._called_off(self._scene.decision)
-            changes = self._scene.decision.changes
-            result = await (self._write() if changes else self._settle())
+            result = await (self._write() if self._scene.decision.changes else self._settle())
             if result:
                 return result
-        raise Retry(
-            f"cannot contain {self._scene.workload.resource_name}: {_ATTEMPTS} attempts met"
-            f" other changes or no answer, last: {self._last or 'another process at work'}"
-        ) from self._last
+        return await self._give_in()
+
+    async def _give_in(self) -> Result:
+        """A conflict over one change, again and again, hides nothing of what the others did.
+
+        Raises:
+            Retry: Nothing was done yet, or an answer was lost: a redelivery looks again.
+        """
+        await self._look_again(_ATTEMPTS)
+        scene, current = self._scene, self._scene.history.current
+        image = current.stands(scene.settings) if current else None
+        ours = current is not None and scene.incident in current.incidents
+        if current is None or image is None or not ours or not isinstance(self._last, Conflict):
+            raise Retry(
+                f"cannot contain {scene.workload.resource_name}: {_ATTEMPTS} attempts met other"
+                f" changes or no answer, last: {self._last or 'another process at work'}"
+            ) from self._last
+        failed = [stated(c, ChangeState.FAILED, str(self._last)) for c in scene.decision.changes]
+        return await self._verified(_Made(image, tuple(failed), current.written_at, current.last))
 
     async def _look_again(self, attempt: int) -> None:
         """Everything that the write depends on is read anew; nothing is assumed."""
         if self._last:
             longest = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**attempt)
             await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
-        settings, history = await together(
-            self._tools.run.settings(self._scene.workload), self._tools.custody.history()
-        )
-        history = history.of(settings)
+        settings, history = await self._tools.look_again()
         decision = await self._tools.decide_again(settings, history)
         self._scene = replace(self._scene, settings=settings, history=history, decision=decision)
 
@@ -209,10 +192,13 @@ class _Enforcement:
         current = scene.history.current
         if await self._wait_for_peer(current) or self._outdated(current):
             return None
-        (change,) = scene.decision.changes
         image, objection, decision = await together(
             tools.custody.keep_image(
-                scene.history, change, scene.settings, scene.incident, scene.finding
+                scene.history,
+                scene.decision.changes,
+                scene.settings,
+                scene.incident,
+                scene.finding,
             ),
             tools.claim_slot(),
             tools.decide_again(scene.settings, scene.history),
@@ -226,7 +212,7 @@ class _Enforcement:
         if objection or not _enforces(decision) or decision.changes != scene.decision.changes:
             await self._note(image.number, "abandoned", image)
             return await self._refusal(decision, objection)
-        return await self._send(change, image)
+        return await self._send(image)
 
     async def _see_history(self) -> None:
         """The records as they are now; of a release that has begun since, for one."""
@@ -252,8 +238,13 @@ class _Enforcement:
         written = current.written_generation if current else None
         return written is not None and self._scene.settings.generation < written
 
-    async def _refusal(self, decision: Decision, objection: Objection | None) -> Result:
-        """The last word before the write: the policy as it is now, and the hourly caps."""
+    async def _refusal(self, decision: Decision, objection: Objection | None) -> Result | None:
+        """The last word before the write: the policy as it is now, and the hourly caps.
+
+        Where the policy now wants other changes, or none besides those made, it is looked again.
+        """
+        if objection is None and _enforces(decision):
+            return None
         await self._see_history()
         if objection is None or not _enforces(decision):
             return self._called_off(decision)
@@ -263,33 +254,41 @@ class _Enforcement:
         )
         return Result(Status.HELD, held, alarm=objection.alarm)
 
-    async def _send(self, change: Change, image: Image) -> Result | None:
-        try:
-            generation = await self._tools.run.write(change, validate_only=False)
-        except Conflict as error:
-            await self._note(image.number, "abandoned", image)
-            self._last = error
+    async def _send(self, image: Image) -> Result | None:
+        """Write the changes of an attempt; None when another attempt is needed."""
+        scene, tools = self._scene, self._tools
+        sent = await send(scene.decision.changes, tools.run)
+        written_at, last = tools.clock(), image.number
+        self._last = sent.interrupted
+        if sent.applied:
+            told: dict[str, Json] = {"generation": sent.generation, "unsent": [*sent.unsent]}
+            last = await self._note(last, "written", image, **told)
+        elif not sent.lost:
+            # A write whose answer was lost may have been accepted; looking again tells.
+            await self._note(last, "abandoned", image)
+        if sent.interrupted:
             return None
-        except Retry as error:
-            # The write may have been accepted all the same; looking again tells.
-            self._last = error
-            return None
-        except GiveUp as error:
-            await self._note(image.number, "abandoned", image)
+        if not sent.applied:
             await self._see_history()
             self._await_fate()
-            failed = stated(change, ChangeState.FAILED, str(error))
-            return Result(Status.FAILED, self._scene.decision, (failed,), alarm=True)
-        written_at = self._tools.clock()
-        last = await self._note(image.number, "written", image, generation=generation)
-        exact = generation is None or generation <= image.generation + 1
-        return await self._verified(change, image, written_at, last, exact=exact)
+            return await self._refused(sent.failed)
+        exact = sent.generation is None or sent.generation <= image.generation + 1
+        left = image.without(sent.unsent)
+        return await self._verified(_Made(left, sent.failed, written_at, last, exact=exact))
+
+    async def _refused(self, failed: tuple[Change, ...]) -> Result:
+        """Nothing more could be written: what an earlier attempt did stands all the same."""
+        current = self._scene.history.current
+        image = current.stands(self._scene.settings) if current else None
+        if current and image:
+            return await self._verified(_Made(image, failed, current.written_at, current.last))
+        return await self._verified(_Made(None, failed, None, 0))
 
     async def _settle(self) -> Result | None:
         """Nothing to write: is it our containment, an unfinished one, or somebody else's?"""
         scene = self._scene
         current = scene.history.current
-        image = current.stands(scene.workload.kind, scene.settings) if current else None
+        image = current.stands(scene.settings) if current else None
         if current is None or image is None:
             return Result(Status.ALREADY_CONTAINED, scene.decision)
         if await self._wait_for_peer(current):
@@ -301,46 +300,76 @@ class _Enforcement:
         if scene.incident not in current.incidents:
             last = await self._note(last, "joined", image)
         written_at = image.recorded_at if recovered else current.written_at
-        lacking = containment.lacking(image.change, scene.workload.kind, scene.settings)
-        if current.verified and current.annotated and not recovered and lacking is None:
-            return self._contained(image.change, written_at)
-        return await self._verified(image.change, image, written_at, last, exact=True)
+        made = _Made(image, _missing(image, scene.settings), written_at, last)
+        settled = all(containment.lacking(c, scene.settings) is None for c in image.changes)
+        told = current.annotated or scene.workload.kind is Kind.JOB
+        if current.verified and told and not recovered and settled:
+            return self._result(made, (None,) * len(image.changes))
+        return await self._verified(made)
 
-    async def _verified(
-        self, change: Change, image: Image, written_at: datetime | None, last: int, *, exact: bool
-    ) -> Result:
+    async def _verified(self, made: _Made) -> Result:
+        """Read back what was written, and tell it change by change."""
         scene, tools = self._scene, self._tools
-        settings, lacking = await verify(change, scene.workload, tools.run, tools.verify_timeout)
-        if lacking is not None or settings is None:
-            unseen = stated(change, ChangeState.UNVERIFIED, lacking)
-            await self._note(last, "unverified", image, reason=lacking)
-            return Result(Status.UNVERIFIED, scene.decision, (unseen,), self._folder, alarm=True)
-        last = await self._note(last, "verified", image)
-        reasons = list(await self._annotate(settings, image, last))
-        if not exact:
-            text = (
-                "another change came between reading and writing: the before-image may lack it;"
-                " the audit log has it"
+        settings: Settings | None = None
+        lacking: tuple[str | None, ...] = ()
+        if made.changes:
+            settings, lacking = await verify(
+                made.changes, scene.workload, tools.run, tools.verify_timeout
             )
-            reasons.append(Reason(text, "settings"))
-        return self._contained(change, written_at, tuple(reasons))
+        result = self._result(replace(made, failed=await self._over(made.failed)), lacking)
+        if made.image is None:
+            return result
+        unseen = [c.error for c in result.changes if c.state is ChangeState.UNVERIFIED]
+        if unseen:
+            await self._note(made.last, "unverified", made.image, reason=unseen[0])
+            return result
+        last = await self._note(made.last, "verified", made.image)
+        if settings is None or result.status not in (Status.CONTAINED, Status.RESTRICTED):
+            return result
+        told = await self._annotate(settings, made.image, last)
+        return replace(result, reasons=(*told, *result.reasons))
 
-    def _contained(
-        self, change: Change, written_at: datetime | None, reasons: tuple[Reason, ...] = ()
-    ) -> Result:
+    async def _over(self, failed: tuple[Change, ...]) -> tuple[Change, ...]:
+        """What was refused; an execution that was over before it was cancelled is as wanted."""
+        cancelled = [change for change in failed if change.kind is ChangeKind.CANCELLATION]
+        if not cancelled:
+            return failed
+        needs = containment.needed_by(cancelled)
+        try:
+            settings = await look(self._scene.workload, needs, self._tools.run)
+        except IncidentError:
+            return failed
+        return tuple(
+            stated(change, ChangeState.VERIFIED)
+            if change in cancelled and containment.in_effect(change, settings)
+            else change
+            for change in failed
+        )
+
+    def _result(self, made: _Made, lacking: tuple[str | None, ...]) -> Result:
+        """What the changes come to, each in effect or with why it is not."""
+        told = [_told(change, why) for change, why in zip(made.changes, lacking, strict=True)]
+        changes = sorted((*told, *made.failed), key=lambda change: not change.stops)
+        status = status_of(changes)
+        text = (
+            "another change came between reading and writing: the before-image may lack it;"
+            " the audit log has it"
+        )
         return Result(
-            status=Status.CONTAINED if change.stops else Status.RESTRICTED,
+            status=status,
             decision=self._scene.decision,
-            changes=(stated(change, ChangeState.VERIFIED),),
-            folder=self._folder,
-            stopped_at=written_at,
-            reasons=reasons,
-            alarm=not change.stops,
+            changes=tuple(changes),
+            folder=self._folder if made.image else None,
+            stopped_at=made.written_at if status is Status.CONTAINED else None,
+            reasons=() if made.exact else (Reason(text, "settings"),),
+            alarm=any(change.state is not ChangeState.VERIFIED for change in changes)
+            or status is not Status.CONTAINED,
         )
 
     async def _annotate(self, settings: Settings, image: Image, last: int) -> tuple[Reason, ...]:
         """Name the incident on the workload, for whoever finds it down. Information only."""
-        if image.incident != self._scene.incident or ANNOTATION in settings.annotations:
+        job = settings.kind is Kind.JOB  # a job can only be replaced as a whole
+        if job or image.incident != self._scene.incident or ANNOTATION in settings.annotations:
             return ()
         change = annotated(settings, ANNOTATION, self._scene.incident)
         try:

@@ -1,35 +1,23 @@
-"""The actions: from a workload's settings to exact changes. Pure.
+"""From the policy's steps and a workload's settings to exact changes, and back. Pure.
 
 How a change is applied, verified and taken back is written once, for changes, elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from incident.fields import DEFAULTS, normal, targets
-from incident.model import Change, Json, Kind, Settings
+from incident.actions import ACTIONS, CLOSED, Action, Bindings, Misfit, Wanted, bindings_left
+from incident.fields import in_full, in_snake_case, normal, targets
+from incident.isolation import isolated
+from incident.model import Change, ChangeKind, Finding, Json, Kind, Need, Settings
+
+__all__ = ["ACTIONS", "Plan", "Steps", "in_effect", "lacking", "needed_by", "needed_for", "plan"]
 
 Steps = tuple[tuple[str, ...], ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A named containment.
-
-    Attributes:
-        name: As the policy names it.
-        stops: Whether it stops running code, rather than only restricting access.
-        reversible: Whether a release can take it back.
-        fields: Per kind of workload, from the settings to the masked fields as wanted. For
-            settings that are as wanted already it wants what is there.
-    """
-
-    name: str
-    stops: bool
-    reversible: bool
-    fields: Mapping[Kind, Callable[[Settings], dict[str, Json]]]
+RUNNING, CANCELLED = {"state": "RUNNING"}, {"state": "CANCELLED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +25,8 @@ class Plan:
     """What some steps come to for one workload.
 
     Attributes:
-        changes: The writes that are needed; empty when all is as wanted already.
+        changes: The writes that are needed, stopping ones first; empty when all is as wanted
+            already.
         misfits: Why a step, or one of its alternatives, does not fit this workload.
         fits: Whether every step has an action that fits.
     """
@@ -47,7 +36,7 @@ class Plan:
     fits: bool
 
 
-def plan(steps: Steps, kind: Kind, settings: Settings) -> Plan:
+def plan(steps: Steps, settings: Settings, finding: Finding) -> Plan:
     """The changes that the policy's steps come to, for settings read a moment ago.
 
     Of a step's alternatives the first that fits is taken. All field changes of one workload
@@ -57,111 +46,175 @@ def plan(steps: Steps, kind: Kind, settings: Settings) -> Plan:
     misfits: list[str] = []
     fits = bool(steps)
     for step in steps:
-        fitting = [ACTIONS[name] for name in step if _fits(name, kind)]
-        misfits += [f"{name} does not fit a {kind}" for name in step if not _fits(name, kind)]
-        chosen += fitting[:1]
+        tried = [(name, _wanted(name, settings, finding)) for name in step]
+        misfits += [f"{name}: {said.reason}" for name, said in tried if isinstance(said, Misfit)]
+        fitting = [ACTIONS[name] for name, said in tried if isinstance(said, Wanted)]
+        chosen += [action for action in fitting[:1] if action not in chosen]
         fits = fits and bool(fitting)
-    change = _merge(chosen, kind, settings)
-    changes = (change,) if change and not _nothing_to_do(change) else ()
-    return Plan(changes, tuple(misfits), fits)
+    order = list(ACTIONS)
+    chosen.sort(key=lambda action: order.index(action.name))
+    return Plan(_changes(chosen, settings, finding), tuple(misfits), fits)
 
 
-def in_effect(change: Change, kind: Kind, settings: Settings) -> bool:
-    """Whether what the change was for holds: its actions would change nothing any more.
+def needed_for(steps: Iterable[Sequence[str]], kind: Kind) -> frozenset[Need]:
+    """What planning these steps needs to know besides a workload's settings."""
+    actions = [ACTIONS[name] for step in steps for name in step if name in ACTIONS]
+    return frozenset(need for each in actions if kind in each.wants for need in each.needs)
+
+
+def needed_by(changes: Iterable[Change]) -> frozenset[Need]:
+    """What judging these changes needs to know besides a workload's settings."""
+    needs = {ChangeKind.IAM_POLICY: Need.ACCESS, ChangeKind.CANCELLATION: Need.EXECUTIONS}
+    return frozenset(needs[change.kind] for change in changes if change.kind in needs)
+
+
+def in_effect(change: Change, settings: Settings) -> bool:
+    """Whether what the change was for holds, in settings with all that it needs.
 
     Judged by meaning, not by the message that was sent: with no instance and no tag a
     service is stopped, however its traffic is split by now.
     """
-    actions = [ACTIONS[name] for name in change.action.split("+") if _fits(name, kind)]
-    again = _merge(actions, kind, settings)
-    return again is not None and _nothing_to_do(again)
+    match change.kind:
+        case ChangeKind.CANCELLATION:
+            running = {execution.name for execution in settings.running}
+            return settings.executions is not None and change.target not in running
+        case ChangeKind.IAM_POLICY:
+            access = settings.access
+            return access is not None and not _to_remove(access.raw, settings.kind)
+        case ChangeKind.FIELDS:
+            return all(_holds(name, change, settings) for name in change.after)
 
 
-def lacking(change: Change, kind: Kind, settings: Settings) -> str | None:
+def lacking(change: Change, settings: Settings) -> str | None:
     """Why a change that was accepted is not in effect yet; None when it is.
 
     Judged by the generation that Cloud Run has observed and by the fields themselves. The
     terminal condition says nothing here: a broken template may have left it failed.
     """
-    if settings.observed_generation < settings.generation:
+    fields = change.kind is ChangeKind.FIELDS
+    if fields and settings.observed_generation < settings.generation:
         return (
             f"Cloud Run has observed generation {settings.observed_generation} of"
             f" {settings.generation} and is still at work"
         )
-    if not in_effect(change, kind, settings):
-        return "the settings read back are not the ones written: another change came after it"
-    if "traffic" in change.after and settings.live_tags:
-        return f"a revision is still reachable by its tag: {', '.join(settings.live_tags)}"
-    return None
+    if not in_effect(change, settings):
+        return _not_in_effect(change)
+    return _still_reachable(change, settings) if "traffic" in change.after else None
 
 
-def _fits(name: str, kind: Kind) -> bool:
-    return name in ACTIONS and kind in ACTIONS[name].fields
+def _not_in_effect(change: Change) -> str:
+    if change.kind is ChangeKind.CANCELLATION:
+        return "the execution is not over yet"
+    return "the settings read back are not the ones written: another change came after it"
 
 
-def _nothing_to_do(change: Change) -> bool:
-    return all(
-        normal(name, value) == normal(name, change.before[name])
-        for name, value in change.after.items()
-    )
-
-
-def _merge(actions: Sequence[Action], kind: Kind, settings: Settings) -> Change | None:
-    if not actions:
+def _still_reachable(change: Change, settings: Settings) -> str | None:
+    """What the serving state still leads to, although the settings do not any more."""
+    if change.affected in settings.live_revisions:
+        return f"the revision {change.affected} is still served"
+    if _keeps_tags(change) or not settings.live_tags:
         return None
-    stopping_first = sorted(actions, key=lambda action: not action.stops)
-    after: dict[str, Json] = {}
-    for action in stopping_first:
-        for name, value in action.fields[kind](settings).items():
-            after.setdefault(name, value)
-    return Change(
-        action="+".join(action.name for action in stopping_first),
+    return f"a revision is still reachable by its tag: {', '.join(settings.live_tags)}"
+
+
+def _keeps_tags(change: Change) -> bool:
+    """Whether tags may stay: isolating a revision strips only its own."""
+    return bool(change.affected) and "scale-to-zero" not in change.action.split("+")
+
+
+def _holds(name: str, change: Change, settings: Settings) -> bool:
+    """Whether a field, as it is now, does what the change was for."""
+    now = in_full(settings.fields, name)
+    if name == "ingress":
+        return now in CLOSED
+    if name != "traffic":
+        return normal(name, now, settings.kind) == normal(name, change.after[name], settings.kind)
+    if change.affected and not isolated(now, settings, change.affected):
+        return False
+    return _keeps_tags(change) or not any(target.get("tag") for target in targets(now))
+
+
+def _wanted(name: str, settings: Settings, finding: Finding) -> Wanted | Misfit:
+    action = ACTIONS.get(name)
+    if action is None or settings.kind not in action.wants:
+        return Misfit(f"it does not fit a {settings.kind}")
+    return action.wants[settings.kind](settings, finding)
+
+
+def _changes(actions: Sequence[Action], settings: Settings, finding: Finding) -> tuple[Change, ...]:
+    """What some actions come to together, each on top of what the ones before it want."""
+    fields: dict[str, Json] = {}
+    by_fields: list[Action] = []
+    affected, others = "", []
+    seen = settings
+    for action in actions:
+        wanted = action.wants[settings.kind](seen, finding)
+        if isinstance(wanted, Misfit):
+            continue
+        if wanted.fields:
+            by_fields.append(action)
+            fields |= wanted.fields
+            seen = replace(seen, fields={**seen.fields, **wanted.fields})
+        affected = affected or wanted.affected
+        others += _beyond_fields(action, wanted, settings)
+    changes = [*_of_fields(by_fields, fields, affected, settings), *others]
+    return tuple(sorted(changes, key=lambda change: not change.stops))
+
+
+def _of_fields(
+    actions: Sequence[Action], after: Mapping[str, Json], affected: str, settings: Settings
+) -> tuple[Change, ...]:
+    """One change of all fields; none where every field is as wanted."""
+    change = Change(
+        action="+".join(action.name for action in actions),
         target=settings.name,
-        mask=tuple(after),
-        before={name: _field(settings, name) for name in after},
-        after=after,
+        mask=tuple(in_snake_case(name) for name in after),
+        before={name: in_full(settings.fields, name) for name in after},
+        after=dict(after),
         stops=any(action.stops for action in actions),
         reversible=all(action.reversible for action in actions),
+        affected=affected,
     )
+    as_wanted = all(
+        normal(name, value, settings.kind) == normal(name, change.before[name], settings.kind)
+        for name, value in after.items()
+    )
+    return () if as_wanted else (change,)
 
 
-def _scale_service_to_zero(settings: Settings) -> dict[str, Json]:
-    """Manual scaling with no instances, and no tag by which a revision could still start.
-
-    In manual mode with no instances nothing of a service runs, unless a tag keeps a revision
-    reachable: that revision would still start (Cloud Run's documentation of manual scaling).
-    The traffic split stays as it is: it must sum to 100 and cannot lead nowhere.
-    """
-    shares: dict[tuple[str, str], int] = {}
-    for target in targets(_field(settings, "traffic")):
-        key = (str(target["type"]), str(target.get("revision", "")))
-        shares[key] = shares.get(key, 0) + int(str(target.get("percent", 0)))
-    traffic: Json = [
-        {"type": kind, **({"revision": revision} if revision else {}), "percent": percent}
-        for (kind, revision), percent in shares.items()
-        if percent
+def _beyond_fields(action: Action, wanted: Wanted, settings: Settings) -> list[Change]:
+    """What an action wants of the IAM policy and of executions, where it is not so already."""
+    stops, reversible = action.stops, action.reversible
+    changes = [
+        Change(
+            action=action.name,
+            target=name,
+            mask=(),
+            before=RUNNING,
+            after=CANCELLED,
+            stops=stops,
+            reversible=reversible,
+            kind=ChangeKind.CANCELLATION,
+        )
+        for name in wanted.cancel
     ]
-    return {
-        "scaling": {"scalingMode": "MANUAL", "manualInstanceCount": 0},
-        "traffic": traffic or DEFAULTS["traffic"],
-    }
+    access = settings.access
+    if wanted.bindings is not None and access and _to_remove(access.raw, settings.kind):
+        edit = Change(
+            action=action.name,
+            target=settings.name,
+            mask=("bindings",),
+            before={"bindings": list(access.raw)},
+            after={"bindings": list(wanted.bindings)},
+            stops=stops,
+            reversible=reversible,
+            kind=ChangeKind.IAM_POLICY,
+            etag=access.etag,
+        )
+        changes.append(edit)
+    return changes
 
 
-def _field(settings: Settings, name: str) -> Json:
-    """A field in full: what the API leaves out is spelled out."""
-    value = settings.fields.get(name) or DEFAULTS.get(name)
-    return [dict(target) for target in targets(value)] if name == "traffic" else value
-
-
-#: What can be done to a workload, by name.
-ACTIONS: Mapping[str, Action] = {
-    action.name: action
-    for action in (
-        Action(
-            name="scale-to-zero",
-            stops=True,
-            reversible=True,
-            fields={Kind.SERVICE: _scale_service_to_zero},
-        ),
-    )
-}
+def _to_remove(bindings: Bindings, kind: Kind) -> bool:
+    """Whether a policy lets in whom ``require-authentication`` keeps out."""
+    return bindings_left(bindings, kind) != bindings

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from incident import containment
 from incident.custody import Custody, History
 from incident.guards import Slots
 from incident.investigate import Sources, confirm
 from incident.journal import Store
-from incident.model import Finding, GiveUp, InvalidPolicy, Kind, Mode, Settings, Workload
-from incident.policy import Policy
+from incident.look import Looking, complete
+from incident.model import Finding, GiveUp, InvalidPolicy, Mode, Settings, Workload
+from incident.policy import Policy, Subject, resolve
 from incident.record import CaseFile, open_case
 from incident.slots import SlotBook
 from incident.together import together
@@ -53,7 +55,8 @@ class Place:
 
     Attributes:
         workload: Which it is; None where the finding names none.
-        settings: Its settings; None where they are not read: no workload, or not a service.
+        settings: Its settings, with all that its actions need; None where there are none to
+            read, or they cannot be read.
         refused: Why the settings cannot be read, for good.
         history: Its containments.
         slots: This hour's slots, as it sees them.
@@ -115,11 +118,14 @@ async def read_core(
     """Everything that the decision waits for.
 
     Where SCC's record names the workload otherwise than the claim does, the record's is read.
+    What the policy's actions need besides is asked for at once, and waited for only where they
+    need it.
 
     Raises:
         Retry: Something does not answer; time may heal it.
         GiveUp: A record of ours cannot be read.
     """
+    sources.workloads.begin(claim.workload)
     case, rehearsed, claimed, read_policy, answer, place = await together(
         enforced,
         books.case(f"dry-runs/{claim.incident_id}"),
@@ -130,10 +136,13 @@ async def read_core(
     )
     record, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
     if record and not same_place(record, claim):
+        sources.workloads.begin(record.workload)
         place = await read_place(record.workload, sources, books)
     if record and (named := _named(record, place)):
         record = replace(record, workload=named)
+        sources.workloads.begin(named)
         place = await read_place(named, sources, books)
+    place = await with_needs(place, record or claim, read_policy, sources.workloads)
     if record:
         record = await _proven(record, place, sources)
     return Core(case, rehearsed, claimed, read_policy, record, refused, place)
@@ -152,7 +161,7 @@ async def read_place(workload: Workload | None, sources: Sources, books: Books) 
         Retry: Cloud Run or the store does not answer.
         GiveUp: A record cannot be read.
     """
-    if workload is None or workload.kind is not Kind.SERVICE:
+    if workload is None:
         return Place(workload)
     custody = books.custody(workload)
     answer, history, slots = await together(
@@ -161,6 +170,54 @@ async def read_place(workload: Workload | None, sources: Sources, books: Books) 
     settings, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
     history = history.of(settings)
     return Place(workload, settings, refused, history, slots, custody.folder(history))
+
+
+async def with_needs(
+    place: Place, finding: Finding, policy: Policy | InvalidPolicy, run: Looking
+) -> Place:
+    """The same place, with all that the policy's actions and our own writes need to know.
+
+    Raises:
+        Retry: Cloud Run does not answer.
+    """
+    if place.workload is None or place.settings is None:
+        return place
+    current = place.history.current
+    needs = {
+        *(containment.needed_by(current.effective.changes) if current and current.effective else ())
+    }
+    if isinstance(policy, Policy):
+        labels = place.settings.labels
+        subject = Subject(place.workload, finding.category, finding.source_id, labels)
+        steps = resolve(policy, subject).steps
+        needs |= containment.needed_for(steps, place.workload.kind)
+    try:
+        return replace(place, settings=await complete(place.settings, place.workload, needs, run))
+    except GiveUp as error:
+        return replace(place, refused=error)
+
+
+async def look_again(
+    place: Place,
+    finding: Finding,
+    policy: Callable[[], Awaitable[Policy | InvalidPolicy]],
+    run: Looking,
+    custody: Custody,
+) -> tuple[Settings, History]:
+    """The workload and its containments once more, with all that the policy needs by now.
+
+    Raises:
+        Retry: Something does not answer.
+        GiveUp: The workload cannot be read any more.
+    """
+    workload = place.workload
+    assert workload is not None  # noqa: S101 - only a workload is looked at
+    read, settings, history = await together(policy(), run.settings(workload), custody.history())
+    fresh = replace(place, settings=settings, history=history.of(settings), refused=None)
+    seen = await with_needs(fresh, finding, read, run)
+    if seen.refused:
+        raise seen.refused
+    return seen.settings or settings, seen.history
 
 
 async def _confirm(claim: Finding, sources: Sources) -> Finding | GiveUp | None:

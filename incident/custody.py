@@ -10,51 +10,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from incident.containment import in_effect
-from incident.fields import normal
+from incident.images import Image, image_json, image_of, parts_of
 from incident.journal import Journal, Record, Store
-from incident.model import (
-    Change,
-    ChangeState,
-    Finding,
-    GiveUp,
-    Json,
-    JsonObject,
-    Kind,
-    Settings,
-    Workload,
-)
+from incident.model import Change, Finding, GiveUp, Json, JsonObject, Settings, Workload
 from incident.together import together
 
 #: Records after which the attempt that an image was taken for is over.
 _CLOSING = frozenset({"written", "abandoned"})
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """What a write will overwrite, kept before it is sent.
-
-    Attributes:
-        number: Its record's number; the write's record names it.
-        run: The run that took it.
-        recorded_at: When.
-        incident: For which incident.
-        uid: The workload's unique id: one made anew under the same name is another.
-        generation: The workload's generation when it was read.
-        change: The change that was to follow; its ``before`` is as read.
-        restores: What a release restores.
-    """
-
-    number: int
-    run: str
-    recorded_at: datetime
-    incident: str
-    uid: str
-    generation: int
-    change: Change
-    restores: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +27,8 @@ class Containment:
     Attributes:
         folder: Its path in the store.
         number: Counts the workload's containments from 1.
-        images: Before-images, oldest first, without those of abandoned attempts.
+        images: Before-images, oldest first, without those of abandoned attempts and without
+            the changes that an attempt did not get to send.
         written: The image that the last known write followed; None before any.
         written_at: When that write was recorded.
         written_generation: The generation that it made, where that was told.
@@ -106,17 +70,16 @@ class Containment:
         """
         return self.written if self.open_attempt is None else self.open_attempt
 
-    def stands(self, kind: Kind, settings: Settings) -> Image | None:
-        """The image of our write, if the workload still is as that write left it.
+    def stands(self, settings: Settings) -> Image | None:
+        """The image of our writes, if the workload still is as those writes left it.
 
         An attempt of which no record says what became of it counts as a write only if the
         workload was changed at all since its image was taken.
         """
         attempt = self.open_attempt
-        if attempt and settings.generation <= attempt.generation:
-            attempt = None
-        image = attempt or self.written
-        return image if image and in_effect(image.change, kind, settings) else None
+        if attempt and attempt.touched(settings) and attempt.holds(settings):
+            return attempt
+        return self.written if self.written and self.written.holds(settings) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +167,14 @@ class Custody:
             ) from error
 
     async def keep_image(
-        self, history: History, change: Change, settings: Settings, incident: str, finding: Finding
+        self,
+        history: History,
+        changes: tuple[Change, ...],
+        settings: Settings,
+        incident: str,
+        finding: Finding,
     ) -> Image | None:
-        """Store what a write will overwrite; None when another process is at it already."""
+        """Store what the writes will overwrite; None when another process is at it already."""
         current = history.current
         number = (current.last if current else 0) + 1
         image = Image(
@@ -216,17 +184,13 @@ class Custody:
             incident=incident,
             uid=settings.uid,
             generation=settings.generation,
-            change=change,
-            restores=_restores(change, current),
+            parts=parts_of(changes, settings, current.effective if current else None),
         )
         body: dict[str, Json] = {
             "incident": incident,
             "finding": finding.finding_id,
             "workload": self.workload.resource_name,
-            "uid": settings.uid,
-            "generation": settings.generation,
-            "change": change_json(change),
-            "restores": image.restores,
+            **image_json(image),
         }
         journal = self._journal(history.next_number)
         return image if await journal.claim(number, "before", body) else None
@@ -244,8 +208,11 @@ def fold(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
     """What the records of one containment come to. Their order matters only where it must."""
     kinds = [record.kind for record in records]
     abandoned = {record.body.get("image") for record in records if record.kind == "abandoned"}
+    unsent = {
+        r.body.get("image"): _numbers(r.body.get("unsent")) for r in records if r.kind == "written"
+    }
     images = tuple(
-        _image(record)
+        image_of(record).without(unsent.get(record.number, ()))
         for record in records
         if record.kind == "before" and record.number not in abandoned
     )
@@ -274,70 +241,9 @@ def fold(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
     )
 
 
-def change_json(change: Change) -> dict[str, Any]:
-    """A change as the outcome and the records show it."""
-    return {
-        "action": change.action,
-        "target": change.target,
-        "mask": list(change.mask),
-        "before": change.before,
-        "after": change.after,
-        "state": change.state.value,
-        "error": change.error,
-        "stops": change.stops,
-        "reversible": change.reversible,
-    }
-
-
-def _change(value: Any) -> Change:
-    return Change(
-        action=value["action"],
-        target=value["target"],
-        mask=tuple(value["mask"]),
-        before=value["before"],
-        after=value["after"],
-        stops=value["stops"],
-        reversible=value["reversible"],
-        state=ChangeState(value["state"]),
-        error=value["error"],
-    )
-
-
-def _image(record: Record) -> Image:
-    body: Any = record.body
-    return Image(
-        number=record.number,
-        run=record.run,
-        recorded_at=record.recorded_at,
-        incident=body["incident"],
-        uid=body["uid"],
-        generation=body["generation"],
-        change=_change(body["change"]),
-        restores=body["restores"],
-    )
-
-
-def _restores(change: Change, current: Containment | None) -> JsonObject:
-    """The fields as read, but never our own work.
-
-    Somebody may have undone only a part of a containment: where a field still is as our last
-    write left it, what it was before that write is what a release has to restore.
-    """
-    last = current.effective if current else None
-    if last is None:
-        return change.before
-    return {
-        name: last.restores[name]
-        if name in last.restores and normal(name, value) == normal(name, last.change.after[name])
-        else value
-        for name, value in change.before.items()
-    }
-
-
 def _number(value: Json) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def stated(change: Change, state: ChangeState, error: str | None = None) -> Change:
-    """The change, one step on."""
-    return replace(change, state=state, error=error)
+def _numbers(value: Json) -> tuple[int, ...]:
+    return tuple(n for n in value if isinstance(n, int)) if isinstance(value, list) else ()

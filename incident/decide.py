@@ -18,7 +18,6 @@ from incident.model import (
     Route,
     Settings,
     Verdict,
-    Workload,
 )
 from incident.policy import Policy, Resolution, Subject, resolve
 
@@ -44,14 +43,12 @@ def decide(
     labels = evidence.settings.labels if evidence.settings else None
     finding = evidence.finding
     resolution = resolve(policy, Subject(workload, finding.category, finding.source_id, labels))
-    plan = _plan(resolution, workload, evidence.settings)
+    plan = _plan(resolution, evidence)
     case = Case(evidence, workload, policy, circumstances, writes=bool(plan.changes))
     return _weigh(case, route.responder, resolution, plan)
 
 
-def finishing(
-    incident: str, workload: Workload, settings: Settings | None, history: History
-) -> Decision | None:
+def finishing(incident: str, settings: Settings | None, history: History) -> Decision | None:
     """The decision for an incident of which an earlier delivery wrote, and its write stands.
 
     What was done is then to be finished and told truthfully, whatever SCC, the policy and
@@ -60,7 +57,7 @@ def finishing(
     current = history.current
     if current is None or settings is None or incident not in current.incidents:
         return None
-    if current.stands(workload.kind, settings) is None:
+    if current.stands(settings) is None:
         return None
     text = "this incident's containment is in effect already; what is missing is finished"
     return Decision(Verdict.CONTAIN, (Reason(text, "case-file"),), Mode.ENFORCE, rule=None)
@@ -90,12 +87,10 @@ def _weigh(
     )
 
 
-def _plan(
-    resolution: Resolution, workload: Workload, settings: Settings | None
-) -> containment.Plan:
-    if settings is None:
+def _plan(resolution: Resolution, evidence: Evidence) -> containment.Plan:
+    if evidence.settings is None:
         return containment.Plan((), ("the workload's settings are not known",), fits=False)
-    return containment.plan(resolution.steps, workload.kind, settings)
+    return containment.plan(resolution.steps, evidence.settings, evidence.finding)
 
 
 def _unfit(plan: containment.Plan, resolution: Resolution) -> tuple[Objection, ...]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from incident.look import Shared
 from incident.model import (
-    Access,
     AuditEvent,
     Evidence,
     Finding,
@@ -22,15 +22,16 @@ from incident.model import (
     Kind,
     Logs,
     Malformed,
-    Settings,
-    Template,
+    Task,
     Workload,
 )
 from incident.notification import parse_record
+from incident.together import together
 
 # Deployments are older than the incidents that they make possible.
 _AUDIT_WINDOW = timedelta(days=7)
 _AUDIT_EVENTS = 50
+_MOST_EXECUTIONS = 5
 # SCC may keep times less finely than a notification carries them.
 _PRECISION = timedelta(seconds=1)
 
@@ -47,17 +48,11 @@ class Findings(Protocol):
         """The findings in a window whose resource name contains the workload's."""
 
 
-class Workloads(Protocol):
-    """What investigating needs of Cloud Run."""
+class Tasks(Protocol):
+    """What investigating needs of Cloud Run besides looking at the workload."""
 
-    async def settings(self, workload: Workload) -> Settings:
-        """The workload's settings."""
-
-    async def revisions(self, workload: Workload) -> tuple[Template, ...]:
-        """Its revisions, newest first."""
-
-    async def access(self, workload: Workload) -> Access:
-        """Its IAM policy."""
+    async def tasks(self, execution: str) -> tuple[Task, ...]:
+        """The tasks of an execution, by its resource name."""
 
 
 class LogReader(Protocol):
@@ -79,7 +74,8 @@ class Sources:
     """Where evidence comes from."""
 
     findings: Findings
-    workloads: Workloads
+    workloads: Shared
+    tasks: Tasks
     logs: LogReader
 
 
@@ -128,9 +124,12 @@ async def support(
         "logs": lambda: logs.entries(workload, start, end, limit=bounds.entries),
         "audit-log": lambda: logs.audit(workload, since, end, limit=_AUDIT_EVENTS),
     }
-    if workload.kind is Kind.SERVICE:
+    if workload.kind is Kind.JOB:
+        collectors["executions"] = lambda: run.executions(workload)
+        collectors["tasks"] = lambda: _tasks(finding, workload, sources)
+    else:
         collectors["revisions"] = lambda: run.revisions(workload)
-        collectors["access"] = lambda: run.access(workload)
+    collectors["access"] = lambda: run.access(workload)
     gathered = await asyncio.gather(
         *(_collect(name, collector, bounds.deadline) for name, collector in collectors.items())
     )
@@ -147,6 +146,15 @@ def joined(core: Evidence, supporting: Evidence) -> Evidence:
         claim=core.claim,
         gaps=core.gaps + supporting.gaps,
     )
+
+
+async def _tasks(finding: Finding, workload: Workload, sources: Sources) -> tuple[Task, ...]:
+    """The tasks of the execution that the finding names, else of those that run."""
+    executions = await sources.workloads.executions(workload)
+    named = [each for each in executions if each.short_name == finding.execution]
+    meant = named or [each for each in executions if each.running]
+    found = await together(*(sources.tasks.tasks(each.name) for each in meant[:_MOST_EXECUTIONS]))
+    return tuple(task for tasks in found for task in tasks)
 
 
 async def _related(
@@ -203,6 +211,8 @@ def _evidence(finding: Finding, gathered: Mapping[str, Any]) -> Evidence:
         finding=finding,
         revisions=had.get("revisions"),
         access=had.get("access"),
+        executions=had.get("executions"),
+        tasks=had.get("tasks"),
         related=had["related-findings"],
         logs=logs,
         audit=had["audit-log"],

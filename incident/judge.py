@@ -19,6 +19,7 @@ from incident.model import (
     Finding,
     Gap,
     InvalidPolicy,
+    Mode,
     Notification,
     Reason,
     Retry,
@@ -77,12 +78,13 @@ class Judge:
         """
         evidence = self._evidence(core)
         finish = self._finishing(core.place)
-        if finish:
-            decision = _as_decided(finish, core.enforced)
-            return Judgement(core, self.route, evidence, decision, finishing=True)
-        self._await_confirmation(core)
+        if finish is None:
+            self._await_confirmation(core)
         route = self._by_record(core)
-        return Judgement(core, route, evidence, self._decide(core, evidence, route))
+        decision = self._decide(core, evidence, route)
+        if finish and not _wants_more(decision):
+            decision, route = _as_decided(finish, core.enforced), self.route
+        return Judgement(core, route, evidence, decision, finishing=finish is not None)
 
     async def again(self, judged: Judgement, settings: Settings, history: History) -> Decision:
         """Policy and guards once more, for settings and history read again.
@@ -91,19 +93,20 @@ class Judge:
             Retry: The policy cannot be read now.
         """
         place = judged.core.place
-        finish = self._finishing(replace(place, settings=settings, history=history))
-        if finish:
-            made = judged.decision
-            return replace(finish, rule=made.rule, reasons=made.reasons + finish.reasons)
         now = replace(judged.evidence, settings=settings)
         circumstances = self._circumstances(place, history)
-        return decide(now, judged.route, await self.policy(), circumstances)
+        decision = decide(now, judged.route, await self.policy(), circumstances)
+        finish = self._finishing(replace(place, settings=settings, history=history))
+        if finish is None or _wants_more(decision):
+            return decision
+        made = judged.decision
+        return replace(finish, rule=made.rule, reasons=made.reasons + finish.reasons)
 
     def _finishing(self, place: Place) -> Decision | None:
         """The decision, if an earlier delivery of this incident wrote and its write stands."""
         if place.workload is None:
             return None
-        return finishing(self.claim.incident_id, place.workload, place.settings, place.history)
+        return finishing(self.claim.incident_id, place.settings, place.history)
 
     def _await_confirmation(self, core: Core) -> None:
         """A finding may reach us before SCC lists it; a young one is worth another look."""
@@ -128,8 +131,6 @@ class Judge:
             gaps.append(Gap("security-center", str(core.refused)))
         if place.refused:
             gaps.append(Gap("settings", str(place.refused)))
-        elif place.settings is None and place.workload:
-            gaps.append(Gap("settings", "this version reads the settings of services only"))
         confirmed = core.record is not None
         claim = self.claim if confirmed else None
         return Evidence(finding, confirmed, place.settings, gaps=tuple(gaps), claim=claim)
@@ -160,6 +161,15 @@ class Judge:
             slots=place.slots,
             folder=place.folder,
         )
+
+
+def _wants_more(decision: Decision) -> bool:
+    """Whether policy and guards still want what is missing of our own write.
+
+    If not, what was done is only finished, whatever they say by now.
+    """
+    enforces = decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE
+    return enforces and bool(decision.changes)
 
 
 def _as_decided(finish: Decision, case: CaseFile) -> Decision:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
-from incident.custody import change_json
+from incident.images import change_json
 from incident.journal import SCHEMA_VERSION
 from incident.model import (
     Assessment,

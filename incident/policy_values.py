@@ -55,7 +55,7 @@ def available(kind: Kind) -> list[str]:
     return [
         name
         for name, kinds in ACTIONS.items()
-        if kind in kinds and name in done and kind in done[name].fields
+        if kind in kinds and name in done and kind in done[name].wants
     ]
 
 

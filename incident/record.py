@@ -173,6 +173,8 @@ def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
         "revisions": plain(evidence.revisions),
         "affected-revision": plain(evidence.affected),
         "access": plain(evidence.access),
+        "executions": plain(evidence.executions),
+        "tasks": plain(evidence.tasks),
         "related-findings": plain(evidence.related),
         "audit-log": plain(evidence.audit),
         "gaps": plain(evidence.gaps),

@@ -12,15 +12,18 @@ from datetime import timedelta
 from typing import Protocol
 
 from incident.contain import ANNOTATION
-from incident.custody import Containment, Custody, History, Image, change_json
-from incident.fields import normal
+from incident.custody import Containment, Custody, History
+from incident.fields import in_snake_case, normal
+from incident.images import Image, change_json
 from incident.model import (
     AuditEvent,
     Change,
+    ChangeKind,
     Conflict,
     GiveUp,
     Json,
     JsonObject,
+    Kind,
     Retry,
     Settings,
     Workload,
@@ -81,18 +84,19 @@ async def plan_release(workload: Workload, custody: Custody, run: Run) -> Releas
     image = current.effective if current else None
     if current is None or image is None:
         return ReleasePlan(workload, None, history, None, None, (), settings.last_modifier)
+    _check(image)
     wanted = _wanted(image, settings)
     before = {name: settings.fields.get(name) for name in wanted}
     differs = tuple(
         name
         for name in image.restores
-        if normal(name, settings.fields.get(name)) != normal(name, image.change.after[name])
-        and normal(name, settings.fields.get(name)) != normal(name, wanted[name])
+        if _now(settings, name) != normal(name, image.left[name], settings.kind)
+        and _now(settings, name) != normal(name, wanted[name], settings.kind)
     )
     change = Change(
         action="release",
         target=settings.name,
-        mask=tuple(wanted),
+        mask=tuple(map(in_snake_case, wanted)),
         before=before,
         after=wanted,
         stops=False,
@@ -145,9 +149,22 @@ def blame(plan: ReleasePlan, audit: Sequence[AuditEvent]) -> str:
     return told or f"last modifier: {plan.last_modifier or 'unknown'}"
 
 
+def _check(image: Image) -> None:
+    """Refuse what this version cannot restore in full: a release in part would be a lie."""
+    for change in image.changes:
+        if change.kind is ChangeKind.IAM_POLICY:
+            raise Refused(
+                f"cannot release {change.target}: its containment changed the IAM policy, which"
+                " this version does not restore. Restore it by hand from the before-image"
+            )
+
+
 def _wanted(image: Image, settings: Settings) -> dict[str, Json]:
     """What is written: the restored fields, and the annotations without our own."""
-    wanted = {name: _explicit(name, value) for name, value in image.restores.items()}
+    service = settings.kind is Kind.SERVICE
+    wanted = {
+        name: _explicit(name, value) if service else value for name, value in image.restores.items()
+    }
     if ANNOTATION in settings.annotations:
         others = {key: text for key, text in settings.annotations.items() if key != ANNOTATION}
         wanted["annotations"] = others
@@ -171,10 +188,14 @@ def _lacking(change: Change, settings: Settings) -> str | None:
     if settings.observed_generation < settings.generation:
         return "Cloud Run is still at work on it"
     for name, value in change.after.items():
-        there = settings.fields.get(name) or ({} if name == "annotations" else None)
-        if normal(name, there) != normal(name, value):
+        if _now(settings, name) != normal(name, value, settings.kind):
             return f"{name} does not read back as it was before"
     return None
+
+
+def _now(settings: Settings, name: str) -> Json:
+    there = settings.fields.get(name) or ({} if name == "annotations" else None)
+    return normal(name, there, settings.kind)
 
 
 async def _write(change: Change, run: Run) -> None:

@@ -13,11 +13,12 @@ from datetime import timedelta
 
 from incident import contain
 from incident.conclude import Conclusion, contained, decided, ignored, received
-from incident.core import Books, Core, Place, read_core, read_place, same_place
+from incident.core import Books, Core, Place, look_again, read_core, read_place, same_place
 from incident.custody import History
 from incident.guards import Objection
 from incident.investigate import Bounds, Sources, joined, support
 from incident.judge import Judge, Judgement
+from incident.look import Shared
 from incident.model import (
     Decision,
     Evidence,
@@ -35,6 +36,7 @@ from incident.outcome import duplicate
 from incident.policy import Policy, parse_policy
 from incident.policy_schema import EvidenceBounds
 from incident.record import CaseFile
+from incident.scene import Result, Scene, Tools
 from incident.standing import Answer, Outside, Standing
 from incident.timing import Stopwatch
 from incident.together import together
@@ -49,7 +51,8 @@ class Incident:
         self._claim = claim
         self._standing = standing
         self._outside = outside
-        self._sources = Sources(outside.security_center, outside.run, outside.logging)
+        self._seen = Shared(outside.run)
+        self._sources = Sources(outside.security_center, self._seen, outside.run, outside.logging)
         self._books = Books(outside.store, secrets.token_hex(6), standing.clock)
         self._judge = Judge(claim, route, standing, self._policy)
         self._conclusion = Conclusion(claim.incident_id, standing, outside.topic)
@@ -89,6 +92,7 @@ class Incident:
                 tasks.append(supporting)
             return await self._judged(core, supporting, waited=waited)
         finally:
+            self._seen.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -138,7 +142,7 @@ class Incident:
         fresh = case if case.earlier else await case.read_again()
         return await fresh.wait_for_peer(self._standing.peer_wait)
 
-    async def _carry_out(self, case: CaseFile, judged: Judgement) -> contain.Result:
+    async def _carry_out(self, case: CaseFile, judged: Judgement) -> Result:
         """Contain as far as the decision goes; what cannot be healed is a failed incident."""
         decision, place = judged.decision, judged.core.place
         noting = case.note("decided", decided(judged, self._standing))
@@ -146,8 +150,8 @@ class Incident:
             await noting
             self._await_fate(place)
             status = Status.FAILED if decision.failed else Status.HELD
-            return contain.Result(status, decision, alarm=decision.alarm or decision.failed)
-        scene = contain.Scene(
+            return Result(status, decision, alarm=decision.alarm or decision.failed)
+        scene = Scene(
             incident=self._claim.incident_id,
             finding=judged.evidence.finding,
             workload=place.workload,
@@ -155,7 +159,7 @@ class Incident:
             history=place.history,
             decision=decision,
         )
-        result: contain.Result
+        result: Result
         with self._watch.stage("contain"):
             try:
                 tools = self._tools(judged)
@@ -163,7 +167,7 @@ class Incident:
             except GiveUp as error:
                 self._await_fate(await read_place(place.workload, self._sources, self._books))
                 failed = replace(decision, reasons=(Reason(str(error), "outside"),), changes=())
-                result = contain.Result(Status.FAILED, failed, alarm=True)
+                result = Result(Status.FAILED, failed, alarm=True)
         if result.folder:
             await case.note("contained", contained(judged, result, self._standing))
         return result
@@ -173,7 +177,7 @@ class Incident:
         clock, incident = self._standing.clock, self._claim.incident_id
         contain.await_fate(incident, place.history.current, clock)
 
-    def _tools(self, judged: Judgement) -> contain.Tools:
+    def _tools(self, judged: Judgement) -> Tools:
         place = judged.core.place
         assert place.workload is not None  # noqa: S101 - only a workload is contained
         custody = self._books.custody(place.workload)
@@ -182,15 +186,20 @@ class Incident:
         async def decide_again(settings: Settings, history: History) -> Decision:
             return await self._judge.again(judged, settings, history)
 
+        async def look() -> tuple[Settings, History]:
+            finding = judged.evidence.finding
+            return await look_again(place, finding, self._policy, self._outside.run, custody)
+
         async def claim_slot() -> Objection | None:
             policy = await self._policy()
             if isinstance(policy, InvalidPolicy):
                 return Objection(Reason(str(policy), "policy"), alarm=True)
             return await slots.claim(place.folder, policy.guards, place.slots)
 
-        return contain.Tools(
+        return Tools(
             run=self._outside.run,
             custody=custody,
+            look_again=look,
             decide_again=decide_again,
             claim_slot=claim_slot,
             clock=self._standing.clock,

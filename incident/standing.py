@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from incident.contain import Run as Writing
 from incident.guards import Ourselves
-from incident.investigate import Findings, LogReader, Workloads
+from incident.investigate import Findings, LogReader, Tasks
 from incident.journal import Store
 from incident.model import Evidence, JsonObject, Mode, Notification, Route
 from incident.record import Announcer
 from incident.redaction import Redactor
+from incident.scene import Run as Writing
 
 
-class Run(Writing, Workloads, Protocol):
+class Run(Writing, Tasks, Protocol):
     """Cloud Run, to read and to write."""
 
 

@@ -3,51 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Protocol
 
 from incident import containment
+from incident.look import Looking, look
 from incident.model import Change, GiveUp, Retry, Settings, Workload
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
-
-
-class Reading(Protocol):
-    """What verifying needs of Cloud Run."""
-
-    async def settings(self, workload: Workload) -> Settings:
-        """The workload's settings as they are now."""
+_UNREAD = "the workload was not read back in time"
 
 
 async def verify(
-    change: Change, workload: Workload, run: Reading, patience: timedelta
-) -> tuple[Settings | None, str | None]:
-    """Read until the change is in effect.
+    changes: Sequence[Change], workload: Workload, run: Looking, patience: timedelta
+) -> tuple[Settings | None, tuple[str | None, ...]]:
+    """Read until every change is in effect.
 
     Returns:
-        The settings as read last, and why the change is not in effect when time is up; None
-        when it is.
+        The settings as read last, and for each change why it is not in effect when time is
+        up; None for one that is.
     """
     settings: Settings | None = None
-    reason: str | None = "the workload was not read back in time"
+    reasons: tuple[str | None, ...] = (_UNREAD,) * len(changes)
+    needs = containment.needed_by(changes)
     pause = _FIRST_PAUSE_S
     try:
         async with asyncio.timeout(patience.total_seconds()):
             while True:
                 try:
-                    settings = await run.settings(workload)
-                    reason = containment.lacking(change, workload.kind, settings)
+                    settings = await look(workload, needs, run)
+                    reasons = tuple(containment.lacking(each, settings) for each in changes)
                 except Retry as error:
-                    reason = str(error)
-                if reason is None:
-                    return settings, None
+                    reasons = tuple(reason and str(error) for reason in reasons)
+                if not any(reasons):
+                    return settings, reasons
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE_S)
     except TimeoutError:
-        return settings, reason
+        return settings, reasons
     except GiveUp as error:
-        return settings, str(error)
+        return settings, tuple(reason and str(error) for reason in reasons)
 
 
 def annotated(settings: Settings, key: str, value: str) -> Change:

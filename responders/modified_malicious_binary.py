@@ -12,6 +12,7 @@ from incident.model import (
     Confidence,
     Evidence,
     Finding,
+    Kind,
     Reason,
     Responder,
     Technique,
@@ -90,10 +91,12 @@ def _related(evidence: Evidence) -> tuple[Reason, ...]:
 def _exposure(evidence: Evidence) -> tuple[Reason, ...]:
     if evidence.settings is None:
         return ()
-    ingress = str(evidence.settings.fields.get("ingress", "")).removeprefix("INGRESS_TRAFFIC_")
-    open_check = bool(evidence.settings.fields.get("invokerIamDisabled"))
-    reasons = [Reason(f"ingress is {ingress.lower().replace('_', ' ') or 'not set'}", "settings")]
-    if open_check:
+    reasons = []
+    if evidence.settings.kind is Kind.SERVICE:
+        ingress = str(evidence.settings.fields.get("ingress", "")).removeprefix("INGRESS_TRAFFIC_")
+        text = f"ingress is {ingress.lower().replace('_', ' ') or 'not set'}"
+        reasons.append(Reason(text, "settings"))
+    if evidence.settings.fields.get("invokerIamDisabled"):
         reasons.append(Reason("anybody may call it: the invoker check is off", "settings"))
     elif evidence.access is not None:
         who = "anybody may call it" if evidence.access.public else "callers need a grant"

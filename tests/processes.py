@@ -241,8 +241,8 @@ def kept_image(records: Mapping[str, JsonObject]) -> JsonObject | None:
     """
     written = [record for name, record in records.items() if name.endswith("-written")]
     image = f"{written[-1]['image']:04d}-before" if written else ""
-    restores: JsonObject | None = records.get(image, {}).get("restores")
-    return restores
+    changes = records.get(image, {}).get("changes")
+    return changes[0]["restores"] if changes else None
 
 
 def threads_of(pid: int) -> int:

@@ -15,7 +15,8 @@ from obstore.store import from_url
 
 from clients.store import Store
 from incident.containment import plan
-from incident.custody import Custody, change_json
+from incident.custody import Custody
+from incident.images import Image, Part, image_json
 from incident.journal import Record
 from incident.model import (
     Change,
@@ -136,7 +137,7 @@ def applied(change: Change, to: Settings) -> Settings:
 
 def scaled_to_zero(of: Settings | None = None) -> Change:
     """The change that stops a service."""
-    (change,) = plan(STEPS, Kind.SERVICE, of or settings({"minInstanceCount": 2})).changes
+    (change,) = plan(STEPS, of or settings({"minInstanceCount": 2}), finding()).changes
     return change
 
 
@@ -161,13 +162,19 @@ def record(number: int, kind: str, /, **body: Json) -> Record:
     return Record(number, kind, at, "run-1", {"incident": "i-1", "finding": "f-1", **body})
 
 
+def part_json(change: Change) -> dict[str, Any]:
+    """What the record of a before-image says of one change."""
+    (part,) = image_json(Image(1, "", NOW, "", UID, 7, (Part(change, change.before),)))["changes"]
+    told: dict[str, Any] = part
+    return told
+
+
 def before(number: int, change: Change, /, **body: Json) -> Record:
     """The record of a before-image."""
     told: dict[str, Json] = {
         "uid": UID,
         "generation": 7,
-        "change": change_json(change),
-        "restores": change.before,
+        "changes": [part_json(change)],
     }
     return record(number, "before", **{**told, **body})
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from incident.model.evidence import Evidence
-from incident.model.words import ChangeState, Confidence, JsonObject, Mode, Verdict
+from incident.model.words import ChangeKind, ChangeState, Confidence, JsonObject, Mode, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,16 @@ class Change:
 
     Attributes:
         action: The actions behind it, joined by ``+`` where one write serves several.
-        target: Resource name of what is written to.
-        mask: Field paths in snake_case, as the API takes them.
-        before: The whole masked fields as read, in proto JSON: what a release restores.
+        target: Resource name of what is written to: the workload, or an execution of it.
+        mask: Field paths in snake_case, as the API takes them; empty for a cancellation.
+        before: The whole masked fields as read, in proto JSON: what a release restores. Of an
+            IAM policy all bindings, of an execution its state.
         after: The whole masked fields as wanted.
         stops: Whether it stops running code, rather than only restricting access.
         reversible: Whether a release can take it back.
+        kind: What it is made of: fields of the workload, its IAM policy, or an execution.
+        etag: The version of the IAM policy that was read: the edit is of no other one.
+        affected: Short name of the revision that is to be isolated; empty for other actions.
         state: How far it has come.
         error: Why it failed, could not be validated or was not seen in effect.
     """
@@ -113,6 +117,9 @@ class Change:
     after: JsonObject
     stops: bool
     reversible: bool
+    kind: ChangeKind = ChangeKind.FIELDS
+    etag: str = ""
+    affected: str = ""
     state: ChangeState = ChangeState.PLANNED
     error: str | None = None
 

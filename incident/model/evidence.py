@@ -2,133 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from incident.model.finding import Finding
+from incident.model.settings import Access, Execution, Settings, Task, Template
 from incident.model.words import JsonObject, Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """A volume of a workload's template.
-
-    Attributes:
-        name: The volume's name.
-        source: What is mounted, such as ``gcs://bucket`` or ``secret name``.
-        persists: Whether a modified file there survives a restart of the container.
-    """
-
-    name: str
-    source: str
-    persists: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerSettings:
-    """A container as the template configures it, without any environment value."""
-
-    name: str
-    image: str
-    environment_names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """What a revision runs: the template of a workload, or of one of its revisions.
-
-    Attributes:
-        revision: Short name of the revision; empty where the template names none.
-        create_time: When the revision was made; None for a workload's template.
-        ready: Whether the revision is ready; None where nothing says so.
-        containers: Its containers.
-        service_account: E-mail of the runtime identity; empty means the project's default.
-        secret_names: Secret Manager secrets that it can read, by name: the rotation list.
-        volumes: What it mounts.
-        timeout_s: Request timeout in seconds: how long a request may outlive a containment.
-        session_affinity: Whether clients stick to their instance.
-        creator: Who made the revision, where the API says so.
-    """
-
-    revision: str
-    create_time: datetime | None
-    ready: bool | None
-    containers: tuple[ContainerSettings, ...]
-    service_account: str
-    secret_names: tuple[str, ...]
-    volumes: tuple[Volume, ...]
-    timeout_s: int
-    session_affinity: bool
-    creator: str
-    secrets: tuple[Secret, ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The settings of a workload as read at one moment.
-
-    Attributes:
-        name: Resource name as the API spells it.
-        uid: Unique id; a workload deleted and made again has another.
-        generation: Counts user modifications.
-        observed_generation: The last generation that was reconciled.
-        reconciling: Whether Cloud Run is still at work on it.
-        fields: The writable fields outside the template, in proto JSON (``scaling``,
-            ``traffic``, …): what changes are made of, lossless.
-        live_tags: Tags that the serving state still has.
-        labels: The workload's labels.
-        annotations: The workload's annotations.
-        template: What the next revision runs.
-        latest_ready_revision: Short name of the revision that ``LATEST`` means.
-        creator: Who made the workload.
-        last_modifier: Who changed it last.
-        update_time: When that was.
-        uri: Its main address; empty where it has none.
-        condition: The terminal condition's state, such as ``CONDITION_SUCCEEDED``.
-    """
-
-    name: str
-    uid: str
-    generation: int
-    observed_generation: int
-    reconciling: bool
-    fields: JsonObject
-    live_tags: tuple[str, ...]
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    template: Template
-    latest_ready_revision: str
-    creator: str
-    last_modifier: str
-    update_time: datetime | None
-    uri: str
-    condition: str
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """One binding of an IAM policy. A condition is named, not evaluated."""
-
-    role: str
-    members: tuple[str, ...]
-    condition: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who the workload's own IAM policy lets in; inherited bindings are not in it."""
-
-    bindings: tuple[Binding, ...]
-
-    @property
-    def public(self) -> bool:
-        """Whether anybody at all may invoke it, as far as its own policy goes."""
-        return any(
-            binding.role == "roles/run.invoker"
-            and not {"allUsers", "allAuthenticatedUsers"}.isdisjoint(binding.members)
-            for binding in self.bindings
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +92,8 @@ class Evidence:
         settings: The workload's settings.
         revisions: Its revisions, newest first.
         access: Its IAM policy.
+        executions: The executions of a job, newest first.
+        tasks: The tasks of its affected or running executions.
         related: Other findings on the same workload in the window, in time order.
         logs: Its logs in the window.
         audit: Who deployed it and who changed its IAM policy, newest first.
@@ -225,6 +106,8 @@ class Evidence:
     settings: Settings | None = None
     revisions: tuple[Template, ...] | None = None
     access: Access | None = None
+    executions: tuple[Execution, ...] | None = None
+    tasks: tuple[Task, ...] | None = None
     related: tuple[Finding, ...] | None = None
     logs: Logs | None = None
     audit: tuple[AuditEvent, ...] | None = None
@@ -233,11 +116,14 @@ class Evidence:
 
     @property
     def affected(self) -> Template | None:
-        """What ran: the revision that the finding names, else the newest that runs its image.
+        """What ran: what the finding names, else the newest revision that runs its image.
 
         Where neither tells, the revision that serves by default; without any revisions the
         service's own template, unless the finding names another.
         """
+        ran = [each for each in self.executions or () if each.short_name == self.finding.execution]
+        if ran:
+            return ran[0].template
         images = {container.image for container in self.finding.containers}
         serving = self.settings.latest_ready_revision if self.settings else ""
         by_name = [t for t in self.revisions or () if t.revision == self.finding.revision]
@@ -268,6 +154,8 @@ class Evidence:
         known = [secret for finding in findings for secret in finding.secrets]
         for template in self.revisions or ():
             known.extend(template.secrets)
+        for execution in self.executions or ():
+            known.extend(execution.template.secrets)
         if self.settings:
             known.extend(self.settings.template.secrets)
         return tuple(known)

@@ -80,6 +80,22 @@ class ChangeState(StrEnum):
     FAILED = "failed"
 
 
+class ChangeKind(StrEnum):
+    """What a change is made of, and so which call writes it."""
+
+    FIELDS = "fields"
+    IAM_POLICY = "iam-policy"
+    CANCELLATION = "cancellation"
+
+
+class Need(StrEnum):
+    """What an action needs to know of a workload besides its own settings."""
+
+    ACCESS = "access"
+    REVISIONS = "revisions"
+    EXECUTIONS = "executions"
+
+
 class Confidence(StrEnum):
     """How sure the assessment is that hostile code runs in the workload."""
 

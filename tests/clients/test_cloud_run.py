@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from incident.model import Conflict, Denied, GiveUp, Kind, Missing, Retry
+from incident.model import Conflict, Denied, GiveUp, Missing, Retry
 from incident.outcome import plain
 from tests.clients.conftest import Connecting, Google
 from tests.values import LATEST, REVISION, SERVICE, scaled_to_zero, workload
@@ -322,13 +322,3 @@ async def test_what_we_may_not_do_is_found_out(google: Connecting) -> None:
     async with google(failing("UpdateService", "PERMISSION_DENIED")) as cloud:
         lacking = await cloud.clients.run.lacking(workload(), wanted)
     assert lacking == ("run.services.update",)
-
-
-@pytest.mark.parametrize("kind", [Kind.JOB, Kind.WORKER_POOL])
-@pytest.mark.parametrize("read", ["settings", "revisions", "access"])
-async def test_only_services_are_asked_about(google: Connecting, kind: Kind, read: str) -> None:
-    """To ask for another kind is a fault of ours, and no call is made."""
-    async with google(world()) as cloud:
-        with pytest.raises(ValueError, match="is not a service"):
-            await getattr(cloud.clients.run, read)(workload(kind=kind))
-        assert cloud.emulator.calls == []

@@ -18,6 +18,7 @@ from tests.values import (
     SERVICE,
     STEPS,
     applied,
+    finding,
     repeatable,
     scaled_to_zero,
     settings,
@@ -88,8 +89,8 @@ def test_only_manual_scaling_with_no_instances_is_a_stop(scaling: Json, *, stopp
     """A service is stopped by mode and count together; neither alone says so."""
     found = settings(scaling)
     wanted = scaled_to_zero()
-    assert in_effect(wanted, Kind.SERVICE, found) is stopped
-    planned = plan(STEPS, Kind.SERVICE, found)
+    assert in_effect(wanted, found) is stopped
+    planned = plan(STEPS, found, finding())
     assert (planned.changes == ()) is stopped
     assert planned.fits
 
@@ -97,7 +98,7 @@ def test_only_manual_scaling_with_no_instances_is_a_stop(scaling: Json, *, stopp
 @pytest.mark.parametrize("traffic", [[latest(100, tag="live")], [latest(100), {"tag": "old"}]])
 def test_a_stopped_service_with_a_tag_is_not_contained(traffic: Json) -> None:
     """A tagged revision still starts while the service is scaled to zero by hand."""
-    (change,) = plan(STEPS, Kind.SERVICE, settings(ZERO, traffic)).changes
+    (change,) = plan(STEPS, settings(ZERO, traffic), finding()).changes
     assert change.after == {"scaling": ZERO, "traffic": ALL_LATEST}
 
 
@@ -118,29 +119,29 @@ def test_an_empty_traffic_is_spelled_out_before_and_after() -> None:
 
 def test_alternatives_are_tried_in_their_order() -> None:
     """Of one step the first action that fits is taken, and the rest is told."""
-    planned = plan((("isolate-revision", "scale-to-zero"),), Kind.SERVICE, settings())
+    planned = plan((("isolate-revision", "scale-to-zero"),), settings(), finding())
     assert planned.fits
     assert [change.action for change in planned.changes] == ["scale-to-zero"]
-    assert planned.misfits == ("isolate-revision does not fit a service",)
+    assert planned.misfits == ("isolate-revision: the finding does not name the affected revision",)
 
 
-@pytest.mark.parametrize("kind", [Kind.JOB, Kind.WORKER_POOL])
+@pytest.mark.parametrize("kind", [Kind.JOB])
 def test_what_does_not_fit_is_not_planned(kind: Kind) -> None:
     """An action for services comes to nothing for another kind of workload."""
-    planned = plan(STEPS, kind, settings())
+    planned = plan(STEPS, settings(kind=kind), finding())
     assert (planned.fits, planned.changes) == (False, ())
-    assert planned.misfits == (f"scale-to-zero does not fit a {kind}",)
+    assert planned.misfits == (f"scale-to-zero: it does not fit a {kind}",)
 
 
 def test_no_steps_are_no_plan() -> None:
     """A policy that names no action for a kind has nothing that fits."""
-    planned = plan((), Kind.SERVICE, settings())
+    planned = plan((), settings(), finding())
     assert (planned.fits, planned.changes) == (False, ())
 
 
 def test_one_step_that_does_not_fit_spoils_the_plan() -> None:
     """Every step is applied, or the plan is not what the policy asked for."""
-    assert not plan((*STEPS, ("unheard-of",)), Kind.SERVICE, settings()).fits
+    assert not plan((*STEPS, ("unheard-of",)), settings(), finding()).fits
 
 
 # In effect, as Cloud Run tells it.
@@ -168,7 +169,7 @@ SERVED = replace(STOPPED, observed_generation=STOPPED.generation)
 )
 def test_a_change_is_in_effect_once_it_is_served(found: Settings, reason: str | None) -> None:
     """Generation, fields and live tags decide; a terminal condition that failed does not."""
-    said = lacking(scaled_to_zero(), Kind.SERVICE, found)
+    said = lacking(scaled_to_zero(), found)
     assert said == reason if reason is None else reason in str(said)
 
 
@@ -223,12 +224,12 @@ def _percents(traffic: Any) -> dict[str, int]:
 @repeatable
 def test_any_service_is_stopped_by_one_write(found: Settings) -> None:
     """Once written, the change is in effect, and planning again comes to nothing."""
-    planned = plan(STEPS, Kind.SERVICE, found)
+    planned = plan(STEPS, found, finding())
     assert planned.fits
     for change in planned.changes:
         after = applied(change, found)
-        assert in_effect(change, Kind.SERVICE, after)
-        assert plan(STEPS, Kind.SERVICE, after).changes == ()
+        assert in_effect(change, after)
+        assert plan(STEPS, after, finding()).changes == ()
     assert len(planned.changes) <= 1
 
 
@@ -236,7 +237,7 @@ def test_any_service_is_stopped_by_one_write(found: Settings) -> None:
 @repeatable
 def test_traffic_keeps_its_split_and_loses_its_tags(found: Settings) -> None:
     """Percents stay what they were and sum to 100, whatever the service looked like."""
-    for change in plan(STEPS, Kind.SERVICE, found).changes:
+    for change in plan(STEPS, found, finding()).changes:
         traffic: Any = change.after["traffic"]
         assert _percents(traffic) == _percents(found.fields.get("traffic"))
         assert sum(target["percent"] for target in traffic) == 100
@@ -248,7 +249,7 @@ def test_traffic_keeps_its_split_and_loses_its_tags(found: Settings) -> None:
 @repeatable
 def test_only_scaling_and_traffic_are_written_and_kept_in_full(found: Settings) -> None:
     """The mask names nothing else; what is overwritten is held to the last field."""
-    for change in plan(STEPS, Kind.SERVICE, found).changes:
+    for change in plan(STEPS, found, finding()).changes:
         assert set(change.mask) == {"scaling", "traffic"}
         assert set(change.before) == set(change.after) == set(change.mask)
         scaling: Any = change.before["scaling"]
@@ -265,14 +266,14 @@ def test_only_scaling_and_traffic_are_written_and_kept_in_full(found: Settings) 
 @repeatable
 def test_writing_the_image_back_is_the_service_that_was(found: Settings) -> None:
     """The before-image has the meaning of the settings that were overwritten."""
-    for change in plan(STEPS, Kind.SERVICE, found).changes:
+    for change in plan(STEPS, found, finding()).changes:
         stopped = applied(change, found)
         restored = applied(replace(change, after=change.before), stopped)
         for name in change.mask:
             there, was = restored.fields[name], found.fields.get(name) or DEFAULTS[name]
             assert normal(name, there) == normal(name, was)
-        assert in_effect(change, Kind.SERVICE, stopped)
-        assert not in_effect(change, Kind.SERVICE, restored)
+        assert in_effect(change, stopped)
+        assert not in_effect(change, restored)
 
 
 def test_every_action_tells_its_name_and_changes_nothing_by_itself() -> None:
@@ -281,6 +282,7 @@ def test_every_action_tells_its_name_and_changes_nothing_by_itself() -> None:
     fields = dict(found.fields)
     for name, action in ACTIONS.items():
         assert action.name == name
-        for kind in action.fields:
-            assert action.fields[kind](found) == action.fields[kind](found)
+        for kind, want in action.wants.items():
+            there = replace(found, kind=kind)
+            assert want(there, finding()) == want(there, finding())
     assert found.fields == fields

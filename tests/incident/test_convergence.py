@@ -216,9 +216,9 @@ async def test_a_partly_undone_containment_is_restored_to_what_was_before_all_of
         assert await way.status(other) == "contained"
         images = [way.record(path) for path in way.stored("containments/**/*-before.json")]
         assert len(images) == len(way.containing) == 2
-        assert images[1]["change"]["before"]["scaling"] == STOPPED
-        assert images[1]["restores"]["scaling"].items() >= original.items()
-        assert images[1]["restores"]["traffic"][0]["tag"] == "back-door"
+        assert images[1]["changes"][0]["before"]["scaling"] == STOPPED
+        assert images[1]["changes"][0]["restores"]["scaling"].items() >= original.items()
+        assert images[1]["changes"][0]["restores"]["traffic"][0]["tag"] == "back-door"
 
 
 async def test_a_settled_outcome_is_the_one_announced_and_done(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from incident.custody import Containment, History, change_json, fold, stated
+from incident.custody import Containment, History, fold
+from incident.images import change_json, stated
 from incident.journal import Record
-from incident.model import Change, ChangeState, GiveUp, Kind, Settings
+from incident.model import Change, ChangeState, GiveUp, Settings
 from tests.values import (
     CONTAINMENTS,
     NOW,
@@ -143,7 +144,7 @@ def test_a_change_survives_being_recorded() -> None:
     """What is written down about a change is all of it."""
     tried = stated(CHANGE, ChangeState.UNVERIFIED, "not in time")
     (image,) = folded(before(1, tried)).images
-    assert image.change == tried
+    assert image.changes == (tried,)
     assert change_json(tried)["state"] == "unverified"
 
 
@@ -155,14 +156,14 @@ async def keep(
 ) -> int | None:
     """Keep an image as one run; its number, or None."""
     there = custody(folder_store(folder), run)
-    image = await there.keep_image(history, change, found, "i-1", finding())
+    image = await there.keep_image(history, (change,), found, "i-1", finding())
     return image.number if image else None
 
 
 async def test_an_image_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
     """Everything that a release needs is in the object."""
     there = custody(folder_store(tmp_path))
-    kept = await there.keep_image(History(), CHANGE, ORIGINAL, "i-1", finding())
+    kept = await there.keep_image(History(), (CHANGE,), ORIGINAL, "i-1", finding())
     history = await there.history()
     assert history.current
     assert history.current.images == (kept,)
@@ -188,15 +189,15 @@ async def test_of_runs_that_keep_an_image_at_once_one_goes_on(tmp_path: Path) ->
 async def test_a_containment_undone_in_part_restores_what_was_there_first(tmp_path: Path) -> None:
     """Where a field is as we left it, the original is restored; what a person set, is kept."""
     there = custody(folder_store(tmp_path))
-    first = await there.keep_image(History(), CHANGE, ORIGINAL, "i-1", finding())
+    first = await there.keep_image(History(), (CHANGE,), ORIGINAL, "i-1", finding())
     assert first
     await there.note(History(), 1, "written", {"image": first.number})
     stopped = applied(CHANGE, ORIGINAL)
     by_hand = replace(stopped, fields={**stopped.fields, "scaling": {"minInstanceCount": 9}})
     again = scaled_to_zero(by_hand)
-    second = await there.keep_image(await there.history(), again, by_hand, "i-2", finding())
+    second = await there.keep_image(await there.history(), (again,), by_hand, "i-2", finding())
     assert second
-    assert second.change.before["traffic"] == CHANGE.after["traffic"]
+    assert second.changes[0].before["traffic"] == CHANGE.after["traffic"]
     assert second.restores == {
         "scaling": {"minInstanceCount": 9},
         "traffic": CHANGE.before["traffic"],
@@ -212,7 +213,7 @@ async def test_tags_lost_to_a_containment_come_back_however_often_it_is_made_aga
     for _ in range(3):
         change = scaled_to_zero(found)
         history = await there.history()
-        image = await there.keep_image(history, change, found, "i-1", finding())
+        image = await there.keep_image(history, (change,), found, "i-1", finding())
         assert image
         await there.note(history, image.number, "written", {"image": image.number})
         stopped = applied(change, found)
@@ -233,7 +234,7 @@ async def test_numbers_of_containments_count_as_numbers(tmp_path: Path) -> None:
     await store.create(f"{CONTAINMENTS}-2/1/0001-before.json", b"another service's")
     for _ in range(11):
         history = await there.history()
-        await there.keep_image(history, CHANGE, ORIGINAL, "i-1", finding())
+        await there.keep_image(history, (CHANGE,), ORIGINAL, "i-1", finding())
         await there.note(history, 1, "released", {})
     history = await there.history()
     assert [containment.number for containment in history.containments] == list(range(1, 12))
@@ -277,7 +278,7 @@ def test_our_write_stands_while_the_service_is_as_it_left_it(
     records: tuple[Record, ...], found: Settings, image: int | None
 ) -> None:
     """An attempt that nothing is known of counts only if the service was changed since."""
-    standing = folded(*records).stands(Kind.SERVICE, found)
+    standing = folded(*records).stands(found)
     assert (standing.number if standing else None) == image
 
 

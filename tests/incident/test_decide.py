@@ -208,7 +208,7 @@ OURS = fold("containments/x/1", 1, (before(1, scaled_to_zero()), record(2, "writ
 
 def finished(found: Settings | None, now: History, incident: str = "i-1") -> Decision | None:
     """The decision for an incident that may have been contained before."""
-    return finishing(incident, workload(), found, now)
+    return finishing(incident, found, now)
 
 
 def test_what_was_begun_is_finished_whatever_is_said_by_now() -> None:

@@ -132,7 +132,7 @@ def test_the_schema_offers_the_available_actions_only() -> None:
 
 def test_every_action_that_is_carried_out_can_be_named_for_its_kinds() -> None:
     """The policy can ask for what containment can do, and for nothing else."""
-    done = {(name, kind) for name, action in containment.ACTIONS.items() for kind in action.fields}
+    done = {(name, kind) for name, action in containment.ACTIONS.items() for kind in action.wants}
     assert done == {(name, kind) for kind in Kind for name in available(kind)}
 
 

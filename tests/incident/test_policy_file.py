@@ -193,25 +193,14 @@ MISTAKES = [
     pytest.param(
         "contain:\n  service: [scale-to-zer]\n",
         'p.yaml:2:13: contain.service[0]: found "scale-to-zer"; no such action (did you mean '
-        "scale-to-zero?); available for a service: scale-to-zero",
+        "scale-to-zero?); available for a service: "
+        "scale-to-zero, isolate-revision, restrict-ingress, require-authentication",
         id="misspelled action",
-    ),
-    pytest.param(
-        "contain:\n  service: [[restrict-ingress, scale-to-zero]]\n",
-        'p.yaml:2:14: contain.service[0][0]: found "restrict-ingress"; not available in this '
-        "version yet; available for a service: scale-to-zero",
-        id="action to come",
-    ),
-    pytest.param(
-        "contain: {worker-pool: [scale-to-zero]}",
-        'p.yaml:1:25: contain.worker-pool[0]: found "scale-to-zero"; not available in this '
-        "version yet; available for a worker-pool: none yet",
-        id="action to come for a kind",
     ),
     pytest.param(
         "contain: {job: [scale-to-zero]}",
         'p.yaml:1:17: contain.job[0]: found "scale-to-zero"; it never fits a job, only a '
-        "service or a worker-pool; available for a job: none yet",
+        "service or a worker-pool; available for a job: require-authentication, cancel-executions",
         id="action of another kind",
     ),
     pytest.param(
@@ -242,7 +231,8 @@ MISTAKES = [
     pytest.param(
         "contain: {service: [[[scale-to-zero]]]}",
         "p.yaml:1:22: contain.service[0][0]: found a list; expected the name of an action; "
-        "available for a service: scale-to-zero",
+        "available for a service: "
+        "scale-to-zero, isolate-revision, restrict-ingress, require-authentication",
         id="lists too deep",
     ),
     pytest.param(

@@ -273,7 +273,7 @@ async def test_the_before_image_is_stored_before_the_write_and_anew_for_each_att
         assert all(images[path] == content for found in seen for path, content in found.items())
         (written,) = way.stored("containments/**/*-written.json")
         image = way.record(f"{CONTAINMENTS}/1/{way.record(written)['image']:04d}-before.json")
-        assert image["restores"]["scaling"].items() >= original.items()
+        assert image["changes"][0]["restores"]["scaling"].items() >= original.items()
 
 
 async def test_a_change_that_came_in_between_is_told(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ async def test_a_write_whose_answer_is_lost_is_found_out(tmp_path: Path, *, appl
         assert len(way.containing) == (1 if applied else 2)
         (written,) = way.stored("containments/**/*-written.json")
         image = way.record(f"{CONTAINMENTS}/1/{way.record(written)['image']:04d}-before.json")
-        assert image["restores"]["scaling"].items() >= original.items()
+        assert image["changes"][0]["restores"]["scaling"].items() >= original.items()
 
 
 # Promise 8: contained means verified and stopped.

@@ -1,0 +1,135 @@
+"""Cloud Run Admin API v2: the writes. Three forms, and no other.
+
+Never sends a template, never an update without a mask: an update without one replaces every
+field that it does not name, and one with a template may mint a revision or be refused. A job
+is never updated at all, since its update has no mask.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from google.api_core.exceptions import from_grpc_status
+from google.cloud import run_v2
+from google.iam.v1 import iam_policy_pb2, policy_pb2
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.json_format import ParseDict
+
+from clients.errors import calling
+from clients.retries import WRITE
+from incident.model import Change, ChangeKind
+
+_CONDITIONAL_POLICY_VERSION = 3
+
+
+class Apis(Protocol):
+    """Google's clients that take writes."""
+
+    @property
+    def services(self) -> run_v2.ServicesAsyncClient:
+        """Services, and their IAM policies."""
+
+    @property
+    def worker_pools(self) -> run_v2.WorkerPoolsAsyncClient:
+        """Worker pools, and their IAM policies."""
+
+    @property
+    def jobs(self) -> run_v2.JobsAsyncClient:
+        """Jobs: their IAM policies only."""
+
+    @property
+    def executions(self) -> run_v2.ExecutionsAsyncClient:
+        """Executions."""
+
+
+async def send(change: Change, apis: Apis, *, validate_only: bool) -> int | None:
+    """Send one change; the generation that it made, where the answer tells it.
+
+    Raises:
+        Conflict: Another change to it is under way.
+        Retry: Time may heal it. The write may have been accepted all the same.
+        GiveUp: Google refuses it.
+        ValueError: A change of an IAM policy cannot be validated, nor a job be updated.
+    """
+    match change.kind:
+        case ChangeKind.CANCELLATION:
+            await _cancel(change, apis, validate_only=validate_only)
+        case ChangeKind.IAM_POLICY if not validate_only:
+            await _set_policy(change, apis)
+        case ChangeKind.FIELDS if "/services/" in change.target:
+            return await _update_service(change, apis, validate_only=validate_only)
+        case ChangeKind.FIELDS if "/workerPools/" in change.target:
+            return await _update_pool(change, apis, validate_only=validate_only)
+        case _:
+            raise ValueError(f"there is no such write: {change.kind} of {change.target}")
+    return None
+
+
+async def _update_service(change: Change, apis: Apis, *, validate_only: bool) -> int | None:
+    service = ParseDict({"name": change.target, **change.after}, run_v2.Service.pb()())
+    request = run_v2.UpdateServiceRequest(
+        service=run_v2.Service.wrap(service),
+        update_mask=FieldMask(paths=change.mask),
+        validate_only=validate_only,
+    )
+    with calling(_verb(validate_only=validate_only), change.target, "run.services.update"):
+        operation = await apis.services.update_service(request, **WRITE.options())
+        await _check(operation)
+    return _generation(operation.operation, run_v2.Service.pb()())
+
+
+async def _update_pool(change: Change, apis: Apis, *, validate_only: bool) -> int | None:
+    pool = ParseDict({"name": change.target, **change.after}, run_v2.WorkerPool.pb()())
+    request = run_v2.UpdateWorkerPoolRequest(
+        worker_pool=run_v2.WorkerPool.wrap(pool),
+        update_mask=FieldMask(paths=change.mask),
+        validate_only=validate_only,
+    )
+    with calling(_verb(validate_only=validate_only), change.target, "run.workerpools.update"):
+        operation = await apis.worker_pools.update_worker_pool(request, **WRITE.options())
+        await _check(operation)
+    return _generation(operation.operation, run_v2.WorkerPool.pb()())
+
+
+async def _cancel(change: Change, apis: Apis, *, validate_only: bool) -> None:
+    request = run_v2.CancelExecutionRequest(name=change.target, validate_only=validate_only)
+    verb = "validate the cancellation of" if validate_only else "cancel"
+    with calling(verb, change.target, "run.executions.cancel"):
+        operation = await apis.executions.cancel_execution(request, **WRITE.options())
+        await _check(operation)
+
+
+async def _set_policy(change: Change, apis: Apis) -> None:
+    """Replace all bindings of exactly the version that was read; audit configs stay.
+
+    The version must be 3 wherever there are conditions, or Google would drop them.
+    """
+    policy = ParseDict({"bindings": change.after["bindings"]}, policy_pb2.Policy())
+    policy.version = _CONDITIONAL_POLICY_VERSION
+    policy.etag = bytes.fromhex(change.etag)
+    request = iam_policy_pb2.SetIamPolicyRequest(resource=change.target, policy=policy)
+    api: Any
+    api, resource = (apis.services, "services")
+    if "/jobs/" in change.target:
+        api, resource = (apis.jobs, "jobs")
+    with calling("change the IAM policy of", change.target, f"run.{resource}.setIamPolicy"):
+        await api.set_iam_policy(request, **WRITE.options())
+
+
+def _verb(*, validate_only: bool) -> str:
+    return "validate a change of" if validate_only else "change"
+
+
+async def _check(operation: Any) -> None:
+    """Raise why an accepted operation has failed already, if it has."""
+    if not operation.operation.done or await operation.exception() is None:
+        return
+    error = operation.operation.error
+    raise from_grpc_status(error.code, error.message)  # type: ignore[no-untyped-call]
+
+
+def _generation(operation: Any, resource: Any) -> int | None:
+    """The generation that an accepted update made, where the operation tells it."""
+    if not operation.metadata.Unpack(resource):
+        return None
+    return int(resource.generation) or None
