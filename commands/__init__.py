@@ -1,0 +1,25 @@
+"""The operator's commands, one module each. They only wire and call, as ``main.py`` does.
+
+Exit status: 0 done, 1 refused or failed, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import click
+
+from commands.look import list_, show
+from commands.policy import policy
+from commands.release import release
+
+
+@click.group()
+def cli() -> None:
+    """Look at what the responder did, and take it back.
+
+    Reads the same environment as the function: RESPONDER_STORE above all. Exit status: 0 done,
+    1 refused or failed, 2 wrong use.
+    """
+
+
+for _command in (list_, show, release, policy):
+    cli.add_command(_command)

@@ -1,0 +1,108 @@
+"""``list`` and ``show``: what became of each incident, by now."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clients import Clients
+from commands.shared import as_json_option, print_json, run
+from incident.cases import Case, Cases
+from incident.model import JsonObject
+
+_STATUS_STYLES = {
+    "contained": "green",
+    "planned": "cyan",
+    "held": "yellow",
+    "awaiting-approval": "magenta",
+    "released": "blue",
+}
+_URGENT = "bold red"
+
+
+@click.command(name="list")
+@click.option("--status", help="Only incidents of this status; `open` for unfinished ones.")
+@click.option("--project", help="Only incidents of this project.")
+@click.option(
+    "--since", type=click.DateTime(["%Y-%m-%d"]), help="Only events of this day or later."
+)
+@click.option("--dry-runs", is_flag=True, help="The dry runs instead of the incidents.")
+@as_json_option
+def list_(
+    *,
+    status: str | None,
+    project: str | None,
+    since: datetime | None,
+    dry_runs: bool,
+    as_json: bool,
+) -> None:
+    """List incidents, the newest event first."""
+
+    async def work(clients: Clients) -> tuple[Case, ...]:
+        return await Cases(clients.store).all(dry_runs=dry_runs)
+
+    day = since.strftime("%Y%m%d") if since else ""
+    cases = [
+        case
+        for case in run(work)
+        if (status is None or case.status == status)
+        and (project is None or (case.workload and case.workload.project_id == project))
+        and case.incident[:8] >= day
+    ]
+    if as_json:
+        print_json([_row(case) for case in cases])
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("incident", "status", "workload", "reason"):
+        table.add_column(title, overflow="fold")
+    for case in cases:
+        row = _row(case)
+        style = _STATUS_STYLES.get(case.status, _URGENT if case.status != "open" else "yellow")
+        reason = Text(str(row["reason"] or ""))
+        place = Text(str(row["workload"] or "-"))
+        table.add_row(Text(case.incident), Text(case.status, style=style), place, reason)
+    Console().print(table if cases else "no incidents")
+
+
+@click.command()
+@click.argument("incident")
+@as_json_option
+def show(*, incident: str, as_json: bool) -> None:
+    """Show one incident: its outcome and its records."""
+
+    async def work(clients: Clients) -> Case:
+        return await Cases(clients.store).one(incident)
+
+    case = run(work)
+    records = [
+        {"number": r.number, "kind": r.kind, "recorded_at": r.recorded_at.isoformat()}
+        for r in case.records
+    ]
+    told = {"incident": case.incident, "status": case.status, "outcome": case.outcome}
+    if as_json:
+        print_json({**told, "records": records})
+        return
+    console = Console()
+    console.print(Text(f"{case.incident}  {case.status}", style="bold"))
+    console.print(Text(json.dumps(case.outcome, indent=2, ensure_ascii=True)))
+    for record in records:
+        console.print(Text(f"{record['recorded_at']}  {record['number']:04d}  {record['kind']}"))
+
+
+def _row(case: Case) -> dict[str, Any]:
+    outcome: JsonObject = case.outcome or {}
+    decision = outcome.get("decision")
+    reasons = decision.get("reasons") if isinstance(decision, dict) else None
+    return {
+        "incident": case.incident,
+        "status": case.status,
+        "workload": case.workload.resource_name if case.workload else None,
+        "reason": reasons[0] if isinstance(reasons, list) and reasons else None,
+        "began_at": case.began_at.isoformat() if case.began_at else None,
+    }

@@ -1,0 +1,62 @@
+"""``policy check``: is a policy file right, and what would it do about a finding."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commands.shared import as_json_option, checked, print_json
+from incident.model import InvalidPolicy
+from incident.notification import parse
+from incident.policy import Subject, explain, parse_policy, resolve
+
+
+@click.group()
+def policy() -> None:
+    """Look at a policy file."""
+
+
+@policy.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--finding",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A notification: say which rule would apply to its workload, and why.",
+)
+@as_json_option
+def check(*, file: Path, finding: Path | None, as_json: bool) -> None:
+    """Check a policy file, and say what it would do about a finding.
+
+    Labels are not known here: a rule or protection that asks for them counts as unknown.
+    """
+    try:
+        parsed = parse_policy(file.read_bytes(), source=str(file))
+    except InvalidPolicy as error:
+        if as_json:
+            print_json({"valid": False, "problems": str(error).splitlines()})
+        else:
+            click.echo(str(error), err=True)
+        sys.exit(1)
+    told: dict[str, Any] = {"valid": True}
+    if finding:
+        claim = checked(lambda: parse(finding.read_bytes()).finding)
+        if claim.workload is None:
+            raise click.UsageError(f"{finding} names no Cloud Run service, job or worker pool")
+        subject = Subject(claim.workload, claim.category, claim.source_id, None)
+        resolution = resolve(parsed, subject)
+        told |= {
+            "rule": resolution.rule,
+            "mode": resolution.mode.value,
+            "steps": [list(step) for step in resolution.steps],
+            "holds": [hold.text for hold in resolution.holds],
+            "explanation": list(explain(parsed, subject)),
+        }
+    if as_json:
+        print_json(told)
+        return
+    click.echo(f"{file} is valid")
+    for line in told.get("explanation", ()):
+        click.echo(f"  {line}")
