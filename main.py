@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import secrets
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import flask
@@ -21,13 +19,11 @@ import functions_framework
 from cloudevents.http import CloudEvent
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from clients import Settings, SettingsError, connect, read_settings
+from clients import Settings, SettingsError, read_settings
 from incident import log
-from incident.guards import Ourselves
 from incident.inbox import Inbox, Unfinished
-from incident.model import Mode
-from incident.standing import Answer, Outside, Standing
-from responders import route
+from incident.standing import Answer
+from wiring import open_inbox
 
 T = TypeVar("T")
 
@@ -133,52 +129,6 @@ class _Process:
         except BaseException:
             loop.call_soon_threadsafe(loop.stop)
             raise
-
-
-async def open_inbox(settings: Settings) -> Inbox:
-    """Connect to the outside and take messages; on the loop that will do the work."""
-    clients = await connect(settings)
-    outside = Outside(
-        run=clients.run,
-        security_center=clients.security_center,
-        logging=clients.logging,
-        store=clients.store,
-        policy=clients.policy,
-        topic=clients.topic,
-    )
-    return Inbox(_standing(settings), outside)
-
-
-def _standing(settings: Settings) -> Standing:
-    ceiling, reason = _ceiling(settings)
-    key = settings.redaction_key
-    return Standing(
-        route=route,
-        clock=_clock(settings),
-        ceiling=ceiling,
-        ceiling_reason=reason,
-        ourselves=Ourselves(settings.k_service, settings.project),
-        store_url=settings.store,
-        redaction_key=key.get_secret_value().encode() if key else secrets.token_bytes(32),
-        verify_timeout=settings.verify_timeout,
-        peer_wait=settings.peer_wait,
-    )
-
-
-def _ceiling(settings: Settings) -> tuple[Mode, str]:
-    if not settings.store_lasts:
-        text = (
-            f"the store {settings.store} is lost with this instance, which forbids every mode"
-            " above dry-run: set RESPONDER_STORE to a gs:// URL"
-        )
-        return Mode.DRY_RUN, text
-    return settings.mode, f"RESPONDER_MODE allows no more than {settings.mode.value}"
-
-
-def _clock(settings: Settings) -> Callable[[], datetime]:
-    """The time; with the emulator, from the time that it wants it to be at the first event."""
-    ahead = settings.now - datetime.now(UTC) if settings.now else timedelta(0)
-    return lambda: datetime.now(UTC) + ahead
 
 
 _PROCESS = _Process(SETTINGS)

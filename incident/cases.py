@@ -47,6 +47,11 @@ class Case:
         return str(self.outcome["status"]) if self.outcome else "open"
 
     @property
+    def event_id(self) -> str:
+        """The incident's id, without what tells an unconfirmed claim apart."""
+        return "-".join(self.incident.split("-")[:2])
+
+    @property
     def began_at(self) -> datetime | None:
         """When its first record was written."""
         return self.records[0].recorded_at if self.records else None

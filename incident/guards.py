@@ -43,6 +43,20 @@ class Ourselves:
 
 
 @dataclass(frozen=True, slots=True)
+class Attendance:
+    """Who takes an incident up again, after its notification.
+
+    Attributes:
+        by: A person's account, or ``patrol``.
+        waived: Names of the guards that need not pass: those that bound what is done about a
+            new notification while nobody looks.
+    """
+
+    by: str
+    waived: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """What the decision needs besides evidence and policy.
 
@@ -54,6 +68,7 @@ class Circumstances:
         history: The workload's containments.
         slots: This hour's containments.
         folder: The containment that a write made now belongs to.
+        attendance: Who takes the incident up again; None for a delivery.
     """
 
     now: datetime
@@ -63,6 +78,7 @@ class Circumstances:
     history: History
     slots: Slots
     folder: str
+    attendance: Attendance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +107,10 @@ class Case:
 
 def objections(case: Case) -> tuple[Objection, ...]:
     """What every guard has to say; empty when nothing stands in the way."""
-    return tuple(objection for guard in GUARDS if (objection := guard(case)))
+    attendance = case.circumstances.attendance
+    waived = attendance.waived if attendance else frozenset()
+    asked = [guard for guard in GUARDS if guard.__name__ not in waived]
+    return tuple(objection for guard in asked if (objection := guard(case)))
 
 
 def confirmed(case: Case) -> Objection | None:

@@ -160,6 +160,7 @@ class Judge:
             history=history,
             slots=place.slots,
             folder=place.folder,
+            attendance=standing.attendance,
         )
 
 

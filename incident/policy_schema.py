@@ -181,6 +181,15 @@ class Policy(_Section):
         "known about a workload counts as protected.",
     )
     guards: Guards = Guards()
+    approval_expires: Annotated[timedelta, PlainValidator(up_to("30d")), DURATION_SCHEMA] = Field(
+        default=timedelta(hours=12),
+        description="How long a plan waits for its approval, at most 30d.",
+    )
+    reapply_limit: Annotated[int, Field(strict=True, ge=0, le=100)] = Field(
+        default=0,
+        description="How often the patrol contains a workload again whose containment somebody "
+        "else has undone; 0: it only tells.",
+    )
     virustotal: VirusTotal | None = Field(default=None, description="Left out: no gate.")
     evidence: EvidenceBounds = EvidenceBounds()
 

@@ -6,21 +6,17 @@ Wires the stages to one another; what each of them does is its own business.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 
 from incident import contain
+from incident.bench import Bench
 from incident.conclude import Conclusion, contained, decided, ignored, received
-from incident.core import Books, Core, Place, look_again, read_core, read_place, same_place
-from incident.custody import History
-from incident.guards import Objection
-from incident.investigate import Bounds, Sources, joined, support
-from incident.judge import Judge, Judgement
-from incident.look import Shared
+from incident.core import Core, Place, read_core, read_place, same_place
+from incident.investigate import Bounds, joined, support
+from incident.judge import Judgement
 from incident.model import (
-    Decision,
     Evidence,
     Finding,
     GiveUp,
@@ -28,15 +24,14 @@ from incident.model import (
     Reason,
     Retry,
     Route,
-    Settings,
     Status,
     Verdict,
 )
 from incident.outcome import duplicate
-from incident.policy import Policy, parse_policy
+from incident.policy import Policy
 from incident.policy_schema import EvidenceBounds
 from incident.record import CaseFile
-from incident.scene import Result, Scene, Tools
+from incident.scene import Result
 from incident.standing import Answer, Outside, Standing
 from incident.timing import Stopwatch
 from incident.together import together
@@ -51,10 +46,7 @@ class Incident:
         self._claim = claim
         self._standing = standing
         self._outside = outside
-        self._seen = Shared(outside.run)
-        self._sources = Sources(outside.security_center, self._seen, outside.run, outside.logging)
-        self._books = Books(outside.store, secrets.token_hex(6), standing.clock)
-        self._judge = Judge(claim, route, standing, self._policy)
+        self._bench = Bench.make(claim, route, standing, outside)
         self._conclusion = Conclusion(claim.incident_id, standing, outside.topic)
         self._watch = Stopwatch()
 
@@ -74,13 +66,14 @@ class Incident:
             ) from error
 
     async def _road(self, *, waited: bool) -> Answer:
-        case = asyncio.ensure_future(self._books.case(f"incidents/{self._claim.incident_id}"))
-        policy = asyncio.ensure_future(self._policy())
+        bench = self._bench
+        case = asyncio.ensure_future(bench.books.case(f"incidents/{self._claim.incident_id}"))
+        policy = asyncio.ensure_future(bench.policy())
         supporting = asyncio.ensure_future(self._support(self._claim, case, policy))
         tasks = [case, policy, supporting]
         try:
             with self._watch.stage("read"):
-                core = await read_core(self._claim, case, policy, self._sources, self._books)
+                core = await read_core(self._claim, case, policy, bench.sources, bench.books)
             if core.enforced.done:
                 return Answer(duplicate(core.enforced.done))
             if core.enforced.concluded:
@@ -92,7 +85,7 @@ class Incident:
                 tasks.append(supporting)
             return await self._judged(core, supporting, waited=waited)
         finally:
-            self._seen.close()
+            self._bench.seen.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -100,7 +93,7 @@ class Incident:
     async def _judged(self, core: Core, supporting: Awaitable[Evidence], *, waited: bool) -> Answer:
         """Judge what was read, and see whether somebody else is at it already."""
         with self._watch.stage("decide"):
-            judged = self._judge.judge(core)
+            judged = self._bench.judge.judge(core)
         if judged.route.verdict is Verdict.IGNORE:
             finding = judged.evidence.finding
             return ignored(finding, self._claim.incident_id, judged.route, self._standing)
@@ -144,28 +137,20 @@ class Incident:
 
     async def _carry_out(self, case: CaseFile, judged: Judgement) -> Result:
         """Contain as far as the decision goes; what cannot be healed is a failed incident."""
-        decision, place = judged.decision, judged.core.place
+        bench, decision, place = self._bench, judged.decision, judged.core.place
         noting = case.note("decided", decided(judged, self._standing))
         if decision.failed or place.settings is None or place.workload is None:
             await noting
             self._await_fate(place)
             status = Status.FAILED if decision.failed else Status.HELD
             return Result(status, decision, alarm=decision.alarm or decision.failed)
-        scene = Scene(
-            incident=self._claim.incident_id,
-            finding=judged.evidence.finding,
-            workload=place.workload,
-            settings=place.settings,
-            history=place.history,
-            decision=decision,
-        )
         result: Result
         with self._watch.stage("contain"):
             try:
-                tools = self._tools(judged)
+                scene, tools = bench.scene(judged), bench.tools(judged)
                 result, _ = await together(contain.contain(scene, tools), noting)
             except GiveUp as error:
-                self._await_fate(await read_place(place.workload, self._sources, self._books))
+                self._await_fate(await read_place(place.workload, bench.sources, bench.books))
                 failed = replace(decision, reasons=(Reason(str(error), "outside"),), changes=())
                 result = Result(Status.FAILED, failed, alarm=True)
         if result.folder:
@@ -176,50 +161,6 @@ class Incident:
         """Nothing final is said while a write of ours may still come into effect."""
         clock, incident = self._standing.clock, self._claim.incident_id
         contain.await_fate(incident, place.history.current, clock)
-
-    def _tools(self, judged: Judgement) -> Tools:
-        place = judged.core.place
-        assert place.workload is not None  # noqa: S101 - only a workload is contained
-        custody = self._books.custody(place.workload)
-        slots = self._books.slots(place.workload)
-
-        async def decide_again(settings: Settings, history: History) -> Decision:
-            return await self._judge.again(judged, settings, history)
-
-        async def look() -> tuple[Settings, History]:
-            finding = judged.evidence.finding
-            return await look_again(place, finding, self._policy, self._outside.run, custody)
-
-        async def claim_slot() -> Objection | None:
-            policy = await self._policy()
-            if isinstance(policy, InvalidPolicy):
-                return Objection(Reason(str(policy), "policy"), alarm=True)
-            return await slots.claim(place.folder, policy.guards, place.slots)
-
-        return Tools(
-            run=self._outside.run,
-            custody=custody,
-            look_again=look,
-            decide_again=decide_again,
-            claim_slot=claim_slot,
-            clock=self._standing.clock,
-            verify_timeout=self._standing.verify_timeout,
-            peer_wait=self._standing.peer_wait,
-        )
-
-    async def _policy(self) -> Policy | InvalidPolicy:
-        """The policy as it is now, or why there is none to be had.
-
-        Raises:
-            Retry: It cannot be read now; time may heal it.
-        """
-        source = self._outside.policy
-        try:
-            return parse_policy(await source.read(), source=source.url)
-        except InvalidPolicy as error:
-            return error
-        except GiveUp as error:
-            return InvalidPolicy(str(error))
 
     async def _support(
         self,
@@ -238,7 +179,7 @@ class Incident:
         return await support(
             finding,
             finding.workload,
-            self._sources,
+            self._bench.sources,
             Bounds(bounds.log_window, bounds.log_entries, bounds.deadline),
             self._standing.clock(),
         )

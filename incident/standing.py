@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from incident.guards import Ourselves
+from incident.guards import Attendance, Ourselves
 from incident.investigate import Findings, LogReader, Tasks
 from incident.journal import Store
 from incident.model import Evidence, JsonObject, Mode, Notification, Route
@@ -55,6 +55,7 @@ class Standing:
         redaction_key: Key of the hashes that stand in for redacted values.
         verify_timeout: How long a write may take until it is seen in effect.
         peer_wait: How long another process may be silent about work that it began.
+        attendance: Who takes incidents up again; None where notifications are answered.
     """
 
     route: Callable[[Notification], Route]
@@ -66,6 +67,7 @@ class Standing:
     redaction_key: bytes
     verify_timeout: timedelta
     peer_wait: timedelta
+    attendance: Attendance | None = None
 
     def redactor(self, evidence: Evidence | None = None) -> Redactor:
         """Redacts what is known to be secret by now, and never the names of the workload."""

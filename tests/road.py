@@ -23,7 +23,7 @@ from incident import log
 from incident.inbox import Inbox, Unfinished
 from incident.model import Mode, Retry
 from incident.standing import Answer
-from main import open_inbox
+from wiring import open_inbox
 
 SAMPLES = Path(__file__).parent / "samples"
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"

@@ -1,0 +1,145 @@
+"""One incident's workbench: what it is read from, judged by and contained with.
+
+A delivery works at it, and so does whoever takes an incident up again: a person, or the patrol.
+In which order things are done does not belong here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from incident.core import Books, Core, look_again, read_core
+from incident.custody import History
+from incident.guards import Objection
+from incident.investigate import Sources
+from incident.judge import Judge, Judgement
+from incident.look import Shared
+from incident.model import (
+    Decision,
+    Finding,
+    GiveUp,
+    InvalidPolicy,
+    Reason,
+    Route,
+    Settings,
+)
+from incident.policy import Policy, parse_policy
+from incident.scene import Scene, Tools
+from incident.standing import Outside, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What one run of one incident works with.
+
+    Attributes:
+        claim: The finding as it was notified, or as it is taken up again.
+        standing: What holds for every incident.
+        outside: Everything outside.
+        seen: Cloud Run as this run reads it; to be closed when the run is over.
+        sources: Where evidence comes from.
+        books: Where records are kept.
+        judge: Judges the claim.
+    """
+
+    claim: Finding
+    standing: Standing
+    outside: Outside
+    seen: Shared
+    sources: Sources
+    books: Books
+    judge: Judge
+
+    @staticmethod
+    def make(claim: Finding, route: Route, standing: Standing, outside: Outside) -> Bench:
+        """A workbench for one run."""
+        seen = Shared(outside.run)
+        return Bench(
+            claim=claim,
+            standing=standing,
+            outside=outside,
+            seen=seen,
+            sources=Sources(outside.security_center, seen, outside.run, outside.logging),
+            books=Books(outside.store, secrets.token_hex(6), standing.clock),
+            judge=Judge(claim, route, standing, lambda: read_policy(outside)),
+        )
+
+    async def policy(self) -> Policy | InvalidPolicy:
+        """The policy as it is now, or why there is none to be had.
+
+        Raises:
+            Retry: It cannot be read now; time may heal it.
+        """
+        return await read_policy(self.outside)
+
+    async def core(self) -> Core:
+        """Everything that a decision waits for, for whoever does nothing else meanwhile.
+
+        Raises:
+            Retry: Something does not answer; time may heal it.
+            GiveUp: A record of ours cannot be read.
+        """
+        folder = f"incidents/{self.claim.incident_id}"
+        case = self.books.case(folder)
+        return await read_core(self.claim, case, self.policy(), self.sources, self.books)
+
+    def scene(self, judged: Judgement) -> Scene:
+        """What containing begins with; there must be a workload and its settings."""
+        place = judged.core.place
+        assert place.workload is not None  # noqa: S101 - only a workload is contained
+        assert place.settings is not None  # noqa: S101 - as it was read
+        return Scene(
+            incident=self.claim.incident_id,
+            finding=judged.evidence.finding,
+            workload=place.workload,
+            settings=place.settings,
+            history=place.history,
+            decision=judged.decision,
+        )
+
+    def tools(self, judged: Judgement) -> Tools:
+        """What containing is done with."""
+        place = judged.core.place
+        assert place.workload is not None  # noqa: S101 - only a workload is contained
+        custody = self.books.custody(place.workload)
+        slots = self.books.slots(place.workload)
+
+        async def decide_again(settings: Settings, history: History) -> Decision:
+            return await self.judge.again(judged, settings, history)
+
+        async def look() -> tuple[Settings, History]:
+            finding = judged.evidence.finding
+            return await look_again(place, finding, self.policy, self.outside.run, custody)
+
+        async def claim_slot() -> Objection | None:
+            policy = await self.policy()
+            if isinstance(policy, InvalidPolicy):
+                return Objection(Reason(str(policy), "policy"), alarm=True)
+            return await slots.claim(place.folder, policy.guards, place.slots)
+
+        return Tools(
+            run=self.outside.run,
+            custody=custody,
+            look_again=look,
+            decide_again=decide_again,
+            claim_slot=claim_slot,
+            clock=self.standing.clock,
+            verify_timeout=self.standing.verify_timeout,
+            peer_wait=self.standing.peer_wait,
+        )
+
+
+async def read_policy(outside: Outside) -> Policy | InvalidPolicy:
+    """The policy as it is now, or why there is none to be had.
+
+    Raises:
+        Retry: It cannot be read now; time may heal it.
+    """
+    source = outside.policy
+    try:
+        return parse_policy(await source.read(), source=source.url)
+    except InvalidPolicy as error:
+        return error
+    except GiveUp as error:
+        return InvalidPolicy(str(error))

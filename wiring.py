@@ -1,0 +1,66 @@
+"""Introduces clients, responders and incidents to one another, for ``main.py`` and the commands."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from clients import Clients, Settings, connect
+from incident.guards import Attendance, Ourselves
+from incident.inbox import Inbox
+from incident.model import Mode
+from incident.standing import Outside, Standing
+from responders import route
+
+
+async def open_inbox(settings: Settings) -> Inbox:
+    """Connect to the outside and take messages; on the loop that will do the work."""
+    clients = await connect(settings)
+    return Inbox(standing_of(settings), outside_of(clients))
+
+
+def outside_of(clients: Clients) -> Outside:
+    """The clients, as an incident sees them."""
+    return Outside(
+        run=clients.run,
+        security_center=clients.security_center,
+        logging=clients.logging,
+        store=clients.store,
+        policy=clients.policy,
+        topic=clients.topic,
+    )
+
+
+def standing_of(settings: Settings, attendance: Attendance | None = None) -> Standing:
+    """What holds for every incident of a process with these settings."""
+    ceiling, reason = _ceiling(settings)
+    key = settings.redaction_key
+    return Standing(
+        route=route,
+        clock=clock_of(settings),
+        ceiling=ceiling,
+        ceiling_reason=reason,
+        ourselves=Ourselves(settings.k_service, settings.project),
+        store_url=settings.store,
+        redaction_key=key.get_secret_value().encode() if key else secrets.token_bytes(32),
+        verify_timeout=settings.verify_timeout,
+        peer_wait=settings.peer_wait,
+        attendance=attendance,
+    )
+
+
+def _ceiling(settings: Settings) -> tuple[Mode, str]:
+    if not settings.store_lasts:
+        text = (
+            f"the store {settings.store} is lost with this instance, which forbids every mode"
+            " above dry-run: set RESPONDER_STORE to a gs:// URL"
+        )
+        return Mode.DRY_RUN, text
+    return settings.mode, f"RESPONDER_MODE allows no more than {settings.mode.value}"
+
+
+def clock_of(settings: Settings) -> Callable[[], datetime]:
+    """The time; with the emulator, from the time that it wants it to be at the first event."""
+    ahead = settings.now - datetime.now(UTC) if settings.now else timedelta(0)
+    return lambda: datetime.now(UTC) + ahead
