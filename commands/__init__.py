@@ -10,6 +10,7 @@ import click
 from commands.look import list_, show
 from commands.policy import policy
 from commands.release import release
+from commands.verify import verify
 
 
 @click.group()
@@ -21,5 +22,5 @@ def cli() -> None:
     """
 
 
-for _command in (list_, show, release, policy):
+for _command in (list_, show, release, verify, policy):
     cli.add_command(_command)

@@ -18,6 +18,7 @@ from incident.model import (
     Kind,
     Mode,
     Reason,
+    Retry,
     Route,
     Status,
     Verdict,
@@ -25,6 +26,7 @@ from incident.model import (
 from incident.outcome import Account, duplicate, outcome
 from incident.record import Announcer, CaseFile, announce, keep_evidence
 from incident.scene import Result
+from incident.seal import seal
 from incident.standing import Answer, Standing
 
 
@@ -80,15 +82,33 @@ class Conclusion:
         Raises:
             Retry: The topic or the store does not answer.
         """
+        sha256, unsealed = await self._seal(case, told)
         unannounced = await announce(case, self.topic, told)
-        if unannounced:
-            gaps = told.get("gaps")
-            reason = self.standing.redactor().text(unannounced)
-            gap = {"collector": "announcement", "reason": reason}
-            told = {**told, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
-        if not await case.finish(told):
+        for collector, reason in (("report", unsealed), ("announcement", unannounced)):
+            told = self._with_gap(told, collector, reason) if reason else told
+        if not await case.finish(told, sha256):
             return Answer(duplicate((await case.read_again()).done or told))
-        return Answer(told, alarm=alarm or unannounced is not None)
+        alarm = alarm or unannounced is not None or unsealed is not None
+        return Answer(told, alarm=alarm, manifest_sha256=sha256)
+
+    async def _seal(self, case: CaseFile, told: JsonObject) -> tuple[str | None, str | None]:
+        """The manifest's digest, or why there is none: a page never stands in the way.
+
+        Raises:
+            Retry: The store does not answer.
+        """
+        try:
+            sealed = await seal(case.journal.store, case.folder, told)
+        except Retry:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the outcome must be told
+            return None, f"the report could not be written: {error!r}"
+        return sealed.sha256, None
+
+    def _with_gap(self, told: JsonObject, collector: str, reason: str) -> JsonObject:
+        gaps = told.get("gaps")
+        gap = {"collector": collector, "reason": self.standing.redactor().text(reason)}
+        return {**told, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
 
     def _held_folder(self, judged: Judgement) -> str | None:
         """The containment that this incident began before, whatever became of it since."""

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from incident.custody import History
 from incident.model import Evidence, Mode, Reason, Workload
 from incident.policy import Policy
+from incident.timing import span
 
 CONFIRMATION_WINDOW = timedelta(minutes=5)
 
@@ -163,7 +164,7 @@ def young_enough(case: Case) -> Objection | None:
     limit = case.policy.guards.max_finding_age
     if age <= limit:
         return None
-    text = f"the finding is {_words(age)} old; the policy's limit is {_words(limit)}"
+    text = f"the finding is {span(age)} old; the policy's limit is {span(limit)}"
     return Objection(Reason(text, "policy"))
 
 
@@ -245,14 +246,3 @@ GUARDS: tuple[Callable[[Case], Objection | None], ...] = (
     under_project_cap,
     virustotal_gate,
 )
-
-
-def _words(duration: timedelta) -> str:
-    """A duration for a person, in the two largest of its units."""
-    seconds = max(int(duration.total_seconds()), 0)
-    parts = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
-from urllib.parse import quote
 
 from incident.images import change_json
 from incident.journal import SCHEMA_VERSION
+from incident.links import finding_page, virustotal_page, workload_page
 from incident.model import (
     Assessment,
     Change,
@@ -21,22 +21,25 @@ from incident.model import (
     Finding,
     Gap,
     Json,
-    Kind,
+    Point,
     Process,
     Reason,
+    Related,
     Responder,
     Status,
+    Step,
     Verdict,
-    Workload,
 )
+from incident.reach import reach, related
 from incident.redaction import Redactor
+from incident.response_plan import Situation, automatic, for_people
 
 _LONGEST_TEXT = 1000
 _LONGEST_ENCODED = 3000
 _MOST_ARGUMENTS = 50
+_MOST_NAMES = 100
+_MOST_RELATED = 50
 _MOST_ENCODED = 32_000
-_CONSOLE = "https://console.cloud.google.com"
-_RUN_PAGES = {Kind.SERVICE: "detail", Kind.JOB: "jobs/details", Kind.WORKER_POOL: "workerpools"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
         "rule": account.decision.rule,
         "mode": None if account.status is Status.IGNORED else account.decision.mode.value,
         "decision": _decision(account.decision, redactor),
-        "assessment": _assessment(account.assessment, redactor),
+        "assessment": _assessment(account, redactor),
         "detected": _detected(finding, redactor),
         "changes": [_change(change, redactor) for change in account.changes],
         "containment": account.folder,
@@ -195,9 +198,12 @@ def _decision(decision: Decision, redactor: Redactor) -> dict[str, Json]:
     }
 
 
-def _assessment(assessment: Assessment | None, redactor: Redactor) -> dict[str, Json] | None:
+def _assessment(account: Account, redactor: Redactor) -> dict[str, Json] | None:
+    assessment, evidence = account.assessment, account.evidence
     if assessment is None:
         return None
+    mode = account.decision.mode
+    situation = Situation(account.incident, account.status, mode, evidence, account.changes)
     return {
         "summary": _short(redactor.text(assessment.summary)),
         "confidence": assessment.confidence.value,
@@ -208,6 +214,41 @@ def _assessment(assessment: Assessment | None, redactor: Redactor) -> dict[str, 
                 for technique in assessment.techniques
             ]
         ),
+        "reach": [_point(point, redactor) for point in reach(evidence)],
+        "related": [_related(other, redactor) for other in related(evidence)[:_MOST_RELATED]],
+        "plan": {
+            "automatic": [_step(step, redactor) for step in automatic(situation)],
+            "people": [_step(step, redactor) for step in for_people(situation)],
+        },
+    }
+
+
+def _point(point: Point, redactor: Redactor) -> dict[str, Json]:
+    return {
+        "topic": point.topic.value,
+        "text": _short(redactor.text(point.text)),
+        "evidence": point.evidence,
+        "names": [_short(redactor.text(name)) for name in point.names[:_MOST_NAMES]],
+        "serious": point.serious,
+    }
+
+
+def _related(other: Related, redactor: Redactor) -> dict[str, Json]:
+    return {
+        "category": _short(redactor.text(other.category)),
+        "severity": _short(redactor.text(other.severity)),
+        "event_time": _time(other.event_time),
+        "name": _short(redactor.text(other.name)),
+        "linked": other.linked,
+        "text": _short(redactor.text(other.text)),
+    }
+
+
+def _step(step: Step, redactor: Redactor) -> dict[str, Json]:
+    return {
+        "text": _short(redactor.text(step.text)),
+        "command": _short(redactor.text(step.command)) if step.command else None,
+        "link": step.link or None,
     }
 
 
@@ -260,32 +301,15 @@ def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
 def _links(finding: Finding, account: Account) -> dict[str, Json]:
     techniques = account.assessment.techniques if account.assessment else ()
     process = finding.main_process
-    virustotal = None
-    if process and process.sha256 and not process.partially_hashed:
-        virustotal = f"https://www.virustotal.com/gui/file/{process.sha256}"
+    hashed = process.sha256 if process and not process.partially_hashed else None
     return {
-        "console": _finding_page(finding),
-        "workload": _workload_page(finding.workload),
-        "virustotal": virustotal,
+        "console": finding_page(finding),
+        "workload": workload_page(finding.workload),
+        "virustotal": virustotal_page(hashed) if hashed else None,
         "mitre": [technique.url for technique in techniques],
         "case_file": account.case_file,
-        "report": None,
+        "report": f"{account.case_file}/report.html" if account.case_file else None,
     }
-
-
-def _finding_page(finding: Finding) -> str:
-    """The finding in the console, which takes its name as a parameter."""
-    project = finding.workload.project if finding.workload else ""
-    scope = f"?project={quote(project, safe='')}&" if project else "?"
-    name = quote(finding.canonical_name, safe="")
-    return f"{_CONSOLE}/security/command-center/findingsv2{scope}resourceId={name}"
-
-
-def _workload_page(workload: Workload | None) -> str | None:
-    if workload is None:
-        return None
-    page, place = _RUN_PAGES[workload.kind], f"{workload.location}/{workload.name}"
-    return f"{_CONSOLE}/run/{page}/{place}?project={quote(workload.project, safe='')}"
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -88,9 +88,10 @@ class CaseFile:
             return outcome
         return (await self.read_again()).concluded or outcome
 
-    async def finish(self, outcome: JsonObject) -> bool:
+    async def finish(self, outcome: JsonObject, manifest_sha256: str | None = None) -> bool:
         """Write ``done``; False when another run has finished the incident before."""
-        return await self.journal.claim(DONE, "done", {"outcome": outcome})
+        body: JsonObject = {"outcome": outcome, "manifest_sha256": manifest_sha256}
+        return await self.journal.claim(DONE, "done", body)
 
     async def stay_alive(self, patience: timedelta) -> None:
         """Leave a sign of life now and then, until cancelled, so that no peer takes over."""

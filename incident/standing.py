@@ -90,7 +90,9 @@ class Answer:
     Attributes:
         outcome: The incident's outcome.
         alarm: Whether a person must look now.
+        manifest_sha256: Digest of the case file's manifest; None where there is none.
     """
 
     outcome: JsonObject
     alarm: bool = False
+    manifest_sha256: str | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
 from incident.model.evidence import Evidence
 from incident.model.words import ChangeKind, ChangeState, Confidence, JsonObject, Mode, Verdict
@@ -58,6 +60,73 @@ class Assessment:
     reasons: tuple[Reason, ...]
     techniques: tuple[Technique, ...]
     verdict: Verdict
+
+
+class Topic(StrEnum):
+    """What a point about a workload's reach is about."""
+
+    ENTRY = "entry"
+    CALLERS = "callers"
+    IDENTITY = "identity"
+    SECRETS = "secrets"
+    ENVIRONMENT = "environment"
+    VOLUMES = "volumes"
+    DEPLOYMENT = "deployment"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing that an attacker came through, could get at, or that tells where code came from.
+
+    Attributes:
+        topic: What it is about.
+        text: One sentence for a person.
+        evidence: Where it comes from.
+        names: What it is about, by name: secrets, members, an account, volumes.
+        serious: Whether it makes the incident worse.
+    """
+
+    topic: Topic
+    text: str
+    evidence: str
+    names: tuple[str, ...] = ()
+    serious: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Another finding on the workload, with what speaks for one attack or a coincidence.
+
+    Attributes:
+        category: The finding type.
+        severity: Such as ``CRITICAL``.
+        event_time: When it was detected.
+        name: Its canonical name.
+        linked: Whether it probably belongs to the same attack.
+        text: Why.
+    """
+
+    category: str
+    severity: str
+    event_time: datetime
+    name: str
+    linked: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the response plan.
+
+    Attributes:
+        text: What is to be done and why, in a sentence or two.
+        command: The command that does it or looks; empty where there is none.
+        link: A page of the console; empty where there is none.
+    """
+
+    text: str
+    command: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
