@@ -46,6 +46,12 @@ _TONES = {
     "awaiting-approval": "warn",
     "expired": "warn",
 }
+_NO_ASSESSMENT: Mapping[str, Any] = {
+    **dict.fromkeys(("summary", "confidence"), ""),
+    **dict.fromkeys(("reasons", "techniques", "reach", "related"), ()),
+    "plan": {"automatic": (), "people": ()},
+}
+_WORKLOAD = ("kind", "name", "project", "location", "revision", "execution")
 _EVIDENCE = ("access", "audit-log", "executions", "revisions")
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -71,8 +77,8 @@ def render(case: CaseObjects) -> str:
     """The page, as HTML 5."""
     outcome: Mapping[str, Any] = case.outcome
     status = str(outcome.get("status"))
-    assessment = outcome.get("assessment") or {}
-    workload = outcome.get("workload") or {}
+    assessment = {**_NO_ASSESSMENT, **(outcome.get("assessment") or {})}
+    workload = {**dict.fromkeys(_WORKLOAD), **(outcome.get("workload") or {})}
     events = timeline(case.outcome, case.evidence, case.records)
     return _template().render(
         outcome=outcome,
@@ -80,12 +86,12 @@ def render(case: CaseObjects) -> str:
         headline=_HEADLINES.get(status, status),
         tone=_TONES.get(status, "bad"),
         assessment=assessment,
-        plan=assessment.get("plan") or {},
+        plan=assessment["plan"],
         workload=workload,
         events=events,
         rows=rows(events),
         bars=bars(outcome.get("timings_ms")),
-        boxes=boxes(str(workload.get("name", "unknown")), assessment.get("reach") or ()),
+        boxes=boxes(str(workload["name"] or "unknown"), assessment["reach"]),
         changes=[_with_diff(change) for change in outcome.get("changes") or ()],
         links=[(name, link) for name, link in _links(outcome) if _is_page(link)],
         evidence={name: _rows(case.evidence.get(name)) for name in _EVIDENCE},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from incident.report import CaseObjects, render
 from incident.together import together
 
 _MOST_LOG_BYTES = 4_000_000
+#: What earlier seals wrote is no part of the case itself.
+_SEAL = re.compile(r"(?:report|manifest)(?:-\d+)?\.(?:html|json)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ async def seal(store: Store, folder: str, outcome: JsonObject) -> Seal:
     case = await asyncio.to_thread(_case, outcome, objects)
     page = (await asyncio.to_thread(render, case)).encode()
     report = await _beside(store, folder, "report", "html", page)
-    digests = {name: value for name, value in case.digests.items() if number(name) is None}
+    digests = {name: digest(data) for name, data in objects.items() if number(name) is None}
     digests[report] = digest(page)
     manifest = manifest_of(str(outcome.get("incident")), digests)
     name = await _beside(store, folder, "manifest", "json", manifest)
@@ -103,8 +106,10 @@ def _case(outcome: JsonObject, objects: Mapping[str, bytes]) -> CaseObjects:
             record = _json(data)
             if isinstance(record, Mapping):
                 records.append(record)
-    digests = {name: digest(data) for name, data in sorted(objects.items())}
-    return CaseObjects(outcome, evidence, tuple(records), digests)
+    made_of = {
+        name: digest(data) for name, data in sorted(objects.items()) if not _SEAL.fullmatch(name)
+    }
+    return CaseObjects(outcome, evidence, tuple(records), made_of)
 
 
 def _json(data: bytes) -> Json:
