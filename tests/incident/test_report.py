@@ -14,7 +14,8 @@ import pytest
 from incident.report import CaseObjects, render, visible
 from tests.road import road
 
-HOSTILE = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>\x1b[31m\u202e=cmd|' /C calc'!A0{{7*7}}"
+_TAGS = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"
+HOSTILE = _TAGS + "\x1b[31m\u202e=cmd|' /C calc'!A0{{7*7}}"
 _FORBIDDEN = {"script", "img", "iframe", "link", "object", "embed", "form", "base"}
 _SCHEMES = re.compile(r"(?:https://|#)")
 
