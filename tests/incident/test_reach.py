@@ -40,9 +40,7 @@ def point(of: Evidence, topic: Topic) -> Point | None:
 )
 def test_the_way_in_is_what_the_ingress_says(ingress: str, words: str, *, serious: bool) -> None:
     """Each ingress is told in words; only the open one makes it worse."""
-    told = point(
-        evidence(settings=settings(ingress=None, fields={"ingress": ingress})), Topic.ENTRY
-    )
+    told = point(evidence(settings=settings(fields={"ingress": ingress})), Topic.ENTRY)
     assert told
     assert (words in told.text, told.serious) == (True, serious)
 
