@@ -24,10 +24,13 @@ from incident.model.errors import (
 )
 from incident.model.evidence import AuditEvent, Evidence, Gap, LogEntry, Logs
 from incident.model.finding import (
+    Connection,
     Container,
+    File,
     Finding,
     Notification,
     Process,
+    Suspect,
 )
 from incident.model.settings import (
     Access,
@@ -64,12 +67,14 @@ __all__ = [
     "ChangeState",
     "Confidence",
     "Conflict",
+    "Connection",
     "Container",
     "ContainerSettings",
     "Decision",
     "Denied",
     "Evidence",
     "Execution",
+    "File",
     "Finding",
     "Gap",
     "GiveUp",
@@ -93,6 +98,7 @@ __all__ = [
     "Secret",
     "Settings",
     "Status",
+    "Suspect",
     "Task",
     "Technique",
     "Template",
