@@ -148,5 +148,5 @@ def _held(finding: Finding, responder: Responder | None) -> str | None:
             " service, job or worker pool that we know how to read"
         )
     if responder is UNKNOWN:
-        return f"no responder knows the category {finding.category!r}: a person must look"
+        return f"no responder knows the category {finding.category[:200]!r}: a person must look"
     return None

@@ -22,8 +22,8 @@ def _assess(evidence: Evidence) -> Assessment:
     who = program(finding.main_process, "something")
     return Assessment(
         summary=(
-            f"{who} in {place(finding)} was reported as {finding.category!r}, a finding type that"
-            " no responder knows"
+            f"{who} in {place(finding)} was reported as {finding.category[:200]!r}, a finding type"
+            " that no responder knows"
         ),
         confidence=confidence(evidence, Verdict.HOLD),
         reasons=(

@@ -11,6 +11,7 @@ from responders import _attack as attack
 from responders._reading import file_hash, place, program
 from responders._row import Row
 
+_MOST = 20
 _LOOK_AT = (
     "the library's SHA-256 on VirusTotal: what it is, and whom it talks to",
     "how the program came to load it: LD_PRELOAD, its search path, a plug-in folder",
@@ -65,8 +66,10 @@ def suspect(finding: Finding) -> Suspect:
 
 def _read(finding: Finding) -> tuple[Reason, ...]:
     paths = [library.path for each in finding.processes for library in each.libraries]
-    named = ", ".join(dict.fromkeys(path for path in paths if path))
-    told = Reason(f"libraries that the finding names: {named}", "finding")
+    distinct = list(dict.fromkeys(path for path in paths if path))
+    named = ", ".join(distinct[:_MOST])
+    more = f" and {len(distinct) - _MOST} more" if len(distinct) > _MOST else ""
+    told = Reason(f"libraries that the finding names: {named}{more}", "finding")
     return (*((told,) if named else ()), *file_hash(suspect(finding).file, "library"))
 
 

@@ -67,7 +67,7 @@ def _read(finding: Finding) -> tuple[Reason, ...]:
 
 def _tell(finding: Finding, row: Row) -> str:
     found = suspect(finding)
-    which = f" ({found.file.path})" if found.file and found.file.path else ""
+    which = f": {found.file.path}" if found.file and found.file.path else ""
     return f"{program(found.process, 'an interpreter')} in {place(finding)} {row.happened}{which}"
 
 

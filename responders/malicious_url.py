@@ -8,6 +8,7 @@ so the arguments are read as well.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from urllib.parse import urlsplit
 
 from incident.model import Finding, Reason, Verdict
@@ -16,7 +17,8 @@ from responders._reading import file_hash, place, program
 from responders._row import Row
 
 _MOST = 5
-# Bounded in both parts: whatever the arguments are, reading takes linear time.
+# Bounded in every part: whatever the arguments are, reading takes little time.
+_LONGEST_ARGUMENT, _MOST_ARGUMENTS, _MOST_FOUND = 100_000, 100, 50
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s'\"<>|;]{1,2000}", re.IGNORECASE)
 _ROW = Row(
     "malicious-url",
@@ -42,7 +44,9 @@ _ROW = Row(
 def urls(finding: Finding) -> tuple[str, ...]:
     """The addresses that the finding names, bare; where it names none, those in its arguments."""
     arguments = (argument for process in finding.processes for argument in process.arguments)
-    named = finding.urls or tuple(url for text in arguments for url in _URL.findall(text))
+    texts = (text[:_LONGEST_ARGUMENT] for text in islice(arguments, _MOST_ARGUMENTS))
+    in_arguments = (match[0] for text in texts for match in _URL.finditer(text))
+    named = islice(finding.urls or in_arguments, _MOST_FOUND)
     return tuple(dict.fromkeys(filter(None, map(bare, named))))[:_MOST]
 
 

@@ -6,13 +6,30 @@ both ends under ``sourceProperties`` (``Reverse_Shell_Stdin_Redirection_…``), 
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from incident.model import Connection, Finding, Reason, Verdict
 from responders import _attack as attack
 from responders._reading import file_hash, place, program
 from responders._row import Row
 
+# What only one's own networks route: RFC 1918, 6598, 3927, 4193, 4291.
+_INSIDE = tuple(
+    map(
+        ip_network,
+        (
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "169.254.0.0/16",
+            "127.0.0.0/8",
+            "fc00::/7",
+            "fe80::/10",
+            "::1/128",
+        ),
+    )
+)
 _ROW = Row(
     "reverse-shell",
     ("Reverse Shell",),
@@ -46,13 +63,13 @@ def _read(finding: Finding) -> tuple[Reason, ...]:
     connection = finding.connection
     if connection is None or not connection.remote_ip:
         text = "the finding does not name the other end of the connection"
-    elif ip_address(connection.remote_ip).is_global:
-        text = f"the other end is {_end(connection)}, an address on the internet"
-    else:
+    elif any(ip_address(connection.remote_ip) in network for network in _INSIDE):
         text = (
-            f"the other end is {_end(connection)}, not an address on the internet: look for the"
-            " host inside your own networks, it may be taken as well"
+            f"the other end is {_end(connection)}, inside your own networks: look for that host,"
+            " it may be taken as well"
         )
+    else:
+        text = f"the other end is {_end(connection)}, outside your own networks"
     return (Reason(text, "finding"), *file_hash(finding.suspect.file))
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import responders
-from incident.model import Access, Assessment, Binding, Evidence, Responder, Volume
+from incident.model import Access, Assessment, Binding, Evidence, Responder, Verdict, Volume
 from incident.notification import parse_record
 from responders import RESPONDERS
+from responders import _attack as attack
+from responders._row import Row
 from responders._unknown import UNKNOWN
 from tests.values import finding, raw_finding, settings, template
 
@@ -92,3 +94,17 @@ def test_every_responder_has_a_case_of_each_of_its_categories() -> None:
 def test_every_file_of_cases_belongs_to_a_responder() -> None:
     """A case that is left behind by a renamed responder is noticed."""
     assert {path.stem for path in CASES.iterdir()} == set(KNOWN)
+
+
+def test_the_row_that_the_readme_shows_is_a_responder() -> None:
+    """Who copies it gets what it promises."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = readme.partition("### Add a responder")[2].partition("```python\n")[2]
+    names = {"Row": Row, "attack": attack, "CONTAIN": Verdict.CONTAIN}
+    row = eval(shown.partition("```")[0], names)  # noqa: S307 - our own page
+    made = row.responder()
+    assert made.categories[0] not in RESPONDERS
+    assert made.assess(gathered()).verdict is Verdict.CONTAIN
+    assert "/usr/local/bin/healthcheck in storefront was executed" in (
+        made.assess(gathered()).summary
+    )
