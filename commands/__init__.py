@@ -10,6 +10,7 @@ import click
 from commands.look import list_, show
 from commands.policy import policy
 from commands.release import release
+from commands.responders import responders
 from commands.verify import verify
 
 
@@ -22,5 +23,5 @@ def cli() -> None:
     """
 
 
-for _command in (list_, show, release, verify, policy):
+for _command in (list_, show, release, verify, policy, responders):
     cli.add_command(_command)

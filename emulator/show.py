@@ -57,7 +57,9 @@ _STATES = {
 _DETECTED = (
     ("binary", "binary_path"),
     ("arguments", "arguments"),
+    ("file", "file"),
     ("SHA-256", "sha256"),
+    ("URL", "urls"),
     ("container", "container"),
     ("image", "image"),
     ("digest", "digest"),
@@ -147,7 +149,9 @@ def _detected(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if finding.get("event_time"):
         yield "at", str(finding["event_time"])
     for label, key in _DETECTED:
-        if detected.get(key):
+        if detected.get(key) and not (
+            key == "file" and detected[key] == detected.get("binary_path")
+        ):
             yield label, _value(detected[key]) + notes.get(key, "")
 
 
@@ -166,6 +170,8 @@ def _decision(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     techniques = [f"{t.get('id')} {t.get('name')}" for t in _objects(assessment.get("techniques"))]
     if techniques:
         yield "ATT&CK", ", ".join(techniques)
+    for index, text in enumerate(_texts(assessment.get("look_at"))):
+        yield "" if index else "look at", f"· {text}"
 
 
 def _change(change: Mapping[str, Any], workload: object) -> Iterator[tuple[str, str]]:

@@ -72,8 +72,10 @@ def _weigh(
         *objections(case),
         *_unfit(plan, resolution),
     ]
-    if responder.assess(case.evidence).verdict is not Verdict.CONTAIN:
-        text = f"{responder.name} leaves findings of this type to a person"
+    assessed = responder.assess(case.evidence).verdict
+    if {assessed, responder.verdict} != {Verdict.CONTAIN}:
+        because = f": {responder.because}" if responder.because else ""
+        text = f"{responder.name} leaves findings of this type to a person{because}"
         against.append(Objection(Reason(text, "responder")))
     if against:
         return _hold(mode, resolution.rule, *against)

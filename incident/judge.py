@@ -193,4 +193,6 @@ def _filled(record: Finding, claim: Finding) -> Finding:
         containers=record.containers or claim.containers,
         contacts=record.contacts or claim.contacts,
         description=record.description or claim.description,
+        urls=record.urls or claim.urls,
+        connection=record.connection or claim.connection,
     )

@@ -18,6 +18,7 @@ from incident.model import (
     Container,
     Decision,
     Evidence,
+    File,
     Finding,
     Gap,
     Json,
@@ -28,6 +29,7 @@ from incident.model import (
     Responder,
     Status,
     Step,
+    Suspect,
     Verdict,
 )
 from incident.reach import reach, related
@@ -40,6 +42,7 @@ _MOST_ARGUMENTS = 50
 _MOST_NAMES = 100
 _MOST_RELATED = 50
 _MOST_ENCODED = 32_000
+_MOST_URLS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ class Account:
     timings_ms: Mapping[str, float] | None = None
     case_file: str | None = None
 
+    @property
+    def suspect(self) -> Suspect:
+        """What of the finding is suspected, as the responder reads it."""
+        finding = self.evidence.finding
+        return self.responder.suspect(finding) if self.responder else finding.suspect
+
 
 def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
     """The outcome of an incident."""
@@ -87,7 +96,7 @@ def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
         "mode": None if account.status is Status.IGNORED else account.decision.mode.value,
         "decision": _decision(account.decision, redactor),
         "assessment": _assessment(account, redactor),
-        "detected": _detected(finding, redactor),
+        "detected": _detected(account, redactor),
         "changes": [_change(change, redactor) for change in account.changes],
         "containment": account.folder,
         "drains_until": _time(account.drains_until),
@@ -220,6 +229,7 @@ def _assessment(account: Account, redactor: Redactor) -> dict[str, Json] | None:
             "automatic": [_step(step, redactor) for step in automatic(situation)],
             "people": [_step(step, redactor) for step in for_people(situation)],
         },
+        "look_at": [_short(redactor.text(text)) for text in assessment.look_at],
     }
 
 
@@ -260,11 +270,14 @@ def _gap(gap: Gap, redactor: Redactor) -> dict[str, Json]:
     return {"collector": gap.collector, "reason": _short(redactor.text(gap.reason))}
 
 
-def _detected(finding: Finding, redactor: Redactor) -> dict[str, Json]:
-    process = finding.main_process
+def _detected(account: Account, redactor: Redactor) -> dict[str, Json]:
+    finding, suspect = account.evidence.finding, account.suspect
     container = next(iter(finding.containers), None)
     return {
-        **_process(process, redactor),
+        **_process(suspect.process, redactor),
+        **_file(suspect.file, redactor),
+        "urls": [_short(redactor.url(url)) for url in finding.urls[:_MOST_URLS]],
+        "connection": plain(finding.connection),
         "container": _short(redactor.text(container.name)) if container else None,
         "image": _short(redactor.text(container.image)) if container else None,
         "digest": _digest(container, redactor),
@@ -278,9 +291,9 @@ def _digest(container: Container | None, redactor: Redactor) -> str | None:
 def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
     if process is None:
         nothing: dict[str, Json] = dict.fromkeys(
-            ("binary_path", "process", "sha256", "pid", "parent_pid", "user_id")
+            ("binary_path", "process", "pid", "parent_pid", "user_id")
         )
-        return {**nothing, "arguments": [], "arguments_truncated": False, "hash_is_partial": False}
+        return {**nothing, "arguments": [], "arguments_truncated": False}
     arguments = redactor.arguments(process.arguments[:_MOST_ARGUMENTS])
     shown = list(_within(_short(text) for text in arguments))
     return {
@@ -290,18 +303,27 @@ def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
         "arguments_truncated": process.arguments_truncated
         or len(process.arguments) > len(shown)
         or shown != arguments,
-        "sha256": process.sha256,
-        "hash_is_partial": process.partially_hashed,
         "pid": process.pid,
         "parent_pid": process.parent_pid,
         "user_id": process.user_id,
     }
 
 
+def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
+    """The file that is suspected: the binary, or what it loaded or interpreted."""
+    if file is None:
+        return {"file": None, "sha256": None, "hash_is_partial": False}
+    return {
+        "file": _short(redactor.text(file.path)),
+        "sha256": file.sha256,
+        "hash_is_partial": file.partially_hashed,
+    }
+
+
 def _links(finding: Finding, account: Account) -> dict[str, Json]:
     techniques = account.assessment.techniques if account.assessment else ()
-    process = finding.main_process
-    hashed = process.sha256 if process and not process.partially_hashed else None
+    file = account.suspect.file
+    hashed = file.sha256 if file and not file.partially_hashed else None
     return {
         "console": finding_page(finding),
         "workload": workload_page(finding.workload),

@@ -48,7 +48,7 @@ _TONES = {
 }
 _NO_ASSESSMENT: Mapping[str, Any] = {
     **dict.fromkeys(("summary", "confidence"), ""),
-    **dict.fromkeys(("reasons", "techniques", "reach", "related"), ()),
+    **dict.fromkeys(("reasons", "techniques", "reach", "related", "look_at"), ()),
     "plan": {"automatic": (), "people": ()},
 }
 _WORKLOAD = ("kind", "name", "project", "location", "revision", "execution")

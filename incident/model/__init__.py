@@ -28,10 +28,13 @@ from incident.model.errors import (
 )
 from incident.model.evidence import AuditEvent, Evidence, Gap, LogEntry, Logs
 from incident.model.finding import (
+    Connection,
     Container,
+    File,
     Finding,
     Notification,
     Process,
+    Suspect,
 )
 from incident.model.settings import (
     Access,
@@ -68,12 +71,14 @@ __all__ = [
     "ChangeState",
     "Confidence",
     "Conflict",
+    "Connection",
     "Container",
     "ContainerSettings",
     "Decision",
     "Denied",
     "Evidence",
     "Execution",
+    "File",
     "Finding",
     "Gap",
     "GiveUp",
@@ -100,6 +105,7 @@ __all__ = [
     "Settings",
     "Status",
     "Step",
+    "Suspect",
     "Task",
     "Technique",
     "Template",

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from incident.model.evidence import Evidence
+from incident.model.finding import Finding, Suspect
 from incident.model.words import ChangeKind, ChangeState, Confidence, JsonObject, Mode, Verdict
 
 
@@ -53,6 +54,7 @@ class Assessment:
         reasons: Why, each naming its evidence.
         techniques: The MITRE ATT&CK techniques.
         verdict: What the responder would do, before policy and guards.
+        look_at: What a person should look at next, in order.
     """
 
     summary: str
@@ -60,6 +62,11 @@ class Assessment:
     reasons: tuple[Reason, ...]
     techniques: tuple[Technique, ...]
     verdict: Verdict
+    look_at: tuple[str, ...] = ()
+
+
+def _suspect(finding: Finding) -> Suspect:
+    return finding.suspect
 
 
 class Topic(StrEnum):
@@ -131,17 +138,27 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Responder:
-    """What is known about one family of findings: pure data and one pure function.
+    """What is known about one family of findings: pure data and pure functions.
 
     Attributes:
         name: Its name, as the outcome shows it.
         categories: The finding types that it answers, exactly as SCC displays them.
         assess: Evidence to assessment. Pure: no input or output, no clock.
+        suspect: Finding to what of it is suspected. Pure.
+        verdict: The most that ``assess`` may answer: ``contain`` or ``hold``.
+        because: Why that verdict and no other, as the end of a sentence.
+        techniques: The MITRE ATT&CK techniques that it names, for the catalogue.
+        look_at: What a person should look at, for the catalogue.
     """
 
     name: str
     categories: tuple[str, ...]
     assess: Callable[[Evidence], Assessment]
+    suspect: Callable[[Finding], Suspect] = _suspect
+    verdict: Verdict = Verdict.CONTAIN
+    because: str = ""
+    techniques: tuple[Technique, ...] = ()
+    look_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -377,9 +377,9 @@ async def test_hostile_text_in_sccs_own_record_contains_nothing(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("path", "value", "became"),
     [
-        ("finding.category", "Еxecution: Modified Malicious Binary Executed", "ignored"),  # noqa: RUF001
-        ("finding.category", "Execution: Modified Malicious Binary Executed ", "ignored"),
-        ("finding.category", "execution: modified malicious binary executed", "ignored"),
+        ("finding.category", "Еxecution: Modified Malicious Binary Executed", "held"),  # noqa: RUF001
+        ("finding.category", "Execution: Modified Malicious Binary Executed ", "held"),
+        ("finding.category", "execution: modified malicious binary executed", "held"),
         ("finding.parentDisplayName", "Cloud Run Тhreat Detection", "held"),  # noqa: RUF001
         ("finding.parentDisplayName", "Cloud Run Threat Detection\u200b", "held"),
         ("finding.state", "АCTIVE", "held"),  # noqa: RUF001

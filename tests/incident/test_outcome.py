@@ -12,8 +12,10 @@ import pytest
 from incident.model import (
     Assessment,
     Confidence,
+    Connection,
     Container,
     Decision,
+    File,
     Finding,
     Gap,
     Kind,
@@ -23,6 +25,7 @@ from incident.model import (
     Responder,
     Secret,
     Status,
+    Suspect,
     Technique,
     Verdict,
 )
@@ -149,6 +152,40 @@ def test_what_was_detected_is_told() -> None:
     assert detected["digest"].startswith("sha256:80e1d5")
 
 
+def test_what_a_responder_suspects_is_what_is_told() -> None:
+    """A library's or a script's hash, and its process, in place of the main process's binary."""
+    library = File("/tmp/x.so", "b" * 64, partially_hashed=False)  # noqa: S108 - of the finding
+    (process,) = finding().processes
+    loading = replace(process, binary_path="/usr/sbin/nginx")
+    reader = Responder(
+        "reader", (CATEGORY,), lambda _: ASSESSMENT, suspect=lambda _: Suspect(loading, library)
+    )
+    made = told(responder=reader)
+    assert made["detected"]["binary_path"] == "/usr/sbin/nginx"
+    assert (made["detected"]["file"], made["detected"]["sha256"]) == (library.path, library.sha256)
+    assert made["links"]["virustotal"].endswith(f"/{library.sha256}")
+    assert told(responder=None)["detected"]["file"] == "/usr/local/bin/healthcheck"
+
+
+def test_addresses_and_connection_are_told() -> None:
+    """Of the addresses the first, without what may be secret in them."""
+    urls = ("http://a:sample-not-a-real-secret@x.example/p?key=sample-not-a-real-key", *"abcdef")
+    found = finding(urls=urls, connection=Connection("203.0.113.77", 4444, "", None))
+    detected = told(found)["detected"]
+    assert len(detected["urls"]) == 5
+    assert detected["urls"][0].endswith("]")
+    assert "sample-not-a-real" not in json.dumps(detected)
+    assert detected["connection"]["remote_ip"] == "203.0.113.77"
+
+
+def test_what_to_look_at_is_told() -> None:
+    """Redacted and cut like everything else."""
+    assessment = replace(ASSESSMENT, look_at=("password=sample-not-a-secret", "x" * 5000))
+    first, second = told(assessment=assessment)["assessment"]["look_at"]
+    assert first.startswith("password=[redacted:")
+    assert second.endswith("more characters)")
+
+
 def test_a_finding_without_processes_or_containers_has_nothing_detected() -> None:
     """The keys are there all the same."""
     full, empty = told()["detected"], told(finding(processes=(), containers=()))["detected"]
@@ -251,7 +288,7 @@ def test_text_of_the_assessment_is_cut_too() -> None:
         reasons=(Reason(LONG, "finding"),),
         techniques=(replace(TECHNIQUE, meaning=LONG),),
     )
-    assert len(json.dumps(told(assessment=assessment)["assessment"])) < 5_000
+    assert len(json.dumps(told(assessment=assessment)["assessment"])) < 12_000
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,8 @@ async def test_a_finding_that_is_never_listed_is_held(tmp_path: Path) -> None:
         ({"state": "INACTIVE"}, "ignored"),
         ({"mute": "MUTED"}, "ignored"),
         ({"parentDisplayName": "Container Threat Detection"}, "held"),
-        ({"category": "Reverse Shell"}, "ignored"),
+        ({"category": "Reverse Shell"}, "held"),
+        ({"category": "Unheard Of"}, "held"),
     ],
 )
 async def test_sccs_own_record_is_the_truth(
