@@ -145,6 +145,7 @@ async def open_inbox(settings: Settings) -> Inbox:
         store=clients.store,
         policy=clients.policy,
         topic=clients.topic,
+        webhook=clients.webhook,
     )
     return Inbox(_standing(settings), outside)
 
