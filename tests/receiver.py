@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 #: An answer that never comes.
 HANG = 0
@@ -30,7 +31,7 @@ class Room:
     answers: Sequence[int]
     url: str = ""
     texts: list[str] = field(default_factory=list)
-    bodies: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     open: list[asyncio.StreamWriter] = field(default_factory=list)
 
@@ -43,7 +44,7 @@ class Room:
             body = json.loads(await reader.readexactly(int(headers["content-length"])))
             self.requests.append(head.splitlines()[0])
             self.bodies.append(body)
-            self.texts.append(body["text"])
+            self.texts.append(str(body.get("text", "")))
             status = self.answers[min(len(self.bodies), len(self.answers)) - 1]
             if status == HANG:
                 await reader.read()
