@@ -21,6 +21,7 @@ from clients.pubsub import Topic
 from clients.security_center import SecurityCenter
 from clients.settings import Settings, SettingsError, read_settings
 from clients.store import PolicySource, Store, open_store
+from clients.webhook import Webhook
 
 __all__ = ["Clients", "Settings", "SettingsError", "connect", "read_settings"]
 
@@ -40,6 +41,7 @@ class Clients:
     store: Store
     policy: PolicySource
     topic: Topic | None
+    webhook: Webhook | None
     transports: tuple[Any, ...]
 
     async def close(self) -> None:
@@ -71,6 +73,7 @@ def _connected(settings: Settings) -> Clients:
         store=open_store(settings),
         policy=PolicySource(settings),
         topic=topic,
+        webhook=Webhook(settings.webhook) if settings.webhook else None,
         transports=tuple(make.transports),
     )
 

@@ -11,6 +11,7 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -29,6 +30,8 @@ from incident.model import GiveUp, Mode
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PLACE = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?|file:///[^/].*")
+# Printable, and nothing that two readers of addresses may take for two things.
+_PLAIN = re.compile(r"https?://[!-\[\]-~]+")
 _LONGEST_WAIT = timedelta(seconds=150)
 _DEFAULT_STORE = "case-files"
 
@@ -50,6 +53,25 @@ def _duration(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _fits(url: str, *, emulated: bool) -> bool:
+    """Whether a webhook's address is one that we may post to. What it is, is told to nobody."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or not _PLAIN.fullmatch(url) or "@" in parts.netloc:
+        return False
+    return _is_loopback(host) if emulated else parts.scheme == "https"
+
+
 class EmulatorAddresses(BaseModel):
     """Where the emulator listens; anything but loopback is refused."""
 
@@ -60,11 +82,7 @@ class EmulatorAddresses(BaseModel):
     @classmethod
     def _loopback(cls, address: str) -> str:
         host, _, port = address.rpartition(":")
-        try:
-            loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback or not port.isdigit():
+        if not _is_loopback(host.strip("[]")) or not port.isdigit():
             raise ValueError("expected a loopback address such as 127.0.0.1:8085")
         return address
 
@@ -79,6 +97,7 @@ class Settings(BaseSettings):
         mode: The ceiling of the mode. Not set means ``dry-run``: a setting that is missing
             never makes the responder act.
         topic: ``projects/…/topics/…`` to announce outcomes on; empty for none.
+        webhook: Address of a chat room's incoming webhook, which is a secret.
         project: Id or number of the project that the responder itself runs in.
         redaction_key: Key of the hashes that stand in for redacted values. Without one, each
             process makes its own, and equal values are recognisable within it only.
@@ -96,6 +115,7 @@ class Settings(BaseSettings):
     store: str = _DEFAULT_STORE
     mode: Mode = Mode.DRY_RUN
     topic: str = Field(default="", pattern=r"^(projects/[^/\s]+/topics/[^/\s]+)?$")
+    webhook: SecretStr | None = None
     project: str = ""
     redaction_key: SecretStr | None = None
     verify_timeout: Duration = timedelta(seconds=60)
@@ -127,6 +147,18 @@ class Settings(BaseSettings):
             raise ValueError("RESPONDER_NOW is refused unless RESPONDER_EMULATOR is set")
         if self.now and self.now.tzinfo is None:
             raise ValueError("RESPONDER_NOW needs a time zone, such as 2026-10-02T08:14:12Z")
+        return self
+
+    @model_validator(mode="after")
+    def _webhook_address(self) -> Settings:
+        if self.webhook and not _fits(
+            self.webhook.get_secret_value(), emulated=bool(self.emulator)
+        ):
+            raise ValueError(
+                "RESPONDER_WEBHOOK: expected an address such as https://chat.example/…, without"
+                " user and password; with RESPONDER_EMULATOR only a loopback one such as"
+                " http://127.0.0.1:8086/…"
+            )
         return self
 
     @property

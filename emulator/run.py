@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ import click
 from rich.console import Console
 
 from emulator import deliver, policy_mode, pubsub_sdk, show, surroundings, world
+from emulator.again import notify_again
 from emulator.deliver import Delivery
 from emulator.function import REPOSITORY, Function, FunctionFailed
 from emulator.result import Result, aligned
@@ -160,10 +162,19 @@ async def carry_out(order: Order, say: Say = lambda _: None) -> Result:
             say("delivering")
             sent_at, deliveries = await _deliver(order, pubsub, function.url)
             await function.told(len(deliveries))
+            said = aligned(function.said, deliveries)
+            say("notifying again")
+            notified, endless = await notify_again(
+                emulator.notifications,
+                function,
+                functools.partial(_push_again, order, pubsub, function.url),
+            )
             died = not function.alive
     return Result(
-        said=aligned(function.said, deliveries),
+        said=said,
         deliveries=deliveries,
+        renotifications=notified,
+        endless=endless,
         calls=tuple(emulator.calls),
         writes=tuple(emulator.writes),
         world=emulator.world.dump(),
@@ -194,6 +205,15 @@ async def _deliver(order: Order, pubsub: str, url: str) -> tuple[float, tuple[De
     body = deliver.push_of(order.data, order.now)
     sent_at = time.monotonic()
     return sent_at, await deliver.push(url, body, order.deliveries)
+
+
+async def _push_again(
+    order: Order, pubsub: str, url: str, data: bytes, number: int
+) -> tuple[Delivery, ...]:
+    if pubsub:
+        return (await pubsub_sdk.publish(pubsub, data, url, 1)).deliveries
+    body = deliver.push_of(data, order.now, f"renotification-{number + 1}")
+    return await deliver.push(url, body, 1)
 
 
 def _settings(order: Order, environment: str) -> dict[str, str]:

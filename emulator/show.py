@@ -205,6 +205,10 @@ def _run(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[st
     if len(result.deliveries) > 1:
         became = Counter(str(o.get("status")) if o else "retry" for o in result.outcomes)
         yield "deliveries", f"{len(result.deliveries)}: {_counted(became)}"
+    if result.renotifications:
+        again = [one.said.outcome if one.said else None for one in result.renotifications]
+        became = Counter(str(o.get("status")) if o else "retry" for o in again)
+        yield "re-notified", f"{len(again)}, of our own writes to the finding: {_counted(became)}"
     written = _counted(Counter(map(_became, result.writes))) or "none"
     yield "calls", f"{len(result.calls)} to the emulated APIs; writes: {written}"
     timings = _object(outcome.get("timings_ms")) if outcome else {}

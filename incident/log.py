@@ -31,7 +31,7 @@ def answered(answer: Answer, trace: str) -> None:
     outcome = answer.outcome
     status = Status(str(outcome["status"]))
     level = logging.INFO
-    if status in _NOTABLE:
+    if status in _NOTABLE or answer.warning:
         level = logging.WARNING
     if answer.alarm or status in _URGENT:
         level = logging.ERROR

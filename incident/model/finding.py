@@ -200,6 +200,11 @@ class Finding:
         return parent if "/locations/" in parent else f"{parent}/locations/global"
 
     @property
+    def filed_name(self) -> str:
+        """The canonical name with its location: SCC is written to there and nowhere else."""
+        return f"{self.source_parent}/findings/{self.finding_id}"
+
+    @property
     def filed_under(self) -> str:
         """The project, folder or organisation under which SCC keeps the finding."""
         return self.canonical_name.partition("/sources/")[0]

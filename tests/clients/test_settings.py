@@ -164,6 +164,54 @@ def test_the_emulator_is_nowhere_else(
         read_settings()
 
 
+@pytest.mark.parametrize(
+    ("address", "emulated"),
+    [
+        ("https://hooks.chat.example/services/planted", False),
+        ("https://chat.example/v1/spaces/A/messages?key=planted&token=planted", False),
+        ("http://127.0.0.1:8086/planted", True),
+        ("https://[::1]:8086/planted", True),
+    ],
+)
+def test_a_webhook_is_a_secret_address(
+    monkeypatch: pytest.MonkeyPatch, address: str, *, emulated: bool
+) -> None:
+    """HTTPS, and on loopback when everything else is."""
+    environment(monkeypatch, WEBHOOK=address, EMULATOR=EMULATOR if emulated else "")
+    found = read_settings()
+    assert found.webhook
+    assert found.webhook.get_secret_value() == address
+    assert "planted" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("address", "emulated"),
+    [
+        ("http://chat.example/planted", False),
+        ("http://127.0.0.1:8086/planted", False),
+        ("https://planted:planted@chat.example/", False),
+        ("https://chat.example\\@planted.example/", False),
+        ("https://chat.example/planted\n", False),
+        ("https:///planted", False),
+        ("https://chat.example:port/planted", False),
+        ("planted", False),
+        ("ftp://127.0.0.1/planted", True),
+        ("https://chat.example/planted", True),
+        ("http://localhost:8086/planted", True),
+        ("http://127.0.0.1@planted.example/", True),
+        ("http://127.0.0.1.planted.example/", True),
+    ],
+)
+def test_another_webhook_is_refused_without_a_word_of_it(
+    monkeypatch: pytest.MonkeyPatch, address: str, *, emulated: bool
+) -> None:
+    """What was wrong with it may be that it is the whole secret."""
+    environment(monkeypatch, WEBHOOK=address, EMULATOR=EMULATOR if emulated else "")
+    with pytest.raises(SettingsError, match="RESPONDER_WEBHOOK: expected an address") as raised:
+        read_settings()
+    assert "planted" not in str(raised.value)
+
+
 def test_a_clock_of_the_emulators_needs_a_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A time without one could be any."""
     environment(monkeypatch, EMULATOR=EMULATOR, NOW="2026-10-02T08:14:12")

@@ -262,7 +262,9 @@ def test_times_are_counted_from_the_first_delivery() -> None:
     told = a_result(OUTCOME).to_json()
 
     assert told["calls"] == [{"method": "/google.cloud.run.v2.Services/GetService", "at_ms": 12.3}]
-    assert list(told) == ["outcomes", "deliveries", "calls", "writes", "world"]
+    assert list(told) == [
+        *("outcomes", "deliveries", "calls", "writes", "world", "renotifications"),
+    ]
 
 
 def poisoned(value: Any, text: str) -> Any:

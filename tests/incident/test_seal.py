@@ -26,7 +26,8 @@ async def test_an_incident_leaves_a_page_and_a_manifest_of_all_before_it(tmp_pat
             assert sha256 == digest(stored[f"{folder}/{name}"])
         covered = {f"{folder}/{name}" for name in manifest["objects"]}
         left = {path for path in stored if path.startswith(folder)} - covered
-        assert left == {f"{folder}/manifest.json", f"{folder}/1000-done.json"}
+        later = ("0004-sealed.json", "0005-written-back.json", "1000-done.json")
+        assert left == {f"{folder}/{name}" for name in ("manifest.json", *later)}
         assert way.record(f"{folder}/1000-done.json")["manifest_sha256"] == answer.manifest_sha256
         page = stored[f"{folder}/report.html"].decode()
         assert "<h1>Execution: Modified Malicious Binary Executed</h1>" in page
@@ -51,7 +52,8 @@ async def test_whatever_is_done_to_the_case_file_is_found(
         folder = f"incidents/{answer.outcome['incident']}"
         store = folder_store(tmp_path / "store")
         (intact,) = await verify_seals(store, folder)
-        assert (intact.intact, intact.added) == (True, ("1000-done.json",))
+        assert intact.intact
+        assert "1000-done.json" in intact.added
         damage(tmp_path / "store" / folder / "evidence" / "finding.json")
         (found,) = await verify_seals(store, folder)
         assert found.sha256 == answer.manifest_sha256
