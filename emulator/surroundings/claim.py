@@ -95,8 +95,9 @@ class Claim:
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """SHA-256 digests of the executed binaries, each once."""
-        found = (text(item.get("binary"), "sha256") for item in objects(self.finding, "processes"))
+        """SHA-256 digests of the executed binaries, each once; of whole files only."""
+        binaries = (item.get("binary") for item in objects(self.finding, "processes"))
+        found = (text(b, "sha256") for b in binaries if get(b, "partiallyHashed") is not True)
         return tuple(dict.fromkeys(h for h in found if re.fullmatch("[0-9a-fA-F]{64}", h)))
 
 
