@@ -145,6 +145,7 @@ async def open_inbox(settings: Settings) -> Inbox:
         store=clients.store,
         policy=clients.policy,
         topic=clients.topic,
+        virustotal=clients.virustotal,
     )
     return Inbox(_standing(settings), outside)
 

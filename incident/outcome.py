@@ -24,6 +24,7 @@ from incident.model import (
     Kind,
     Process,
     Reason,
+    Reputation,
     Responder,
     Status,
     Verdict,
@@ -34,6 +35,7 @@ from incident.redaction import Redactor
 _LONGEST_TEXT = 1000
 _LONGEST_ENCODED = 3000
 _MOST_ARGUMENTS = 50
+_MOST_NAMES = 10
 _MOST_ENCODED = 32_000
 _CONSOLE = "https://console.cloud.google.com"
 _RUN_PAGES = {Kind.SERVICE: "detail", Kind.JOB: "jobs/details", Kind.WORKER_POOL: "workerpools"}
@@ -84,7 +86,7 @@ def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
         "mode": None if account.status is Status.IGNORED else account.decision.mode.value,
         "decision": _decision(account.decision, redactor),
         "assessment": _assessment(account.assessment, redactor),
-        "detected": _detected(finding, redactor),
+        "detected": _detected(account.evidence, redactor),
         "changes": [_change(change, redactor) for change in account.changes],
         "containment": account.folder,
         "drains_until": _time(account.drains_until),
@@ -219,7 +221,8 @@ def _gap(gap: Gap, redactor: Redactor) -> dict[str, Json]:
     return {"collector": gap.collector, "reason": _short(redactor.text(gap.reason))}
 
 
-def _detected(finding: Finding, redactor: Redactor) -> dict[str, Json]:
+def _detected(evidence: Evidence, redactor: Redactor) -> dict[str, Json]:
+    finding = evidence.finding
     process = finding.main_process
     container = next(iter(finding.containers), None)
     return {
@@ -227,6 +230,25 @@ def _detected(finding: Finding, redactor: Redactor) -> dict[str, Json]:
         "container": _short(redactor.text(container.name)) if container else None,
         "image": _short(redactor.text(container.image)) if container else None,
         "digest": _digest(container, redactor),
+        "virustotal": _reputation(evidence.reputation, redactor),
+    }
+
+
+def _reputation(reputation: Reputation | None, redactor: Redactor) -> dict[str, Json] | None:
+    """What VirusTotal says, in short; the case file has all of it."""
+    if reputation is None:
+        return None
+    return {
+        "lookup": reputation.lookup.value,
+        "said": _short(redactor.text(reputation.sentence)),
+        "malicious": reputation.malicious,
+        "engines": reputation.engines,
+        "label": _short(redactor.text(reputation.label)) or None,
+        "file_type": _short(redactor.text(reputation.file_type)) or None,
+        "names": [_short(redactor.text(name)) for name in reputation.names[:_MOST_NAMES]],
+        "tags": [_short(redactor.text(tag)) for tag in reputation.tags[:_MOST_NAMES]],
+        "first_seen": _time(reputation.first_seen),
+        "last_seen": _time(reputation.last_seen),
     }
 
 

@@ -16,7 +16,7 @@ from incident.conclude import Conclusion, contained, decided, ignored, received
 from incident.core import Books, Core, Place, look_again, read_core, read_place, same_place
 from incident.custody import History
 from incident.guards import Objection
-from incident.investigate import Bounds, Sources, joined, support
+from incident.investigate import Bounds, Sources, joined, reputed, support
 from incident.judge import Judge, Judgement
 from incident.look import Shared
 from incident.model import (
@@ -36,6 +36,7 @@ from incident.outcome import duplicate
 from incident.policy import Policy, parse_policy
 from incident.policy_schema import EvidenceBounds
 from incident.record import CaseFile
+from incident.reputation import Reputations
 from incident.scene import Result, Scene, Tools
 from incident.standing import Answer, Outside, Standing
 from incident.timing import Stopwatch
@@ -52,9 +53,16 @@ class Incident:
         self._standing = standing
         self._outside = outside
         self._seen = Shared(outside.run)
-        self._sources = Sources(outside.security_center, self._seen, outside.run, outside.logging)
+        self._reputations = Reputations(outside.virustotal)
+        self._sources = Sources(
+            outside.security_center,
+            self._seen,
+            outside.run,
+            outside.logging,
+            self._reputations,
+        )
         self._books = Books(outside.store, secrets.token_hex(6), standing.clock)
-        self._judge = Judge(claim, route, standing, self._policy)
+        self._judge = Judge(claim, route, standing, self._policy, self._reputations)
         self._conclusion = Conclusion(claim.incident_id, standing, outside.topic)
         self._watch = Stopwatch()
 
@@ -96,6 +104,7 @@ class Incident:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._reputations.close()
 
     async def _judged(self, core: Core, supporting: Awaitable[Evidence], *, waited: bool) -> Answer:
         """Judge what was read, and see whether somebody else is at it already."""
@@ -123,6 +132,8 @@ class Incident:
             result = await self._carry_out(case, judged)
             with self._watch.stage("evidence"):
                 evidence = joined(judged.evidence, await supporting)
+                deadline = _bounds(judged.core.policy).deadline
+                evidence = await reputed(evidence, self._reputations, deadline)
             timings_ms = self._watch.timings_ms
             told = await conclusion.settle(case, judged, evidence, result, timings_ms)
             return await conclusion.tell(case, told, alarm=result.alarm)
@@ -233,12 +244,12 @@ class Incident:
         """
         if finding.workload is None or (await asyncio.shield(case)).done:
             return Evidence(finding)
-        read = await asyncio.shield(policy)
-        bounds = EvidenceBounds() if isinstance(read, InvalidPolicy) else read.evidence
-        return await support(
-            finding,
-            finding.workload,
-            self._sources,
-            Bounds(bounds.log_window, bounds.log_entries, bounds.deadline),
-            self._standing.clock(),
-        )
+        bounds = _bounds(await asyncio.shield(policy))
+        workload, now = finding.workload, self._standing.clock()
+        return await support(finding, workload, self._sources, bounds, now)
+
+
+def _bounds(policy: Policy | InvalidPolicy) -> Bounds:
+    """How much is gathered, as the policy says; without one, as it would by default."""
+    said = EvidenceBounds() if isinstance(policy, InvalidPolicy) else policy.evidence
+    return Bounds(said.log_window, said.log_entries, said.deadline)

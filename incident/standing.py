@@ -13,6 +13,7 @@ from incident.journal import Store
 from incident.model import Evidence, JsonObject, Mode, Notification, Route
 from incident.record import Announcer
 from incident.redaction import Redactor
+from incident.reputation import FileReports
 from incident.scene import Run as Writing
 
 
@@ -31,7 +32,7 @@ class PolicyReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everything outside that an incident needs."""
+    """Everything outside that an incident needs; neither a topic nor VirusTotal has to be there."""
 
     run: Run
     security_center: Findings
@@ -39,6 +40,7 @@ class Outside:
     store: Store
     policy: PolicyReader
     topic: Announcer | None
+    virustotal: FileReports | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from incident.model import (
     Evidence,
     Finding,
     Kind,
+    Lookup,
     Reason,
     Responder,
     Technique,
@@ -21,6 +22,8 @@ from incident.model import (
 )
 
 CATEGORY = "Execution: Modified Malicious Binary Executed"
+# One engine or two may be mistaken.
+_SEVERAL_ENGINES = 3
 _DEFAULT_ACCOUNT = "-compute@developer.gserviceaccount.com"
 
 
@@ -32,6 +35,7 @@ def assess(evidence: Evidence) -> Assessment:
         reasons=(
             *_confirmation(evidence),
             *_hash(evidence),
+            *_reputation(evidence),
             *_related(evidence),
             *_exposure(evidence),
             *_identity(evidence),
@@ -53,10 +57,12 @@ def _summary(finding: Finding) -> str:
 
 
 def _confidence(evidence: Evidence) -> Confidence:
-    """SCC's own record makes it likely; other findings on the workload make it sure."""
+    """SCC's own record makes it likely; other findings, or VirusTotal, make it sure."""
     if not evidence.confirmed:
         return Confidence.LOW
-    return Confidence.HIGH if evidence.related else Confidence.MEDIUM
+    reputation = evidence.reputation
+    notorious = reputation is not None and reputation.malicious >= _SEVERAL_ENGINES
+    return Confidence.HIGH if evidence.related or notorious else Confidence.MEDIUM
 
 
 def _confirmation(evidence: Evidence) -> tuple[Reason, ...]:
@@ -71,10 +77,28 @@ def _hash(evidence: Evidence) -> tuple[Reason, ...]:
     if process is None or not process.sha256:
         text = "the finding names no hash, so the file cannot be looked up elsewhere"
     elif process.partially_hashed:
-        text = "the hash covers only the beginning of the file: looking it up means nothing"
+        text = (
+            "the hash covers only the beginning of the file: VirusTotal was not asked, since it"
+            " means nothing there"
+        )
     else:
         text = f"the executed file has SHA-256 {process.sha256}"
     return (Reason(text, "finding"),)
+
+
+def _reputation(evidence: Evidence) -> tuple[Reason, ...]:
+    """What VirusTotal says of the file, or why it says nothing."""
+    found = evidence.reputation
+    if found is None or found.lookup in (Lookup.NO_HASH, Lookup.PARTIAL_HASH):
+        return ()
+    text = found.sentence
+    if found.lookup is Lookup.KNOWN:
+        label = f", as {found.label}" if found.label else ""
+        since = f"; first seen {found.first_seen:%Y-%m-%d}" if found.first_seen else ""
+        text = f"{text}{label}{since}"
+    elif found.lookup is Lookup.UNKNOWN:
+        text = f"{text}: it may have been made for this attack"
+    return (Reason(text, "virustotal"),)
 
 
 def _related(evidence: Evidence) -> tuple[Reason, ...]:

@@ -22,7 +22,7 @@ from incident.model.errors import (
     Missing,
     Retry,
 )
-from incident.model.evidence import AuditEvent, Evidence, Gap, LogEntry, Logs
+from incident.model.evidence import AuditEvent, Evidence, Gap, LogEntry, Logs, Reputation
 from incident.model.finding import (
     Container,
     Finding,
@@ -46,6 +46,7 @@ from incident.model.words import (
     Json,
     JsonObject,
     Kind,
+    Lookup,
     Mode,
     Need,
     Secret,
@@ -80,6 +81,7 @@ __all__ = [
     "Kind",
     "LogEntry",
     "Logs",
+    "Lookup",
     "Malformed",
     "Missing",
     "Mode",
@@ -87,6 +89,7 @@ __all__ = [
     "Notification",
     "Process",
     "Reason",
+    "Reputation",
     "Responder",
     "Retry",
     "Route",
