@@ -213,7 +213,9 @@ def virustotal_gate(case: Case) -> Objection | None:
         return Objection(Reason(f"{wanted}. {reputation.sentence}", "virustotal"))
     if gate.when_unknown == "contain":
         return None
-    said = reputation.sentence if reputation else "VirusTotal was not asked"
+    said = (
+        reputation.sentence if reputation else "Security Command Center lists no file to ask about"
+    )
     # Somebody may have used the quota up on purpose; and without a key nothing is ever contained.
     alarm = reputation is not None and reputation.lookup in (Lookup.NO_ANSWER, Lookup.NO_KEY)
     text = f"{wanted} and holds what is unknown. {said}"

@@ -172,7 +172,7 @@ OBJECTING = [
     Objecting(
         "virustotal_gate",
         case(virustotal={"min_malicious": 3, "when_unknown": "hold"}),
-        "wants 3 VirusTotal detections and holds what is unknown. VirusTotal was not asked",
+        "wants 3 VirusTotal detections and holds what is unknown. Security Command Center lists",
     ),
     *(
         Objecting(
