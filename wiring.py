@@ -30,6 +30,7 @@ def outside_of(clients: Clients) -> Outside:
         policy=clients.policy,
         topic=clients.topic,
         webhook=clients.webhook,
+        virustotal=clients.virustotal,
     )
 
 

@@ -34,6 +34,9 @@ _PLACE = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?|file:///[^/].*")
 _PLAIN = re.compile(r"https?://[!-\[\]-~]+")
 _LONGEST_WAIT = timedelta(seconds=150)
 _DEFAULT_STORE = "case-files"
+_VIRUSTOTAL = "https://www.virustotal.com"
+_HOST = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?")
+_KEY = re.compile(r"[!-~]{1,256}")
 
 
 class SettingsError(GiveUp):
@@ -88,7 +91,9 @@ class EmulatorAddresses(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What the environment says; every name but ``K_SERVICE`` begins with ``RESPONDER_``.
+    """What the environment says.
+
+    Every name begins with ``RESPONDER_``, but for ``K_SERVICE`` and VirusTotal's.
 
     Attributes:
         policy: Where the policy file is: a path, ``file://`` or ``gs://`` URL. Empty means
@@ -107,6 +112,9 @@ class Settings(BaseSettings):
         emulator: Addresses of the emulator; with it, nothing outside loopback is spoken to.
         now: The time it is at the first event; only with the emulator.
         k_service: Name of the Cloud Run service that we are, as Cloud Run sets it.
+        virustotal_api_key: Key for looking the executed file's hash up; None for a link only.
+        virustotal_host: Where VirusTotal is: ``https://`` and a host; with the emulator, the
+            emulator's own HTTP address.
     """
 
     model_config = SettingsConfigDict(env_prefix="RESPONDER_", env_ignore_empty=True, frozen=True)
@@ -123,6 +131,10 @@ class Settings(BaseSettings):
     emulator: EmulatorAddresses | None = None
     now: datetime | None = None
     k_service: str = Field(default="", validation_alias=AliasChoices("K_SERVICE"))
+    virustotal_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("VIRUSTOTAL_API_KEY")
+    )
+    virustotal_host: str = Field(default="", validation_alias=AliasChoices("VIRUSTOTAL_HOST"))
 
     @field_validator("store")
     @classmethod
@@ -140,6 +152,28 @@ class Settings(BaseSettings):
         if not timedelta(0) < value <= _LONGEST_WAIT:
             raise ValueError("expected more than 0s and at most 150s: an incident has 240 s in all")
         return value
+
+    @field_validator("virustotal_api_key", mode="before")
+    @classmethod
+    def _header(cls, value: object) -> object:
+        """Secrets often end in a line break; what is left must fit into a header."""
+        key = value.strip() if isinstance(value, str) else value
+        if isinstance(key, str) and key and not _KEY.fullmatch(key):
+            raise ValueError("expected printable ASCII characters without spaces")
+        return key or None
+
+    @model_validator(mode="after")
+    def _one_virustotal(self) -> Settings:
+        """A key leaves over TLS only, and with the emulator it does not leave the machine."""
+        host = self.virustotal_host.rstrip("/")
+        if self.emulator and host not in ("", f"http://{self.emulator.http}"):
+            raise ValueError(
+                "VIRUSTOTAL_HOST is refused while RESPONDER_EMULATOR is set: VirusTotal is then"
+                " the emulator"
+            )
+        if host and not self.emulator and not _HOST.fullmatch(host):
+            raise ValueError("VIRUSTOTAL_HOST: expected https:// and a host, and no path")
+        return self
 
     @model_validator(mode="after")
     def _clock_needs_emulator(self) -> Settings:
@@ -160,6 +194,12 @@ class Settings(BaseSettings):
                 " http://127.0.0.1:8086/…"
             )
         return self
+
+    @property
+    def virustotal_origin(self) -> str:
+        """Where hashes are looked up: scheme, host and port."""
+        emulated = f"http://{self.emulator.http}" if self.emulator else ""
+        return emulated or self.virustotal_host.rstrip("/") or _VIRUSTOTAL
 
     @property
     def acts_on_cloud(self) -> bool:
@@ -188,7 +228,8 @@ def _explain(error: ValidationError) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False):
         place = ".".join(str(part) for part in problem["loc"])
-        variable = place if place.startswith("K_") else f"RESPONDER_{place.upper()}"
+        ours = not place.startswith(("K_", "VIRUSTOTAL_"))
+        variable = f"RESPONDER_{place.upper()}" if ours else place
         problems.append(f"{variable}: {problem['msg']}" if place else problem["msg"])
     return "cannot start: the environment is wrong; correct it and start again. " + "; ".join(
         problems

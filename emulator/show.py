@@ -24,7 +24,7 @@ from emulator.server import Write
 
 _LONGEST = 300
 _DIFF_LINES = 26
-_LIST_LINES = 8
+_LIST_LINES = 10
 _LABEL_WIDTH = 11
 # Control, format (bidirectional overrides among them), surrogate, private and unassigned
 # characters, line and paragraph separators.

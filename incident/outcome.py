@@ -26,6 +26,7 @@ from incident.model import (
     Process,
     Reason,
     Related,
+    Reputation,
     Responder,
     Status,
     Step,
@@ -40,6 +41,7 @@ _LONGEST_TEXT = 1000
 _LONGEST_ENCODED = 3000
 _MOST_ARGUMENTS = 50
 _MOST_NAMES = 100
+_MOST_FILE_NAMES = 10
 _MOST_RELATED = 50
 _MOST_ENCODED = 32_000
 _MOST_URLS = 5
@@ -281,6 +283,25 @@ def _detected(account: Account, redactor: Redactor) -> dict[str, Json]:
         "container": _short(redactor.text(container.name)) if container else None,
         "image": _short(redactor.text(container.image)) if container else None,
         "digest": _digest(container, redactor),
+        "virustotal": _reputation(account.evidence.reputation, redactor),
+    }
+
+
+def _reputation(reputation: Reputation | None, redactor: Redactor) -> dict[str, Json] | None:
+    """What VirusTotal says, in short; the case file has all of it."""
+    if reputation is None:
+        return None
+    return {
+        "lookup": reputation.lookup.value,
+        "said": _short(redactor.text(reputation.sentence)),
+        "malicious": reputation.malicious,
+        "engines": reputation.engines,
+        "label": _short(redactor.text(reputation.label)) or None,
+        "file_type": _short(redactor.text(reputation.file_type)) or None,
+        "names": [_short(redactor.text(name)) for name in reputation.names[:_MOST_FILE_NAMES]],
+        "tags": [_short(redactor.text(tag)) for tag in reputation.tags[:_MOST_FILE_NAMES]],
+        "first_seen": _time(reputation.first_seen),
+        "last_seen": _time(reputation.last_seen),
     }
 
 

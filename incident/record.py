@@ -196,7 +196,7 @@ async def keep_evidence(case: CaseFile, evidence: Evidence, redactor: Redactor) 
 
 def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
     """What is stored, by name. Takes its time with megabytes, so not on the loop's."""
-    logs = evidence.logs
+    logs, reputation = evidence.logs, evidence.reputation
     gathered: dict[str, Json] = {
         "finding": evidence.finding.raw,
         "notification": evidence.claim.raw if evidence.claim else None,
@@ -208,6 +208,7 @@ def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
         "tasks": plain(evidence.tasks),
         "related-findings": plain(evidence.related),
         "audit-log": plain(evidence.audit),
+        "virustotal": plain(reputation) if reputation and reputation.answered else None,
         "gaps": plain(evidence.gaps),
     }
     objects = {

@@ -15,7 +15,7 @@ from incident import contain
 from incident.bench import Bench
 from incident.conclude import Conclusion, contained, decided, ignored, received
 from incident.core import Core, Place, read_core, read_place, same_place
-from incident.investigate import Bounds, joined, support
+from incident.investigate import Bounds, joined, reputed, support
 from incident.judge import Judgement
 from incident.model import (
     Evidence,
@@ -86,10 +86,10 @@ class Incident:
                 tasks.append(supporting)
             return await self._judged(core, supporting, waited=waited)
         finally:
-            self._bench.seen.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await bench.close()
 
     async def _finished(self, core: Core, told: JsonObject, *, waited: bool) -> Answer:
         """Tell what is settled, unless whoever settled it is still at that.
@@ -127,6 +127,8 @@ class Incident:
         result = await self._carry_out(case, judged)
         with self._watch.stage("evidence"):
             evidence = joined(judged.evidence, await supporting)
+            deadline = _bounds(judged.core.policy).deadline
+            evidence = await reputed(evidence, self._bench.reputations, deadline)
         timings_ms = self._watch.timings_ms
         told = await conclusion.settle(case, judged, evidence, result, timings_ms)
         return await conclusion.tell(case, told, seen, alarm=result.alarm)
@@ -193,12 +195,12 @@ class Incident:
         """
         if finding.workload is None or (await asyncio.shield(case)).done:
             return Evidence(finding)
-        read = await asyncio.shield(policy)
-        bounds = EvidenceBounds() if isinstance(read, InvalidPolicy) else read.evidence
-        return await support(
-            finding,
-            finding.workload,
-            self._bench.sources,
-            Bounds(bounds.log_window, bounds.log_entries, bounds.deadline),
-            self._standing.clock(),
-        )
+        bounds = _bounds(await asyncio.shield(policy))
+        workload, now = finding.workload, self._standing.clock()
+        return await support(finding, workload, self._bench.sources, bounds, now)
+
+
+def _bounds(policy: Policy | InvalidPolicy) -> Bounds:
+    """How much is gathered, as the policy says; without one, as it would by default."""
+    said = EvidenceBounds() if isinstance(policy, InvalidPolicy) else policy.evidence
+    return Bounds(said.log_window, said.log_entries, said.deadline)

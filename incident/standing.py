@@ -14,6 +14,7 @@ from incident.model import Evidence, JsonObject, Mode, Notification, Route
 from incident.notify import Messenger
 from incident.record import Announcer
 from incident.redaction import Redactor
+from incident.reputation import FileReports
 from incident.scene import Run as Writing
 from incident.write_back import Noticeboard
 
@@ -37,7 +38,7 @@ class PolicyReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everything outside that an incident needs."""
+    """Everything outside that an incident needs; neither a topic nor VirusTotal has to be there."""
 
     run: Run
     security_center: SecurityCenter
@@ -46,6 +47,7 @@ class Outside:
     policy: PolicyReader
     topic: Announcer | None
     webhook: Messenger | None
+    virustotal: FileReports | None = None
 
 
 @dataclass(frozen=True, slots=True)

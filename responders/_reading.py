@@ -12,12 +12,15 @@ from incident.model import (
     File,
     Finding,
     Kind,
+    Lookup,
     Process,
     Reason,
     Template,
     Verdict,
 )
 
+# One engine or two may be mistaken.
+_SEVERAL_ENGINES = 3
 _DEFAULT_ACCOUNT = "-compute@developer.gserviceaccount.com"
 
 
@@ -34,18 +37,22 @@ def program(process: Process | None, unknown: str = "a program") -> str:
 def confidence(evidence: Evidence, verdict: Verdict = Verdict.CONTAIN) -> Confidence:
     """How sure it is that hostile code runs.
 
-    SCC's own record makes it likely, other findings on the workload make it sure; what is often
-    benign is one step less likely. A mere claim is weak.
+    SCC's own record makes it likely, other findings on the workload or several engines of
+    VirusTotal make it sure; what is often benign is one step less likely. A mere claim is weak.
     """
     if not evidence.confirmed:
         return Confidence.LOW
     steps = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
-    return steps[bool(evidence.related) + (verdict is Verdict.CONTAIN)]
+    reputation = evidence.reputation
+    notorious = reputation is not None and reputation.malicious >= _SEVERAL_ENGINES
+    borne_out = bool(evidence.related) or notorious
+    return steps[borne_out + (verdict is Verdict.CONTAIN)]
 
 
 def circumstances(evidence: Evidence) -> tuple[Reason, ...]:
-    """What the workload's surroundings say: findings, reach, identity, what persists."""
+    """What else is known: of the file, other findings, reach, identity, what persists."""
     return (
+        *reputation(evidence),
         *related(evidence),
         *exposure(evidence),
         *identity(evidence),
@@ -66,10 +73,28 @@ def file_hash(file: File | None, called: str = "executed file") -> tuple[Reason,
     if file is None or not file.sha256:
         text = "the finding names no hash, so the file cannot be looked up elsewhere"
     elif file.partially_hashed:
-        text = "the hash covers only the beginning of the file: looking it up means nothing"
+        text = (
+            "the hash covers only the beginning of the file: VirusTotal was not asked, since it"
+            " means nothing there"
+        )
     else:
         text = f"the {called} has SHA-256 {file.sha256}"
     return (Reason(text, "finding"),)
+
+
+def reputation(evidence: Evidence) -> tuple[Reason, ...]:
+    """What VirusTotal says of the file, or why it says nothing."""
+    found = evidence.reputation
+    if found is None or found.lookup in (Lookup.NO_HASH, Lookup.PARTIAL_HASH):
+        return ()
+    text = found.sentence
+    if found.lookup is Lookup.KNOWN:
+        label = f", as {found.label}" if found.label else ""
+        since = f"; first seen {found.first_seen:%Y-%m-%d}" if found.first_seen else ""
+        text = f"{text}{label}{since}"
+    elif found.lookup is Lookup.UNKNOWN:
+        text = f"{text}: it may have been made for this attack"
+    return (Reason(text, "virustotal"),)
 
 
 def related(evidence: Evidence) -> tuple[Reason, ...]:

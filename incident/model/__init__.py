@@ -26,7 +26,7 @@ from incident.model.errors import (
     Missing,
     Retry,
 )
-from incident.model.evidence import AuditEvent, Evidence, Gap, LogEntry, Logs
+from incident.model.evidence import AuditEvent, Evidence, Gap, LogEntry, Logs, Reputation
 from incident.model.finding import (
     Connection,
     Container,
@@ -53,6 +53,7 @@ from incident.model.words import (
     Json,
     JsonObject,
     Kind,
+    Lookup,
     Mode,
     Need,
     Secret,
@@ -89,6 +90,7 @@ __all__ = [
     "Kind",
     "LogEntry",
     "Logs",
+    "Lookup",
     "Malformed",
     "Missing",
     "Mode",
@@ -98,6 +100,7 @@ __all__ = [
     "Process",
     "Reason",
     "Related",
+    "Reputation",
     "Responder",
     "Retry",
     "Route",

@@ -132,7 +132,7 @@ class Finding:
         containers: The containers named; may be empty.
         techniques: MITRE ATT&CK techniques as SCC's enum names, primary ones first.
         virustotal_url: The link that the finding carries, only if it is a VirusTotal file
-            page for the hash of one of its processes.
+            page for the hash of one of its processes: it tells which one was detected.
         contacts: E-mail addresses of the finding's contacts.
         description: The detector's text.
         secrets: Environment values of the processes, for the redaction.
@@ -179,14 +179,19 @@ class Finding:
 
     @property
     def main_process(self) -> Process | None:
-        """What the finding is about: the process whose binary was hashed, else the first.
+        """What the finding is about, and whose hash is looked up.
 
-        There may be several, a child and its parent for example; their order is undocumented.
+        The process whose hash the finding's own link to VirusTotal names; else one whose binary
+        was hashed, as a whole if possible; else the first. There may be several, a child and
+        its parent for example; their order is undocumented.
         """
+        linked = (self.virustotal_url or "").lower()
 
-        def telling(process: Process) -> tuple[bool, bool, bool]:
+        def telling(process: Process) -> tuple[bool, bool, bool, bool]:
             hashed = process.sha256 is not None
-            return hashed and not process.partially_hashed, hashed, bool(process.binary_path)
+            named = process.sha256 is not None and process.sha256 in linked
+            whole = hashed and not process.partially_hashed
+            return named, whole, hashed, bool(process.binary_path)
 
         return max(self.processes, key=telling, default=None)
 

@@ -16,7 +16,8 @@ EMULATOR = '{"grpc": "127.0.0.1:8085", "http": "127.0.0.1:8086"}'
 def environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
     """Set some variables, by their names without the prefix."""
     for name, value in variables.items():
-        monkeypatch.setenv(name if name == "K_SERVICE" else f"RESPONDER_{name}", value)
+        bare = name.startswith(("K_SERVICE", "VIRUSTOTAL_"))
+        monkeypatch.setenv(name if bare else f"RESPONDER_{name}", value)
 
 
 def test_an_empty_environment_never_acts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -260,3 +261,79 @@ def test_on_cloud_run_only_a_bucket_lasts(
     """A folder is lost with its instance, and no other instance sees it."""
     environment(monkeypatch, STORE=store, K_SERVICE=service)
     assert read_settings().store_lasts is lasts
+
+
+def test_without_a_key_virustotal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable, or one of blanks, is no key."""
+    for key in ("", " \n"):
+        environment(monkeypatch, VIRUSTOTAL_API_KEY=key)
+        assert read_settings().virustotal_api_key is None
+
+
+def test_a_key_is_kept_without_its_line_break(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets are often stored with one; and no print of the settings shows it."""
+    environment(monkeypatch, VIRUSTOTAL_API_KEY="planted-key\n")
+    found = read_settings()
+    assert found.virustotal_api_key
+    assert found.virustotal_api_key.get_secret_value() == "planted-key"
+    assert found.virustotal_origin == "https://www.virustotal.com"
+    assert "planted" not in f"{found!r} {found}"
+
+
+@pytest.mark.parametrize("key", ["planted key", "planted\nkey", "pl\u00e4nted", "planted" * 99])
+def test_a_key_that_fits_into_no_header_is_refused(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """And not shown."""
+    environment(monkeypatch, VIRUSTOTAL_API_KEY=key)
+    with pytest.raises(SettingsError, match="VIRUSTOTAL_API_KEY: ") as raised:
+        read_settings()
+    assert "RESPONDER_VIRUSTOTAL" not in str(raised.value)
+    assert key not in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["https://vt.example", "https://vt.example:8443/"])
+def test_another_virustotal_is_asked_over_tls(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """A proxy of one's own, for example."""
+    environment(monkeypatch, VIRUSTOTAL_HOST=host)
+    assert read_settings().virustotal_origin == host.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://www.virustotal.com",
+        "http://127.0.0.1:80",
+        "www.virustotal.com",
+        "https://",
+        "https://user@vt.example",
+        "https://vt.example/api",
+        "https://vt.example?x",
+        "https://vt.example\n",
+    ],
+)
+def test_a_key_never_goes_anywhere_else(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """In the clear least of all."""
+    environment(monkeypatch, VIRUSTOTAL_HOST=host)
+    with pytest.raises(SettingsError, match="VIRUSTOTAL_HOST: expected https:// and a host"):
+        read_settings()
+
+
+def test_with_the_emulator_virustotal_is_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the default is."""
+    environment(monkeypatch, EMULATOR=EMULATOR, VIRUSTOTAL_API_KEY="planted")
+    assert read_settings().virustotal_origin == "http://127.0.0.1:8086"
+    environment(monkeypatch, VIRUSTOTAL_HOST="http://127.0.0.1:8086/")
+    assert read_settings().virustotal_origin == "http://127.0.0.1:8086"
+
+
+@pytest.mark.parametrize(
+    "host", ["https://www.virustotal.com", "http://127.0.0.1:8085", "http://127.0.0.1:8086.x"]
+)
+def test_with_the_emulator_no_other_virustotal_is_spoken_to(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """It is refused at the start, not passed over in silence."""
+    environment(monkeypatch, EMULATOR=EMULATOR, VIRUSTOTAL_HOST=host)
+    with pytest.raises(SettingsError, match="VIRUSTOTAL_HOST is refused while RESPONDER_EMULATOR"):
+        read_settings()

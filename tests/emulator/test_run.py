@@ -74,6 +74,7 @@ def test_a_newcomer_sees_a_plan_and_how_to_go_on(planned: Result) -> None:
     assert planned.exit_code == 0, planned.stderr
     assert "PLANNED" in planned.stdout
     assert "manualInstanceCount: 0" in planned.stdout
+    assert "58 of 71 engines" in " ".join(planned.stdout.split())
     assert "--mode enforce" in " ".join(planned.stdout.split())
     assert planned.stderr == ""
 

@@ -19,9 +19,11 @@ from incident.model import (
     Finding,
     Gap,
     Kind,
+    Lookup,
     Mode,
     Process,
     Reason,
+    Reputation,
     Responder,
     Secret,
     Status,
@@ -191,6 +193,29 @@ def test_a_finding_without_processes_or_containers_has_nothing_detected() -> Non
     full, empty = told()["detected"], told(finding(processes=(), containers=()))["detected"]
     assert set(full) == set(empty)
     assert set(map(str, empty.values())) == {"None", "[]", "False"}
+
+
+def test_what_virustotal_says_is_told_in_short() -> None:
+    """Numbers and times as they are; every text is somebody's choice, redacted and cut."""
+    known = Reputation(
+        Lookup.KNOWN,
+        SHA256,
+        malicious=58,
+        engines=71,
+        label="miner/hunter2-planted",
+        names=("hunter2-planted", "x" * 5000, *map(str, range(20))),
+        tags=("elf",),
+        first_seen=NOW,
+    )
+    made = told(None, Secret("PASSWORD", "hunter2-planted"), evidence=evidence(reputation=known))
+    shown = made["detected"]["virustotal"]
+    assert (shown["lookup"], shown["malicious"], shown["engines"]) == ("known", 58, 71)
+    assert shown["said"] == known.sentence
+    assert (shown["first_seen"], shown["last_seen"]) == ("2026-10-02T08:14:12.318000Z", None)
+    assert (shown["tags"], shown["file_type"], len(shown["names"])) == (["elf"], None, 10)
+    assert max(map(len, shown["names"])) < 1100
+    assert "hunter2" not in json.dumps(made)
+    assert told()["detected"]["virustotal"] is None
 
 
 @pytest.mark.parametrize(
