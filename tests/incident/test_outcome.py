@@ -31,8 +31,9 @@ from incident.model import (
     Technique,
     Verdict,
 )
-from incident.outcome import Account, duplicate, malformed, outcome, plain
+from incident.outcome import Account, duplicate, malformed, outcome
 from incident.redaction import Redactor
+from incident.telling import plain
 from tests.values import (
     CATEGORY,
     NOW,
