@@ -1,4 +1,4 @@
-"""What was detected and what is thought of it, as parts of the outcome. Pure; all of it redacted."""
+"""What was detected and is thought of it, as parts of the outcome. Pure; all of it redacted."""
 
 from __future__ import annotations
 
