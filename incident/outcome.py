@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -15,6 +15,7 @@ from incident.journal import SCHEMA_VERSION
 from incident.model import (
     Assessment,
     Change,
+    ChangeState,
     Container,
     Decision,
     Evidence,
@@ -36,6 +37,7 @@ _LONGEST_ENCODED = 3000
 _MOST_ARGUMENTS = 50
 _MOST_ENCODED = 32_000
 _CONSOLE = "https://console.cloud.google.com"
+_IN_EFFECT = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
 _RUN_PAGES = {Kind.SERVICE: "detail", Kind.JOB: "jobs/details", Kind.WORKER_POOL: "workerpools"}
 
 
@@ -125,12 +127,31 @@ def duplicate(done: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def released(done: Mapping[str, Json], by: str) -> dict[str, Json]:
-    """The outcome of an incident whose containment a person has taken back."""
+def refers(done: Mapping[str, Json]) -> bool:
+    """Whether an incident that took part in a containment has something that a release ends.
+
+    One that was held or whose writes were all refused is as it was: it only waits for a person.
+    """
+    status, changes = done.get("status"), done.get("changes")
+    if status != Status.FAILED:
+        return status in (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED)
+    listed = changes if isinstance(changes, list) else ()
+    states = [change.get("state") for change in listed if isinstance(change, Mapping)]
+    return any(state in _IN_EFFECT for state in states)
+
+
+def released(done: Mapping[str, Json], by: str, lost: Sequence[str] = ()) -> dict[str, Json]:
+    """The outcome of an incident whose containment a person has taken back.
+
+    Args:
+        done: Its outcome so far.
+        by: Who it was.
+        lost: What could not be taken back, and what to do about it.
+    """
     decision = done.get("decision")
     kept = decision if isinstance(decision, Mapping) else {}
     earlier = kept.get("reasons")
-    reasons = [f"released by {by}", *(earlier if isinstance(earlier, list) else ())]
+    reasons = [f"released by {by}", *lost, *(earlier if isinstance(earlier, list) else ())]
     return {
         **done,
         "status": Status.RELEASED.value,
