@@ -179,8 +179,10 @@ class _Release:
             self._told |= texts.told(plan, error.changes)
             raise
         self._told |= {**texts.told(plan, changes), "result": "released", "by": self._by}
-        if plan.containment:
-            await self._mark(plan.workload, plan.containment)
+        # Read again: an incident may have joined while it was released.
+        for ended in (await custody.history()).containments:
+            if plan.containment and ended.number == plan.containment.number:
+                await self._mark(plan.workload, ended)
         name = plan.workload.resource_name
         done = Text(f"released {name}, read back as it was before", style="green")
         Console(stderr=True, soft_wrap=True).print(done)
