@@ -141,6 +141,7 @@ def access_of(policy: Any) -> Access:
     return Access(
         raw=tuple(raw),
         etag=policy.etag.hex(),
+        version=policy.version,
         bindings=tuple(
             Binding(
                 role=binding.role,

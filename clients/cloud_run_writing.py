@@ -100,12 +100,15 @@ async def _cancel(change: Change, apis: Apis, *, validate_only: bool) -> None:
 
 
 async def _set_policy(change: Change, apis: Apis) -> None:
-    """Replace all bindings of exactly the version that was read; audit configs stay.
+    """Replace all bindings of exactly the policy that was read; audit configs stay.
 
-    The version must be 3 wherever there are conditions, or Google would drop them.
+    The version of its form stays too, but must be 3 wherever there are conditions, or Google
+    would drop them.
     """
     policy = ParseDict({"bindings": change.after["bindings"]}, policy_pb2.Policy())
-    policy.version = _CONDITIONAL_POLICY_VERSION
+    conditional = any(binding.HasField("condition") for binding in policy.bindings)
+    told = _CONDITIONAL_POLICY_VERSION if conditional else change.after.get("version")
+    policy.version = told if isinstance(told, int) else 0
     policy.etag = bytes.fromhex(change.etag)
     request = iam_policy_pb2.SetIamPolicyRequest(resource=change.target, policy=policy)
     api: Any

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import click
 from rich.console import Console
@@ -14,13 +13,20 @@ from clients import Clients, read_settings
 from clients.identity import whoami
 from commands.shared import as_json_option, print_json, run
 from incident import release as releasing
+from incident import release_texts as texts
 from incident.cases import Cases
 from incident.core import Books
-from incident.model import IncidentError, Workload
-from incident.outcome import released
+from incident.custody import Containment
+from incident.model import AuditEvent, Change, ChangeKind, GiveUp, IncidentError, Json, Workload
+from incident.outcome import refers, released
 from incident.record import append_outcome
 from incident.texts import diff
 from incident.write_back import carry_back
+
+_MARGIN = timedelta(minutes=1)
+_MOST_EVENTS = 50
+_COLOURS = {"-": "red", "+": "green"}
+_TITLES = {ChangeKind.FIELDS: "settings", ChangeKind.IAM_POLICY: "IAM policy"}
 
 
 @click.command()
@@ -31,96 +37,216 @@ from incident.write_back import carry_back
 def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
     """Take the containment of INCIDENT's workload back, field for field.
 
-    Shows what will be written and asks. It ends the containment for every incident that refers
-    to it. Releasing twice is harmless.
+    Shows what will be written and asks; then writes, reads it back and records it. It ends the
+    containment for every incident that refers to it. What cannot be taken back, cancelled
+    executions, it names. It refuses when somebody changed the same fields since, and tells who.
+    Releasing twice is harmless, and a release that was interrupted is finished by the next one.
+
+    Exit status: 0 released, or nothing of ours holds it; 1 refused, failed, released in part
+    only or not confirmed; 2 wrong use. With --json one object is printed in every one of these
+    cases but the last, with what came of it as `result`.
     """
-    run(lambda clients: _release(clients, incident, yes=yes, force=force, as_json=as_json))
+    told: dict[str, Json] = {"incident": incident, "result": "failed", "error": None}
 
+    async def work(clients: Clients) -> None:
+        try:
+            # In JSON mode people read standard error, and only where they are asked.
+            console = Console(stderr=as_json, quiet=as_json and yes, soft_wrap=True)
+            await _Release(clients, incident, told, console).work(yes=yes, force=force)
+        except IncidentError as error:
+            told["error"] = str(error)
+            raise
+        except click.Abort:
+            told["result"] = "not-confirmed"
+            raise
 
-async def _release(
-    clients: Clients, incident: str, *, yes: bool, force: bool, as_json: bool
-) -> None:
-    case = await Cases(clients.store).one(incident)
-    workload = case.workload
-    if workload is None:
-        raise IncidentError(f"cannot release incident {incident}: it names no workload")
-    by = whoami(read_settings())
-    books = Books(clients.store, f"cli {by}", lambda: datetime.now(UTC))
-    custody = books.custody(workload)
-    plan = await releasing.plan_release(workload, custody, clients.run)
-    _say(plan, as_json=as_json)
-    if plan.containment is None:
-        await _mark(clients, books, _ended(plan, incident), by)
-        return
-    if incident not in plan.containment.incidents:
-        holding = ", ".join(sorted(plan.containment.incidents))
-        raise releasing.Refused(
-            f"cannot release incident {incident}: what holds {workload.resource_name} now is the"
-            f" containment of {holding}. Release one of these if that is what you mean"
-        )
-    held = plan.containment.incidents
-    if plan.differs and not force:
-        who = releasing.blame(plan, await _audit(clients, workload))
-        raise releasing.Refused(releasing.explain(plan, who))
-    if not yes:
-        click.confirm("Release it?", abort=True, err=True)
-        now = await releasing.plan_release(workload, custody, clients.run)
-        if now.containment is None or now.change != plan.change:
-            raise releasing.Refused(
-                f"cannot release {workload.resource_name}: it changed while you were asked. Look"
-                " at the difference again"
-            )
-        plan = now
-    patience = read_settings().verify_timeout
-    await releasing.carry_out(plan, custody, clients.run, by=by, patience=patience)
-    await _mark(clients, books, held, by)
-    if not as_json:
-        Console(stderr=True).print(
-            Text(f"released {workload.resource_name}, read back as it was before", style="green")
-        )
-
-
-def _ended(plan: releasing.ReleasePlan, incident: str) -> frozenset[str]:
-    """The incidents of the containment that was taken back last, if this one's is that."""
-    last = plan.history.containments[-1] if plan.history.containments else None
-    ours = last is not None and last.released and incident in last.incidents
-    return last.incidents if last and ours else frozenset()
-
-
-async def _mark(clients: Clients, books: Books, incidents: Iterable[str], by: str) -> None:
-    """Carry incidents on as released; those that say so already stay as they are."""
-    for name in sorted(incidents):
-        case = await Cases(clients.store).one(name)
-        if case.outcome and case.status != "released":
-            told = released(case.outcome, by)
-            refused = await carry_back(await books.case(case.folder), clients.security_center, told)
-            if refused:
-                click.echo(
-                    f"Warning: the finding does not say that it is released: {refused}", err=True
-                )
-            await append_outcome(books.store, case.folder, books.run, books.clock, told)
-
-
-def _say(plan: releasing.ReleasePlan, *, as_json: bool) -> None:
-    if as_json:
-        print_json(releasing.told(plan))
-        return
-    console = Console()
-    if plan.containment is None:
-        console.print(Text(f"nothing of ours holds {plan.workload.resource_name}"))
-        return
-    console.print(Text(f"{plan.workload.resource_name}, held by {plan.containment.folder}"))
-    if plan.change is None:
-        console.print(Text("all is as it was before already; only the record is missing"))
-        return
-    for line in diff(plan.change):
-        style = {"-": "red", "+": "green"}.get(line[:1], "")
-        console.print(Text(line, style=style))
-
-
-async def _audit(clients: Clients, workload: Workload) -> tuple[Any, ...]:
-    now = datetime.now(UTC)
     try:
-        return await clients.logging.audit(workload, now - timedelta(days=7), now, limit=50)
-    except IncidentError:
-        return ()
+        run(work)
+    finally:
+        if as_json:
+            print_json(told)
+
+
+class _Release:
+    """One run of the command: looks, shows, asks, releases, tells.
+
+    Args:
+        clients: The outside.
+        incident: The incident's id.
+        told: What is printed as JSON in the end, filled on the way.
+        console: Where people read.
+    """
+
+    def __init__(
+        self, clients: Clients, incident: str, told: dict[str, Json], console: Console
+    ) -> None:
+        self._clients = clients
+        self._incident = incident
+        self._told = told
+        self._settings = read_settings()
+        self._by = whoami(self._settings)
+        self._books = Books(clients.store, f"cli {self._by}", lambda: datetime.now(UTC))
+        self._console = console
+
+    async def work(self, *, yes: bool, force: bool) -> None:
+        """Release it, or say why not.
+
+        Raises:
+            IncidentError: It is not released; the message says why and what to do.
+            click.Abort: The person said no.
+        """
+        workload = await self._workload()
+        plan = await self._plan(workload)
+        ended = _ended(plan, self._incident)
+        if plan.containment is None or ended:
+            await self._nothing_left(plan, ended)
+            return
+        self._check_named(plan)
+        self._show(plan)
+        await self._check_differences(plan, force=force)
+        if not yes:
+            plan = await self._confirmed(plan)
+        await self._carry_out(plan)
+
+    async def _workload(self) -> Workload:
+        workload = (await Cases(self._clients.store).one(self._incident)).workload
+        if workload is None:
+            raise GiveUp(f"cannot release incident {self._incident}: it names no workload")
+        return workload
+
+    async def _plan(self, workload: Workload) -> releasing.ReleasePlan:
+        custody = self._books.custody(workload)
+        plan = await releasing.plan_release(workload, custody, self._clients.run)
+        self._told |= texts.told(plan)
+        return plan
+
+    async def _nothing_left(self, plan: releasing.ReleasePlan, ended: Containment | None) -> None:
+        """Nothing to write; incidents that were not told so yet are told now."""
+        self._told |= {"result": "nothing-to-release", "changes": []}
+        if ended:
+            await self._mark(plan.workload, ended)
+            self._told |= {"result": "released-before", "containment": ended.folder}
+        said = f"nothing of ours holds {plan.workload.resource_name}"
+        if ended and plan.containment:
+            others = ", ".join(sorted(plan.containment.incidents))
+            said = (
+                f"the containment of {self._incident} was released before; what holds"
+                f" {plan.workload.resource_name} now is that of {others}"
+            )
+        self._console.print(Text(said))
+
+    def _check_named(self, plan: releasing.ReleasePlan) -> None:
+        """Only the containment that the incident refers to is released in its name."""
+        current = plan.containment
+        if current is None or self._incident in current.incidents:
+            return
+        self._told["result"] = "refused"
+        holding = ", ".join(sorted(current.incidents))
+        raise releasing.Refused(
+            f"cannot release incident {self._incident}: what holds"
+            f" {plan.workload.resource_name} now is the containment of {holding}. Release one of"
+            " these if that is what you mean"
+        )
+
+    async def _check_differences(self, plan: releasing.ReleasePlan, *, force: bool) -> None:
+        if not plan.differs:
+            return
+        who = texts.blame(plan, await self._audit(plan))
+        self._told["changed_by"] = who
+        if not force:
+            self._told["result"] = "refused"
+            raise releasing.Refused(texts.explain(plan, who))
+
+    async def _confirmed(self, plan: releasing.ReleasePlan) -> releasing.ReleasePlan:
+        """The plan as it is when the answer is given, if it still is the one that was shown."""
+        click.confirm("Release it?", abort=True, err=True)
+        now = await self._plan(plan.workload)
+        image, shown = now.image, plan.image
+        same = image and shown and image.number == shown.number
+        if same and (now.changes, now.differs) == (plan.changes, plan.differs):
+            return now
+        self._told["result"] = "refused"
+        raise releasing.Refused(
+            f"cannot release {plan.workload.resource_name}: it changed while you were asked. Look"
+            " at the difference again"
+        )
+
+    async def _carry_out(self, plan: releasing.ReleasePlan) -> None:
+        custody = self._books.custody(plan.workload)
+        given = releasing.Given(self._by, self._settings.verify_timeout)
+        try:
+            changes = await releasing.carry_out(plan, custody, self._clients.run, given)
+        except releasing.Halted as error:
+            self._told |= texts.told(plan, error.changes)
+            raise
+        self._told |= {**texts.told(plan, changes), "result": "released", "by": self._by}
+        # Read again: an incident may have joined while it was released.
+        for ended in (await custody.history()).containments:
+            if plan.containment and ended.number == plan.containment.number:
+                await self._mark(plan.workload, ended)
+        name = plan.workload.resource_name
+        done = Text(f"released {name}, read back as it was before", style="green")
+        Console(stderr=True, soft_wrap=True).print(done)
+        self._say_changes(changes)
+        self._say_lost(plan)
+
+    async def _mark(self, workload: Workload, ended: Containment) -> None:
+        """Carry every incident of a containment on as released, each once.
+
+        What else is to be done about an incident that is released belongs here.
+        """
+        lost = [texts.irreparable(change, workload) for change in ended.irreversible]
+        for name in sorted(ended.incidents):
+            case = await Cases(self._clients.store).one(name)
+            if case.concluded and refers(case.concluded):
+                told = released(case.concluded, self._by, lost)
+                books = self._books
+                opened = await books.case(case.folder)
+                refused = await carry_back(opened, self._clients.security_center, told)
+                if refused:
+                    text = f"Warning: the finding does not say that it is released: {refused}"
+                    click.echo(text, err=True)
+                await append_outcome(books.store, case.folder, books.run, books.clock, told)
+
+    async def _audit(self, plan: releasing.ReleasePlan) -> tuple[AuditEvent, ...]:
+        """Who changed it since; without an answer nobody is named, and that is all."""
+        now = datetime.now(UTC)
+        since = (texts.contained_at(plan) or now) - _MARGIN
+        until = max(now, since) + _MARGIN
+        try:
+            return await self._clients.logging.audit(
+                plan.workload, since, until, limit=_MOST_EVENTS
+            )
+        except IncidentError:
+            return ()
+
+    def _show(self, plan: releasing.ReleasePlan) -> None:
+        """What would be written, what somebody changed since, and what stays lost."""
+        say = self._console.print
+        if plan.containment:
+            say(Text(f"{plan.workload.resource_name}, held by {plan.containment.folder}"))
+        if not plan.changes:
+            say(Text("all is as it was before already; only the record is missing"))
+        for change in plan.changes:
+            say(Text(f"{_TITLES[change.kind]} of {change.target}:", style="bold"))
+            for line in diff(change):
+                say(Text(line, style=_COLOURS.get(line[:1], "")))
+        self._say_lost(plan)
+
+    def _say_lost(self, plan: releasing.ReleasePlan) -> None:
+        for change in plan.lost:
+            said = f"not restored: {texts.irreparable(change, plan.workload)}"
+            self._console.print(Text(said, style="yellow"))
+
+    def _say_changes(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            if change.error:
+                self._console.print(Text(f"{_TITLES[change.kind]}: {change.error}", style="yellow"))
+
+
+def _ended(plan: releasing.ReleasePlan, incident: str) -> Containment | None:
+    """The containment of an incident that was taken back already, if it has no other by now."""
+    held = plan.containment.incidents if plan.containment else frozenset()
+    past = [each for each in plan.history.containments if each.released]
+    found = [each for each in past if incident in each.incidents and incident not in held]
+    return found[-1] if found else None

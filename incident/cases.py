@@ -9,11 +9,13 @@ from datetime import datetime
 
 from incident.journal import Journal, Record, Store
 from incident.model import GiveUp, JsonObject, Kind, Workload
+from incident.resource_name import parse_resource_name
 from incident.together import together
 
 _ID = r"\d{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?"
 _FOLDER = re.compile(rf"([a-z-]+)/({_ID})/")
 _INCIDENT = re.compile(_ID)
+_CONTAINMENT = re.compile(r"containments/([^/]+)/([^/]+)/(service|job|worker-pool)/([^/]+)/\d+")
 #: Of an incident that lies in several folders, the first counts.
 _ROOTS = ("incidents", "claims", "dry-runs")
 
@@ -57,20 +59,44 @@ class Case:
         return self.records[0].recorded_at if self.records else None
 
     @property
+    def concluded(self) -> JsonObject | None:
+        """What it comes to: its outcome, or before it is done the one that was settled."""
+        settled = [record.body.get("outcome") for record in self.records]
+        return self.outcome or next((each for each in settled if isinstance(each, Mapping)), None)
+
+    @property
     def workload(self) -> Workload | None:
-        """The workload that it is about."""
-        place = self.outcome.get("workload") if self.outcome else None
-        if not isinstance(place, Mapping):
-            return None
-        project = str(place["project"])
-        number = place.get("project_number")
-        return Workload(
-            kind=Kind(str(place["kind"])),
-            location=str(place["location"]),
-            name=str(place["name"]),
-            project_id=None if project.isdigit() else project,
-            project_number=str(number) if number else None,
-        )
+        """The workload that it is about, as the last of its records that names it spells it.
+
+        While it is open, the containment that it made names it, or else its first record.
+        """
+        place = self.concluded.get("workload") if self.concluded else None
+        if isinstance(place, Mapping):
+            number = place.get("project_number")
+            return _workload(
+                str(place["project"]),
+                (str(place["location"]), str(place["kind"]), str(place["name"])),
+                str(number) if number else None,
+            )
+        for record in reversed(self.records):
+            held = _CONTAINMENT.fullmatch(str(record.body.get("containment")))
+            if held:
+                return _workload(held[1], (held[2], held[3], held[4]), None)
+        named = [str(record.body.get("workload")) for record in self.records[:1]]
+        return parse_resource_name(f"//run.googleapis.com/{named[0]}").workload if named else None
+
+
+def _workload(project: str, place: tuple[str, str, str], number: str | None) -> Workload:
+    """A workload by its project and by its location, kind and name."""
+    location, kind, name = place
+    numbered = project.isdigit()
+    return Workload(
+        kind=Kind(kind),
+        location=location,
+        name=name,
+        project_id=None if numbered else project,
+        project_number=number or (project if numbered else None),
+    )
 
 
 @dataclass(frozen=True, slots=True)

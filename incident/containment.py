@@ -200,12 +200,14 @@ def _beyond_fields(action: Action, wanted: Wanted, settings: Settings) -> list[C
     ]
     access = settings.access
     if wanted.bindings is not None and access and _to_remove(access.raw, settings.kind):
+        # The version of the policy's form is not ours to change, so it goes along.
+        form: dict[str, Json] = {"version": access.version} if access.version else {}
         edit = Change(
             action=action.name,
             target=settings.name,
             mask=("bindings",),
-            before={"bindings": list(access.raw)},
-            after={"bindings": list(wanted.bindings)},
+            before={"bindings": list(access.raw), **form},
+            after={"bindings": list(wanted.bindings), **form},
             stops=stops,
             reversible=reversible,
             kind=ChangeKind.IAM_POLICY,

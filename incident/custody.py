@@ -36,7 +36,7 @@ class Containment:
         annotated: Whether the workload names the incident.
         incidents: The incidents that refer to it.
         findings: The ids of their findings.
-        releasing: Whether somebody has begun to take it back.
+        releasing: Whether somebody has begun to take it back, and not given up.
         released: Whether it was taken back.
         last: Number of the last record.
         open_attempt: The newest image, when nothing yet says what became of its attempt.
@@ -69,6 +69,12 @@ class Containment:
         Where a crash left a write without its record, the newest image tells.
         """
         return self.written if self.open_attempt is None else self.open_attempt
+
+    @property
+    def irreversible(self) -> tuple[Change, ...]:
+        """What any of its attempts did and nobody can take back, each once."""
+        done = [change for image in self.images for change in image.changes]
+        return tuple({(c.kind, c.target): c for c in done if not c.reversible}.values())
 
     def stands(self, settings: Settings) -> Image | None:
         """The image of our writes, if the workload still is as those writes left it.
@@ -234,11 +240,17 @@ def fold(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
         annotated="annotated" in kinds,
         incidents=frozenset(str(r.body["incident"]) for r in records if "incident" in r.body),
         findings=frozenset(str(r.body["finding"]) for r in records if "finding" in r.body),
-        releasing="release-intended" in kinds,
+        releasing=_releasing(records),
         released="released" in kinds,
         last=records[-1].number if records else 0,
         open_attempt=waiting[-1] if waiting else None,
     )
+
+
+def _releasing(records: tuple[Record, ...]) -> bool:
+    """Whether a release was begun, and not given up before it wrote anything."""
+    withdrawn = {r.body.get("intent") for r in records if r.kind == "release-withdrawn"}
+    return any(r.kind == "release-intended" and r.number not in withdrawn for r in records)
 
 
 def _number(value: Json) -> int | None:

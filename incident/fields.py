@@ -43,7 +43,7 @@ def normal(name: str, value: Json, kind: Kind = Kind.SERVICE) -> Json:
         return _scaling(value)
     if name == "traffic":
         shares: dict[tuple[str, str, str], int] = {}
-        for target in targets(value):
+        for target in targets(value or DEFAULTS["traffic"]):
             key = (str(target["type"]), str(target.get("revision", "")), str(target.get("tag", "")))
             shares[key] = shares.get(key, 0) + int(str(target.get("percent", 0)))
         return [[*key, percent] for key, percent in sorted(shares.items()) if percent or key[2]]

@@ -9,6 +9,7 @@ from typing import Any
 
 from incident.containment import in_effect
 from incident.fields import in_snake_case, normal
+from incident.invokers import bindings_in, reunited
 from incident.journal import Record
 from incident.model import (
     Change,
@@ -16,7 +17,6 @@ from incident.model import (
     ChangeState,
     Json,
     JsonObject,
-    Kind,
     Settings,
 )
 
@@ -27,7 +27,8 @@ class Part:
 
     Attributes:
         change: The change; its ``before`` is as read.
-        restores: What a release writes back, under the names of ``change.before``.
+        restores: What a release writes back, under the names of ``change.before``. Traffic
+            that was not set at all is empty here, so that it is not set again.
         carried: Whether an earlier attempt of the same containment made it.
     """
 
@@ -111,7 +112,7 @@ def parts_of(
     release has to restore. What earlier attempts made and this one leaves alone is carried on.
     """
     earlier = effective.parts if effective else ()
-    new = [Part(change, _restores(change, earlier, settings.kind)) for change in changes]
+    new = [Part(change, _restores(change, earlier, settings)) for change in changes]
     carried = [
         part
         for old in earlier
@@ -120,15 +121,22 @@ def parts_of(
     return (*new, *carried)
 
 
-def _restores(change: Change, earlier: Sequence[Part], kind: Kind) -> JsonObject:
+def _restores(change: Change, earlier: Sequence[Part], settings: Settings) -> JsonObject:
     restores = dict(change.before)
+    if "traffic" in restores and not settings.fields.get("traffic"):
+        restores["traffic"] = []
     for old in earlier:
         if (old.change.kind, old.change.target) != (change.kind, change.target):
             continue
         for name, value in change.before.items():
             ours = old.change.after.get(name)
-            if name in old.restores and normal(name, value, kind) == normal(name, ours, kind):
+            same = normal(name, value, settings.kind) == normal(name, ours, settings.kind)
+            if name in old.restores and same:
                 restores[name] = old.restores[name]
+        if change.kind is ChangeKind.IAM_POLICY:
+            # Somebody let one of those in again that we took out: the others are still missing.
+            read, before = bindings_in(restores), bindings_in(old.restores)
+            restores["bindings"] = list(reunited(read, before, bindings_in(old.change.after)))
     return restores
 
 

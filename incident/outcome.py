@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from incident.links import finding_page, virustotal_page, workload_page
 from incident.model import (
     Assessment,
     Change,
+    ChangeState,
     Decision,
     Evidence,
     Finding,
@@ -25,6 +26,8 @@ from incident.model import (
 from incident.redaction import Redactor
 from incident.response_plan import Situation
 from incident.telling import assessment_told, detected_told, short, time_text
+
+_IN_EFFECT = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +135,31 @@ def duplicate(done: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def released(done: Mapping[str, Json], by: str) -> dict[str, Json]:
-    """The outcome of an incident whose containment a person has taken back."""
+def refers(done: Mapping[str, Json]) -> bool:
+    """Whether an incident that took part in a containment has something that a release ends.
+
+    One that was held or whose writes were all refused is as it was: it only waits for a person.
+    """
+    status, changes = done.get("status"), done.get("changes")
+    if status != Status.FAILED:
+        return status in (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED)
+    listed = changes if isinstance(changes, list) else ()
+    states = [change.get("state") for change in listed if isinstance(change, Mapping)]
+    return any(state in _IN_EFFECT for state in states)
+
+
+def released(done: Mapping[str, Json], by: str, lost: Sequence[str] = ()) -> dict[str, Json]:
+    """The outcome of an incident whose containment a person has taken back.
+
+    Args:
+        done: Its outcome so far.
+        by: Who it was.
+        lost: What could not be taken back, and what to do about it.
+    """
     decision = done.get("decision")
     kept = decision if isinstance(decision, Mapping) else {}
     earlier = kept.get("reasons")
-    reasons = [f"released by {by}", *(earlier if isinstance(earlier, list) else ())]
+    reasons = [f"released by {by}", *lost, *(earlier if isinstance(earlier, list) else ())]
     return {
         **done,
         "status": Status.RELEASED.value,

@@ -1,245 +1,298 @@
-"""Taking a containment back: the fields that our write overwrote, restored and read back.
+"""Taking a containment back: what our writes overwrote, restored and read back.
 
-Writes to a workload as ``contain.py`` does, and for one reason only: a person asked for it.
+Writes to a workload as ``contain.py`` does, and for one reason only: a person asked for it. What
+has to be written is worked out next door, in ``release_plan``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from incident.contain import ANNOTATION
-from incident.custody import Containment, Custody, History
-from incident.fields import in_snake_case, normal
-from incident.images import Image, change_json
+from incident.custody import Custody
+from incident.images import change_json, stated
+from incident.look import Looking, look
 from incident.model import (
-    AuditEvent,
     Change,
     ChangeKind,
+    ChangeState,
     Conflict,
     GiveUp,
+    IncidentError,
     Json,
-    JsonObject,
-    Kind,
+    Need,
     Retry,
-    Settings,
-    Workload,
 )
+from incident.release_plan import ReleasePlan, lacking, needs_of, plan_release
+from incident.release_texts import irreparable
 
+__all__ = ["Given", "Halted", "Refused", "ReleasePlan", "Run", "carry_out", "plan_release"]
+
+#: Access comes last: nobody is let in before the rest is as it was.
+_ORDER = (ChangeKind.FIELDS, ChangeKind.IAM_POLICY)
 _ATTEMPTS = 5
-_PAUSE_S = 0.5
-_DEFAULTS: Mapping[str, int] = {"minInstanceCount": 0, "maxInstanceCount": 0}
+_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 2.0
+#: How long a write of a response that was begun may still come into effect.
+_FATE = timedelta(seconds=45)
+_PARTS = {ChangeKind.FIELDS: "its settings", ChangeKind.IAM_POLICY: "its IAM policy"}
+_INEXACT = (
+    "another change came between reading and writing: it may have been overwritten; the audit log"
+    " has it"
+)
 
 
 class Refused(GiveUp):
     """The containment is not released as things are; the message says why."""
 
 
-class Run(Protocol):
-    """What releasing needs of Cloud Run."""
+class Halted(Refused):
+    """A release that was begun and is not complete; nothing is recorded as released.
 
-    async def settings(self, workload: Workload) -> Settings:
-        """The workload's settings as they are now."""
+    Attributes:
+        changes: The writes of its plan, each with how far it came.
+    """
+
+    def __init__(self, message: str, changes: tuple[Change, ...]) -> None:
+        super().__init__(message)
+        self.changes = changes
+
+
+class Run(Looking, Protocol):
+    """What releasing needs of Cloud Run."""
 
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
         """Send one change."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReleasePlan:
-    """What a release would do.
+class Given:
+    """What a release is given besides its plan.
 
     Attributes:
-        workload: What is held.
-        containment: The containment that is taken back; None when nothing is held.
-        history: All containments of the workload.
-        image: What the release restores.
-        change: The one write that restores it; None when nothing has to be written.
-        differs: Fields that are not as our write left them: somebody changed them since.
-        last_modifier: Who changed the workload last.
+        by: Who releases.
+        patience: How long each write may take until it is seen in effect.
+        step: Told what was just done, in order.
     """
 
-    workload: Workload
-    containment: Containment | None
-    history: History
-    image: Image | None
-    change: Change | None
-    differs: tuple[str, ...]
-    last_modifier: str
-
-
-async def plan_release(workload: Workload, custody: Custody, run: Run) -> ReleasePlan:
-    """What releasing the workload would write, for settings read now. Writes nothing.
-
-    Raises:
-        Retry: Time may heal it.
-        GiveUp: The workload or the records cannot be read.
-    """
-    settings = await run.settings(workload)
-    history = (await custody.history()).of(settings)
-    current = history.current
-    image = current.effective if current else None
-    if current is None or image is None:
-        return ReleasePlan(workload, None, history, None, None, (), settings.last_modifier)
-    _check(image)
-    wanted = _wanted(image, settings)
-    before = {name: settings.fields.get(name) for name in wanted}
-    differs = tuple(
-        name
-        for name in image.restores
-        if _now(settings, name) != normal(name, image.left[name], settings.kind)
-        and _now(settings, name) != normal(name, wanted[name], settings.kind)
-    )
-    change = Change(
-        action="release",
-        target=settings.name,
-        mask=tuple(map(in_snake_case, wanted)),
-        before=before,
-        after=wanted,
-        stops=False,
-        reversible=True,
-    )
-    needed = change if _lacking(change, settings) else None
-    return ReleasePlan(workload, current, history, image, needed, differs, settings.last_modifier)
+    by: str
+    patience: timedelta
+    step: Callable[[str], None] = lambda _: None
 
 
 async def carry_out(
-    plan: ReleasePlan, custody: Custody, run: Run, *, by: str, patience: timedelta
-) -> None:
+    plan: ReleasePlan, custody: Custody, run: Run, given: Given
+) -> tuple[Change, ...]:
     """Restore what the plan says, prove it by reading back, and record it.
 
-    The intent is recorded before the write, so that nobody contains the workload anew while
-    it is being released.
+    The intent is recorded before anything is written, so that nobody contains the workload anew
+    while it is being released. It is withdrawn where nothing was written after all: what still
+    is contained must not stay without its guard. What the plan says that others changed is
+    overwritten; whoever calls has asked.
+
+    Args:
+        plan: What a person agreed to.
+        custody: The workload's containments.
+        run: Cloud Run.
+        given: Who releases, and how patiently.
+
+    Returns:
+        The writes that restored it, each verified; empty when all was as before already.
 
     Raises:
-        Refused: It was not seen restored in time; nothing is recorded as released.
-        Retry: Time may heal it.
-        GiveUp: Google refuses the write.
+        Halted: It is not released for certain; the message says what holds and what to do.
+        Retry: The store does not answer; nothing was written.
     """
-    current, image = plan.containment, plan.image
-    if current is None or image is None:
-        return
-    body: dict[str, Json] = {"by": by, "image": image.number, "restores": image.restores}
-    last = await custody.note(plan.history, current.last, "release-intended", body)
-    fresh = (await custody.history()).of_uid(plan.history.uid).current
-    if fresh is None or (fresh.open_attempt and fresh.open_attempt != current.open_attempt):
-        raise Refused(
-            f"cannot release {plan.workload.resource_name}: a finding is being responded to at"
-            " this moment. Wait a minute, look at its incident, and release again"
-        )
-    if plan.change:
-        await _write(plan.change, run)
-        await _restored(plan, run, patience)
-    incidents: list[Json] = [*sorted(current.incidents)]
-    released = {**body, "change": change_json(plan.change) if plan.change else None}
-    await custody.note(plan.history, last, "released", {**released, "incidents": incidents})
-
-
-def blame(plan: ReleasePlan, audit: Sequence[AuditEvent]) -> str:
-    """Who changed the workload since our write, as far as anything tells."""
-    written_at = plan.containment.written_at if plan.containment else None
-    since = [event for event in audit if written_at is None or event.timestamp > written_at]
-    people = {
-        event.principal: event.method.rpartition(".")[2] for event in since if event.principal
-    }
-    told = ", ".join(f"{who} ({what})" for who, what in people.items())
-    return told or f"last modifier: {plan.last_modifier or 'unknown'}"
-
-
-def _check(image: Image) -> None:
-    """Refuse what this version cannot restore in full: a release in part would be a lie."""
-    for change in image.changes:
-        if change.kind is ChangeKind.IAM_POLICY:
-            raise Refused(
-                f"cannot release {change.target}: its containment changed the IAM policy, which"
-                " this version does not restore. Restore it by hand from the before-image"
-            )
-
-
-def _wanted(image: Image, settings: Settings) -> dict[str, Json]:
-    """What is written: the restored fields, and the annotations without our own."""
-    service = settings.kind is Kind.SERVICE
-    wanted = {
-        name: _explicit(name, value) if service else value for name, value in image.restores.items()
-    }
-    if ANNOTATION in settings.annotations:
-        others = {key: text for key, text in settings.annotations.items() if key != ANNOTATION}
-        wanted["annotations"] = others
-    return wanted
-
-
-def _explicit(name: str, value: Json) -> Json:
-    """Scaling with its bounds spelled out.
-
-    Left out, they would inherit the manual count when a service goes back to automatic
-    scaling, as an earlier text of Cloud Run's documentation says.
-    """
-    if name != "scaling" or not isinstance(value, Mapping) or value.get("scalingMode") == "MANUAL":
-        return value
-    kept = {key: count for key, count in value.items() if key != "manualInstanceCount"}
-    return {"scalingMode": "AUTOMATIC", **_DEFAULTS, **kept}
-
-
-def _lacking(change: Change, settings: Settings) -> str | None:
-    """What is not as the release wants it; None when all is."""
-    if settings.observed_generation < settings.generation:
-        return "Cloud Run is still at work on it"
-    for name, value in change.after.items():
-        if _now(settings, name) != normal(name, value, settings.kind):
-            return f"{name} does not read back as it was before"
-    return None
-
-
-def _now(settings: Settings, name: str) -> Json:
-    there = settings.fields.get(name) or ({} if name == "annotations" else None)
-    return normal(name, there, settings.kind)
-
-
-async def _write(change: Change, run: Run) -> None:
-    for attempt in range(_ATTEMPTS):
-        try:
-            await run.write(change, validate_only=False)
-        except Conflict:
-            await asyncio.sleep(_PAUSE_S * (attempt + 1))
-        else:
-            return
-    raise Retry(
-        f"cannot release {change.target}: {_ATTEMPTS} attempts met other changes to it. Try again"
-    )
-
-
-async def _restored(plan: ReleasePlan, run: Run, patience: timedelta) -> None:
-    change = plan.change
-    reason: str | None = "it was not read back in time"
+    if plan.containment is None:
+        return ()
+    body = _body(plan, given.by)
+    intent = await custody.note(plan.history, plan.containment.last, "release-intended", body)
+    given.step("intended")
+    work = _Work(plan, custody, run, given)
     try:
-        async with asyncio.timeout(patience.total_seconds()):
-            while change and reason:
-                await asyncio.sleep(_PAUSE_S / 2)
-                reason = _lacking(change, await run.settings(plan.workload))
-    except TimeoutError as error:
-        raise Refused(
-            f"{plan.workload.resource_name} is not released for certain: {reason}. Look at the"
-            " service, and release again"
-        ) from error
+        await work.restore()
+        if not work.released_meanwhile:
+            changes: list[Json] = [change_json(change) for change in work.changes]
+            told = {**body, "changes": changes, "intent": intent}
+            await custody.note(plan.history, intent, "released", told)
+    except IncidentError as error:
+        if work.untouched:
+            withdrawn: dict[str, Json] = {"by": given.by, "intent": intent, "reason": str(error)}
+            with contextlib.suppress(IncidentError):
+                await custody.note(plan.history, intent, "release-withdrawn", withdrawn)
+        raise Halted(_halted(plan, work, error), work.changes) from error
+    given.step("released")
+    return work.changes
 
 
-def explain(plan: ReleasePlan, who: str) -> str:
-    """Why a plan is refused without force."""
-    return (
-        f"cannot release {plan.workload.resource_name}: {', '.join(plan.differs)} changed since it"
-        f" was contained ({who}). Look at the difference; --force overwrites what they did"
-    )
-
-
-def told(plan: ReleasePlan) -> JsonObject:
-    """The plan as JSON."""
+def _body(plan: ReleasePlan, by: str) -> dict[str, Json]:
+    """What intent and release say alike."""
+    image, current = plan.image, plan.containment
+    lost: list[Json] = [irreparable(change, plan.workload) for change in plan.lost]
     return {
-        "workload": plan.workload.resource_name,
-        "containment": plan.containment.folder if plan.containment else None,
-        "change": change_json(plan.change) if plan.change else None,
-        "changed_since": [*plan.differs],
-        "last_modifier": plan.last_modifier,
+        "by": by,
+        "image": image.number if image else None,
+        "restores": image.restores if image else {},
+        "overwrites": [difference.name for difference in plan.differs],
+        "not_restored": lost,
+        "incidents": sorted(current.incidents) if current else [],
     }
+
+
+class _Work:
+    """One release being carried out: looks, writes what is missing, reads it back.
+
+    Attributes:
+        changes: The writes, each with how far it came.
+        untouched: Whether certainly nothing was written.
+        released_meanwhile: Whether somebody else has finished the same release.
+    """
+
+    def __init__(self, plan: ReleasePlan, custody: Custody, run: Run, given: Given) -> None:
+        self._plan = plan
+        self._custody = custody
+        self._run = run
+        self._given = given
+        self._known = {change.kind: change for change in plan.changes}
+        self.untouched = True
+        self.released_meanwhile = False
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return tuple(self._known[kind] for kind in _ORDER if kind in self._known)
+
+    async def restore(self) -> None:
+        """Write what is missing, in order, and see all of it in effect at once in the end.
+
+        Raises:
+            Refused: Somebody stands in the way, or it was not seen in effect in time.
+            IncidentError: Google or the store refuses, or does not answer.
+        """
+        for kind in _ORDER:
+            if not await self._restore(kind):
+                return
+        if await self._fresh():
+            await self._read_back(_ORDER)
+
+    async def _restore(self, kind: ChangeKind) -> bool:
+        """One write until it is accepted and seen; False where there is nothing left to do.
+
+        After a conflict or a lost answer everything is read again, and nothing is assumed.
+        """
+        error: Retry | None = None
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                longest = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**attempt)
+                await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+            try:
+                now = await self._fresh()
+                if now is None:
+                    return False
+                change = now.change(kind)
+                if change:
+                    await self._write(change, now)
+            except Retry as failed:
+                error = failed
+                continue
+            if kind in self._known:
+                await self._read_back((kind,))
+            return True
+        raise Retry(f"{_ATTEMPTS} attempts met other changes or no answer, last: {error}")
+
+    async def _write(self, change: Change, now: ReleasePlan) -> None:
+        try:
+            made = await self._run.write(change, validate_only=False)
+        except IncidentError as error:
+            # Only what was refused has certainly had no effect.
+            lost = isinstance(error, Retry) and not isinstance(error, Conflict)
+            self.untouched = self.untouched and not lost
+            self._known[change.kind] = stated(change, ChangeState.FAILED, str(error))
+            raise
+        self.untouched = False
+        exact = made is None or made <= now.settings.generation + 1
+        self._known[change.kind] = stated(change, ChangeState.APPLIED, None if exact else _INEXACT)
+        self._given.step(f"written {change.kind}")
+
+    async def _read_back(self, kinds: Sequence[ChangeKind]) -> None:
+        """Read until what was written is seen in effect.
+
+        Raises:
+            Refused: It is not, in time.
+        """
+        why: str | None = "it was not read back in time"
+        pause = _PAUSE_S / 2
+        try:
+            async with asyncio.timeout(self._given.patience.total_seconds()):
+                while why:
+                    try:
+                        settings = await look(self._plan.workload, self._needs(kinds), self._run)
+                        why = lacking(self._plan, settings, kinds)
+                    except Retry as error:
+                        why = str(error)
+                    if why:
+                        await asyncio.sleep(pause)
+                        pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+        except TimeoutError as error:
+            self._state(kinds, ChangeState.UNVERIFIED, why)
+            raise Refused(f"it is not seen as it was before: {why}") from error
+        self._state(kinds, ChangeState.VERIFIED, None)
+        self._given.step(f"verified {' and '.join(kinds)}")
+
+    def _needs(self, kinds: Sequence[ChangeKind]) -> frozenset[Need]:
+        return needs_of(self._plan) if ChangeKind.IAM_POLICY in kinds else frozenset()
+
+    def _state(self, kinds: Sequence[ChangeKind], state: ChangeState, why: str | None) -> None:
+        for kind in kinds:
+            if kind in self._known:
+                change = self._known[kind]
+                said = change.error if change.state is ChangeState.APPLIED else None
+                self._known[kind] = stated(change, state, why or said)
+
+    async def _fresh(self) -> ReleasePlan | None:
+        """The plan for settings and records read now; None when somebody else has released it.
+
+        Raises:
+            Refused: It is not what the person agreed to any more.
+        """
+        agreed = self._plan
+        now = await plan_release(agreed.workload, self._custody, self._run)
+        ours = agreed.containment.number if agreed.containment else 0
+        if any(each.released and each.number == ours for each in now.history.containments):
+            self.released_meanwhile = True
+            return None
+        if now.containment is None or now.image is None or agreed.image is None:
+            raise Refused("it was deleted and made anew meanwhile: nothing of ours holds it")
+        attempt = now.containment.open_attempt
+        if attempt and abs(self._custody.clock() - attempt.recorded_at) < _FATE:
+            raise Refused(
+                "a finding is being responded to at this moment. Wait a minute, look at its"
+                " incident, and release again"
+            )
+        if now.image.number != agreed.image.number:
+            raise Refused("it was contained further meanwhile. Look at the difference again")
+        if names := [each.name for each in now.differs if each not in agreed.differs]:
+            said = ", ".join(names)
+            raise Refused(f"somebody changed it meanwhile: {said}. Look at the difference again")
+        return now
+
+
+def _halted(plan: ReleasePlan, work: _Work, error: IncidentError) -> str:
+    """What stopped a release, what holds of it all the same, and what to do."""
+    name = plan.workload.resource_name
+    done = [_PARTS[c.kind] for c in work.changes if c.state is ChangeState.VERIFIED]
+    left = [_PARTS[c.kind] for c in work.changes if c.state is not ChangeState.VERIFIED]
+    if work.untouched:
+        more = "nothing more" if plan.containment and plan.containment.releasing else "nothing"
+        return f"cannot release {name}, {more} was written: {error}"
+    if not done or not left:
+        return f"{name} is not released for certain: {error}. Look at it, and release it again"
+    return (
+        f"{name} is released in part only. Restored and read back: {done[0]}. Not restored:"
+        f" {left[0]}: {error}. When that is mended, release it again; what is done is not done"
+        " twice"
+    )

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grpc import StatusCode
 
+from emulator.disturbance import Fault, Faults
 from emulator.parts import faults
 from emulator.reading import Place
 from tests.road import (
@@ -90,9 +92,13 @@ async def test_release_refuses_what_somebody_changed_since(tmp_path: Path) -> No
         service = way.emulator.world.services[outcome["changes"][0]["target"]]
         service.scaling.manual_instance_count = 2
         service.last_modifier = "somebody@example.com"
-        code, _, err = await run(way, "release", outcome["incident"], "--yes")
+        code, out, err = await run(way, "release", outcome["incident"], "--yes", "--json")
         assert code == 1
-        assert "scaling changed since it was contained" in err
+        assert "somebody changed since it was contained" in err
+        told = json.loads(out)
+        assert (told["result"], told["error"]) == ("refused", err.strip().removeprefix("Error: "))
+        assert [each["name"] for each in told["changed_since"]] == ["scaling"]
+        assert "somebody@example.com" in told["changed_by"]
         assert way.service["scaling"]["manualInstanceCount"] == 2
         denied = {"method": "UpdateSecurityMarks", "code": "PERMISSION_DENIED"}
         way.emulator.world.faults = faults(Place("test", [denied]))
@@ -101,6 +107,36 @@ async def test_release_refuses_what_somebody_changed_since(tmp_path: Path) -> No
         assert "does not say that it is released" in err
         assert "securitycenter.findingsecuritymarks.update" in err
         assert settings_of(way) == before
+
+
+async def test_releasing_a_job_says_what_cannot_be_restored(tmp_path: Path) -> None:
+    """One JSON object with all of it; and incidents that were not told so yet are, later."""
+    message = sample("v1-job-execution")
+    steps = "mode: enforce\ncontain: {job: [cancel-executions, require-authentication]}\n"
+    async with road(tmp_path, notification=message, rules=steps) as way:
+        outcome: Any = (await way.deliver()).outcome
+        incident = outcome["incident"]
+        way.emulator.world.faults = Faults((Fault("SetIamPolicy", StatusCode.PERMISSION_DENIED),))
+        code, out, err = await run(way, "release", incident, "--yes", "--json")
+        told = json.loads(out)
+        assert (code, told["result"]) == (1, "failed")
+        assert "run.jobs.setIamPolicy" in told["error"]
+        assert [change["state"] for change in told["changes"]] == ["failed"]
+        way.emulator.world.faults = Faults()
+        code, out, err = await run(way, "release", incident, "--yes", "--json")
+        told = json.loads(out)
+        assert (code, told["result"], told["incidents"]) == (0, "released", [incident]), err
+        assert [change["state"] for change in told["changes"]] == ["verified"]
+        assert "gcloud run jobs execute" in told["not_restored"][0]["reason"]
+        (record,) = (tmp_path / "store").glob(f"incidents/{incident}/*-released.json")
+        said = json.loads(record.read_bytes())["outcome"]
+        assert "gcloud run jobs execute" in said["decision"]["reasons"][1]
+        # As a crash leaves it between the release and telling the incident, or before it is done.
+        record.unlink()
+        (tmp_path / "store" / "incidents" / incident / "1000-done.json").unlink()
+        code, out, err = await run(way, "release", incident)
+        assert (code, "nothing of ours holds" in out) == (0, True), err
+        assert json.loads(record.read_bytes())["outcome"]["status"] == "released"
 
 
 async def test_a_release_that_is_not_confirmed_changes_nothing(tmp_path: Path) -> None:

@@ -80,11 +80,13 @@ class Access:
         bindings: Its bindings, for reading.
         etag: Its version, in hex: an edit of another version is refused.
         raw: Its bindings in proto JSON, lossless: what an edit is made of.
+        version: The version of its form; 0 where it names none. Conditions need 3.
     """
 
     bindings: tuple[Binding, ...]
     etag: str = ""
     raw: tuple[JsonObject, ...] = field(default=(), repr=False)
+    version: int = field(default=0, repr=False)
 
     @property
     def public(self) -> bool:

@@ -128,6 +128,16 @@ def test_a_containment_knows_its_incidents_and_findings() -> None:
     assert (found.annotated, found.last) == (True, 4)
 
 
+def test_a_release_that_gave_up_before_it_wrote_is_not_under_way() -> None:
+    """Of several that were begun, each is withdrawn by itself."""
+    begun = (record(3, "release-intended"), record(4, "release-intended"))
+    image = (before(1, CHANGE), record(2, "written", image=1))
+    assert folded(*image, *begun).releasing
+    assert folded(*image, *begun, record(5, "release-withdrawn", intent=3)).releasing
+    withdrawn = [record(5 + n, "release-withdrawn", intent=3 + n) for n in range(2)]
+    assert not folded(*image, *begun, *withdrawn).releasing
+
+
 def test_after_a_release_the_next_containment_has_the_next_number() -> None:
     """What is released is over, and its findings are remembered."""
     released = folded(before(1, CHANGE), record(2, "written", image=1), record(3, "released"))

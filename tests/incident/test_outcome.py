@@ -18,6 +18,7 @@ from incident.model import (
     File,
     Finding,
     Gap,
+    Json,
     Kind,
     Lookup,
     Mode,
@@ -31,7 +32,7 @@ from incident.model import (
     Technique,
     Verdict,
 )
-from incident.outcome import Account, duplicate, malformed, outcome
+from incident.outcome import Account, duplicate, malformed, outcome, refers, released
 from incident.redaction import Redactor
 from incident.telling import plain
 from tests.values import (
@@ -408,3 +409,32 @@ def test_a_plain_process_keeps_names_of_the_environment_only() -> None:
     (process,) = finding().processes
     assert isinstance(process, Process)
     assert plain(process)["environment_names"] == ["PATH", "DB_PASSWORD"]
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "expected"),
+    [
+        ("contained", "verified", True),
+        ("restricted", "verified", True),
+        ("unverified", "unverified", True),
+        ("failed", "verified", True),
+        ("failed", "failed", False),
+        ("held", "planned", False),
+        ("awaiting-approval", "planned", False),
+        ("released", "verified", False),
+    ],
+)
+def test_a_release_ends_only_what_has_an_effect(status: str, state: str, *, expected: bool) -> None:
+    """An incident that was held or refused, or is released already, stays as it is."""
+    assert refers({"status": status, "changes": [{"state": state}]}) is expected
+    assert refers({"status": "failed", "changes": None}) is False
+
+
+def test_a_released_incident_says_by_whom_and_what_stays_lost() -> None:
+    """First of all its reasons, the earlier ones after them."""
+    done: dict[str, Json] = {"status": "contained", "decision": {"reasons": ["why"]}}
+    told = released(done, "someone@example.com", ("an execution",))
+    assert told["decision"] == {
+        "reasons": ["released by someone@example.com", "an execution", "why"]
+    }
+    assert (told["status"], told["drains_until"]) == ("released", None)
