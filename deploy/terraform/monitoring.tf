@@ -4,21 +4,10 @@
 locals {
   # Only what the responder itself wrote: a workload can print lines that look like ours, but not
   # as these services. Terraform runs in the responder's project, and so do the metrics.
-  respond_lines = join(" AND ", [
-    "resource.type=\"cloud_run_revision\"",
-    "resource.labels.service_name=\"${var.name}-respond\"",
-    "logName=\"projects/${var.project_id}/logs/run.googleapis.com%2Fstdout\"",
-  ])
-  patrol_lines = join(" AND ", [
-    "resource.type=\"cloud_run_revision\"",
-    "resource.labels.service_name=\"${var.name}-patrol\"",
-    "logName=\"projects/${var.project_id}/logs/run.googleapis.com%2Fstdout\"",
-  ])
-  our_lines = join(" AND ", [
-    "resource.type=\"cloud_run_revision\"",
-    "resource.labels.service_name=(\"${var.name}-respond\" OR \"${var.name}-patrol\")",
-    "logName=\"projects/${var.project_id}/logs/run.googleapis.com%2Fstdout\"",
-  ])
+  stdout        = "logName=\"projects/${var.project_id}/logs/run.googleapis.com%2Fstdout\""
+  respond_lines = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}-respond\" AND ${local.stdout}"
+  patrol_lines  = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}-patrol\" AND ${local.stdout}"
+  our_lines     = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(\"${var.name}-respond\" OR \"${var.name}-patrol\") AND ${local.stdout}"
 
   # What the function says when it has no policy to go by, or none that it can use.
   no_policy = "jsonPayload.outcome.decision.reasons:(\"cannot use the policy\" OR \"cannot read the policy\")"
@@ -88,7 +77,7 @@ locals {
       filter   = "${local.our_lines} AND severity>=ERROR AND jsonPayload.stage=(\"retried\" OR \"failed\")"
     }
     patrol-reverted = {
-      title    = "The patrol found that a containment does not hold"
+      title    = "The patrol found a containment that does not hold, or could not look"
       severity = "CRITICAL"
       by       = null
       filter   = "${local.patrol_lines} AND severity>=ERROR AND NOT jsonPayload.outcome.status:* AND NOT jsonPayload.stage=(\"retried\" OR \"failed\")"
@@ -97,7 +86,7 @@ locals {
       title    = "The policy file, or who may change it, was changed"
       severity = "WARNING"
       by       = "principal"
-      filter   = "resource.type=\"gcs_bucket\" AND resource.labels.bucket_name=\"${google_storage_bucket.policy.name}\" AND protoPayload.methodName=(\"storage.objects.create\" OR \"storage.objects.update\" OR \"storage.objects.delete\" OR \"storage.setIamPermissions\" OR \"storage.buckets.update\" OR \"storage.buckets.delete\")"
+      filter   = "resource.type=\"gcs_bucket\" AND resource.labels.bucket_name=\"${local.policy_bucket}\" AND protoPayload.methodName=(\"storage.objects.create\" OR \"storage.objects.update\" OR \"storage.objects.delete\" OR \"storage.setIamPermissions\" OR \"storage.buckets.update\" OR \"storage.buckets.delete\")"
     }
   }
 

@@ -1,6 +1,7 @@
 # The policy file lies apart from the case files: it must stay changeable, being the kill switch.
 
 locals {
+  policy_bucket = "${var.project_id}-${var.name}-policy"
   policy_object = "policy.yaml"
 
   # What the first apply puts there: the shipped policy, and the responder's own project protected.
@@ -16,7 +17,7 @@ locals {
 
 resource "google_storage_bucket" "policy" {
   project  = var.project_id
-  name     = "${var.project_id}-${var.name}-policy"
+  name     = local.policy_bucket
   location = var.region
   labels   = local.labels
 
