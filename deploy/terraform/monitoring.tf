@@ -117,7 +117,7 @@ resource "google_logging_metric" "log_alert" {
   description = each.value.title
   filter      = each.value.filter
 
-  label_extractors = each.value.by == null ? {} : { (each.value.by) = local.label_fields[each.value.by] }
+  label_extractors = { for label in each.value.by[*] : label => local.label_fields[label] }
 
   metric_descriptor {
     metric_kind = "DELTA"
