@@ -53,6 +53,10 @@ format: setup ## Format the code
 generate: setup ## Write the generated files
 	$(BIN)/python -m incident.policy_schema > deploy/policy.schema.json
 
+.PHONY: package
+package: ## Write function.zip: what the functions run, as committed
+	sh deploy/package.sh function.zip
+
 .PHONY: lock
 lock: setup ## Write the locked requirements anew, keeping the versions that still fit
 	BIN=$(BIN) sh tests/lock.sh .

@@ -136,6 +136,7 @@ async def test_releasing_a_job_says_what_cannot_be_restored(tmp_path: Path) -> N
         (tmp_path / "store" / "incidents" / incident / "1000-done.json").unlink()
         code, out, err = await run(way, "release", incident)
         assert (code, "nothing of ours holds" in out) == (0, True), err
+        (record,) = (tmp_path / "store").glob(f"incidents/{incident}/*-released.json")
         assert json.loads(record.read_bytes())["outcome"]["status"] == "released"
 
 

@@ -1,0 +1,49 @@
+output "findings_topic" {
+  description = "Where Security Command Center publishes findings."
+  value       = google_pubsub_topic.findings.id
+}
+
+output "outcomes_topic" {
+  description = "Where outcomes are announced; subscribe to it."
+  value       = google_pubsub_topic.outcomes.id
+}
+
+output "dead_letters_subscription" {
+  description = "Where findings lie that could not be answered."
+  value       = google_pubsub_subscription.dead_letters.id
+}
+
+output "evidence_bucket" {
+  description = "Where the case files are."
+  value       = google_storage_bucket.evidence.url
+}
+
+output "policy" {
+  description = "The policy file. Changing it is the kill switch."
+  value       = local.environment.RESPONDER_POLICY
+}
+
+output "notification_filter" {
+  description = "What Security Command Center sends."
+  value       = local.findings_filter
+}
+
+output "service_accounts" {
+  description = "What the functions run as."
+  value       = { for name, account in google_service_account.function : name => account.email }
+}
+
+output "roles" {
+  description = "The custom roles, to be granted by hand where this module does not."
+  value       = local.role_names
+}
+
+output "operator_environment" {
+  description = "What cli.py needs to know, to be pasted into a shell."
+  value = join("\n", [
+    "export RESPONDER_STORE=${local.environment.RESPONDER_STORE}",
+    "export RESPONDER_POLICY=${local.environment.RESPONDER_POLICY}",
+    "export RESPONDER_TOPIC=${local.environment.RESPONDER_TOPIC}",
+    "export RESPONDER_PROJECT=${local.environment.RESPONDER_PROJECT}",
+  ])
+}

@@ -1,0 +1,227 @@
+# Where it runs
+
+variable "project_id" {
+  description = "Project in which the responder itself runs. A project of its own: whoever may write in it may misuse the responder."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "Expected a project id, such as sec-responder-prod; not a number."
+  }
+}
+
+variable "region" {
+  description = "Region of the functions, the buckets and the scheduler. Cloud Scheduler must be offered there."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "Expected a region, such as europe-west1."
+  }
+}
+
+variable "organization_id" {
+  description = "Number of the organization. Custom roles are made there, unless the scope is a single project."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]+$", var.organization_id))
+    error_message = "Expected the organization's number, digits only."
+  }
+}
+
+variable "name" {
+  description = "Begins the name of everything that is made, so that two deployments can stand side by side."
+  type        = string
+  default     = "threat-responder"
+
+  validation {
+    # A service account's id has at most 30 characters, of which the longest suffix takes 8.
+    condition     = can(regex("^[a-z][a-z0-9-]{2,20}[a-z0-9]$", var.name))
+    error_message = "Expected 4 to 22 lower-case letters, digits and hyphens, beginning with a letter."
+  }
+}
+
+variable "source_archive" {
+  description = "Path of the zip file that deploy/package.sh writes: what both functions run."
+  type        = string
+}
+
+variable "labels" {
+  description = "Labels of everything that takes labels."
+  type        = map(string)
+  default     = {}
+}
+
+# What it hears of
+
+variable "scope" {
+  description = "Whose findings are answered, and where the reading role is granted: organizations/NUMBER, folders/NUMBER or projects/ID."
+  type        = string
+
+  validation {
+    condition     = can(regex("^(organizations/[0-9]+|folders/[0-9]+|projects/[a-z0-9][a-z0-9.:-]*)$", var.scope))
+    error_message = "Expected organizations/NUMBER, folders/NUMBER or projects/ID."
+  }
+}
+
+variable "categories" {
+  description = "Finding types that Security Command Center sends, exactly as it shows them; [\"*\"] for every threat on Cloud Run. Which of them may be contained, the policy file says."
+  type        = list(string)
+  default     = ["Execution: Modified Malicious Binary Executed"]
+
+  validation {
+    condition     = length(var.categories) > 0 && alltrue([for c in var.categories : can(regex("^[^\"\\\\]+$", c))])
+    error_message = "Expected at least one category, without quotation marks and backslashes."
+  }
+}
+
+# How far it may go
+
+variable "mode" {
+  description = "The ceiling: dry-run, approve or enforce. The mode that applies is the lower of this and what the policy file says."
+  type        = string
+  default     = "dry-run"
+
+  validation {
+    condition     = contains(["dry-run", "approve", "enforce"], var.mode)
+    error_message = "Expected dry-run, approve or enforce."
+  }
+}
+
+variable "grant_acting_role" {
+  description = "Whether the functions may write to workloads at all. Without it they can only plan, whatever mode and policy say."
+  type        = bool
+  default     = false
+}
+
+variable "acting_scopes" {
+  description = "Where the acting role is granted, if it is: scopes within `scope`, such as [\"projects/sandbox-1\"]. Left out: in all of `scope`."
+  type        = list(string)
+  default     = null
+
+  validation {
+    condition     = alltrue([for s in coalesce(var.acting_scopes, []) : can(regex("^(organizations/[0-9]+|folders/[0-9]+|projects/[a-z0-9][a-z0-9.:-]*)$", s))])
+    error_message = "Expected organizations/NUMBER, folders/NUMBER or projects/ID."
+  }
+}
+
+variable "target_service_accounts" {
+  description = "Runtime service accounts of the workloads that may be contained, each with the Artifact Registry repositories of their images: Cloud Run asks for actAs on the one and for read access to the other on every update. Granted with grant_acting_role, one by one, never for a whole project."
+  type = list(object({
+    service_account = string
+    repositories    = optional(list(string), [])
+  }))
+  default = []
+
+  validation {
+    condition = alltrue([
+      for target in var.target_service_accounts :
+      can(regex("^projects/[^/]+/serviceAccounts/[^/@]+@[^/@]+$", target.service_account))
+    ])
+    error_message = "Expected projects/PROJECT/serviceAccounts/EMAIL."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for target in var.target_service_accounts :
+      [for r in target.repositories : can(regex("^projects/[^/]+/locations/[^/]+/repositories/[^/]+$", r))]
+    ]))
+    error_message = "Expected projects/PROJECT/locations/LOCATION/repositories/NAME."
+  }
+}
+
+variable "operators" {
+  description = "People who list, show and release, as IAM members such as group:soc@example.com. They get the writing rights that a release needs."
+  type        = list(string)
+  default     = []
+}
+
+variable "approvers" {
+  description = "People who approve plans and contain by hand, as IAM members. They can do all that the functions and the operators can."
+  type        = list(string)
+  default     = []
+}
+
+# What it keeps
+
+variable "evidence_retention_days" {
+  description = "For so many days nobody, owners included, can delete or replace a case file."
+  type        = number
+  default     = 400
+
+  validation {
+    condition     = var.evidence_retention_days >= 1 && var.evidence_retention_days <= 3650
+    error_message = "Expected 1 to 3650 days."
+  }
+}
+
+variable "evidence_retention_locked" {
+  description = "Whether the retention can never again be shortened or removed. Cannot be undone, and the project cannot be deleted before the last object may be."
+  type        = bool
+  default     = false
+}
+
+variable "kms_key" {
+  description = "Cloud KMS key for the buckets, projects/…/locations/…/keyRings/…/cryptoKeys/…, in the buckets' region. Left out: Google's own encryption."
+  type        = string
+  default     = null
+}
+
+# Secrets, by reference: Terraform never sees their values
+
+variable "redaction_key_secret" {
+  description = "Secret Manager secret with the key of the hashes that stand in for redacted values: {secret, version, project}. Left out: every process makes its own, and equal values are recognisable within one process only."
+  type = object({
+    secret  = string
+    version = optional(string, "latest")
+    project = optional(string)
+  })
+  default = null
+}
+
+variable "virustotal_secret" {
+  description = "Secret with the VirusTotal API key. Left out: nothing is looked up, links only."
+  type = object({
+    secret  = string
+    version = optional(string, "latest")
+    project = optional(string)
+  })
+  default = null
+}
+
+variable "webhook_secret" {
+  description = "Secret with the address of a Slack or Google Chat compatible webhook; such an address is a credential. Left out: outcomes go to the topic only."
+  type = object({
+    secret  = string
+    version = optional(string, "latest")
+    project = optional(string)
+  })
+  default = null
+}
+
+# Who is told, and when
+
+variable "notification_channels" {
+  description = "Cloud Monitoring notification channels, projects/…/notificationChannels/…, that every alert goes to."
+  type        = list(string)
+  default     = []
+}
+
+variable "slow_containment_seconds" {
+  description = "A containment that took longer than this, from the delivery to the read-back, raises an alert."
+  type        = number
+  default     = 60
+}
+
+variable "patrol_schedule" {
+  description = "When standing containments are looked at again, as a cron expression in UTC; at least every 15 minutes, or the alert patrol-missing goes off."
+  type        = string
+  default     = "*/5 * * * *"
+}
+
+variable "min_instances" {
+  description = "Instances of `respond` that are kept warm. 0 costs nothing and adds a cold start (seconds) to the first finding after a quiet time; 1 takes that away."
+  type        = number
+  default     = 0
+}

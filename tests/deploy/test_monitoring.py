@@ -1,0 +1,314 @@
+"""Alerts and runbooks: every line that needs a person reaches one, with words that help."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.cloud.logging_v2.types import ListLogEntriesRequest
+
+from commands import cli
+from emulator import filters
+from emulator.cloud_logging import Logging
+from emulator.world import parse
+from incident import log
+from incident.inbox import Unfinished
+from incident.model import Status
+from incident.standing import Answer
+from tests.deploy.terraform import DEPLOY, GIVEN, module, source
+from tests.road import World, policy, printed_by, road, sample, standard_output
+from tests.road import world_around as around
+from tests.values import finding
+
+PROJECT = GIVEN["project_id"]
+RUNBOOKS = DEPLOY / "runbooks"
+LONGEST_DOCUMENTATION = 8192
+PLACEHOLDERS = {"PROJECT_ID", "DEPLOYMENT", "REGION", "INCIDENT_ID", "PRINCIPAL"}
+#: Commands that are on their way: they are in the runbooks already.
+COMING = {"approve", "contain", "coverage", "patrol"}
+ALERTS: dict[str, Any] = module().locals["log_alerts"]
+
+
+def from_service(line: str, name: str, service: str = "threat-responder-respond") -> World:
+    """A printed line as Cloud Logging keeps it: severity and time are taken out of the payload."""
+    payload = json.loads(line)
+    return {
+        "logName": f"projects/{PROJECT}/logs/run.googleapis.com%2Fstdout",
+        "timestamp": payload.pop("time"),
+        "severity": payload.pop("severity"),
+        "insertId": name,
+        "resource": {
+            "type": "cloud_run_revision",
+            "labels": {"service_name": service, "location": GIVEN["region"]},
+        },
+        "jsonPayload": payload,
+    }
+
+
+async def alerts_on(*entries: World) -> dict[str, set[str]]:
+    """Which alerts' filters match which entries, by the entries' names."""
+    world = {"projects": [{"projectId": PROJECT, "projectNumber": "42"}], "logEntries": entries}
+    google = Logging(parse(json.loads(json.dumps(world)), source="test"))
+    matched: dict[str, set[str]] = {str(entry["insertId"]): set() for entry in entries}
+    for name, alert in ALERTS.items():
+        request = ListLogEntriesRequest(
+            resource_names=[f"projects/{PROJECT}"],
+            filter=module().text(alert["filter"]),
+            page_size=1000,
+        )
+        for entry in (await google.list_entries(request)).entries:
+            matched[entry.insert_id].add(name)
+    return matched
+
+
+async def alerts_of(line: str) -> set[str]:
+    """The alerts that one printed line raises."""
+    return (await alerts_on(from_service(line, "the line")))["the line"]
+
+
+def faulty(method: str, code: str) -> World:
+    """A world in which a call always fails."""
+    return around(sample(), faults=[{"method": method, "code": code, "times": 1000}])
+
+
+def inactive() -> World:
+    """The sample's notification, once somebody has closed the finding."""
+    message = sample()
+    message["finding"]["state"] = "INACTIVE"
+    return message
+
+
+# Every way an incident ends, and who hears of it.
+ENDS: list[Any] = [
+    pytest.param({"rules": policy("dry-run")}, "planned", set(), id="dry run"),
+    pytest.param({}, "contained", {"contained"}, id="contained"),
+    pytest.param({"rules": policy("approve")}, "awaiting-approval", {"awaiting-approval"},
+                 id="waiting for approval"),
+    pytest.param({"rules": "mode: enforce\ncontain: {service: [restrict-ingress]}\n"},
+                 "restricted", {"restricted"}, id="restricted"),
+    pytest.param({"world": faulty("UpdateService", "PERMISSION_DENIED")}, "failed", {"failed"},
+                 id="failed"),
+    pytest.param({"world": around(sample(), latency={"reconcile": "3600s"}),
+                  "verify_timeout": timedelta(milliseconds=50)},
+                 "unverified", {"unverified"}, id="unverified"),
+    pytest.param({"rules": policy(extra="guards: {max_containments_per_hour: 0}\n")},
+                 "held", {"held"}, id="held by the cap"),
+    pytest.param({"rules": policy(extra="protect: [{labels: {env: '*'}}]\n")},
+                 "held", {"held"}, id="held by a label"),
+    pytest.param({"rules": policy(extra="protect: [{projects: ['*']}]\n")},
+                 "held", set(), id="held as the operator wants it"),
+    pytest.param({"rules": "mode: enforce\nsurprise: 1\n"}, "held", {"policy-invalid"},
+                 id="policy with a mistake"),
+    pytest.param({"policy": ""}, "held", {"policy-invalid"}, id="no policy named"),
+    pytest.param({"policy": "/nowhere/policy.yaml"}, "held", {"policy-invalid"}, id="no policy"),
+    pytest.param({"notification": inactive()}, "ignored", set(), id="ignored"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "status", "expected"), ENDS)
+async def test_an_end_raises_the_alerts_that_it_should(
+    tmp_path: Path, given: dict[str, Any], status: str, expected: set[str]
+) -> None:
+    """What the function prints on the real road is matched by the filters of Terraform."""
+    async with road(tmp_path, **given) as way:
+        answer, printed = await printed_by(way)
+    assert answer is not None
+    assert answer.outcome["status"] == status
+    assert await alerts_of(printed) == expected
+
+
+async def test_a_message_that_nobody_can_read_raises_its_own_alert(tmp_path: Path) -> None:
+    """Quarantined messages are told of as such."""
+    async with road(tmp_path) as way:
+        _, printed = await printed_by(way, b"not a notification")
+    assert await alerts_of(printed) == {"malformed"}
+
+
+async def test_a_fault_that_time_heals_raises_nothing(tmp_path: Path) -> None:
+    """Pub/Sub brings the message again, and the backlog's alert watches over that."""
+    async with road(tmp_path, world=around(sample(), findings=[])) as way:
+        answer, printed = await printed_by(way)
+    assert answer is None
+    assert await alerts_of(printed) == set()
+
+
+def outcome(status: Status) -> World:
+    """An outcome with what logs and alerts look at."""
+    return {
+        "status": status.value,
+        "incident": "20261002-6255b37a8bf0",
+        "finding": {"name": "finding-1"},
+        "workload": {"resource_name": "services/x"},
+        "decision": {"reasons": ["because"]},
+    }
+
+
+def every_line() -> dict[str, str]:
+    """Every kind of line that the functions print, by what it is about."""
+
+    def line(write: Callable[[], None]) -> str:
+        with standard_output() as output:
+            write()
+        return output.getvalue()
+
+    lines = {
+        f"{status} {'with' if alarm else 'without'} alarm": line(
+            lambda status=status, alarm=alarm: log.answered(  # type: ignore[misc]
+                Answer(outcome(status), alarm=alarm), ""
+            )
+        )
+        for status in Status
+        for alarm in (True, False)
+    }
+    for urgent in (True, False):
+        again = Unfinished("the store does not answer", finding(), urgent=urgent)
+        lines[f"retried, urgent {urgent}"] = line(lambda again=again: log.retried(again, ""))  # type: ignore[misc]
+    lines["a fault of ours"] = line(lambda: log.failure("it failed", ValueError("x"), ""))
+    return lines
+
+
+@pytest.mark.parametrize("service", ["threat-responder-respond", "threat-responder-patrol"])
+async def test_no_error_goes_unheard(service: str) -> None:
+    """Each line of severity ERROR raises an alert, whichever function prints it."""
+    entries = [from_service(line, name, service) for name, line in every_line().items()]
+    matched = await alerts_on(*entries)
+    urgent = {str(entry["insertId"]) for entry in entries if entry["severity"] == "ERROR"}
+    assert urgent
+    assert {name for name in urgent if not matched[name]} == set()
+
+
+async def test_what_needs_nobody_raises_nothing() -> None:
+    """What is not an error raises an alert only where somebody should know all the same."""
+    entries = [from_service(line, name) for name, line in every_line().items()]
+    matched = await alerts_on(*entries)
+    calm = {str(entry["insertId"]) for entry in entries if entry["severity"] != "ERROR"}
+    raised = set().union(*(matched[name] for name in calm))
+    assert raised == {"contained", "restricted", "awaiting-approval"}
+
+
+async def test_the_patrol_is_heard_without_an_outcome() -> None:
+    """An error that is about no delivery is the patrol's own finding: something was lifted."""
+    line = json.dumps(
+        {"time": "2026-10-02T08:14:07Z", "severity": "ERROR", "message": "m", "stage": "patrol"}
+    )
+    entry = from_service(line, "x", "threat-responder-patrol")
+    assert (await alerts_on(entry))["x"] == {"patrol-reverted"}
+
+
+async def test_a_lookalike_raises_nothing() -> None:
+    """A workload that prints our lines is not us, nor is another log of our own service."""
+    entries = []
+    for number, (name, line) in enumerate(every_line().items()):
+        entry = from_service(line, f"{name} {number}", "storefront")
+        other_log = from_service(line, f"{name} {number} stderr")
+        other_log["logName"] = f"projects/{PROJECT}/logs/run.googleapis.com%2Fstderr"
+        entries += [entry, other_log]
+    assert set().union(*(await alerts_on(*entries)).values()) == set()
+
+
+@pytest.mark.parametrize(
+    ("method", "heard"),
+    [
+        ("storage.objects.create", True),
+        ("storage.objects.delete", True),
+        ("storage.setIamPermissions", True),
+        ("storage.objects.get", False),
+    ],
+)
+@pytest.mark.parametrize("bucket", ["policy", "evidence"])
+async def test_a_changed_policy_is_heard_of(method: str, bucket: str, *, heard: bool) -> None:
+    """Writing to the policy's bucket, or opening it, raises an alert; records do not."""
+    entry = {
+        "logName": f"projects/{PROJECT}/logs/cloudaudit.googleapis.com%2Fdata_access",
+        "timestamp": "2026-10-02T08:14:07Z",
+        "insertId": "x",
+        "resource": {
+            "type": "gcs_bucket",
+            "labels": {"bucket_name": f"{PROJECT}-threat-responder-{bucket}"},
+        },
+        "protoPayload": {
+            "@type": "type.googleapis.com/google.cloud.audit.AuditLog",
+            "methodName": method,
+            "authenticationInfo": {"principalEmail": "someone@example.com"},
+        },
+    }
+    expected = {"policy-changed"} if heard and bucket == "policy" else set()
+    assert (await alerts_on(entry))["x"] == expected
+
+
+async def test_the_time_to_contain_is_where_the_metric_looks(tmp_path: Path) -> None:
+    """The field that the metric extracts is a number in a contained outcome."""
+    extractor = str(module().one("google_logging_metric", "time_to_contain")["value_extractor"])
+    path = re.fullmatch(r"EXTRACT\(jsonPayload\.(.+)\)", extractor)
+    assert path
+    async with road(tmp_path) as way:
+        _, printed = await printed_by(way)
+    value: Any = json.loads(printed)
+    for piece in path[1].split("."):
+        value = value[piece]
+    assert isinstance(value, float)
+    assert value > 0
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
+    """One page for each, named like the alert."""
+    by_name = set(re.findall(r'content\s+= local\.runbooks\["([a-z-]+)"\]', source()))
+    assert by_name
+    assert {*ALERTS, *by_name} == {path.stem for path in RUNBOOKS.glob("*.md")}
+    content = module().one("google_monitoring_alert_policy", "log_alert")["documentation"]
+    assert content[0]["content"] == "${local.runbooks[each.key]}"
+
+
+def runbooks() -> list[Any]:
+    """The runbooks, each under its name."""
+    return [pytest.param(path, id=path.stem) for path in sorted(RUNBOOKS.glob("*.md"))]
+
+
+def queries(text: str) -> Iterable[str]:
+    """The Logging filters that a runbook has people type."""
+    return re.findall(r"gcloud logging read '([^']+)'", text)
+
+
+@pytest.mark.parametrize("path", runbooks())
+def test_a_runbook_fits_into_a_notification(path: Path) -> None:
+    """Monitoring cuts nothing off: it refuses what is longer, with the names filled in."""
+    text = path.read_text()
+    assert len(text.encode()) < LONGEST_DOCUMENTATION - 1500
+    assert "## Look" in text
+    assert re.search("^## Do", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", runbooks())
+def test_a_runbook_says_nothing_that_nobody_fills_in(path: Path) -> None:
+    """An incident's id stands only where the alert has one to fill in; the same for the person."""
+    text = path.read_text()
+    by = ALERTS.get(path.stem, {}).get("by")
+    assert ("INCIDENT_ID" in text) == (by == "incident")
+    assert ("PRINCIPAL" in text) == (by == "principal")
+    assert "${" not in text
+
+
+@pytest.mark.parametrize("path", runbooks())
+def test_the_queries_of_a_runbook_are_queries(path: Path) -> None:
+    """Each parses as a Logging filter."""
+    for query in queries(path.read_text()):
+        filters.parse(query, filters.LOGGING)
+
+
+@pytest.mark.parametrize("path", runbooks())
+def test_the_commands_of_a_runbook_exist(path: Path) -> None:
+    """Nobody is sent to a command that is not there."""
+    known = set(cli.commands) | COMING
+    named = set(re.findall(r"python cli\.py ([a-z]+)", path.read_text()))
+    assert named <= known
+
+
+def test_the_names_that_are_filled_in_are_the_ones_used() -> None:
+    """Terraform replaces each placeholder, and no other word."""
+    replaced = set(re.findall(r'"([A-Z_]{3,})", (?:var|"\$\$)', source()))
+    assert replaced == PLACEHOLDERS

@@ -1,0 +1,94 @@
+"""The custom roles: each permission with its reason, none wider than needed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.deploy.terraform import DEPLOY, module, source
+
+PERMISSIONS: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
+ROLES = {"reader", "actor", "operator", "approver"}
+#: Granted already for the write-back to Security Command Center, which is on its way.
+COMING = {
+    ("security-center", "securitycenter.findingsecuritymarks.update"),
+    ("security-center", "securitycenter.findingexternalsystems.update"),
+}
+#: What changes something outside of the responder's own bucket and topic.
+WRITING = re.compile(r"\.(update|setIamPolicy|cancel|actAs|delete|create)$")
+
+
+def of_role(role: str) -> set[tuple[str, str]]:
+    """What a role may do: scope and permission."""
+    return {(p["scope"], p["permission"]) for p in PERMISSIONS if role in p["roles"]}
+
+
+@pytest.mark.parametrize("entry", PERMISSIONS, ids=lambda e: f"{e['permission']} on {e['scope']}")
+def test_a_permission_has_its_reason(entry: dict[str, Any]) -> None:
+    """A name that IAM could know, a scope, roles that exist, and why."""
+    assert set(entry) == {"permission", "scope", "roles", "reason"}
+    assert re.fullmatch(r"[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+", entry["permission"])
+    assert entry["scope"] in module().locals["places"]
+    assert entry["roles"]
+    assert set(entry["roles"]) <= ROLES
+    assert len(entry["reason"].split()) > 1 or entry["reason"] == "cancel-executions"
+
+
+def test_nothing_is_granted_twice() -> None:
+    """Each permission stands once for each scope."""
+    keys = [(p["scope"], p["permission"]) for p in PERMISSIONS]
+    assert len(keys) == len(set(keys))
+
+
+def test_without_the_acting_role_nothing_outside_can_be_written() -> None:
+    """The reader writes records and announcements of its own, and that is all."""
+    writing = {key for key in of_role("reader") if WRITING.search(key[1])}
+    assert writing == {("store", "storage.objects.create")}
+
+
+def test_nobody_deletes() -> None:
+    """Neither workloads nor records; without delete a record cannot be overwritten either."""
+    assert not [p["permission"] for p in PERMISSIONS if "delete" in p["permission"].lower()]
+
+
+def test_whoever_approves_can_do_all_that_the_functions_can() -> None:
+    """A plan that a person approves is carried out with that person's rights."""
+    assert of_role("approver") == of_role("reader") | of_role("actor")
+
+
+def test_releasing_cancels_nothing() -> None:
+    """Operators give back; they cannot stop what runs for good."""
+    assert "run.executions.cancel" not in {name for _, name in of_role("operator")}
+
+
+def test_acting_hangs_on_its_switch() -> None:
+    """The actor's role is granted to a function in two places, and both ask the variable."""
+    grants = re.findall(r'.*role = "actor".*', source())
+    assert len(grants) == 2
+    for grant in grants:
+        assert "if var.grant_acting_role" in grant
+
+
+@pytest.mark.parametrize("scope", ["runtime-service-account", "image-repository"])
+def test_being_somebody_else_is_never_granted_widely(scope: str) -> None:
+    """ActAs and images are granted per account and repository: never with the rest."""
+    places = module().locals["places"]
+    assert places[scope] == scope
+    assert [name for name, place in places.items() if place == scope] == [scope]
+
+
+def test_the_roles_are_what_the_code_says_it_needs() -> None:
+    """What is declared beside the calls, role by role, is what Terraform grants."""
+    declared = pytest.importorskip("commands.catalogue", reason="nothing is declared in code yet")
+    roles = declared.catalogue(declared.every_action(), announces=True)
+    said = {
+        role.value: {(grant.scope.value, grant.name) for grant in grants}
+        for role, grants in roles.items()
+    }
+    granted = {role: of_role(role) for role in ROLES}
+    granted["actor"] |= granted["reader"]  # the functions are granted both
+    granted = {role: rights - (COMING - said[role]) for role, rights in granted.items()}
+    assert granted == said

@@ -1,0 +1,286 @@
+"""The Terraform module: what must hold between it and the code, and between its own parts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import AliasChoices
+
+from clients import Settings
+from emulator import filters
+from incident.guards import CONFIRMATION_WINDOW
+from incident.model import Kind, Workload
+from incident.policy import Subject, parse_policy, resolve
+from incident.respond import BUDGET
+from tests.deploy.terraform import DEPLOY, GIVEN, MODULE, evaluated, module, source
+from tests.road import World, sample
+from tests.values import CATEGORY
+
+FUNCTION = "google_cloudfunctions2_function"
+#: Set by Terraform for the framework, not for us.
+FRAMEWORK = {"THREADS", "LOG_EXECUTION_ID"}
+#: Settings that are on their way.
+#: Google's ready-made roles that are granted. Each is on one resource, but for the two of the
+#: build: on a project there is no other way to write its log, and the second has a condition.
+READY_MADE = {
+    "roles/artifactregistry.writer",
+    "roles/cloudkms.cryptoKeyEncrypterDecrypter",
+    "roles/iam.serviceAccountOpenIdTokenCreator",
+    "roles/logging.logWriter",
+    "roles/pubsub.publisher",
+    "roles/pubsub.subscriber",
+    "roles/run.invoker",
+    "roles/secretmanager.secretAccessor",
+    "roles/storage.objectViewer",
+}
+
+
+def seconds(text: str) -> int:
+    """A duration as Google's APIs write it."""
+    return int(text.removesuffix("s"))
+
+
+def timeout_s() -> int:
+    """How long Cloud Run lets a request take."""
+    return int(module().one(FUNCTION, "function")["service_config"][0]["timeout_seconds"])
+
+
+@pytest.mark.parametrize("subscription", ["findings", "patrol"])
+def test_deadlines_nest(subscription: str) -> None:
+    """An incident is over before its request is, and that before Pub/Sub gives up on it."""
+    ack_s = module().one("google_pubsub_subscription", subscription)["ack_deadline_seconds"]
+    assert ack_s > timeout_s() > BUDGET.total_seconds()
+
+
+def test_a_long_outage_loses_no_finding() -> None:
+    """Until a message becomes a dead letter hours pass, and it is not forgotten before."""
+    subscription = module().one("google_pubsub_subscription", "findings")
+    attempts = subscription["dead_letter_policy"][0]["max_delivery_attempts"]
+    retry = subscription["retry_policy"][0]
+    pause_s, longest_s = seconds(retry["minimum_backoff"]), seconds(retry["maximum_backoff"])
+    assert (pause_s, longest_s) == (10, 600)
+    assert attempts >= 50
+    lasting_s = sum(min(pause_s * 2**n, longest_s) for n in range(attempts - 1))
+    assert lasting_s > 6 * 60 * 60
+    kept_s = seconds(subscription["message_retention_duration"])
+    assert kept_s > lasting_s + attempts * timeout_s()
+
+
+def test_the_backlog_alert_leaves_time_for_confirming() -> None:
+    """A finding that SCC does not list yet is retried; that is no reason to wake anybody."""
+    policy = module().one("google_monitoring_alert_policy", "backlog")
+    threshold_s = policy["conditions"][0]["condition_threshold"][0]["threshold_value"]
+    longest_pause_s = 600
+    assert threshold_s >= CONFIRMATION_WINDOW.total_seconds() + longest_pause_s
+
+
+def test_no_subscription_expires_for_lack_of_findings() -> None:
+    """A quiet month is the good case."""
+    for subscription in module().all("google_pubsub_subscription").values():
+        assert subscription["expiration_policy"] == [{"ttl": ""}]
+
+
+@pytest.mark.parametrize("name", ["findings", "patrol"])
+def test_pushes_show_the_token_that_cloud_run_checks(name: str) -> None:
+    """The token's audience is the address that is pushed to, without a path."""
+    push = module().one("google_pubsub_subscription", name)["push_config"][0]
+    assert push["oidc_token"][0]["audience"] == push["push_endpoint"]
+    assert push["push_endpoint"].endswith(".service_config[0].uri}")
+
+
+def test_the_functions_are_there() -> None:
+    """Two entry points, as many threads as requests, nobody from outside."""
+    function = module().one(FUNCTION, "function")
+    assert set(module().locals["functions"]) == {"respond", "patrol"}
+    assert function["build_config"][0]["entry_point"] == "${each.key}"
+    service = function["service_config"][0]
+    assert service["ingress_settings"] == "ALLOW_INTERNAL_ONLY"
+    assert "THREADS = tostring(each.value.concurrency)" in service["environment_variables"]
+    assert service["max_instance_request_concurrency"] == "${each.value.concurrency}"
+
+
+def test_the_functions_are_told_what_they_read() -> None:
+    """Every variable that is set is a setting: a misspelt one would be ignored in silence."""
+    prefixed = {f"RESPONDER_{name.upper()}" for name in Settings.model_fields}
+    own = [field.validation_alias for field in Settings.model_fields.values()]
+    fields = prefixed | {str(n) for a in own if isinstance(a, AliasChoices) for n in a.choices}
+    given = set(module().locals["environment"]) | set(
+        re.findall(r"^ +((?:RESPONDER|VIRUSTOTAL)_[A-Z_]+) += var\.", source(), re.MULTILINE)
+    )
+    assert {"RESPONDER_STORE", "RESPONDER_REDACTION_KEY", "VIRUSTOTAL_API_KEY"} <= given
+    assert given - FRAMEWORK <= fields
+
+
+def test_acting_is_possible_once_it_is_allowed() -> None:
+    """The store is a bucket, and the responder knows its own project."""
+    environment = module().locals["environment"]
+    assert environment["RESPONDER_STORE"].startswith("gs://")
+    assert environment["RESPONDER_POLICY"].startswith("gs://")
+    assert environment["RESPONDER_PROJECT"] == "${var.project_id}"
+
+
+def test_a_first_apply_cannot_act() -> None:
+    """Two switches are off unless somebody turns them on."""
+    variables = module().variables
+    assert variables["mode"]["default"] == "dry-run"
+    assert variables["grant_acting_role"]["default"] is False
+    assert variables["target_service_accounts"]["default"] == []
+
+
+@pytest.mark.parametrize("name", list(module().variables))
+def test_every_variable_is_explained(name: str) -> None:
+    """What it is, of which type, and in the README when it is for."""
+    variable = module().variables[name]
+    assert len(variable["description"]) > len("Where it runs")
+    assert "type" in variable
+    assert f"`{name}`" in (DEPLOY / "README.md").read_text()
+
+
+def test_buckets_are_closed() -> None:
+    """No access lists, no public, whatever is in them."""
+    buckets = module().all("google_storage_bucket")
+    assert set(buckets) == {"evidence", "policy", "source"}
+    for bucket in buckets.values():
+        assert bucket["uniform_bucket_level_access"] is True
+        assert bucket["public_access_prevention"] == "enforced"
+
+
+def test_evidence_stays_and_the_policy_can_change() -> None:
+    """Retention for the one; for the other versions, and no retention, or it could not be saved."""
+    evidence = module().one("google_storage_bucket", "evidence")
+    policy = module().one("google_storage_bucket", "policy")
+    assert "retention_period" in evidence["retention_policy"][0]
+    assert evidence["lifecycle"][0]["prevent_destroy"] is True
+    assert "retention_policy" not in policy
+    assert policy["versioning"] == [{"enabled": True}]
+    kept = module().one("google_storage_bucket_object", "policy")["lifecycle"][0]["ignore_changes"]
+    assert {"content", "detect_md5hash"} <= set(kept)
+
+
+def test_no_wider_role_is_granted() -> None:
+    """Each ready-made role is one that was weighed; everything else is made of permissions."""
+    assert set(re.findall(r"roles/[a-zA-Z.]+", source())) == READY_MADE
+
+
+def test_the_build_reads_the_source_and_nothing_else() -> None:
+    """It runs other people's set-up code, and must not see a case file."""
+    grant = module().one("google_project_iam_member", "build_reads_source")
+    expression = grant["condition"][0]["expression"].replace('\\"', '"')
+    assert expression == 'resource.name.startsWith("projects/_/buckets/gcf-v2-")'
+    for bucket in module().all("google_storage_bucket").values():
+        assert module().text(bucket["name"]).startswith(f"{GIVEN['project_id']}-")
+
+
+def test_the_seed_of_the_policy_is_valid_and_protects_the_responder(tmp_path: Path) -> None:
+    """The first apply leaves a policy that holds whatever runs in the responder's own project."""
+    seed = parse_policy(
+        evaluated(tmp_path, "local.policy_seed", "policy.tf").encode(), source="seed"
+    )
+    for project, held in ((GIVEN["project_id"], True), ("example-shop-prod", False)):
+        name = Workload(Kind.SERVICE, "europe-west1", "threat-responder-patrol", project, "42", ())
+        resolution = resolve(seed, Subject(name, CATEGORY, "1", {}))
+        assert bool(resolution.holds) is held
+    assert seed.mode == "dry-run"
+
+
+NARROW: tuple[str, ...] = (CATEGORY,)
+
+
+def changed(**fields: Any) -> World:
+    """The sample's finding, with fields replaced."""
+    return {**sample()["finding"], **fields}
+
+
+@pytest.mark.parametrize(
+    ("categories", "entry", "sent"),
+    [
+        pytest.param(NARROW, changed(), True, id="the finding"),
+        pytest.param(NARROW, changed(state="INACTIVE"), False, id="inactive"),
+        pytest.param(NARROW, changed(mute="MUTED"), False, id="muted"),
+        pytest.param(NARROW, changed(category="Reverse Shell"), False, id="another category"),
+        pytest.param(
+            (*NARROW, "Reverse Shell"), changed(category="Reverse Shell"), True, id="one of two"
+        ),
+        pytest.param(
+            NARROW,
+            changed(resourceName="//container.googleapis.com/projects/1/locations/l/clusters/c"),
+            False,
+            id="the same category of another detector",
+        ),
+    ],
+)
+def test_the_filter_sends_what_it_should(
+    tmp_path: Path, categories: tuple[str, ...], entry: World, *, sent: bool
+) -> None:
+    """Evaluated by Terraform, parsed by the emulator, applied to findings."""
+    text = evaluated(tmp_path, "local.findings_filter", "filter.tf", categories=categories)
+    node = filters.parse(text, filters.SECURITY_CENTER)
+
+    def compare(asked: filters.Comparison) -> bool:
+        head, *rest = asked.path[0].split("_")
+        found = entry.get(head + "".join(word.capitalize() for word in rest), "")
+        return asked.value.text in found if asked.operator == ":" else asked.value.text == found
+
+    assert filters.holds(node, compare) is sent
+
+
+def test_the_wide_filter_is_the_one_of_the_facts(tmp_path: Path) -> None:
+    """A star asks for every threat on Cloud Run, whatever it is called."""
+    text = evaluated(tmp_path, "local.findings_filter", "filter.tf", categories=["*"])
+    assert text.startswith('findingClass="THREAT" AND ')
+    assert text.endswith('resource_name:"//run.googleapis.com/"')
+
+
+def test_the_names_of_a_runbook_are_filled_in(tmp_path: Path) -> None:
+    """What is sent in a notification can be typed as it stands, and fits."""
+    filled = evaluated(tmp_path, "local.runbooks", "monitoring.tf", "policy.tf")
+    assert {path.stem for path in (DEPLOY / "runbooks").glob("*.md")} == set(filled)
+    for text in filled.values():
+        assert not re.search("PROJECT_ID|DEPLOYMENT|REGION[^S]|INCIDENT_ID|PRINCIPAL", text)
+        assert len(text) <= 8192  # Monitoring's limit
+        assert len(text.encode()) <= 10_240
+    assert "`python cli.py show ${metric.label.incident}`" in filled["contained"]
+
+
+def test_the_module_is_formatted() -> None:
+    """As ``terraform fmt`` would have it."""
+    terraform = shutil.which("terraform")
+    if terraform is None:
+        pytest.skip("needs terraform, to check the format")
+    answer = subprocess.run(
+        (terraform, "fmt", "-check", "-recursive", str(DEPLOY)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (answer.returncode, answer.stdout) == (0, "")
+
+
+def test_the_example_gives_the_module_what_it_asks_for() -> None:
+    """Every variable without a default, and none that is not there."""
+    text = (DEPLOY / "example" / "main.tf").read_text()
+    body = text[text.index('module "responder"') :]
+    given = set(re.findall(r"^  (?:# )?([a-z_]+) += ", body, re.MULTILINE)) - {"source", "value"}
+    needed = {name for name, body in module().variables.items() if "default" not in body}
+    assert needed <= given <= set(module().variables)
+
+
+def test_what_the_module_reads_lies_beside_it() -> None:
+    """Whoever fetches the folder gets the files that it refers to."""
+    named = re.findall(r'\$\{path\.module\}/(\.\./[a-z./]+)[/"]', source())
+    assert len(named) >= 3
+    for relative in named:
+        assert (MODULE / relative).exists()
+
+
+def test_permissions_are_one_list() -> None:
+    """It is valid JSON, each entry on a line of its own, for diffs that people can read."""
+    text = (DEPLOY / "permissions.json").read_text()
+    assert len(text.splitlines()) == len(json.loads(text)) + 2
