@@ -53,10 +53,9 @@ def tell(told: dict[str, Any], *, as_json: bool) -> None:
     else:
         style = "green" if good else "bold red"
         console = Console(stderr=True)
-        console.print(Text(f"{told['incident']} is {outcome['status']}", style=style))
+        _say(console, f"{told['incident']} is {outcome['status']}", style)
         for change in lacking:
-            why = printable(f"{change['action']} is {change['state']}: {change['error']}")
-            console.print(Text(why, style="red"))
+            _say(console, f"{change['action']} is {change['state']}: {change['error']}", "red")
     if not good:
         sys.exit(1)
 
@@ -64,17 +63,22 @@ def tell(told: dict[str, Any], *, as_json: bool) -> None:
 def _show(proposal: Proposal, console: Console) -> None:
     workload = proposal.judged.core.place.workload
     place = workload.resource_name if workload else ""
-    console.print(Text(printable(f"{proposal.case.incident}: {place}"), style="bold"))
+    _say(console, f"{proposal.case.incident}: {place}", "bold")
     for reason in proposal.reasons:
-        console.print(Text(printable(f"  {reason}")))
+        _say(console, f"  {reason}")
     if not proposal.changes:
-        console.print(Text("nothing is left to be written"))
+        _say(console, "nothing is left to be written")
     for change in proposal.changes:
-        console.print(Text(printable(f"{change.action} on {change.target}"), style="bold"))
+        _say(console, f"{change.action} on {change.target}", "bold")
         for line in diff(change):
-            console.print(Text(line, style=_STYLES.get(line[:1], "")))
+            _say(console, line, _STYLES.get(line[:1], ""))
         if not change.reversible:
-            console.print(Text("this cannot be taken back", style="bold yellow"))
+            _say(console, "this cannot be taken back", "bold yellow")
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """One line, as it is: a terminal neither obeys it nor breaks a name in two."""
+    console.print(Text(printable(text), style=style), soft_wrap=True)
 
 
 def _plan(proposal: Proposal) -> dict[str, Any]:

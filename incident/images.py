@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -186,6 +186,9 @@ def change_of(value: Any) -> Change:
     Raises:
         KeyError, TypeError, ValueError: It lacks what it must say.
     """
+    for side in ("before", "after"):
+        if not isinstance(value[side], Mapping):
+            raise TypeError(f"{side} is not a mapping")
     return Change(
         action=value["action"],
         target=value["target"],

@@ -75,7 +75,7 @@ async def _record_yes(proposal: Proposal) -> None:
         await case.journal.append(last, APPROVED, body)
         return
     if not case.earlier:
-        await case.begin(received(proposal.bench.claim))
+        await case.begin({**received(proposal.bench.claim), "by": who.by})
     await case.note("decided", decided(proposal.judged, proposal.bench.standing))
     await case.note(APPROVED, body)
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from incident import approvals
-from incident.approvals import APPROVED, Refused
+from incident.approvals import Refused
 from incident.bench import Bench, read_policy
 from incident.cases import Case
 from incident.core import Books
@@ -122,8 +122,8 @@ async def propose_containment(
     bench = await _bench(case, standing, outside, containing(by, steps))
     proposal = await _propose(bench, "contain")
     there = proposal.case
-    begun = any(record.kind == APPROVED for record in there.records)
-    if there.records and there.outcome is None and not begun:
+    by_hand = any("by" in record.body for record in there.records)
+    if there.records and there.outcome is None and not by_hand:
         proposal.close()
         raise Refused(
             f"cannot contain {case.incident}: it is still open. Wait until its delivery is"

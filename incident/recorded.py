@@ -81,6 +81,8 @@ def recorded_of(outcome: Any) -> Recorded:
     read = tuple(change_of(value) for value in changes)
     if not read or not uid or not isinstance(uid, str):
         raise ValueError("it names no change, or not the workload that it is for")
+    if any(change.before.keys() != change.after.keys() for change in read):
+        raise ValueError("a change does not say what is there before it and after it")
     if [change_json(change) for change in read] != list(changes):
         raise ValueError("it does not read back as it was written")
     return Recorded(uid, read)
