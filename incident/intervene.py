@@ -51,7 +51,7 @@ async def carry_out(proposal: Proposal) -> JsonObject:
     case = judged.core.enforced
     try:
         if case.concluded and not case.done:
-            return (await _conclusion(bench).tell(case, case.concluded, alarm=False)).outcome
+            return await _finish(bench, case, case.concluded)
         await _record_yes(proposal)
         if case.done is None:
             return await _respond(proposal)
@@ -65,8 +65,13 @@ async def carry_out(proposal: Proposal) -> JsonObject:
 
 
 async def _record_yes(proposal: Proposal) -> None:
-    """Record who said yes to which plan, before anything is written."""
+    """Record who said yes to which plan, before anything is written.
+
+    To a closed plan nobody says yes any more: what was begun is only finished.
+    """
     case, who = proposal.judged.core.enforced, proposal.attendance
+    if who.plan and who.plan.closed:
+        return
     plan = who.plan.changes if who.plan else proposal.changes
     told: list[Json] = [change_json(change) for change in plan]
     body: dict[str, Json] = {"by": who.by, "plan": approvals.digest(plan), "changes": told}
@@ -122,10 +127,15 @@ async def _respond(proposal: Proposal) -> JsonObject:
     )
     await case.note("contained", contained(judged, result, bench.standing))
     told = _attributed(proposal, result, await case.read_again())
-    conclusion = _conclusion(bench)
     evidence = joined(judged.evidence, found)
-    outcome = await conclusion.settle(case, judged, evidence, told, {})
-    return (await conclusion.tell(case, outcome, alarm=result.alarm)).outcome
+    outcome = await _conclusion(bench).settle(case, judged, evidence, told, {})
+    return await _finish(bench, case, outcome)
+
+
+async def _finish(bench: Bench, case: CaseFile, outcome: JsonObject) -> JsonObject:
+    """Announce it and be done; of several who finish at once, what the first one said."""
+    answer = await _conclusion(bench).tell(case, outcome, alarm=False)
+    return (await case.read_again()).done or answer.outcome
 
 
 async def _tell(proposal: Proposal, result: Result, evidence: Evidence) -> JsonObject:
@@ -160,9 +170,9 @@ def _attributed(proposal: Proposal, result: Result, file: CaseFile) -> Result:
     told = (r.number for r in file.earlier if "outcome" in r.body)
     last = max(told, default=0)
     yes = [r for r in file.earlier if r.kind == APPROVED and r.number > last]
-    names = dict.fromkeys([*(str(record.body.get("by")) for record in yes), proposal.attendance.by])
+    names = dict.fromkeys(str(record.body.get("by")) for record in yes)
     verb = "approved" if proposal.attendance.plan else "contained by hand"
-    reason = Reason(f"{verb} by {' and '.join(names)}", "person")
+    reason = Reason(f"{verb} by {' and '.join(names) or proposal.attendance.by}", "person")
     reasons = (reason, *result.decision.reasons)
     return replace(result, decision=replace(result.decision, reasons=reasons))
 

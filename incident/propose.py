@@ -102,6 +102,29 @@ async def propose_approval(case: Case, standing: Standing, outside: Outside, by:
     return permitted(await _propose(bench, "approve"), "approve")
 
 
+async def propose_finishing(
+    case: Case, standing: Standing, outside: Outside, by: str
+) -> Proposal | None:
+    """What is left of an approval that was interrupted; None where nothing of it is in effect.
+
+    Carrying it out writes nothing to the workload: what was written is verified and told. For
+    whoever is not the approver, such as the patrol.
+
+    Raises:
+        Refused: The plan cannot be read back.
+        Retry: Time may heal it.
+        GiveUp: Something cannot be read.
+    """
+    plan = replace(approvals.plan_of(case), closed=True)
+    proposal = await _propose(
+        await _bench(case, standing, outside, Attendance(by, plan=plan)), "finish"
+    )
+    if proposal.judged.finishing:
+        return proposal
+    proposal.close()
+    return None
+
+
 async def propose_containment(
     case: Case, standing: Standing, outside: Outside, by: str, steps: Steps = ()
 ) -> Proposal:

@@ -21,12 +21,15 @@ from google.cloud.securitycenter_v2 import Finding
 from obstore.store import from_url
 
 from clients.store import Store
-from incident.approvals import Refused
+from incident.approvals import Refused, expire, stale
+from incident.bench import read_policy
 from incident.cases import Case
+from incident.core import Books
 from incident.intervene import carry_out
 from incident.journal import Record
-from incident.model import GiveUp, Kind
-from incident.propose import confirmed, propose_approval
+from incident.model import GiveUp, Kind, Mode
+from incident.policy import Policy
+from incident.propose import confirmed, propose_approval, propose_finishing
 from tests.by_hand import ME, person
 from tests.road import Road, policy, road, sample, two_on_one_service, world_around
 from tests.values import NOW
@@ -362,6 +365,70 @@ async def test_an_interrupted_person_does_it_again(tmp_path: Path, mode: str, ac
         image = way.record(min(way.stored("containments/**/*-before.json")))
         assert image["changes"][0]["restores"]["scaling"].items() >= original.items()
     assert steps > 5
+
+
+async def test_whoever_comes_later_finishes_an_approval_and_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    """The patrol, or the approver when the plan has expired: told, or that nothing was done."""
+    async with road(tmp_path, rules=WAITING, peer_wait=QUICKLY) as way:
+        incident = await waiting_at(way)
+        async with person(way) as me, person(way.later(13 * 3600)) as late:
+            patrol = (late.standing, late.outside, "patrol")
+            assert await propose_finishing(await me.case(incident), *patrol) is None
+            broken = Breaking(from_url(way.settings.store), way.settings.store)
+            broken.left = 2  # the yes and the before-image, but not what became of it
+            interrupted = replace(me, outside=replace(me.outside, store=broken))
+            with pytest.raises(RuntimeError):
+                await interrupted.approve(incident)
+            assert writes(way) == ["UpdateService"]
+            case = await late.case(incident)
+            policy_now = await read_policy(late.outside)
+            assert isinstance(policy_now, Policy)
+            books = Books(late.outside.store, "patrol", late.standing.clock)
+            assert stale(case, policy_now, late.standing.clock())
+            assert await expire(case, policy_now, books, None) is None
+            await late.asked(incident)
+            proposal = await propose_finishing(case, *patrol)
+            assert proposal
+            outcome: Any = await carry_out(proposal)
+            case = await late.case(incident)
+        assert (outcome["status"], case.status) == ("contained", "contained")
+        assert outcome["decision"]["reasons"][0] == f"approved by {ME}"
+        assert [record.kind for record in case.records][-2:] == ["approved", "contained"]
+        assert writes(way) == ["UpdateService"]
+
+
+async def test_a_plan_that_is_given_up_at_this_moment_is_not_applied(tmp_path: Path) -> None:
+    """Whoever says yes looks once more before the write."""
+    async with road(tmp_path, rules=WAITING) as way:
+        incident = await waiting_at(way)
+        async with person(way) as me:
+            proposal = await me.asked(incident)
+            books = Books(me.outside.store, "patrol", me.standing.clock)
+            assert await expire(await me.case(incident), Policy(), books, None)
+            with pytest.raises(Refused, match="has expired at this moment"):
+                await carry_out(proposal)
+            assert (await me.case(incident)).status == "expired"
+        assert writes(way) == []
+
+
+async def test_a_store_that_is_lost_with_the_instance_binds_a_person_too(tmp_path: Path) -> None:
+    """Nobody could ever take back what is only recorded there; the mode's ceiling does not."""
+    async with road(tmp_path, rules=WAITING) as way:
+        incident = await waiting_at(way)
+        for changes, ceiling in (
+            ({"mode": Mode.DRY_RUN}, Mode.ENFORCE),
+            ({"k_service": "responder"}, Mode.DRY_RUN),
+        ):
+            way.settings = way.settings.model_copy(update=changes)
+            async with person(way) as me:
+                assert me.standing.ceiling is ceiling
+                if ceiling is Mode.ENFORCE:
+                    (await me.asked(incident)).close()
+                    continue
+                with pytest.raises(Refused, match="is lost with this instance"):
+                    await me.asked(incident)
 
 
 STATUSES = {
