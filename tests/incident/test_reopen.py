@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,15 @@ async def test_the_claim_has_the_incidents_own_id() -> None:
         claim = await reopen(received(), Listed((raw_finding(**changes),)))
         assert claim.incident_id == CLAIM.incident_id
         assert (claim.event_time, claim.workload) == (CLAIM.event_time, CLAIM.workload)
+
+
+async def test_a_name_that_was_redacted_in_the_outcome_is_known_all_the_same() -> None:
+    """Whoever sets the environment could have it hidden there; the first record has it."""
+    told = {"canonical_name": "[redacted:12345678]", "event_time": CLAIM.event_time.isoformat()}
+    done = record(1000, "done", outcome={"status": "held", "finding": told})
+    case = received()
+    case = replace(case, records=(*case.records, done))
+    assert (await reopen(case, Listed((raw_finding(),)))).incident_id == CLAIM.incident_id
 
 
 async def test_a_name_without_a_location_is_looked_up_in_global() -> None:
