@@ -12,6 +12,8 @@ from commands.contain import contain
 from commands.look import list_, show
 from commands.policy import policy
 from commands.release import release
+from commands.responders import responders
+from commands.verify import verify
 
 
 @click.group()
@@ -23,5 +25,5 @@ def cli() -> None:
     """
 
 
-for _command in (list_, show, approve, contain, release, policy):
+for _command in (list_, show, verify, approve, contain, release, policy, responders):
     cli.add_command(_command)

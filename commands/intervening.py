@@ -39,7 +39,7 @@ async def intervene(propose: Propose, *, ask: bool, as_json: bool) -> dict[str, 
             told["plan"] = _plan(proposal)
         return {**told, "result": await carry_out(proposal)}
     finally:
-        proposal.close()
+        await proposal.close()
 
 
 def tell(told: dict[str, Any], *, as_json: bool) -> None:

@@ -17,8 +17,8 @@ from incident.images import change_json
 from incident.model import Change, GiveUp, JsonObject, Status
 from incident.outcome import expired
 from incident.policy import Policy
-from incident.record import Announcer
 from incident.recorded import Recorded, recorded_of
+from incident.standing import Outside
 
 APPROVED = "approved"
 #: Whoever has approved may be at work so long; nobody gives the plan up meanwhile.
@@ -69,9 +69,7 @@ def stale(case: Case, policy: Policy, now: datetime) -> bool:
     return all(now - at > _AT_WORK for at in given)
 
 
-async def expire(
-    case: Case, policy: Policy, books: Books, topic: Announcer | None
-) -> JsonObject | None:
+async def expire(case: Case, policy: Policy, books: Books, outside: Outside) -> JsonObject | None:
     """Give up a stale plan; None when a write for it was begun, which is to be told instead.
 
     Somebody may approve it at this moment. The record takes the next number after those that
@@ -91,7 +89,7 @@ async def expire(
     hours = policy.approval_expires.total_seconds() / 3600
     told = expired(case.outcome, f"nobody approved the plan within {hours:g} h, the policy's limit")
     last = max(record.number for record in case.records)
-    return await carry_on(case.folder, told, books, topic, after=last)
+    return await carry_on(case.folder, told, books, outside, after=last)
 
 
 def digest(changes: Iterable[Change]) -> str:

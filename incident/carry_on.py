@@ -6,13 +6,14 @@ What the outcome is, and why there is a new one, is for the caller.
 from __future__ import annotations
 
 from incident.core import Books
-from incident.journal import Journal
 from incident.model import JsonObject
-from incident.record import DONE, Announcer, publish
+from incident.record import DONE, publish
+from incident.standing import Outside
+from incident.write_back import carry_back
 
 
 async def carry_on(
-    folder: str, outcome: JsonObject, books: Books, topic: Announcer | None, *, after: int = DONE
+    folder: str, outcome: JsonObject, books: Books, outside: Outside, *, after: int = DONE
 ) -> JsonObject:
     """Tell everybody what has become of an incident since, and record it last.
 
@@ -23,18 +24,20 @@ async def carry_on(
         folder: The case file's path.
         outcome: What has become of the incident.
         books: Where records are kept.
-        topic: Where outcomes are announced; None for nowhere.
+        outside: Security Command Center, and where outcomes are announced.
         after: Number of the newest record that the outcome takes into account. What comes of
             records that are written meanwhile is newer.
 
     Raises:
         Retry: The topic or the store does not answer; nothing is recorded then.
     """
-    refused = await publish(topic, outcome) if topic else None
-    if refused:
-        gaps = outcome.get("gaps")
-        gap = {"collector": "announcement", "reason": refused}
-        outcome = {**outcome, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
-    journal = Journal(books.store, folder, books.run, books.clock)
-    await journal.append(max(after, DONE), str(outcome["status"]), {"outcome": outcome})
+    case = await books.case(folder)
+    unsaid = await carry_back(case, outside.security_center, outcome)
+    unheard = await publish(outside.topic, outcome) if outside.topic else None
+    for name, reason in (("write-back", unsaid), ("announcement", unheard)):
+        if reason:
+            gaps = outcome.get("gaps")
+            gap = {"collector": name, "reason": reason}
+            outcome = {**outcome, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
+    await case.journal.append(max(after, DONE), str(outcome["status"]), {"outcome": outcome})
     return outcome

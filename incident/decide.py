@@ -100,9 +100,10 @@ def _left_to_a_person(case: Case, responder: Responder) -> tuple[Objection, ...]
     """What the responder would not contain is contained only by a person's fresh decision."""
     attendance = case.circumstances.attendance
     decides = attendance is not None and attendance.person and attendance.plan is None
-    if decides or responder.assess(case.evidence).verdict is Verdict.CONTAIN:
+    if decides or {responder.assess(case.evidence).verdict, responder.verdict} == {Verdict.CONTAIN}:
         return ()
-    text = f"{responder.name} leaves findings of this type to a person"
+    because = f": {responder.because}" if responder.because else ""
+    text = f"{responder.name} leaves findings of this type to a person{because}"
     return (Objection(Reason(text, "responder")),)
 
 
@@ -154,6 +155,11 @@ def _in_favour(case: Case, resolution: Resolution, mode: Mode) -> tuple[Reason, 
         told,
         Reason("no guard objects", "guards"),
     ]
+    gate, reputation = case.policy.virustotal, case.evidence.reputation
+    if gate and reputation:
+        unknown = ", and contains what is unknown" if gate.when_unknown == "contain" else ""
+        text = f"{reputation.sentence}; the policy wants {gate.min_malicious}{unknown}"
+        reasons.append(Reason(text, "virustotal"))
     if mode.rank < resolution.mode.rank:
         reasons.append(Reason(case.circumstances.ceiling_reason, "environment"))
     return tuple(reasons)

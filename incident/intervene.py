@@ -14,7 +14,7 @@ from incident.bench import Bench
 from incident.carry_on import carry_on
 from incident.conclude import Conclusion, contained, decided, drained, received
 from incident.images import change_json
-from incident.investigate import Bounds, joined, support
+from incident.investigate import Bounds, joined, reputed, support
 from incident.judge import Judgement
 from incident.model import (
     Evidence,
@@ -51,7 +51,7 @@ async def carry_out(proposal: Proposal) -> JsonObject:
     case = judged.core.enforced
     try:
         if case.concluded and not case.done:
-            return await _finish(bench, case, case.concluded)
+            return await _finish(proposal, case.concluded, alarm=case.alarm)
         await _record_yes(proposal)
         if case.done is None:
             return await _respond(proposal)
@@ -61,7 +61,7 @@ async def carry_out(proposal: Proposal) -> JsonObject:
         evidence = replace(judged.evidence, revisions=await _revisions(bench, judged))
         return await _tell(proposal, result, evidence)
     finally:
-        proposal.close()
+        await proposal.close()
 
 
 async def _record_yes(proposal: Proposal) -> None:
@@ -127,14 +127,16 @@ async def _respond(proposal: Proposal) -> JsonObject:
     )
     await case.note("contained", contained(judged, result, bench.standing))
     told = _attributed(proposal, result, await case.read_again())
-    evidence = joined(judged.evidence, found)
+    evidence = await reputed(joined(judged.evidence, found), bench.reputations, bounds.deadline)
     outcome = await _conclusion(bench).settle(case, judged, evidence, told, {})
-    return await _finish(bench, case, outcome)
+    return await _finish(proposal, outcome, alarm=result.alarm)
 
 
-async def _finish(bench: Bench, case: CaseFile, outcome: JsonObject) -> JsonObject:
-    """Announce it and be done; of several who finish at once, what the first one said."""
-    answer = await _conclusion(bench).tell(case, outcome, alarm=False)
+async def _finish(proposal: Proposal, outcome: JsonObject, *, alarm: bool) -> JsonObject:
+    """Tell everybody and be done; of several who finish at once, what the first one said."""
+    core = proposal.judged.core
+    case = await core.enforced.read_again()
+    answer = await _conclusion(proposal.bench).tell(case, outcome, core.record, alarm=alarm)
     return (await case.read_again()).done or answer.outcome
 
 
@@ -162,7 +164,7 @@ async def _tell(proposal: Proposal, result: Result, evidence: Evidence) -> JsonO
     )
     told = taken_up(now.outcome or {}, account, bench.standing.redactor(evidence))
     last = max(record.number for record in file.earlier)
-    return await carry_on(file.folder, told, bench.books, bench.outside.topic, after=last)
+    return await carry_on(file.folder, told, bench.books, bench.outside, after=last)
 
 
 def _attributed(proposal: Proposal, result: Result, file: CaseFile) -> Result:
@@ -188,4 +190,4 @@ async def _revisions(bench: Bench, judged: Judgement) -> tuple[Template, ...] | 
 
 
 def _conclusion(bench: Bench) -> Conclusion:
-    return Conclusion(bench.claim.incident_id, bench.standing, bench.outside.topic)
+    return Conclusion(bench.claim.incident_id, bench.standing, bench.outside)

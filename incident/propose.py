@@ -66,9 +66,9 @@ class Proposal:
         contained_already = self.case.status == Status.CONTAINED
         return contained_already and self.judged.finishing and not self.changes
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop whatever is still being read."""
-        self.bench.seen.close()
+        await self.bench.close()
 
 
 Propose = Callable[[], Awaitable[Proposal]]
@@ -91,7 +91,7 @@ async def propose_approval(case: Case, standing: Standing, outside: Outside, by:
         raise Refused(f"cannot approve {case.incident}: {policy}")
     late = approvals.stale(case, policy, standing.clock())
     books = Books(outside.store, f"cli {by}", standing.clock)
-    if late and await approvals.expire(case, policy, books, outside.topic):
+    if late and await approvals.expire(case, policy, books, outside):
         raise Refused(
             f"cannot approve {case.incident}: its plan has expired. Run"
             f" `python cli.py contain {case.incident}` for a fresh plan"
@@ -99,7 +99,7 @@ async def propose_approval(case: Case, standing: Standing, outside: Outside, by:
     # Of a plan that is too old, what was begun in time is finished, and nothing new is written.
     plan = replace(approvals.plan_of(case), closed=late)
     bench = await _bench(case, standing, outside, approving(by, plan))
-    return permitted(await _propose(bench, "approve"), "approve")
+    return await permitted(await _propose(bench, "approve"), "approve")
 
 
 async def propose_finishing(
@@ -121,7 +121,7 @@ async def propose_finishing(
     )
     if proposal.judged.finishing:
         return proposal
-    proposal.close()
+    await proposal.close()
     return None
 
 
@@ -147,12 +147,12 @@ async def propose_containment(
     there = proposal.case
     by_hand = any("by" in record.body for record in there.records)
     if there.records and there.outcome is None and not by_hand:
-        proposal.close()
+        await proposal.close()
         raise Refused(
             f"cannot contain {case.incident}: it is still open. Wait until its delivery is"
             " answered, or let `python cli.py patrol` finish it"
         )
-    return permitted(proposal, "contain")
+    return await permitted(proposal, "contain")
 
 
 async def confirmed(proposal: Proposal, propose: Propose) -> Proposal:
@@ -161,10 +161,10 @@ async def confirmed(proposal: Proposal, propose: Propose) -> Proposal:
     Raises:
         Refused: It is another one by now.
     """
-    proposal.close()
+    await proposal.close()
     fresh = await propose()
     if fresh.changes != proposal.changes:
-        fresh.close()
+        await fresh.close()
         raise Refused(
             f"cannot contain {_place(fresh)}: it changed while you were asked. Look at the plan"
             " again"
@@ -185,16 +185,16 @@ async def _propose(bench: Bench, verb: str) -> Proposal:
         core = await bench.core()
         judged = bench.judge.judge(core)
     except BaseException:
-        bench.seen.close()
+        await bench.close()
         raise
     proposal = Proposal(bench, judged, attendance)
     if core.place.workload is None or core.place.settings is None:
-        proposal.close()
+        await proposal.close()
         raise Refused(refusal(proposal, verb))
     return proposal
 
 
-def permitted(proposal: Proposal, verb: str) -> Proposal:
+async def permitted(proposal: Proposal, verb: str) -> Proposal:
     """The proposal, unless nothing may be written.
 
     Raises:
@@ -203,7 +203,7 @@ def permitted(proposal: Proposal, verb: str) -> Proposal:
     decision = proposal.judged.decision
     if decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE:
         return proposal
-    proposal.close()
+    await proposal.close()
     raise Refused(refusal(proposal, verb))
 
 

@@ -12,8 +12,12 @@ from incident.model import Change, JsonObject
 
 def diff(change: Change) -> Iterator[str]:
     """The lines of a change: ``-`` goes, ``+`` comes, the rest stays."""
-    before, after = _lines(change.before), _lines(change.after)
-    for line in difflib.ndiff(before, after):
+    return diff_lines(change.before, change.after)
+
+
+def diff_lines(before: JsonObject, after: JsonObject) -> Iterator[str]:
+    """The lines of two objects: ``-`` is in the first, ``+`` in the second, the rest in both."""
+    for line in difflib.ndiff(_lines(before), _lines(after)):
         if not line.startswith("?"):
             yield line.rstrip()
 

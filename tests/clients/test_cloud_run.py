@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from incident.model import Conflict, Denied, GiveUp, Missing, Retry
-from incident.outcome import plain
+from incident.telling import plain
 from tests.clients.conftest import Connecting, Google
 from tests.values import LATEST, REVISION, SERVICE, scaled_to_zero, workload
 
