@@ -36,7 +36,7 @@ def outside_of(clients: Clients) -> Outside:
 
 def standing_of(settings: Settings, attendance: Attendance | None = None) -> Standing:
     """What holds for every incident of a process with these settings."""
-    ceiling, reason = _ceiling(settings)
+    ceiling, reason = _ceiling(settings, attendance)
     key = settings.redaction_key
     return Standing(
         route=route,
@@ -52,13 +52,15 @@ def standing_of(settings: Settings, attendance: Attendance | None = None) -> Sta
     )
 
 
-def _ceiling(settings: Settings) -> tuple[Mode, str]:
+def _ceiling(settings: Settings, attendance: Attendance | None) -> tuple[Mode, str]:
     if not settings.store_lasts:
         text = (
             f"the store {settings.store} is lost with this instance, which forbids every mode"
             " above dry-run: set RESPONDER_STORE to a gs:// URL"
         )
         return Mode.DRY_RUN, text
+    if attendance and attendance.person:
+        return Mode.ENFORCE, "a person asks for it; their own permissions are the bound"
     return settings.mode, f"RESPONDER_MODE allows no more than {settings.mode.value}"
 
 

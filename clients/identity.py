@@ -20,13 +20,16 @@ _TIMEOUT_S = 10
 
 
 def whoami(settings: Settings) -> str:
-    """The e-mail address behind our credentials, as Google tells it.
+    """The e-mail address behind our credentials, as Google tells it of our access token.
+
+    With the emulator there are no credentials: it is the name of the local account, and marked
+    as that. The token itself is sent to Google alone, and never kept or shown.
 
     Raises:
         Denied: There are no credentials, or Google does not tell whose they are.
     """
     if settings.emulator:
-        return f"{getpass.getuser()} (emulator)"
+        return f"{_local_account()} (emulator)"
     try:
         credentials, _ = google.auth.default(scopes=_SCOPES)
         credentials.refresh(Request())  # type: ignore[no-untyped-call]
@@ -34,15 +37,23 @@ def whoami(settings: Settings) -> str:
         answer = session.post(
             _TOKEN_INFO, data={"access_token": credentials.token}, timeout=_TIMEOUT_S
         )
-        email = answer.json().get("email")
+        told = answer.json()
     except (GoogleAuthError, OSError, ValueError) as error:
         raise Denied(
             f"cannot tell who you are: Google does not accept your credentials ({error}). Run:"
             " gcloud auth application-default login"
         ) from error
-    if not email:
+    email = told.get("email") if isinstance(told, dict) else None
+    if not isinstance(email, str) or not email:
         raise Denied(
             "cannot tell who you are: your token names no e-mail address. Run: gcloud auth"
             " application-default login"
         )
-    return str(email)
+    return email
+
+
+def _local_account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return "somebody"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import click
 
+from commands.approve import approve
+from commands.contain import contain
 from commands.look import list_, show
 from commands.policy import policy
 from commands.release import release
@@ -16,12 +18,12 @@ from commands.verify import verify
 
 @click.group()
 def cli() -> None:
-    """Look at what the responder did, and take it back.
+    """Look at what the responder did, let it act, and take it back.
 
     Reads the same environment as the function: RESPONDER_STORE above all. Exit status: 0 done,
     1 refused or failed, 2 wrong use.
     """
 
 
-for _command in (list_, show, release, verify, policy, responders):
+for _command in (list_, show, verify, approve, contain, release, policy, responders):
     cli.add_command(_command)

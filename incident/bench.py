@@ -7,14 +7,15 @@ In which order things are done does not belong here.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from incident.containment import needed_for
 from incident.core import Books, Core, look_again, read_core
 from incident.custody import History
 from incident.guards import Objection
 from incident.investigate import Sources
 from incident.judge import Judge, Judgement
-from incident.look import Shared
+from incident.look import Looking, Shared, complete
 from incident.model import (
     Decision,
     File,
@@ -25,6 +26,7 @@ from incident.model import (
     Reason,
     Route,
     Settings,
+    Workload,
 )
 from incident.policy import Policy, parse_policy
 from incident.reputation import Reputations
@@ -95,7 +97,20 @@ class Bench:
         """
         folder = f"incidents/{self.claim.incident_id}"
         case = self.books.case(folder)
-        return await read_core(self.claim, case, self.policy(), self.sources, self.books)
+        core = await read_core(self.claim, case, self.policy(), self.sources, self.books)
+        place = core.place
+        if place.workload is None or place.settings is None:
+            return core
+        try:
+            settings = await self._with_named(place.settings, place.workload, self.seen)
+        except GiveUp as error:
+            return replace(core, place=replace(place, refused=error))
+        return replace(core, place=replace(place, settings=settings))
+
+    async def _with_named(self, settings: Settings, workload: Workload, run: Looking) -> Settings:
+        """The settings with all that the actions need that a person names, if any."""
+        named = self.standing.attendance.steps if self.standing.attendance else ()
+        return await complete(settings, workload, needed_for(named, workload.kind), run)
 
     def scene(self, judged: Judgement) -> Scene:
         """What containing begins with; there must be a workload and its settings."""
@@ -114,18 +129,23 @@ class Bench:
     def tools(self, judged: Judgement) -> Tools:
         """What containing is done with."""
         place = judged.core.place
-        assert place.workload is not None  # noqa: S101 - only a workload is contained
-        custody = self.books.custody(place.workload)
-        slots = self.books.slots(place.workload)
+        workload = place.workload
+        assert workload is not None  # noqa: S101 - only a workload is contained
+        custody = self.books.custody(workload)
+        slots = self.books.slots(workload)
 
         async def decide_again(settings: Settings, history: History) -> Decision:
             return await self.judge.again(judged, settings, history)
 
         async def look() -> tuple[Settings, History]:
             finding = judged.evidence.finding
-            return await look_again(place, finding, self.policy, self.outside.run, custody)
+            run = self.outside.run
+            settings, history = await look_again(place, finding, self.policy, run, custody)
+            return await self._with_named(settings, workload, run), history
 
         async def claim_slot() -> Objection | None:
+            if self.standing.attendance and self.standing.attendance.unbounded:
+                return None
             policy = await self.policy()
             if isinstance(policy, InvalidPolicy):
                 return Objection(Reason(str(policy), "policy"), alarm=True)

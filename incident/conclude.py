@@ -70,7 +70,7 @@ class Conclusion:
             assessment=responder.assess(evidence) if responder else None,
             changes=result.changes,
             folder=result.folder or self._held_folder(judged),
-            drains_until=_drained(result.stopped_at, evidence),
+            drains_until=drained(result.stopped_at, evidence),
             timings_ms=timings_ms,
             case_file=f"{self.standing.store_url}/{case.folder}",
         )
@@ -175,7 +175,7 @@ def _with_gap(told: JsonObject, name: str, reason: str) -> JsonObject:
     return {**told, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
 
 
-def _drained(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:
+def drained(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:
     """Until when requests in flight may outlive a stop; only a service has requests."""
     if stopped_at is None or evidence.settings is None:
         return None

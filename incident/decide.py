@@ -9,6 +9,7 @@ from incident import containment
 from incident.custody import History
 from incident.guards import Case, Circumstances, Objection, objections
 from incident.model import (
+    Change,
     Decision,
     Evidence,
     InvalidPolicy,
@@ -19,7 +20,7 @@ from incident.model import (
     Settings,
     Verdict,
 )
-from incident.policy import Policy, Resolution, Subject, resolve
+from incident.policy import Policy, Resolution, Subject, chosen, resolve
 
 
 def decide(
@@ -43,6 +44,8 @@ def decide(
     labels = evidence.settings.labels if evidence.settings else None
     finding = evidence.finding
     resolution = resolve(policy, Subject(workload, finding.category, finding.source_id, labels))
+    if circumstances.attendance and circumstances.attendance.steps:
+        resolution = chosen(resolution, circumstances.attendance.steps)
     plan = _plan(resolution, evidence)
     case = Case(evidence, workload, policy, circumstances, writes=bool(plan.changes))
     return _weigh(case, route.responder, resolution, plan)
@@ -66,17 +69,14 @@ def finishing(incident: str, settings: Settings | None, history: History) -> Dec
 def _weigh(
     case: Case, responder: Responder, resolution: Resolution, plan: containment.Plan
 ) -> Decision:
-    mode = Mode.lowest(resolution.mode, case.circumstances.ceiling)
+    mode = _mode(case, resolution)
     against = [
         *(Objection(Reason(hold.text, "policy"), hold.alarm) for hold in resolution.holds),
         *objections(case),
         *_unfit(plan, resolution),
+        *_left_to_a_person(case, responder),
+        *_beyond_the_record(case, resolution, plan),
     ]
-    assessed = responder.assess(case.evidence).verdict
-    if {assessed, responder.verdict} != {Verdict.CONTAIN}:
-        because = f": {responder.because}" if responder.because else ""
-        text = f"{responder.name} leaves findings of this type to a person{because}"
-        against.append(Objection(Reason(text, "responder")))
     if against:
         return _hold(mode, resolution.rule, *against)
     return Decision(
@@ -85,8 +85,51 @@ def _weigh(
         mode=mode,
         rule=resolution.rule,
         steps=resolution.steps,
-        changes=plan.changes,
+        changes=_to_write(case, plan),
     )
+
+
+def _mode(case: Case, resolution: Resolution) -> Mode:
+    """How far to go: what a person asks for is carried out, as far as the ceiling allows."""
+    attendance = case.circumstances.attendance
+    asked = Mode.ENFORCE if attendance and attendance.person else resolution.mode
+    return Mode.lowest(asked, case.circumstances.ceiling)
+
+
+def _left_to_a_person(case: Case, responder: Responder) -> tuple[Objection, ...]:
+    """What the responder would not contain is contained only by a person's fresh decision."""
+    attendance = case.circumstances.attendance
+    decides = attendance is not None and attendance.person and attendance.plan is None
+    if decides or {responder.assess(case.evidence).verdict, responder.verdict} == {Verdict.CONTAIN}:
+        return ()
+    because = f": {responder.because}" if responder.because else ""
+    text = f"{responder.name} leaves findings of this type to a person{because}"
+    return (Objection(Reason(text, "responder")),)
+
+
+def _beyond_the_record(
+    case: Case, resolution: Resolution, plan: containment.Plan
+) -> tuple[Objection, ...]:
+    """Why a recorded plan is not to be applied any more."""
+    attendance, settings = case.circumstances.attendance, case.evidence.settings
+    if attendance is None or attendance.plan is None or settings is None:
+        return ()
+    against = [
+        Objection(Reason(text, "settings"))
+        for text in attendance.plan.differences(plan.changes, settings)
+    ]
+    if resolution.mode is Mode.DRY_RUN:
+        text = "the policy's mode for the workload is dry-run by now: nothing is to be written"
+        against.append(Objection(Reason(text, "policy")))
+    return tuple(against)
+
+
+def _to_write(case: Case, plan: containment.Plan) -> tuple[Change, ...]:
+    """The plan's changes; of a recorded plan those that are not in effect yet."""
+    attendance = case.circumstances.attendance
+    if attendance is None or attendance.plan is None:
+        return plan.changes
+    return attendance.plan.renewed(plan.changes, case.workload.kind)
 
 
 def _plan(resolution: Resolution, evidence: Evidence) -> containment.Plan:
@@ -103,9 +146,13 @@ def _unfit(plan: containment.Plan, resolution: Resolution) -> tuple[Objection, .
 
 def _in_favour(case: Case, resolution: Resolution, mode: Mode) -> tuple[Reason, ...]:
     actions = ", ".join(" or ".join(step) for step in resolution.steps)
+    attendance, kind = case.circumstances.attendance, case.workload.kind
+    told = Reason(f"{resolution.rule} in the policy: {actions} for a {kind}", "policy")
+    if attendance and attendance.steps:
+        told = Reason(f"named by {attendance.by}: {actions} for a {kind}", "person")
     reasons = [
         Reason("Security Command Center lists the finding itself, active", "security-center"),
-        Reason(f"{resolution.rule} in the policy: {actions} for a {case.workload.kind}", "policy"),
+        told,
         Reason("no guard objects", "guards"),
     ]
     gate, reputation = case.policy.virustotal, case.evidence.reputation
@@ -113,7 +160,7 @@ def _in_favour(case: Case, resolution: Resolution, mode: Mode) -> tuple[Reason, 
         unknown = ", and contains what is unknown" if gate.when_unknown == "contain" else ""
         text = f"{reputation.sentence}; the policy wants {gate.min_malicious}{unknown}"
         reasons.append(Reason(text, "virustotal"))
-    if mode is not resolution.mode:
+    if mode.rank < resolution.mode.rank:
         reasons.append(Reason(case.circumstances.ceiling_reason, "environment"))
     return tuple(reasons)
 

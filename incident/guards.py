@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from incident.custody import History
 from incident.model import Evidence, Lookup, Mode, Reason, Workload
-from incident.policy import Policy
+from incident.policy import Policy, Steps
+from incident.recorded import Recorded
 from incident.timing import span
 
 CONFIRMATION_WINDOW = timedelta(minutes=5)
@@ -51,10 +52,35 @@ class Attendance:
         by: A person's account, or ``patrol``.
         waived: Names of the guards that need not pass: those that bound what is done about a
             new notification while nobody looks.
+        person: Whether a person asks for it, now: then it is carried out, whatever mode the
+            notification was answered in.
+        steps: The actions that the person names instead of the policy's.
+        plan: The recorded plan beyond which nothing may be written; None for a fresh one.
     """
 
     by: str
     waived: frozenset[str] = frozenset()
+    person: bool = False
+    steps: Steps = ()
+    plan: Recorded | None = None
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether the hourly caps are not for this: no slots are taken either."""
+        return {"under_hourly_cap", "under_project_cap"} <= self.waived
+
+
+def approving(by: str, plan: Recorded) -> Attendance:
+    """A person applies a recorded plan: what bounds unattended action does not bind them.
+
+    That a person has released the finding's containment since does: the plan was made before.
+    """
+    return Attendance(by, _UNATTENDED, person=True, plan=plan)
+
+
+def containing(by: str, steps: Steps = ()) -> Attendance:
+    """A person contains by hand, also what somebody has released before."""
+    return Attendance(by, _UNATTENDED | {"never_released"}, person=True, steps=steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,4 +280,10 @@ GUARDS: tuple[Callable[[Case], Objection | None], ...] = (
     under_hourly_cap,
     under_project_cap,
     virustotal_gate,
+)
+
+
+#: What bounds only how much is done while nobody looks, and for how long after the event.
+_UNATTENDED = frozenset(
+    {"young_enough", "under_hourly_cap", "under_project_cap", "virustotal_gate"}
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -168,7 +168,10 @@ def _touched(change: Change, generation: int, settings: Settings) -> bool:
 
 
 def change_json(change: Change) -> dict[str, Any]:
-    """A change as the outcome and the records show it."""
+    """A change as the outcome and the records show it; :func:`change_of` reads it back.
+
+    Nothing in it is redacted: it holds no environment value, and must be exact.
+    """
     return {
         "action": change.action,
         "kind": change.kind.value,
@@ -180,7 +183,34 @@ def change_json(change: Change) -> dict[str, Any]:
         "error": change.error,
         "stops": change.stops,
         "reversible": change.reversible,
+        "etag": change.etag,
+        "affected": change.affected,
     }
+
+
+def change_of(value: Any) -> Change:
+    """The change that :func:`change_json` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: It lacks what it must say.
+    """
+    for side in ("before", "after"):
+        if not isinstance(value[side], Mapping):
+            raise TypeError(f"{side} is not a mapping")
+    return Change(
+        action=value["action"],
+        target=value["target"],
+        mask=tuple(value["mask"]),
+        before=value["before"],
+        after=value["after"],
+        stops=value["stops"],
+        reversible=value["reversible"],
+        kind=ChangeKind(value["kind"]),
+        etag=value["etag"],
+        affected=value["affected"],
+        state=ChangeState(value["state"]),
+        error=value["error"],
+    )
 
 
 def image_json(image: Image) -> dict[str, Any]:
@@ -191,8 +221,6 @@ def image_json(image: Image) -> dict[str, Any]:
         "changes": [
             {
                 **change_json(part.change),
-                "etag": part.change.etag,
-                "affected": part.change.affected,
                 "restores": part.restores,
                 "carried": part.carried,
             }
@@ -220,21 +248,7 @@ def image_of(record: Record) -> Image:
 
 
 def _part(value: Any) -> Part:
-    change = Change(
-        action=value["action"],
-        target=value["target"],
-        mask=tuple(value["mask"]),
-        before=value["before"],
-        after=value["after"],
-        stops=value["stops"],
-        reversible=value["reversible"],
-        kind=ChangeKind(value["kind"]),
-        etag=value["etag"],
-        affected=value["affected"],
-        state=ChangeState(value["state"]),
-        error=value["error"],
-    )
-    return Part(change, value["restores"], value["carried"])
+    return Part(change_of(value), value["restores"], value["carried"])
 
 
 def _merged(many: Iterable[JsonObject]) -> JsonObject:

@@ -75,7 +75,7 @@ def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
         "incident": account.incident,
         "status": account.status.value,
         "finding": _finding(finding, redactor),
-        "workload": _workload(finding),
+        "workload": _workload(account.evidence),
         "responder": account.responder.name if account.responder else None,
         "rule": account.decision.rule,
         "mode": None if account.status is Status.IGNORED else account.decision.mode.value,
@@ -168,6 +168,42 @@ def released(done: Mapping[str, Json], by: str, lost: Sequence[str] = ()) -> dic
     }
 
 
+def taken_up(earlier: Mapping[str, Json], account: Account, redactor: Redactor) -> dict[str, Json]:
+    """The outcome of an incident that was taken up again: what was found out before stays."""
+    decision = _decision(account.decision, redactor)
+    return {
+        **earlier,
+        "status": account.status.value,
+        "workload": _workload(account.evidence),
+        "rule": account.decision.rule or earlier.get("rule"),
+        "mode": account.decision.mode.value,
+        "decision": {**decision, "reasons": _joined(decision["reasons"], earlier)},
+        "changes": [_change(change, redactor) for change in account.changes],
+        "containment": account.folder or earlier.get("containment"),
+        "drains_until": time_text(account.drains_until),
+    }
+
+
+def expired(done: Mapping[str, Json], reason: str) -> dict[str, Json]:
+    """The outcome of an incident whose plan nobody approved in time."""
+    kept = done.get("decision")
+    decision = kept if isinstance(kept, Mapping) else {}
+    reasons = _joined([reason], done)
+    return {
+        **done,
+        "status": Status.EXPIRED.value,
+        "decision": {**decision, "verdict": Verdict.HOLD.value, "reasons": reasons},
+    }
+
+
+def _joined(reasons: Json, earlier: Mapping[str, Json]) -> list[Json]:
+    """New reasons, and after them the earlier ones that they do not repeat."""
+    decision = earlier.get("decision")
+    before = decision.get("reasons") if isinstance(decision, Mapping) else None
+    lists = (each for each in (reasons, before) if isinstance(each, list))
+    return list(dict.fromkeys(text for texts in lists for text in texts))
+
+
 def _change(change: Change, redactor: Redactor) -> dict[str, Json]:
     error = None if change.error is None else short(redactor.text(change.error))
     return {**change_json(change), "error": error}
@@ -185,7 +221,8 @@ def _finding(finding: Finding, redactor: Redactor) -> dict[str, Json]:
     }
 
 
-def _workload(finding: Finding) -> dict[str, Json] | None:
+def _workload(evidence: Evidence) -> dict[str, Json] | None:
+    finding = evidence.finding
     workload = finding.workload
     if workload is None:
         return None
@@ -198,6 +235,7 @@ def _workload(finding: Finding) -> dict[str, Json] | None:
         "revision": finding.revision,
         "execution": finding.execution,
         "resource_name": workload.resource_name,
+        "uid": evidence.settings.uid if evidence.settings else None,
     }
 
 

@@ -8,7 +8,7 @@ VirusTotal do not belong here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
@@ -36,6 +36,7 @@ __all__ = [
     "Resolution",
     "Steps",
     "Subject",
+    "chosen",
     "explain",
     "parse_policy",
     "resolve",
@@ -146,6 +147,17 @@ def resolve(policy: Policy, subject: Subject) -> Resolution:
         steps=steps,
         holds=tuple(hold for hold in holds if hold),
     )
+
+
+def chosen(resolution: Resolution, steps: Steps) -> Resolution:
+    """The same, with the actions that a person names: what protects the workload still does.
+
+    That no rule names an action, or that it cannot be known which rule applies, is what the
+    person decides instead.
+    """
+    # The hold for want of an action is the last one, and there only where there are no steps.
+    holds = resolution.holds if resolution.steps else resolution.holds[:-1]
+    return replace(resolution, steps=steps, holds=holds)
 
 
 def explain(policy: Policy, subject: Subject) -> tuple[str, ...]:

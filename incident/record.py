@@ -230,6 +230,17 @@ async def announce(case: CaseFile, topic: Announcer | None, outcome: JsonObject)
     """
     if topic is None or case.has("announced"):
         return None
+    refused = await publish(topic, outcome)
+    await case.note("not-announced" if refused else "announced", {"topic": topic.name})
+    return refused
+
+
+async def publish(topic: Announcer, outcome: JsonObject) -> str | None:
+    """Publish an outcome; the reason when it will never be.
+
+    Raises:
+        Retry: The topic does not answer.
+    """
     workload = outcome.get("workload")
     place = workload if isinstance(workload, Mapping) else {}
     finding = outcome.get("finding")
@@ -245,9 +256,7 @@ async def announce(case: CaseFile, topic: Announcer | None, outcome: JsonObject)
             encode(outcome), {key: str(value or "") for key, value in attributes.items()}
         )
     except GiveUp as error:
-        await case.note("not-announced", {"topic": topic.name})
         return str(error)
-    await case.note("announced", {"topic": topic.name})
     return None
 
 

@@ -45,17 +45,22 @@ async def reopen(case: Case, findings: Findings) -> Finding:
 
 
 def _subject(case: Case) -> tuple[str, datetime]:
-    """Name and event time of the finding, as the outcome or else the first record tells."""
+    """Name and event time of the finding, as the first record or else the outcome tells.
+
+    The outcome is redacted, and whoever sets the workload's environment could have the name
+    hidden there.
+    """
     told = case.outcome.get("finding") if case.outcome else None
     said: JsonObject = told if isinstance(told, Mapping) else {}
     first: JsonObject = case.records[0].body if case.records else {}
-    name = _text(said.get("canonical_name")) or _text(first.get("finding"))
+    names = (_text(first.get("finding")), _text(said.get("canonical_name")))
+    name = next((name for name in names if parse_finding_name(name)), None)
     time = _text(said.get("event_time")) or _text(first.get("event_time"))
     try:
         event_time = datetime.fromisoformat(time).astimezone(UTC)
     except ValueError as error:
         raise _unknown(case) from error
-    if parse_finding_name(name) is None:
+    if name is None:
         raise _unknown(case)
     return name, event_time
 

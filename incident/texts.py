@@ -22,6 +22,11 @@ def diff_lines(before: JsonObject, after: JsonObject) -> Iterator[str]:
             yield line.rstrip()
 
 
+def printable(text: str) -> str:
+    """Text that a terminal shows and does not obey: what is not printable is spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _lines(fields: JsonObject) -> list[str]:
     plain = {name: value for name, value in fields.items() if value is not None}
     return yaml.safe_dump(plain, sort_keys=True, default_flow_style=False).splitlines()

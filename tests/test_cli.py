@@ -29,7 +29,7 @@ from tests.road import (
 REPOSITORY = Path(__file__).parent.parent
 
 
-async def run(way: Road | None, *arguments: str) -> tuple[int, str, str]:
+async def run(way: Road | None, *arguments: str, **variables: str) -> tuple[int, str, str]:
     """Run a command of the command line; its exit status, output and errors."""
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     if way:
@@ -37,6 +37,7 @@ async def run(way: Road | None, *arguments: str) -> tuple[int, str, str]:
         assert emulator
         environment["RESPONDER_EMULATOR"] = emulator.model_dump_json()
         environment["RESPONDER_STORE"] = way.settings.store
+    environment |= {f"RESPONDER_{name.upper()}": value for name, value in variables.items()}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(REPOSITORY / "cli.py"), *arguments),
         cwd=REPOSITORY,

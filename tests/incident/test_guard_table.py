@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from incident.actions import ACTIONS
 from incident.custody import History, fold
 from incident.decide import decide
-from incident.guards import GUARDS, Circumstances, Ourselves, Slots
+from incident.guards import (
+    GUARDS,
+    Attendance,
+    Circumstances,
+    Ourselves,
+    Slots,
+    approving,
+    containing,
+)
 from incident.model import (
     Access,
+    Decision,
     Evidence,
     Execution,
     Finding,
@@ -25,6 +38,7 @@ from incident.model import (
     Workload,
 )
 from incident.policy import parse_policy
+from incident.recorded import Recorded
 from responders import RESPONDERS
 from tests.values import (
     CATEGORY,
@@ -32,6 +46,7 @@ from tests.values import (
     before,
     finding,
     record,
+    repeatable,
     scaled_to_zero,
     settings,
     template,
@@ -97,8 +112,18 @@ def _part(changed: dict[str, Any], name: str) -> dict[str, Any]:
     return part
 
 
-def decided(kind: Kind, mode: Mode, changed: dict[str, Any]) -> tuple[Verdict, Mode, bool]:
+def decided(
+    kind: Kind, mode: Mode, changed: dict[str, Any], attendance: Attendance | None = None
+) -> tuple[Verdict, Mode, bool]:
     """Verdict and mode of the decision, and whether it names changes."""
+    decision = made(kind, mode, changed, attendance)
+    return decision.verdict, decision.mode, bool(decision.changes)
+
+
+def made(
+    kind: Kind, mode: Mode, changed: dict[str, Any], attendance: Attendance | None = None
+) -> Decision:
+    """The decision."""
     circumstances = Circumstances(
         now=NOW,
         ceiling=mode,
@@ -107,12 +132,12 @@ def decided(kind: Kind, mode: Mode, changed: dict[str, Any]) -> tuple[Verdict, M
         history=History(),
         slots=Slots(),
         folder="containments/x/2",
+        attendance=attendance,
     )
     around = replace(circumstances, **_part(changed, "around"))
     policy = parse_policy(CONTAIN + str(changed.get("policy", "")), source="test")
     route = Route(RESPONDER, Verdict.CONTAIN, "")
-    decision = decide(evidence_of(kind, changed), route, policy, around)
-    return decision.verdict, decision.mode, bool(decision.changes)
+    return decide(evidence_of(kind, changed), route, policy, around)
 
 
 @pytest.mark.parametrize(("kind", "mode"), list(product(Kind, Mode)))
@@ -130,3 +155,73 @@ def test_a_guard_that_objects_holds_every_kind(guard: str, kind: Kind, mode: Mod
 def test_every_guard_is_in_the_table() -> None:
     """A guard that is added without its row fails here."""
     assert set(OBJECTED) == {guard.__name__ for guard in GUARDS}
+
+
+#: Which guards do not bind a person who asks for it now, and why.
+WAIVED = {
+    "young_enough": "the person looks at the workload as it is today",
+    "under_hourly_cap": "one person at a time is no burst",
+    "under_project_cap": "the same",
+    "virustotal_gate": "the person has looked for themselves",
+}
+BY_HAND = {
+    "approve": WAIVED,
+    "contain": {**WAIVED, "never_released": "that it is theirs to decide is what the guard says"},
+}
+
+
+def attending(act: str, kind: Kind) -> Attendance:
+    """A person who approves the plan that there was, or contains by a fresh one."""
+    if act == "contain":
+        return containing("ops@example.com")
+    evidence = evidence_of(kind, {})
+    assert evidence.settings
+    plan = made(kind, Mode.APPROVE, {}).changes
+    return approving("ops@example.com", Recorded(evidence.settings.uid, plan))
+
+
+@pytest.mark.parametrize(("act", "kind"), list(product(BY_HAND, Kind)))
+def test_where_no_guard_objects_a_persons_word_is_carried_out(act: str, kind: Kind) -> None:
+    """Whatever the mode, since a plan that waits or was rehearsed has a mode of its own."""
+    assert decided(kind, Mode.ENFORCE, {}, attending(act, kind))[:2] == (
+        Verdict.CONTAIN,
+        Mode.ENFORCE,
+    )
+
+
+@pytest.mark.parametrize(("act", "guard", "kind"), list(product(BY_HAND, OBJECTED, Kind)))
+def test_a_person_is_bound_by_all_but_what_bounds_unattended_action(
+    act: str, guard: str, kind: Kind
+) -> None:
+    """Protection, confirmation and a release under way bind everybody."""
+    verdict, _, writes = decided(kind, Mode.ENFORCE, OBJECTED[guard], attending(act, kind))
+    waived = guard in BY_HAND[act]
+    assert (verdict, writes) == ((Verdict.CONTAIN, True) if waived else (Verdict.HOLD, False))
+
+
+@pytest.mark.parametrize("act", BY_HAND)
+def test_what_is_waived_is_what_the_table_says(act: str) -> None:
+    """No guard is waived without its reason here."""
+    assert attending(act, Kind.SERVICE).waived == set(BY_HAND[act])
+    assert attending(act, Kind.SERVICE).unbounded
+
+
+@given(
+    act=st.sampled_from(list(BY_HAND)),
+    kind=st.sampled_from(list(Kind)),
+    names=st.lists(st.sampled_from(["*", "storefront", "x*"]), min_size=1),
+    steps=st.lists(st.sampled_from(sorted(ACTIONS)), unique=True),
+    ceiling=st.sampled_from(list(Mode)),
+)
+@repeatable
+def test_a_person_never_gets_past_protection_or_the_ceiling(
+    act: str, kind: Kind, names: list[str], steps: list[str], ceiling: Mode
+) -> None:
+    """Whatever actions they name: what is protected, or lies above the ceiling, is not written."""
+    who = replace(attending(act, kind), steps=tuple((name,) for name in steps))
+    key = kind.collection if kind is not Kind.WORKER_POOL else "worker_pools"
+    protect = {"policy": f"protect: [{{{key}: {json.dumps(names)}}}]\n"}
+    decision = made(kind, ceiling, protect, who)
+    if {"*", "storefront"} & set(names):
+        assert (decision.verdict, decision.changes) == (Verdict.HOLD, ())
+    assert decision.mode is ceiling

@@ -1,0 +1,91 @@
+"""What ``approve`` and ``contain`` have in common: show the plan, ask, apply, tell."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from commands.shared import print_json
+from incident.images import change_json
+from incident.intervene import carry_out
+from incident.model import ChangeState, JsonObject, Status
+from incident.propose import Proposal, Propose, confirmed
+from incident.texts import diff, printable
+
+_DONE = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICTED}
+_STYLES = {"-": "red", "+": "green"}
+
+
+async def intervene(propose: Propose, *, ask: bool, as_json: bool) -> dict[str, Any]:
+    """Propose, show, ask if need be, and do it; the plan and what became of it.
+
+    Raises:
+        IncidentError: It was not done; says why.
+        click.Abort: The person said no.
+    """
+    proposal = await propose()
+    try:
+        _show(proposal, Console(stderr=as_json))
+        told = {"incident": proposal.case.incident, "plan": _plan(proposal)}
+        if proposal.over:
+            return {**told, "result": proposal.case.outcome}
+        if ask:
+            click.confirm("Do this?", abort=True, err=True)
+            proposal = await confirmed(proposal, propose)
+            told["plan"] = _plan(proposal)
+        return {**told, "result": await carry_out(proposal)}
+    finally:
+        await proposal.close()
+
+
+def tell(told: dict[str, Any], *, as_json: bool) -> None:
+    """Say what became of it. Ends with status 1 unless all of the plan is in effect."""
+    outcome: JsonObject = told["result"]
+    changes: Any = outcome.get("changes") or ()
+    lacking = [change for change in changes if change["state"] != ChangeState.VERIFIED]
+    good = outcome["status"] in _DONE and not lacking
+    if as_json:
+        print_json(told)
+    else:
+        style = "green" if good else "bold red"
+        console = Console(stderr=True)
+        _say(console, f"{told['incident']} is {outcome['status']}", style)
+        for change in lacking:
+            _say(console, f"{change['action']} is {change['state']}: {change['error']}", "red")
+    if not good:
+        sys.exit(1)
+
+
+def _show(proposal: Proposal, console: Console) -> None:
+    workload = proposal.judged.core.place.workload
+    place = workload.resource_name if workload else ""
+    _say(console, f"{proposal.case.incident}: {place}", "bold")
+    for reason in proposal.reasons:
+        _say(console, f"  {reason}")
+    if not proposal.changes:
+        _say(console, "nothing is left to be written")
+    for change in proposal.changes:
+        _say(console, f"{change.action} on {change.target}", "bold")
+        for line in diff(change):
+            _say(console, line, _STYLES.get(line[:1], ""))
+        if not change.reversible:
+            _say(console, "this cannot be taken back", "bold yellow")
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """One line, as it is: a terminal neither obeys it nor breaks a name in two."""
+    console.print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def _plan(proposal: Proposal) -> dict[str, Any]:
+    workload = proposal.judged.core.place.workload
+    return {
+        "workload": workload.resource_name if workload else None,
+        "reasons": [*proposal.reasons],
+        "changes": [change_json(change) for change in proposal.changes],
+        "irreversible": [c.target for c in proposal.changes if not c.reversible],
+    }
