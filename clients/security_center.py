@@ -9,13 +9,19 @@ from google.protobuf.json_format import MessageToDict
 
 from clients.errors import calling
 from clients.filters import findings_of, findings_since
+from clients.permissions import Permission, Scope
 from clients.retries import PATIENT, PROMPT
 from incident.model import JsonObject, Workload
 
 _PAGE_SIZE = 1000
 _RECORDS = 20_000
 _PRECISION = timedelta(seconds=1)
-_PERMISSION = "securitycenter.findings.list"
+
+LIST = Permission(
+    "securitycenter.findings.list",
+    Scope.SECURITY_CENTER,
+    "confirms the finding, and finds those related to it",
+)
 
 
 class SecurityCenter:
@@ -55,7 +61,7 @@ class SecurityCenter:
         request = scc.ListFindingsRequest(parent=parent, filter=query, page_size=_PAGE_SIZE)
         patience = PROMPT if prompt else PATIENT
         found: list[JsonObject] = []
-        with calling("list the findings of", parent, _PERMISSION):
+        with calling("list the findings of", parent, LIST):
             pages = await self._client.list_findings(request, **patience.options())
             async for result in pages:
                 found.append(MessageToDict(type(result).pb(result)))
