@@ -11,6 +11,7 @@ from commands.look import list_, show
 from commands.permissions import permissions
 from commands.policy import policy
 from commands.release import release
+from commands.replay import replay
 
 
 @click.group()
@@ -22,5 +23,5 @@ def cli() -> None:
     """
 
 
-for _command in (list_, show, release, policy, permissions):
+for _command in (list_, show, release, policy, permissions, replay):
     cli.add_command(_command)

@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -25,9 +27,11 @@ from tests.road import (
 REPOSITORY = Path(__file__).parent.parent
 
 
-async def run(way: Road | None, *arguments: str) -> tuple[int, str, str]:
+async def run(
+    way: Road | None, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int, str, str]:
     """Run a command of the command line; its exit status, output and errors."""
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment}
     if way:
         emulator = way.settings.emulator
         assert emulator
