@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from incident.model import Json, JsonObject, Status
-from incident.texts import difference, visible
+from incident.texts import diff_lines, visible
 
 _LABEL_WIDTH = 12
 _STYLES = {
@@ -142,7 +142,7 @@ def _links(outcome: JsonObject) -> Rows:
 
 
 def _diff(change: JsonObject) -> Text:
-    lines = difference(_object(change.get("before")), _object(change.get("after")))
+    lines = diff_lines(_object(change.get("before")), _object(change.get("after")))
     shown = (Text(visible(line), style=_DIFF_STYLES.get(line[:1], "dim")) for line in lines)
     return Text("\n").join(shown)
 

@@ -42,10 +42,10 @@ def visible_json(value: Json) -> str:
 
 def diff(change: Change) -> Iterator[str]:
     """The lines of a change: ``-`` goes, ``+`` comes, the rest stays."""
-    return difference(change.before, change.after)
+    return diff_lines(change.before, change.after)
 
 
-def difference(before: JsonObject, after: JsonObject) -> Iterator[str]:
+def diff_lines(before: JsonObject, after: JsonObject) -> Iterator[str]:
     """The lines of two sets of fields: ``-`` goes, ``+`` comes, the rest stays."""
     for line in difflib.ndiff(_lines(before), _lines(after)):
         if not line.startswith("?"):
