@@ -29,6 +29,8 @@ def outside_of(clients: Clients) -> Outside:
         store=clients.store,
         policy=clients.policy,
         topic=clients.topic,
+        webhook=clients.webhook,
+        virustotal=clients.virustotal,
     )
 
 

@@ -21,6 +21,8 @@ from clients.pubsub import Topic
 from clients.security_center import SecurityCenter
 from clients.settings import Settings, SettingsError, read_settings
 from clients.store import PolicySource, Store, open_store
+from clients.virustotal import Site, VirusTotal
+from clients.webhook import Webhook
 
 __all__ = ["Clients", "Settings", "SettingsError", "connect", "read_settings"]
 
@@ -40,6 +42,8 @@ class Clients:
     store: Store
     policy: PolicySource
     topic: Topic | None
+    webhook: Webhook | None
+    virustotal: VirusTotal | None
     transports: tuple[Any, ...]
 
     async def close(self) -> None:
@@ -66,7 +70,7 @@ async def connect(settings: Settings, *, rehearsing: bool = False) -> Clients:
 
 
 def _connected(settings: Settings, *, rehearsing: bool) -> Clients:
-    make = _Maker(settings)
+    make, key = _Maker(settings), settings.virustotal_api_key
     topic = Topic(make.client(PublisherAsyncClient), settings.topic) if settings.topic else None
     return Clients(
         run=CloudRun(_run_apis(make), rehearsing=rehearsing),
@@ -75,6 +79,8 @@ def _connected(settings: Settings, *, rehearsing: bool) -> Clients:
         store=open_store(settings),
         policy=PolicySource(settings),
         topic=topic,
+        webhook=Webhook(settings.webhook) if settings.webhook and not rehearsing else None,
+        virustotal=VirusTotal(Site(settings.virustotal_origin, key)) if key else None,
         transports=tuple(make.transports),
     )
 

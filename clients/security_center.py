@@ -1,10 +1,12 @@
-"""Security Command Center v2: the record that is the truth about a finding."""
+"""Security Command Center v2: the record that is the truth about a finding, and our word on it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from google.cloud import securitycenter_v2 as scc
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import MessageToDict
 
 from clients.errors import calling
@@ -22,10 +24,25 @@ LIST = Permission(
     Scope.SECURITY_CENTER,
     "confirms the finding, and finds those related to it",
 )
+_MARK = Permission(
+    "securitycenter.findingsecuritymarks.update",
+    Scope.SECURITY_CENTER,
+    "marks the finding with what became of it",
+)
+_LINK = Permission(
+    "securitycenter.findingexternalsystems.update",
+    Scope.SECURITY_CENTER,
+    "tells the finding where its case file is",
+)
+#: What telling Security Command Center of a containment or a release needs.
+WRITE_BACK = (_MARK, _LINK)
 
 
 class SecurityCenter:
-    """Reads findings. Answers are proto JSON, as ``ListFindings`` would print them."""
+    """Reads findings, and writes to them what became of their incident.
+
+    Answers are proto JSON, as ``ListFindings`` would print them.
+    """
 
     def __init__(self, client: scc.SecurityCenterAsyncClient) -> None:
         self._client = client
@@ -56,6 +73,45 @@ class SecurityCenter:
         """
         parent = f"projects/{workload.project}/sources/-/locations/{location}"
         return await self._list(parent, findings_of(workload, start, end), prompt=False)
+
+    async def mark(self, finding: str, marks: Mapping[str, str]) -> None:
+        """Set some security marks of a finding; those of others stay.
+
+        Args:
+            finding: Its canonical name, with its location.
+            marks: Values by key; keys that differ in their case only are one.
+
+        Raises:
+            Retry: Time may heal it.
+            GiveUp: It will not: a missing permission, a finding that is gone.
+        """
+        request = scc.UpdateSecurityMarksRequest(
+            security_marks=scc.SecurityMarks(name=f"{finding}/securityMarks", marks=dict(marks)),
+            update_mask=FieldMask(paths=[f"marks.{key}" for key in marks]),
+        )
+        with calling("mark the finding", finding, _MARK):
+            await self._client.update_security_marks(request, **PROMPT.options())
+
+    async def link(self, finding: str, system: str, case: Mapping[str, str]) -> None:
+        """Say what an external system makes of a finding; other fields and systems stay.
+
+        Args:
+            finding: Its canonical name, with its location.
+            system: Short name of the external system.
+            case: Values by field of the API's ``ExternalSystem``, such as ``case_uri``.
+
+        Raises:
+            Retry: Time may heal it.
+            GiveUp: It will not: a missing permission, a finding that is gone.
+        """
+        request = scc.UpdateExternalSystemRequest(
+            external_system=scc.ExternalSystem(
+                name=f"{finding}/externalSystems/{system}", **dict(case)
+            ),
+            update_mask=FieldMask(paths=list(case)),
+        )
+        with calling("link a case to the finding", finding, _LINK):
+            await self._client.update_external_system(request, **PROMPT.options())
 
     async def _list(self, parent: str, query: str, *, prompt: bool) -> tuple[JsonObject, ...]:
         request = scc.ListFindingsRequest(parent=parent, filter=query, page_size=_PAGE_SIZE)

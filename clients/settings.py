@@ -11,6 +11,7 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -29,8 +30,13 @@ from incident.model import GiveUp, Mode
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PLACE = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?|file:///[^/].*")
+# Printable, and nothing that two readers of addresses may take for two things.
+_PLAIN = re.compile(r"https?://[!-\[\]-~]+")
 _LONGEST_WAIT = timedelta(seconds=150)
 _DEFAULT_STORE = "case-files"
+_VIRUSTOTAL = "https://www.virustotal.com"
+_HOST = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?")
+_KEY = re.compile(r"[!-~]{1,256}")
 
 
 class SettingsError(GiveUp):
@@ -50,6 +56,25 @@ def _duration(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _fits(url: str, *, emulated: bool) -> bool:
+    """Whether a webhook's address is one that we may post to. What it is, is told to nobody."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or not _PLAIN.fullmatch(url) or "@" in parts.netloc:
+        return False
+    return _is_loopback(host) if emulated else parts.scheme == "https"
+
+
 class EmulatorAddresses(BaseModel):
     """Where the emulator listens; anything but loopback is refused."""
 
@@ -60,17 +85,15 @@ class EmulatorAddresses(BaseModel):
     @classmethod
     def _loopback(cls, address: str) -> str:
         host, _, port = address.rpartition(":")
-        try:
-            loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback or not port.isdigit():
+        if not _is_loopback(host.strip("[]")) or not port.isdigit():
             raise ValueError("expected a loopback address such as 127.0.0.1:8085")
         return address
 
 
 class Settings(BaseSettings):
-    """What the environment says; every name but ``K_SERVICE`` begins with ``RESPONDER_``.
+    """What the environment says.
+
+    Every name begins with ``RESPONDER_``, but for ``K_SERVICE`` and VirusTotal's.
 
     Attributes:
         policy: Where the policy file is: a path, ``file://`` or ``gs://`` URL. Empty means
@@ -79,6 +102,7 @@ class Settings(BaseSettings):
         mode: The ceiling of the mode. Not set means ``dry-run``: a setting that is missing
             never makes the responder act.
         topic: ``projects/…/topics/…`` to announce outcomes on; empty for none.
+        webhook: Address of a chat room's incoming webhook, which is a secret.
         project: Id or number of the project that the responder itself runs in.
         redaction_key: Key of the hashes that stand in for redacted values. Without one, each
             process makes its own, and equal values are recognisable within it only.
@@ -88,6 +112,9 @@ class Settings(BaseSettings):
         emulator: Addresses of the emulator; with it, nothing outside loopback is spoken to.
         now: The time it is at the first event; only with the emulator.
         k_service: Name of the Cloud Run service that we are, as Cloud Run sets it.
+        virustotal_api_key: Key for looking the executed file's hash up; None for a link only.
+        virustotal_host: Where VirusTotal is: ``https://`` and a host; with the emulator, the
+            emulator's own HTTP address.
     """
 
     model_config = SettingsConfigDict(env_prefix="RESPONDER_", env_ignore_empty=True, frozen=True)
@@ -96,6 +123,7 @@ class Settings(BaseSettings):
     store: str = _DEFAULT_STORE
     mode: Mode = Mode.DRY_RUN
     topic: str = Field(default="", pattern=r"^(projects/[^/\s]+/topics/[^/\s]+)?$")
+    webhook: SecretStr | None = None
     project: str = ""
     redaction_key: SecretStr | None = None
     verify_timeout: Duration = timedelta(seconds=60)
@@ -103,6 +131,10 @@ class Settings(BaseSettings):
     emulator: EmulatorAddresses | None = None
     now: datetime | None = None
     k_service: str = Field(default="", validation_alias=AliasChoices("K_SERVICE"))
+    virustotal_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("VIRUSTOTAL_API_KEY")
+    )
+    virustotal_host: str = Field(default="", validation_alias=AliasChoices("VIRUSTOTAL_HOST"))
 
     @field_validator("store")
     @classmethod
@@ -121,6 +153,28 @@ class Settings(BaseSettings):
             raise ValueError("expected more than 0s and at most 150s: an incident has 240 s in all")
         return value
 
+    @field_validator("virustotal_api_key", mode="before")
+    @classmethod
+    def _header(cls, value: object) -> object:
+        """Secrets often end in a line break; what is left must fit into a header."""
+        key = value.strip() if isinstance(value, str) else value
+        if isinstance(key, str) and key and not _KEY.fullmatch(key):
+            raise ValueError("expected printable ASCII characters without spaces")
+        return key or None
+
+    @model_validator(mode="after")
+    def _one_virustotal(self) -> Settings:
+        """A key leaves over TLS only, and with the emulator it does not leave the machine."""
+        host = self.virustotal_host.rstrip("/")
+        if self.emulator and host not in ("", f"http://{self.emulator.http}"):
+            raise ValueError(
+                "VIRUSTOTAL_HOST is refused while RESPONDER_EMULATOR is set: VirusTotal is then"
+                " the emulator"
+            )
+        if host and not self.emulator and not _HOST.fullmatch(host):
+            raise ValueError("VIRUSTOTAL_HOST: expected https:// and a host, and no path")
+        return self
+
     @model_validator(mode="after")
     def _clock_needs_emulator(self) -> Settings:
         if self.now and not self.emulator:
@@ -128,6 +182,24 @@ class Settings(BaseSettings):
         if self.now and self.now.tzinfo is None:
             raise ValueError("RESPONDER_NOW needs a time zone, such as 2026-10-02T08:14:12Z")
         return self
+
+    @model_validator(mode="after")
+    def _webhook_address(self) -> Settings:
+        if self.webhook and not _fits(
+            self.webhook.get_secret_value(), emulated=bool(self.emulator)
+        ):
+            raise ValueError(
+                "RESPONDER_WEBHOOK: expected an address such as https://chat.example/…, without"
+                " user and password; with RESPONDER_EMULATOR only a loopback one such as"
+                " http://127.0.0.1:8086/…"
+            )
+        return self
+
+    @property
+    def virustotal_origin(self) -> str:
+        """Where hashes are looked up: scheme, host and port."""
+        emulated = f"http://{self.emulator.http}" if self.emulator else ""
+        return emulated or self.virustotal_host.rstrip("/") or _VIRUSTOTAL
 
     @property
     def acts_on_cloud(self) -> bool:
@@ -159,7 +231,8 @@ def _explain(error: ValidationError) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False):
         place = ".".join(str(part) for part in problem["loc"])
-        variable = place if place.startswith("K_") else f"RESPONDER_{place.upper()}"
+        ours = not place.startswith(("K_", "VIRUSTOTAL_"))
+        variable = f"RESPONDER_{place.upper()}" if ours else place
         problems.append(f"{variable}: {problem['msg']}" if place else problem["msg"])
     return "cannot start: the environment is wrong; correct it and start again. " + "; ".join(
         problems

@@ -12,6 +12,8 @@ from commands.permissions import permissions
 from commands.policy import policy
 from commands.release import release
 from commands.replay import replay
+from commands.responders import responders
+from commands.verify import verify
 
 
 @click.group()
@@ -23,5 +25,5 @@ def cli() -> None:
     """
 
 
-for _command in (list_, show, release, policy, permissions, replay):
+for _command in (list_, show, release, verify, policy, responders, permissions, replay):
     cli.add_command(_command)

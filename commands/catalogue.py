@@ -110,6 +110,8 @@ def _reading(*, announces: bool) -> Iterator[Permission]:
 
 
 def _acting(actions: Actions) -> Iterator[Permission]:
+    if any(actions.values()):
+        yield from security_center.WRITE_BACK
     for kind, names in actions.items():
         for change in _changes(kind, names):
             yield from cloud_run.carrying_out(change, kind)
@@ -119,6 +121,8 @@ def _releasing(actions: Actions) -> Iterator[Permission]:
     """Looking at what is held, who changed it since, and writing back what can be taken back."""
     yield from store.READ
     yield store.CREATE
+    if any(actions.values()):
+        yield from security_center.WRITE_BACK
     for kind, names in actions.items():
         if names:
             yield cloud_run.SETTINGS[kind]

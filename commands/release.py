@@ -20,6 +20,7 @@ from incident.model import IncidentError, Workload
 from incident.outcome import released
 from incident.record import append_outcome
 from incident.texts import diff
+from incident.write_back import carry_back
 
 
 @click.command()
@@ -92,6 +93,11 @@ async def _mark(clients: Clients, books: Books, incidents: Iterable[str], by: st
         case = await Cases(clients.store).one(name)
         if case.outcome and case.status != "released":
             told = released(case.outcome, by)
+            refused = await carry_back(await books.case(case.folder), clients.security_center, told)
+            if refused:
+                click.echo(
+                    f"Warning: the finding does not say that it is released: {refused}", err=True
+                )
             await append_outcome(books.store, case.folder, books.run, books.clock, told)
 
 

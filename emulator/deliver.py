@@ -43,17 +43,20 @@ class Delivery:
         return self.acknowledged or self.retry
 
 
-def push_of(data: bytes, published: dt.datetime) -> dict[str, object]:
+def push_of(
+    data: bytes, published: dt.datetime, message_id: str = _MESSAGE_ID
+) -> dict[str, object]:
     """The body of a raw push of a message.
 
     Args:
         data: The message's data, verbatim.
         published: When it was published.
+        message_id: The id that Pub/Sub gave it.
     """
     time = published.astimezone(dt.UTC).isoformat(timespec="milliseconds")
     message = {
         "data": base64.b64encode(data).decode(),
-        "messageId": _MESSAGE_ID,
+        "messageId": message_id,
         "publishTime": time.replace("+00:00", "Z"),
         "attributes": {},
     }

@@ -1,11 +1,14 @@
 """Security Command Center v2: what others may write to a finding, marks and external systems.
 
+Every write is told to whoever listens, as Security Command Center notifies of it again.
+
 Rules and sizes are those that the v2 API documents for the two messages.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from google.cloud import securitycenter_v2
@@ -30,11 +33,20 @@ _GLOBAL = "global"
 _DECIDED = frozenset(ExternalSystem.meta.fields) - {"name"}
 
 
-class FindingWrites:
-    """The security marks and external systems of the findings of one world."""
+Changed = Callable[[FindingEntry], None]
 
-    def __init__(self, world: World) -> None:
+
+class FindingWrites:
+    """The security marks and external systems of the findings of one world.
+
+    Args:
+        world: The world.
+        changed: Called with a finding that was written to.
+    """
+
+    def __init__(self, world: World, changed: Changed = lambda _: None) -> None:
         self._world = world
+        self._changed = changed
 
     def methods(self) -> list[Method]:
         """The methods of `google.cloud.securitycenter.v2.SecurityCenter` that write."""
@@ -67,6 +79,7 @@ class FindingWrites:
             canonical_name=f"{finding.canonical_name or finding.name}/securityMarks",
         )
         entry.data["finding"]["securityMarks"] = protos.to_json(finding.security_marks)
+        self._changed(entry)
         return finding.security_marks
 
     async def update_system(
@@ -82,6 +95,7 @@ class FindingWrites:
         finding.external_systems[key] = system
         systems: dict[str, Any] = entry.data["finding"].setdefault("externalSystems", {})
         systems[key] = protos.to_json(system)
+        self._changed(entry)
         return system
 
     def _find(self, pattern: re.Pattern[str], name: str) -> tuple[FindingEntry, str]:

@@ -21,6 +21,8 @@ STORAGE = (
     "storage.DELETE",
     "storage.POST",
 )
+#: What looking a file up at VirusTotal is called; it is no gRPC method.
+FILE_REPORT = "GetFileReport"
 RECONCILE = "reconcile"
 
 
@@ -43,9 +45,9 @@ def methods() -> frozenset[str]:
 
 @functools.cache
 def spellings() -> frozenset[str]:
-    """Every way to name a method: in full, by its last part, or `storage.` and a verb."""
+    """Every way to name a method: in full, by its last part, or as the HTTP ones are called."""
     full = methods()
-    return full | {name.rsplit("/", 1)[-1] for name in full} | set(STORAGE)
+    return full | {name.rsplit("/", 1)[-1] for name in full} | {*STORAGE, FILE_REPORT}
 
 
 def matches(spelling: str, method: str) -> bool:

@@ -13,6 +13,26 @@ from emulator.server import Call, Write
 
 
 @dataclass(frozen=True, slots=True)
+class Renotification:
+    """A notification of a finding that was written to, and what came of it.
+
+    Attributes:
+        deliveries: How it was answered; several times where it was asked for again.
+        said: What the function logged about it last; None where it said nothing.
+    """
+
+    deliveries: tuple[Delivery, ...]
+    said: Said | None
+
+    def to_json(self) -> dict[str, object]:
+        """The answer and the outcome, null where there is none."""
+        return {
+            "http_status": self.deliveries[-1].http_status if self.deliveries else None,
+            "outcome": self.said.outcome if self.said else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a run came to.
 
@@ -29,6 +49,9 @@ class Result:
         command: The command that would do the same once more, without `--mode` and in a new
             store.
         mode: The mode that the command asked for; None where the policy alone decides.
+        renotifications: What Security Command Center notified of again after the deliveries,
+            because somebody wrote to the finding.
+        endless: Whether there was no end of them.
     """
 
     said: tuple[Said, ...]
@@ -42,6 +65,8 @@ class Result:
     died: bool
     command: tuple[str, ...]
     mode: str | None
+    renotifications: tuple[Renotification, ...] = ()
+    endless: bool = False
 
     @property
     def outcomes(self) -> tuple[dict[str, Any] | None, ...]:
@@ -54,11 +79,15 @@ class Result:
         broken = [d.http_status for d in self.deliveries if not d.as_promised]
         count = len(self.deliveries)
         silent = count - len(self.said)
+        again = [delivery for one in self.renotifications for delivery in one.deliveries]
+        refused = [d.http_status for d in again if not d.as_promised]
         return tuple(
             text
             for wrong, text in (
                 (broken, f"deliveries that failed: {len(broken)} of {count} ({_statuses(broken)})"),
                 (silent > 0, f"deliveries without an outcome in the log: {silent} of {count}"),
+                (refused, f"re-notifications that failed: {len(refused)} ({_statuses(refused)})"),
+                (self.endless, "its writes to the finding notify it again and again: a loop"),
                 (self.died, "the function's process ended before it was asked to"),
             )
             if wrong
@@ -83,6 +112,7 @@ class Result:
                 for write in self.writes
             ],
             "world": self.world,
+            "renotifications": [one.to_json() for one in self.renotifications],
         }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ import click
 from rich.console import Console
 
 from emulator import deliver, policy_mode, pubsub_sdk, show, surroundings, world
+from emulator.again import notify_again
 from emulator.deliver import Delivery
 from emulator.function import REPOSITORY, Function, FunctionFailed
 from emulator.result import Result, aligned
@@ -34,6 +36,9 @@ _LARGEST = 10_000_000
 _PIPED_WIDTH = 120
 _MOST_DELIVERIES = 500
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+# The function looks hashes up at the emulated VirusTotal, which takes any key.
+_FAKE_KEY = "emulator-takes-any-key"
 
 Say = Callable[[str], None]
 
@@ -160,10 +165,19 @@ async def carry_out(order: Order, say: Say = lambda _: None) -> Result:
             say("delivering")
             sent_at, deliveries = await _deliver(order, pubsub, function.url)
             await function.told(len(deliveries))
+            said = aligned(function.said, deliveries)
+            say("notifying again")
+            notified, endless = await notify_again(
+                emulator.notifications,
+                function,
+                functools.partial(_push_again, order, pubsub, function.url),
+            )
             died = not function.alive
     return Result(
-        said=aligned(function.said, deliveries),
+        said=said,
         deliveries=deliveries,
+        renotifications=notified,
+        endless=endless,
         calls=tuple(emulator.calls),
         writes=tuple(emulator.writes),
         world=emulator.world.dump(),
@@ -196,6 +210,15 @@ async def _deliver(order: Order, pubsub: str, url: str) -> tuple[float, tuple[De
     return sent_at, await deliver.push(url, body, order.deliveries)
 
 
+async def _push_again(
+    order: Order, pubsub: str, url: str, data: bytes, number: int
+) -> tuple[Delivery, ...]:
+    if pubsub:
+        return (await pubsub_sdk.publish(pubsub, data, url, 1)).deliveries
+    body = deliver.push_of(data, order.now, f"renotification-{number + 1}")
+    return await deliver.push(url, body, 1)
+
+
 def _settings(order: Order, environment: str) -> dict[str, str]:
     """The settings of the product for this run."""
     return {
@@ -205,6 +228,7 @@ def _settings(order: Order, environment: str) -> dict[str, str]:
         # The ceiling; how far the run goes is for the policy to say.
         "RESPONDER_MODE": "enforce",
         "RESPONDER_NOW": order.now.isoformat(),
+        "VIRUSTOTAL_API_KEY": _FAKE_KEY,
     }
 
 

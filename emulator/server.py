@@ -17,6 +17,7 @@ from emulator import cloud_run, protos
 from emulator.cloud_logging import Logging
 from emulator.finding_writes import FindingWrites
 from emulator.names import last
+from emulator.notifications import Notifications
 from emulator.pubsub import Publisher
 from emulator.reconciling import Reconciler
 from emulator.refusal import Refusal, conflict
@@ -45,6 +46,7 @@ class Emulator:
         grpc_address: Where gRPC is spoken, `127.0.0.1:PORT`; set on entering.
         http_address: Where HTTP is spoken; set on entering.
         gate: What every call passes through.
+        notifications: What Security Command Center notifies of again.
     """
 
     def __init__(self, world: World, *, hook: Hook | None = None) -> None:
@@ -54,8 +56,9 @@ class Emulator:
         self.grpc_address = ""
         self.http_address = ""
         self.gate = Gate(world, hook)
+        self.notifications = Notifications()
         self._reconciler = Reconciler(world)
-        self._methods = {method.name: method for method in _methods(world, self._reconciler)}
+        self._methods = {method.name: method for method in self._implemented()}
         self._being_written: set[str] = set()
         self._answering: set[asyncio.Task[Any]] = set()
 
@@ -86,6 +89,16 @@ class Emulator:
         await self._web.stop()
         # Calls that were still waiting have been cancelled; let them end before the loop may.
         await asyncio.gather(*self._answering, return_exceptions=True)
+
+    def _implemented(self) -> list[Method]:
+        """Everything that is implemented."""
+        return [
+            *cloud_run.methods(self.world, self._reconciler),
+            *SecurityCenter(self.world).methods(),
+            *FindingWrites(self.world, self.notifications.add).methods(),
+            *Logging(self.world).methods(),
+            *Publisher(self.world).methods(),
+        ]
 
     def find(self, name: str) -> Method | None:
         """The method of a name, `None` for one that is not implemented."""
@@ -182,14 +195,3 @@ def _unknown(emulator: Emulator, name: str) -> Any:
         yield b""
 
     return refuse
-
-
-def _methods(world: World, reconciler: Reconciler) -> list[Method]:
-    """Everything that is implemented."""
-    return [
-        *cloud_run.methods(world, reconciler),
-        *SecurityCenter(world).methods(),
-        *FindingWrites(world).methods(),
-        *Logging(world).methods(),
-        *Publisher(world).methods(),
-    ]

@@ -24,7 +24,7 @@ from emulator.server import Write
 
 _LONGEST = 300
 _DIFF_LINES = 26
-_LIST_LINES = 8
+_LIST_LINES = 10
 _LABEL_WIDTH = 11
 # Control, format (bidirectional overrides among them), surrogate, private and unassigned
 # characters, line and paragraph separators.
@@ -57,7 +57,9 @@ _STATES = {
 _DETECTED = (
     ("binary", "binary_path"),
     ("arguments", "arguments"),
+    ("file", "file"),
     ("SHA-256", "sha256"),
+    ("URL", "urls"),
     ("container", "container"),
     ("image", "image"),
     ("digest", "digest"),
@@ -147,7 +149,9 @@ def _detected(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if finding.get("event_time"):
         yield "at", str(finding["event_time"])
     for label, key in _DETECTED:
-        if detected.get(key):
+        if detected.get(key) and not (
+            key == "file" and detected[key] == detected.get("binary_path")
+        ):
             yield label, _value(detected[key]) + notes.get(key, "")
 
 
@@ -166,6 +170,8 @@ def _decision(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     techniques = [f"{t.get('id')} {t.get('name')}" for t in _objects(assessment.get("techniques"))]
     if techniques:
         yield "ATT&CK", ", ".join(techniques)
+    for index, text in enumerate(_texts(assessment.get("look_at"))):
+        yield "" if index else "look at", f"· {text}"
 
 
 def _change(change: Mapping[str, Any], workload: object) -> Iterator[tuple[str, str]]:
@@ -199,6 +205,10 @@ def _run(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[st
     if len(result.deliveries) > 1:
         became = Counter(str(o.get("status")) if o else "retry" for o in result.outcomes)
         yield "deliveries", f"{len(result.deliveries)}: {_counted(became)}"
+    if result.renotifications:
+        again = [one.said.outcome if one.said else None for one in result.renotifications]
+        became = Counter(str(o.get("status")) if o else "retry" for o in again)
+        yield "re-notified", f"{len(again)}, of our own writes to the finding: {_counted(became)}"
     written = _counted(Counter(map(_became, result.writes))) or "none"
     yield "calls", f"{len(result.calls)} to the emulated APIs; writes: {written}"
     timings = _object(outcome.get("timings_ms")) if outcome else {}

@@ -1,4 +1,4 @@
-"""The HTTP side of the emulator: its own pages, and Cloud Storage."""
+"""The HTTP side of the emulator: its own pages, VirusTotal, and Cloud Storage."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from emulator import parts, reading
 from emulator.reading import BadWorld, Place
 from emulator.storage import Objects
 from emulator.storage_http import StorageSite
+from emulator.virustotal import VirusTotalSite
 
 if TYPE_CHECKING:
     from emulator.server import Emulator
@@ -66,7 +67,9 @@ class WebServer:
 
     def __init__(self, emulator: Emulator) -> None:
         storage = StorageSite(emulator.gate, Objects())
-        app = Starlette(routes=[*Pages(emulator).routes(), *storage.routes()])
+        virustotal = VirusTotalSite(emulator.gate, emulator.world)
+        routes = [*Pages(emulator).routes(), *virustotal.routes(), *storage.routes()]
+        app = Starlette(routes=routes)
         config = uvicorn.Config(
             app,
             http="h11",

@@ -25,8 +25,9 @@ class Moment:
 
     Attributes:
         phase: Before the call is handled, or after its effect and before its answer.
-        method: `/package.Service/Method`; for storage `storage.PUT`, `storage.GET` and so on.
-        index: The number of the call, gRPC and storage counted together from 0.
+        method: `/package.Service/Method`; for storage `storage.PUT`, `storage.GET` and so on; for
+            VirusTotal `GetFileReport`.
+        index: The number of the call, gRPC, storage and VirusTotal counted together from 0.
     """
 
     phase: Literal["before", "after"]

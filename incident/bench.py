@@ -17,30 +17,34 @@ from incident.judge import Judge, Judgement
 from incident.look import Shared
 from incident.model import (
     Decision,
+    File,
     Finding,
     GiveUp,
     InvalidPolicy,
+    Notification,
     Reason,
     Route,
     Settings,
 )
 from incident.policy import Policy, parse_policy
+from incident.reputation import Reputations
 from incident.scene import Scene, Tools
 from incident.standing import Outside, Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What one run of one incident works with.
+    """What one run of one incident works with; to be closed when the run is over.
 
     Attributes:
         claim: The finding as it was notified, or as it is taken up again.
         standing: What holds for every incident.
         outside: Everything outside.
-        seen: Cloud Run as this run reads it; to be closed when the run is over.
+        seen: Cloud Run as this run reads it.
         sources: Where evidence comes from.
         books: Where records are kept.
         judge: Judges the claim.
+        reputations: What VirusTotal says.
     """
 
     claim: Finding
@@ -50,20 +54,29 @@ class Bench:
     sources: Sources
     books: Books
     judge: Judge
+    reputations: Reputations
 
     @staticmethod
     def make(claim: Finding, route: Route, standing: Standing, outside: Outside) -> Bench:
         """A workbench for one run."""
         seen = Shared(outside.run)
+        reputations = Reputations(outside.virustotal, lambda finding: _suspected(finding, standing))
+        run, findings, logs = outside.run, outside.security_center, outside.logging
         return Bench(
             claim=claim,
             standing=standing,
             outside=outside,
             seen=seen,
-            sources=Sources(outside.security_center, seen, outside.run, outside.logging),
+            sources=Sources(findings, seen, run, logs, reputations),
             books=Books(outside.store, secrets.token_hex(6), standing.clock),
-            judge=Judge(claim, route, standing, lambda: read_policy(outside)),
+            judge=Judge(claim, route, standing, lambda: read_policy(outside), reputations),
+            reputations=reputations,
         )
+
+    async def close(self) -> None:
+        """Stop whatever is still being asked."""
+        self.seen.close()
+        await self.reputations.close()
 
     async def policy(self) -> Policy | InvalidPolicy:
         """The policy as it is now, or why there is none to be had.
@@ -128,6 +141,12 @@ class Bench:
             verify_timeout=self.standing.verify_timeout,
             peer_wait=self.standing.peer_wait,
         )
+
+
+def _suspected(finding: Finding, standing: Standing) -> File | None:
+    """The file that the finding's responder suspects: of a script, not the shell that ran it."""
+    responder = standing.route(Notification(finding, config_name="", deleted=False)).responder
+    return (responder.suspect(finding) if responder else finding.suspect).file
 
 
 async def read_policy(outside: Outside) -> Policy | InvalidPolicy:

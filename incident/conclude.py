@@ -1,4 +1,4 @@
-"""The end of an incident: its outcome settled, announced, and done."""
+"""The end of an incident: its outcome settled, written back, announced, sent, and done."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from incident.model import (
     Kind,
     Mode,
     Reason,
+    Retry,
     Route,
     Status,
     Verdict,
 )
+from incident.notify import notify
 from incident.outcome import Account, duplicate, outcome
-from incident.record import Announcer, CaseFile, announce, keep_evidence
+from incident.record import CaseFile, announce, keep_evidence
 from incident.scene import Result
-from incident.standing import Answer, Standing
+from incident.seal import seal
+from incident.standing import Answer, Outside, Standing
+from incident.write_back import statement, write_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,12 @@ class Conclusion:
     Attributes:
         incident: The incident's id.
         standing: What holds for every incident.
-        topic: Where outcomes are announced.
+        outside: Security Command Center, the topic and the webhook.
     """
 
     incident: str
     standing: Standing
-    topic: Announcer | None
+    outside: Outside
 
     async def settle(
         self,
@@ -72,29 +76,103 @@ class Conclusion:
         )
         await keep_evidence(case, evidence, redactor)
         # Redacting megabytes must not keep the other incidents waiting.
-        return await case.conclude(await asyncio.to_thread(outcome, account, redactor))
+        told = await asyncio.to_thread(outcome, account, redactor)
+        return await case.conclude(told, _filed_name(case, evidence), alarm=result.alarm)
 
-    async def tell(self, case: CaseFile, told: JsonObject, *, alarm: bool) -> Answer:
-        """Announce a settled outcome, and be done.
+    async def tell(
+        self, case: CaseFile, told: JsonObject, seen: Finding | None, *, alarm: bool
+    ) -> Answer:
+        """Write a settled outcome back to SCC, announce it, send it, and be done.
+
+        What has to wait holds up nothing else: people are told while SCC is away.
+
+        Args:
+            case: The incident's case file.
+            told: The outcome.
+            seen: The finding as SCC listed it in this run, if it did.
+            alarm: Whether a person must look now.
 
         Raises:
-            Retry: The topic or the store does not answer.
+            Retry: SCC, the topic or the store does not answer; a redelivery does what is missing.
         """
-        unannounced = await announce(case, self.topic, told)
-        if unannounced:
-            gaps = told.get("gaps")
-            reason = self.standing.redactor().text(unannounced)
-            gap = {"collector": "announcement", "reason": reason}
-            told = {**told, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
-        if not await case.finish(told):
+        late, gaps = [], {}
+        sha256, unsealed = await self._seal(case, told)
+        if unsealed:
+            gaps["report"] = unsealed
+            told = _with_gap(told, "report", unsealed)
+        for name, step in (
+            ("write-back", self._write_back),
+            ("announcement", self._announce),
+            ("webhook", self._notify),
+        ):
+            try:
+                reason = await step(case, told, seen)
+            except Retry as error:
+                late.append(error)
+                continue
+            if reason:
+                gaps[name] = reason
+                told = _with_gap(told, name, reason)
+        if late:
+            raise late[0]
+        if not await case.finish(told, sha256):
             return Answer(duplicate((await case.read_again()).done or told))
-        return Answer(told, alarm=alarm or unannounced is not None)
+        alarm = alarm or bool(gaps.keys() - {"webhook"})
+        return Answer(told, alarm=alarm, warning="webhook" in gaps, manifest_sha256=sha256)
+
+    async def _seal(self, case: CaseFile, told: JsonObject) -> tuple[str | None, str | None]:
+        """The manifest's digest, or why there is none: a page never stands in the way.
+
+        Raises:
+            Retry: The store does not answer.
+        """
+        earlier = [record.body for record in case.earlier if record.kind == "sealed"]
+        if earlier:
+            return str(earlier[-1].get("manifest_sha256")), None
+        try:
+            sealed = await seal(case.journal.store, case.folder, told)
+        except Retry:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the outcome must be told
+            reason = f"the report could not be written: {error!r}"
+            return None, self.standing.redactor().text(reason)
+        body: JsonObject = {"manifest": sealed.manifest, "manifest_sha256": sealed.sha256}
+        await case.note("sealed", body)
+        return sealed.sha256, None
+
+    async def _write_back(
+        self, case: CaseFile, told: JsonObject, seen: Finding | None
+    ) -> str | None:
+        name = case.finding or (seen.filed_name if seen else None)
+        said = statement(told, name)
+        board = self.outside.security_center
+        return await write_back(case, board, said, seen, self.standing.redactor())
+
+    async def _announce(self, case: CaseFile, told: JsonObject, _: Finding | None) -> str | None:
+        reason = await announce(case, self.outside.topic, told)
+        return self.standing.redactor().text(reason) if reason else None
+
+    async def _notify(self, case: CaseFile, told: JsonObject, _: Finding | None) -> str | None:
+        return await notify(case, self.outside.webhook, told, self.standing.redactor())
 
     def _held_folder(self, judged: Judgement) -> str | None:
         """The containment that this incident began before, whatever became of it since."""
         current = judged.core.place.history.current
         ours = current is not None and self.incident in current.incidents
         return current.folder if current and ours else None
+
+
+def _filed_name(case: CaseFile, evidence: Evidence) -> str:
+    """The finding's name where SCC is written to, which SCC itself told if it ever did."""
+    if evidence.confirmed:
+        return evidence.finding.filed_name
+    return case.finding or evidence.finding.filed_name
+
+
+def _with_gap(told: JsonObject, name: str, reason: str) -> JsonObject:
+    gaps = told.get("gaps")
+    gap = {"collector": name, "reason": reason}
+    return {**told, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
 
 
 def _drained(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:

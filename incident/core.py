@@ -15,9 +15,10 @@ from incident.guards import Slots
 from incident.investigate import Sources, confirm
 from incident.journal import Store
 from incident.look import Looking, complete
-from incident.model import Finding, GiveUp, InvalidPolicy, Mode, Settings, Workload
+from incident.model import Finding, GiveUp, InvalidPolicy, Mode, Reputation, Settings, Workload
 from incident.policy import Policy, Subject, resolve
 from incident.record import CaseFile, open_case
+from incident.reputation import Reputations
 from incident.slots import SlotBook
 from incident.together import together
 
@@ -83,6 +84,8 @@ class Core:
         record: SCC's own record of the finding; None when SCC does not list it.
         refused: Why SCC does not let us ask, for good.
         place: What is known of the workload.
+        reputation: What VirusTotal says of the file that SCC's record names; None where the
+            policy does not ask for it.
     """
 
     enforced: CaseFile
@@ -92,6 +95,7 @@ class Core:
     record: Finding | None
     refused: GiveUp | None
     place: Place
+    reputation: Reputation | None = None
 
     def case(self, mode: Mode, *, finishing: bool) -> CaseFile:
         """Where this run's records belong.
@@ -119,13 +123,14 @@ async def read_core(
 
     Where SCC's record names the workload otherwise than the claim does, the record's is read.
     What the policy's actions need besides is asked for at once, and waited for only where they
-    need it.
+    need it; so is what VirusTotal says, where the policy gates on it.
 
     Raises:
         Retry: Something does not answer; time may heal it.
         GiveUp: A record of ours cannot be read.
     """
     sources.workloads.begin(claim.workload)
+    sources.reputations.begin(claim)
     case, rehearsed, claimed, read_policy, answer, place = await together(
         enforced,
         books.case(f"dry-runs/{claim.incident_id}"),
@@ -135,6 +140,8 @@ async def read_core(
         read_place(claim.workload, sources, books),
     )
     record, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
+    if record:
+        sources.reputations.begin(record)
     if record and not same_place(record, claim):
         sources.workloads.begin(record.workload)
         place = await read_place(record.workload, sources, books)
@@ -145,7 +152,22 @@ async def read_core(
     place = await with_needs(place, record or claim, read_policy, sources.workloads)
     if record:
         record = await _proven(record, place, sources)
-    return Core(case, rehearsed, claimed, read_policy, record, refused, place)
+    core = Core(case, rehearsed, claimed, read_policy, record, refused, place)
+    if case.done or case.concluded:
+        return core
+    return replace(core, reputation=await gated(record, read_policy, sources.reputations))
+
+
+async def gated(
+    record: Finding | None, policy: Policy | InvalidPolicy, reputations: Reputations
+) -> Reputation | None:
+    """What VirusTotal says of the file that SCC's own record names, where the policy gates on it.
+
+    A hash that the notification alone tells decides nothing.
+    """
+    if record is None or isinstance(policy, InvalidPolicy) or policy.virustotal is None:
+        return None
+    return await reputations.of(record, policy.evidence.deadline)
 
 
 def same_place(one: Finding, other: Finding) -> bool:

@@ -72,8 +72,10 @@ def _weigh(
         *objections(case),
         *_unfit(plan, resolution),
     ]
-    if responder.assess(case.evidence).verdict is not Verdict.CONTAIN:
-        text = f"{responder.name} leaves findings of this type to a person"
+    assessed = responder.assess(case.evidence).verdict
+    if {assessed, responder.verdict} != {Verdict.CONTAIN}:
+        because = f": {responder.because}" if responder.because else ""
+        text = f"{responder.name} leaves findings of this type to a person{because}"
         against.append(Objection(Reason(text, "responder")))
     if against:
         return _hold(mode, resolution.rule, *against)
@@ -106,6 +108,11 @@ def _in_favour(case: Case, resolution: Resolution, mode: Mode) -> tuple[Reason, 
         Reason(f"{resolution.rule} in the policy: {actions} for a {case.workload.kind}", "policy"),
         Reason("no guard objects", "guards"),
     ]
+    gate, reputation = case.policy.virustotal, case.evidence.reputation
+    if gate and reputation:
+        unknown = ", and contains what is unknown" if gate.when_unknown == "contain" else ""
+        text = f"{reputation.sentence}; the policy wants {gate.min_malicious}{unknown}"
+        reasons.append(Reason(text, "virustotal"))
     if mode is not resolution.mode:
         reasons.append(Reason(case.circumstances.ceiling_reason, "environment"))
     return tuple(reasons)

@@ -7,6 +7,7 @@ the others must have their type, with null as good as absent.
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -27,6 +28,7 @@ from incident.strict_json import UnreadableError
 
 _INT64 = re.compile(r"-?[0-9]{1,19}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_PORT = range(1, 65_536)
 _EXPECTED = {
     "bool_type": "must be true or false",
     "missing": "is missing",
@@ -66,6 +68,19 @@ def _int64(value: object) -> int | None:
     return value if -(2**63) <= value < 2**63 else None
 
 
+def _port(value: object) -> int | None:
+    number = _int64(value)
+    return number if number in _PORT else None
+
+
+def _address(value: object) -> str:
+    """Read an IP address; what is none is no evidence."""
+    try:
+        return str(ip_address(value)) if isinstance(value, str) else ""
+    except ValueError:
+        return ""
+
+
 def _sha256(value: object) -> str | None:
     return value.lower() if isinstance(value, str) and _SHA256.fullmatch(value) else None
 
@@ -76,6 +91,8 @@ _AnyText = Annotated[str, BeforeValidator(_text)]
 _AnyTexts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 _AnyFlag = Annotated[bool, BeforeValidator(lambda value: value is True)]
 _AnyInt64 = Annotated[int | None, BeforeValidator(_int64)]
+_AnyPort = Annotated[int | None, BeforeValidator(_port)]
+_AnyAddress = Annotated[str, BeforeValidator(_address)]
 _AnySha256 = Annotated[str | None, BeforeValidator(_sha256)]
 _AnyObjects = Annotated[tuple[_T, ...], BeforeValidator(_objects)]
 _AnyObjectsByName = Annotated[dict[str, _T], BeforeValidator(_objects_by_name)]
@@ -103,6 +120,17 @@ class _Variable(_Part):
     val: _AnyText = ""
 
 
+class FileFields(_Part):
+    """A file, as evidence."""
+
+    path: _AnyText = ""
+    size: _AnyInt64 = None
+    sha256: _AnySha256 = None
+    hashed_size: _AnyInt64 = None
+    partially_hashed: _AnyFlag = False
+    contents: _AnyText = ""
+
+
 class ProcessFields(_Part):
     """A process, as evidence."""
 
@@ -118,6 +146,8 @@ class ProcessFields(_Part):
     pid: _AnyInt64 = None
     parent_pid: _AnyInt64 = None
     user_id: _AnyInt64 = None
+    libraries: _AnyObjects[FileFields] = ()
+    script: _AnyObjects[FileFields] = ()  # one in the API's type
 
 
 class _Container(_Part):
@@ -136,6 +166,17 @@ class _Contacts(_Part):
 
 class _Link(_Part):
     url: _AnyText = ""
+
+
+def _redirection(end: str, default: object) -> Any:
+    """A key that the documented page of the finding type "Reverse Shell" names."""
+    name = f"Reverse_Shell_Stdin_Redirection_{end}"
+    return Field(
+        default,
+        validation_alias=AliasChoices(
+            AliasPath("sourceProperties", name), AliasPath("source_properties", name)
+        ),
+    )
 
 
 class FindingFields(_Part):
@@ -158,6 +199,11 @@ class FindingFields(_Part):
     contacts: _AnyObjectsByName[_Contacts] = {}
     primary_techniques: _AnyTexts = _at("mitre_attack", "primary_techniques")
     additional_techniques: _AnyTexts = _at("mitre_attack", "additional_techniques")
+    uris: _AnyTexts = _at("indicator", "uris")
+    remote_ip: _AnyAddress = _redirection("Dst_Ip", "")
+    remote_port: _AnyPort = _redirection("Dst_Port", None)
+    local_ip: _AnyAddress = _redirection("Src_Ip", "")
+    local_port: _AnyPort = _redirection("Src_Port", None)
     # contextUris are in no proto of the API; public code reads them at either place.
     inner_links: _AnyObjects[_Link] = _at(
         "source_properties", "context_uris", "virustotal_indicator_query_uri"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from incident.custody import History
-from incident.model import Evidence, Mode, Reason, Workload
+from incident.model import Evidence, Lookup, Mode, Reason, Workload
 from incident.policy import Policy
+from incident.timing import span
 
 CONFIRMATION_WINDOW = timedelta(minutes=5)
 
@@ -177,7 +178,7 @@ def young_enough(case: Case) -> Objection | None:
     limit = case.policy.guards.max_finding_age
     if age <= limit:
         return None
-    text = f"the finding is {_words(age)} old; the policy's limit is {_words(limit)}"
+    text = f"the finding is {span(age)} old; the policy's limit is {span(limit)}"
     return Objection(Reason(text, "policy"))
 
 
@@ -235,15 +236,24 @@ def cap_reached(where: str, cap: int) -> Objection:
 
 
 def virustotal_gate(case: Case) -> Objection | None:
-    """VirusTotal is not asked in this version: every file is unknown to it."""
-    gate = case.policy.virustotal
-    if gate is None or gate.when_unknown == "contain":
+    """Where the policy asks for it, only what enough engines call malicious is contained."""
+    gate, reputation = case.policy.virustotal, case.evidence.reputation
+    if gate is None:
         return None
-    text = (
-        f"the policy wants {gate.min_malicious} VirusTotal detections and holds what is unknown:"
-        " this version does not ask VirusTotal, so the file is unknown"
+    wanted = f"the policy wants {gate.min_malicious} VirusTotal detections"
+    if reputation and reputation.lookup is Lookup.KNOWN:
+        if reputation.malicious >= gate.min_malicious:
+            return None
+        return Objection(Reason(f"{wanted}. {reputation.sentence}", "virustotal"))
+    if gate.when_unknown == "contain":
+        return None
+    said = (
+        reputation.sentence if reputation else "Security Command Center lists no file to ask about"
     )
-    return Objection(Reason(text, "policy"))
+    # Somebody may have used the quota up on purpose; and without a key nothing is ever contained.
+    alarm = reputation is not None and reputation.lookup in (Lookup.NO_ANSWER, Lookup.NO_KEY)
+    text = f"{wanted} and holds what is unknown. {said}"
+    return Objection(Reason(text, "virustotal"), alarm=alarm)
 
 
 GUARDS: tuple[Callable[[Case], Objection | None], ...] = (
@@ -259,14 +269,3 @@ GUARDS: tuple[Callable[[Case], Objection | None], ...] = (
     under_project_cap,
     virustotal_gate,
 )
-
-
-def _words(duration: timedelta) -> str:
-    """A duration for a person, in the two largest of its units."""
-    seconds = max(int(duration.total_seconds()), 0)
-    parts = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"

@@ -21,11 +21,13 @@ from incident.model import (
     JsonObject,
     Kind,
     Logs,
+    Lookup,
     Malformed,
     Task,
     Workload,
 )
 from incident.notification import parse_record
+from incident.reputation import Reputations
 from incident.together import together
 
 # Deployments are older than the incidents that they make possible.
@@ -77,6 +79,7 @@ class Sources:
     workloads: Shared
     tasks: Tasks
     logs: LogReader
+    reputations: Reputations
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +146,22 @@ def joined(core: Evidence, supporting: Evidence) -> Evidence:
         finding=core.finding,
         confirmed=core.confirmed,
         settings=core.settings,
+        reputation=core.reputation,
         claim=core.claim,
         gaps=core.gaps + supporting.gaps,
     )
+
+
+async def reputed(evidence: Evidence, reputations: Reputations, deadline: timedelta) -> Evidence:
+    """The same evidence with what VirusTotal says, or with the gap that its silence leaves.
+
+    An answer by which was decided stays: the outcome must not contradict the decision.
+    """
+    found = evidence.reputation
+    if found is None or found.lookup is Lookup.NO_HASH:
+        found = await reputations.of(evidence.finding, deadline)
+    known = replace(evidence, reputation=found)
+    return known.with_gap(found.gap) if found.gap else known
 
 
 async def _tasks(finding: Finding, workload: Workload, sources: Sources) -> tuple[Task, ...]:

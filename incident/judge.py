@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from incident.core import Core, Place
+from incident.core import Core, Place, gated
 from incident.custody import History
 from incident.decide import decide, finishing
 from incident.guards import CONFIRMATION_WINDOW, Circumstances
@@ -29,6 +29,7 @@ from incident.model import (
 )
 from incident.policy import Policy
 from incident.record import CaseFile
+from incident.reputation import Reputations
 from incident.standing import Standing
 
 # A clock may be a little behind the one that stamped the event.
@@ -63,12 +64,14 @@ class Judge:
         route: Which responder answers the claim.
         standing: What holds for every incident.
         policy: Reads the policy as it is now.
+        reputations: What VirusTotal says.
     """
 
     claim: Finding
     route: Route
     standing: Standing
     policy: Callable[[], Awaitable[Policy | InvalidPolicy]]
+    reputations: Reputations
 
     def judge(self, core: Core) -> Judgement:
         """Judge by what SCC itself says, unless our own write is only to be finished.
@@ -89,13 +92,19 @@ class Judge:
     async def again(self, judged: Judgement, settings: Settings, history: History) -> Decision:
         """Policy and guards once more, for settings and history read again.
 
+        VirusTotal's answer is the one that there is already; only a policy that has come to gate
+        on it in between is waited for.
+
         Raises:
             Retry: The policy cannot be read now.
         """
         place = judged.core.place
-        now = replace(judged.evidence, settings=settings)
+        policy = await self.policy()
+        known = judged.evidence.reputation
+        known = known or await gated(judged.core.record, policy, self.reputations)
+        now = replace(judged.evidence, settings=settings, reputation=known)
         circumstances = self._circumstances(place, history)
-        decision = decide(now, judged.route, await self.policy(), circumstances)
+        decision = decide(now, judged.route, policy, circumstances)
         finish = self._finishing(replace(place, settings=settings, history=history))
         if finish is None or _wants_more(decision):
             return decision
@@ -133,7 +142,14 @@ class Judge:
             gaps.append(Gap("settings", str(place.refused)))
         confirmed = core.record is not None
         claim = self.claim if confirmed else None
-        return Evidence(finding, confirmed, place.settings, gaps=tuple(gaps), claim=claim)
+        return Evidence(
+            finding,
+            confirmed,
+            place.settings,
+            reputation=core.reputation,
+            gaps=tuple(gaps),
+            claim=claim,
+        )
 
     def _decide(self, core: Core, evidence: Evidence, route: Route) -> Decision:
         """The decision, or the refusal that stands in for one."""
@@ -190,7 +206,10 @@ def _filled(record: Finding, claim: Finding) -> Finding:
     return replace(
         record,
         processes=record.processes or claim.processes,
+        virustotal_url=(record if record.processes else claim).virustotal_url,
         containers=record.containers or claim.containers,
         contacts=record.contacts or claim.contacts,
         description=record.description or claim.description,
+        urls=record.urls or claim.urls,
+        connection=record.connection or claim.connection,
     )

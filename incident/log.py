@@ -31,11 +31,12 @@ def answered(answer: Answer, trace: str) -> None:
     outcome = answer.outcome
     status = Status(str(outcome["status"]))
     level = logging.INFO
-    if status in _NOTABLE:
+    if status in _NOTABLE or answer.warning:
         level = logging.WARNING
     if answer.alarm or status in _URGENT:
         level = logging.ERROR
-    _line(level, f"incident {status.value}", {**_names(outcome), "outcome": outcome}, trace)
+    keys = {**_names(outcome), "manifest_sha256": answer.manifest_sha256, "outcome": outcome}
+    _line(level, f"incident {status.value}", keys, trace)
 
 
 def retried(error: Unfinished, trace: str) -> None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from incident.finding_fields import (
     Ancestry,
+    FileFields,
     FindingFields,
     MessageFields,
     PathNode,
@@ -24,7 +25,9 @@ from incident.finding_fields import (
     validated,
 )
 from incident.model import (
+    Connection,
     Container,
+    File,
     Finding,
     Json,
     JsonObject,
@@ -136,13 +139,15 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
             for container in fields.containers
         ),
         techniques=_distinct(fields.primary_techniques + fields.additional_techniques),
-        virustotal_url=_virustotal_url(fields),
+        virustotal_url=_virustotal_url(fields, processes),
         contacts=_distinct(
             contact.email for group in fields.contacts.values() for contact in group.contacts
         ),
         description=fields.description,
         secrets=_secrets(fields),
         raw={"finding": document["finding"], "resource": document.get("resource")},
+        urls=_distinct(fields.uris),
+        connection=_connection(fields),
     )
 
 
@@ -238,20 +243,37 @@ def _path_folders(nodes: tuple[PathNode, ...]) -> tuple[str, ...] | None:
 
 
 def _process(process: ProcessFields) -> Process:
-    sizes = (process.size, process.hashed_size)
-    cut = None not in sizes and process.size != process.hashed_size
     return Process(
         name=process.name,
         binary_path=process.path,
         arguments=process.args,
         arguments_truncated=process.arguments_truncated,
         sha256=process.sha256,
-        partially_hashed=process.partially_hashed or cut,
+        partially_hashed=_is_cut(process),
         pid=process.pid,
         parent_pid=process.parent_pid,
         user_id=process.user_id,
         environment_names=tuple(entry.name for entry in process.env_variables if entry.name),
+        libraries=tuple(_file(library) for library in process.libraries),
+        script=next((_file(script) for script in process.script), None),
     )
+
+
+def _file(file: FileFields) -> File:
+    return File(file.path, file.sha256, _is_cut(file), file.contents)
+
+
+def _is_cut(file: FileFields | ProcessFields) -> bool:
+    """Whether the hash is that of the file's beginning only."""
+    sizes = (file.size, file.hashed_size)
+    return file.partially_hashed or (None not in sizes and file.size != file.hashed_size)
+
+
+def _connection(fields: FindingFields) -> Connection | None:
+    """The connection that the finding tells; None where it tells of neither end's address."""
+    if not fields.remote_ip and not fields.local_ip:
+        return None
+    return Connection(fields.remote_ip, fields.remote_port, fields.local_ip, fields.local_port)
 
 
 def _secrets(fields: FindingFields) -> tuple[Secret, ...]:
@@ -264,9 +286,14 @@ def _secrets(fields: FindingFields) -> tuple[Secret, ...]:
     )
 
 
-def _virustotal_url(fields: FindingFields) -> str | None:
-    """Pick the link to VirusTotal's page of one of the executed files, and no other link."""
-    hashes = {process.sha256 for process in fields.processes}
+def _virustotal_url(fields: FindingFields, processes: Iterable[Process]) -> str | None:
+    """Pick the link to VirusTotal's page of one of the files named, and no other link."""
+    files = (
+        file
+        for process in processes
+        for file in (process.binary, *process.libraries, process.script)
+    )
+    hashes = {file.sha256 for file in files if file}
     for link in fields.inner_links + fields.outer_links:
         match = _VIRUSTOTAL.fullmatch(link.url)
         if match and match[1].lower() in hashes:

@@ -16,8 +16,8 @@ from typing import Protocol
 
 from incident.journal import Journal, Record, Store, encode
 from incident.model import Evidence, GiveUp, Json, JsonObject, Retry
-from incident.outcome import plain
 from incident.redaction import Redactor
+from incident.telling import plain
 from incident.together import together
 
 #: ``concluded`` and ``done`` have numbers of their own, so that of many writers one wins;
@@ -68,6 +68,22 @@ class CaseFile:
         """The outcome that is settled, though perhaps not everybody was told yet."""
         return _outcome(self.earlier, "concluded")
 
+    @property
+    def finding(self) -> str | None:
+        """The finding at its canonical name, as SCC listed it when the outcome was settled."""
+        told = self._said("concluded").get("finding") or self._said("received").get("finding")
+        return told if isinstance(told, str) else None
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the outcome that is settled is one that a person must look at now."""
+        return self._said("concluded").get("alarm") is True
+
+    def refusal(self, kind: str) -> str | None:
+        """The reason that an earlier delivery recorded for what is never to be."""
+        reason = self._said(kind).get("reason")
+        return reason if isinstance(reason, str) else None
+
     def has(self, kind: str) -> bool:
         """Whether an earlier delivery left a record of that kind."""
         return any(record.kind == kind for record in self.earlier)
@@ -82,15 +98,29 @@ class CaseFile:
         """Add a record."""
         self._last = await self.journal.append(self._last, kind, body)
 
-    async def conclude(self, outcome: JsonObject) -> JsonObject:
-        """Settle the outcome; of several, the first stands, and is what comes back."""
-        if await self.journal.claim(CONCLUDED, "concluded", {"outcome": outcome}):
+    async def follow(self, kind: str, body: JsonObject) -> None:
+        """Add a record of what came after the end."""
+        last = max((record.number for record in self.earlier), default=DONE)
+        await self.journal.append(max(last, DONE), kind, body)
+
+    async def conclude(
+        self, outcome: JsonObject, finding: str | None = None, *, alarm: bool = False
+    ) -> JsonObject:
+        """Settle the outcome; of several, the first stands, and is what comes back.
+
+        The finding's name is kept beside it as it is: in the outcome, a value of the attacker's
+        choice could have it redacted. So is whether a person must look now, for whoever has to
+        finish it.
+        """
+        body = {"outcome": outcome, "finding": finding, "alarm": alarm}
+        if await self.journal.claim(CONCLUDED, "concluded", body):
             return outcome
         return (await self.read_again()).concluded or outcome
 
-    async def finish(self, outcome: JsonObject) -> bool:
+    async def finish(self, outcome: JsonObject, manifest_sha256: str | None = None) -> bool:
         """Write ``done``; False when another run has finished the incident before."""
-        return await self.journal.claim(DONE, "done", {"outcome": outcome})
+        body: JsonObject = {"outcome": outcome, "manifest_sha256": manifest_sha256}
+        return await self.journal.claim(DONE, "done", body)
 
     async def stay_alive(self, patience: timedelta) -> None:
         """Leave a sign of life now and then, until cancelled, so that no peer takes over."""
@@ -116,6 +146,10 @@ class CaseFile:
                 silent_since = tick()
             case = fresh
         return True
+
+    def _said(self, kind: str) -> JsonObject:
+        """What the first record of a kind says."""
+        return next((record.body for record in self.earlier if record.kind == kind), {})
 
     def _abandoned(self, patience: timedelta) -> bool:
         """Whether nobody can be at work: no record, a retry was answered, or long silence."""
@@ -146,11 +180,8 @@ async def append_outcome(
     Raises:
         Retry: The store does not answer.
     """
-    journal = Journal(store, folder, run, clock)
-    kind = str(outcome["status"])
-    records = await journal.records()
-    last = max((record.number for record in records), default=DONE)
-    await journal.append(max(last, DONE), kind, {"outcome": outcome})
+    case = await open_case(store, folder, run, clock)
+    await case.follow(str(outcome["status"]), {"outcome": outcome})
 
 
 async def keep_evidence(case: CaseFile, evidence: Evidence, redactor: Redactor) -> None:
@@ -165,7 +196,7 @@ async def keep_evidence(case: CaseFile, evidence: Evidence, redactor: Redactor) 
 
 def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
     """What is stored, by name. Takes its time with megabytes, so not on the loop's."""
-    logs = evidence.logs
+    logs, reputation = evidence.logs, evidence.reputation
     gathered: dict[str, Json] = {
         "finding": evidence.finding.raw,
         "notification": evidence.claim.raw if evidence.claim else None,
@@ -177,6 +208,7 @@ def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
         "tasks": plain(evidence.tasks),
         "related-findings": plain(evidence.related),
         "audit-log": plain(evidence.audit),
+        "virustotal": plain(reputation) if reputation and reputation.answered else None,
         "gaps": plain(evidence.gaps),
     }
     objects = {

@@ -6,21 +6,23 @@ Wires the stages to one another; what each of them does is its own business.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from incident import contain
 from incident.bench import Bench
 from incident.conclude import Conclusion, contained, decided, ignored, received
 from incident.core import Core, Place, read_core, read_place, same_place
-from incident.investigate import Bounds, joined, support
+from incident.investigate import Bounds, joined, reputed, support
 from incident.judge import Judgement
 from incident.model import (
     Evidence,
     Finding,
     GiveUp,
     InvalidPolicy,
+    JsonObject,
     Reason,
     Retry,
     Route,
@@ -47,7 +49,7 @@ class Incident:
         self._standing = standing
         self._outside = outside
         self._bench = Bench.make(claim, route, standing, outside)
-        self._conclusion = Conclusion(claim.incident_id, standing, outside.topic)
+        self._conclusion = Conclusion(claim.incident_id, standing, outside)
         self._watch = Stopwatch()
 
     async def respond(self) -> Answer:
@@ -76,19 +78,29 @@ class Incident:
                 core = await read_core(self._claim, case, policy, bench.sources, bench.books)
             if core.enforced.done:
                 return Answer(duplicate(core.enforced.done))
-            if core.enforced.concluded:
-                told = core.enforced.concluded
-                return await self._conclusion.tell(core.enforced, told, alarm=False)
+            if told := core.enforced.concluded:
+                return await self._finished(core, told, waited=waited)
             if core.record and not same_place(core.record, self._claim):
                 supporting.cancel()
                 supporting = asyncio.ensure_future(self._support(core.record, case, policy))
                 tasks.append(supporting)
             return await self._judged(core, supporting, waited=waited)
         finally:
-            self._bench.seen.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await bench.close()
+
+    async def _finished(self, core: Core, told: JsonObject, *, waited: bool) -> Answer:
+        """Tell what is settled, unless whoever settled it is still at that.
+
+        What it writes to SCC comes back as a notification, and may be here before it is done.
+        """
+        case, patience = core.enforced, self._standing.peer_wait
+        if not waited and await case.wait_for_peer(patience):
+            return await self._road(waited=True)
+        telling = self._conclusion.tell(case, told, core.record, alarm=case.alarm)
+        return await self._attended(case, Evidence(core.record or self._claim), telling)
 
     async def _judged(self, core: Core, supporting: Awaitable[Evidence], *, waited: bool) -> Answer:
         """Judge what was read, and see whether somebody else is at it already."""
@@ -102,26 +114,35 @@ class Incident:
             return Answer(duplicate(case.done))
         if not waited and await self._peer_at_work(case):
             return await self._road(waited=True)
-        return await self._attended(case, judged, supporting)
+        carrying_on = self._carry_on(case, judged, supporting)
+        return await self._attended(case, judged.evidence, carrying_on)
 
-    async def _attended(
+    async def _carry_on(
         self, case: CaseFile, judged: Judgement, supporting: Awaitable[Evidence]
     ) -> Answer:
-        """Carry the decision out while the case file shows that somebody is at it."""
+        """Carry the decision out, settle what came of it, and tell everybody."""
+        conclusion, seen = self._conclusion, judged.core.record
+        if case.concluded:
+            return await conclusion.tell(case, case.concluded, seen, alarm=case.alarm)
+        result = await self._carry_out(case, judged)
+        with self._watch.stage("evidence"):
+            evidence = joined(judged.evidence, await supporting)
+            deadline = _bounds(judged.core.policy).deadline
+            evidence = await reputed(evidence, self._bench.reputations, deadline)
+        timings_ms = self._watch.timings_ms
+        told = await conclusion.settle(case, judged, evidence, result, timings_ms)
+        return await conclusion.tell(case, told, seen, alarm=result.alarm)
+
+    async def _attended(
+        self, case: CaseFile, evidence: Evidence, work: Coroutine[Any, Any, Answer]
+    ) -> Answer:
+        """Do the work while the case file shows that somebody is at it."""
         alive = asyncio.ensure_future(case.stay_alive(self._standing.peer_wait))
-        conclusion = self._conclusion
         try:
-            if case.concluded:
-                return await conclusion.tell(case, case.concluded, alarm=False)
-            result = await self._carry_out(case, judged)
-            with self._watch.stage("evidence"):
-                evidence = joined(judged.evidence, await supporting)
-            timings_ms = self._watch.timings_ms
-            told = await conclusion.settle(case, judged, evidence, result, timings_ms)
-            return await conclusion.tell(case, told, alarm=result.alarm)
+            return await work
         except Retry as error:
             alive.cancel()
-            redactor = self._standing.redactor(judged.evidence)
+            redactor = self._standing.redactor(evidence)
             await case.note("retried", {"reason": redactor.text(str(error))})
             raise
         finally:
@@ -174,12 +195,12 @@ class Incident:
         """
         if finding.workload is None or (await asyncio.shield(case)).done:
             return Evidence(finding)
-        read = await asyncio.shield(policy)
-        bounds = EvidenceBounds() if isinstance(read, InvalidPolicy) else read.evidence
-        return await support(
-            finding,
-            finding.workload,
-            self._bench.sources,
-            Bounds(bounds.log_window, bounds.log_entries, bounds.deadline),
-            self._standing.clock(),
-        )
+        bounds = _bounds(await asyncio.shield(policy))
+        workload, now = finding.workload, self._standing.clock()
+        return await support(finding, workload, self._bench.sources, bounds, now)
+
+
+def _bounds(policy: Policy | InvalidPolicy) -> Bounds:
+    """How much is gathered, as the policy says; without one, as it would by default."""
+    said = EvidenceBounds() if isinstance(policy, InvalidPolicy) else policy.evidence
+    return Bounds(said.log_window, said.log_entries, said.deadline)

@@ -11,13 +11,20 @@ from incident.guards import Attendance, Ourselves
 from incident.investigate import Findings, LogReader, Tasks
 from incident.journal import Store
 from incident.model import Evidence, JsonObject, Mode, Notification, Route
+from incident.notify import Messenger
 from incident.record import Announcer
 from incident.redaction import Redactor
+from incident.reputation import FileReports
 from incident.scene import Run as Writing
+from incident.write_back import Noticeboard
 
 
 class Run(Writing, Tasks, Protocol):
     """Cloud Run, to read and to write."""
+
+
+class SecurityCenter(Findings, Noticeboard, Protocol):
+    """Security Command Center, to read and to write back to."""
 
 
 class PolicyReader(Protocol):
@@ -31,14 +38,16 @@ class PolicyReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everything outside that an incident needs."""
+    """Everything outside that an incident needs; neither a topic nor VirusTotal has to be there."""
 
     run: Run
-    security_center: Findings
+    security_center: SecurityCenter
     logging: LogReader
     store: Store
     policy: PolicyReader
     topic: Announcer | None
+    webhook: Messenger | None
+    virustotal: FileReports | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,11 @@ class Answer:
     Attributes:
         outcome: The incident's outcome.
         alarm: Whether a person must look now.
+        manifest_sha256: Digest of the case file's manifest; None where there is none.
+        warning: Whether something besides the incident needs mending.
     """
 
     outcome: JsonObject
     alarm: bool = False
+    manifest_sha256: str | None = None
+    warning: bool = False

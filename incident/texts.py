@@ -46,7 +46,7 @@ def diff(change: Change) -> Iterator[str]:
 
 
 def diff_lines(before: JsonObject, after: JsonObject) -> Iterator[str]:
-    """The lines of two sets of fields: ``-`` goes, ``+`` comes, the rest stays."""
+    """The lines of two objects: ``-`` is in the first, ``+`` in the second, the rest in both."""
     for line in difflib.ndiff(_lines(before), _lines(after)):
         if not line.startswith("?"):
             yield line.rstrip()

@@ -1,7 +1,8 @@
 """What to do about each kind of finding; which responder answers a notification.
 
-A responder is a module in this folder that holds one ``RESPONDER``; it is found by being
-here. Pure: nothing in this package reads, writes or knows the time.
+A module in this folder holds one ``RESPONDER``, or several ``RESPONDERS``; it is found by being
+here, unless its name begins with an underscore. Pure: nothing in this package reads, writes or
+knows the time.
 """
 
 from __future__ import annotations
@@ -9,53 +10,100 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from types import ModuleType
 
-from incident.model import Finding, Notification, Responder, Route, Verdict
+from incident.model import Finding, Json, Notification, Responder, Route, Verdict
+from responders._unknown import UNKNOWN
 
 _CLOUD_RUN = "run.googleapis.com"
 _DETECTOR = "Cloud Run Threat Detection"
 
 
-def catalogue(modules: Iterable[ModuleType]) -> Mapping[str, Responder]:
+def by_category(modules: Iterable[ModuleType]) -> Mapping[str, Responder]:
     """The responder of each category.
 
     Raises:
-        ValueError: Two responders claim one category; names both.
+        ValueError: Two responders claim one category, or one name; names both.
+        AttributeError: A module holds no responder.
     """
     claimed: dict[str, Responder] = {}
+    named: dict[str, str] = {}
     for module in modules:
-        responder: Responder = module.RESPONDER
-        for category in responder.categories:
-            if category in claimed:
+        for responder in _held_by(module):
+            if responder.name in named:
                 raise ValueError(
-                    f"{category!r} is claimed by {claimed[category].name} and by {responder.name}:"
-                    " take it out of one of them"
+                    f"the name {responder.name!r} is taken in {named[responder.name]} and in"
+                    f" {module.__name__}: change one of them"
                 )
-            claimed[category] = responder
+            named[responder.name] = module.__name__
+            _claim(claimed, responder)
     return claimed
+
+
+def _held_by(module: ModuleType) -> Iterable[Responder]:
+    several: Iterable[Responder] | None = getattr(module, "RESPONDERS", None)
+    return (module.RESPONDER,) if several is None else several
+
+
+def _claim(claimed: dict[str, Responder], responder: Responder) -> None:
+    for category in responder.categories:
+        if category in claimed:
+            raise ValueError(
+                f"{category!r} is claimed by {claimed[category].name} and by {responder.name}:"
+                " take it out of one of them"
+            )
+        claimed[category] = responder
 
 
 def _modules() -> Iterable[ModuleType]:
     for found in pkgutil.iter_modules(__path__):
-        yield importlib.import_module(f"{__name__}.{found.name}")
+        if not found.name.startswith("_"):
+            yield importlib.import_module(f"{__name__}.{found.name}")
 
 
-RESPONDERS = catalogue(_modules())
+RESPONDERS = by_category(_modules())
+
+
+def catalogue() -> tuple[Mapping[str, Json], ...]:
+    """What every responder says of itself, as plain data, by name; the unknown type comes last.
+
+    Each has ``name``, ``categories``, ``verdict`` (the most that it would do, if the policy
+    names the category besides), ``because``, ``techniques`` (each with ``id``, ``name``,
+    ``tactic``, ``meaning`` and ``url``) and ``look_at``.
+    """
+    known = {responder.name: responder for responder in RESPONDERS.values()}
+    return tuple(
+        _entry(responder) for responder in (*(known[name] for name in sorted(known)), UNKNOWN)
+    )
+
+
+def _entry(responder: Responder) -> Mapping[str, Json]:
+    return {
+        "name": responder.name,
+        "categories": list(responder.categories),
+        "verdict": responder.verdict.value,
+        "because": responder.because,
+        "techniques": [asdict(technique) for technique in responder.techniques],
+        "look_at": list(responder.look_at),
+    }
 
 
 def route(notification: Notification) -> Route:
     """Which responder answers, or why the notification is held or ignored.
 
     Category, detector and resource host must agree: three detectors of Security Command
-    Center emit the same category, and only one of them watches Cloud Run.
+    Center emit the same category, and only one of them watches Cloud Run. A category of that
+    one which nobody knows is held for a person, evidence and all, and never contained.
     """
     finding = notification.finding
     responder = RESPONDERS.get(finding.category)
+    if responder is None and finding.detector == _DETECTOR:
+        responder = UNKNOWN
     ignored = _ignored(notification, responder)
     if ignored:
         return Route(None, Verdict.IGNORE, ignored)
-    held = _held(finding)
+    held = _held(finding, responder)
     if held:
         return Route(responder, Verdict.HOLD, held)
     return Route(responder, Verdict.CONTAIN, "")
@@ -79,7 +127,7 @@ def _ignored(notification: Notification, responder: Responder | None) -> str | N
     return None
 
 
-def _held(finding: Finding) -> str | None:
+def _held(finding: Finding, responder: Responder | None) -> str | None:
     if finding.host != _CLOUD_RUN:
         return (
             f"the detector is {_DETECTOR}, but the resource is at {finding.host!r}: a person"
@@ -99,4 +147,6 @@ def _held(finding: Finding) -> str | None:
             f"the resource name {finding.resource_name[:200]!r} is not that of a Cloud Run"
             " service, job or worker pool that we know how to read"
         )
+    if responder is UNKNOWN:
+        return f"no responder knows the category {finding.category[:200]!r}: a person must look"
     return None

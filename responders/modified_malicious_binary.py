@@ -7,164 +7,60 @@ Ingress Tool Transfer (T1105) and Native API (T1106).
 
 from __future__ import annotations
 
-from incident.model import (
-    Assessment,
-    Confidence,
-    Evidence,
-    Finding,
-    Kind,
-    Reason,
-    Responder,
-    Technique,
-    Template,
-    Verdict,
-)
+from incident.model import Assessment, Evidence, Finding, Responder, Technique, Verdict
+from responders import _attack as attack
+from responders._reading import circumstances, confidence, confirmation, file_hash, place, program
 
 CATEGORY = "Execution: Modified Malicious Binary Executed"
-_DEFAULT_ACCOUNT = "-compute@developer.gserviceaccount.com"
+_LOOK_AT = (
+    "the way in: requests and log lines just before the event, and how the file could be written",
+    "the SHA-256 on VirusTotal: what the file is, and whom it talks to",
+    "related findings on the container near in time: they tell an attack from a bad practice",
+    "what the runtime service account did since, in the audit log: its tokens may be taken",
+)
 
 
 def assess(evidence: Evidence) -> Assessment:
     """What was detected, how sure that is, and why. Pure."""
     return Assessment(
         summary=_summary(evidence.finding),
-        confidence=_confidence(evidence),
+        confidence=confidence(evidence),
         reasons=(
-            *_confirmation(evidence),
-            *_hash(evidence),
-            *_related(evidence),
-            *_exposure(evidence),
-            *_identity(evidence),
-            *_persistence(evidence),
+            *confirmation(evidence),
+            *file_hash(evidence.finding.suspect.file),
+            *circumstances(evidence),
         ),
-        techniques=_techniques(evidence),
+        techniques=_techniques(program(evidence.finding.main_process, "the binary")),
         verdict=Verdict.CONTAIN,
+        look_at=_LOOK_AT,
     )
 
 
 def _summary(finding: Finding) -> str:
-    process = finding.main_process
-    binary = process.binary_path if process and process.binary_path else "a binary of its image"
-    where = finding.workload.name if finding.workload else finding.resource_name
     return (
-        f"{binary} in {where} was modified after the container started, was executed, and"
-        " matches a known malicious file"
+        f"{program(finding.main_process, 'a binary of its image')} in {place(finding)} was modified"
+        " after the container started, was executed, and matches a known malicious file"
     )
 
 
-def _confidence(evidence: Evidence) -> Confidence:
-    """SCC's own record makes it likely; other findings on the workload make it sure."""
-    if not evidence.confirmed:
-        return Confidence.LOW
-    return Confidence.HIGH if evidence.related else Confidence.MEDIUM
-
-
-def _confirmation(evidence: Evidence) -> tuple[Reason, ...]:
-    if evidence.confirmed:
-        return (Reason("Security Command Center lists the finding itself", "security-center"),)
-    text = "Security Command Center does not list the finding: the notification alone claims it"
-    return (Reason(text, "security-center"),)
-
-
-def _hash(evidence: Evidence) -> tuple[Reason, ...]:
-    process = evidence.finding.main_process
-    if process is None or not process.sha256:
-        text = "the finding names no hash, so the file cannot be looked up elsewhere"
-    elif process.partially_hashed:
-        text = "the hash covers only the beginning of the file: looking it up means nothing"
-    else:
-        text = f"the executed file has SHA-256 {process.sha256}"
-    return (Reason(text, "finding"),)
-
-
-def _related(evidence: Evidence) -> tuple[Reason, ...]:
-    if evidence.related is None:
-        return ()
-    if not evidence.related:
-        text = "no other finding on this workload in the time around it"
-        return (Reason(text, "related-findings"),)
-    categories = ", ".join(sorted({finding.category for finding in evidence.related}))
-    text = f"other findings on this workload near in time ({categories}): an attack, not a slip"
-    return (Reason(text, "related-findings"),)
-
-
-def _exposure(evidence: Evidence) -> tuple[Reason, ...]:
-    if evidence.settings is None:
-        return ()
-    reasons = []
-    if evidence.settings.kind is Kind.SERVICE:
-        ingress = str(evidence.settings.fields.get("ingress", "")).removeprefix("INGRESS_TRAFFIC_")
-        text = f"ingress is {ingress.lower().replace('_', ' ') or 'not set'}"
-        reasons.append(Reason(text, "settings"))
-    if evidence.settings.fields.get("invokerIamDisabled"):
-        reasons.append(Reason("anybody may call it: the invoker check is off", "settings"))
-    elif evidence.access is not None:
-        who = "anybody may call it" if evidence.access.public else "callers need a grant"
-        reasons.append(Reason(f"{who}, by its own IAM policy", "access"))
-    return tuple(reasons)
-
-
-def _identity(evidence: Evidence) -> tuple[Reason, ...]:
-    affected = evidence.affected
-    if affected is None:
-        return ()
-    account = affected.service_account
-    if not account or account.endswith(_DEFAULT_ACCOUNT):
-        text = (
-            f"it runs as the project's default service account ({account or 'none is set'}), which"
-            " other workloads share and which often may edit the whole project"
-        )
-    else:
-        text = f"it runs as {account}: its tokens may have been taken and outlive any containment"
-    reasons = [*_revision(affected), Reason(text, "settings")]
-    if affected.secret_names:
-        names = ", ".join(affected.secret_names)
-        reasons.append(Reason(f"secrets in reach, to be rotated: {names}", "settings"))
-    return tuple(reasons)
-
-
-def _revision(affected: Template) -> tuple[Reason, ...]:
-    if not affected.revision:
-        return ()
-    made = f", made {affected.create_time:%Y-%m-%d %H:%M} UTC" if affected.create_time else ""
-    by = f" by {affected.creator}" if affected.creator else ""
-    return (Reason(f"it ran in revision {affected.revision}{made}{by}", "revisions"),)
-
-
-def _persistence(evidence: Evidence) -> tuple[Reason, ...]:
-    affected = evidence.affected
-    kept = [volume.source for volume in affected.volumes if volume.persists] if affected else []
-    if not kept:
-        return ()
-    text = f"a modified file may survive a restart on what it mounts: {', '.join(kept)}"
-    return (Reason(text, "settings"),)
-
-
-def _techniques(evidence: Evidence) -> tuple[Technique, ...]:
-    process = evidence.finding.main_process
-    binary = process.binary_path if process and process.binary_path else "the binary"
+def _techniques(binary: str) -> tuple[Technique, ...]:
     return (
-        Technique(
-            id="T1105",
-            name="Ingress Tool Transfer",
-            tactic="Command and Control",
-            meaning=(
-                f"the content that replaced {binary} was brought into the running container from"
-                " outside: look for the way in, and for what else came with it"
-            ),
-            url="https://attack.mitre.org/techniques/T1105/",
+        attack.INGRESS_TOOL_TRANSFER(
+            f"the content that replaced {binary} was brought into the running container from"
+            " outside: look for the way in, and for what else came with it"
         ),
-        Technique(
-            id="T1106",
-            name="Native API",
-            tactic="Execution",
-            meaning=(
-                f"{binary} was started through the operating system's own calls, under a name that"
-                " the image made trustworthy: what it did needs no shell to show in the logs"
-            ),
-            url="https://attack.mitre.org/techniques/T1106/",
+        attack.NATIVE_API(
+            f"{binary} was started through the operating system's own calls, under a name that"
+            " the image made trustworthy: what it did needs no shell to show in the logs"
         ),
     )
 
 
-RESPONDER = Responder(name="modified-malicious-binary", categories=(CATEGORY,), assess=assess)
+RESPONDER = Responder(
+    name="modified-malicious-binary",
+    categories=(CATEGORY,),
+    assess=assess,
+    because="a known malicious file runs in place of one of the image's own",
+    techniques=_techniques("the binary"),
+    look_at=_LOOK_AT,
+)

@@ -11,5 +11,7 @@ import pytest
 def _isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine reaches a test, and no credentials of Google's either."""
     for name in list(os.environ):
-        if name.startswith(("RESPONDER_", "GOOGLE_", "CLOUDSDK_", "K_", "PUBSUB_", "STORAGE_")):
+        if name.startswith(
+            ("RESPONDER_", "GOOGLE_", "CLOUDSDK_", "K_", "PUBSUB_", "STORAGE_", "VIRUSTOTAL_")
+        ):
             monkeypatch.delenv(name)

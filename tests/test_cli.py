@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from emulator.parts import faults
+from emulator.reading import Place
 from tests.road import (
     CONTAINMENTS,
     SAMPLES,
@@ -72,6 +74,11 @@ async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> N
         assert settings_of(way) == before
         code, out, _ = await run(way, "list", "--json")
         assert [row["status"] for row in json.loads(out)] == ["released", "released"]
+        findings: Any = way.emulator.world.dump()["findings"]
+        said = [entry["finding"].get("securityMarks", {}).get("marks", {}) for entry in findings]
+        assert [mark.get("responder-status") for mark in said].count("released") == 2
+        written = [path for path in way.stored("incidents/*/1*-*.json") if "back" in path]
+        assert len(written) == 2
         code, out, _ = await run(way, "release", first["incident"], "--yes")
         assert (code, "nothing of ours holds" in out) == (0, True)
         again = copies(sample(), 1)[0]
@@ -91,8 +98,12 @@ async def test_release_refuses_what_somebody_changed_since(tmp_path: Path) -> No
         assert code == 1
         assert "scaling changed since it was contained" in err
         assert way.service["scaling"]["manualInstanceCount"] == 2
+        denied = {"method": "UpdateSecurityMarks", "code": "PERMISSION_DENIED"}
+        way.emulator.world.faults = faults(Place("test", [denied]))
         code, _, err = await run(way, "release", outcome["incident"], "--yes", "--force")
         assert code == 0, err
+        assert "does not say that it is released" in err
+        assert "securitycenter.findingsecuritymarks.update" in err
         assert settings_of(way) == before
 
 

@@ -61,7 +61,7 @@ SETTINGS = {
     "RESPONDER_PEER_WAIT": "1s",
 }
 # Calls that have an effect, besides puts.
-EFFECTS = {"UpdateService", "Publish"}
+EFFECTS = {"UpdateService", "UpdateSecurityMarks", "UpdateExternalSystem", "Publish"}
 # What a containment stores at least; whatever else is stored is a step like these.
 STORED = {
     "incidents/received.json",
@@ -76,6 +76,7 @@ STORED = {
     "incidents/logs.jsonl",
     "incidents/evidence/finding.json",
     "incidents/evidence/settings.json",
+    "incidents/written-back.json",
     "incidents/announced.json",
     "incidents/done.json",
 }
@@ -227,9 +228,20 @@ class Lane:
                 (image != self.stage.original(reported), f"a release would restore {image}"),
                 (ledger.done(reported) != ["contained"], f"done as {ledger.done(reported)}"),
                 (ledger.overwritten, f"overwritten: {ledger.overwritten}"),
+                (self._said_of(reported) != ["contained"] * 2, "not written back"),
                 (not any(f["name"] == reported.name for f in published), "not announced"),
             )
             if wrong
+        ]
+
+    def _said_of(self, reported: Reported) -> list[str | None]:
+        """What SCC was told of a finding: its mark, and its external system's status."""
+        entries = self.stage.emulator.world.findings
+        found = next(e.result.finding for e in entries if e.result.finding.name == reported.name)
+        system = found.external_systems.get("scc-responder")
+        return [
+            found.security_marks.marks.get("responder-status"),
+            system.status if system else None,
         ]
 
 

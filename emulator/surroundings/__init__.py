@@ -47,11 +47,26 @@ def event_time(notification: bytes) -> dt.datetime | None:
 
 def _analysis(claim: Claim, digest: str) -> JsonObject:
     """What VirusTotal v3 answers about a file that most scanners know to be malicious."""
-    stats = {"malicious": 58, "suspicious": 1, "undetected": 12, "harmless": 0}
+    stats = {
+        "malicious": 58, "suspicious": 1, "undetected": 12, "harmless": 0,
+        "timeout": 0, "confirmed-timeout": 0, "failure": 1, "type-unsupported": 4,
+    }  # fmt: skip
+    seen = claim.event_time
     attributes = {
         "sha256": digest.lower(),
         "last_analysis_stats": stats,
-        "last_analysis_date": int((claim.event_time - dt.timedelta(days=2)).timestamp()),
+        "first_submission_date": _before(seen, days=41),
+        "last_submission_date": _before(seen, days=3),
+        "last_analysis_date": _before(seen, days=2),
         "popular_threat_classification": {"suggested_threat_label": "miner.example/sample"},
+        "type_description": "ELF",
+        "meaningful_name": "kworkerds",
+        "names": ["kworkerds", "healthcheck", "sample.elf"],
+        "tags": ["elf", "64bits", "upx"],
     }
     return {"data": {"id": digest.lower(), "type": "file", "attributes": attributes}}
+
+
+def _before(moment: dt.datetime, *, days: int) -> int:
+    """So many days before a moment, in seconds since 1970."""
+    return int((moment - dt.timedelta(days=days)).timestamp())

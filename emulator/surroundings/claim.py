@@ -95,8 +95,13 @@ class Claim:
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """SHA-256 digests of the executed binaries, each once."""
-        found = (text(item.get("binary"), "sha256") for item in objects(self.finding, "processes"))
+        """SHA-256 digests of the files named, each once; of whole files only."""
+        found = (
+            text(file, "sha256")
+            for item in objects(self.finding, "processes")
+            for file in (item.get("binary"), item.get("script"), *objects(item, "libraries"))
+            if get(file, "partiallyHashed") is not True
+        )
         return tuple(dict.fromkeys(h for h in found if re.fullmatch("[0-9a-fA-F]{64}", h)))
 
 

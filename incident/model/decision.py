@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
 from incident.model.evidence import Evidence
+from incident.model.finding import Finding, Suspect
 from incident.model.words import ChangeKind, ChangeState, Confidence, JsonObject, Mode, Verdict
 
 
@@ -51,6 +54,7 @@ class Assessment:
         reasons: Why, each naming its evidence.
         techniques: The MITRE ATT&CK techniques.
         verdict: What the responder would do, before policy and guards.
+        look_at: What a person should look at next, in order.
     """
 
     summary: str
@@ -58,21 +62,103 @@ class Assessment:
     reasons: tuple[Reason, ...]
     techniques: tuple[Technique, ...]
     verdict: Verdict
+    look_at: tuple[str, ...] = ()
+
+
+def _suspect(finding: Finding) -> Suspect:
+    return finding.suspect
+
+
+class Topic(StrEnum):
+    """What a point about a workload's reach is about."""
+
+    ENTRY = "entry"
+    CALLERS = "callers"
+    IDENTITY = "identity"
+    SECRETS = "secrets"
+    ENVIRONMENT = "environment"
+    VOLUMES = "volumes"
+    DEPLOYMENT = "deployment"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing that an attacker came through, could get at, or that tells where code came from.
+
+    Attributes:
+        topic: What it is about.
+        text: One sentence for a person.
+        evidence: Where it comes from.
+        names: What it is about, by name: secrets, members, an account, volumes.
+        serious: Whether it makes the incident worse.
+    """
+
+    topic: Topic
+    text: str
+    evidence: str
+    names: tuple[str, ...] = ()
+    serious: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Another finding on the workload, with what speaks for one attack or a coincidence.
+
+    Attributes:
+        category: The finding type.
+        severity: Such as ``CRITICAL``.
+        event_time: When it was detected.
+        name: Its canonical name.
+        linked: Whether it probably belongs to the same attack.
+        text: Why.
+    """
+
+    category: str
+    severity: str
+    event_time: datetime
+    name: str
+    linked: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the response plan.
+
+    Attributes:
+        text: What is to be done and why, in a sentence or two.
+        command: The command that does it or looks; empty where there is none.
+        link: A page of the console; empty where there is none.
+    """
+
+    text: str
+    command: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Responder:
-    """What is known about one family of findings: pure data and one pure function.
+    """What is known about one family of findings: pure data and pure functions.
 
     Attributes:
         name: Its name, as the outcome shows it.
         categories: The finding types that it answers, exactly as SCC displays them.
         assess: Evidence to assessment. Pure: no input or output, no clock.
+        suspect: Finding to what of it is suspected. Pure.
+        verdict: The most that ``assess`` may answer: ``contain`` or ``hold``.
+        because: Why that verdict and no other, as the end of a sentence.
+        techniques: The MITRE ATT&CK techniques that it names, for the catalogue.
+        look_at: What a person should look at, for the catalogue.
     """
 
     name: str
     categories: tuple[str, ...]
     assess: Callable[[Evidence], Assessment]
+    suspect: Callable[[Finding], Suspect] = _suspect
+    verdict: Verdict = Verdict.CONTAIN
+    because: str = ""
+    techniques: tuple[Technique, ...] = ()
+    look_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from incident.model.finding import Finding
 from incident.model.settings import Access, Execution, Settings, Task, Template
-from incident.model.words import JsonObject, Secret
+from incident.model.words import JsonObject, Lookup, Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,70 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Reputation:
+    """What VirusTotal says of the executed file, or why it says nothing.
+
+    Every text in it is outside text: whoever uploads a file to VirusTotal names it.
+
+    Attributes:
+        lookup: What came of asking.
+        sha256: The hash that was asked about; None where there was none to ask about.
+        reason: Why an answer is lacking although VirusTotal was asked; else empty.
+        malicious: How many engines call the file malicious.
+        suspicious: How many call it suspicious.
+        engines: How many gave a verdict at all.
+        label: The threat's suggested name, such as ``trojan.mirai/gafgyt``; may be empty.
+        file_type: What kind of file it is, such as ``ELF``; may be empty.
+        names: Names under which it was uploaded, the telling one first.
+        tags: VirusTotal's tags.
+        first_seen: When VirusTotal first got the file.
+        last_seen: When it last got it.
+        analysed_at: When the engines were last asked.
+    """
+
+    lookup: Lookup
+    sha256: str | None = None
+    reason: str = ""
+    malicious: int = 0
+    suspicious: int = 0
+    engines: int = 0
+    label: str = ""
+    file_type: str = ""
+    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    analysed_at: datetime | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether VirusTotal said anything, if only that it does not know the file."""
+        return self.lookup in (Lookup.KNOWN, Lookup.UNKNOWN)
+
+    @property
+    def sentence(self) -> str:
+        """What came of asking, for a person; no outside text but that of an error of ours."""
+        return {
+            Lookup.KNOWN: f"VirusTotal: {self.malicious} of {self.engines} engines call the"
+            " executed file malicious",
+            Lookup.UNKNOWN: "VirusTotal does not know the executed file, or no engine judged it",
+            Lookup.NO_ANSWER: f"VirusTotal gave no answer: {self.reason}",
+            Lookup.PARTIAL_HASH: "VirusTotal was not asked: the hash covers only the beginning of"
+            " the executed file",
+            Lookup.NO_HASH: "VirusTotal was not asked: Security Command Center names no hash of the"
+            " executed file",
+            Lookup.NO_KEY: "VirusTotal was not asked: VIRUSTOTAL_API_KEY is not set",
+        }[self.lookup]
+
+    @property
+    def gap(self) -> Gap | None:
+        """The gap that a lacking answer leaves; who configured no key lacks nothing."""
+        if self.lookup not in (Lookup.NO_ANSWER, Lookup.PARTIAL_HASH):
+            return None
+        return Gap("virustotal", self.reason or self.sentence)
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All that was gathered on an incident. What is None has a gap that says why.
 
@@ -97,6 +161,7 @@ class Evidence:
         related: Other findings on the same workload in the window, in time order.
         logs: Its logs in the window.
         audit: Who deployed it and who changed its IAM policy, newest first.
+        reputation: What VirusTotal says of the executed file, or why it says nothing.
         gaps: What could not be had.
         claim: What the notification claimed, where ``finding`` is SCC's own record.
     """
@@ -111,6 +176,7 @@ class Evidence:
     related: tuple[Finding, ...] | None = None
     logs: Logs | None = None
     audit: tuple[AuditEvent, ...] | None = None
+    reputation: Reputation | None = None
     gaps: tuple[Gap, ...] = ()
     claim: Finding | None = field(default=None, repr=False)
 

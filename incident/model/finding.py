@@ -12,6 +12,40 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that the finding names: a binary, a library or a script. All of it is the attacker's.
+
+    Attributes:
+        path: Its path in the container; empty where not named.
+        sha256: Its hash in lower-case hex, or None.
+        partially_hashed: Whether the hash covers only its beginning.
+        contents: What is in it, as far as the finding tells (of a script); raw, to be redacted.
+    """
+
+    path: str
+    sha256: str | None
+    partially_hashed: bool
+    contents: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The network connection that a finding names, as far as addresses and ports are ones.
+
+    Attributes:
+        remote_ip: The other end's address; empty where not named.
+        remote_port: Its port, or None.
+        local_ip: The container's own address; empty where not named.
+        local_port: Its port, or None.
+    """
+
+    remote_ip: str
+    remote_port: int | None
+    local_ip: str
+    local_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """A process that the detector saw, as the finding tells it. All text is the attacker's.
 
@@ -27,6 +61,8 @@ class Process:
         parent_pid: Process id of the parent, or None.
         user_id: User id that ran it, or None.
         environment_names: Names of its environment variables.
+        libraries: The libraries named with it, such as the one that it loaded.
+        script: The script that it interprets, or None.
     """
 
     name: str
@@ -39,6 +75,21 @@ class Process:
     parent_pid: int | None
     user_id: int | None
     environment_names: tuple[str, ...]
+    libraries: tuple[File, ...] = ()
+    script: File | None = None
+
+    @property
+    def binary(self) -> File:
+        """The executed file."""
+        return File(self.binary_path, self.sha256, self.partially_hashed)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """What of a finding is suspected: a process, and the file whose hash is worth looking up."""
+
+    process: Process | None
+    file: File | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +132,13 @@ class Finding:
         containers: The containers named; may be empty.
         techniques: MITRE ATT&CK techniques as SCC's enum names, primary ones first.
         virustotal_url: The link that the finding carries, only if it is a VirusTotal file
-            page for the hash of one of its processes.
+            page for the hash of one of its processes: it tells which one was detected.
         contacts: E-mail addresses of the finding's contacts.
         description: The detector's text.
         secrets: Environment values of the processes, for the redaction.
         raw: The finding and its resource as they came, unredacted.
+        urls: The addresses that it names as indicators (``indicator.uris``).
+        connection: The network connection that it names, such as a reverse shell's.
     """
 
     name: str
@@ -115,17 +168,30 @@ class Finding:
     description: str
     secrets: tuple[Secret, ...] = field(repr=False)
     raw: JsonObject = field(repr=False)
+    urls: tuple[str, ...] = ()
+    connection: Connection | None = None
+
+    @property
+    def suspect(self) -> Suspect:
+        """The main process and its binary: what most findings are about."""
+        process = self.main_process
+        return Suspect(process, process.binary if process else None)
 
     @property
     def main_process(self) -> Process | None:
-        """What the finding is about: the process whose binary was hashed, else the first.
+        """What the finding is about, and whose hash is looked up.
 
-        There may be several, a child and its parent for example; their order is undocumented.
+        The process whose hash the finding's own link to VirusTotal names; else one whose binary
+        was hashed, as a whole if possible; else the first. There may be several, a child and
+        its parent for example; their order is undocumented.
         """
+        linked = (self.virustotal_url or "").lower()
 
-        def telling(process: Process) -> tuple[bool, bool, bool]:
+        def telling(process: Process) -> tuple[bool, bool, bool, bool]:
             hashed = process.sha256 is not None
-            return hashed and not process.partially_hashed, hashed, bool(process.binary_path)
+            named = process.sha256 is not None and process.sha256 in linked
+            whole = hashed and not process.partially_hashed
+            return named, whole, hashed, bool(process.binary_path)
 
         return max(self.processes, key=telling, default=None)
 
@@ -137,6 +203,11 @@ class Finding:
         """
         parent = self.canonical_name.rpartition("/findings/")[0]
         return parent if "/locations/" in parent else f"{parent}/locations/global"
+
+    @property
+    def filed_name(self) -> str:
+        """The canonical name with its location: SCC is written to there and nowhere else."""
+        return f"{self.source_parent}/findings/{self.finding_id}"
 
     @property
     def filed_under(self) -> str:

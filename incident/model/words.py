@@ -96,6 +96,17 @@ class Need(StrEnum):
     EXECUTIONS = "executions"
 
 
+class Lookup(StrEnum):
+    """What came of looking the executed file up at VirusTotal."""
+
+    KNOWN = "known"
+    UNKNOWN = "unknown"
+    NO_ANSWER = "no-answer"
+    PARTIAL_HASH = "partial-hash"
+    NO_HASH = "no-hash"
+    NO_KEY = "no-key"
+
+
 class Confidence(StrEnum):
     """How sure the assessment is that hostile code runs in the workload."""
 

@@ -26,12 +26,15 @@ from incident.containment import plan
 from incident.core import Books
 from incident.look import ASKABLE, look
 from incident.model import ChangeKind, Denied, Kind, Mode
+from incident.outcome import released as taken_back
 from incident.policy import parse_policy
+from incident.write_back import carry_back
 from tests.clients.conftest import Connecting
 from tests.road import World, road, sample, service_of, world_around
 from tests.values import finding, now, workload
 
 RUN = "google.cloud.run.v2"
+SCC = "google.cloud.securitycenter.v2.SecurityCenter"
 TO_RUN = (
     "iam.serviceAccounts.actAs",
     "artifactregistry.repositories.downloadArtifacts",
@@ -57,9 +60,9 @@ NEEDED: dict[str, tuple[str, ...]] = {
     f"/{RUN}.Executions/ListExecutions": ("run.executions.list",),
     f"/{RUN}.Executions/CancelExecution": ("run.executions.cancel",),
     f"/{RUN}.Tasks/ListTasks": ("run.tasks.list",),
-    "/google.cloud.securitycenter.v2.SecurityCenter/ListFindings": (
-        "securitycenter.findings.list",
-    ),
+    f"/{SCC}/ListFindings": ("securitycenter.findings.list",),
+    f"/{SCC}/UpdateSecurityMarks": ("securitycenter.findingsecuritymarks.update",),
+    f"/{SCC}/UpdateExternalSystem": ("securitycenter.findingexternalsystems.update",),
     "/google.logging.v2.LoggingServiceV2/ListLogEntries": ("logging.logEntries.list",),
     "/google.pubsub.v1.Publisher/Publish": ("pubsub.topics.publish",),
     "storage.PUT": ("storage.objects.create",),
@@ -164,11 +167,14 @@ async def test_what_releasing_calls_is_exactly_what_is_declared(tmp_path: Path) 
         del moments[:]
         case = await Cases(google.store).one(outcome["incident"])
         assert case.workload
-        custody = Books(google.store, "cli", now).custody(case.workload)
+        books = Books(google.store, "cli", now)
+        custody = books.custody(case.workload)
         released = await releasing.plan_release(case.workload, custody, google.run)
         await google.logging.audit(case.workload, now(), now(), limit=1)
         patience = way.settings.verify_timeout
         await releasing.carry_out(released, custody, google.run, by="x", patience=patience)
+        told = taken_back(outcome, "x")
+        assert not await carry_back(await books.case(case.folder), google.security_center, told)
     actions = actions_of(parse_policy(rules, source="test"))
     seen = {moment.method for moment in moments}
     assert needed(seen) == named(actions, Role.OPERATOR, announces=False)
@@ -185,6 +191,8 @@ def test_a_policy_is_granted_what_it_names_and_no_more() -> None:
     assert role_of_function(enforcing) is Role.ACTOR
     assert role_of_function(parse_policy("mode: enforce", source="test")) is Role.READER
     writes = {"run.executions.cancel", "run.services.update", *TO_RUN}
+    for method in ("UpdateSecurityMarks", "UpdateExternalSystem"):
+        writes |= {*NEEDED[f"/{SCC}/{method}"]}
     both = catalogue(actions_of(enforcing), announces=False)
     assert {g.name for g in both[Role.ACTOR]} - {g.name for g in both[Role.READER]} == writes
     assert "pubsub.topics.publish" not in {g.name for g in both[Role.ACTOR]}
@@ -237,6 +245,7 @@ def _asking(kind: Kind) -> Callable[[Clients], Awaitable[object]]:
 
 
 PLACE = "projects/example-shop-prod"
+FINDING = f"{PLACE}/sources/1/locations/global/findings/f"
 EXECUTION = f"{PLACE}/locations/europe-west1/jobs/storefront/executions/e"
 #: One call of each method, by the product's own clients.
 CALLS: dict[str, Callable[[Clients], Awaitable[object]]] = {
@@ -257,8 +266,14 @@ CALLS: dict[str, Callable[[Clients], Awaitable[object]]] = {
     f"/{RUN}.Executions/ListExecutions": _reading("executions", Kind.JOB),
     f"/{RUN}.Executions/CancelExecution": _writing(Kind.JOB, "cancel-executions"),
     f"/{RUN}.Tasks/ListTasks": lambda clients: clients.run.tasks(EXECUTION),
-    "/google.cloud.securitycenter.v2.SecurityCenter/ListFindings": lambda clients: (
-        clients.security_center.findings_at(f"{PLACE}/sources/1/locations/global", now())
+    f"/{SCC}/ListFindings": lambda clients: clients.security_center.findings_at(
+        f"{PLACE}/sources/1/locations/global", now()
+    ),
+    f"/{SCC}/UpdateSecurityMarks": lambda clients: clients.security_center.mark(
+        FINDING, {"a": "b"}
+    ),
+    f"/{SCC}/UpdateExternalSystem": lambda clients: clients.security_center.link(
+        FINDING, "x", {"status": "b"}
     ),
     "/google.logging.v2.LoggingServiceV2/ListLogEntries": lambda clients: clients.logging.audit(
         workload(), now(), now(), limit=1

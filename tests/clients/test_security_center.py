@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from clients.security_center import LIST, WRITE_BACK
 from incident.model import Denied, GiveUp, Missing, Retry
 from tests.clients.conftest import Connecting
 from tests.values import CATEGORY, finding, raw_finding, workload
@@ -159,3 +160,90 @@ async def test_a_time_without_fractions_is_a_time(google: Connecting) -> None:
     async with google(world(raw_finding())) as cloud:
         whole = datetime(2026, 10, 2, 8, 14, 7, tzinfo=UTC)
         assert await cloud.clients.security_center.findings_at(SOURCE, whole)
+
+
+# Writing back.
+
+NAME = finding().filed_name
+MARKS = {"responder-status": "contained", "responder-incident": "i-1"}
+CASE = {"status": "contained", "external_uid": "i-1", "case_uri": "gs://case-files/i-1"}
+
+
+def own(cloud: Any) -> dict[str, Any]:
+    """The finding as it is now."""
+    (entry,) = cloud.emulator.world.dump()["findings"]
+    found: dict[str, Any] = entry["finding"]
+    return found
+
+
+async def test_marks_are_set_at_the_canonical_name_beside_those_of_others(
+    google: Connecting,
+) -> None:
+    """The mask names each of ours, so that nothing else is replaced."""
+    made = raw_finding(securityMarks={"marks": {"owner": "web", "Responder-Status": "old"}})
+    async with google(world(made)) as cloud:
+        await cloud.clients.security_center.mark(NAME, MARKS)
+        (write,) = cloud.emulator.writes
+        assert own(cloud)["securityMarks"]["marks"] == {"owner": "web", **MARKS}
+    assert NAME.startswith("projects/210987654321/sources/1234567890123456789/locations/global/")
+    assert write.request["securityMarks"]["name"] == f"{NAME}/securityMarks"
+    assert write.mask == ["marks.responder-status", "marks.responder-incident"]
+
+
+async def test_an_external_system_is_told_beside_those_of_others(google: Connecting) -> None:
+    """Other systems stay, and so do other fields of ours."""
+    systems = {"jira": {"status": "open"}, "scc-responder": {"assignees": ["a"]}}
+    async with google(world(raw_finding(externalSystems=systems))) as cloud:
+        await cloud.clients.security_center.link(NAME, "scc-responder", CASE)
+        (write,) = cloud.emulator.writes
+        told = own(cloud)["externalSystems"]
+    assert write.request["externalSystem"]["name"] == f"{NAME}/externalSystems/scc-responder"
+    assert write.mask == ["status", "external_uid", "case_uri"]
+    assert told["jira"] == {"status": "open"}
+    assert told["scc-responder"]["assignees"] == ["a"]
+    assert told["scc-responder"]["caseUri"] == "gs://case-files/i-1"
+
+
+@pytest.mark.parametrize("method", ["UpdateSecurityMarks", "UpdateExternalSystem"])
+@pytest.mark.parametrize(
+    ("code", "error", "text"),
+    [
+        ("PERMISSION_DENIED", Denied, "permission securitycenter.finding.*update is missing"),
+        ("NOT_FOUND", Missing, "it does not exist"),
+        ("FAILED_PRECONDITION", GiveUp, "Google refuses the call"),
+        ("INTERNAL", Retry, "does not answer"),
+        ("RESOURCE_EXHAUSTED", Retry, "a quota"),
+    ],
+)
+async def test_what_cannot_be_written_says_why(
+    google: Connecting, method: str, code: str, error: type[Exception], text: str
+) -> None:
+    """The message names the finding and what to grant."""
+    faults = [{"method": method, "code": code}]
+    async with google(world(raw_finding(), faults=faults)) as cloud:
+        center = cloud.clients.security_center
+        writing = (
+            center.mark(NAME, MARKS)
+            if method == "UpdateSecurityMarks"
+            else center.link(NAME, "scc-responder", CASE)
+        )
+        with pytest.raises(error, match=f"the finding {NAME}: .*{text}"):
+            await writing
+
+
+async def test_a_short_outage_of_writing_is_waited_out(google: Connecting) -> None:
+    """To write the same once more does no harm."""
+    fault = {"method": "UpdateSecurityMarks", "code": "UNAVAILABLE", "times": 1}
+    async with google(world(raw_finding(), faults=[fault])) as cloud:
+        await cloud.clients.security_center.mark(NAME, MARKS)
+        assert own(cloud)["securityMarks"]["marks"] == MARKS
+
+
+def test_every_permission_has_a_reason() -> None:
+    """They are what the three calls of this module need."""
+    assert {each.name for each in (LIST, *WRITE_BACK)} == {
+        "securitycenter.findings.list",
+        "securitycenter.findingsecuritymarks.update",
+        "securitycenter.findingexternalsystems.update",
+    }
+    assert all(each.reason for each in (LIST, *WRITE_BACK))

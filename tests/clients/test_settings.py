@@ -16,7 +16,8 @@ EMULATOR = '{"grpc": "127.0.0.1:8085", "http": "127.0.0.1:8086"}'
 def environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
     """Set some variables, by their names without the prefix."""
     for name, value in variables.items():
-        monkeypatch.setenv(name if name == "K_SERVICE" else f"RESPONDER_{name}", value)
+        bare = name.startswith(("K_SERVICE", "VIRUSTOTAL_"))
+        monkeypatch.setenv(name if bare else f"RESPONDER_{name}", value)
 
 
 def test_an_empty_environment_never_acts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -164,6 +165,54 @@ def test_the_emulator_is_nowhere_else(
         read_settings()
 
 
+@pytest.mark.parametrize(
+    ("address", "emulated"),
+    [
+        ("https://hooks.chat.example/services/planted", False),
+        ("https://chat.example/v1/spaces/A/messages?key=planted&token=planted", False),
+        ("http://127.0.0.1:8086/planted", True),
+        ("https://[::1]:8086/planted", True),
+    ],
+)
+def test_a_webhook_is_a_secret_address(
+    monkeypatch: pytest.MonkeyPatch, address: str, *, emulated: bool
+) -> None:
+    """HTTPS, and on loopback when everything else is."""
+    environment(monkeypatch, WEBHOOK=address, EMULATOR=EMULATOR if emulated else "")
+    found = read_settings()
+    assert found.webhook
+    assert found.webhook.get_secret_value() == address
+    assert "planted" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("address", "emulated"),
+    [
+        ("http://chat.example/planted", False),
+        ("http://127.0.0.1:8086/planted", False),
+        ("https://planted:planted@chat.example/", False),
+        ("https://chat.example\\@planted.example/", False),
+        ("https://chat.example/planted\n", False),
+        ("https:///planted", False),
+        ("https://chat.example:port/planted", False),
+        ("planted", False),
+        ("ftp://127.0.0.1/planted", True),
+        ("https://chat.example/planted", True),
+        ("http://localhost:8086/planted", True),
+        ("http://127.0.0.1@planted.example/", True),
+        ("http://127.0.0.1.planted.example/", True),
+    ],
+)
+def test_another_webhook_is_refused_without_a_word_of_it(
+    monkeypatch: pytest.MonkeyPatch, address: str, *, emulated: bool
+) -> None:
+    """What was wrong with it may be that it is the whole secret."""
+    environment(monkeypatch, WEBHOOK=address, EMULATOR=EMULATOR if emulated else "")
+    with pytest.raises(SettingsError, match="RESPONDER_WEBHOOK: expected an address") as raised:
+        read_settings()
+    assert "planted" not in str(raised.value)
+
+
 def test_a_clock_of_the_emulators_needs_a_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A time without one could be any."""
     environment(monkeypatch, EMULATOR=EMULATOR, NOW="2026-10-02T08:14:12")
@@ -212,3 +261,79 @@ def test_on_cloud_run_only_a_bucket_lasts(
     """A folder is lost with its instance, and no other instance sees it."""
     environment(monkeypatch, STORE=store, K_SERVICE=service)
     assert read_settings().store_lasts is lasts
+
+
+def test_without_a_key_virustotal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable, or one of blanks, is no key."""
+    for key in ("", " \n"):
+        environment(monkeypatch, VIRUSTOTAL_API_KEY=key)
+        assert read_settings().virustotal_api_key is None
+
+
+def test_a_key_is_kept_without_its_line_break(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets are often stored with one; and no print of the settings shows it."""
+    environment(monkeypatch, VIRUSTOTAL_API_KEY="planted-key\n")
+    found = read_settings()
+    assert found.virustotal_api_key
+    assert found.virustotal_api_key.get_secret_value() == "planted-key"
+    assert found.virustotal_origin == "https://www.virustotal.com"
+    assert "planted" not in f"{found!r} {found}"
+
+
+@pytest.mark.parametrize("key", ["planted key", "planted\nkey", "pl\u00e4nted", "planted" * 99])
+def test_a_key_that_fits_into_no_header_is_refused(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """And not shown."""
+    environment(monkeypatch, VIRUSTOTAL_API_KEY=key)
+    with pytest.raises(SettingsError, match="VIRUSTOTAL_API_KEY: ") as raised:
+        read_settings()
+    assert "RESPONDER_VIRUSTOTAL" not in str(raised.value)
+    assert key not in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["https://vt.example", "https://vt.example:8443/"])
+def test_another_virustotal_is_asked_over_tls(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """A proxy of one's own, for example."""
+    environment(monkeypatch, VIRUSTOTAL_HOST=host)
+    assert read_settings().virustotal_origin == host.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://www.virustotal.com",
+        "http://127.0.0.1:80",
+        "www.virustotal.com",
+        "https://",
+        "https://user@vt.example",
+        "https://vt.example/api",
+        "https://vt.example?x",
+        "https://vt.example\n",
+    ],
+)
+def test_a_key_never_goes_anywhere_else(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """In the clear least of all."""
+    environment(monkeypatch, VIRUSTOTAL_HOST=host)
+    with pytest.raises(SettingsError, match="VIRUSTOTAL_HOST: expected https:// and a host"):
+        read_settings()
+
+
+def test_with_the_emulator_virustotal_is_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the default is."""
+    environment(monkeypatch, EMULATOR=EMULATOR, VIRUSTOTAL_API_KEY="planted")
+    assert read_settings().virustotal_origin == "http://127.0.0.1:8086"
+    environment(monkeypatch, VIRUSTOTAL_HOST="http://127.0.0.1:8086/")
+    assert read_settings().virustotal_origin == "http://127.0.0.1:8086"
+
+
+@pytest.mark.parametrize(
+    "host", ["https://www.virustotal.com", "http://127.0.0.1:8085", "http://127.0.0.1:8086.x"]
+)
+def test_with_the_emulator_no_other_virustotal_is_spoken_to(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """It is refused at the start, not passed over in silence."""
+    environment(monkeypatch, EMULATOR=EMULATOR, VIRUSTOTAL_HOST=host)
+    with pytest.raises(SettingsError, match="VIRUSTOTAL_HOST is refused while RESPONDER_EMULATOR"):
+        read_settings()

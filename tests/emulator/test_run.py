@@ -74,6 +74,7 @@ def test_a_newcomer_sees_a_plan_and_how_to_go_on(planned: Result) -> None:
     assert planned.exit_code == 0, planned.stderr
     assert "PLANNED" in planned.stdout
     assert "manualInstanceCount: 0" in planned.stdout
+    assert "58 of 71 engines" in " ".join(planned.stdout.split())
     assert "--mode enforce" in " ".join(planned.stdout.split())
     assert planned.stderr == ""
 
@@ -110,6 +111,19 @@ def test_every_delivery_has_an_answer_and_an_outcome(contained: dict[str, Any]) 
     assert stops[0]["method"] == "/google.cloud.run.v2.Services/UpdateService"
 
 
+def test_what_our_own_writes_cause_is_delivered_after_the_rest(
+    contained: dict[str, Any],
+) -> None:
+    """Two writes to the finding come back as two notifications, and start nothing."""
+    again = contained["renotifications"]
+
+    assert [one["http_status"] // 100 for one in again] == [2, 2]
+    assert [one["outcome"]["status"] for one in again] == ["duplicate", "duplicate"]
+    assert {one["outcome"]["incident"] for one in again} == {contained["outcomes"][0]["incident"]}
+    ours = [write for write in contained["writes"] if "securitycenter" in write["method"]]
+    assert len(ours) == 2
+
+
 def test_calls_are_counted_from_the_first_delivery(contained: dict[str, Any]) -> None:
     """The function has started before the first delivery: no call comes earlier."""
     times = [call["at_ms"] for call in contained["calls"]]
@@ -129,7 +143,7 @@ def test_the_store_is_made_and_kept(contained: dict[str, Any], store: Path) -> N
 def test_a_malformed_message_arrives_as_it_is(quarantined: dict[str, Any]) -> None:
     """What is not JSON is delivered, quarantined and acknowledged; the world is empty."""
     assert [outcome["status"] for outcome in quarantined["outcomes"]] == ["malformed"]
-    assert quarantined["calls"] == []
+    assert quarantined["calls"] == quarantined["renotifications"] == []
     assert not any(quarantined["world"].values())
 
 

@@ -15,8 +15,10 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from click.testing import CliRunner
 from google.cloud import run_v2
 
+from emulator.__main__ import main
 from tests.emulator.cloud import MANUAL_ZERO, SERVICE, Cloud, cloud, world_with
 
 SERVE = [sys.executable, "-m", "emulator", "serve"]
@@ -53,6 +55,16 @@ def test_serving_prints_one_line_and_ends_cleanly(process: subprocess.Popen[str]
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=10)
     assert (process.returncode, output, errors) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://example.com/", "https://127.0.0.1/", "127.0.0.1:8080", "http://10.0.0.1/"]
+)
+def test_notifications_leave_this_machine_never(address: str) -> None:
+    """The emulator speaks to loopback only."""
+    result = CliRunner().invoke(main, ["serve", "--push", address])
+    assert result.exit_code == 2
+    assert "http://127.0.0.1:8080/" in result.output
 
 
 @contextlib.contextmanager

@@ -121,6 +121,20 @@ def test_a_plan_tells_how_to_see_it_enforced() -> None:
     assert command not in shown(a_result({**OUTCOME, "status": "held"}))
 
 
+def test_a_library_and_what_to_look_at_are_shown() -> None:
+    """The file is named where it is not the binary itself, so that the hash is not taken for its.
+
+    The addresses and the list for a person stand with it.
+    """
+    detected = {**OUTCOME["detected"], "file": "/tmp/x.so", "urls": ["http://x.example/"]}  # noqa: S108
+    assessment = {**OUTCOME["assessment"], "look_at": ["the way in", "the parent"]}
+    lines = shown(a_result({**OUTCOME, "detected": detected, "assessment": assessment}))
+    for text in ("file        /tmp/x.so", "http://x.example/", "· the way in", "· the parent"):
+        assert text in lines
+    same = {**OUTCOME["detected"], "file": OUTCOME["detected"]["binary_path"]}
+    assert "  file  " not in shown(a_result({**OUTCOME, "detected": same}))
+
+
 @pytest.mark.parametrize(
     "hostile",
     ["\x1b[31mred", "\x1b]8;;https://example.com\x07", "a\rb", "\u202eexe.txt", "\x9b2J", "a\nb"],
@@ -248,7 +262,9 @@ def test_times_are_counted_from_the_first_delivery() -> None:
     told = a_result(OUTCOME).to_json()
 
     assert told["calls"] == [{"method": "/google.cloud.run.v2.Services/GetService", "at_ms": 12.3}]
-    assert list(told) == ["outcomes", "deliveries", "calls", "writes", "world"]
+    assert list(told) == [
+        *("outcomes", "deliveries", "calls", "writes", "world", "renotifications"),
+    ]
 
 
 def poisoned(value: Any, text: str) -> Any:

@@ -193,3 +193,14 @@ def test_any_field_may_be_nonsense(data: st.DataObject) -> None:
         message["resource"][key] = data.draw(JSON)
 
     world.parse(around(json.dumps(message).encode()), source="world")
+
+
+def test_virustotal_knows_every_file_that_the_finding_names() -> None:
+    """A library's and a script's hash can be looked up like a binary's; each is there once."""
+    named = [{"sha256": letter * 64} for letter in "abca"]
+    processes = [
+        {"binary": named[0], "script": named[1], "libraries": [named[2], named[3]]},
+        {"script": "text", "libraries": {}},
+    ]
+    known = around(sample(processes=processes))["virustotal"]
+    assert list(known) == ["a" * 64, "b" * 64, "c" * 64]

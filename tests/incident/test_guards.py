@@ -18,7 +18,7 @@ from incident.guards import (
     cap_reached,
     objections,
 )
-from incident.model import Evidence, Mode, Workload
+from incident.model import Evidence, Lookup, Mode, Reputation, Workload
 from incident.policy import Policy
 from tests.values import before, evidence, finding, record, scaled_to_zero, workload
 
@@ -66,6 +66,22 @@ def slots(overall: int, in_project: int = 0, *, ours: bool = False) -> Slots:
     folders = tuple(f"containments/other/{number}" for number in range(100))
     first = (FOLDER,) if ours else ()
     return Slots((first + folders)[:overall], (first + folders)[:in_project])
+
+
+def reputed(malicious: int, engines: int) -> Evidence:
+    """A file that so many of so many engines call malicious."""
+    known = Reputation(Lookup.KNOWN, "0" * 64, malicious=malicious, engines=engines)
+    return evidence(reputation=known)
+
+
+#: Each way in which VirusTotal says nothing, and whether somebody must look into that.
+UNKNOWN = {
+    Reputation(Lookup.UNKNOWN, "0" * 64): False,
+    Reputation(Lookup.PARTIAL_HASH): False,
+    Reputation(Lookup.NO_HASH): False,
+    Reputation(Lookup.NO_ANSWER, "0" * 64, "the quota is used up"): True,
+    Reputation(Lookup.NO_KEY, "0" * 64): True,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +172,25 @@ OBJECTING = [
     Objecting(
         "virustotal_gate",
         case(virustotal={"min_malicious": 3, "when_unknown": "hold"}),
-        "wants 3 VirusTotal detections",
+        "wants 3 VirusTotal detections and holds what is unknown. Security Command Center lists",
     ),
-    Objecting("virustotal_gate", case(virustotal={"min_malicious": 1}), "the file is unknown"),
+    *(
+        Objecting(
+            "virustotal_gate",
+            case(reputed(2, 70), virustotal={"min_malicious": 3, "when_unknown": unknown}),
+            "wants 3 VirusTotal detections. VirusTotal: 2 of 70 engines call",
+        )
+        for unknown in ("hold", "contain")
+    ),
+    *(
+        Objecting(
+            "virustotal_gate",
+            case(evidence(reputation=reputation), virustotal={"min_malicious": 1}),
+            f"wants 1 VirusTotal detections and holds what is unknown. {reputation.sentence}",
+            alarm=alarm,
+        )
+        for reputation, alarm in UNKNOWN.items()
+    ),
 ]
 
 
@@ -197,6 +229,15 @@ SILENT = {
     "a gate that lets the unknown through": case(
         virustotal={"min_malicious": 3, "when_unknown": "contain"}
     ),
+    **{
+        f"a gate that lets {reputation.lookup} through": case(
+            evidence(reputation=reputation),
+            virustotal={"min_malicious": 3, "when_unknown": "contain"},
+        )
+        for reputation in UNKNOWN
+    },
+    "just enough engines": case(reputed(3, 70), virustotal={"min_malicious": 3}),
+    "no gate, and a file that nobody objects to": case(reputed(0, 70)),
 }
 
 
@@ -211,6 +252,11 @@ def test_all_objections_are_told() -> None:
     said = objections(case(evidence(confirmed=False), workload(project_id=None)))
     assert len(said) == 2
     assert not any(objection.alarm for objection in said)
+
+
+def test_every_way_of_saying_nothing_is_tried_here() -> None:
+    """A way that is added without its row fails here."""
+    assert {reputation.lookup for reputation in UNKNOWN} | {Lookup.KNOWN} == set(Lookup)
 
 
 def test_a_cap_is_an_alarm_wherever_it_stands() -> None:

@@ -14,7 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from incident.model import Container, Finding, Kind, Malformed, Secret, Workload
+from incident.model import (
+    Connection,
+    Container,
+    File,
+    Finding,
+    Kind,
+    Malformed,
+    Secret,
+    Workload,
+)
 from incident.notification import parse, parse_record
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -379,7 +388,7 @@ def test_a_creation_time_that_cannot_be_read_is_left_out() -> None:
 @pytest.mark.parametrize(
     "field",
     ["processes", "containers", "mitreAttack", "contacts", "sourceProperties", "contextUris",
-     "severity", "moduleName", "description", "createTime"],
+     "severity", "moduleName", "description", "createTime", "indicator"],
 )  # fmt: skip
 @pytest.mark.parametrize(
     "odd", [None, 7, -0.5, True, "text", [], ["x", None, 7], {}, {"x": {"": [1]}}]
@@ -415,6 +424,19 @@ def test_odd_evidence_never_loses_the_notification(field: str, odd: object) -> N
         ({"args": "a b"}, "arguments", ()),
         ({"argumentsTruncated": "yes"}, "arguments_truncated", False),
         ({"envVariables": [{"name": "A"}, 7, {"val": "x"}]}, "environment_names", ("A",)),
+        ({"script": 7}, "script", None),
+        ({"script": {}}, "script", File("", None, partially_hashed=False)),
+        (
+            {"script": {"path": "/x.sh", "contents": "id", "sha256": SHA256.upper()}},
+            "script",
+            File("/x.sh", SHA256, partially_hashed=False, contents="id"),
+        ),
+        ({"libraries": "x"}, "libraries", ()),
+        (
+            {"libraries": [{"path": "/a.so", "size": "9", "hashedSize": 4}, 7, {"path": 7}]},
+            "libraries",
+            (File("/a.so", None, partially_hashed=True), File("", None, partially_hashed=False)),
+        ),
     ],
 )
 def test_a_process_is_read_field_by_field(
@@ -424,6 +446,45 @@ def test_a_process_is_read_field_by_field(
     (read,) = finding_with(processes=[{"name": "p", **process}]).processes
 
     assert (read.name, getattr(read, field)) == ("p", value)
+
+
+@pytest.mark.parametrize(
+    ("uris", "read"),
+    [(["http://a/", 7, "http://b/", "http://a/"], ("http://a/", "http://b/")), ("http://a/", ())],
+)
+def test_addresses_are_read_as_indicators(uris: object, read: tuple[str, ...]) -> None:
+    """Each once, in order; what is no text is left out."""
+    assert finding_with(indicator={"uris": uris}).urls == read
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        (
+            {"Dst_Ip": "203.0.113.77", "Dst_Port": "4444", "Src_Ip": "::1", "Src_Port": 51324},
+            Connection("203.0.113.77", 4444, "::1", 51324),
+        ),
+        ({"Dst_Ip": "203.0.113.77"}, Connection("203.0.113.77", None, "", None)),
+        ({"Src_Ip": "10.0.0.1", "Dst_Ip": "a\nb"}, Connection("", None, "10.0.0.1", None)),
+        (
+            {"Dst_Ip": "203.0.113.77", "Dst_Port": "65536"},
+            Connection("203.0.113.77", None, "", None),
+        ),
+        ({"Dst_Ip": 3405803853, "Dst_Port": "80"}, None),
+        ({"Dst_Port": "80"}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("place", ["sourceProperties", "source_properties"])
+def test_the_ends_of_a_reverse_shell_are_read(
+    told: dict[str, Any], read: Connection | None, place: str
+) -> None:
+    """Addresses and ports, and nothing else that stands in their place."""
+    named = {f"Reverse_Shell_Stdin_Redirection_{end}": value for end, value in told.items()}
+    message = edited({"finding.sourceProperties": ABSENT})
+    message["finding"][place] = named
+
+    assert parse(dump(message)).finding.connection == read
 
 
 @pytest.mark.parametrize(

@@ -12,22 +12,28 @@ import pytest
 from incident.model import (
     Assessment,
     Confidence,
+    Connection,
     Container,
     Decision,
+    File,
     Finding,
     Gap,
     Kind,
+    Lookup,
     Mode,
     Process,
     Reason,
+    Reputation,
     Responder,
     Secret,
     Status,
+    Suspect,
     Technique,
     Verdict,
 )
-from incident.outcome import Account, duplicate, malformed, outcome, plain
+from incident.outcome import Account, duplicate, malformed, outcome
 from incident.redaction import Redactor
+from incident.telling import plain
 from tests.values import (
     CATEGORY,
     NOW,
@@ -149,11 +155,68 @@ def test_what_was_detected_is_told() -> None:
     assert detected["digest"].startswith("sha256:80e1d5")
 
 
+def test_what_a_responder_suspects_is_what_is_told() -> None:
+    """A library's or a script's hash, and its process, in place of the main process's binary."""
+    library = File("/tmp/x.so", "b" * 64, partially_hashed=False)  # noqa: S108 - of the finding
+    (process,) = finding().processes
+    loading = replace(process, binary_path="/usr/sbin/nginx")
+    reader = Responder(
+        "reader", (CATEGORY,), lambda _: ASSESSMENT, suspect=lambda _: Suspect(loading, library)
+    )
+    made = told(responder=reader)
+    assert made["detected"]["binary_path"] == "/usr/sbin/nginx"
+    assert (made["detected"]["file"], made["detected"]["sha256"]) == (library.path, library.sha256)
+    assert made["links"]["virustotal"].endswith(f"/{library.sha256}")
+    assert told(responder=None)["detected"]["file"] == "/usr/local/bin/healthcheck"
+
+
+def test_addresses_and_connection_are_told() -> None:
+    """Of the addresses the first, without what may be secret in them."""
+    urls = ("http://a:sample-not-a-real-secret@x.example/p?key=sample-not-a-real-key", *"abcdef")
+    found = finding(urls=urls, connection=Connection("203.0.113.77", 4444, "", None))
+    detected = told(found)["detected"]
+    assert len(detected["urls"]) == 5
+    assert detected["urls"][0].endswith("]")
+    assert "sample-not-a-real" not in json.dumps(detected)
+    assert detected["connection"]["remote_ip"] == "203.0.113.77"
+
+
+def test_what_to_look_at_is_told() -> None:
+    """Redacted and cut like everything else."""
+    assessment = replace(ASSESSMENT, look_at=("password=sample-not-a-secret", "x" * 5000))
+    first, second = told(assessment=assessment)["assessment"]["look_at"]
+    assert first.startswith("password=[redacted:")
+    assert second.endswith("more characters)")
+
+
 def test_a_finding_without_processes_or_containers_has_nothing_detected() -> None:
     """The keys are there all the same."""
     full, empty = told()["detected"], told(finding(processes=(), containers=()))["detected"]
     assert set(full) == set(empty)
     assert set(map(str, empty.values())) == {"None", "[]", "False"}
+
+
+def test_what_virustotal_says_is_told_in_short() -> None:
+    """Numbers and times as they are; every text is somebody's choice, redacted and cut."""
+    known = Reputation(
+        Lookup.KNOWN,
+        SHA256,
+        malicious=58,
+        engines=71,
+        label="miner/hunter2-planted",
+        names=("hunter2-planted", "x" * 5000, *map(str, range(20))),
+        tags=("elf",),
+        first_seen=NOW,
+    )
+    made = told(None, Secret("PASSWORD", "hunter2-planted"), evidence=evidence(reputation=known))
+    shown = made["detected"]["virustotal"]
+    assert (shown["lookup"], shown["malicious"], shown["engines"]) == ("known", 58, 71)
+    assert shown["said"] == known.sentence
+    assert (shown["first_seen"], shown["last_seen"]) == ("2026-10-02T08:14:12.318000Z", None)
+    assert (shown["tags"], shown["file_type"], len(shown["names"])) == (["elf"], None, 10)
+    assert max(map(len, shown["names"])) < 1100
+    assert "hunter2" not in json.dumps(made)
+    assert told()["detected"]["virustotal"] is None
 
 
 @pytest.mark.parametrize(
@@ -251,7 +314,7 @@ def test_text_of_the_assessment_is_cut_too() -> None:
         reasons=(Reason(LONG, "finding"),),
         techniques=(replace(TECHNIQUE, meaning=LONG),),
     )
-    assert len(json.dumps(told(assessment=assessment)["assessment"])) < 5_000
+    assert len(json.dumps(told(assessment=assessment)["assessment"])) < 12_000
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,8 @@ MISTAKES = [
     pytest.param(
         "evidense: {}",
         "p.yaml:1:1: evidense: unknown key (did you mean evidence?); expected one of: mode, "
-        "categories, sources, contain, rules, protect, guards, virustotal, evidence",
+        "categories, sources, contain, rules, protect, guards, approval_expires, reapply_limit, "
+        "virustotal, evidence",
         id="unknown key",
     ),
     pytest.param(
@@ -176,7 +177,7 @@ MISTAKES = [
     pytest.param(
         '"[key]": 1',
         "p.yaml:1:1: [key]: unknown key; expected one of: mode, categories, sources, "
-        "contain, rules, protect, guards, virustotal, evidence",
+        "contain, rules, protect, guards, approval_expires, reapply_limit, virustotal, evidence",
         id="unknown key in pydantic's spelling",
     ),
     pytest.param(

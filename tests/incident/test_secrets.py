@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from incident.model import Json
 from incident.standing import Answer
+from tests.receiver import receiving
 from tests.road import (
     Road,
     World,
@@ -296,6 +297,9 @@ def everything(way: Road, *deliveries: tuple[Answer | None, str]) -> dict[str, s
         left[f"log line {number}"] = f"{printed}\n{_readable(json.loads(printed))}"
         left[f"outcome {number}"] = _readable(answer.outcome if answer else None)
     left["published"] = _readable(way.emulator.world.published)
+    left["written back"] = _readable(
+        [write.request for write in way.emulator.writes if "securitycenter" in write.method]
+    )
     return left
 
 
@@ -312,6 +316,7 @@ class Scenario:
         claim: What the notification says differently from the sample.
         faults: What goes wrong at the wire.
         rules: The policy.
+        webhook: What the chat room answers.
         settings: The responder's environment.
     """
 
@@ -319,6 +324,7 @@ class Scenario:
     claim: Mapping[str, Json] = field(default_factory=dict)
     faults: tuple[World, ...] = ()
     rules: str = policy()
+    webhook: int = 200
     settings: Mapping[str, Any] = field(default_factory=dict)
     latency: str = "1ms"
 
@@ -357,6 +363,14 @@ _SCENARIOS = {
         rules=policy("dry-run"),
         faults=({"method": "Publish", "code": "INTERNAL", "times": 1},),
     ),
+    "retried for its write-back": Scenario(
+        ("retry", "contained"),
+        faults=({"method": "UpdateSecurityMarks", "code": "INTERNAL", "times": 1},),
+    ),
+    "not written back": Scenario(
+        ("contained",), faults=({"method": "UpdateExternalSystem", "code": "PERMISSION_DENIED"},)
+    ),
+    "not sent": Scenario(("contained", "duplicate"), webhook=404),
     "with gaps": Scenario(
         ("contained",), faults=({"method": "ListLogEntries", "code": "PERMISSION_DENIED"},)
     ),
@@ -371,16 +385,22 @@ async def test_no_secret_leaves_whatever_becomes_of_the_incident(tmp_path: Path,
     notification["finding"] |= scenario.claim
     world = poisoned_world(plants, notification)
     world |= {"faults": list(scenario.faults), "latency": {"reconcile": scenario.latency}}
-    async with road(
-        tmp_path,
-        notification=notification,
-        world=world,
-        rules=scenario.rules,
-        topic=TOPIC,
-        **scenario.settings,
-    ) as way:
+    async with (
+        receiving(scenario.webhook) as room,
+        road(
+            tmp_path,
+            notification=notification,
+            world=world,
+            rules=scenario.rules,
+            topic=TOPIC,
+            webhook=SecretStr(room.url + plants("address of the webhook")),
+            **scenario.settings,
+        ) as way,
+    ):
         deliveries = [await printed_by(way) for _ in scenario.statuses]
         left = everything(way, *deliveries)
+    left["sent"] = _readable(room.texts)
+    assert bool(room.texts) == any(path.endswith("notified.json") for path in left)
     statuses = [answer.outcome["status"] if answer else "retry" for answer, _ in deliveries]
     assert statuses == list(scenario.statuses)
     assert len(plants.secrets) > 100

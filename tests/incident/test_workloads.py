@@ -45,11 +45,13 @@ def world_of(kind: Kind, **changes: Any) -> World:
 
 
 def written(way: Road) -> list[str]:
-    """What was written, without the annotation, by the last part of the method."""
+    """What was written to workloads, without the annotation, by the last part of the method."""
     return [
         write.method.rpartition("/")[2]
         for write in way.emulator.writes
-        if not write.validate_only and write.mask != ["annotations"]
+        if not write.validate_only
+        and write.mask != ["annotations"]
+        and "securitycenter" not in write.method
     ]
 
 

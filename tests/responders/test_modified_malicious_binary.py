@@ -15,11 +15,13 @@ from incident.model import (
     ContainerSettings,
     Evidence,
     Finding,
+    Lookup,
+    Reputation,
     Verdict,
     Volume,
 )
 from responders.modified_malicious_binary import CATEGORY, RESPONDER, assess
-from tests.values import evidence, finding, notification, settings, template
+from tests.values import NOW, evidence, finding, notification, settings, template
 
 OTHER = finding(finding_id="another", category="Reverse Shell")
 PUBLIC = Access((Binding("roles/run.invoker", ("user:x@example.com", "allUsers"), None),))
@@ -33,6 +35,12 @@ def reasons(found: Evidence) -> dict[str, str]:
     for reason in assess(found).reasons:
         said[reason.evidence] = f"{said.get(reason.evidence, '')}|{reason.text}"
     return said
+
+
+def reputed(malicious: int, **changes: Any) -> Reputation:
+    """What VirusTotal says of a file that so many of 70 engines call malicious."""
+    known = Reputation(Lookup.KNOWN, "0" * 64, malicious=malicious, engines=70)
+    return replace(known, **changes)
 
 
 def running(**changes: Any) -> Evidence:
@@ -61,6 +69,10 @@ def test_it_answers_its_category_and_would_contain() -> None:
         (evidence(), Confidence.MEDIUM),
         (evidence(related=()), Confidence.MEDIUM),
         (evidence(related=(OTHER,)), Confidence.HIGH),
+        (evidence(reputation=reputed(2)), Confidence.MEDIUM),
+        (evidence(reputation=reputed(3)), Confidence.HIGH),
+        (evidence(reputation=reputed(58), confirmed=False), Confidence.LOW),
+        (evidence(reputation=Reputation(Lookup.UNKNOWN)), Confidence.MEDIUM),
     ],
 )
 def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confidence) -> None:
@@ -77,6 +89,20 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (evidence(finding=process(partially_hashed=True)), "finding", "only the beginning"),
         (evidence(finding=process(sha256=None)), "finding", "names no hash"),
         (evidence(finding=finding(processes=())), "finding", "names no hash"),
+        (evidence(reputation=reputed(58)), "virustotal", "58 of 70 engines call the executed"),
+        (
+            evidence(reputation=reputed(9, label="miner/x", first_seen=NOW)),
+            "virustotal",
+            "malicious, as miner/x; first seen 2026-10-02",
+        ),
+        (evidence(reputation=reputed(0)), "virustotal", "0 of 70 engines"),
+        (evidence(reputation=Reputation(Lookup.UNKNOWN)), "virustotal", "made for this attack"),
+        (
+            evidence(reputation=Reputation(Lookup.NO_ANSWER, reason="no quota")),
+            "virustotal",
+            "VirusTotal gave no answer: no quota",
+        ),
+        (evidence(reputation=Reputation(Lookup.NO_KEY)), "virustotal", "VIRUSTOTAL_API_KEY is not"),
         (evidence(related=()), "related-findings", "no other finding"),
         (evidence(related=(OTHER, OTHER)), "related-findings", "(Reverse Shell): an attack"),
         (evidence(), "settings", "ingress is all"),
@@ -130,11 +156,14 @@ def test_each_reason_names_its_evidence(found: Evidence, source: str, text: str)
         (evidence(settings=None), "service account"),
         (evidence(related=None), "other finding"),
         (evidence(finding=process(partially_hashed=True)), "SHA-256"),
+        (evidence(), "engines"),
+        (evidence(reputation=Reputation(Lookup.NO_HASH)), "virustotal"),
+        (evidence(reputation=Reputation(Lookup.PARTIAL_HASH)), "evidence='virustotal'"),
     ],
 )
 def test_nothing_is_said_without_evidence(found: Evidence, text: str) -> None:
     """What was not gathered, or does not apply, has no sentence."""
-    assert text not in str(reasons(found))
+    assert text not in str(assess(found).reasons)
 
 
 def test_what_is_said_is_of_the_revision_that_the_finding_names() -> None:

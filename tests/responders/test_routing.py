@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import pkgutil
+import re
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -11,10 +14,12 @@ import pytest
 
 import responders
 from incident.model import Evidence, Notification, Responder, Verdict
-from responders import RESPONDERS, catalogue, route
+from responders import RESPONDERS, by_category, catalogue, route
+from responders._unknown import UNKNOWN
 from responders.modified_malicious_binary import RESPONDER
 from tests.values import CATEGORY, finding, notification, workload
 
+EVERY = sorted({*RESPONDERS.values(), UNKNOWN}, key=lambda each: each.name)
 CONTAIN, HOLD, IGNORE = Verdict.CONTAIN, Verdict.HOLD, Verdict.IGNORE
 
 
@@ -54,10 +59,17 @@ GKE = "//container.googleapis.com/projects/p/locations/l/clusters/c"
 @pytest.mark.parametrize(
     ("changes", "verdict", "reason"),
     [
-        ({"category": "Reverse Shell"}, IGNORE, "no responder answers the category"),
-        ({"category": CATEGORY.lower()}, IGNORE, "no responder"),
-        ({"category": f"{CATEGORY} "}, IGNORE, "no responder"),
-        ({"category": ""}, IGNORE, "no responder"),
+        ({"category": "Reverse Shell"}, CONTAIN, ""),
+        ({"category": "Reverse Shell", "detector": ""}, HOLD, "is not named"),
+        ({"category": CATEGORY.lower()}, HOLD, "no responder knows the category"),
+        ({"category": f"{CATEGORY} "}, HOLD, "no responder knows the category"),
+        ({"category": "New"}, HOLD, "no responder knows the category 'New'"),
+        ({"category": "New", "host": "example.com"}, HOLD, "which of them is right"),
+        ({"category": "New", "workload": None}, HOLD, "know how to read"),
+        ({"category": "New", "state": "INACTIVE"}, IGNORE, "inactive"),
+        ({"category": "New", "mute": "MUTED"}, IGNORE, "muted"),
+        ({"category": "New", "detector": ""}, IGNORE, "no responder answers the category"),
+        ({"category": "New", "detector": "Event Threat Detection"}, IGNORE, "no responder answers"),
         ({"detector": "Container Threat Detection"}, HOLD, "'Container Threat Detection'"),
         ({"detector": "cloud run threat detection"}, HOLD, "should be Cloud Run Threat"),
         ({"detector": ""}, HOLD, "is not named"),
@@ -105,7 +117,14 @@ def test_every_kind_of_workload_has_a_way(kind: str) -> None:
     assert route(Notification(told, "", deleted=False)).verdict is CONTAIN
 
 
-# The catalogue.
+def test_an_unknown_category_of_our_detector_is_answered_by_who_only_holds() -> None:
+    """The list of detectors is open: what is new is looked at, and never contained."""
+    answer = route(notification(category="Malicious Skill Loaded"))
+    assert answer.responder is UNKNOWN
+    assert UNKNOWN.assess(Evidence(finding(category="New"))).verdict is HOLD
+
+
+# Who answers what.
 
 
 def module(name: str, *categories: str) -> ModuleType:
@@ -118,26 +137,42 @@ def module(name: str, *categories: str) -> ModuleType:
 def test_a_category_claimed_twice_fails_and_names_both() -> None:
     """Neither of the two wins silently."""
     with pytest.raises(ValueError, match="take it out of one") as raised:
-        catalogue([module("one", "A", "B"), module("two", "C"), module("three", "B")])
+        by_category([module("one", "A", "B"), module("two", "C"), module("three", "B")])
     assert all(name in str(raised.value) for name in ("'B'", "one", "three"))
 
 
 def test_a_responder_that_claims_a_category_twice_is_told() -> None:
     """It is a slip, and the message names it."""
     with pytest.raises(ValueError, match="by one and by one"):
-        catalogue([module("one", "A", "A")])
+        by_category([module("one", "A", "A")])
 
 
 def test_a_module_without_a_responder_fails() -> None:
     """A file in the folder that forgets its responder does not go unnoticed."""
     with pytest.raises(AttributeError, match="RESPONDER"):
-        catalogue([ModuleType("empty")])
+        by_category([ModuleType("empty")])
+
+
+def test_a_name_taken_twice_fails_and_names_both_modules() -> None:
+    """Outcomes tell responders by their names."""
+    again = module("two", "B")
+    vars(again)["RESPONDER"] = replace(RESPONDER, name="one", categories=("B",))
+    with pytest.raises(ValueError, match="'one' is taken in one and in two"):
+        by_category([module("one", "A"), again])
+
+
+def test_a_module_may_hold_several_responders() -> None:
+    """A table is one module."""
+    table = ModuleType("table")
+    held = (replace(RESPONDER, name=name, categories=(name,)) for name in ("a", "b"))
+    vars(table)["RESPONDERS"] = tuple(held)
+    assert set(by_category([table])) == {"a", "b"}
 
 
 def test_each_category_leads_to_its_responder() -> None:
     """One responder may answer several categories."""
     one, two = module("one", "A", "B"), module("two", "C")
-    made = catalogue([one, two])
+    made = by_category([one, two])
     assert {category: answer.name for category, answer in made.items()} == {
         "A": "one",
         "B": "one",
@@ -145,26 +180,91 @@ def test_each_category_leads_to_its_responder() -> None:
     }
 
 
-FOUND = [found.name for found in pkgutil.iter_modules(responders.__path__)]
-
-
 def test_every_module_of_the_folder_is_found() -> None:
-    """A responder is there by being there: file and name agree."""
-    assert {answer.name.replace("-", "_") for answer in RESPONDERS.values()} == set(FOUND)
+    """A responder is there by being there; what begins with an underscore is none."""
+    found = [each.name for each in pkgutil.iter_modules(responders.__path__)]
+    modules = [importlib.import_module(f"responders.{name}") for name in found if name[0] != "_"]
+    assert len(modules) > 1
+    assert by_category(modules) == RESPONDERS
     assert RESPONDERS[CATEGORY] is RESPONDER
 
 
-@pytest.mark.parametrize("responder", set(RESPONDERS.values()), ids=lambda each: each.name)
+@pytest.mark.parametrize("responder", EVERY, ids=lambda each: each.name)
 def test_every_responder_is_sound(responder: Responder) -> None:
     """Its name is a word, its categories are exact texts, and it assesses the barest evidence."""
-    assert responder.name.replace("-", "").isalnum()
-    assert responder.name == responder.name.lower()
-    assert responder.categories
-    assert all(text and text == text.strip() for text in responder.categories)
+    assert re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", responder.name)
+    assert all(category == category.strip() != "" for category in responder.categories)
     bare = Evidence(finding(processes=(), containers=(), workload=None))
     assessed = responder.assess(bare)
     assert assessed == responder.assess(bare)
+    assert assessed.verdict is responder.verdict
     assert assessed.summary
     assert assessed.reasons
     assert all(reason.text and reason.evidence for reason in assessed.reasons)
-    assert all(technique.url.startswith("https://") for technique in assessed.techniques)
+    suspect = responder.suspect(bare.finding)
+    assert (suspect.process, suspect.file) == (None, None)
+
+
+def text_of(responder: Responder) -> list[str]:
+    """All that a responder says whatever the evidence is."""
+    meanings = [technique.meaning for technique in responder.techniques]
+    return [responder.because, *responder.look_at, *meanings]
+
+
+@pytest.mark.parametrize("responder", EVERY, ids=lambda each: each.name)
+def test_every_responder_says_what_it_knows(responder: Responder) -> None:
+    """Why its verdict, which techniques, what to look at: each said once, nothing left empty."""
+    said = text_of(responder)
+    assert all(text == text.strip() != "" and not text.endswith(".") for text in said)
+    assert len(said) == len(set(said))
+    assert responder.verdict in {CONTAIN, HOLD}
+    assert len(responder.look_at) > 1
+    assert responder.techniques or responder is UNKNOWN
+    for technique in responder.techniques:
+        assert re.fullmatch(r"T1[0-9]{3}(\.0[0-9]{2})?", technique.id)
+        path = technique.id.replace(".", "/")
+        assert technique.url == f"https://attack.mitre.org/techniques/{path}/"
+        assert technique.name
+        assert technique.tactic in TACTICS
+
+
+TACTICS = {
+    "Collection",
+    "Command and Control",
+    "Credential Access",
+    "Defense Evasion",
+    "Discovery",
+    "Execution",
+    "Exfiltration",
+    "Impact",
+    "Initial Access",
+    "Lateral Movement",
+    "Persistence",
+    "Privilege Escalation",
+}
+
+
+def test_a_technique_has_one_name_and_tactic_everywhere() -> None:
+    """An id that means two things is a slip of the pen."""
+    told = {
+        (technique.id, technique.name, technique.tactic)
+        for responder in RESPONDERS.values()
+        for technique in responder.techniques
+    }
+    assert len({number for number, *_ in told}) == len(told)
+
+
+# The catalogue.
+
+
+def test_the_catalogue_tells_every_responder_as_plain_data() -> None:
+    """It can be printed, and what a person finds in it is what is answered."""
+    told = {str(entry["name"]): entry for entry in json.loads(json.dumps(catalogue()))}
+    assert list(told)[-1] == UNKNOWN.name
+    assert set(told) == {each.name for each in (*RESPONDERS.values(), UNKNOWN)}
+    entry = told["reverse-shell"]
+    assert (entry["categories"], entry["verdict"]) == (["Reverse Shell"], "contain")
+    assert [each["id"] for each in entry["techniques"]] == ["T1059.004", "T1095", "T1105"]
+    assert entry["because"]
+    assert entry["look_at"]
+    assert sum(len(each["categories"]) for each in told.values()) == len(RESPONDERS)

@@ -1,0 +1,85 @@
+"""A chat room's incoming webhook, of Slack or Google Chat: one text in, nothing read back.
+
+The address is a secret: whoever has it may post. Neither it nor what an HTTP library says of
+a failure, which has the address in it, ever leaves this module; the host alone is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import requests
+from pydantic import SecretStr
+
+from incident.model import GiveUp, IncidentError, Retry
+
+_CONNECT_S, _ANSWER_S, _ALL_S = 3.0, 4.0, 10.0
+_ATTEMPTS = 3
+_PAUSE_S = 0.3
+_THREADS = 4
+_LATER, _BROKEN = frozenset({408, 425, 429}), 500
+
+
+class Webhook:
+    """One room. A host that drips its answer holds up threads of its own, and no others."""
+
+    def __init__(self, url: SecretStr) -> None:
+        self._url = url
+        self.name = urlsplit(url.get_secret_value()).hostname or ""
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhook")
+
+    async def send(self, text: str) -> None:
+        """Post one text, tried a few times within ten seconds in all.
+
+        Raises:
+            Retry: The host does not answer, or answers that it cannot now.
+            GiveUp: It does not take the text: the address may be wrong or withdrawn.
+        """
+        try:
+            async with asyncio.timeout(_ALL_S):
+                await self._send(text)
+        except TimeoutError as error:
+            raise Retry(self._failed(f"it took longer than {_ALL_S:g} s")) from error
+
+    async def _send(self, text: str) -> None:
+        loop = asyncio.get_running_loop()
+        for attempt in range(1, _ATTEMPTS + 1):
+            failure = await loop.run_in_executor(self._threads, self._post, text)
+            if failure is None:
+                return
+            if isinstance(failure, GiveUp) or attempt == _ATTEMPTS:
+                raise failure
+            await asyncio.sleep(_PAUSE_S * attempt)
+
+    def _post(self, text: str) -> IncidentError | None:
+        """One attempt. What goes wrong is returned, without the error that has the address."""
+        try:
+            with requests.Session() as session:
+                # Neither a proxy nor credentials of the environment, and no other host.
+                session.trust_env = False
+                answer = session.post(
+                    self._url.get_secret_value(),
+                    json={"text": text},
+                    timeout=(_CONNECT_S, _ANSWER_S),
+                    allow_redirects=False,
+                    stream=True,
+                )
+                answer.close()
+        except (requests.RequestException, OSError, ValueError) as error:
+            return Retry(self._failed(f"the call failed with {type(error).__name__}"))
+        return self._judged(answer.status_code)
+
+    def _judged(self, status: int) -> IncidentError | None:
+        if status in range(200, 300):
+            return None
+        reason = f"it answered with HTTP {status}"
+        if status in _LATER or status >= _BROKEN:
+            return Retry(self._failed(reason))
+        return GiveUp(
+            self._failed(f"{reason}. Check RESPONDER_WEBHOOK: it may be wrong or withdrawn")
+        )
+
+    def _failed(self, reason: str) -> str:
+        return f"cannot notify the webhook at {self.name}: {reason}"

@@ -1,0 +1,91 @@
+"""VirusTotal as one run of an incident asks it: each hash once, from the moment it is known.
+
+What an answer means for the decision is the guards' business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Protocol
+
+from incident.model import File, Finding, IncidentError, Lookup, Reputation
+
+
+class FileReports(Protocol):
+    """What looking a file up needs of VirusTotal."""
+
+    async def file(self, sha256: str) -> Reputation:
+        """What is known of a file, by its SHA-256 in lower-case hex."""
+
+
+class Reputations:
+    """Looks files up, and shares each answer between the decision and the evidence.
+
+    Args:
+        source: VirusTotal; None where no key is configured.
+        suspected: Which file of a finding is suspected, as its responder reads it.
+    """
+
+    def __init__(
+        self, source: FileReports | None, suspected: Callable[[Finding], File | None]
+    ) -> None:
+        self._source = source
+        self._suspected = suspected
+        self._asked: dict[str, tuple[float, asyncio.Task[Reputation]]] = {}
+
+    def begin(self, finding: Finding) -> None:
+        """Ask about a finding's file, if there is anything to ask about, and do not wait."""
+        if self._source and not isinstance(subject := self._subject(finding), Lookup):
+            self._once(self._source, subject)
+
+    async def of(self, finding: Finding, deadline: timedelta) -> Reputation:
+        """What VirusTotal says of a finding's file, or why it says nothing. Never fails.
+
+        Args:
+            finding: What the file is taken from.
+            deadline: How long the answer may take, counted from when it was first asked for.
+        """
+        subject = self._subject(finding)
+        if isinstance(subject, Lookup):
+            return Reputation(subject)
+        if self._source is None:
+            return Reputation(Lookup.NO_KEY, subject)
+        begun, asked = self._once(self._source, subject)
+        try:
+            async with asyncio.timeout_at(begun + deadline.total_seconds()):
+                return await asyncio.shield(asked)
+        except TimeoutError:
+            text = f"no answer within {deadline.total_seconds():g} s, the policy's deadline"
+            return Reputation(Lookup.NO_ANSWER, subject, text)
+
+    async def close(self) -> None:
+        """Stop whatever is still being asked, and let its connection go."""
+        asked = [task for _, task in self._asked.values()]
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    def _subject(self, finding: Finding) -> str | Lookup:
+        """The hash to ask about: that of the suspected file alone. Or why there is none."""
+        file = self._suspected(finding)
+        if file is None or file.sha256 is None:
+            return Lookup.NO_HASH
+        return Lookup.PARTIAL_HASH if file.partially_hashed else file.sha256
+
+    def _once(self, source: FileReports, sha256: str) -> tuple[float, asyncio.Task[Reputation]]:
+        if sha256 not in self._asked:
+            asking = asyncio.ensure_future(_ask(source, sha256))
+            self._asked[sha256] = asyncio.get_running_loop().time(), asking
+        return self._asked[sha256]
+
+
+async def _ask(source: FileReports, sha256: str) -> Reputation:
+    try:
+        return await source.file(sha256)
+    except IncidentError as error:
+        return Reputation(Lookup.NO_ANSWER, sha256, str(error))
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not stop a containment
+        text = f"the look-up failed in a way that we did not foresee: {type(error).__name__}"
+        return Reputation(Lookup.NO_ANSWER, sha256, text)

@@ -1,0 +1,283 @@
+"""The response plan: what the responder did by itself, and what is left to people, in order. Pure.
+
+Every command can be pasted into a shell: what comes from outside stands in it quoted.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from incident.links import account_page, finding_page, logs_page, secret_page, workload_page
+from incident.model import (
+    Change,
+    ChangeKind,
+    ChangeState,
+    Evidence,
+    Finding,
+    Kind,
+    Mode,
+    Status,
+    Step,
+    Template,
+    Workload,
+)
+from incident.reach import is_default
+
+_LOGS = {
+    Kind.SERVICE: ("cloud_run_revision", "service_name"),
+    Kind.JOB: ("cloud_run_job", "job_name"),
+    Kind.WORKER_POOL: ("cloud_run_worker_pool", "worker_pool_name"),
+}
+_HELD = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
+_DID = {
+    ChangeState.VERIFIED: "done, and read back in effect",
+    ChangeState.UNVERIFIED: "written, but not seen in effect",
+    ChangeState.FAILED: "failed",
+    ChangeState.APPLIED: "written",
+}
+_MOST_NAMES = 20
+#: Whoever changed the file came in before that: how far back to look.
+_BEFORE = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a plan is made of.
+
+    Attributes:
+        incident: The incident's id.
+        status: What became of it.
+        mode: The mode that applied.
+        evidence: What was gathered.
+        changes: The changes and how far they came.
+    """
+
+    incident: str
+    status: Status
+    mode: Mode
+    evidence: Evidence
+    changes: tuple[Change, ...]
+
+
+def automatic(situation: Situation) -> tuple[Step, ...]:
+    """What the responder did, or what it would do if it were let."""
+    steps = [Step("Gathered and kept the evidence: it stands in the case file")]
+    for change in situation.changes:
+        state = _DID.get(change.state, "planned; nothing was written")
+        undone = "" if change.reversible else "; this cannot be taken back"
+        steps.append(Step(f"{change.action} on {change.target}: {state}{undone}"))
+    return tuple(steps)
+
+
+def for_people(situation: Situation) -> tuple[Step, ...]:
+    """What is left to people, in the order in which it should be done."""
+    evidence = situation.evidence
+    workload = evidence.finding.workload
+    if workload is None:
+        link = finding_page(evidence.finding)
+        return (Step("Look at the finding: it names no workload of Cloud Run", link=link),)
+    return (
+        *_contain(situation, workload),
+        *_owner(evidence.finding),
+        *_logs(evidence.finding, workload),
+        *_identity(evidence, workload),
+        *_secrets(evidence.affected, workload),
+        *_entry(situation, workload),
+        *_volumes(evidence.affected),
+        *_rebuild(evidence, workload),
+        *_afterwards(situation, workload),
+    )
+
+
+def _contain(situation: Situation, workload: Workload) -> Iterator[Step]:
+    """Whether it is stopped, and how to stop it if not."""
+    incident, page = situation.incident, workload_page(workload) or ""
+    match situation.status:
+        case Status.CONTAINED:
+            irreversible = all(not change.reversible for change in situation.changes)
+            if not irreversible:
+                text = "If this was no attack, take the containment back"
+                yield Step(text, f"python cli.py release {incident}")
+        case Status.ALREADY_CONTAINED:
+            text = "Find out who stopped the workload before us, and keep it stopped"
+            yield Step(text, link=page)
+        case Status.AWAITING_APPROVAL:
+            text = "Read the plan and approve it: the workload goes on running until then"
+            yield Step(text, f"python cli.py approve {incident}")
+        case Status.UNVERIFIED:
+            text = "Look at the workload now: the containment was not seen in effect"
+            yield Step(text, f"python cli.py contain {incident}", page)
+        case Status.RESTRICTED:
+            text = "Decide whether to stop it: access is cut, but what runs goes on running"
+            yield Step(text, f"python cli.py contain {incident}", page)
+        case _:
+            text = "Decide whether to stop it: the workload goes on running"
+            yield Step(text, f"python cli.py contain {incident}", page)
+
+
+def _owner(finding: Finding) -> Iterator[Step]:
+    if finding.contacts:
+        yield Step(f"Tell the owners: {', '.join(finding.contacts[:_MOST_NAMES])}")
+    else:
+        yield Step("Tell the owner of the workload: the finding names no contact")
+
+
+def _logs(finding: Finding, workload: Workload) -> Iterator[Step]:
+    """Reading what it did, and what was done with its identity."""
+    kind, label = _LOGS[workload.kind]
+    query = (
+        f'resource.type="{kind}" resource.labels.{label}="{workload.name}"'
+        f' resource.labels.location="{workload.location}"'
+        f' timestamp>="{finding.event_time - _BEFORE:%Y-%m-%dT00:00:00Z}"'
+    )
+    yield Step(
+        "Read and export its logs before they expire: the way in is older than the finding",
+        _command("gcloud", "logging", "read", query, f"--project={workload.project}"),
+        logs_page(workload.project, query),
+    )
+
+
+def _identity(evidence: Evidence, workload: Workload) -> Iterator[Step]:
+    affected = evidence.affected
+    if affected is None:
+        return
+    account = affected.service_account
+    project = workload.project
+    if account:
+        query = f'protoPayload.authenticationInfo.principalEmail="{_plain(account)}"'
+        yield Step(
+            f"See what was done as {account} since the event, in every project that trusts it",
+            _command("gcloud", "logging", "read", query, f"--project={project}"),
+            logs_page(project, query),
+        )
+    if is_default(account):
+        text = (
+            "Revoke its tokens. It runs as a default account that other workloads share: disabling"
+            " it stops them too, so move this workload to an account of its own first"
+        )
+        yield Step(text, link=account_page(project, account) if account else "")
+        return
+    text = (
+        f"Revoke the tokens of {account}. Disabling it is all that stops one already taken. See"
+        " first which other workloads run as it; they lose their access too"
+    )
+    command = _command(
+        *("gcloud", "iam", "service-accounts", "disable", account, f"--project={project}")
+    )
+    yield Step(text, command, account_page(project, account))
+
+
+def _secrets(affected: Template | None, workload: Workload) -> Iterator[Step]:
+    for secret in affected.secret_names[:_MOST_NAMES] if affected else ():
+        project, name = _secret(secret, workload)
+        yield Step(
+            f"Rotate the secret {name}. Issue a new value where it is used, add it, and disable"
+            " the version that was in reach",
+            _command("gcloud", "secrets", "versions", "list", name, f"--project={project}"),
+            secret_page(project, name),
+        )
+    names = {n for c in affected.containers for n in c.environment_names} if affected else set()
+    if names:
+        listed = ", ".join(sorted(names)[:_MOST_NAMES])
+        text = f"Rotate what is secret among the environment variables it had: {listed}"
+        yield Step(text, link=workload_page(workload) or "")
+
+
+def _entry(situation: Situation, workload: Workload) -> Iterator[Step]:
+    """Closing the way in: what was restricted already is not asked for again."""
+    settings, access = situation.evidence.settings, situation.evidence.access
+    place = (f"--region={workload.location}", f"--project={workload.project}")
+    done = {
+        name
+        for change in situation.changes
+        if change.state is ChangeState.VERIFIED
+        for name in change.action.split("+")
+    }
+    yield Step("Find the way in and close it: the code that runs has a hole, or its build has")
+    if settings is None or workload.kind is not Kind.SERVICE:
+        return
+    if settings.fields.get("ingress") == "INGRESS_TRAFFIC_ALL" and "restrict-ingress" not in done:
+        yield Step(
+            "Consider closing it to the internet until it is rebuilt",
+            _command(
+                *("gcloud", "run", "services", "update", workload.name, "--ingress=internal"),
+                *place,
+            ),
+        )
+    if access and access.public and "require-authentication" not in done:
+        command = _command(
+            *("gcloud", "run", "services", "remove-iam-policy-binding", workload.name),
+            *("--member=allUsers", "--role=roles/run.invoker", *place),
+        )
+        yield Step("Consider requiring authentication until it is rebuilt", command)
+
+
+def _volumes(affected: Template | None) -> Iterator[Step]:
+    for volume in affected.volumes if affected else ():
+        if volume.persists:
+            bucket = volume.source.removeprefix("gcs://")
+            command = ""
+            if volume.source.startswith("gcs://"):
+                command = _command("gcloud", "storage", "ls", "--long", f"gs://{bucket}/**")
+            text = f"Look for changed files on {volume.source}: they come back with each instance"
+            yield Step(text, command)
+
+
+def _rebuild(evidence: Evidence, workload: Workload) -> Iterator[Step]:
+    container = next(iter(evidence.finding.containers), None)
+    image = container.image if container else ""
+    if not image and evidence.affected and evidence.affected.containers:
+        image = evidence.affected.containers[0].image
+    digest = container.digest if container else None
+    pinned = f"{image.partition('@')[0].rpartition(':')[0] or image}@{digest}" if digest else image
+    text = (
+        "Rebuild the image from its source and deploy that: the file was changed while it ran, so"
+        " the image itself may be clean, but the hole is in it"
+    )
+    command = _command("gcloud", "artifacts", "docker", "images", "describe", pinned)
+    yield Step(text, command if pinned else "", workload_page(workload) or "")
+
+
+def _afterwards(situation: Situation, workload: Workload) -> Iterator[Step]:
+    """What comes when a clean revision is there."""
+    finding, affected = situation.evidence.finding, situation.evidence.affected
+    reversible = any(change.reversible for change in situation.changes)
+    if situation.status in _HELD and reversible:
+        text = "When the clean revision is deployed, take the containment back"
+        yield Step(text, f"python cli.py release {situation.incident}")
+    if any(change.kind is ChangeKind.CANCELLATION for change in situation.changes):
+        command = _command(
+            *("gcloud", "run", "jobs", "execute", workload.name, f"--region={workload.location}"),
+            f"--project={workload.project}",
+        )
+        yield Step("Start the cancelled work again with the clean image", command)
+    if affected and affected.revision and workload.kind is Kind.SERVICE:
+        command = _command(
+            *("gcloud", "run", "revisions", "delete", affected.revision),
+            *(f"--region={workload.location}", f"--project={workload.project}"),
+        )
+        yield Step(f"When nothing needs it any more, delete revision {affected.revision}", command)
+    command = _command(
+        *("gcloud", "scc", "findings", "update", finding.canonical_name, "--state=INACTIVE")
+    )
+    yield Step("Close the finding", command, finding_page(finding))
+
+
+def _secret(secret: str, workload: Workload) -> tuple[str, str]:
+    """Project and name of a secret, which may be named in full or within its project."""
+    parts = secret.split("/")
+    if len(parts) >= 4 and parts[0] == "projects" and parts[2] == "secrets":  # noqa: PLR2004 - projects/P/secrets/S
+        return parts[1], parts[3]
+    return workload.project, secret
+
+
+def _plain(text: str) -> str:
+    """A text that cannot end the quotes that it stands in."""
+    return text.replace("\\", "").replace('"', "")
+
+
+def _command(*words: str) -> str:
+    return shlex.join(words)

@@ -1,0 +1,124 @@
+"""Sealing a case file: the report for people, and the manifest of all that it was made of.
+
+Nothing is ever changed: a case file that was carried on is sealed anew, beside the older seal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from incident.journal import Store
+from incident.manifest import Findings, check, digest, manifest_of, number
+from incident.model import GiveUp, Json, JsonObject
+from incident.report import CaseObjects, render
+from incident.together import together
+
+_MOST_LOG_BYTES = 4_000_000
+#: What earlier seals wrote is no part of the case itself.
+_SEAL = re.compile(r"(?:report|manifest)(?:-\d+)?\.(?:html|json)")
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a case file is sealed with.
+
+    Attributes:
+        report: Path of the report in the store.
+        manifest: Path of the manifest in the store.
+        sha256: The manifest's own digest.
+    """
+
+    report: str
+    manifest: str
+    sha256: str
+
+
+async def seal(store: Store, folder: str, outcome: JsonObject) -> Seal:
+    """Write the report of a case file, and its manifest.
+
+    Raises:
+        Retry: The store does not answer.
+        GiveUp: The store refuses.
+    """
+    objects = await _read(store, folder)
+    case = await asyncio.to_thread(_case, outcome, objects)
+    page = (await asyncio.to_thread(render, case)).encode()
+    report = await _beside(store, folder, "report", "html", page)
+    digests = {name: digest(data) for name, data in objects.items() if number(name) is None}
+    digests[report] = digest(page)
+    manifest = manifest_of(str(outcome.get("incident")), digests)
+    name = await _beside(store, folder, "manifest", "json", manifest)
+    return Seal(f"{folder}/{report}", f"{folder}/{name}", digest(manifest))
+
+
+async def verify_seals(store: Store, folder: str) -> tuple[Findings, ...]:
+    """Hold a case file against each of its manifests, the oldest first.
+
+    Raises:
+        Retry: The store does not answer.
+        GiveUp: It has no manifest, or one that cannot be read.
+    """
+    objects = await _read(store, folder)
+    manifests = sorted((number(name) or 0, name) for name in objects if number(name) is not None)
+    if not manifests:
+        raise GiveUp(
+            f"cannot verify {folder}: it has no manifest. Either the incident is not concluded"
+            " yet, or somebody took the manifest away"
+        )
+    digests = {name: digest(data) for name, data in objects.items()}
+    return tuple(check(name, objects[name], digests) for _, name in manifests)
+
+
+async def _read(store: Store, folder: str) -> dict[str, bytes]:
+    """Every object of a case file, by its path in there."""
+    paths = await store.list(f"{folder}/")
+    bodies = await together(*map(store.read, paths))
+    found = zip(paths, bodies, strict=True)
+    return {path.removeprefix(f"{folder}/"): body for path, body in found if body is not None}
+
+
+async def _beside(store: Store, folder: str, name: str, suffix: str, data: bytes) -> str:
+    """Create the object, beside an earlier one that says something else; never over it."""
+    at = 1
+    while True:
+        path = f"{name}.{suffix}" if at == 1 else f"{name}-{at}.{suffix}"
+        if await store.create(f"{folder}/{path}", data):
+            return path
+        if await store.read(f"{folder}/{path}") == data:
+            return path
+        at += 1
+
+
+def _case(outcome: JsonObject, objects: Mapping[str, bytes]) -> CaseObjects:
+    """The case file's objects, taken apart. What is not as we write it is shown by digest only."""
+    evidence: dict[str, Json] = {}
+    records: list[JsonObject] = []
+    for name, data in sorted(objects.items()):
+        if name == "logs.jsonl":
+            evidence["logs"] = _lines(data)
+        elif name.startswith("evidence/"):
+            evidence[name.removeprefix("evidence/").removesuffix(".json")] = _json(data)
+        elif "/" not in name and name.endswith(".json") and number(name) is None:
+            record = _json(data)
+            if isinstance(record, Mapping):
+                records.append(record)
+    made_of = {
+        name: digest(data) for name, data in sorted(objects.items()) if not _SEAL.fullmatch(name)
+    }
+    return CaseObjects(outcome, evidence, tuple(records), made_of)
+
+
+def _json(data: bytes) -> Json:
+    try:
+        value: Json = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _lines(data: bytes) -> list[Json]:
+    return [_json(line) for line in data[:_MOST_LOG_BYTES].splitlines()]

@@ -1,0 +1,206 @@
+"""What was detected and is thought of it, as parts of the outcome. Pure; all of it redacted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from incident.model import (
+    Assessment,
+    Container,
+    Evidence,
+    File,
+    Json,
+    Point,
+    Process,
+    Reason,
+    Related,
+    Reputation,
+    Step,
+    Suspect,
+)
+from incident.reach import reach, related
+from incident.redaction import Redactor
+from incident.response_plan import Situation, automatic, for_people
+
+_LONGEST_TEXT = 1000
+_LONGEST_ENCODED = 3000
+_MOST_ARGUMENTS = 50
+_MOST_NAMES = 100
+_MOST_FILE_NAMES = 10
+_MOST_RELATED = 50
+_MOST_ENCODED = 32_000
+_MOST_URLS = 5
+
+
+def assessment_told(
+    assessment: Assessment, situation: Situation, redactor: Redactor
+) -> dict[str, Json]:
+    """What is thought of the evidence, what is in reach, and what is to be done."""
+    evidence = situation.evidence
+    return {
+        "summary": short(redactor.text(assessment.summary)),
+        "confidence": assessment.confidence.value,
+        "reasons": [_reason(reason, redactor) for reason in assessment.reasons],
+        "techniques": plain(
+            [
+                {**plain(technique), "meaning": short(redactor.text(technique.meaning))}
+                for technique in assessment.techniques
+            ]
+        ),
+        "reach": [_point(point, redactor) for point in reach(evidence)],
+        "related": [_related(other, redactor) for other in related(evidence)[:_MOST_RELATED]],
+        "plan": {
+            "automatic": [_step(step, redactor) for step in automatic(situation)],
+            "people": [_step(step, redactor) for step in for_people(situation)],
+        },
+        "look_at": [short(redactor.text(text)) for text in assessment.look_at],
+    }
+
+
+def detected_told(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> dict[str, Json]:
+    """What was detected: the process, the suspected file, where it ran."""
+    finding = evidence.finding
+    container = next(iter(finding.containers), None)
+    return {
+        **_process(suspect.process, redactor),
+        **_file(suspect.file, redactor),
+        "urls": [short(redactor.url(url)) for url in finding.urls[:_MOST_URLS]],
+        "connection": plain(finding.connection),
+        "container": short(redactor.text(container.name)) if container else None,
+        "image": short(redactor.text(container.image)) if container else None,
+        "digest": _digest(container, redactor),
+        "virustotal": _reputation(evidence.reputation, redactor),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Any value of the model as JSON. What a type does not print of itself stays out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        shown = (field for field in fields(value) if field.repr)
+        return {field.name: plain(getattr(value, field.name)) for field in shown}
+    if isinstance(value, datetime):
+        return time_text(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | frozenset):
+        return [plain(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
+    return value
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """A time in UTC, as all records spell it."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def short(text: str) -> str:
+    """Evidence text at a length that a log line can bear; the case file has the rest."""
+    kept = text[:_LONGEST_TEXT]
+    while len(json.dumps(kept)) > _LONGEST_ENCODED:
+        kept = kept[: len(kept) // 2]
+    return text if kept == text else f"{kept}… ({len(text) - len(kept)} more characters)"
+
+
+def _point(point: Point, redactor: Redactor) -> dict[str, Json]:
+    return {
+        "topic": point.topic.value,
+        "text": short(redactor.text(point.text)),
+        "evidence": point.evidence,
+        "names": [short(redactor.text(name)) for name in point.names[:_MOST_NAMES]],
+        "serious": point.serious,
+    }
+
+
+def _related(other: Related, redactor: Redactor) -> dict[str, Json]:
+    return {
+        "category": short(redactor.text(other.category)),
+        "severity": short(redactor.text(other.severity)),
+        "event_time": time_text(other.event_time),
+        "name": short(redactor.text(other.name)),
+        "linked": other.linked,
+        "text": short(redactor.text(other.text)),
+    }
+
+
+def _step(step: Step, redactor: Redactor) -> dict[str, Json]:
+    return {
+        "text": short(redactor.text(step.text)),
+        "command": short(redactor.text(step.command)) if step.command else None,
+        "link": step.link or None,
+    }
+
+
+def _reason(reason: Reason, redactor: Redactor) -> dict[str, Json]:
+    return {"text": short(redactor.text(reason.text)), "evidence": reason.evidence}
+
+
+def _reputation(reputation: Reputation | None, redactor: Redactor) -> dict[str, Json] | None:
+    """What VirusTotal says, in short; the case file has all of it."""
+    if reputation is None:
+        return None
+    return {
+        "lookup": reputation.lookup.value,
+        "said": short(redactor.text(reputation.sentence)),
+        "malicious": reputation.malicious,
+        "engines": reputation.engines,
+        "label": short(redactor.text(reputation.label)) or None,
+        "file_type": short(redactor.text(reputation.file_type)) or None,
+        "names": [short(redactor.text(name)) for name in reputation.names[:_MOST_FILE_NAMES]],
+        "tags": [short(redactor.text(tag)) for tag in reputation.tags[:_MOST_FILE_NAMES]],
+        "first_seen": time_text(reputation.first_seen),
+        "last_seen": time_text(reputation.last_seen),
+    }
+
+
+def _digest(container: Container | None, redactor: Redactor) -> str | None:
+    return short(redactor.text(container.digest)) if container and container.digest else None
+
+
+def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
+    if process is None:
+        nothing: dict[str, Json] = dict.fromkeys(
+            ("binary_path", "process", "pid", "parent_pid", "user_id")
+        )
+        return {**nothing, "arguments": [], "arguments_truncated": False}
+    arguments = redactor.arguments(process.arguments[:_MOST_ARGUMENTS])
+    shown = list(_within(short(text) for text in arguments))
+    return {
+        "binary_path": short(redactor.text(process.binary_path)),
+        "process": short(redactor.text(process.name)),
+        "arguments": shown,
+        "arguments_truncated": process.arguments_truncated
+        or len(process.arguments) > len(shown)
+        or shown != arguments,
+        "pid": process.pid,
+        "parent_pid": process.parent_pid,
+        "user_id": process.user_id,
+    }
+
+
+def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
+    """The file that is suspected: the binary, or what it loaded or interpreted."""
+    if file is None:
+        return {"file": None, "sha256": None, "hash_is_partial": False}
+    return {
+        "file": short(redactor.text(file.path)),
+        "sha256": file.sha256,
+        "hash_is_partial": file.partially_hashed,
+    }
+
+
+def _within(texts: Iterable[str]) -> Iterator[str]:
+    """As many texts as fit: escaped, a character may take twelve bytes of a log line."""
+    left = _MOST_ENCODED
+    for text in texts:
+        left -= len(json.dumps(text))
+        if left < 0:
+            return
+        yield text

@@ -1,0 +1,104 @@
+"""A responder made of data: one row of a table.
+
+What needs to read more of a finding than its process has a module of its own, and gives the
+row functions that do so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from incident.model import (
+    Assessment,
+    Evidence,
+    Finding,
+    Reason,
+    Responder,
+    Suspect,
+    Technique,
+    Verdict,
+)
+from responders._reading import circumstances, confidence, confirmation, file_hash, place, program
+
+
+def main_suspect(finding: Finding) -> Suspect:
+    """The main process and its binary."""
+    return finding.suspect
+
+
+def read_hash(finding: Finding) -> tuple[Reason, ...]:
+    """What can be done with the binary's hash."""
+    return file_hash(finding.suspect.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known about one finding type.
+
+    Attributes:
+        name: The responder's name.
+        categories: The finding types as SCC displays them, the documented one first.
+        happened: What the program did, after "<program> in <workload>".
+        verdict: ``contain`` where it means that hostile code runs, ``hold`` where it is often
+            benign.
+        because: Why that verdict, as the end of a sentence.
+        techniques: MITRE ATT&CK, with what each means here.
+        look_at: What a person should look at, in order.
+    """
+
+    name: str
+    categories: tuple[str, ...]
+    happened: str
+    verdict: Verdict
+    because: str
+    techniques: tuple[Technique, ...]
+    look_at: tuple[str, ...]
+
+    def responder(
+        self,
+        *,
+        suspect: Callable[[Finding], Suspect] = main_suspect,
+        read: Callable[[Finding], tuple[Reason, ...]] = read_hash,
+        tell: Callable[[Finding], str] | None = None,
+    ) -> Responder:
+        """The responder that answers so.
+
+        Args:
+            suspect: Which process and file of the finding are meant.
+            read: What the finding itself says, beside what every finding says.
+            tell: What was detected, in one sentence, where ``happened`` is not enough.
+        """
+
+        def assess(evidence: Evidence) -> Assessment:
+            finding = evidence.finding
+            plain = f"{program(suspect(finding).process)} in {place(finding)} {self.happened}"
+            return Assessment(
+                summary=tell(finding) if tell else plain,
+                confidence=confidence(evidence, self.verdict),
+                reasons=(
+                    *confirmation(evidence),
+                    Reason(self._judgement, "responder"),
+                    *read(finding),
+                    *circumstances(evidence),
+                ),
+                techniques=self.techniques,
+                verdict=self.verdict,
+                look_at=self.look_at,
+            )
+
+        return Responder(
+            name=self.name,
+            categories=self.categories,
+            assess=assess,
+            suspect=suspect,
+            verdict=self.verdict,
+            because=self.because,
+            techniques=self.techniques,
+            look_at=self.look_at,
+        )
+
+    @property
+    def _judgement(self) -> str:
+        taken = "taken for hostile" if self.verdict is Verdict.CONTAIN else "not hostile by itself"
+        return f"{taken}: {self.because}"

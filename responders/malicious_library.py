@@ -1,0 +1,90 @@
+"""Execution: Added and Modified Malicious Library Loaded.
+
+The finding names the program that loaded the library as the process's binary, and the library
+under ``processes[].libraries``: it is the library that is malicious, and whose hash counts.
+"""
+
+from __future__ import annotations
+
+from incident.model import File, Finding, Process, Reason, Suspect, Verdict
+from responders import _attack as attack
+from responders._reading import file_hash, place, program
+from responders._row import Row
+
+_MOST = 20
+_LOOK_AT = (
+    "the library's SHA-256 on VirusTotal: what it is, and whom it talks to",
+    "how the program came to load it: LD_PRELOAD, its search path, a plug-in folder",
+    "the way in: requests and log lines just before the event",
+    "what the runtime service account did since, in the audit log: its tokens may be taken",
+)
+_LOADED = attack.SHARED_MODULES(
+    "the hostile code runs inside a program that is trusted: no process of its own shows"
+)
+_ADDED = Row(
+    "added-malicious-library",
+    ("Execution: Added Malicious Library Loaded",),
+    "loaded a library that was added after the container started",
+    Verdict.CONTAIN,
+    "a known malicious library is loaded that the image does not have: somebody brought it in",
+    (
+        attack.INGRESS_TOOL_TRANSFER(
+            "the library was brought into the running container: look for what else came with it"
+        ),
+        _LOADED,
+    ),
+    _LOOK_AT,
+)
+_MODIFIED = Row(
+    "modified-malicious-library",
+    ("Execution: Modified Malicious Library Loaded",),
+    "loaded a library of its image that was modified after the container started",
+    Verdict.CONTAIN,
+    "a known malicious library stands where one of the image's own was",
+    (
+        attack.INGRESS_TOOL_TRANSFER(
+            "the content that replaced the library was brought in from outside"
+        ),
+        _LOADED,
+        attack.HIJACK_FLOW("the program loads what it always loads, and gets something else"),
+    ),
+    _LOOK_AT,
+)
+
+
+def suspect(finding: Finding) -> Suspect:
+    """The process that loaded a library, and the library; one with a whole hash tells most."""
+    loads = [(each, library) for each in finding.processes for library in each.libraries]
+
+    def telling(load: tuple[Process, File]) -> tuple[bool, bool]:
+        _, library = load
+        return library.sha256 is not None and not library.partially_hashed, bool(library.sha256)
+
+    process, library = max(loads, key=telling, default=(finding.main_process, None))
+    return Suspect(process, library)
+
+
+def _read(finding: Finding) -> tuple[Reason, ...]:
+    paths = [library.path for each in finding.processes for library in each.libraries]
+    distinct = list(dict.fromkeys(path for path in paths if path))
+    named = ", ".join(distinct[:_MOST])
+    more = f" and {len(distinct) - _MOST} more" if len(distinct) > _MOST else ""
+    told = Reason(f"libraries that the finding names: {named}{more}", "finding")
+    return (*((told,) if named else ()), *file_hash(suspect(finding).file, "library"))
+
+
+def _tell(finding: Finding, how: str) -> str:
+    found = suspect(finding)
+    library = found.file.path if found.file and found.file.path else "a library"
+    return (
+        f"{program(found.process)} in {place(finding)} loaded {library}, which {how} after the"
+        " container started and matches a known malicious file"
+    )
+
+
+RESPONDERS = (
+    _ADDED.responder(suspect=suspect, read=_read, tell=lambda found: _tell(found, "was added")),
+    _MODIFIED.responder(
+        suspect=suspect, read=_read, tell=lambda found: _tell(found, "was modified")
+    ),
+)

@@ -1,0 +1,280 @@
+"""VirusTotal: what is known of a file, and everything that may stand in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from clients.retries import Patience
+from clients.virustotal import Site, VirusTotal
+from emulator.server import Emulator
+from emulator.wire import Moment
+from emulator.world import parse
+from incident.model import Denied, GiveUp, Lookup, Retry
+
+HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
+OTHER = "0" * 64
+KEY = "planted-virustotal-key"
+STATS = {"malicious": 58, "suspicious": 1, "undetected": 12, "harmless": 0, "failure": 9}
+
+
+def report(**attributes: Any) -> dict[str, Any]:
+    """VirusTotal's answer about the file, with attributes added or replaced."""
+    told = {"sha256": HASH, "last_analysis_stats": STATS, **attributes}
+    return {"data": {"id": HASH, "type": "file", "attributes": told}}
+
+
+def quick(host: str, key: str = KEY, patience: Patience | None = None) -> VirusTotal:
+    """A client that waits long for nothing."""
+    return VirusTotal(Site(host, SecretStr(key)), patience or Patience(attempt_s=2, total_s=4))
+
+
+@asynccontextmanager
+async def virustotal(
+    answer: object = None, **world: Any
+) -> AsyncIterator[tuple[VirusTotal, list[Moment]]]:
+    """A client of an emulated VirusTotal that knows one file, and the requests that it got."""
+    asked: list[Moment] = []
+
+    def hook(moment: Moment) -> None:
+        if moment.phase == "before":
+            asked.append(moment)
+
+    known = {"virustotal": {HASH: report() if answer is None else answer}, **world}
+    async with Emulator(parse(known, source="test"), hook=hook) as emulator:
+        yield quick(f"http://{emulator.http_address}"), asked
+
+
+@asynccontextmanager
+async def server(answer: Callable[[str], bytes]) -> AsyncIterator[tuple[str, list[str]]]:
+    """Something that speaks HTTP, or does not: its address, and the requests that it got."""
+    requests: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(answer(requests[-1]))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}", requests
+
+
+def http(status: str, body: str, kind: str = "application/json", more: str = "") -> bytes:
+    """An HTTP answer."""
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{more}connection: close\r\n"
+    return f"{head}content-length: {len(body.encode())}\r\n\r\n{body}".encode()
+
+
+async def test_a_known_file_is_told() -> None:
+    """With how many engines know it, as what, and since when."""
+    answer = report(
+        first_submission_date=1_700_000_000,
+        last_submission_date=1_700_086_400,
+        popular_threat_classification={"suggested_threat_label": "trojan.mirai/gafgyt"},
+        type_description="ELF",
+        meaningful_name="kworkerds",
+        names=["healthcheck", "kworkerds"],
+        tags=["elf"],
+    )
+    async with virustotal(answer) as (client, _):
+        found = await client.file(HASH)
+    assert (found.lookup, found.sha256) == (Lookup.KNOWN, HASH)
+    assert (found.malicious, found.suspicious, found.engines) == (58, 1, 71)
+    assert (found.label, found.file_type) == ("trojan.mirai/gafgyt", "ELF")
+    assert (found.names, found.tags) == (("kworkerds", "healthcheck"), ("elf",))
+    assert found.first_seen
+    assert found.last_seen
+    assert (found.last_seen - found.first_seen).days == 1
+
+
+async def test_a_file_that_it_never_saw_is_unknown() -> None:
+    """That is an answer, and no error."""
+    async with virustotal() as (client, _):
+        found = await client.file(OTHER)
+    assert (found.lookup, found.sha256, found.engines) == (Lookup.UNKNOWN, OTHER, 0)
+
+
+async def test_a_file_that_no_engine_has_judged_is_unknown() -> None:
+    """0 of 0 engines is not an acquittal."""
+    async with virustotal(report(last_analysis_stats={"failure": 9})) as (client, _):
+        assert (await client.file(HASH)).lookup is Lookup.UNKNOWN
+
+
+async def test_a_file_is_asked_about_once() -> None:
+    """Findings come in bursts, one after another or at once, and the quota is small."""
+    async with virustotal(latency={"GetFileReport": "20ms"}) as (client, asked):
+        found = await asyncio.gather(*(client.file(HASH) for _ in range(5)), client.file(OTHER))
+        again = await client.file(HASH)
+    assert len(asked) == 2
+    assert {one.lookup for one in (*found[:5], again)} == {Lookup.KNOWN}
+
+
+async def test_a_failure_is_not_kept() -> None:
+    """The next finding asks again."""
+    async with virustotal(faults=[_fault("RESOURCE_EXHAUSTED", times=1)]) as (client, asked):
+        with pytest.raises(Retry):
+            await client.file(HASH)
+        assert (await client.file(HASH)).malicious == 58
+    assert len(asked) == 2
+
+
+async def test_who_gives_up_waiting_leaves_the_question_to_the_others() -> None:
+    """One incident's end is not another's."""
+    async with virustotal(latency={"GetFileReport": "50ms"}) as (client, _):
+        first = asyncio.ensure_future(client.file(HASH))
+        second = asyncio.ensure_future(client.file(HASH))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second).lookup is Lookup.KNOWN
+
+
+def _fault(code: str, times: int | None = None) -> dict[str, Any]:
+    fault = {"method": "GetFileReport", "code": code, "message": f"no {KEY} <script>"}
+    return fault if times is None else {**fault, "times": times}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "said", "requests"),
+    [
+        ("RESOURCE_EXHAUSTED", Retry, "the quota of the key is used up (QuotaExceededError)", 1),
+        ("UNAUTHENTICATED", Denied, "the key (WrongCredentialsError): check VIRUSTOTAL_API", 1),
+        ("PERMISSION_DENIED", Denied, "does not accept the key (ForbiddenError)", 1),
+        ("INVALID_ARGUMENT", GiveUp, "it refuses the call (BadRequestError)", 1),
+        ("UNAVAILABLE", Retry, "it has a fault of its own (ServerError)", 3),
+        ("INTERNAL", Retry, "it has a fault of its own (ServerError)", 3),
+    ],
+)
+async def test_what_it_refuses_is_told_without_its_words(
+    code: str, kind: type[Exception], said: str, requests: int
+) -> None:
+    """They might say anything, the key among others; only what may pass is tried again."""
+    async with virustotal(faults=[_fault(code)]) as (client, asked):
+        with pytest.raises(kind) as raised:
+            await client.file(HASH)
+    message = str(raised.value)
+    assert message.startswith(f"cannot look up file {HASH} at VirusTotal: ")
+    assert said in message
+    assert type(raised.value) is kind or kind is Retry
+    assert len(asked) == requests
+    assert KEY not in message
+    assert "script" not in message
+
+
+async def test_a_fault_that_passes_is_never_seen() -> None:
+    """One bad answer is no gap."""
+    async with virustotal(faults=[_fault("UNAVAILABLE", times=1)]) as (client, asked):
+        assert (await client.file(HASH)).malicious == 58
+    assert len(asked) == 2
+
+
+async def test_silence_ends_in_time() -> None:
+    """However long each attempt may take."""
+    async with virustotal(latency={"GetFileReport": "30s"}) as (client, _):
+        impatient = quick(client._site.host, patience=Patience(attempt_s=9, total_s=0.2))  # noqa: SLF001
+        with pytest.raises(Retry, match=r"no answer within 0\.2 s"):
+            await impatient.file(HASH)
+        hasty = quick(client._site.host, patience=Patience(attempt_s=0.05, total_s=5))  # noqa: SLF001
+        with pytest.raises(Retry, match="does not answer in time"):
+            await hasty.file(HASH)
+
+
+async def test_nobody_there_is_told() -> None:
+    """A refused connection says no more than that."""
+    async with server(lambda _: b"") as (host, _):
+        pass
+    with pytest.raises(Retry, match="cannot be reached"):
+        await quick(host).file(HASH)
+
+
+NO_REPORTS: list[object] = [
+    [],
+    "text",
+    0,
+    {},
+    {"data": None},
+    {"data": [report()["data"]]},
+    {"data": {"id": OTHER, "attributes": {"last_analysis_stats": STATS}}},
+    report(last_analysis_stats=[58]),
+    report(last_analysis_stats={"malicious": "58"}),
+    report(last_analysis_stats={"malicious": True}),
+    report(last_analysis_stats={"malicious": -1}),
+    report(last_analysis_stats={"malicious": 10**30}),
+    report(last_analysis_stats={"malicious": 1.5}),
+]
+
+
+@pytest.mark.parametrize("answer", NO_REPORTS, ids=lambda answer: json.dumps(answer)[:60])
+async def test_what_is_no_report_on_the_file_is_refused(answer: object) -> None:
+    """A gate must not open for another file, nor for a number that is none."""
+    async with virustotal(answer) as (client, _):
+        with pytest.raises(GiveUp, match="its answer cannot be read"):
+            await client.file(HASH)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (http("200 OK", "{"), GiveUp),
+        (http("200 OK", "[" * 100_000), GiveUp),
+        (http("200 OK", "<html>sign in</html>", "text/html"), GiveUp),
+        (http("404 Not Found", "<html>no such page</html>", "text/html"), GiveUp),
+        (http("404 Not Found", json.dumps({"error": {}})), GiveUp),
+        (http("404 Not Found", json.dumps({"error": {"message": "x"}})), GiveUp),
+        (http("404 Not Found", json.dumps({"error": {"code": f"no {KEY}"}})), GiveUp),
+        (http("404 Not Found", json.dumps([])), GiveUp),
+        (http("502 Bad Gateway", KEY, "text/plain"), Retry),
+        (http("204 No Content", ""), Retry),
+        (b"", Retry),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", GiveUp),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", Retry),
+    ],
+)
+async def test_whatever_else_answers_is_never_taken_for_virustotal(
+    answer: bytes, kind: type[Exception]
+) -> None:
+    """A proxy's page that says 404 does not mean that the file is unknown."""
+    async with server(lambda _: answer) as (host, _):
+        with pytest.raises((Retry, GiveUp)) as raised:
+            await quick(host).file(HASH)
+    assert isinstance(raised.value, kind), raised.value
+    assert KEY not in str(raised.value)
+    assert KEY not in repr(raised.value.__cause__)
+
+
+async def test_the_key_goes_to_one_host_only() -> None:
+    """A redirection does not carry it elsewhere, with the emulator least of all."""
+    async with server(lambda _: http("200 OK", json.dumps(report()))) as (elsewhere, stolen):
+        location = f"location: {elsewhere}/api/v3/files/{HASH}\r\n"
+        async with server(lambda _: http("302 Found", "", more=location)) as (host, requests):
+            with pytest.raises((Retry, GiveUp)):
+                await quick(host).file(HASH)
+    assert f"X-Apikey: {KEY}" in requests[0]
+    assert requests[0].startswith(f"GET /api/v3/files/{HASH} ")
+    assert stolen == []
+
+
+async def test_names_are_text_and_no_more() -> None:
+    """Who uploads a file names it: long, strange or not even storable."""
+    hostile = ["<script>alert(1)</script>", "x" * 5000, "\ud800", "a\n\x1b[31m", 7, None, ""]
+    answer = report(names=[*hostile, *map(str, range(100))], tags={"a": 1}, type_description=[])
+    async with server(lambda _: http("200 OK", json.dumps(answer))) as (host, _):
+        found = await quick(host).file(HASH)
+    assert found.names[:4] == (hostile[0], "x" * 200, "?", hostile[3])
+    assert len(found.names) == 20
+    assert (found.tags, found.file_type) == ((), "")
+    json.dumps(found.names, ensure_ascii=False).encode()
+
+
+def test_the_key_is_nowhere_to_be_read() -> None:
+    """Not in what a client prints of itself."""
+    client = quick("https://virustotal.example")
+    assert KEY not in f"{client!r} {client._site!r}"  # noqa: SLF001

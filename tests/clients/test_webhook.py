@@ -1,0 +1,94 @@
+"""A chat room's webhook: one post, a bounded number of attempts, and an address told to nobody."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from pydantic import SecretStr
+
+from clients import webhook
+from clients.webhook import Webhook
+from emulator.ports import free_port
+from incident.model import GiveUp, IncidentError, Retry
+from tests.receiver import HANG, SECRET_PATH, Room, receiving
+
+
+def hook(room: Room) -> Webhook:
+    """The client of a room."""
+    return Webhook(SecretStr(room.url))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "_PAUSE_S", 0.01)
+
+
+async def test_a_text_is_posted_as_both_rooms_take_it() -> None:
+    """One key, as JSON: Google Chat refuses any that it does not know."""
+    async with receiving() as room:
+        await hook(room).send("two\nlines, and ä")
+    assert room.bodies == [{"text": "two\nlines, and ä"}]
+    assert room.requests == [f"POST {SECRET_PATH} HTTP/1.1"]
+
+
+@pytest.mark.parametrize("passing", [429, 500, 503])
+async def test_a_host_that_cannot_now_is_asked_again(passing: int) -> None:
+    """The second attempt is taken."""
+    async with receiving(passing, 200) as room:
+        await hook(room).send("x")
+    assert room.texts == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "attempts"),
+    [(500, Retry, 3), (429, Retry, 3), (302, GiveUp, 1), (400, GiveUp, 1), (404, GiveUp, 1)],
+)
+async def test_a_refusal_is_told_by_the_host_alone(
+    answer: int, error: type[IncidentError], attempts: int
+) -> None:
+    """Never more than three attempts, no other host, and nothing of the address."""
+    async with receiving(answer) as room:
+        with pytest.raises(error, match=rf"webhook at 127\.0\.0\.1: .*HTTP {answer}") as raised:
+            await hook(room).send("x")
+    assert len(room.texts) == attempts
+    assert_silent(raised.value)
+
+
+async def test_a_host_that_nobody_is_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's own words have the address in them, and are told to nobody."""
+    monkeypatch.setattr(webhook, "_ATTEMPTS", 2)
+    room = Room((200,), url=f"http://127.0.0.1:{free_port()}{SECRET_PATH}")
+    with pytest.raises(Retry, match="ConnectionError") as raised:
+        await hook(room).send("x")
+    assert_silent(raised.value)
+
+
+async def test_a_host_that_hangs_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it would take."""
+    monkeypatch.setattr(webhook, "_ANSWER_S", 0.1)
+    monkeypatch.setattr(webhook, "_ALL_S", 0.15)
+    began = time.monotonic()
+    async with receiving(HANG) as room:
+        with pytest.raises(Retry, match="it took longer than") as raised:
+            await hook(room).send("x")
+    assert time.monotonic() - began < 2
+    assert_silent(raised.value)
+
+
+async def test_no_proxy_and_no_credentials_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The address is the whole of it."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/")
+    async with receiving() as room:
+        await hook(room).send("x")
+    assert room.texts == ["x"]
+
+
+def assert_silent(error: BaseException | None) -> None:
+    """No error in the chain has any of the address's secret part."""
+    while error:
+        assert "planted" not in f"{error} {error!r}".lower()
+        error = error.__cause__ or error.__context__

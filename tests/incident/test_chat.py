@@ -1,0 +1,134 @@
+"""The short text for a chat room: it says what matters, and nothing in it is anybody's markup."""
+# ruff: noqa: RUF001 - lookalikes are what it is about
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incident.chat import brief, harmless
+from incident.model import Status
+from tests.values import repeatable
+
+OUTCOME: dict[str, Any] = {
+    "status": "contained",
+    "incident": "20261002-6255b37a8bf0",
+    "finding": {
+        "category": "Execution: Modified Malicious Binary Executed",
+        "severity": "CRITICAL",
+    },
+    "workload": {
+        "kind": "service",
+        "name": "storefront",
+        "project": "example-shop-prod",
+        "location": "europe-west1",
+    },
+    "detected": {"binary_path": "/usr/local/bin/healthcheck"},
+    "decision": {"reasons": ["rule 1 names it", "another"]},
+    "changes": [{"action": "scale-to-zero", "state": "verified"}],
+    "drains_until": "2026-10-02T08:19:12Z",
+    "links": {"case_file": "gs://case files/x/incidents/20261002-6255b37a8bf0"},
+}
+PAGE = (
+    "https://console.cloud.google.com/storage/browser/"
+    "case%20files/x/incidents/20261002-6255b37a8bf0"
+)
+MARKUP = re.compile(r"[<>&*_~`|@#]|\]\(|(?<!\[:)://(?!console\.cloud\.google\.com/)")
+
+
+def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> None:
+    """A line for each."""
+    assert brief(OUTCOME).splitlines() == [
+        "CONTAINED: Execution: Modified Malicious Binary Executed (CRITICAL)",
+        "Where: service storefront in project example-shop-prod, europe-west1",
+        "Detected: /usr/local/bin/healthcheck",
+        "Done: stopped, and read back as stopped (scale-to-zero verified)",
+        "Requests in flight may run until 2026-10-02T08:19:12Z",
+        "Why: rule 1 names it",
+        "To do: find out how it came in, rotate what was in reach, and release it when it is clean",
+        f"Incident 20261002-6255b37a8bf0: {PAGE}",
+    ]
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
+    """Only what was read back as stopped is called stopped by us."""
+    text = brief({**OUTCOME, "status": status.value, "changes": []})
+    assert text.startswith(f"{status.value.upper()}: ")
+    assert "\nDone: " in text
+    assert "\nTo do: " in text
+    assert ("and read back as stopped" in text) == (status is Status.CONTAINED)
+
+
+def test_a_failing_action_is_not_hidden_behind_one_that_held() -> None:
+    """Each is named with how far it came."""
+    changes = [*OUTCOME["changes"], {"action": "restrict-ingress", "state": "failed"}]
+    assert "(scale-to-zero verified, restrict-ingress failed)" in brief(
+        {**OUTCOME, "changes": changes}
+    )
+
+
+def test_an_outcome_of_little_has_a_text_too() -> None:
+    """Without a workload, a severity or a link."""
+    assert "no Cloud Run workload" in brief({"status": "held", "incident": "i"})
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("<!channel> look", "‹!channel› look"),
+        ("<https://evil.example|log in>", "‹https[:]//evil[.]example¦log in›"),
+        ("[log in](https://evil.example)", "(log in)(https[:]//evil[.]example)"),
+        ("<users/all>", "‹users/all›"),
+        ("*b* _i_ ~s~ `c`", "∗b∗ ＿i＿ ∼s∼ ʼcʼ"),
+        ("&lt;!here&gt;", "＆lt;!here＆gt;"),
+        ("@here #general", "＠here ＃general"),
+        ("two\nlines\r\n\t and\u2028more", "two lines and more"),
+        ("\u202egnp.exe\u2066\x1b[31m\x00", "�gnp[.]exe��(31m�"),
+        ("e\u0301 a\u0301\u0316\u0317", "é á��"),
+        ("mailto:a@b.example tel:+1", "mailto[:]a＠b[.]example tel[:]+1"),
+        ("www.evil.example", "www[.]evil[.]example"),
+        ("/srv/python3.11 [redacted:0123abcd]", "/srv/python3.11 (redacted:0123abcd)"),
+        ("x" * 300, "x" * 240 + "…"),
+    ],
+)
+def test_what_either_room_would_act_upon_is_plain_text(said: str, shown: str) -> None:
+    """It stays readable, for whoever looks at it."""
+    assert harmless(said) == shown
+
+
+@repeatable
+@given(st.text(max_size=600))
+def test_no_text_has_markup_or_leaves_its_line(said: str) -> None:
+    """Whatever it is made of, and however long."""
+    shown = harmless(said)
+    assert not MARKUP.search(shown)
+    assert not [c for c in shown if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"}]
+    assert len(shown.splitlines()) <= 1
+    assert len(shown) <= 800
+
+
+@repeatable
+@given(st.text(min_size=1, max_size=300), st.sampled_from(list(Status)))
+def test_no_outcome_has_markup_and_none_is_long(said: str, status: Status) -> None:
+    """With the same text in every place that a finding or its workload fills."""
+    outcome = {
+        **OUTCOME,
+        "status": status.value,
+        "incident": said,
+        "finding": {"category": said, "severity": said},
+        "workload": dict.fromkeys(("kind", "name", "project", "location"), said),
+        "detected": {"binary_path": said},
+        "decision": {"reasons": [said]},
+        "changes": [{"action": said, "state": said}] * 9,
+        "links": {"case_file": f"gs://{said}"},
+    }
+    text = brief(outcome)
+    assert not MARKUP.search(re.sub(r"https://console\S*", "", text))
+    assert len(text.splitlines()) == 8, text
+    assert len(text) < 12_000

@@ -1,0 +1,149 @@
+"""What an attacker came through and could get at, told from the evidence and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from incident.model import (
+    Access,
+    AuditEvent,
+    Binding,
+    Container,
+    Evidence,
+    Point,
+    Topic,
+    Volume,
+)
+from incident.reach import is_default, reach, related
+from tests.values import NOW, evidence, finding, settings, template
+
+_MADE = NOW - timedelta(days=4)
+
+
+def point(of: Evidence, topic: Topic) -> Point | None:
+    """The first point about a topic."""
+    return next((each for each in reach(of) if each.topic is topic), None)
+
+
+@pytest.mark.parametrize(
+    ("ingress", "words", "serious"),
+    [
+        ("INGRESS_TRAFFIC_ALL", "anybody on the internet", True),
+        ("INGRESS_TRAFFIC_INTERNAL_ONLY", "this project's networks", False),
+        ("INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER", "load balancers", False),
+        ("INGRESS_TRAFFIC_NONE", "nothing reaches it", False),
+        ("INGRESS_TRAFFIC_ODD", "INGRESS_TRAFFIC_ODD", False),
+    ],
+)
+def test_the_way_in_is_what_the_ingress_says(ingress: str, words: str, *, serious: bool) -> None:
+    """Each ingress is told in words; only the open one makes it worse."""
+    told = point(evidence(settings=settings(fields={"ingress": ingress})), Topic.ENTRY)
+    assert told
+    assert (words in told.text, told.serious) == (True, serious)
+
+
+def test_nothing_is_told_of_what_could_not_be_read() -> None:
+    """A gap is a gap: no way in and no callers are made up."""
+    assert point(Evidence(finding()), Topic.ENTRY) is None
+    assert point(Evidence(finding()), Topic.CALLERS) is None
+
+
+def test_callers_are_told_from_the_policy() -> None:
+    """Public, granted and nobody are three different things; a policy not read is none of them."""
+    public = Access((Binding("roles/run.invoker", ("allUsers",), None),))
+    granted = Access((Binding("roles/run.invoker", ("user:a@example.com",), None),))
+    for access, words, serious in (
+        (public, "everybody may call it", True),
+        (granted, "callers need a grant", False),
+        (Access(()), "lets nobody call it", False),
+    ):
+        told = point(evidence(access=access), Topic.CALLERS)
+        assert told
+        assert (words in told.text, told.serious) == (True, serious)
+    assert point(evidence(access=None), Topic.CALLERS) is None
+
+
+@pytest.mark.parametrize(
+    ("account", "default"),
+    [
+        ("", True),
+        ("210987654321-compute@developer.gserviceaccount.com", True),
+        ("example-shop-prod@appspot.gserviceaccount.com", True),
+        ("storefront@example-shop-prod.iam.gserviceaccount.com", False),
+    ],
+)
+def test_a_default_account_is_told_as_shared(account: str, *, default: bool) -> None:
+    """What everything in a project runs as reaches further than one workload."""
+    assert is_default(account) is default
+    what = template(service_account=account, revision="")
+    told = point(evidence(settings=settings(template=what)), Topic.IDENTITY)
+    assert told
+    assert ("share" in told.text) is default
+
+
+def test_secrets_are_named_never_their_values() -> None:
+    """The rotation list has every name; values are not even known here."""
+    told = point(evidence(), Topic.SECRETS)
+    assert told
+    assert told.names == ("db-password",)
+    names = point(evidence(), Topic.ENVIRONMENT)
+    assert names
+    assert names.names == ("MODE",)
+    assert "planted-value" not in str(reach(evidence()))
+
+
+def test_volumes_that_outlive_an_instance_are_told() -> None:
+    """A changed file there comes back; where there is none, that is said as well."""
+    kept = template(revision="", volumes=(Volume("data", "gcs://bucket", persists=True),))
+    told = point(evidence(settings=settings(template=kept)), Topic.VOLUMES)
+    assert told
+    assert (told.names, told.serious) == (("gcs://bucket",), True)
+    nothing = point(evidence(), Topic.VOLUMES)
+    assert nothing
+    assert not nothing.serious
+
+
+def test_who_deployed_is_told_by_the_audit_log_where_it_has_it() -> None:
+    """No workload can forge the audit log; where it is silent, Cloud Run's word stands in."""
+    ran = evidence(revisions=(template(create_time=_MADE),))
+    told = point(ran, Topic.DEPLOYMENT)
+    assert told
+    assert "the audit log does not show it" in told.text
+    deploy = AuditEvent(
+        timestamp=_MADE + timedelta(seconds=30),
+        principal="deployer@example.com",
+        method="google.cloud.run.v2.Services.UpdateService",
+        resource="",
+        caller_ip="",
+        error="",
+        bindings=(),
+    )
+    refused = replace(deploy, principal="mallory@example.com", error="denied", timestamp=_MADE)
+    read = replace(deploy, principal="reader@example.com", method="x.Services.GetService")
+    told = point(replace(ran, audit=(refused, read, deploy)), Topic.DEPLOYMENT)
+    assert told
+    assert told.names == ("deployer@example.com",)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "container", "linked"),
+    [
+        (-60, "storefront-1", True),
+        (60, "storefront-1", True),
+        (-60, "another", False),
+        (-3600, "storefront-1", False),
+    ],
+)
+def test_related_findings_are_told_apart_from_coincidence(
+    seconds: int, container: str, *, linked: bool
+) -> None:
+    """The same container within minutes is one attack; anything else may be chance."""
+    this = finding(containers=(Container("storefront-1", "image", None),))
+    when = this.event_time + timedelta(seconds=seconds)
+    other = replace(this, event_time=when, containers=(Container(container, "image", None),))
+    (told,) = related(evidence(finding=this, related=(other,)))
+    assert told.linked is linked
+    assert ("before" if seconds < 0 else "after") in told.text

@@ -1,0 +1,109 @@
+"""The response plan: the right next step for each outcome, and commands that are safe to paste."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from incident.images import stated
+from incident.model import (
+    ChangeState,
+    Container,
+    Evidence,
+    Mode,
+    Status,
+    Volume,
+)
+from incident.response_plan import Situation, automatic, for_people
+from tests.values import evidence, finding, scaled_to_zero, settings, template
+
+_HOSTILE = "x'; touch /tmp/owned; echo '"
+
+
+def situation(status: Status, of: Evidence | None = None) -> Situation:
+    """An incident of a status, with one change read back where there was one."""
+    state = ChangeState.VERIFIED if status is Status.CONTAINED else ChangeState.PLANNED
+    change = stated(scaled_to_zero(), state)
+    return Situation("20261002-6255b37a8bf0", status, Mode.ENFORCE, of or evidence(), (change,))
+
+
+@pytest.mark.parametrize(
+    ("status", "command"),
+    [
+        (Status.CONTAINED, "release"),
+        (Status.AWAITING_APPROVAL, "approve"),
+        (Status.RESTRICTED, "contain"),
+        (Status.UNVERIFIED, "contain"),
+        (Status.PLANNED, "contain"),
+        (Status.HELD, "contain"),
+        (Status.FAILED, "contain"),
+        (Status.EXPIRED, "contain"),
+    ],
+)
+def test_the_first_step_is_about_the_workload(status: Status, command: str) -> None:
+    """Whether it runs comes first, with the command that decides it."""
+    first = for_people(situation(status))[0]
+    assert first.command == f"python cli.py {command} 20261002-6255b37a8bf0"
+
+
+def test_every_secret_volume_and_account_has_its_step() -> None:
+    """Nothing in reach is left out of the list of what to do."""
+    what = template(
+        revision="",
+        secret_names=("db-password", "projects/other/secrets/shared-key"),
+        volumes=(Volume("data", "gcs://bucket", persists=True),),
+    )
+    texts = "\n".join(
+        f"{step.text} {step.command}"
+        for step in for_people(
+            situation(Status.CONTAINED, evidence(settings=settings(template=what)))
+        )
+    )
+    assert "secrets versions list db-password --project=example-shop-prod" in texts
+    assert "secrets versions list shared-key --project=other" in texts
+    assert "gs://bucket" in texts
+    assert "iam service-accounts disable storefront@example-shop-prod" in texts
+    assert "MODE" in texts
+
+
+def test_a_default_account_is_not_told_to_be_disabled() -> None:
+    """Disabling what everything runs as would be the worse outage."""
+    shared = template(revision="", service_account="1-compute@developer.gserviceaccount.com")
+    of = evidence(settings=settings(template=shared))
+    commands = [step.command for step in for_people(situation(Status.CONTAINED, of))]
+    assert not any("service-accounts disable" in command for command in commands)
+
+
+@pytest.mark.parametrize("hostile", [_HOSTILE, "$(touch x)", "a\nb", "--flag", '"; rm -rf /'])
+def test_no_command_runs_what_the_evidence_says(hostile: str) -> None:
+    """Pasted into a shell, every word from outside stays one word."""
+    what = template(
+        revision="",
+        service_account=hostile,
+        secret_names=(hostile,),
+        volumes=(Volume("v", f"gcs://{hostile}", persists=True),),
+    )
+    this = finding(containers=(Container(hostile, hostile, f"sha256:{hostile}"),))
+    of = evidence(finding=this, settings=settings(template=what))
+    for step in for_people(situation(Status.CONTAINED, of)):
+        words = shlex.split(step.command)
+        assert shlex.join(words) == step.command
+        assert not {"touch", "rm"} & set(words)
+        if step.link:
+            assert step.link.startswith("https://console.cloud.google.com/")
+            assert not set(" \"'<>\n") & set(step.link)
+
+
+def test_the_responders_own_part_says_how_far_each_change_came() -> None:
+    """Planned is not done, and failed is not hidden."""
+    told = {
+        state: automatic(
+            replace(situation(Status.FAILED), changes=(stated(scaled_to_zero(), state),))
+        )[1].text
+        for state in (ChangeState.PLANNED, ChangeState.VERIFIED, ChangeState.FAILED)
+    }
+    assert "nothing was written" in told[ChangeState.PLANNED]
+    assert "read back in effect" in told[ChangeState.VERIFIED]
+    assert "failed" in told[ChangeState.FAILED]

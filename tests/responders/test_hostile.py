@@ -1,0 +1,112 @@
+"""Whatever an attacker puts into a finding: every responder answers, and soon."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from time import process_time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incident.model import Decision, Evidence, Finding, Mode, Responder, Status, Verdict
+from incident.notification import parse_record
+from incident.outcome import Account, outcome
+from incident.redaction import Redactor
+from responders import RESPONDERS
+from responders._unknown import UNKNOWN
+from tests.values import evidence, notification, raw_finding, repeatable
+
+EVERY = sorted({*RESPONDERS.values(), UNKNOWN}, key=lambda each: each.name)
+#: Those that read more of a finding than its main process.
+READING = [
+    each
+    for each in EVERY
+    if each.name
+    in {
+        "added-malicious-library",
+        "malicious-script",
+        "malicious-url",
+        "reverse-shell",
+        "unexpected-child-shell",
+    }
+]
+texts = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        ["http://[::1", "http://x:y@z:99999/p?q#f", "/bin/sh", "sh", "::1", "10.0.0.1", "\x1b[31m"]
+    ),
+)
+numbers = st.one_of(st.none(), st.integers(0, 3).map(str), st.integers())
+files = st.fixed_dictionaries(
+    {}, optional={"path": texts, "sha256": st.just("a" * 64), "contents": texts, "size": numbers}
+)
+processes = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": texts,
+        "binary": files,
+        "script": files,
+        "libraries": st.lists(files, max_size=3),
+        "args": st.lists(texts, max_size=3),
+        "pid": numbers,
+        "parentPid": numbers,
+    },
+)
+ends = [
+    f"Reverse_Shell_Stdin_Redirection_{side}_{part}"
+    for side in ("Dst", "Src")
+    for part in ("Ip", "Port")
+]
+findings = st.fixed_dictionaries(
+    {
+        "processes": st.lists(processes, max_size=4),
+        "indicator": st.fixed_dictionaries({"uris": st.lists(texts, max_size=4)}),
+        "sourceProperties": st.dictionaries(st.sampled_from(ends), st.one_of(texts, numbers)),
+    }
+)
+
+
+def told(responder: Responder, found: Evidence) -> str:
+    """The outcome that a responder's reading comes to, as it would be stored."""
+    account = Account(
+        incident="20261002-0123456789ab",
+        status=Status.HELD,
+        decision=Decision(Verdict.HOLD, (), Mode.DRY_RUN, None),
+        evidence=found,
+        responder=responder,
+        assessment=responder.assess(found),
+    )
+    return json.dumps(outcome(account, Redactor(b"key", found.secrets)))
+
+
+@repeatable
+@given(findings)
+def test_whatever_stands_in_a_finding_it_is_assessed(changes: dict[str, Any]) -> None:
+    """No shape of processes, addresses or connections makes a responder fail, or waver."""
+    found = evidence(finding=parse_record(raw_finding(**changes)))
+    for responder in (*READING, UNKNOWN):
+        assert told(responder, found) == told(responder, found)
+        assert responder.assess(found).verdict is responder.verdict
+
+
+def poisoned(size: int) -> Finding:
+    """A finding whose every part is as long as it can be."""
+    (process,) = notification().finding.processes
+    arguments = ("a" * size, "a+" * size, "http://" * size, *(["http://x/"] * 1000))
+    crowd = tuple(
+        replace(process, pid=number, parent_pid=number + 1, arguments=arguments)
+        for number in range(300)
+    )
+    return notification(processes=crowd, urls=("http://" + "x/" * size,) * 1000).finding
+
+
+@pytest.mark.parametrize("responder", READING, ids=lambda each: each.name)
+def test_long_evidence_is_read_soon(responder: Responder) -> None:
+    """A decision waits for the assessment: it must not hang on what the attacker wrote."""
+    for found in (poisoned(200_000), replace(poisoned(200_000), urls=())):
+        start = process_time()
+        responder.assess(evidence(finding=found))
+        assert process_time() - start < 2
