@@ -52,30 +52,34 @@ class Clients:
             await transport.close()
 
 
-async def connect(settings: Settings) -> Clients:
+async def connect(settings: Settings, *, rehearsing: bool = False) -> Clients:
     """Make the clients, on the loop that will use them.
 
     With the emulator, every client speaks to its loopback address without credentials, and
     none of Google's own addresses is ever used.
 
+    Args:
+        settings: The environment.
+        rehearsing: Refuse every write to a workload that does not only ask to be validated.
+
     Raises:
         Denied: There are no credentials to be had.
     """
-    with calling("connect", "to Google Cloud", "none in particular"):
-        return _connected(settings)
+    with calling("connect", "to Google Cloud"):
+        return _connected(settings, rehearsing=rehearsing)
 
 
-def _connected(settings: Settings) -> Clients:
+def _connected(settings: Settings, *, rehearsing: bool) -> Clients:
     make, key = _Maker(settings), settings.virustotal_api_key
     topic = Topic(make.client(PublisherAsyncClient), settings.topic) if settings.topic else None
     return Clients(
-        run=CloudRun(_run_apis(make)),
+        run=CloudRun(_run_apis(make), rehearsing=rehearsing),
         security_center=SecurityCenter(make.client(scc.SecurityCenterAsyncClient)),
         logging=CloudLogging(make.client(LoggingServiceV2AsyncClient)),
         store=open_store(settings),
         policy=PolicySource(settings),
         topic=topic,
-        webhook=Webhook(settings.webhook) if settings.webhook else None,
+        webhook=Webhook(settings.webhook) if settings.webhook and not rehearsing else None,
         virustotal=VirusTotal(Site(settings.virustotal_origin, key)) if key else None,
         transports=tuple(make.transports),
     )

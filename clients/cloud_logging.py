@@ -19,13 +19,19 @@ from google.protobuf.json_format import MessageToDict
 
 from clients.errors import calling
 from clients.filters import audit_log_of, run_logs_of
+from clients.permissions import Permission, Scope
 from clients.retries import PATIENT
 from incident.model import AuditEvent, JsonObject, LogEntry, Logs, Workload
 
 # An entry may be 256 KiB: a page of 1,000 could be over 100 MB.
 _PAGE_SIZE = 250
 _BYTES = 4_000_000
-_PERMISSION = "logging.logEntries.list"
+
+ENTRIES = Permission(
+    "logging.logEntries.list",
+    Scope.PROJECT,
+    "reads what the workload logged, and in the audit log who changed it",
+)
 
 
 class CloudLogging:
@@ -78,7 +84,7 @@ class CloudLogging:
             order_by="timestamp desc",
             page_size=min(limit + 1, _PAGE_SIZE),
         )
-        with calling("read the logs of", workload.resource_name, _PERMISSION):
+        with calling("read the logs of", workload.resource_name, ENTRIES):
             pages = await self._client.list_log_entries(request, **PATIENT.options())
             async for entry in pages:
                 yield entry

@@ -5,7 +5,7 @@ Writing is next door, in ``cloud_run_writing``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,13 +19,16 @@ from clients.cloud_run_reading import (
     task_of,
     template_of,
 )
-from clients.cloud_run_writing import send
+from clients.cloud_run_writing import WRITES, send
 from clients.errors import calling
+from clients.permissions import Permission, Scope
 from clients.retries import PATIENT, PROMPT
 from incident.model import (
     Access,
     Change,
+    ChangeKind,
     Execution,
+    GiveUp,
     Kind,
     Settings,
     Task,
@@ -35,10 +38,47 @@ from incident.model import (
 
 T = TypeVar("T")
 
-#: How permissions name each kind of workload.
-_RESOURCES = {Kind.SERVICE: "services", Kind.JOB: "jobs", Kind.WORKER_POOL: "workerpools"}
 _MOST = 100
 _CONDITIONAL_POLICY_VERSION = 3
+
+
+# How permissions name each kind of workload.
+_RESOURCES = {Kind.SERVICE: "services", Kind.JOB: "jobs", Kind.WORKER_POOL: "workerpools"}
+
+
+def _of_each_kind(verb: str, reason: str) -> Mapping[Kind, Permission]:
+    return {
+        kind: Permission(f"run.{resource}.{verb}", Scope.WORKLOAD, reason)
+        for kind, resource in _RESOURCES.items()
+    }
+
+
+#: Reading the settings of each kind of workload.
+SETTINGS = _of_each_kind("get", "reads the settings, also before and after a write")
+_ACCESS = _of_each_kind(
+    "getIamPolicy", "reads who may reach it or start it, also before and after an edit"
+)
+_REVISIONS = Permission("run.revisions.list", Scope.WORKLOAD, "reads what ran and what runs")
+_EXECUTIONS = Permission(
+    "run.executions.list", Scope.WORKLOAD, "finds what runs, and proves that it is over"
+)
+_TASKS = Permission("run.tasks.list", Scope.WORKLOAD, "reads how the tasks of an execution ended")
+#: What reading each kind of workload needs: its settings, and all evidence that it holds.
+READS: Mapping[Kind, tuple[Permission, ...]] = {
+    Kind.SERVICE: (SETTINGS[Kind.SERVICE], _ACCESS[Kind.SERVICE], _REVISIONS),
+    Kind.WORKER_POOL: (SETTINGS[Kind.WORKER_POOL], _ACCESS[Kind.WORKER_POOL], _REVISIONS),
+    Kind.JOB: (SETTINGS[Kind.JOB], _ACCESS[Kind.JOB], _EXECUTIONS, _TASKS),
+}
+
+
+def carrying_out(change: ChangeKind, kind: Kind) -> tuple[Permission, ...]:
+    """All that one kind of change to one kind of workload needs: read, write, read back."""
+    read = {
+        ChangeKind.FIELDS: SETTINGS[kind],
+        ChangeKind.IAM_POLICY: _ACCESS[kind],
+        ChangeKind.CANCELLATION: _EXECUTIONS,
+    }[change]
+    return tuple(dict.fromkeys((SETTINGS[kind], read, *WRITES[change, kind])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +103,16 @@ class RunApis:
 
 
 class CloudRun:
-    """Reads and writes Cloud Run workloads."""
+    """Reads and writes Cloud Run workloads.
 
-    def __init__(self, apis: RunApis) -> None:
+    Args:
+        apis: Google's clients.
+        rehearsing: Refuse every write that does not only ask to be validated.
+    """
+
+    def __init__(self, apis: RunApis, *, rehearsing: bool = False) -> None:
         self._apis = apis
+        self._rehearsing = rehearsing
 
     async def settings(self, workload: Workload) -> Settings:
         """The workload's settings as they are now.
@@ -82,7 +128,7 @@ class CloudRun:
             Kind.JOB: self._apis.jobs.get_job,
             Kind.WORKER_POOL: self._apis.worker_pools.get_worker_pool,
         }[workload.kind]
-        with calling("read the settings of", name, _permission(workload.kind, "get")):
+        with calling("read the settings of", name, SETTINGS[workload.kind]):
             return settings_of(await get(name=name, **PROMPT.options()))
 
     async def revisions(self, workload: Workload) -> tuple[Template, ...]:
@@ -93,7 +139,7 @@ class CloudRun:
             GiveUp: It will not.
         """
         name = workload.resource_name
-        with calling("list the revisions of", name, "run.revisions.list"):
+        with calling("list the revisions of", name, _REVISIONS):
             request = run_v2.ListRevisionsRequest(parent=name, page_size=_MOST)
             pages = await self._apis.revisions.list_revisions(request, **PROMPT.options())
             found = await _first(pages, template_of)
@@ -107,7 +153,7 @@ class CloudRun:
             GiveUp: It will not.
         """
         name = workload.resource_name
-        with calling("list the executions of", name, "run.executions.list"):
+        with calling("list the executions of", name, _EXECUTIONS):
             request = run_v2.ListExecutionsRequest(parent=name, page_size=_MOST)
             pages = await self._apis.executions.list_executions(request, **PROMPT.options())
             return await _first(pages, execution_of)
@@ -119,7 +165,7 @@ class CloudRun:
             Retry: Time may heal it.
             GiveUp: It will not.
         """
-        with calling("list the tasks of", execution, "run.tasks.list"):
+        with calling("list the tasks of", execution, _TASKS):
             request = run_v2.ListTasksRequest(parent=execution, page_size=_MOST)
             pages = await self._apis.tasks.list_tasks(request, **PATIENT.options())
             return await _first(pages, task_of)
@@ -134,23 +180,27 @@ class CloudRun:
         name = workload.resource_name
         options = options_pb2.GetPolicyOptions(requested_policy_version=_CONDITIONAL_POLICY_VERSION)
         request = iam_policy_pb2.GetIamPolicyRequest(resource=name, options=options)
-        with calling("read the IAM policy of", name, _permission(workload.kind, "getIamPolicy")):
+        with calling("read the IAM policy of", name, _ACCESS[workload.kind]):
             policy = await self._apis.of(workload.kind).get_iam_policy(request, **PROMPT.options())
         return access_of(policy)
 
-    async def lacking(self, workload: Workload, permissions: Sequence[str]) -> tuple[str, ...]:
-        """Which of some permissions on the workload we do not have.
+    async def lacking(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
+        """Which permissions on the workload itself we do not have for a kind of change to it.
+
+        Asking needs no permission (Google's reference of TestIamPermissions).
 
         Raises:
             Retry: Time may heal it.
             GiveUp: It will not.
         """
         name = workload.resource_name
-        request = iam_policy_pb2.TestIamPermissionsRequest(resource=name, permissions=permissions)
-        with calling("test our permissions on", name, _permission(workload.kind, "get")):
+        needed = carrying_out(change, workload.kind)
+        wanted = [each.name for each in needed if each.scope is Scope.WORKLOAD]
+        request = iam_policy_pb2.TestIamPermissionsRequest(resource=name, permissions=wanted)
+        with calling("test our permissions on", name):
             api = self._apis.of(workload.kind)
             answer = await api.test_iam_permissions(request, **PATIENT.options())
-        return tuple(sorted(set(permissions) - set(answer.permissions)))
+        return tuple(sorted(set(wanted) - set(answer.permissions)))
 
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
         """Send one change: a masked update, an edit of an IAM policy, or a cancellation.
@@ -165,13 +215,11 @@ class CloudRun:
         Raises:
             Conflict: Another change to the workload is under way.
             Retry: Time may heal it. The write may have been accepted all the same.
-            GiveUp: Google refuses the change.
+            GiveUp: Google refuses the change, or this is a rehearsal.
         """
+        if self._rehearsing and not validate_only:
+            raise GiveUp(f"cannot change {change.target}: this is a rehearsal, nothing is written")
         return await send(change, self._apis, validate_only=validate_only)
-
-
-def _permission(kind: Kind, verb: str) -> str:
-    return f"run.{_RESOURCES[kind]}.{verb}"
 
 
 async def _first(pages: AsyncIterable[Any], read: Callable[[Any], T]) -> tuple[T, ...]:

@@ -7,6 +7,7 @@ is never updated at all, since its update has no mask.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from google.api_core.exceptions import from_grpc_status
@@ -16,8 +17,41 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import ParseDict
 
 from clients.errors import calling
+from clients.permissions import Permission, Scope
 from clients.retries import WRITE
-from incident.model import Change, ChangeKind
+from incident.model import Change, ChangeKind, Kind
+
+# Google checks both when a service or pool is updated, whatever the mask: what would run must be
+# allowed to run as its account, and from its image.
+_TO_RUN = (
+    Permission(
+        "iam.serviceAccounts.actAs",
+        Scope.RUNTIME_ACCOUNT,
+        "Google asks for it at every update; over the project it would be a way to become anybody",
+    ),
+    Permission(
+        "artifactregistry.repositories.downloadArtifacts",
+        Scope.IMAGE_REPOSITORY,
+        "Google asks for it at every update",
+    ),
+)
+_UPDATES = "writes the masked fields, and the annotation that names the incident"
+_EDITS = "takes invokers out of the IAM policy"
+_UPDATE_SERVICE = (Permission("run.services.update", Scope.WORKLOAD, _UPDATES), *_TO_RUN)
+_UPDATE_POOL = (Permission("run.workerpools.update", Scope.WORKLOAD, _UPDATES), *_TO_RUN)
+_CANCEL = Permission("run.executions.cancel", Scope.WORKLOAD, "cancels what runs")
+_SET_POLICY = {
+    Kind.SERVICE: Permission("run.services.setIamPolicy", Scope.WORKLOAD, _EDITS),
+    Kind.JOB: Permission("run.jobs.setIamPolicy", Scope.WORKLOAD, _EDITS),
+}
+#: What sending each kind of change to each kind of workload needs; what is not here is never sent.
+WRITES: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
+    (ChangeKind.FIELDS, Kind.SERVICE): _UPDATE_SERVICE,
+    (ChangeKind.FIELDS, Kind.WORKER_POOL): _UPDATE_POOL,
+    (ChangeKind.IAM_POLICY, Kind.SERVICE): (_SET_POLICY[Kind.SERVICE],),
+    (ChangeKind.IAM_POLICY, Kind.JOB): (_SET_POLICY[Kind.JOB],),
+    (ChangeKind.CANCELLATION, Kind.JOB): (_CANCEL,),
+}
 
 _CONDITIONAL_POLICY_VERSION = 3
 
@@ -72,7 +106,7 @@ async def _update_service(change: Change, apis: Apis, *, validate_only: bool) ->
         update_mask=FieldMask(paths=change.mask),
         validate_only=validate_only,
     )
-    with calling(_verb(validate_only=validate_only), change.target, "run.services.update"):
+    with calling(_verb(validate_only=validate_only), change.target, *_UPDATE_SERVICE):
         operation = await apis.services.update_service(request, **WRITE.options())
         await _check(operation)
     return _generation(operation.operation, run_v2.Service.pb()())
@@ -85,7 +119,7 @@ async def _update_pool(change: Change, apis: Apis, *, validate_only: bool) -> in
         update_mask=FieldMask(paths=change.mask),
         validate_only=validate_only,
     )
-    with calling(_verb(validate_only=validate_only), change.target, "run.workerpools.update"):
+    with calling(_verb(validate_only=validate_only), change.target, *_UPDATE_POOL):
         operation = await apis.worker_pools.update_worker_pool(request, **WRITE.options())
         await _check(operation)
     return _generation(operation.operation, run_v2.WorkerPool.pb()())
@@ -94,7 +128,7 @@ async def _update_pool(change: Change, apis: Apis, *, validate_only: bool) -> in
 async def _cancel(change: Change, apis: Apis, *, validate_only: bool) -> None:
     request = run_v2.CancelExecutionRequest(name=change.target, validate_only=validate_only)
     verb = "validate the cancellation of" if validate_only else "cancel"
-    with calling(verb, change.target, "run.executions.cancel"):
+    with calling(verb, change.target, _CANCEL):
         operation = await apis.executions.cancel_execution(request, **WRITE.options())
         await _check(operation)
 
@@ -111,11 +145,9 @@ async def _set_policy(change: Change, apis: Apis) -> None:
     policy.version = told if isinstance(told, int) else 0
     policy.etag = bytes.fromhex(change.etag)
     request = iam_policy_pb2.SetIamPolicyRequest(resource=change.target, policy=policy)
-    api: Any
-    api, resource = (apis.services, "services")
-    if "/jobs/" in change.target:
-        api, resource = (apis.jobs, "jobs")
-    with calling("change the IAM policy of", change.target, f"run.{resource}.setIamPolicy"):
+    kind = Kind.JOB if "/jobs/" in change.target else Kind.SERVICE
+    api: Any = apis.jobs if kind is Kind.JOB else apis.services
+    with calling("change the IAM policy of", change.target, _SET_POLICY[kind]):
         await api.set_iam_policy(request, **WRITE.options())
 
 

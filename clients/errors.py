@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
+from clients.permissions import Permission, missing
 from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Retry
 
 _DETAIL_CHARACTERS = 300
 
 _Meaning = tuple[tuple[type[Exception], ...], type[IncidentError], str]
 
-# The first row that fits says what the error means to us. ``{permission}`` is what the call
-# needed, ``{detail}`` what Google said.
+# The first row that fits says what the error means to us. ``{missing}`` is what the call needed
+# and where to grant it, ``{detail}`` what Google said.
 _MEANINGS: tuple[_Meaning, ...] = (
     (
         (api.Aborted,),
@@ -25,10 +26,7 @@ _MEANINGS: tuple[_Meaning, ...] = (
     (
         (api.Forbidden,),
         Denied,
-        (
-            "permission {permission} is missing ({detail}). Grant it to the responder's service"
-            " account on this resource or its project, and replay the finding"
-        ),
+        "{missing}. Google says: {detail}",
     ),
     (
         (api.Unauthorized, auth.DefaultCredentialsError),
@@ -65,13 +63,14 @@ _MEANINGS: tuple[_Meaning, ...] = (
 
 
 @contextmanager
-def calling(what: str, on: str, permission: str) -> Iterator[None]:
+def calling(what: str, on: str, *permissions: Permission) -> Iterator[None]:
     """Turn an error of a Google client into one of ours.
 
     Args:
         what: Verb and object for the message, such as ``read the settings of``.
         on: Resource name.
-        permission: The IAM permission that the call needs, named when it is denied.
+        permissions: What the call needs, the likeliest to be missing first; named when it is
+            denied.
 
     Raises:
         Conflict: Another writer was at the resource.
@@ -83,11 +82,14 @@ def calling(what: str, on: str, permission: str) -> Iterator[None]:
     try:
         yield
     except (api.GoogleAPIError, auth.GoogleAuthError) as error:
-        raise _ours(error, f"cannot {what} {on}", permission) from error
+        raise _ours(error, what, on, permissions) from error
 
 
-def _ours(error: Exception, failed: str, permission: str) -> IncidentError:
-    said = " ".join(str(getattr(error, "message", error)).split())[:_DETAIL_CHARACTERS]
-    detail = said or type(error).__name__
+def _ours(
+    error: Exception, what: str, on: str, permissions: tuple[Permission, ...]
+) -> IncidentError:
+    whole = " ".join(str(getattr(error, "message", error)).split())
+    detail = whole[:_DETAIL_CHARACTERS] or type(error).__name__
     kind, text = next((kind, text) for types, kind, text in _MEANINGS if isinstance(error, types))
-    return kind(f"{failed}: " + text.format(permission=permission, detail=detail))
+    lacking = missing(permissions, on, whole)
+    return kind(f"cannot {what} {on}: " + text.format(missing=lacking, detail=detail))

@@ -8,7 +8,10 @@ from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
 from clients.errors import calling
+from clients.permissions import Permission, Scope
 from clients.retries import PROMPT
+
+PUBLISH = Permission("pubsub.topics.publish", Scope.TOPIC, "announces what became of an incident")
 
 
 class Topic:
@@ -26,6 +29,6 @@ class Topic:
             GiveUp: It will not: no such topic, no permission.
         """
         message = PubsubMessage(data=data, attributes=dict(attributes))
-        with calling("publish the outcome to", self.name, "pubsub.topics.publish"):
+        with calling("publish the outcome to", self.name, PUBLISH):
             request = PublishRequest(topic=self.name, messages=[message])
             await self._client.publish(request, **PROMPT.options())

@@ -11,22 +11,31 @@ from google.protobuf.json_format import MessageToDict
 
 from clients.errors import calling
 from clients.filters import findings_of, findings_since
+from clients.permissions import Permission, Scope
 from clients.retries import PATIENT, PROMPT
 from incident.model import JsonObject, Workload
 
 _PAGE_SIZE = 1000
 _RECORDS = 20_000
 _PRECISION = timedelta(seconds=1)
-_LIST = "securitycenter.findings.list"
-_MARK = "securitycenter.findingsecuritymarks.update"
-_LINK = "securitycenter.findingexternalsystems.update"
 
-#: What the calls here need, each with its reason; as Google's reference of the methods says.
-PERMISSIONS: Mapping[str, str] = {
-    _LIST: "confirms the finding, and finds related ones",
-    _MARK: "marks the finding with what became of it",
-    _LINK: "tells the finding where its case file is",
-}
+LIST = Permission(
+    "securitycenter.findings.list",
+    Scope.SECURITY_CENTER,
+    "confirms the finding, and finds those related to it",
+)
+_MARK = Permission(
+    "securitycenter.findingsecuritymarks.update",
+    Scope.SECURITY_CENTER,
+    "marks the finding with what became of it",
+)
+_LINK = Permission(
+    "securitycenter.findingexternalsystems.update",
+    Scope.SECURITY_CENTER,
+    "tells the finding where its case file is",
+)
+#: What telling Security Command Center of a containment or a release needs.
+WRITE_BACK = (_MARK, _LINK)
 
 
 class SecurityCenter:
@@ -108,7 +117,7 @@ class SecurityCenter:
         request = scc.ListFindingsRequest(parent=parent, filter=query, page_size=_PAGE_SIZE)
         patience = PROMPT if prompt else PATIENT
         found: list[JsonObject] = []
-        with calling("list the findings of", parent, _LIST):
+        with calling("list the findings of", parent, LIST):
             pages = await self._client.list_findings(request, **patience.options())
             async for result in pages:
                 found.append(MessageToDict(type(result).pb(result)))

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -212,14 +212,17 @@ class Settings(BaseSettings):
         return self.store.startswith("gs://") or not self.acts_on_cloud
 
 
-def read_settings() -> Settings:
+def read_settings(**given: Any) -> Settings:
     """Read the environment.
+
+    Args:
+        given: Settings that count before the environment's.
 
     Raises:
         SettingsError: A variable has a value that it cannot have; names each of them.
     """
     try:
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
 

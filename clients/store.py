@@ -15,6 +15,7 @@ from obstore import exceptions as failures
 from obstore.auth.google import GoogleCredentialProvider
 from obstore.store import from_url
 
+from clients.permissions import Permission, Scope, missing
 from clients.settings import Settings
 from incident.model import Denied, GiveUp, IncidentError, Missing, Retry
 
@@ -22,6 +23,17 @@ _TIMEOUT = timedelta(seconds=10)
 _DENIALS = (PermissionError, failures.PermissionDeniedError, failures.UnauthenticatedError)
 _DENIED_STATUS = re.compile(r"status code: 40[13]|40[13] (Forbidden|Unauthorized)")
 _LARGEST_POLICY = 200_000
+
+READ = (
+    Permission("storage.objects.list", Scope.STORE, "finds what is recorded already"),
+    Permission("storage.objects.get", Scope.STORE, "reads case files, containments and slots"),
+)
+CREATE = Permission(
+    "storage.objects.create", Scope.STORE, "records: an object is created once and never changed"
+)
+READ_POLICY = Permission(
+    "storage.objects.get", Scope.POLICY, "reads the policy, again at the moment of writing"
+)
 
 
 class Store:
@@ -49,7 +61,7 @@ class Store:
         except (failures.AlreadyExistsError, failures.PreconditionError):
             return False
         except Exception as error:
-            raise _ours(error, "create", f"{self.url}/{path}") from error
+            raise _ours(error, "create", f"{self.url}/{path}", CREATE, *READ) from error
         return True
 
     async def read(self, path: str) -> bytes | None:
@@ -60,7 +72,7 @@ class Store:
         except FileNotFoundError:
             return None
         except Exception as error:
-            raise _ours(error, "read", f"{self.url}/{path}") from error
+            raise _ours(error, "read", f"{self.url}/{path}", READ[1], READ[0]) from error
 
     async def list(self, prefix: str) -> tuple[str, ...]:
         """The paths of all objects below a prefix, which ends at a slash, in order."""
@@ -69,7 +81,7 @@ class Store:
         except FileNotFoundError:
             return ()
         except Exception as error:
-            raise _ours(error, "list", f"{self.url}/{prefix}") from error
+            raise _ours(error, "list", f"{self.url}/{prefix}", *READ) from error
         return tuple(sorted(meta["path"] for meta in found))
 
 
@@ -103,7 +115,7 @@ class PolicySource:
                 return await self._from_bucket()
             return await asyncio.to_thread(_read_local, _path(self.url))
         except Exception as error:
-            raise _ours(error, "read the policy", self.url) from error
+            raise _ours(error, "read the policy", self.url, READ_POLICY) from error
 
     async def _from_bucket(self) -> bytes:
         answer = await obstore.get_async(self._bucket, self.url.rpartition("/")[2])
@@ -121,6 +133,11 @@ def _read_local(path: Path) -> bytes:
 
 def _path(url: str) -> Path:
     return Path(unquote(urlparse(url).path)) if url.startswith("file://") else Path(url)
+
+
+def _bucket(url: str) -> str:
+    """What a permission is granted on: the bucket, or whatever else it is."""
+    return "/".join(url.split("/")[:3]) if url.startswith("gs://") else url
 
 
 def _at(url: str, settings: Settings, *, create: bool) -> Any:
@@ -145,7 +162,7 @@ def _google() -> GoogleCredentialProvider:
     return GoogleCredentialProvider()
 
 
-def _ours(error: Exception, verb: str, target: str) -> IncidentError:
+def _ours(error: Exception, verb: str, target: str, *permissions: Permission) -> IncidentError:
     # The library's texts run over several lines and carry paths; the first line says enough.
     detail = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
     failed = f"cannot {verb} {target}"
@@ -153,10 +170,7 @@ def _ours(error: Exception, verb: str, target: str) -> IncidentError:
         return Missing(f"{failed}: nothing is there. Check the address")
     # What a denied list raises has no type of its own.
     if isinstance(error, _DENIALS) or _DENIED_STATUS.search(str(error)):
-        return Denied(
-            f"{failed}: not permitted ({detail}). Grant the responder's service account"
-            " storage.objects.create, get and list there (for the policy: get)"
-        )
+        return Denied(f"{failed}: {missing(permissions, _bucket(target), detail)} ({detail})")
     if isinstance(error, IsADirectoryError | NotADirectoryError | failures.InvalidPathError):
         return GiveUp(f"{failed}: not a place that can be used ({detail}). Check the address")
     return Retry(f"{failed}: the store does not answer as it should ({detail})")

@@ -10,8 +10,10 @@ import click
 from commands.approve import approve
 from commands.contain import contain
 from commands.look import list_, show
+from commands.permissions import permissions
 from commands.policy import policy
 from commands.release import release
+from commands.replay import replay
 from commands.responders import responders
 from commands.verify import verify
 
@@ -25,5 +27,16 @@ def cli() -> None:
     """
 
 
-for _command in (list_, show, verify, approve, contain, release, policy, responders):
+for _command in (
+    list_,
+    show,
+    verify,
+    approve,
+    contain,
+    release,
+    replay,
+    policy,
+    permissions,
+    responders,
+):
     cli.add_command(_command)

@@ -14,7 +14,7 @@ from incident.images import change_json
 from incident.intervene import carry_out
 from incident.model import ChangeState, JsonObject, Status
 from incident.propose import Proposal, Propose, confirmed
-from incident.texts import diff, printable
+from incident.texts import diff, visible
 
 _DONE = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICTED}
 _STYLES = {"-": "red", "+": "green"}
@@ -78,7 +78,7 @@ def _show(proposal: Proposal, console: Console) -> None:
 
 def _say(console: Console, text: str, style: str = "") -> None:
     """One line, as it is: a terminal neither obeys it nor breaks a name in two."""
-    console.print(Text(printable(text), style=style), soft_wrap=True)
+    console.print(Text(visible(text), style=style), soft_wrap=True)
 
 
 def _plan(proposal: Proposal) -> dict[str, Any]:

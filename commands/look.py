@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -13,17 +12,10 @@ from rich.text import Text
 
 from clients import Clients
 from commands.shared import as_json_option, print_json, run
+from commands.telling import page, style_of
 from incident.cases import Case, Cases
 from incident.model import JsonObject
-
-_STATUS_STYLES = {
-    "contained": "green",
-    "planned": "cyan",
-    "held": "yellow",
-    "awaiting-approval": "magenta",
-    "released": "blue",
-}
-_URGENT = "bold red"
+from incident.texts import visible
 
 
 @click.command(name="list")
@@ -63,10 +55,10 @@ def list_(
         table.add_column(title, overflow="fold")
     for case in cases:
         row = _row(case)
-        style = _STATUS_STYLES.get(case.status, _URGENT if case.status != "open" else "yellow")
-        reason = Text(str(row["reason"] or ""))
-        place = Text(str(row["workload"] or "-"))
-        table.add_row(Text(case.incident), Text(case.status, style=style), place, reason)
+        reason = Text(visible(str(row["reason"] or "")))
+        place = Text(visible(str(row["workload"] or "-")))
+        became = Text(visible(case.status), style=style_of(case.status))
+        table.add_row(Text(case.incident), became, place, reason)
     Console().print(table if cases else "no incidents")
 
 
@@ -89,10 +81,13 @@ def show(*, incident: str, as_json: bool) -> None:
         print_json({**told, "records": records})
         return
     console = Console()
-    console.print(Text(f"{case.incident}  {case.status}", style="bold"))
-    console.print(Text(json.dumps(case.outcome, indent=2, ensure_ascii=True)))
+    # An unfinished incident has no outcome yet; that it is open is all there is to say.
+    unfinished: JsonObject = {"status": case.status, "incident": case.incident}
+    console.print(page(case.outcome or unfinished))
+    console.print(Text("Records", style="bold"))
     for record in records:
-        console.print(Text(f"{record['recorded_at']}  {record['number']:04d}  {record['kind']}"))
+        line = f"  {record['recorded_at']}  {record['number']:04d}  {record['kind']}"
+        console.print(Text(visible(line)))
 
 
 def _row(case: Case) -> dict[str, Any]:

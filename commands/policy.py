@@ -12,6 +12,7 @@ from commands.shared import as_json_option, checked, print_json
 from incident.model import InvalidPolicy
 from incident.notification import parse
 from incident.policy import Subject, explain, parse_policy, resolve
+from incident.texts import visible, visible_lines
 
 
 @click.group()
@@ -38,7 +39,7 @@ def check(*, file: Path, finding: Path | None, as_json: bool) -> None:
         if as_json:
             print_json({"valid": False, "problems": str(error).splitlines()})
         else:
-            click.echo(str(error), err=True)
+            click.echo(visible_lines(str(error)), err=True)
         sys.exit(1)
     told: dict[str, Any] = {"valid": True}
     if finding:
@@ -59,4 +60,4 @@ def check(*, file: Path, finding: Path | None, as_json: bool) -> None:
         return
     click.echo(f"{file} is valid")
     for line in told.get("explanation", ()):
-        click.echo(f"  {line}")
+        click.echo(f"  {visible(line)}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import click
 
-from clients import Clients, connect, read_settings
+from clients import Clients, Settings, connect, read_settings
 from incident.model import IncidentError
+from incident.texts import visible_json, visible_lines
 
 T = TypeVar("T")
 
@@ -23,11 +23,22 @@ def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def run(work: Callable[[Clients], Coroutine[Any, Any, T]]) -> T:
-    """Connect with the operator's own credentials, do the work, and close what was opened."""
+def run(
+    work: Callable[[Clients], Coroutine[Any, Any, T]],
+    settings: Settings | None = None,
+    *,
+    rehearsing: bool = False,
+) -> T:
+    """Connect with the operator's own credentials, do the work, and close what was opened.
+
+    Args:
+        work: What to do with the clients.
+        settings: Where to; the environment's by default.
+        rehearsing: Have the clients refuse every write to a workload.
+    """
 
     async def connected() -> T:
-        clients = await connect(read_settings())
+        clients = await connect(settings or read_settings(), rehearsing=rehearsing)
         try:
             return await work(clients)
         finally:
@@ -41,10 +52,10 @@ def checked(work: Callable[[], T]) -> T:
     try:
         return work()
     except IncidentError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {visible_lines(str(error))}", err=True)
         sys.exit(1)
 
 
-def print_json(value: object) -> None:
-    """Print one JSON value."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+def print_json(value: Any) -> None:
+    """Print one JSON value; what is invisible in its texts is escaped."""
+    click.echo(visible_json(value))

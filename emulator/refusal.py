@@ -46,6 +46,17 @@ def missing(kind: str, name: str) -> Refusal:
     )
 
 
+def being_deleted(kind: str, name: str) -> Refusal:
+    """The error for a write to a Cloud Run resource that somebody has begun to delete.
+
+    Args:
+        kind: What it is, such as `SERVICE`.
+        name: Its full name.
+    """
+    message = f"Resource '{last(name)}' of kind '{kind}' is being deleted and cannot be changed."
+    return Refusal(grpc.StatusCode.FAILED_PRECONDITION, message)
+
+
 def aborted(message: str) -> Refusal:
     """An ABORTED refusal."""
     return Refusal(grpc.StatusCode.ABORTED, message)

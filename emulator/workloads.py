@@ -15,7 +15,7 @@ from google.longrunning import operations_pb2
 
 from emulator import masks, protos, resource_state
 from emulator.progress import Progress
-from emulator.refusal import Violation, invalid, missing
+from emulator.refusal import Violation, being_deleted, invalid, missing
 from emulator.resource_state import CALLER, State
 from emulator.shelf import KINDS, Calls, Shelf
 from emulator.wire import Method, method
@@ -133,6 +133,8 @@ class Workloads(Generic[W]):
         found = self._shelf.table.get(key)
         if found is None:
             self._check_creation(change)
+        elif found.delete_time:
+            raise being_deleted(self._shelf.kind, change.sent.name)
         before = type(change.sent)(name=change.sent.name) if found is None else found
         after = self._planned(before, change, is_new=found is None)
         unchanged = after == before and not change.new_revision

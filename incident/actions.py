@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from incident.fields import DEFAULTS, INTERNAL_ONLY, in_full, targets
 from incident.isolation import affected_by, isolated, known_good, moved
-from incident.model import Finding, Json, JsonObject, Kind, Need, Settings
+from incident.model import ChangeKind, Finding, Json, JsonObject, Kind, Need, Settings
 
 INVOKER = "roles/run.invoker"
 PUBLIC = frozenset({"allUsers", "allAuthenticatedUsers"})
@@ -56,6 +56,8 @@ class Action:
         stops: Whether it stops running code, rather than only restricting access.
         reversible: Whether a release can take it back.
         wants: What it wants, for each kind of workload that it is for at all.
+        makes: The kinds of change that this may come to, for each of these kinds of workload;
+            what it has to be permitted follows from that.
         needs: What it needs to know besides the settings.
     """
 
@@ -63,6 +65,7 @@ class Action:
     stops: bool
     reversible: bool
     wants: Mapping[Kind, Want]
+    makes: Mapping[Kind, tuple[ChangeKind, ...]]
     needs: frozenset[Need] = frozenset()
 
 
@@ -148,6 +151,8 @@ def _cancel(settings: Settings, finding: Finding) -> Wanted | Misfit:
     return Wanted(cancel=tuple(execution.name for execution in own_first))
 
 
+_FIELDS: tuple[ChangeKind, ...] = (ChangeKind.FIELDS,)
+
 #: What can be done to a workload, by name, in the order in which it is done: what stops
 #: comes first, and moving traffic off a revision before everything is stopped.
 ACTIONS: Mapping[str, Action] = {
@@ -158,6 +163,7 @@ ACTIONS: Mapping[str, Action] = {
             stops=True,
             reversible=True,
             wants={Kind.SERVICE: _isolate},
+            makes={Kind.SERVICE: _FIELDS},
             needs=frozenset({Need.REVISIONS}),
         ),
         Action(
@@ -165,12 +171,14 @@ ACTIONS: Mapping[str, Action] = {
             stops=True,
             reversible=True,
             wants={Kind.SERVICE: _service_to_zero, Kind.WORKER_POOL: _pool_to_zero},
+            makes={Kind.SERVICE: _FIELDS, Kind.WORKER_POOL: _FIELDS},
         ),
         Action(
             name="cancel-executions",
             stops=True,
             reversible=False,
             wants={Kind.JOB: _cancel},
+            makes={Kind.JOB: (ChangeKind.CANCELLATION,)},
             needs=frozenset({Need.EXECUTIONS}),
         ),
         Action(
@@ -178,12 +186,17 @@ ACTIONS: Mapping[str, Action] = {
             stops=False,
             reversible=True,
             wants={Kind.SERVICE: _close_ingress},
+            makes={Kind.SERVICE: _FIELDS},
         ),
         Action(
             name="require-authentication",
             stops=False,
             reversible=True,
             wants={Kind.SERVICE: _authenticate, Kind.JOB: _authenticate},
+            makes={
+                Kind.SERVICE: (ChangeKind.FIELDS, ChangeKind.IAM_POLICY),
+                Kind.JOB: (ChangeKind.IAM_POLICY,),
+            },
             needs=frozenset({Need.ACCESS}),
         ),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from incident import containment
-from incident.attempt import send, status_of
+from incident.attempt import as_found, send, status_of
 from incident.custody import Containment
 from incident.guards import Objection
 from incident.images import Image, stated
@@ -258,6 +258,7 @@ class _Enforcement:
         """Write the changes of an attempt; None when another attempt is needed."""
         scene, tools = self._scene, self._tools
         sent = await send(scene.decision.changes, tools.run)
+        sent = await as_found(sent, image, scene.workload, tools.run)
         written_at, last = tools.clock(), image.number
         self._last = sent.interrupted
         if sent.applied:

@@ -133,11 +133,25 @@ class Case:
 
 
 def objections(case: Case) -> tuple[Objection, ...]:
-    """What every guard has to say; empty when nothing stands in the way."""
+    """What every guard has to say; empty when nothing stands in the way.
+
+    A guard that fails objects: what it would have said is not known.
+    """
     attendance = case.circumstances.attendance
     waived = attendance.waived if attendance else frozenset()
     asked = [guard for guard in GUARDS if guard.__name__ not in waived]
-    return tuple(objection for guard in asked if (objection := guard(case)))
+    return tuple(objection for guard in asked if (objection := _evaluated(guard, case)))
+
+
+def _evaluated(guard: Callable[[Case], Objection | None], case: Case) -> Objection | None:
+    try:
+        return guard(case)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anything pass
+        text = (
+            f"the guard {guard.__name__.replace('_', ' ')} cannot be evaluated, so it counts as an"
+            f" objection: {type(error).__name__}. This is a fault of the responder: report it"
+        )
+        return Objection(Reason(text, "guards"), alarm=True)
 
 
 def confirmed(case: Case) -> Objection | None:

@@ -101,6 +101,11 @@ class Image:
         sent = [part.change for part in self.parts if not part.carried]
         return any(_touched(change, self.generation, settings) for change in sent)
 
+    def took_effect(self, at: int, settings: Settings) -> bool:
+        """Whether the change at a place was made since the image was taken, and holds."""
+        change = self.changes[at]
+        return _touched(change, self.generation, settings) and in_effect(change, settings)
+
 
 def parts_of(
     changes: Sequence[Change], settings: Settings, effective: Image | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from incident.images import stated
@@ -14,27 +13,8 @@ from incident.model import (
     Conflict,
     Denied,
     IncidentError,
-    Kind,
     Workload,
 )
-
-#: How permissions name each kind of workload.
-RESOURCES = {Kind.SERVICE: "services", Kind.JOB: "jobs", Kind.WORKER_POOL: "workerpools"}
-#: What writing each kind of change needs, each with its reason; ``*`` is the kind of workload.
-PERMISSIONS: Mapping[ChangeKind, Mapping[str, str]] = {
-    ChangeKind.FIELDS: {
-        "run.*.get": "reads the settings before and after the write",
-        "run.*.update": "writes the masked fields and the annotation",
-    },
-    ChangeKind.IAM_POLICY: {
-        "run.*.getIamPolicy": "reads the policy before and after the edit",
-        "run.*.setIamPolicy": "takes invokers out of the policy",
-    },
-    ChangeKind.CANCELLATION: {
-        "run.executions.list": "finds what runs, and proves that it is over",
-        "run.executions.cancel": "cancels what runs",
-    },
-}
 
 _ATTEMPTS = 4
 _PAUSE_S = 0.2
@@ -46,13 +26,8 @@ class Rehearsing(Protocol):
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
         """Send one change."""
 
-    async def lacking(self, workload: Workload, permissions: Sequence[str]) -> tuple[str, ...]:
-        """Which of some permissions we do not have on the workload."""
-
-
-def permissions(kind: ChangeKind, of: Kind) -> Mapping[str, str]:
-    """The permissions that a change of a workload needs, each with its reason."""
-    return {name.replace("*", RESOURCES[of]): reason for name, reason in PERMISSIONS[kind].items()}
+    async def lacking(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
+        """Which permissions on the workload we do not have for a kind of change to it."""
 
 
 async def rehearse(change: Change, workload: Workload, run: Rehearsing) -> Change:
@@ -85,9 +60,8 @@ async def _validate(change: Change, run: Rehearsing) -> None:
 
 
 async def _lacking(why: str, change: Change, workload: Workload, run: Rehearsing) -> str:
-    wanted = permissions(change.kind, workload.kind)
     try:
-        lacking = await run.lacking(workload, tuple(wanted))
+        lacking = await run.lacking(workload, change.kind)
     except IncidentError as error:
         return f"{why}; which permissions enforcing would lack is not known either: {error}"
     if lacking:
@@ -96,7 +70,6 @@ async def _lacking(why: str, change: Change, workload: Workload, run: Rehearsing
         return f"not validated: {why}, but every permission that the edit needs is there"
     return (
         "not validated: enforcing would be denied as well, though every permission on the"
-        f" {workload.kind} itself is there. Probably iam.serviceAccounts.actAs on its runtime"
-        " service account or artifactregistry.repositories.downloadArtifacts on its image's"
+        f" {workload.kind} itself is there: one on its runtime service account or on its image's"
         f" repository is lacking. {why}"
     )

@@ -6,7 +6,6 @@ not redacted, and the same case file always makes the same page.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +17,7 @@ from markupsafe import Markup
 
 from incident.drawing import bars, boxes, rows
 from incident.model import Json, JsonObject
-from incident.texts import diff_lines
+from incident.texts import diff_lines, visible
 from incident.timeline import timeline
 
 _LONGEST = 600
@@ -101,27 +100,18 @@ def render(case: CaseObjects) -> str:
     )
 
 
-def visible(text: str, longest: int = _LONGEST) -> str:
-    """A text in which whatever cannot be seen shows as an escape, cut to a length.
-
-    Evidence is the attacker's choice: control characters, and those that turn the direction
-    of writing, would make a page say something else than what is there.
-    """
-    shown = "".join(map(_shown, text[:longest]))
-    left = len(text) - longest
-    return f"{shown}… ({left} more characters; the case file has them)" if left > 0 else shown
-
-
-def _shown(char: str) -> str:
-    hidden = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-    return char.encode("unicode_escape").decode() if hidden else char
+def shown(text: str) -> str:
+    """A text as the page shows it: what is invisible as an escape, cut to a length."""
+    left = len(text) - _LONGEST
+    cut = visible(text[:_LONGEST])
+    return f"{cut}… ({left} more characters; the case file has them)" if left > 0 else cut
 
 
 def _finalized(value: object) -> object:
     """Every value that the template prints goes through here, before it is escaped."""
     if isinstance(value, Markup):
         return value
-    return visible(value) if isinstance(value, str) else value
+    return shown(value) if isinstance(value, str) else value
 
 
 @cache

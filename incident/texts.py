@@ -1,13 +1,43 @@
-"""Changes as text for people: what is there now and what would be there, line by line. Pure."""
+"""Texts for people: what is invisible made visible, and changes line by line. Pure.
+
+An attacker chose much of what is shown: names, arguments, log lines. None of it may move the
+cursor, colour the terminal or turn the direction of writing.
+"""
 
 from __future__ import annotations
 
 import difflib
+import json
+import re
+import unicodedata
 from collections.abc import Iterator
 
 import yaml
 
-from incident.model import Change, JsonObject
+from incident.model import Change, Json, JsonObject
+
+# Control, format (bidirectional overrides among them), surrogate, private and unassigned
+# characters, line and paragraph separators.
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_OUTSIDE_ASCII = re.compile(r"[^ -~]")
+
+
+def visible(text: str) -> str:
+    """A text of one line in which everything invisible shows as an escape."""
+    return _OUTSIDE_ASCII.sub(lambda found: _escaped(found[0]), text)
+
+
+def visible_lines(text: str) -> str:
+    """The same of a text whose lines stay lines."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def visible_json(value: Json) -> str:
+    """A value as JSON that reads back as the same value, and is safe to show."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # Outside of strings JSON has nothing invisible but the ends of its lines.
+    lines = (_OUTSIDE_ASCII.sub(lambda m: _in_json(m[0]), line) for line in text.split("\n"))
+    return "\n".join(lines)
 
 
 def diff(change: Change) -> Iterator[str]:
@@ -22,9 +52,17 @@ def diff_lines(before: JsonObject, after: JsonObject) -> Iterator[str]:
             yield line.rstrip()
 
 
-def printable(text: str) -> str:
-    """Text that a terminal shows and does not obey: what is not printable is spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _escaped(char: str) -> str:
+    if unicodedata.category(char) not in _INVISIBLE:
+        return char
+    return char.encode("unicode_escape").decode()
+
+
+def _in_json(char: str) -> str:
+    if unicodedata.category(char) not in _INVISIBLE:
+        return char
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _lines(fields: JsonObject) -> list[str]:

@@ -67,6 +67,41 @@ def copies(notification: World, count: int) -> list[World]:
     return found
 
 
+def elsewhere(notification: World, count: int, project: str = "") -> list[World]:
+    """Findings like one, each with an id of its own, on a workload in a region of its own.
+
+    Args:
+        notification: The finding that they are like.
+        count: How many.
+        project: A digit that tells the project from that of other findings like this one.
+    """
+    found = []
+    for number, notified in enumerate(copies(notification, count)):
+        identity = notified["finding"]["name"].rpartition("/")[2]
+        text = json.dumps(notified).replace("europe-west1", f"region-{number}")
+        for there, here in (
+            (identity, f"{identity[:-1]}{project or identity[-1]}"),
+            ("example-shop-prod", f"example-shop-prod{project}"),
+            ("210987654321", f"21098765432{project or 1}"),
+        ):
+            text = text.replace(there, here)
+        found.append(json.loads(text))
+    return found
+
+
+def world_around_all(notifications: list[World]) -> World:
+    """A plausible world in which all of these are true."""
+    merged: World = {}
+    for notification in notifications:
+        for key, part in world_around(notification).items():
+            if isinstance(part, dict):
+                merged.setdefault(key, {}).update(part)
+            else:
+                there = merged.setdefault(key, [])
+                there += [item for item in part if item not in there]
+    return merged
+
+
 def two_on_one_service() -> tuple[World, World, World]:
     """Two findings on one service, and a world in which SCC lists both."""
     one, other = copies(sample(), 2)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from incident.model import Conflict, Denied, GiveUp, Missing, Retry
+from clients import connect
+from incident.model import ChangeKind, Conflict, Denied, GiveUp, Missing, Retry
 from incident.telling import plain
 from tests.clients.conftest import Connecting, Google
 from tests.values import LATEST, REVISION, SERVICE, scaled_to_zero, workload
@@ -314,11 +315,21 @@ async def test_a_service_that_does_not_exist_is_missing(google: Connecting) -> N
             await cloud.clients.run.settings(workload())
 
 
+async def test_a_rehearsal_writes_nothing(google: Connecting) -> None:
+    """Whatever asks for it: validating is all that such a client sends."""
+    async with google(world()) as cloud:
+        clients = await connect(cloud.settings, rehearsing=True)
+        change = scaled_to_zero(await clients.run.settings(workload()))
+        with pytest.raises(GiveUp, match="this is a rehearsal"):
+            await clients.run.write(change, validate_only=False)
+        assert await clients.run.write(change, validate_only=True) is not None
+        assert [write.validate_only for write in cloud.emulator.writes] == [True]
+
+
 async def test_what_we_may_not_do_is_found_out(google: Connecting) -> None:
     """Of some permissions those that we lack, in order."""
-    wanted = ("run.services.update", "run.services.get")
     async with google(world()) as cloud:
-        assert await cloud.clients.run.lacking(workload(), wanted) == ()
+        assert await cloud.clients.run.lacking(workload(), ChangeKind.FIELDS) == ()
     async with google(failing("UpdateService", "PERMISSION_DENIED")) as cloud:
-        lacking = await cloud.clients.run.lacking(workload(), wanted)
+        lacking = await cloud.clients.run.lacking(workload(), ChangeKind.FIELDS)
     assert lacking == ("run.services.update",)

@@ -10,12 +10,26 @@ import pytest
 from google.api_core import exceptions as google_api
 from google.auth import exceptions as google_auth
 
+from clients.cloud_run_writing import WRITES
 from clients.errors import calling
-from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Retry
+from clients.permissions import Permission, Scope
+from incident.model import (
+    ChangeKind,
+    Conflict,
+    Denied,
+    GiveUp,
+    IncidentError,
+    Kind,
+    Missing,
+    Retry,
+)
 
 # Google publishes both without types.
 api: Any = google_api
 auth: Any = google_auth
+
+GET = Permission("run.services.get", Scope.WORKLOAD, "reads")
+NAME = "projects/p/locations/l/services/x"
 
 EXPECTED: dict[str, tuple[type[IncidentError], str]] = {
     "ABORTED": (Conflict, "another change to it is under way"),
@@ -41,7 +55,7 @@ def met(error: Exception) -> IncidentError:
     """What an error becomes while a service is read."""
     with (
         pytest.raises(IncidentError) as raised,
-        calling("read the settings of", "services/x", "run.services.get"),
+        calling("read the settings of", NAME, GET),
     ):
         raise error
     return raised.value
@@ -54,7 +68,7 @@ def test_each_code_says_what_to_do_about_it(code: str) -> None:
     error = api.from_grpc_status(grpc.StatusCode[code], "what Google said")
     found = met(error)
     assert type(found) is ours
-    assert str(found).startswith("cannot read the settings of services/x: ")
+    assert str(found).startswith(f"cannot read the settings of {NAME}: ")
     assert text in str(found)
     assert "what Google said" in str(found)
     assert found.__cause__ is error
@@ -67,9 +81,34 @@ def test_every_code_has_a_row() -> None:
 
 def test_a_missing_permission_is_named_with_where_to_grant_it() -> None:
     """The message is enough to mend it."""
-    assert "Grant it to the responder's service account on this resource" in str(
-        met(api.PermissionDenied("no"))
-    )
+    assert f"Grant it on {NAME} or projects/p to" in str(met(api.PermissionDenied("no")))
+
+
+@pytest.mark.parametrize(
+    ("said", "named", "where"),
+    [
+        ("no", "run.services.update is missing, or one that goes with it", NAME),
+        (
+            "Permission 'iam.serviceaccounts.actAs' denied on service account a@example.com",
+            "iam.serviceAccounts.actAs is missing. ",
+            "the workload's runtime service account",
+        ),
+        (
+            "x" * 500 + " artifactregistry.repositories.downloadArtifacts",
+            "artifactregistry.repositories.downloadArtifacts is missing. ",
+            "the repository of the workload's images",
+        ),
+    ],
+)
+def test_of_several_permissions_the_one_that_google_names_is_told(
+    said: str, named: str, where: str
+) -> None:
+    """An update may be denied for the account or the image as well as for the service."""
+    needed = WRITES[ChangeKind.FIELDS, Kind.SERVICE]
+    with pytest.raises(Denied) as raised, calling("change", NAME, *needed):
+        raise api.PermissionDenied(said)
+    assert f"permission {named}" in str(raised.value)
+    assert f"Grant it on {where}" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +139,13 @@ def test_what_google_says_is_one_short_line(said: str) -> None:
 @pytest.mark.parametrize("error", [ValueError("ours"), KeyError("ours"), Retry("ours")])
 def test_a_fault_of_ours_is_not_googles(error: Exception) -> None:
     """Only what Google's clients raise is translated."""
-    with pytest.raises(type(error)) as raised, calling("read", "x", "p"):
+    with pytest.raises(type(error)) as raised, calling("read", "x", GET):
         raise error
     assert raised.value is error
 
 
 def test_nothing_happens_when_nothing_happens() -> None:
     """A call that succeeds passes through."""
-    with suppress(ZeroDivisionError), calling("read", "x", "p"):
+    with suppress(ZeroDivisionError), calling("read", "x", GET):
         answer = 42
     assert answer == 42

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clients.security_center import PERMISSIONS
+from clients.security_center import LIST, WRITE_BACK
 from incident.model import Denied, GiveUp, Missing, Retry
 from tests.clients.conftest import Connecting
 from tests.values import CATEGORY, finding, raw_finding, workload
@@ -241,9 +241,9 @@ async def test_a_short_outage_of_writing_is_waited_out(google: Connecting) -> No
 
 def test_every_permission_has_a_reason() -> None:
     """They are what the three calls of this module need."""
-    assert set(PERMISSIONS) == {
+    assert {each.name for each in (LIST, *WRITE_BACK)} == {
         "securitycenter.findings.list",
         "securitycenter.findingsecuritymarks.update",
         "securitycenter.findingexternalsystems.update",
     }
-    assert all(PERMISSIONS.values())
+    assert all(each.reason for each in (LIST, *WRITE_BACK))

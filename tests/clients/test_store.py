@@ -135,7 +135,8 @@ async def test_a_bucket_that_denies_names_the_permissions(
             await CALLS[verb](cloud.clients.store)
     message = str(raised.value)
     assert "gs://case-files/responder/" in message
-    assert "storage.objects.create, get and list" in message
+    lacking = {"PUT": "storage.objects.create", "GET": "storage.objects.get"}[verb]
+    assert f"permission {lacking} is missing" in message
     assert "\n" not in message
 
 

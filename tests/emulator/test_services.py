@@ -279,6 +279,16 @@ async def test_labels_and_annotations_of_reserved_namespaces_are_refused(field: 
         assert getattr(await google.service(), field) == {"example.com/incident": "x"}
 
 
+async def test_a_service_that_is_being_deleted_takes_no_update() -> None:
+    """It is still there to be read, and stays as it is."""
+    going = {"deleteTime": "2026-10-02T08:14:11Z"}
+    async with cloud(world_with(RICH | going)) as google:
+        before = await google.service()
+        with pytest.raises(exceptions.FailedPrecondition, match="is being deleted"):
+            await google.update("description", description="new")
+        assert await google.service() == before
+
+
 async def test_unknown_methods_are_unimplemented() -> None:
     """Methods of known services that nobody has built say so, and are remembered."""
     async with cloud(world_with(RICH)) as google:

@@ -53,6 +53,16 @@ async def test_after_a_conflict_or_a_lost_answer_nothing_more_is_sent(
     assert run.answers == [9]
 
 
+async def test_a_refused_change_that_is_found_in_effect_is_applied() -> None:
+    """The answer said no, the workload says yes: it is among what was written after all."""
+    sent = await send((STOP, CLOSE, CLOSE), Answers(Denied("no"), 8, Conflict("c")))
+    assert (sent.refused, sent.unsent) == ((0, 2), (0, 2))
+    found = sent.corrected([2])
+    assert [change.state.value for change in found.changes] == ["failed", "applied", "applied"]
+    assert (found.refused, found.unsent, found.interrupted) == ((0,), (0,), sent.interrupted)
+    assert sent.corrected([]) == sent
+
+
 @pytest.mark.parametrize(
     ("stops", "closes", "status"),
     [

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from incident.report import CaseObjects, render, visible
+from incident.report import CaseObjects, render, shown
 from tests.road import road
 
 _TAGS = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"
@@ -134,5 +134,5 @@ async def test_what_is_lacking_is_said(tmp_path: Path, outcome: dict[str, Any]) 
 
 def test_what_cannot_be_seen_is_shown() -> None:
     """Control and bidirectional characters are spelled out, and length is bounded."""
-    assert visible("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
-    assert len(visible("x" * 100_000)) < 1000
+    assert shown("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
+    assert len(shown("x" * 100_000)) < 1000

@@ -16,7 +16,6 @@ from tests.road import (
     CONTAINMENTS,
     SERVICE,
     UPDATE,
-    copies,
     policy,
     road,
     sample,
@@ -381,18 +380,9 @@ async def test_a_malformed_message_is_quarantined(tmp_path: Path, data: bytes) -
     ("method", "code", "status"),
     [
         ("GetService", "UNAVAILABLE", "retry"),
-        ("GetService", "PERMISSION_DENIED", "failed"),
-        ("GetService", "NOT_FOUND", "failed"),
         ("ListFindings", "UNAVAILABLE", "retry"),
-        ("ListFindings", "PERMISSION_DENIED", "failed"),
-        ("UpdateService", "PERMISSION_DENIED", "failed"),
         ("UpdateService", "INVALID_ARGUMENT", "failed"),
-        ("UpdateService", "ABORTED", "retry"),
-        ("UpdateService", "RESOURCE_EXHAUSTED", "retry"),
-        ("ListLogEntries", "RESOURCE_EXHAUSTED", "contained"),
-        ("ListLogEntries", "PERMISSION_DENIED", "contained"),
         ("ListRevisions", "INTERNAL", "contained"),
-        ("GetIamPolicy", "PERMISSION_DENIED", "contained"),
     ],
 )
 async def test_transient_faults_are_retried_and_permanent_ones_fail(
@@ -416,28 +406,6 @@ def _hasty(_: Any) -> dict[str, Any]:
 
 
 # Promise 14: the blast radius is bounded.
-
-
-async def test_exactly_the_cap_is_contained(tmp_path: Path) -> None:
-    """Of a burst over the hourly cap, the rest is held with the reason, and raises an alarm."""
-    notifications = []
-    for number, notification in enumerate(copies(sample(), 6)):
-        text = json_replace(notification, "services/storefront", f"services/shop-{number}")
-        notifications.append(text)
-    world: dict[str, Any] = world_around(notifications[0])
-    for notification in notifications[1:]:
-        around = world_around(notification)
-        for key in ("services", "revisions", "findings"):
-            known = {repr(item) for item in world[key]}
-            world[key] += [item for item in around[key] if repr(item) not in known]
-    rules = policy(extra="guards: {max_per_project_per_hour: 3}\n")
-    async with road(tmp_path, notification=notifications[0], world=world, rules=rules) as way:
-        inboxes = [await way.inbox(), await way.inbox()]
-        answers = await settled(
-            *(way.deliver(n, inbox=inboxes[i % 2]) for i, n in enumerate(notifications))
-        )
-        assert answers == ["contained"] * 3 + ["held"] * 3
-        assert len(way.containing) == 3
 
 
 async def test_an_old_finding_is_held(tmp_path: Path) -> None:

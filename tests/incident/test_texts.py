@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from incident.texts import diff, printable
+from incident.texts import diff, visible
 from tests.values import scaled_to_zero
 
 
@@ -15,6 +15,6 @@ def test_what_goes_and_what_comes_is_told_line_by_line() -> None:
 
 
 def test_a_terminal_does_not_obey_finding_text() -> None:
-    """What is not printable is spelled out; the rest, other scripts included, stays."""
-    assert printable("a\x1b[2Jb\r\n\u202ec") == "a\\x1b[2Jb\\r\\n\\u202ec"
-    assert printable("naïve 日本 café") == "naïve 日本 café"
+    """What is not visible is spelled out; the rest, other scripts included, stays."""
+    assert visible("a\x1b[2Jb\r\n\u202ec") == "a\\x1b[2Jb\\r\\n\\u202ec"
+    assert visible("naïve 日本 café") == "naïve 日本 café"

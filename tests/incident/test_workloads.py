@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from incident.model import Kind, Retry
+from incident.model import Kind
 from tests.road import Road, World, copies, road, sample, service_of, world_around
 
 SAMPLES = {
@@ -33,13 +32,6 @@ WRITES = {
 }
 ZERO = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
 EXACT = ("action", "kind", "target", "mask", "before", "after", "stops", "reversible")
-#: Codes after which a call may have taken effect all the same.
-UNCERTAIN = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL"]
-CODES = [
-    *UNCERTAIN,
-    *("ABORTED", "RESOURCE_EXHAUSTED", "PERMISSION_DENIED", "NOT_FOUND"),
-    *("INVALID_ARGUMENT", "FAILED_PRECONDITION"),
-]
 
 
 def rules(kind: Kind, steps: str = "", mode: str = "enforce") -> str:
@@ -195,19 +187,6 @@ async def test_a_restriction_that_is_refused_does_not_hide_the_stop(
     assert "setIamPolicy is missing" in outcome["changes"][1]["error"]
 
 
-async def test_a_policy_in_dispute_is_tried_again_and_then_told(tmp_path: Path) -> None:
-    """Two conflicts heal; conflicts for ever leave a containment that says what it lacks."""
-    for times, state in ((2, "verified"), (99, "failed")):
-        folder = tmp_path / str(times)
-        folder.mkdir()
-        faults = [{"method": "SetIamPolicy", "code": "ABORTED", "times": times}]
-        outcome, way = await delivered(
-            folder, Kind.SERVICE, world=world_of(Kind.SERVICE, faults=faults)
-        )
-        assert (outcome["status"], states(outcome)["iam-policy"]) == ("contained", state)
-        assert written(way).count("UpdateService") == 1, "what holds is not written again"
-
-
 async def test_what_was_begun_before_a_policy_was_lowered_is_told(tmp_path: Path) -> None:
     """The stop is written, the policy then lowered: contained, and nothing more is written."""
 
@@ -312,91 +291,6 @@ async def test_what_no_action_needs_is_not_waited_for(tmp_path: Path) -> None:
     assert outcome["timings_ms"]["read"] < 1400
     calls = [call.method.rpartition("/")[2] for call in way.emulator.calls]
     assert (calls.count("GetIamPolicy"), calls.count("ListRevisions")) == (1, 1)
-
-
-@pytest.mark.parametrize(
-    ("kind", "method", "permission"),
-    [
-        (Kind.SERVICE, "GetIamPolicy", "run.services.getIamPolicy"),
-        (Kind.JOB, "GetIamPolicy", "run.jobs.getIamPolicy"),
-        (Kind.JOB, "ListExecutions", "run.executions.list"),
-        (Kind.JOB, "GetJob", "run.jobs.get"),
-        (Kind.WORKER_POOL, "GetWorkerPool", "run.workerpools.get"),
-        (Kind.WORKER_POOL, "UpdateWorkerPool", "run.workerpools.update"),
-    ],
-)
-async def test_a_missing_permission_is_named(
-    tmp_path: Path, kind: Kind, method: str, permission: str
-) -> None:
-    """What an action needs and we may not read or write fails the incident, with the name."""
-    faults = [{"method": method, "code": "PERMISSION_DENIED"}]
-    outcome, way = await delivered(tmp_path, kind, world=world_of(kind, faults=faults))
-    assert (outcome["status"], outcome["alarm"]) == ("failed", True)
-    assert f"permission {permission} is missing" in json.dumps(outcome)
-    assert written(way) == (["UpdateWorkerPool"] if method == "UpdateWorkerPool" else [])
-
-
-# Faults at every write.
-
-
-@pytest.mark.parametrize(
-    ("code", "applied"), [*((code, False) for code in CODES), *((code, True) for code in UNCERTAIN)]
-)
-@pytest.mark.parametrize(
-    ("kind", "method"), [(kind, method) for kind in Kind for method in WRITES[kind]]
-)
-async def test_no_fault_of_a_write_makes_us_say_what_is_not_so(
-    tmp_path: Path, kind: Kind, method: str, code: str, *, applied: bool
-) -> None:
-    """Contained only if stopped, never without the image, and terminal or delivered again."""
-    fault = {"method": method, "code": code, "times": 1, "applied": applied}
-    given: dict[str, Any] = {"rules": rules(kind), "world": world_of(kind, faults=[fault])}
-    given["verify_timeout"] = timedelta(seconds=2)
-    async with road(tmp_path, notification=sample(SAMPLES[kind]), **given) as way:
-        try:
-            outcome: Any = (await way.deliver()).outcome
-        except Retry:
-            assert not way.stored("incidents/*/1000-done.json")
-            return
-        assert outcome["status"] in {"contained", "restricted", "unverified", "failed"}
-        assert (outcome["status"] == "contained") <= stopped(way, kind)
-        images = [way.record(path) for path in way.stored("containments/**/*-before.json")]
-        for name in WRITES[kind]:
-            assert name not in written(way) or images, "no write without an image"
-        if outcome["status"] == "contained":
-            first = images[0]["changes"]
-            assert all(change["before"] == change["restores"] for change in first)
-            if kind is not Kind.JOB:
-                assert _not_stopped(first[0]["restores"]["scaling"])
-
-
-def stopped(way: Road, kind: Kind) -> bool:
-    """Whether nothing runs, as the world has it."""
-    world = way.emulator.world
-    if kind is Kind.SERVICE:
-        return bool(way.service["scaling"] == ZERO)
-    if kind is Kind.WORKER_POOL:
-        return all(pool.scaling.manual_instance_count == 0 for pool in world.worker_pools.values())
-    return all(execution.running_count == 0 for execution in world.executions.values())
-
-
-def _not_stopped(scaling: World) -> bool:
-    return scaling not in (ZERO, {"manualInstanceCount": 0})
-
-
-@pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize("code", ["DEADLINE_EXCEEDED", "INTERNAL"])
-async def test_a_reconciliation_that_fails_or_never_ends_is_no_stop(
-    tmp_path: Path, kind: Kind, code: str
-) -> None:
-    """What is not seen in effect is told as that; what still restricts is told beside it."""
-    faults = [{"method": "reconcile", "code": code}]
-    world = world_of(kind, faults=faults)
-    outcome, _ = await delivered(tmp_path, kind, world=world, verify_timeout=timedelta(seconds=1))
-    expected = "unverified" if kind is Kind.WORKER_POOL else "restricted"
-    assert outcome["status"] == expected
-    assert outcome["changes"][0]["state"] == "unverified"
-    assert outcome["alarm"]
 
 
 # For any policy, and any world that such a policy is about.

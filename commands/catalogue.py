@@ -1,0 +1,146 @@
+"""What to grant: the least permissions for a policy, by role. Pure.
+
+Which call needs what is declared beside the calls, in ``clients``; here it is put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clients import cloud_logging, cloud_run, pubsub, security_center, store
+from clients.permissions import Permission, Scope
+from incident.containment import ACTIONS
+from incident.model import ChangeKind, Kind, Mode
+from incident.policy import Policy
+
+#: Actions by the kind of workload that they are for.
+Actions = Mapping[Kind, frozenset[str]]
+
+
+class Role(StrEnum):
+    """Who is granted something."""
+
+    READER = "reader"
+    ACTOR = "actor"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+
+    @property
+    def purpose(self) -> str:
+        """What the role can do."""
+        return _PURPOSES[self]
+
+
+_PURPOSES = {
+    Role.READER: "the function while nothing is enforced, and whoever replays a finding",
+    Role.ACTOR: "the function where the policy enforces",
+    Role.OPERATOR: "people who list, show and release",
+    Role.APPROVER: "people who approve a plan or contain by hand",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One permission of a role.
+
+    Attributes:
+        name: As IAM spells it.
+        scope: What to grant it on, at its narrowest.
+        reasons: What it is for.
+    """
+
+    name: str
+    scope: Scope
+    reasons: tuple[str, ...]
+
+
+def catalogue(actions: Actions, *, announces: bool) -> dict[Role, tuple[Grant, ...]]:
+    """The least that each role needs.
+
+    Args:
+        actions: What is done to each kind of workload.
+        announces: Whether outcomes are announced on a topic.
+    """
+    reading = [*_reading(announces=announces)]
+    acting = [*reading, *_acting(actions)]
+    return {
+        Role.READER: _merged(reading),
+        Role.ACTOR: _merged(acting),
+        Role.OPERATOR: _merged(_releasing(actions)),
+        Role.APPROVER: _merged(acting),
+    }
+
+
+def every_action() -> Actions:
+    """Every action there is: what any policy may come to need."""
+    return {
+        kind: frozenset(n for n, each in ACTIONS.items() if kind in each.wants) for kind in Kind
+    }
+
+
+def actions_of(policy: Policy) -> Actions:
+    """The actions that a policy names anywhere, whatever the mode."""
+    said = (policy.contain, *(rule.contain for rule in policy.rules))
+    return {
+        kind: frozenset(name for each in said for step in each.steps(kind) or () for name in step)
+        for kind in Kind
+    }
+
+
+def role_of_function(policy: Policy) -> Role:
+    """The role that the function itself needs under a policy."""
+    modes = {policy.mode, *(rule.mode or policy.mode for rule in policy.rules)}
+    acts = Mode.ENFORCE in modes and any(actions_of(policy).values())
+    return Role.ACTOR if acts else Role.READER
+
+
+def _reading(*, announces: bool) -> Iterator[Permission]:
+    """What a dry run needs. Of every kind: a finding may be about any, named or not."""
+    yield security_center.LIST
+    for kind in Kind:
+        yield from cloud_run.READS[kind]
+    yield cloud_logging.ENTRIES
+    yield from store.READ
+    yield store.CREATE
+    yield store.READ_POLICY
+    if announces:
+        yield pubsub.PUBLISH
+
+
+def _acting(actions: Actions) -> Iterator[Permission]:
+    if any(actions.values()):
+        yield from security_center.WRITE_BACK
+    for kind, names in actions.items():
+        for change in _changes(kind, names):
+            yield from cloud_run.carrying_out(change, kind)
+
+
+def _releasing(actions: Actions) -> Iterator[Permission]:
+    """Looking at what is held, who changed it since, and writing back what can be taken back."""
+    yield from store.READ
+    yield store.CREATE
+    if any(actions.values()):
+        yield from security_center.WRITE_BACK
+    for kind, names in actions.items():
+        if names:
+            yield cloud_run.SETTINGS[kind]
+            yield cloud_logging.ENTRIES
+        for change in _changes(kind, (name for name in names if ACTIONS[name].reversible)):
+            yield from cloud_run.carrying_out(change, kind)
+
+
+def _changes(kind: Kind, names: Iterable[str]) -> tuple[ChangeKind, ...]:
+    made = {change for name in names for change in ACTIONS[name].makes[kind]}
+    return tuple(change for change in ChangeKind if change in made)
+
+
+def _merged(permissions: Iterable[Permission]) -> tuple[Grant, ...]:
+    """Each permission once on each scope, with every reason, in the order of the scopes."""
+    reasons: dict[tuple[Scope, str], dict[str, None]] = {}
+    for each in permissions:
+        reasons.setdefault((each.scope, each.name), {})[each.reason] = None
+    order = list(Scope)
+    found = sorted(reasons, key=lambda key: (order.index(key[0]), key[1]))
+    return tuple(Grant(name, scope, tuple(reasons[scope, name])) for scope, name in found)

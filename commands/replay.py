@@ -1,0 +1,88 @@
+"""``replay``: a finding against the real project, with the operator's own credentials.
+
+Always a dry run: the ceiling says so, and the clients refuse every other write.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from clients import Clients, Settings, read_settings
+from commands.shared import as_json_option, checked, print_json, run
+from commands.telling import page
+from incident.inbox import Inbox
+from incident.model import JsonObject, Mode, Status
+from incident.notification import parse
+from wiring import outside_of, standing_of
+
+_CEILING = "a replay is never more than a dry run"
+
+
+@click.command()
+@click.argument("finding", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--policy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The policy; by default the one of RESPONDER_POLICY.",
+)
+@click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="An empty folder for the records; by default a new one, which is named.",
+)
+@as_json_option
+def replay(*, finding: Path, policy: Path | None, store: Path | None, as_json: bool) -> None:
+    """Run the notification in FINDING against the real project, always as a dry run.
+
+    Whatever RESPONDER_MODE and the policy say, nothing is written to a workload or to Security
+    Command Center, nothing is announced, and the records go to a folder of their own, never to
+    RESPONDER_STORE. Exit status: 0 the finding was answered, 1 it could not be or the incident
+    failed, 2 wrong use.
+    """
+    data = finding.read_bytes()
+    checked(lambda: parse(data))
+    settings = checked(lambda: _settings(policy, _folder(store)))
+    outcome = run(lambda clients: rehearsed(data, settings, clients), settings, rehearsing=True)
+    if as_json:
+        print_json(outcome)
+    else:
+        Console().print(page(outcome))
+        click.echo(f"records: {settings.store}", err=True)
+    if outcome["status"] == Status.FAILED:
+        sys.exit(1)
+
+
+def _folder(store: Path | None) -> Path:
+    """Where the records go: what others have recorded must not be mixed up with a replay."""
+    if store is None:
+        return Path(tempfile.mkdtemp(prefix="replay-"))
+    if store.exists() and any(store.iterdir()):
+        raise click.BadParameter(f"{store} is not empty; name a new folder", param_hint="--store")
+    return store
+
+
+def _settings(policy: Path | None, store: Path) -> Settings:
+    """The environment's settings, as far as a replay heeds them.
+
+    Raises:
+        SettingsError: The environment is wrong.
+    """
+    given = {"mode": Mode.DRY_RUN, "topic": "", "store": str(store)}
+    return read_settings(**given, **({"policy": str(policy)} if policy else {}))
+
+
+async def rehearsed(data: bytes, settings: Settings, clients: Clients) -> JsonObject:
+    """The outcome of a message, answered with a dry run.
+
+    Raises:
+        Retry: Something does not answer; the finding may be replayed later.
+    """
+    standing = replace(standing_of(settings), ceiling_reason=_CEILING)
+    answer = await Inbox(standing, outside_of(clients)).receive(data)
+    return answer.outcome

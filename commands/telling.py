@@ -1,0 +1,184 @@
+"""An outcome as a page for a terminal: from its JSON to renderables of rich.
+
+Pure: nothing is printed here. Much in an outcome is an attacker's choice, so that no text of it
+is read as markup, and none reaches the terminal with characters that nobody sees.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from incident.model import Json, JsonObject, Status
+from incident.texts import diff_lines, visible
+
+_LABEL_WIDTH = 12
+_STYLES = {
+    Status.CONTAINED: "green",
+    Status.ALREADY_CONTAINED: "green",
+    Status.PLANNED: "cyan",
+    Status.HELD: "yellow",
+    Status.AWAITING_APPROVAL: "magenta",
+    Status.RELEASED: "blue",
+    Status.IGNORED: "blue",
+    Status.DUPLICATE: "blue",
+    Status.EXPIRED: "yellow",
+}
+_OPEN = ("open", "yellow")
+_URGENT = "bold red"
+_MEANINGS = {
+    Status.IGNORED: "none of our business",
+    Status.HELD: "a person must decide",
+    Status.MALFORMED: "not a notification",
+    Status.PLANNED: "a dry run: this is what enforcing would write",
+    Status.AWAITING_APPROVAL: "nothing is written until a person approves the plan",
+    Status.EXPIRED: "nobody approved in time; nothing was written",
+    Status.CONTAINED: "stopped by us, and read back stopped",
+    Status.ALREADY_CONTAINED: "stopped already, not by us: nothing to release",
+    Status.RESTRICTED: "access is cut, but what runs was not stopped: look now",
+    Status.UNVERIFIED: "written, but not seen in effect: look now",
+    Status.FAILED: "something refused for good: look now",
+    Status.RELEASED: "the containment was taken back",
+    Status.DUPLICATE: "this event was answered before",
+}
+_DETECTED = {
+    "binary": "binary_path",
+    "arguments": "arguments",
+    "SHA-256": "sha256",
+    "container": "container",
+    "image": "image",
+    "digest": "digest",
+}
+_DIFF_STYLES = {"-": "red", "+": "green"}
+
+Rows = Iterator[tuple[str, str]]
+
+
+def style_of(status: str) -> str:
+    """How a status is coloured; one that nobody knows is urgent."""
+    known = {str(each): style for each, style in _STYLES.items()}
+    return dict((_OPEN,)).get(status) or known.get(status, _URGENT)
+
+
+def page(outcome: JsonObject) -> RenderableType:
+    """The whole outcome, from what matters most to where the rest is found."""
+    parts: list[RenderableType] = [*_headline(outcome)]
+    parts += _section("Detected", _detected(outcome))
+    parts += _section("Decision", _decision(outcome))
+    parts += _section("Assessment", _assessment(_object(outcome.get("assessment"))))
+    for number, change in enumerate(_objects(outcome.get("changes")), start=1):
+        parts += _section(f"Change {number}", _change(change))
+        parts.append(Padding(_diff(change), (0, 0, 0, 4)))
+    gaps = _objects(outcome.get("gaps"))
+    parts += _section("Gaps", ((_text(g.get("collector")), _text(g.get("reason"))) for g in gaps))
+    parts += _section("More", _links(outcome))
+    return Group(*parts)
+
+
+def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
+    status = _text(outcome.get("status"))
+    meaning = {str(each): text for each, text in _MEANINGS.items()}.get(status, "")
+    yield Text.assemble((visible(status.upper()), style_of(status)), f"  {meaning}")
+    place, incident = _object(outcome.get("workload")), _text(outcome.get("incident"))
+    if incident:
+        yield Text(visible(f"incident {incident}"))
+    if place:
+        part = place.get("revision") or place.get("execution")
+        within = f", {_text(part)}" if part else ""
+        yield Text(visible(_text(place.get("resource_name")) + within), style="bold")
+
+
+def _detected(outcome: JsonObject) -> Rows:
+    finding, detected = _object(outcome.get("finding")), _object(outcome.get("detected"))
+    notes = {
+        "sha256": " (of its beginning only)" if detected.get("hash_is_partial") else "",
+        "arguments": " … (cut off)" if detected.get("arguments_truncated") else "",
+    }
+    yield "category", _text(finding.get("category"))
+    yield "severity", _text(finding.get("severity"))
+    yield "at", _text(finding.get("event_time"))
+    for label, key in _DETECTED.items():
+        if detected.get(key):
+            yield label, _text(detected[key]) + notes.get(key, "")
+
+
+def _decision(outcome: JsonObject) -> Rows:
+    decision = _object(outcome.get("decision"))
+    applied = [f"{key} {_text(outcome[key])}" for key in ("mode", "rule") if outcome.get(key)]
+    yield "verdict", ", ".join((_text(decision.get("verdict")), *applied))
+    yield from _listed("because", decision.get("reasons"))
+
+
+def _assessment(assessment: JsonObject) -> Rows:
+    yield "in short", _text(assessment.get("summary"))
+    yield "how sure", _text(assessment.get("confidence"))
+    yield from _listed("because", assessment.get("reasons"))
+    techniques = _objects(assessment.get("techniques"))
+    yield "ATT&CK", ", ".join(f"{_text(t.get('id'))} {_text(t.get('name'))}" for t in techniques)
+
+
+def _change(change: JsonObject) -> Rows:
+    yield "action", _text(change.get("action"))
+    yield "target", _text(change.get("target"))
+    yield "mask", ", ".join(_texts(change.get("mask")))
+    yield "state", _text(change.get("state"))
+    if change.get("reversible") is False:
+        yield "release", "cannot be taken back"
+    yield "error", _text(change.get("error"))
+
+
+def _links(outcome: JsonObject) -> Rows:
+    yield "drains by", _text(outcome.get("drains_until"))
+    yield "containment", _text(outcome.get("containment"))
+    for name, link in _object(outcome.get("links")).items():
+        for each in _texts(link) if isinstance(link, list) else (_text(link),):
+            yield name.replace("_", " "), each
+
+
+def _diff(change: JsonObject) -> Text:
+    lines = diff_lines(_object(change.get("before")), _object(change.get("after")))
+    shown = (Text(visible(line), style=_DIFF_STYLES.get(line[:1], "dim")) for line in lines)
+    return Text("\n").join(shown)
+
+
+def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[RenderableType]:
+    """A titled table of labels and values; nothing at all where no row says anything."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        if value:
+            table.add_row(Text(visible(label)), Text(visible(value)))
+    return [Text(title, style="bold"), Padding(table, (0, 0, 0, 2))] if table.row_count else []
+
+
+def _listed(label: str, reasons: Json) -> Rows:
+    """Reasons, one a line: texts, or objects with a text inside."""
+    for at, reason in enumerate(reasons if isinstance(reasons, list) else ()):
+        text = reason.get("text") if isinstance(reason, dict) else reason
+        yield "" if at else label, f"· {_text(text)}"
+
+
+def _text(value: Any) -> str:
+    """A value in one line; a list as a shell would take it."""
+    if isinstance(value, list | tuple):
+        return shlex.join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _texts(values: Json) -> list[str]:
+    return [_text(value) for value in values] if isinstance(values, list | tuple) else []
+
+
+def _object(value: Json) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(values: Json) -> list[JsonObject]:
+    return [item for item in values if isinstance(item, dict)] if isinstance(values, list) else []

@@ -1,0 +1,103 @@
+"""An outcome on a terminal: all of it is told, and none of it plays tricks."""
+
+from __future__ import annotations
+
+import io
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from commands.telling import page, style_of
+from incident.model import Json, Status
+from incident.texts import visible, visible_json, visible_lines
+from tests.road import policy, road
+from tests.values import repeatable
+
+HOSTILE = "\x1b[31mred\x1b]0;title\x07 \u202egnp.exe\u2066 [bold]x[/bold] \x7f\x9b2J \u2028next\r"
+TEXTS = st.text(max_size=40) | st.just(HOSTILE)
+VALUES: st.SearchStrategy[Json] = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = (
+    *("status", "incident", "finding", "workload", "rule", "mode", "decision", "assessment"),
+    *("detected", "changes", "gaps", "links", "drains_until", "containment"),
+)
+
+
+def shown(outcome: Any, width: int = 200) -> str:
+    """What a terminal gets, without colours."""
+    output = io.StringIO()
+    Console(file=output, width=width, color_system=None).print(page(outcome))
+    return output.getvalue()
+
+
+def tricks(text: str) -> set[str]:
+    """The characters that a reader does not see, but for the ends of lines."""
+    hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    return {char for char in text if unicodedata.category(char) in hidden} - {"\n"}
+
+
+def poisoned(value: Any) -> Any:
+    """The same value with hostile text at the end of each of its texts."""
+    if isinstance(value, dict):
+        return {key: poisoned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [poisoned(item) for item in value]
+    return f"{value}{HOSTILE}" if isinstance(value, str) else value
+
+
+async def test_a_page_tells_everything_and_nothing_hidden(tmp_path: Path) -> None:
+    """What was found, decided and planned; and hostile text shows as what it is."""
+    async with road(tmp_path, rules=policy("dry-run")) as way:
+        outcome: Any = (await way.deliver()).outcome
+    told = shown(outcome)
+    for text in (
+        *("PLANNED", outcome["incident"], outcome["workload"]["resource_name"]),
+        *outcome["decision"]["reasons"],
+        *("-   scalingMode: AUTOMATIC", "+   scalingMode: MANUAL", "validated"),
+        *(outcome["detected"]["sha256"], outcome["links"]["virustotal"]),
+    ):
+        assert text in told.replace("\n", ""), text
+    hostile = shown(poisoned(outcome))
+    assert tricks(hostile) == set()
+    assert "\\x1b[31mred" in hostile
+    assert "[bold]x[/bold]" in hostile
+
+
+@repeatable
+@given(outcome=st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUES)))
+def test_any_outcome_can_be_shown(outcome: Any) -> None:
+    """Also one of another version, or one that somebody has tampered with."""
+    assert tricks(shown(outcome)) == set()
+
+
+@repeatable
+@given(value=VALUES)
+def test_json_for_a_terminal_reads_back_as_it_was(value: Json) -> None:
+    """Escaping what is invisible changes no value."""
+    text = visible_json(value)
+    assert tricks(text) == set()
+    assert json.loads(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "plain", "größer als 3 µs", "日本語"])
+def test_what_can_be_read_stays_as_it_is(text: str) -> None:
+    """Letters of any language are no trick."""
+    assert visible(text) == visible_lines(text) == text
+    assert visible_lines(f"{text}\n{text}") == f"{text}\n{text}"
+
+
+def test_every_status_has_its_style_and_meaning() -> None:
+    """One that nobody knows is urgent rather than quiet."""
+    for status in Status:
+        assert len(shown({"status": status.value}).split("  ")[1]) > 5
+    assert style_of("no such status") == style_of(Status.FAILED) == "bold red"
+    assert style_of("open") == "yellow"
