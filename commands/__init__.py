@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from commands.look import list_, show
+from commands.patrol import patrol
 from commands.policy import policy
 from commands.release import release
 
@@ -21,5 +22,5 @@ def cli() -> None:
     """
 
 
-for _command in (list_, show, release, policy):
+for _command in (list_, show, release, patrol, policy):
     cli.add_command(_command)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.guarding import automatic, deploy
 from tests.road import (
     CONTAINMENTS,
     SAMPLES,
@@ -25,9 +26,9 @@ from tests.road import (
 REPOSITORY = Path(__file__).parent.parent
 
 
-async def run(way: Road | None, *arguments: str) -> tuple[int, str, str]:
+async def run(way: Road | None, *arguments: str, **settings: str) -> tuple[int, str, str]:
     """Run a command of the command line; its exit status, output and errors."""
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **settings}
     if way:
         emulator = way.settings.emulator
         assert emulator
@@ -148,3 +149,23 @@ async def test_policy_check_says_what_would_apply_and_why(tmp_path: Path) -> Non
     code, _, err = await run(None, "policy", "check", str(file))
     assert code == 1
     assert "policy.yaml:1:7" in err
+
+
+async def test_patrol_tells_what_does_not_hold_any_more(tmp_path: Path) -> None:
+    """Its exit status says whether all stands; without RESPONDER_MODE it never writes to it."""
+    async with road(tmp_path) as way:
+        outcome: Any = (await way.deliver()).outcome
+        environment = {"RESPONDER_POLICY": str(tmp_path / "policy.yaml")}
+        code, out, err = await run(way, "patrol", **environment)
+        assert (code, out.strip()) == (0, "1 stands"), err
+        way.policy(policy(extra="reapply_limit: 1\n"))
+        await deploy(way, automatic)
+        code, out, _ = await run(way, "patrol", **environment)
+        assert code == 1
+        assert f"{outcome['changes'][0]['target']}: reverted" in out
+        assert "RESPONDER_MODE allows no more than dry-run" in " ".join(out.split())
+        code, out, _ = await run(way, "patrol", "--json", **environment)
+        told = json.loads(out)
+        assert (code, told["summary"]["reverted"]) == (1, 1)
+        assert told["containments"][0]["incidents"] == [outcome["incident"]]
+        assert len(way.containing) == 1
