@@ -17,13 +17,14 @@ from typing import Any, TypeVar
 import flask
 import functions_framework
 from cloudevents.http import CloudEvent
-from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from clients import Settings, SettingsError, read_settings
 from incident import log
 from incident.inbox import Inbox, Unfinished
+from incident.model import GiveUp, Retry
 from incident.standing import Answer
-from wiring import open_inbox
+from wiring import Desk, open_desk
 
 T = TypeVar("T")
 
@@ -48,6 +49,26 @@ def respond(event: CloudEvent) -> None:
         _answer(lambda inbox: inbox.receive(data))
 
 
+@functions_framework.http
+def patrol(request: flask.Request) -> str:
+    """Go one round over what is held; deployed as a function of its own, called by a schedule.
+
+    What is posted does not matter, so it is not parsed: as an event, a message that has
+    attributes only would be refused before it came here. Rounds that overlap do no harm.
+    Returning acknowledges it, also where a round did not get all around: the next one goes on.
+    """
+    flask.g.reached_us = True
+    if request.method != "POST":
+        raise MethodNotAllowed(["POST"])
+    try:
+        found = _PROCESS.run(lambda desk: desk.patrol.go())
+    except (Retry, GiveUp) as error:
+        log.failure("the patrol could not go its round; it is retried", error, _trace())
+        raise ServiceUnavailable from error
+    log.patrolled(found, _trace())
+    return "OK"
+
+
 @functions_framework.errorhandler(Exception)  # type: ignore[untyped-decorator]
 def refuse(error: Exception) -> Any:
     """Take over what the framework rejects before our function runs.
@@ -56,7 +77,7 @@ def refuse(error: Exception) -> Any:
     """
     if isinstance(error, ServiceUnavailable):
         return error
-    if flask.g.get("reached_us"):
+    if flask.g.get("reached_us") and not isinstance(error, MethodNotAllowed):
         return _fault(error)
     if isinstance(error, HTTPException) and error.code not in (400, 415):
         return error
@@ -82,7 +103,7 @@ def _trace() -> str:
 def _answer(work: Callable[[Inbox], Coroutine[Any, Any, Answer]]) -> None:
     """Hand work to the loop, wait for it, and log what it came to, in one line."""
     try:
-        answer = _PROCESS.run(work)
+        answer = _PROCESS.run(lambda desk: work(desk.inbox))
     except Unfinished as error:
         log.retried(error, _trace())
         raise ServiceUnavailable from error
@@ -112,20 +133,20 @@ class _Process:
         self._settings = settings
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._inbox: Inbox | None = None
+        self._desk: Desk | None = None
 
-    def run(self, work: Callable[[Inbox], Coroutine[Any, Any, T]]) -> T:
+    def run(self, work: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
         """Run work on the loop and wait for it."""
         with self._lock:
-            if self._loop is None or self._inbox is None:
-                self._loop, self._inbox = self._start()
-        return asyncio.run_coroutine_threadsafe(work(self._inbox), self._loop).result()
+            if self._loop is None or self._desk is None:
+                self._loop, self._desk = self._start()
+        return asyncio.run_coroutine_threadsafe(work(self._desk), self._loop).result()
 
-    def _start(self) -> tuple[asyncio.AbstractEventLoop, Inbox]:
+    def _start(self) -> tuple[asyncio.AbstractEventLoop, Desk]:
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, name="incidents", daemon=True).start()
         try:
-            return loop, asyncio.run_coroutine_threadsafe(open_inbox(self._settings), loop).result()
+            return loop, asyncio.run_coroutine_threadsafe(open_desk(self._settings), loop).result()
         except BaseException:
             loop.call_soon_threadsafe(loop.stop)
             raise

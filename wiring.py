@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from clients import Clients, Settings, connect
 from incident.guards import Attendance, Ourselves
 from incident.inbox import Inbox
 from incident.model import Mode
+from incident.patrol import Bounds, Patrol
 from incident.standing import Outside, Standing
 from responders import route
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What one process works with: the inbox that messages go to, and the patrol."""
+
+    inbox: Inbox
+    patrol: Patrol
+
+
+async def open_desk(settings: Settings) -> Desk:
+    """Connect to the outside, on the loop that will do the work."""
+    clients = await connect(settings)
+    inbox = Inbox(standing_of(settings), outside_of(clients))
+    return Desk(inbox, patrol_of(settings, clients))
+
+
 async def open_inbox(settings: Settings) -> Inbox:
     """Connect to the outside and take messages; on the loop that will do the work."""
-    clients = await connect(settings)
-    return Inbox(standing_of(settings), outside_of(clients))
+    return (await open_desk(settings)).inbox
+
+
+def patrol_of(settings: Settings, clients: Clients, bounds: Bounds | None = None) -> Patrol:
+    """The patrol of a process with these settings."""
+    return Patrol(standing_of(settings), outside_of(clients), clients.store, bounds)
 
 
 def outside_of(clients: Clients) -> Outside:

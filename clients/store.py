@@ -84,6 +84,25 @@ class Store:
             raise _ours(error, "list", f"{self.url}/{prefix}", *READ) from error
         return tuple(sorted(meta["path"] for meta in found))
 
+    async def page(self, prefix: str, after: str, limit: int) -> tuple[str, ...]:
+        """The first paths below a prefix that sort behind another, in order; none at the end.
+
+        Args:
+            prefix: Ends at a slash.
+            after: Any text of the form of a path; need not exist.
+            limit: How many at most; a bucket answers up to 1,000 in one request.
+        """
+        if not self.url.startswith("gs://"):
+            # A folder is listed in no order, so that all of it has to be looked at.
+            return tuple(path for path in await self.list(prefix) if path > after)[:limit]
+        try:
+            pages = obstore.list(self._store, prefix, offset=after or None, chunk_size=limit)
+            async for found in pages:
+                return tuple(sorted(meta["path"] for meta in found))
+        except Exception as error:
+            raise _ours(error, "list", f"{self.url}/{prefix}") from error
+        return ()
+
 
 def open_store(settings: Settings) -> Store:
     """The store at ``RESPONDER_STORE``; nothing is read or written yet."""

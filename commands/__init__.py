@@ -10,6 +10,7 @@ import click
 from commands.approve import approve
 from commands.contain import contain
 from commands.look import list_, show
+from commands.patrol import patrol
 from commands.permissions import permissions
 from commands.policy import policy
 from commands.release import release
@@ -34,6 +35,7 @@ for _command in (
     approve,
     contain,
     release,
+    patrol,
     replay,
     policy,
     permissions,

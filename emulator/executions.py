@@ -10,12 +10,12 @@ from google.cloud import run_v2
 from google.longrunning import operations_pb2
 
 from emulator import execution_state, protos, resource_state
+from emulator.audit import caller
 from emulator.execution_state import UNFINISHED, Phase
 from emulator.job_state import MOST_TASKS
 from emulator.names import last
 from emulator.paging import newest_first
 from emulator.refusal import Refusal, invalid
-from emulator.resource_state import CALLER
 from emulator.shelf import Calls, Shelf
 from emulator.wire import Method, method
 from emulator.world import World
@@ -99,7 +99,7 @@ def of_job(job: run_v2.Job, overrides: run_v2.RunJobRequest.Overrides) -> run_v2
     execution = run_v2.Execution(
         name=f"{job.name}/executions/{last(job.name)}-{letters}",
         job=last(job.name),
-        creator=CALLER,
+        creator=caller(),
         labels=job.template.labels,
         annotations=job.template.annotations,
         launch_stage=job.launch_stage,

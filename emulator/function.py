@@ -49,18 +49,24 @@ class Function:
     Args:
         settings: Environment variables, besides the few that are inherited.
         source: The file that holds the entry point.
+        target: The entry point's name.
 
     Attributes:
         said: One entry per delivery that it was done with, in order.
         url: Where deliveries go.
     """
 
-    def __init__(self, settings: Mapping[str, str], source: Path = REPOSITORY / "main.py") -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        source: Path = REPOSITORY / "main.py",
+        target: str = "respond",
+    ) -> None:
         self._port = free_port()
         self.url = f"http://{LOOPBACK}:{self._port}/"
         self.said: list[Said] = []
         command = (
-            sys.executable, "-m", "functions_framework", "--target", "respond",
+            sys.executable, "-m", "functions_framework", "--target", target,
             "--source", str(source), "--signature-type", "cloudevent",
             "--host", LOOPBACK, "--port", str(self._port),
         )  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from google.cloud import run_v2
 
 from emulator import resource_state, revision_state, shares
+from emulator.audit import caller
 from emulator.names import below, last
 from emulator.paging import newest_first
-from emulator.resource_state import CALLER
 from emulator.shares import Owner
 from emulator.shelf import Calls, Shelf
 from emulator.wire import Method
@@ -39,6 +39,6 @@ def add(world: World, owner: Owner) -> None:
     made_up = resource_state.suffix(owner.name, owner.generation)
     short_name = owner.template.revision or f"{last(owner.name)}-{owner.generation:05d}-{made_up}"
     now = resource_state.now()
-    revision = revision_state.revision_from(owner, short_name, now, CALLER)
+    revision = revision_state.revision_from(owner, short_name, now, caller())
     owner.latest_created_revision = revision.name
     world.revisions[world.canonical(revision.name)] = revision

@@ -13,7 +13,7 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from emulator import cloud_run, protos
+from emulator import audit, cloud_run, protos
 from emulator.cloud_logging import Logging
 from emulator.finding_writes import FindingWrites
 from emulator.names import last
@@ -123,6 +123,7 @@ class Emulator:
     ) -> Any:
         """Answers one call and remembers it."""
         self._follow(asyncio.current_task())
+        audit.identify(context)
         call = Call(method.name, time.monotonic())
         self.calls.append(call)
         position = len(self.writes)
@@ -159,7 +160,9 @@ class Emulator:
         async def handle() -> Any:
             if raced and version:
                 raise conflict(last(target), version)
-            return await method.handle(request)
+            answer = await method.handle(request)
+            audit.take_down(method, request, self.world)
+            return answer
 
         try:
             return await self.gate.through(method.name, handle)

@@ -14,9 +14,10 @@ from google.cloud import run_v2
 from google.longrunning import operations_pb2
 
 from emulator import masks, protos, resource_state
+from emulator.audit import caller
 from emulator.progress import Progress
 from emulator.refusal import Violation, being_deleted, invalid, missing
-from emulator.resource_state import CALLER, State
+from emulator.resource_state import State
 from emulator.shelf import KINDS, Calls, Shelf
 from emulator.wire import Method, method
 from emulator.writing import Writes, check_etag
@@ -176,14 +177,14 @@ class Workloads(Generic[W]):
         now = resource_state.now()
         after.generation = before.generation + 1
         protos.set_moment(after, "update_time", now)
-        after.last_modifier = CALLER
+        after.last_modifier = caller()
         after.reconciling = True
         after.terminal_condition = resource_state.condition(
             "Ready", State.CONDITION_RECONCILING, now
         )
         if not after.uid:
             after.uid = resource_state.uid(after.name)
-            after.creator = CALLER
+            after.creator = caller()
             protos.set_moment(after, "create_time", now)
             self.appear(after)
         if change.new_revision or after.template != before.template:

@@ -18,6 +18,7 @@ from incident.model import Change, GiveUp, JsonObject, Status
 from incident.outcome import expired
 from incident.policy import Policy
 from incident.recorded import Recorded, recorded_of
+from incident.redaction import Redactor
 from incident.standing import Outside
 
 APPROVED = "approved"
@@ -69,7 +70,9 @@ def stale(case: Case, policy: Policy, now: datetime) -> bool:
     return all(now - at > _AT_WORK for at in given)
 
 
-async def expire(case: Case, policy: Policy, books: Books, outside: Outside) -> JsonObject | None:
+async def expire(
+    case: Case, policy: Policy, books: Books, outside: Outside, hide: Redactor
+) -> JsonObject | None:
     """Give up a stale plan; None when a write for it was begun, which is to be told instead.
 
     Somebody may approve it at this moment. The record takes the next number after those that
@@ -89,7 +92,7 @@ async def expire(case: Case, policy: Policy, books: Books, outside: Outside) -> 
     hours = policy.approval_expires.total_seconds() / 3600
     told = expired(case.outcome, f"nobody approved the plan within {hours:g} h, the policy's limit")
     last = max(record.number for record in case.records)
-    return await carry_on(case.folder, told, books, outside, after=last)
+    return await carry_on(case.folder, told, books, outside, hide, after=last)
 
 
 def digest(changes: Iterable[Change]) -> str:

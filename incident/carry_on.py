@@ -1,19 +1,31 @@
-"""An incident that is done goes on: its new outcome is announced, and put on record.
+"""An incident that is done goes on: everybody is told of its new outcome, and it is put on record.
 
 What the outcome is, and why there is a new one, is for the caller.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from incident.chat import brief
 from incident.core import Books
-from incident.model import JsonObject
+from incident.model import IncidentError, Json, JsonObject
 from incident.record import DONE, publish
+from incident.redaction import Redactor
+from incident.seal import try_to_seal
 from incident.standing import Outside
 from incident.write_back import carry_back
 
 
-async def carry_on(
-    folder: str, outcome: JsonObject, books: Books, outside: Outside, *, after: int = DONE
+async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
+    folder: str,
+    outcome: JsonObject,
+    books: Books,
+    outside: Outside,
+    hide: Redactor,
+    *,
+    after: int = DONE,
+    once: bool = False,
 ) -> JsonObject:
     """Tell everybody what has become of an incident since, and record it last.
 
@@ -25,19 +37,57 @@ async def carry_on(
         outcome: What has become of the incident.
         books: Where records are kept.
         outside: Security Command Center, and where outcomes are announced.
+        hide: Redacts what goes wrong meanwhile.
         after: Number of the newest record that the outcome takes into account. What comes of
             records that are written meanwhile is newer.
+        once: Whether of several who say the same at once one record is enough.
 
     Raises:
         Retry: The topic or the store does not answer; nothing is recorded then.
     """
+    outcome, sha256, unsealed = await _sealed(folder, outcome, books)
     case = await books.case(folder)
-    unsaid = await carry_back(case, outside.security_center, outcome)
-    unheard = await publish(outside.topic, outcome) if outside.topic else None
-    for name, reason in (("write-back", unsaid), ("announcement", unheard)):
+    reasons = {
+        "report": unsealed,
+        "write-back": await carry_back(case, outside.security_center, outcome),
+        "announcement": await publish(outside.topic, outcome) if outside.topic else None,
+        "webhook": await _send(outside, outcome),
+    }
+    for collector, reason in reasons.items():
         if reason:
             gaps = outcome.get("gaps")
-            gap = {"collector": name, "reason": reason}
+            gap = {"collector": collector, "reason": hide.text(reason)}
             outcome = {**outcome, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
-    await case.journal.append(max(after, DONE), str(outcome["status"]), {"outcome": outcome})
+    body: JsonObject = {"outcome": outcome, "manifest_sha256": sha256}
+    write = case.journal.claim if once else case.journal.append
+    last = max(after, DONE)
+    await write(last + 1 if once else last, str(outcome["status"]), body)
     return outcome
+
+
+async def _sealed(
+    folder: str, outcome: JsonObject, books: Books
+) -> tuple[JsonObject, str | None, str | None]:
+    """The outcome with its new page, the new manifest's digest, or why there are none.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    sealed = await try_to_seal(books.store, folder, outcome)
+    if isinstance(sealed, str):
+        return outcome, None, sealed
+    links = outcome.get("links")
+    known: Mapping[str, Json] = links if isinstance(links, Mapping) else {}
+    page = f"{known.get('case_file')}/{sealed.report.rpartition('/')[2]}"
+    return {**outcome, "links": {**known, "report": page}}, sealed.sha256, None
+
+
+async def _send(outside: Outside, outcome: JsonObject) -> str | None:
+    """The short text to the room, if there is one; nothing ever waits for it."""
+    if outside.webhook is None:
+        return None
+    try:
+        await outside.webhook.send(brief(outcome))
+    except IncidentError as error:
+        return str(error)
+    return None

@@ -27,7 +27,7 @@ from incident.notify import notify
 from incident.outcome import Account, duplicate, outcome
 from incident.record import CaseFile, announce, keep_evidence
 from incident.scene import Result
-from incident.seal import seal
+from incident.seal import try_to_seal
 from incident.standing import Answer, Outside, Standing
 from incident.write_back import statement, write_back
 
@@ -129,13 +129,9 @@ class Conclusion:
         earlier = [record.body for record in case.earlier if record.kind == "sealed"]
         if earlier:
             return str(earlier[-1].get("manifest_sha256")), None
-        try:
-            sealed = await seal(case.journal.store, case.folder, told)
-        except Retry:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the outcome must be told
-            reason = f"the report could not be written: {error!r}"
-            return None, self.standing.redactor().text(reason)
+        sealed = await try_to_seal(case.journal.store, case.folder, told)
+        if isinstance(sealed, str):
+            return None, self.standing.redactor().text(sealed)
         body: JsonObject = {"manifest": sealed.manifest, "manifest_sha256": sealed.sha256}
         await case.note("sealed", body)
         return sealed.sha256, None

@@ -18,6 +18,8 @@ from incident.together import together
 
 #: Records after which the attempt that an image was taken for is over.
 _CLOSING = frozenset({"written", "abandoned"})
+#: Records after which an attempt is as if it had never been: not sent, or taken back by us.
+_UNDONE = frozenset({"abandoned", "withdrawn"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,7 @@ class Custody:
 def fold(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
     """What the records of one containment come to. Their order matters only where it must."""
     kinds = [record.kind for record in records]
-    abandoned = {record.body.get("image") for record in records if record.kind == "abandoned"}
+    abandoned = {record.body.get("image") for record in records if record.kind in _UNDONE}
     unsent = {
         r.body.get("image"): _numbers(r.body.get("unsent")) for r in records if r.kind == "written"
     }
@@ -222,7 +224,7 @@ def fold(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
         for record in records
         if record.kind == "before" and record.number not in abandoned
     )
-    writes = [record for record in records if record.kind == "written"]
+    writes = [r for r in records if r.kind == "written" and r.body.get("image") not in abandoned]
     by_number = {image.number: image for image in images}
     named = _number(writes[-1].body.get("image")) if writes else None
     closed = {record.body.get("image") for record in records if record.kind in _CLOSING}

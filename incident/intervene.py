@@ -162,9 +162,10 @@ async def _tell(proposal: Proposal, result: Result, evidence: Evidence) -> JsonO
         folder=result.folder,
         drains_until=drained(result.stopped_at, evidence),
     )
-    told = taken_up(now.outcome or {}, account, bench.standing.redactor(evidence))
+    hide = bench.standing.redactor(evidence)
+    told = taken_up(now.outcome or {}, account, hide)
     last = max(record.number for record in file.earlier)
-    return await carry_on(file.folder, told, bench.books, bench.outside, after=last)
+    return await carry_on(file.folder, told, bench.books, bench.outside, hide, after=last)
 
 
 def _attributed(proposal: Proposal, result: Result, file: CaseFile) -> Result:

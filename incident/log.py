@@ -15,11 +15,20 @@ from pythonjsonlogger.json import JsonFormatter
 
 from incident.inbox import Unfinished
 from incident.model import Json, Status
+from incident.patrol import Round
+from incident.sighting import Sight
 from incident.standing import Answer
 
 _LOGGER = logging.getLogger("responder")
 _URGENT = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
 _NOTABLE = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.HELD, Status.AWAITING_APPROVAL})
+_SIGHTS = {
+    Sight.REVERTED: logging.ERROR,
+    Sight.REAPPLIED: logging.ERROR,
+    Sight.PENDING: logging.ERROR,
+    Sight.VERIFIED: logging.INFO,
+    Sight.LEFT_ALONE: logging.INFO,
+}
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -51,6 +60,33 @@ def retried(error: Unfinished, trace: str) -> None:
     }
     level = logging.ERROR if error.urgent else logging.WARNING
     _line(level, "delivery to be retried", keys, trace)
+
+
+def patrolled(found: Round, trace: str) -> None:
+    """The lines of one round: one for each thing that was found, and one that sums it up."""
+    for sighting in found.sightings:
+        level = _SIGHTS.get(sighting.sight, logging.WARNING)
+        incident = next(iter(sighting.incidents), None)
+        names: dict[str, Json] = {"stage": "patrol", "incident": incident, "finding": None}
+        _line(level, f"containment {sighting.sight.value}", {**names, **sighting.json}, trace)
+    for leftover in found.leftovers:
+        if leftover.answer:
+            answered(leftover.answer, trace)
+        else:
+            keys = {"incident": leftover.incident, "reason": leftover.note}
+            _unchecked("incident unfinished", keys, trace)
+    for fault in found.faults:
+        keys = {"folder": fault.folder, "reason": fault.reason}
+        _unchecked("cannot look after what is in a folder", keys, trace)
+    names = dict.fromkeys(("incident", "finding", "workload"))
+    summed = {"patrol": {**found.summary}, "problem": found.problem or None}
+    level = logging.ERROR if found.alarm else logging.INFO
+    _line(level, "patrol ended", {"stage": "patrol", **names, **summed}, trace)
+
+
+def _unchecked(message: str, keys: Mapping[str, Json], trace: str) -> None:
+    names: dict[str, Json] = dict.fromkeys(("incident", "finding", "workload"))
+    _line(logging.ERROR, message, {"stage": "patrol", **names, **keys}, trace)
 
 
 def failure(message: str, error: Exception, trace: str) -> None:

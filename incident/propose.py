@@ -91,7 +91,7 @@ async def propose_approval(case: Case, standing: Standing, outside: Outside, by:
         raise Refused(f"cannot approve {case.incident}: {policy}")
     late = approvals.stale(case, policy, standing.clock())
     books = Books(outside.store, f"cli {by}", standing.clock)
-    if late and await approvals.expire(case, policy, books, outside):
+    if late and await approvals.expire(case, policy, books, outside, standing.redactor()):
         raise Refused(
             f"cannot approve {case.incident}: its plan has expired. Run"
             f" `python cli.py contain {case.incident}` for a fresh plan"

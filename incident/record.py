@@ -172,18 +172,6 @@ async def open_case(store: Store, folder: str, run: str, clock: Callable[[], dat
     return CaseFile(journal, await journal.records())
 
 
-async def append_outcome(
-    store: Store, folder: str, run: str, clock: Callable[[], datetime], outcome: JsonObject
-) -> None:
-    """Carry a finished incident on: a record after ``done`` with what has become of it since.
-
-    Raises:
-        Retry: The store does not answer.
-    """
-    case = await open_case(store, folder, run, clock)
-    await case.follow(str(outcome["status"]), {"outcome": outcome})
-
-
 async def keep_evidence(case: CaseFile, evidence: Evidence, redactor: Redactor) -> None:
     """Store what was gathered, one object for each collector, and the log entries as lines.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from incident.journal import Store
 from incident.manifest import Findings, check, digest, manifest_of, number
-from incident.model import GiveUp, Json, JsonObject
+from incident.model import GiveUp, Json, JsonObject, Retry
 from incident.report import CaseObjects, render
 from incident.together import together
 
@@ -53,6 +53,20 @@ async def seal(store: Store, folder: str, outcome: JsonObject) -> Seal:
     manifest = manifest_of(str(outcome.get("incident")), digests)
     name = await _beside(store, folder, "manifest", "json", manifest)
     return Seal(f"{folder}/{report}", f"{folder}/{name}", digest(manifest))
+
+
+async def try_to_seal(store: Store, folder: str, outcome: JsonObject) -> Seal | str:
+    """The seal, or why there is none: a page never stands in the way of an outcome.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    try:
+        return await seal(store, folder, outcome)
+    except Retry:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the outcome must be told
+        return f"the report could not be written: {error!r}"
 
 
 async def verify_seals(store: Store, folder: str) -> tuple[Findings, ...]:

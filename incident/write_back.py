@@ -66,9 +66,15 @@ class Statement:
         return same and self.marked(finding)
 
 
-def statement(outcome: JsonObject, finding: str | None) -> Statement | None:
-    """What SCC is told of an outcome; None where it is told nothing."""
-    if finding is None or str(outcome["status"]) not in SAID:
+def statement(
+    outcome: JsonObject, finding: str | None, *, corrects: bool = False
+) -> Statement | None:
+    """What SCC is told of an outcome; None where it is told nothing.
+
+    What it was told before is corrected, whatever is true by now: a finding must not go on
+    saying that a workload is contained.
+    """
+    if finding is None or not (corrects or str(outcome["status"]) in SAID):
         return None
     status, incident = str(outcome["status"]), str(outcome["incident"])
     links = outcome.get("links")
@@ -116,7 +122,7 @@ async def carry_back(case: CaseFile, board: Noticeboard, told: JsonObject) -> st
     Raises:
         Retry: The store does not answer.
     """
-    said = statement(told, case.finding)
+    said = statement(told, case.finding, corrects=case.has("written-back"))
     if said is None:
         return None
     try:

@@ -104,8 +104,8 @@ def world_around(*reported: Reported) -> JsonObject:
 class ListenedFunction(Function):
     """A function of which every line on standard output is kept."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Mapping[str, str], target: str = "respond") -> None:
+        super().__init__(settings, target=target)
         self.lines: list[bytes] = []
 
     def _listen(self, line: bytes) -> None:

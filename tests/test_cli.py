@@ -15,6 +15,7 @@ from grpc import StatusCode
 from emulator.disturbance import Fault, Faults
 from emulator.parts import faults
 from emulator.reading import Place
+from tests.guarding import automatic, deploy, now_happening
 from tests.road import (
     CONTAINMENTS,
     SAMPLES,
@@ -31,7 +32,7 @@ REPOSITORY = Path(__file__).parent.parent
 
 async def run(way: Road | None, *arguments: str, **variables: str) -> tuple[int, str, str]:
     """Run a command of the command line; its exit status, output and errors."""
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables}
     if way:
         emulator = way.settings.emulator
         assert emulator
@@ -85,14 +86,17 @@ async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> N
         assert await way.status(again) in {"held", "retry"}
 
 
+def two_instances(service: Any) -> None:
+    """Somebody scales it up again by hand."""
+    service.scaling.manual_instance_count = 2
+
+
 async def test_release_refuses_what_somebody_changed_since(tmp_path: Path) -> None:
     """Their work is not overwritten unless it is said so; who it was is named."""
-    async with road(tmp_path) as way:
+    async with road(tmp_path, notification=now_happening(), now=None) as way:
         before = settings_of(way)
         outcome: Any = (await way.deliver()).outcome
-        service = way.emulator.world.services[outcome["changes"][0]["target"]]
-        service.scaling.manual_instance_count = 2
-        service.last_modifier = "somebody@example.com"
+        await deploy(way, two_instances, "scaling", by="somebody@example.com")
         code, out, err = await run(way, "release", outcome["incident"], "--yes", "--json")
         assert code == 1
         assert "somebody changed since it was contained" in err
@@ -105,7 +109,7 @@ async def test_release_refuses_what_somebody_changed_since(tmp_path: Path) -> No
         way.emulator.world.faults = faults(Place("test", [denied]))
         code, _, err = await run(way, "release", outcome["incident"], "--yes", "--force")
         assert code == 0, err
-        assert "does not say that it is released" in err
+        assert "Warning: write-back" in err
         assert "securitycenter.findingsecuritymarks.update" in err
         assert settings_of(way) == before
 
@@ -197,3 +201,23 @@ async def test_policy_check_says_what_would_apply_and_why(tmp_path: Path) -> Non
     code, _, err = await run(None, "policy", "check", str(file))
     assert code == 1
     assert "policy.yaml:1:7" in err
+
+
+async def test_patrol_tells_what_does_not_hold_any_more(tmp_path: Path) -> None:
+    """Its exit status says whether all stands; without RESPONDER_MODE it never writes to it."""
+    async with road(tmp_path) as way:
+        outcome: Any = (await way.deliver()).outcome
+        environment = {"policy": str(tmp_path / "policy.yaml")}
+        code, out, err = await run(way, "patrol", **environment)
+        assert (code, out.strip()) == (0, "1 stands"), err
+        way.policy(policy(extra="reapply_limit: 1\n"))
+        await deploy(way, automatic)
+        code, out, _ = await run(way, "patrol", **environment)
+        assert code == 1
+        assert f"{outcome['changes'][0]['target']}: reverted" in out
+        assert "RESPONDER_MODE allows no more than dry-run" in " ".join(out.split())
+        code, out, _ = await run(way, "patrol", "--json", **environment)
+        told = json.loads(out)
+        assert (code, told["summary"]["reverted"]) == (1, 1)
+        assert told["containments"][0]["incidents"] == [outcome["incident"]]
+        assert len(way.containing) == 1

@@ -75,6 +75,20 @@ async def test_a_list_is_in_order_and_of_one_folder(store: Store) -> None:
     assert await store.list("a/sub/") == ("a/sub/0001-y.json",)
 
 
+async def test_pages_follow_one_another(store: Store) -> None:
+    """Each begins behind the last path of the one before, whatever else begins alike."""
+    paths = [f"a/{name}.json" for name in ("b-2/1", "b/1", "b/2", "b2/1", "c/1")]
+    for path in [*paths, "ab/1.json"]:
+        await store.create(path, b"x")
+    found: list[str] = []
+    while page := await store.page("a/", found[-1] if found else "", 2):
+        assert len(page) <= 2
+        found += page
+    assert found == sorted(paths)
+    assert await store.page("a/", "a/b/~", 9) == ("a/b2/1.json", "a/c/1.json")
+    assert await store.page("nowhere/", "", 9) == ()
+
+
 async def test_a_list_may_be_longer_than_a_page(store: Store) -> None:
     """A bucket answers a thousand at a time."""
     await asyncio.gather(*(store.create(f"a/{number:04d}.json", b"") for number in range(1005)))

@@ -30,7 +30,7 @@ RUNBOOKS = DEPLOY / "runbooks"
 LONGEST_DOCUMENTATION = 8192
 PLACEHOLDERS = {"PROJECT_ID", "DEPLOYMENT", "REGION", "INCIDENT_ID", "PRINCIPAL"}
 #: Commands that are on their way: they are in the runbooks already.
-COMING = {"coverage", "patrol"}
+COMING = {"coverage", "drill"}
 ALERTS: dict[str, Any] = module().locals["log_alerts"]
 
 

@@ -18,6 +18,7 @@ from incident.images import change_json, stated
 from incident.journal import Journal
 from incident.model import ChangeState
 from incident.policy import Policy
+from incident.redaction import Redactor
 from incident.standing import Outside
 from tests.values import (
     NOW,
@@ -139,7 +140,7 @@ async def kept(folder: Path, *later: Any) -> tuple[Books, Case]:
 async def test_an_expired_plan_is_on_record_and_stays_to_be_seen(tmp_path: Path) -> None:
     """Nobody was at it: held, with the reason first and the plan as it was."""
     books, found = await kept(tmp_path)
-    told: Any = await expire(found, POLICY, books, NOWHERE)
+    told: Any = await expire(found, POLICY, books, NOWHERE, Redactor(b"k"))
     assert told["decision"] == {
         "verdict": "hold",
         "reasons": ["nobody approved the plan within 12 h, the policy's limit", "because"],
@@ -155,7 +156,7 @@ async def test_what_was_begun_does_not_expire(tmp_path: Path) -> None:
     custody = Custody(books.store, workload(), "r", now)
     history = await custody.history()
     await custody.keep_image(history, (scaled_to_zero(),), settings(), ID, finding())
-    assert await expire(found, POLICY, books, NOWHERE) is None
+    assert await expire(found, POLICY, books, NOWHERE, Redactor(b"k")) is None
     assert (await Cases(books.store).one(ID)).status == "awaiting-approval"
 
 
@@ -166,5 +167,5 @@ async def test_an_approval_at_the_same_moment_counts(tmp_path: Path) -> None:
     contained = {"outcome": {**WAITING, "status": "contained"}}
     await journal.append(1000, "approved", {"by": "a@example.com"})
     await journal.append(1001, "contained", contained)
-    await expire(seen, POLICY, books, NOWHERE)
+    await expire(seen, POLICY, books, NOWHERE, Redactor(b"k"))
     assert (await Cases(books.store).one(ID)).status == "contained"

@@ -30,6 +30,7 @@ from incident.journal import Record
 from incident.model import GiveUp, Kind, Mode
 from incident.policy import Policy
 from incident.propose import confirmed, propose_approval, propose_finishing
+from incident.redaction import Redactor
 from tests.by_hand import ME, person
 from tests.road import Road, policy, road, sample, two_on_one_service, world_around
 from tests.values import NOW
@@ -394,7 +395,7 @@ async def test_whoever_comes_later_finishes_an_approval_and_writes_nothing(
             assert isinstance(policy_now, Policy)
             books = Books(late.outside.store, "patrol", late.standing.clock)
             assert stale(case, policy_now, late.standing.clock())
-            assert await expire(case, policy_now, books, late.outside) is None
+            assert await expire(case, policy_now, books, late.outside, Redactor(b"k")) is None
             await late.asked(incident)
             proposal = await propose_finishing(case, *patrol)
             assert proposal
@@ -413,7 +414,9 @@ async def test_a_plan_that_is_given_up_at_this_moment_is_not_applied(tmp_path: P
         async with person(way) as me:
             proposal = await me.asked(incident)
             books = Books(me.outside.store, "patrol", me.standing.clock)
-            assert await expire(await me.case(incident), Policy(), books, me.outside)
+            assert await expire(
+                await me.case(incident), Policy(), books, me.outside, Redactor(b"k")
+            )
             with pytest.raises(Refused, match="has expired at this moment"):
                 await carry_out(proposal)
             assert (await me.case(incident)).status == "expired"

@@ -1,0 +1,37 @@
+"""What one round of the patrol works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from incident.core import Books
+from incident.journal import Journal
+from incident.model import InvalidPolicy
+from incident.policy import Policy
+from incident.standing import Outside, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What one round works with.
+
+    Attributes:
+        standing: What holds for every incident.
+        outside: Everything outside.
+        books: Where this round's records are kept.
+        policy: The policy as it was when the round began, or why there is none to be had;
+            None where it could not be read.
+    """
+
+    standing: Standing
+    outside: Outside
+    books: Books
+    policy: Policy | InvalidPolicy | None
+
+    def journal(self, folder: str) -> Journal:
+        """The records of a folder, as this round writes them."""
+        return Journal(self.books.store, folder, self.books.run, self.books.clock)
+
+    def harmless(self, error: object) -> str:
+        """A text without what looks like a secret."""
+        return self.standing.redactor().text(str(error))

@@ -1,0 +1,198 @@
+"""The patrol: one round over what is held and what was left behind, within its budget.
+
+What is done at each stop is for the stages; here is only how a round goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from incident.beat import Beat
+from incident.bench import read_policy
+from incident.core import Books
+from incident.leftovers import Leftover, Leftovers
+from incident.model import IncidentError, InvalidPolicy, Retry
+from incident.policy import Policy
+from incident.rounds import CONTAINMENTS, Cursors, Pages, Stop, ring
+from incident.sighting import Sight, Sighting
+from incident.standing import Outside, Standing
+from incident.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one round takes on.
+
+    Attributes:
+        budget: How long stops are begun at. The function has 300 s.
+        grace: How much longer one that was begun may take before it is cut off; the next
+            round takes it up, as after a crash.
+        write: How much of both must be left for applying a containment again.
+        page: How many paths of the store make a page.
+        at_once: How many stops are looked at side by side.
+    """
+
+    budget: timedelta = timedelta(seconds=180)
+    grace: timedelta = timedelta(seconds=60)
+    write: timedelta = timedelta(seconds=90)
+    page: int = 1000
+    at_once: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A stop that could not be looked at, with the reason."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round found.
+
+    Attributes:
+        sightings: Containments, but for those that simply stand.
+        leftovers: Incidents that were taken up, and plans that expired.
+        faults: What could not be looked at.
+        counts: How many containments were found how.
+        problem: Why the policy could not be used; empty where it could.
+        complete: Whether the round got all around.
+    """
+
+    sightings: list[Sighting] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    problem: str = ""
+    complete: bool = True
+
+    @property
+    def alarm(self) -> bool:
+        """Whether a person must look now."""
+        unfinished = any(each.answer is None for each in self.leftovers)
+        seen = any(sighting.alarm for sighting in self.sightings)
+        return bool(seen or unfinished or self.faults or self.problem)
+
+    @property
+    def summary(self) -> Mapping[str, int | bool]:
+        """The numbers, for one line."""
+        finished = sum(1 for each in self.leftovers if each.answer)
+        return {
+            **{sight.value: self.counts[sight.value] for sight in Sight},
+            "finished": finished,
+            "unfinished": len(self.leftovers) - finished,
+            "unchecked": len(self.faults),
+            "complete": self.complete,
+        }
+
+
+class Patrol:
+    """Goes rounds; any number of them may go at once."""
+
+    def __init__(
+        self, standing: Standing, outside: Outside, store: Pages, bounds: Bounds | None = None
+    ) -> None:
+        """Patrol a store, which is the outside's own, able to list in pages."""
+        self._standing = standing
+        self._outside = outside
+        self._store = store
+        self._bounds = bounds or Bounds()
+
+    async def go(self) -> Round:
+        """One round, from where the last one stopped.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: The store cannot be used.
+        """
+        books = Books(self._store, f"patrol-{secrets.token_hex(6)}", self._standing.clock)
+        cursors = Cursors(self._store, books.run, self._standing.clock)
+        found = Round()
+        policy = await self._policy(found)
+        walk = _Walk(Beat(self._standing, self._outside, books, policy), self._bounds)
+        batch: list[Stop] = []
+        last = ""
+        async for stop in ring(self._store, await cursors.newest(), self._bounds.page):
+            if walk.over and last:
+                found.complete = False
+                break
+            if not walk.wanted(stop):
+                continue
+            batch.append(stop)
+            if len(batch) == self._bounds.at_once:
+                await walk.visit(batch, found)
+                last, batch = batch[-1].folder, []
+        if batch and found.complete:
+            await walk.visit(batch, found)
+        if not found.complete:
+            await cursors.leave(last)
+        return found
+
+    async def _policy(self, found: Round) -> Policy | InvalidPolicy | None:
+        """The policy; without one, what is held is verified all the same."""
+        try:
+            policy = await read_policy(self._outside)
+        except Retry as error:
+            found.problem = self._standing.redactor().text(str(error))
+            return None
+        if isinstance(policy, InvalidPolicy):
+            found.problem = str(policy)
+        return policy
+
+
+class _Walk:
+    """What is done at the stops of one round."""
+
+    def __init__(self, beat: Beat, bounds: Bounds) -> None:
+        self._beat = beat
+        self._end = asyncio.get_running_loop().time() + bounds.budget.total_seconds()
+        self._cut = self._end + bounds.grace.total_seconds()
+        self._write = bounds.write.total_seconds()
+        self._watch = Watch(beat, self._may_write)
+        self._leftovers = Leftovers(beat)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is begun."""
+        return asyncio.get_running_loop().time() >= self._end
+
+    def _may_write(self) -> bool:
+        return asyncio.get_running_loop().time() + self._write <= self._cut
+
+    def wanted(self, stop: Stop) -> bool:
+        """Whether a stop is worth looking at, as far as names tell."""
+        if stop.section == CONTAINMENTS:
+            return self._watch.wanted(stop)
+        return self._leftovers.wanted(stop)
+
+    async def visit(self, batch: list[Stop], found: Round) -> None:
+        """Look at some stops side by side; what goes wrong at one does not stop the others."""
+        for result in await asyncio.gather(*map(self._guarded, batch)):
+            if isinstance(result, Fault):
+                found.faults.append(result)
+            elif isinstance(result, Leftover):
+                found.leftovers.append(result)
+            elif result:
+                found.counts[result.sight.value] += 1
+                if result.sight is not Sight.STANDS:
+                    found.sightings.append(result)
+
+    async def _guarded(self, stop: Stop) -> Sighting | Leftover | Fault | None:
+        try:
+            async with asyncio.timeout_at(self._cut):
+                if stop.section == CONTAINMENTS:
+                    return await self._watch.look(stop)
+                return await self._leftovers.finish(stop)
+        except TimeoutError:
+            reason = "it took longer than the round had; the next one takes it up"
+        except IncidentError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - one bad stop must not hide the others
+            reason = f"the patrol failed in a way that we did not foresee: {error!r}"
+        return Fault(stop.folder, self._beat.harmless(reason))

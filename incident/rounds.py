@@ -1,0 +1,148 @@
+"""Walking the store in rounds: page by page, from where the last round stopped, once around.
+
+What is done at each stop does not belong here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from incident.journal import SCHEMA_VERSION, Store, decode, encode
+from incident.model import Json
+
+#: What is walked through, in this order.
+CONTAINMENTS, INCIDENTS, DRY_RUNS = "containments", "incidents", "dry-runs"
+_SECTIONS = {
+    CONTAINMENTS: re.compile(r"containments(?:/[^/]+){4}/"),
+    INCIDENTS: re.compile(r"incidents/[^/]+/"),
+    DRY_RUNS: re.compile(r"dry-runs/[^/]+/"),
+}
+_ORDER = tuple(_SECTIONS)
+# Sorts behind everything that a record's path goes on with.
+_BEHIND = "~"
+
+
+class Pages(Store, Protocol):
+    """A store that can be listed in pages."""
+
+    async def page(self, prefix: str, after: str, limit: int) -> tuple[str, ...]:
+        """The first paths below a prefix behind another, in order; none at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One folder on the way: a workload's containments, or an incident's case file.
+
+    Attributes:
+        section: In which part of the store.
+        folder: Its path, with a slash at its end.
+        paths: Everything in it.
+    """
+
+    section: str
+    folder: str
+    paths: tuple[str, ...]
+
+
+async def ring(store: Pages, cursor: str, size: int) -> AsyncIterator[Stop]:
+    """Every stop once, beginning behind the cursor and ending with it.
+
+    What is added meanwhile may or may not be met. No more than a page of paths, and the paths
+    of one stop, are held at a time.
+
+    Args:
+        store: Where.
+        cursor: Folder of the last stop of an earlier round; empty to begin at the beginning.
+        size: How many paths make a page.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    first = cursor.partition("/")[0]
+    at = _ORDER.index(first) if first in _SECTIONS else 0
+    last = cursor if first in _SECTIONS else ""
+    async for stop in _stops(store, _ORDER[at], last, size):
+        yield stop
+    for section in (*_ORDER[at + 1 :], *_ORDER[:at]):
+        async for stop in _stops(store, section, "", size):
+            yield stop
+    if last:
+        async for stop in _stops(store, _ORDER[at], "", size):
+            if stop.folder > last:
+                return
+            yield stop
+
+
+async def _stops(store: Pages, section: str, behind: str, size: int) -> AsyncIterator[Stop]:
+    folder = ""
+    paths: list[str] = []
+    after = behind + _BEHIND if behind else ""
+    while page := await store.page(f"{section}/", after, size):
+        for path in page:
+            match = _SECTIONS[section].match(path)
+            if match is None:
+                continue
+            if match[0] != folder:
+                if paths:
+                    yield Stop(section, folder, tuple(paths))
+                folder, paths = match[0], []
+            paths.append(path)
+        after = page[-1]
+    if paths:
+        yield Stop(section, folder, tuple(paths))
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """Where rounds stopped that did not get all around: one object each, never changed.
+
+    Attributes:
+        store: Where they are.
+        run: Names this round.
+        clock: Tells the time.
+    """
+
+    store: Store
+    run: str
+    clock: Callable[[], datetime]
+
+    async def newest(self) -> str:
+        """The folder that the last such round stopped at, of today or yesterday; or empty.
+
+        Whatever it is, a round goes all around: only the order depends on it, and so nothing
+        is lost when two patrols go at once or a cursor is missing.
+
+        Raises:
+            Retry: The store does not answer.
+        """
+        today = self.clock().astimezone(UTC)
+        for day in (today, today - timedelta(days=1)):
+            for path in reversed(await self.store.list(f"{_folder(day)}/")):
+                data = await self.store.read(path)
+                stopped = decode(path, data).get("stopped_at") if data else None
+                if isinstance(stopped, str):
+                    return stopped
+        return ""
+
+    async def leave(self, folder: str) -> None:
+        """Say where this round stopped.
+
+        Raises:
+            Retry: The store does not answer.
+        """
+        moment = self.clock().astimezone(UTC)
+        body: dict[str, Json] = {
+            "schema_version": SCHEMA_VERSION,
+            "run": self.run,
+            "stopped_at": folder,
+        }
+        path = f"{_folder(moment)}/{moment:%H%M%S.%f}-{self.run}.json"
+        await self.store.create(path, encode(body))
+
+
+def _folder(day: datetime) -> str:
+    return f"patrols/{day:%Y-%m-%d}"
