@@ -68,7 +68,7 @@ def catalogue(actions: Actions, *, announces: bool) -> dict[Role, tuple[Grant, .
     return {
         Role.READER: _merged(reading),
         Role.ACTOR: _merged(acting),
-        Role.OPERATOR: _merged(_releasing(actions)),
+        Role.OPERATOR: _merged(_releasing(actions, announces=announces)),
         Role.APPROVER: _merged(acting),
     }
 
@@ -117,12 +117,14 @@ def _acting(actions: Actions) -> Iterator[Permission]:
             yield from cloud_run.carrying_out(change, kind)
 
 
-def _releasing(actions: Actions) -> Iterator[Permission]:
+def _releasing(actions: Actions, *, announces: bool) -> Iterator[Permission]:
     """Looking at what is held, who changed it since, and writing back what can be taken back."""
     yield from store.READ
     yield store.CREATE
     if any(actions.values()):
         yield from security_center.WRITE_BACK
+    if announces:
+        yield pubsub.PUBLISH
     for kind, names in actions.items():
         if names:
             yield cloud_run.SETTINGS[kind]

@@ -63,7 +63,7 @@ async def test_what_cannot_be_looked_at_is_an_error_of_its_own(tmp_path: Path) -
     """And hides nothing of the rest."""
     async with road(tmp_path, rules=policy("approve")) as way:
         await way.deliver()
-        folder = tmp_path / "store" / CONTAINMENTS / "1"
+        folder = tmp_path / "store" / CONTAINMENTS.replace("storefront", "another") / "1"
         folder.mkdir(parents=True)
         (folder / "0001-before.json").write_text("[]")
         later = way.later(86_400)
