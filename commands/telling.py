@@ -75,6 +75,7 @@ def page(outcome: JsonObject) -> RenderableType:
     for number, change in enumerate(_objects(outcome.get("changes")), start=1):
         parts += _section(f"Change {number}", _change(change))
         parts.append(Padding(_diff(change), (0, 0, 0, 4)))
+    parts += _section("To do", _plan(_object(outcome.get("assessment"))))
     gaps = _objects(outcome.get("gaps"))
     parts += _section("Gaps", ((_text(g.get("collector")), _text(g.get("reason"))) for g in gaps))
     parts += _section("More", _links(outcome))
@@ -119,8 +120,20 @@ def _assessment(assessment: JsonObject) -> Rows:
     yield "in short", _text(assessment.get("summary"))
     yield "how sure", _text(assessment.get("confidence"))
     yield from _listed("because", assessment.get("reasons"))
+    for at, point in enumerate(_objects(assessment.get("reach"))):
+        names = ", ".join(_texts(point.get("names")))
+        said = f"{_text(point.get('text'))}: {names}" if names else _text(point.get("text"))
+        yield "" if at else "in reach", f"· {said}"
     techniques = _objects(assessment.get("techniques"))
     yield "ATT&CK", ", ".join(f"{_text(t.get('id'))} {_text(t.get('name'))}" for t in techniques)
+
+
+def _plan(assessment: JsonObject) -> Rows:
+    """What is left to people, in order, each with its command."""
+    steps = _objects(_object(assessment.get("plan")).get("people"))
+    for number, step in enumerate(steps, start=1):
+        yield f"{number}.", _text(step.get("text"))
+        yield "", _text(step.get("command"))
 
 
 def _change(change: JsonObject) -> Rows:

@@ -167,6 +167,10 @@ def _decision(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "how sure", f"{assessment['confidence']}: {summary}"
     for reason in _texts(assessment.get("reasons")):
         yield "", f"· {reason}"
+    reach = [p for p in _objects(assessment.get("reach")) if p.get("serious")]
+    for index, point in enumerate(reach):
+        names = ", ".join(map(str, point.get("names") or ()))
+        yield "" if index else "in reach", f"· {point.get('text')}{': ' if names else ''}{names}"
     techniques = [f"{t.get('id')} {t.get('name')}" for t in _objects(assessment.get("techniques"))]
     if techniques:
         yield "ATT&CK", ", ".join(techniques)

@@ -11,17 +11,14 @@ from incident.model import (
     Evidence,
     File,
     Finding,
-    Kind,
     Lookup,
     Process,
     Reason,
-    Template,
     Verdict,
 )
 
 # One engine or two may be mistaken.
 _SEVERAL_ENGINES = 3
-_DEFAULT_ACCOUNT = "-compute@developer.gserviceaccount.com"
 
 
 def place(finding: Finding) -> str:
@@ -50,14 +47,11 @@ def confidence(evidence: Evidence, verdict: Verdict = Verdict.CONTAIN) -> Confid
 
 
 def circumstances(evidence: Evidence) -> tuple[Reason, ...]:
-    """What else is known: of the file, other findings, reach, identity, what persists."""
-    return (
-        *reputation(evidence),
-        *related(evidence),
-        *exposure(evidence),
-        *identity(evidence),
-        *persistence(evidence),
-    )
+    """What else makes it more or less sure: what is known of the file, other findings.
+
+    What an attacker could reach makes nothing surer, and is told apart from this.
+    """
+    return (*reputation(evidence), *related(evidence))
 
 
 def confirmation(evidence: Evidence) -> tuple[Reason, ...]:
@@ -105,60 +99,5 @@ def related(evidence: Evidence) -> tuple[Reason, ...]:
         text = "no other finding on this workload in the time around it"
         return (Reason(text, "related-findings"),)
     categories = ", ".join(sorted({finding.category for finding in evidence.related}))
-    text = f"other findings on this workload near in time ({categories}): an attack, not a slip"
+    text = f"other findings on this workload near in time make an attack likely: {categories}"
     return (Reason(text, "related-findings"),)
-
-
-def exposure(evidence: Evidence) -> tuple[Reason, ...]:
-    """Who can reach the workload."""
-    if evidence.settings is None:
-        return ()
-    reasons = []
-    if evidence.settings.kind is Kind.SERVICE:
-        ingress = str(evidence.settings.fields.get("ingress", "")).removeprefix("INGRESS_TRAFFIC_")
-        text = f"ingress is {ingress.lower().replace('_', ' ') or 'not set'}"
-        reasons.append(Reason(text, "settings"))
-    if evidence.settings.fields.get("invokerIamDisabled"):
-        reasons.append(Reason("anybody may call it: the invoker check is off", "settings"))
-    elif evidence.access is not None:
-        who = "anybody may call it" if evidence.access.public else "callers need a grant"
-        reasons.append(Reason(f"{who}, by its own IAM policy", "access"))
-    return tuple(reasons)
-
-
-def identity(evidence: Evidence) -> tuple[Reason, ...]:
-    """As whom it runs, and what that lets it reach."""
-    affected = evidence.affected
-    if affected is None:
-        return ()
-    account = affected.service_account
-    if not account or account.endswith(_DEFAULT_ACCOUNT):
-        text = (
-            f"it runs as the project's default service account ({account or 'none is set'}), which"
-            " other workloads share and which often may edit the whole project"
-        )
-    else:
-        text = f"it runs as {account}: its tokens may have been taken and outlive any containment"
-    reasons = [*_revision(affected), Reason(text, "settings")]
-    if affected.secret_names:
-        names = ", ".join(affected.secret_names)
-        reasons.append(Reason(f"secrets in reach, to be rotated: {names}", "settings"))
-    return tuple(reasons)
-
-
-def persistence(evidence: Evidence) -> tuple[Reason, ...]:
-    """What of an intrusion may survive a restart."""
-    affected = evidence.affected
-    kept = [volume.source for volume in affected.volumes if volume.persists] if affected else []
-    if not kept:
-        return ()
-    text = f"a modified file may survive a restart on what it mounts: {', '.join(kept)}"
-    return (Reason(text, "settings"),)
-
-
-def _revision(affected: Template) -> tuple[Reason, ...]:
-    if not affected.revision:
-        return ()
-    made = f", made {affected.create_time:%Y-%m-%d %H:%M} UTC" if affected.create_time else ""
-    by = f" by {affected.creator}" if affected.creator else ""
-    return (Reason(f"it ran in revision {affected.revision}{made}{by}", "revisions"),)

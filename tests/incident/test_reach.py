@@ -84,6 +84,18 @@ def test_a_default_account_is_told_as_shared(account: str, *, default: bool) -> 
     assert ("share" in told.text) is default
 
 
+def test_what_is_said_is_of_the_revision_that_the_finding_names() -> None:
+    """The template may have changed since; the revision that ran is what matters."""
+    default = "210987654321-compute@developer.gserviceaccount.com"
+    ran = template(revision="storefront-00041", service_account=default)
+    of = evidence(finding=finding(revision="storefront-00041"), revisions=(template(), ran))
+    told = point(of, Topic.IDENTITY)
+    assert told
+    assert told.names == (default,)
+    gone = evidence(finding=finding(revision="storefront-00001"), revisions=(template(), ran))
+    assert point(gone, Topic.IDENTITY) is None
+
+
 def test_secrets_are_named_never_their_values() -> None:
     """The rotation list has every name; values are not even known here."""
     told = point(evidence(), Topic.SECRETS)
