@@ -20,6 +20,10 @@ DEFAULTS: Mapping[str, Json] = {
 }
 
 
+#: How many instances automatic scaling keeps at least and at most; 0 for what the API decides.
+BOUNDS: Mapping[str, Json] = {"minInstanceCount": 0, "maxInstanceCount": 0}
+
+
 def in_snake_case(name: str) -> str:
     """A field's name as a mask wants it: ``invoker_iam_disabled`` for ``invokerIamDisabled``."""
     return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
@@ -48,6 +52,20 @@ def normal(name: str, value: Json, kind: Kind = Kind.SERVICE) -> Json:
             shares[key] = shares.get(key, 0) + int(str(target.get("percent", 0)))
         return [[*key, percent] for key, percent in sorted(shares.items()) if percent or key[2]]
     return value
+
+
+def as_sent(name: str, value: Json, kind: Kind) -> Json:
+    """A field as it is restored: of a service's scaling, only and all that its mode has.
+
+    In automatic mode the bounds are spelled out. Left out, they would inherit the manual count,
+    as an earlier text of Cloud Run's documentation says. In manual mode bounds are refused.
+    """
+    if name != "scaling" or kind is not Kind.SERVICE or not isinstance(value, Mapping):
+        return value
+    if value.get("scalingMode") == "MANUAL":
+        return {key: count for key, count in value.items() if key not in BOUNDS}
+    kept = {key: count for key, count in value.items() if key != "manualInstanceCount"}
+    return {"scalingMode": "AUTOMATIC", **BOUNDS, **kept}
 
 
 def targets(traffic: Json) -> list[dict[str, Json]]:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from incident.contain import ANNOTATION
 from incident.containment import needed_by
 from incident.custody import Containment, Custody, History
-from incident.fields import in_full, in_snake_case, normal, targets
+from incident.fields import as_sent, in_full, in_snake_case, normal, targets
 from incident.images import Image, Part
 from incident.invokers import NAME, alike, bindings_in, invokers, restored
 from incident.look import Looking, look
-from incident.model import Change, ChangeKind, Json, Kind, Need, Settings, Workload
+from incident.model import Change, ChangeKind, Json, Need, Settings, Workload
 
 ACTION = "release"
-_BOUNDS: Mapping[str, int] = {"minInstanceCount": 0, "maxInstanceCount": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ def _of_fields(image: Image, current: Containment, settings: Settings) -> Change
 
 def _wanted(image: Image, current: Containment, settings: Settings) -> dict[str, Json]:
     """All fields as they were before, and the annotations without our own."""
-    wanted = {name: _sent(name, value, settings) for name, value in image.restores.items()}
+    wanted = {name: as_sent(name, value, settings.kind) for name, value in image.restores.items()}
     if settings.annotations.get(ANNOTATION) in current.incidents:
         # What others wrote there since, or under the same key, is theirs.
         others = {key: text for key, text in settings.annotations.items() if key != ANNOTATION}
@@ -220,20 +219,6 @@ def _invokers_changed(image: Image, settings: Settings) -> tuple[Difference, ...
         if not alike(now, left) and not alike(now, bindings_in(part.restores)):
             found.append(Difference(NAME, list(invokers(left)), list(invokers(now))))
     return tuple(found)
-
-
-def _sent(name: str, value: Json, settings: Settings) -> Json:
-    """A field as it is sent: of a service's scaling, only and all that its mode has.
-
-    In automatic mode the bounds are spelled out. Left out, they would inherit the manual count,
-    as an earlier text of Cloud Run's documentation says. In manual mode bounds are refused.
-    """
-    if name != "scaling" or settings.kind is not Kind.SERVICE or not isinstance(value, Mapping):
-        return value
-    if value.get("scalingMode") == "MANUAL":
-        return {key: count for key, count in value.items() if key not in _BOUNDS}
-    kept = {key: count for key, count in value.items() if key != "manualInstanceCount"}
-    return {"scalingMode": "AUTOMATIC", **_BOUNDS, **kept}
 
 
 def _as_before(name: str, wanted: Json, settings: Settings) -> bool:

@@ -13,16 +13,15 @@ from typing import Protocol
 
 from incident.containment import needed_by
 from incident.custody import Containment, Custody
-from incident.fields import in_full, in_snake_case, normal
+from incident.fields import as_sent, in_full, in_snake_case, normal
 from incident.images import Image, Part
 from incident.journal import Journal, Record
 from incident.look import Looking, look
-from incident.model import Change, ChangeKind, Conflict, Json, JsonObject, Kind, Retry, Settings
+from incident.model import Change, ChangeKind, Conflict, Json, JsonObject, Retry, Settings
 
 _ATTEMPTS = 4
 _PAUSE_S = 0.3
 #: What Cloud Run would make up for a service that is given neither bound.
-_BOUNDS: JsonObject = {"minInstanceCount": 0, "maxInstanceCount": 0}
 
 
 class Run(Looking, Protocol):
@@ -127,7 +126,7 @@ def _reverse(change: Change, wanted: JsonObject, settings: Settings) -> Change |
     else:
         now = {name: in_full(settings.fields, name) for name in change.after}
     ours = [name for name in change.after if _same(name, now[name], change.after[name], settings)]
-    after = {name: _explicit(name, wanted[name], settings.kind) for name in ours if name in wanted}
+    after = {name: as_sent(name, wanted[name], settings.kind) for name in ours if name in wanted}
     if not after:
         return None
     return replace(
@@ -143,12 +142,3 @@ def _reverse(change: Change, wanted: JsonObject, settings: Settings) -> Change |
 
 def _same(name: str, one: Json, other: Json, settings: Settings) -> bool:
     return normal(name, one, settings.kind) == normal(name, other, settings.kind)
-
-
-def _explicit(name: str, value: Json, kind: Kind) -> Json:
-    """Automatic scaling with its bounds spelled out: left out, they inherit the manual count."""
-    scaling = name == "scaling" and kind is Kind.SERVICE and isinstance(value, Mapping)
-    if not scaling or not isinstance(value, Mapping) or value.get("scalingMode") == "MANUAL":
-        return value
-    kept = {key: count for key, count in value.items() if key != "manualInstanceCount"}
-    return {"scalingMode": "AUTOMATIC", **_BOUNDS, **kept}
