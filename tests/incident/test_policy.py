@@ -86,7 +86,11 @@ def test_the_shipped_policy_spells_out_the_defaults() -> None:
     """Guards and evidence in the shipped file are what they would be without it."""
     shipped = parse_policy((ROOT / "deploy/policy.yaml").read_bytes(), source="policy.yaml")
     spelled_out = shipped.guards.model_fields_set | shipped.evidence.model_fields_set
-    assert shipped == parse_policy("contain: {service: [scale-to-zero]}", source="test")
+    contain = (
+        "contain: {service: [scale-to-zero], worker-pool: [scale-to-zero],"
+        " job: [cancel-executions, require-authentication]}"
+    )
+    assert shipped == parse_policy(contain, source="test")
     assert spelled_out == {*type(shipped.guards).model_fields, *type(shipped.evidence).model_fields}
 
 
