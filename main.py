@@ -24,6 +24,7 @@ from incident import log
 from incident.inbox import Inbox, Unfinished
 from incident.model import GiveUp, Retry
 from incident.standing import Answer
+from incident.trace import Trace, trace_of
 from wiring import Desk, open_desk
 
 T = TypeVar("T")
@@ -96,8 +97,10 @@ def _fault(error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable()
 
 
-def _trace() -> str:
-    return str(flask.request.headers.get("traceparent", ""))
+def _trace() -> Trace | None:
+    headers = flask.request.headers
+    older = headers.get("X-Cloud-Trace-Context", "")
+    return trace_of(headers.get("traceparent", ""), older, SETTINGS.project)
 
 
 def _answer(work: Callable[[Inbox], Coroutine[Any, Any, Answer]]) -> None:

@@ -9,6 +9,7 @@ from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
 from clients.permissions import Permission, missing
+from clients.underway import underway
 from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Retry
 
 _DETAIL_CHARACTERS = 300
@@ -64,7 +65,7 @@ _MEANINGS: tuple[_Meaning, ...] = (
 
 @contextmanager
 def calling(what: str, on: str, *permissions: Permission) -> Iterator[None]:
-    """Turn an error of a Google client into one of ours.
+    """Turn an error of a Google client into one of ours; the call is seen while it lasts.
 
     Args:
         what: Verb and object for the message, such as ``read the settings of``.
@@ -80,7 +81,8 @@ def calling(what: str, on: str, *permissions: Permission) -> Iterator[None]:
         GiveUp: Anything else that time will not heal.
     """
     try:
-        yield
+        with underway(what, on):
+            yield
     except (api.GoogleAPIError, auth.GoogleAuthError) as error:
         raise _ours(error, what, on, permissions) from error
 

@@ -9,6 +9,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession, Request
 
 from clients.settings import Settings
+from clients.underway import underway
 from incident.model import Denied
 
 _TOKEN_INFO = "https://oauth2.googleapis.com/tokeninfo"  # noqa: S105 - an address
@@ -31,13 +32,14 @@ def whoami(settings: Settings) -> str:
     if settings.emulator:
         return f"{_local_account()} (emulator)"
     try:
-        credentials, _ = google.auth.default(scopes=_SCOPES)
-        credentials.refresh(Request())  # type: ignore[no-untyped-call]
-        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
-        answer = session.post(
-            _TOKEN_INFO, data={"access_token": credentials.token}, timeout=_TIMEOUT_S
-        )
-        told = answer.json()
+        with underway("ask", "Google who we are"):
+            credentials, _ = google.auth.default(scopes=_SCOPES)
+            credentials.refresh(Request())  # type: ignore[no-untyped-call]
+            session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+            answer = session.post(
+                _TOKEN_INFO, data={"access_token": credentials.token}, timeout=_TIMEOUT_S
+            )
+            told = answer.json()
     except (GoogleAuthError, OSError, ValueError) as error:
         raise Denied(
             f"cannot tell who you are: Google does not accept your credentials ({error}). Run:"

@@ -103,7 +103,8 @@ class Settings(BaseSettings):
             never makes the responder act.
         topic: ``projects/…/topics/…`` to announce outcomes on; empty for none.
         webhook: Address of a chat room's incoming webhook, which is a secret.
-        project: Id or number of the project that the responder itself runs in.
+        project: Id or number of the project that the responder itself runs in. Its log lines are
+            linked to traces by the id only.
         redaction_key: Key of the hashes that stand in for redacted values. Without one, each
             process makes its own, and equal values are recognisable within it only.
         verify_timeout: How long a write may take until it is seen in effect.

@@ -17,6 +17,7 @@ from obstore.store import from_url
 
 from clients.permissions import Permission, Scope, missing
 from clients.settings import Settings
+from clients.underway import underway
 from incident.model import Denied, GiveUp, IncidentError, Missing, Retry
 
 _TIMEOUT = timedelta(seconds=10)
@@ -57,7 +58,8 @@ class Store:
             lost is tried again by the library and then meets itself. The caller compares.
         """
         try:
-            await obstore.put_async(self._store, path, data, mode="create", use_multipart=False)
+            with underway("create", f"{self.url}/{path}"):
+                await obstore.put_async(self._store, path, data, mode="create", use_multipart=False)
         except (failures.AlreadyExistsError, failures.PreconditionError):
             return False
         except Exception as error:
@@ -67,8 +69,9 @@ class Store:
     async def read(self, path: str) -> bytes | None:
         """An object's content, or None where none is."""
         try:
-            answer = await obstore.get_async(self._store, path)
-            return bytes(await answer.bytes_async())
+            with underway("read", f"{self.url}/{path}"):
+                answer = await obstore.get_async(self._store, path)
+                return bytes(await answer.bytes_async())
         except FileNotFoundError:
             return None
         except Exception as error:
@@ -77,7 +80,8 @@ class Store:
     async def list(self, prefix: str) -> tuple[str, ...]:
         """The paths of all objects below a prefix, which ends at a slash, in order."""
         try:
-            found = await obstore.list(self._store, prefix).collect_async()
+            with underway("list", f"{self.url}/{prefix}"):
+                found = await obstore.list(self._store, prefix).collect_async()
         except FileNotFoundError:
             return ()
         except Exception as error:
@@ -96,9 +100,10 @@ class Store:
             # A folder is listed in no order, so that all of it has to be looked at.
             return tuple(path for path in await self.list(prefix) if path > after)[:limit]
         try:
-            pages = obstore.list(self._store, prefix, offset=after or None, chunk_size=limit)
-            async for found in pages:
-                return tuple(sorted(meta["path"] for meta in found))
+            with underway("list", f"{self.url}/{prefix}"):
+                pages = obstore.list(self._store, prefix, offset=after or None, chunk_size=limit)
+                async for found in pages:
+                    return tuple(sorted(meta["path"] for meta in found))
         except Exception as error:
             raise _ours(error, "list", f"{self.url}/{prefix}") from error
         return ()
@@ -130,9 +135,10 @@ class PolicySource:
                 " gs:// URL of the policy file"
             )
         try:
-            if self.url.startswith("gs://"):
-                return await self._from_bucket()
-            return await asyncio.to_thread(_read_local, _path(self.url))
+            with underway("read the policy", self.url):
+                if self.url.startswith("gs://"):
+                    return await self._from_bucket()
+                return await asyncio.to_thread(_read_local, _path(self.url))
         except Exception as error:
             raise _ours(error, "read the policy", self.url, READ_POLICY) from error
 

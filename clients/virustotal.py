@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from clients.file_report import read_report
 from clients.retries import Patience
+from clients.underway import underway
 from incident.model import Denied, GiveUp, IncidentError, Lookup, Reputation, Retry
 
 #: The public quota is four a minute, so that a file is not asked about anew for every finding.
@@ -75,7 +76,8 @@ class VirusTotal:
             kept = self._kept.get(sha256)
             if kept and time.monotonic() - kept[0] < _FRESH_S:
                 return kept[1]
-            found = await self._look_up(sha256)
+            with underway("look up at VirusTotal", sha256):
+                found = await self._look_up(sha256)
             self._keep(sha256, found)
             return found
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import SecretStr
 
+from clients.underway import underway
 from incident.model import GiveUp, IncidentError, Retry
 
 _CONNECT_S, _ANSWER_S, _ALL_S = 3.0, 4.0, 10.0
@@ -38,8 +39,9 @@ class Webhook:
             GiveUp: It does not take the text: the address may be wrong or withdrawn.
         """
         try:
-            async with asyncio.timeout(_ALL_S):
-                await self._send(text)
+            with underway("notify the webhook at", self.name):
+                async with asyncio.timeout(_ALL_S):
+                    await self._send(text)
         except TimeoutError as error:
             raise Retry(self._failed(f"it took longer than {_ALL_S:g} s")) from error
 

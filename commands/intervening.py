@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from commands.progress import paused
 from commands.shared import print_json
 from incident.images import change_json
 from incident.intervene import carry_out
@@ -29,12 +30,14 @@ async def intervene(propose: Propose, *, ask: bool, as_json: bool) -> dict[str, 
     """
     proposal = await propose()
     try:
-        _show(proposal, Console(stderr=as_json))
+        with paused():
+            _show(proposal, Console(stderr=as_json))
         told = {"incident": proposal.case.incident, "plan": _plan(proposal)}
         if proposal.over:
             return {**told, "result": proposal.case.outcome}
         if ask:
-            click.confirm("Do this?", abort=True, err=True)
+            with paused():
+                click.confirm("Do this?", abort=True, err=True)
             proposal = await confirmed(proposal, propose)
             told["plan"] = _plan(proposal)
         return {**told, "result": await carry_out(proposal)}

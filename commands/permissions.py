@@ -23,6 +23,7 @@ from commands.catalogue import (
     every_action,
     role_of_function,
 )
+from commands.progress import shown
 from commands.shared import as_json_option, checked, print_json
 from incident.policy import Policy, parse_policy
 from incident.texts import visible
@@ -67,7 +68,9 @@ def _policy(file: Path | None) -> tuple[str | None, Policy | None]:
     reader = PolicySource(read_settings())
     if not reader.url:
         return None, None
-    return reader.url, parse_policy(asyncio.run(reader.read()), source=reader.url)
+    with shown():
+        content = asyncio.run(reader.read())
+    return reader.url, parse_policy(content, source=reader.url)
 
 
 def _told(

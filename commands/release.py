@@ -11,6 +11,7 @@ from rich.text import Text
 
 from clients import Clients, read_settings
 from clients.identity import whoami
+from commands.progress import paused
 from commands.shared import as_json_option, print_json, run
 from incident import release as releasing
 from incident import release_texts as texts
@@ -102,7 +103,8 @@ class _Release:
             await self._nothing_left(plan, ended)
             return
         self._check_named(plan)
-        self._show(plan)
+        with paused():
+            self._show(plan)
         await self._check_differences(plan, force=force)
         if not yes:
             plan = await self._confirmed(plan)
@@ -133,7 +135,8 @@ class _Release:
                 f"the containment of {self._incident} was released before; what holds"
                 f" {plan.workload.resource_name} now is that of {others}"
             )
-        self._console.print(Text(said))
+        with paused():
+            self._console.print(Text(said))
 
     def _check_named(self, plan: releasing.ReleasePlan) -> None:
         """Only the containment that the incident refers to is released in its name."""
@@ -159,7 +162,8 @@ class _Release:
 
     async def _confirmed(self, plan: releasing.ReleasePlan) -> releasing.ReleasePlan:
         """The plan as it is when the answer is given, if it still is the one that was shown."""
-        click.confirm("Release it?", abort=True, err=True)
+        with paused():
+            click.confirm("Release it?", abort=True, err=True)
         now = await self._plan(plan.workload)
         image, shown = now.image, plan.image
         same = image and shown and image.number == shown.number
@@ -186,9 +190,10 @@ class _Release:
                 await self._mark(plan.workload, ended)
         name = plan.workload.resource_name
         done = Text(f"released {name}, read back as it was before", style="green")
-        Console(stderr=True, soft_wrap=True).print(done)
-        self._say_changes(changes)
-        self._say_lost(plan)
+        with paused():
+            Console(stderr=True, soft_wrap=True).print(done)
+            self._say_changes(changes)
+            self._say_lost(plan)
 
     async def _mark(self, workload: Workload, ended: Containment) -> None:
         """Carry every incident of a containment on as released, each once.
@@ -205,8 +210,10 @@ class _Release:
                 outside, hide = outside_of(self._clients), standing_of(self._settings).redactor()
                 after = await carry_on(case.folder, told, self._books, outside, hide)
                 now = after.get("gaps")
-                for gap in now[len(known) :] if isinstance(now, list) else ():
-                    click.echo(f"Warning: {gap['collector']}: {visible(gap['reason'])}", err=True)
+                with paused():
+                    for gap in now[len(known) :] if isinstance(now, list) else ():
+                        reason = visible(gap["reason"])
+                        click.echo(f"Warning: {gap['collector']}: {reason}", err=True)
 
     async def _audit(self, plan: releasing.ReleasePlan) -> tuple[AuditEvent, ...]:
         """Who changed it since; without an answer nobody is named, and that is all."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from clients import Clients, Settings, connect, read_settings
+from commands.progress import shown
 from incident.model import IncidentError
 from incident.texts import visible_json, visible_lines
 
@@ -31,6 +32,9 @@ def run(
 ) -> T:
     """Connect with the operator's own credentials, do the work, and close what was opened.
 
+    What goes on meanwhile is shown at a terminal: work that writes or asks something itself
+    does so in ``progress.paused()``.
+
     Args:
         work: What to do with the clients.
         settings: Where to; the environment's by default.
@@ -44,7 +48,11 @@ def run(
         finally:
             await clients.close()
 
-    return checked(lambda: asyncio.run(connected()))
+    def looked_at() -> T:
+        with shown():
+            return asyncio.run(connected())
+
+    return checked(looked_at)
 
 
 def checked(work: Callable[[], T]) -> T:

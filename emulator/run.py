@@ -13,17 +13,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from emulator import deliver, policy_mode, pubsub_sdk, show, surroundings, world
+from emulator import deliver, live, policy_mode, pubsub_sdk, show, surroundings, world
 from emulator.again import notify_again
 from emulator.deliver import Delivery
 from emulator.function import REPOSITORY, Function, FunctionFailed
+from emulator.live import Say
 from emulator.result import Result, aligned
 from emulator.server import Emulator
 
@@ -39,8 +40,6 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 # The function looks hashes up at the emulated VirusTotal, which takes any key.
 _FAKE_KEY = "emulator-takes-any-key"
-
-Say = Callable[[str], None]
 
 
 class BadInput(click.ClickException):
@@ -145,34 +144,38 @@ def run(  # noqa: PLR0913 - one per option
             command=(_python(), "-m", "emulator", "run", str(finding), *options),
             mode=mode,
         )
-        with _progress() as say:
+        with live.shown() as say:
             result = _finished(order, say)
     _print(result, as_json=as_json)
     sys.exit(1 if result.failures else 0)
 
 
-async def carry_out(order: Order, say: Say = lambda _: None) -> Result:
+async def carry_out(order: Order, say: Say = live.unseen) -> Result:
     """Starts everything, delivers the message, ends everything.
 
     Raises:
         FunctionFailed: The function did not start.
         PubSubFailed: Google's Pub/Sub emulator cannot be used.
     """
-    say("starting the emulator")
+    via = "Google's Pub/Sub emulator and ours" if order.via == "pubsub" else "the emulator"
+    say(f"starting {via}")
     async with _pubsub(order) as pubsub, Emulator(order.world) as emulator:
         say("starting the function")
         async with Function(_settings(order, emulator.environment), order.source) as function:
-            say("delivering")
+            seen = functools.partial(_seen, emulator, function)
+            say(_delivering(order), seen)
             sent_at, deliveries = await _deliver(order, pubsub, function.url)
+            say("waiting for the function's last words", seen)
             await function.told(len(deliveries))
             said = aligned(function.said, deliveries)
-            say("notifying again")
+            say("delivering what our own writes notify of", seen)
             notified, endless = await notify_again(
                 emulator.notifications,
                 function,
                 functools.partial(_push_again, order, pubsub, function.url),
             )
             died = not function.alive
+            say("ending the function", seen)
     return Result(
         said=said,
         deliveries=deliveries,
@@ -188,6 +191,20 @@ async def carry_out(order: Order, say: Say = lambda _: None) -> Result:
         command=order.command,
         mode=order.mode,
     )
+
+
+def _delivering(order: Order) -> str:
+    if order.via == "pubsub":
+        return "delivering through Google's Pub/Sub emulator"
+    times = f"{order.deliveries} times at once" if order.deliveries > 1 else "once"
+    return f"delivering the message {times}"
+
+
+def _seen(emulator: Emulator, function: Function) -> str:
+    """How far the function has got, as seen from here."""
+    calls = emulator.calls
+    last = f", the last one {show.clean(calls[-1].method.rpartition('/')[2])}" if calls else ""
+    return f"{len(calls)} calls so far{last}; {len(function.said)} answered"
 
 
 @contextlib.asynccontextmanager
@@ -310,17 +327,6 @@ def _now(given: str | None, data: bytes) -> dt.datetime:
     if moment.tzinfo is None:
         raise BadInput("--now: the time has no zone; write one such as 2026-10-02T08:14:12Z")
     return moment.astimezone(dt.UTC)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Say]:
-    """Tells what goes on, on standard error, and only where that is a terminal."""
-    console = Console(stderr=True, highlight=False, markup=False)
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    with console.status("") as status:
-        yield status.update
 
 
 def _print(result: Result, *, as_json: bool) -> None:

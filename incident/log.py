@@ -1,11 +1,15 @@
 """Structured log lines, as Cloud Logging reads them from standard output: one JSON object each.
 
+``severity``, ``time``, ``logging.googleapis.com/labels`` and the keys of the trace become fields
+of the log entry (https://cloud.google.com/logging/docs/structured-logging, special fields): the
+labels can be filtered by as ``labels.incident="…"``. All other keys make up its ``jsonPayload``.
 Text of a finding stands in values only, never in a message's format.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -14,12 +18,16 @@ from typing import TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from incident.inbox import Unfinished
-from incident.model import Json, Status
+from incident.model import Json, Kind, Status
 from incident.patrol import Round
 from incident.sighting import Sight
 from incident.standing import Answer
+from incident.trace import Trace
 
 _LOGGER = logging.getLogger("responder")
+_LABELS = "logging.googleapis.com/labels"
+_KINDS = {kind.collection: kind.value for kind in Kind}
+_WORKLOAD = re.compile(r"projects/([^/\s]+)/locations/[^/]+/([A-Za-z]+)/[^/]+")
 _URGENT = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
 _NOTABLE = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.HELD, Status.AWAITING_APPROVAL})
 _SIGHTS = {
@@ -35,7 +43,7 @@ class _Handler(logging.StreamHandler[TextIO]):
     """Ours, whatever other handlers there are."""
 
 
-def answered(answer: Answer, trace: str) -> None:
+def answered(answer: Answer, trace: Trace | None) -> None:
     """The one line of a delivery that was acknowledged."""
     outcome = answer.outcome
     status = Status(str(outcome["status"]))
@@ -48,7 +56,7 @@ def answered(answer: Answer, trace: str) -> None:
     _line(level, f"incident {status.value}", keys, trace)
 
 
-def retried(error: Unfinished, trace: str) -> None:
+def retried(error: Unfinished, trace: Trace | None) -> None:
     """The one line of a delivery that is to come again."""
     keys = {
         "stage": "retried",
@@ -62,7 +70,7 @@ def retried(error: Unfinished, trace: str) -> None:
     _line(level, "delivery to be retried", keys, trace)
 
 
-def patrolled(found: Round, trace: str) -> None:
+def patrolled(found: Round, trace: Trace | None) -> None:
     """The lines of one round: one for each thing that was found, and one that sums it up."""
     for sighting in found.sightings:
         level = _SIGHTS.get(sighting.sight, logging.WARNING)
@@ -84,12 +92,12 @@ def patrolled(found: Round, trace: str) -> None:
     _line(level, "patrol ended", {"stage": "patrol", **names, **summed}, trace)
 
 
-def _unchecked(message: str, keys: Mapping[str, Json], trace: str) -> None:
+def _unchecked(message: str, keys: Mapping[str, Json], trace: Trace | None) -> None:
     names: dict[str, Json] = dict.fromkeys(("incident", "finding", "workload"))
     _line(logging.ERROR, message, {"stage": "patrol", **names, **keys}, trace)
 
 
-def failure(message: str, error: Exception, trace: str) -> None:
+def failure(message: str, error: Exception, trace: Trace | None) -> None:
     """A fault of our own, with its traceback and no outcome."""
     names = dict.fromkeys(("incident", "finding", "workload"))
     keys = {"stage": "failed", **names, "outcome": None}
@@ -100,12 +108,25 @@ def _line(
     level: int,
     message: str,
     keys: Mapping[str, Json],
-    trace: str,
+    trace: Trace | None,
     error: Exception | None = None,
 ) -> None:
-    traced = {"trace": trace} if trace else {}
-    extra = {"stage": "done", **keys, **traced}
+    labels = _labels(keys)
+    labelled = {_LABELS: labels} if labels else {}
+    extra = {"stage": "done", **keys, **labelled, **(trace.keys if trace else {})}
     _logger().log(level, message, exc_info=error, extra=extra)
+
+
+def _labels(keys: Mapping[str, Json]) -> dict[str, str]:
+    """What lines are filtered by most: the same names as the attributes on the outcome's topic."""
+    outcome, workload = keys.get("outcome"), _WORKLOAD.fullmatch(str(keys.get("workload")))
+    labels = {
+        "incident": keys.get("incident"),
+        "status": outcome.get("status") if isinstance(outcome, Mapping) else None,
+        "workload_kind": _KINDS.get(workload[2]) if workload else None,
+        "project": workload[1] if workload else None,
+    }
+    return {name: value for name, value in labels.items() if isinstance(value, str) and value}
 
 
 def _names(outcome: Mapping[str, Json]) -> dict[str, Json]:

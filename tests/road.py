@@ -255,7 +255,7 @@ async def printed_by(way: Road, message: World | bytes | None = None) -> tuple[A
         try:
             answer = await way.deliver(message)
         except Unfinished as error:
-            log.retried(error, trace="")
+            log.retried(error, trace=None)
         else:
-            log.answered(answer, trace="")
+            log.answered(answer, trace=None)
     return answer, output.getvalue()

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PUSHED, STRUCTURED, BINARY, TRACED, ALWAYS = (Reported(str(n)) for n in range(1, 6))
 LISTED = (PUSHED, STRUCTURED, BINARY, TRACED, ALWAYS)
 UNLISTED = Reported("a")
+PROJECT = "example-security"
 JSON = "application/json"
 CLOUD_EVENT = {
     "specversion": "1.0",
@@ -91,7 +92,8 @@ REJECTED: dict[str, tuple[str, bytes]] = {
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """One function for everything that is delivered here, with every mode at its default."""
     folder = tmp_path_factory.mktemp("main")
-    async with running(world_around(*LISTED), folder) as ready:
+    settings = AFTERWARDS | {"RESPONDER_PROJECT": PROJECT}
+    async with running(world_around(*LISTED), folder, settings=settings) as ready:
         yield ready
 
 
@@ -203,12 +205,33 @@ async def test_a_finding_that_is_not_listed_yet_is_to_come_again(stage: Stage) -
 
 
 async def test_the_trace_of_a_delivery_is_in_its_line(stage: Stage) -> None:
-    """What the caller sent as `traceparent` comes back as `trace`."""
-    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    """Cloud Logging links it to the request, by either header; its labels can be filtered by."""
+    new, old = "4bf92f3577b34da6a3ce929d0e0e4736", "105445aa7843bc8bf206b12000100000"
 
-    _, entries = await pushed(stage, TRACED, traceparent=trace)
+    _, first = await pushed(stage, TRACED, traceparent=f"00-{new}-00f067aa0ba902b7-01")
+    _, second = await pushed(stage, TRACED, **{"x-cloud-trace-context": f"{old}/1;o=0"})
+    _, third = await pushed(stage, TRACED, traceparent="00-nonsense")
 
-    assert [entry["trace"] for entry in entries] == [trace]
+    special = "logging.googleapis.com"
+    (newer,), (older,), (untraced,) = first, second, third
+    assert newer["trace"] == new
+    assert newer[f"{special}/trace"] == f"projects/{PROJECT}/traces/{new}"
+    assert (newer[f"{special}/spanId"], newer[f"{special}/trace_sampled"]) == (
+        "00f067aa0ba902b7",
+        True,
+    )
+    assert older[f"{special}/trace"] == f"projects/{PROJECT}/traces/{old}"
+    assert (older[f"{special}/spanId"], older[f"{special}/trace_sampled"]) == (
+        "0000000000000001",
+        False,
+    )
+    assert not [key for key in untraced if "trace" in key]
+    assert newer[f"{special}/labels"] == {
+        "incident": newer["incident"],
+        "status": "planned",
+        "workload_kind": "service",
+        "project": TRACED.project,
+    }
 
 
 async def test_every_line_is_an_object_that_cloud_logging_reads(stage: Stage) -> None:

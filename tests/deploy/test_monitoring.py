@@ -159,7 +159,7 @@ def every_line() -> dict[str, str]:
     lines = {
         f"{status} {'with' if alarm else 'without'} alarm": line(
             lambda status=status, alarm=alarm: log.answered(  # type: ignore[misc]
-                Answer(outcome(status), alarm=alarm), ""
+                Answer(outcome(status), alarm=alarm), None
             )
         )
         for status in Status
@@ -167,8 +167,8 @@ def every_line() -> dict[str, str]:
     }
     for urgent in (True, False):
         again = Unfinished("the store does not answer", finding(), urgent=urgent)
-        lines[f"retried, urgent {urgent}"] = line(lambda again=again: log.retried(again, ""))  # type: ignore[misc]
-    lines["a fault of ours"] = line(lambda: log.failure("it failed", ValueError("x"), ""))
+        lines[f"retried, urgent {urgent}"] = line(lambda again=again: log.retried(again, None))  # type: ignore[misc]
+    lines["a fault of ours"] = line(lambda: log.failure("it failed", ValueError("x"), None))
     return lines
 
 

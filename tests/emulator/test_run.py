@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from emulator.process import ProcessGroup
 from emulator.run import run
+from tests.terminal import Terminal, terminal
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE = SAMPLES / "cloud-run-service.json"
@@ -62,11 +65,30 @@ def contained(store: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def quarantined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A message that is not JSON."""
+def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Terminal]:
+    """A message that is not JSON, with a person at the terminal and a pipe behind the object."""
     message = tmp_path_factory.mktemp("run") / "cut-off.json"
     message.write_bytes(SAMPLE.read_bytes()[:500])
-    return outcome_of(message)
+    with (
+        terminal() as screen,
+        io.TextIOWrapper(io.BytesIO(), write_through=True) as output,
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(screen.stream),
+    ):
+        patch.setenv("TERM", "xterm")
+        with pytest.raises(SystemExit) as ended:
+            run.main([str(message), "--json"])
+        output.seek(0)
+        answer: dict[str, Any] = json.load(output)
+    assert ended.value.code == 0
+    return answer, screen
+
+
+@pytest.fixture(scope="module")
+def quarantined(watched: tuple[dict[str, Any], Terminal]) -> dict[str, Any]:
+    """What became of that message."""
+    return watched[0]
 
 
 def test_a_newcomer_sees_a_plan_and_how_to_go_on(planned: Result) -> None:
@@ -145,6 +167,17 @@ def test_a_malformed_message_arrives_as_it_is(quarantined: dict[str, Any]) -> No
     assert [outcome["status"] for outcome in quarantined["outcomes"]] == ["malformed"]
     assert quarantined["calls"] == quarantined["renotifications"] == []
     assert not any(quarantined["world"].values())
+
+
+def test_a_person_sees_what_a_run_is_doing(watched: tuple[dict[str, Any], Terminal]) -> None:
+    """Each phase while it lasts, on a line that is gone in the end."""
+    _, screen = watched
+
+    assert "starting the function" in screen.printed
+    assert screen.printed.index("starting the function") < screen.printed.index("ending the func")
+    assert "0 calls so far; 1 answered" in screen.printed
+    assert screen.screen == []
+    assert not screen.hides_cursor
 
 
 @pytest.mark.skipif(

@@ -15,6 +15,7 @@ from emulator import filters
 from incident import log
 from incident.inbox import Unfinished
 from incident.standing import Answer
+from incident.trace import trace_of
 from tests.road import (
     CONTAINMENTS,
     SERVICE,
@@ -301,13 +302,15 @@ async def test_a_lone_surrogate_is_refused(tmp_path: Path, escape: str) -> None:
 
 
 async def test_a_trace_header_cannot_break_the_line() -> None:
-    """What a caller sends as its trace stays a value of the one line."""
+    """Nothing that a caller sends as its trace, and that is none, gets into the one line."""
+    hostile = '00-"}\n{"severity":"EMERGENCY"}\u2028%s{}'
     with standard_output() as output:
         log.retried(
-            Unfinished("why", None, urgent=False), trace='00-"}\n{"severity":"EMERGENCY"}\u2028%s{}'
+            Unfinished("why", None, urgent=False), trace_of(hostile, hostile, "example-security")
         )
     assert len(output.getvalue().splitlines()) == 1
     assert json.loads(output.getvalue())["severity"] == "WARNING"
+    assert "EMERGENCY" not in output.getvalue()
 
 
 # Text that decides.

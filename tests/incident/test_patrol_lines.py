@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from incident import log
+from incident.trace import Trace
 from tests.guarding import automatic, deploy, patrol
 from tests.road import CONTAINMENTS, SERVICE, Road, policy, road, standard_output
 
@@ -15,7 +16,7 @@ async def said(way: Road) -> list[dict[str, Any]]:
     """The lines of one round."""
     found = await patrol(way)
     with standard_output() as output:
-        log.patrolled(found, trace="00-abc-01")
+        log.patrolled(found, trace=Trace("abc", "", sampled=False, project=""))
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 
@@ -26,7 +27,7 @@ async def test_where_all_stands_one_line_says_so(tmp_path: Path) -> None:
         (line,) = await said(way)
         assert (line["severity"], line["message"]) == ("INFO", "patrol ended")
         assert (line["patrol"]["stands"], line["patrol"]["complete"]) == (1, True)
-        assert line["trace"] == "00-abc-01"
+        assert line["trace"] == "abc"
         assert "outcome" not in line
 
 
@@ -43,6 +44,11 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
         assert line["differs"][0].startswith("scaling: ")
         assert set(line["by"]) == {"who", "when", "how", "source", "others"}
         assert "reapply_limit" in line["note"]
+        assert line["logging.googleapis.com/labels"] == {
+            "incident": outcome["incident"],
+            "workload_kind": "service",
+            "project": "example-shop-prod",
+        }
         assert (summary["severity"], summary["patrol"]["reverted"]) == ("ERROR", 1)
 
 
