@@ -9,7 +9,7 @@ import click
 
 from clients import Clients, read_settings
 from clients.identity import whoami
-from commands.intervening import intervene, tell
+from commands.intervening import intervene, refused, tell
 from commands.shared import as_json_option, run
 from incident.cases import Cases
 from incident.guards import Attendance
@@ -31,7 +31,10 @@ def approve(*, incident: str, yes: bool, as_json: bool) -> None:
     Exit status: 0 all of the plan is in effect, 1 refused, or not all of it is, 2 wrong use.
     """
     ask = not yes and sys.stdin.isatty()
-    told = run(lambda clients: _approve(clients, incident, ask=ask, as_json=as_json))
+    told = run(
+        lambda clients: _approve(clients, incident, ask=ask, as_json=as_json),
+        failed=refused(incident, as_json=as_json),
+    )
     tell(told, as_json=as_json)
 
 

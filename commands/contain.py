@@ -8,7 +8,7 @@ import click
 
 from clients import Clients, read_settings
 from clients.identity import whoami
-from commands.intervening import intervene, tell
+from commands.intervening import intervene, refused, tell
 from commands.shared import as_json_option, run
 from incident.cases import Case, Cases
 from incident.guards import Attendance
@@ -38,7 +38,10 @@ def contain(*, incident: str, actions: tuple[str, ...], yes: bool, as_json: bool
 
     Exit status: 0 all of the plan is in effect, 1 refused, or not all of it is, 2 wrong use.
     """
-    told = run(lambda clients: _contain(clients, incident, actions, ask=not yes, as_json=as_json))
+    told = run(
+        lambda clients: _contain(clients, incident, actions, ask=not yes, as_json=as_json),
+        failed=refused(incident, as_json=as_json),
+    )
     tell(told, as_json=as_json)
 
 

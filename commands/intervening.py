@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -34,15 +35,21 @@ async def intervene(propose: Propose, *, ask: bool, as_json: bool) -> dict[str, 
             _show(proposal, Console(stderr=as_json))
         told = {"incident": proposal.case.incident, "plan": _plan(proposal)}
         if proposal.over:
-            return {**told, "result": proposal.case.outcome}
+            return {**told, "result": proposal.case.outcome, "error": None}
         if ask:
             with paused():
                 click.confirm("Do this?", abort=True, err=True)
             proposal = await confirmed(proposal, propose)
             told["plan"] = _plan(proposal)
-        return {**told, "result": await carry_out(proposal)}
+        return {**told, "result": await carry_out(proposal), "error": None}
     finally:
         await proposal.close()
+
+
+def refused(incident: str, *, as_json: bool) -> Callable[[str], None] | None:
+    """What says in JSON that nothing came of it, and why; None where nobody wants JSON."""
+    nothing = {"incident": incident, "plan": None, "result": None}
+    return (lambda error: print_json({**nothing, "error": error})) if as_json else None
 
 
 def tell(told: dict[str, Any], *, as_json: bool) -> None:

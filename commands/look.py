@@ -10,16 +10,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clients import Clients
-from commands.shared import as_json_option, print_json, run
+from clients.store import Store
+from commands.shared import as_json_option, print_json, read_store
 from commands.telling import page, style_of
 from incident.cases import Case, Cases
-from incident.model import JsonObject
+from incident.model import JsonObject, Status
 from incident.texts import visible
 
 
 @click.command(name="list")
-@click.option("--status", help="Only incidents of this status; `open` for unfinished ones.")
+@click.option(
+    "--status",
+    type=click.Choice([*map(str, Status), "open"]),
+    help="Only incidents of this status; `open` for unfinished ones.",
+)
 @click.option("--project", help="Only incidents of this project.")
 @click.option(
     "--since", type=click.DateTime(["%Y-%m-%d"]), help="Only events of this day or later."
@@ -36,13 +40,13 @@ def list_(
 ) -> None:
     """List incidents, the newest event first."""
 
-    async def work(clients: Clients) -> tuple[Case, ...]:
-        return await Cases(clients.store).all(dry_runs=dry_runs)
+    async def work(store: Store) -> tuple[Case, ...]:
+        return await Cases(store).all(dry_runs=dry_runs)
 
     day = since.strftime("%Y%m%d") if since else ""
     cases = [
         case
-        for case in run(work)
+        for case in read_store(work)
         if (status is None or case.status == status)
         and (project is None or (case.workload and case.workload.project_id == project))
         and case.incident[:8] >= day
@@ -68,10 +72,10 @@ def list_(
 def show(*, incident: str, as_json: bool) -> None:
     """Show one incident: its outcome and its records."""
 
-    async def work(clients: Clients) -> Case:
-        return await Cases(clients.store).one(incident)
+    async def work(store: Store) -> Case:
+        return await Cases(store).one(incident)
 
-    case = run(work)
+    case = read_store(work)
     records = [
         {"number": r.number, "kind": r.kind, "recorded_at": r.recorded_at.isoformat()}
         for r in case.records

@@ -54,15 +54,12 @@ def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
             # In JSON mode people read standard error, and only where they are asked.
             console = Console(stderr=as_json, quiet=as_json and yes, soft_wrap=True)
             await _Release(clients, incident, told, console).work(yes=yes, force=force)
-        except IncidentError as error:
-            told["error"] = str(error)
-            raise
         except click.Abort:
             told["result"] = "not-confirmed"
             raise
 
     try:
-        run(work)
+        run(work, failed=lambda error: told.update(error=error))
     finally:
         if as_json:
             print_json(told)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from clients import Clients, Settings, connect, read_settings
+from clients.store import Store, open_store
 from commands.progress import shown
 from incident.model import IncidentError
 from incident.texts import visible_json, visible_lines
@@ -29,6 +30,7 @@ def run(
     settings: Settings | None = None,
     *,
     rehearsing: bool = False,
+    failed: Callable[[str], None] | None = None,
 ) -> T:
     """Connect with the operator's own credentials, do the work, and close what was opened.
 
@@ -39,6 +41,7 @@ def run(
         work: What to do with the clients.
         settings: Where to; the environment's by default.
         rehearsing: Have the clients refuse every write to a workload.
+        failed: Told why, when it fails.
     """
 
     async def connected() -> T:
@@ -48,18 +51,26 @@ def run(
         finally:
             await clients.close()
 
-    def looked_at() -> T:
-        with shown():
-            return asyncio.run(connected())
-
-    return checked(looked_at)
+    return checked(lambda: _shown(connected()), failed)
 
 
-def checked(work: Callable[[], T]) -> T:
+def read_store(work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    """Do work that needs the store alone, and so no credentials where that is a folder."""
+    return checked(lambda: _shown(work(open_store(read_settings()))))
+
+
+def _shown(work: Coroutine[Any, Any, T]) -> T:
+    with shown():
+        return asyncio.run(work)
+
+
+def checked(work: Callable[[], T], failed: Callable[[str], None] | None = None) -> T:
     """Do it; what is wrong is one clear sentence on standard error, and exit status 1."""
     try:
         return work()
     except IncidentError as error:
+        if failed:
+            failed(str(error))
         click.echo(f"Error: {visible_lines(str(error))}", err=True)
         sys.exit(1)
 

@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from clients import Clients
-from commands.shared import as_json_option, print_json, run
+from clients.store import Store
+from commands.shared import as_json_option, print_json, read_store
 from incident.cases import Cases
 from incident.manifest import Findings
 from incident.seal import verify_seals
@@ -30,11 +30,11 @@ def verify(*, incident: str, sha256: str | None, as_json: bool) -> None:
     named, and covered by the next one if there is one.
     """
 
-    async def work(clients: Clients) -> tuple[Findings, ...]:
-        case = await Cases(clients.store).one(incident)
-        return await verify_seals(clients.store, case.folder)
+    async def work(store: Store) -> tuple[Findings, ...]:
+        case = await Cases(store).one(incident)
+        return await verify_seals(store, case.folder)
 
-    found = run(work)
+    found = read_store(work)
     known = sha256 is None or any(each.sha256 == sha256.lower() for each in found)
     intact = known and all(each.intact for each in found)
     if as_json:

@@ -12,8 +12,10 @@ from incident.attempt import status_of
 from incident.beat import Beat
 from incident.carry_on import carry_on
 from incident.cases import Case
+from incident.custody import released_by
 from incident.images import change_json
 from incident.model import Change, Json, JsonObject, Status
+from incident.outcome import released
 from incident.record import DONE
 from incident.vigil import UNDONE
 
@@ -73,6 +75,19 @@ async def tell(beat: Beat, incident: str, changes: Sequence[Change], reason: str
         last = max(case.records[-1].number, DONE)
         books, outside, hide = beat.books, beat.outside, beat.standing.redactor()
         await carry_on(journal.folder, outcome, books, outside, hide, after=last, once=True)
+        await _unless_released(beat, case, outcome)
+
+
+async def _unless_released(beat: Beat, case: Case, outcome: JsonObject) -> None:
+    """Say of an incident whose containment was taken back meanwhile that it was.
+
+    A release records itself and then carries incidents on; we carry one on and then look for a
+    release: whoever comes second has the last word, and it is the release's.
+    """
+    by = await released_by(beat.books.store, outcome.get("containment"))
+    if by is not None:
+        told, hide = released(outcome, by), beat.standing.redactor()
+        await carry_on(case.folder, told, beat.books, beat.outside, hide)
 
 
 def _key(change: JsonObject) -> tuple[str, ...]:

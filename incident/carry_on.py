@@ -24,7 +24,7 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
     outside: Outside,
     hide: Redactor,
     *,
-    after: int = DONE,
+    after: int | None = None,
     once: bool = False,
 ) -> JsonObject:
     """Tell everybody what has become of an incident since, and record it last.
@@ -38,8 +38,8 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
         books: Where records are kept.
         outside: Security Command Center, and where outcomes are announced.
         hide: Redacts what goes wrong meanwhile.
-        after: Number of the newest record that the outcome takes into account. What comes of
-            records that are written meanwhile is newer.
+        after: Number of the newest record that the outcome takes into account, where what comes
+            of records that are written meanwhile is newer; None where this comes after all.
         once: Whether of several who say the same at once one record is enough.
 
     Raises:
@@ -60,7 +60,8 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
             outcome = {**outcome, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
     body: JsonObject = {"outcome": outcome, "manifest_sha256": sha256}
     write = case.journal.claim if once else case.journal.append
-    last = max(after, DONE)
+    newest = max((record.number for record in case.earlier), default=DONE)
+    last = max(newest if after is None else after, DONE)
     await write(last + 1 if once else last, str(outcome["status"]), body)
     return outcome
 

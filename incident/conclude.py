@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from incident.custody import released_by
 from incident.images import change_json
 from incident.judge import Judgement
 from incident.model import (
@@ -24,7 +25,7 @@ from incident.model import (
     Verdict,
 )
 from incident.notify import notify
-from incident.outcome import Account, duplicate, outcome
+from incident.outcome import Account, duplicate, outcome, refers, released
 from incident.record import CaseFile, announce, keep_evidence
 from incident.scene import Result
 from incident.seal import try_to_seal
@@ -95,6 +96,7 @@ class Conclusion:
         Raises:
             Retry: SCC, the topic or the store does not answer; a redelivery does what is missing.
         """
+        told = await self._unless_released(case, told)
         late, gaps = [], {}
         sha256, unsealed = await self._seal(case, told)
         if unsealed:
@@ -119,6 +121,15 @@ class Conclusion:
             return Answer(duplicate((await case.read_again()).done or told))
         alarm = alarm or bool(gaps.keys() - {"webhook"})
         return Answer(told, alarm=alarm, warning="webhook" in gaps, manifest_sha256=sha256)
+
+    async def _unless_released(self, case: CaseFile, told: JsonObject) -> JsonObject:
+        """The outcome; of a containment that was taken back since, that it was.
+
+        A release records itself and then carries settled incidents on; we settle an outcome and
+        then look for a release: one of the two sees the other.
+        """
+        by = await released_by(case.journal.store, told.get("containment"))
+        return told if by is None or not refers(told) else released(told, by)
 
     async def _seal(self, case: CaseFile, told: JsonObject) -> tuple[str | None, str | None]:
         """The manifest's digest, or why there is none: a page never stands in the way.

@@ -64,11 +64,22 @@ async def contain(scene: Scene, tools: Tools) -> Result:
     if decision.verdict is not Verdict.CONTAIN:
         return Result(Status.HELD, decision, alarm=decision.alarm)
     if not decision.changes:
-        return Result(Status.ALREADY_CONTAINED, decision)
+        return _as_wanted(decision)
     if decision.mode is Mode.APPROVE:
         return Result(Status.AWAITING_APPROVAL, decision, decision.changes)
     rehearsed = [await rehearse(change, scene.workload, tools.run) for change in decision.changes]
     return Result(Status.PLANNED, decision, tuple(rehearsed))
+
+
+def _as_wanted(decision: Decision) -> Result:
+    """Nothing is to be written, and nothing of ours is there: somebody else saw to it.
+
+    Where only access is restricted, what runs goes on running, whoever restricted it.
+    """
+    if decision.stops:
+        return Result(Status.ALREADY_CONTAINED, decision)
+    text = "access was restricted before, not by us; what runs was not stopped"
+    return Result(Status.RESTRICTED, decision, reasons=(Reason(text, "settings"),), alarm=True)
 
 
 def _enforces(decision: Decision) -> bool:
@@ -291,7 +302,7 @@ class _Enforcement:
         current = scene.history.current
         image = current.stands(scene.settings) if current else None
         if current is None or image is None:
-            return Result(Status.ALREADY_CONTAINED, scene.decision)
+            return _as_wanted(scene.decision)
         if await self._wait_for_peer(current):
             return None
         last, recovered = current.last, image == current.open_attempt

@@ -29,11 +29,13 @@ class Plan:
             already.
         misfits: Why a step, or one of its alternatives, does not fit this workload.
         fits: Whether every step has an action that fits.
+        stops: Whether any action that was chosen stops what runs, be it needed still or not.
     """
 
     changes: tuple[Change, ...]
     misfits: tuple[str, ...]
     fits: bool
+    stops: bool = True
 
 
 def plan(steps: Steps, settings: Settings, finding: Finding) -> Plan:
@@ -53,7 +55,8 @@ def plan(steps: Steps, settings: Settings, finding: Finding) -> Plan:
         fits = fits and bool(fitting)
     order = list(ACTIONS)
     chosen.sort(key=lambda action: order.index(action.name))
-    return Plan(_changes(chosen, settings, finding), tuple(misfits), fits)
+    changes = _changes(chosen, settings, finding)
+    return Plan(changes, tuple(misfits), fits, any(action.stops for action in chosen))
 
 
 def needed_for(steps: Iterable[Sequence[str]], kind: Kind) -> frozenset[Need]:

@@ -261,3 +261,21 @@ def _number(value: Json) -> int | None:
 
 def _numbers(value: Json) -> tuple[int, ...]:
     return tuple(n for n in value if isinstance(n, int)) if isinstance(value, list) else ()
+
+
+async def released_by(store: Store, folder: Json) -> str | None:
+    """Who has taken a containment back; None where nobody has, or there is none.
+
+    Args:
+        store: Where it is kept.
+        folder: Its path, as an outcome names it.
+
+    Raises:
+        Retry: The store does not answer.
+        GiveUp: A record cannot be read.
+    """
+    if not isinstance(folder, str):
+        return None
+    records = await Journal(store, folder, run="", clock=datetime.now).records()
+    by = [record.body.get("by") for record in records if record.kind == "released"]
+    return str(by[-1]) if by else None

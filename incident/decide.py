@@ -86,6 +86,7 @@ def _weigh(
         rule=resolution.rule,
         steps=resolution.steps,
         changes=_to_write(case, plan),
+        stops=plan.stops,
     )
 
 

@@ -17,7 +17,7 @@ from incident.model import GiveUp, Json, JsonObject
 from incident.together import together
 
 SCHEMA_VERSION = 1
-_NAME = re.compile(r"(\d{4})-([a-z-]+)\.json")
+_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
 
 
 class Store(Protocol):

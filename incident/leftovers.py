@@ -39,7 +39,7 @@ PATIENCE = timedelta(minutes=20)
 _GROWTH = 0.5
 #: Events and the records about them may be told by clocks that differ.
 _SLACK = timedelta(days=7)
-_RECORD = re.compile(r"(\d{4})-([a-z-]+)\.json")
+_RECORD = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
 _RESOURCE = re.compile(
     r"projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<kinds>[^/]+)/(?P<name>[^/]+)"
 )

@@ -73,7 +73,7 @@ def retried(error: Unfinished, trace: Trace | None) -> None:
 def patrolled(found: Round, trace: Trace | None) -> None:
     """The lines of one round: one for each thing that was found, and one that sums it up."""
     for sighting in found.sightings:
-        level = _SIGHTS.get(sighting.sight, logging.WARNING)
+        level = logging.ERROR if sighting.alarm else _SIGHTS.get(sighting.sight, logging.WARNING)
         incident = next(iter(sighting.incidents), None)
         names: dict[str, Json] = {"stage": "patrol", "incident": incident, "finding": None}
         _line(level, f"containment {sighting.sight.value}", {**names, **sighting.json}, trace)

@@ -95,7 +95,7 @@ def _changed(change: Change, settings: Settings) -> Iterator[str]:
         match change.kind:
             case ChangeKind.FIELDS:
                 now = in_full(settings.fields, name)
-            case ChangeKind.IAM_POLICY if settings.access:
+            case ChangeKind.IAM_POLICY if settings.access and name == "bindings":
                 now = list(settings.access.raw)
             case _:
                 continue

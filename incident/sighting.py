@@ -34,6 +34,7 @@ class Sighting:
         differs: What is not as we left it, a line each.
         by: Who undid it.
         note: What was done about it, or why nothing was.
+        urgent: Whether a person must look now, whatever was found.
     """
 
     sight: Sight
@@ -43,11 +44,12 @@ class Sighting:
     differs: tuple[str, ...] = ()
     by: Blame | None = None
     note: str = ""
+    urgent: bool = False
 
     @property
     def alarm(self) -> bool:
         """Whether a person must look now."""
-        return self.sight in (Sight.REVERTED, Sight.REAPPLIED, Sight.PENDING)
+        return self.urgent or self.sight in (Sight.REVERTED, Sight.REAPPLIED, Sight.PENDING)
 
     @property
     def json(self) -> dict[str, Json]:

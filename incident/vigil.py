@@ -20,7 +20,7 @@ _TELLING = frozenset({"written", "verified", "unverified", "reverted"})
 _OURS = frozenset({"written", "verified", "annotated"})
 _FOLDER = re.compile(r"containments/([^/]+)/([^/]+)/([^/]+)/([^/]+)/")
 _LONGEST = 300
-_RECORD = re.compile(r"(\d{1,9})/(\d{4})-([a-z-]+)\.json")
+_RECORD = re.compile(r"(\d{1,9})/(\d{4,9})-([a-z-]+)\.json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Walking from one to the next does not belong here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,13 +15,14 @@ from incident.attribution import Blame, blame, blamed
 from incident.beat import Beat
 from incident.containment import lacking, needed_by
 from incident.custody import Containment, fold
-from incident.images import Image
+from incident.images import Image, stated
 from incident.journal import Journal, Record
 from incident.look import look
 from incident.model import (
     AuditEvent,
     Change,
     ChangeKind,
+    ChangeState,
     IncidentError,
     Json,
     JsonObject,
@@ -51,6 +53,7 @@ _UNDER_WAY = timedelta(minutes=5)
 #: Audit entries lag, and are stamped by another clock.
 _SKEW = timedelta(minutes=5)
 _AUDIT_EVENTS = 50
+_SECOND_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +136,15 @@ class Watch:
         containment: Containment,
         image: Image,
     ) -> _Seen:
-        settings: Settings | None
-        try:
-            settings = await look(workload, needed_by(image.changes), self._outside.run)
-        except Missing:
-            settings = None
+        needs = needed_by(image.changes)
+        settings: Settings | None = None
+        for pause in (_SECOND_LOOK_S, 0.0):
+            try:
+                settings = await look(workload, needs, self._outside.run)
+                break
+            except Missing:
+                # What is recorded as gone is never looked at again: one answer is not enough.
+                await asyncio.sleep(pause)
         # An attempt whose answer was lost counts where it is what the workload is left by.
         standing = containment.stands(settings) if settings else None
         return _Seen(workload, journal, records, containment, standing or image, settings)
@@ -226,8 +233,14 @@ class Watch:
         namesake = seen.settings.uid if seen.settings else None
         body: dict[str, Json] = {"by": by.json, "gap": gap, "namesake": namesake}
         await self._note(seen, "gone", body)
-        text = "another workload has its name" if namesake else "the workload was deleted"
-        return seen.sighting(Sight.GONE, text, by)
+        text = "the workload was deleted"
+        if namesake:
+            text = "the workload was deleted, and another one has its name: it is not contained"
+            reason = f"{text}; by {by.text}"
+            for incident in sorted(seen.containment.incidents):
+                lost = (stated(c, ChangeState.UNVERIFIED, text) for c in seen.image.changes)
+                await aftermath.tell(self._beat, incident, tuple(lost), reason)
+        return replace(seen.sighting(Sight.GONE, text, by), urgent=namesake is not None)
 
     async def _released(
         self, workload: Workload, containment: Containment, names: Names
@@ -243,8 +256,27 @@ class Watch:
                 return Sighting(Sight.WITHDRAWN, where, folder, note=f"the patrol {text}")
         if containment.released:
             return None
+        return await self._being_released(workload, containment)
+
+    async def _being_released(self, workload: Workload, containment: Containment) -> Sighting:
+        """A release under way is left alone; one that nobody ends leaves nobody on guard."""
+        records = await self._beat.journal(containment.folder).records()
+        begun = [record.recorded_at for record in records if record.kind == "release-intended"]
+        stuck = bool(begun) and self._books.clock() - max(begun) > _UNDER_WAY
         text = "a person is releasing it, or began to"
-        return Sighting(Sight.LEFT_ALONE, workload.resource_name, containment.folder, note=text)
+        if stuck:
+            text = (
+                f"a release was begun at {max(begun).isoformat()} and not ended: nobody keeps watch"
+                " until it is. Look at the workload, and release it again"
+            )
+        return Sighting(
+            sight=Sight.LEFT_ALONE,
+            workload=workload.resource_name,
+            containment=containment.folder,
+            incidents=tuple(sorted(containment.incidents)),
+            note=text,
+            urgent=stuck,
+        )
 
     async def _reapply(self, seen: _Seen) -> Reapplied:
         policy = self._beat.policy

@@ -125,7 +125,9 @@ def _reverse(change: Change, wanted: JsonObject, settings: Settings) -> Change |
         now: dict[str, Json] = {"bindings": raw}
     else:
         now = {name: in_full(settings.fields, name) for name in change.after}
-    ours = [name for name in change.after if _same(name, now[name], change.after[name], settings)]
+    # The form of an IAM policy, its version, is nobody's to take back.
+    names = [name for name in change.after if name in now]
+    ours = [name for name in names if _same(name, now[name], change.after[name], settings)]
     after = {name: as_sent(name, wanted[name], settings.kind) for name in ours if name in wanted}
     if not after:
         return None

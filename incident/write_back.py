@@ -74,7 +74,8 @@ def statement(
     What it was told before is corrected, whatever is true by now: a finding must not go on
     saying that a workload is contained.
     """
-    if finding is None or not (corrects or str(outcome["status"]) in SAID):
+    ours = outcome.get("containment") is not None  # of what others did, SCC is told nothing
+    if finding is None or not ours or not (corrects or str(outcome["status"]) in SAID):
         return None
     status, incident = str(outcome["status"]), str(outcome["incident"])
     links = outcome.get("links")

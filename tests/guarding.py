@@ -52,7 +52,15 @@ async def called(way: Road, method: str, request: bytes, by: str) -> None:
     """Make one call as somebody."""
     async with grpc.aio.insecure_channel(way.emulator.grpc_address) as channel:
         call: Any = channel.unary_unary(method)
-        await call(request, metadata=((PRINCIPAL, by),))
+        for attempt in range(10):
+            try:
+                await call(request, metadata=((PRINCIPAL, by),))
+            except grpc.aio.AioRpcError as error:  # our own write is still being reconciled
+                if error.code() is not grpc.StatusCode.ABORTED or attempt == 9:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
 
 
 def new_image(service: Any) -> None:

@@ -33,8 +33,13 @@ async def test_approve_prints_plan_and_result_as_one_object(tmp_path: Path) -> N
         ]
         assert "-   tag: known-good" in err
         code, out, err = await run(way, "approve", incident, "--json", **around(way))
-        assert (code, out) == (1, "")
+        assert (code, json.loads(out)["result"]) == (1, None)
+        assert "it is contained already" in json.loads(out)["error"]
         assert "it is contained already" in err
+        code, _, err = await run(way, "release", incident, "--yes", **around(way))
+        assert code == 0, err
+        code, out, _ = await run(way, "list", "--json")
+        assert [row["status"] for row in json.loads(out)] == ["released"]
 
 
 async def test_contain_asks_and_says_what_it_did(tmp_path: Path) -> None:

@@ -224,6 +224,7 @@ class Decision:
             of which the first that fits is taken.
         changes: The writes that they come to, for the settings as read; empty when the
             workload is as wanted already, and for anything but ``contain``.
+        stops: Whether what is chosen stops what runs, rather than only restricting access.
         alarm: Whether a person must look now: an attacker may have caused it.
         failed: Whether it is held only because something refused to answer, for good.
     """
@@ -234,5 +235,6 @@ class Decision:
     rule: str | None
     steps: tuple[tuple[str, ...], ...] = ()
     changes: tuple[Change, ...] = ()
+    stops: bool = True
     alarm: bool = False
     failed: bool = False

@@ -184,3 +184,16 @@ def test_whatever_changed_only_what_was_recorded_is_written(then: Settings, now:
         )
         assert (change.before, change.etag) == (fresh.before, fresh.etag)
         assert change.state is ChangeState.PLANNED
+
+
+def test_the_form_of_a_policy_is_no_change() -> None:
+    """Google answers with a version; what a plan touches are the bindings."""
+    public = {"role": "roles/run.invoker", "members": ["allUsers"]}
+    now = settings(access=Access((), "ab", (public,), version=3))
+    edit = next(
+        change
+        for change in plan((("require-authentication",),), now, finding()).changes
+        if change.kind is ChangeKind.IAM_POLICY
+    )
+    assert "version" in edit.before
+    assert Recorded(now.uid, (edit,)).differences((edit,), now) == ()

@@ -26,7 +26,8 @@ from tests.releases import (
     rules,
     workload_in,
 )
-from tests.road import World, copies, road, sample, world_around
+from tests.road import CONTAINMENTS, World, copies, road, sample, world_around
+from tests.values import NOW
 
 LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 ALL_OF_A_SERVICE = "[[isolate-revision, scale-to-zero], restrict-ingress, require-authentication]"
@@ -492,3 +493,32 @@ async def test_all_attempts_of_a_containment_are_taken_back(tmp_path: Path) -> N
         (policy,) = held.world["iamPolicies"].values()
         members = {m for b in policy["bindings"] for m in b["members"]}
         assert members == {m for b in BINDINGS for m in b["members"]} | {"user:again@example.com"}
+
+
+async def test_a_release_while_a_delivery_still_tells_is_the_last_word(tmp_path: Path) -> None:
+    """The delivery settles that it was contained, and finds that it is so no more."""
+    released: list[str] = []
+
+    def release(moment: Moment) -> None:
+        """As a person's release leaves it, while the finding is being told of."""
+        if moment.method.endswith("/ListLogEntries") and moment.phase == "before":
+            released.append("now")
+
+    world = world_around(sample(), latency={"ListLogEntries": "600ms", "reconcile": "1ms"})
+    async with road(tmp_path, world=world, hook=release) as way:
+        delivering = asyncio.ensure_future(way.deliver())
+        written = tmp_path / "store" / CONTAINMENTS / "1" / "0003-verified.json"
+        while not written.exists():  # noqa: ASYNC110 - a file is what there is to wait for
+            await asyncio.sleep(0.02)
+        body = {"recorded_at": NOW.isoformat(), "run": "a-person", "by": "a-person"}
+        (written.parent / "0090-released.json").write_text(json.dumps(body))
+        outcome: Any = (await delivering).outcome
+        assert released
+        assert outcome["status"] == "released"
+        listed: Any = way.emulator.world.dump()["findings"]
+        assert [m["responder-status"] for m in map(_marks, listed) if m] == ["released"]
+
+
+def _marks(listed: World) -> World:
+    marks: World = listed["finding"].get("securityMarks", {}).get("marks", {})
+    return marks

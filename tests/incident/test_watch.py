@@ -73,6 +73,10 @@ def stopped(way: Road) -> bool:
     return bool(STOPPED.items() <= scaling.items())
 
 
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
+MARKS = "/google.cloud.securitycenter.v2.SecurityCenter/UpdateSecurityMarks"
+
+
 def quick(notification: World | None = None) -> World:
     """A world that reconciles at once."""
     return world_around(notification or sample(), latency={"reconcile": "0ms"})
@@ -141,7 +145,7 @@ async def test_where_the_audit_log_does_not_answer_the_last_modifier_is_named(
 ) -> None:
     """And once it answers, what it says is recorded beside that."""
     message = now_happening()
-    async with road(tmp_path, notification=message, now=None) as way:
+    async with road(tmp_path, notification=message, world=quick(message), now=None) as way:
         await way.deliver()
         await deploy(way, automatic)
         denied = Fault("ListLogEntries", grpc.StatusCode.PERMISSION_DENIED)
@@ -375,8 +379,46 @@ async def test_a_namesake_is_not_the_workload_that_was_contained(tmp_path: Path)
         await way.deliver()
         way.emulator.world.services[SERVICE].uid = "another"
         await deploy(way, automatic)
-        assert seen(await patrol(way.later(600))) == ["gone"]
+        found = await patrol(way.later(600))
+        assert (seen(found), found.alarm) == (["gone"], True)
+        assert "is not contained" in found.sightings[0].note
         assert len(way.containing) == 1
+        assert statuses(way) == ["unverified"]
+
+
+async def test_one_answer_that_there_is_nothing_does_not_end_the_watch(tmp_path: Path) -> None:
+    """What is recorded as gone is never looked at again."""
+    async with road(tmp_path, world=quick()) as way:
+        await way.deliver()
+        way.emulator.world.faults = Faults((Fault("GetService", NOT_FOUND, times=1),))
+        assert seen(await patrol(way.later(600))) == []
+        await deploy(way, automatic)
+        assert seen(await patrol(way.later(1200))) == ["reverted"]
+
+
+async def test_a_release_that_nobody_ends_is_told(tmp_path: Path) -> None:
+    """While it lasts nobody keeps watch: after some minutes a person must know."""
+    async with road(tmp_path, world=quick()) as way:
+        await way.deliver()
+        write(way, f"{CONTAINMENTS}/1/0090-release-intended.json", by="a-person")
+        young, old = await patrol(way.later(60)), await patrol(way.later(3600))
+        assert (seen(young), young.alarm) == (["left-alone"], False)
+        assert (seen(old), old.alarm) == (["left-alone"], True)
+        assert "release it again" in old.sightings[0].note
+
+
+async def test_a_release_has_the_last_word(tmp_path: Path) -> None:
+    """One that comes through while the patrol tells of a reversion is what the incident says."""
+    async with road(tmp_path, world=quick()) as way:
+        await way.deliver()
+        await deploy(way, automatic)
+
+        def release() -> None:
+            write(way, f"{CONTAINMENTS}/1/0090-released.json", by="a-person")
+
+        with interrupting(way, MARKS, release, "before"):
+            await patrol(way.later(600))
+        assert statuses(way) == ["released"]
 
 
 async def test_every_incident_of_a_containment_is_told(tmp_path: Path) -> None:
@@ -475,7 +517,7 @@ async def test_a_policy_that_was_opened_again_is_closed_unless_a_person_releases
     async with road(tmp_path, notification=message, world=world, rules=rules, now=None) as way:
         assert await way.status() == "restricted"
         opened = policy_pb2.Policy(
-            bindings=[{"role": "roles/run.invoker", "members": ["allUsers"]}]
+            version=3, bindings=[{"role": "roles/run.invoker", "members": ["allUsers"]}]
         )
         request = iam_policy_pb2.SetIamPolicyRequest(resource=SERVICE, policy=opened)
         change = "/google.cloud.run.v2.Services/SetIamPolicy"

@@ -345,3 +345,16 @@ async def test_any_plan_is_the_same_in_every_mode(
         outcome, _ = await delivered(folder, kind, world=world, rules=rules(kind, steps, mode))
         planned.append([{key: change[key] for key in EXACT} for change in outcome["changes"]])
     assert planned[0] == planned[1] == planned[2]
+
+
+async def test_what_was_only_restricted_by_somebody_else_is_not_called_contained(
+    tmp_path: Path,
+) -> None:
+    """Nothing is to be written, and what runs goes on running: a person must look."""
+    world = world_around(sample())
+    world["services"][0]["ingress"] = "INGRESS_TRAFFIC_INTERNAL_ONLY"
+    rules = "mode: enforce\ncontain:\n  service: [restrict-ingress]\n"
+    async with road(tmp_path, world=world, rules=rules) as way:
+        answer = await way.deliver()
+        assert (answer.outcome["status"], answer.alarm) == ("restricted", True)
+        assert way.emulator.writes == []
