@@ -83,11 +83,17 @@ class Judge:
         finish = self._finishing(core.place)
         if finish is None:
             self._await_confirmation(core)
+            self._await_drill(core.place)
         route = self._by_record(core)
         decision = self._decide(core, evidence, route)
         if finish and not _wants_more(decision):
             decision, route = _as_decided(finish, core.enforced), self.route
         return Judgement(core, route, evidence, decision, finishing=finish is not None)
+
+    def unreported(self, core: Core) -> Judgement:
+        """Judge a workload that a person names for a drill: nobody reported anything about it."""
+        evidence = self._evidence(core)
+        return Judgement(core, self.route, evidence, self._decide(core, evidence, self.route))
 
     async def again(self, judged: Judgement, settings: Settings, history: History) -> Decision:
         """Policy and guards once more, for settings and history read again.
@@ -124,6 +130,18 @@ class Judge:
             raise Retry(
                 f"cannot confirm finding {self.claim.canonical_name}: Security Command Center"
                 " does not list it yet; a redelivery looks again until it is five minutes old"
+            )
+
+    def _await_drill(self, place: Place) -> None:
+        """A drill that is being given back is over in seconds: no reason to hold a finding."""
+        current = place.history.current
+        age = self.standing.clock() - self.claim.event_time
+        drill = current is not None and current.releasing and current.drill
+        if drill and age < CONFIRMATION_WINDOW:
+            raise Retry(
+                f"cannot decide on {self.claim.canonical_name}: a drill on its workload is being"
+                " taken back at this moment; a redelivery looks again until the finding is five"
+                " minutes old"
             )
 
     def _by_record(self, core: Core) -> Route:
