@@ -142,7 +142,8 @@ def coverage(*, category: str, account: str, everything: bool, as_json: bool, **
 
     async def work(clients: Clients) -> Found:
         with Console(stderr=True, quiet=quiet).status("looking for workloads") as status:
-            return await survey(wanted, settings, clients, Pace(), status.update)
+            say = lambda text: status.update(Text(text))  # noqa: E731 - one line of glue
+            return await survey(wanted, settings, clients, Pace(), say)
 
     found = run(work, settings, rehearsing=True)
     if as_json:

@@ -102,7 +102,7 @@ class Judge:
         on it in between is waited for.
 
         Raises:
-            Retry: The policy cannot be read now.
+            Retry: The policy cannot be read now, or a drill is being taken back.
         """
         place = judged.core.place
         policy = await self.policy()
@@ -111,7 +111,10 @@ class Judge:
         now = replace(judged.evidence, settings=settings, reputation=known)
         circumstances = self._circumstances(place, history)
         decision = decide(now, judged.route, policy, circumstances)
-        finish = self._finishing(replace(place, settings=settings, history=history))
+        place = replace(place, settings=settings, history=history)
+        finish = self._finishing(place)
+        if finish is None:
+            self._await_drill(place)
         if finish is None or _wants_more(decision):
             return decision
         made = judged.decision
