@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from grpc import StatusCode
 
 from emulator.disturbance import Fault, Faults
 from incident import release
+from incident.core import Books
 from incident.drill import Drill, Exercise, Report, carry_out, prepare
 from incident.model import Denied, Kind, Status, Workload
 from incident.release import Refused
 from incident.release_plan import plan_release
 from incident.resource_name import parse_resource_name
 from tests.by_hand import Person, person
-from tests.guarding import automatic, deploy, patrol, seen
+from tests.guarding import Dying, Killed, automatic, deploy, patrol, seen
 from tests.releases import SAMPLES, comparable, dumped, rich_world, rules, workload_in
 from tests.road import CONTAINMENTS, Road, World, road, sample
 
@@ -167,6 +169,34 @@ async def test_whoever_dies_in_the_middle_of_a_drill_releases_it(tmp_path: Path)
         assert len(here.way.emulator.writes) == writes
         case = await here.me.case(drill.id)
         assert (case.workload, case.folder) == (drill.workload, f"drills/{drill.id}")
+
+
+async def test_wherever_a_drill_dies_a_release_gives_the_workload_back(tmp_path: Path) -> None:
+    """After each of its records, and after the last one there is nothing left to release."""
+    async with ground(tmp_path) as here:
+        outside, died = here.me.outside, 0
+        kept: Any = outside.store
+        while True:
+            dying = replace(outside, store=Dying(kept, died + 1))
+            try:
+                drill = await prepare(here.workload, here.me.standing, dying, here.me.name)
+                assert (await carry_out(drill)).good
+                break
+            except Killed:
+                died += 1
+            books = Books(outside.store, f"cli {died}", later(here.me.standing.clock))
+            custody = books.custody(here.workload)
+            plan = await plan_release(here.workload, custody, outside.run)
+            given = release.Given("x", here.way.settings.verify_timeout)
+            await release.carry_out(plan, custody, outside.run, given)
+            assert here.is_as_before(), died
+        assert died > 8
+        assert here.is_as_before()
+
+
+def later(clock: Callable[[], datetime]) -> Callable[[], datetime]:
+    """A minute later: what was begun has had its time."""
+    return lambda: clock() + timedelta(minutes=1)
 
 
 REFUSED = {
