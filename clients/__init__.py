@@ -17,6 +17,7 @@ from google.pubsub_v1 import PublisherAsyncClient
 from clients.cloud_logging import CloudLogging
 from clients.cloud_run import CloudRun, RunApis
 from clients.errors import calling
+from clients.impersonation import impersonated
 from clients.pubsub import Topic
 from clients.security_center import SecurityCenter
 from clients.settings import Settings, SettingsError, read_settings
@@ -52,7 +53,7 @@ class Clients:
             await transport.close()
 
 
-async def connect(settings: Settings, *, rehearsing: bool = False) -> Clients:
+async def connect(settings: Settings, *, rehearsing: bool = False, account: str = "") -> Clients:
     """Make the clients, on the loop that will use them.
 
     With the emulator, every client speaks to its loopback address without credentials, and
@@ -61,16 +62,19 @@ async def connect(settings: Settings, *, rehearsing: bool = False) -> Clients:
     Args:
         settings: The environment.
         rehearsing: Refuse every write to a workload that does not only ask to be validated.
+        account: E-mail address of a service account to speak as; our own credentials must be
+            allowed to make tokens of it. Empty for our own.
 
     Raises:
         Denied: There are no credentials to be had.
     """
     with calling("connect", "to Google Cloud"):
-        return _connected(settings, rehearsing=rehearsing)
+        speaks_as = impersonated(account) if account and not settings.emulator else None
+        return _connected(_Maker(settings, speaks_as), settings, rehearsing=rehearsing)
 
 
-def _connected(settings: Settings, *, rehearsing: bool) -> Clients:
-    make, key = _Maker(settings), settings.virustotal_api_key
+def _connected(make: _Maker, settings: Settings, *, rehearsing: bool) -> Clients:
+    key = settings.virustotal_api_key
     topic = Topic(make.client(PublisherAsyncClient), settings.topic) if settings.topic else None
     return Clients(
         run=CloudRun(_run_apis(make), rehearsing=rehearsing),
@@ -99,8 +103,9 @@ def _run_apis(make: _Maker) -> RunApis:
 class _Maker:
     """Makes Google's clients, all of them on one channel when they speak to the emulator."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, credentials: Any = None) -> None:
         self.transports: list[Any] = []
+        self._given = {"credentials": credentials} if credentials else {}
         self._channel = None
         if settings.emulator:
             self._channel = grpc.aio.insecure_channel(
@@ -108,7 +113,7 @@ class _Maker:
             )
 
     def client(self, kind: Any) -> Any:
-        client = kind() if self._channel is None else self._emulated(kind)
+        client = kind(**self._given) if self._channel is None else self._emulated(kind)
         self.transports.append(client.transport)
         return client
 

@@ -15,6 +15,7 @@ from google.iam.v1 import iam_policy_pb2, options_pb2
 from clients.cloud_run_reading import (
     access_of,
     execution_of,
+    listed_of,
     settings_of,
     task_of,
     template_of,
@@ -30,6 +31,7 @@ from incident.model import (
     Execution,
     GiveUp,
     Kind,
+    Listed,
     Settings,
     Task,
     Template,
@@ -69,6 +71,14 @@ READS: Mapping[Kind, tuple[Permission, ...]] = {
     Kind.WORKER_POOL: (SETTINGS[Kind.WORKER_POOL], _ACCESS[Kind.WORKER_POOL], _REVISIONS),
     Kind.JOB: (SETTINGS[Kind.JOB], _ACCESS[Kind.JOB], _EXECUTIONS, _TASKS),
 }
+
+#: What looking for workloads needs, once for each project.
+LISTS: tuple[Permission, ...] = tuple(
+    Permission(
+        f"run.{resource}.list", Scope.PROJECT, "finds the workloads that coverage asks about"
+    )
+    for resource in _RESOURCES.values()
+)
 
 
 def carrying_out(change: ChangeKind, kind: Kind) -> tuple[Permission, ...]:
@@ -130,6 +140,24 @@ class CloudRun:
         }[workload.kind]
         with calling("read the settings of", name, SETTINGS[workload.kind]):
             return settings_of(await get(name=name, **PROMPT.options()))
+
+    async def listed(self, project: str, region: str, kind: Kind) -> tuple[Listed, ...]:
+        """All workloads of a kind in one region of a project.
+
+        Raises:
+            Retry: Time may heal it.
+            GiveUp: It will not.
+        """
+        parent = f"projects/{project}/locations/{region}"
+        permission = LISTS[list(_RESOURCES).index(kind)]
+        listing: Any = {
+            Kind.SERVICE: self._apis.services.list_services,
+            Kind.JOB: self._apis.jobs.list_jobs,
+            Kind.WORKER_POOL: self._apis.worker_pools.list_worker_pools,
+        }[kind]
+        with calling(f"list the {kind.collection} in", parent, permission):
+            pages = await listing(parent=parent, **PATIENT.options())
+            return tuple([listed_of(each) async for each in pages])
 
     async def revisions(self, workload: Workload) -> tuple[Template, ...]:
         """The revisions of a service or pool, newest first, at most a hundred.

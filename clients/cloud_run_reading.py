@@ -16,6 +16,7 @@ from incident.model import (
     Execution,
     Json,
     Kind,
+    Listed,
     Secret,
     Settings,
     Task,
@@ -69,6 +70,22 @@ def settings_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> Se
         live_revisions=tuple(
             dict.fromkeys(s.revision or latest for s in live if s.percent or s.tag)
         ),
+    )
+
+
+def listed_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> Listed:
+    """What a list tells of a workload that decides whether and where it can be contained.
+
+    Of a function's service ``build_config`` names the function's entry point.
+    """
+    message = type(resource).pb(resource)
+    known = message.DESCRIPTOR.fields_by_name
+    service = "build_config" in known
+    return Listed(
+        name=message.name,
+        watched=message.threat_detection_enabled if "threat_detection_enabled" in known else None,
+        function=bool(service and message.build_config.function_target),
+        regions=tuple(message.multi_region_settings.regions) if service else (),
     )
 
 

@@ -9,6 +9,8 @@ import click
 
 from commands.approve import approve
 from commands.contain import contain
+from commands.coverage import coverage
+from commands.drill import drill
 from commands.look import list_, show
 from commands.patrol import patrol
 from commands.permissions import permissions
@@ -37,6 +39,8 @@ for _command in (
     release,
     patrol,
     replay,
+    coverage,
+    drill,
     policy,
     permissions,
     responders,

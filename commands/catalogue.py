@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from clients import cloud_logging, cloud_run, pubsub, security_center, store
 from clients.permissions import Permission, Scope
+from clients.regions import LOCATIONS
 from incident.containment import ACTIONS
 from incident.model import ChangeKind, Kind, Mode
 from incident.policy import Policy
@@ -26,6 +27,7 @@ class Role(StrEnum):
     ACTOR = "actor"
     OPERATOR = "operator"
     APPROVER = "approver"
+    SURVEYOR = "surveyor"
 
     @property
     def purpose(self) -> str:
@@ -37,7 +39,8 @@ _PURPOSES = {
     Role.READER: "the function while nothing is enforced, and whoever replays a finding",
     Role.ACTOR: "the function where the policy enforces",
     Role.OPERATOR: "people who list, show and release",
-    Role.APPROVER: "people who approve a plan or contain by hand",
+    Role.APPROVER: "people who approve a plan, contain by hand, or drill",
+    Role.SURVEYOR: "people who look for workloads that cannot be contained (coverage)",
 }
 
 
@@ -70,6 +73,7 @@ def catalogue(actions: Actions, *, announces: bool) -> dict[Role, tuple[Grant, .
         Role.ACTOR: _merged(acting),
         Role.OPERATOR: _merged(_releasing(actions, announces=announces)),
         Role.APPROVER: _merged(acting),
+        Role.SURVEYOR: _merged((*cloud_run.LISTS, LOCATIONS, store.READ_POLICY)),
     }
 
 

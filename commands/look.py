@@ -13,7 +13,7 @@ from rich.text import Text
 from clients.store import Store
 from commands.shared import as_json_option, print_json, read_store
 from commands.telling import page, style_of
-from incident.cases import Case, Cases
+from incident.cases import DRILLS, Case, Cases
 from incident.model import JsonObject, Status
 from incident.texts import visible
 
@@ -28,20 +28,24 @@ from incident.texts import visible
 @click.option(
     "--since", type=click.DateTime(["%Y-%m-%d"]), help="Only events of this day or later."
 )
-@click.option("--dry-runs", is_flag=True, help="The dry runs instead of the incidents.")
+@click.option(
+    "--dry-runs", "section", flag_value="dry-runs", help="The dry runs instead of the incidents."
+)
+@click.option("--drills", "section", flag_value=DRILLS, help="The drills instead of them.")
 @as_json_option
 def list_(
     *,
     status: str | None,
     project: str | None,
     since: datetime | None,
-    dry_runs: bool,
+    section: str | None,
     as_json: bool,
 ) -> None:
     """List incidents, the newest event first."""
 
     async def work(store: Store) -> tuple[Case, ...]:
-        return await Cases(store).all(dry_runs=dry_runs)
+        asked = {"dry_runs": section == "dry-runs", "drills": section == DRILLS}
+        return await Cases(store).all(**asked)
 
     day = since.strftime("%Y%m%d") if since else ""
     cases = [

@@ -16,10 +16,19 @@ from commands.shared import as_json_option, print_json, run
 from incident import release as releasing
 from incident import release_texts as texts
 from incident.carry_on import carry_on
-from incident.cases import Cases
+from incident.cases import DRILLS, Case, Cases
 from incident.core import Books
 from incident.custody import Containment
-from incident.model import AuditEvent, Change, ChangeKind, GiveUp, IncidentError, Json, Workload
+from incident.model import (
+    AuditEvent,
+    Change,
+    ChangeKind,
+    GiveUp,
+    IncidentError,
+    Json,
+    Status,
+    Workload,
+)
 from incident.outcome import refers, released
 from incident.texts import diff, visible
 from wiring import outside_of, standing_of
@@ -200,6 +209,9 @@ class _Release:
         lost = [texts.irreparable(change, workload) for change in ended.irreversible]
         for name in sorted(ended.incidents):
             case = await Cases(self._clients.store).one(name)
+            if case.folder.startswith(f"{DRILLS}/"):
+                await self._end_drill(case)
+                continue
             if case.concluded and refers(case.concluded):
                 told = released(case.concluded, self._by, lost)
                 before = told.get("gaps")
@@ -211,6 +223,13 @@ class _Release:
                     for gap in now[len(known) :] if isinstance(now, list) else ():
                         reason = visible(gap["reason"])
                         click.echo(f"Warning: {gap['collector']}: {reason}", err=True)
+
+    async def _end_drill(self, case: Case) -> None:
+        """A drill that was interrupted is over; nobody was told of it, and nobody is now."""
+        if case.status != Status.RELEASED:
+            ended = {**(case.outcome or {}), "incident": case.incident, "status": "released"}
+            file = await self._books.case(case.folder)
+            await file.follow("released", {"outcome": ended, "by": self._by})
 
     async def _audit(self, plan: releasing.ReleasePlan) -> tuple[AuditEvent, ...]:
         """Who changed it since; without an answer nobody is named, and that is all."""

@@ -23,6 +23,8 @@ STORAGE = (
 )
 #: What looking a file up at VirusTotal is called; it is no gRPC method.
 FILE_REPORT = "GetFileReport"
+#: What listing a project's regions is called; it is no gRPC method either.
+LIST_LOCATIONS = "ListLocations"
 RECONCILE = "reconcile"
 
 
@@ -47,7 +49,9 @@ def methods() -> frozenset[str]:
 def spellings() -> frozenset[str]:
     """Every way to name a method: in full, by its last part, or as the HTTP ones are called."""
     full = methods()
-    return full | {name.rsplit("/", 1)[-1] for name in full} | {*STORAGE, FILE_REPORT}
+    return (
+        full | {name.rsplit("/", 1)[-1] for name in full} | {*STORAGE, FILE_REPORT, LIST_LOCATIONS}
+    )
 
 
 def matches(spelling: str, method: str) -> bool:

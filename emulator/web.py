@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from emulator import parts, reading
 from emulator.reading import BadWorld, Place
+from emulator.regions import RegionsSite
 from emulator.storage import Objects
 from emulator.storage_http import StorageSite
 from emulator.virustotal import VirusTotalSite
@@ -68,7 +69,9 @@ class WebServer:
     def __init__(self, emulator: Emulator) -> None:
         storage = StorageSite(emulator.gate, Objects())
         virustotal = VirusTotalSite(emulator.gate, emulator.world)
-        routes = [*Pages(emulator).routes(), *virustotal.routes(), *storage.routes()]
+        regions = RegionsSite(emulator.gate, emulator.world)
+        own = [*Pages(emulator).routes(), *regions.routes()]
+        routes = [*own, *virustotal.routes(), *storage.routes()]
         app = Starlette(routes=routes)
         config = uvicorn.Config(
             app,

@@ -16,8 +16,10 @@ _ID = r"\d{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?"
 _FOLDER = re.compile(rf"([a-z-]+)/({_ID})/")
 _INCIDENT = re.compile(_ID)
 _CONTAINMENT = re.compile(r"containments/([^/]+)/([^/]+)/(service|job|worker-pool)/([^/]+)/\d+")
+#: Where the case files of drills are.
+DRILLS = "drills"
 #: Of an incident that lies in several folders, the first counts.
-_ROOTS = ("incidents", "claims", "dry-runs")
+_ROOTS = ("incidents", "claims", "dry-runs", DRILLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +107,15 @@ class Cases:
 
     store: Store
 
-    async def all(self, *, dry_runs: bool = False) -> tuple[Case, ...]:
-        """Every case file, newest event first.
+    async def all(self, *, dry_runs: bool = False, drills: bool = False) -> tuple[Case, ...]:
+        """Every case file of incidents, of dry runs or of drills, newest event first.
 
         Raises:
             Retry: The store does not answer.
             GiveUp: A record cannot be read.
         """
         roots = ("dry-runs/",) if dry_runs else ("incidents/", "claims/")
+        roots = (f"{DRILLS}/",) if drills else roots
         paths = await together(*map(self.store.list, roots))
         found = _folders(path for some in paths for path in some)
         cases = await together(*(self._read(folder, name) for folder, name in found))

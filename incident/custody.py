@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from incident.hypothetical import DRILL
 from incident.images import Image, image_json, image_of, parts_of
 from incident.journal import Journal, Record, Store
 from incident.model import Change, Finding, GiveUp, Json, JsonObject, Settings, Workload
@@ -63,6 +64,11 @@ class Containment:
     def uid(self) -> str:
         """The unique id of the workload that it holds; empty where no image is left."""
         return self.images[-1].uid if self.images else ""
+
+    @property
+    def drill(self) -> bool:
+        """Whether it is a drill's alone: no finding refers to it."""
+        return bool(self.findings) and all(each.startswith(DRILL) for each in self.findings)
 
     @property
     def effective(self) -> Image | None:

@@ -151,8 +151,12 @@ def _in_favour(case: Case, resolution: Resolution, mode: Mode) -> tuple[Reason, 
     told = Reason(f"{resolution.rule} in the policy: {actions} for a {kind}", "policy")
     if attendance and attendance.steps:
         told = Reason(f"named by {attendance.by}: {actions} for a {kind}", "person")
+    known = Reason("Security Command Center lists the finding itself, active", "security-center")
+    if not case.evidence.confirmed:
+        by = attendance.by if attendance else "nobody"
+        known = Reason(f"a drill: there is no finding, {by} named the workload", "person")
     reasons = [
-        Reason("Security Command Center lists the finding itself, active", "security-center"),
+        known,
         told,
         Reason("no guard objects", "guards"),
     ]

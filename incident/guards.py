@@ -83,6 +83,15 @@ def containing(by: str, steps: Steps = ()) -> Attendance:
     return Attendance(by, _UNATTENDED | {"never_released"}, person=True, steps=steps)
 
 
+def drilling(by: str) -> Attendance:
+    """A person stops a workload that they name, to give it back: there is no finding of it.
+
+    So Security Command Center is not asked for one. What protects the workload binds all the same.
+    """
+    waived = _UNATTENDED | {"never_released", "confirmed", "at_home"}
+    return Attendance(by, waived, person=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What the decision needs besides evidence and policy.

@@ -83,11 +83,17 @@ class Judge:
         finish = self._finishing(core.place)
         if finish is None:
             self._await_confirmation(core)
+            self._await_drill(core.place)
         route = self._by_record(core)
         decision = self._decide(core, evidence, route)
         if finish and not _wants_more(decision):
             decision, route = _as_decided(finish, core.enforced), self.route
         return Judgement(core, route, evidence, decision, finishing=finish is not None)
+
+    def unreported(self, core: Core) -> Judgement:
+        """Judge a workload that a person names for a drill: nobody reported anything about it."""
+        evidence = self._evidence(core)
+        return Judgement(core, self.route, evidence, self._decide(core, evidence, self.route))
 
     async def again(self, judged: Judgement, settings: Settings, history: History) -> Decision:
         """Policy and guards once more, for settings and history read again.
@@ -96,7 +102,7 @@ class Judge:
         on it in between is waited for.
 
         Raises:
-            Retry: The policy cannot be read now.
+            Retry: The policy cannot be read now, or a drill is being taken back.
         """
         place = judged.core.place
         policy = await self.policy()
@@ -105,7 +111,10 @@ class Judge:
         now = replace(judged.evidence, settings=settings, reputation=known)
         circumstances = self._circumstances(place, history)
         decision = decide(now, judged.route, policy, circumstances)
-        finish = self._finishing(replace(place, settings=settings, history=history))
+        place = replace(place, settings=settings, history=history)
+        finish = self._finishing(place)
+        if finish is None:
+            self._await_drill(place)
         if finish is None or _wants_more(decision):
             return decision
         made = judged.decision
@@ -124,6 +133,18 @@ class Judge:
             raise Retry(
                 f"cannot confirm finding {self.claim.canonical_name}: Security Command Center"
                 " does not list it yet; a redelivery looks again until it is five minutes old"
+            )
+
+    def _await_drill(self, place: Place) -> None:
+        """A drill that is being given back is over in seconds: no reason to hold a finding."""
+        current = place.history.current
+        age = self.standing.clock() - self.claim.event_time
+        drill = current is not None and current.releasing and current.drill
+        if drill and age < CONFIRMATION_WINDOW:
+            raise Retry(
+                f"cannot decide on {self.claim.canonical_name}: a drill on its workload is being"
+                " taken back at this moment; a redelivery looks again until the finding is five"
+                " minutes old"
             )
 
     def _by_record(self, core: Core) -> Route:

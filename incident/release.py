@@ -78,11 +78,14 @@ class Given:
         by: Who releases.
         patience: How long each write may take until it is seen in effect.
         step: Told what was just done, in order.
+        only: The incident that the containment must be of alone; None where whoever refers to
+            it loses it too.
     """
 
     by: str
     patience: timedelta
     step: Callable[[str], None] = lambda _: None
+    only: str | None = None
 
 
 async def carry_out(
@@ -267,6 +270,9 @@ class _Work:
             return None
         if now.containment is None or now.image is None or agreed.image is None:
             raise Refused("it was deleted and made anew meanwhile: nothing of ours holds it")
+        others = now.containment.incidents - {self._given.only}
+        if self._given.only and others:
+            raise Refused(f"a finding refers to it as well by now: {', '.join(sorted(others))}")
         attempt = now.containment.open_attempt
         if attempt and abs(self._custody.clock() - attempt.recorded_at) < _FATE:
             raise Refused(

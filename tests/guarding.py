@@ -115,7 +115,7 @@ def interrupting(way: Road, method: str, act: Callable[[], None], phase: str) ->
     assert acted.is_set()
 
 
-class _Dying(Store):
+class Dying(Store):
     """A store whose process ends, as if killed, right after its put of some number."""
 
     def __init__(self, store: Store, number: int) -> None:
@@ -142,7 +142,7 @@ class Killed(BaseException):
 async def dying_at(way: Road, number: int) -> bool:
     """A round that ends right after its write of that number, to the store or to Cloud Run."""
     clients = await connect(way.settings)
-    store = _Dying(clients.store, number)
+    store = Dying(clients.store, number)
     send = clients.run.write
 
     async def write(change: Any, *, validate_only: bool) -> int | None:

@@ -9,7 +9,8 @@ locals {
     reader   = "confirms findings, gathers evidence, keeps case files"
     actor    = "contains workloads; granted with grant_acting_role only"
     operator = "for people: lists, shows and releases"
-    approver = "for people: approves, or contains by hand"
+    approver = "for people: approves, contains by hand, or drills"
+    surveyor = "for people: lists workloads, for coverage"
   }
 
   # Where a role with a permission of each scope is granted. What concerns workloads, their projects'
@@ -80,6 +81,7 @@ locals {
     ],
     [for member in var.operators : { role = "operator", scope = var.scope, function = null, member = member }],
     [for member in var.approvers : { role = "approver", scope = var.scope, function = null, member = member }],
+    [for member in var.surveyors : { role = "surveyor", scope = var.scope, function = null, member = member }],
   )
 
   # "actor patrol folders/1" => the grant, with the member that it is for.
@@ -171,7 +173,10 @@ resource "google_storage_bucket_iam_member" "evidence_for_people" {
 }
 
 resource "google_storage_bucket_iam_member" "policy_for_people" {
-  for_each = { for key, person in local.people : key => person if person.role == "approver" }
+  for_each = merge(
+    { for key, person in local.people : key => person if person.role == "approver" },
+    { for member in var.surveyors : "surveyor ${member}" => { role = "surveyor", member = member } },
+  )
 
   bucket = google_storage_bucket.policy.name
   role   = local.role_names["${each.value.role}/policy"]

@@ -143,6 +143,12 @@ variable "approvers" {
   default     = []
 }
 
+variable "surveyors" {
+  description = "People who run coverage, as IAM members: they may list workloads over the scope and read the policy, and write nothing."
+  type        = list(string)
+  default     = []
+}
+
 # What it keeps
 
 variable "evidence_retention_days" {

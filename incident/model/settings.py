@@ -215,3 +215,20 @@ class Settings:
     def running(self) -> tuple[Execution, ...]:
         """The executions that are not over."""
         return tuple(execution for execution in self.executions or () if execution.running)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A workload as a list of a region has it.
+
+    Attributes:
+        name: Resource name.
+        watched: Whether Cloud Run Threat Detection watches it; None where the API does not tell.
+        function: Whether it is what a Cloud Function runs on.
+        regions: The regions of a multi-region service; empty for any other.
+    """
+
+    name: str
+    watched: bool | None = None
+    function: bool = False
+    regions: tuple[str, ...] = ()

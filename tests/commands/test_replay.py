@@ -100,7 +100,7 @@ def test_permissions_are_printed_for_a_policy(tmp_path: Path) -> None:
     told: Any = json.loads(result.stdout)
     roles = {each["role"]: each["permissions"] for each in told["roles"]}
     assert (result.exit_code, told["function"]) == (0, "actor")
-    assert list(roles) == ["reader", "actor", "operator", "approver"]
+    assert list(roles) == ["reader", "actor", "operator", "approver", "surveyor"]
     (update,) = (p for p in roles["actor"] if p["permission"] == "run.services.update")
     assert (update["scope"], bool(update["reasons"])) == ("workload", True)
     assert "run.workerpools.update" not in result.stdout

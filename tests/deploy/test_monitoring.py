@@ -29,8 +29,6 @@ PROJECT = GIVEN["project_id"]
 RUNBOOKS = DEPLOY / "runbooks"
 LONGEST_DOCUMENTATION = 8192
 PLACEHOLDERS = {"PROJECT_ID", "DEPLOYMENT", "REGION", "INCIDENT_ID", "PRINCIPAL"}
-#: Commands that are on their way: they are in the runbooks already.
-COMING = {"coverage", "drill"}
 ALERTS: dict[str, Any] = module().locals["log_alerts"]
 
 
@@ -303,7 +301,7 @@ def test_the_queries_of_a_runbook_are_queries(path: Path) -> None:
 @pytest.mark.parametrize("path", runbooks())
 def test_the_commands_of_a_runbook_exist(path: Path) -> None:
     """Nobody is sent to a command that is not there."""
-    known = set(cli.commands) | COMING
+    known = set(cli.commands)
     named = set(re.findall(r"python cli\.py ([a-z]+)", path.read_text()))
     assert named <= known
 

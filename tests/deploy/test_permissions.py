@@ -12,7 +12,7 @@ from commands.catalogue import catalogue, every_action
 from tests.deploy.terraform import DEPLOY, module, source
 
 PERMISSIONS: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
-ROLES = {"reader", "actor", "operator", "approver"}
+ROLES = {"reader", "actor", "operator", "approver", "surveyor"}
 #: What changes something outside of the responder's own bucket and topic.
 WRITING = re.compile(r"\.(update|setIamPolicy|cancel|actAs|delete|create)$")
 

@@ -1,0 +1,136 @@
+"""``drill``: the whole enforcing road on a sandbox service, and back."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from clients import Clients, read_settings
+from clients.identity import whoami
+from commands.shared import as_json_option, print_json, run
+from incident.drill import Drill, Report, carry_out, prepare
+from incident.guards import Attendance
+from incident.model import Kind, Workload
+from incident.release import Refused
+from incident.resource_name import parse_resource_name
+from incident.texts import diff, visible
+from wiring import outside_of, standing_of
+
+_STYLES = {"-": "red", "+": "green"}
+
+
+@click.command()
+@click.argument("service")
+@click.option("--project", help="The project, where SERVICE is a short name.")
+@click.option("--region", help="The region, where SERVICE is a short name.")
+@click.option("--yes", is_flag=True, help="Do not ask for the service's name.")
+@as_json_option
+def drill(
+    *,
+    service: str,
+    project: str | None,
+    region: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Stop a sandbox service as enforcing would, prove it, give it back, prove that.
+
+    SERVICE is projects/P/locations/L/services/S, or a short name with --project and --region; it
+    may be a worker pool as well. IT IS REALLY DOWN for some seconds. Everything is done with your
+    own credentials: the before-image, the write that the policy's actions come to, whatever mode
+    it says, the read-back, and the release. There is no finding, so Security Command Center is
+    not asked, nothing is announced, and no hourly slot is taken. What the policy protects is
+    refused, and so is what we hold already.
+
+    It asks for the service's name first. Interrupted, it leaves a containment that `release` with
+    the drill's id takes back. A finding that comes in meanwhile keeps the service contained.
+
+    Exit status: 0 contained, seen in effect, and every field as before; 1 refused, or anything
+    else; 2 wrong use.
+    """
+    workload = _workload(service, project, region)
+    report = run(lambda clients: _drill(clients, workload, yes=yes))
+    if as_json:
+        print_json(report.json)
+    else:
+        _tell(report)
+    sys.exit(0 if report.good else 1)
+
+
+def _workload(service: str, project: str | None, region: str | None) -> Workload:
+    """The workload of the command line.
+
+    Raises:
+        click.UsageError: It names none that can be drilled on.
+    """
+    if "/" not in service:
+        if not project or not region:
+            raise click.UsageError("a short name needs --project and --region")
+        service = f"projects/{project}/locations/{region}/services/{service}"
+    elif project or region:
+        raise click.UsageError("a full name needs neither --project nor --region")
+    named = parse_resource_name(f"//run.googleapis.com/{service}")
+    if named.workload is None or named.revision or named.execution:
+        raise click.UsageError("expected projects/P/locations/L/services/S")
+    if named.workload.kind is Kind.JOB:
+        raise click.UsageError("a job's cancelled executions cannot be given back")
+    return named.workload
+
+
+async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> Report:
+    settings = read_settings()
+    by = whoami(settings)
+    standing = standing_of(settings, Attendance(by, person=True))
+    outside = outside_of(clients)
+    console = Console(stderr=True)
+    proposed = await prepare(workload, standing, outside, by)
+    try:
+        _show(proposed, console)
+        if not yes:
+            answer: Any = click.prompt("Type the service's name to stop it", err=True)
+            if answer != workload.name:
+                raise Refused(f"cannot drill on {workload.resource_name}: that is not its name")
+            agreed = proposed
+            await proposed.close()
+            proposed = await prepare(workload, standing, outside, by)
+            if proposed.changes != agreed.changes:
+                raise Refused(
+                    f"cannot drill on {workload.resource_name}: it changed while you were asked"
+                )
+        told = f"drill {proposed.id}: if interrupted, run python cli.py release {proposed.id}"
+        _say(console, told, "bold yellow")
+        return await carry_out(proposed, lambda step: _say(console, step))
+    finally:
+        await proposed.close()
+
+
+def _show(drill: Drill, console: Console) -> None:
+    _say(console, f"{drill.workload.resource_name}, as {drill.by}", "bold")
+    for reason in drill.reasons:
+        _say(console, f"  {reason}")
+    for change in drill.changes:
+        _say(console, f"{change.action} on {change.target}", "bold")
+        for line in diff(change):
+            _say(console, line, _STYLES.get(line[:1], ""))
+
+
+def _tell(report: Report) -> None:
+    console = Console(soft_wrap=True)
+    for problem in report.problems:
+        _say(console, problem, "bold red")
+    for name in report.differs:
+        _say(console, f"{name} is not as it was before", "bold red")
+    if report.good:
+        took = report.steps[-1][1] / 1000 if report.steps else 0
+        said = f"drill {report.drill} passed: stopped, seen stopped, and as before in every field"
+        _say(console, f"{said}, after {took:.1f} s", "green")
+    else:
+        _say(console, f"drill {report.drill} failed", "bold red")
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(visible(text), style=style), soft_wrap=True)
