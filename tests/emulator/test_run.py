@@ -8,14 +8,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from emulator.function import Function
 from emulator.process import ProcessGroup
 from emulator.run import run
+from tests.warm import WarmGroup
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE = SAMPLES / "cloud-run-service.json"
@@ -33,6 +36,14 @@ def outcome_of(*arguments: object) -> dict[str, Any]:
     assert result.exit_code == 0, result.stderr
     answer: dict[str, Any] = json.loads(result.stdout)
     return answer
+
+
+@contextmanager
+def warm() -> Iterator[None]:
+    """Functions start warm; what a newcomer runs first starts as it does for everybody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Function, "group", WarmGroup)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,7 +69,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def contained(store: Path) -> dict[str, Any]:
     """The sample in enforce mode, delivered five times at once."""
-    return outcome_of(SAMPLE, "--mode", "enforce", "--deliveries", 5, "--store", store)
+    with warm():
+        return outcome_of(SAMPLE, "--mode", "enforce", "--deliveries", 5, "--store", store)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +78,8 @@ def quarantined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A message that is not JSON."""
     message = tmp_path_factory.mktemp("run") / "cut-off.json"
     message.write_bytes(SAMPLE.read_bytes()[:500])
-    return outcome_of(message)
+    with warm():
+        return outcome_of(message)
 
 
 def test_a_newcomer_sees_a_plan_and_how_to_go_on(planned: Result) -> None:
@@ -153,7 +166,8 @@ def test_a_malformed_message_arrives_as_it_is(quarantined: dict[str, Any]) -> No
 )
 def test_googles_pubsub_emulator_delivers_too() -> None:
     """Two subscriptions push one message to the function, and both pushes are told."""
-    answer = outcome_of(SAMPLE, "--via", "pubsub", "--deliveries", 2)
+    with warm():
+        answer = outcome_of(SAMPLE, "--via", "pubsub", "--deliveries", 2)
 
     assert [delivery["http_status"] // 100 for delivery in answer["deliveries"]] == [2, 2]
     assert len({outcome["incident"] for outcome in answer["outcomes"]}) == 1
@@ -164,7 +178,8 @@ def test_a_function_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch)
     """Its last words are shown, and the exit status is 1."""
     monkeypatch.setenv("RESPONDER_VERIFY_TIMEOUT", "soon")
 
-    result = told(SAMPLE, "--json")
+    with warm():
+        result = told(SAMPLE, "--json")
 
     assert result.exit_code == 1
     assert result.stdout == ""

@@ -85,10 +85,8 @@ def test_a_bad_world_is_a_usage_error(tmp_path: Path) -> None:
     """Status 2, with what and where on standard error."""
     path = tmp_path / "world.json"
     path.write_text('{"service": []}')
-    done = subprocess.run(
-        [*SERVE, "--world", str(path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
+    done = CliRunner().invoke(main, ["serve", "--world", str(path)])
+    assert done.exit_code == 2
     assert done.stdout == ""
     assert "world.json: service: 'service' is not a key" in done.stderr
 
