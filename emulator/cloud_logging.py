@@ -6,9 +6,9 @@ no bare search terms. Strings are compared without regard to case, as Google doc
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from google.cloud.logging_v2.types import ListLogEntriesRequest, ListLogEntriesResponse, LogEntry
@@ -36,12 +36,16 @@ _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class _Entry:
-    """A log entry in the two forms that filtering needs."""
+    """A log entry in the two forms that filtering needs; the second one as soon as it does."""
 
-    message: LogEntry
-    data: dict[str, Any]
+    def __init__(self, message: LogEntry) -> None:
+        self.message = message
+
+    @functools.cached_property
+    def data(self) -> dict[str, Any]:
+        """The entry as JSON."""
+        return protos.to_json(self.message)
 
 
 class Logging:
@@ -65,8 +69,7 @@ class Logging:
         found = [
             entry
             for entry in self._world.log_entries
-            if self._scope(entry.log_name) in scopes
-            and matches(_Entry(entry, protos.to_json(entry)))
+            if self._scope(entry.log_name) in scopes and matches(_Entry(entry))
         ]
         found.sort(key=_by_time, reverse=_newest_first(request.order_by))
         length = paging.size(request.page_size, default=_PAGE, maximum=_LONGEST_PAGE, strict=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from emulator.ports import NO_TLS
+
 SUBSCRIPTION = "projects/emulator/subscriptions/findings"
 # Above the 240 s that the function takes at most for one incident.
 TIMEOUT_S = 300.0
@@ -71,7 +73,9 @@ async def push(url: str, body: dict[str, object], times: int) -> tuple[Delivery,
     """
     answered: list[Delivery] = []
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        timeout=TIMEOUT_S, limits=limits, trust_env=False, verify=NO_TLS
+    ) as client:
 
         async def one() -> None:
             try:

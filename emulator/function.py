@@ -52,9 +52,12 @@ class Function:
         target: The entry point's name.
 
     Attributes:
+        group: How its process is started.
         said: One entry per delivery that it was done with, in order.
         url: Where deliveries go.
     """
+
+    group: type[ProcessGroup] = ProcessGroup
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class Function:
             "--source", str(source), "--signature-type", "cloudevent",
             "--host", LOOPBACK, "--port", str(self._port),
         )  # fmt: skip
-        self._group = ProcessGroup(command, _environment(settings), source.parent, self._listen)
+        self._group = self.group(command, _environment(settings), source.parent, self._listen)
 
     @property
     def alive(self) -> bool:

@@ -18,6 +18,7 @@ import httpx
 
 from emulator.deliver import TIMEOUT_S, push_of
 from emulator.parts import FindingEntry
+from emulator.ports import NO_TLS
 
 _CONFIG = "notificationConfigs/emulator"
 _GLOBAL = "global"
@@ -68,7 +69,7 @@ class Subscription:
         self._ids = itertools.count(1)
 
     async def __aenter__(self) -> Self:
-        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
+        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=NO_TLS)
         self._notifications.listeners.append(self._begin)
         return self
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 
 LOOPBACK = "127.0.0.1"
+#: For HTTP clients that speak to loopback only: to read the authorities that a machine trusts
+#: takes longer than most conversations. A server that does speak TLS is not trusted.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _POLL_S = 0.05
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 GRACE_S = 5.0
-_LINE_BYTES = 64 * 1024 * 1024
+LINE_BYTES = 64 * 1024 * 1024
 _TAIL_LINES = 30
 
 
@@ -51,21 +51,17 @@ class ProcessGroup:
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
 
     @property
+    def pid(self) -> int | None:
+        """The process's id; None while it does not run."""
+        return self._process.pid if self._process else None
+
+    @property
     def exit_code(self) -> int | None:
         """The exit code; None while it runs."""
         return self._process.returncode if self._process else None
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            limit=_LINE_BYTES,
-            env=dict(self._environment),
-            cwd=self._cwd,
-            start_new_session=True,
-        )
+        self._process = await self._start()
         streams = ((self._process.stdout, self._each_line), (self._process.stderr, self._remember))
         self._readers = [
             asyncio.create_task(_read(stream, each)) for stream, each in streams if stream
@@ -79,6 +75,19 @@ class ProcessGroup:
         trace: TracebackType | None,
     ) -> None:
         await self.end()
+
+    async def _start(self) -> Process:
+        """Starts the process, in a session of its own."""
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+            limit=LINE_BYTES,
+            env=dict(self._environment),
+            cwd=self._cwd,
+            start_new_session=True,
+        )
 
     async def end(self) -> None:
         """Ends the whole group, first politely; returns when all its output was read."""

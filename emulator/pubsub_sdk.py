@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from emulator.deliver import TIMEOUT_S, Delivery
-from emulator.ports import LOOPBACK, accepts, free_port
+from emulator.ports import LOOPBACK, NO_TLS, accepts, free_port
 from emulator.process import ProcessGroup
 from emulator.recorder import Recorder
 
@@ -130,7 +130,9 @@ async def publish(address: str, data: bytes, url: str, subscriptions: int) -> Pu
     subscribed = [f"{_PROJECT}/subscriptions/{name}-{i}" for i in range(subscriptions)]
     base = f"http://{address}/v1/"
     with Recorder(url) as recorder:
-        async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False) as api:
+        async with httpx.AsyncClient(
+            base_url=base, timeout=30, trust_env=False, verify=NO_TLS
+        ) as api:
             await _call(api, "PUT", topic, {})
             for subscription in subscribed:
                 await _call(api, "PUT", subscription, _subscription(topic, recorder.url))

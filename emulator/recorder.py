@@ -12,7 +12,7 @@ from typing import Self
 import httpx
 
 from emulator.deliver import TIMEOUT_S, Delivery
-from emulator.ports import LOOPBACK
+from emulator.ports import LOOPBACK, NO_TLS
 
 _BAD_GATEWAY = 502
 
@@ -48,7 +48,7 @@ class Recorder:
             return dict(self._answers)
 
     def __enter__(self) -> Self:
-        self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+        self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False, verify=NO_TLS)
         self._server = _Server((LOOPBACK, 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()

@@ -99,14 +99,18 @@ class SecurityCenter:
         No location means `global`, and the source `-` means every source. For a folder, a project
         that the world or the finding puts into it will do.
         """
-        scopes = set(self._scopes(result))
         wanted = self._world.canonical(parent["scope"])
-        for name in (result.finding.name, result.finding.canonical_name):
+        finding = protos.raw(result).finding
+        for name in (finding.name, finding.canonical_name):
             found = _NAME.fullmatch(name)
-            if found and (
-                wanted in scopes | {self._world.canonical(found["scope"])}
+            if (
+                found
                 and parent["source"] in {"-", found["source"]}
                 and (parent["location"] or _GLOBAL) == (found["location"] or _GLOBAL)
+                and (
+                    wanted == self._world.canonical(found["scope"])
+                    or wanted in self._scopes(result)
+                )
             ):
                 return True
         return False

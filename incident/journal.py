@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -68,14 +68,26 @@ class Journal:
     run: str
     clock: Callable[[], datetime]
 
-    async def records(self) -> tuple[Record, ...]:
-        """All records so far, in order."""
+    async def records(self, known: Sequence[Record] = ()) -> tuple[Record, ...]:
+        """All records so far, in order.
+
+        Args:
+            known: Records of this journal that were read before. They never change, and are not
+                read again.
+        """
+        kept = {(record.number, record.kind): record for record in known}
         paths = await self.store.list(f"{self.folder}/")
-        named = [(path, match) for path in paths if (match := _match(self.folder, path))]
-        bodies = await together(*(self.store.read(path) for path, _ in named))
-        found = [
-            _record(path, int(match[1]), match[2], body)
-            for (path, match), body in zip(named, bodies, strict=True)
+        named = [
+            (path, int(match[1]), match[2])
+            for path in paths
+            if (match := _match(self.folder, path))
+        ]
+        new = [each for each in named if each[1:] not in kept]
+        bodies = await together(*(self.store.read(path) for path, _, _ in new))
+        found = [kept[each[1:]] for each in named if each[1:] in kept]
+        found += [
+            _record(path, number, kind, body)
+            for (path, number, kind), body in zip(new, bodies, strict=True)
             if body is not None
         ]
         return tuple(sorted(found, key=lambda record: (record.number, record.recorded_at)))

@@ -7,6 +7,7 @@ VirusTotal do not belong here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -104,8 +105,9 @@ class _Trial:
         return "; ".join(check.text for check in self.checks if check.answer is self.answer)
 
 
+@functools.lru_cache(maxsize=4)
 def parse_policy(text: str | bytes, *, source: str) -> Policy:
-    """Read a policy file.
+    """Read a policy file. One that has not changed since is not parsed once more.
 
     Args:
         text: YAML; bytes are UTF-8.

@@ -131,7 +131,7 @@ class CaseFile:
 
     async def read_again(self) -> CaseFile:
         """The case file as it stands now."""
-        return CaseFile(self.journal, await self.journal.records())
+        return CaseFile(self.journal, await self.journal.records(self.earlier))
 
     async def wait_for_peer(self, patience: timedelta) -> bool:
         """Whether another run was at work, waited for until done or silent for too long."""

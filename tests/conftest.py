@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
+
+from tests.warm import warm_processes
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep one warm process for all workers of a run; they inherit its address."""
+    if not hasattr(config, "workerinput"):
+        warm = contextlib.ExitStack()
+        warm.enter_context(warm_processes())
+        config.add_cleanup(warm.close)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from google.cloud import run_v2
 
@@ -23,6 +22,7 @@ from emulator.deliver import Delivery
 from emulator.function import Function
 from emulator.server import Emulator, Hook, Write
 from emulator.world import parse
+from tests.warm import WarmGroup
 
 SAMPLE = Path(__file__).parent / "samples" / "cloud-run-service.json"
 UPDATE = "/google.cloud.run.v2.Services/UpdateService"
@@ -102,7 +102,9 @@ def world_around(*reported: Reported) -> JsonObject:
 
 
 class ListenedFunction(Function):
-    """A function of which every line on standard output is kept."""
+    """A function of which every line on standard output is kept; it starts warm."""
+
+    group = WarmGroup
 
     def __init__(self, settings: Mapping[str, str], target: str = "respond") -> None:
         super().__init__(settings, target=target)
@@ -120,10 +122,8 @@ class ListenedFunction(Function):
     @property
     def master(self) -> int:
         """Process id of gunicorn's master."""
-        port = f"\0--port\0{urlsplit(self.url).port}\0".encode()
-        ours = children(os.getpid())
-        (found,) = (pid for pid in ours if port in Path(f"/proc/{pid}/cmdline").read_bytes())
-        return found
+        assert self._group.pid
+        return self._group.pid
 
     @property
     def workers(self) -> list[int]:

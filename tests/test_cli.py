@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -26,6 +25,7 @@ from tests.road import (
     sample,
     two_on_one_service,
 )
+from tests.warm import output_of
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -39,16 +39,8 @@ async def run(way: Road | None, *arguments: str, **variables: str) -> tuple[int,
         environment["RESPONDER_EMULATOR"] = emulator.model_dump_json()
         environment["RESPONDER_STORE"] = way.settings.store
     environment |= {f"RESPONDER_{name.upper()}": value for name, value in variables.items()}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(REPOSITORY / "cli.py"), *arguments),
-        cwd=REPOSITORY,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    command = (sys.executable, str(REPOSITORY / "cli.py"), *arguments)
+    return await output_of(command, environment, REPOSITORY)
 
 
 def settings_of(way: Road) -> dict[str, Any]:

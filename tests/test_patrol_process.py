@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from emulator.deliver import push_of
+from emulator.ports import NO_TLS
 from tests.guarding import automatic, deploy
 from tests.processes import THEN, ListenedFunction
 from tests.road import road
@@ -19,7 +20,7 @@ async def called(
 ) -> tuple[int, list[Any]]:
     """How a push of the schedule's is answered, and the lines that are logged about it."""
     before = len(function.lines)
-    async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=30, trust_env=False, verify=NO_TLS) as client:
         answer = await client.request(method, function.url, json=push)
     for _ in range(100):
         if len(function.lines) >= before + count:

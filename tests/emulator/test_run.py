@@ -10,15 +10,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from emulator.function import Function
 from emulator.process import ProcessGroup
 from emulator.run import run
 from tests.terminal import Terminal, terminal
+from tests.warm import WarmGroup
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE = SAMPLES / "cloud-run-service.json"
@@ -36,6 +39,14 @@ def outcome_of(*arguments: object) -> dict[str, Any]:
     assert result.exit_code == 0, result.stderr
     answer: dict[str, Any] = json.loads(result.stdout)
     return answer
+
+
+@contextmanager
+def warm() -> Iterator[None]:
+    """Functions start warm; what a newcomer runs first starts as it does for everybody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Function, "group", WarmGroup)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,7 +72,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def contained(store: Path) -> dict[str, Any]:
     """The sample in enforce mode, delivered five times at once."""
-    return outcome_of(SAMPLE, "--mode", "enforce", "--deliveries", 5, "--store", store)
+    with warm():
+        return outcome_of(SAMPLE, "--mode", "enforce", "--deliveries", 5, "--store", store)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +198,8 @@ def test_a_person_sees_what_a_run_is_doing(watched: tuple[dict[str, Any], Termin
 )
 def test_googles_pubsub_emulator_delivers_too() -> None:
     """Two subscriptions push one message to the function, and both pushes are told."""
-    answer = outcome_of(SAMPLE, "--via", "pubsub", "--deliveries", 2)
+    with warm():
+        answer = outcome_of(SAMPLE, "--via", "pubsub", "--deliveries", 2)
 
     assert [delivery["http_status"] // 100 for delivery in answer["deliveries"]] == [2, 2]
     assert len({outcome["incident"] for outcome in answer["outcomes"]}) == 1
@@ -197,7 +210,8 @@ def test_a_function_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch)
     """Its last words are shown, and the exit status is 1."""
     monkeypatch.setenv("RESPONDER_VERIFY_TIMEOUT", "soon")
 
-    result = told(SAMPLE, "--json")
+    with warm():
+        result = told(SAMPLE, "--json")
 
     assert result.exit_code == 1
     assert result.stdout == ""

@@ -10,6 +10,7 @@ import obstore
 import pytest
 from obstore import exceptions
 
+from emulator.ports import NO_TLS
 from tests.emulator.cloud import Cloud, cloud, world_with
 
 HARD_NAMES = [
@@ -64,7 +65,9 @@ async def test_what_is_missing_is_not_found(google: Cloud) -> None:
         await obstore.get_async(store, "missing")
     with pytest.raises(FileNotFoundError):
         await obstore.head_async(store, "missing")
-    async with httpx.AsyncClient(base_url=f"http://{google.emulator.http_address}") as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://{google.emulator.http_address}", verify=NO_TLS
+    ) as client:
         assert (await client.delete("/case-files/missing")).status_code == 404
 
 
@@ -138,7 +141,9 @@ async def test_pages_do_not_repeat_a_folder(google: Cloud) -> None:
         await obstore.put_async(store, name, b"")
     entries: list[str] = []
     token = ""
-    async with httpx.AsyncClient(base_url=f"http://{google.emulator.http_address}") as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://{google.emulator.http_address}", verify=NO_TLS
+    ) as client:
         for _ in range(4):
             query = {"list-type": "2", "delimiter": "/", "max-keys": "1"}
             params = query | ({"continuation-token": token} if token else {})
@@ -167,7 +172,9 @@ async def test_a_store_may_live_under_a_prefix(google: Cloud) -> None:
 
 async def test_what_the_emulator_does_not_have_is_not_implemented(google: Cloud) -> None:
     """Unusual requests are refused instead of being misunderstood."""
-    async with httpx.AsyncClient(base_url=f"http://{google.emulator.http_address}") as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://{google.emulator.http_address}", verify=NO_TLS
+    ) as client:
         assert (await client.post("/bucket/name?compose")).status_code == 501
         assert (await client.put("/bucket/name?acl", content=b"")).status_code == 501
         assert (await client.post("/bucket/name?uploadId=1")).status_code == 404

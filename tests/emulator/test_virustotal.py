@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from emulator.ports import NO_TLS
 from emulator.server import Emulator
 from emulator.world import BadWorld, parse
 
@@ -22,7 +23,9 @@ async def asked(
     made = parse({"virustotal": {HASH.upper(): ANSWER}, **world}, source="test")
     async with (
         Emulator(made) as emulator,
-        httpx.AsyncClient(base_url=f"http://{emulator.http_address}", trust_env=False) as client,
+        httpx.AsyncClient(
+            base_url=f"http://{emulator.http_address}", trust_env=False, verify=NO_TLS
+        ) as client,
     ):
         answer = await client.get(path, headers=KEY if headers is None else headers)
         assert emulator.calls == []
