@@ -7,7 +7,9 @@ not used for it: they print enum numbers and every default.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
+import json
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
@@ -40,6 +42,23 @@ def from_json(kind: type[M], data: Any, *, lenient: bool = False) -> M:
     Raises:
         google.protobuf.json_format.ParseError: The data does not describe such a message.
     """
+    try:
+        text = json.dumps(data)
+    except (TypeError, ValueError, RecursionError):
+        return _parsed(kind, data, lenient=lenient)
+    message = kind()
+    wanted: Any = kind
+    raw(message).ParseFromString(_wire(wanted, text, lenient=lenient))
+    return message
+
+
+@functools.lru_cache(maxsize=2048)
+def _wire(kind: Any, text: str, *, lenient: bool) -> bytes:
+    """A message as it goes over the wire; worlds have much in common, and tests many worlds."""
+    return serialize(_parsed(kind, json.loads(text), lenient=lenient))
+
+
+def _parsed(kind: type[M], data: Any, *, lenient: bool) -> M:
     message = kind()
     json_format.ParseDict(data, raw(message), ignore_unknown_fields=lenient)
     return message

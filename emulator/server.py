@@ -135,6 +135,8 @@ class Emulator:
             code = grpc.StatusCode.OK
         except Refusal as refusal:
             code = refusal.code
+            if method.writes_to:  # before the answer is on its way
+                self.writes[position] = self.writes[position].answered(code.name)
             await context.abort(refusal.code, refusal.message)
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED

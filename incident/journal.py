@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from pydantic_core import to_json
+
 from incident.model import GiveUp, Json, JsonObject
 from incident.together import together
 
@@ -124,7 +126,7 @@ class Journal:
 
 def encode(value: Json) -> bytes:
     """JSON for the store: readable, UTF-8, the same bytes for the same value."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    return to_json(value, indent=2) + b"\n"
 
 
 def decode(path: str, data: bytes) -> JsonObject:

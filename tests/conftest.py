@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 
 import pytest
@@ -16,6 +17,12 @@ def pytest_configure(config: pytest.Config) -> None:
         warm = contextlib.ExitStack()
         warm.enter_context(warm_processes())
         config.add_cleanup(warm.close)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import functools
 import io
 import json
 import logging
@@ -31,6 +32,9 @@ CONTAINMENTS = "containments/example-shop-prod/europe-west1/service/storefront"
 UPDATE = "/google.cloud.run.v2.Services/UpdateService"
 CATEGORY = "Execution: Modified Malicious Binary Executed"
 
+# What a write needs to take effect, unless a test says otherwise: soon, and not at once.
+_QUICK = {"reconcile": "1ms"}
+
 World = dict[str, Any]
 
 
@@ -42,7 +46,13 @@ def sample(name: str = "cloud-run-service") -> World:
 
 def world_around(notification: World, **changes: Any) -> World:
     """A plausible world around a notification."""
-    return {**surroundings.around(encode(notification)), **copy.deepcopy(changes)}
+    return copy.deepcopy({**_around(encode(notification)), **changes})
+
+
+@functools.lru_cache(maxsize=128)
+def _around(notification: bytes) -> World:
+    """Made once for each notification; to be copied before it is changed."""
+    return surroundings.around(notification)
 
 
 def encode(notification: World) -> bytes:
@@ -207,7 +217,7 @@ async def road(
 ) -> AsyncIterator[Road]:
     """A road whose responder starts some seconds after the finding's event."""
     message = notification or sample()
-    surrounding = world if world is not None else world_around(message)
+    surrounding = {"latency": _QUICK, **(world if world is not None else world_around(message))}
     (folder / "policy.yaml").write_text(policy() if rules is None else rules)
     event = surroundings.event_time(encode(message)) or datetime.now(UTC)
     async with Emulator(parse(surrounding, source="test"), hook=hook) as emulator:
