@@ -3,7 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FINDING ?= tests/samples/cloud-run-service.json
-PYTEST_WORKERS ?= auto
+# Many tests wait rather than compute: two workers more than there are cores use the cores well.
+PYTEST_WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 # Run compiled: without bytecode every start of the function imports for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 

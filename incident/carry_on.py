@@ -12,6 +12,7 @@ from incident.core import Books
 from incident.model import IncidentError, Json, JsonObject
 from incident.record import DONE, publish
 from incident.redaction import Redactor
+from incident.response_plan import replanned
 from incident.seal import try_to_seal
 from incident.standing import Outside
 from incident.write_back import carry_back
@@ -45,7 +46,7 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
     Raises:
         Retry: The topic or the store does not answer; nothing is recorded then.
     """
-    outcome, sha256, unsealed = await _sealed(folder, outcome, books)
+    outcome, sha256, unsealed = await _sealed(folder, replanned(outcome), books)
     case = await books.case(folder)
     reasons = {
         "report": unsealed,

@@ -99,11 +99,20 @@ def _lines(outcome: JsonObject) -> Iterator[str]:
     yield f"Done: {done}{_actions(outcome)}"
     if outcome.get("drains_until"):
         yield f"Requests in flight may run until {_text(outcome, 'drains_until')}"
-    reasons = _part(outcome, "decision").get("reasons")
-    if isinstance(reasons, list) and reasons:
-        yield f"Why: {harmless(str(reasons[0]))}"
+    if why := _why(outcome):
+        yield f"Why: {harmless(why)}"
     yield f"To do: {to_do}"
     yield f"Incident {_text(outcome, 'incident')}: {_link(_part(outcome, 'links'))}"
+
+
+def _why(outcome: JsonObject) -> str:
+    """What went wrong with a change, if anything did; else the first reason of the decision."""
+    changes = outcome.get("changes")
+    listed = [c for c in changes if isinstance(c, Mapping)] if isinstance(changes, list) else []
+    errors = [str(change["error"]) for change in listed if change.get("error")]
+    reasons = _part(outcome, "decision").get("reasons")
+    told = [str(reason) for reason in reasons] if isinstance(reasons, list) else []
+    return next(iter([*errors, *told]), "")
 
 
 def _where(workload: JsonObject) -> str:

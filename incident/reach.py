@@ -117,6 +117,7 @@ def _secrets(evidence: Evidence) -> tuple[Point, ...]:
             Point(Topic.SECRETS, text, "settings", affected.secret_names, serious=True),
         )
     names = {name for each in affected.containers for name in each.environment_names}
+    names |= {name for each in evidence.finding.processes for name in each.environment_names}
     if names:
         text = "these environment variables were in its reach: rotate what is secret among them"
         points.append(Point(Topic.ENVIRONMENT, text, "settings", tuple(sorted(names))))

@@ -6,7 +6,7 @@ Every command can be pasted into a shell: what comes from outside stands in it q
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +17,8 @@ from incident.model import (
     ChangeState,
     Evidence,
     Finding,
+    Json,
+    JsonObject,
     Kind,
     Mode,
     Status,
@@ -38,6 +40,7 @@ _DID = {
     ChangeState.FAILED: "failed",
     ChangeState.APPLIED: "written",
 }
+_OURS = "python cli.py "
 _MOST_NAMES = 20
 #: Whoever changed the file came in before that: how far back to look.
 _BEFORE = timedelta(days=7)
@@ -94,13 +97,29 @@ def for_people(situation: Situation) -> tuple[Step, ...]:
 
 def _contain(situation: Situation, workload: Workload) -> Iterator[Step]:
     """Whether it is stopped, and how to stop it if not."""
-    incident, page = situation.incident, workload_page(workload) or ""
-    match situation.status:
+    reversible = any(change.reversible for change in situation.changes)
+    page = workload_page(workload) or ""
+    yield from _first(situation.status, situation.incident, workload.kind, page, reversible)
+
+
+def _first(
+    status: Status,
+    incident: str,
+    kind: Kind,
+    page: str,
+    reversible: bool,  # noqa: FBT001 - the last of five plain facts
+) -> Iterator[Step]:
+    """What comes first, which hangs on how far the incident has come."""
+    contain = f"python cli.py contain {incident}"
+    # Held, or only restricted: the policy names nothing that stops it, so a person does.
+    stop = f"{contain} --action {'cancel-executions' if kind is Kind.JOB else 'scale-to-zero'}"
+    match status:
         case Status.CONTAINED:
-            irreversible = all(not change.reversible for change in situation.changes)
-            if not irreversible:
+            if reversible:
                 text = "If this was no attack, take the containment back"
                 yield Step(text, f"python cli.py release {incident}")
+        case Status.RELEASED:
+            yield Step("The containment was taken back, and the workload runs: watch it", link=page)
         case Status.ALREADY_CONTAINED:
             text = "Find out who stopped the workload before us, and keep it stopped"
             yield Step(text, link=page)
@@ -108,14 +127,69 @@ def _contain(situation: Situation, workload: Workload) -> Iterator[Step]:
             text = "Read the plan and approve it: the workload goes on running until then"
             yield Step(text, f"python cli.py approve {incident}")
         case Status.UNVERIFIED:
-            text = "Look at the workload now: the containment was not seen in effect"
-            yield Step(text, f"python cli.py contain {incident}", page)
+            text = "Look at the workload now: the containment is not seen in effect"
+            yield Step(text, contain, page)
         case Status.RESTRICTED:
             text = "Decide whether to stop it: access is cut, but what runs goes on running"
-            yield Step(text, f"python cli.py contain {incident}", page)
+            yield Step(text, stop, page)
+        case Status.HELD:
+            text = "Decide whether to stop it: the workload goes on running"
+            yield Step(text, stop, page)
         case _:
             text = "Decide whether to stop it: the workload goes on running"
-            yield Step(text, f"python cli.py contain {incident}", page)
+            yield Step(text, contain, page)
+
+
+def replanned(outcome: JsonObject) -> JsonObject:
+    """An outcome that was carried on, with its plan as it is by now.
+
+    What is left to people stays, but for what comes first and the end of the containment.
+    """
+    assessment, place = outcome.get("assessment"), outcome.get("workload")
+    plan = assessment.get("plan") if isinstance(assessment, Mapping) else None
+    if not isinstance(plan, Mapping) or not isinstance(place, Mapping):
+        return outcome
+    assert isinstance(assessment, Mapping)  # noqa: S101 - it has a plan
+    status, incident = Status(str(outcome["status"])), str(outcome["incident"])
+    changes = [each for each in _list(outcome.get("changes")) if isinstance(each, Mapping)]
+    reversible = any(change.get("reversible") for change in changes)
+    links = outcome.get("links")
+    page = links.get("workload") if isinstance(links, Mapping) else None
+    first = _first(status, incident, Kind(str(place["kind"])), str(page or ""), reversible)
+    people = [s for s in _list(plan.get("people")) if not _command_of(s).startswith(_OURS)]
+    people = [*map(_told, first), *people]
+    if status in _HELD and reversible:
+        people.insert(len(people) - 1, _told(_given_back(incident)))
+    done = [f"{c.get('action')} on {c.get('target')}: {_so_far(c, status)}" for c in changes]
+    automatic = [*_list(plan.get("automatic"))[:1], *(_told(Step(text)) for text in done)]
+    renewed = {**plan, "automatic": automatic, "people": people}
+    return {**outcome, "assessment": {**assessment, "plan": renewed}}
+
+
+def _so_far(change: JsonObject, status: Status) -> str:
+    if status is Status.RELEASED and change.get("reversible"):
+        return "taken back since"
+    return _DID.get(ChangeState(str(change.get("state"))), "planned; nothing was written")
+
+
+def _given_back(incident: str) -> Step:
+    text = (
+        "When a clean deployment is there, take the containment back. That restores exactly what"
+        " was there before, the traffic split as well: send the traffic to the clean revision"
+    )
+    return Step(text, f"python cli.py release {incident}")
+
+
+def _told(step: Step) -> JsonObject:
+    return {"text": step.text, "command": step.command or None, "link": step.link or None}
+
+
+def _command_of(step: Json) -> str:
+    return str(step.get("command") or "") if isinstance(step, Mapping) else ""
+
+
+def _list(value: Json) -> list[Json]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _owner(finding: Finding) -> Iterator[Step]:
@@ -234,8 +308,8 @@ def _rebuild(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     digest = container.digest if container else None
     pinned = f"{image.partition('@')[0].rpartition(':')[0] or image}@{digest}" if digest else image
     text = (
-        "Rebuild the image from its source and deploy that: the file was changed while it ran, so"
-        " the image itself may be clean, but the hole is in it"
+        "Rebuild the image from its source, look into what goes into it, and deploy that: the way"
+        " in is in the image, or the hostile code itself"
     )
     command = _command("gcloud", "artifacts", "docker", "images", "describe", pinned)
     yield Step(text, command if pinned else "", workload_page(workload) or "")
@@ -246,8 +320,7 @@ def _afterwards(situation: Situation, workload: Workload) -> Iterator[Step]:
     finding, affected = situation.evidence.finding, situation.evidence.affected
     reversible = any(change.reversible for change in situation.changes)
     if situation.status in _HELD and reversible:
-        text = "When the clean revision is deployed, take the containment back"
-        yield Step(text, f"python cli.py release {situation.incident}")
+        yield _given_back(situation.incident)
     if any(change.kind is ChangeKind.CANCELLATION for change in situation.changes):
         command = _command(
             *("gcloud", "run", "jobs", "execute", workload.name, f"--region={workload.location}"),

@@ -24,7 +24,7 @@ resource "google_storage_bucket" "evidence" {
 
   lifecycle {
     # Evidence outlives the responder. To remove the deployment and keep the bucket:
-    # terraform state rm 'google_storage_bucket.evidence'
+    # terraform state rm 'module.responder.google_storage_bucket.evidence'
     prevent_destroy = true
   }
 

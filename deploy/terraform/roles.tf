@@ -184,7 +184,7 @@ resource "google_storage_bucket_iam_member" "policy_for_people" {
 }
 
 resource "google_pubsub_topic_iam_member" "outcomes_from_people" {
-  for_each = { for key, person in local.people : key => person if person.role == "approver" }
+  for_each = local.people
 
   project = var.project_id
   topic   = google_pubsub_topic.outcomes.name

@@ -242,7 +242,9 @@ def test_the_names_of_a_runbook_are_filled_in(tmp_path: Path) -> None:
     filled = evaluated(tmp_path, "local.runbooks", "monitoring.tf", "policy.tf")
     assert {path.stem for path in (DEPLOY / "runbooks").glob("*.md")} == set(filled)
     for text in filled.values():
-        assert not re.search("PROJECT_ID|DEPLOYMENT|REGION[^S]|INCIDENT_ID|PRINCIPAL", text)
+        assert not re.search(
+            "PROJECT_ID|DEPLOYMENT|REGION[^S]|INCIDENT_ID|PRINCIPAL|ITS_[a-z]", text
+        )
         assert len(text) <= 8192  # Monitoring's limit
         assert len(text.encode()) <= 10_240
     assert "`python cli.py show ${metric.label.incident}`" in filled["contained"]

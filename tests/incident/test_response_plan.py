@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from incident.images import stated
+from incident.images import change_json, stated
 from incident.model import (
     ChangeState,
     Container,
@@ -16,7 +17,7 @@ from incident.model import (
     Status,
     Volume,
 )
-from incident.response_plan import Situation, automatic, for_people
+from incident.response_plan import Situation, automatic, for_people, replanned
 from tests.values import evidence, finding, scaled_to_zero, settings, template
 
 _HOSTILE = "x'; touch /tmp/owned; echo '"
@@ -34,10 +35,10 @@ def situation(status: Status, of: Evidence | None = None) -> Situation:
     [
         (Status.CONTAINED, "release"),
         (Status.AWAITING_APPROVAL, "approve"),
-        (Status.RESTRICTED, "contain"),
+        (Status.RESTRICTED, "contain {} --action scale-to-zero"),
         (Status.UNVERIFIED, "contain"),
         (Status.PLANNED, "contain"),
-        (Status.HELD, "contain"),
+        (Status.HELD, "contain {} --action scale-to-zero"),
         (Status.FAILED, "contain"),
         (Status.EXPIRED, "contain"),
     ],
@@ -45,7 +46,9 @@ def situation(status: Status, of: Evidence | None = None) -> Situation:
 def test_the_first_step_is_about_the_workload(status: Status, command: str) -> None:
     """Whether it runs comes first, with the command that decides it."""
     first = for_people(situation(status))[0]
-    assert first.command == f"python cli.py {command} 20261002-6255b37a8bf0"
+    incident = "20261002-6255b37a8bf0"
+    wanted = command.format(incident) if "{}" in command else f"{command} {incident}"
+    assert first.command == f"python cli.py {wanted}"
 
 
 def test_every_secret_volume_and_account_has_its_step() -> None:
@@ -107,3 +110,43 @@ def test_the_responders_own_part_says_how_far_each_change_came() -> None:
     assert "nothing was written" in told[ChangeState.PLANNED]
     assert "read back in effect" in told[ChangeState.VERIFIED]
     assert "failed" in told[ChangeState.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("status", "first", "so_far"),
+    [
+        ("contained", "release", "done, and read back in effect"),
+        ("released", "was taken back", "taken back since"),
+        ("unverified", "contain", "done, and read back in effect"),
+    ],
+)
+def test_a_case_that_is_carried_on_has_a_plan_of_its_own(
+    status: str, first: str, so_far: str
+) -> None:
+    """Nothing is left of the approval it waited for, and all else that people have to do is."""
+    waiting = replace(situation(Status.AWAITING_APPROVAL), mode=Mode.APPROVE)
+    said = {
+        "automatic": [{"text": step.text} for step in automatic(waiting)],
+        "people": [
+            {"text": step.text, "command": step.command, "link": step.link}
+            for step in for_people(waiting)
+        ],
+    }
+    changes = [change_json(stated(scaled_to_zero(), ChangeState.VERIFIED))]
+    outcome: Any = {
+        "incident": "20261002-6255b37a8bf0",
+        "status": status,
+        "workload": {"kind": "service"},
+        "assessment": {"plan": said},
+        "changes": changes,
+        "links": {"workload": "https://console.cloud.google.com/run"},
+    }
+    renewed: Any = replanned(outcome)
+    plan = renewed["assessment"]["plan"]
+    assert first in f"{plan['people'][0]['text']} {plan['people'][0]['command']}"
+    assert so_far in plan["automatic"][1]["text"]
+    assert "cli.py approve" not in str(plan)
+    others = [s for s in said["people"] if not str(s["command"]).startswith("python cli.py")]
+    assert [s["text"] for s in plan["people"] if s["text"] in {o["text"] for o in others}] == [
+        o["text"] for o in others
+    ]
