@@ -3,8 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FINDING ?= tests/samples/cloud-run-service.json
-# Many tests wait rather than compute: two workers more than there are cores use the cores well.
-PYTEST_WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
+PYTEST_WORKERS ?= auto
 # Run compiled: without bytecode every start of the function imports for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
