@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from incident.actions import INVOKER, PUBLIC
 from incident.links import account_page, finding_page, logs_page, secret_page, workload_page
 from incident.model import (
     Change,
@@ -221,9 +222,11 @@ def _identity(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     account = affected.service_account
     project = workload.project
     if account:
-        query = f'protoPayload.authenticationInfo.principalEmail="{_plain(account)}"'
+        since = f'timestamp>="{evidence.finding.event_time:%Y-%m-%dT00:00:00Z}"'
+        query = f'protoPayload.authenticationInfo.principalEmail="{_plain(account)}" {since}'
         yield Step(
-            f"See what was done as {account} since the event, in every project that trusts it",
+            f"See what was done as {account} since the day of the event, here and in every other"
+            " project that trusts it",
             _command("gcloud", "logging", "read", query, f"--project={project}"),
             logs_page(project, query),
         )
@@ -281,20 +284,26 @@ def _entry(situation: Situation, workload: Workload) -> Iterator[Step]:
                 *place,
             ),
         )
-    if access and access.public and "require-authentication" not in done:
-        command = _command(
-            *("gcloud", "run", "services", "remove-iam-policy-binding", workload.name),
-            *("--member=allUsers", "--role=roles/run.invoker", *place),
-        )
-        yield Step("Consider requiring authentication until it is rebuilt", command)
+    if "require-authentication" in done:
+        return
+    text = "Consider requiring authentication until it is rebuilt"
+    service = ("gcloud", "run", "services")
+    if settings.fields.get("invokerIamDisabled"):
+        check = _command(*service, "update", workload.name, "--invoker-iam-check", *place)
+        yield Step(text, check)
+    invited = {m for b in access.bindings if b.role == INVOKER for m in b.members} if access else ()
+    for member in sorted(PUBLIC.intersection(invited)):
+        said = (f"--member={member}", f"--role={INVOKER}")
+        remove = (*service, "remove-iam-policy-binding", workload.name)
+        yield Step(text, _command(*remove, *said, *place))
 
 
 def _volumes(affected: Template | None) -> Iterator[Step]:
     for volume in affected.volumes if affected else ():
         if volume.persists:
-            bucket = volume.source.removeprefix("gcs://")
+            kind, _, bucket = volume.source.replace("://", " ", 1).partition(" ")
             command = ""
-            if volume.source.startswith("gcs://"):
+            if kind == "gcs":
                 command = _command("gcloud", "storage", "ls", "--long", f"gs://{bucket}/**")
             text = f"Look for changed files on {volume.source}: they come back with each instance"
             yield Step(text, command)

@@ -19,7 +19,8 @@ SYSTEM = "scc-responder"
 STATUS, INCIDENT, CONTAINMENT = "responder-status", "responder-incident", "responder-containment"
 #: The statuses that SCC is told: a write of ours was read back, or taken back and read back.
 #: Every other one either wrote nothing (planned, held, ignored, awaiting-approval, expired,
-#: already-contained, duplicate) or could not show what its write did (unverified, failed).
+#: already-contained, duplicate) or could not show what its write did (unverified, failed). What was
+#: said before is corrected, whatever is true by now: see ``statement``.
 SAID = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.RELEASED})
 
 

@@ -10,9 +10,12 @@ import pytest
 
 from incident.images import change_json, stated
 from incident.model import (
+    Access,
+    Binding,
     ChangeState,
     Container,
     Evidence,
+    Json,
     Mode,
     Status,
     Volume,
@@ -69,6 +72,33 @@ def test_every_secret_volume_and_account_has_its_step() -> None:
     assert "gs://bucket" in texts
     assert "iam service-accounts disable storefront@example-shop-prod" in texts
     assert "MODE" in texts
+
+
+@pytest.mark.parametrize(
+    ("access", "fields", "command"),
+    [
+        ("allUsers", {}, "--member=allUsers"),
+        ("allAuthenticatedUsers", {}, "--member=allAuthenticatedUsers"),
+        ("user:a@example.com", {"invokerIamDisabled": True}, "--invoker-iam-check"),
+    ],
+)
+def test_whoever_is_let_in_is_the_one_to_be_kept_out(
+    access: str, fields: dict[str, Json], command: str
+) -> None:
+    """The command removes the very member that is there, or puts the check back."""
+    let_in = Access((Binding("roles/run.invoker", (access,), None),))
+    of = evidence(access=let_in, settings=settings(fields=fields))
+    commands = [step.command for step in for_people(situation(Status.HELD, of))]
+    assert any(command in each for each in commands)
+
+
+@pytest.mark.parametrize("source", ["gcs://uploads", "gcs uploads"])
+def test_a_bucket_that_persists_has_its_command(source: str) -> None:
+    """However the volume is spelled."""
+    what = template(revision="", volumes=(Volume("d", source, persists=True),))
+    of = evidence(settings=settings(template=what))
+    commands = [step.command for step in for_people(situation(Status.HELD, of))]
+    assert "gcloud storage ls --long 'gs://uploads/**'" in commands
 
 
 def test_a_default_account_is_not_told_to_be_disabled() -> None:
