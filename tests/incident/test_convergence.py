@@ -252,8 +252,9 @@ async def test_a_service_that_reconciles_for_ever_is_contained_once_it_was_obser
 
 async def test_a_slow_peer_is_not_overtaken_while_it_shows_that_it_lives(tmp_path: Path) -> None:
     """Waiting for slow logs, a run leaves signs of life: its peer waits and is a duplicate."""
-    world = {**world_around(sample()), "latency": {"ListLogEntries": "3s"}}
-    async with road(tmp_path, world=world) as way:
+    world = {**world_around(sample()), "latency": {"ListLogEntries": "5s"}}
+    patience = timedelta(seconds=2)  # a busy machine may be silent for one
+    async with road(tmp_path, world=world, peer_wait=patience) as way:
         one, other = await way.inbox(), await way.inbox()
         assert await settled(way.deliver(inbox=one), way.deliver(inbox=other)) == [
             "contained",

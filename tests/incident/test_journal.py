@@ -6,6 +6,7 @@ import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -191,3 +192,29 @@ def test_what_is_encoded_is_decoded_to_the_same(value: dict[str, Json]) -> None:
     """The same value is always the same bytes, and comes back."""
     assert encode(value) == encode(dict(value))
     assert decode("somewhere", encode(value)) == value
+
+
+class Counting(Store):
+    """A store that remembers what was read."""
+
+    reads: ClassVar[list[str]] = []
+
+    async def read(self, path: str) -> bytes | None:
+        """Read, and remember it."""
+        self.reads.append(path)
+        return await super().read(path)
+
+
+async def test_records_that_are_known_are_not_read_again(tmp_path: Path) -> None:
+    """Only what is new is; all of them come back, in order."""
+    there = journal(folder_store(tmp_path, Counting))
+    await there.append(0, "received", {})
+    known = await there.records()
+    await there.append(1, "decided", {})
+    Counting.reads.clear()
+    assert await there.records(known) == await there.records()
+    assert [path.rpartition("/")[2] for path in Counting.reads] == [
+        "0002-decided.json",
+        "0001-received.json",
+        "0002-decided.json",
+    ]

@@ -351,6 +351,18 @@ async def test_a_write_that_is_not_seen_in_effect_is_unverified(tmp_path: Path) 
         assert "still at work" in outcome["changes"][0]["error"]
 
 
+async def test_a_write_that_takes_effect_late_is_looked_for_until_it_does(tmp_path: Path) -> None:
+    """The first look finds the service still at work; what is told is what was seen at last."""
+    world = {**world_around(sample()), "latency": {"reconcile": "300ms"}}
+    async with road(tmp_path, world=world) as way:
+        answer = await way.deliver()
+        outcome: Any = answer.outcome
+        assert (outcome["status"], answer.alarm) == ("contained", False)
+        methods = [call.method for call in way.emulator.calls]
+        looks = methods[methods.index(UPDATE) :].count(UPDATE.replace("Update", "Get"))
+        assert looks > 1
+
+
 async def test_a_broken_template_does_not_hide_that_the_service_is_stopped(
     tmp_path: Path,
 ) -> None:
