@@ -72,4 +72,6 @@ resource "google_project_iam_audit_config" "storage_writes" {
   audit_log_config {
     log_type = "DATA_WRITE"
   }
+
+  depends_on = [google_project_service.api]
 }

@@ -56,6 +56,8 @@ resource "google_organization_iam_custom_role" "role" {
   title       = "Responder ${each.key}"
   description = local.role_titles[split("/", each.key)[0]]
   permissions = each.value
+
+  depends_on = [google_project_service.api]
 }
 
 resource "google_project_iam_custom_role" "role" {
@@ -66,6 +68,8 @@ resource "google_project_iam_custom_role" "role" {
   title       = "Responder ${each.key}"
   description = local.role_titles[split("/", each.key)[0]]
   permissions = each.value
+
+  depends_on = [google_project_service.api]
 }
 
 # Over workloads: reading in all of the scope, acting where it is allowed
