@@ -264,6 +264,7 @@ async def test_a_fault_of_ours_is_told_and_retried(storeless: Stage, body: bytes
 
 async def test_a_fault_at_every_event_leaves_nothing_behind(storeless: Stage) -> None:
     """A store that cannot be opened is tried for each event; no threads pile up meanwhile."""
+    await storeless.deliver(PUSHED)  # the socket listens before the worker is there
     (worker,) = storeless.function.workers
     before = threads_of(worker)
 
