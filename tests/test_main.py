@@ -135,7 +135,7 @@ async def test_nothing_is_begun_before_the_first_event(tmp_path: Path) -> None:
     """Gunicorn forks first: until an event comes, there are no clients and no threads of them."""
     async with running(world_around(PUSHED), tmp_path) as fresh:
         await sent(fresh, b"", {}, method="GET")
-        while not fresh.function.workers:  # the socket listens before the worker is there
+        while not fresh.function.workers:  # noqa: ASYNC110 - the socket listens before it is there
             await asyncio.sleep(0.05)
         (worker,) = fresh.function.workers
         cloud = fresh.emulator.grpc_address
