@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from emulator.ports import LOOPBACK, accepts, free_port
+from emulator.ports import LOOPBACK, ReservedPort, accepts
 from emulator.process import ProcessGroup
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -65,7 +65,8 @@ class Function:
         source: Path = REPOSITORY / "main.py",
         target: str = "respond",
     ) -> None:
-        self._port = free_port()
+        self._reserved = ReservedPort()
+        self._port = self._reserved.number
         self.url = f"http://{LOOPBACK}:{self._port}/"
         self.said: list[Said] = []
         command = (
@@ -90,10 +91,10 @@ class Function:
         try:
             problem = await self._problem()
         except BaseException:
-            await self._group.end()
+            await self._end()
             raise
         if problem:
-            await self._group.end()
+            await self._end()
             text = f"cannot start the function: {problem}; its last words:"
             raise FunctionFailed("\n".join((text, *self.errors)))
         return self
@@ -104,7 +105,11 @@ class Function:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
         await self._group.end()
+        self._reserved.release()
 
     async def told(self, count: int) -> None:
         """Waits a moment until it has spoken about so many deliveries: lines may lag answers."""

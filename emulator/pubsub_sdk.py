@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from emulator.deliver import TIMEOUT_S, Delivery
-from emulator.ports import LOOPBACK, NO_TLS, accepts, free_port
+from emulator.ports import LOOPBACK, NO_TLS, ReservedPort, accepts
 from emulator.process import ProcessGroup
 from emulator.recorder import Recorder
 
@@ -79,23 +79,23 @@ async def running() -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def _started(gcloud: str, folder: Path) -> AsyncIterator[str]:
-    port = free_port()
-    command = (
-        gcloud, "beta", "emulators", "pubsub", "start", "--quiet", "--project=emulator",
-        f"--host-port={LOOPBACK}:{port}", f"--data-dir={folder}",
-    )  # fmt: skip
-    # A configuration of its own: whatever account gcloud is logged in with stays out of it.
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    environment["CLOUDSDK_CONFIG"] = str(folder / "gcloud")
-    async with ProcessGroup(command, environment, folder) as group:
-        problem = await _problem(group, port)
-        if problem:
-            await group.end()
-            words = "\n".join(group.tail)
-            remedy = "try the command `gcloud beta emulators pubsub start` by itself"
-            text = f"cannot start Google's Pub/Sub emulator: {problem}; {remedy}\n{words}"
-            raise PubSubFailed(text)
-        yield f"{LOOPBACK}:{port}"
+    with ReservedPort() as port:
+        command = (
+            gcloud, "beta", "emulators", "pubsub", "start", "--quiet", "--project=emulator",
+            f"--host-port={LOOPBACK}:{port}", f"--data-dir={folder}",
+        )  # fmt: skip
+        # A configuration of its own: whatever account gcloud is logged in with stays out of it.
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environment["CLOUDSDK_CONFIG"] = str(folder / "gcloud")
+        async with ProcessGroup(command, environment, folder) as group:
+            problem = await _problem(group, port)
+            if problem:
+                await group.end()
+                words = "\n".join(group.tail)
+                remedy = "try the command `gcloud beta emulators pubsub start` by itself"
+                text = f"cannot start Google's Pub/Sub emulator: {problem}; {remedy}\n{words}"
+                raise PubSubFailed(text)
+            yield f"{LOOPBACK}:{port}"
 
 
 async def _problem(group: ProcessGroup, port: int) -> str:

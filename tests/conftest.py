@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 
+from emulator.ports import ReservedPort
 from tests.warm import warm_processes
 
 _LONGEST = {"test_crash.py", "test_parallel.py", "test_fault_injection.py"}
@@ -43,3 +45,10 @@ def _isolated(monkeypatch: pytest.MonkeyPatch) -> None:
             ("RESPONDER_", "GOOGLE_", "CLOUDSDK_", "K_", "PUBSUB_", "STORAGE_", "VIRUSTOTAL_")
         ):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A port at which nobody listens."""
+    with ReservedPort() as port:
+        yield port

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 
 from clients import webhook
 from clients.webhook import Webhook
-from emulator.ports import free_port
 from incident.model import GiveUp, IncidentError, Retry
 from tests.receiver import HANG, SECRET_PATH, Room, receiving
 
@@ -55,10 +54,12 @@ async def test_a_refusal_is_told_by_the_host_alone(
     assert_silent(raised.value)
 
 
-async def test_a_host_that_nobody_is_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_host_that_nobody_is_at_is_told(
+    monkeypatch: pytest.MonkeyPatch, nobody: int
+) -> None:
     """The library's own words have the address in them, and are told to nobody."""
     monkeypatch.setattr(webhook, "_ATTEMPTS", 2)
-    room = Room((200,), url=f"http://127.0.0.1:{free_port()}{SECRET_PATH}")
+    room = Room((200,), url=f"http://127.0.0.1:{nobody}{SECRET_PATH}")
     with pytest.raises(Retry, match="ConnectionError") as raised:
         await hook(room).send("x")
     assert_silent(raised.value)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from emulator.ports import free_port
 from tests.receiver import SECRET_PATH, receiving
 from tests.road import Road, policy, printed_by, road, sample, world_around
 
@@ -52,11 +51,11 @@ async def test_what_is_ignored_is_not_sent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [500, 404, None])
 async def test_a_room_that_cannot_be_told_changes_nothing(
-    tmp_path: Path, answer: int | None
+    tmp_path: Path, answer: int | None, nobody: int
 ) -> None:
     """One delivery, one containment, a gap and a warning that name the host and no more."""
     async with receiving(answer or 500) as room:
-        url = room.url if answer else f"http://127.0.0.1:{free_port()}{SECRET_PATH}"
+        url = room.url if answer else f"http://127.0.0.1:{nobody}{SECRET_PATH}"
         async with road(tmp_path, webhook=SecretStr(url), topic=TOPIC) as way:
             delivered, printed = await printed_by(way)
             assert delivered
