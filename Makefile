@@ -57,6 +57,10 @@ generate: setup ## Write the generated files
 package: ## Write function.zip: what the functions run, as committed
 	sh deploy/package.sh function.zip
 
+.PHONY: measure
+measure: setup ## Measure start, memory and load of what is deployed; takes a minute or two
+	$(BIN)/python -m tests.measure
+
 .PHONY: lock
 lock: setup ## Write the locked requirements anew, keeping the versions that still fit
 	BIN=$(BIN) sh tests/lock.sh .

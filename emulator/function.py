@@ -50,6 +50,7 @@ class Function:
         settings: Environment variables, besides the few that are inherited.
         source: The file that holds the entry point.
         target: The entry point's name.
+        python: The interpreter, of an environment that has what the source needs.
 
     Attributes:
         group: How its process is started.
@@ -64,13 +65,14 @@ class Function:
         settings: Mapping[str, str],
         source: Path = REPOSITORY / "main.py",
         target: str = "respond",
+        python: Path | str = sys.executable,
     ) -> None:
         self._reserved = ReservedPort()
         self._port = self._reserved.number
         self.url = f"http://{LOOPBACK}:{self._port}/"
         self.said: list[Said] = []
         command = (
-            sys.executable, "-m", "functions_framework", "--target", target,
+            str(python), "-m", "functions_framework", "--target", target,
             "--source", str(source), "--signature-type", "cloudevent",
             "--host", LOOPBACK, "--port", str(self._port),
         )  # fmt: skip
