@@ -149,9 +149,7 @@ def start(python: Path, arguments: Sequence[str], folder: Path) -> tuple[float, 
 
 def tell_loads(python: Path, source: Path, folder: Path) -> None:
     """Print what findings at once take."""
-    tell(
-        "| findings at once | size of an entry | all answered after | last containing write | worker |"
-    )
+    tell("| at once | size of an entry | all answered after | last containing write | worker |")
     tell("| --- | --- | --- | --- | --- |")
     for number, (findings, size) in enumerate(LOADS):
         one = asyncio.run(load(python, source, folder / str(number), findings, size))
