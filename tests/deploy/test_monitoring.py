@@ -18,17 +18,35 @@ from emulator.cloud_logging import Logging
 from emulator.world import parse
 from incident import log
 from incident.inbox import Unfinished
+from incident.leftovers import Leftover
 from incident.model import Status
+from incident.patrol import Fault, Round
+from incident.sighting import Sight, Sighting
 from incident.standing import Answer
 from tests.deploy.terraform import DEPLOY, GIVEN, module, source
-from tests.road import World, policy, printed_by, road, sample, standard_output
+from tests.road import (
+    SERVICE,
+    World,
+    elsewhere,
+    policy,
+    printed_by,
+    road,
+    sample,
+    standard_output,
+    world_around_all,
+)
 from tests.road import world_around as around
 from tests.values import finding
 
 PROJECT = GIVEN["project_id"]
 RUNBOOKS = DEPLOY / "runbooks"
 LONGEST_DOCUMENTATION = 8192
-PLACEHOLDERS = {"PROJECT_ID", "DEPLOYMENT", "REGION", "INCIDENT_ID", "PRINCIPAL"}
+#: The least time between two notifications, and the longest filter, that a log condition takes.
+SHORTEST_PAUSE_S = 300
+LONGEST_FILTER = 2000
+#: Words of runbooks that Monitoring fills in, and the label of the log line that it takes.
+LABELLED = {"INCIDENT_ID": "incident", "WORKLOAD_NAME": "workload", "PRINCIPAL": "principal"}
+PLACEHOLDERS = {"PROJECT_ID", "DEPLOYMENT", "REGION", *LABELLED}
 ALERTS: dict[str, Any] = module().locals["log_alerts"]
 
 
@@ -189,13 +207,108 @@ async def test_what_needs_nobody_raises_nothing() -> None:
     assert raised == {"contained", "restricted", "awaiting-approval"}
 
 
-async def test_the_patrol_is_heard_without_an_outcome() -> None:
-    """An error that is about no delivery is the patrol's own finding: something was lifted."""
-    line = json.dumps(
-        {"time": "2026-10-02T08:14:07Z", "severity": "ERROR", "message": "m", "stage": "patrol"}
-    )
-    entry = from_service(line, "x", "threat-responder-patrol")
-    assert (await alerts_on(entry))["x"] == {"patrol-reverted"}
+def round_of(**found: Any) -> list[str]:
+    """The lines that the patrol prints of a round."""
+    with standard_output() as output:
+        log.patrolled(Round(**found), None)
+    return output.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param({}, [set()], id="all stands"),
+        pytest.param(
+            {
+                "sightings": [
+                    Sighting(Sight.REVERTED, SERVICE, incidents=("20261002-6255b37a8bf0",))
+                ]
+            },
+            [{"patrol-reverted"}, set()],
+            id="something was lifted",
+        ),
+        pytest.param(
+            {"faults": [Fault("containments/x", "no answer")]},
+            [{"patrol-reverted"}, set()],
+            id="it could not look",
+        ),
+        pytest.param(
+            {"leftovers": [Leftover("20261002-6255b37a8bf0", None, "not permitted")]},
+            [{"patrol-reverted"}, set()],
+            id="an incident stays unfinished",
+        ),
+        pytest.param(
+            {"problem": "gs://sec-responder-threat-responder-policy/policy.yaml:1: unknown key"},
+            [{"policy-invalid"}],
+            id="no policy",
+        ),
+    ],
+)
+async def test_a_round_of_the_patrol_is_heard_once(
+    found: dict[str, Any], expected: list[set[str]]
+) -> None:
+    """Each thing that it found raises its alert; the line that sums them up does not repeat it."""
+    entries = [
+        from_service(line, f"line {number}", "threat-responder-patrol")
+        for number, line in enumerate(round_of(**found))
+    ]
+    assert [*(await alerts_on(*entries)).values()] == expected
+
+
+def extracted(entry: World, expression: str) -> str:
+    """What a label is filled with: a field of the entry, as a text."""
+    path = re.fullmatch(r"EXTRACT\(([a-zA-Z.]+)\)", expression)
+    assert path
+    value: Any = entry
+    for piece in path[1].split("."):
+        value = value[piece]
+    return str(value or "")
+
+
+async def test_a_second_containment_of_the_day_is_told_apart(tmp_path: Path) -> None:
+    """What Monitoring notifies apart differs between workloads, and names incident and workload."""
+    fields = module().locals["label_fields"]
+    seen = []
+    first, second = elsewhere(sample(), 2)
+    async with road(tmp_path, notification=first, world=world_around_all([first, second])) as way:
+        for message in (first, second):
+            answer, printed = await printed_by(way, message)
+            assert answer is not None
+            assert await alerts_of(printed) == {"contained"}
+            entry = from_service(printed, "x")
+            labels = [extracted(entry, fields[label]) for label in ALERTS["contained"]["by"]]
+            place: Any = answer.outcome["workload"]
+            assert labels == [answer.outcome["incident"], place["resource_name"]]
+            seen.append(labels)
+    assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize("name", list(ALERTS))
+def test_an_event_is_told_by_the_line_itself(name: str) -> None:
+    """No metric in between, whose open incident would swallow the next event."""
+    body = module().one("google_monitoring_alert_policy", "log_alert")
+    (condition,) = body["conditions"]  # with a log condition Google takes no other beside it
+    assert set(condition) == {"display_name", "condition_matched_log"}
+    assert body["alert_strategy"][0]["notification_rate_limit"] == [
+        {"period": "${each.value.again}"}
+    ]
+    assert int(ALERTS[name]["again"].removesuffix("s")) >= SHORTEST_PAUSE_S
+    assert set(ALERTS[name]["by"]) <= set(module().locals["label_fields"])
+    assert len(module().text(ALERTS[name]["filter"])) <= LONGEST_FILTER
+
+
+@pytest.mark.parametrize("name", ["held", "malformed", "cannot-finish", "patrol-reverted"])
+def test_whoever_makes_noise_uses_up_no_other_page(name: str) -> None:
+    """Events that come in numbers are not told apart by incident, and have a longer pause."""
+    assert "incident" not in ALERTS[name]["by"]
+    assert int(ALERTS[name]["again"].removesuffix("s")) > SHORTEST_PAUSE_S
+
+
+def test_a_condition_on_a_metric_has_no_pause() -> None:
+    """Google refuses a rate limit on a policy without a log condition."""
+    for name, body in module().all("google_monitoring_alert_policy").items():
+        limited = "notification_rate_limit" in body["alert_strategy"][0]
+        assert limited == (name == "log_alert")
 
 
 async def test_a_lookalike_raises_nothing() -> None:
@@ -285,9 +398,9 @@ def test_a_runbook_fits_into_a_notification(path: Path) -> None:
 def test_a_runbook_says_nothing_that_nobody_fills_in(path: Path) -> None:
     """An incident's id stands only where the alert has one to fill in; the same for the person."""
     text = path.read_text()
-    by = ALERTS.get(path.stem, {}).get("by")
-    assert ("INCIDENT_ID" in text) == (by == "incident")
-    assert ("PRINCIPAL" in text) == (by == "principal")
+    by = ALERTS.get(path.stem, {}).get("by", [])
+    named = {label for word, label in LABELLED.items() if word in text}
+    assert named == set(by) - ({"workload"} - named)
     assert "${" not in text
 
 
@@ -309,4 +422,6 @@ def test_the_commands_of_a_runbook_exist(path: Path) -> None:
 def test_the_names_that_are_filled_in_are_the_ones_used() -> None:
     """Terraform replaces each placeholder, and no other word."""
     replaced = set(re.findall(r'"([A-Z_]{3,})", (?:var|"\$\$)', source()))
+    for word, label in LABELLED.items():
+        assert f'"{word}", "$${{log.extracted_label.{label}}}"' in source()
     assert replaced == PLACEHOLDERS
