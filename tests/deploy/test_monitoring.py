@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from google.cloud.logging_v2.types import ListLogEntriesRequest
 
-from commands import cli
-from emulator import filters
 from emulator.cloud_logging import Logging
 from emulator.world import parse
 from incident import log
@@ -40,7 +38,6 @@ from tests.values import finding
 
 PROJECT = GIVEN["project_id"]
 RUNBOOKS = DEPLOY / "runbooks"
-LONGEST_DOCUMENTATION = 8192
 #: The least time between two notifications, and the longest filter, that a log condition takes.
 SHORTEST_PAUSE_S = 300
 LONGEST_FILTER = 2000
@@ -373,50 +370,6 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
     assert {*ALERTS, *by_name} == {path.stem for path in RUNBOOKS.glob("*.md")}
     content = module().one("google_monitoring_alert_policy", "log_alert")["documentation"]
     assert content[0]["content"] == "${local.runbooks[each.key]}"
-
-
-def runbooks() -> list[Any]:
-    """The runbooks, each under its name."""
-    return [pytest.param(path, id=path.stem) for path in sorted(RUNBOOKS.glob("*.md"))]
-
-
-def queries(text: str) -> Iterable[str]:
-    """The Logging filters that a runbook has people type."""
-    return re.findall(r"gcloud logging read '([^']+)'", text)
-
-
-@pytest.mark.parametrize("path", runbooks())
-def test_a_runbook_fits_into_a_notification(path: Path) -> None:
-    """Monitoring cuts nothing off: it refuses what is longer, with the names filled in."""
-    text = path.read_text()
-    assert len(text.encode()) < LONGEST_DOCUMENTATION - 1500
-    assert "## Look" in text
-    assert re.search("^## Do", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize("path", runbooks())
-def test_a_runbook_says_nothing_that_nobody_fills_in(path: Path) -> None:
-    """An incident's id stands only where the alert has one to fill in; the same for the person."""
-    text = path.read_text()
-    by = ALERTS.get(path.stem, {}).get("by", [])
-    named = {label for word, label in LABELLED.items() if word in text}
-    assert named == set(by) - ({"workload"} - named)
-    assert "${" not in text
-
-
-@pytest.mark.parametrize("path", runbooks())
-def test_the_queries_of_a_runbook_are_queries(path: Path) -> None:
-    """Each parses as a Logging filter."""
-    for query in queries(path.read_text()):
-        filters.parse(query, filters.LOGGING)
-
-
-@pytest.mark.parametrize("path", runbooks())
-def test_the_commands_of_a_runbook_exist(path: Path) -> None:
-    """Nobody is sent to a command that is not there."""
-    known = set(cli.commands)
-    named = set(re.findall(r"python cli\.py ([a-z]+)", path.read_text()))
-    assert named <= known
 
 
 def test_the_names_that_are_filled_in_are_the_ones_used() -> None:
