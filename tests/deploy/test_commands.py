@@ -1,0 +1,140 @@
+"""What the documents have people type: every command line is taken apart by what would run it."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from commands import cli
+from tests.deploy.terraform import DEPLOY
+
+ROOT = DEPLOY.parent
+DOCUMENTS = [ROOT / "README.md", DEPLOY / "README.md", *sorted((DEPLOY / "runbooks").glob("*.md"))]
+_FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INDENTED = re.compile(r"^    (?=[a-z.])(.+)$", re.MULTILINE)
+_SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+_START = re.compile(r"(?:^|(?<=[\s(`]))(?:gcloud|(?:\S*python )?cli\.py) (?! )")
+#: Ends a command, as far as our documents write shell.
+_ENDS = re.compile(r"[;|<>()&]+")
+#: What a reader fills in, where only some values are taken.
+_FILLED_IN = {"YYYY-MM-DD": "2026-10-02", "$status": "contained"}
+
+Tree = dict[str, Any]
+
+
+def pieces(text: str) -> Iterator[str]:
+    """The code of a document, piece by piece, each on one line."""
+    for block in _FENCE.findall(text):
+        yield from re.sub(r"(\\|\|)\n\s*", lambda cut: cut[1].strip("\\") + " ", block).splitlines()
+    rest = _FENCE.sub("", text)
+    yield from _INDENTED.findall(rest)
+    yield from (" ".join(span.split()) for span in _SPAN.findall(_INDENTED.sub("", rest)))
+
+
+def words(code: str) -> list[str]:
+    """The words of the command that a piece of code begins with."""
+    lexer = shlex.shlex(code, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    found = []
+    for word in lexer:
+        if _ENDS.fullmatch(word):
+            break
+        found.append(word)
+    return found
+
+
+def typed(path: Path, program: str) -> list[list[str]]:
+    """The command lines of a program in a document, without its name."""
+    lines = []
+    for piece in pieces(path.read_text()):
+        for start in _START.finditer(piece):
+            name, *rest = words(piece[start.start() :])
+            name, rest = (rest[0], rest[1:]) if name.endswith("python") else (name, rest)
+            if name.endswith(program):
+                lines.append([_FILLED_IN.get(word, word) for word in rest])
+    return lines
+
+
+def parse(arguments: list[str]) -> None:
+    """Take a command line apart as ``cli.py`` does, and run nothing."""
+    group: click.Group = cli
+    parent = click.Context(cli, info_name="cli.py")
+    while arguments:
+        name, *arguments = arguments
+        command = group.get_command(parent, name)
+        assert command is not None, f"no command {name}"
+        if isinstance(command, click.Group):
+            group = command
+            continue
+        if arguments:  # a command that is only mentioned needs no arguments
+            command.make_context(name, arguments, parent=parent)
+        return
+
+
+def test_there_are_commands_to_look_at() -> None:
+    """The documents are read as people read them: fenced, indented and within a line."""
+    assert len([line for path in DOCUMENTS for line in typed(path, "cli.py")]) > 60
+    assert len([line for path in DOCUMENTS for line in typed(path, "gcloud")]) > 60
+    assert words("gcloud a b --c='d | e' | f") == ["gcloud", "a", "b", "--c=d | e"]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_our_command_lines_parse(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands, options and the number of arguments are those of the real parser."""
+    monkeypatch.chdir(tmp_path)
+    for line in typed(path, "cli.py"):
+        for word in line:
+            if re.fullmatch(r"[\w-]+\.(json|yaml)|FILE", word):
+                (tmp_path / word).touch()  # the parser looks whether it is there
+        parse(line)
+
+
+@cache
+def sdk() -> Tree:
+    """The command tree that the Cloud SDK completes by."""
+    gcloud = shutil.which("gcloud")
+    if gcloud is None:
+        pytest.skip("needs gcloud, to know its commands")
+    path = Path(gcloud).resolve().parents[1] / "data/cli/gcloud_completions.py"
+    if not path.exists():
+        pytest.skip("this Cloud SDK has no completions, which tell its commands")
+    tree: Tree = runpy.run_path(str(path))["STATIC_COMPLETION_CLI_TREE"]
+    return tree
+
+
+def unknown(line: list[str], tree: Tree) -> str:
+    """What of a gcloud command line the SDK does not know; empty if it knows all of it."""
+    flags, node = set(tree["flags"]), tree
+    while node.get("commands"):
+        name, *line = line or [""]
+        if name not in node["commands"]:
+            return f"command {name!r}"
+        node = node["commands"][name]
+        flags |= set(node.get("flags", ()))
+    given = {word.partition("=")[0] for word in line if word.startswith("--")}
+    return " ".join(sorted(given - flags))
+
+
+def test_gcloud_knows_what_it_is_asked() -> None:
+    """Commands and flags exist. Those that are only mentioned as well."""
+    tree = sdk()
+    wrong = {
+        f"{path.name}: gcloud {' '.join(line)}": found
+        for path in DOCUMENTS
+        for line in typed(path, "gcloud")
+        if (found := unknown(line, tree))
+    }
+    assert wrong == {}
+    assert unknown(["pubsub", "subscriptions", "pull", "x", "--auto-nack"], tree) == "--auto-nack"
+    assert unknown(["pubsub", "subscriptions", "push"], tree) == "command 'push'"
