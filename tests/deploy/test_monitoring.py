@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from incident.sighting import Sight, Sighting
 from incident.standing import Answer
 from tests.deploy.terraform import DEPLOY, GIVEN, module, source
 from tests.road import (
+    CONTAINMENTS,
     SERVICE,
+    Road,
     World,
     elsewhere,
     policy,
@@ -349,18 +351,79 @@ async def test_a_changed_policy_is_heard_of(method: str, bucket: str, *, heard: 
     assert (await alerts_on(entry))["x"] == expected
 
 
-async def test_the_time_to_contain_is_where_the_metric_looks(tmp_path: Path) -> None:
-    """The field that the metric extracts is a number in a contained outcome."""
-    extractor = str(module().one("google_logging_metric", "time_to_contain")["value_extractor"])
-    path = re.fullmatch(r"EXTRACT\(jsonPayload\.(.+)\)", extractor)
+def measured(printed: str) -> Any:
+    """What the metric of the time to contain extracts from a line."""
+    metric = module().one("google_logging_metric", "time_to_contain")
+    assert metric["metric_descriptor"][0]["unit"] == "s"
+    path = re.fullmatch(r"EXTRACT\(jsonPayload\.([a-z_]+)\)", str(metric["value_extractor"]))
     assert path
+    return json.loads(printed)[path[1]]
+
+
+def moments(way: Road, pattern: str, kind: str) -> list[datetime]:
+    """When records of a kind were written."""
+    found = [way.record(path) for path in way.stored(f"{pattern}/*-{kind}.json")]
+    return [datetime.fromisoformat(record["recorded_at"]) for record in found]
+
+
+async def test_the_time_to_contain_ends_when_the_stop_was_seen(tmp_path: Path) -> None:
+    """From the publication, over the write, to the read-back; not to the end of the evidence."""
     async with road(tmp_path) as way:
-        _, printed = await printed_by(way)
-    value: Any = json.loads(printed)
-    for piece in path[1].split("."):
-        value = value[piece]
-    assert isinstance(value, float)
-    assert value > 0
+        assert way.settings.now
+        published = way.settings.now - timedelta(seconds=90)
+        _, printed = await printed_by(way, published=published)
+        seen = published + timedelta(seconds=measured(printed))
+        (written,) = moments(way, f"{CONTAINMENTS}/1", "written")
+        (verified,) = moments(way, f"{CONTAINMENTS}/1", "verified")
+        (concluded,) = moments(way, "incidents/*", "concluded")
+    assert written < seen < verified + timedelta(milliseconds=1) < concluded
+    assert measured(printed) > 90
+
+
+async def test_the_time_to_contain_is_told_by_whoever_tells_the_outcome(tmp_path: Path) -> None:
+    """A delivery that only finishes tells when the one before it had seen the stop."""
+    faults = [{"method": "UpdateSecurityMarks", "code": "INTERNAL", "times": 1}]
+    async with road(tmp_path, world=around(sample(), faults=faults)) as way:
+        published = way.settings.now
+        assert published
+        answer, _ = await printed_by(way, published=published)
+        assert answer is None
+        _, printed = await printed_by(way.later(3600), published=published)
+        (contained,) = moments(way, "incidents/*", "contained")
+    assert measured(printed) == round((contained - published).total_seconds(), 3)
+    assert measured(printed) < 3600
+
+
+@pytest.mark.parametrize(
+    ("rules", "published"),
+    [
+        pytest.param(policy("dry-run"), True, id="dry run"),
+        pytest.param(
+            "mode: enforce\ncontain: {service: [restrict-ingress]}\n", True, id="restricted"
+        ),
+        pytest.param(policy(), False, id="published nobody knows when"),
+    ],
+)
+async def test_what_is_no_containment_has_no_time_to_contain(
+    tmp_path: Path, rules: str, *, published: bool
+) -> None:
+    """The metric counts containments only, and makes nothing up."""
+    async with road(tmp_path, rules=rules) as way:
+        _, printed = await printed_by(way, published=way.settings.now if published else None)
+    assert measured(printed) is None
+
+
+async def test_slow_is_measured_in_the_unit_of_its_threshold() -> None:
+    """The metric's filter takes the line, and its buckets tell a minute from a little more."""
+    metric = module().one("google_logging_metric", "time_to_contain")
+    buckets = metric["bucket_options"][0]["exponential_buckets"][0]
+    assert buckets["growth_factor"] <= 1.1
+    seven_hours_s = 7 * 60 * 60
+    longest_s = buckets["scale"] * buckets["growth_factor"] ** buckets["num_finite_buckets"]
+    assert longest_s > seven_hours_s
+    alert = module().one("google_monitoring_alert_policy", "slow_containment")["conditions"][0]
+    threshold = alert["condition_threshold"][0]
+    assert threshold["threshold_value"] == "${var.slow_containment_seconds}"
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
