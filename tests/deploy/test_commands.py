@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from commands import cli
 from tests.deploy.terraform import DEPLOY
@@ -138,3 +139,23 @@ def test_gcloud_knows_what_it_is_asked() -> None:
     assert wrong == {}
     assert unknown(["pubsub", "subscriptions", "pull", "x", "--auto-nack"], tree) == "--auto-nack"
     assert unknown(["pubsub", "subscriptions", "push"], tree) == "command 'push'"
+
+
+def test_the_policy_check_prints_what_the_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that the first apply leaves, with the rule that is added to it, asked as it says."""
+    monkeypatch.chdir(tmp_path)
+    text = (DEPLOY / "README.md").read_text()
+    added = re.search(r"^```yaml\n(rules:.*?)^```", text, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^The check prints\n\n```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert added
+    assert shown
+    seed = 'protect:\n  - projects: ["sec-responder-prod"]\n'
+    Path("policy.yaml").write_text((DEPLOY / "policy.yaml").read_text() + seed + added[1])
+    sample = (ROOT / "tests/samples/cloud-run-service.json").read_text()
+    Path("finding.json").write_text(sample.replace("example-shop-prod", "sandbox-1"))
+    asked = ["policy", "check", "policy.yaml", "--finding", "finding.json"]
+    assert asked in typed(DEPLOY / "README.md", "cli.py")
+    answer = CliRunner().invoke(cli, asked)
+    assert (answer.exit_code, answer.stdout) == (0, shown[1])
