@@ -12,6 +12,7 @@ import binascii
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any, TypeVar
 
 import flask
@@ -47,7 +48,7 @@ def respond(event: CloudEvent) -> None:
     if data is None:
         _answer(lambda inbox: inbox.refuse(_everything(), "the event has no Pub/Sub message data"))
     else:
-        _answer(lambda inbox: inbox.receive(data))
+        _answer(lambda inbox: inbox.receive(data), _published(event.data))
 
 
 @functions_framework.http
@@ -103,14 +104,16 @@ def _trace() -> Trace | None:
     return trace_of(headers.get("traceparent", ""), older, SETTINGS.project)
 
 
-def _answer(work: Callable[[Inbox], Coroutine[Any, Any, Answer]]) -> None:
+def _answer(
+    work: Callable[[Inbox], Coroutine[Any, Any, Answer]], published: datetime | None = None
+) -> None:
     """Hand work to the loop, wait for it, and log what it came to, in one line."""
     try:
         answer = _PROCESS.run(lambda desk: work(desk.inbox))
     except Unfinished as error:
         log.retried(error, _trace())
         raise ServiceUnavailable from error
-    log.answered(answer, _trace())
+    log.answered(answer, _trace(), published)
 
 
 def _message(data: object) -> bytes | None:
@@ -123,6 +126,17 @@ def _message(data: object) -> bytes | None:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def _published(data: object) -> datetime | None:
+    """When Pub/Sub took the message, the same in every delivery of it; None if it does not say."""
+    message = data.get("message") if isinstance(data, dict) else None
+    told = message.get("publishTime") if isinstance(message, dict) else None
+    try:
+        time = datetime.fromisoformat(str(told))
+    except ValueError:
+        return None
+    return time if time.tzinfo else None
 
 
 def _everything() -> bytes:

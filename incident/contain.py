@@ -373,6 +373,7 @@ class _Enforcement:
             changes=tuple(changes),
             folder=self._folder if made.image else None,
             stopped_at=made.written_at if status is Status.CONTAINED else None,
+            seen_at=self._tools.clock() if status is Status.CONTAINED else None,
             reasons=() if made.exact else (Reason(text, "settings"),),
             alarm=any(change.state is not ChangeState.VERIFIED for change in changes)
             or status is not Status.CONTAINED,

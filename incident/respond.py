@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Coroutine
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from incident import contain
@@ -100,7 +100,8 @@ class Incident:
         if not waited and await case.wait_for_peer(patience):
             return await self._road(waited=True)
         telling = self._conclusion.tell(case, told, core.record, alarm=case.alarm)
-        return await self._attended(case, Evidence(core.record or self._claim), telling)
+        answer = await self._attended(case, Evidence(core.record or self._claim), telling)
+        return replace(answer, contained_at=_contained_at(case))
 
     async def _judged(self, core: Core, supporting: Awaitable[Evidence], *, waited: bool) -> Answer:
         """Judge what was read, and see whether somebody else is at it already."""
@@ -123,7 +124,8 @@ class Incident:
         """Carry the decision out, settle what came of it, and tell everybody."""
         conclusion, seen = self._conclusion, judged.core.record
         if case.concluded:
-            return await conclusion.tell(case, case.concluded, seen, alarm=case.alarm)
+            answer = await conclusion.tell(case, case.concluded, seen, alarm=case.alarm)
+            return replace(answer, contained_at=_contained_at(case))
         result = await self._carry_out(case, judged)
         with self._watch.stage("evidence"):
             evidence = joined(judged.evidence, await supporting)
@@ -131,7 +133,8 @@ class Incident:
             evidence = await reputed(evidence, self._bench.reputations, deadline)
         timings_ms = self._watch.timings_ms
         told = await conclusion.settle(case, judged, evidence, result, timings_ms)
-        return await conclusion.tell(case, told, seen, alarm=result.alarm)
+        answer = await conclusion.tell(case, told, seen, alarm=result.alarm)
+        return replace(answer, contained_at=result.seen_at)
 
     async def _attended(
         self, case: CaseFile, evidence: Evidence, work: Coroutine[Any, Any, Answer]
@@ -198,6 +201,11 @@ class Incident:
         bounds = _bounds(await asyncio.shield(policy))
         workload, now = finding.workload, self._standing.clock()
         return await support(finding, workload, self._bench.sources, bounds, now)
+
+
+def _contained_at(case: CaseFile) -> datetime | None:
+    """When an earlier delivery, which did not live to tell it, had seen the workload stopped."""
+    return next((each.recorded_at for each in case.earlier if each.kind == "contained"), None)
 
 
 def _bounds(policy: Policy | InvalidPolicy) -> Bounds:

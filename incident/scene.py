@@ -75,6 +75,7 @@ class Result:
         folder: The containment's path in the store; None when there is none.
         stopped_at: When the write that stopped it was accepted; what is in flight may
             outlive it.
+        seen_at: When the workload was read back as stopped.
         reasons: What a person should know besides the decision's reasons.
         alarm: Whether a person must look now.
     """
@@ -84,5 +85,6 @@ class Result:
     changes: tuple[Change, ...] = ()
     folder: str | None = None
     stopped_at: datetime | None = None
+    seen_at: datetime | None = None
     reasons: tuple[Reason, ...] = ()
     alarm: bool = False

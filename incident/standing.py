@@ -101,9 +101,11 @@ class Answer:
         alarm: Whether a person must look now.
         manifest_sha256: Digest of the case file's manifest; None where there is none.
         warning: Whether something besides the incident needs mending.
+        contained_at: When the workload was read back as stopped, where this delivery tells of it.
     """
 
     outcome: JsonObject
     alarm: bool = False
     manifest_sha256: str | None = None
     warning: bool = False
+    contained_at: datetime | None = None

@@ -258,7 +258,9 @@ def standard_output() -> Iterator[io.StringIO]:
         logger.handlers = kept
 
 
-async def printed_by(way: Road, message: World | bytes | None = None) -> tuple[Answer | None, str]:
+async def printed_by(
+    way: Road, message: World | bytes | None = None, published: datetime | None = None
+) -> tuple[Answer | None, str]:
     """One delivery, answered and logged as the function does: the answer, what was printed."""
     answer = None
     with standard_output() as output:
@@ -267,5 +269,5 @@ async def printed_by(way: Road, message: World | bytes | None = None) -> tuple[A
         except Unfinished as error:
             log.retried(error, trace=None)
         else:
-            log.answered(answer, trace=None)
+            log.answered(answer, None, published)
     return answer, output.getvalue()

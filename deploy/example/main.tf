@@ -36,7 +36,13 @@ module "responder" {
   source_archive  = "${path.module}/../../function.zip"
 
   notification_channels = ["projects/sec-responder-prod/notificationChannels/1234567890123456789"]
-  operators             = ["group:soc@example.com"]
+
+  # Who looks and releases, and who runs coverage. The others write to workloads and to the policy, with
+  # their own credentials: deploy/README.md tells when they are needed.
+  operators = ["group:soc@example.com"]
+  surveyors = ["group:soc@example.com"]
+  # approvers      = ["group:soc-leads@example.com"]
+  # policy_editors = ["group:soc-leads@example.com"]
 
   # The second day, for one sandbox. deploy/README.md tells what comes before.
   # mode              = "enforce"

@@ -11,131 +11,142 @@ locals {
 
   # What the function says when it has no policy to go by, or none that it can use.
   no_policy = "jsonPayload.outcome.decision.reasons:(\"cannot use the policy\" OR \"cannot read the policy\")"
+  # The same from the patrol, whose last line of a round names the policy's file then.
+  patrol_without_policy = "jsonPayload.message=\"patrol ended\" AND jsonPayload.problem:\"policy\""
 
-  # Alerts on log lines. Together they match every line of severity ERROR that the functions print
-  # (a test holds them against what is really printed). `by` is the label that notifications tell
-  # apart by; where a flood could make one notification each, there is none.
+  # Alerts on events. Each is a condition on the log line itself, not on a metric made of it: a
+  # metric's incident stays open until it closes by itself, and a second event within that time
+  # would page nobody. With a log condition each combination of the labels in `by` is notified
+  # apart, and again after `again`, the least time between two notifications of the same
+  # combination (300 s is the least that Google takes).
+  #
+  # What such conditions cannot do, and how it is met: they see the log of this project alone (the
+  # functions write there), nothing that an exclusion drops (exclude none of theirs), cannot count
+  # or tell absence (the metrics below), and Google bounds how many notifications one policy makes a
+  # day. So where somebody outside can cause one event after the other, the incident is not among
+  # the labels: noise about one workload must not use up what the next one needs.
+  #
+  # Together they match every line of severity ERROR that the functions print; a test holds them
+  # against what is really printed.
   log_alerts = {
+    # Every containment is an outage that somebody must hear of: one page for each.
     contained = {
       title    = "A workload was contained"
       severity = "WARNING"
-      by       = "incident"
+      by       = ["incident", "workload"]
+      again    = "300s"
       filter   = "${local.our_lines} AND jsonPayload.outcome.status=\"contained\""
     }
+    # Code runs on: one page for each.
     restricted = {
       title    = "A workload was restricted, and still runs"
       severity = "CRITICAL"
-      by       = "incident"
+      by       = ["incident", "workload"]
+      again    = "300s"
       filter   = "${local.our_lines} AND jsonPayload.outcome.status=\"restricted\""
     }
+    # It may run on: one page for each, and again when the patrol finds it so.
     unverified = {
       title    = "A containment was written, and not seen in effect"
       severity = "CRITICAL"
-      by       = "incident"
+      by       = ["incident", "workload"]
+      again    = "300s"
       filter   = "${local.our_lines} AND jsonPayload.outcome.status=\"unverified\""
     }
+    # Not stopped: one page for each.
     failed = {
       title    = "A containment failed for good"
       severity = "CRITICAL"
-      by       = "incident"
+      by       = ["incident", "workload"]
+      again    = "300s"
       filter   = "${local.our_lines} AND jsonPayload.outcome.status=\"failed\""
     }
+    # Each plan waits for an answer of its own, and expires.
     awaiting-approval = {
       title    = "A containment waits for approval"
       severity = "ERROR"
-      by       = "incident"
+      by       = ["incident", "workload"]
+      again    = "300s"
       filter   = "${local.our_lines} AND jsonPayload.outcome.status=\"awaiting-approval\""
     }
+    # Caused by an attacker, perhaps in numbers: told apart by workload, an hour between.
     held = {
       title    = "A finding was held by a cap, a label or a doubt that an attacker may have caused"
       severity = "ERROR"
-      by       = null
+      by       = ["workload"]
+      again    = "3600s"
       filter   = "${local.our_lines} AND severity>=ERROR AND jsonPayload.outcome.status=\"held\" AND NOT ${local.no_policy}"
     }
+    # One state of the whole responder, whichever finding shows it: hourly while it lasts.
     policy-invalid = {
       title    = "The policy cannot be used: every finding is held"
       severity = "CRITICAL"
-      by       = null
-      filter   = "${local.our_lines} AND severity>=ERROR AND jsonPayload.outcome.status=\"held\" AND ${local.no_policy}"
+      by       = []
+      again    = "3600s"
+      filter   = "${local.our_lines} AND severity>=ERROR AND ((jsonPayload.outcome.status=\"held\" AND ${local.no_policy}) OR (${local.patrol_without_policy}))"
     }
+    # Whoever publishes can send any number: hourly, whatever they say.
     malformed = {
       title    = "A message could not be read and lies in quarantine"
       severity = "WARNING"
-      by       = null
+      by       = []
+      again    = "3600s"
       filter   = "${local.our_lines} AND jsonPayload.outcome.status=\"malformed\""
     }
+    # Each ended in its own way: one page for each.
     alarm = {
       title    = "An incident has ended, and a person must look"
       severity = "ERROR"
-      by       = "incident"
+      by       = ["incident", "workload"]
+      again    = "300s"
       filter   = "${local.our_lines} AND severity>=ERROR AND jsonPayload.outcome.status:* AND NOT jsonPayload.outcome.status=(\"restricted\" OR \"unverified\" OR \"failed\" OR \"awaiting-approval\" OR \"held\" OR \"malformed\")"
     }
+    # A fault of the store or of ours, which every delivery meets: every half hour while it lasts.
     cannot-finish = {
       title    = "The responder cannot finish what it began"
       severity = "ERROR"
-      by       = null
+      by       = []
+      again    = "1800s"
       filter   = "${local.our_lines} AND severity>=ERROR AND jsonPayload.stage=(\"retried\" OR \"failed\")"
     }
+    # Told in every round as long as it is true: one page for each workload, and a reminder every
+    # two hours. The line that sums a round up only repeats what the others say.
     patrol-reverted = {
       title    = "The patrol found a containment that does not hold, or could not look"
       severity = "CRITICAL"
-      by       = null
-      filter   = "${local.patrol_lines} AND severity>=ERROR AND NOT jsonPayload.outcome.status:* AND NOT jsonPayload.stage=(\"retried\" OR \"failed\")"
+      by       = ["workload"]
+      again    = "7200s"
+      filter   = "${local.patrol_lines} AND severity>=ERROR AND NOT jsonPayload.outcome.status:* AND NOT jsonPayload.stage=(\"retried\" OR \"failed\") AND NOT jsonPayload.message=\"patrol ended\""
     }
+    # Google's own audit log of the policy's bucket: one page for each person who did something.
     policy-changed = {
       title    = "The policy file, or who may change it, was changed"
       severity = "WARNING"
-      by       = "principal"
-      filter   = "resource.type=\"gcs_bucket\" AND resource.labels.bucket_name=\"${local.policy_bucket}\" AND protoPayload.methodName=(\"storage.objects.create\" OR \"storage.objects.update\" OR \"storage.objects.delete\" OR \"storage.setIamPermissions\" OR \"storage.buckets.update\" OR \"storage.buckets.delete\")"
+      by       = ["principal"]
+      again    = "300s"
+      filter   = "logName=(\"projects/${var.project_id}/logs/cloudaudit.googleapis.com%2Fdata_access\" OR \"projects/${var.project_id}/logs/cloudaudit.googleapis.com%2Factivity\") AND resource.type=\"gcs_bucket\" AND resource.labels.bucket_name=\"${local.policy_bucket}\" AND protoPayload.methodName=(\"storage.objects.create\" OR \"storage.objects.update\" OR \"storage.objects.delete\" OR \"storage.setIamPermissions\" OR \"storage.buckets.update\" OR \"storage.buckets.delete\")"
     }
   }
 
   label_fields = {
     incident  = "EXTRACT(jsonPayload.incident)"
+    workload  = "EXTRACT(jsonPayload.workload)"
     principal = "EXTRACT(protoPayload.authenticationInfo.principalEmail)"
   }
 
-  # The runbooks, with this deployment's names in place of the words in capitals. INCIDENT_ID and
-  # PRINCIPAL are filled in by Monitoring, per notification.
+  # The runbooks, with this deployment's names in place of the words in capitals. INCIDENT_ID,
+  # WORKLOAD_NAME and PRINCIPAL are filled in by Monitoring, per notification.
   runbooks = {
     for file in fileset("${path.module}/../runbooks", "*.md") :
-    trimsuffix(file, ".md") => replace(replace(replace(replace(replace(
+    trimsuffix(file, ".md") => replace(replace(replace(replace(replace(replace(
       file("${path.module}/../runbooks/${file}"),
       "PROJECT_ID", var.project_id),
       "DEPLOYMENT", var.name),
       "REGION", var.region),
-      "INCIDENT_ID", "$${metric.label.incident}"),
-    "PRINCIPAL", "$${metric.label.principal}")
+      "INCIDENT_ID", "$${log.extracted_label.incident}"),
+      "WORKLOAD_NAME", "$${log.extracted_label.workload}"),
+    "PRINCIPAL", "$${log.extracted_label.principal}")
   }
-}
-
-resource "google_logging_metric" "log_alert" {
-  for_each = local.log_alerts
-
-  project     = var.project_id
-  name        = "${var.name}/${each.key}"
-  description = each.value.title
-  filter      = each.value.filter
-
-  label_extractors = { for label in each.value.by[*] : label => local.label_fields[label] }
-
-  metric_descriptor {
-    metric_kind = "DELTA"
-    value_type  = "INT64"
-    unit        = "1"
-
-    dynamic "labels" {
-      for_each = each.value.by[*]
-
-      content {
-        key         = labels.value
-        value_type  = "STRING"
-        description = "Told apart in notifications"
-      }
-    }
-  }
-
-  depends_on = [google_project_service.api]
 }
 
 resource "google_monitoring_alert_policy" "log_alert" {
@@ -151,26 +162,19 @@ resource "google_monitoring_alert_policy" "log_alert" {
   conditions {
     display_name = each.value.title
 
-    condition_threshold {
-      filter = join(" AND ", [
-        "metric.type=\"logging.googleapis.com/user/${google_logging_metric.log_alert[each.key].name}\"",
-        "resource.type=\"${each.key == "policy-changed" ? "gcs_bucket" : "cloud_run_revision"}\"",
-      ])
-      comparison      = "COMPARISON_GT"
-      threshold_value = 0
-      duration        = "0s"
-
-      aggregations {
-        alignment_period     = "60s"
-        per_series_aligner   = "ALIGN_DELTA"
-        cross_series_reducer = "REDUCE_SUM"
-        group_by_fields      = [for label in each.value.by[*] : "metric.label.${label}"]
-      }
+    condition_matched_log {
+      filter           = each.value.filter
+      label_extractors = { for label in each.value.by : label => local.label_fields[label] }
     }
   }
 
   alert_strategy {
-    auto_close = "86400s"
+    # The shortest that there is. Nothing waits for it: what comes again is notified again.
+    auto_close = "1800s"
+
+    notification_rate_limit {
+      period = each.value.again
+    }
   }
 
   documentation {
@@ -178,27 +182,66 @@ resource "google_monitoring_alert_policy" "log_alert" {
     mime_type = "text/markdown"
     content   = local.runbooks[each.key]
   }
+
+  depends_on = [google_project_service.api]
 }
 
-# How long a containment took, from the delivery to the read-back that proved it.
+# How many incidents ended how, for charts. Nothing is alerted on by it.
+resource "google_logging_metric" "outcomes" {
+  project     = var.project_id
+  name        = "${var.name}/outcomes"
+  description = "Answered deliveries, by status and mode"
+  filter      = "${local.our_lines} AND jsonPayload.outcome.status:*"
+
+  label_extractors = {
+    status = "EXTRACT(jsonPayload.outcome.status)"
+    mode   = "EXTRACT(jsonPayload.outcome.mode)"
+  }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+
+    labels {
+      key         = "status"
+      value_type  = "STRING"
+      description = "What became of the incident"
+    }
+    labels {
+      key         = "mode"
+      value_type  = "STRING"
+      description = "The mode that applied"
+    }
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+# How long a containment took: from the moment when Pub/Sub took the finding's notification to the
+# moment when the workload was read back as stopped. Deliveries in vain are in it; gathering evidence
+# is not, nor what Security Command Center took to find and to publish. A metric, since it is for
+# charts too, and since a threshold over a percentile is meant.
 resource "google_logging_metric" "time_to_contain" {
   project         = var.project_id
   name            = "${var.name}/time-to-contain"
-  description     = "Milliseconds from the delivery of a finding to the end of its containment"
-  filter          = "${local.respond_lines} AND jsonPayload.outcome.status=\"contained\""
-  value_extractor = "EXTRACT(jsonPayload.outcome.timings_ms.total)"
+  description     = "Seconds from the publication of a finding until its workload was read back as stopped"
+  filter          = "${local.respond_lines} AND jsonPayload.outcome.status=\"contained\" AND jsonPayload.time_to_contain_s>=0"
+  value_extractor = "EXTRACT(jsonPayload.time_to_contain_s)"
 
   metric_descriptor {
     metric_kind = "DELTA"
     value_type  = "DISTRIBUTION"
-    unit        = "ms"
+    unit        = "s"
   }
 
   bucket_options {
     exponential_buckets {
-      num_finite_buckets = 32
-      growth_factor      = 1.5
-      scale              = 100
+      # From 0.1 s to beyond the seven hours that deliveries last, each a tenth longer than the one
+      # before: a percentile is not off by more.
+      num_finite_buckets = 132
+      growth_factor      = 1.1
+      scale              = 0.1
     }
   }
 
@@ -222,8 +265,11 @@ resource "google_monitoring_alert_policy" "slow_containment" {
         "resource.type=\"cloud_run_revision\"",
       ])
       comparison      = "COMPARISON_GT"
-      threshold_value = var.slow_containment_seconds * 1000
-      duration        = "0s"
+      threshold_value = var.slow_containment_seconds
+      duration        = "60s" # the least with which missing data may count as good
+
+      # Between containments there is no data: that ends the incident, so that the next one pages.
+      evaluation_missing_data = "EVALUATION_MISSING_DATA_INACTIVE"
 
       aggregations {
         alignment_period     = "300s"
@@ -234,7 +280,7 @@ resource "google_monitoring_alert_policy" "slow_containment" {
   }
 
   alert_strategy {
-    auto_close = "86400s"
+    auto_close = "1800s"
   }
 
   documentation {
@@ -244,6 +290,8 @@ resource "google_monitoring_alert_policy" "slow_containment" {
   }
 }
 
+# A metric, since a state is meant: as long as any lies there, one incident is open, and a second
+# dead letter is found by whoever works on the first. Nothing of ours logs a dead letter.
 resource "google_monitoring_alert_policy" "dead_letters" {
   project               = var.project_id
   display_name          = "${var.name}: There are dead letters"
@@ -284,7 +332,8 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 }
 
-# Fifty attempts take hours. This tells long before them that nothing answers.
+# A metric, since a state is meant. Fifty attempts take hours; this tells long before them that
+# nothing answers.
 resource "google_monitoring_alert_policy" "backlog" {
   project               = var.project_id
   display_name          = "${var.name}: Findings wait for an answer"
@@ -324,7 +373,7 @@ resource "google_monitoring_alert_policy" "backlog" {
   }
 }
 
-# A metric that stopped coming. Monitoring must have seen it once after the apply, or it waits for
+# Absence, which no log condition can tell: a metric that stopped coming. Monitoring must have seen it once after the apply, or it waits for
 # ever: deploy/README.md has the patrol run by hand on the first day.
 resource "google_monitoring_alert_policy" "patrol_missing" {
   project               = var.project_id

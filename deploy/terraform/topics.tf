@@ -68,8 +68,9 @@ resource "google_scc_v2_project_notification_config" "findings" {
   }
 }
 
-# Security Command Center publishes findings. Nobody else is granted publishing here: whoever can
-# write to this topic can make the responder work, though not contain (see the threat model).
+# Security Command Center publishes findings. Nobody else is granted publishing here but approvers, who
+# deliver dead letters again (people.tf): whoever can write to this topic can make the responder work,
+# though not contain (see the threat model).
 resource "google_pubsub_topic_iam_member" "findings_from_scc" {
   project = var.project_id
   topic   = google_pubsub_topic.findings.name

@@ -215,7 +215,7 @@ variable "notification_channels" {
 }
 
 variable "slow_containment_seconds" {
-  description = "A containment that took longer than this, from the delivery to the read-back, raises an alert."
+  description = "A containment that took longer than this raises an alert: from the publication of the finding until its workload was read back as stopped."
   type        = number
   default     = 60
 }

@@ -4,31 +4,48 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.cloud.logging_v2.types import ListLogEntriesRequest
 
-from commands import cli
-from emulator import filters
 from emulator.cloud_logging import Logging
 from emulator.world import parse
 from incident import log
 from incident.inbox import Unfinished
+from incident.leftovers import Leftover
 from incident.model import Status
+from incident.patrol import Fault, Round
+from incident.sighting import Sight, Sighting
 from incident.standing import Answer
 from tests.deploy.terraform import DEPLOY, GIVEN, module, source
-from tests.road import World, policy, printed_by, road, sample, standard_output
+from tests.road import (
+    CONTAINMENTS,
+    SERVICE,
+    Road,
+    World,
+    elsewhere,
+    policy,
+    printed_by,
+    road,
+    sample,
+    standard_output,
+    world_around_all,
+)
 from tests.road import world_around as around
 from tests.values import finding
 
 PROJECT = GIVEN["project_id"]
 RUNBOOKS = DEPLOY / "runbooks"
-LONGEST_DOCUMENTATION = 8192
-PLACEHOLDERS = {"PROJECT_ID", "DEPLOYMENT", "REGION", "INCIDENT_ID", "PRINCIPAL"}
+#: The least time between two notifications, and the longest filter, that a log condition takes.
+SHORTEST_PAUSE_S = 300
+LONGEST_FILTER = 2000
+#: Words of runbooks that Monitoring fills in, and the label of the log line that it takes.
+LABELLED = {"INCIDENT_ID": "incident", "WORKLOAD_NAME": "workload", "PRINCIPAL": "principal"}
+PLACEHOLDERS = {"PROJECT_ID", "DEPLOYMENT", "REGION", *LABELLED}
 ALERTS: dict[str, Any] = module().locals["log_alerts"]
 
 
@@ -189,13 +206,108 @@ async def test_what_needs_nobody_raises_nothing() -> None:
     assert raised == {"contained", "restricted", "awaiting-approval"}
 
 
-async def test_the_patrol_is_heard_without_an_outcome() -> None:
-    """An error that is about no delivery is the patrol's own finding: something was lifted."""
-    line = json.dumps(
-        {"time": "2026-10-02T08:14:07Z", "severity": "ERROR", "message": "m", "stage": "patrol"}
-    )
-    entry = from_service(line, "x", "threat-responder-patrol")
-    assert (await alerts_on(entry))["x"] == {"patrol-reverted"}
+def round_of(**found: Any) -> list[str]:
+    """The lines that the patrol prints of a round."""
+    with standard_output() as output:
+        log.patrolled(Round(**found), None)
+    return output.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param({}, [set()], id="all stands"),
+        pytest.param(
+            {
+                "sightings": [
+                    Sighting(Sight.REVERTED, SERVICE, incidents=("20261002-6255b37a8bf0",))
+                ]
+            },
+            [{"patrol-reverted"}, set()],
+            id="something was lifted",
+        ),
+        pytest.param(
+            {"faults": [Fault("containments/x", "no answer")]},
+            [{"patrol-reverted"}, set()],
+            id="it could not look",
+        ),
+        pytest.param(
+            {"leftovers": [Leftover("20261002-6255b37a8bf0", None, "not permitted")]},
+            [{"patrol-reverted"}, set()],
+            id="an incident stays unfinished",
+        ),
+        pytest.param(
+            {"problem": "gs://sec-responder-threat-responder-policy/policy.yaml:1: unknown key"},
+            [{"policy-invalid"}],
+            id="no policy",
+        ),
+    ],
+)
+async def test_a_round_of_the_patrol_is_heard_once(
+    found: dict[str, Any], expected: list[set[str]]
+) -> None:
+    """Each thing that it found raises its alert; the line that sums them up does not repeat it."""
+    entries = [
+        from_service(line, f"line {number}", "threat-responder-patrol")
+        for number, line in enumerate(round_of(**found))
+    ]
+    assert [*(await alerts_on(*entries)).values()] == expected
+
+
+def extracted(entry: World, expression: str) -> str:
+    """What a label is filled with: a field of the entry, as a text."""
+    path = re.fullmatch(r"EXTRACT\(([a-zA-Z.]+)\)", expression)
+    assert path
+    value: Any = entry
+    for piece in path[1].split("."):
+        value = value[piece]
+    return str(value or "")
+
+
+async def test_a_second_containment_of_the_day_is_told_apart(tmp_path: Path) -> None:
+    """What Monitoring notifies apart differs between workloads, and names incident and workload."""
+    fields = module().locals["label_fields"]
+    seen = []
+    first, second = elsewhere(sample(), 2)
+    async with road(tmp_path, notification=first, world=world_around_all([first, second])) as way:
+        for message in (first, second):
+            answer, printed = await printed_by(way, message)
+            assert answer is not None
+            assert await alerts_of(printed) == {"contained"}
+            entry = from_service(printed, "x")
+            labels = [extracted(entry, fields[label]) for label in ALERTS["contained"]["by"]]
+            place: Any = answer.outcome["workload"]
+            assert labels == [answer.outcome["incident"], place["resource_name"]]
+            seen.append(labels)
+    assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize("name", list(ALERTS))
+def test_an_event_is_told_by_the_line_itself(name: str) -> None:
+    """No metric in between, whose open incident would swallow the next event."""
+    body = module().one("google_monitoring_alert_policy", "log_alert")
+    (condition,) = body["conditions"]  # with a log condition Google takes no other beside it
+    assert set(condition) == {"display_name", "condition_matched_log"}
+    assert body["alert_strategy"][0]["notification_rate_limit"] == [
+        {"period": "${each.value.again}"}
+    ]
+    assert int(ALERTS[name]["again"].removesuffix("s")) >= SHORTEST_PAUSE_S
+    assert set(ALERTS[name]["by"]) <= set(module().locals["label_fields"])
+    assert len(module().text(ALERTS[name]["filter"])) <= LONGEST_FILTER
+
+
+@pytest.mark.parametrize("name", ["held", "malformed", "cannot-finish", "patrol-reverted"])
+def test_whoever_makes_noise_uses_up_no_other_page(name: str) -> None:
+    """Events that come in numbers are not told apart by incident, and have a longer pause."""
+    assert "incident" not in ALERTS[name]["by"]
+    assert int(ALERTS[name]["again"].removesuffix("s")) > SHORTEST_PAUSE_S
+
+
+def test_a_condition_on_a_metric_has_no_pause() -> None:
+    """Google refuses a rate limit on a policy without a log condition."""
+    for name, body in module().all("google_monitoring_alert_policy").items():
+        limited = "notification_rate_limit" in body["alert_strategy"][0]
+        assert limited == (name == "log_alert")
 
 
 async def test_a_lookalike_raises_nothing() -> None:
@@ -239,18 +351,79 @@ async def test_a_changed_policy_is_heard_of(method: str, bucket: str, *, heard: 
     assert (await alerts_on(entry))["x"] == expected
 
 
-async def test_the_time_to_contain_is_where_the_metric_looks(tmp_path: Path) -> None:
-    """The field that the metric extracts is a number in a contained outcome."""
-    extractor = str(module().one("google_logging_metric", "time_to_contain")["value_extractor"])
-    path = re.fullmatch(r"EXTRACT\(jsonPayload\.(.+)\)", extractor)
+def measured(printed: str) -> Any:
+    """What the metric of the time to contain extracts from a line."""
+    metric = module().one("google_logging_metric", "time_to_contain")
+    assert metric["metric_descriptor"][0]["unit"] == "s"
+    path = re.fullmatch(r"EXTRACT\(jsonPayload\.([a-z_]+)\)", str(metric["value_extractor"]))
     assert path
+    return json.loads(printed)[path[1]]
+
+
+def moments(way: Road, pattern: str, kind: str) -> list[datetime]:
+    """When records of a kind were written."""
+    found = [way.record(path) for path in way.stored(f"{pattern}/*-{kind}.json")]
+    return [datetime.fromisoformat(record["recorded_at"]) for record in found]
+
+
+async def test_the_time_to_contain_ends_when_the_stop_was_seen(tmp_path: Path) -> None:
+    """From the publication, over the write, to the read-back; not to the end of the evidence."""
     async with road(tmp_path) as way:
-        _, printed = await printed_by(way)
-    value: Any = json.loads(printed)
-    for piece in path[1].split("."):
-        value = value[piece]
-    assert isinstance(value, float)
-    assert value > 0
+        assert way.settings.now
+        published = way.settings.now - timedelta(seconds=90)
+        _, printed = await printed_by(way, published=published)
+        seen = published + timedelta(seconds=measured(printed))
+        (written,) = moments(way, f"{CONTAINMENTS}/1", "written")
+        (verified,) = moments(way, f"{CONTAINMENTS}/1", "verified")
+        (concluded,) = moments(way, "incidents/*", "concluded")
+    assert written < seen < verified + timedelta(milliseconds=1) < concluded
+    assert measured(printed) > 90
+
+
+async def test_the_time_to_contain_is_told_by_whoever_tells_the_outcome(tmp_path: Path) -> None:
+    """A delivery that only finishes tells when the one before it had seen the stop."""
+    faults = [{"method": "UpdateSecurityMarks", "code": "INTERNAL", "times": 1}]
+    async with road(tmp_path, world=around(sample(), faults=faults)) as way:
+        published = way.settings.now
+        assert published
+        answer, _ = await printed_by(way, published=published)
+        assert answer is None
+        _, printed = await printed_by(way.later(3600), published=published)
+        (contained,) = moments(way, "incidents/*", "contained")
+    assert measured(printed) == round((contained - published).total_seconds(), 3)
+    assert measured(printed) < 3600
+
+
+@pytest.mark.parametrize(
+    ("rules", "published"),
+    [
+        pytest.param(policy("dry-run"), True, id="dry run"),
+        pytest.param(
+            "mode: enforce\ncontain: {service: [restrict-ingress]}\n", True, id="restricted"
+        ),
+        pytest.param(policy(), False, id="published nobody knows when"),
+    ],
+)
+async def test_what_is_no_containment_has_no_time_to_contain(
+    tmp_path: Path, rules: str, *, published: bool
+) -> None:
+    """The metric counts containments only, and makes nothing up."""
+    async with road(tmp_path, rules=rules) as way:
+        _, printed = await printed_by(way, published=way.settings.now if published else None)
+    assert measured(printed) is None
+
+
+async def test_slow_is_measured_in_the_unit_of_its_threshold() -> None:
+    """The metric's filter takes the line, and its buckets tell a minute from a little more."""
+    metric = module().one("google_logging_metric", "time_to_contain")
+    buckets = metric["bucket_options"][0]["exponential_buckets"][0]
+    assert buckets["growth_factor"] <= 1.1
+    seven_hours_s = 7 * 60 * 60
+    longest_s = buckets["scale"] * buckets["growth_factor"] ** buckets["num_finite_buckets"]
+    assert longest_s > seven_hours_s
+    alert = module().one("google_monitoring_alert_policy", "slow_containment")["conditions"][0]
+    threshold = alert["condition_threshold"][0]
+    assert threshold["threshold_value"] == "${var.slow_containment_seconds}"
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
@@ -262,51 +435,9 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
     assert content[0]["content"] == "${local.runbooks[each.key]}"
 
 
-def runbooks() -> list[Any]:
-    """The runbooks, each under its name."""
-    return [pytest.param(path, id=path.stem) for path in sorted(RUNBOOKS.glob("*.md"))]
-
-
-def queries(text: str) -> Iterable[str]:
-    """The Logging filters that a runbook has people type."""
-    return re.findall(r"gcloud logging read '([^']+)'", text)
-
-
-@pytest.mark.parametrize("path", runbooks())
-def test_a_runbook_fits_into_a_notification(path: Path) -> None:
-    """Monitoring cuts nothing off: it refuses what is longer, with the names filled in."""
-    text = path.read_text()
-    assert len(text.encode()) < LONGEST_DOCUMENTATION - 1500
-    assert "## Look" in text
-    assert re.search("^## Do", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize("path", runbooks())
-def test_a_runbook_says_nothing_that_nobody_fills_in(path: Path) -> None:
-    """An incident's id stands only where the alert has one to fill in; the same for the person."""
-    text = path.read_text()
-    by = ALERTS.get(path.stem, {}).get("by")
-    assert ("INCIDENT_ID" in text) == (by == "incident")
-    assert ("PRINCIPAL" in text) == (by == "principal")
-    assert "${" not in text
-
-
-@pytest.mark.parametrize("path", runbooks())
-def test_the_queries_of_a_runbook_are_queries(path: Path) -> None:
-    """Each parses as a Logging filter."""
-    for query in queries(path.read_text()):
-        filters.parse(query, filters.LOGGING)
-
-
-@pytest.mark.parametrize("path", runbooks())
-def test_the_commands_of_a_runbook_exist(path: Path) -> None:
-    """Nobody is sent to a command that is not there."""
-    known = set(cli.commands)
-    named = set(re.findall(r"python cli\.py ([a-z]+)", path.read_text()))
-    assert named <= known
-
-
 def test_the_names_that_are_filled_in_are_the_ones_used() -> None:
     """Terraform replaces each placeholder, and no other word."""
     replaced = set(re.findall(r'"([A-Z_]{3,})", (?:var|"\$\$)', source()))
+    for word, label in LABELLED.items():
+        assert f'"{word}", "$${{log.extracted_label.{label}}}"' in source()
     assert replaced == PLACEHOLDERS

@@ -243,11 +243,11 @@ def test_the_names_of_a_runbook_are_filled_in(tmp_path: Path) -> None:
     assert {path.stem for path in (DEPLOY / "runbooks").glob("*.md")} == set(filled)
     for text in filled.values():
         assert not re.search(
-            "PROJECT_ID|DEPLOYMENT|REGION[^S]|INCIDENT_ID|PRINCIPAL|ITS_[a-z]", text
+            "PROJECT_ID|DEPLOYMENT|REGION[^S]|INCIDENT_ID|WORKLOAD_NAME|PRINCIPAL|ITS_[a-z]", text
         )
         assert len(text) <= 8192  # Monitoring's limit
         assert len(text.encode()) <= 10_240
-    assert "`python cli.py show ${metric.label.incident}`" in filled["contained"]
+    assert "`python cli.py show ${log.extracted_label.incident}`" in filled["contained"]
 
 
 def test_the_module_is_formatted() -> None:

@@ -1,0 +1,230 @@
+"""Runbooks: one shape, one way to the shell, and nothing in them that cannot be typed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import filters
+from tests.deploy.documents import typed
+from tests.deploy.terraform import DEPLOY, GIVEN, module, source
+from tests.road import encode, sample
+
+RUNBOOKS = DEPLOY / "runbooks"
+LONGEST_DOCUMENTATION = 8192
+#: Words that Monitoring fills in, and the label of the log line that it takes.
+LABELLED = {"INCIDENT_ID": "incident", "WORKLOAD_NAME": "workload", "PRINCIPAL": "principal"}
+SHAPE = ["Look", "Decide", "Act", "Afterwards"]
+ALERTS: dict[str, Any] = module().locals["log_alerts"]
+#: Who may run a command: those whose role has what it needs.
+ROLES = {
+    "approve": {"approver"},
+    "contain": {"approver"},
+    "coverage": {"surveyor"},
+    "patrol": {"approver"},
+    "replay": {"approver"},
+    "list": {"operator", "approver"},
+    "release": {"operator", "approver"},
+    "show": {"operator", "approver"},
+    "verify": {"operator", "approver"},
+    "policy": set[str](),  # a file on one's own machine
+}
+#: What Google asks for when a command of a runbook is run, and who is given that.
+NEEDED = {
+    "logging read": ("duty", "logging.logEntries.list"),
+    "pubsub subscriptions describe": ("duty", "pubsub.subscriptions.get"),
+    "pubsub topics get-iam-policy": ("duty", "pubsub.topics.getIamPolicy"),
+    "scheduler jobs describe": ("duty", "cloudscheduler.jobs.get"),
+    "scheduler jobs resume": ("duty", "cloudscheduler.jobs.enable"),
+    "scheduler jobs run": ("duty", "cloudscheduler.jobs.run"),
+    "pubsub subscriptions pull": ("on one resource", "google_pubsub_subscription_iam_member"),
+    "pubsub subscriptions ack": ("on one resource", "google_pubsub_subscription_iam_member"),
+    "pubsub topics publish": ("on one resource", "google_pubsub_topic_iam_member"),
+    "auth application-default set-quota-project": ("caller", "serviceusage.services.use"),
+    "storage cp": ("policy_editor", "storage.objects.delete"),
+    "storage ls": ("policy_reader", "storage.objects.list"),
+    "storage cat": ("policy_reader", "storage.objects.get"),
+    "run services describe": ("operator", "run.services.get"),
+    "run services update-traffic": ("operator", "run.services.update"),
+    "beta run services update": ("operator", "run.services.update"),
+    "beta run worker-pools update": ("operator", "run.workerpools.update"),
+    "run jobs executions cancel": ("approver", "run.executions.cancel"),
+}
+#: They ask for nothing, or only say what somebody else did.
+NEEDING_NOTHING = {"auth login", "run services replace"}
+
+
+def runbooks() -> list[Any]:
+    """The runbooks, each under its name."""
+    return [pytest.param(path, id=path.stem) for path in sorted(RUNBOOKS.glob("*.md"))]
+
+
+def shell(text: str) -> str:
+    """How a runbook says that one gets to a shell in which its commands work."""
+    return text[text.index("**Shell**") : text.index("\n## Look")]
+
+
+def queries(text: str) -> Iterable[str]:
+    """The Logging filters that a runbook has people type."""
+    return re.findall(r"gcloud logging read '([^']+)'", text)
+
+
+@pytest.mark.parametrize("path", runbooks())
+def test_a_runbook_fits_into_a_notification(path: Path) -> None:
+    """Monitoring cuts nothing off: it refuses what is longer, with the names filled in."""
+    assert len(path.read_text().encode()) < LONGEST_DOCUMENTATION - 1500
+
+
+@pytest.mark.parametrize("path", runbooks())
+def test_a_runbook_has_the_shape_of_all(path: Path) -> None:
+    """What it means, how urgent, who, how to get there; then look, decide, act, afterwards."""
+    text = path.read_text()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SHAPE
+    top = text[: text.index("\n## Look")]
+    places = [
+        top.index(piece) for piece in ("# ", "* **How urgent**: ", "* **Who**: ", "**Shell**")
+    ]
+    assert places == sorted(places)
+    assert places[0] == 0
+    meaning = top[: places[1]].split("\n\n", 1)[1]
+    assert len(meaning.split()) < 80  # to be read while the notification is still on the screen
+
+
+@pytest.mark.parametrize("path", runbooks())
+def test_a_runbook_says_who_may_do_what_it_asks_for(path: Path) -> None:
+    """Each command is for somebody who is named: in the line that says who, or beside it."""
+    text = path.read_text()
+    for command in set(re.findall(r"python cli\.py ([a-z]+)", text)):
+        allowed = ROLES[command]
+        assert not allowed or any(f"`{role}`" in text for role in allowed), command
+
+
+def given() -> dict[str, set[str]]:
+    """What people may do, by the role that gives it."""
+    local = module().locals
+    listed: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
+    roles = {
+        role: {entry["permission"] for entry in listed if role in entry["roles"]}
+        for role in ("operator", "approver")
+    }
+    reading = set(local["policy_reading"])
+    return roles | {
+        "duty": set(local["duty_permissions"]),
+        "caller": set(local["caller_permissions"]),
+        "policy_reader": reading,
+        "policy_editor": reading | set(local["policy_editing"]),
+        "on one resource": {
+            resource.kind
+            for resource in module().resources
+            if "people" in resource.name or "approvers" in resource.name
+        },
+    }
+
+
+def asked() -> set[str]:
+    """The commands of ``gcloud`` in all runbooks, without what follows the command's name."""
+    known = {*NEEDED, *NEEDING_NOTHING}
+    found = set()
+    for path in RUNBOOKS.glob("*.md"):
+        for line in typed(path, "gcloud"):
+            text = " ".join(line)
+            found.add(max((k for k in known if text.startswith(k)), key=len, default=text))
+    return found
+
+
+def test_people_are_given_what_runbooks_ask_for_and_no_more() -> None:
+    """Every command has its right, and every right of `people.tf` its command."""
+    assert asked() == {*NEEDED, *NEEDING_NOTHING}
+    granted = given()
+    assert [key for key, (role, right) in NEEDED.items() if right not in granted[role]] == []
+    used = {right for _, right in NEEDED.values()}
+    for role in ("duty", "caller", "policy_editor"):
+        needed_beside = {
+            # Beside logging.logEntries.list, where the query is about a bucket's data access log.
+            "logging.privateLogEntries.list",
+            # To replace an object is to delete the old one and to create the new one.
+            "storage.objects.create",
+        }
+        assert granted[role] - used <= needed_beside
+    bucket_queries = [q for p in RUNBOOKS.glob("*.md") for q in queries(p.read_text())
+                      if "gcs_bucket" in q]  # fmt: skip
+    assert bucket_queries
+
+
+def test_every_runbook_leads_to_the_same_shell() -> None:
+    """With the environment that the functions have, so that both look into one store."""
+    (block,) = {shell(path.read_text()) for path in RUNBOOKS.glob("*.md")}
+    given = dict(re.findall(r"(RESPONDER_[A-Z]+)=(\S+)", block))
+    assert set(given) <= set(module().locals["environment"])
+    buckets = {
+        name: module().text(b["name"]) for name, b in module().all("google_storage_bucket").items()
+    }
+    topic = module().text(module().one("google_pubsub_topic", "outcomes")["name"])
+    project = GIVEN["project_id"]
+    named = {
+        name: value.replace("PROJECT_ID", project).replace("DEPLOYMENT", "threat-responder")
+        for name, value in given.items()
+    }
+    assert named == {
+        "RESPONDER_STORE": f"gs://{buckets['evidence']}",
+        "RESPONDER_POLICY": f"gs://{buckets['policy']}/{module().locals['policy_object']}",
+        "RESPONDER_TOPIC": f"projects/{project}/topics/{topic}",
+        "RESPONDER_PROJECT": project,
+    }
+    assert f'output "{block.split("output -raw ")[1].split(")")[0]}"' in source()
+
+
+@pytest.mark.parametrize("path", runbooks())
+def test_a_runbook_says_nothing_that_nobody_fills_in(path: Path) -> None:
+    """An incident's id stands only where the alert has one to fill in; the same for the others."""
+    text = path.read_text()
+    by = set(ALERTS.get(path.stem, {}).get("by", []))
+    named = {label for word, label in LABELLED.items() if word in text}
+    assert named == by
+    assert "${" not in text
+
+
+@pytest.mark.parametrize("path", runbooks())
+def test_the_queries_of_a_runbook_are_queries(path: Path) -> None:
+    """Each parses as a Logging filter."""
+    for query in queries(path.read_text()):
+        filters.parse(query, filters.LOGGING)
+
+
+def test_dead_letters_are_not_lost_while_somebody_looks() -> None:
+    """They are acknowledged last, after they were delivered again."""
+    text = (RUNBOOKS / "dead-letters.md").read_text()
+    assert "--auto-ack" not in "".join(re.findall(r"`gcloud[^`]+`", text))
+    order = [text.index(f"gcloud pubsub {what}") for what in
+             ("subscriptions pull", "topics publish", "subscriptions ack")]  # fmt: skip
+    assert order == sorted(order)
+
+
+def test_dead_letters_are_taken_apart_by_what_is_typed(tmp_path: Path) -> None:
+    """Each finding into a file of its own, as it was published; and the id that takes it off."""
+    found = sample()
+    pulled = [
+        {"ackId": f"ack-{number}", "message": {"data": data, "messageId": f"{number}"}}
+        for number, data in enumerate(
+            (base64.b64encode(encode(found)).decode(), base64.b64encode(b"{}").decode()), 1
+        )
+    ]
+    (tmp_path / "dead-letters.json").write_text(json.dumps(pulled))
+    text = (RUNBOOKS / "dead-letters.md").read_text()
+    apart, first = (
+        subprocess.run(
+            (sys.executable, "-c", code), cwd=tmp_path, capture_output=True, check=True, timeout=30
+        ).stdout.decode()
+        for code in re.findall(r"python -c '([^']+)'", text)
+    )
+    assert (apart, first) == ("1 1\n2 2\n", "ack-1\n")
+    assert json.loads((tmp_path / "dead-letter-1.json").read_bytes()) == found
+    assert (tmp_path / "dead-letter-2.json").read_bytes() == b"{}"
