@@ -19,7 +19,6 @@ from incident.model import (
     Finding,
     Gap,
     InvalidPolicy,
-    Mode,
     Notification,
     Reason,
     Retry,
@@ -206,8 +205,7 @@ def _wants_more(decision: Decision) -> bool:
 
     If not, what was done is only finished, whatever they say by now.
     """
-    enforces = decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE
-    return enforces and bool(decision.changes)
+    return decision.enforces and bool(decision.changes)
 
 
 def _as_decided(finish: Decision, case: CaseFile) -> Decision:

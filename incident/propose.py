@@ -19,7 +19,6 @@ from incident.judge import Judgement
 from incident.model import (
     Change,
     InvalidPolicy,
-    Mode,
     Notification,
     Status,
     Verdict,
@@ -201,7 +200,7 @@ async def permitted(proposal: Proposal, verb: str) -> Proposal:
         Refused: Why not.
     """
     decision = proposal.judged.decision
-    if decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE:
+    if decision.enforces:
         return proposal
     await proposal.close()
     raise Refused(refusal(proposal, verb))
