@@ -12,7 +12,9 @@ from rich.text import Text
 from clients import Clients, read_settings
 from clients.identity import whoami
 from commands.shared import as_json_option, print_json, run
-from incident.drill import Drill, Report, carry_out, prepare
+from incident.drill import carry_out
+from incident.drill_plan import Drill, prepare
+from incident.drill_report import Report
 from incident.guards import Attendance
 from incident.model import Kind, Workload
 from incident.release import Refused
