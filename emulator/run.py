@@ -18,15 +18,7 @@ from emulator import live, show
 from emulator.carry_out import carry_out
 from emulator.function import FunctionFailed
 from emulator.live import Say
-from emulator.order import (
-    BadInput,
-    Order,
-    message,
-    moment_of,
-    policy_file,
-    store_folder,
-    world_of,
-)
+from emulator.order import BadInput, Order, message, moment_of, policy_file, store_folder, world_of
 from emulator.pubsub_sdk import PubSubFailed
 from emulator.result import Result
 

@@ -9,6 +9,7 @@ _PAUSES = {
     "incident.enforce._PAUSE_S": 0.01,
     "incident.enforce._LONGEST_PAUSE_S": 0.05,
     "incident.open_attempts._POLL_S": 0.01,
+    "incident.held._SECOND_LOOK_S": 0.01,
     "incident.release._PAUSE_S": 0.01,
     "incident.release._LONGEST_PAUSE_S": 0.05,
     "incident.rehearse._PAUSE_S": 0.01,
