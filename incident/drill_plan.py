@@ -99,7 +99,7 @@ async def prepare(workload: Workload, standing: Standing, outside: Outside, by: 
     settings = await outside.run.settings(workload)
     claim = _claim(_named(workload, settings), settings, policy, standing.clock())
     standing = replace(standing, attendance=drilling(by))
-    route = standing.route(Notification(claim, config_name="", deleted=False))
+    route = standing.route(Notification(claim, deleted=False))
     bench = Bench.make(claim, route, standing, outside)
     try:
         return await _propose(bench, policy, by)

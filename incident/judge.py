@@ -150,7 +150,7 @@ class Judge:
         """SCC's own record is the truth; the claim counts only where there is no record."""
         if core.record is None:
             return self.route
-        return self.standing.route(Notification(core.record, config_name="", deleted=False))
+        return self.standing.route(Notification(core.record, deleted=False))
 
     def _evidence(self, core: Core) -> Evidence:
         finding = _filled(core.record, self.claim) if core.record else self.claim

@@ -173,7 +173,7 @@ async def confirmed(proposal: Proposal, propose: Propose) -> Proposal:
 
 async def _bench(case: Case, standing: Standing, outside: Outside, who: Attendance) -> Bench:
     claim = await reopen(case, outside.security_center)
-    route = standing.route(Notification(claim, config_name="", deleted=False))
+    route = standing.route(Notification(claim, deleted=False))
     return Bench.make(claim, route, replace(standing, attendance=who), outside)
 
 
