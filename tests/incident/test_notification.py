@@ -25,18 +25,12 @@ from incident.model import (
     Workload,
 )
 from incident.notification import parse, parse_record
+from tests.values import workload
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE = json.loads((SAMPLES / "cloud-run-service.json").read_text())
 SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
-STOREFRONT = Workload(
-    kind=Kind.SERVICE,
-    location="europe-west1",
-    name="storefront",
-    project_id="example-shop-prod",
-    project_number="210987654321",
-    folders=("345678901234",),
-)
+STOREFRONT = workload()
 MANAGER = "//cloudresourcemanager.googleapis.com"
 HOSTILE_TEXT = "\n\x1b[31m" + "A" * 100_000
 ABSENT = object()
