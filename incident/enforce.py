@@ -68,7 +68,7 @@ class Enforcement:
         self._scene = scene
         self._tools = tools
         self._peers = Peers(tools.custody, tools.peer_wait)
-        self._last: IncidentError | None = None
+        self._interrupted: IncidentError | None = None
 
     async def carry_out(self) -> Result:
         """Attempt it until it is done, called off, or may not be tried any longer.
@@ -97,17 +97,24 @@ class Enforcement:
         scene, current = self._scene, self._scene.history.current
         image = current.stands(scene.settings) if current else None
         ours = current is not None and scene.incident in current.incidents
-        if current is None or image is None or not ours or not isinstance(self._last, Conflict):
+        if (
+            current is None
+            or image is None
+            or not ours
+            or not isinstance(self._interrupted, Conflict)
+        ):
             raise Retry(
                 f"cannot contain {scene.workload.resource_name}: {_ATTEMPTS} attempts met other"
-                f" changes or no answer, last: {self._last or 'another process at work'}"
-            ) from self._last
-        failed = [stated(c, ChangeState.FAILED, str(self._last)) for c in scene.decision.changes]
+                f" changes or no answer, last: {self._interrupted or 'another process at work'}"
+            ) from self._interrupted
+        failed = [
+            stated(c, ChangeState.FAILED, str(self._interrupted)) for c in scene.decision.changes
+        ]
         return await self._proven(Made(image, tuple(failed), current.written_at, current.last))
 
     async def _look_again(self, attempt: int) -> None:
         """Everything that the write depends on is read anew; nothing is assumed."""
-        if self._last:
+        if self._interrupted:
             longest = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**attempt)
             await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
         settings, history = await self._tools.look_again()
@@ -146,7 +153,7 @@ class Enforcement:
             return None
         if objection or not decision.enforces or decision.changes != scene.decision.changes:
             await self._note(image.number, "abandoned", image)
-            return await self._refusal(decision, objection)
+            return await self._last_word(decision, objection)
         return await self._send(image)
 
     async def _see_history(self) -> None:
@@ -173,7 +180,7 @@ class Enforcement:
         written = current.written_generation if current else None
         return written is not None and self._scene.settings.generation < written
 
-    async def _refusal(self, decision: Decision, objection: Objection | None) -> Result | None:
+    async def _last_word(self, decision: Decision, objection: Objection | None) -> Result | None:
         """The last word before the write: the policy as it is now, and the hourly caps.
 
         Where the policy now wants other changes, or none besides those made, it is looked again.
@@ -195,7 +202,7 @@ class Enforcement:
         sent = await send(scene.decision.changes, tools.run)
         sent = await as_found(sent, image, scene.workload, tools.run)
         written_at, last = tools.clock(), image.number
-        self._last = sent.interrupted
+        self._interrupted = sent.interrupted
         if sent.applied:
             told: dict[str, Json] = {"generation": sent.generation, "unsent": [*sent.unsent]}
             last = await self._note(last, "written", image, **told)
