@@ -31,11 +31,6 @@ async def open_desk(settings: Settings) -> Desk:
     return Desk(inbox, patrol_of(settings, clients))
 
 
-async def open_inbox(settings: Settings) -> Inbox:
-    """Connect to the outside and take messages; on the loop that will do the work."""
-    return (await open_desk(settings)).inbox
-
-
 def patrol_of(settings: Settings, clients: Clients, bounds: Bounds | None = None) -> Patrol:
     """The patrol of a process with these settings."""
     return Patrol(standing_of(settings), outside_of(clients), clients.store, bounds)

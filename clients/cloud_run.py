@@ -20,7 +20,7 @@ from clients.cloud_run_reading import (
     task_of,
     template_of,
 )
-from clients.cloud_run_writing import WRITES, send
+from clients.cloud_run_writing import CONDITIONAL_POLICY_VERSION, WRITES, send
 from clients.errors import calling
 from clients.permissions import Permission, Scope
 from clients.retries import PATIENT, PROMPT
@@ -41,7 +41,6 @@ from incident.model import (
 T = TypeVar("T")
 
 _MOST = 100
-_CONDITIONAL_POLICY_VERSION = 3
 
 
 # How permissions name each kind of workload.
@@ -206,7 +205,7 @@ class CloudRun:
             GiveUp: It will not.
         """
         name = workload.resource_name
-        options = options_pb2.GetPolicyOptions(requested_policy_version=_CONDITIONAL_POLICY_VERSION)
+        options = options_pb2.GetPolicyOptions(requested_policy_version=CONDITIONAL_POLICY_VERSION)
         request = iam_policy_pb2.GetIamPolicyRequest(resource=name, options=options)
         with calling("read the IAM policy of", name, _ACCESS[workload.kind]):
             policy = await self._apis.of(workload.kind).get_iam_policy(request, **PROMPT.options())

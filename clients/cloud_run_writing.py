@@ -53,7 +53,8 @@ WRITES: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
     (ChangeKind.CANCELLATION, Kind.JOB): (_CANCEL,),
 }
 
-_CONDITIONAL_POLICY_VERSION = 3
+#: The version of an IAM policy that may have conditions.
+CONDITIONAL_POLICY_VERSION = 3
 
 
 class Apis(Protocol):
@@ -141,7 +142,7 @@ async def _set_policy(change: Change, apis: Apis) -> None:
     """
     policy = ParseDict({"bindings": change.after["bindings"]}, policy_pb2.Policy())
     conditional = any(binding.HasField("condition") for binding in policy.bindings)
-    told = _CONDITIONAL_POLICY_VERSION if conditional else change.after.get("version")
+    told = CONDITIONAL_POLICY_VERSION if conditional else change.after.get("version")
     policy.version = told if isinstance(told, int) else 0
     policy.etag = bytes.fromhex(change.etag)
     request = iam_policy_pb2.SetIamPolicyRequest(resource=change.target, policy=policy)

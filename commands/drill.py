@@ -7,20 +7,19 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from clients import Clients, read_settings
 from clients.identity import whoami
+from commands.saying import say, say_diff
 from commands.shared import as_json_option, print_json, run
-from incident.drill import Drill, Report, carry_out, prepare
+from incident.drill import carry_out
+from incident.drill_plan import Drill, prepare
+from incident.drill_report import Report
 from incident.guards import Attendance
 from incident.model import Kind, Workload
 from incident.release import Refused
 from incident.resource_name import parse_resource_name
-from incident.texts import diff, visible
 from wiring import outside_of, standing_of
-
-_STYLES = {"-": "red", "+": "green"}
 
 
 @click.command()
@@ -102,35 +101,30 @@ async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> Report:
                     f"cannot drill on {workload.resource_name}: it changed while you were asked"
                 )
         told = f"drill {proposed.id}: if interrupted, run python cli.py release {proposed.id}"
-        _say(console, told, "bold yellow")
-        return await carry_out(proposed, lambda step: _say(console, step))
+        say(console, told, "bold yellow")
+        return await carry_out(proposed, lambda step: say(console, step))
     finally:
         await proposed.close()
 
 
 def _show(drill: Drill, console: Console) -> None:
-    _say(console, f"{drill.workload.resource_name}, as {drill.by}", "bold")
+    say(console, f"{drill.workload.resource_name}, as {drill.by}", "bold")
     for reason in drill.reasons:
-        _say(console, f"  {reason}")
+        say(console, f"  {reason}")
     for change in drill.changes:
-        _say(console, f"{change.action} on {change.target}", "bold")
-        for line in diff(change):
-            _say(console, line, _STYLES.get(line[:1], ""))
+        say(console, f"{change.action} on {change.target}", "bold")
+        say_diff(console, change)
 
 
 def _tell(report: Report) -> None:
     console = Console(soft_wrap=True)
     for problem in report.problems:
-        _say(console, problem, "bold red")
+        say(console, problem, "bold red")
     for name in report.differs:
-        _say(console, f"{name} is not as it was before", "bold red")
+        say(console, f"{name} is not as it was before", "bold red")
     if report.good:
         took = report.steps[-1][1] / 1000 if report.steps else 0
         said = f"drill {report.drill} passed: stopped, seen stopped, and as before in every field"
-        _say(console, f"{said}, after {took:.1f} s", "green")
+        say(console, f"{said}, after {took:.1f} s", "green")
     else:
-        _say(console, f"drill {report.drill} failed", "bold red")
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(visible(text), style=style), soft_wrap=True)
+        say(console, f"drill {report.drill} failed", "bold red")

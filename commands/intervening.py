@@ -8,18 +8,16 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from commands.progress import paused
+from commands.saying import say, say_diff
 from commands.shared import print_json
 from incident.images import change_json
 from incident.intervene import carry_out
 from incident.model import ChangeState, JsonObject, Status
 from incident.propose import Proposal, Propose, confirmed
-from incident.texts import diff, visible
 
 _DONE = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICTED}
-_STYLES = {"-": "red", "+": "green"}
 
 
 async def intervene(propose: Propose, *, ask: bool, as_json: bool) -> dict[str, Any]:
@@ -63,9 +61,9 @@ def tell(told: dict[str, Any], *, as_json: bool) -> None:
     else:
         style = "green" if good else "bold red"
         console = Console(stderr=True)
-        _say(console, f"{told['incident']} is {outcome['status']}", style)
+        say(console, f"{told['incident']} is {outcome['status']}", style)
         for change in lacking:
-            _say(console, f"{change['action']} is {change['state']}: {change['error']}", "red")
+            say(console, f"{change['action']} is {change['state']}: {change['error']}", "red")
     if not good:
         sys.exit(1)
 
@@ -73,22 +71,16 @@ def tell(told: dict[str, Any], *, as_json: bool) -> None:
 def _show(proposal: Proposal, console: Console) -> None:
     workload = proposal.judged.core.place.workload
     place = workload.resource_name if workload else ""
-    _say(console, f"{proposal.case.incident}: {place}", "bold")
+    say(console, f"{proposal.case.incident}: {place}", "bold")
     for reason in proposal.reasons:
-        _say(console, f"  {reason}")
+        say(console, f"  {reason}")
     if not proposal.changes:
-        _say(console, "nothing is left to be written")
+        say(console, "nothing is left to be written")
     for change in proposal.changes:
-        _say(console, f"{change.action} on {change.target}", "bold")
-        for line in diff(change):
-            _say(console, line, _STYLES.get(line[:1], ""))
+        say(console, f"{change.action} on {change.target}", "bold")
+        say_diff(console, change)
         if not change.reversible:
-            _say(console, "this cannot be taken back", "bold yellow")
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    """One line, as it is: a terminal neither obeys it nor breaks a name in two."""
-    console.print(Text(visible(text), style=style), soft_wrap=True)
+            say(console, "this cannot be taken back", "bold yellow")
 
 
 def _plan(proposal: Proposal) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rich.text import Text
 from clients import Clients, read_settings
 from clients.identity import whoami
 from commands.progress import paused
+from commands.saying import say, say_diff
 from commands.shared import as_json_option, print_json, run
 from incident import release as releasing
 from incident import release_texts as texts
@@ -30,12 +31,11 @@ from incident.model import (
     Workload,
 )
 from incident.outcome import refers, released
-from incident.texts import diff, visible
+from incident.texts import visible
 from wiring import outside_of, standing_of
 
 _MARGIN = timedelta(minutes=1)
 _MOST_EVENTS = 50
-_COLOURS = {"-": "red", "+": "green"}
 _TITLES = {ChangeKind.FIELDS: "settings", ChangeKind.IAM_POLICY: "IAM policy"}
 
 
@@ -142,7 +142,7 @@ class _Release:
                 f" {plan.workload.resource_name} now is that of {others}"
             )
         with paused():
-            self._console.print(Text(said))
+            say(self._console, said)
 
     def _check_named(self, plan: releasing.ReleasePlan) -> None:
         """Only the containment that the incident refers to is released in its name."""
@@ -245,26 +245,25 @@ class _Release:
 
     def _show(self, plan: releasing.ReleasePlan) -> None:
         """What would be written, what somebody changed since, and what stays lost."""
-        say = self._console.print
+        console = self._console
         if plan.containment:
-            say(Text(f"{plan.workload.resource_name}, held by {plan.containment.folder}"))
+            say(console, f"{plan.workload.resource_name}, held by {plan.containment.folder}")
         if not plan.changes:
-            say(Text("all is as it was before already; only the record is missing"))
+            say(console, "all is as it was before already; only the record is missing")
         for change in plan.changes:
-            say(Text(f"{_TITLES[change.kind]} of {change.target}:", style="bold"))
-            for line in diff(change):
-                say(Text(line, style=_COLOURS.get(line[:1], "")))
+            say(console, f"{_TITLES[change.kind]} of {change.target}:", "bold")
+            say_diff(console, change)
         self._say_lost(plan)
 
     def _say_lost(self, plan: releasing.ReleasePlan) -> None:
         for change in plan.lost:
             said = f"not restored: {texts.irreparable(change, plan.workload)}"
-            self._console.print(Text(said, style="yellow"))
+            say(self._console, said, "yellow")
 
     def _say_changes(self, changes: Iterable[Change]) -> None:
         for change in changes:
             if change.error:
-                self._console.print(Text(f"{_TITLES[change.kind]}: {change.error}", style="yellow"))
+                say(self._console, f"{_TITLES[change.kind]}: {change.error}", "yellow")
 
 
 def _ended(plan: releasing.ReleasePlan, incident: str) -> Containment | None:

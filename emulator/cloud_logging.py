@@ -112,12 +112,9 @@ def _matcher(text: str) -> Callable[[_Entry], bool]:
     if len(text) > _LONGEST_FILTER:
         raise invalid(f"The filter must not be longer than {_LONGEST_FILTER} characters.")
     try:
-        node = filters.parse(text, filters.LOGGING)
-        for comparison in filters.comparisons(node):
-            _check(comparison)
+        return filters.compiled(text, filters.LOGGING, _check, _compare)
     except BadFilter as error:
         raise invalid(f"Unparseable filter: {error}") from error
-    return lambda entry: filters.holds(node, lambda comparison: _compare(comparison, entry))
 
 
 def _check(comparison: Comparison) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeVar, Union
+
+T = TypeVar("T")
 
 _DEPTH = 40
 _WORD = r"[A-Za-z0-9_][-A-Za-z0-9_/+%~*]*(?:\.[-A-Za-z0-9_/+%~*]+)*|\*"
@@ -126,6 +128,29 @@ def parse(text: str, dialect: Dialect) -> Node:
     if not parser.at_end:
         raise parser.unexpected()
     return node
+
+
+def compiled(
+    text: str,
+    dialect: Dialect,
+    check: Callable[[Comparison], None],
+    compare: Callable[[Comparison, T], bool],
+) -> Callable[[T], bool]:
+    """The filter in a text as a function.
+
+    Args:
+        text: The filter.
+        dialect: What the service understands.
+        check: Raises BadFilter for a comparison that the service has no field or operator for.
+        compare: Decides a single comparison for the thing that is looked at.
+
+    Raises:
+        BadFilter: The text is not a filter of this service.
+    """
+    node = parse(text, dialect)
+    for comparison in comparisons(node):
+        check(comparison)
+    return lambda thing: holds(node, lambda comparison: compare(comparison, thing))
 
 
 def holds(node: Node, compare: Callable[[Comparison], bool]) -> bool:

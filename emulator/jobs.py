@@ -70,3 +70,9 @@ class Jobs(Workloads[run_v2.Job]):
             if getattr(change.sent, token) not in ("", getattr(before, token)):
                 text = f"The emulator does not start executions by {token}; call RunJob."
                 raise Refusal(grpc.StatusCode.UNIMPLEMENTED, text)
+
+    def appear(self, workload: run_v2.Job) -> None:
+        """A job has nothing for good: no address."""
+
+    def renew(self, workload: run_v2.Job) -> None:
+        """A job has no revisions: the next execution takes its template as it is."""

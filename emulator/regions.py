@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import grpc
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from emulator.http_gate import answered
 from emulator.known import LIST_LOCATIONS
 from emulator.names import part
 from emulator.refusal import Refusal
@@ -50,12 +49,10 @@ class RegionsSite:
             ]
             return JSONResponse({"locations": locations})
 
-        try:
-            return await self._gate.through(LIST_LOCATIONS, handle)
-        except Refusal as refusal:
-            status = _STATUS.get(refusal.code, 500)
-            error = {"code": status, "status": refusal.code.name, "message": refusal.message}
-            return JSONResponse({"error": error}, status_code=status)
-        except asyncio.CancelledError:
-            # Only the end of the emulator cancels a request; nobody needs a traceback of it.
-            return Response(status_code=503)
+        return await answered(self._gate, LIST_LOCATIONS, handle, _refused)
+
+
+def _refused(refusal: Refusal) -> Response:
+    status = _STATUS.get(refusal.code, 500)
+    error = {"code": status, "status": refusal.code.name, "message": refusal.message}
+    return JSONResponse({"error": error}, status_code=status)

@@ -132,12 +132,9 @@ def _matcher(text: str) -> Callable[[Result], bool]:
             that the API does not document.
     """
     try:
-        node = filters.parse(text, filters.SECURITY_CENTER)
-        for comparison in filters.comparisons(node):
-            _check(comparison)
+        return filters.compiled(text, filters.SECURITY_CENTER, _check, _compare)
     except BadFilter as error:
         raise invalid(f"Invalid filter: {error}") from error
-    return lambda result: filters.holds(node, lambda comparison: _compare(comparison, result))
 
 
 def _check(comparison: Comparison) -> None:

@@ -80,12 +80,11 @@ def report(result: Result) -> RenderableType:
     )
 
 
-def clean(value: object, longest: int = _LONGEST) -> str:
+def clean(value: object) -> str:
     """A text in which everything invisible shows as an escape, cut to a length in characters."""
     text = value if isinstance(value, str) else str(value)
-    cut = text[:longest]
-    visible = "".join(_visible(char) for char in cut)
-    return visible if len(text) <= longest else f"{visible}… ({len(text) - longest} more)"
+    visible = "".join(_visible(char) for char in text[:_LONGEST])
+    return visible if len(text) <= _LONGEST else f"{visible}… ({len(text) - _LONGEST} more)"
 
 
 def clean_lines(text: str) -> str:

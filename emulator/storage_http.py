@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from email.utils import format_datetime
 from typing import Final
@@ -14,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from emulator.http_gate import answered
 from emulator.refusal import Refusal, invalid
 from emulator.storage import LONGEST_PAGE, Listing, ListQuery, Objects, Stored
 from emulator.wire import Gate
@@ -63,13 +63,7 @@ class StorageSite:
         async def handle() -> Response:
             return self._handle(verb, bucket, name, request, body)
 
-        try:
-            return await self._gate.through(f"storage.{verb}", handle)
-        except Refusal as refusal:
-            return _refused(refusal)
-        except asyncio.CancelledError:
-            # Only the end of the emulator cancels a request; nobody needs a traceback of it.
-            return Response(status_code=503)
+        return await answered(self._gate, f"storage.{verb}", handle, _refused)
 
     def _handle(self, verb: str, bucket: str, name: str, request: Request, body: bytes) -> Response:
         params = request.query_params

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import grpc
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from emulator.http_gate import answered
 from emulator.known import FILE_REPORT
 from emulator.refusal import Refusal, not_found
 from emulator.wire import Gate
@@ -52,13 +52,11 @@ class VirusTotalSite:
                     return JSONResponse(answer)
             raise not_found(f'File "{digest}" not found')
 
-        try:
-            return await self._gate.through(FILE_REPORT, handle)
-        except Refusal as refusal:
-            return _error(*_ERRORS.get(refusal.code, _OTHER), refusal.message)
-        except asyncio.CancelledError:
-            # Only the end of the emulator cancels a request; nobody needs a traceback of it.
-            return Response(status_code=503)
+        return await answered(self._gate, FILE_REPORT, handle, _refused)
+
+
+def _refused(refusal: Refusal) -> Response:
+    return _error(*_ERRORS.get(refusal.code, _OTHER), refusal.message)
 
 
 def _error(status: int, code: str, message: str) -> Response:

@@ -43,6 +43,9 @@ class WorkerPools(Workloads[run_v2.WorkerPool]):
         pool_state.check_scaling(after)
         revisions.check(self._world, before, after, forced=change.new_revision)
 
+    def appear(self, workload: run_v2.WorkerPool) -> None:
+        """A worker pool has nothing for good: no address."""
+
     def renew(self, workload: run_v2.WorkerPool) -> None:
         """Makes the revision of a changed template, or one that is wanted all the same."""
         revisions.add(self._world, workload)

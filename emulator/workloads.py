@@ -6,6 +6,7 @@ What a kind of its own allows, erases and defaults stands in the module named af
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -98,8 +99,8 @@ class Kind(Generic[W]):
     longest: int = 49
 
 
-class Workloads(Generic[W]):
-    """The services, jobs or worker pools of one world."""
+class Workloads(ABC, Generic[W]):
+    """The services, jobs or worker pools of one world; what differs is left to each kind."""
 
     def __init__(self, writes: Writes, kind: Kind[W]) -> None:
         self._writes = writes
@@ -117,13 +118,15 @@ class Workloads(Generic[W]):
             method(name, update, self._update, writes_to=self._target),
         ]
 
+    @abstractmethod
     def settle(self, before: W, after: W, change: Change[W]) -> None:
         """Fills in defaults and erases what Cloud Run erases; refuses what it refuses."""
-        raise NotImplementedError
 
+    @abstractmethod
     def appear(self, workload: W) -> None:
         """Gives a new workload what it has for good."""
 
+    @abstractmethod
     def renew(self, workload: W) -> None:
         """Makes what a changed template brings along."""
 

@@ -165,7 +165,7 @@ class Bench:
 
 def _suspected(finding: Finding, standing: Standing) -> File | None:
     """The file that the finding's responder suspects: of a script, not the shell that ran it."""
-    responder = standing.route(Notification(finding, config_name="", deleted=False)).responder
+    responder = standing.route(Notification(finding, deleted=False)).responder
     return (responder.suspect(finding) if responder else finding.suspect).file
 
 

@@ -260,7 +260,6 @@ class RecordFields(_Part):
 class MessageFields(RecordFields):
     """One notification."""
 
-    notification_config_name: _AnyText = ""
     deleted_finding: StrictBool | None = None
 
 

@@ -19,7 +19,6 @@ from incident.model import (
     Finding,
     Gap,
     InvalidPolicy,
-    Mode,
     Notification,
     Reason,
     Retry,
@@ -151,7 +150,7 @@ class Judge:
         """SCC's own record is the truth; the claim counts only where there is no record."""
         if core.record is None:
             return self.route
-        return self.standing.route(Notification(core.record, config_name="", deleted=False))
+        return self.standing.route(Notification(core.record, deleted=False))
 
     def _evidence(self, core: Core) -> Evidence:
         finding = _filled(core.record, self.claim) if core.record else self.claim
@@ -206,8 +205,7 @@ def _wants_more(decision: Decision) -> bool:
 
     If not, what was done is only finished, whatever they say by now.
     """
-    enforces = decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE
-    return enforces and bool(decision.changes)
+    return decision.enforces and bool(decision.changes)
 
 
 def _as_decided(finish: Decision, case: CaseFile) -> Decision:

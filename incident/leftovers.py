@@ -144,7 +144,7 @@ class Leftovers:
             return await self._close(file, case, str(error))
         # It was not muted when it was taken up, and what its write began is to be finished.
         claim = replace(claim, mute="")
-        route = self._standing.route(Notification(claim, config_name="", deleted=False))
+        route = self._standing.route(Notification(claim, deleted=False))
         answer = await Incident(claim, route, self._standing, self._outside).respond()
         if answer.outcome.get("status") == Status.IGNORED:
             # By now it is none of our business; but work on it had begun, so it has an end.

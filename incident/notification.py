@@ -76,11 +76,7 @@ def parse(data: bytes) -> Notification:
             f"Cannot read the message as a notification of Security Command Center: {error}. "
             "Look at what publishes to the topic; only Security Command Center should."
         ) from error
-    return Notification(
-        finding=finding,
-        config_name=message.notification_config_name,
-        deleted=message.deleted_finding is True,
-    )
+    return Notification(finding, deleted=message.deleted_finding is True)
 
 
 def parse_record(record: JsonObject) -> Finding:

@@ -19,7 +19,6 @@ from incident.judge import Judgement
 from incident.model import (
     Change,
     InvalidPolicy,
-    Mode,
     Notification,
     Status,
     Verdict,
@@ -174,7 +173,7 @@ async def confirmed(proposal: Proposal, propose: Propose) -> Proposal:
 
 async def _bench(case: Case, standing: Standing, outside: Outside, who: Attendance) -> Bench:
     claim = await reopen(case, outside.security_center)
-    route = standing.route(Notification(claim, config_name="", deleted=False))
+    route = standing.route(Notification(claim, deleted=False))
     return Bench.make(claim, route, replace(standing, attendance=who), outside)
 
 
@@ -201,7 +200,7 @@ async def permitted(proposal: Proposal, verb: str) -> Proposal:
         Refused: Why not.
     """
     decision = proposal.judged.decision
-    if decision.verdict is Verdict.CONTAIN and decision.mode is Mode.ENFORCE:
+    if decision.enforces:
         return proposal
     await proposal.close()
     raise Refused(refusal(proposal, verb))

@@ -133,7 +133,7 @@ class Reapplication:
         claim, why = await self._claim_of((image.incident, *others)[:_MOST_FINDINGS])
         if claim is None:
             return Reapplied(None, why)
-        notification = Notification(replace(claim, mute=""), config_name="", deleted=False)
+        notification = Notification(replace(claim, mute=""), deleted=False)
         route = self._standing.route(notification)
         bench = Bench.make(claim, route, self._standing, self._outside)
         try:

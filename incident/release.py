@@ -1,6 +1,6 @@
 """Taking a containment back: what our writes overwrote, restored and read back.
 
-Writes to a workload as ``contain.py`` does, and for one reason only: a person asked for it. What
+Writes to a workload as ``enforce.py`` does, and for one reason only: a person asked for it. What
 has to be written is worked out next door, in ``release_plan``.
 """
 
@@ -28,6 +28,7 @@ from incident.model import (
     Need,
     Retry,
 )
+from incident.open_attempts import FATE
 from incident.release_plan import ReleasePlan, lacking, needs_of, plan_release
 from incident.release_texts import irreparable
 
@@ -38,8 +39,6 @@ _ORDER = (ChangeKind.FIELDS, ChangeKind.IAM_POLICY)
 _ATTEMPTS = 5
 _PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
-#: How long a write of a response that was begun may still come into effect.
-_FATE = timedelta(seconds=45)
 _PARTS = {ChangeKind.FIELDS: "its settings", ChangeKind.IAM_POLICY: "its IAM policy"}
 _INEXACT = (
     "another change came between reading and writing: it may have been overwritten; the audit log"
@@ -274,7 +273,7 @@ class _Work:
         if self._given.only and others:
             raise Refused(f"a finding refers to it as well by now: {', '.join(sorted(others))}")
         attempt = now.containment.open_attempt
-        if attempt and abs(self._custody.clock() - attempt.recorded_at) < _FATE:
+        if attempt and abs(self._custody.clock() - attempt.recorded_at) < FATE:
             raise Refused(
                 "a finding is being responded to at this moment. Wait a minute, look at its"
                 " incident, and release again"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from incident.contain import ANNOTATION
+from incident.annotation import ANNOTATION
 from incident.containment import needed_by
 from incident.custody import Containment, Custody, History
 from incident.fields import as_sent, in_full, in_snake_case, normal, targets

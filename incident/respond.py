@@ -29,6 +29,7 @@ from incident.model import (
     Status,
     Verdict,
 )
+from incident.open_attempts import await_fate
 from incident.outcome import duplicate
 from incident.policy import Policy
 from incident.policy_schema import EvidenceBounds
@@ -184,7 +185,7 @@ class Incident:
     def _await_fate(self, place: Place) -> None:
         """Nothing final is said while a write of ours may still come into effect."""
         clock, incident = self._standing.clock, self._claim.incident_id
-        contain.await_fate(incident, place.history.current, clock)
+        await_fate(incident, place.history.current, clock)
 
     async def _support(
         self,

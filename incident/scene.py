@@ -9,8 +9,9 @@ from typing import Protocol
 
 from incident.custody import Custody, History
 from incident.guards import Objection
+from incident.images import Image
 from incident.look import Looking
-from incident.model import Change, Decision, Finding, Reason, Settings, Status, Workload
+from incident.model import Change, Decision, Finding, Json, Reason, Settings, Status, Workload
 from incident.rehearse import Rehearsing
 
 
@@ -62,6 +63,21 @@ class Tools:
     clock: Callable[[], datetime]
     verify_timeout: timedelta
     peer_wait: timedelta
+
+    async def note(self, scene: Scene, after: int, kind: str, image: Image, **details: Json) -> int:
+        """Add a record of an attempt to the containment; returns its number.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: It refuses.
+        """
+        body = {
+            "incident": scene.incident,
+            "finding": scene.finding.finding_id,
+            "image": image.number,
+            **details,
+        }
+        return await self.custody.note(scene.history, after, kind, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,17 +44,3 @@ async def verify(
         return settings, reasons
     except GiveUp as error:
         return settings, tuple(reason and str(error) for reason in reasons)
-
-
-def annotated(settings: Settings, key: str, value: str) -> Change:
-    """The write that leaves a word on the workload for whoever finds it down."""
-    before = dict(settings.annotations)
-    return Change(
-        action="annotate",
-        target=settings.name,
-        mask=("annotations",),
-        before={"annotations": before},
-        after={"annotations": {**before, key: value}},
-        stops=False,
-        reversible=True,
-    )

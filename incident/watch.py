@@ -5,92 +5,27 @@ Walking from one to the next does not belong here.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from incident import aftermath
-from incident.attribution import Blame, blame, blamed
 from incident.beat import Beat
-from incident.containment import lacking, needed_by
+from incident.containment import lacking
 from incident.custody import Containment, fold
-from incident.images import Image, stated
-from incident.journal import Journal, Record
-from incident.look import look
-from incident.model import (
-    AuditEvent,
-    Change,
-    ChangeKind,
-    ChangeState,
-    IncidentError,
-    Json,
-    JsonObject,
-    Missing,
-    Settings,
-    Workload,
-)
+from incident.held import Held
+from incident.images import stated
+from incident.model import ChangeState, IncidentError, JsonObject, Workload
 from incident.policy import Policy
 from incident.reapply import Reapplication, Reapplied, claims_of
+from incident.reversion import record_loss, record_reversion
 from incident.rounds import Stop
 from incident.sighting import Sight, Sighting
-from incident.vigil import (
-    Names,
-    Undone,
-    Watched,
-    as_it_stands,
-    names_in,
-    news_of,
-    ours_until,
-    undone,
-    watched,
-    workload_at,
-)
+from incident.vigil import Names, as_it_stands, names_in, news_of, workload_at
 from incident.withdraw import take_back
 
 #: No response works longer than this: what is younger may still be under way.
 _UNDER_WAY = timedelta(minutes=5)
-#: Audit entries lag, and are stamped by another clock.
-_SKEW = timedelta(minutes=5)
-_AUDIT_EVENTS = 50
-_SECOND_LOOK_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One containment, its records and its workload as read at one moment."""
-
-    workload: Workload
-    journal: Journal
-    records: tuple[Record, ...]
-    containment: Containment
-    image: Image
-    settings: Settings | None
-
-    @property
-    def watched(self) -> Watched:
-        return watched(self.records)
-
-    @property
-    def undone(self) -> tuple[Undone, ...]:
-        return undone(self.image, self.settings) if self.settings else ()
-
-    @property
-    def gone(self) -> bool:
-        """Whether the workload is no more, or another one has its name."""
-        named = self.containment.uid
-        return self.settings is None or bool(named and named != self.settings.uid)
-
-    def sighting(self, sight: Sight, note: str = "", by: Blame | None = None) -> Sighting:
-        return Sighting(
-            sight=sight,
-            workload=self.workload.resource_name,
-            containment=self.containment.folder,
-            incidents=tuple(sorted(self.containment.incidents)),
-            differs=tuple(one.text for one in self.undone) if not self.gone else (),
-            by=by,
-            note=note,
-        )
 
 
 class Watch:
@@ -126,121 +61,66 @@ class Watch:
         image = containment.written
         if image is None or self._under_way(containment):
             return None
-        return await self._weigh(await self._see(workload, journal, records, containment, image))
+        held = Held(workload, journal, records, containment, image)
+        return await self._weigh(await held.looked_at(self._outside.run))
 
-    async def _see(
-        self,
-        workload: Workload,
-        journal: Journal,
-        records: tuple[Record, ...],
-        containment: Containment,
-        image: Image,
-    ) -> _Seen:
-        needs = needed_by(image.changes)
-        settings: Settings | None = None
-        for pause in (_SECOND_LOOK_S, 0.0):
-            try:
-                settings = await look(workload, needs, self._outside.run)
-                break
-            except Missing:
-                # What is recorded as gone is never looked at again: one answer is not enough.
-                await asyncio.sleep(pause)
-        # An attempt whose answer was lost counts where it is what the workload is left by.
-        standing = containment.stands(settings) if settings else None
-        return _Seen(workload, journal, records, containment, standing or image, settings)
-
-    async def _weigh(self, seen: _Seen) -> Sighting | None:
-        if seen.gone:
-            return await self._gone(seen)
-        assert seen.settings is not None  # noqa: S101 - it is not gone
-        if seen.undone:
-            return await self._reverted(seen)
-        why = next(filter(None, (lacking(c, seen.settings) for c in seen.image.changes)), None)
+    async def _weigh(self, held: Held) -> Sighting | None:
+        if held.gone:
+            return await self._gone(held)
+        assert held.settings is not None  # noqa: S101 - it is not gone
+        if held.undone:
+            return await self._reverted(held)
+        why = next(filter(None, (lacking(c, held.settings) for c in held.image.changes)), None)
         if why is None:
-            return await self._stands(seen)
+            return await self._stands(held)
         # A deployment that rolls out over a containment which was verified leaves it in effect.
-        rolling = seen.settings.observed_generation < seen.settings.generation
-        known = seen.watched.telling is not None and seen.watched.telling.kind == "verified"
-        return seen.sighting(Sight.STANDS if known and rolling else Sight.PENDING, why)
+        rolling = held.settings.observed_generation < held.settings.generation
+        known = held.watched.telling is not None and held.watched.telling.kind == "verified"
+        return held.sighting(Sight.STANDS if known and rolling else Sight.PENDING, why)
 
-    async def _stands(self, seen: _Seen) -> Sighting:
+    async def _stands(self, held: Held) -> Sighting:
         """It holds: recorded only where the records said otherwise."""
-        telling, sight = seen.watched.telling, Sight.STANDS
+        telling, sight = held.watched.telling, Sight.STANDS
         if telling is None or telling.kind != "verified":
-            body: JsonObject = {"image": seen.image.number, "by": "patrol"}
-            await self._note(seen, "verified", body)
+            body: JsonObject = {"image": held.image.number, "by": "patrol"}
+            await held.note("verified", body)
             sight = Sight.VERIFIED
-            seen = await self._again(seen)
-        await self._tell(seen, "the patrol has seen the containment in effect")
-        return seen.sighting(sight)
+            held = await held.again(self._outside.run)
+        await self._tell(held, "the patrol has seen the containment in effect")
+        return held.sighting(sight)
 
-    async def _reverted(self, seen: _Seen) -> Sighting:
+    async def _reverted(self, held: Held) -> Sighting:
         """It does not hold: who did it, on record; the incidents told; applied again if asked."""
-        by = await self._record(seen)
-        seen = await self._again(seen)
-        if seen.gone:
-            return await self._gone(seen)
-        if not seen.undone:
-            return await self._stands(seen)
-        await self._tell(seen, f"the containment was undone by {by.text}")
-        note = await self._reapply(seen)
+        by = await record_reversion(held, self._beat)
+        held = await held.again(self._outside.run)
+        if held.gone:
+            return await self._gone(held)
+        if not held.undone:
+            return await self._stands(held)
+        await self._tell(held, f"the containment was undone by {by.text}")
+        note = await self._reapply(held)
         if note.result is None:
-            return seen.sighting(Sight.REVERTED, note.text, by)
+            return held.sighting(Sight.REVERTED, note.text, by)
         if note.withdrawn:
-            return seen.sighting(Sight.WITHDRAWN, note.text, by)
-        after = await self._again(seen)
+            return held.sighting(Sight.WITHDRAWN, note.text, by)
+        after = await held.again(self._outside.run)
         if after.gone or after.undone:
             return after.sighting(Sight.REVERTED, note.text, by)
         await self._tell(after, "the patrol has applied the containment again")
-        told = seen.sighting(Sight.REAPPLIED, note.text, by)
+        told = held.sighting(Sight.REAPPLIED, note.text, by)
         return replace(told, incidents=tuple(sorted(after.containment.incidents)))
 
-    async def _record(self, seen: _Seen) -> Blame:
-        """Record a reversion: once, and once more if only later the audit log tells whose it is."""
-        before = seen.watched.reverted
-        differs: list[Json] = [_line(one) for one in seen.undone]
-        same = before is not None and before.body.get("differs") == differs
-        known = blamed(before.body.get("by")) if before and same else None
-        if known and known.certain:
-            return known
-        events, gap = await self._audit(seen)
-        kinds = {one.change.kind for one in seen.undone}
-        by = blame(kinds, events, ours_until(seen.records, seen.image), seen.settings)
-        if known and not by.certain:
-            return known
-        body: dict[str, Json] = {
-            "image": seen.image.number,
-            "differs": differs,
-            "by": by.json,
-            "gap": gap,
-        }
-        await self._note(seen, "reverted", body)
-        return by
-
-    async def _audit(self, seen: _Seen) -> tuple[tuple[AuditEvent, ...], str | None]:
-        since = ours_until(seen.records, seen.image)
-        until = self._books.clock() + _SKEW
-        try:
-            log = self._outside.logging
-            return await log.audit(seen.workload, since, until, limit=_AUDIT_EVENTS), None
-        except IncidentError as error:
-            return (), self._beat.harmless(error)
-
-    async def _gone(self, seen: _Seen) -> Sighting:
+    async def _gone(self, held: Held) -> Sighting:
         """The workload is no more: nothing is left to hold, and nothing to guard."""
-        events, gap = await self._audit(seen)
-        by = blame((), events, ours_until(seen.records, seen.image), None)
-        namesake = seen.settings.uid if seen.settings else None
-        body: dict[str, Json] = {"by": by.json, "gap": gap, "namesake": namesake}
-        await self._note(seen, "gone", body)
+        by, namesake = await record_loss(held, self._beat), held.namesake
         text = "the workload was deleted"
         if namesake:
             text = "the workload was deleted, and another one has its name: it is not contained"
             reason = f"{text}; by {by.text}"
-            for incident in sorted(seen.containment.incidents):
-                lost = (stated(c, ChangeState.UNVERIFIED, text) for c in seen.image.changes)
+            for incident in sorted(held.containment.incidents):
+                lost = (stated(c, ChangeState.UNVERIFIED, text) for c in held.image.changes)
                 await aftermath.tell(self._beat, incident, tuple(lost), reason)
-        return replace(seen.sighting(Sight.GONE, text, by), urgent=namesake is not None)
+        return replace(held.sighting(Sight.GONE, text, by), urgent=namesake is not None)
 
     async def _released(
         self, workload: Workload, containment: Containment, names: Names
@@ -278,7 +158,7 @@ class Watch:
             urgent=stuck,
         )
 
-    async def _reapply(self, seen: _Seen) -> Reapplied:
+    async def _reapply(self, held: Held) -> Reapplied:
         policy = self._beat.policy
         if not isinstance(policy, Policy):
             return Reapplied(None, "the policy cannot be read: the patrol only tells")
@@ -286,31 +166,20 @@ class Watch:
             return Reapplied(None, "no time is left in this round; the next one goes on")
         again = Reapplication(self._beat.standing, self._outside)
         try:
-            return await again.attempt(seen.containment, seen.image, policy.reapply_limit)
+            return await again.attempt(held.containment, held.image, policy.reapply_limit)
         except IncidentError as error:
             return Reapplied(None, self._beat.harmless(error))
 
-    async def _tell(self, seen: _Seen, reason: str) -> None:
+    async def _tell(self, held: Held, reason: str) -> None:
         """Tell every incident how the containment stands now, where that is news."""
-        telling = seen.watched.telling
-        if seen.watched.told or seen.settings is None or telling is None:
+        telling = held.watched.telling
+        if held.watched.told or held.settings is None or telling is None:
             return
-        changes: tuple[Change, ...] = as_it_stands(seen.image, seen.settings, seen.undone)
+        changes = as_it_stands(held.image, held.settings, held.undone)
         reason = self._beat.harmless(reason)
-        for incident in sorted(seen.containment.incidents):
+        for incident in sorted(held.containment.incidents):
             await aftermath.tell(self._beat, incident, changes, reason)
-        await self._note(seen, "told", {"of": news_of(telling)})
-
-    async def _again(self, seen: _Seen) -> _Seen:
-        """The same containment, read anew."""
-        records = await seen.journal.records()
-        containment = fold(seen.journal.folder, seen.containment.number, records)
-        image = containment.written or seen.image
-        return await self._see(seen.workload, seen.journal, records, containment, image)
-
-    async def _note(self, seen: _Seen, kind: str, body: JsonObject) -> None:
-        """Add a record; of several patrols that say the same at once, one does."""
-        await seen.journal.claim(seen.records[-1].number + 1, kind, body)
+        await held.note("told", {"of": news_of(telling)})
 
     def _under_way(self, containment: Containment) -> bool:
         """Whether somebody may be at it at this moment."""
@@ -320,17 +189,3 @@ class Watch:
         written = containment.written_at
         young = written is not None and now - written < _UNDER_WAY
         return young and not containment.verified
-
-
-def _line(one: Undone) -> JsonObject:
-    """What the record of a reversion says of one thing that was undone."""
-    change = one.change
-    kind = ChangeKind(change.kind).value
-    return {
-        "action": change.action,
-        "kind": kind,
-        "target": change.target,
-        "field": one.field,
-        "ours": one.ours,
-        "now": one.now,
-    }

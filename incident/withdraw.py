@@ -21,7 +21,6 @@ from incident.model import Change, ChangeKind, Conflict, Json, JsonObject, Retry
 
 _ATTEMPTS = 4
 _PAUSE_S = 0.3
-#: What Cloud Run would make up for a service that is given neither bound.
 
 
 class Run(Looking, Protocol):

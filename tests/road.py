@@ -24,7 +24,7 @@ from incident import log
 from incident.inbox import Inbox, Unfinished
 from incident.model import Mode, Retry
 from incident.standing import Answer
-from wiring import open_inbox
+from wiring import open_desk
 
 SAMPLES = Path(__file__).parent / "samples"
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
@@ -139,7 +139,7 @@ class Road:
 
     async def inbox(self) -> Inbox:
         """Another process, as far as the store can tell."""
-        inbox = await open_inbox(self.settings)
+        inbox = (await open_desk(self.settings)).inbox
         self.inboxes.append(inbox)
         return inbox
 

@@ -238,3 +238,8 @@ class Decision:
     stops: bool = True
     alarm: bool = False
     failed: bool = False
+
+    @property
+    def enforces(self) -> bool:
+        """Whether it is carried out now, with nobody asked any more."""
+        return self.verdict is Verdict.CONTAIN and self.mode is Mode.ENFORCE

@@ -244,10 +244,8 @@ class Notification:
 
     Attributes:
         finding: What is claimed.
-        config_name: The notification config that sent it; empty where not named.
         deleted: Whether it tells that the finding was deleted.
     """
 
     finding: Finding
-    config_name: str
     deleted: bool

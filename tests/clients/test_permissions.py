@@ -24,7 +24,8 @@ from incident import release as releasing
 from incident.cases import Cases
 from incident.containment import plan
 from incident.core import Books
-from incident.drill import carry_out, prepare
+from incident.drill import carry_out
+from incident.drill_plan import prepare
 from incident.look import ASKABLE, look
 from incident.model import ChangeKind, Denied, Kind, Mode
 from incident.outcome import released as taken_back

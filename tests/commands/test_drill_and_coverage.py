@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from commands import cli
 from incident.cases import Cases
-from incident.drill import Exercise, prepare
+from incident.drill import Exercise
+from incident.drill_plan import prepare
 from incident.model import Kind
 from tests.by_hand import person
 from tests.releases import comparable, dumped, rich_world, rules

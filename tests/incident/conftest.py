@@ -6,8 +6,10 @@ import pytest
 
 # How long one pause is says nothing of what comes of it; how often there is one does.
 _PAUSES = {
-    "incident.contain._PAUSE_S": 0.01,
-    "incident.contain._LONGEST_PAUSE_S": 0.05,
+    "incident.enforce._PAUSE_S": 0.01,
+    "incident.enforce._LONGEST_PAUSE_S": 0.05,
+    "incident.open_attempts._POLL_S": 0.01,
+    "incident.held._SECOND_LOOK_S": 0.01,
     "incident.release._PAUSE_S": 0.01,
     "incident.release._LONGEST_PAUSE_S": 0.05,
     "incident.rehearse._PAUSE_S": 0.01,

@@ -223,6 +223,6 @@ async def test_writes_of_one_project_and_region_are_kept_apart() -> None:
 def test_a_made_up_finding_is_one_that_a_responder_would_answer() -> None:
     """Routing has nothing against it; and it is never confirmed, which is another matter."""
     finding = hypothetical(workload(), "coverage", CATEGORY, NOW, sources=("42",))
-    said = route(Notification(finding, config_name="", deleted=False))
+    said = route(Notification(finding, deleted=False))
     assert said.verdict is Verdict.CONTAIN
     assert (finding.source_id, finding.workload) == ("42", workload())

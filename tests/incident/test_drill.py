@@ -15,7 +15,9 @@ from grpc import StatusCode
 from emulator.disturbance import Fault, Faults
 from incident import release
 from incident.core import Books
-from incident.drill import Drill, Exercise, Report, carry_out, prepare
+from incident.drill import Exercise, carry_out
+from incident.drill_plan import Drill, prepare
+from incident.drill_report import Report
 from incident.model import Denied, Kind, Status, Workload
 from incident.release import Refused
 from incident.release_plan import plan_release

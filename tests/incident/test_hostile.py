@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -435,8 +436,15 @@ async def test_a_service_named_like_a_part_of_the_store_has_a_place_of_its_own(
 
 # Forged notifications.
 
-_OWN = sample()["finding"]["canonicalName"]
-_FINDING_ID = _OWN.rpartition("/")[2]
+_FINDING_ID = OWN.rpartition("/")[2]
+
+
+def forged(
+    folder: Path, path: str, value: object, **given: Any
+) -> AbstractAsyncContextManager[Road]:
+    """A road on which a claim is delivered that is false in one field; SCC lists the genuine."""
+    claim = _with(sample(), path, value)
+    return road(folder, notification=claim, world=world_around(sample()), **given)
 
 
 @pytest.mark.parametrize(
@@ -452,14 +460,13 @@ _FINDING_ID = _OWN.rpartition("/")[2]
 )
 async def test_a_claim_cannot_point_at_another_workload(tmp_path: Path, elsewhere: str) -> None:
     """The workload that SCC's own record names is contained, and no other is written to."""
-    forged = sample()
-    forged["finding"]["resourceName"] = f"//run.googleapis.com/{elsewhere}"
-    forged["resource"]["name"] = f"//run.googleapis.com/{elsewhere}"
+    claim = _with(sample(), "finding.resourceName", f"//run.googleapis.com/{elsewhere}")
+    claim["resource"]["name"] = f"//run.googleapis.com/{elsewhere}"
     world = world_around(sample())
     victim = elsewhere.partition("/revisions/")[0]
     if "/services/" in victim:
         world["services"].append({"name": victim})
-    async with road(tmp_path, notification=forged, world=world) as way:
+    async with road(tmp_path, notification=claim, world=world) as way:
         assert await status(way) == "contained"
         assert written_to(way) == {SERVICE, OWN}
         assert all(path.startswith(CONTAINMENTS) for path in way.stored("containments/**/*"))
@@ -468,21 +475,20 @@ async def test_a_claim_cannot_point_at_another_workload(tmp_path: Path, elsewher
 @pytest.mark.parametrize(
     "canonical_name",
     [
-        _OWN.replace("210987654321", "666666666666"),
-        _OWN.replace("projects/210987654321", "projects/example-attacker"),
-        _OWN.replace("projects/210987654321", "organizations/666"),
-        _OWN.replace("projects/210987654321", "folders/666"),
-        _OWN.replace("sources/1234567890123456789", "sources/4242"),
-        _OWN.replace("locations/global", "locations/eu"),
-        _OWN.replace(_FINDING_ID, "0" * 32),
+        OWN.replace("210987654321", "666666666666"),
+        OWN.replace("projects/210987654321", "projects/example-attacker"),
+        OWN.replace("projects/210987654321", "organizations/666"),
+        OWN.replace("projects/210987654321", "folders/666"),
+        OWN.replace("sources/1234567890123456789", "sources/4242"),
+        OWN.replace("locations/global", "locations/eu"),
+        OWN.replace(_FINDING_ID, "0" * 32),
     ],
 )
 async def test_a_finding_that_is_not_listed_where_it_claims_to_be_contains_nothing(
     tmp_path: Path, canonical_name: str
 ) -> None:
     """Another project, source, location or id is another finding: retried while young, held."""
-    forged = _with(sample(), "finding.canonicalName", canonical_name)
-    async with road(tmp_path, notification=forged, world=world_around(sample())) as way:
+    async with forged(tmp_path, "finding.canonicalName", canonical_name) as way:
         assert await status(way) == "retry"
         assert await status(way.later(300)) == "held"
         assert way.emulator.writes == []
@@ -491,15 +497,15 @@ async def test_a_finding_that_is_not_listed_where_it_claims_to_be_contains_nothi
 @pytest.mark.parametrize(
     "canonical_name",
     [
-        _OWN.replace("sources/1234567890123456789", "sources/-"),
-        _OWN.replace("sources/1234567890123456789", "sources/*"),
-        _OWN.replace("projects/210987654321", "projects/-"),
-        _OWN.replace("projects/210987654321", "projects/.."),
-        _OWN.replace("locations/global", "locations/-"),
-        _OWN.replace(_FINDING_ID, "-/../" + _FINDING_ID),
-        _OWN.replace(_FINDING_ID, _FINDING_ID + "/x"),
-        _OWN + "\n",
-        f" {_OWN}",
+        OWN.replace("sources/1234567890123456789", "sources/-"),
+        OWN.replace("sources/1234567890123456789", "sources/*"),
+        OWN.replace("projects/210987654321", "projects/-"),
+        OWN.replace("projects/210987654321", "projects/.."),
+        OWN.replace("locations/global", "locations/-"),
+        OWN.replace(_FINDING_ID, "-/../" + _FINDING_ID),
+        OWN.replace(_FINDING_ID, _FINDING_ID + "/x"),
+        OWN + "\n",
+        f" {OWN}",
         "",
     ],
 )
@@ -507,10 +513,10 @@ async def test_a_name_that_could_mean_many_findings_is_malformed(
     tmp_path: Path, canonical_name: str
 ) -> None:
     """No wildcard and no way up stands in a finding's name, canonical or not."""
-    forged = _with(sample(), "finding.canonicalName", canonical_name)
-    forged["finding"]["name"] = canonical_name
+    claim = _with(sample(), "finding.canonicalName", canonical_name)
+    claim["finding"]["name"] = canonical_name
     async with road(tmp_path) as way:
-        assert await status(way, forged) == "malformed"
+        assert await status(way, claim) == "malformed"
         assert way.emulator.calls == []
 
 
@@ -577,18 +583,16 @@ async def test_a_claimed_time_makes_no_finding_younger(
     tmp_path: Path, event_time: str, became: str
 ) -> None:
     """SCC's record gives the time; a claim of a time that it has not reached yet is no proof."""
-    forged = _with(sample(), "finding.eventTime", event_time)
     now = datetime(2026, 10, 2, 8, 14, 20, tzinfo=UTC)
-    async with road(tmp_path, notification=forged, world=world_around(sample()), now=now) as way:
+    async with forged(tmp_path, "finding.eventTime", event_time, now=now) as way:
         assert await status(way) == became
         assert bool(way.emulator.writes) is (became == "contained")
 
 
 async def test_an_old_finding_is_not_made_young_by_a_claim(tmp_path: Path) -> None:
     """Its age is counted from the time in SCC's record, whatever the notification says."""
-    forged = _with(sample(), "finding.eventTime", "2026-10-02T08:14:06.500Z")
-    now = datetime(2026, 10, 3, 8, 14, 20, tzinfo=UTC)
-    async with road(tmp_path, notification=forged, world=world_around(sample()), now=now) as way:
+    claimed, now = "2026-10-02T08:14:06.500Z", datetime(2026, 10, 3, 8, 14, 20, tzinfo=UTC)
+    async with forged(tmp_path, "finding.eventTime", claimed, now=now) as way:
         answer, _ = await receive(way)
         assert answer
         outcome: Any = answer.outcome
@@ -621,9 +625,9 @@ async def test_an_unlisted_claim_does_not_stand_in_the_way_of_the_genuine_one(
     tmp_path: Path,
 ) -> None:
     """A copy of the notification that points to a foreign project leaves the finding's own."""
-    forged = _with(sample(), "finding.canonicalName", _OWN.replace("210987654321", "666666666666"))
+    claim = _with(sample(), "finding.canonicalName", OWN.replace("210987654321", "666666666666"))
     async with road(tmp_path) as way:
-        assert await status(way, forged) == "retry"
+        assert await status(way, claim) == "retry"
         assert await status(way) == "contained"
 
 
@@ -631,7 +635,7 @@ async def test_many_claims_of_one_finding_are_one_containment(tmp_path: Path) ->
     """Each forged time is an incident of its own, but there is nothing more to write."""
     async with road(tmp_path, rules=policy(extra="guards: {max_per_project_per_hour: 1}\n")) as way:
         for second in range(5):
-            forged = _with(sample(), "finding.eventTime", f"2026-10-02T08:00:0{second}Z")
-            assert await status(way, forged) == "contained"
+            claim = _with(sample(), "finding.eventTime", f"2026-10-02T08:00:0{second}Z")
+            assert await status(way, claim) == "contained"
         assert len(way.containing) == 1
         assert len(way.stored("slots/**/*.json")) == 2

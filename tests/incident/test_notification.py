@@ -25,18 +25,12 @@ from incident.model import (
     Workload,
 )
 from incident.notification import parse, parse_record
+from tests.values import workload
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE = json.loads((SAMPLES / "cloud-run-service.json").read_text())
 SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
-STOREFRONT = Workload(
-    kind=Kind.SERVICE,
-    location="europe-west1",
-    name="storefront",
-    project_id="example-shop-prod",
-    project_number="210987654321",
-    folders=("345678901234",),
-)
+STOREFRONT = workload()
 MANAGER = "//cloudresourcemanager.googleapis.com"
 HOSTILE_TEXT = "\n\x1b[31m" + "A" * 100_000
 ABSENT = object()
@@ -91,7 +85,6 @@ def test_everything_that_a_finding_tells_is_read() -> None:
     notification = parse((SAMPLES / "cloud-run-service.json").read_bytes())
 
     finding = notification.finding
-    assert notification.config_name.endswith("/notificationConfigs/cloud-run-threats")
     assert not notification.deleted
     assert finding.name.startswith("organizations/123456789012/sources/")
     assert finding.source_parent == (

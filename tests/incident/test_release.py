@@ -13,7 +13,7 @@ from google.cloud import run_v2
 
 from emulator.disturbance import Fault
 from emulator.wire import Moment
-from incident.contain import ANNOTATION
+from incident.annotation import ANNOTATION
 from incident.invokers import NAME
 from incident.model import ChangeKind, ChangeState, Denied, Kind, Missing, Retry
 from incident.release import Halted

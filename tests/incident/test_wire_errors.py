@@ -296,8 +296,9 @@ ROWS = {
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow one another at once."""
-    monkeypatch.setattr("incident.contain._PAUSE_S", 0.001)
-    monkeypatch.setattr("incident.contain._LONGEST_PAUSE_S", 0.002)
+    monkeypatch.setattr("incident.enforce._PAUSE_S", 0.001)
+    monkeypatch.setattr("incident.enforce._LONGEST_PAUSE_S", 0.002)
+    monkeypatch.setattr("incident.open_attempts._POLL_S", 0.001)
     monkeypatch.setattr("incident.verify._FIRST_PAUSE_S", 0.005)
 
 

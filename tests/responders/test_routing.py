@@ -114,7 +114,7 @@ def test_a_long_resource_name_is_cut_in_the_reason() -> None:
 def test_every_kind_of_workload_has_a_way(kind: str) -> None:
     """Which kinds are acted on is the policy's to say."""
     told = finding(workload=workload(kind=kind))
-    assert route(Notification(told, "", deleted=False)).verdict is CONTAIN
+    assert route(Notification(told, deleted=False)).verdict is CONTAIN
 
 
 def test_an_unknown_category_of_our_detector_is_answered_by_who_only_holds() -> None:

@@ -1,0 +1,22 @@
+"""Lines for people at a terminal, which neither obeys them nor breaks a name in two."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from incident.model import Change
+from incident.texts import diff, visible
+
+_DIFF_STYLES = {"-": "red", "+": "green"}
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """One line as it is; what is invisible in it shows as an escape."""
+    console.print(Text(visible(text), style=style), soft_wrap=True)
+
+
+def say_diff(console: Console, change: Change) -> None:
+    """A change line by line: what goes, what comes, what stays."""
+    for line in diff(change):
+        say(console, line, _DIFF_STYLES.get(line[:1], ""))

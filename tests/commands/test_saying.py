@@ -1,0 +1,48 @@
+"""What the commands say to a person at a terminal."""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from commands.saying import say, say_diff
+from tests.values import scaled_to_zero
+
+
+def at_a_terminal() -> tuple[Console, io.StringIO]:
+    """A narrow terminal without colours, and what arrives there."""
+    screen = io.StringIO()
+    return Console(file=screen, width=20, force_terminal=True, no_color=True), screen
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_a_line_stays_one_line_and_moves_nothing(text: str) -> None:
+    """Whatever somebody else chose, nothing of it is an order to the terminal."""
+    console, screen = at_a_terminal()
+    say(console, text)
+    assert screen.getvalue().endswith("\n")
+    line = screen.getvalue()[:-1]
+    assert not [each for each in line if unicodedata.category(each) in ("Zl", "Zp")]
+    assert not [each for each in line if unicodedata.category(each).startswith("C")]
+
+
+def test_a_name_is_not_broken_in_two() -> None:
+    """What is copied from a narrow terminal is the name."""
+    console, screen = at_a_terminal()
+    name = "projects/example-shop-prod/locations/europe-west1/services/storefront"
+    say(console, name)
+    assert screen.getvalue() == f"{name}\n"
+
+
+def test_a_change_is_told_by_what_goes_and_what_comes() -> None:
+    """Line by line, and what is invisible in a value shows as an escape."""
+    console, screen = at_a_terminal()
+    told = replace(scaled_to_zero(), before={"ingress": "\x1b[2J"}, after={"ingress": "internal"})
+    say_diff(console, told)
+    assert screen.getvalue() == '- ingress: "\\e[2J"\n+ ingress: internal\n'
