@@ -105,4 +105,4 @@ def _step(topic: str, by_topic: Mapping[str, JsonObject], why: Mapping[str, str]
     if topic == "secrets" and "identity" in by_topic:
         return title, "none is named in its settings", Mark.PLAIN
     reason = next((why[source] for source in sources if source in why), "it was not read")
-    return f"{title}: not known", f"not known: {reason}", Mark.UNKNOWN
+    return f"{title}: not known", reason, Mark.UNKNOWN

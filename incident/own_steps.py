@@ -6,7 +6,7 @@ both, one right after the other; or as long as the stopwatch said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -83,6 +83,7 @@ def own_steps(
     records: Sequence[JsonObject],
     containment: Sequence[JsonObject] = (),
     told_at: datetime | None = None,
+    lacking: Collection[str] = (),
 ) -> tuple[OwnStep, ...]:
     """Our own steps in time order.
 
@@ -91,6 +92,7 @@ def own_steps(
         records: The records of the case file.
         containment: The records of its containment.
         told_at: When the outcome was carried on to what it is now; None for a first outcome.
+        lacking: The collectors that had no answer.
     """
     spare = {"contained"} if containment else set()
     told = [r for r in records if "outcome" not in r or r.get("kind") in ("concluded", "done")]
@@ -101,7 +103,11 @@ def own_steps(
         if record.get("kind") not in spare and (at := moment(record.get("recorded_at")))
     ]
     timed.sort(key=lambda each: each[0])
-    found = [*_read(outcome, records), *_written(timed, _decide_ms(outcome)), *_later(later)]
+    found = [
+        *_read(outcome, records, lacking),
+        *_written(timed, _decide_ms(outcome)),
+        *_later(later),
+    ]
     found.sort(key=lambda step: step.at)
     return (*found, *_now(outcome, found, records, told_at))
 
@@ -116,7 +122,9 @@ def timings(outcome: JsonObject) -> Mapping[str, float]:
     }
 
 
-def _read(outcome: JsonObject, records: Sequence[JsonObject]) -> Iterator[OwnStep]:
+def _read(
+    outcome: JsonObject, records: Sequence[JsonObject], lacking: Collection[str]
+) -> Iterator[OwnStep]:
     """What was read, side by side, before the finding was taken up; if one run did it all."""
     known = timings(outcome)
     by_kind = {record.get("kind"): record for record in records}
@@ -128,8 +136,9 @@ def _read(outcome: JsonObject, records: Sequence[JsonObject]) -> Iterator[OwnSte
     yield OwnStep(began, "Read finding, policy, settings", known["read"])
     for name, ms in known.items():
         if name.startswith(COLLECTED):
-            what = name.removeprefix(COLLECTED).replace("-", " ")
-            yield OwnStep(began, f"Read {what}", ms)
+            collector = name.removeprefix(COLLECTED)
+            verb = "Could not read" if collector in lacking else "Read"
+            yield OwnStep(began, f"{verb} {collector.replace('-', ' ')}", ms)
 
 
 def _written(

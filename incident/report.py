@@ -24,6 +24,7 @@ from incident.own_steps import COLLECTED, own_steps, timings
 from incident.texts import diff_lines, visible
 from incident.timeline import timeline
 from incident.timing import lasted, moment
+from incident.vigil import UNDONE
 
 _LONGEST = 600
 _MOST_LOGS = 200
@@ -57,6 +58,7 @@ _NO_ASSESSMENT: Mapping[str, Any] = {
 }
 _WORKLOAD = ("kind", "name", "project", "location", "revision", "execution")
 _EVIDENCE = ("access", "audit-log", "executions", "revisions")
+_DRAWN = ("related-findings", "audit-log", "revisions", "logs")
 _TOLD = (*_EVIDENCE, "related-findings", "logs")
 _DETECTED: Mapping[str, Any] = {
     **dict.fromkeys(("binary_path", "process", "pid", "parent_pid", "user_id", "script")),
@@ -114,17 +116,20 @@ def render(case: CaseObjects) -> str:
     workload = {**dict.fromkeys(_WORKLOAD), **(outcome.get("workload") or {})}
     detected = {**_DETECTED, **(outcome.get("detected") or {})}
     gaps = [each for each in outcome.get("gaps") or () if isinstance(each, Mapping)]
-    steps = own_steps(case.outcome, case.records, case.containment, case.told_at)
+    lacking = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
+    steps = own_steps(case.outcome, case.records, case.containment, case.told_at, lacking)
     events = timeline(case.outcome, case.evidence, steps)
     return _template().render(
         outcome=outcome,
         status=status,
-        headline=_HEADLINES.get(status, status),
+        headline=_headline(status, outcome),
+        written=_WRITTEN,
         tone=_TONES.get(status, "bad"),
         assessment=assessment,
         plan=assessment["plan"],
         workload=workload,
         events=events,
+        undrawn=[name for name in _DRAWN if name in lacking],
         lanes=tuple(dict.fromkeys(event.lane for event in events)),
         rows=rows(events),
         letters=LETTERS,
@@ -175,6 +180,13 @@ def _template() -> Template:
     environment.filters["sentence"] = _sentence
     environment.tests["page"] = _is_page
     return environment.get_template("report.html.j2")
+
+
+def _headline(status: str, outcome: Mapping[str, Any]) -> str:
+    errors = (str(change.get("error")) for change in outcome.get("changes") or ())
+    if status == "unverified" and any(error.startswith(UNDONE) for error in errors):
+        return "Undone since. What was contained may run again: somebody must look now."
+    return _HEADLINES.get(status, status)
 
 
 def _unknown(

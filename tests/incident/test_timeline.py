@@ -100,7 +100,9 @@ def told(*args: Any) -> list[tuple[str, float | None]]:
 
 def test_each_step_of_ours_has_its_duration() -> None:
     """By the stopwatch where it ran, else since the record that it began with."""
-    outcome = {"timings_ms": {"evidence/audit-log": 700, "read": 400, "decide": 2, "total": 4000}}
+    outcome: JsonObject = {
+        "timings_ms": {"evidence/audit-log": 700, "read": 400, "decide": 2, "total": 4000}
+    }
     assert told(outcome, FIRST, HELD) == [
         ("Read finding, policy, settings", 0.4),
         ("Read audit log", 0.7),
@@ -111,6 +113,7 @@ def test_each_step_of_ours_has_its_duration() -> None:
         ("Read it back: it is in effect", 1.25),
         ("Settled the outcome: contained", 1.75),
     ]
+    assert own_steps(outcome, FIRST, lacking={"audit-log"})[1].text == "Could not read audit log"
     assert own_steps(outcome, FIRST)[0].at == EVENT + timedelta(seconds=4.598)
 
 
@@ -206,7 +209,7 @@ def test_what_was_not_read_is_drawn_as_not_known() -> None:
     """With the reason; and never as if there were nothing."""
     gaps: list[JsonObject] = [{"collector": "access", "reason": "permission denied"}]
     found = drawn([], gaps)
-    assert found["Callers: not known"] == ("not known: permission denied", Mark.UNKNOWN)
+    assert found["Callers: not known"] == ("permission denied", Mark.UNKNOWN)
     assert found["Secrets in reach: not known"][1] is Mark.UNKNOWN
     identity: JsonObject = {"topic": "identity", "text": "tokens", "names": ["me@p"]}
     assert drawn([identity])["Secrets in reach"][1] is Mark.PLAIN
