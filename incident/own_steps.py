@@ -36,7 +36,7 @@ _STEPS = {
     "notified": "Sent the message to the chat room",
     "not-notified": "Could not send the message to the chat room",
     "retried": "Stopped for now; a redelivery carries on",
-    "approved": "Plan approved",
+    "approved": "Said yes to the plan",
     "release-intended": "Release begun",
     "released": "Release read back: as it was before",
     "release-withdrawn": "Release given up",

@@ -69,9 +69,9 @@ _DETECTED: Mapping[str, Any] = {
 _STAGES = {
     "read": "Read finding, policy, settings",
     "decide": "Decide",
-    "contain": "Write and read back; without a yes, rehearse",
-    "evidence": "Wait for the rest of the evidence",
-    "total": "All, from the message to the settled outcome",
+    "contain": "Write and read back, or rehearse it",
+    "evidence": "Wait for evidence",
+    "total": "All of it",
 }
 #: Of these the first reason is what a reader has to know first.
 _BECAUSE = frozenset(
