@@ -189,7 +189,7 @@ async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path
         page = (tmp_path / "store" / path).read_text()
     assert "As read before the containment at 2" in page
     assert "State before" in page
-    assert "<td>verified</td>" in page
+    assert ">yes, verified</td>" in page
 
 
 def test_what_cannot_be_seen_is_shown() -> None:
