@@ -60,6 +60,7 @@ _WORKLOAD = ("kind", "name", "project", "location", "revision", "execution")
 _EVIDENCE = ("access", "audit-log", "executions", "revisions")
 _DRAWN = ("related-findings", "audit-log", "revisions", "logs")
 _TOLD = (*_EVIDENCE, "related-findings", "logs")
+_FINDING: Mapping[str, Any] = dict.fromkeys(("category", "severity", "detector", "event_time"))
 _DETECTED: Mapping[str, Any] = {
     **dict.fromkeys(("binary_path", "process", "pid", "parent_pid", "user_id", "script")),
     **dict.fromkeys(("file", "sha256", "hash_is_partial", "container", "image", "digest")),
@@ -136,6 +137,7 @@ def render(case: CaseObjects) -> str:
         stages=_stages(case.outcome),
         boxes=boxes(exposure(workload, detected, assessment["reach"], gaps)),
         detected=detected,
+        finding={**_FINDING, **(outcome.get("finding") or {})},
         because=status in _BECAUSE,
         unknown=_unknown(case, gaps, named=bool(workload["name"])),
         cancelled=_cancelled(outcome),

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from incident.cases import Case
+from incident.leftovers import closed
 from incident.report import CaseObjects, render, shown
 from tests.road import road, sample
+from tests.values import record
 
 _TAGS = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"
 HOSTILE = _TAGS + "\x1b[31m\u202e=cmd|' /C calc'!A0{{7*7}}"
@@ -190,6 +193,15 @@ async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path
     assert "As read before the containment at 2" in page
     assert "State before" in page
     assert ">yes, verified</td>" in page
+
+
+def test_an_incident_that_could_not_be_taken_up_again_has_a_page() -> None:
+    """Of it nothing is left but its first record: all else is not known, and said to be."""
+    first = record(1, "received", finding="f", event_time="2026-10-02T08:14:07Z", workload="w")
+    outcome = closed(Case("20261002-6255b37a8bf0", "incidents/x", (first,)), "gone", "file:///x")
+    page = render(CaseObjects(outcome, {}, (), {}))
+    assert "A finding whose category is not known" in page
+    assert page.count("<strong>Not known:</strong> the finding names no Cloud Run workload") > 1
 
 
 def test_what_cannot_be_seen_is_shown() -> None:
