@@ -212,13 +212,14 @@ def _parents(process: Process | None, finding: Finding) -> tuple[Process, ...]:
 
     The ids are the attacker's container's: a circle of parents ends where it began.
     """
-    found: list[Process] = []
-    while process is not None and process.parent_pid and len(found) < _MOST_PARENTS:
-        parent_pid, seen = process.parent_pid, (process, *found)
-        others = (p for p in finding.processes if p.pid == parent_pid and p not in seen)
-        process = next(others, None)
-        found += [process] if process else []
-    return tuple(found)
+    line = [process] if process else []
+    while line and line[-1].parent_pid and len(line) <= _MOST_PARENTS:
+        of, before = line[-1].parent_pid, {each.pid for each in line}
+        parent = next((p for p in finding.processes if p.pid == of and of not in before), None)
+        if parent is None:
+            break
+        line.append(parent)
+    return tuple(line[1:])
 
 
 def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
