@@ -74,10 +74,9 @@ _STAGES = {
     "evidence": "Wait for evidence",
     "total": "All of it",
 }
-#: Of these the first reason is what a reader has to know first.
-_BECAUSE = frozenset(
-    {"held", "failed", "unverified", "expired", "released", "already-contained", "restricted"}
-)
+#: Of these the first reason is what a reader has to know first; of the others an error of a write.
+_BECAUSE = frozenset({"held", "failed", "expired", "released", "already-contained"})
+_ERRING = frozenset({"failed", "unverified", "restricted"})
 #: A sentence of ours that begins so gets a capital. Anything else may be a name.
 _OPENERS = re.compile(
     r"(?:an?|anybody|approved|callers|contained|defaults|everybody|internal|its?|no|nobody|nothing"
@@ -138,7 +137,7 @@ def render(case: CaseObjects) -> str:
         boxes=boxes(exposure(workload, detected, assessment["reach"], gaps)),
         detected=detected,
         finding={**_FINDING, **(outcome.get("finding") or {})},
-        because=status in _BECAUSE,
+        because=_because(status, outcome),
         unknown=_unknown(case, gaps, named=bool(workload["name"])),
         cancelled=_cancelled(outcome),
         contained_at=_contained_at(case),
@@ -185,10 +184,25 @@ def _template() -> Template:
 
 
 def _headline(status: str, outcome: Mapping[str, Any]) -> str:
-    errors = (str(change.get("error")) for change in outcome.get("changes") or ())
-    if status == "unverified" and any(error.startswith(UNDONE) for error in errors):
+    if status == "unverified" and _undone(outcome):
         return "Undone since. What was contained may run again: somebody must look now."
     return _HEADLINES.get(status, status)
+
+
+def _because(status: str, outcome: Mapping[str, Any]) -> str:
+    """Why it came to this, in a line: what went wrong with a write, else what decided."""
+    reasons = (outcome.get("decision") or {}).get("reasons") or ("",)
+    if status in _ERRING and not _undone(outcome):
+        errors = [str(each["error"]) for each in outcome.get("changes") or () if each.get("error")]
+        if errors:
+            return errors[0]
+    undone = status == "unverified" and _undone(outcome)
+    return str(reasons[0]) if status in _BECAUSE or undone else ""
+
+
+def _undone(outcome: Mapping[str, Any]) -> bool:
+    errors = (str(change.get("error")) for change in outcome.get("changes") or ())
+    return any(error.startswith(UNDONE) for error in errors)
 
 
 def _unknown(

@@ -195,6 +195,30 @@ async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path
     assert ">yes, verified</td>" in page
 
 
+_WHY = (
+    ("held", None, "the first reason"),
+    ("failed", "permission missing", "permission missing"),
+    ("failed", None, "the first reason"),
+    ("unverified", "not seen within 60 s", "not seen within 60 s"),
+    ("unverified", "undone since: scaling", "the first reason"),
+    ("restricted", None, None),
+    ("contained", None, None),
+)
+
+
+async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
+    """What went wrong with a write, else what decided; where all went well, nothing."""
+    case = await a_case(tmp_path)
+    listed: Any = case.outcome["changes"]
+    decision = {"verdict": "contain", "reasons": ["the first reason", "another"]}
+    for status, error, why in _WHY:
+        changes = [{**change, "error": error} for change in listed]
+        page = changed(case, {}, status=status, changes=changes, decision=decision)
+        said = re.search(r"<strong>Why:</strong> (.*)</p>", page)
+        assert (said and said[1]) == why
+        assert ("Undone since." in page) is bool(error and error.startswith("undone"))
+
+
 def test_an_incident_that_could_not_be_taken_up_again_has_a_page() -> None:
     """Of it nothing is left but its first record: all else is not known, and said to be."""
     first = record(1, "received", finding="f", event_time="2026-10-02T08:14:07Z", workload="w")
