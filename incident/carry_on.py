@@ -75,7 +75,7 @@ async def _sealed(
     Raises:
         Retry: The store does not answer.
     """
-    sealed = await try_to_seal(books.store, folder, outcome)
+    sealed = await try_to_seal(books.store, folder, outcome, books.clock())
     if isinstance(sealed, str):
         return outcome, None, sealed
     links = outcome.get("links")

@@ -26,6 +26,7 @@ from incident.model import (
 )
 from incident.notify import notify
 from incident.outcome import Account, duplicate, outcome, refers, released
+from incident.own_steps import COLLECTED
 from incident.record import CaseFile, announce, keep_evidence
 from incident.scene import Result
 from incident.seal import try_to_seal
@@ -72,7 +73,10 @@ class Conclusion:
             changes=result.changes,
             folder=result.folder or self._held_folder(judged),
             drains_until=drained(result.stopped_at, evidence),
-            timings_ms=timings_ms,
+            timings_ms={
+                **{f"{COLLECTED}{name}": ms for name, ms in evidence.took_ms},
+                **timings_ms,
+            },
             case_file=f"{self.standing.store_url}/{case.folder}",
         )
         await keep_evidence(case, evidence, redactor)

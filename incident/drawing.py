@@ -1,4 +1,4 @@
-"""Where the parts of the report's pictures stand: the timeline, the durations, the exposure. Pure.
+"""Where the parts of the report's pictures stand: the timeline and the exposure. Pure.
 
 Lengths are in the units of the pictures' own view boxes, 360 wide, so that a phone shows them at
 their natural size. What they are drawn with is the template's business.
@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from incident.model import Json, JsonObject
-from incident.timeline import Event
+from incident.lettering import lines
+from incident.timeline import Event, Lane
+from incident.timing import lasted
 
 WIDTH = 360
-_ROW, _GAP, _TOP = 40, 22, 16
-_BAR = 26
-_LONGEST_BAR = 230
-_LABEL = 40
-_BOX, _BOX_GAP, _BOX_TEXT = 44, 20, 52
+LETTERS, SMALL = 13, 11
+_TEXT_X, _EDGE = 92, 356
+_ROOM = _EDGE - _TEXT_X
+_LINE, _BAR_LINE, _BETWEEN, _GAP, _TOP = 16, 14, 12, 20, 14
+_LONGEST_BAR = 150
+_BOX_ROOM, _BOX_HEAD, _BOX_BETWEEN, _PART_HEAD = 330, 24, 16, 22
+_MOST_LINES = 4
+_OURS = (Lane.RESPONDER, Lane.PERSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,114 +31,105 @@ class Row:
 
     Attributes:
         event: The event.
-        y: The middle of its dot.
+        y: The base line of its first line of text.
         gap_y: Where the time of quiet before it is written; 0 for none.
-        label: Its text, as much as fits a line.
-        rest: What of the text fits a second line.
+        lines: Its text, as much as fits.
+        dated: Whether the day is written beneath the time: the first event, or another day.
+        bar: How long the bar of its duration is; 0 where it has none.
+        bar_y: Where that is.
+        took: The duration in words; empty where it has none.
     """
 
     event: Event
     y: int
     gap_y: int
-    label: str
-    rest: str
+    lines: tuple[str, ...]
+    dated: bool
+    bar: float
+    bar_y: int
+    took: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One stage's duration: its name, milliseconds, place and length."""
+class Mark(StrEnum):
+    """What a box of the exposure says by its frame, besides by its words."""
 
-    name: str
-    ms: float
-    y: int
-    length: float
+    PLAIN = "plain"
+    SERIOUS = "serious"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box of the exposure: what it is, what is known of it, whether it is open, its place."""
+    """One box of the exposure: what it is, what is known of it, its frame, its place.
 
+    Attributes:
+        part: Heading of the part of the picture that begins with it; empty inside of one.
+        title: What it is.
+        text: What is known of it, whole.
+        mark: Whether it makes the incident worse, or is not known.
+        lines: The text, as much as fits.
+        y: Its upper edge.
+        height: How high it is.
+    """
+
+    part: str
     title: str
     text: str
-    open: bool
+    mark: Mark
+    lines: tuple[str, ...]
     y: int
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """Rows, bars or boxes, and how high the picture is."""
-
-    parts: tuple[Row, ...] | tuple[Bar, ...] | tuple[Box, ...]
     height: int
 
 
-def rows(events: Sequence[Event]) -> Picture:
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The rows, and how high the picture is."""
+
+    rows: tuple[Row, ...]
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """The boxes, and how high the picture is."""
+
+    boxes: tuple[Box, ...]
+    height: int
+
+
+def rows(events: Sequence[Event]) -> Timeline:
     """The timeline, from top to bottom."""
-    placed, y = [], _TOP
-    for event in events:
-        gap_y = 0
-        if event.quiet:
-            gap_y = y + _GAP // 2 - 4
-            y += _GAP
-        placed.append(Row(event, y, gap_y, *_two_lines(event.text)))
-        y += _ROW
-    return Picture(tuple(placed), y + 4)
+    longest = max((event.took_ms or 0.0 for event in events), default=0.0) or 1.0
+    placed: list[Row] = []
+    y = _TOP
+    for at, event in enumerate(events):
+        gap_y = y if event.quiet else 0
+        y += _GAP if event.quiet else 0
+        text = lines(event.text, _ROOM, LETTERS, _MOST_LINES)
+        dated = at == 0 or event.at.date() != events[at - 1].at.date()
+        bar_y = y + _LINE * len(text)
+        timed = event.took_ms is not None
+        bar = max((event.took_ms or 0.0) / longest * _LONGEST_BAR, 1.5) if timed else 0.0
+        took = lasted(event.took_ms) if event.took_ms is not None else ""
+        placed.append(Row(event, y, gap_y, text, dated, bar, bar_y, took))
+        y += max(_LINE * len(text) + (_BAR_LINE if timed else 0), 2 * _LINE if dated else 0)
+        y += _BETWEEN - (6 if timed and event.lane in _OURS else 0)
+    return Timeline(tuple(placed), y)
 
 
-def bars(timings_ms: Json) -> Picture:
-    """The durations of our stages, the longest one full."""
-    known: dict[str, float] = {}
-    if isinstance(timings_ms, Mapping):
-        for name, value in timings_ms.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                known[name] = float(value)
-    longest = max(known.values(), default=0.0) or 1.0
-    placed = tuple(
-        Bar(name, ms, at * _BAR + 4, max(ms / longest * _LONGEST_BAR, 1.0))
-        for at, (name, ms) in enumerate(known.items())
-    )
-    return Picture(placed, len(placed) * _BAR + 4)
+def boxes(parts: Mapping[str, Sequence[tuple[str, str, Mark]]]) -> Exposure:
+    """The way from outside to what is in reach, one box a step.
 
-
-def boxes(workload: str, points: Sequence[JsonObject]) -> Picture:
-    """The way from outside to what is in reach, one box a step."""
-    by_topic = {str(point.get("topic")): point for point in points}
-    steps: list[tuple[str, str, bool]] = []
-    for topic, title in (("entry", "Ingress"), ("callers", "Callers")):
-        if topic in by_topic:
-            steps.append(_step(title, by_topic[topic]))
-    steps.append(("Workload", workload, False))
-    for topic, title in (
-        ("identity", "Runs as"),
-        ("secrets", "Secrets in reach"),
-        ("volumes", "Volumes"),
-    ):
-        if topic in by_topic:
-            steps.append(_step(title, by_topic[topic]))
-    placed = tuple(
-        Box(title, _fitting(text, _BOX_TEXT), is_open, at * (_BOX + _BOX_GAP) + 4)
-        for at, (title, text, is_open) in enumerate(steps)
-    )
-    return Picture(placed, len(placed) * (_BOX + _BOX_GAP))
-
-
-def _step(title: str, point: JsonObject) -> tuple[str, str, bool]:
-    names = point.get("names")
-    listed = [str(name) for name in names] if isinstance(names, list | tuple) else []
-    text = str(point.get("text", ""))
-    if title in ("Runs as", "Secrets in reach", "Volumes") and listed:
-        text = ", ".join(name.rpartition("/")[2] for name in listed)
-    return title, text, point.get("serious") is True
-
-
-def _two_lines(text: str) -> tuple[str, str]:
-    """A text on at most two lines, broken between words where that is possible."""
-    if len(text) <= _LABEL:
-        return text, ""
-    cut = text.rfind(" ", 0, _LABEL + 1)
-    cut = cut if cut > _LABEL // 2 else _LABEL
-    return text[:cut], _fitting(text[cut:].strip(), _LABEL)
-
-
-def _fitting(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    Args:
+        parts: Heading of each part of the picture, with title, text and mark of its boxes.
+    """
+    placed: list[Box] = []
+    y = 4
+    for part, steps in parts.items():
+        for at, (title, text, mark) in enumerate(steps):
+            y += _PART_HEAD if at == 0 else 0
+            shown = lines(text, _BOX_ROOM, LETTERS)
+            height = _BOX_HEAD + _LINE * len(shown)
+            placed.append(Box("" if at else part, title, text, mark, shown, y, height))
+            y += height + _BOX_BETWEEN
+    return Exposure(tuple(placed), max(y - _BOX_BETWEEN + 4, 4))

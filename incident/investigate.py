@@ -28,6 +28,7 @@ from incident.model import (
 )
 from incident.notification import parse_record
 from incident.reputation import Reputations
+from incident.timing import Stopwatch
 from incident.together import together
 
 # Deployments are older than the incidents that they make possible.
@@ -133,10 +134,12 @@ async def support(
     else:
         collectors["revisions"] = lambda: run.revisions(workload)
     collectors["access"] = lambda: run.access(workload)
+    watch = Stopwatch()
     gathered = await asyncio.gather(
-        *(_collect(name, collector, bounds.deadline) for name, collector in collectors.items())
+        *(_timed(watch, name, each, bounds.deadline) for name, each in collectors.items())
     )
-    return _evidence(finding, dict(zip(collectors, gathered, strict=True)))
+    had = _evidence(finding, dict(zip(collectors, gathered, strict=True)))
+    return replace(had, took_ms=tuple(watch.stages_ms.items()))
 
 
 def joined(core: Evidence, supporting: Evidence) -> Evidence:
@@ -203,6 +206,13 @@ def _readable(records: Sequence[JsonObject], wanted: str = "") -> list[Finding]:
             if wanted and wanted in str(record.get("finding")):
                 raise
     return found
+
+
+async def _timed(
+    watch: Stopwatch, name: str, collector: Callable[[], Awaitable[Any]], deadline: timedelta
+) -> Any:
+    with watch.stage(name):
+        return await _collect(name, collector, deadline)
 
 
 async def _collect(name: str, collector: Callable[[], Awaitable[Any]], deadline: timedelta) -> Any:

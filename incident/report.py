@@ -6,8 +6,10 @@ not redacted, and the same case file always makes the same page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from incident.drawing import bars, boxes, rows
-from incident.model import Json, JsonObject
+from incident.drawing import LETTERS, boxes, rows
+from incident.exposure import exposure
+from incident.model import ChangeKind, ChangeState, Json, JsonObject
+from incident.own_steps import COLLECTED, own_steps, timings
 from incident.texts import diff_lines, visible
 from incident.timeline import timeline
+from incident.timing import lasted, moment
+from incident.vigil import UNDONE
 
 _LONGEST = 600
 _MOST_LOGS = 200
@@ -52,6 +58,31 @@ _NO_ASSESSMENT: Mapping[str, Any] = {
 }
 _WORKLOAD = ("kind", "name", "project", "location", "revision", "execution")
 _EVIDENCE = ("access", "audit-log", "executions", "revisions")
+_DRAWN = ("related-findings", "audit-log", "revisions", "logs")
+_TOLD = (*_EVIDENCE, "related-findings", "logs")
+_FINDING: Mapping[str, Any] = dict.fromkeys(("category", "severity", "detector", "event_time"))
+_DETECTED: Mapping[str, Any] = {
+    **dict.fromkeys(("binary_path", "process", "pid", "parent_pid", "user_id", "script")),
+    **dict.fromkeys(("file", "sha256", "hash_is_partial", "container", "image", "digest")),
+    **dict.fromkeys(("virustotal", "connection", "arguments_truncated")),
+    **dict.fromkeys(("arguments", "parents", "libraries", "urls"), ()),
+}
+_STAGES = {
+    "read": "Read finding, policy, settings",
+    "decide": "Decide",
+    "contain": "Write and read back, or rehearse it",
+    "evidence": "Wait for evidence",
+    "total": "All of it",
+}
+#: Of these the first reason is what a reader has to know first; of the others an error of a write.
+_BECAUSE = frozenset({"held", "failed", "expired", "released", "already-contained"})
+_ERRING = frozenset({"failed", "unverified", "restricted"})
+#: A sentence of ours that begins so gets a capital. Anything else may be a name.
+_OPENERS = re.compile(
+    r"(?:an?|anybody|approved|callers|contained|defaults|everybody|internal|its?|no|nobody|nothing"
+    r"|only|other|related|released|revision|the|these|this|what|whether) "
+)
+_WRITTEN = (ChangeState.APPLIED, ChangeState.VERIFIED, ChangeState.UNVERIFIED)
 _FOLDER = Path(__file__).parent / "templates"
 
 
@@ -63,13 +94,18 @@ class CaseObjects:
         outcome: The outcome.
         evidence: Evidence by its collector, ``logs`` as a list of entries; all of it redacted.
         records: The records, in order.
-        digests: SHA-256 of each object in hex, by its path in the case file.
+        digests: SHA-256 of each object in hex, by its path in the case file, or in the store
+            where it is of the containment.
+        containment: The records of the containment that the outcome names, in order.
+        told_at: When the incident was carried on to this outcome; None for a first one.
     """
 
     outcome: JsonObject
     evidence: Mapping[str, Json]
     records: Sequence[JsonObject]
     digests: Mapping[str, str]
+    containment: Sequence[JsonObject] = ()
+    told_at: datetime | None = None
 
 
 def render(case: CaseObjects) -> str:
@@ -78,19 +114,33 @@ def render(case: CaseObjects) -> str:
     status = str(outcome.get("status"))
     assessment = {**_NO_ASSESSMENT, **(outcome.get("assessment") or {})}
     workload = {**dict.fromkeys(_WORKLOAD), **(outcome.get("workload") or {})}
-    events = timeline(case.outcome, case.evidence, case.records)
+    detected = {**_DETECTED, **(outcome.get("detected") or {})}
+    gaps = [each for each in outcome.get("gaps") or () if isinstance(each, Mapping)]
+    lacking = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
+    steps = own_steps(case.outcome, case.records, case.containment, case.told_at, lacking)
+    events = timeline(case.outcome, case.evidence, steps)
     return _template().render(
         outcome=outcome,
         status=status,
-        headline=_HEADLINES.get(status, status),
+        headline=_headline(status, outcome),
+        written=_WRITTEN,
         tone=_TONES.get(status, "bad"),
         assessment=assessment,
         plan=assessment["plan"],
         workload=workload,
         events=events,
+        undrawn=[name for name in _DRAWN if name in lacking],
+        lanes=tuple(dict.fromkeys(event.lane for event in events)),
         rows=rows(events),
-        bars=bars(outcome.get("timings_ms")),
-        boxes=boxes(str(workload["name"] or "unknown"), assessment["reach"]),
+        letters=LETTERS,
+        stages=_stages(case.outcome),
+        boxes=boxes(exposure(workload, detected, assessment["reach"], gaps)),
+        detected=detected,
+        finding={**_FINDING, **(outcome.get("finding") or {})},
+        because=_because(status, outcome),
+        unknown=_unknown(case, gaps, named=bool(workload["name"])),
+        cancelled=_cancelled(outcome),
+        contained_at=_contained_at(case),
         changes=[_with_diff(change) for change in outcome.get("changes") or ()],
         links=[(name, link) for name, link in _links(outcome) if _is_page(link)],
         evidence={name: _rows(case.evidence.get(name)) for name in _EVIDENCE},
@@ -127,8 +177,86 @@ def _template() -> Template:
     environment.filters["clock"] = lambda at: f"{at:%H:%M:%S}"
     environment.filters["day"] = lambda at: f"{at:%Y-%m-%d}"
     environment.filters["stamp"] = _stamp
+    environment.filters["lasted"] = lasted
+    environment.filters["sentence"] = _sentence
     environment.tests["page"] = _is_page
     return environment.get_template("report.html.j2")
+
+
+def _headline(status: str, outcome: Mapping[str, Any]) -> str:
+    if status == "unverified" and _undone(outcome):
+        return "Undone since. What was contained may run again: somebody must look now."
+    return _HEADLINES.get(status, status)
+
+
+def _because(status: str, outcome: Mapping[str, Any]) -> str:
+    """Why it came to this, in a line: what went wrong with a write, else what decided."""
+    reasons = (outcome.get("decision") or {}).get("reasons") or ("",)
+    if status in _ERRING and not _undone(outcome):
+        errors = [str(each["error"]) for each in outcome.get("changes") or () if each.get("error")]
+        if errors:
+            return errors[0]
+    undone = status == "unverified" and _undone(outcome)
+    return str(reasons[0]) if status in _BECAUSE or undone else ""
+
+
+def _undone(outcome: Mapping[str, Any]) -> bool:
+    errors = (str(change.get("error")) for change in outcome.get("changes") or ())
+    return any(error.startswith(UNDONE) for error in errors)
+
+
+def _unknown(
+    case: CaseObjects, gaps: Sequence[Mapping[str, Any]], *, named: bool
+) -> dict[str, str]:
+    """Of each piece of evidence that is lacking, why: lacking is not the same as empty."""
+    reasons = {str(gap.get("collector")): str(gap.get("reason")) for gap in gaps}
+    unread = "it was not read" if named else "the finding names no Cloud Run workload to read it of"
+    return {
+        name: ""
+        if isinstance(case.evidence.get(name), list | Mapping)
+        else reasons.get(name, unread)
+        for name in _TOLD
+    }
+
+
+def _stages(outcome: JsonObject) -> list[tuple[str, str, float]]:
+    """Each stage in words, how long it took, and its share of the longest, from 0 to 1."""
+    known = timings(outcome)
+    longest = max(known.values(), default=0.0) or 1.0
+    return [
+        (
+            _STAGES.get(name) or f"Read {name.removeprefix(COLLECTED).replace('-', ' ')}",
+            lasted(ms),
+            ms / longest,
+        )
+        for name, ms in known.items()
+    ]
+
+
+def _cancelled(outcome: Mapping[str, Any]) -> dict[str, str]:
+    """How far the cancellation of each execution came, by its short name."""
+    return {
+        str(change.get("target")).rpartition("/")[2]: str(change.get("state"))
+        for change in outcome.get("changes") or ()
+        if change.get("kind") == ChangeKind.CANCELLATION and change.get("state") in list(_WRITTEN)
+    }
+
+
+def _contained_at(case: CaseObjects) -> datetime | None:
+    """When we first wrote to the workload, by the records."""
+    told = {"written", "verified", "contained"}
+    times = (
+        moment(record.get("recorded_at"))
+        for record in (*case.containment, *case.records)
+        if record.get("kind") in told
+    )
+    return min((at for at in times if at), default=None)
+
+
+def _sentence(text: object) -> str:
+    """A text of ours with a capital at its beginning, unless that may be a name."""
+    said = str(text)
+    return said[:1].upper() + said[1:] if _OPENERS.match(said) else said
 
 
 def _stamp(value: object) -> str:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from incident.journal import Store
 from incident.manifest import Findings, check, digest, manifest_of, number
@@ -20,6 +21,7 @@ from incident.together import together
 _MOST_LOG_BYTES = 4_000_000
 #: What earlier seals wrote is no part of the case itself.
 _SEAL = re.compile(r"(?:report|manifest)(?:-\d+)?\.(?:html|json)")
+_CONTAINMENT = re.compile(r"containments(?:/[^/]+){5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,26 @@ class Seal:
     sha256: str
 
 
-async def seal(store: Store, folder: str, outcome: JsonObject) -> Seal:
+async def seal(
+    store: Store, folder: str, outcome: JsonObject, told_at: datetime | None = None
+) -> Seal:
     """Write the report of a case file, and its manifest.
+
+    Args:
+        store: Where the case file is.
+        folder: Its path.
+        outcome: What is sealed.
+        told_at: When an incident is carried on, whose next record comes after the seal; None
+            for a first outcome.
 
     Raises:
         Retry: The store does not answer.
         GiveUp: The store refuses.
     """
-    objects = await _read(store, folder)
-    case = await asyncio.to_thread(_case, outcome, objects)
+    objects, containment = await together(
+        _read(store, folder), _containment(store, outcome.get("containment"))
+    )
+    case = await asyncio.to_thread(_case, outcome, objects, containment, told_at)
     page = (await asyncio.to_thread(render, case)).encode()
     report = await _beside(store, folder, "report", "html", page)
     digests = {name: digest(data) for name, data in objects.items() if number(name) is None}
@@ -55,14 +68,22 @@ async def seal(store: Store, folder: str, outcome: JsonObject) -> Seal:
     return Seal(f"{folder}/{report}", f"{folder}/{name}", digest(manifest))
 
 
-async def try_to_seal(store: Store, folder: str, outcome: JsonObject) -> Seal | str:
+async def try_to_seal(
+    store: Store, folder: str, outcome: JsonObject, told_at: datetime | None = None
+) -> Seal | str:
     """The seal, or why there is none: a page never stands in the way of an outcome.
+
+    Args:
+        store: Where the case file is.
+        folder: Its path.
+        outcome: What is sealed.
+        told_at: As :func:`seal` takes it.
 
     Raises:
         Retry: The store does not answer.
     """
     try:
-        return await seal(store, folder, outcome)
+        return await seal(store, folder, outcome, told_at)
     except Retry:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the outcome must be told
@@ -95,6 +116,16 @@ async def _read(store: Store, folder: str) -> dict[str, bytes]:
     return {path.removeprefix(f"{folder}/"): body for path, body in found if body is not None}
 
 
+async def _containment(store: Store, folder: Json) -> dict[str, bytes]:
+    """The records of the containment that an outcome names: what the page tells of writing.
+
+    They are no part of the case file, nor of its manifest: other incidents may share them.
+    """
+    if not isinstance(folder, str) or not _CONTAINMENT.fullmatch(folder):
+        return {}
+    return {f"{folder}/{name}": data for name, data in (await _read(store, folder)).items()}
+
+
 async def _beside(store: Store, folder: str, name: str, suffix: str, data: bytes) -> str:
     """Create the object, beside an earlier one that says something else; never over it."""
     at = 1
@@ -107,7 +138,12 @@ async def _beside(store: Store, folder: str, name: str, suffix: str, data: bytes
         at += 1
 
 
-def _case(outcome: JsonObject, objects: Mapping[str, bytes]) -> CaseObjects:
+def _case(
+    outcome: JsonObject,
+    objects: Mapping[str, bytes],
+    containment: Mapping[str, bytes],
+    told_at: datetime | None,
+) -> CaseObjects:
     """The case file's objects, taken apart. What is not as we write it is shown by digest only."""
     evidence: dict[str, Json] = {}
     records: list[JsonObject] = []
@@ -121,9 +157,16 @@ def _case(outcome: JsonObject, objects: Mapping[str, bytes]) -> CaseObjects:
             if isinstance(record, Mapping):
                 records.append(record)
     made_of = {
-        name: digest(data) for name, data in sorted(objects.items()) if not _SEAL.fullmatch(name)
+        name: digest(data)
+        for name, data in (*sorted(objects.items()), *sorted(containment.items()))
+        if not _SEAL.fullmatch(name)
     }
-    return CaseObjects(outcome, evidence, tuple(records), made_of)
+    held = tuple(
+        record
+        for _, data in sorted(containment.items())
+        if isinstance(record := _json(data), Mapping)
+    )
+    return CaseObjects(outcome, evidence, tuple(records), made_of, held, told_at)
 
 
 def _json(data: bytes) -> Json:

@@ -14,6 +14,7 @@ from incident.model import (
     Container,
     Evidence,
     File,
+    Finding,
     Json,
     Point,
     Process,
@@ -35,6 +36,8 @@ _MOST_FILE_NAMES = 10
 _MOST_RELATED = 50
 _MOST_ENCODED = 32_000
 _MOST_URLS = 5
+_MOST_PARENTS, _MOST_OF_A_PARENT = 3, 4_000
+_MOST_LIBRARIES = 10
 
 
 def assessment_told(
@@ -68,6 +71,10 @@ def detected_told(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> d
     container = next(iter(finding.containers), None)
     return {
         **_process(suspect.process, redactor),
+        "parents": [
+            _process(parent, redactor, _MOST_OF_A_PARENT)
+            for parent in _parents(suspect.process, finding)
+        ],
         **_file(suspect.file, redactor),
         "urls": [short(redactor.url(url)) for url in finding.urls[:_MOST_URLS]],
         "connection": plain(finding.connection),
@@ -164,14 +171,16 @@ def _digest(container: Container | None, redactor: Redactor) -> str | None:
     return short(redactor.text(container.digest)) if container and container.digest else None
 
 
-def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
+def _process(
+    process: Process | None, redactor: Redactor, most: int = _MOST_ENCODED
+) -> dict[str, Json]:
     if process is None:
         nothing: dict[str, Json] = dict.fromkeys(
-            ("binary_path", "process", "pid", "parent_pid", "user_id")
+            ("binary_path", "process", "pid", "parent_pid", "user_id", "script")
         )
-        return {**nothing, "arguments": [], "arguments_truncated": False}
+        return {**nothing, "arguments": [], "arguments_truncated": False, "libraries": []}
     arguments = redactor.arguments(process.arguments[:_MOST_ARGUMENTS])
-    shown = list(_within(short(text) for text in arguments))
+    shown = list(_within((short(text) for text in arguments), most))
     return {
         "binary_path": short(redactor.text(process.binary_path)),
         "process": short(redactor.text(process.name)),
@@ -182,7 +191,35 @@ def _process(process: Process | None, redactor: Redactor) -> dict[str, Json]:
         "pid": process.pid,
         "parent_pid": process.parent_pid,
         "user_id": process.user_id,
+        "script": _script(process.script, redactor),
+        "libraries": list(
+            _within((short(redactor.text(path)) for path in _libraries(process)), most)
+        ),
     }
+
+
+def _libraries(process: Process) -> Iterator[str]:
+    return (file.path for file in process.libraries[:_MOST_LIBRARIES] if file.path)
+
+
+def _script(script: File | None, redactor: Redactor) -> str | None:
+    """The script's path; its contents are in the evidence."""
+    return short(redactor.text(script.path)) or "of no named file" if script else None
+
+
+def _parents(process: Process | None, finding: Finding) -> tuple[Process, ...]:
+    """The processes of the finding that began a process, the nearest one first.
+
+    The ids are the attacker's container's: a circle of parents ends where it began.
+    """
+    line = [process] if process else []
+    while line and line[-1].parent_pid and len(line) <= _MOST_PARENTS:
+        of, before = line[-1].parent_pid, {each.pid for each in line}
+        parent = next((p for p in finding.processes if p.pid == of and of not in before), None)
+        if parent is None:
+            break
+        line.append(parent)
+    return tuple(line[1:])
 
 
 def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
@@ -196,9 +233,8 @@ def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
     }
 
 
-def _within(texts: Iterable[str]) -> Iterator[str]:
+def _within(texts: Iterable[str], left: int) -> Iterator[str]:
     """As many texts as fit: escaped, a character may take twelve bytes of a log line."""
-    left = _MOST_ENCODED
     for text in texts:
         left -= len(json.dumps(text))
         if left < 0:

@@ -7,28 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
 from incident.model import Json, JsonObject
-from incident.timing import span
+from incident.own_steps import OwnStep
+from incident.timing import moment, span
 
 _MOST_EVENTS = 60
+_MOST_STEPS = 60
 _QUIET = timedelta(seconds=90)
-_STEPS = {
-    "received": "The responder took it up",
-    "decided": "The responder decided",
-    "contained": "The responder wrote, and read back",
-    "concluded": "The outcome was settled",
-    "written-back": "Security Command Center was told",
-    "announced": "The outcome was announced",
-    "approved": "A person approved the plan",
-    "released": "A person took the containment back",
-    "expired": "The plan expired",
-    "reverted": "Somebody undid the containment",
-}
+_DEPLOYS = ("Create", "Update", "Replace", "Patch")
+_IAM = "SetIamPolicy"
 
 
 class Lane(StrEnum):
@@ -37,8 +29,11 @@ class Lane(StrEnum):
     FINDING = "finding"
     RELATED = "related finding"
     DEPLOYMENT = "deployment"
+    ACCESS = "access change"
+    CHANGE = "other change"
     LOGS = "logs"
     RESPONDER = "responder"
+    PERSON = "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +46,7 @@ class Event:
         text: What happened.
         count: How many log entries it stands for; 0 for anything else.
         quiet: Time since the event before, where that is long; empty otherwise.
+        took_ms: How long a step of ours took; None where nothing tells, and for anything else.
     """
 
     at: datetime
@@ -58,41 +54,33 @@ class Event:
     text: str
     count: int = 0
     quiet: str = ""
+    took_ms: float | None = None
 
 
 def timeline(
-    outcome: JsonObject, evidence: Mapping[str, Json], records: Sequence[JsonObject]
+    outcome: JsonObject, evidence: Mapping[str, Json], own: Sequence[OwnStep] = ()
 ) -> tuple[Event, ...]:
-    """Everything that has a time, in order; of many, the ones nearest to the finding.
+    """Everything that has a time, in order; of many, what we did and what is near the finding.
 
     Args:
         outcome: The outcome.
         evidence: Evidence by its collector, ``logs`` as a list of entries.
-        records: The records of the case file.
+        own: Our own steps.
     """
     finding = _object(outcome.get("finding"))
     category = _text(finding.get("category"))
     found = [
         *_at(finding.get("event_time"), Lane.FINDING, category),
         *_related(evidence.get("related-findings")),
-        *_deployments(evidence.get("audit-log"), evidence.get("revisions")),
+        *_audited(evidence.get("audit-log")),
+        *_deployments(evidence.get("revisions")),
         *_bursts(evidence.get("logs")),
-        *_own(records),
     ]
+    steps = sorted(_own(own), key=lambda event: event.at)[-_MOST_STEPS:]
     event_time = moment(finding.get("event_time"))
     if event_time and len(found) > _MOST_EVENTS:
         found = sorted(found, key=lambda event: abs(event.at - event_time))[:_MOST_EVENTS]
-    return tuple(_with_quiet(sorted(found, key=lambda event: event.at)))
-
-
-def moment(value: Json) -> datetime | None:
-    """A time as records and evidence spell it; None for anything else."""
-    if not isinstance(value, str):
-        return None
-    try:
-        return datetime.fromisoformat(value).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    return tuple(_with_quiet(sorted([*found, *steps], key=lambda event: event.at)))
 
 
 def _at(time: Json, lane: Lane, text: str, count: int = 0) -> Iterator[Event]:
@@ -106,12 +94,24 @@ def _related(findings: Json) -> Iterator[Event]:
         yield from _at(finding.get("event_time"), Lane.RELATED, _text(finding.get("category")))
 
 
-def _deployments(audit: Json, revisions: Json) -> Iterator[Event]:
+def _audited(audit: Json) -> Iterator[Event]:
+    """Who changed the workload, and who changed who may call it: told apart by the method."""
     for event in _objects(audit):
-        method = _text(event.get("method")).rpartition(".")[2] or "change"
+        method = _text(event.get("method")).rpartition(".")[2]
         who = _text(event.get("principal")) or "somebody"
         refused = " (refused)" if event.get("error") else ""
-        yield from _at(event.get("timestamp"), Lane.DEPLOYMENT, f"{method} by {who}{refused}")
+        lane, text = Lane.CHANGE, f"{method or 'change'} by {who}"
+        if method == _IAM:
+            bindings = event.get("bindings")
+            deltas = [str(each) for each in bindings] if isinstance(bindings, list) else []
+            said = f": {', '.join(deltas)}" if deltas else ""
+            lane, text = Lane.ACCESS, f"IAM policy changed by {who}{said}"
+        elif method.startswith(_DEPLOYS):
+            lane = Lane.DEPLOYMENT
+        yield from _at(event.get("timestamp"), lane, text + refused)
+
+
+def _deployments(revisions: Json) -> Iterator[Event]:
     for revision in _objects(revisions):
         name = _text(revision.get("revision"))
         yield from _at(revision.get("create_time"), Lane.DEPLOYMENT, f"revision {name} made")
@@ -129,11 +129,10 @@ def _bursts(logs: Json) -> Iterator[Event]:
         yield Event(minute, Lane.LOGS, f"{count} log {plural} in this minute", count)
 
 
-def _own(records: Sequence[JsonObject]) -> Iterator[Event]:
-    for record in records:
-        text = _STEPS.get(_text(record.get("kind")))
-        if text:
-            yield from _at(record.get("recorded_at"), Lane.RESPONDER, text)
+def _own(steps: Sequence[OwnStep]) -> Iterator[Event]:
+    for step in steps:
+        lane = Lane.PERSON if step.person else Lane.RESPONDER
+        yield Event(step.at, lane, step.text, took_ms=step.took_ms)
 
 
 def _with_quiet(events: Sequence[Event]) -> Iterator[Event]:
@@ -141,7 +140,7 @@ def _with_quiet(events: Sequence[Event]) -> Iterator[Event]:
     for before, event in pairwise(events):
         apart = event.at - before.at
         quiet = span(apart) if apart > _QUIET else ""
-        yield Event(event.at, event.lane, event.text, event.count, quiet)
+        yield replace(event, quiet=quiet)
 
 
 def _object(value: Json) -> JsonObject:

@@ -1,11 +1,15 @@
-"""How long things take: a stopwatch for stages, and durations in words."""
+"""How long things take: a stopwatch for stages, and times and durations in words."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+from incident.model import Json
+
+_SECOND_MS, _MINUTE_MS = 1000, 60_000
 
 
 class Stopwatch:
@@ -23,6 +27,11 @@ class Stopwatch:
             yield
         finally:
             self._stages[name] = _ms(time.monotonic() - started)
+
+    @property
+    def stages_ms(self) -> Mapping[str, float]:
+        """The stages so far."""
+        return {**self._stages}
 
     @property
     def timings_ms(self) -> Mapping[str, float]:
@@ -43,3 +52,24 @@ def span(duration: timedelta) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def lasted(ms: float) -> str:
+    """A short duration for a person, in milliseconds, seconds or larger units."""
+    if ms < 1:
+        return "under 1 ms"
+    if ms < _SECOND_MS:
+        return f"{ms:.0f} ms"
+    if ms < _MINUTE_MS:
+        return f"{ms / _SECOND_MS:.1f} s"
+    return span(timedelta(milliseconds=ms))
+
+
+def moment(value: Json) -> datetime | None:
+    """A time as records and evidence spell it; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

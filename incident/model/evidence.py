@@ -164,6 +164,7 @@ class Evidence:
         reputation: What VirusTotal says of the executed file, or why it says nothing.
         gaps: What could not be had.
         claim: What the notification claimed, where ``finding`` is SCC's own record.
+        took_ms: Each collector and the milliseconds that it took, answered or not.
     """
 
     finding: Finding
@@ -179,6 +180,7 @@ class Evidence:
     reputation: Reputation | None = None
     gaps: tuple[Gap, ...] = ()
     claim: Finding | None = field(default=None, repr=False)
+    took_ms: tuple[tuple[str, float], ...] = ()
 
     @property
     def affected(self) -> Template | None:

@@ -156,6 +156,23 @@ def test_what_was_detected_is_told() -> None:
     assert detected["digest"].startswith("sha256:80e1d5")
 
 
+def test_the_parents_of_the_process_are_told_as_far_as_the_finding_names_them() -> None:
+    """The nearest first, redacted as the process is; a circle of parents ends where it began."""
+    (process,) = finding().processes
+    child = replace(process, pid=81, parent_pid=12)
+    shell = replace(process, name="sh", pid=12, parent_pid=7, arguments=("sh", "hunter2hunter2"))
+    odd = replace(process, name="odd", pid=7, parent_pid=81)
+    found = finding(processes=(child, shell, odd))
+    reader = Responder(
+        "reader", (CATEGORY,), lambda _: ASSESSMENT, suspect=lambda _: Suspect(child, None)
+    )
+    made = told(found, Secret("TOKEN", "hunter2hunter2"), responder=reader)
+    parents = made["detected"]["parents"]
+    assert [parent["pid"] for parent in parents] == [12, 7]
+    assert "hunter2" not in json.dumps(made)
+    assert told()["detected"]["parents"] == []
+
+
 def test_what_a_responder_suspects_is_what_is_told() -> None:
     """A library's or a script's hash, and its process, in place of the main process's binary."""
     library = File("/tmp/x.so", "b" * 64, partially_hashed=False)  # noqa: S108 - of the finding

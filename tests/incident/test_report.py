@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from incident.cases import Case
+from incident.leftovers import closed
 from incident.report import CaseObjects, render, shown
-from tests.road import road
+from tests.road import road, sample
+from tests.values import record
 
 _TAGS = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"
 HOSTILE = _TAGS + "\x1b[31m\u202e=cmd|' /C calc'!A0{{7*7}}"
@@ -130,6 +133,99 @@ async def test_what_is_lacking_is_said(tmp_path: Path, outcome: dict[str, Any]) 
     told["detected"] = {**dict.fromkeys(whole), "arguments": [], **told["detected"]}
     page = render(CaseObjects(told, {}, (), {}))
     assert ("no answer within 10 s" in page) is bool(outcome.get("gaps"))
+
+
+def changed(case: CaseObjects, evidence: dict[str, Any], **outcome: Any) -> str:
+    """The page of a case of which some things are otherwise; what is None was not read."""
+    told: dict[str, Any] = {**case.outcome, **outcome}
+    gathered = {n: v for n, v in {**case.evidence, **evidence}.items() if v is not None}
+    return render(CaseObjects(told, gathered, case.records, case.digests, case.containment))
+
+
+_COLLECTORS = ("related-findings", "audit-log", "revisions", "access", "logs")
+_NOTHING = ("None in the time", "No change in the time", "None.", "grants nothing", "No entries in")
+
+
+async def test_what_was_not_read_is_not_said_to_be_nothing(tmp_path: Path) -> None:
+    """Empty evidence is told as such; evidence that is lacking is told with its reason."""
+    case = await a_case(tmp_path)
+    nobody: Any = {"assessment": None}
+    empty = changed(
+        case, {**{name: [] for name in _COLLECTORS}, "access": {"bindings": []}}, **nobody
+    )
+    assert all(words in empty for words in _NOTHING)
+    assert "Not known:" not in empty
+    gaps = [{"collector": name, "reason": f"no {name}"} for name in _COLLECTORS]
+    lacking = changed(case, dict.fromkeys(_COLLECTORS), gaps=gaps, **nobody)
+    assert not any(words in lacking for words in _NOTHING)
+    for name in _COLLECTORS:
+        assert f"<strong>Not known:</strong> no {name}" in lacking
+    unread = changed(case, dict.fromkeys(_COLLECTORS), **nobody)
+    assert unread.count("<strong>Not known:</strong> it was not read") == len(_COLLECTORS)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "words"),
+    [(0, "<strong>root</strong> (0)"), (101, "<dd>101</dd>"), (None, "<dd>not given")],
+)
+async def test_the_process_is_told_with_its_parent(
+    tmp_path: Path, user_id: int | None, words: str
+) -> None:
+    """Who ran it, and what started it: a 0 that was left out is not taken for root."""
+    case = await a_case(tmp_path)
+    detected: Any = case.outcome["detected"]
+    assert "Process id 1 is the first process of the container" in render(case)
+    parent = {**detected, "pid": 12, "binary_path": "/usr/sbin/nginx", "arguments": ["nginx: w"]}
+    told = {**detected, "user_id": user_id, "parent_pid": 12, "parents": [parent]}
+    page = changed(case, {}, detected={**told, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"})
+    for text in (words, "process id 12: <code>nginx: w</code>", "/opt/x.so", "/opt/i.sh"):
+        assert text in page
+
+
+async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path: Path) -> None:
+    """The evidence says running of what was cancelled since: the table says when it was read."""
+    job = sample("v1-job-execution")
+    rules = "mode: enforce\ncontain:\n  job: [cancel-executions]\n"
+    async with road(tmp_path, notification=job, rules=rules) as way:
+        await way.deliver()
+        (path,) = way.stored("incidents/*/report.html")
+        page = (tmp_path / "store" / path).read_text()
+    assert "As read before the containment at 2" in page
+    assert "State before" in page
+    assert ">yes, verified</td>" in page
+
+
+_WHY = (
+    ("held", None, "the first reason"),
+    ("failed", "permission missing", "permission missing"),
+    ("failed", None, "the first reason"),
+    ("unverified", "not seen within 60 s", "not seen within 60 s"),
+    ("unverified", "undone since: scaling", "the first reason"),
+    ("restricted", None, None),
+    ("contained", None, None),
+)
+
+
+async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
+    """What went wrong with a write, else what decided; where all went well, nothing."""
+    case = await a_case(tmp_path)
+    listed: Any = case.outcome["changes"]
+    decision = {"verdict": "contain", "reasons": ["the first reason", "another"]}
+    for status, error, why in _WHY:
+        changes = [{**change, "error": error} for change in listed]
+        page = changed(case, {}, status=status, changes=changes, decision=decision)
+        said = re.search(r"<strong>Why:</strong> (.*)</p>", page)
+        assert (said and said[1]) == why
+        assert ("Undone since." in page) is bool(error and error.startswith("undone"))
+
+
+def test_an_incident_that_could_not_be_taken_up_again_has_a_page() -> None:
+    """Of it nothing is left but its first record: all else is not known, and said to be."""
+    first = record(1, "received", finding="f", event_time="2026-10-02T08:14:07Z", workload="w")
+    outcome = closed(Case("20261002-6255b37a8bf0", "incidents/x", (first,)), "gone", "file:///x")
+    page = render(CaseObjects(outcome, {}, (), {}))
+    assert "A finding whose category is not known" in page
+    assert page.count("<strong>Not known:</strong> the finding names no Cloud Run workload") > 1
 
 
 def test_what_cannot_be_seen_is_shown() -> None:

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(
     reason="no browser here: on Debian, apt install chromium chromium-driver",
 )
 _PHONE, _DESKTOP = 360, 1280
+_PICTURES = len(("timeline", "exposure"))
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class Browser:
 
     driver: Any
 
-    def show(self, page: Path, width: int, *, dark: bool) -> None:
-        """Open a page at a width, for a reader who wants it light or dark."""
+    def show(self, page: Path, width: int, *, dark: bool, media: str = "screen") -> None:
+        """Open a page at a width, for a reader who wants it light or dark, or on paper."""
         metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"media": media, "features": scheme}
+        )
         self.driver.get_log("performance")
         self.driver.get(page.as_uri())
 
@@ -77,6 +80,7 @@ async def test_the_page_renders_and_does_nothing(
         told = {**with_hostile_text(case.outcome), "status": "contained"}
         long = [*told["detected"]["arguments"], "A" * 100_000]
         told["detected"] = {**told["detected"], "arguments": long}
+        told["workload"] = {**told["workload"], "kind": "service"}
         case = CaseObjects(told, with_hostile_text(case.evidence), case.records, case.digests)
     page = tmp_path / "report.html"
     page.write_text(render(case))
@@ -89,7 +93,7 @@ async def test_the_page_renders_and_does_nothing(
             assert browser.ask("document.scripts.length") == 0
             assert browser.ask("typeof hacked") == "undefined"
             assert browser.ask("document.querySelectorAll('h1').length") == 1
-            assert browser.ask("document.querySelectorAll('svg[role=img]').length") == len("TED")
+            assert browser.ask("document.querySelectorAll('svg[role=img]').length") == _PICTURES
             assert browser.ask("document.body.innerText.length") > len("a page of some length")
             backgrounds.add(browser.ask("getComputedStyle(document.body).backgroundColor"))
             told = browser.driver.get_log("browser")
@@ -110,13 +114,47 @@ async def test_the_page_can_be_read_by_everybody(browser: Browser, tmp_path: Pat
         assert all(after - before <= 1 for before, after in pairwise(levels))
         assert browser.ask("document.documentElement.lang") == "en"
         assert browser.ask(
-            "[...document.querySelectorAll('svg')].every(s =>"
-            " s.getAttribute('aria-label') || s.getAttribute('aria-labelledby'))"
+            "[...document.querySelectorAll('svg')].every(s => s.ariaHidden ||"
+            " s.closest('[role=img][aria-labelledby]'))"
         )
         assert browser.ask("[...document.querySelectorAll('th')].every(t => t.scope === 'col')")
         assert browser.ask(_CONTRAST) == []
 
 
+@pytest.mark.parametrize("wide", ["W", "\u6f22", "\U0001f600", "\u0634", "\u202e", "word "])
+async def test_nothing_overruns_a_picture(browser: Browser, tmp_path: Path, wide: str) -> None:
+    """Wide letters, Chinese, emoji, Arabic, what is spelled out: every line ends in its picture."""
+    case = await a_case(tmp_path)
+    told: Any = dict(case.outcome)
+    told["finding"] = {**told["finding"], "category": wide * 200}
+    told["detected"] = {**told["detected"], "arguments": [wide * 200]}
+    evidence: Any = dict(case.evidence)
+    evidence["audit-log"] = [{**evidence["audit-log"][0], "principal": wide * 200}]
+    page = tmp_path / "report.html"
+    page.write_text(render(CaseObjects(told, evidence, case.records, case.digests)))
+    browser.show(page, _PHONE, dark=False)
+    assert browser.ask(_OVERRUNNING) == []
+    assert browser.ask("document.documentElement.scrollWidth") <= _PHONE
+
+
+async def test_paper_holds_what_a_screen_folds(browser: Browser, tmp_path: Path) -> None:
+    """Logs, the timeline's table, the digests: all of it is printed, on white, in any scheme."""
+    page = tmp_path / "report.html"
+    page.write_text(render(await a_case(tmp_path)))
+    cells = "[...document.querySelectorAll('details td')]"
+    shown = f"{cells}.filter(e => e.checkVisibility() && e.getClientRects().length).length"
+    browser.show(page, _DESKTOP, dark=True)
+    assert browser.ask(shown) == 0
+    browser.show(page, _DESKTOP, dark=True, media="print")
+    assert browser.ask(shown) == browser.ask(f"{cells}.length") > 0
+    assert browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.ask(_CONTRAST) == []
+
+
+#: The lines of text that end outside of their picture.
+_OVERRUNNING = """[...document.querySelectorAll('svg[role=img] text')].filter(t =>
+    t.getBoundingClientRect().right > t.closest('[role=img]').getBoundingClientRect().right)
+  .map(t => t.textContent)"""
 #: The texts whose colour is too near to what is behind them, by WCAG's formula.
 _CONTRAST = """(() => {
   const light = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(Number).map(x => x / 255)

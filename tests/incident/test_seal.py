@@ -10,6 +10,7 @@ import pytest
 from incident.manifest import digest
 from incident.model import GiveUp
 from incident.seal import seal, verify_seals
+from tests.guarding import automatic, deploy, patrol
 from tests.road import road
 from tests.values import folder_store
 
@@ -88,3 +89,23 @@ async def test_what_was_never_sealed_cannot_be_verified(tmp_path: Path) -> None:
     (tmp_path / "incidents" / "x" / "manifest.json").write_text('{"objects": {"a": "b"}}')
     with pytest.raises(GiveUp, match="not a manifest"):
         await verify_seals(folder_store(tmp_path), "incidents/x")
+
+
+async def test_the_page_of_a_case_that_was_carried_on_shows_what_led_to_it(tmp_path: Path) -> None:
+    """Its own record is written after the page: the containment's are there before."""
+    async with road(tmp_path) as way:
+        outcome = (await way.deliver()).outcome
+        await deploy(way, automatic)
+        await patrol(way.later(900))
+        folder = f"incidents/{outcome['incident']}"
+        stored = way.stored(f"{folder}/report*.html")
+        first, second = (
+            stored[f"{folder}/{name}.html"].decode() for name in ("report", "report-2")
+        )
+        for words in ("Wrote the change", "Read it back: it is in effect", "Read audit log"):
+            assert words in first
+            assert words in second
+        for words in ("The patrol saw it undone, by", "Carried the incident on: unverified"):
+            assert words not in first
+            assert words in second
+        assert f"{outcome['containment']}/0005-reverted.json" in second

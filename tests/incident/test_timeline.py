@@ -8,9 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.drawing import bars, boxes, rows
+from incident.drawing import Mark, boxes, rows
+from incident.exposure import exposure
 from incident.model import JsonObject
-from incident.timeline import Lane, moment, timeline
+from incident.own_steps import OwnStep, own_steps, timings
+from incident.timeline import Lane, timeline
+from incident.timing import lasted, moment
 from tests.values import repeatable
 
 EVENT = datetime(2026, 10, 2, 8, 14, 7, tzinfo=UTC)
@@ -34,7 +37,7 @@ def test_everything_that_has_a_time_stands_in_order() -> None:
             "related-findings": [{"event_time": at(-240), "category": "Reverse Shell"}],
             "logs": [{"timestamp": at(-100)}, {"timestamp": at(-101)}],
         },
-        [{"kind": "decided", "recorded_at": at(4)}, {"kind": "alive", "recorded_at": at(5)}],
+        [OwnStep(EVENT + timedelta(seconds=4), "Decided", 12.0)],
     )
     assert [event.lane for event in events] == [
         *(Lane.DEPLOYMENT, Lane.DEPLOYMENT, Lane.RELATED),
@@ -62,34 +65,164 @@ _odd = st.recursive(
 
 @repeatable
 @given(_odd, _odd, _odd)
-def test_odd_evidence_draws_no_error(audit: Any, logs: Any, timings: Any) -> None:
+def test_odd_evidence_draws_no_error(audit: Any, logs: Any, timed: Any) -> None:
     """A store that somebody else wrote to makes an odd page at worst."""
     evidence = {"audit-log": audit, "logs": logs, "revisions": audit, "related-findings": logs}
-    picture = rows(timeline(OUTCOME, evidence, [audit] if isinstance(audit, dict) else []))
-    places = [row.y for row in picture.parts]
+    records = [record for record in (audit, logs) if isinstance(record, dict)]
+    outcome = {**OUTCOME, "timings_ms": timed, "decision": logs, "status": audit}
+    steps = own_steps(outcome, records, records, EVENT)
+    picture = rows(timeline(OUTCOME, evidence, steps))
+    places = [row.y for row in picture.rows]
     assert places == sorted(places)
     assert picture.height > max(places)
-    assert bars(timings).height > 0
     assert moment(audit) is None or isinstance(audit, str)
 
 
-def test_bars_are_as_long_as_their_share() -> None:
-    """The longest is full, and none runs out of the picture."""
-    placed: Any = bars({"read": 25.0, "total": 100.0}).parts
-    assert placed[0].length * 4 == placed[1].length
+def record(kind: str, seconds: float, run: str = "a", **body: Any) -> JsonObject:
+    """A record of one run."""
+    return {"kind": kind, "recorded_at": at(seconds), "run": run, **body}
+
+
+FIRST = [
+    record("received", 5),
+    record("decided", 5.1, verdict="contain"),
+    record("contained", 8),
+    record("concluded", 9, outcome={"status": "contained"}),
+    record("done", 9.5, outcome={"status": "contained"}),
+]
+HELD = [record("before", 5.5), record("written", 6), record("verified", 7.25)]
+
+
+def told(*args: Any) -> list[tuple[str, float | None]]:
+    """What was done and the seconds that it took."""
+    return [(s.text, s.took_ms and round(s.took_ms / 1000, 3)) for s in own_steps(*args)]
+
+
+def test_each_step_of_ours_has_its_duration() -> None:
+    """By the stopwatch where it ran, else since the record that it began with."""
+    outcome: JsonObject = {
+        "timings_ms": {"evidence/audit-log": 700, "read": 400, "decide": 2, "total": 4000}
+    }
+    assert told(outcome, FIRST, HELD) == [
+        ("Read finding, policy, settings", 0.4),
+        ("Read audit log", 0.7),
+        ("Took the finding up", None),
+        ("Decided: contain", 0.002),
+        ("Kept what was there before", 0.4),
+        ("Wrote the change", 0.5),
+        ("Read it back: it is in effect", 1.25),
+        ("Settled the outcome: contained", 1.75),
+    ]
+    assert own_steps(outcome, FIRST, lacking={"audit-log"})[1].text == "Could not read audit log"
+    assert own_steps(outcome, FIRST)[0].at == EVENT + timedelta(seconds=4.598)
+
+
+def test_what_another_run_began_has_no_duration() -> None:
+    """A redelivery that carried on an hour later did not take that hour."""
+    other = [record("before", 5.5), record("written", 3600, run="b")]
+    assert told({"timings_ms": {"read": 400}}, FIRST[:1], other)[-1] == ("Wrote the change", None)
+    settled = [FIRST[0], record("concluded", 3601, run="b")]
+    assert told({"timings_ms": {"read": 400}}, settled)[0] == ("Took the finding up", None)
+
+
+def test_a_case_that_was_carried_on_shows_the_step_that_led_to_it() -> None:
+    """A release is on the containment's records before the page is; what is not, has our clock."""
+    outcome: JsonObject = {"status": "released", "decision": {"reasons": ["released by me"]}}
+    later = [
+        *HELD,
+        record("release-intended", 3600, run="b", by="me"),
+        record("released", 3602, run="b", by="me"),
+    ]
+    now = EVENT + timedelta(hours=2)
+    assert told(outcome, FIRST, later, now)[-3:] == [
+        ("Release begun, by me", None),
+        ("Release read back: as it was before, by me", 2.0),
+        ("Carried the incident on: released: released by me", None),
+    ]
+    assert own_steps(outcome, FIRST, later, now)[-1].at == EVENT + timedelta(seconds=3602)
+    assert own_steps(outcome, FIRST, later, now)[-2].person
+    assert own_steps(outcome, FIRST, HELD, now)[-1].at == now
+    assert "Carried" not in told(outcome, FIRST, later)[-1][0]
+
+
+def test_only_durations_that_can_be_are_shown() -> None:
+    """A store that somebody else wrote to may say anything."""
+    odd: JsonObject = {"a": float("nan"), "b": -1, "c": True, "d": "1", "e": 1e300, "f": 3}
+    assert timings({"timings_ms": odd}) == {"f": 3.0}
+    assert [lasted(ms) for ms in (0.2, 450.4, 1275, 61_000)] == [
+        *("under 1 ms", "450 ms", "1.3 s", "1 min 1 s")
+    ]
+
+
+def test_the_longest_bar_is_full_and_the_others_have_their_share() -> None:
+    """What took no time that is known has none."""
+    steps = [OwnStep(EVENT, "x", ms) for ms in (25.0, 100.0, None)]
+    short, full, none = rows(timeline({}, {}, steps)).rows
+    assert (short.bar * 4, none.bar, none.took) == (full.bar, 0, "")
+
+
+def test_a_change_of_the_iam_policy_is_no_deployment() -> None:
+    """Nor is anything else that deploys nothing."""
+    audit: list[Any] = [
+        {"timestamp": at(n), "method": f"google.cloud.run.v1.Services.{method}", "principal": "me"}
+        for n, method in enumerate(("SetIamPolicy", "ReplaceService", "RunJob", "DeleteService"))
+    ]
+    bindings = {"bindings": ["ADD roles/run.invoker allUsers"]}
+    events = timeline({}, {"audit-log": [{**audit[0], **bindings}, *audit[1:]]})
+    assert [event.lane for event in events] == [
+        *(Lane.ACCESS, Lane.DEPLOYMENT, Lane.CHANGE, Lane.CHANGE),
+    ]
+    assert events[0].text == "IAM policy changed by me: ADD roles/run.invoker allUsers"
+
+
+SHOP: dict[str, Any] = {"kind": "service", "name": "shop"}
+
+
+def drawn(
+    points: list[JsonObject], gaps: list[JsonObject] | None = None, **detected: Any
+) -> dict[str, tuple[str, Mark]]:
+    """The boxes of the exposure: text and mark by title, in order."""
+    placed = boxes(exposure(SHOP, detected, points, gaps or [])).boxes
+    assert [box.y for box in placed] == sorted(box.y for box in placed)
+    return {box.title: (box.text, box.mark) for box in placed}
 
 
 def test_the_exposure_goes_from_outside_to_what_is_in_reach() -> None:
-    """Ingress before callers before the workload before what it could read."""
+    """Ingress before callers before the workload before what ran before what it could read."""
+    secrets: JsonObject = {"topic": "secrets", "text": "rotate", "serious": True}
     points: list[JsonObject] = [
-        {
-            "topic": "secrets",
-            "text": "rotate",
-            "names": ["projects/p/secrets/key"],
-            "serious": True,
-        },
+        {**secrets, "names": ["projects/p/secrets/key"]},
         {"topic": "entry", "text": "anybody", "names": [], "serious": True},
+        {"topic": "identity", "text": "tokens", "names": ["me@p"], "serious": False},
     ]
-    placed: Any = boxes("shop", points).parts
-    titles = [(box.title, box.text) for box in placed]
-    assert titles == [("Ingress", "anybody"), ("Workload", "shop"), ("Secrets in reach", "key")]
+    found = drawn(points, binary_path="/bin/sh", arguments=["sh", "-c"], pid=7, parent_pid=1)
+    assert list(found) == [
+        *("Ingress: open", "Callers: not known", "Service"),
+        *("Parent process (PID 1)", "Detected process (PID 7)"),
+        *("Runs as", "Secrets in reach: rotate", "Volumes: not known"),
+    ]
+    assert found["Secrets in reach: rotate"] == ("key", Mark.SERIOUS)
+    assert found["Detected process (PID 7)"][0] == "/bin/sh: sh -c"
+
+
+def test_what_was_not_read_is_drawn_as_not_known() -> None:
+    """With the reason; and never as if there were nothing."""
+    gaps: list[JsonObject] = [{"collector": "access", "reason": "permission denied"}]
+    found = drawn([], gaps)
+    assert found["Callers: not known"] == ("permission denied", Mark.UNKNOWN)
+    assert found["Secrets in reach: not known"][1] is Mark.UNKNOWN
+    identity: JsonObject = {"topic": "identity", "text": "tokens", "names": ["me@p"]}
+    assert drawn([identity])["Secrets in reach"][1] is Mark.PLAIN
+    assert exposure({"kind": None}, {}, [], []) == {}
+
+
+def test_parents_stand_above_their_children() -> None:
+    """The farthest first, as far as the finding tells of them."""
+    parents = [
+        {"pid": 12, "parent_pid": 1, "arguments": ["nginx: worker"], "binary_path": "/nginx"},
+        {"pid": 1, "parent_pid": None, "arguments": [], "binary_path": "/init"},
+    ]
+    found = drawn([], parents=parents, binary_path="/bin/sh", pid=81, parent_pid=12)
+    assert list(found)[3:6] == [
+        *("Parent process (PID 1)", "Parent process (PID 12)", "Detected process (PID 81)"),
+    ]
