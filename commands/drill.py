@@ -11,6 +11,7 @@ from rich.text import Text
 
 from clients import Clients, read_settings
 from clients.identity import whoami
+from commands.sealing import say_sealed
 from commands.shared import as_json_option, print_json, run
 from incident.drill import Drill, Report, carry_out, prepare
 from incident.guards import Attendance
@@ -103,7 +104,9 @@ async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> Report:
                 )
         told = f"drill {proposed.id}: if interrupted, run python cli.py release {proposed.id}"
         _say(console, told, "bold yellow")
-        return await carry_out(proposed, lambda step: _say(console, step))
+        report = await carry_out(proposed, lambda step: _say(console, step))
+        say_sealed(console, proposed.bench.outside.store)
+        return report
     finally:
         await proposed.close()
 

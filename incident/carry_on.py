@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from incident.chain import close
 from incident.chat import brief
 from incident.core import Books
 from incident.model import IncidentError, Json, JsonObject
@@ -54,17 +55,14 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
         "announcement": await publish(outside.topic, outcome) if outside.topic else None,
         "webhook": await _send(outside, outcome),
     }
-    for collector, reason in reasons.items():
-        if reason:
-            gaps = outcome.get("gaps")
-            gap = {"collector": collector, "reason": hide.text(reason)}
-            outcome = {**outcome, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
+    outcome = _with_gaps(outcome, reasons, hide)
     body: JsonObject = {"outcome": outcome, "manifest_sha256": sha256}
     write = case.journal.claim if once else case.journal.append
     newest = max((record.number for record in case.earlier), default=DONE)
     last = max(newest if after is None else after, DONE)
     await write(last + 1 if once else last, str(outcome["status"]), body)
-    return outcome
+    _, unlisted = await close(books.store, folder, outcome.get("containment"))
+    return _with_gaps(outcome, {"manifest": unlisted}, hide)
 
 
 async def _sealed(
@@ -82,6 +80,15 @@ async def _sealed(
     known: Mapping[str, Json] = links if isinstance(links, Mapping) else {}
     page = f"{known.get('case_file')}/{sealed.report.rpartition('/')[2]}"
     return {**outcome, "links": {**known, "report": page}}, sealed.sha256, None
+
+
+def _with_gaps(
+    outcome: JsonObject, reasons: Mapping[str, str | None], hide: Redactor
+) -> JsonObject:
+    gaps = outcome.get("gaps")
+    known = gaps if isinstance(gaps, list) else []
+    new = [{"collector": c, "reason": hide.text(why)} for c, why in reasons.items() if why]
+    return {**outcome, "gaps": [*known, *new]} if new else outcome
 
 
 async def _send(outside: Outside, outcome: JsonObject) -> str | None:

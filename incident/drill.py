@@ -16,6 +16,7 @@ from datetime import datetime
 from incident import contain, release
 from incident.bench import Bench, read_policy
 from incident.cases import DRILLS
+from incident.chain import close
 from incident.conclude import contained, decided
 from incident.containment import needed_by
 from incident.core import Core, Place, read_place, with_needs
@@ -354,7 +355,11 @@ class Exercise:
             "workload": place,
             "decision": decision,
         }
-        await self._drill.file.finish(outcome)
+        file = self._drill.file
+        await file.finish(outcome)
+        _, unlisted = await close(file.journal.store, file.folder)
+        if unlisted:
+            self._problem(unlisted)
         return report
 
     async def _steps_of(self, result: Result) -> None:

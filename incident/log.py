@@ -50,9 +50,9 @@ def answered(answer: Answer, trace: Trace | None) -> None:
     level = logging.INFO
     if status in _NOTABLE or answer.warning:
         level = logging.WARNING
-    if answer.alarm or status in _URGENT:
+    if answer.alarm or answer.unlisted or status in _URGENT:
         level = logging.ERROR
-    keys = {**_names(outcome), "manifest_sha256": answer.manifest_sha256, "outcome": outcome}
+    keys = {**_names(outcome), **_seal(answer.manifest_sha256, answer.unlisted), "outcome": outcome}
     _line(level, f"incident {status.value}", keys, trace)
 
 
@@ -83,6 +83,10 @@ def patrolled(found: Round, trace: Trace | None) -> None:
         else:
             keys = {"incident": leftover.incident, "reason": leftover.note}
             _unchecked("incident unfinished", keys, trace)
+    for incident, sha256 in sorted(found.seals.items()):
+        sealed: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
+        seal = {"stage": "patrol", **sealed, **_seal(sha256, "")}
+        _line(logging.INFO, "case file sealed", seal, trace)
     for fault in found.faults:
         keys = {"folder": fault.folder, "reason": fault.reason}
         _unchecked("cannot look after what is in a folder", keys, trace)
@@ -90,6 +94,12 @@ def patrolled(found: Round, trace: Trace | None) -> None:
     summed = {"patrol": {**found.summary}, "problem": found.problem or None}
     level = logging.ERROR if found.alarm else logging.INFO
     _line(level, "patrol ended", {"stage": "patrol", **names, **summed}, trace)
+
+
+def _seal(sha256: str | None, unlisted: str) -> dict[str, Json]:
+    """The digest that vouches for a case file, out of the store's reach; or why there is none."""
+    told: dict[str, Json] = {"manifest_sha256": sha256}
+    return {**told, "unlisted": unlisted} if unlisted else told
 
 
 def _unchecked(message: str, keys: Mapping[str, Json], trace: Trace | None) -> None:

@@ -1,4 +1,4 @@
-"""Sealing a case file: the report for people, and the manifest of all that it was made of.
+"""Sealing a case file: the report for people, and the next link of the chain of its manifests.
 
 Nothing is ever changed: a case file that was carried on is sealed anew, beside the older seal.
 """
@@ -11,11 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from incident.chain import extend
 from incident.journal import Store
-from incident.manifest import Findings, check, digest, manifest_of, number
-from incident.model import GiveUp, Json, JsonObject, Retry
+from incident.manifest import digest, number
+from incident.model import Json, JsonObject, Retry
 from incident.report import CaseObjects, render
 from incident.together import together
+from incident.witness import witness
 
 _MOST_LOG_BYTES = 4_000_000
 #: What earlier seals wrote is no part of the case itself.
@@ -28,31 +30,32 @@ class Seal:
 
     Attributes:
         report: Path of the report in the store.
-        manifest: Path of the manifest in the store.
-        sha256: The manifest's own digest.
+        sha256: Digest of the newest manifest; None where another run has listed all of it.
     """
 
     report: str
-    manifest: str
-    sha256: str
+    sha256: str | None
 
 
 async def seal(store: Store, folder: str, outcome: JsonObject) -> Seal:
-    """Write the report of a case file, and its manifest.
+    """Write the report of a case file, and list all that is new in a manifest.
+
+    Args:
+        store: Where it is, as this run sees it: what it wrote is listed as such.
+        folder: The case file's path.
+        outcome: What has become of the incident.
 
     Raises:
         Retry: The store does not answer.
         GiveUp: The store refuses.
     """
+    store = witness(store)
     objects = await _read(store, folder)
     case = await asyncio.to_thread(_case, outcome, objects)
     page = (await asyncio.to_thread(render, case)).encode()
     report = await _beside(store, folder, "report", "html", page)
-    digests = {name: digest(data) for name, data in objects.items() if number(name) is None}
-    digests[report] = digest(page)
-    manifest = manifest_of(str(outcome.get("incident")), digests)
-    name = await _beside(store, folder, "manifest", "json", manifest)
-    return Seal(f"{folder}/{report}", f"{folder}/{name}", digest(manifest))
+    sha256 = await extend(store, folder, outcome.get("containment"))
+    return Seal(f"{folder}/{report}", sha256)
 
 
 async def try_to_seal(store: Store, folder: str, outcome: JsonObject) -> Seal | str:
@@ -67,24 +70,6 @@ async def try_to_seal(store: Store, folder: str, outcome: JsonObject) -> Seal | 
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the outcome must be told
         return f"the report could not be written: {error!r}"
-
-
-async def verify_seals(store: Store, folder: str) -> tuple[Findings, ...]:
-    """Hold a case file against each of its manifests, the oldest first.
-
-    Raises:
-        Retry: The store does not answer.
-        GiveUp: It has no manifest, or one that cannot be read.
-    """
-    objects = await _read(store, folder)
-    manifests = sorted((number(name) or 0, name) for name in objects if number(name) is not None)
-    if not manifests:
-        raise GiveUp(
-            f"cannot verify {folder}: it has no manifest. Either the incident is not concluded"
-            " yet, or somebody took the manifest away"
-        )
-    digests = {name: digest(data) for name, data in objects.items()}
-    return tuple(check(name, objects[name], digests) for _, name in manifests)
 
 
 async def _read(store: Store, folder: str) -> dict[str, bytes]:
