@@ -183,9 +183,8 @@ def _say(verdict: _Verdict, console: Console) -> None:
             note = f" ({item.note})" if item.note else ""
             told = f"{item.mark.value:<12}{visible(item.path)}{note}"
             console.print(Text(told, style=_STYLES[item.mark]))
-    console.print()
     for number, text in enumerate(_to_do(verdict), 1):
-        console.print(Text(f"{number}. {text}"))
+        console.print(Text(f"{'' if number > 1 else chr(10)}{number}. {text}"))
     console.print()
     for link in found.links:
         known = "  known" if link.sha256 in verdict.known else ""
@@ -212,6 +211,8 @@ def _to_do(verdict: _Verdict) -> Iterator[str]:
             " it as it is, and find out who, in the bucket's audit log. The log line of the"
             " incident has the outcome as it was."
         )
+    if broken := [link.name for link in found.links if link.problem]:
+        yield f"What only {', '.join(broken)} listed counts as not listed, since that is not sound."
     if counts[Mark.NOT_LISTED]:
         yield (
             "What is not listed is no evidence. If the incident was at work in the last minutes,"

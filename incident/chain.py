@@ -138,7 +138,7 @@ async def close(store: Store, folder: str, containment: Json = None) -> tuple[st
 
 
 async def list_held(store: Store, incidents: Iterable[str], containment: str) -> None:
-    """List what a run has written for a containment, with the first incident that refers to it.
+    """List what a run has written for a containment, with all incidents that refer to it.
 
     Raises:
         Retry: The store does not answer.
@@ -147,7 +147,7 @@ async def list_held(store: Store, incidents: Iterable[str], containment: str) ->
         for root in _ROOTS:
             if await store.list(f"{root}/{incident}/"):
                 await close(store, f"{root}/{incident}", containment)
-                return
+                break
 
 
 def _of_case(seen: Witness, folder: str) -> dict[str, str]:

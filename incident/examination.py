@@ -6,7 +6,7 @@ only digests that are kept elsewhere can tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +26,8 @@ class Mark(StrEnum):
 
 
 _RANKS = {mark: rank for rank, mark in enumerate(Mark)}
+#: A digest, and what an object is that has it.
+_Said = tuple[str, Mark]
 _BAD = frozenset({Mark.CHANGED, Mark.MISSING, Mark.NOT_LISTED})
 
 
@@ -132,6 +134,7 @@ def examined(
     bodies: Mapping[str, bytes],
     alive: frozenset[str],
     others: Mapping[str, tuple[Link, ...]],
+    containments: Collection[str],
 ) -> Examination:
     """Hold a case file, and its containments, against the manifests.
 
@@ -140,16 +143,12 @@ def examined(
         bodies: All its objects, and all of its containments, by path in the store.
         alive: Paths of signs of life that say nothing else.
         others: The chains of other incidents that refer to its containments.
+        containments: The paths of these.
     """
     links = links_of(folder, bodies)
     ours = _listed(links)
-    theirs = {
-        path: (incident, *said)
-        for incident, chain in sorted(others.items(), reverse=True)
-        for path, said in _listed(chain).items()
-        if path not in ours and not path.startswith(f"{folder}/")
-    }
-    wanted = {**ours, **{path: said[1:] for path, said in theirs.items()}}
+    theirs = _of_others(ours, others, containments)
+    wanted = {**ours, **{path: said for path, (_, said) in theirs.items()}}
     chained = {f"{folder}/{link.name}" for link in links}
     items = [_item(path, bodies.get(path), *wanted[path]) for path in wanted]
     items += [_of_link(folder, link) for link in links]
@@ -160,11 +159,28 @@ def examined(
     ]
     items += _gap(folder, links, bodies)
     order = sorted(items, key=lambda item: (_RANKS[item.mark], item.path))
-    rests_on = sorted({theirs[path][0] for path in bodies if path in theirs})
+    rests_on = sorted({incident for incident, _ in theirs.values()})
     return Examination(folder, tuple(order), links, tuple(rests_on))
 
 
-def _listed(links: Iterable[Link]) -> dict[str, tuple[str, Mark]]:
+def _of_others(
+    ours: Mapping[str, _Said],
+    others: Mapping[str, tuple[Link, ...]],
+    containments: Collection[str],
+) -> dict[str, tuple[str, _Said]]:
+    """Records of the containments of which others say more than we do, and which incident does."""
+    below = tuple(f"{folder}/" for folder in containments)
+    theirs: dict[str, tuple[str, _Said]] = {}
+    for incident, chain in sorted(others.items()):
+        for path, said in _listed(chain).items():
+            known = theirs[path][1] if path in theirs else ours.get(path)
+            better = known is None or (known == (said[0], Mark.FOUND) and said[1] is Mark.INTACT)
+            if path.startswith(below) and better:
+                theirs[path] = (incident, said)
+    return theirs
+
+
+def _listed(links: Iterable[Link]) -> dict[str, _Said]:
     """What the sound links list: digests, and what an object is that has them."""
     sound = [link.manifest for link in links if link.manifest and not link.problem]
     found = {p: (d, Mark.FOUND) for m in reversed(sound) for p, d in m.found.items()}

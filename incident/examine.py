@@ -43,14 +43,16 @@ async def examine(store: Store, folder: str) -> Examination:
             ' tells under "Verify"'
         )
     held: dict[str, bytes] = {}
-    for containment in sorted(_containments(folder, case)):
+    containments = sorted(set(_containments(folder, case)))
+    for containment in containments:
         held |= await _read(store, containment)
     mine = folder.rpartition("/")[2]
     referring = sorted({*_incidents(held.values())} - {mine})[:_MOST_OTHERS]
     chains = await together(*(_chain_of(store, incident) for incident in referring))
     others = {name: chain for name, chain in zip(referring, chains, strict=True) if chain}
     alive = frozenset(p for p in case if says_nothing(p.removeprefix(f"{folder}/"), case[p]))
-    return await asyncio.to_thread(examined, folder, {**held, **case}, alive, others)
+    bodies = {**held, **case}
+    return await asyncio.to_thread(examined, folder, bodies, alive, others, containments)
 
 
 async def _read(store: Store, folder: str, wanted: re.Pattern[str] | None = None) -> Bodies:

@@ -210,6 +210,5 @@ class _Walk:
             return await Leftovers(beat).finish(stop)
         sighting = await Watch(beat, self._may_write).look(stop)
         if sighting and seen.written:
-            # What the patrol noted of a containment belongs to the first incident that it is of.
             await list_held(seen, sighting.incidents, sighting.containment)
         return sighting

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clients import connect
-from incident.chain import extend
 from incident.examination import Examination, Mark
 from incident.examine import examine
-from incident.inbox import Inbox
 from incident.manifest import digest, listable, number
-from incident.model import GiveUp, Json, JsonObject, Retry
+from incident.model import GiveUp, Json, JsonObject
 from incident.seal import seal
 from incident.witness import Witness
-from tests.road import CONTAINMENTS, Road, encode, road
+from tests.road import CONTAINMENTS, Road, road
 from tests.values import folder_store
-from wiring import outside_of, standing_of
 
 Damage = Callable[[Path], Any]
 
@@ -172,94 +166,6 @@ async def test_what_a_dead_run_left_is_listed_as_found_by_the_next_delivery(
         assert marks(found)["0001-before.json"] is Mark.INTACT  # it was listed before the outcome
         assert found.counts[Mark.NOT_LISTED] == 1  # what we never write is never listed
         assert (await way.deliver()).manifest_sha256 is None  # nothing was new
-
-
-async def test_many_who_list_at_once_make_one_chain(tmp_path: Path) -> None:
-    """Each of them lists what it wrote, behind those who were before it."""
-    store, folder = folder_store(tmp_path), "incidents/20261002-6255b37a8bf0"
-
-    async def run(at: int) -> str | None:
-        seen = Witness(store)
-        await seen.create(f"{folder}/{at:04d}-noted.json", str(at).encode())
-        return await extend(seen, folder)
-
-    seals = await asyncio.gather(*map(run, range(1, 9)))
-    found = await examine(store, folder)
-    assert found.intact
-    assert found.counts[Mark.FOUND] == 0
-    assert {link.sha256 for link in found.links} >= set(seals)
-
-
-class Changing:
-    """A store in which somebody changes every record right after it was put."""
-
-    def __init__(self, place: Path) -> None:
-        self._store, self._place = folder_store(place), place
-
-    async def create(self, path: str, data: bytes) -> bool:
-        """Put an object, and change it behind the back of who put it."""
-        created = await self._store.create(path, data)
-        if created and path.endswith("-noted.json"):
-            (self._place / path).write_bytes(b"{}")
-        return created
-
-    async def read(self, path: str) -> bytes | None:
-        """What is there by now."""
-        return await self._store.read(path)
-
-    async def list(self, prefix: str) -> tuple[str, ...]:
-        """What is there."""
-        return await self._store.list(prefix)
-
-
-async def test_what_is_changed_before_it_is_listed_shows_all_the_same(tmp_path: Path) -> None:
-    """A run lists the digest of what it wrote, not of what it finds there."""
-    seen, folder = Witness(Changing(tmp_path)), "incidents/20261002-6255b37a8bf0"
-    await seen.create(f"{folder}/0001-noted.json", b'{"a": 1}')
-    await extend(seen, folder)
-    assert marks(await examine(seen, folder))["0001-noted.json"] is Mark.CHANGED
-
-
-class Refusing:
-    """A store that takes no more manifests from some moment on."""
-
-    def __init__(self, place: Path, error: Exception, after: int) -> None:
-        self._store, self._error, self._left = folder_store(place), error, after
-
-    async def create(self, path: str, data: bytes) -> bool:
-        """Put an object, unless it is one manifest too many."""
-        if number(path.rpartition("/")[2]) is not None:
-            if self._left == 0:
-                raise self._error
-            self._left -= 1
-        return await self._store.create(path, data)
-
-    async def read(self, path: str) -> bytes | None:
-        """What is there."""
-        return await self._store.read(path)
-
-    async def list(self, prefix: str) -> tuple[str, ...]:
-        """What is there."""
-        return await self._store.list(prefix)
-
-
-@pytest.mark.parametrize("error", [Retry("away"), GiveUp("denied")])
-async def test_an_outcome_on_record_stands_whether_or_not_it_can_be_listed(
-    tmp_path: Path, error: Exception
-) -> None:
-    """The delivery is answered with the outcome, and the log says what is lacking."""
-    async with road(tmp_path) as way:
-        clients = await connect(way.settings)
-        refusing = Refusing(tmp_path / "store", error, after=1)
-        outside = replace(outside_of(clients), store=refusing)
-        answer = await Inbox(standing_of(way.settings), outside).receive(encode(way.notification))
-        await clients.close()
-        assert answer.outcome["status"] == "contained"
-        assert str(error) in answer.unlisted
-        folder = f"incidents/{answer.outcome['incident']}"
-        found = await examine(folder_store(tmp_path / "store"), folder)
-        assert found.links[-1].sha256 == answer.manifest_sha256
-        assert marks(found)["1000-done.json"] is Mark.NOT_LISTED
 
 
 async def test_all_that_an_incident_writes_has_a_name_that_may_be_listed(tmp_path: Path) -> None:
