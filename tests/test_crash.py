@@ -316,7 +316,7 @@ def reading(steps: list[Step]) -> list[Step]:
 
 def _kind(name: str) -> str:
     """An object's name without whatever differs between incidents."""
-    parts = (re.sub(r"^\d{4}-", "", part) for part in name.split("/"))
+    parts = (re.sub(r"^\d{4}-|-\d+(?=\.[a-z]+$)", "", part) for part in name.split("/"))
     return "/".join(part for part in parts if not re.search(r"\d", part))
 
 
