@@ -53,7 +53,7 @@ async def seal(store: Store, folder: str, outcome: JsonObject) -> Seal:
     objects = await _read(store, folder)
     case = await asyncio.to_thread(_case, outcome, objects)
     page = (await asyncio.to_thread(render, case)).encode()
-    report = await _beside(store, folder, "report", "html", page)
+    report = await beside(store, folder, "report", "html", page)
     sha256 = await extend(store, folder, outcome.get("containment"))
     return Seal(f"{folder}/{report}", sha256)
 
@@ -80,7 +80,7 @@ async def _read(store: Store, folder: str) -> dict[str, bytes]:
     return {path.removeprefix(f"{folder}/"): body for path, body in found if body is not None}
 
 
-async def _beside(store: Store, folder: str, name: str, suffix: str, data: bytes) -> str:
+async def beside(store: Store, folder: str, name: str, suffix: str, data: bytes) -> str:
     """Create the object, beside an earlier one that says something else; never over it."""
     at = 1
     while True:
