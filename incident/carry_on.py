@@ -6,6 +6,7 @@ What the outcome is, and why there is a new one, is for the caller.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from incident.chain import close
 from incident.chat import brief
@@ -16,6 +17,7 @@ from incident.redaction import Redactor
 from incident.response_plan import replanned
 from incident.seal import try_to_seal
 from incident.standing import Outside
+from incident.witness import witness
 from incident.write_back import carry_back
 
 
@@ -31,7 +33,8 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
 ) -> JsonObject:
     """Tell everybody what has become of an incident since, and record it last.
 
-    The record comes last, so that whoever is interrupted tells everybody again. This is the one
+    The record comes last, so that whoever is interrupted tells everybody again; behind it, what
+    is new in the case file is listed, which nothing of it depends on. This is the one
     place through which outcomes after ``done`` go: whoever else is to be told is told here.
 
     Args:
@@ -47,6 +50,7 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
     Raises:
         Retry: The topic or the store does not answer; nothing is recorded then.
     """
+    books = replace(books, store=witness(books.store))
     outcome, sha256, unsealed = await _sealed(folder, replanned(outcome), books)
     case = await books.case(folder)
     reasons = {

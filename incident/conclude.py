@@ -149,7 +149,8 @@ class Conclusion:
         """
         earlier = [record.body for record in case.earlier if record.kind == "sealed"]
         if earlier:
-            return str(earlier[-1].get("manifest_sha256")), None
+            known = earlier[-1].get("manifest_sha256")
+            return (known if isinstance(known, str) else None), None
         sealed = await try_to_seal(case.journal.store, case.folder, told)
         if isinstance(sealed, str):
             return None, self.standing.redactor().text(sealed)
