@@ -11,6 +11,7 @@ from rich.console import Console
 from clients import Clients, read_settings
 from clients.identity import whoami
 from commands.saying import say, say_diff
+from commands.sealing import say_sealed
 from commands.shared import as_json_option, print_json, run
 from incident.drill import carry_out
 from incident.drill_plan import Drill, prepare
@@ -102,7 +103,9 @@ async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> Report:
                 )
         told = f"drill {proposed.id}: if interrupted, run python cli.py release {proposed.id}"
         say(console, told, "bold yellow")
-        return await carry_out(proposed, lambda step: say(console, step))
+        report = await carry_out(proposed, lambda step: say(console, step))
+        say_sealed(console, proposed.bench.outside.store)
+        return report
     finally:
         await proposed.close()
 

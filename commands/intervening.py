@@ -11,6 +11,7 @@ from rich.console import Console
 
 from commands.progress import paused
 from commands.saying import say, say_diff
+from commands.sealing import say_sealed, seals_of
 from commands.shared import print_json
 from incident.images import change_json
 from incident.intervene import carry_out
@@ -33,20 +34,29 @@ async def intervene(propose: Propose, *, ask: bool, as_json: bool) -> dict[str, 
             _show(proposal, Console(stderr=as_json))
         told = {"incident": proposal.case.incident, "plan": _plan(proposal)}
         if proposal.over:
-            return {**told, "result": proposal.case.outcome, "error": None}
+            outcome = proposal.case.outcome
+            return {**told, "result": outcome, "error": None, "manifest_sha256": {}}
         if ask:
             with paused():
                 click.confirm("Do this?", abort=True, err=True)
             proposal = await confirmed(proposal, propose)
             told["plan"] = _plan(proposal)
-        return {**told, "result": await carry_out(proposal), "error": None}
+        result, store = await carry_out(proposal), proposal.bench.outside.store
+        with paused():
+            say_sealed(Console(stderr=True), store)
+        return {**told, "result": result, "error": None, "manifest_sha256": seals_of(store)}
     finally:
         await proposal.close()
 
 
 def refused(incident: str, *, as_json: bool) -> Callable[[str], None] | None:
     """What says in JSON that nothing came of it, and why; None where nobody wants JSON."""
-    nothing = {"incident": incident, "plan": None, "result": None}
+    nothing: dict[str, Any] = {
+        "incident": incident,
+        "plan": None,
+        "result": None,
+        "manifest_sha256": {},
+    }
     return (lambda error: print_json({**nothing, "error": error})) if as_json else None
 
 

@@ -13,11 +13,13 @@ from clients import Clients, read_settings
 from clients.identity import whoami
 from commands.progress import paused
 from commands.saying import say, say_diff
+from commands.sealing import say_sealed, seals_of
 from commands.shared import as_json_option, print_json, run
 from incident import release as releasing
 from incident import release_texts as texts
 from incident.carry_on import carry_on
 from incident.cases import DRILLS, Case, Cases
+from incident.chain import close
 from incident.core import Books
 from incident.custody import Containment
 from incident.model import (
@@ -32,6 +34,7 @@ from incident.model import (
 )
 from incident.outcome import refers, released
 from incident.texts import visible
+from incident.witness import Witness
 from wiring import outside_of, standing_of
 
 _MARGIN = timedelta(minutes=1)
@@ -57,6 +60,7 @@ def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
     cases but the last, with what came of it as `result`.
     """
     told: dict[str, Json] = {"incident": incident, "result": "failed", "error": None}
+    told["manifest_sha256"] = {}
 
     async def work(clients: Clients) -> None:
         try:
@@ -92,7 +96,8 @@ class _Release:
         self._told = told
         self._settings = read_settings()
         self._by = whoami(self._settings)
-        self._books = Books(clients.store, f"cli {self._by}", lambda: datetime.now(UTC))
+        self._seen = Witness(clients.store)
+        self._books = Books(self._seen, f"cli {self._by}", lambda: datetime.now(UTC))
         self._console = console
 
     async def work(self, *, yes: bool, force: bool) -> None:
@@ -223,6 +228,9 @@ class _Release:
                     for gap in now[len(known) :] if isinstance(now, list) else ():
                         reason = visible(gap["reason"])
                         click.echo(f"Warning: {gap['collector']}: {reason}", err=True)
+        self._told["manifest_sha256"] = seals_of(self._seen)
+        with paused():
+            say_sealed(Console(stderr=True), self._seen)
 
     async def _end_drill(self, case: Case) -> None:
         """A drill that was interrupted is over; nobody was told of it, and nobody is now."""
@@ -230,6 +238,7 @@ class _Release:
             ended = {**(case.outcome or {}), "incident": case.incident, "status": "released"}
             file = await self._books.case(case.folder)
             await file.follow("released", {"outcome": ended, "by": self._by})
+            await close(self._seen, case.folder)
 
     async def _audit(self, plan: releasing.ReleasePlan) -> tuple[AuditEvent, ...]:
         """Who changed it since; without an answer nobody is named, and that is all."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from incident.core import Books
 from incident.journal import Journal
 from incident.model import InvalidPolicy
 from incident.policy import Policy
 from incident.standing import Outside, Standing
+from incident.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Beat:
     def journal(self, folder: str) -> Journal:
         """The records of a folder, as this round writes them."""
         return Journal(self.books.store, folder, self.books.run, self.books.clock)
+
+    def seen_by(self, witness: Witness) -> Beat:
+        """The same, where a witness sees what is created; one for each stop of the round."""
+        books = replace(self.books, store=witness)
+        return replace(self, books=books, outside=replace(self.outside, store=witness))
 
     def harmless(self, error: object) -> str:
         """A text without what looks like a secret."""

@@ -32,6 +32,7 @@ from incident.policy import Policy, parse_policy
 from incident.reputation import Reputations
 from incident.scene import Scene, Tools
 from incident.standing import Outside, Standing
+from incident.witness import witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Bench:
 
     @staticmethod
     def make(claim: Finding, route: Route, standing: Standing, outside: Outside) -> Bench:
-        """A workbench for one run."""
+        """A workbench for one run, whose store remembers what the run creates."""
+        outside = replace(outside, store=witness(outside.store))
         seen = Shared(outside.run)
         reputations = Reputations(outside.virustotal, lambda finding: _suspected(finding, standing))
         run, findings, logs = outside.run, outside.security_center, outside.logging

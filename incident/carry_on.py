@@ -6,7 +6,9 @@ What the outcome is, and why there is a new one, is for the caller.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from incident.chain import close
 from incident.chat import brief
 from incident.core import Books
 from incident.model import IncidentError, Json, JsonObject
@@ -15,6 +17,7 @@ from incident.redaction import Redactor
 from incident.response_plan import replanned
 from incident.seal import try_to_seal
 from incident.standing import Outside
+from incident.witness import witness
 from incident.write_back import carry_back
 
 
@@ -30,7 +33,8 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
 ) -> JsonObject:
     """Tell everybody what has become of an incident since, and record it last.
 
-    The record comes last, so that whoever is interrupted tells everybody again. This is the one
+    The record comes last, so that whoever is interrupted tells everybody again; behind it, what
+    is new in the case file is listed, which nothing of it depends on. This is the one
     place through which outcomes after ``done`` go: whoever else is to be told is told here.
 
     Args:
@@ -46,6 +50,7 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
     Raises:
         Retry: The topic or the store does not answer; nothing is recorded then.
     """
+    books = replace(books, store=witness(books.store))
     outcome, sha256, unsealed = await _sealed(folder, replanned(outcome), books)
     case = await books.case(folder)
     reasons = {
@@ -54,17 +59,14 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
         "announcement": await publish(outside.topic, outcome) if outside.topic else None,
         "webhook": await _send(outside, outcome),
     }
-    for collector, reason in reasons.items():
-        if reason:
-            gaps = outcome.get("gaps")
-            gap = {"collector": collector, "reason": hide.text(reason)}
-            outcome = {**outcome, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
+    outcome = _with_gaps(outcome, reasons, hide)
     body: JsonObject = {"outcome": outcome, "manifest_sha256": sha256}
     write = case.journal.claim if once else case.journal.append
     newest = max((record.number for record in case.earlier), default=DONE)
     last = max(newest if after is None else after, DONE)
     await write(last + 1 if once else last, str(outcome["status"]), body)
-    return outcome
+    _, unlisted = await close(books.store, folder, outcome.get("containment"))
+    return _with_gaps(outcome, {"manifest": unlisted}, hide)
 
 
 async def _sealed(
@@ -82,6 +84,15 @@ async def _sealed(
     known: Mapping[str, Json] = links if isinstance(links, Mapping) else {}
     page = f"{known.get('case_file')}/{sealed.report.rpartition('/')[2]}"
     return {**outcome, "links": {**known, "report": page}}, sealed.sha256, None
+
+
+def _with_gaps(
+    outcome: JsonObject, reasons: Mapping[str, str | None], hide: Redactor
+) -> JsonObject:
+    gaps = outcome.get("gaps")
+    known = gaps if isinstance(gaps, list) else []
+    new = [{"collector": c, "reason": hide.text(why)} for c, why in reasons.items() if why]
+    return {**outcome, "gaps": [*known, *new]} if new else outcome
 
 
 async def _send(outside: Outside, outcome: JsonObject) -> str | None:

@@ -137,15 +137,35 @@ class Cases:
             claims = _folders(await self.store.list(f"claims/{incident}-"))
             if len(claims) == 1:
                 return await self._read(*claims[0])
-        raise GiveUp(
-            f"cannot find incident {incident!r}: the store has no case file of that id. Ids look"
-            " like 20261002-6255b37a8bf0; `python cli.py list` shows them"
-        )
+        raise _unknown(incident)
+
+    async def folder(self, incident: str) -> str:
+        """Path of the same case file, also where its records cannot be read.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: There is none of that name.
+        """
+        if _INCIDENT.fullmatch(incident):
+            for root in _ROOTS:
+                if await self.store.list(f"{root}/{incident}/"):
+                    return f"{root}/{incident}"
+            claims = _folders(await self.store.list(f"claims/{incident}-"))
+            if len(claims) == 1:
+                return claims[0][0]
+        raise _unknown(incident)
 
     async def _read(self, folder: str, incident: str) -> Case:
         # The journal only reads here, so that who runs it and when does not matter.
         journal = Journal(self.store, folder, run="", clock=datetime.now)
         return Case(incident, folder, await journal.records())
+
+
+def _unknown(incident: str) -> GiveUp:
+    return GiveUp(
+        f"cannot find incident {incident!r}: the store has no case file of that id. Ids look"
+        " like 20261002-6255b37a8bf0; `python cli.py list` shows them"
+    )
 
 
 def _folders(paths: Iterable[str]) -> list[tuple[str, str]]:

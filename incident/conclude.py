@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from incident.chain import close
 from incident.custody import released_by
 from incident.images import change_json
 from incident.judge import Judgement
@@ -121,10 +122,19 @@ class Conclusion:
                 told = _with_gap(told, name, reason)
         if late:
             raise late[0]
-        if not await case.finish(told, sha256):
-            return Answer(duplicate((await case.read_again()).done or told))
-        alarm = alarm or bool(gaps.keys() - {"webhook"})
-        return Answer(told, alarm=alarm, warning="webhook" in gaps, manifest_sha256=sha256)
+        first = await case.finish(told, sha256)
+        newest, unlisted = await close(case.journal.store, case.folder, told.get("containment"))
+        unlisted = self.standing.redactor().text(unlisted)
+        if not first:
+            done = (await case.read_again()).done or told
+            return Answer(duplicate(done), manifest_sha256=newest, unlisted=unlisted)
+        return Answer(
+            told,
+            alarm=alarm or bool(gaps.keys() - {"webhook"}),
+            warning="webhook" in gaps,
+            manifest_sha256=newest or sha256,
+            unlisted=unlisted,
+        )
 
     async def _unless_released(self, case: CaseFile, told: JsonObject) -> JsonObject:
         """The outcome; of a containment that was taken back since, that it was.
@@ -143,12 +153,12 @@ class Conclusion:
         """
         earlier = [record.body for record in case.earlier if record.kind == "sealed"]
         if earlier:
-            return str(earlier[-1].get("manifest_sha256")), None
+            known = earlier[-1].get("manifest_sha256")
+            return (known if isinstance(known, str) else None), None
         sealed = await try_to_seal(case.journal.store, case.folder, told)
         if isinstance(sealed, str):
             return None, self.standing.redactor().text(sealed)
-        body: JsonObject = {"manifest": sealed.manifest, "manifest_sha256": sealed.sha256}
-        await case.note("sealed", body)
+        await case.note("sealed", {"report": sealed.report, "manifest_sha256": sealed.sha256})
         return sealed.sha256, None
 
     async def _write_back(
@@ -193,6 +203,16 @@ def drained(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:
     if evidence.settings.kind is not Kind.SERVICE:
         return None
     return stopped_at + timedelta(seconds=evidence.longest_request_s)
+
+
+async def repeated(case: CaseFile, done: JsonObject, standing: Standing) -> Answer:
+    """The answer to a delivery of what is done; what was written at last is listed, if need be.
+
+    Whoever was done may have died before that.
+    """
+    newest, unlisted = await close(case.journal.store, case.folder, done.get("containment"))
+    unlisted = standing.redactor().text(unlisted)
+    return Answer(duplicate(done), manifest_sha256=newest, unlisted=unlisted)
 
 
 def ignored(finding: Finding, incident: str, route: Route, standing: Standing) -> Answer:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from incident import contain, release
+from incident.chain import close
 from incident.conclude import contained, decided
 from incident.containment import needed_by
 from incident.differences import differences
@@ -143,6 +144,9 @@ class Exercise:
         """Put the end on record."""
         drill, report = self._drill, self.report
         await drill.file.finish(report.outcome(drill.workload, drill.reasons))
+        _, unlisted = await close(drill.file.journal.store, drill.file.folder)
+        if unlisted:
+            self._problem(unlisted)
         return report
 
     async def _steps_of(self, result: Result) -> None:

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from incident.approvals import APPROVED, expire, stale
 from incident.beat import Beat
 from incident.cases import Case
+from incident.chain import close
 from incident.conclude import Conclusion
 from incident.intervene import carry_out
 from incident.journal import SCHEMA_VERSION, Record
+from incident.manifest import number
 from incident.model import (
     Denied,
     GiveUp,
@@ -39,6 +41,9 @@ PATIENCE = timedelta(minutes=20)
 _GROWTH = 0.5
 #: Events and the records about them may be told by clocks that differ.
 _SLACK = timedelta(days=7)
+#: Whoever has recorded an outcome lists it right after; longer nobody is at it.
+_AT_WORK = timedelta(minutes=5)
+_OUTCOMES = frozenset({"done", *(status.value for status in Status)})
 _RECORD = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
 _RESOURCE = re.compile(
     r"projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<kinds>[^/]+)/(?P<name>[^/]+)"
@@ -76,7 +81,7 @@ class Leftovers:
         kinds = _records(stop)
         if not kinds:
             return False
-        if "done" not in kinds.values():
+        if "done" not in kinds.values() or self._unlisted(stop):
             return True
         policy = self._beat.policy
         # Nothing came after it but a person's yes, of which nothing may have come.
@@ -92,6 +97,8 @@ class Leftovers:
         """
         incident = stop.folder.rstrip("/").rpartition("/")[2]
         if "done" in _records(stop).values():
+            if self._unlisted(stop):
+                await self._list(stop)
             return await self._expire(incident, stop)
         case = await self._case(incident, stop.folder)
         if not silent(case.records, self._books.clock()) or case.outcome is not None:
@@ -107,6 +114,24 @@ class Leftovers:
         """Whether a plan about this event may still wait; the id tells the event's date."""
         day = stop.folder.split("/")[1][:8]
         return day >= f"{oldest_event(policy, self._books.clock()):%Y%m%d}"
+
+    def _unlisted(self, stop: Stop) -> bool:
+        """Whether a run may have died before it listed what it wrote, as names tell.
+
+        To each outcome that is on record belong two manifests: one before it was told, and one
+        after it was recorded. Long after the event nothing new is to be expected any more.
+        """
+        day = stop.folder.split("/")[1][:8]
+        outcomes = [at for at, kind in _records(stop).items() if at >= DONE and kind in _OUTCOMES]
+        links = [path for path in stop.paths if number(path.removeprefix(stop.folder))]
+        recent = day >= f"{self._books.clock() - _SLACK:%Y%m%d}"
+        return recent and len(links) < 2 * len(outcomes)
+
+    async def _list(self, stop: Stop) -> None:
+        """List what a run left unlisted that nobody is at any more."""
+        case = await self._case("", stop.folder)
+        if case.outcome and self._books.clock() - case.records[-1].recorded_at > _AT_WORK:
+            await close(self._books.store, case.folder, case.outcome.get("containment"))
 
     async def _expire(self, incident: str, stop: Stop) -> Leftover | None:
         """End a plan that waited too long."""
@@ -149,6 +174,7 @@ class Leftovers:
         if answer.outcome.get("status") == Status.IGNORED:
             # By now it is none of our business; but work on it had begun, so it has an end.
             await file.finish(answer.outcome)
+            await close(self._books.store, file.folder)
         return answer
 
     async def _close(self, file: CaseFile, case: Case, reason: str) -> Answer:

@@ -57,11 +57,11 @@ def answered(answer: Answer, trace: Trace | None, published: datetime | None = N
     level = logging.INFO
     if status in _NOTABLE or answer.warning:
         level = logging.WARNING
-    if answer.alarm or status in _URGENT:
+    if answer.alarm or answer.unlisted or status in _URGENT:
         level = logging.ERROR
     keys: dict[str, Json] = {
         **_names(outcome),
-        "manifest_sha256": answer.manifest_sha256,
+        **_seal(answer.manifest_sha256, answer.unlisted),
         "time_to_contain_s": _time_to_contain_s(answer, published),
         "outcome": outcome,
     }
@@ -106,6 +106,10 @@ def patrolled(found: Round, trace: Trace | None) -> None:
         else:
             keys = {"incident": leftover.incident, "reason": leftover.note}
             _unchecked("incident unfinished", keys, trace)
+    for incident, sha256 in sorted(found.seals.items()):
+        sealed: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
+        seal = {"stage": "patrol", **sealed, **_seal(sha256, "")}
+        _line(logging.INFO, "case file sealed", seal, trace)
     for fault in found.faults:
         keys = {"folder": fault.folder, "reason": fault.reason}
         _unchecked("cannot look after what is in a folder", keys, trace)
@@ -113,6 +117,12 @@ def patrolled(found: Round, trace: Trace | None) -> None:
     summed = {"patrol": {**found.summary}, "problem": found.problem or None}
     level = logging.ERROR if found.alarm else logging.INFO
     _line(level, "patrol ended", {"stage": "patrol", **names, **summed}, trace)
+
+
+def _seal(sha256: str | None, unlisted: str) -> dict[str, Json]:
+    """The digest that vouches for a case file, out of the store's reach; or why there is none."""
+    told: dict[str, Json] = {"manifest_sha256": sha256}
+    return {**told, "unlisted": unlisted} if unlisted else told
 
 
 def _unchecked(message: str, keys: Mapping[str, Json], trace: Trace | None) -> None:

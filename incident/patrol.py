@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from incident.beat import Beat
 from incident.bench import read_policy
+from incident.chain import list_held
 from incident.core import Books
 from incident.leftovers import Leftover, Leftovers
 from incident.model import IncidentError, InvalidPolicy, Retry
@@ -22,6 +23,7 @@ from incident.rounds import CONTAINMENTS, Cursors, Pages, Stop, ring
 from incident.sighting import Sight, Sighting
 from incident.standing import Outside, Standing
 from incident.watch import Watch
+from incident.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Round:
         sightings: Containments, but for those that simply stand.
         leftovers: Incidents that were taken up, and plans that expired.
         faults: What could not be looked at.
+        seals: By incident, the digest of the newest manifest that the round has written.
         counts: How many containments were found how.
         problem: Why the policy could not be used; empty where it could.
         complete: Whether the round got all around.
@@ -68,6 +71,7 @@ class Round:
     sightings: list[Sighting] = field(default_factory=list)
     leftovers: list[Leftover] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    seals: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     problem: str = ""
     complete: bool = True
@@ -173,7 +177,8 @@ class _Walk:
 
     async def visit(self, batch: list[Stop], found: Round) -> None:
         """Look at some stops side by side; what goes wrong at one does not stop the others."""
-        for result in await asyncio.gather(*map(self._guarded, batch)):
+        witnesses = [Witness(self._beat.books.store) for _ in batch]
+        for result in await asyncio.gather(*map(self._guarded, batch, witnesses)):
             if isinstance(result, Fault):
                 found.faults.append(result)
             elif isinstance(result, Leftover):
@@ -182,13 +187,15 @@ class _Walk:
                 found.counts[result.sight.value] += 1
                 if result.sight is not Sight.STANDS:
                     found.sightings.append(result)
+        for seen in witnesses:
+            found.seals |= {name.partition("/")[2]: seal for name, seal in seen.seals.items()}
+            harmless = ((name, self._beat.harmless(why)) for name, why in seen.unlisted.items())
+            found.faults += [Fault(name, why) for name, why in harmless]
 
-    async def _guarded(self, stop: Stop) -> Sighting | Leftover | Fault | None:
+    async def _guarded(self, stop: Stop, seen: Witness) -> Sighting | Leftover | Fault | None:
         try:
             async with asyncio.timeout_at(self._cut):
-                if stop.section == CONTAINMENTS:
-                    return await self._watch.look(stop)
-                return await self._leftovers.finish(stop)
+                return await self._visit(stop, seen)
         except TimeoutError:
             reason = "it took longer than the round had; the next one takes it up"
         except IncidentError as error:
@@ -196,3 +203,12 @@ class _Walk:
         except Exception as error:  # noqa: BLE001 - one bad stop must not hide the others
             reason = f"the patrol failed in a way that we did not foresee: {error!r}"
         return Fault(stop.folder, self._beat.harmless(reason))
+
+    async def _visit(self, stop: Stop, seen: Witness) -> Sighting | Leftover | None:
+        beat = self._beat.seen_by(seen)
+        if stop.section != CONTAINMENTS:
+            return await Leftovers(beat).finish(stop)
+        sighting = await Watch(beat, self._may_write).look(stop)
+        if sighting and seen.written:
+            await list_held(seen, sighting.incidents, sighting.containment)
+        return sighting

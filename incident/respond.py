@@ -13,7 +13,7 @@ from typing import Any
 
 from incident import contain
 from incident.bench import Bench
-from incident.conclude import Conclusion, contained, decided, ignored, received
+from incident.conclude import Conclusion, contained, decided, ignored, received, repeated
 from incident.core import Core, Place, read_core, read_place, same_place
 from incident.investigate import Bounds, joined, reputed, support
 from incident.judge import Judgement
@@ -30,7 +30,6 @@ from incident.model import (
     Verdict,
 )
 from incident.open_attempts import await_fate
-from incident.outcome import duplicate
 from incident.policy import Policy
 from incident.policy_schema import EvidenceBounds
 from incident.record import CaseFile
@@ -78,7 +77,7 @@ class Incident:
             with self._watch.stage("read"):
                 core = await read_core(self._claim, case, policy, bench.sources, bench.books)
             if core.enforced.done:
-                return Answer(duplicate(core.enforced.done))
+                return await repeated(core.enforced, core.enforced.done, self._standing)
             if told := core.enforced.concluded:
                 return await self._finished(core, told, waited=waited)
             if core.record and not same_place(core.record, self._claim):
@@ -113,7 +112,7 @@ class Incident:
             return ignored(finding, self._claim.incident_id, judged.route, self._standing)
         case = core.case(judged.decision.mode, finishing=judged.finishing)
         if case.done:
-            return Answer(duplicate(case.done))
+            return await repeated(case, case.done, self._standing)
         if not waited and await self._peer_at_work(case):
             return await self._road(waited=True)
         carrying_on = self._carry_on(case, judged, supporting)

@@ -1,4 +1,4 @@
-"""Sealing a case file: the report for people, and the manifest of all that it was made of.
+"""Sealing a case file: the report for people, and the next link of the chain of its manifests.
 
 Nothing is ever changed: a case file that was carried on is sealed anew, beside the older seal.
 """
@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from incident.chain import extend
 from incident.journal import Store
-from incident.manifest import Findings, check, digest, manifest_of, number
-from incident.model import GiveUp, Json, JsonObject, Retry
+from incident.manifest import digest, number
+from incident.model import Json, JsonObject, Retry
 from incident.report import CaseObjects, render
 from incident.together import together
+from incident.witness import witness
 
 _MOST_LOG_BYTES = 4_000_000
 #: What earlier seals wrote is no part of the case itself.
@@ -30,19 +32,24 @@ class Seal:
 
     Attributes:
         report: Path of the report in the store.
-        manifest: Path of the manifest in the store.
-        sha256: The manifest's own digest.
+        sha256: Digest of the newest manifest; None where another run has listed all of it.
     """
 
     report: str
-    manifest: str
-    sha256: str
+    sha256: str | None
 
 
 async def seal(
     store: Store, folder: str, outcome: JsonObject, told_at: datetime | None = None
 ) -> Seal:
-    """Write the report of a case file, and its manifest.
+    """Write the report of a case file, and list all that is new in a manifest.
+
+    Args:
+        store: Where it is, as this run sees it: what it wrote is listed as such.
+        folder: The case file's path.
+        outcome: What has become of the incident.
+        told_at: When an incident is carried on, whose next record comes after the seal; None
+            for a first outcome.
 
     Args:
         store: Where the case file is.
@@ -55,17 +62,15 @@ async def seal(
         Retry: The store does not answer.
         GiveUp: The store refuses.
     """
+    store = witness(store)
     objects, containment = await together(
         _read(store, folder), _containment(store, outcome.get("containment"))
     )
     case = await asyncio.to_thread(_case, outcome, objects, containment, told_at)
     page = (await asyncio.to_thread(render, case)).encode()
-    report = await _beside(store, folder, "report", "html", page)
-    digests = {name: digest(data) for name, data in objects.items() if number(name) is None}
-    digests[report] = digest(page)
-    manifest = manifest_of(str(outcome.get("incident")), digests)
-    name = await _beside(store, folder, "manifest", "json", manifest)
-    return Seal(f"{folder}/{report}", f"{folder}/{name}", digest(manifest))
+    report = await beside(store, folder, "report", "html", page)
+    sha256 = await extend(store, folder, outcome.get("containment"))
+    return Seal(f"{folder}/{report}", sha256)
 
 
 async def try_to_seal(
@@ -90,24 +95,6 @@ async def try_to_seal(
         return f"the report could not be written: {error!r}"
 
 
-async def verify_seals(store: Store, folder: str) -> tuple[Findings, ...]:
-    """Hold a case file against each of its manifests, the oldest first.
-
-    Raises:
-        Retry: The store does not answer.
-        GiveUp: It has no manifest, or one that cannot be read.
-    """
-    objects = await _read(store, folder)
-    manifests = sorted((number(name) or 0, name) for name in objects if number(name) is not None)
-    if not manifests:
-        raise GiveUp(
-            f"cannot verify {folder}: it has no manifest. Either the incident is not concluded"
-            " yet, or somebody took the manifest away"
-        )
-    digests = {name: digest(data) for name, data in objects.items()}
-    return tuple(check(name, objects[name], digests) for _, name in manifests)
-
-
 async def _read(store: Store, folder: str) -> dict[str, bytes]:
     """Every object of a case file, by its path in there."""
     paths = await store.list(f"{folder}/")
@@ -119,14 +106,14 @@ async def _read(store: Store, folder: str) -> dict[str, bytes]:
 async def _containment(store: Store, folder: Json) -> dict[str, bytes]:
     """The records of the containment that an outcome names: what the page tells of writing.
 
-    They are no part of the case file, nor of its manifest: other incidents may share them.
+    They lie apart from the case file, since incidents on one workload share them.
     """
     if not isinstance(folder, str) or not _CONTAINMENT.fullmatch(folder):
         return {}
     return {f"{folder}/{name}": data for name, data in (await _read(store, folder)).items()}
 
 
-async def _beside(store: Store, folder: str, name: str, suffix: str, data: bytes) -> str:
+async def beside(store: Store, folder: str, name: str, suffix: str, data: bytes) -> str:
     """Create the object, beside an earlier one that says something else; never over it."""
     at = 1
     while True:

@@ -99,8 +99,10 @@ class Answer:
     Attributes:
         outcome: The incident's outcome.
         alarm: Whether a person must look now.
-        manifest_sha256: Digest of the case file's manifest; None where there is none.
+        manifest_sha256: Digest of the newest manifest of the case file that was written for it;
+            None where none was.
         warning: Whether something besides the incident needs mending.
+        unlisted: Why the newest objects are in no manifest yet; empty where they are.
         contained_at: When the workload was read back as stopped, where this delivery tells of it.
     """
 
@@ -108,4 +110,5 @@ class Answer:
     alarm: bool = False
     manifest_sha256: str | None = None
     warning: bool = False
+    unlisted: str = ""
     contained_at: datetime | None = None

@@ -28,6 +28,8 @@ from emulator import web
 from emulator.refusal import Refusal
 from emulator.server import Dropped, Moment
 from emulator.storage import Objects, Stored
+from incident.examination import Mark, examined
+from incident.manifest import says_nothing
 from tests.processes import (
     JsonObject,
     Reported,
@@ -79,7 +81,9 @@ STORED = {
     "incidents/written-back.json",
     "incidents/announced.json",
     "incidents/done.json",
+    "incidents/manifest.json",
 }
+BAD = {Mark.CHANGED, Mark.MISSING, Mark.NOT_LISTED}
 READ_BACK = {("GetService", 2)}
 
 
@@ -167,6 +171,18 @@ class Ledger(Objects):
         found = sorted(name for name in self.contents if name.rpartition("/")[0] == folder)
         return {Path(name).stem: json.loads(self.contents[name]) for name in found}
 
+    def suspected(self, reported: Reported) -> list[tuple[str, str]]:
+        """What verifying the finding's incident would not call intact, and why."""
+        about = f'"name": "{reported.name}"'.encode()
+        done = [name for name, data in self.contents.items() if about in data]
+        folder = next((n.rpartition("/")[0] for n in done if n.endswith("-done.json")), "")
+        places = (f"{folder}/", f"{reported.custody}/")
+        bodies = {name: data for name, data in self.contents.items() if name.startswith(places)}
+        names = {name.removeprefix(f"{folder}/"): name for name in bodies}
+        alive = frozenset(path for name, path in names.items() if says_nothing(name, bodies[path]))
+        found = examined(folder, bodies, alive, {}, [reported.custody])
+        return [(item.path, item.mark.value) for item in found.items if item.mark in BAD]
+
     def done(self, reported: Reported) -> list[str]:
         """The statuses that incidents of a finding are done with."""
         names = [name for name in self.contents if name.endswith("-done.json")]
@@ -220,6 +236,7 @@ class Lane:
         annotated = "scc-responder-incident" in service.annotations
         image = kept_image(ledger.records(reported.custody))
         published = [message["data"]["finding"] for message in self.stage.emulator.world.published]
+        suspected = ledger.suspected(reported)
         return [
             text
             for wrong, text in (
@@ -230,6 +247,7 @@ class Lane:
                 (ledger.overwritten, f"overwritten: {ledger.overwritten}"),
                 (self._said_of(reported) != ["contained"] * 2, "not written back"),
                 (not any(f["name"] == reported.name for f in published), "not announced"),
+                (suspected, f"verify suspects {suspected}"),
             )
             if wrong
         ]
@@ -298,7 +316,7 @@ def reading(steps: list[Step]) -> list[Step]:
 
 def _kind(name: str) -> str:
     """An object's name without whatever differs between incidents."""
-    parts = (re.sub(r"^\d{4}-", "", part) for part in name.split("/"))
+    parts = (re.sub(r"^\d{4}-|-\d+(?=\.[a-z]+$)", "", part) for part in name.split("/"))
     return "/".join(part for part in parts if not re.search(r"\d", part))
 
 

@@ -15,9 +15,17 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from clients.settings import Settings
 from clients.store import PolicySource, Store, open_store
+from emulator import web
+from emulator.storage import Objects, Stored
+from incident.chain import extend
+from incident.examine import examine
 from incident.model import Denied, GiveUp, Missing, Retry
+from incident.seal import beside
+from incident.witness import Witness
 from tests.clients.conftest import Connecting
+from tests.road import road
 
+CASE = "incidents/20261002-6255b37a8bf0"
 NOWHERE = {"grpc": "127.0.0.1:9", "http": "127.0.0.1:9"}
 PERMANENT = ["PERMISSION_DENIED", "UNAUTHENTICATED"]
 
@@ -55,6 +63,59 @@ async def test_of_many_puts_at_once_one_creates(store: Store) -> None:
     )
     assert created.count(True) == 1
     assert await store.read("a/b.json") == str(created.index(True)).encode()
+
+
+async def test_two_who_seal_at_once_overwrite_neither_page_nor_manifest(
+    google: Connecting, tmp_path: Path
+) -> None:
+    """In a folder and in a bucket, each with a client of its own: all that was put stays."""
+    for place in ("folder", "bucket"):
+        async with google({}) as cloud:
+            url = str(tmp_path / "cases") if place == "folder" else cloud.settings.store
+            settings = cloud.settings.model_copy(update={"store": Settings(store=url).store})
+            store = open_store(settings)
+            seals = await asyncio.gather(*(sealed(open_store(settings), n) for n in range(4)))
+            found = await examine(store, CASE)
+            assert found.intact
+            assert [path for path, _ in seals] == list(dict.fromkeys(path for path, _ in seals))
+            for path, page in seals:
+                assert await store.read(f"{CASE}/{path}") == page
+            names = [item.path for item in found.items]
+            assert sum("/report" in name for name in names) == len(seals)
+
+
+async def sealed(store: Store, number: int) -> tuple[str, bytes]:
+    """Put a page beside those of others, and list it: its name, and what it says."""
+    seen, page = Witness(store), f"page {number}".encode()
+    name = await beside(seen, CASE, "report", "html", page)
+    await extend(seen, CASE)
+    return name, page
+
+
+async def test_every_put_of_an_incident_asks_that_nothing_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records, evidence, images, pages and manifests alike: the bucket itself refuses the rest."""
+    puts: list[tuple[str, str]] = []
+
+    class Noting(Objects):
+        """The emulator's objects, which note what each put asks for."""
+
+        def put(
+            self, bucket: str, name: str, data: bytes, *, content_type: str, if_generation: str = ""
+        ) -> Stored:
+            puts.append((name, if_generation))
+            return super().put(
+                bucket, name, data, content_type=content_type, if_generation=if_generation
+            )
+
+    monkeypatch.setattr(web, "Objects", Noting)
+    async with road(tmp_path, store="gs://case-files") as way:
+        assert await way.status() == "contained"
+        assert await way.status() == "duplicate"
+    last = {name.rpartition("/")[2] for name, _ in puts}
+    assert last >= {"1000-done.json", "0001-before.json", "report.html", "manifest-2.json"}
+    assert {asked for _, asked in puts} == {"0"}
 
 
 async def test_what_is_missing_is_none(store: Store) -> None:

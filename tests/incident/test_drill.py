@@ -18,6 +18,8 @@ from incident.core import Books
 from incident.drill import Exercise, carry_out
 from incident.drill_plan import Drill, prepare
 from incident.drill_report import Report
+from incident.examination import Mark
+from incident.examine import examine
 from incident.model import Denied, Kind, Status, Workload
 from incident.release import Refused
 from incident.release_plan import plan_release
@@ -26,6 +28,7 @@ from tests.by_hand import Person, person
 from tests.guarding import Dying, Killed, automatic, deploy, patrol, seen
 from tests.releases import SAMPLES, comparable, dumped, rich_world, rules, workload_in
 from tests.road import CONTAINMENTS, Road, World, road, sample
+from tests.values import folder_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ async def test_after_a_drill_the_world_is_what_it_was(tmp_path: Path, kind: Kind
         assert {path.split("/")[0] for path in stored} == {"containments", "drills"}
         done = here.way.record(f"drills/{report.drill}/1000-done.json")["outcome"]
         assert (done["result"], done["status"], done["by"]) == ("passed", "released", here.me.name)
+        kept = await examine(folder_store(tmp_path / "store"), f"drills/{report.drill}")
+        assert {item.mark for item in kept.items} == {Mark.INTACT}
         called = {call.method.split(".")[1] for call in here.way.emulator.calls}
         assert called == {"cloud"}
         assert not [c for c in here.way.emulator.calls if ".cloud.run." not in c.method]

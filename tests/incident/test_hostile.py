@@ -36,7 +36,7 @@ TOPIC = "projects/example-shop-prod/topics/outcomes"
 _LARGEST_ENTRY = 256 * 1024  # what Cloud Logging takes as one entry
 _OBJECT = re.compile(
     r"(?:incidents|dry-runs|claims)/[0-9]{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?/"
-    r"(?:[0-9]{4}-[a-z-]+\.json|evidence/[a-z-]+\.json|logs\.jsonl|report\.html|manifest\.json)"
+    r"(?:[0-9]{4}-[a-z-]+\.json|evidence/[a-z-]+\.json|logs\.jsonl|report\.html|manifest(-2)?\.json)"
     r"|containments/[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z0-9-]+/service/[a-z][a-z0-9-]{0,62}"
     r"/[0-9]+/[0-9]{4}-[a-z]+\.json"
     r"|slots/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}/(?:all|projects/[a-z0-9-]+)/[0-9]{4}-slot\.json"

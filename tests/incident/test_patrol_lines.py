@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from incident import log
+from incident.manifest import digest
 from incident.trace import Trace
 from tests.guarding import automatic, deploy, patrol
 from tests.road import CONTAINMENTS, SERVICE, Road, policy, road, standard_output
@@ -36,7 +37,7 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
     async with road(tmp_path) as way:
         outcome = (await way.deliver()).outcome
         await deploy(way, automatic)
-        line, summary = await said(way)
+        line, seal, summary = await said(way)
         assert (line["severity"], line["message"]) == ("ERROR", "containment reverted")
         assert line["incident"] == outcome["incident"]
         assert line["workload"] == SERVICE
@@ -49,6 +50,9 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
             "workload_kind": "service",
             "project": "example-shop-prod",
         }
+        assert (seal["severity"], seal["incident"]) == ("INFO", outcome["incident"])
+        newest = max(way.stored("incidents/*/manifest-*.json").items())[1]
+        assert seal["manifest_sha256"] == digest(newest)
         assert (summary["severity"], summary["patrol"]["reverted"]) == ("ERROR", 1)
 
 
@@ -73,8 +77,9 @@ async def test_what_cannot_be_looked_at_is_an_error_of_its_own(tmp_path: Path) -
         folder.mkdir(parents=True)
         (folder / "0001-before.json").write_text("[]")
         later = way.later(86_400)
-        lines = await said(later)
-        assert [line["severity"] for line in lines] == ["ERROR"] * 3
-        assert lines[0]["outcome"]["status"] == "expired"
-        assert "not a JSON object" in lines[1]["reason"]
-        assert lines[2]["patrol"]["unchecked"] == 1
+        expired, seal, unread, summary = await said(later)
+        assert expired["outcome"]["status"] == "expired"
+        assert seal["message"] == "case file sealed"
+        assert "not a JSON object" in unread["reason"]
+        assert summary["patrol"]["unchecked"] == 1
+        assert [each["severity"] for each in (expired, unread, summary)] == ["ERROR"] * 3

@@ -1,0 +1,24 @@
+"""What a command tells of the manifests that it wrote: a digest that the store cannot change."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from incident.journal import Store
+from incident.model import Json
+from incident.texts import visible
+from incident.witness import witness
+
+
+def seals_of(store: Store) -> dict[str, Json]:
+    """By incident, the digest of the newest manifest that was written through a store."""
+    seals = witness(store).seals
+    return {folder.rpartition("/")[2]: sha256 for folder, sha256 in sorted(seals.items())}
+
+
+def say_sealed(console: Console, store: Store) -> None:
+    """Tell a person the digests: nobody else has them, but whoever reads this and the store."""
+    for incident, sha256 in seals_of(store).items():
+        text = visible(f"{incident} is sealed. Keep this, for `verify --sha256`: {sha256}")
+        console.print(Text(text), soft_wrap=True)
