@@ -135,7 +135,12 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
         contradictions=contradictions,
         processes=processes,
         containers=tuple(
-            Container(name=container.name, image=container.uri, digest=container.image_id or None)
+            Container(
+                name=container.name,
+                image=container.uri,
+                digest=container.image_id or None,
+                create_time=_time(container.create_time),
+            )
             for container in fields.containers
         ),
         techniques=_distinct(fields.primary_techniques + fields.additional_techniques),
@@ -148,6 +153,9 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
         raw={"finding": document["finding"], "resource": document.get("resource")},
         urls=_distinct(fields.uris),
         connection=_connection(fields),
+        finding_class=fields.finding_class,
+        principal=fields.principal,
+        addresses=_distinct((fields.remote_ip, *fields.ip_addresses, fields.caller_ip)),
     )
 
 

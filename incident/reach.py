@@ -10,15 +10,13 @@ from datetime import timedelta
 from incident.model import (
     AuditEvent,
     Evidence,
-    Finding,
     Kind,
     Point,
     Related,
     Topic,
+    is_default,
 )
-from incident.timing import span
 
-_DEFAULT_ACCOUNTS = ("-compute@developer.gserviceaccount.com", "@appspot.gserviceaccount.com")
 _INGRESS = {
     "INGRESS_TRAFFIC_ALL": "anybody on the internet reaches it",
     "INGRESS_TRAFFIC_INTERNAL_ONLY": "only this project's networks and Google services reach it",
@@ -28,8 +26,6 @@ _INGRESS = {
 #: Methods of the Admin API's versions that deploy: Services.UpdateService of v2,
 #: Services.ReplaceService of v1, and their like for jobs and worker pools.
 _DEPLOYS = ("Create", "Update", "Replace", "Patch")
-#: A finding so much later or earlier is still told, but not as one thing with this one.
-_TOGETHER = timedelta(minutes=15)
 #: The audit entry of a deployment and the revision that it made are this near to one another.
 _DEPLOYED_WITHIN = timedelta(minutes=5)
 
@@ -48,7 +44,7 @@ def reach(evidence: Evidence) -> tuple[Point, ...]:
 
 def related(evidence: Evidence) -> tuple[Related, ...]:
     """The other findings on the workload in time order, each with what speaks for one attack."""
-    return tuple(_told(other, evidence.finding) for other in evidence.related or ())
+    return evidence.relations or ()
 
 
 def _entry(evidence: Evidence) -> tuple[Point, ...]:
@@ -99,11 +95,6 @@ def _identity(evidence: Evidence) -> tuple[Point, ...]:
         )
     names = (account or "the project's default service account",)
     return (Point(Topic.IDENTITY, text, "settings", names, serious=True),)
-
-
-def is_default(account: str) -> bool:
-    """Whether a runtime identity is one that Google made for everything in a project."""
-    return not account or account.endswith(_DEFAULT_ACCOUNTS)
 
 
 def _secrets(evidence: Evidence) -> tuple[Point, ...]:
@@ -165,27 +156,3 @@ def _deploying(evidence: Evidence) -> AuditEvent | None:
         and abs(event.timestamp - made) <= _DEPLOYED_WITHIN
     ]
     return min(near, key=lambda event: abs(event.timestamp - made), default=None)
-
-
-def _told(other: Finding, finding: Finding) -> Related:
-    """Why another finding belongs to the same attack, or may be a coincidence."""
-    apart = other.event_time - finding.event_time
-    ours = {container.name for container in finding.containers if container.name}
-    theirs = {container.name for container in other.containers if container.name}
-    elsewhere = bool(other.revision and finding.revision and other.revision != finding.revision)
-    reasons = []
-    if ours & theirs:
-        reasons.append("in the same container")
-    if elsewhere:
-        reasons.append(f"in another revision, {other.revision}")
-    reasons.append(f"{span(abs(apart))} {'before' if apart < timedelta(0) else 'after'}")
-    linked = abs(apart) <= _TOGETHER and not elsewhere and (bool(ours & theirs) or not theirs)
-    meaning = "one attack with this one" if linked else "perhaps a coincidence"
-    return Related(
-        category=other.category,
-        severity=other.severity,
-        event_time=other.event_time,
-        name=other.canonical_name,
-        linked=linked,
-        text=f"{meaning}: {', '.join(reasons)}",
-    )

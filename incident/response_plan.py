@@ -26,8 +26,8 @@ from incident.model import (
     Step,
     Template,
     Workload,
+    is_default,
 )
-from incident.reach import is_default
 
 _LOGS = {
     Kind.SERVICE: ("cloud_run_revision", "service_name"),

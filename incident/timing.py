@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+
+from incident.model import span
+
+__all__ = ["Stopwatch", "span"]
 
 
 class Stopwatch:
@@ -32,14 +35,3 @@ class Stopwatch:
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
-
-
-def span(duration: timedelta) -> str:
-    """A duration for a person, in the two largest of its units."""
-    seconds = max(int(duration.total_seconds()), 0)
-    parts = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"

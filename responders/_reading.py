@@ -14,11 +14,13 @@ from incident.model import (
     Lookup,
     Process,
     Reason,
+    Related,
     Verdict,
 )
 
 # One engine or two may be mistaken.
 _SEVERAL_ENGINES = 3
+_RELATED, _MOST = "related-findings", 5
 
 
 def place(finding: Finding) -> str:
@@ -34,15 +36,16 @@ def program(process: Process | None, unknown: str = "a program") -> str:
 def confidence(evidence: Evidence, verdict: Verdict = Verdict.CONTAIN) -> Confidence:
     """How sure it is that hostile code runs.
 
-    SCC's own record makes it likely, other findings on the workload or several engines of
-    VirusTotal make it sure; what is often benign is one step less likely. A mere claim is weak.
+    SCC's own record makes it likely; another finding type that belongs to the same attack, or
+    several engines of VirusTotal, make it sure; what is often benign is one step less likely. A
+    mere claim is weak, and a coincidence counts for nothing.
     """
     if not evidence.confirmed:
         return Confidence.LOW
     steps = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
     reputation = evidence.reputation
     notorious = reputation is not None and reputation.malicious >= _SEVERAL_ENGINES
-    borne_out = bool(evidence.related) or notorious
+    borne_out = notorious or any(each.raises for each in evidence.relations or ())
     return steps[borne_out + (verdict is Verdict.CONTAIN)]
 
 
@@ -92,12 +95,29 @@ def reputation(evidence: Evidence) -> tuple[Reason, ...]:
 
 
 def related(evidence: Evidence) -> tuple[Reason, ...]:
-    """Whether the finding stands alone."""
-    if evidence.related is None:
+    """Which other findings make it surer, which do not, and why."""
+    relations = evidence.relations
+    if relations is None:
+        text = f"whether it stands alone is {evidence.unknown(_RELATED)}"
+        return (Reason(text, _RELATED),)
+    if not relations:
+        return (Reason("no other finding on this workload in the time around it", _RELATED),)
+    telling = [each for each in relations if each.raises]
+    more = f"; and {len(telling) - _MOST} more" if len(telling) > _MOST else ""
+    named = "; ".join(f"{each.category}, {each.text}" for each in telling[:_MOST])
+    surer = (Reason(f"surer by what belongs to it: {named}{more}", _RELATED),) if telling else ()
+    return (*surer, *_beside(tuple(each for each in relations if not each.raises)))
+
+
+def _beside(relations: tuple[Related, ...]) -> tuple[Reason, ...]:
+    """The findings that change nothing; each of them is told apart in the list."""
+    if not relations:
         return ()
-    if not evidence.related:
-        text = "no other finding on this workload in the time around it"
-        return (Reason(text, "related-findings"),)
-    categories = ", ".join(sorted({finding.category for finding in evidence.related}))
-    text = f"other findings on this workload near in time make an attack likely: {categories}"
-    return (Reason(text, "related-findings"),)
+    categories = ", ".join(sorted({each.category for each in relations})[:_MOST])
+    are = (
+        "is 1 other finding that makes"
+        if len(relations) == 1
+        else (f"are {len(relations)} other findings that make")
+    )
+    text = f"there {are} it no surer, each for the reason given with it: {categories}"
+    return (Reason(text, _RELATED),)

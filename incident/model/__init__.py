@@ -9,7 +9,6 @@ from incident.model.decision import (
     Decision,
     Point,
     Reason,
-    Related,
     Responder,
     Route,
     Step,
@@ -36,6 +35,7 @@ from incident.model.finding import (
     Process,
     Suspect,
 )
+from incident.model.relation import Related
 from incident.model.settings import (
     Access,
     Binding,
@@ -46,6 +46,7 @@ from incident.model.settings import (
     Task,
     Template,
     Volume,
+    is_default,
 )
 from incident.model.words import (
     ChangeKind,
@@ -61,6 +62,7 @@ from incident.model.words import (
     Status,
     Verdict,
     Workload,
+    span,
 )
 
 __all__ = [
@@ -118,4 +120,6 @@ __all__ = [
     "Verdict",
     "Volume",
     "Workload",
+    "is_default",
+    "span",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from incident.model.evidence import Evidence
@@ -98,27 +97,6 @@ class Point:
     evidence: str
     names: tuple[str, ...] = ()
     serious: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Related:
-    """Another finding on the workload, with what speaks for one attack or a coincidence.
-
-    Attributes:
-        category: The finding type.
-        severity: Such as ``CRITICAL``.
-        event_time: When it was detected.
-        name: Its canonical name.
-        linked: Whether it probably belongs to the same attack.
-        text: Why.
-    """
-
-    category: str
-    severity: str
-    event_time: datetime
-    name: str
-    linked: bool
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

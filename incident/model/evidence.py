@@ -6,8 +6,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from incident.model.finding import Finding
-from incident.model.settings import Access, Execution, Settings, Task, Template
+from incident.model.relation import Related, relate
+from incident.model.settings import Access, Execution, Settings, Task, Template, is_default
 from incident.model.words import JsonObject, Lookup, Secret
+
+_CALLED = {
+    "access": "its IAM policy",
+    "audit-log": "the audit log",
+    "executions": "its executions",
+    "related-findings": "the related findings",
+    "revisions": "its revisions",
+    "settings": "its settings",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +209,22 @@ class Evidence:
             return next(iter(by_name), None)
         template = [self.settings.template] if self.settings else []
         return next(iter([*by_image, *by_default, *template]), None)
+
+    @property
+    def relations(self) -> tuple[Related, ...] | None:
+        """The other findings, each told as part of the same attack or as a coincidence."""
+        if self.related is None:
+            return None
+        account = self.affected.service_account if self.affected else ""
+        own = () if is_default(account) else (account,)
+        return tuple(relate(other, self.finding, own) for other in self.related)
+
+    def unknown(self, collector: str) -> str:
+        """What stands for a fact whose evidence is lacking: that it is not known, and why."""
+        called = _CALLED.get(collector, collector)
+        reasons = [gap.reason for gap in self.gaps if gap.collector == collector]
+        why = f": {reasons[0]}" if reasons else ""
+        return f"not known, because {called} could not be read{why}"
 
     @property
     def longest_request_s(self) -> int:

@@ -94,11 +94,19 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container as the finding names it: its name, image reference and digest."""
+    """A container as the finding names it.
+
+    Attributes:
+        name: Its name; every instance of a revision has one of it.
+        image: The image reference as configured.
+        digest: The image's digest, or None.
+        create_time: When this very container was made; None where not given.
+    """
 
     name: str
     image: str
     digest: str | None
+    create_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,9 @@ class Finding:
         raw: The finding and its resource as they came, unredacted.
         urls: The addresses that it names as indicators (``indicator.uris``).
         connection: The network connection that it names, such as a reverse shell's.
+        finding_class: Such as ``THREAT`` or ``VULNERABILITY``; empty where not given.
+        principal: The account that it says did it; empty where not named.
+        addresses: The IP addresses of others that it names.
     """
 
     name: str
@@ -170,6 +181,9 @@ class Finding:
     raw: JsonObject = field(repr=False)
     urls: tuple[str, ...] = ()
     connection: Connection | None = None
+    finding_class: str = ""
+    principal: str = ""
+    addresses: tuple[str, ...] = ()
 
     @property
     def suspect(self) -> Suspect:

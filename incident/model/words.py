@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -176,3 +177,14 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"Secret({self.name!r}, …)"
+
+
+def span(duration: timedelta) -> str:
+    """A duration for a person, in the two largest of its units."""
+    seconds = max(int(duration.total_seconds()), 0)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"

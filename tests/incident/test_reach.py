@@ -11,13 +11,13 @@ from incident.model import (
     Access,
     AuditEvent,
     Binding,
-    Container,
     Evidence,
     Point,
     Topic,
     Volume,
+    is_default,
 )
-from incident.reach import is_default, reach, related
+from incident.reach import reach
 from tests.values import NOW, evidence, finding, settings, template
 
 _MADE = NOW - timedelta(days=4)
@@ -139,24 +139,3 @@ def test_who_deployed_is_told_by_the_audit_log_where_it_has_it() -> None:
     told = point(replace(ran, audit=(refused, read, deploy)), Topic.DEPLOYMENT)
     assert told
     assert told.names == ("deployer@example.com",)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "container", "linked"),
-    [
-        (-60, "storefront-1", True),
-        (60, "storefront-1", True),
-        (-60, "another", False),
-        (-3600, "storefront-1", False),
-    ],
-)
-def test_related_findings_are_told_apart_from_coincidence(
-    seconds: int, container: str, *, linked: bool
-) -> None:
-    """The same container within minutes is one attack; anything else may be chance."""
-    this = finding(containers=(Container("storefront-1", "image", None),))
-    when = this.event_time + timedelta(seconds=seconds)
-    other = replace(this, event_time=when, containers=(Container(container, "image", None),))
-    (told,) = related(evidence(finding=this, related=(other,)))
-    assert told.linked is linked
-    assert ("before" if seconds < 0 else "after") in told.text

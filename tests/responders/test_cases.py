@@ -43,7 +43,11 @@ def gathered(
         secret_names=tuple(secrets),
         volumes=tuple(Volume("data", source, persists=True) for source in persists),
     )
-    others = None if related is None else tuple(finding(category=each) for each in related)
+    others = (
+        None
+        if related is None
+        else tuple(finding(finding_id=each, category=each) for each in related)
+    )
     members = ("allUsers",) if public else ("user:x@example.com",)
     return Evidence(
         finding(),

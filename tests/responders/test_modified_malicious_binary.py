@@ -23,6 +23,10 @@ from responders.modified_malicious_binary import CATEGORY, RESPONDER, assess
 from tests.values import NOW, evidence, finding, notification, settings, template
 
 OTHER = finding(finding_id="another", category="Reverse Shell")
+ELSEWHERE = replace(
+    finding(finding_id="elsewhere", category="Malicious URL Observed", processes=()),
+    containers=(Container("sidecar", "image", None),),
+)
 PUBLIC = Access((Binding("roles/run.invoker", ("user:x@example.com", "allUsers"), None),))
 CLOSED = Access((Binding("roles/run.invoker", ("user:x@example.com",), None),))
 DEFAULT_ACCOUNT = "210987654321-compute@developer.gserviceaccount.com"
@@ -68,6 +72,9 @@ def test_it_answers_its_category_and_would_contain() -> None:
         (evidence(), Confidence.MEDIUM),
         (evidence(related=()), Confidence.MEDIUM),
         (evidence(related=(OTHER,)), Confidence.HIGH),
+        (evidence(related=(ELSEWHERE,)), Confidence.MEDIUM),
+        (evidence(related=(ELSEWHERE, OTHER)), Confidence.HIGH),
+        (evidence(related=(finding(finding_id="again"),)), Confidence.MEDIUM),
         (evidence(reputation=reputed(2)), Confidence.MEDIUM),
         (evidence(reputation=reputed(3)), Confidence.HIGH),
         (evidence(reputation=reputed(58), confirmed=False), Confidence.LOW),
@@ -75,7 +82,7 @@ def test_it_answers_its_category_and_would_contain() -> None:
     ],
 )
 def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confidence) -> None:
-    """A mere claim is weak; SCC's own record counts, and other findings beside it count more."""
+    """A mere claim is weak; SCC's own record counts, and what belongs to the same attack more."""
     assert assess(found).confidence is confidence
 
 
@@ -104,9 +111,14 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (evidence(reputation=Reputation(Lookup.NO_KEY)), "virustotal", "VIRUSTOTAL_API_KEY is not"),
         (evidence(related=()), "related-findings", "no other finding"),
         (
-            evidence(related=(OTHER, OTHER)),
+            evidence(related=(OTHER, ELSEWHERE)),
             "related-findings",
-            "an attack likely: Reverse Shell",
+            "surer by what belongs to it: Reverse Shell, one attack with this one",
+        ),
+        (
+            evidence(related=(ELSEWHERE,)),
+            "related-findings",
+            "there is 1 other finding that makes it no surer",
         ),
     ],
 )
