@@ -13,6 +13,7 @@ from incident.model import (
     Kind,
     Point,
     Related,
+    Template,
     Topic,
     is_default,
 )
@@ -28,6 +29,7 @@ _INGRESS = {
 _DEPLOYS = ("Create", "Update", "Replace", "Patch")
 #: The audit entry of a deployment and the revision that it made are this near to one another.
 _DEPLOYED_WITHIN = timedelta(minutes=5)
+_MOST_REVISIONS = 5
 
 
 def reach(evidence: Evidence) -> tuple[Point, ...]:
@@ -35,6 +37,7 @@ def reach(evidence: Evidence) -> tuple[Point, ...]:
     return (
         *_entry(evidence),
         *_callers(evidence),
+        *_ran(evidence),
         *_identity(evidence),
         *_secrets(evidence),
         *_volumes(evidence),
@@ -78,11 +81,21 @@ def _callers(evidence: Evidence) -> tuple[Point, ...]:
     return (Point(Topic.CALLERS, text, "access"),)
 
 
-def _identity(evidence: Evidence) -> tuple[Point, ...]:
-    affected = evidence.affected
-    if affected is None:
+def _ran(evidence: Evidence) -> tuple[Point, ...]:
+    """Which revision or execution it was: what is in reach may differ from one to the other."""
+    if evidence.finding.workload is None:
         return ()
-    account = affected.service_account
+    ran = evidence.ran
+    union = "; what is in reach is told for all of them together" if len(ran.templates) > 1 else ""
+    text = f"it ran in {ran.which}: {ran.why}{union}"
+    return (Point(Topic.RAN, text, ran.evidence),)
+
+
+def _identity(evidence: Evidence) -> tuple[Point, ...]:
+    return tuple(_account(account) for account in evidence.ran.accounts)
+
+
+def _account(account: str) -> Point:
     if is_default(account):
         text = (
             "it runs as a default service account, which other workloads of the project share and"
@@ -94,7 +107,7 @@ def _identity(evidence: Evidence) -> tuple[Point, ...]:
             " containment; whether other workloads run as it is not checked"
         )
     names = (account or "the project's default service account",)
-    return (Point(Topic.IDENTITY, text, "settings", names, serious=True),)
+    return Point(Topic.IDENTITY, text, "settings", names, serious=True)
 
 
 def _secrets(evidence: Evidence) -> tuple[Point, ...]:
@@ -128,23 +141,27 @@ def _volumes(evidence: Evidence) -> tuple[Point, ...]:
 
 
 def _deployment(evidence: Evidence) -> tuple[Point, ...]:
-    """Who deployed what ran, by the audit log where it has it: no workload can forge that."""
-    affected = evidence.affected
-    if affected is None or not affected.revision or affected.create_time is None:
-        return ()
-    when = f"{affected.create_time:%Y-%m-%d %H:%M:%S} UTC"
-    event = _deploying(evidence)
+    """Who put the code there, and when: by the audit log, which no workload can forge."""
+    return tuple(
+        _made(each, evidence)
+        for each in evidence.ran.templates[:_MOST_REVISIONS]
+        if each.revision and each.create_time
+    )
+
+
+def _made(template: Template, evidence: Evidence) -> Point:
+    when = f"{template.create_time:%Y-%m-%d %H:%M:%S} UTC"
+    event = _deploying(template, evidence)
     if event:
-        text = f"revision {affected.revision} was deployed on {when} by {event.principal}"
-        return (Point(Topic.DEPLOYMENT, text, "audit-log", (event.principal,)),)
-    by = f" by {affected.creator}, as Cloud Run says" if affected.creator else ""
-    text = f"revision {affected.revision} was made on {when}{by}; the audit log does not show it"
-    return (Point(Topic.DEPLOYMENT, text, "revisions"),)
+        text = f"revision {template.revision} was deployed on {when} by {event.principal}"
+        return Point(Topic.DEPLOYMENT, text, "audit-log", (event.principal,))
+    by = f" by {template.creator}, as Cloud Run says" if template.creator else ""
+    text = f"revision {template.revision} was made on {when}{by}; the audit log does not show it"
+    return Point(Topic.DEPLOYMENT, text, "revisions")
 
 
-def _deploying(evidence: Evidence) -> AuditEvent | None:
-    affected = evidence.affected
-    made = affected.create_time if affected else None
+def _deploying(template: Template, evidence: Evidence) -> AuditEvent | None:
+    made = template.create_time
     if made is None:
         return None
     near = [

@@ -35,6 +35,7 @@ from incident.model.finding import (
     Process,
     Suspect,
 )
+from incident.model.ran import Ran
 from incident.model.relation import Related
 from incident.model.settings import (
     Access,
@@ -102,6 +103,7 @@ __all__ = [
     "Notification",
     "Point",
     "Process",
+    "Ran",
     "Reason",
     "Related",
     "Reputation",

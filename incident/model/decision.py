@@ -71,6 +71,7 @@ def _suspect(finding: Finding) -> Suspect:
 class Topic(StrEnum):
     """What a point about a workload's reach is about."""
 
+    RAN = "ran"
     ENTRY = "entry"
     CALLERS = "callers"
     IDENTITY = "identity"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from incident.model.finding import Finding
+from incident.model.ran import Known, Ran, what_ran
 from incident.model.relation import Related, relate
 from incident.model.settings import Access, Execution, Settings, Task, Template, is_default
-from incident.model.words import JsonObject, Lookup, Secret
+from incident.model.words import JsonObject, Kind, Lookup, Secret
 
+#: Log entries so near to the event are of what ran then.
+_ABOUT_THEN = timedelta(minutes=1)
 _CALLED = {
     "access": "its IAM policy",
     "audit-log": "the audit log",
@@ -191,32 +194,30 @@ class Evidence:
     claim: Finding | None = field(default=None, repr=False)
 
     @property
-    def affected(self) -> Template | None:
-        """What ran: what the finding names, else the newest revision that runs its image.
+    def ran(self) -> Ran:
+        """Which revision or execution the finding is about, as far as anything tells."""
+        job = self.finding.workload is not None and self.finding.workload.kind is Kind.JOB
+        moment = self.finding.event_time
+        seen = {
+            entry.revision
+            for entry in (self.logs.entries if self.logs else ())
+            if entry.revision and abs(entry.timestamp - moment) <= _ABOUT_THEN
+        }
+        unread = self.unknown("executions" if job else "revisions")
+        known = Known(self.settings, self.revisions, self.executions, unread, seen)
+        return what_ran(self.finding, known)
 
-        Where neither tells, the revision that serves by default; without any revisions the
-        service's own template, unless the finding names another.
-        """
-        ran = [each for each in self.executions or () if each.short_name == self.finding.execution]
-        if ran:
-            return ran[0].template
-        images = {container.image for container in self.finding.containers}
-        serving = self.settings.latest_ready_revision if self.settings else ""
-        by_name = [t for t in self.revisions or () if t.revision == self.finding.revision]
-        by_image = [t for t in self.revisions or () if images & {c.image for c in t.containers}]
-        by_default = [t for t in self.revisions or () if t.revision == serving]
-        if self.finding.revision:
-            return next(iter(by_name), None)
-        template = [self.settings.template] if self.settings else []
-        return next(iter([*by_image, *by_default, *template]), None)
+    @property
+    def affected(self) -> Template | None:
+        """What ran; where several may have, all that any of them had, under no name."""
+        return self.ran.merged
 
     @property
     def relations(self) -> tuple[Related, ...] | None:
         """The other findings, each told as part of the same attack or as a coincidence."""
         if self.related is None:
             return None
-        account = self.affected.service_account if self.affected else ""
-        own = () if is_default(account) else (account,)
+        own = [account for account in self.ran.accounts if not is_default(account)]
         return tuple(relate(other, self.finding, own) for other in self.related)
 
     def unknown(self, collector: str) -> str:

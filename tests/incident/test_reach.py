@@ -93,7 +93,28 @@ def test_what_is_said_is_of_the_revision_that_the_finding_names() -> None:
     assert told
     assert told.names == (default,)
     gone = evidence(finding=finding(revision="storefront-00001"), revisions=(template(), ran))
-    assert point(gone, Topic.IDENTITY) is None
+    told = point(gone, Topic.RAN)
+    assert told
+    assert "not listed any more; the settings as they are now stand in" in told.text
+
+
+def test_where_several_may_have_run_everything_in_reach_of_any_is_told() -> None:
+    """Two revisions, two accounts, two secrets: none is left out, and it says why."""
+    shared = {"percent": 50}
+    one, two = (
+        template(revision=f"shop-{n}", service_account=f"{n}@x.example", secret_names=(f"key-{n}",))
+        for n in (1, 2)
+    )
+    split = settings(traffic=[{"revision": f"shop-{n}", **shared} for n in (1, 2)])
+    served = replace(split, live_revisions=("shop-1", "shop-2"))
+    points = reach(evidence(settings=served, revisions=(two, one)))
+    names = {name for each in points if each.topic is Topic.IDENTITY for name in each.names}
+    assert names == {"1@x.example", "2@x.example"}
+    secrets = next(each for each in points if each.topic is Topic.SECRETS)
+    assert set(secrets.names) == {"key-1", "key-2"}
+    ran = next(each for each in points if each.topic is Topic.RAN)
+    assert "one of the revisions shop-2 (50 %), shop-1 (50 %)" in ran.text
+    assert ran.text.endswith("what is in reach is told for all of them together")
 
 
 def test_secrets_are_named_never_their_values() -> None:

@@ -12,7 +12,6 @@ from incident.model import (
     Binding,
     Confidence,
     Container,
-    ContainerSettings,
     Evidence,
     Finding,
     Lookup,
@@ -171,33 +170,3 @@ def test_of_several_processes_the_one_that_was_hashed_is_told() -> None:
     assert told.summary.startswith("/usr/local/bin/healthcheck in storefront")
     partly = replace(finding, processes=finding.processes[:1])
     assert "only the beginning of the file" in str(assess(evidence(finding=partly)).reasons)
-
-
-@pytest.mark.parametrize(
-    ("named", "images", "told"),
-    [
-        ("shop-2", ["one", "two", "three"], "shop-2"),
-        (None, ["other", "the finding's", "the finding's"], "shop-2"),
-        (None, ["other", "another", "different"], "shop-1"),
-        ("gone", ["the finding's"], None),
-    ],
-    ids=["by its name", "the newest of its image", "the one that serves", "named, but not there"],
-)
-def test_the_revision_that_ran_is_told(
-    named: str | None, images: list[str], told: str | None
-) -> None:
-    """By the finding's own word, else by its image, else the one that serves by default."""
-    revisions = tuple(
-        replace(
-            template(),
-            revision=f"shop-{number}",
-            containers=(ContainerSettings("shop", image, ()),),
-        )
-        for number, image in enumerate(images, start=1)
-    )
-    found = replace(
-        finding(), revision=named, containers=(Container("shop", "the finding's", None),)
-    )
-    serving = replace(settings(), latest_ready_revision="shop-1")
-    affected = evidence(finding=found, revisions=revisions, settings=serving).affected
-    assert (affected.revision if affected else None) == told
