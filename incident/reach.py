@@ -5,15 +5,12 @@ Says nothing about the finding itself: that is the responder's business.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
+from incident.deployment import deployment
 from incident.model import (
-    AuditEvent,
     Evidence,
     Kind,
     Point,
     Related,
-    Template,
     Topic,
     is_default,
 )
@@ -24,12 +21,6 @@ _INGRESS = {
     "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal networks and load balancers reach it",
     "INGRESS_TRAFFIC_NONE": "nothing reaches it",
 }
-#: Methods of the Admin API's versions that deploy: Services.UpdateService of v2,
-#: Services.ReplaceService of v1, and their like for jobs and worker pools.
-_DEPLOYS = ("Create", "Update", "Replace", "Patch")
-#: The audit entry of a deployment and the revision that it made are this near to one another.
-_DEPLOYED_WITHIN = timedelta(minutes=5)
-_MOST_REVISIONS = 5
 
 
 def reach(evidence: Evidence) -> tuple[Point, ...]:
@@ -41,7 +32,7 @@ def reach(evidence: Evidence) -> tuple[Point, ...]:
         *_identity(evidence),
         *_secrets(evidence),
         *_volumes(evidence),
-        *_deployment(evidence),
+        *deployment(evidence),
     )
 
 
@@ -138,38 +129,3 @@ def _volumes(evidence: Evidence) -> tuple[Point, ...]:
         return (Point(Topic.VOLUMES, text, "settings", kept, serious=True),)
     text = "it mounts nothing that outlives an instance: the changed file went with it"
     return (Point(Topic.VOLUMES, text, "settings"),)
-
-
-def _deployment(evidence: Evidence) -> tuple[Point, ...]:
-    """Who put the code there, and when: by the audit log, which no workload can forge."""
-    return tuple(
-        _made(each, evidence)
-        for each in evidence.ran.templates[:_MOST_REVISIONS]
-        if each.revision and each.create_time
-    )
-
-
-def _made(template: Template, evidence: Evidence) -> Point:
-    when = f"{template.create_time:%Y-%m-%d %H:%M:%S} UTC"
-    event = _deploying(template, evidence)
-    if event:
-        text = f"revision {template.revision} was deployed on {when} by {event.principal}"
-        return Point(Topic.DEPLOYMENT, text, "audit-log", (event.principal,))
-    by = f" by {template.creator}, as Cloud Run says" if template.creator else ""
-    text = f"revision {template.revision} was made on {when}{by}; the audit log does not show it"
-    return Point(Topic.DEPLOYMENT, text, "revisions")
-
-
-def _deploying(template: Template, evidence: Evidence) -> AuditEvent | None:
-    made = template.create_time
-    if made is None:
-        return None
-    near = [
-        event
-        for event in evidence.audit or ()
-        if event.principal
-        and not event.error
-        and event.method.rpartition(".")[2].startswith(_DEPLOYS)
-        and abs(event.timestamp - made) <= _DEPLOYED_WITHIN
-    ]
-    return min(near, key=lambda event: abs(event.timestamp - made), default=None)

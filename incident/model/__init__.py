@@ -25,7 +25,16 @@ from incident.model.errors import (
     Missing,
     Retry,
 )
-from incident.model.evidence import AuditEvent, Evidence, Gap, LogEntry, Logs, Reputation
+from incident.model.evidence import (
+    AUDIT_EVENTS,
+    AUDIT_WINDOW,
+    AuditEvent,
+    Evidence,
+    Gap,
+    LogEntry,
+    Logs,
+    Reputation,
+)
 from incident.model.finding import (
     Connection,
     Container,
@@ -67,6 +76,8 @@ from incident.model.words import (
 )
 
 __all__ = [
+    "AUDIT_EVENTS",
+    "AUDIT_WINDOW",
     "Access",
     "Assessment",
     "AuditEvent",

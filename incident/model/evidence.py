@@ -11,6 +11,9 @@ from incident.model.relation import Related, relate
 from incident.model.settings import Access, Execution, Settings, Task, Template, is_default
 from incident.model.words import JsonObject, Kind, Lookup, Secret
 
+#: How far back from the event the audit log is read, and how many entries of it: deployments are
+#: older than the incidents that they make possible.
+AUDIT_WINDOW, AUDIT_EVENTS = timedelta(days=7), 50
 #: Log entries so near to the event are of what ran then.
 _ABOUT_THEN = timedelta(minutes=1)
 _CALLED = {

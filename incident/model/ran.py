@@ -7,7 +7,7 @@ event narrows it down, unless the traffic was changed since: what is not known i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ class Ran:
         why: How that is known, or why not.
         sure: Whether there is one template, and it is what ran.
         evidence: Where that comes from.
+        executions: The executions of a job that may be meant.
     """
 
     templates: tuple[Template, ...]
@@ -40,6 +41,7 @@ class Ran:
     why: str
     sure: bool
     evidence: str
+    executions: tuple[Execution, ...] = field(default=(), repr=False)
 
     @property
     def accounts(self) -> tuple[str, ...]:
@@ -218,14 +220,18 @@ def _execution(finding: Finding, known: Known) -> Ran:
     if not found:
         why = "the finding names none, and none that is listed ran at the event"
         return _stand_in("", "an execution that is not known", why, known)
-    if len(found) == 1:
-        (one,), evidence = found, "finding" if name else "executions"
-        which = f"execution {one.short_name}"
-        return Ran((one.template,), one.short_name, which, why, sure=True, evidence=evidence)
-    which = f"one of the executions {_listed([each.short_name for each in found])}"
-    why = "the finding names none, and each of them ran at the event"
-    templates = _distinct(each.template for each in found)
-    return Ran(templates, "", which, why, sure=False, evidence="executions")
+    if len(found) > 1:
+        which = f"one of the executions {_listed([each.short_name for each in found])}"
+        why = "the finding names none, and each of them ran at the event"
+        templates = _distinct(each.template for each in found)
+        return Ran(
+            templates, "", which, why, sure=False, evidence="executions", executions=tuple(found)
+        )
+    one, evidence = found[0], "finding" if name else "executions"
+    which = f"execution {one.short_name}"
+    return Ran(
+        (one.template,), one.short_name, which, why, sure=True, evidence=evidence, executions=(one,)
+    )
 
 
 def _under_way(execution: Execution, finding: Finding) -> bool:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
 from incident.model import (
     Access,
-    AuditEvent,
     Binding,
     Evidence,
     Point,
@@ -18,9 +16,7 @@ from incident.model import (
     is_default,
 )
 from incident.reach import reach
-from tests.values import NOW, evidence, finding, settings, template
-
-_MADE = NOW - timedelta(days=4)
+from tests.values import evidence, finding, settings, template
 
 
 def point(of: Evidence, topic: Topic) -> Point | None:
@@ -138,25 +134,3 @@ def test_volumes_that_outlive_an_instance_are_told() -> None:
     nothing = point(evidence(), Topic.VOLUMES)
     assert nothing
     assert not nothing.serious
-
-
-def test_who_deployed_is_told_by_the_audit_log_where_it_has_it() -> None:
-    """No workload can forge the audit log; where it is silent, Cloud Run's word stands in."""
-    ran = evidence(revisions=(template(create_time=_MADE),))
-    told = point(ran, Topic.DEPLOYMENT)
-    assert told
-    assert "the audit log does not show it" in told.text
-    deploy = AuditEvent(
-        timestamp=_MADE + timedelta(seconds=30),
-        principal="deployer@example.com",
-        method="google.cloud.run.v2.Services.UpdateService",
-        resource="",
-        caller_ip="",
-        error="",
-        bindings=(),
-    )
-    refused = replace(deploy, principal="mallory@example.com", error="denied", timestamp=_MADE)
-    read = replace(deploy, principal="reader@example.com", method="x.Services.GetService")
-    told = point(replace(ran, audit=(refused, read, deploy)), Topic.DEPLOYMENT)
-    assert told
-    assert told.names == ("deployer@example.com",)
