@@ -124,7 +124,7 @@ def _since(evidence: Evidence, kind: Kind) -> Iterator[Point]:
     settings, event = evidence.settings, evidence.finding.event_time
     if settings is None or settings.update_time is None or settings.update_time <= event:
         return
-    what = f"the {_spelled(kind)} was changed after the event,"
+    what = f"the {kind.spelled} was changed after the event,"
     who, at = settings.last_modifier, settings.update_time
     yield _told(_Deed(what, at, (*_DEPLOYS, "Set", "Delete"), who, "settings"), evidence)
 
@@ -174,10 +174,6 @@ def _not_told(evidence: Evidence, collector: str) -> str:
     if had is None:
         return evidence.unknown(collector)
     return "not known: it is not listed"
-
-
-def _spelled(kind: Kind) -> str:
-    return kind.value.replace("-", " ")
 
 
 def _names(account: str) -> tuple[str, ...]:

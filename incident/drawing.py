@@ -97,7 +97,7 @@ def bars(timings_ms: Json) -> Picture:
 
 def boxes(workload: str, points: Sequence[JsonObject]) -> Picture:
     """The way from outside to what is in reach, one box a step."""
-    by_topic = {str(point.get("topic")): point for point in points}
+    by_topic = {str(point.get("topic")): point for point in reversed(points)}
     steps: list[tuple[str, str, bool]] = []
     for topic, title in (("entry", "Ingress"), ("callers", "Callers")):
         if topic in by_topic:

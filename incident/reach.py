@@ -1,19 +1,23 @@
 """What an attacker inside the workload came through and could get at, from the evidence. Pure.
 
-Says nothing about the finding itself: that is the responder's business.
+Says nothing about the finding itself: that is the responder's business. Every topic is always told:
+where its evidence is lacking, that it is not known, and why.
 """
 
 from __future__ import annotations
 
 from incident.deployment import deployment
 from incident.model import (
+    Access,
     Evidence,
     Kind,
     Point,
     Related,
+    Settings,
     Topic,
     is_default,
 )
+from incident.volumes import volumes
 
 _INGRESS = {
     "INGRESS_TRAFFIC_ALL": "anybody on the internet reaches it",
@@ -21,17 +25,24 @@ _INGRESS = {
     "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal networks and load balancers reach it",
     "INGRESS_TRAFFIC_NONE": "nothing reaches it",
 }
+_INVOKER = "roles/run.invoker"
+#: What calling comes to for each kind; nobody calls a worker pool.
+_CALL = {Kind.SERVICE: "call", Kind.JOB: "start"}
+_CALLERS = {"call": "callers", "start": "those who start it"}
 
 
 def reach(evidence: Evidence) -> tuple[Point, ...]:
     """How one gets in, what is in reach from inside, and who put the code there."""
+    workload = evidence.finding.workload
+    if workload is None:
+        return ()
     return (
-        *_entry(evidence),
-        *_callers(evidence),
-        *_ran(evidence),
+        _entry(evidence, workload.kind),
+        *_callers(evidence, workload.kind),
+        _ran(evidence),
         *_identity(evidence),
         *_secrets(evidence),
-        *_volumes(evidence),
+        *volumes(evidence),
         *deployment(evidence),
     )
 
@@ -41,91 +52,129 @@ def related(evidence: Evidence) -> tuple[Related, ...]:
     return evidence.relations or ()
 
 
-def _entry(evidence: Evidence) -> tuple[Point, ...]:
+def _entry(evidence: Evidence, kind: Kind) -> Point:
     settings = evidence.settings
-    if settings is None or settings.kind is not Kind.SERVICE:
-        return ()
+    if kind is not Kind.SERVICE:
+        text = f"a {kind.spelled} takes no requests: it is reached by what it reads and fetches"
+        return Point(Topic.ENTRY, text, "finding")
+    if settings is None:
+        text = f"from where it is reached is {evidence.unknown('settings')}"
+        return Point(Topic.ENTRY, text, "settings")
     ingress = str(settings.fields.get("ingress") or "INGRESS_TRAFFIC_ALL")
     text = _INGRESS.get(ingress, f"its ingress is {ingress}")
     open_wide = ingress == "INGRESS_TRAFFIC_ALL"
     names = (settings.uri,) if settings.uri else ()
-    return (Point(Topic.ENTRY, f"{text}, by its ingress", "settings", names, serious=open_wide),)
+    return Point(Topic.ENTRY, f"{text}, by its ingress", "settings", names, serious=open_wide)
 
 
-def _callers(evidence: Evidence) -> tuple[Point, ...]:
+def _callers(evidence: Evidence, kind: Kind) -> tuple[Point, ...]:
     """Who may invoke it: of a service to reach its code, of a job to start it."""
     settings, access = evidence.settings, evidence.access
+    if kind not in _CALL:
+        return ()
+    call = _CALL[kind]
     if settings is not None and settings.fields.get("invokerIamDisabled"):
-        text = "everybody may call it: the check of invokers is off"
+        text = f"everybody may {call} it: the check of invokers is off"
         return (Point(Topic.CALLERS, text, "settings", serious=True),)
-    if access is None or (settings is not None and settings.kind is Kind.WORKER_POOL):
-        return ()
-    granted = [b for b in access.bindings if b.role == "roles/run.invoker"]
-    members = tuple(dict.fromkeys(member for binding in granted for member in binding.members))
+    if access is None:
+        text = f"who may {call} it is {evidence.unknown('access')}"
+        return (Point(Topic.CALLERS, text, "access"),)
+    members = _invokers(access)
     if access.public:
-        text = "everybody may call it, by its IAM policy"
+        who = "everybody" if "allUsers" in members else "everybody with a Google account"
+        text = f"{who} may {call} it, by its IAM policy{_opened(evidence)}"
         return (Point(Topic.CALLERS, text, "access", members, serious=True),)
-    if members:
-        text = "callers need a grant, by its IAM policy or one above it"
-        return (Point(Topic.CALLERS, text, "access", members),)
-    text = "its own IAM policy lets nobody call it; a policy above it may"
-    return (Point(Topic.CALLERS, text, "access"),)
+    return (Point(Topic.CALLERS, _granted(evidence, settings, call), "access", members),)
 
 
-def _ran(evidence: Evidence) -> tuple[Point, ...]:
+def _granted(evidence: Evidence, settings: Settings | None, call: str) -> str:
+    """Whom the policy lets in, if it is asked at all."""
+    access = evidence.access
+    if access and _invokers(access):
+        text = f"{_CALLERS[call]} need a grant, by its IAM policy or one above it"
+    else:
+        text = f"its own IAM policy lets nobody {call} it; a policy above it may"
+    if settings is None and call == _CALL[Kind.SERVICE]:
+        return f"{text}; whether invokers are checked at all is {evidence.unknown('settings')}"
+    return text
+
+
+def _invokers(access: Access) -> tuple[str, ...]:
+    granted = [binding for binding in access.bindings if binding.role == _INVOKER]
+    return tuple(dict.fromkeys(member for binding in granted for member in binding.members))
+
+
+def _opened(evidence: Evidence) -> str:
+    """Who let the public in, where the audit log shows it."""
+    for event in evidence.audit or ():
+        added = [f"ADD {_INVOKER} {member}" for member in ("allUsers", "allAuthenticatedUsers")]
+        if not event.error and not set(added).isdisjoint(event.bindings):
+            who = event.principal or "an account that is not named"
+            when = f"{event.timestamp:%Y-%m-%d %H:%M:%S} UTC"
+            return f"; {who} opened it on {when}, as the audit log shows"
+    return ""
+
+
+def _ran(evidence: Evidence) -> Point:
     """Which revision or execution it was: what is in reach may differ from one to the other."""
-    if evidence.finding.workload is None:
-        return ()
     ran = evidence.ran
     union = "; what is in reach is told for all of them together" if len(ran.templates) > 1 else ""
-    text = f"it ran in {ran.which}: {ran.why}{union}"
-    return (Point(Topic.RAN, text, ran.evidence),)
+    return Point(Topic.RAN, f"it ran in {ran.which}: {ran.why}{union}", ran.evidence)
 
 
 def _identity(evidence: Evidence) -> tuple[Point, ...]:
-    return tuple(_account(account) for account in evidence.ran.accounts)
+    if not evidence.ran.templates:
+        text = f"the service account that it ran as is {evidence.unknown('settings')}"
+        return (Point(Topic.IDENTITY, text, "settings"),)
+    return tuple(_account(account, evidence.ran.source) for account in evidence.ran.accounts)
 
 
-def _account(account: str) -> Point:
+def _account(account: str, source: str) -> Point:
+    stolen = "its tokens may have been taken, and stay good for up to an hour after a containment"
     if is_default(account):
         text = (
-            "it runs as a default service account, which other workloads of the project share and"
-            " which often may edit all of the project"
+            f"it runs as a default service account, which other workloads of the project share:"
+            f" {stolen}; often it may edit all of the project"
         )
     else:
         text = (
-            "its tokens may have been taken, and stay good for up to an hour after any"
-            " containment; whether other workloads run as it is not checked"
+            f"it runs as a user-managed service account: {stolen}; which other workloads run"
+            " as it, and what it may do, is not checked"
         )
     names = (account or "the project's default service account",)
-    return Point(Topic.IDENTITY, text, "settings", names, serious=True)
+    return Point(Topic.IDENTITY, text, source, names, serious=True)
 
 
 def _secrets(evidence: Evidence) -> tuple[Point, ...]:
-    affected = evidence.affected
+    affected, source = evidence.affected, evidence.ran.source
     if affected is None:
-        return ()
-    points = []
+        text = f"which secrets were in its reach is {evidence.unknown('settings')}"
+        return (Point(Topic.SECRETS, text, "settings"), *_environment(evidence))
     if affected.secret_names:
         text = "it could read these secrets: rotate them"
-        points.append(
-            Point(Topic.SECRETS, text, "settings", affected.secret_names, serious=True),
+        point = Point(Topic.SECRETS, text, source, affected.secret_names, serious=True)
+    else:
+        text = (
+            f"no secret of Secret Manager is given to it{evidence.ran.as_now}; what its account"
+            " may read besides is not checked"
         )
-    names = {name for each in affected.containers for name in each.environment_names}
-    names |= {name for each in evidence.finding.processes for name in each.environment_names}
-    if names:
-        text = "these environment variables were in its reach: rotate what is secret among them"
-        points.append(Point(Topic.ENVIRONMENT, text, "settings", tuple(sorted(names))))
-    return tuple(points)
+        point = Point(Topic.SECRETS, text, source)
+    return (point, *_environment(evidence))
 
 
-def _volumes(evidence: Evidence) -> tuple[Point, ...]:
+def _environment(evidence: Evidence) -> tuple[Point, ...]:
     affected = evidence.affected
+    told = {name for each in evidence.finding.processes for name in each.environment_names}
+    names = {
+        name for c in (affected.containers if affected else ()) for name in c.environment_names
+    }
+    source = evidence.ran.source if affected else "finding"
     if affected is None:
-        return ()
-    kept = tuple(volume.source for volume in affected.volumes if volume.persists)
-    if kept:
-        text = "a file that was changed there comes back with every new instance"
-        return (Point(Topic.VOLUMES, text, "settings", kept, serious=True),)
-    text = "it mounts nothing that outlives an instance: the changed file went with it"
-    return (Point(Topic.VOLUMES, text, "settings"),)
+        text = f"which environment variables its settings have is {evidence.unknown('settings')}"
+        seen = "; the finding names these: rotate what is secret among them" if told else ""
+        return (Point(Topic.ENVIRONMENT, f"{text}{seen}", source, tuple(sorted(told))),)
+    if not names | told:
+        text = f"its settings have no environment variables{evidence.ran.as_now}"
+        return (Point(Topic.ENVIRONMENT, text, source),)
+    text = "these environment variables were in its reach: rotate what is secret among them"
+    return (Point(Topic.ENVIRONMENT, text, source, tuple(sorted(names | told))),)

@@ -62,6 +62,8 @@ def confirmation(evidence: Evidence) -> tuple[Reason, ...]:
     if evidence.confirmed:
         return (Reason("Security Command Center lists the finding itself", "security-center"),)
     text = "Security Command Center does not list the finding: the notification alone claims it"
+    if any(gap.collector == "security-center" for gap in evidence.gaps):
+        text = f"whether the finding is listed is {evidence.unknown('security-center')}"
     return (Reason(text, "security-center"),)
 
 
@@ -98,7 +100,7 @@ def related(evidence: Evidence) -> tuple[Reason, ...]:
     """Which other findings make it surer, which do not, and why."""
     relations = evidence.relations
     if relations is None:
-        text = f"whether it stands alone is {evidence.unknown(_RELATED)}"
+        text = f"whether other findings belong to it is {evidence.unknown(_RELATED)}"
         return (Reason(text, _RELATED),)
     if not relations:
         return (Reason("no other finding on this workload in the time around it", _RELATED),)

@@ -22,6 +22,7 @@ _CALLED = {
     "executions": "its executions",
     "related-findings": "the related findings",
     "revisions": "its revisions",
+    "security-center": "Security Command Center's record",
     "settings": "its settings",
 }
 

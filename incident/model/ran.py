@@ -44,6 +44,18 @@ class Ran:
     executions: tuple[Execution, ...] = field(default=(), repr=False)
 
     @property
+    def source(self) -> str:
+        """The evidence that the templates are from."""
+        if self.evidence != "finding":
+            return self.evidence
+        return "executions" if self.executions else "revisions"
+
+    @property
+    def as_now(self) -> str:
+        """What limits a sentence on what there is not, where settings only stand in."""
+        return " by its settings as they are now" if self.evidence == "settings" else ""
+
+    @property
     def accounts(self) -> tuple[str, ...]:
         """The service accounts that it may have run as; an empty one is the project's default."""
         return _distinct(template.service_account for template in self.templates)

@@ -162,7 +162,7 @@ def _place(other: Finding, finding: Finding) -> _Place:
     """Where it was, from the workload down to the container."""
     theirs, ours = other.workload, finding.workload
     if theirs and ours and not theirs.same_as(ours):
-        return _Place(same=False, text=f"another {theirs.kind}, {theirs.name}")
+        return _Place(same=False, text=f"another {theirs.kind.spelled}, {theirs.name}")
     for called, there, here in (
         ("execution", other.execution, finding.execution),
         ("revision", other.revision, finding.revision),

@@ -24,6 +24,11 @@ class Kind(StrEnum):
         """The kind's collection in a resource name, such as ``services``."""
         return {"service": "services", "job": "jobs", "worker-pool": "workerPools"}[self.value]
 
+    @property
+    def spelled(self) -> str:
+        """The kind as a sentence has it."""
+        return self.value.replace("-", " ")
+
 
 class Mode(StrEnum):
     """How far the responder may go, from the lowest to the highest."""

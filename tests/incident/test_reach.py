@@ -8,15 +8,16 @@ import pytest
 
 from incident.model import (
     Access,
+    AuditEvent,
     Binding,
     Evidence,
+    Kind,
     Point,
     Topic,
-    Volume,
     is_default,
 )
 from incident.reach import reach
-from tests.values import evidence, finding, settings, template
+from tests.values import NOW, evidence, finding, settings, template, workload
 
 
 def point(of: Evidence, topic: Topic) -> Point | None:
@@ -41,25 +42,48 @@ def test_the_way_in_is_what_the_ingress_says(ingress: str, words: str, *, seriou
     assert (words in told.text, told.serious) == (True, serious)
 
 
-def test_nothing_is_told_of_what_could_not_be_read() -> None:
-    """A gap is a gap: no way in and no callers are made up."""
-    assert point(Evidence(finding()), Topic.ENTRY) is None
-    assert point(Evidence(finding()), Topic.CALLERS) is None
-
-
 def test_callers_are_told_from_the_policy() -> None:
     """Public, granted and nobody are three different things; a policy not read is none of them."""
     public = Access((Binding("roles/run.invoker", ("allUsers",), None),))
+    anybody = Access((Binding("roles/run.invoker", ("allAuthenticatedUsers",), None),))
     granted = Access((Binding("roles/run.invoker", ("user:a@example.com",), None),))
     for access, words, serious in (
         (public, "everybody may call it", True),
+        (anybody, "everybody with a Google account may call it", True),
         (granted, "callers need a grant", False),
         (Access(()), "lets nobody call it", False),
     ):
         told = point(evidence(access=access), Topic.CALLERS)
         assert told
         assert (words in told.text, told.serious) == (True, serious)
-    assert point(evidence(access=None), Topic.CALLERS) is None
+
+
+def test_who_opened_it_to_the_public_is_told_where_the_audit_log_shows_it() -> None:
+    """It may be a step of the attack; a refused call opened nothing."""
+    let_in = AuditEvent(
+        NOW, "m@example.com", "x.SetIamPolicy", "", "", "", ("ADD roles/run.invoker allUsers",)
+    )
+    public = Access((Binding("roles/run.invoker", ("allUsers",), None),))
+    for audit, said in (
+        ((let_in,), True),
+        ((replace(let_in, error="denied"),), False),
+        ((), False),
+    ):
+        told = point(evidence(access=public, audit=audit), Topic.CALLERS)
+        assert told
+        assert ("m@example.com opened it on 2026-10-02 08:14:12 UTC" in told.text) is said
+
+
+def test_what_takes_no_requests_is_not_told_as_reachable() -> None:
+    """A job is started, and a worker pool is not called at all."""
+    for kind, start in ((Kind.JOB, "to start it"), (Kind.WORKER_POOL, None)):
+        about = finding(workload=workload(kind=kind))
+        of = evidence(finding=about, access=Access(()), settings=settings(kind=kind))
+        entry, callers = point(of, Topic.ENTRY), point(of, Topic.CALLERS)
+        assert entry
+        assert "takes no requests" in entry.text
+        assert (callers is None) is (start is None)
+        assert callers is None or "nobody start it" in callers.text
 
 
 @pytest.mark.parametrize(
@@ -123,14 +147,3 @@ def test_secrets_are_named_never_their_values() -> None:
     # Those of the service, and those that the finding saw in the process.
     assert set(names.names) == {"MODE", "DB_PASSWORD", "PATH"}
     assert "planted-value" not in str(reach(evidence()))
-
-
-def test_volumes_that_outlive_an_instance_are_told() -> None:
-    """A changed file there comes back; where there is none, that is said as well."""
-    kept = template(revision="", volumes=(Volume("data", "gcs://bucket", persists=True),))
-    told = point(evidence(settings=settings(template=kept)), Topic.VOLUMES)
-    assert told
-    assert (told.names, told.serious) == (("gcs://bucket",), True)
-    nothing = point(evidence(), Topic.VOLUMES)
-    assert nothing
-    assert not nothing.serious

@@ -109,6 +109,7 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         ),
         (evidence(reputation=Reputation(Lookup.NO_KEY)), "virustotal", "VIRUSTOTAL_API_KEY is not"),
         (evidence(related=()), "related-findings", "no other finding"),
+        (evidence(related=None), "related-findings", "is not known, because"),
         (
             evidence(related=(OTHER, ELSEWHERE)),
             "related-findings",
@@ -129,7 +130,6 @@ def test_each_reason_names_its_evidence(found: Evidence, source: str, text: str)
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (evidence(related=None), "other finding"),
         (evidence(finding=process(partially_hashed=True)), "SHA-256"),
         (evidence(), "engines"),
         (evidence(reputation=Reputation(Lookup.NO_HASH)), "virustotal"),
@@ -137,7 +137,7 @@ def test_each_reason_names_its_evidence(found: Evidence, source: str, text: str)
     ],
 )
 def test_nothing_is_said_without_evidence(found: Evidence, text: str) -> None:
-    """What was not gathered, or does not apply, has no sentence."""
+    """What does not apply has no sentence."""
     assert text not in str(assess(found).reasons)
 
 
