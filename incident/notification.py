@@ -262,13 +262,13 @@ def _process(process: ProcessFields) -> Process:
         parent_pid=process.parent_pid,
         user_id=process.user_id,
         environment_names=tuple(entry.name for entry in process.env_variables if entry.name),
-        libraries=tuple(_file(library) for library in process.libraries),
-        script=next((_file(script) for script in process.script), None),
+        libraries=tuple(_file(library, "library") for library in process.libraries),
+        script=next((_file(script, "script") for script in process.script), None),
     )
 
 
-def _file(file: FileFields) -> File:
-    return File(file.path, file.sha256, _is_cut(file), file.contents)
+def _file(file: FileFields, called: str) -> File:
+    return File(file.path, file.sha256, _is_cut(file), file.contents, called)
 
 
 def _is_cut(file: FileFields | ProcessFields) -> bool:

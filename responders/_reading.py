@@ -67,17 +67,17 @@ def confirmation(evidence: Evidence) -> tuple[Reason, ...]:
     return (Reason(text, "security-center"),)
 
 
-def file_hash(file: File | None, called: str = "executed file") -> tuple[Reason, ...]:
+def file_hash(file: File | None) -> tuple[Reason, ...]:
     """What can be done with a file's hash."""
     if file is None or not file.sha256:
         text = "the finding names no hash, so the file cannot be looked up elsewhere"
     elif file.partially_hashed:
         text = (
-            "the hash covers only the beginning of the file: VirusTotal was not asked, since it"
-            " means nothing there"
+            f"the hash covers only the beginning of the {file.called}: VirusTotal was not asked,"
+            " since it means nothing there"
         )
     else:
-        text = f"the {called} has SHA-256 {file.sha256}"
+        text = f"the {file.called} has SHA-256 {file.sha256}"
     return (Reason(text, "finding"),)
 
 

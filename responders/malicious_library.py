@@ -70,7 +70,7 @@ def _read(finding: Finding) -> tuple[Reason, ...]:
     named = ", ".join(distinct[:_MOST])
     more = f" and {len(distinct) - _MOST} more" if len(distinct) > _MOST else ""
     told = Reason(f"libraries that the finding names: {named}{more}", "finding")
-    return (*((told,) if named else ()), *file_hash(suspect(finding).file, "library"))
+    return (*((told,) if named else ()), *file_hash(suspect(finding).file))
 
 
 def _tell(finding: Finding, how: str) -> str:

@@ -62,7 +62,7 @@ def _read(finding: Finding) -> tuple[Reason, ...]:
     told = (
         f"the finding keeps {length} characters of its text" if length else "its text is not kept"
     )
-    return (model, Reason(told, "finding"), *file_hash(script, "script"))
+    return (model, Reason(told, "finding"), *file_hash(script))
 
 
 def _tell(finding: Finding, row: Row) -> str:

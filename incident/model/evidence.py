@@ -101,7 +101,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Reputation:
-    """What VirusTotal says of the executed file, or why it says nothing.
+    """What VirusTotal says of the suspected file, or why it says nothing.
 
     Every text in it is outside text: whoever uploads a file to VirusTotal names it.
 
@@ -119,6 +119,7 @@ class Reputation:
         first_seen: When VirusTotal first got the file.
         last_seen: When it last got it.
         analysed_at: When the engines were last asked.
+        called: What the file is to the finding: ``executed file``, ``library`` or ``script``.
     """
 
     lookup: Lookup
@@ -134,6 +135,7 @@ class Reputation:
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     analysed_at: datetime | None = None
+    called: str = "suspected file"
 
     @property
     def answered(self) -> bool:
@@ -143,15 +145,16 @@ class Reputation:
     @property
     def sentence(self) -> str:
         """What came of asking, for a person; no outside text but that of an error of ours."""
+        file = f"the {self.called}"
         return {
-            Lookup.KNOWN: f"VirusTotal: {self.malicious} of {self.engines} engines call the"
-            " executed file malicious",
-            Lookup.UNKNOWN: "VirusTotal does not know the executed file, or no engine judged it",
+            Lookup.KNOWN: f"VirusTotal: {self.malicious} of {self.engines} engines call {file}"
+            " malicious",
+            Lookup.UNKNOWN: f"VirusTotal does not know {file}, or no engine judged it",
             Lookup.NO_ANSWER: f"VirusTotal gave no answer: {self.reason}",
             Lookup.PARTIAL_HASH: "VirusTotal was not asked: the hash covers only the beginning of"
-            " the executed file",
-            Lookup.NO_HASH: "VirusTotal was not asked: Security Command Center names no hash of the"
-            " executed file",
+            f" {file}",
+            Lookup.NO_HASH: "VirusTotal was not asked: Security Command Center names no hash of"
+            f" {file}",
             Lookup.NO_KEY: "VirusTotal was not asked: VIRUSTOTAL_API_KEY is not set",
         }[self.lookup]
 
@@ -178,7 +181,7 @@ class Evidence:
         related: Other findings on the same workload in the window, in time order.
         logs: Its logs in the window.
         audit: Who deployed it and who changed its IAM policy, newest first.
-        reputation: What VirusTotal says of the executed file, or why it says nothing.
+        reputation: What VirusTotal says of the suspected file, or why it says nothing.
         gaps: What could not be had.
         claim: What the notification claimed, where ``finding`` is SCC's own record.
     """

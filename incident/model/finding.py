@@ -20,12 +20,14 @@ class File:
         sha256: Its hash in lower-case hex, or None.
         partially_hashed: Whether the hash covers only its beginning.
         contents: What is in it, as far as the finding tells (of a script); raw, to be redacted.
+        called: What it is to the finding, for a sentence: what ran, was loaded, or was read.
     """
 
     path: str
     sha256: str | None
     partially_hashed: bool
     contents: str = field(default="", repr=False)
+    called: str = field(default="file", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Process:
     @property
     def binary(self) -> File:
         """The executed file."""
-        return File(self.binary_path, self.sha256, self.partially_hashed)
+        return File(self.binary_path, self.sha256, self.partially_hashed, called="executed file")
 
 
 @dataclass(frozen=True, slots=True)

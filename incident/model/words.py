@@ -103,7 +103,7 @@ class Need(StrEnum):
 
 
 class Lookup(StrEnum):
-    """What came of looking the executed file up at VirusTotal."""
+    """What came of looking the suspected file up at VirusTotal."""
 
     KNOWN = "known"
     UNKNOWN = "unknown"

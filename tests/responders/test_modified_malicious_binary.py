@@ -94,7 +94,7 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (evidence(finding=process(partially_hashed=True)), "finding", "only the beginning"),
         (evidence(finding=process(sha256=None)), "finding", "names no hash"),
         (evidence(finding=finding(processes=())), "finding", "names no hash"),
-        (evidence(reputation=reputed(58)), "virustotal", "58 of 70 engines call the executed"),
+        (evidence(reputation=reputed(58)), "virustotal", "58 of 70 engines call the suspected"),
         (
             evidence(reputation=reputed(9, label="miner/x", first_seen=NOW)),
             "virustotal",
@@ -169,4 +169,6 @@ def test_of_several_processes_the_one_that_was_hashed_is_told() -> None:
     told = assess(evidence(finding=finding))
     assert told.summary.startswith("/usr/local/bin/healthcheck in storefront")
     partly = replace(finding, processes=finding.processes[:1])
-    assert "only the beginning of the file" in str(assess(evidence(finding=partly)).reasons)
+    assert "only the beginning of the executed file" in str(
+        assess(evidence(finding=partly)).reasons
+    )
