@@ -6,6 +6,9 @@ once it is redacted, since half a secret is not recognised any more.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from incident.model import (
     Confidence,
     Evidence,
@@ -15,6 +18,8 @@ from incident.model import (
     Process,
     Reason,
     Related,
+    Suspect,
+    Technique,
     Verdict,
 )
 
@@ -31,6 +36,20 @@ def place(finding: Finding) -> str:
 def program(process: Process | None, unknown: str = "a program") -> str:
     """What was executed, for a sentence: its path, else its name."""
     return (process.binary_path or process.name if process else "") or unknown
+
+
+def here(technique: Technique, suspect: Suspect, where: str) -> Technique:
+    """A technique with the names of what a finding is about.
+
+    Only our own text is looked through for places: what an attacker chose is never a pattern.
+    """
+    parts = re.split(r"(\{\w+\})", technique.meaning)
+    names = {
+        "{workload}": where,
+        "{program}": program(suspect.process, "the program"),
+        "{file}": (suspect.file.path if suspect.file else "") or "the file",
+    }
+    return replace(technique, meaning="".join(names.get(part, part) for part in parts))
 
 
 def confidence(evidence: Evidence, verdict: Verdict = Verdict.CONTAIN) -> Confidence:
