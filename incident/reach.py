@@ -12,6 +12,7 @@ from incident.model import (
     Evidence,
     Kind,
     Point,
+    Ran,
     Related,
     Settings,
     Topic,
@@ -25,6 +26,7 @@ _INGRESS = {
     "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal networks and load balancers reach it",
     "INGRESS_TRAFFIC_NONE": "nothing reaches it",
 }
+_MOST = 5
 _INVOKER = "roles/run.invoker"
 #: What calling comes to for each kind; nobody calls a worker pool.
 _CALL = {Kind.SERVICE: "call", Kind.JOB: "start"}
@@ -126,23 +128,26 @@ def _identity(evidence: Evidence) -> tuple[Point, ...]:
     if not evidence.ran.templates:
         text = f"the service account that it ran as is {evidence.unknown('settings')}"
         return (Point(Topic.IDENTITY, text, "settings"),)
-    return tuple(_account(account, evidence.ran.source) for account in evidence.ran.accounts)
+    ran = evidence.ran
+    return tuple(_account(account, ran) for account in ran.accounts)
 
 
-def _account(account: str, source: str) -> Point:
+def _account(account: str, ran: Ran) -> Point:
+    runs = [each.revision for each in ran.templates if each.service_account == account]
+    within = f"in {', '.join(runs[:_MOST])} " if len(ran.accounts) > 1 and all(runs) else ""
     stolen = "its tokens may have been taken, and stay good for up to an hour after a containment"
     if is_default(account):
         text = (
-            f"it runs as a default service account, which other workloads of the project share:"
-            f" {stolen}; often it may edit all of the project"
+            f"{within}it runs as a default service account, which other workloads of the project"
+            f" share: {stolen}; often it may edit all of the project"
         )
     else:
         text = (
-            f"it runs as a user-managed service account: {stolen}; which other workloads run"
-            " as it, and what it may do, is not checked"
+            f"{within}it runs as a user-managed service account: {stolen}; which other workloads"
+            " run as it, and what it may do, is not checked"
         )
     names = (account or "the project's default service account",)
-    return Point(Topic.IDENTITY, text, source, names, serious=True)
+    return Point(Topic.IDENTITY, text, ran.source, names, serious=True)
 
 
 def _secrets(evidence: Evidence) -> tuple[Point, ...]:

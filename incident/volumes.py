@@ -15,7 +15,6 @@ _ANY_KEPT = "a file that was changed there outlives the instance"
 _GONE = {
     "gcs": "buckets mounted read-only could be read, not changed",
     "nfs": "file shares mounted read-only could be read, not changed",
-    "secret": "secrets mounted as files could be read, not changed",
     "cloud-sql": "the databases behind its Cloud SQL connections could be reached, and keep what"
     " was changed in them",
     "empty_dir": "what is in memory is lost with its instance",
@@ -25,7 +24,10 @@ _KINDS = {"empty-dir": "empty_dir", "memory": "empty_dir"}
 
 
 def volumes(evidence: Evidence) -> tuple[Point, ...]:
-    """A point for each kind of volume, and what becomes of the changed file elsewhere."""
+    """A point for each kind of volume, and what becomes of the changed file elsewhere.
+
+    Secrets that are mounted are on the list of secrets.
+    """
     affected, source = evidence.affected, evidence.ran.source
     if affected is None:
         text = f"what it mounts is {evidence.unknown('settings')}"
@@ -39,7 +41,7 @@ def volumes(evidence: Evidence) -> tuple[Point, ...]:
             " that stops"
         )
         points.append(Point(Topic.VOLUMES, text, source))
-    others = [volume for volume in affected.volumes if not volume.persists]
+    others = [v for v in affected.volumes if not v.persists and _kind(v) != "secret"]
     return (*points, *_points(others, source, kept=False))
 
 
@@ -47,7 +49,7 @@ def _points(mounted: list[Volume], source: str, *, kept: bool) -> list[Point]:
     texts = _KEPT if kept else _GONE
     points = []
     for kind in dict.fromkeys(_kind(volume) for volume in mounted):
-        names = tuple(volume.source for volume in mounted if _kind(volume) == kind)
+        names = tuple(_called(volume) for volume in mounted if _kind(volume) == kind)
         other = (
             _ANY_KEPT if kept else f"whether a change to a volume of type {kind} lasts is not known"
         )
@@ -60,3 +62,8 @@ def _kind(volume: Volume) -> str:
     """The first word of what is mounted, such as ``gcs``."""
     word = volume.source.replace("://", " ", 1).partition(" ")[0]
     return _KINDS.get(word, word)
+
+
+def _called(volume: Volume) -> str:
+    """What is mounted, or where nothing but a kind tells it, the volume's own name."""
+    return volume.source if {" ", ":"} & set(volume.source) else volume.name

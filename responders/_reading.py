@@ -109,7 +109,8 @@ def reputation(evidence: Evidence) -> tuple[Reason, ...]:
     if found.lookup is Lookup.KNOWN:
         label = f", as {found.label}" if found.label else ""
         since = f"; first seen {found.first_seen:%Y-%m-%d}" if found.first_seen else ""
-        text = f"{text}{label}{since}"
+        surer = "; it is surer by that" if found.malicious >= _SEVERAL_ENGINES else ""
+        text = f"{text}{label}{since}{surer}"
     elif found.lookup is Lookup.UNKNOWN:
         text = f"{text}: it may have been made for this attack"
     return (Reason(text, "virustotal"),)
@@ -125,7 +126,7 @@ def related(evidence: Evidence) -> tuple[Reason, ...]:
         return (Reason("no other finding on this workload in the time around it", _RELATED),)
     telling = [each for each in relations if each.raises]
     more = f"; and {len(telling) - _MOST} more" if len(telling) > _MOST else ""
-    named = "; ".join(f"{each.category}, {each.text}" for each in telling[:_MOST])
+    named = "; ".join(f"{each.category} ({each.why})" for each in telling[:_MOST])
     surer = (Reason(f"surer by what belongs to it: {named}{more}", _RELATED),) if telling else ()
     return (*surer, *_beside(tuple(each for each in relations if not each.raises)))
 

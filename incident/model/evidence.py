@@ -228,11 +228,14 @@ class Evidence:
         return tuple(relate(other, self.finding, own) for other in self.related)
 
     def unknown(self, collector: str) -> str:
-        """What stands for a fact whose evidence is lacking: that it is not known, and why."""
+        """What stands for a fact whose evidence is lacking: that it is not known, and why.
+
+        The gap itself names what was asked, and what to do about it; here is its cause alone.
+        """
         called = _CALLED.get(collector, collector)
         reasons = [gap.reason for gap in self.gaps if gap.collector == collector]
-        why = f": {reasons[0]}" if reasons else ""
-        return f"not known, because {called} could not be read{why}"
+        cause = reasons[0].partition(". ")[0].rpartition(": ")[2] if reasons else ""
+        return f"not known, because {called} could not be read{f' ({cause})' if cause else ''}"
 
     @property
     def longest_request_s(self) -> int:

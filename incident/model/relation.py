@@ -66,7 +66,8 @@ class Related:
         event_time: When it was detected.
         name: Its canonical name.
         linked: Whether it probably belongs to the same attack.
-        text: Why, or why not.
+        meaning: What is thought of it, in a few words.
+        why: What speaks for that.
         raises: Whether it makes the finding at hand surer: it is linked, and of another type.
     """
 
@@ -75,8 +76,14 @@ class Related:
     event_time: datetime
     name: str
     linked: bool
-    text: str
+    meaning: str
+    why: str
     raises: bool = False
+
+    @property
+    def text(self) -> str:
+        """What is thought of it, and why."""
+        return f"{self.meaning}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +115,23 @@ def relate(other: Finding, finding: Finding, accounts: Collection[str] = ()) -> 
         abs(other.event_time - finding.event_time), place, common, sequence
     )
     raises = linked and other.category != finding.category
+    meaning, parts = "perhaps a coincidence", [place.text, when, *common]
     if void:
-        text = f"does not count, {void}: {when}"
+        meaning, parts = "does not count", [void, when]
     elif linked:
-        again = () if raises else ("the same detector again, so it makes nothing surer",)
-        parts = (place.text, when, *common, *((sequence,) if sequence else ()), *again)
-        text = f"one attack with this one: {', '.join(parts)}"
-    else:
-        alike = common or (() if place.same is False or sequence else ("nothing in common",))
-        text = f"perhaps a coincidence: {', '.join((place.text, when, *alike))}"
+        meaning = "one attack with this one"
+        parts += [sequence] if sequence else []
+        parts += [] if raises else ["the same detector again, so it makes nothing surer"]
+    elif not common and place.same is not False and sequence is None:
+        parts.append("nothing in common")
     return Related(
         category=other.category,
         severity=other.severity,
         event_time=other.event_time,
         name=other.canonical_name,
         linked=linked,
-        text=text,
+        meaning=meaning,
+        why=", ".join(parts),
         raises=raises,
     )
 
@@ -252,7 +260,7 @@ def _sequence(other: Finding, finding: Finding) -> str | None:
     if before is None or after is None or first.category == second.category or before > after:
         return None
     if before == after:
-        return f"both of them {_MEANT[before]}"
+        return f"both {_MEANT[before]}"
     return f"in an attack's usual order: {_MEANT[before]}, then {_MEANT[after]}"
 
 

@@ -79,7 +79,7 @@ def test_no_workload_can_forge_who_deployed_it() -> None:
         (service(), "the audit log does not show it"),
         (
             replace(service(), audit=None).with_gap(DENIED),
-            "is not known, because the audit log could not be read: permission denied",
+            "is not known, because the audit log could not be read (permission denied)",
         ),
         (
             service(revisions=(template(create_time=EVENT - timedelta(days=8)),)),
@@ -143,14 +143,14 @@ def changed(update_time: datetime | None) -> Settings:
         ),
         (
             job(executions=None).with_gap(Gap("executions", "no answer")),
-            "who started what ran is not known, because its executions could not be read: no",
+            "who started what ran is not known, because its executions could not be read (no",
             "had been changed last",
         ),
         (job(executions=()), "who started what ran is not known: it is not listed", "changed last"),
         (
             job(settings=None).with_gap(Gap("settings", "denied")),
             "was started",
-            "who deployed the job is not known, because its settings could not be read: denied",
+            "who deployed the job is not known, because its settings could not be read (denied)",
         ),
     ],
 )

@@ -134,7 +134,7 @@ def test_a_finding_that_could_not_be_asked_for_is_not_told_to_be_unlisted() -> N
     assert "does not list the finding" in str(sentences(of))
     refused = str(sentences(of.with_gap(Gap("security-center", "denied"))))
     assert "does not list" not in refused
-    assert "Security Command Center's record could not be read: denied" in refused
+    assert "Security Command Center's record could not be read (denied)" in refused
 
 
 def test_the_audit_log_that_was_not_read_shows_nothing() -> None:

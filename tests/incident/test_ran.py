@@ -161,9 +161,9 @@ def test_where_several_may_have_run_all_of_them_are_told(
 @pytest.mark.parametrize(
     ("of", "which", "why"),
     [
-        (found(None), "a revision that is not known", "its revisions could not be read: denied"),
+        (found(None), "a revision that is not known", "its revisions could not be read (denied)"),
         (found(()), "a revision that is not known", "no revision is listed"),
-        (found(None, revision="shop-2"), "revision shop-2", "could not be read: denied"),
+        (found(None, revision="shop-2"), "revision shop-2", "could not be read (denied)"),
         (found(ALL, revision="shop-9"), "revision shop-9", "it is not listed any more"),
     ],
 )

@@ -47,7 +47,7 @@ def container(name: str, digest: str | None = "sha256:aa", **changes: Any) -> tu
     return (replace(HERE.containers[0], name=name, digest=digest, **changes),)
 
 
-ONE, CHANCE, VOID = "one attack with this one: ", "perhaps a coincidence: ", "does not count, "
+ONE, CHANCE, VOID = "one attack with this one: ", "perhaps a coincidence: ", "does not count: "
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ ONE, CHANCE, VOID = "one attack with this one: ", "perhaps a coincidence: ", "do
         (
             other(40, processes=HERE.processes),
             ONE + "the same container shop-1 of the same revision, 40 s after, the same SHA-256,"
-            " both of them hostile code or remote control",
+            " both hostile code or remote control",
         ),
         (
             other(90, "Credential Access: Find Google Cloud Credentials"),
@@ -79,13 +79,13 @@ ONE, CHANCE, VOID = "one attack with this one: ", "perhaps a coincidence: ", "do
         ),
         (
             other(5, containers=container("shop-1", create_time=NOW)),
-            ONE + "container shop-1 in another instance of the same revision, 5 s after, both of"
-            " them hostile code or remote control",
+            ONE + "container shop-1 in another instance of the same revision, 5 s after, both"
+            " hostile code or remote control",
         ),
         (
             other(3600, containers=container("sidecar"), processes=HERE.processes),
             ONE + "another container of the same revision, sidecar, 1 h after, the same SHA-256,"
-            " both of them hostile code or remote control",
+            " both hostile code or remote control",
         ),
         (
             other(-60, "Escalation", revision="shop-1", principal=ACCOUNT),
@@ -129,19 +129,19 @@ ONE, CHANCE, VOID = "one attack with this one: ", "perhaps a coincidence: ", "do
         ),
         (
             other(40, finding_class="VULNERABILITY"),
-            VOID + "a vulnerability report, not an event: 40 s after",
+            VOID + "a vulnerability report, not an event, 40 s after",
         ),
         (
             other(40, mute="MUTED"),
-            VOID + "somebody muted it in Security Command Center: 40 s after",
+            VOID + "somebody muted it in Security Command Center, 40 s after",
         ),
         (
             other(40, state="INACTIVE"),
-            VOID + "it is closed in Security Command Center: 40 s after",
+            VOID + "it is closed in Security Command Center, 40 s after",
         ),
         (
             other(40, finding_id=HERE.finding_id),
-            VOID + "it is this finding itself, reported again: 40 s after",
+            VOID + "it is this finding itself, reported again, 40 s after",
         ),
     ],
 )

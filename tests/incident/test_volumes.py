@@ -40,11 +40,6 @@ def told(*mounted: Volume) -> tuple[Point, ...]:
             False,
         ),
         (
-            run_v2.Volume(name="v", secret=run_v2.SecretVolumeSource(secret="key")),
-            "secrets mounted as files could be read, not changed",
-            False,
-        ),
-        (
             run_v2.Volume(
                 name="v", cloud_sql_instance=run_v2.CloudSqlInstance(instances=["p:r:db"])
             ),
@@ -81,11 +76,12 @@ def test_what_is_kept_nowhere_is_not_told_to_be_gone_while_it_runs() -> None:
 
 
 def test_volumes_of_one_kind_are_one_point() -> None:
-    """Buckets together, and what is kept before what is not."""
+    """Buckets together, and before what is not kept; secrets are on a list of their own."""
     first, second = told(
         Volume("s", "secret key", persists=False),
+        Volume("scratch", "empty_dir", persists=False),
         Volume("a", "gcs one", persists=True),
         Volume("b", "gcs two", persists=True),
     )
     assert first.names == ("gcs one", "gcs two")
-    assert second.names == ("secret key",)
+    assert second.names == ("scratch",)

@@ -98,7 +98,7 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (
             evidence(reputation=reputed(9, label="miner/x", first_seen=NOW)),
             "virustotal",
-            "malicious, as miner/x; first seen 2026-10-02",
+            "malicious, as miner/x; first seen 2026-10-02; it is surer by that",
         ),
         (evidence(reputation=reputed(0)), "virustotal", "0 of 70 engines"),
         (evidence(reputation=Reputation(Lookup.UNKNOWN)), "virustotal", "made for this attack"),
@@ -113,7 +113,7 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (
             evidence(related=(OTHER, ELSEWHERE)),
             "related-findings",
-            "surer by what belongs to it: Reverse Shell, one attack with this one",
+            "surer by what belongs to it: Reverse Shell (the same container storefront-1, at the",
         ),
         (
             evidence(related=(ELSEWHERE,)),
