@@ -68,7 +68,7 @@ class Ran:
         first, several = self.templates[0], len(self.templates) > 1
         return replace(
             first,
-            revision=self.name if first.revision or not several else "",
+            revision="" if several else first.revision,
             create_time=None if several else first.create_time,
             creator="" if several else first.creator,
             containers=_distinct(each for t in self.templates for each in t.containers),
@@ -124,14 +124,15 @@ def _named(name: str, known: Known) -> Ran:
         return Ran(found[:1], name, which, "the finding names it", sure=True, evidence="finding")
     if known.revisions is None:
         why = f"the finding names it; what it was made of is {known.unread}"
-        return _stand_in(name, which, why, known)
+        return _stand_in(name, which, why, known, revision=name)
     return _stand_in("", which, "the finding names it; it is not listed any more", known)
 
 
-def _stand_in(name: str, which: str, why: str, known: Known) -> Ran:
+def _stand_in(name: str, which: str, why: str, known: Known, *, revision: str = "") -> Ran:
     """What the workload is now, for what it was then."""
-    instead = "; the settings as they are now stand in for it" if known.now else ""
-    return Ran(known.now, name, which, f"{why}{instead}", sure=False, evidence="settings")
+    now = tuple(replace(template, revision=revision) for template in known.now)
+    instead = "; the settings as they are now stand in for it" if now else ""
+    return Ran(now, name, which, f"{why}{instead}", sure=False, evidence="settings")
 
 
 def _unnamed(finding: Finding, known: Known, revisions: Sequence[Template]) -> Ran:
@@ -259,9 +260,5 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:
-    """Each value once, in order; not everything of the model can be hashed."""
-    found: list[_T] = []
-    for value in values:
-        if value not in found:
-            found.append(value)
-    return tuple(found)
+    """Each value once, in order."""
+    return tuple(dict.fromkeys(values))

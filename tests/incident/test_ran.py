@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from time import process_time
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from incident.model import (
     Kind,
     LogEntry,
     Logs,
+    Secret,
     Settings,
     Template,
 )
@@ -180,6 +182,35 @@ def test_what_the_workload_is_now_stands_in_and_is_told_to(
     assert "stand in" not in nothing.why
 
 
+def test_a_revision_that_the_finding_names_keeps_its_name_without_its_settings() -> None:
+    """It may be deleted by that name; one that is gone, or not known, has none."""
+    named = settings(template=template(revision="shop-7"))
+    for of, name in (
+        (found(None, named, revision="shop-2"), "shop-2"),
+        (found(None, named), ""),
+        (found(ALL, named, revision="shop-9"), ""),
+    ):
+        assert of.affected
+        assert (of.affected.revision, of.ran.name) == (name, name)
+
+
+def test_a_thousand_revisions_are_told_soon() -> None:
+    """Each with values of its own: what is told of all of them takes no square of them."""
+    many = tuple(
+        revision(
+            3,
+            revision=f"shop-{n}",
+            secrets=tuple(Secret(f"k{at}", f"{n}" if at else "x") for at in range(20)),
+        )
+        for n in range(1000)
+    )
+    of = found(many, replace(SPLIT, update_time=LATER))
+    start = process_time()
+    assert of.affected
+    assert len(of.affected.secrets) > 1000
+    assert process_time() - start < 1
+
+
 def entry(name: str, seconds: float) -> LogEntry:
     """A line that a revision logged."""
     moment = EVENT + timedelta(seconds=seconds)
@@ -239,5 +270,5 @@ def test_of_a_job_the_execution_is_told(
     of = evidence(finding=finding(workload=JOB, execution=named), executions=executions)
     assert of.ran.which == which
     assert of.affected
-    assert of.affected.secret_names == secrets
+    assert (of.affected.secret_names, of.affected.revision) == (secrets, "")
     assert ("stand in" in of.ran.why) is (secrets == ("db-password",))
