@@ -48,7 +48,6 @@ def settings_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> Se
     message = type(resource).pb(resource)
     kind = _KINDS[type(resource)]
     latest = "" if kind is Kind.JOB else _short(message.latest_ready_revision)
-    live = message.traffic_statuses if kind is Kind.SERVICE else ()
     return Settings(
         name=message.name,
         uid=message.uid,
@@ -56,7 +55,7 @@ def settings_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> Se
         observed_generation=message.observed_generation,
         reconciling=message.reconciling,
         fields=_fields(message),
-        live_tags=tuple(status.tag for status in live if status.tag),
+        live_tags=_live_tags(message, kind),
         labels=dict(message.labels),
         annotations=dict(message.annotations),
         template=_own_template(message, kind),
@@ -67,9 +66,7 @@ def settings_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> Se
         uri=message.uri if kind is Kind.SERVICE else "",
         condition=_state(message.terminal_condition.state),
         kind=kind,
-        live_revisions=tuple(
-            dict.fromkeys(s.revision or latest for s in live if s.percent or s.tag)
-        ),
+        live_revisions=_live_revisions(message, kind, latest),
     )
 
 
@@ -168,6 +165,22 @@ def access_of(policy: Any) -> Access:
             for binding in policy.bindings
         ),
     )
+
+
+def _live_tags(message: Any, kind: Kind) -> tuple[str, ...]:
+    live = message.traffic_statuses if kind is Kind.SERVICE else ()
+    return tuple(status.tag for status in live if status.tag)
+
+
+def _live_revisions(message: Any, kind: Kind, latest: str) -> tuple[str, ...]:
+    """What a service serves, and what the instances of a worker pool run."""
+    if kind is Kind.SERVICE:
+        live = [s.revision for s in message.traffic_statuses if s.percent or s.tag]
+    elif kind is Kind.WORKER_POOL:
+        live = [s.revision for s in message.instance_split_statuses if s.percent]
+    else:
+        live = []
+    return tuple(dict.fromkeys(revision or latest for revision in live))
 
 
 def _fields(message: Any) -> dict[str, Json]:

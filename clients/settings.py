@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         emulator: Addresses of the emulator; with it, nothing outside loopback is spoken to.
         now: The time it is at the first event; only with the emulator.
         k_service: Name of the Cloud Run service that we are, as Cloud Run sets it.
-        virustotal_api_key: Key for looking the executed file's hash up; None for a link only.
+        virustotal_api_key: Key for looking the suspected file's hash up; None for a link only.
         virustotal_host: Where VirusTotal is: ``https://`` and a host; with the emulator, the
             emulator's own HTTP address.
     """

@@ -46,11 +46,10 @@ def exposure(
     if workload.get("kind") not in list(Kind):
         return {}
     topics = _WAY_IN[Kind(workload["kind"])]
-    by_topic = {str(point.get("topic")): point for point in points}
     why = {str(gap.get("collector")): str(gap.get("reason")) for gap in gaps}
-    way_in = [_step(topic, by_topic, why) for topic in topics]
+    way_in = [_step(topic, points, why) for topic in topics]
     way_in = way_in or [("Callers", "nobody calls a worker pool", Mark.PLAIN)]
-    reach = [_step(topic, by_topic, why) for topic in _IN_REACH]
+    reach = [_step(topic, points, why) for topic in _IN_REACH]
     return {"The way in": way_in, "What ran": _ran(workload, detected), "In reach": reach}
 
 
@@ -90,19 +89,23 @@ def _called(process: Mapping[str, Any]) -> str:
     return f"{binary}: {arguments}" if binary else arguments
 
 
-def _step(topic: str, by_topic: Mapping[str, JsonObject], why: Mapping[str, str]) -> Step:
+def _step(topic: str, told: Sequence[JsonObject], why: Mapping[str, str]) -> Step:
     title, serious, sources = _TOPICS[topic]
-    point = by_topic.get(topic)
-    if point is not None:
-        listed = point.get("names")
-        names = [str(name) for name in listed] if isinstance(listed, list | tuple) else []
-        text = str(point.get("text", ""))
-        if topic in _BY_NAME and names:
-            text = ", ".join(name.rpartition("/")[2] for name in names)
-        if point.get("serious") is True:
-            return f"{title}: {serious}", text, Mark.SERIOUS
-        return title, text, Mark.PLAIN
-    if topic == "secrets" and "identity" in by_topic:
-        return title, "none is named in its settings", Mark.PLAIN
-    reason = next((why[source] for source in sources if source in why), "it was not read")
-    return f"{title}: not known", reason, Mark.UNKNOWN
+    points = [point for point in told if point.get("topic") == topic]
+    if not points:
+        reason = next((why[source] for source in sources if source in why), "it was not read")
+        return f"{title}: not known", reason, Mark.UNKNOWN
+    text = str(points[0].get("text", ""))
+    if any(point.get("known") is False for point in points):
+        return f"{title}: not known", text, Mark.UNKNOWN
+    names = [str(name) for point in points for name in _listed(point)]
+    if topic in _BY_NAME and names:
+        text = ", ".join(dict.fromkeys(name.rpartition("/")[2] for name in names))
+    if any(point.get("serious") is True for point in points):
+        return f"{title}: {serious}", text, Mark.SERIOUS
+    return title, text, Mark.PLAIN
+
+
+def _listed(point: JsonObject) -> Sequence[object]:
+    names = point.get("names")
+    return names if isinstance(names, list | tuple) else ()

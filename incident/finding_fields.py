@@ -81,6 +81,10 @@ def _address(value: object) -> str:
         return ""
 
 
+def _addresses(value: object) -> list[str]:
+    return [address for address in map(_address, _texts(value)) if address]
+
+
 def _sha256(value: object) -> str | None:
     return value.lower() if isinstance(value, str) and _SHA256.fullmatch(value) else None
 
@@ -93,6 +97,7 @@ _AnyFlag = Annotated[bool, BeforeValidator(lambda value: value is True)]
 _AnyInt64 = Annotated[int | None, BeforeValidator(_int64)]
 _AnyPort = Annotated[int | None, BeforeValidator(_port)]
 _AnyAddress = Annotated[str, BeforeValidator(_address)]
+_AnyAddresses = Annotated[tuple[str, ...], BeforeValidator(_addresses)]
 _AnySha256 = Annotated[str | None, BeforeValidator(_sha256)]
 _AnyObjects = Annotated[tuple[_T, ...], BeforeValidator(_objects)]
 _AnyObjectsByName = Annotated[dict[str, _T], BeforeValidator(_objects_by_name)]
@@ -154,6 +159,7 @@ class _Container(_Part):
     name: _AnyText = ""
     uri: _AnyText = ""
     image_id: _AnyText = ""
+    create_time: _AnyText = ""
 
 
 class _Contact(_Part):
@@ -199,7 +205,11 @@ class FindingFields(_Part):
     contacts: _AnyObjectsByName[_Contacts] = {}
     primary_techniques: _AnyTexts = _at("mitre_attack", "primary_techniques")
     additional_techniques: _AnyTexts = _at("mitre_attack", "additional_techniques")
+    finding_class: _AnyText = ""
     uris: _AnyTexts = _at("indicator", "uris")
+    ip_addresses: _AnyAddresses = _at("indicator", "ip_addresses")
+    caller_ip: _AnyAddress = _at("access", "caller_ip", default="")
+    principal: _AnyText = _at("access", "principal_email", default="")
     remote_ip: _AnyAddress = _redirection("Dst_Ip", "")
     remote_port: _AnyPort = _redirection("Dst_Port", None)
     local_ip: _AnyAddress = _redirection("Src_Ip", "")

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from incident.custody import History
-from incident.model import Evidence, Lookup, Mode, Reason, Workload
+from incident.model import Evidence, Lookup, Mode, Reason, Workload, span
 from incident.policy import Policy, Steps
 from incident.recorded import Recorded
-from incident.timing import span
 
 CONFIRMATION_WINDOW = timedelta(minutes=5)
 

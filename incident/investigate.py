@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from incident.look import Shared
 from incident.model import (
+    AUDIT_EVENTS,
+    AUDIT_WINDOW,
     AuditEvent,
     Evidence,
     Finding,
@@ -31,9 +33,6 @@ from incident.reputation import Reputations
 from incident.timing import Stopwatch
 from incident.together import together
 
-# Deployments are older than the incidents that they make possible.
-_AUDIT_WINDOW = timedelta(days=7)
-_AUDIT_EVENTS = 50
 _MOST_EXECUTIONS = 5
 # SCC may keep times less finely than a notification carries them.
 _PRECISION = timedelta(seconds=1)
@@ -121,12 +120,12 @@ async def support(
 ) -> Evidence:
     """Everything that the decision does not wait for. Never fails: a failure is a gap."""
     start, end = finding.event_time - bounds.window, min(finding.event_time + bounds.window, now)
-    since = finding.event_time - _AUDIT_WINDOW
+    since = finding.event_time - AUDIT_WINDOW
     logs, run = sources.logs, sources.workloads
     collectors: dict[str, Callable[[], Awaitable[Any]]] = {
         "related-findings": lambda: _related(finding, workload, sources.findings, start, end),
         "logs": lambda: logs.entries(workload, start, end, limit=bounds.entries),
-        "audit-log": lambda: logs.audit(workload, since, end, limit=_AUDIT_EVENTS),
+        "audit-log": lambda: logs.audit(workload, since, end, limit=AUDIT_EVENTS),
     }
     if workload.kind is Kind.JOB:
         collectors["executions"] = lambda: run.executions(workload)

@@ -131,7 +131,12 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
         contradictions=contradictions,
         processes=processes,
         containers=tuple(
-            Container(name=container.name, image=container.uri, digest=container.image_id or None)
+            Container(
+                name=container.name,
+                image=container.uri,
+                digest=container.image_id or None,
+                create_time=_time(container.create_time),
+            )
             for container in fields.containers
         ),
         techniques=_distinct(fields.primary_techniques + fields.additional_techniques),
@@ -144,6 +149,9 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
         raw={"finding": document["finding"], "resource": document.get("resource")},
         urls=_distinct(fields.uris),
         connection=_connection(fields),
+        finding_class=fields.finding_class,
+        principal=fields.principal,
+        addresses=_distinct((fields.remote_ip, *fields.ip_addresses, fields.caller_ip)),
     )
 
 
@@ -250,13 +258,13 @@ def _process(process: ProcessFields) -> Process:
         parent_pid=process.parent_pid,
         user_id=process.user_id,
         environment_names=tuple(entry.name for entry in process.env_variables if entry.name),
-        libraries=tuple(_file(library) for library in process.libraries),
-        script=next((_file(script) for script in process.script), None),
+        libraries=tuple(_file(library, "library") for library in process.libraries),
+        script=next((_file(script, "script") for script in process.script), None),
     )
 
 
-def _file(file: FileFields) -> File:
-    return File(file.path, file.sha256, _is_cut(file), file.contents)
+def _file(file: FileFields, called: str) -> File:
+    return File(file.path, file.sha256, _is_cut(file), file.contents, called)
 
 
 def _is_cut(file: FileFields | ProcessFields) -> bool:

@@ -135,7 +135,7 @@ class VirusTotal(_Section):
     """A gate: contain only what VirusTotal calls malicious."""
 
     min_malicious: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
-        description="How many engines must call the executed file malicious."
+        description="How many engines must call the suspected file malicious."
     )
     when_unknown: Literal["contain", "hold"] = Field(
         default="hold", description="What to do when VirusTotal does not know or cannot be asked."

@@ -1,191 +1,186 @@
 """What an attacker inside the workload came through and could get at, from the evidence. Pure.
 
-Says nothing about the finding itself: that is the responder's business.
+Says nothing about the finding itself: that is the responder's business. Every topic is always told:
+where its evidence is lacking, that it is not known, and why.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-
+from incident.deployment import deployment
 from incident.model import (
-    AuditEvent,
+    Access,
     Evidence,
-    Finding,
     Kind,
     Point,
+    Ran,
     Related,
+    Settings,
     Topic,
+    is_default,
 )
-from incident.timing import span
+from incident.volumes import volumes
 
-_DEFAULT_ACCOUNTS = ("-compute@developer.gserviceaccount.com", "@appspot.gserviceaccount.com")
 _INGRESS = {
     "INGRESS_TRAFFIC_ALL": "anybody on the internet reaches it",
     "INGRESS_TRAFFIC_INTERNAL_ONLY": "only this project's networks and Google services reach it",
     "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal networks and load balancers reach it",
     "INGRESS_TRAFFIC_NONE": "nothing reaches it",
 }
-#: Methods of the Admin API's versions that deploy: Services.UpdateService of v2,
-#: Services.ReplaceService of v1, and their like for jobs and worker pools.
-_DEPLOYS = ("Create", "Update", "Replace", "Patch")
-#: A finding so much later or earlier is still told, but not as one thing with this one.
-_TOGETHER = timedelta(minutes=15)
-#: The audit entry of a deployment and the revision that it made are this near to one another.
-_DEPLOYED_WITHIN = timedelta(minutes=5)
+_MOST = 5
+_INVOKER = "roles/run.invoker"
+#: What calling comes to for each kind; nobody calls a worker pool.
+_CALL = {Kind.SERVICE: "call", Kind.JOB: "start"}
+_CALLERS = {"call": "callers", "start": "those who start it"}
 
 
 def reach(evidence: Evidence) -> tuple[Point, ...]:
     """How one gets in, what is in reach from inside, and who put the code there."""
+    workload = evidence.finding.workload
+    if workload is None:
+        return ()
     return (
-        *_entry(evidence),
-        *_callers(evidence),
+        _entry(evidence, workload.kind),
+        *_callers(evidence, workload.kind),
+        _ran(evidence),
         *_identity(evidence),
         *_secrets(evidence),
-        *_volumes(evidence),
-        *_deployment(evidence),
+        *volumes(evidence),
+        *deployment(evidence),
     )
 
 
 def related(evidence: Evidence) -> tuple[Related, ...]:
     """The other findings on the workload in time order, each with what speaks for one attack."""
-    return tuple(_told(other, evidence.finding) for other in evidence.related or ())
+    return evidence.relations or ()
 
 
-def _entry(evidence: Evidence) -> tuple[Point, ...]:
+def _entry(evidence: Evidence, kind: Kind) -> Point:
     settings = evidence.settings
-    if settings is None or settings.kind is not Kind.SERVICE:
-        return ()
+    if kind is not Kind.SERVICE:
+        text = f"a {kind.spelled} takes no requests: it is reached by what it reads and fetches"
+        return Point(Topic.ENTRY, text, "finding")
+    if settings is None:
+        text = f"from where it is reached is {evidence.unknown('settings')}"
+        return Point(Topic.ENTRY, text, "settings", known=False)
     ingress = str(settings.fields.get("ingress") or "INGRESS_TRAFFIC_ALL")
     text = _INGRESS.get(ingress, f"its ingress is {ingress}")
     open_wide = ingress == "INGRESS_TRAFFIC_ALL"
     names = (settings.uri,) if settings.uri else ()
-    return (Point(Topic.ENTRY, f"{text}, by its ingress", "settings", names, serious=open_wide),)
+    return Point(Topic.ENTRY, f"{text}, by its ingress", "settings", names, serious=open_wide)
 
 
-def _callers(evidence: Evidence) -> tuple[Point, ...]:
+def _callers(evidence: Evidence, kind: Kind) -> tuple[Point, ...]:
     """Who may invoke it: of a service to reach its code, of a job to start it."""
     settings, access = evidence.settings, evidence.access
-    if settings is not None and settings.fields.get("invokerIamDisabled"):
-        text = "everybody may call it: the check of invokers is off"
-        return (Point(Topic.CALLERS, text, "settings", serious=True),)
-    if access is None or (settings is not None and settings.kind is Kind.WORKER_POOL):
+    if kind not in _CALL:
         return ()
-    granted = [b for b in access.bindings if b.role == "roles/run.invoker"]
-    members = tuple(dict.fromkeys(member for binding in granted for member in binding.members))
+    call = _CALL[kind]
+    if settings is not None and settings.fields.get("invokerIamDisabled"):
+        text = f"everybody may {call} it: the check of invokers is off"
+        return (Point(Topic.CALLERS, text, "settings", serious=True),)
+    if access is None:
+        text = f"who may {call} it is {evidence.unknown('access')}"
+        return (Point(Topic.CALLERS, text, "access", known=False),)
+    members = _invokers(access)
     if access.public:
-        text = "everybody may call it, by its IAM policy"
+        who = "everybody" if "allUsers" in members else "everybody with a Google account"
+        text = f"{who} may {call} it, by its IAM policy{_opened(evidence)}"
         return (Point(Topic.CALLERS, text, "access", members, serious=True),)
-    if members:
-        text = "callers need a grant, by its IAM policy or one above it"
-        return (Point(Topic.CALLERS, text, "access", members),)
-    text = "its own IAM policy lets nobody call it; a policy above it may"
-    return (Point(Topic.CALLERS, text, "access"),)
+    return (Point(Topic.CALLERS, _granted(evidence, settings, call), "access", members),)
+
+
+def _granted(evidence: Evidence, settings: Settings | None, call: str) -> str:
+    """Whom the policy lets in, if it is asked at all."""
+    access = evidence.access
+    if access and _invokers(access):
+        text = f"{_CALLERS[call]} need a grant, by its IAM policy or one above it"
+    else:
+        text = f"its own IAM policy lets nobody {call} it; a policy above it may"
+    if settings is None and call == _CALL[Kind.SERVICE]:
+        return f"{text}; whether invokers are checked at all is {evidence.unknown('settings')}"
+    return text
+
+
+def _invokers(access: Access) -> tuple[str, ...]:
+    granted = [binding for binding in access.bindings if binding.role == _INVOKER]
+    return tuple(dict.fromkeys(member for binding in granted for member in binding.members))
+
+
+def _opened(evidence: Evidence) -> str:
+    """Who let the public in, where the audit log shows it."""
+    for event in evidence.audit or ():
+        added = [f"ADD {_INVOKER} {member}" for member in ("allUsers", "allAuthenticatedUsers")]
+        if not event.error and not set(added).isdisjoint(event.bindings):
+            who = event.principal or "an account that is not named"
+            when = f"{event.timestamp:%Y-%m-%d %H:%M:%S} UTC"
+            return f"; {who} opened it on {when}, as the audit log shows"
+    return ""
+
+
+def _ran(evidence: Evidence) -> Point:
+    """Which revision or execution it was: what is in reach may differ from one to the other."""
+    ran = evidence.ran
+    union = "; what is in reach is told for all of them together" if len(ran.templates) > 1 else ""
+    return Point(Topic.RAN, f"it ran in {ran.which}: {ran.why}{union}", ran.evidence)
 
 
 def _identity(evidence: Evidence) -> tuple[Point, ...]:
-    affected = evidence.affected
-    if affected is None:
-        return ()
-    account = affected.service_account
+    if not evidence.ran.templates:
+        text = f"the service account that it ran as is {evidence.unknown('settings')}"
+        return (Point(Topic.IDENTITY, text, "settings", known=False),)
+    ran = evidence.ran
+    return tuple(_account(account, ran) for account in ran.accounts)
+
+
+def _account(account: str, ran: Ran) -> Point:
+    runs = [each.revision for each in ran.templates if each.service_account == account]
+    within = f"in {', '.join(runs[:_MOST])} " if len(ran.accounts) > 1 and all(runs) else ""
+    stolen = "its tokens may have been taken, and stay good for up to an hour after a containment"
     if is_default(account):
         text = (
-            "it runs as a default service account, which other workloads of the project share and"
-            " which often may edit all of the project"
+            f"{within}it runs as a default service account, which other workloads of the project"
+            f" share: {stolen}; often it may edit all of the project"
         )
     else:
         text = (
-            "its tokens may have been taken, and stay good for up to an hour after any"
-            " containment; whether other workloads run as it is not checked"
+            f"{within}it runs as a user-managed service account: {stolen}; which other workloads"
+            " run as it, and what it may do, is not checked"
         )
     names = (account or "the project's default service account",)
-    return (Point(Topic.IDENTITY, text, "settings", names, serious=True),)
-
-
-def is_default(account: str) -> bool:
-    """Whether a runtime identity is one that Google made for everything in a project."""
-    return not account or account.endswith(_DEFAULT_ACCOUNTS)
+    return Point(Topic.IDENTITY, text, ran.source, names, serious=True)
 
 
 def _secrets(evidence: Evidence) -> tuple[Point, ...]:
-    affected = evidence.affected
+    affected, source = evidence.affected, evidence.ran.source
     if affected is None:
-        return ()
-    points = []
+        text = f"which secrets were in its reach is {evidence.unknown('settings')}"
+        return (Point(Topic.SECRETS, text, "settings", known=False), *_environment(evidence))
     if affected.secret_names:
         text = "it could read these secrets: rotate them"
-        points.append(
-            Point(Topic.SECRETS, text, "settings", affected.secret_names, serious=True),
+        point = Point(Topic.SECRETS, text, source, affected.secret_names, serious=True)
+    else:
+        text = (
+            f"no secret of Secret Manager is given to it{evidence.ran.as_now}; what its account"
+            " may read besides is not checked"
         )
-    names = {name for each in affected.containers for name in each.environment_names}
-    names |= {name for each in evidence.finding.processes for name in each.environment_names}
-    if names:
-        text = "these environment variables were in its reach: rotate what is secret among them"
-        points.append(Point(Topic.ENVIRONMENT, text, "settings", tuple(sorted(names))))
-    return tuple(points)
+        point = Point(Topic.SECRETS, text, source)
+    return (point, *_environment(evidence))
 
 
-def _volumes(evidence: Evidence) -> tuple[Point, ...]:
+def _environment(evidence: Evidence) -> tuple[Point, ...]:
     affected = evidence.affected
+    told = {name for each in evidence.finding.processes for name in each.environment_names}
+    names = {
+        name for c in (affected.containers if affected else ()) for name in c.environment_names
+    }
+    source = evidence.ran.source if affected else "finding"
     if affected is None:
-        return ()
-    kept = tuple(volume.source for volume in affected.volumes if volume.persists)
-    if kept:
-        text = "a file that was changed there comes back with every new instance"
-        return (Point(Topic.VOLUMES, text, "settings", kept, serious=True),)
-    text = "it mounts nothing that outlives an instance: the changed file went with it"
-    return (Point(Topic.VOLUMES, text, "settings"),)
-
-
-def _deployment(evidence: Evidence) -> tuple[Point, ...]:
-    """Who deployed what ran, by the audit log where it has it: no workload can forge that."""
-    affected = evidence.affected
-    if affected is None or not affected.revision or affected.create_time is None:
-        return ()
-    when = f"{affected.create_time:%Y-%m-%d %H:%M:%S} UTC"
-    event = _deploying(evidence)
-    if event:
-        text = f"revision {affected.revision} was deployed on {when} by {event.principal}"
-        return (Point(Topic.DEPLOYMENT, text, "audit-log", (event.principal,)),)
-    by = f" by {affected.creator}, as Cloud Run says" if affected.creator else ""
-    text = f"revision {affected.revision} was made on {when}{by}; the audit log does not show it"
-    return (Point(Topic.DEPLOYMENT, text, "revisions"),)
-
-
-def _deploying(evidence: Evidence) -> AuditEvent | None:
-    affected = evidence.affected
-    made = affected.create_time if affected else None
-    if made is None:
-        return None
-    near = [
-        event
-        for event in evidence.audit or ()
-        if event.principal
-        and not event.error
-        and event.method.rpartition(".")[2].startswith(_DEPLOYS)
-        and abs(event.timestamp - made) <= _DEPLOYED_WITHIN
-    ]
-    return min(near, key=lambda event: abs(event.timestamp - made), default=None)
-
-
-def _told(other: Finding, finding: Finding) -> Related:
-    """Why another finding belongs to the same attack, or may be a coincidence."""
-    apart = other.event_time - finding.event_time
-    ours = {container.name for container in finding.containers if container.name}
-    theirs = {container.name for container in other.containers if container.name}
-    elsewhere = bool(other.revision and finding.revision and other.revision != finding.revision)
-    reasons = []
-    if ours & theirs:
-        reasons.append("in the same container")
-    if elsewhere:
-        reasons.append(f"in another revision, {other.revision}")
-    reasons.append(f"{span(abs(apart))} {'before' if apart < timedelta(0) else 'after'}")
-    linked = abs(apart) <= _TOGETHER and not elsewhere and (bool(ours & theirs) or not theirs)
-    meaning = "one attack with this one" if linked else "perhaps a coincidence"
-    return Related(
-        category=other.category,
-        severity=other.severity,
-        event_time=other.event_time,
-        name=other.canonical_name,
-        linked=linked,
-        text=f"{meaning}: {', '.join(reasons)}",
-    )
+        text = f"which environment variables its settings have is {evidence.unknown('settings')}"
+        seen = "; the finding names these: rotate what is secret among them" if told else ""
+        named = tuple(sorted(told))
+        return (Point(Topic.ENVIRONMENT, f"{text}{seen}", source, named, known=False),)
+    if not names | told:
+        text = f"its settings have no environment variables{evidence.ran.as_now}"
+        return (Point(Topic.ENVIRONMENT, text, source),)
+    text = "these environment variables were in its reach: rotate what is secret among them"
+    return (Point(Topic.ENVIRONMENT, text, source, tuple(sorted(names | told))),)

@@ -190,7 +190,7 @@ def _objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
         "notification": evidence.claim.raw if evidence.claim else None,
         "settings": plain(evidence.settings),
         "revisions": plain(evidence.revisions),
-        "affected-revision": plain(evidence.affected),
+        "affected-revision": plain(evidence.ran) if evidence.ran.templates else None,
         "access": plain(evidence.access),
         "executions": plain(evidence.executions),
         "tasks": plain(evidence.tasks),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -47,7 +48,12 @@ class Reputations:
             finding: What the file is taken from.
             deadline: How long the answer may take, counted from when it was first asked for.
         """
-        subject = self._subject(finding)
+        file = self._suspected(finding)
+        found = await self._found(self._subject(finding), deadline)
+        return replace(found, called=file.called) if file else found
+
+    async def _found(self, subject: str | Lookup, deadline: timedelta) -> Reputation:
+        """What VirusTotal says of a hash, or why there is nothing to ask about."""
         if isinstance(subject, Lookup):
             return Reputation(subject)
         if self._source is None:

@@ -26,8 +26,8 @@ from incident.model import (
     Step,
     Template,
     Workload,
+    is_default,
 )
-from incident.reach import is_default
 
 _LOGS = {
     Kind.SERVICE: ("cloud_run_revision", "service_name"),
@@ -216,10 +216,12 @@ def _logs(finding: Finding, workload: Workload) -> Iterator[Step]:
 
 
 def _identity(evidence: Evidence, workload: Workload) -> Iterator[Step]:
-    affected = evidence.affected
-    if affected is None:
-        return
-    account = affected.service_account
+    """An account of each revision that may have run."""
+    for account in evidence.ran.accounts:
+        yield from _account(account, evidence, workload)
+
+
+def _account(account: str, evidence: Evidence, workload: Workload) -> Iterator[Step]:
     project = workload.project
     if account:
         since = f'timestamp>="{evidence.finding.event_time:%Y-%m-%dT00:00:00Z}"'
@@ -342,6 +344,9 @@ def _afterwards(situation: Situation, workload: Workload) -> Iterator[Step]:
             *(f"--region={workload.location}", f"--project={workload.project}"),
         )
         yield Step(f"When nothing needs it any more, delete revision {affected.revision}", command)
+    elif workload.kind is Kind.SERVICE and situation.evidence.revisions:
+        text = f"Find out what ran, {situation.evidence.ran.which}, before a revision is deleted"
+        yield Step(text, link=workload_page(workload) or "")
     command = _command(
         *("gcloud", "scc", "findings", "update", finding.canonical_name, "--state=INACTIVE")
     )

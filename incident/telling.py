@@ -123,6 +123,7 @@ def _point(point: Point, redactor: Redactor) -> dict[str, Json]:
         "evidence": point.evidence,
         "names": [short(redactor.text(name)) for name in point.names[:_MOST_NAMES]],
         "serious": point.serious,
+        "known": point.known,
     }
 
 

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-from incident.model import Json, JsonObject
+from incident.model import Json, JsonObject, span
 from incident.own_steps import OwnStep
-from incident.timing import moment, span
+from incident.timing import moment
 
 _MOST_EVENTS = 60
 _MOST_STEPS = 60

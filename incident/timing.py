@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from incident.model import Json
+from incident.model import Json, span
 
 _SECOND_MS, _MINUTE_MS = 1000, 60_000
 
@@ -41,17 +41,6 @@ class Stopwatch:
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
-
-
-def span(duration: timedelta) -> str:
-    """A duration for a person, in the two largest of its units."""
-    seconds = max(int(duration.total_seconds()), 0)
-    parts = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"
 
 
 def lasted(ms: float) -> str:

@@ -25,7 +25,10 @@ class Attack:
         return f"https://attack.mitre.org/techniques/{self.id.replace('.', '/')}/"
 
     def __call__(self, meaning: str) -> Technique:
-        """The technique with what it means for a finding."""
+        """The technique with what it means for a finding.
+
+        ``{program}``, ``{file}`` and ``{workload}`` stand for what the finding is about.
+        """
         return Technique(self.id, self.name, self.tactic, meaning, self.url)
 
 
@@ -71,6 +74,8 @@ SUDO = Attack(
     "Abuse Elevation Control Mechanism: Sudo and Sudo Caching",
     _ESCALATION,
 )
-SUPPLY_CHAIN = Attack("T1195.002", "Compromise Software Supply Chain", "Initial Access")
+SUPPLY_CHAIN = Attack(
+    "T1195.002", "Supply Chain Compromise: Compromise Software Supply Chain", "Initial Access"
+)
 SYSTEM_DISCOVERY = Attack("T1082", "System Information Discovery", _DISCOVERY)
 UNIX_SHELL = Attack("T1059.004", "Command and Scripting Interpreter: Unix Shell", _EXECUTION)

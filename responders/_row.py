@@ -19,7 +19,15 @@ from incident.model import (
     Technique,
     Verdict,
 )
-from responders._reading import circumstances, confidence, confirmation, file_hash, place, program
+from responders._reading import (
+    circumstances,
+    confidence,
+    confirmation,
+    file_hash,
+    here,
+    place,
+    program,
+)
 
 
 def main_suspect(finding: Finding) -> Suspect:
@@ -43,7 +51,8 @@ class Row:
         verdict: ``contain`` where it means that hostile code runs, ``hold`` where it is often
             benign.
         because: Why that verdict, as the end of a sentence.
-        techniques: MITRE ATT&CK, with what each means here.
+        techniques: MITRE ATT&CK, with what each means for ``{program}``, ``{file}`` and
+            ``{workload}``.
         look_at: What a person should look at, in order.
     """
 
@@ -82,7 +91,7 @@ class Row:
                     *read(finding),
                     *circumstances(evidence),
                 ),
-                techniques=self.techniques,
+                techniques=self._techniques(suspect(finding), place(finding)),
                 verdict=self.verdict,
                 look_at=self.look_at,
             )
@@ -94,9 +103,12 @@ class Row:
             suspect=suspect,
             verdict=self.verdict,
             because=self.because,
-            techniques=self.techniques,
+            techniques=self._techniques(Suspect(None, None), "the workload"),
             look_at=self.look_at,
         )
+
+    def _techniques(self, suspect: Suspect, where: str) -> tuple[Technique, ...]:
+        return tuple(here(technique, suspect, where) for technique in self.techniques)
 
     @property
     def _judgement(self) -> str:

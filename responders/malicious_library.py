@@ -19,7 +19,7 @@ _LOOK_AT = (
     "what the runtime service account did since, in the audit log: its tokens may be taken",
 )
 _LOADED = attack.SHARED_MODULES(
-    "the hostile code runs inside a program that is trusted: no process of its own shows"
+    "{file} runs inside {program}, which is trusted: no process of its own shows"
 )
 _ADDED = Row(
     "added-malicious-library",
@@ -29,7 +29,7 @@ _ADDED = Row(
     "a known malicious library is loaded that the image does not have: somebody brought it in",
     (
         attack.INGRESS_TOOL_TRANSFER(
-            "the library was brought into the running container: look for what else came with it"
+            "{file} was brought into {workload} while it ran: look for what else came with it"
         ),
         _LOADED,
     ),
@@ -43,10 +43,10 @@ _MODIFIED = Row(
     "a known malicious library stands where one of the image's own was",
     (
         attack.INGRESS_TOOL_TRANSFER(
-            "the content that replaced the library was brought in from outside"
+            "the content that replaced {file} was brought into {workload} from outside"
         ),
         _LOADED,
-        attack.HIJACK_FLOW("the program loads what it always loads, and gets something else"),
+        attack.HIJACK_FLOW("{program} loads {file} as it always does, and gets something else"),
     ),
     _LOOK_AT,
 )
@@ -70,7 +70,7 @@ def _read(finding: Finding) -> tuple[Reason, ...]:
     named = ", ".join(distinct[:_MOST])
     more = f" and {len(distinct) - _MOST} more" if len(distinct) > _MOST else ""
     told = Reason(f"libraries that the finding names: {named}{more}", "finding")
-    return (*((told,) if named else ()), *file_hash(suspect(finding).file, "library"))
+    return (*((told,) if named else ()), *file_hash(suspect(finding).file))
 
 
 def _tell(finding: Finding, how: str) -> str:

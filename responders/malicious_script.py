@@ -20,14 +20,19 @@ _LOOK_AT = (
     "the way in: requests and log lines just before the event",
     "what the runtime service account did since, in the audit log: its tokens may be taken",
 )
-_FETCH = attack.INGRESS_TOOL_TRANSFER("such scripts usually fetch the next tool and start it")
+_FETCH = attack.INGRESS_TOOL_TRANSFER(
+    "such scripts usually fetch the next tool into {workload} and start it"
+)
 _SHELL = Row(
     "malicious-script",
     ("Malicious Script Executed",),
     "ran a shell script that was found to be malicious",
     Verdict.CONTAIN,
     _BECAUSE,
-    (attack.UNIX_SHELL("the shell does the work: no malicious file need exist"), _FETCH),
+    (
+        attack.UNIX_SHELL("{program} does the work of {file}: no malicious program need exist"),
+        _FETCH,
+    ),
     _LOOK_AT,
 )
 _PYTHON = Row(
@@ -36,7 +41,7 @@ _PYTHON = Row(
     "ran Python code that was found to be malicious",
     Verdict.CONTAIN,
     _BECAUSE,
-    (attack.PYTHON("Python does the work: no malicious file need exist"), _FETCH),
+    (attack.PYTHON("{program} does the work of {file}: no malicious program need exist"), _FETCH),
     _LOOK_AT,
 )
 
@@ -62,7 +67,7 @@ def _read(finding: Finding) -> tuple[Reason, ...]:
     told = (
         f"the finding keeps {length} characters of its text" if length else "its text is not kept"
     )
-    return (model, Reason(told, "finding"), *file_hash(script, "script"))
+    return (model, Reason(told, "finding"), *file_hash(script))
 
 
 def _tell(finding: Finding, row: Row) -> str:

@@ -28,7 +28,8 @@ _ROW = Row(
     "crawlers, link checkers and mail filters handle such addresses as their work",
     (
         attack.INGRESS_TOOL_TRANSFER(
-            "malware is fetched from such addresses: look for what was written and started next"
+            "malware is fetched from such addresses: look for what {program} wrote in {workload},"
+            " and for what was started next"
         ),
     ),
     (

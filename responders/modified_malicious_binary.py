@@ -7,11 +7,29 @@ Ingress Tool Transfer (T1105) and Native API (T1106).
 
 from __future__ import annotations
 
-from incident.model import Assessment, Evidence, Finding, Responder, Technique, Verdict
+from incident.model import Assessment, Evidence, Finding, Responder, Suspect, Technique, Verdict
 from responders import _attack as attack
-from responders._reading import circumstances, confidence, confirmation, file_hash, place, program
+from responders._reading import (
+    circumstances,
+    confidence,
+    confirmation,
+    file_hash,
+    here,
+    place,
+    program,
+)
 
 CATEGORY = "Execution: Modified Malicious Binary Executed"
+_TECHNIQUES = (
+    attack.INGRESS_TOOL_TRANSFER(
+        "the content that replaced {program} was brought into {workload} from outside while it"
+        " ran: look for the way in, and for what else came with it"
+    ),
+    attack.NATIVE_API(
+        "{program} was started through the operating system's own calls, under a name that the"
+        " image of {workload} made trustworthy: it needs no shell that would show in the logs"
+    ),
+)
 _LOOK_AT = (
     "the way in: requests and log lines just before the event, and how the file could be written",
     "the SHA-256 on VirusTotal: what the file is, and whom it talks to",
@@ -30,7 +48,7 @@ def assess(evidence: Evidence) -> Assessment:
             *file_hash(evidence.finding.suspect.file),
             *circumstances(evidence),
         ),
-        techniques=_techniques(program(evidence.finding.main_process, "the binary")),
+        techniques=_techniques(evidence.finding.suspect, place(evidence.finding)),
         verdict=Verdict.CONTAIN,
         look_at=_LOOK_AT,
     )
@@ -43,17 +61,8 @@ def _summary(finding: Finding) -> str:
     )
 
 
-def _techniques(binary: str) -> tuple[Technique, ...]:
-    return (
-        attack.INGRESS_TOOL_TRANSFER(
-            f"the content that replaced {binary} was brought into the running container from"
-            " outside: look for the way in, and for what else came with it"
-        ),
-        attack.NATIVE_API(
-            f"{binary} was started through the operating system's own calls, under a name that"
-            " the image made trustworthy: what it did needs no shell to show in the logs"
-        ),
-    )
+def _techniques(suspect: Suspect, where: str) -> tuple[Technique, ...]:
+    return tuple(here(technique, suspect, where) for technique in _TECHNIQUES)
 
 
 RESPONDER = Responder(
@@ -61,6 +70,6 @@ RESPONDER = Responder(
     categories=(CATEGORY,),
     assess=assess,
     because="a known malicious file runs in place of one of the image's own",
-    techniques=_techniques("the binary"),
+    techniques=_techniques(Suspect(None, None), "the workload"),
     look_at=_LOOK_AT,
 )

@@ -37,9 +37,13 @@ _ROW = Row(
     Verdict.CONTAIN,
     "who holds the other end of the connection types commands into the container",
     (
-        attack.UNIX_SHELL("commands come over the network and are run as the workload"),
-        attack.NON_APPLICATION_PROTOCOL("the connection speaks no protocol of the service"),
-        attack.INGRESS_TOOL_TRANSFER("tools are usually fetched next: look for files written"),
+        attack.UNIX_SHELL("{program} takes commands from the network and runs them as {workload}"),
+        attack.NON_APPLICATION_PROTOCOL(
+            "the connection of {program} speaks no protocol of {workload}"
+        ),
+        attack.INGRESS_TOOL_TRANSFER(
+            "tools are usually fetched into {workload} next: look for new files"
+        ),
     ),
     (
         "the remote address: block it, and look for it in the logs of all your networks",

@@ -31,7 +31,8 @@ TABLE = (
         "services that watermark or check media run the same tools",
         (
             attack.STEGANOGRAPHY(
-                "orders may come in, and stolen data go out, inside files that look harmless"
+                "orders may reach {workload}, and its data leave, inside files that {program} makes"
+                " look harmless"
             ),
         ),
         (
@@ -49,8 +50,12 @@ TABLE = (
         HOLD,
         "start scripts and scanners of the image's own look for key files too",
         (
-            attack.CREDENTIALS_IN_FILES("key files of service accounts are being looked for"),
-            attack.STEAL_TOKEN("whoever searches here can also ask the metadata server for tokens"),
+            attack.CREDENTIALS_IN_FILES(
+                "{program} looked for keys of service accounts in the files of {workload}"
+            ),
+            attack.STEAL_TOKEN(
+                "who runs {program} can ask the metadata server for tokens of {workload}, too"
+            ),
         ),
         (
             "the arguments: what was searched for, and where",
@@ -65,7 +70,11 @@ TABLE = (
         "searched for GPG keys",
         HOLD,
         "package managers and signing jobs list keys as part of their work",
-        (attack.PRIVATE_KEYS("keys that decrypt or sign for you are being looked for"),),
+        (
+            attack.PRIVATE_KEYS(
+                "{program} looked for keys in {workload} that decrypt or sign for you"
+            ),
+        ),
         (
             "whether private keys are in the image or mounted at all; if so, revoke them",
             "the arguments: listing public keys is harmless, exporting secret ones is not",
@@ -80,8 +89,10 @@ TABLE = (
         HOLD,
         "secret scanners and certificate scripts search the same files",
         (
-            attack.PRIVATE_KEYS("private keys are being looked for"),
-            attack.CREDENTIALS_IN_FILES("passwords in files are being looked for"),
+            attack.PRIVATE_KEYS("{program} looked for private keys in the files of {workload}"),
+            attack.CREDENTIALS_IN_FILES(
+                "{program} looked for passwords in the files of {workload}"
+            ),
         ),
         (
             "the arguments: what was searched for, and where",
@@ -98,9 +109,13 @@ TABLE = (
         CONTAIN,
         "no build or framework passes executables on a command line; who does has only a shell",
         (
-            attack.COMMAND_OBFUSCATION("the executable travels as text, past what scans files"),
-            attack.DECODE("it is decoded inside the container"),
-            attack.INGRESS_TOOL_TRANSFER("a program that the image lacks was brought in so"),
+            attack.COMMAND_OBFUSCATION(
+                "the executable came to {program} as text, past what scans files"
+            ),
+            attack.DECODE("it is decoded inside {workload}: its hash is that of what comes out"),
+            attack.INGRESS_TOOL_TRANSFER(
+                "a program that the image of {workload} lacks was brought in so"
+            ),
         ),
         (
             "the argument: decode it outside the workload, and hash what comes out",
@@ -116,8 +131,10 @@ TABLE = (
         HOLD,
         "deployment and data tools pass small scripts to workers in the same way",
         (
-            attack.COMMAND_OBFUSCATION("the script is not readable in the process list"),
-            attack.PYTHON("what it does, Python does: no other program need show"),
+            attack.COMMAND_OBFUSCATION(
+                "what {program} was given to run is not readable in the process list"
+            ),
+            attack.PYTHON("Python does the work in {workload}: no other program need show"),
         ),
         (
             "the argument: decode it outside the workload, and read it",
@@ -132,8 +149,10 @@ TABLE = (
         HOLD,
         "entry points and orchestration tools pass scripts in base64 to spare the quoting",
         (
-            attack.COMMAND_OBFUSCATION("the script is not readable in the process list"),
-            attack.UNIX_SHELL("the shell runs what it decodes"),
+            attack.COMMAND_OBFUSCATION(
+                "what {program} was given to run is not readable in the process list"
+            ),
+            attack.UNIX_SHELL("a shell in {workload} runs what is decoded"),
         ),
         (
             "the argument: decode it outside the workload, and read it",
@@ -148,7 +167,11 @@ TABLE = (
         "was executed: a compiler, in a container that should only run",
         HOLD,
         "interpreters that build extensions at start, and images with tools left in, do the same",
-        (attack.COMPILE_AFTER_DELIVERY("a tool may be built here, so that no scan saw it before"),),
+        (
+            attack.COMPILE_AFTER_DELIVERY(
+                "{program} may build a tool inside {workload}: no scan of the image saw it"
+            ),
+        ),
         (
             "the arguments: what was compiled, from where to where",
             "whether it happened at the start of an instance, as builds at start do",
@@ -165,9 +188,9 @@ TABLE = (
         "a known malicious file runs that the image does not have: somebody brought it in",
         (
             attack.INGRESS_TOOL_TRANSFER(
-                "the file was brought into the running container: look for what else came with it"
+                "{program} was brought into {workload} while it ran: look for what else came"
             ),
-            attack.NATIVE_API("it was started through the operating system's own calls"),
+            attack.NATIVE_API("{program} was started through the operating system's own calls"),
         ),
         (
             _WAY_IN,
@@ -183,9 +206,13 @@ TABLE = (
         CONTAIN,
         "the image itself carries a known malicious file: every instance of it runs hostile code",
         (
-            attack.IMPLANT_IMAGE("the file is in the image: every new instance has it again"),
-            attack.SUPPLY_CHAIN("a dependency or the build may have put it there"),
-            attack.NATIVE_API("it was started through the operating system's own calls"),
+            attack.IMPLANT_IMAGE(
+                "{program} is in the image of {workload}: every new instance has it again"
+            ),
+            attack.SUPPLY_CHAIN(
+                "a dependency or the build of {workload} may have put {program} there"
+            ),
+            attack.NATIVE_API("{program} was started through the operating system's own calls"),
         ),
         (
             "who built and pushed the image, and from what: the registry and the build's log",
@@ -202,8 +229,8 @@ TABLE = (
         "no service breaks out of its container; who tries runs commands in it already",
         (
             attack.ESCAPE_TO_HOST(
-                "it tries to reach what lies around the container; Cloud Run's second generation"
-                " puts a virtual machine there"
+                "{program} tries to reach what lies around {workload}; Cloud Run's second"
+                " generation puts a virtual machine there"
             ),
         ),
         (
@@ -220,8 +247,10 @@ TABLE = (
         CONTAIN,
         "programs are run from memory to leave no file behind; few honest runtimes do so",
         (
-            attack.REFLECTIVE_LOADING("the program was never a file that could be scanned"),
-            attack.NATIVE_API("it was made and started with system calls alone"),
+            attack.REFLECTIVE_LOADING(
+                "{program} was never a file in {workload} that could be scanned"
+            ),
+            attack.NATIVE_API("{program} was made and started with system calls alone"),
         ),
         (
             _PARENT,
@@ -237,8 +266,12 @@ TABLE = (
         CONTAIN,
         "such a tool has no use in Cloud Run but to look for a way on",
         (
-            attack.CONTAINER_ADMINISTRATION("it wants to run commands in other containers"),
-            attack.CONTAINER_DISCOVERY("it maps clusters, pods and their permissions"),
+            attack.CONTAINER_ADMINISTRATION(
+                "{program} runs commands in the containers of clusters that {workload} reaches"
+            ),
+            attack.CONTAINER_DISCOVERY(
+                "{program} maps clusters, pods and what the account of {workload} may do there"
+            ),
         ),
         (
             "which clusters the workload reaches, by network and by its service account",
@@ -254,8 +287,8 @@ TABLE = (
         CONTAIN,
         "threat intelligence knows the tool, and the image has no use for it: somebody is inside",
         (
-            attack.SYSTEM_DISCOVERY("versions, users and weaknesses of the container are listed"),
-            attack.SERVICE_DISCOVERY("what the container can reach may be scanned"),
+            attack.SYSTEM_DISCOVERY("{program} lists versions, users and weaknesses of {workload}"),
+            attack.SERVICE_DISCOVERY("{program} may scan whatever {workload} can reach"),
         ),
         (
             "whether an announced penetration test is going on",
@@ -271,8 +304,10 @@ TABLE = (
         HOLD,
         "entry points wait for databases with netcat; only some of its options give a shell",
         (
-            attack.UNIX_SHELL("with -e or -c netcat hands a shell to whom it is connected with"),
-            attack.NON_APPLICATION_PROTOCOL("the connection is bare TCP or UDP"),
+            attack.UNIX_SHELL("with -e or -c {program} hands a shell to whom it is connected with"),
+            attack.NON_APPLICATION_PROTOCOL(
+                "what {program} connects {workload} with is bare TCP or UDP"
+            ),
         ),
         (
             "the arguments: -z only probes a port, -e and -c run a program",
@@ -293,8 +328,12 @@ TABLE = (
         "the filter starts shells when it prints, and the exploit's way in, UDP port 631, is one"
         " that Cloud Run lets nobody use from outside",
         (
-            attack.UNIX_SHELL("a printer's description can carry a command that the filter runs"),
-            attack.EXPLOIT_PUBLIC_APPLICATION("the printing service is what would be exploited"),
+            attack.UNIX_SHELL(
+                "a printer's description can carry a command that is run as {workload}"
+            ),
+            attack.EXPLOIT_PUBLIC_APPLICATION(
+                "the printing service of {workload} is what would be exploited"
+            ),
         ),
         (
             "whether the workload prints at all, to PDF for example; if not, take CUPS out",
@@ -309,8 +348,10 @@ TABLE = (
         CONTAIN,
         "common commands take their orders from a socket: somebody types them elsewhere",
         (
-            attack.UNIX_SHELL("commands are run for whoever holds the other end"),
-            attack.NON_APPLICATION_PROTOCOL("the connection speaks no protocol of the service"),
+            attack.UNIX_SHELL("{program} runs in {workload} for whoever holds the other end"),
+            attack.NON_APPLICATION_PROTOCOL(
+                "its orders come by a connection that speaks no protocol of {workload}"
+            ),
         ),
         (
             "the command and its arguments: exploring, or taking something",
@@ -325,7 +366,7 @@ TABLE = (
         "was executed with a proxy in its environment that is not allowed",
         HOLD,
         "proxies of one's own, and of build tools, are set by the same variables",
-        (attack.PROXY("its traffic goes through somebody who can read it or hide its goal"),),
+        (attack.PROXY("the traffic of {program} goes by who can read it or hide its goal"),),
         (
             "the proxy's address, and whether your settings set it or something at run time did",
             "who deployed the revision that sets it, in the audit log",
@@ -339,8 +380,10 @@ TABLE = (
         CONTAIN,
         "a shell whose input and output are a network connection is a remote control",
         (
-            attack.UNIX_SHELL("whoever holds the other end types into it"),
-            attack.NON_APPLICATION_PROTOCOL("socat carries it over bare TCP, perhaps with TLS"),
+            attack.UNIX_SHELL("whoever holds the other end types into a shell in {workload}"),
+            attack.NON_APPLICATION_PROTOCOL(
+                "{program} carries the shell over bare TCP, perhaps with TLS"
+            ),
         ),
         (
             "the address in the arguments: look for it in all your networks",
@@ -356,8 +399,10 @@ TABLE = (
         HOLD,
         "engines for hardware keys and for Cloud KMS are loaded in the same way",
         (
-            attack.SHARED_MODULES("a library runs its code inside a program that is trusted"),
-            attack.HIJACK_FLOW("where OpenSSL's own library was replaced, all of TLS is theirs"),
+            attack.SHARED_MODULES("the library runs its code inside {program}, which is trusted"),
+            attack.HIJACK_FLOW(
+                "if OpenSSL's own library was replaced, all TLS of {workload} is theirs"
+            ),
         ),
         (
             "the arguments: which file was loaded, and whether the image has it",
@@ -374,8 +419,10 @@ TABLE = (
         HOLD,
         "rsync, scp and their like are everyday tools of jobs that move data",
         (
-            attack.EXFILTRATION("data may leave by a protocol that nobody watches"),
-            attack.LATERAL_TOOL_TRANSFER("tools may go on from here to other systems"),
+            attack.EXFILTRATION("data of {workload} may leave by {program}, which nobody watches"),
+            attack.LATERAL_TOOL_TRANSFER(
+                "{program} may carry tools from {workload} on to other systems"
+            ),
         ),
         (
             "the arguments: which files, in which direction, to which host",
@@ -392,8 +439,10 @@ TABLE = (
         HOLD,
         "entry points that add a user to /etc/passwd, and clean-up scripts, look alike",
         (
-            attack.DATA_DESTRUCTION("system files are deleted; the container's are in memory"),
-            attack.ACCOUNT_MANIPULATION("users or passwords of the container are changed"),
+            attack.DATA_DESTRUCTION(
+                "{program} deletes system files; only those on a mount of {workload} last"
+            ),
+            attack.ACCOUNT_MANIPULATION("{program} changes users or passwords of the container"),
         ),
         (
             "the arguments: which files",
@@ -409,8 +458,10 @@ TABLE = (
         HOLD,
         "caches and temporary folders are emptied in the same way",
         (
-            attack.DATA_DESTRUCTION("what was mounted may be gone; the container is in memory"),
-            attack.FILE_DELETION("traces of something else may be what was deleted"),
+            attack.DATA_DESTRUCTION(
+                "what {program} deleted on a mount of {workload} may be gone for good"
+            ),
+            attack.FILE_DELETION("what {program} deleted may be the traces of something else"),
         ),
         (
             "the arguments: which folder, and whether it is on a mounted bucket or share",
@@ -430,8 +481,12 @@ TABLE = (
         CONTAIN,
         "nothing but miners speaks Stratum, and who mines here pays with your money",
         (
-            attack.COMPUTE_HIJACKING("the workload's CPU time is used for mining"),
-            attack.INGRESS_TOOL_TRANSFER("the miner is usually fetched after the way in was found"),
+            attack.COMPUTE_HIJACKING(
+                "{program} mines with the CPU time of {workload}, which you pay for"
+            ),
+            attack.INGRESS_TOOL_TRANSFER(
+                "{program} was likely fetched into {workload} once the way in was found"
+            ),
         ),
         (
             "the pool and the wallet in the arguments: look for them in your other workloads",
@@ -448,8 +503,10 @@ TABLE = (
         CONTAIN,
         "nobody asks sudo for user -1 by mistake: an exploit runs, whether or not it worked",
         (
-            attack.SUDO("a rule that forbids root is passed by naming user -1 or its like"),
-            attack.EXPLOIT_FOR_PRIVILEGES("versions of sudo before 1.8.28 give root for it"),
+            attack.SUDO("{program} passes a rule that forbids root by naming user -1 or its like"),
+            attack.EXPLOIT_FOR_PRIVILEGES(
+                "sudo before 1.8.28 gives root in the container of {workload} for it"
+            ),
         ),
         (
             "whether the image has sudo at all, and in which version",
@@ -464,7 +521,11 @@ TABLE = (
         "was executed in the manner of an exploit of pkexec (CVE-2021-4034)",
         CONTAIN,
         "that environment is of no use to pkexec but to exploit it: an exploit runs",
-        (attack.EXPLOIT_FOR_PRIVILEGES("an unpatched pkexec gives root to any user"),),
+        (
+            attack.EXPLOIT_FOR_PRIVILEGES(
+                "an unpatched pkexec gives any user root in the container of {workload}"
+            ),
+        ),
         (
             "whether the image has pkexec at all, and in which version",
             "the user id of what ran afterwards: 0 means that it worked",
@@ -479,8 +540,10 @@ TABLE = (
         CONTAIN,
         "arguments that end in a lone backslash are what overflows sudo: an exploit runs",
         (
-            attack.EXPLOIT_FOR_PRIVILEGES("an unpatched sudo gives root to any user"),
-            attack.SUDO("sudoedit is the way, and no entry in sudoers is needed"),
+            attack.EXPLOIT_FOR_PRIVILEGES(
+                "an unpatched sudo gives any user root in the container of {workload}"
+            ),
+            attack.SUDO("{program} needs no entry in sudoers for it: sudoedit is the way"),
         ),
         (
             "whether the image has sudo at all, and in which version",

@@ -20,8 +20,10 @@ _ROW = Row(
     Verdict.HOLD,
     "libraries that call out to other programs start shells in honest services, too",
     (
-        attack.UNIX_SHELL("a program that was exploited runs commands through a shell"),
-        attack.EXPLOIT_PUBLIC_APPLICATION("what serves requests is what usually is exploited"),
+        attack.UNIX_SHELL("a program that was exploited runs commands by {program} in {workload}"),
+        attack.EXPLOIT_PUBLIC_APPLICATION(
+            "what takes in the input of {workload} is what usually is exploited"
+        ),
     ),
     (
         "the shell's arguments: a conversion or a health check, or exploring and fetching",

@@ -9,7 +9,6 @@ from incident.model.decision import (
     Decision,
     Point,
     Reason,
-    Related,
     Responder,
     Route,
     Step,
@@ -26,7 +25,16 @@ from incident.model.errors import (
     Missing,
     Retry,
 )
-from incident.model.evidence import AuditEvent, Evidence, Gap, LogEntry, Logs, Reputation
+from incident.model.evidence import (
+    AUDIT_EVENTS,
+    AUDIT_WINDOW,
+    AuditEvent,
+    Evidence,
+    Gap,
+    LogEntry,
+    Logs,
+    Reputation,
+)
 from incident.model.finding import (
     Connection,
     Container,
@@ -36,6 +44,8 @@ from incident.model.finding import (
     Process,
     Suspect,
 )
+from incident.model.ran import Ran
+from incident.model.relation import Related
 from incident.model.settings import (
     Access,
     Binding,
@@ -46,6 +56,7 @@ from incident.model.settings import (
     Task,
     Template,
     Volume,
+    is_default,
 )
 from incident.model.words import (
     ChangeKind,
@@ -61,9 +72,12 @@ from incident.model.words import (
     Status,
     Verdict,
     Workload,
+    span,
 )
 
 __all__ = [
+    "AUDIT_EVENTS",
+    "AUDIT_WINDOW",
     "Access",
     "Assessment",
     "AuditEvent",
@@ -100,6 +114,7 @@ __all__ = [
     "Notification",
     "Point",
     "Process",
+    "Ran",
     "Reason",
     "Related",
     "Reputation",
@@ -118,4 +133,6 @@ __all__ = [
     "Verdict",
     "Volume",
     "Workload",
+    "is_default",
+    "span",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from incident.model.evidence import Evidence
@@ -72,6 +71,7 @@ def _suspect(finding: Finding) -> Suspect:
 class Topic(StrEnum):
     """What a point about a workload's reach is about."""
 
+    RAN = "ran"
     ENTRY = "entry"
     CALLERS = "callers"
     IDENTITY = "identity"
@@ -91,6 +91,7 @@ class Point:
         evidence: Where it comes from.
         names: What it is about, by name: secrets, members, an account, volumes.
         serious: Whether it makes the incident worse.
+        known: Whether its evidence could be read; the text says why not.
     """
 
     topic: Topic
@@ -98,27 +99,7 @@ class Point:
     evidence: str
     names: tuple[str, ...] = ()
     serious: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Related:
-    """Another finding on the workload, with what speaks for one attack or a coincidence.
-
-    Attributes:
-        category: The finding type.
-        severity: Such as ``CRITICAL``.
-        event_time: When it was detected.
-        name: Its canonical name.
-        linked: Whether it probably belongs to the same attack.
-        text: Why.
-    """
-
-    category: str
-    severity: str
-    event_time: datetime
-    name: str
-    linked: bool
-    text: str
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

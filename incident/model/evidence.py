@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from incident.model.finding import Finding
-from incident.model.settings import Access, Execution, Settings, Task, Template
-from incident.model.words import JsonObject, Lookup, Secret
+from incident.model.ran import Known, Ran, what_ran
+from incident.model.relation import Related, relate
+from incident.model.settings import Access, Execution, Settings, Task, Template, is_default
+from incident.model.words import JsonObject, Kind, Lookup, Secret
+
+#: How far back from the event the audit log is read, and how many entries of it: deployments are
+#: older than the incidents that they make possible.
+AUDIT_WINDOW, AUDIT_EVENTS = timedelta(days=7), 50
+#: Log entries so near to the event are of what ran then.
+_ABOUT_THEN = timedelta(minutes=1)
+_CALLED = {
+    "access": "its IAM policy",
+    "audit-log": "the audit log",
+    "executions": "its executions",
+    "related-findings": "the related findings",
+    "revisions": "its revisions",
+    "security-center": "Security Command Center's record",
+    "settings": "its settings",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +101,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Reputation:
-    """What VirusTotal says of the executed file, or why it says nothing.
+    """What VirusTotal says of the suspected file, or why it says nothing.
 
     Every text in it is outside text: whoever uploads a file to VirusTotal names it.
 
@@ -102,6 +119,7 @@ class Reputation:
         first_seen: When VirusTotal first got the file.
         last_seen: When it last got it.
         analysed_at: When the engines were last asked.
+        called: What the file is to the finding: ``executed file``, ``library`` or ``script``.
     """
 
     lookup: Lookup
@@ -117,6 +135,7 @@ class Reputation:
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     analysed_at: datetime | None = None
+    called: str = "suspected file"
 
     @property
     def answered(self) -> bool:
@@ -126,15 +145,16 @@ class Reputation:
     @property
     def sentence(self) -> str:
         """What came of asking, for a person; no outside text but that of an error of ours."""
+        file = f"the {self.called}"
         return {
-            Lookup.KNOWN: f"VirusTotal: {self.malicious} of {self.engines} engines call the"
-            " executed file malicious",
-            Lookup.UNKNOWN: "VirusTotal does not know the executed file, or no engine judged it",
+            Lookup.KNOWN: f"VirusTotal: {self.malicious} of {self.engines} engines call {file}"
+            " malicious",
+            Lookup.UNKNOWN: f"VirusTotal does not know {file}, or no engine judged it",
             Lookup.NO_ANSWER: f"VirusTotal gave no answer: {self.reason}",
             Lookup.PARTIAL_HASH: "VirusTotal was not asked: the hash covers only the beginning of"
-            " the executed file",
-            Lookup.NO_HASH: "VirusTotal was not asked: Security Command Center names no hash of the"
-            " executed file",
+            f" {file}",
+            Lookup.NO_HASH: "VirusTotal was not asked: Security Command Center names no hash of"
+            f" {file}",
             Lookup.NO_KEY: "VirusTotal was not asked: VIRUSTOTAL_API_KEY is not set",
         }[self.lookup]
 
@@ -161,7 +181,7 @@ class Evidence:
         related: Other findings on the same workload in the window, in time order.
         logs: Its logs in the window.
         audit: Who deployed it and who changed its IAM policy, newest first.
-        reputation: What VirusTotal says of the executed file, or why it says nothing.
+        reputation: What VirusTotal says of the suspected file, or why it says nothing.
         gaps: What could not be had.
         claim: What the notification claimed, where ``finding`` is SCC's own record.
         took_ms: Each collector and the milliseconds that it took, answered or not.
@@ -183,24 +203,41 @@ class Evidence:
     took_ms: tuple[tuple[str, float], ...] = ()
 
     @property
-    def affected(self) -> Template | None:
-        """What ran: what the finding names, else the newest revision that runs its image.
+    def ran(self) -> Ran:
+        """Which revision or execution the finding is about, as far as anything tells."""
+        job = self.finding.workload is not None and self.finding.workload.kind is Kind.JOB
+        moment = self.finding.event_time
+        seen = {
+            entry.revision
+            for entry in (self.logs.entries if self.logs else ())
+            if entry.revision and abs(entry.timestamp - moment) <= _ABOUT_THEN
+        }
+        unread = self.unknown("executions" if job else "revisions")
+        known = Known(self.settings, self.revisions, self.executions, unread, seen)
+        return what_ran(self.finding, known)
 
-        Where neither tells, the revision that serves by default; without any revisions the
-        service's own template, unless the finding names another.
+    @property
+    def affected(self) -> Template | None:
+        """What ran; where several may have, all that any of them had, under no name."""
+        return self.ran.merged
+
+    @property
+    def relations(self) -> tuple[Related, ...] | None:
+        """The other findings, each told as part of the same attack or as a coincidence."""
+        if self.related is None:
+            return None
+        own = [account for account in self.ran.accounts if not is_default(account)]
+        return tuple(relate(other, self.finding, own) for other in self.related)
+
+    def unknown(self, collector: str) -> str:
+        """What stands for a fact whose evidence is lacking: that it is not known, and why.
+
+        The gap itself names what was asked, and what to do about it; here is its cause alone.
         """
-        ran = [each for each in self.executions or () if each.short_name == self.finding.execution]
-        if ran:
-            return ran[0].template
-        images = {container.image for container in self.finding.containers}
-        serving = self.settings.latest_ready_revision if self.settings else ""
-        by_name = [t for t in self.revisions or () if t.revision == self.finding.revision]
-        by_image = [t for t in self.revisions or () if images & {c.image for c in t.containers}]
-        by_default = [t for t in self.revisions or () if t.revision == serving]
-        if self.finding.revision:
-            return next(iter(by_name), None)
-        template = [self.settings.template] if self.settings else []
-        return next(iter([*by_image, *by_default, *template]), None)
+        called = _CALLED.get(collector, collector)
+        reasons = [gap.reason for gap in self.gaps if gap.collector == collector]
+        cause = reasons[0].partition(". ")[0].rpartition(": ")[2] if reasons else ""
+        return f"not known, because {called} could not be read{f' ({cause})' if cause else ''}"
 
     @property
     def longest_request_s(self) -> int:

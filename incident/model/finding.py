@@ -20,12 +20,14 @@ class File:
         sha256: Its hash in lower-case hex, or None.
         partially_hashed: Whether the hash covers only its beginning.
         contents: What is in it, as far as the finding tells (of a script); raw, to be redacted.
+        called: What it is to the finding, for a sentence: what ran, was loaded, or was read.
     """
 
     path: str
     sha256: str | None
     partially_hashed: bool
     contents: str = field(default="", repr=False)
+    called: str = field(default="file", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Process:
     @property
     def binary(self) -> File:
         """The executed file."""
-        return File(self.binary_path, self.sha256, self.partially_hashed)
+        return File(self.binary_path, self.sha256, self.partially_hashed, called="executed file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,19 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container as the finding names it: its name, image reference and digest."""
+    """A container as the finding names it.
+
+    Attributes:
+        name: Its name; every instance of a revision has one of it.
+        image: The image reference as configured.
+        digest: The image's digest, or None.
+        create_time: When this very container was made; None where not given.
+    """
 
     name: str
     image: str
     digest: str | None
+    create_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,9 @@ class Finding:
         raw: The finding and its resource as they came, unredacted.
         urls: The addresses that it names as indicators (``indicator.uris``).
         connection: The network connection that it names, such as a reverse shell's.
+        finding_class: Such as ``THREAT`` or ``VULNERABILITY``; empty where not given.
+        principal: The account that it says did it; empty where not named.
+        addresses: The IP addresses of others that it names.
     """
 
     name: str
@@ -170,6 +183,9 @@ class Finding:
     raw: JsonObject = field(repr=False)
     urls: tuple[str, ...] = ()
     connection: Connection | None = None
+    finding_class: str = ""
+    principal: str = ""
+    addresses: tuple[str, ...] = ()
 
     @property
     def suspect(self) -> Suspect:

@@ -8,6 +8,13 @@ from datetime import datetime
 
 from incident.model.words import JsonObject, Kind, Secret
 
+_DEFAULT_ACCOUNTS = ("-compute@developer.gserviceaccount.com", "@appspot.gserviceaccount.com")
+
+
+def is_default(account: str) -> bool:
+    """Whether a runtime identity is one that Google made for everything in a project."""
+    return not account or account.endswith(_DEFAULT_ACCOUNTS)
+
 
 @dataclass(frozen=True, slots=True)
 class Volume:

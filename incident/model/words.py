@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -22,6 +23,11 @@ class Kind(StrEnum):
     def collection(self) -> str:
         """The kind's collection in a resource name, such as ``services``."""
         return {"service": "services", "job": "jobs", "worker-pool": "workerPools"}[self.value]
+
+    @property
+    def spelled(self) -> str:
+        """The kind as a sentence has it."""
+        return self.value.replace("-", " ")
 
 
 class Mode(StrEnum):
@@ -97,7 +103,7 @@ class Need(StrEnum):
 
 
 class Lookup(StrEnum):
-    """What came of looking the executed file up at VirusTotal."""
+    """What came of looking the suspected file up at VirusTotal."""
 
     KNOWN = "known"
     UNKNOWN = "unknown"
@@ -176,3 +182,14 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"Secret({self.name!r}, …)"
+
+
+def span(duration: timedelta) -> str:
+    """A duration for a person, in the two largest of its units."""
+    seconds = max(int(duration.total_seconds()), 0)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"

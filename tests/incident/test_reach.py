@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -11,16 +10,14 @@ from incident.model import (
     Access,
     AuditEvent,
     Binding,
-    Container,
     Evidence,
+    Kind,
     Point,
     Topic,
-    Volume,
+    is_default,
 )
-from incident.reach import is_default, reach, related
-from tests.values import NOW, evidence, finding, settings, template
-
-_MADE = NOW - timedelta(days=4)
+from incident.reach import reach
+from tests.values import NOW, evidence, finding, settings, template, workload
 
 
 def point(of: Evidence, topic: Topic) -> Point | None:
@@ -45,25 +42,48 @@ def test_the_way_in_is_what_the_ingress_says(ingress: str, words: str, *, seriou
     assert (words in told.text, told.serious) == (True, serious)
 
 
-def test_nothing_is_told_of_what_could_not_be_read() -> None:
-    """A gap is a gap: no way in and no callers are made up."""
-    assert point(Evidence(finding()), Topic.ENTRY) is None
-    assert point(Evidence(finding()), Topic.CALLERS) is None
-
-
 def test_callers_are_told_from_the_policy() -> None:
     """Public, granted and nobody are three different things; a policy not read is none of them."""
     public = Access((Binding("roles/run.invoker", ("allUsers",), None),))
+    anybody = Access((Binding("roles/run.invoker", ("allAuthenticatedUsers",), None),))
     granted = Access((Binding("roles/run.invoker", ("user:a@example.com",), None),))
     for access, words, serious in (
         (public, "everybody may call it", True),
+        (anybody, "everybody with a Google account may call it", True),
         (granted, "callers need a grant", False),
         (Access(()), "lets nobody call it", False),
     ):
         told = point(evidence(access=access), Topic.CALLERS)
         assert told
         assert (words in told.text, told.serious) == (True, serious)
-    assert point(evidence(access=None), Topic.CALLERS) is None
+
+
+def test_who_opened_it_to_the_public_is_told_where_the_audit_log_shows_it() -> None:
+    """It may be a step of the attack; a refused call opened nothing."""
+    let_in = AuditEvent(
+        NOW, "m@example.com", "x.SetIamPolicy", "", "", "", ("ADD roles/run.invoker allUsers",)
+    )
+    public = Access((Binding("roles/run.invoker", ("allUsers",), None),))
+    for audit, said in (
+        ((let_in,), True),
+        ((replace(let_in, error="denied"),), False),
+        ((), False),
+    ):
+        told = point(evidence(access=public, audit=audit), Topic.CALLERS)
+        assert told
+        assert ("m@example.com opened it on 2026-10-02 08:14:12 UTC" in told.text) is said
+
+
+def test_what_takes_no_requests_is_not_told_as_reachable() -> None:
+    """A job is started, and a worker pool is not called at all."""
+    for kind, start in ((Kind.JOB, "to start it"), (Kind.WORKER_POOL, None)):
+        about = finding(workload=workload(kind=kind))
+        of = evidence(finding=about, access=Access(()), settings=settings(kind=kind))
+        entry, callers = point(of, Topic.ENTRY), point(of, Topic.CALLERS)
+        assert entry
+        assert "takes no requests" in entry.text
+        assert (callers is None) is (start is None)
+        assert callers is None or "nobody start it" in callers.text
 
 
 @pytest.mark.parametrize(
@@ -93,7 +113,28 @@ def test_what_is_said_is_of_the_revision_that_the_finding_names() -> None:
     assert told
     assert told.names == (default,)
     gone = evidence(finding=finding(revision="storefront-00001"), revisions=(template(), ran))
-    assert point(gone, Topic.IDENTITY) is None
+    told = point(gone, Topic.RAN)
+    assert told
+    assert "not listed any more; the settings as they are now stand in" in told.text
+
+
+def test_where_several_may_have_run_everything_in_reach_of_any_is_told() -> None:
+    """Two revisions, two accounts, two secrets: none is left out, and it says why."""
+    shared = {"percent": 50}
+    one, two = (
+        template(revision=f"shop-{n}", service_account=f"{n}@x.example", secret_names=(f"key-{n}",))
+        for n in (1, 2)
+    )
+    split = settings(traffic=[{"revision": f"shop-{n}", **shared} for n in (1, 2)])
+    served = replace(split, live_revisions=("shop-1", "shop-2"))
+    points = reach(evidence(settings=served, revisions=(two, one)))
+    names = {name for each in points if each.topic is Topic.IDENTITY for name in each.names}
+    assert names == {"1@x.example", "2@x.example"}
+    secrets = next(each for each in points if each.topic is Topic.SECRETS)
+    assert set(secrets.names) == {"key-1", "key-2"}
+    ran = next(each for each in points if each.topic is Topic.RAN)
+    assert "one of the revisions shop-2 (50 %), shop-1 (50 %)" in ran.text
+    assert ran.text.endswith("what is in reach is told for all of them together")
 
 
 def test_secrets_are_named_never_their_values() -> None:
@@ -106,57 +147,3 @@ def test_secrets_are_named_never_their_values() -> None:
     # Those of the service, and those that the finding saw in the process.
     assert set(names.names) == {"MODE", "DB_PASSWORD", "PATH"}
     assert "planted-value" not in str(reach(evidence()))
-
-
-def test_volumes_that_outlive_an_instance_are_told() -> None:
-    """A changed file there comes back; where there is none, that is said as well."""
-    kept = template(revision="", volumes=(Volume("data", "gcs://bucket", persists=True),))
-    told = point(evidence(settings=settings(template=kept)), Topic.VOLUMES)
-    assert told
-    assert (told.names, told.serious) == (("gcs://bucket",), True)
-    nothing = point(evidence(), Topic.VOLUMES)
-    assert nothing
-    assert not nothing.serious
-
-
-def test_who_deployed_is_told_by_the_audit_log_where_it_has_it() -> None:
-    """No workload can forge the audit log; where it is silent, Cloud Run's word stands in."""
-    ran = evidence(revisions=(template(create_time=_MADE),))
-    told = point(ran, Topic.DEPLOYMENT)
-    assert told
-    assert "the audit log does not show it" in told.text
-    deploy = AuditEvent(
-        timestamp=_MADE + timedelta(seconds=30),
-        principal="deployer@example.com",
-        method="google.cloud.run.v2.Services.UpdateService",
-        resource="",
-        caller_ip="",
-        error="",
-        bindings=(),
-    )
-    refused = replace(deploy, principal="mallory@example.com", error="denied", timestamp=_MADE)
-    read = replace(deploy, principal="reader@example.com", method="x.Services.GetService")
-    told = point(replace(ran, audit=(refused, read, deploy)), Topic.DEPLOYMENT)
-    assert told
-    assert told.names == ("deployer@example.com",)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "container", "linked"),
-    [
-        (-60, "storefront-1", True),
-        (60, "storefront-1", True),
-        (-60, "another", False),
-        (-3600, "storefront-1", False),
-    ],
-)
-def test_related_findings_are_told_apart_from_coincidence(
-    seconds: int, container: str, *, linked: bool
-) -> None:
-    """The same container within minutes is one attack; anything else may be chance."""
-    this = finding(containers=(Container("storefront-1", "image", None),))
-    when = this.event_time + timedelta(seconds=seconds)
-    other = replace(this, event_time=when, containers=(Container(container, "image", None),))
-    (told,) = related(evidence(finding=this, related=(other,)))
-    assert told.linked is linked
-    assert ("before" if seconds < 0 else "after") in told.text

@@ -19,6 +19,7 @@ from emulator.wire import Hook, Moment
 from incident.investigate import joined
 from incident.model import File, Finding, Lookup, Mode, Reputation
 from incident.reputation import Reputations
+from responders import route
 from tests.road import (
     UPDATE,
     Road,
@@ -394,3 +395,31 @@ async def test_an_answer_that_is_there_is_taken_after_its_deadline(tmp_path: Pat
         assert (await reputations.of(finding(), timedelta(seconds=5))).malicious == 58
         assert (await reputations.of(finding(), timedelta(0))).malicious == 58
         await reputations.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("cloud-run-service", "executed file"),
+        ("added-malicious-library", "library"),
+        ("malicious-script", "script"),
+    ],
+)
+async def test_the_file_is_called_what_it_is(name: str, called: str) -> None:
+    """A library is loaded and a script is read: it is not the program that VirusTotal judged."""
+    (process,) = notification(name).finding.processes
+    cut = [replace(library, partially_hashed=True) for library in process.libraries]
+    script = process.script and replace(process.script, partially_hashed=True, sha256=HASH)
+    partly = replace(process, partially_hashed=True, libraries=tuple(cut), script=script)
+    found = notification(name, processes=(partly,))
+    responder = route(found).responder
+    assert responder
+    suspect = responder.suspect
+    reputations = Reputations(None, lambda told: suspect(told).file)
+    reputation = await reputations.of(found.finding, timedelta(seconds=1))
+    assert reputation.sentence.endswith(f"covers only the beginning of the {called}")
+    assert (
+        f"engines call the {called} malicious" in replace(reputation, lookup=Lookup.KNOWN).sentence
+    )
+    reasons = responder.assess(evidence(finding=found.finding, reputation=reputation)).reasons
+    assert f"covers only the beginning of the {called}: VirusTotal was not asked" in str(reasons)

@@ -21,7 +21,7 @@ from incident.model import (
     Volume,
 )
 from incident.response_plan import Situation, automatic, for_people, replanned
-from tests.values import evidence, finding, scaled_to_zero, settings, template
+from tests.values import NOW, evidence, finding, scaled_to_zero, settings, template
 
 _HOSTILE = "x'; touch /tmp/owned; echo '"
 
@@ -180,3 +180,16 @@ def test_a_case_that_is_carried_on_has_a_plan_of_its_own(
     assert [s["text"] for s in plan["people"] if s["text"] in {o["text"] for o in others}] == [
         o["text"] for o in others
     ]
+
+
+def test_no_revision_is_told_to_be_deleted_that_may_not_be_the_one() -> None:
+    """Where one of several ran, finding out which comes before any deletion."""
+    for revisions, deleted in (
+        ((template(),), True),
+        ((template(), template(revision="a")), False),
+    ):
+        later = settings({"minInstanceCount": 2}, update_time=NOW)
+        of = evidence(revisions=revisions, settings=later)
+        steps = for_people(situation(Status.CONTAINED, of))
+        assert any("revisions delete storefront-00042" in step.command for step in steps) is deleted
+        assert any("Find out what ran" in step.text for step in steps) is not deleted

@@ -211,8 +211,24 @@ def test_what_was_not_read_is_drawn_as_not_known() -> None:
     found = drawn([], gaps)
     assert found["Callers: not known"] == ("permission denied", Mark.UNKNOWN)
     assert found["Secrets in reach: not known"][1] is Mark.UNKNOWN
-    identity: JsonObject = {"topic": "identity", "text": "tokens", "names": ["me@p"]}
-    assert drawn([identity])["Secrets in reach"][1] is Mark.PLAIN
+    none: JsonObject = {"topic": "secrets", "text": "its settings name no secrets", "names": []}
+    assert drawn([none])["Secrets in reach"] == ("its settings name no secrets", Mark.PLAIN)
+    unread: JsonObject = {**none, "text": "which secrets is not known: denied", "known": False}
+    assert drawn([unread])["Secrets in reach: not known"][1] is Mark.UNKNOWN
+
+
+def test_a_box_names_what_all_points_of_its_topic_name() -> None:
+    """Where several revisions may have run, each has its account."""
+    points: list[JsonObject] = [
+        {"topic": "identity", "text": "tokens", "names": [name], "serious": serious}
+        for name, serious in (("web@p", False), ("shop@p", True))
+    ]
+    found = drawn(points)["Runs as: its tokens may be taken"]
+    assert found == ("web@p, shop@p", Mark.SERIOUS)
+
+
+def test_no_workload_has_no_picture() -> None:
+    """There is nothing to draw."""
     assert exposure({"kind": None}, {}, [], []) == {}
 
 

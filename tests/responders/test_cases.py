@@ -43,7 +43,11 @@ def gathered(
         secret_names=tuple(secrets),
         volumes=tuple(Volume("data", source, persists=True) for source in persists),
     )
-    others = None if related is None else tuple(finding(category=each) for each in related)
+    others = (
+        None
+        if related is None
+        else tuple(finding(finding_id=each, category=each) for each in related)
+    )
     members = ("allUsers",) if public else ("user:x@example.com",)
     return Evidence(
         finding(),
@@ -76,6 +80,78 @@ def test_a_case_is_read_as_expected(name: str, case: dict[str, Any]) -> None:
     assert [text for text in expect["reasons"] if text not in said] == []
     everything = f"{answer.summary}\n{said}"
     assert [text for text in expect.get("unsaid", ()) if text in everything] == []
+
+
+#: ATT&CK Enterprise 16, as its pages have it: each technique's name and tactics.
+ATTACK = {
+    "T1001.002": ("Data Obfuscation: Steganography", "Command and Control"),
+    "T1027.004": ("Obfuscated Files or Information: Compile After Delivery", "Defense Evasion"),
+    "T1027.010": ("Obfuscated Files or Information: Command Obfuscation", "Defense Evasion"),
+    "T1046": ("Network Service Discovery", "Discovery"),
+    "T1048": ("Exfiltration Over Alternative Protocol", "Exfiltration"),
+    "T1059.004": ("Command and Scripting Interpreter: Unix Shell", "Execution"),
+    "T1059.006": ("Command and Scripting Interpreter: Python", "Execution"),
+    "T1068": ("Exploitation for Privilege Escalation", "Privilege Escalation"),
+    "T1070.004": ("Indicator Removal: File Deletion", "Defense Evasion"),
+    "T1082": ("System Information Discovery", "Discovery"),
+    "T1090": ("Proxy", "Command and Control"),
+    "T1095": ("Non-Application Layer Protocol", "Command and Control"),
+    "T1098": ("Account Manipulation", "Persistence, Privilege Escalation"),
+    "T1105": ("Ingress Tool Transfer", "Command and Control"),
+    "T1106": ("Native API", "Execution"),
+    "T1129": ("Shared Modules", "Execution"),
+    "T1140": ("Deobfuscate/Decode Files or Information", "Defense Evasion"),
+    "T1190": ("Exploit Public-Facing Application", "Initial Access"),
+    "T1195.002": ("Supply Chain Compromise: Compromise Software Supply Chain", "Initial Access"),
+    "T1485": ("Data Destruction", "Impact"),
+    "T1496.001": ("Resource Hijacking: Compute Hijacking", "Impact"),
+    "T1525": ("Implant Internal Image", "Persistence"),
+    "T1528": ("Steal Application Access Token", "Credential Access"),
+    "T1548.003": (
+        "Abuse Elevation Control Mechanism: Sudo and Sudo Caching",
+        "Privilege Escalation, Defense Evasion",
+    ),
+    "T1552.001": ("Unsecured Credentials: Credentials In Files", "Credential Access"),
+    "T1552.004": ("Unsecured Credentials: Private Keys", "Credential Access"),
+    "T1570": ("Lateral Tool Transfer", "Lateral Movement"),
+    "T1574": ("Hijack Execution Flow", "Persistence, Privilege Escalation, Defense Evasion"),
+    "T1609": ("Container Administration Command", "Execution"),
+    "T1611": ("Escape to Host", "Privilege Escalation"),
+    "T1613": ("Container and Resource Discovery", "Discovery"),
+    "T1620": ("Reflective Code Loading", "Defense Evasion"),
+}
+
+
+@pytest.mark.parametrize(("name", "case"), TOLD)
+def test_a_technique_is_told_as_what_it_means_here(name: str, case: dict[str, Any]) -> None:
+    """Under its own name and tactic, of this program, file or workload; never a mere definition."""
+    for technique in assessed(KNOWN[name], case).techniques:
+        title, tactics = ATTACK[technique.id]
+        assert technique.name == title
+        assert technique.tactic in tactics.split(", ")
+        paths = [
+            part for process in case["finding"].get("processes", ()) for part in _paths(process)
+        ]
+        assert any(each in technique.meaning for each in ("storefront", *paths)), technique
+        assert "{" not in technique.meaning
+
+
+def _paths(process: dict[str, Any]) -> list[str]:
+    files = (process.get("binary"), process.get("script"), *process.get("libraries", ()))
+    return [path for file in files if file and (path := file.get("path"))]
+
+
+def test_the_catalogue_tells_techniques_without_a_finding() -> None:
+    """No place is left open in what every responder says of itself."""
+    assert [each for each in KNOWN.values() if "{" in str(each.techniques)] == []
+
+
+def test_what_an_attacker_calls_a_program_is_no_pattern() -> None:
+    """A path with a place in it is told as it is."""
+    path = "/tmp/{workload}{file}{program}"  # noqa: S108 - of the finding
+    case = {"finding": {"processes": [{"binary": {"path": path}}]}}
+    (first, *_) = assessed(KNOWN["added-malicious-binary"], case).techniques
+    assert first.meaning.startswith(f"{path} was brought into storefront")
 
 
 def test_every_responder_has_a_case_of_each_of_its_categories() -> None:

@@ -12,7 +12,6 @@ from incident.model import (
     Binding,
     Confidence,
     Container,
-    ContainerSettings,
     Evidence,
     Finding,
     Lookup,
@@ -23,6 +22,10 @@ from responders.modified_malicious_binary import CATEGORY, RESPONDER, assess
 from tests.values import NOW, evidence, finding, notification, settings, template
 
 OTHER = finding(finding_id="another", category="Reverse Shell")
+ELSEWHERE = replace(
+    finding(finding_id="elsewhere", category="Malicious URL Observed", processes=()),
+    containers=(Container("sidecar", "image", None),),
+)
 PUBLIC = Access((Binding("roles/run.invoker", ("user:x@example.com", "allUsers"), None),))
 CLOSED = Access((Binding("roles/run.invoker", ("user:x@example.com",), None),))
 DEFAULT_ACCOUNT = "210987654321-compute@developer.gserviceaccount.com"
@@ -68,6 +71,9 @@ def test_it_answers_its_category_and_would_contain() -> None:
         (evidence(), Confidence.MEDIUM),
         (evidence(related=()), Confidence.MEDIUM),
         (evidence(related=(OTHER,)), Confidence.HIGH),
+        (evidence(related=(ELSEWHERE,)), Confidence.MEDIUM),
+        (evidence(related=(ELSEWHERE, OTHER)), Confidence.HIGH),
+        (evidence(related=(finding(finding_id="again"),)), Confidence.MEDIUM),
         (evidence(reputation=reputed(2)), Confidence.MEDIUM),
         (evidence(reputation=reputed(3)), Confidence.HIGH),
         (evidence(reputation=reputed(58), confirmed=False), Confidence.LOW),
@@ -75,7 +81,7 @@ def test_it_answers_its_category_and_would_contain() -> None:
     ],
 )
 def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confidence) -> None:
-    """A mere claim is weak; SCC's own record counts, and other findings beside it count more."""
+    """A mere claim is weak; SCC's own record counts, and what belongs to the same attack more."""
     assert assess(found).confidence is confidence
 
 
@@ -88,11 +94,11 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (evidence(finding=process(partially_hashed=True)), "finding", "only the beginning"),
         (evidence(finding=process(sha256=None)), "finding", "names no hash"),
         (evidence(finding=finding(processes=())), "finding", "names no hash"),
-        (evidence(reputation=reputed(58)), "virustotal", "58 of 70 engines call the executed"),
+        (evidence(reputation=reputed(58)), "virustotal", "58 of 70 engines call the suspected"),
         (
             evidence(reputation=reputed(9, label="miner/x", first_seen=NOW)),
             "virustotal",
-            "malicious, as miner/x; first seen 2026-10-02",
+            "malicious, as miner/x; first seen 2026-10-02; it is surer by that",
         ),
         (evidence(reputation=reputed(0)), "virustotal", "0 of 70 engines"),
         (evidence(reputation=Reputation(Lookup.UNKNOWN)), "virustotal", "made for this attack"),
@@ -103,10 +109,16 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         ),
         (evidence(reputation=Reputation(Lookup.NO_KEY)), "virustotal", "VIRUSTOTAL_API_KEY is not"),
         (evidence(related=()), "related-findings", "no other finding"),
+        (evidence(related=None), "related-findings", "is not known, because"),
         (
-            evidence(related=(OTHER, OTHER)),
+            evidence(related=(OTHER, ELSEWHERE)),
             "related-findings",
-            "an attack likely: Reverse Shell",
+            "surer by what belongs to it: Reverse Shell (the same container storefront-1, at the",
+        ),
+        (
+            evidence(related=(ELSEWHERE,)),
+            "related-findings",
+            "there is 1 other finding that makes it no surer",
         ),
     ],
 )
@@ -118,7 +130,6 @@ def test_each_reason_names_its_evidence(found: Evidence, source: str, text: str)
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (evidence(related=None), "other finding"),
         (evidence(finding=process(partially_hashed=True)), "SHA-256"),
         (evidence(), "engines"),
         (evidence(reputation=Reputation(Lookup.NO_HASH)), "virustotal"),
@@ -126,7 +137,7 @@ def test_each_reason_names_its_evidence(found: Evidence, source: str, text: str)
     ],
 )
 def test_nothing_is_said_without_evidence(found: Evidence, text: str) -> None:
-    """What was not gathered, or does not apply, has no sentence."""
+    """What does not apply has no sentence."""
     assert text not in str(assess(found).reasons)
 
 
@@ -158,34 +169,6 @@ def test_of_several_processes_the_one_that_was_hashed_is_told() -> None:
     told = assess(evidence(finding=finding))
     assert told.summary.startswith("/usr/local/bin/healthcheck in storefront")
     partly = replace(finding, processes=finding.processes[:1])
-    assert "only the beginning of the file" in str(assess(evidence(finding=partly)).reasons)
-
-
-@pytest.mark.parametrize(
-    ("named", "images", "told"),
-    [
-        ("shop-2", ["one", "two", "three"], "shop-2"),
-        (None, ["other", "the finding's", "the finding's"], "shop-2"),
-        (None, ["other", "another", "different"], "shop-1"),
-        ("gone", ["the finding's"], None),
-    ],
-    ids=["by its name", "the newest of its image", "the one that serves", "named, but not there"],
-)
-def test_the_revision_that_ran_is_told(
-    named: str | None, images: list[str], told: str | None
-) -> None:
-    """By the finding's own word, else by its image, else the one that serves by default."""
-    revisions = tuple(
-        replace(
-            template(),
-            revision=f"shop-{number}",
-            containers=(ContainerSettings("shop", image, ()),),
-        )
-        for number, image in enumerate(images, start=1)
+    assert "only the beginning of the executed file" in str(
+        assess(evidence(finding=partly)).reasons
     )
-    found = replace(
-        finding(), revision=named, containers=(Container("shop", "the finding's", None),)
-    )
-    serving = replace(settings(), latest_ready_revision="shop-1")
-    affected = evidence(finding=found, revisions=revisions, settings=serving).affected
-    assert (affected.revision if affected else None) == told
