@@ -100,6 +100,7 @@ def _assessment(account: Account, redactor: Redactor) -> dict[str, Json] | None:
         account.decision.mode,
         account.evidence,
         account.changes,
+        account.drains_until,
     )
     return assessment_told(account.assessment, situation, redactor)
 
