@@ -202,14 +202,6 @@ def test_a_bucket_that_persists_has_its_command(source: str) -> None:
     assert "gcloud storage ls 'gs://uploads/**' --long" in commands
 
 
-def test_a_default_account_is_not_told_to_be_disabled() -> None:
-    """Disabling what everything runs as would be the worse outage."""
-    shared = template(revision="", service_account="1-compute@developer.gserviceaccount.com")
-    of = evidence(settings=settings(template=shared))
-    commands = [step.command for step in for_people(situation(Status.CONTAINED, of))]
-    assert not any("service-accounts disable" in command for command in commands)
-
-
 @pytest.mark.parametrize("hostile", [_HOSTILE, "$(touch x)", "a\nb", "--flag", '"; rm -rf /'])
 def test_no_command_runs_what_the_evidence_says(hostile: str) -> None:
     """Pasted into a shell, every word from outside stays one word."""
