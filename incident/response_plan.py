@@ -98,7 +98,7 @@ def for_people(situation: Situation) -> tuple[Step, ...]:
         *about_the_containment(where),
         *close_entry(evidence, where),
         *tell_owner(finding, workload),
-        *rotate(evidence.affected, workload),
+        *rotate(evidence, workload),
         *revoke(evidence, workload),
         *read_logs(finding, workload),
         *read_its_deeds(evidence, workload),

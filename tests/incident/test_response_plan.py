@@ -19,6 +19,7 @@ from incident.model import (
     Kind,
     Mode,
     Part,
+    SecretUse,
     Status,
     Volume,
 )
@@ -168,8 +169,8 @@ def test_every_secret_volume_and_account_has_its_step() -> None:
             situation(Status.CONTAINED, evidence(settings=settings(template=what)))
         )
     )
-    assert "secrets versions list db-password --project=example-shop-prod" in texts
-    assert "secrets versions list shared-key --project=other" in texts
+    assert "secrets versions add db-password --data-file=- --project=example-shop-prod" in texts
+    assert "secrets versions disable OLD_VERSION --secret=shared-key --project=other" in texts
     assert "gs://bucket" in texts
     assert "iam service-accounts disable storefront@example-shop-prod" in texts
     assert "MODE" in texts
@@ -208,7 +209,8 @@ def test_no_command_runs_what_the_evidence_says(hostile: str) -> None:
     what = template(
         revision="",
         service_account=hostile,
-        secret_names=(hostile,),
+        secret_names=(hostile, f"projects/{hostile}/secrets/{hostile}"),
+        secret_uses=(SecretUse(hostile, "1", hostile, mounted=False),),
         volumes=(Volume("v", f"gcs://{hostile}", persists=True),),
     )
     this = finding(containers=(Container(hostile, hostile, f"sha256:{hostile}"),))
