@@ -32,7 +32,12 @@ def gcloud(verb: str, *names: str, **flags: str | bool) -> str:
         return ""
     if any(name.startswith("-") for name in names):
         return ""
-    return shlex.join(("gcloud", *verb.split(), *names, *_flags(flags)))
+    return run("gcloud", *verb.split(), *names, *_flags(flags))
+
+
+def run(*words: str) -> str:
+    """Any command, each word quoted."""
+    return shlex.join(words)
 
 
 def plain(text: str) -> bool:

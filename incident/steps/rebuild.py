@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from incident.links import workload_page
-from incident.model import Evidence, Part, Step, Template, Workload
-from incident.steps.gcloud import gcloud
+from incident.links import image_page, workload_page
+from incident.model import Evidence, Finding, Kind, Part, Step, Template, Workload
+from incident.steps.gcloud import gcloud, on, place
+from incident.steps.image_names import Image, image_of
+
+_DIGESTS = "table(metadata.name,metadata.creationTimestamp,status.imageDigest)"
+#: What the finding types of Cloud Run Threat Detection say of the image by their names.
+_SAYS = {
+    "Execution: Modified ": "The program was changed while it ran, so the image may be clean, and"
+    " the hole in its code or in what it is built from",
+    "Execution: Added ": "The program was brought in while it ran, so the image may be clean, and"
+    " the hole in its code or in what it is built from",
+    "Execution: Built in ": "The program came with the image: whoever built or pushed it put it"
+    " there, so trust neither the image nor what it is built from",
+}
+_MAY_BE = "It may be clean, and the hole in its code, or hold the hostile code itself"
 
 
 def look_at_files(affected: Template | None) -> Iterator[Step]:
@@ -15,21 +28,64 @@ def look_at_files(affected: Template | None) -> Iterator[Step]:
         if volume.persists:
             kind, _, bucket = volume.source.replace("://", " ", 1).partition(" ")
             listing = gcloud("storage ls", f"gs://{bucket}/**", long=True) if kind == "gcs" else ""
-            text = f"Look for changed files on {volume.source}: they come back with each instance"
+            text = f"Look for files that changed on {volume.source} since before the event"
             yield Step(text, listing, part=Part.FILES)
 
 
 def rebuild(evidence: Evidence, workload: Workload) -> Iterator[Step]:
-    """Another image in the place of the one that ran."""
-    container = next(iter(evidence.finding.containers), None)
-    image = container.image if container else ""
-    if not image and evidence.affected and evidence.affected.containers:
-        image = evidence.affected.containers[0].image
-    digest = container.digest if container else None
-    pinned = f"{image.partition('@')[0].rpartition(':')[0] or image}@{digest}" if digest else image
+    """Which image ran, what to make of it, and another one in its place."""
+    image = _ran(evidence)
+    if not image.digest:
+        yield _find_digest(evidence.finding, workload)
+    if image.name:
+        yield _compare(image, evidence.finding)
     text = (
-        "Rebuild the image from its source, look into what goes into it, and deploy that: the way"
-        " in is in the image, or the hostile code itself"
+        "Build the image anew from its source, without the hole, and deploy that by its digest; an"
+        " image that others make, in a version without it. Do not set scaling, traffic or ingress"
+        " with that deployment"
     )
-    command = gcloud("artifacts docker images describe", pinned) if pinned else ""
-    yield Step(text, command, workload_page(workload) or "", Part.REBUILD)
+    new = f"{image.name}@sha256:NEW_DIGEST"
+    deploy = on("update", workload, image=new) if image.name else ""
+    yield Step(text, deploy, workload_page(workload) or "", Part.REBUILD)
+
+
+def _ran(evidence: Evidence) -> Image:
+    """The image as the finding names it, else as the template does."""
+    container = next((each for each in evidence.finding.containers if each.image), None)
+    if container:
+        return image_of(container.image, container.digest)
+    listed = evidence.affected.containers if evidence.affected else ()
+    return image_of(listed[0].image if listed else "")
+
+
+def _find_digest(finding: Finding, workload: Workload) -> Step:
+    """Cloud Run resolves a tag when it deploys, and keeps what it came to."""
+    where, revisions = place(workload), "run revisions"
+    if workload.kind is Kind.WORKER_POOL:
+        revisions = "beta run worker-pools revisions"
+    match workload.kind, finding.revision, finding.execution:
+        case Kind.JOB, _, str(name):
+            command = gcloud("run jobs executions describe", name, **where)
+        case Kind.JOB, _, None:
+            command = on("describe", workload)
+        case _, str(name), _:
+            only = "value(status.imageDigest)"
+            command = gcloud(f"{revisions} describe", name, format=only, **where)
+        case Kind.SERVICE, None, _:
+            command = gcloud(f"{revisions} list", service=workload.name, format=_DIGESTS, **where)
+        case _:
+            name = workload.name
+            command = gcloud(f"{revisions} list", worker_pool=name, format=_DIGESTS, **where)
+    text = "Find the digest of the image that ran: a tag may name another image by now"
+    return Step(text, command, part=Part.REBUILD)
+
+
+def _compare(image: Image, finding: Finding) -> Step:
+    says = next((text for key, text in _SAYS.items() if finding.category.startswith(key)), _MAY_BE)
+    served = "" if image.googles else f", at {image.registry}, which is not Google's to show"
+    what = "the one that ran" if image.digest else "as the tag is now"
+    text = (
+        f"Look at the image {image.pinned} ({what}{served}), and compare its digest and its layers"
+        f" with what your build recorded. {says}"
+    )
+    return Step(text, image.look, image_page(image.name) or "", Part.REBUILD)
