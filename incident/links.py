@@ -22,7 +22,8 @@ def workload_page(workload: Workload | None) -> str | None:
     """The workload in the console."""
     if workload is None:
         return None
-    page, place = _RUN_PAGES[workload.kind], f"{workload.location}/{workload.name}"
+    page = _RUN_PAGES[workload.kind]
+    place = f"{_quoted(workload.location)}/{_quoted(workload.name)}"
     return f"{_CONSOLE}/run/{page}/{place}?project={_quoted(workload.project)}"
 
 

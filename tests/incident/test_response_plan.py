@@ -204,8 +204,10 @@ def test_a_bucket_that_persists_has_its_command(source: str) -> None:
 
 
 @pytest.mark.parametrize("hostile", [_HOSTILE, "$(touch x)", "a\nb", "--flag", '"; rm -rf /'])
-def test_no_command_runs_what_the_evidence_says(hostile: str) -> None:
-    """Pasted into a shell, every word from outside stays one word."""
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("status", [Status.CONTAINED, Status.HELD])
+def test_no_command_runs_what_the_evidence_says(hostile: str, kind: Kind, status: Status) -> None:
+    """Pasted into a shell, every word from outside stays one word, and none is a flag."""
     what = template(
         revision="",
         service_account=hostile,
@@ -213,15 +215,49 @@ def test_no_command_runs_what_the_evidence_says(hostile: str) -> None:
         secret_uses=(SecretUse(hostile, "1", hostile, mounted=False),),
         volumes=(Volume("v", f"gcs://{hostile}", persists=True),),
     )
-    this = finding(containers=(Container(hostile, hostile, f"sha256:{hostile}"),))
-    of = evidence(finding=this, settings=settings(template=what))
-    for step in for_people(situation(Status.CONTAINED, of)):
+    this = finding(
+        containers=(Container(hostile, hostile, f"sha256:{hostile}"),),
+        workload=workload(kind=kind, name=hostile, location=hostile, project_id=hostile),
+        revision=hostile,
+        execution=hostile,
+        contacts=(hostile,),
+    )
+    access = Access((Binding("roles/run.invoker", ("allUsers", hostile), None),))
+    of = evidence(finding=this, settings=settings(template=what, kind=kind), access=access)
+    for step in for_people(situation(status, of)):
         words = shlex.split(step.command)
         assert shlex.join(words) == step.command
-        assert not {"touch", "rm"} & set(words)
+        assert not {"touch", "rm", "--flag"} & set(words)
+        assert "\n" not in step.command
         if step.link:
             assert step.link.startswith("https://console.cloud.google.com/")
             assert not set(" \"'<>\n") & set(step.link)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
+def test_every_command_about_cloud_run_says_where(kind: Kind, status: Status) -> None:
+    """Nobody's default region or project is meant; only a project's lists span its regions."""
+    this = finding(workload=workload(kind=kind))
+    for step in for_people(situation(status, evidence(finding=this))):
+        words = step.command.split()
+        if words[:2] == ["gcloud", "run"] or words[:3] == ["gcloud", "beta", "run"]:
+            assert "--project=example-shop-prod" in words
+            assert "--region=europe-west1" in words or words[3] == "list"
+        if kind is not Kind.SERVICE:
+            assert "services" not in words[:4] or words[3] == "list"
+
+
+def test_a_job_is_told_of_executions_and_a_pool_of_its_own_revisions() -> None:
+    """A clean revision of a job means nothing."""
+    job = finding(workload=workload(kind=Kind.JOB), revision=None, execution="storefront-abcde")
+    told = for_people(situation(Status.CONTAINED, evidence(finding=job)))
+    assert any("executions delete storefront-abcde" in step.command for step in told)
+    assert not any("revision" in step.text for step in told)
+    pool = finding(workload=workload(kind=Kind.WORKER_POOL), revision="storefront-00042")
+    commands = [s.command for s in for_people(situation(Status.CONTAINED, evidence(finding=pool)))]
+    delete = "gcloud beta run worker-pools revisions delete storefront-00042"
+    assert any(command.startswith(delete) for command in commands)
 
 
 def test_the_responders_own_part_says_how_far_each_change_came() -> None:
