@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -12,6 +13,8 @@ from incident.steps.gcloud import gcloud, on
 from incident.steps.situation import Position
 
 _MOST_NAMES = 20
+#: What is shown as an address; the finding may call anything a contact.
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}")
 _LOGS = {
     Kind.SERVICE: ("cloud_run_revision", "service_name"),
     Kind.JOB: ("cloud_run_job", "job_name"),
@@ -58,10 +61,11 @@ def _invokers(evidence: Evidence, position: Position) -> Iterator[Step]:
 
 def tell_owner(finding: Finding, workload: Workload) -> Iterator[Step]:
     """Who is to be told."""
-    if finding.contacts:
-        named = ", ".join(finding.contacts[:_MOST_NAMES])
-        text = f"Tell the owners what happened and what is down: {named}"
-        yield Step(text, part=Part.TELL)
+    named = [contact for contact in finding.contacts if _ADDRESS.fullmatch(contact)]
+    if named:
+        more = len(named) - _MOST_NAMES
+        text = f"Tell the owners what happened and what is down: {', '.join(named[:_MOST_NAMES])}"
+        yield Step(f"{text} and {more} more" if more > 0 else text, part=Part.TELL)
         return
     text = (
         "Tell the owner what happened and what is down. The finding names no contact; these are the"

@@ -260,6 +260,21 @@ def test_a_job_is_told_of_executions_and_a_pool_of_its_own_revisions() -> None:
     assert any(command.startswith(delete) for command in commands)
 
 
+def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
+    """What the finding calls a contact may be any text."""
+    contacts = ("soc@example.com", "<script>x</script>", "a b@example.com", "\u202ex@example.com")
+    texts = {
+        said: " ".join(
+            f"{step.text} {step.command}"
+            for step in for_people(situation(Status.HELD, evidence(finding=finding(contacts=said))))
+            if step.part is Part.TELL
+        )
+        for said in (contacts, contacts[1:])
+    }
+    assert texts[contacts].rstrip().endswith("what is down: soc@example.com")
+    assert "gcloud essential-contacts compute" in texts[contacts[1:]]
+
+
 def test_the_responders_own_part_says_how_far_each_change_came() -> None:
     """Planned is not done, and failed is not hidden."""
     told = {
