@@ -1,0 +1,60 @@
+"""Credential Access: searches for keys, passwords and tokens."""
+
+from __future__ import annotations
+
+from responders import _attack as attack
+from responders._look_at import ACCOUNT, PARENT, RELATED
+from responders._row import HOLD, Row
+
+TABLE = (
+    Row(
+        "find-google-cloud-credentials",
+        ("Credential Access: Find Google Cloud Credentials",),
+        "searched for Google Cloud keys, passwords or other credentials",
+        HOLD,
+        "start scripts and scanners of the image's own look for key files too",
+        (
+            attack.CREDENTIALS_IN_FILES("key files of service accounts are being looked for"),
+            attack.STEAL_TOKEN("whoever searches here can also ask the metadata server for tokens"),
+        ),
+        (
+            "the arguments: what was searched for, and where",
+            PARENT,
+            ACCOUNT,
+            RELATED,
+        ),
+    ),
+    Row(
+        "gpg-key-reconnaissance",
+        ("Credential Access: GPG Key Reconnaissance",),
+        "searched for GPG keys",
+        HOLD,
+        "package managers and signing jobs list keys as part of their work",
+        (attack.PRIVATE_KEYS("keys that decrypt or sign for you are being looked for"),),
+        (
+            "whether private keys are in the image or mounted at all; if so, revoke them",
+            "the arguments: listing public keys is harmless, exporting secret ones is not",
+            PARENT,
+            RELATED,
+        ),
+    ),
+    Row(
+        "search-private-keys-or-passwords",
+        ("Credential Access: Search Private Keys or Passwords",),
+        "searched for private keys, passwords or other credentials",
+        HOLD,
+        "secret scanners and certificate scripts search the same files",
+        (
+            attack.PRIVATE_KEYS("private keys are being looked for"),
+            attack.CREDENTIALS_IN_FILES("passwords in files are being looked for"),
+        ),
+        (
+            "the arguments: what was searched for, and where",
+            "which secrets are in reach, as files and in the environment: they may be known now",
+            PARENT,
+            RELATED,
+        ),
+    ),
+)
+
+RESPONDERS = tuple(row.responder() for row in TABLE)
