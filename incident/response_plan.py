@@ -31,7 +31,7 @@ RUNNING: Mapping[Part, str] = {
     Part.STOP: "first: what runs goes on reading secrets and calling out",
     Part.INGRESS: "at once after, or instead if it must go on: it keeps others out, and stops"
     " nothing that is in",
-    Part.AUTHENTICATION: "with it: what is open to all is found again within minutes",
+    Part.AUTHENTICATION: "with it: whoever came in may come again",
     Part.TELL: "now: they see it go down, and know what is normal for it",
     Part.ROTATE: "not before it is stopped: what still runs would read the new version as well",
     Part.REVOKE: "not before it is stopped: what still runs gets new tokens by itself",
@@ -48,8 +48,8 @@ RUNNING: Mapping[Part, str] = {
 STOPPED: Mapping[Part, str] = {
     Part.STOP: "first: whoever stopped it may start it again",
     Part.WAIT: "first: what still runs would read a new secret version as well",
-    Part.ROTATE: "next: what was taken outlives the containment",
-    Part.REVOKE: "next: a token that was taken is good for up to an hour, a key for ever",
+    Part.ROTATE: "before all repairs: what was taken outlives the containment",
+    Part.REVOKE: "with it: a token that was taken is good for up to an hour, a key for ever",
     Part.TELL: "now: they see it down, and know what is normal for it",
     Part.READ: "while the logs are kept, and before the way in is looked for",
     Part.NO_ATTACK: "as soon as that is known: every minute more is an outage for nothing",

@@ -30,7 +30,7 @@ def delete_what_ran(evidence: Evidence, position: Position) -> Iterator[Step]:
 def close_finding(finding: Finding) -> Iterator[Step]:
     """Closing the finding."""
     close = gcloud("scc findings update", finding.canonical_name, state="INACTIVE")
-    text = "Close the finding; the responder writes marks to it, and never its state"
+    text = "Close the finding: the responder never changes its state"
     yield Step(text, close, finding_page(finding), Part.CLOSE)
 
 

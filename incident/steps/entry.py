@@ -36,7 +36,10 @@ def _ingress(evidence: Evidence, position: Position) -> Iterator[Step]:
     if workload.kind is not Kind.SERVICE or settings is None or "restrict-ingress" in position.done:
         return
     if settings.fields.get("ingress") not in CLOSED:
-        text = "Close it to the internet until it is rebuilt; Google's own services still reach it"
+        text = (
+            "Close it to the internet until the clean version serves; Google's own services and the"
+            " project's networks still reach it"
+        )
         yield Step(text, on("update", workload, ingress="internal"), "", Part.INGRESS)
 
 
@@ -46,15 +49,15 @@ def _invokers(evidence: Evidence, position: Position) -> Iterator[Step]:
     if "require-authentication" in position.done:
         return
     if workload.kind is Kind.SERVICE and settings and settings.fields.get("invokerIamDisabled"):
-        text = "Require authentication until it is rebuilt: the check of invokers is off"
+        text = "Require authentication until the clean version serves: the check of invokers is off"
         check = on("update", workload, invoker_iam_check=True)
         yield Step(text, check, "", Part.AUTHENTICATION)
     bindings = [b for b in access.bindings if b.role == INVOKER] if access else []
     invited = {member for b in bindings if not b.condition for member in b.members}
     shut_out = invited if workload.kind is Kind.JOB else PUBLIC.intersection(invited)
-    verb = "start it" if workload.kind is Kind.JOB else "call it"
+    verb = "start" if workload.kind is Kind.JOB else "call"
     for member in sorted(shut_out)[:_MOST_NAMES]:
-        text = f"Let {member} not {verb} until it is rebuilt"
+        text = f"Take {member} out of those who may {verb} it, until the clean version is there"
         remove = on("remove-iam-policy-binding", workload, member=member, role=INVOKER)
         yield Step(text, remove, "", Part.AUTHENTICATION)
 

@@ -129,11 +129,11 @@ def _roles(account: Account, workload: Workload) -> Iterator[Step]:
     email, project = account.email, workload.project
     member = f"serviceAccount:{email}"
     only = (
-        " It is Google's own account and cannot be disabled"
+        ". It is Google's own account and cannot be disabled"
         if account.owner is Owner.GOOGLE
         else ""
     )
-    text = f"See which roles {email} has in the project; folders and others may grant more.{only}"
+    text = f"See which roles {email} has in the project; folders and others may grant more{only}"
     listed = gcloud(
         "projects get-iam-policy",
         project,

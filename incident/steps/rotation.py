@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from incident.announced_values import suggests_secret
+from incident.announced_values import announces_secret, suggests_secret
 from incident.links import secret_page, workload_page
 from incident.model import Evidence, Kind, Part, SecretUse, Step, Workload
-from incident.steps.gcloud import gcloud, on
+from incident.steps.gcloud import gcloud, on, plain
 
 _MOST_NAMES = 20
 _LATEST = "latest"
@@ -32,6 +32,11 @@ class _Secret:
     name: str
     elsewhere: bool
     uses: tuple[SecretUse, ...]
+
+    @property
+    def resource(self) -> str:
+        """Its name in full."""
+        return f"projects/{self.project}/secrets/{self.name}"
 
     @property
     def pinned(self) -> tuple[SecretUse, ...]:
@@ -68,7 +73,7 @@ def _add(secret: _Secret) -> Iterator[Step]:
     """The new value, and whoever else reads the old one."""
     whose = f", which is in project {secret.project}: ask its owner" if secret.elsewhere else ""
     text = (
-        f"Rotate the secret {secret.name}{whose}. {_used(secret)}Have a new value made by whatever"
+        f"Rotate the secret {secret.name}{whose}. {_used(secret)}Get a new value from whatever"
         " it opens, and add it: type it, then Ctrl-D. This prints the new version's number"
     )
     command = gcloud("secrets versions add", secret.name, data_file="-", project=secret.project)
@@ -95,37 +100,47 @@ def _move(secrets: tuple[_Secret, ...], workload: Workload) -> Iterator[Step]:
     pinned = [(secret, use) for secret in secrets for use in secret.pinned]
     if pinned:
         names = ", ".join(dict.fromkeys(secret.name for secret, _ in pinned))
-        made = "" if workload.kind is Kind.JOB else ", which makes a revision of the same image"
+        made = "" if workload.kind is Kind.JOB else ": this makes a revision of the same image"
         text = (
-            f"Have the settings name the new version of {names} before the old one is disabled:"
-            f" they name the old one. Or let the rebuilt one do so, instead of this{made}"
+            f"Point the settings to the new version of {names}, since they name an old one, which"
+            f" is disabled next. Or leave that to the deployment of the clean version{made}"
         )
-        plain = all(_pairs(secret.full) and _pairs(use.target) for secret, use in pinned)
-        pairs = ",".join(f"{use.target}={secret.full}:{_LATEST}" for secret, use in pinned)
-        command = on("update", workload, update_secrets=pairs) if plain else ""
+        pairs = [_pair(secret, use, workload) for secret, use in pinned]
+        command = on("update", workload, update_secrets=",".join(pairs)) if all(pairs) else ""
         yield Step(text, command, workload_page(workload) or "", Part.ROTATE)
     if any(use.version == _LATEST and not use.mounted for s in secrets for use in s.uses):
         text = (
-            "Variables that take the latest version need no change of settings: each instance or"
-            " task that starts from now on has the new value, one that runs keeps the old"
+            "What takes the latest version in a variable needs no other settings: it has the new"
+            " value from its next start, and whatever runs keeps the old one until then"
         )
         yield Step(text, part=Part.ROTATE)
 
 
-def _pairs(text: str) -> bool:
-    """Whether a text may stand in a flag of pairs."""
-    return _TARGET.fullmatch(text) is not None
+def _pair(secret: _Secret, use: SecretUse, workload: Workload) -> str:
+    """Target and secret as the flag takes them; empty where it would not, or mean another thing.
+
+    gcloud names a secret in full by its project's number alone (read in gcloud 528). In full, it
+    is told from a value: a redaction would hide what follows ``DB_PASSWORD=``.
+    """
+    number = secret.project if secret.project.isdigit() else workload.project_number
+    name = "" if secret.elsewhere and not secret.project.isdigit() else secret.name
+    if number and name:
+        name = f"projects/{number}/secrets/{name}"
+    elif announces_secret(use.target):
+        return ""
+    plain_pair = _TARGET.fullmatch(name) and _TARGET.fullmatch(use.target)
+    return f"{use.target}={name}:{_LATEST}" if plain_pair else ""
 
 
 def _disable(secret: _Secret) -> Iterator[Step]:
     """The old versions, since whoever has the identity may read every enabled one."""
     numbers = dict.fromkeys(use.version for use in secret.pinned if use.version.isdigit())
     for number in [*numbers, "OLD_VERSION"]:
-        which = f"version {number}" if number.isdigit() else "every other version that is enabled"
+        which = f"version {number}" if number.isdigit() else "each other old version"
         text = f"Disable {which} of {secret.name} once nothing fails with the new one"
-        command = gcloud(
-            "secrets versions disable", number, secret=secret.name, project=secret.project
-        )
+        command = ""
+        if plain(secret.project) and plain(secret.name):
+            command = gcloud("secrets versions disable", f"{secret.resource}/versions/{number}")
         yield Step(text, command, part=Part.ROTATE)
 
 
@@ -141,15 +156,15 @@ def _variables(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     page = workload_page(workload) or ""
     if telling:
         text = (
-            "Rotate what these environment variables held, secrets by their names:"
-            f" {_listed(telling)}. Have new values made where each is used, end the old ones there,"
-            " and put the new ones into Secret Manager, not back into the settings"
+            f"Rotate what these variables held, secrets by their names: {_listed(telling)}. Get new"
+            " values where each is used, end the old ones there, and put the new ones into Secret"
+            " Manager, not back into the settings"
         )
         yield Step(text, on("describe", workload), page, Part.ROTATE)
     if rest:
         text = (
-            "Rotate what is secret among its other variables, such as an address with a password:"
-            f" {_listed(rest)}"
+            f"Look through its other variables, {_listed(rest)}: an address may hold a password, to"
+            " be rotated like these"
         )
         yield Step(text, "" if telling else on("describe", workload), page, Part.ROTATE)
 

@@ -15,6 +15,8 @@ from incident.steps.situation import Position
 #: The parts that are made here.
 PARTS = frozenset({Part.STOP, Part.WAIT, Part.NO_ATTACK, Part.GIVE_BACK, Part.RESUME})
 _OURS = "python cli.py"
+#: Executions may have been cancelled by then, and not before.
+_CANCELLED = (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED, Status.RELEASED)
 _STOPS = {
     Kind.SERVICE: "scale-to-zero",
     Kind.JOB: "cancel-executions",
@@ -114,11 +116,11 @@ def _give_back(position: Position) -> Iterator[Step]:
     release, workload = f"{_OURS} release {position.incident}", position.workload
     if workload.kind is not Kind.SERVICE:
         what = "who may start it" if workload.kind is Kind.JOB else "its instances"
-        yield Step(f"Release it: that gives it back {what}", release, part=Part.GIVE_BACK)
+        yield Step(f"Release it: that restores {what}", release, part=Part.GIVE_BACK)
         return
     text = (
         "Release it: that restores exactly what was there before, the traffic split as well. Do not"
-        " change scaling, traffic, ingress or invokers before, or the release refuses"
+        " change by hand before what the containment set, or the release refuses"
     )
     yield Step(text, release, part=Part.GIVE_BACK)
     text = "Send all traffic to the clean revision at once: a restored split may name the old one"
@@ -126,6 +128,6 @@ def _give_back(position: Position) -> Iterator[Step]:
 
 
 def _resume(position: Position) -> Iterator[Step]:
-    if position.cancels:
+    if position.cancels and position.status in _CANCELLED:
         text = "Start the cancelled work again, from its beginning: an execution is not resumed"
         yield Step(text, on("execute", position.workload), part=Part.RESUME)

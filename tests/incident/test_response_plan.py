@@ -170,7 +170,7 @@ def test_every_secret_volume_and_account_has_its_step() -> None:
         )
     )
     assert "secrets versions add db-password --data-file=- --project=example-shop-prod" in texts
-    assert "secrets versions disable OLD_VERSION --secret=shared-key --project=other" in texts
+    assert "versions disable projects/other/secrets/shared-key/versions/OLD_VERSION" in texts
     assert "gs://bucket" in texts
     assert "iam service-accounts disable storefront@example-shop-prod" in texts
     assert "MODE" in texts
