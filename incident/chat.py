@@ -47,7 +47,7 @@ _SAID: Mapping[Status, tuple[str, str]] = {
         "look now whether it runs, and contain it again with {contain}",
     ),
     Status.FAILED: (
-        "it FAILED: {changes}. Nothing shows that it is stopped",
+        "it could NOT be done: {changes}. Nothing shows that it is stopped",
         "look now, mend what is said under why, then {contain}",
     ),
     Status.AWAITING_APPROVAL: (
@@ -55,15 +55,15 @@ _SAID: Mapping[Status, tuple[str, str]] = {
         "whoever has the rights of an approver: read {show}, then run {approve}{until}",
     ),
     Status.HELD: (
-        "nothing, it runs on. It is held for a person to decide",
-        "read {show}; to stop it run {stop}",
+        "nothing, so it may run on. It is held for a person to decide",
+        "read {show}{to_stop}",
     ),
     Status.PLANNED: (
         "nothing, it runs on: this was a dry run. Enforcing would do: {changes}",
         "read {show}; to do it now run {contain}",
     ),
     Status.EXPIRED: (
-        "nothing, it runs on: nobody approved the plan in time",
+        "nothing, so it may run on: nobody approved the plan in time",
         "look whether it is hostile; for a fresh plan run {contain}",
     ),
     Status.RELEASED: (
@@ -113,7 +113,8 @@ def _lines(outcome: JsonObject) -> Iterator[str]:
 def _words(outcome: JsonObject, status: Status) -> Mapping[str, str]:
     """What fills the sentences in; what was of somebody else's choice is made harmless."""
     incident = _text(outcome, "incident")
-    stop = _STOPS.get(str(_part(outcome, "workload").get("kind")), "scale-to-zero")
+    workload = _part(outcome, "workload")
+    stop = _STOPS.get(str(workload.get("kind")), "scale-to-zero")
     until = outcome.get("approval_expires")
     commands = {
         "show": f"show {incident}",
@@ -129,6 +130,7 @@ def _words(outcome: JsonObject, status: Status) -> Mapping[str, str]:
         **{name: f"`python cli.py {words}`" for name, words in commands.items()},
         "changes": _changes(listed, status),
         "by": harmless(next(iter(_reasons(outcome)), "released")),
+        "to_stop": f"; to stop it run `python cli.py {commands['stop']}`" if workload else "",
         "back": _back(listed, incident),
         "until": f" before {_time(until)}, when the plan expires" if until else "",
     }

@@ -133,7 +133,7 @@ def replanned(outcome: JsonObject) -> JsonObject:
     if not isinstance(plan, Mapping) or where is None:
         return outcome
     assert isinstance(assessment, Mapping)  # noqa: S101 - it has a plan
-    kept = (_step(told) for told in objects(plan.get("people")))
+    kept = (_step(told) for told in objects(plan.get("people")) if not _outdated(told))
     left = (step for step in kept if step.part not in PARTS and not _is_done(step, where))
     people = _in_order((*about_the_containment(where), *left), where)
     changes = objects(outcome.get("changes"))
@@ -164,6 +164,11 @@ def _is_done(step: Step, where: Position) -> bool:
     """Whether we have done since what a step asks of people."""
     actions = {Part.INGRESS: "restrict-ingress", Part.AUTHENTICATION: "require-authentication"}
     return step.part is not None and actions.get(step.part) in where.done
+
+
+def _outdated(told: JsonObject) -> bool:
+    """Whether a step is a command of ours in a plan that did not tell its parts yet."""
+    return not told.get("part") and str(told.get("command") or "").startswith("python cli.py ")
 
 
 def _step(told: JsonObject) -> Step:

@@ -93,7 +93,7 @@ def test_what_is_to_be_done_has_its_command(status: Status, command: str) -> Non
     """It can be copied from a phone; what may run on is said to."""
     text = brief({**OUTCOME, "status": status.value})
     assert f"`python cli.py {command}`" in text
-    told = ("runs on", "running", "stopped")
+    told = ("runs on", "may run on", "running", "stopped")
     assert any(words in text for words in told)
 
 
@@ -142,7 +142,7 @@ def test_what_cannot_be_taken_back_is_not_promised() -> None:
 def test_a_failure_before_any_plan_names_the_action() -> None:
     """There is none on record that ``contain`` would take."""
     text = brief({**OUTCOME, "status": "failed", "changes": []})
-    assert "it FAILED: no change on record. Nothing shows that it is stopped" in text
+    assert "it could NOT be done: no change on record. Nothing shows that it is stopped" in text
     assert f"contain {ID} --action scale-to-zero" in text
 
 
@@ -161,7 +161,10 @@ def test_many_changes_are_counted() -> None:
 
 def test_an_outcome_of_little_has_a_text_too() -> None:
     """Without a workload, a severity or a link."""
-    assert "no Cloud Run workload" in brief({"status": "held", "incident": "i"})
+    text = brief({"status": "held", "incident": "i"})
+    assert "no Cloud Run workload" in text
+    assert "cli.py show i" in text
+    assert "cli.py contain" not in text
 
 
 @pytest.mark.parametrize(

@@ -339,6 +339,16 @@ def test_what_was_done_since_is_not_asked_for_any_more() -> None:
     assert "ingress" not in {step["part"] for step in plan["people"]}
 
 
+def test_a_plan_of_before_there_were_parts_loses_its_old_commands_only() -> None:
+    """An approval that nobody waits for any more must not stay; what people do stays, last."""
+    steps = ("python cli.py approve i", "gcloud secrets versions list s")
+    said: Any = {"people": [{"text": f"x{at}", "command": c} for at, c in enumerate(steps)]}
+    renewed: Any = replanned(carried("contained", said))
+    texts = [step["text"] for step in renewed["assessment"]["plan"]["people"]]
+    assert "x0" not in texts
+    assert texts[-1] == "x1"
+
+
 def test_an_outcome_without_a_plan_stays_as_it_is() -> None:
     """Such as one of a case that was never investigated."""
     bare: Any = {"incident": "i", "status": "failed", "assessment": None, "workload": None}
