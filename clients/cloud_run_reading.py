@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from incident.model import (
     Kind,
     Listed,
     Secret,
+    SecretUse,
     Settings,
     Task,
     Template,
@@ -35,6 +36,8 @@ FIELDS = (
     "traffic",
 )
 _DEFAULT_TIMEOUT_S = 300
+#: What Cloud Run takes where a template names no version.
+_LATEST = "latest"
 _COMPLETED = "Completed"
 _KINDS: Mapping[type, Kind] = {
     run_v2.Service: Kind.SERVICE,
@@ -228,6 +231,7 @@ def _template(
         session_affinity=message.session_affinity if "session_affinity" in has else False,
         creator=creator,
         secrets=tuple(_literal_values(message.containers)),
+        secret_uses=(*_in_variables(message), *_in_files(message)),
     )
 
 
@@ -248,14 +252,30 @@ def _literal_values(containers: Iterable[Any]) -> Iterable[Secret]:
 
 def _secret_names(message: Any) -> tuple[str, ...]:
     """Secret Manager secrets in reach, from environment variables and volumes."""
-    names = [
-        variable.value_source.secret_key_ref.secret
-        for container in message.containers
-        for variable in container.env
-        if variable.value_source.secret_key_ref.secret
-    ]
+    names = [use.secret for use in _in_variables(message)]
     names += [volume.secret.secret for volume in message.volumes if volume.secret.secret]
     return tuple(dict.fromkeys(names))
+
+
+def _in_variables(message: Any) -> Iterator[SecretUse]:
+    for container in message.containers:
+        for variable in container.env:
+            used = variable.value_source.secret_key_ref
+            if used.secret:
+                version = used.version or _LATEST
+                yield SecretUse(used.secret, version, variable.name, mounted=False)
+
+
+def _in_files(message: Any) -> Iterator[SecretUse]:
+    """Secrets in files. A volume without items is one file, named as the secret, of the latest."""
+    mounts = {m.name: m.mount_path for each in message.containers for m in each.volume_mounts}
+    for volume in message.volumes:
+        used, mount = volume.secret, mounts.get(volume.name, "")
+        if not used.secret:
+            continue
+        files = [(item.path, item.version or _LATEST) for item in used.items]
+        for path, version in files or [(_short(used.secret), _LATEST)]:
+            yield SecretUse(used.secret, version, f"{mount}/{path}", mounted=True)
 
 
 def _volume(volume: Any) -> Volume:

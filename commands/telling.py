@@ -133,6 +133,7 @@ def _plan(assessment: JsonObject) -> Rows:
     steps = _objects(_object(assessment.get("plan")).get("people"))
     for number, step in enumerate(steps, start=1):
         yield f"{number}.", _text(step.get("text"))
+        yield "", f"({_text(step['why'])})" if step.get("why") else ""
         yield "", _text(step.get("command"))
 
 

@@ -96,7 +96,8 @@ _BARE = re.compile(
     r"|\\(?![\"']|[nrt](?:[\w.-]{1,64}[=:]|[\\\"'\s]|$))"
     r"|[,&|)}\]>](?=[^\s\"'`\\;,&|)}\]<>])(?![\w.%-]{1,64}\\*[\"']?\s?[=:]))++)"
 )
-_SAYS_NOTHING = re.compile(r"(?i)[^\w]*|true|false|null|none|nil|undefined|yes|no|on|off")
+#: ``latest`` is what gcloud has after the name of a secret: ``db-password:latest``.
+_SAYS_NOTHING = re.compile(r"(?i)[^\w]*|true|false|null|none|nil|undefined|yes|no|on|off|latest")
 _SECRET_NAME = re.compile(r"\\*[\"']?projects/[\w-]{1,64}/secrets/")
 _ABSOLUTE_PATH = re.compile(r"\\*[\"']?/")
 

@@ -2,6 +2,7 @@
 
 Slack and Google Chat take the same ``{"text": …}`` and have markup of their own in it. What
 came from a finding is made harmless for both: no mention, no link, no formatting, one line.
+The only markup is ours: commands stand between backticks, which is code in both.
 """
 
 from __future__ import annotations
@@ -26,48 +27,51 @@ _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Me", "Mn"))
 _SCHEME = re.compile(r":(?=//)|(?<=mailto):|(?<=tel):", re.IGNORECASE)
 _DOMAIN = re.compile(r"\.(?=[^\W\d_]{2})")
 
-_DONE: Mapping[Status, tuple[str, str]] = {
+_LASTING = " (nothing takes it back)"
+#: What was done, and what is to be done: in braces what a message fills in.
+_SAID: Mapping[Status, tuple[str, str]] = {
     Status.CONTAINED: (
-        "stopped, and read back as stopped",
-        "find out how it came in, rotate what was in reach, and release it when it is clean",
+        "stopped by us, and read back as stopped: {changes}",
+        "rotate what was in reach first, then find the way in; {show} has the steps.{back}",
     ),
     Status.RESTRICTED: (
-        "entry is restricted, and was read back; what runs was NOT stopped",
-        "look now, and stop it by hand if it is hostile",
+        "access is cut, and was read back: {changes}. What runs was NOT stopped",
+        "look now; if it is hostile, stop it with {stop}",
     ),
     Status.ALREADY_CONTAINED: (
-        "nothing: it was stopped already, not by us",
-        "ask whoever stopped it; there is nothing to release",
+        "nothing by us: somebody had stopped it before",
+        "ask whoever stopped it, and keep it stopped; {show} has the steps",
     ),
     Status.UNVERIFIED: (
-        "written, but NOT seen in effect",
-        "look now whether it still runs",
+        "written, but NOT seen in effect: {changes}. It may be running",
+        "look now whether it runs, and contain it again with {contain}",
     ),
     Status.FAILED: (
-        "it FAILED: nothing shows that it is contained",
-        "look now, and contain it by hand; the reason says what to mend",
+        "it could NOT be done: {changes}. Nothing shows that it is stopped",
+        "look now, mend what is said under why, then {contain}",
     ),
     Status.AWAITING_APPROVAL: (
-        "nothing yet: the plan waits for a person",
-        "look at the plan in the case file, and decide",
+        "nothing yet, it runs on. A plan waits for approval: {changes}",
+        "whoever has the rights of an approver: read {show}, then run {approve}{until}",
     ),
     Status.HELD: (
-        "nothing: it is held for a person",
-        "look at the evidence in the case file, and decide",
+        "nothing, so it may run on. It is held for a person to decide",
+        "read {show}{to_stop}",
     ),
     Status.PLANNED: (
-        "nothing: this was a dry run",
-        "act by hand if it is right; nothing was written",
+        "nothing, it runs on: this was a dry run. Enforcing would do: {changes}",
+        "read {show}; to do it now run {contain}",
     ),
     Status.EXPIRED: (
-        "nothing: nobody approved in time",
-        "look whether it still runs, and decide",
+        "nothing, so it may run on: nobody approved the plan in time",
+        "look whether it is hostile; for a fresh plan run {contain}",
     ),
     Status.RELEASED: (
-        "the containment was taken back",
-        "watch for later findings: they are held",
+        "{by}, the containment was taken back and it runs again. Given back: {changes}",
+        "watch it: later events of this finding are held. Rotate what was in reach if you have not",
     ),
 }
+_STOPS = {"job": "cancel-executions"}
 
 
 def brief(outcome: JsonObject) -> str:
@@ -95,24 +99,78 @@ def _lines(outcome: JsonObject) -> Iterator[str]:
     yield f"Where: {_where(_part(outcome, 'workload'))}"
     if detected.get("binary_path"):
         yield f"Detected: {_text(detected, 'binary_path')}"
-    done, to_do = _DONE.get(status, ("nothing", "look at the case file"))
-    yield f"Done: {done}{_actions(outcome)}"
+    done, to_do = _SAID.get(status, ("nothing", "read {show}"))
+    said = _words(outcome, status)
+    yield f"Done: {done.format_map(said)}"
     if outcome.get("drains_until"):
-        yield f"Requests in flight may run until {_text(outcome, 'drains_until')}"
-    if why := _why(outcome):
+        yield f"Requests in flight may run until {_time(outcome['drains_until'])}"
+    if why := _why(outcome, status):
         yield f"Why: {harmless(why)}"
-    yield f"To do: {to_do}"
+    yield f"To do: {to_do.format_map(said)}"
     yield f"Incident {_text(outcome, 'incident')}: {_link(_part(outcome, 'links'))}"
 
 
-def _why(outcome: JsonObject) -> str:
+def _words(outcome: JsonObject, status: Status) -> Mapping[str, str]:
+    """What fills the sentences in; what was of somebody else's choice is made harmless."""
+    incident = _text(outcome, "incident")
+    workload = _part(outcome, "workload")
+    stop = _STOPS.get(str(workload.get("kind")), "scale-to-zero")
+    until = outcome.get("approval_expires")
+    commands = {
+        "show": f"show {incident}",
+        "approve": f"approve {incident}",
+        "contain": f"contain {incident}",
+        "stop": f"contain {incident} --action {stop}",
+    }
+    listed = _objects(outcome.get("changes"))
+    if status is Status.FAILED and not any(change.get("stops") for change in listed):
+        commands["contain"] = commands["stop"]
+    return {
+        # Between backticks neither room makes a link of cli.py, and a tap copies it whole.
+        **{name: f"`python cli.py {words}`" for name, words in commands.items()},
+        "changes": _changes(listed, status),
+        "by": harmless(next(iter(_reasons(outcome)), "released")),
+        "to_stop": f"; to stop it run `python cli.py {commands['stop']}`" if workload else "",
+        "back": _back(listed, incident),
+        "until": f" before {_time(until)}, when the plan expires" if until else "",
+    }
+
+
+def _back(changes: list[JsonObject], incident: str) -> str:
+    """How to give it back, unless nothing can."""
+    if changes and not any(change.get("reversible") for change in changes):
+        return ""
+    return f" No attack? `python cli.py release {incident}` gives it back"
+
+
+def _changes(changes: list[JsonObject], status: Status) -> str:
+    """The actions, each once with how far it came where something was to be written."""
+    if status is Status.RELEASED:
+        back = [_text(c, "action") for c in changes if c.get("reversible")]
+        lost = [_text(c, "action") for c in changes if not c.get("reversible")]
+        told = [*back, *(f"NOT {action}, which nothing takes back" for action in lost)]
+    elif status in (Status.PLANNED, Status.AWAITING_APPROVAL):
+        told = [f"{_text(c, 'action')}{'' if c.get('reversible') else _LASTING}" for c in changes]
+    else:
+        told = [f"{_text(change, 'action')} {_text(change, 'state')}" for change in changes]
+    distinct = list(dict.fromkeys(told))
+    more = len(distinct) - _MOST_CHANGES
+    nothing = "by a containment" if status is Status.CONTAINED else "no change"
+    named = ", ".join(distinct[:_MOST_CHANGES]) or f"{nothing} on record"
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _why(outcome: JsonObject, status: Status) -> str:
     """What went wrong with a change, if anything did; else the first reason of the decision."""
-    changes = outcome.get("changes")
-    listed = [c for c in changes if isinstance(c, Mapping)] if isinstance(changes, list) else []
-    errors = [str(change["error"]) for change in listed if change.get("error")]
+    errors = [str(c["error"]) for c in _objects(outcome.get("changes")) if c.get("error")]
+    if status is Status.RELEASED:
+        return ""
+    return next(iter([*errors, *_reasons(outcome)]), "")
+
+
+def _reasons(outcome: JsonObject) -> list[str]:
     reasons = _part(outcome, "decision").get("reasons")
-    told = [str(reason) for reason in reasons] if isinstance(reasons, list) else []
-    return next(iter([*errors, *told]), "")
+    return [str(reason) for reason in reasons] if isinstance(reasons, list) else []
 
 
 def _where(workload: JsonObject) -> str:
@@ -122,15 +180,9 @@ def _where(workload: JsonObject) -> str:
     return f"{_text(workload, 'kind')} {name} in project {project}, {region}"
 
 
-def _actions(outcome: JsonObject) -> str:
-    """The actions with how far each came, such as ``(scale-to-zero verified)``."""
-    changes = outcome.get("changes")
-    told = [
-        f"{_text(change, 'action')} {_text(change, 'state')}"
-        for change in (changes if isinstance(changes, list) else ())
-        if isinstance(change, Mapping)
-    ]
-    return f" ({', '.join(dict.fromkeys(told[:_MOST_CHANGES]))})" if told else ""
+def _time(moment: Json) -> str:
+    """A time of ours, to the second, in UTC."""
+    return f"{harmless(str(moment))[:19].replace('T', ' ')} UTC"
 
 
 def _link(links: JsonObject) -> str:
@@ -146,6 +198,10 @@ def _link(links: JsonObject) -> str:
 def _part(outcome: JsonObject, key: str) -> JsonObject:
     value = outcome.get(key)
     return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: Json) -> list[JsonObject]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def _text(value: JsonObject, key: str) -> str:

@@ -15,6 +15,7 @@ from incident.model import (
     Decision,
     Evidence,
     Finding,
+    InvalidPolicy,
     Json,
     JsonObject,
     Kind,
@@ -74,6 +75,7 @@ class Conclusion:
             changes=result.changes,
             folder=result.folder or self._held_folder(judged),
             drains_until=drained(result.stopped_at, evidence),
+            approval_expires=self._expiry(judged, result),
             timings_ms={
                 **{f"{COLLECTED}{name}": ms for name, ms in evidence.took_ms},
                 **timings_ms,
@@ -175,6 +177,13 @@ class Conclusion:
 
     async def _notify(self, case: CaseFile, told: JsonObject, _: Finding | None) -> str | None:
         return await notify(case, self.outside.webhook, told, self.standing.redactor())
+
+    def _expiry(self, judged: Judgement, result: Result) -> datetime | None:
+        """When a plan that waits from now on expires, as the policy is now."""
+        policy = judged.core.policy
+        if result.status is not Status.AWAITING_APPROVAL or isinstance(policy, InvalidPolicy):
+            return None
+        return self.standing.clock() + policy.approval_expires
 
     def _held_folder(self, judged: Judgement) -> str | None:
         """The containment that this incident began before, whatever became of it since."""

@@ -29,6 +29,8 @@ from incident.strict_json import UnreadableError
 _INT64 = re.compile(r"-?[0-9]{1,19}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PORT = range(1, 65_536)
+#: Categories of Essential Contacts, those whom an incident is for first.
+_CATEGORIES = ("security", "technical", "all", "product_updates", "suspension", "legal", "billing")
 _EXPECTED = {
     "bool_type": "must be true or false",
     "missing": "is missing",
@@ -219,6 +221,17 @@ class FindingFields(_Part):
         "source_properties", "context_uris", "virustotal_indicator_query_uri"
     )
     outer_links: _AnyObjects[_Link] = _at("context_uris", "virustotal_indicator_query_uri")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The contacts' addresses by how much an incident is theirs: a map has no order."""
+        places = {category: place for place, category in enumerate(_CATEGORIES)}
+        groups = sorted(
+            self.contacts.items(),
+            key=lambda group: (places.get(group[0].lower(), len(places)), group[0]),
+        )
+        named = (sorted(contact.email for contact in group.contacts) for _, group in groups)
+        return tuple(dict.fromkeys(email for emails in named for email in emails if email))
 
 
 class FolderFields(_Part):

@@ -22,7 +22,8 @@ def workload_page(workload: Workload | None) -> str | None:
     """The workload in the console."""
     if workload is None:
         return None
-    page, place = _RUN_PAGES[workload.kind], f"{workload.location}/{workload.name}"
+    page = _RUN_PAGES[workload.kind]
+    place = f"{_quoted(workload.location)}/{_quoted(workload.name)}"
     return f"{_CONSOLE}/run/{page}/{place}?project={_quoted(workload.project)}"
 
 
@@ -46,6 +47,17 @@ def account_page(project: str, account: str) -> str:
     """A service account in the console."""
     name = _quoted(account)
     return f"{_CONSOLE}/iam-admin/serviceaccounts/details/{name}?project={_quoted(project)}"
+
+
+def image_page(name: str) -> str | None:
+    """An image in Artifact Registry by its name there; None for any other registry's."""
+    host, _, path = name.partition("/")
+    location, parts = host.removesuffix("-docker.pkg.dev"), path.split("/", 2)
+    if location == host or len(parts) < 3:  # noqa: PLR2004 - project, repository, image
+        return None
+    project, repository, image = (_quoted(part) for part in parts)
+    place = f"{project}/{_quoted(location)}/{repository}/{image}"
+    return f"{_CONSOLE}/artifacts/docker/{place}?project={project}"
 
 
 def _quoted(text: str) -> str:

@@ -141,9 +141,7 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
         ),
         techniques=_distinct(fields.primary_techniques + fields.additional_techniques),
         virustotal_url=_virustotal_url(fields, processes),
-        contacts=_distinct(
-            contact.email for group in fields.contacts.values() for contact in group.contacts
-        ),
+        contacts=fields.addresses,
         description=fields.description,
         secrets=_secrets(fields),
         raw={"finding": document["finding"], "resource": document.get("resource")},

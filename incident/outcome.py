@@ -44,6 +44,7 @@ class Account:
         changes: The changes and how far they came.
         folder: The containment's path in the store.
         drains_until: Until when requests in flight may still run.
+        approval_expires: When the plan expires that waits for approval.
         timings_ms: Milliseconds per stage.
         case_file: Where the case file is; None where none is kept.
     """
@@ -57,6 +58,7 @@ class Account:
     changes: tuple[Change, ...] = ()
     folder: str | None = None
     drains_until: datetime | None = None
+    approval_expires: datetime | None = None
     timings_ms: Mapping[str, float] | None = None
     case_file: str | None = None
 
@@ -85,6 +87,7 @@ def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
         "changes": [_change(change, redactor) for change in account.changes],
         "containment": account.folder,
         "drains_until": time_text(account.drains_until),
+        "approval_expires": time_text(account.approval_expires),
         "gaps": [_gap(gap, redactor) for gap in account.evidence.gaps],
         "timings_ms": {**(account.timings_ms or {})},
         "links": _links(finding, account),
@@ -100,6 +103,7 @@ def _assessment(account: Account, redactor: Redactor) -> dict[str, Json] | None:
         account.decision.mode,
         account.evidence,
         account.changes,
+        account.drains_until,
     )
     return assessment_told(account.assessment, situation, redactor)
 
@@ -114,6 +118,7 @@ def malformed(digest: str, reason: str, case_file: str) -> dict[str, Json]:
         "decision": {"verdict": Verdict.HOLD.value, "reasons": [reason]},
         "changes": [],
         "drains_until": None,
+        "approval_expires": None,
         "gaps": [],
         "timings_ms": {},
         "links": {"case_file": case_file},
@@ -165,6 +170,7 @@ def released(done: Mapping[str, Json], by: str, lost: Sequence[str] = ()) -> dic
         "status": Status.RELEASED.value,
         "decision": {**kept, "reasons": reasons},
         "drains_until": None,
+        "approval_expires": None,
     }
 
 
@@ -181,6 +187,7 @@ def taken_up(earlier: Mapping[str, Json], account: Account, redactor: Redactor) 
         "changes": [_change(change, redactor) for change in account.changes],
         "containment": account.folder or earlier.get("containment"),
         "drains_until": time_text(account.drains_until),
+        "approval_expires": None,
     }
 
 
@@ -192,6 +199,7 @@ def expired(done: Mapping[str, Json], reason: str) -> dict[str, Json]:
     return {
         **done,
         "status": Status.EXPIRED.value,
+        "approval_expires": None,
         "decision": {**decision, "verdict": Verdict.HOLD.value, "reasons": reasons},
     }
 

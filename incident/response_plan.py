@@ -1,69 +1,79 @@
 """The response plan: what the responder did by itself, and what is left to people, in order. Pure.
 
-Every command can be pasted into a shell: what comes from outside stands in it quoted.
+What the steps are is for ``incident.steps``; here is in which order they stand, and why.
 """
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from incident.actions import INVOKER, PUBLIC
-from incident.links import account_page, finding_page, logs_page, secret_page, workload_page
-from incident.model import (
-    Change,
-    ChangeKind,
-    ChangeState,
-    Evidence,
-    Finding,
-    Json,
-    JsonObject,
-    Kind,
-    Mode,
-    Status,
-    Step,
-    Template,
-    Workload,
-    is_default,
-)
+from incident.links import finding_page
+from incident.model import ChangeState, Json, JsonObject, Part, Status, Step
+from incident.steps.cleanup import close_finding, delete_what_ran
+from incident.steps.entry import close_entry, find_way_in, read_logs, tell_owner
+from incident.steps.identity import read_its_deeds, revoke
+from incident.steps.rebuild import look_at_files, rebuild
+from incident.steps.rotation import rotate
+from incident.steps.situation import Position, Situation, objects, position, position_told
+from incident.steps.stopping import PARTS, about_the_containment
 
-_LOGS = {
-    Kind.SERVICE: ("cloud_run_revision", "service_name"),
-    Kind.JOB: ("cloud_run_job", "job_name"),
-    Kind.WORKER_POOL: ("cloud_run_worker_pool", "worker_pool_name"),
-}
-_HELD = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
+__all__ = ["Situation", "automatic", "for_people", "replanned", "step_told"]
+
 _DID = {
     ChangeState.VERIFIED: "done, and read back in effect",
     ChangeState.UNVERIFIED: "written, but not seen in effect",
     ChangeState.FAILED: "failed",
     ChangeState.APPLIED: "written",
 }
-_OURS = "python cli.py "
-_MOST_NAMES = 20
-#: Whoever changed the file came in before that: how far back to look.
-_BEFORE = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What a plan is made of.
-
-    Attributes:
-        incident: The incident's id.
-        status: What became of it.
-        mode: The mode that applied.
-        evidence: What was gathered.
-        changes: The changes and how far they came.
-    """
-
-    incident: str
-    status: Status
-    mode: Mode
-    evidence: Evidence
-    changes: tuple[Change, ...]
+#: In which order the parts stand while what was found may run on, and why there.
+RUNNING: Mapping[Part, str] = {
+    Part.STOP: "first: what runs goes on reading secrets and calling out",
+    Part.INGRESS: "at once after, or instead if it must go on: it keeps others out, and stops"
+    " nothing that is in",
+    Part.AUTHENTICATION: "with it: whoever came in may come again",
+    Part.TELL: "now: they see it go down, and know what is normal for it",
+    Part.ROTATE: "not before it is stopped: what still runs would read the new version as well",
+    Part.REVOKE: "not before it is stopped: what still runs gets new tokens by itself",
+    Part.READ: "while the logs are kept, and before the way in is looked for",
+    Part.WAY_IN: "before the rebuild: what is built with the hole is taken again",
+    Part.FILES: "before anything starts anew: a changed file comes back with each instance",
+    Part.REBUILD: "once the way in is known",
+    Part.GIVE_BACK: "not before the clean version is there: it opens the workload again",
+    Part.RESUME: "when the clean version is there and may be started again",
+    Part.DELETE: "last but one: it cannot be undone, and takes evidence away",
+    Part.CLOSE: "last: while it is open it reminds of what is left to do",
+}
+#: The same once it is stopped.
+STOPPED: Mapping[Part, str] = {
+    Part.STOP: "first: whoever stopped it may start it again",
+    Part.WAIT: "first: what still runs would read a new secret version as well",
+    Part.ROTATE: "before all repairs: what was taken outlives the containment",
+    Part.REVOKE: "with it: a token that was taken is good for up to an hour, a key for ever",
+    Part.TELL: "now: they see it down, and know what is normal for it",
+    Part.READ: "while the logs are kept, and before the way in is looked for",
+    Part.NO_ATTACK: "as soon as that is known: every minute more is an outage for nothing",
+    Part.WAY_IN: "before the rebuild: what is built with the hole is taken again",
+    Part.FILES: "before anything starts anew: a changed file comes back with each instance",
+    Part.REBUILD: "once the way in is known",
+    Part.INGRESS: "before it serves again: whoever came in will try again",
+    Part.AUTHENTICATION: "before it serves again: whoever came in will try again",
+    Part.GIVE_BACK: "not before the clean version is there: it opens the workload again",
+    Part.RESUME: "when the clean version is there and may be started again",
+    Part.DELETE: "last but one: it cannot be undone, and takes evidence away",
+    Part.CLOSE: "last: while it is open it reminds of what is left to do",
+}
+#: The same once a person has given it back: it serves, and should be clean.
+RELEASED: Mapping[Part, str] = {
+    **STOPPED,
+    Part.STOP: "first: it serves again, and whoever came in will try again",
+    Part.ROTATE: "unless it is done: what was taken outlives the containment",
+    Part.REVOKE: "unless it is done: a key that was taken is good for ever",
+    Part.TELL: "now: they see it up again",
+    Part.REBUILD: "unless what serves now is the clean version",
+    Part.INGRESS: "unless the way in is closed: it serves again",
+    Part.AUTHENTICATION: "unless the way in is closed: it serves again",
+}
 
 
 def automatic(situation: Situation) -> tuple[Step, ...]:
@@ -77,294 +87,97 @@ def automatic(situation: Situation) -> tuple[Step, ...]:
 
 
 def for_people(situation: Situation) -> tuple[Step, ...]:
-    """What is left to people, in the order in which it should be done."""
+    """What is left to people, in the order in which it should be done, each with its why."""
     evidence = situation.evidence
-    workload = evidence.finding.workload
+    finding, workload = evidence.finding, evidence.finding.workload
     if workload is None:
-        link = finding_page(evidence.finding)
+        link = finding_page(finding)
         return (Step("Look at the finding: it names no workload of Cloud Run", link=link),)
-    return (
-        *_contain(situation, workload),
-        *_owner(evidence.finding),
-        *_logs(evidence.finding, workload),
-        *_identity(evidence, workload),
-        *_secrets(evidence.affected, workload),
-        *_entry(situation, workload),
-        *_volumes(evidence.affected),
-        *_rebuild(evidence, workload),
-        *_afterwards(situation, workload),
+    where = position(situation, workload)
+    steps = (
+        *about_the_containment(where),
+        *close_entry(evidence, where),
+        *tell_owner(finding, workload),
+        *rotate(evidence, workload),
+        *revoke(evidence, workload),
+        *read_logs(finding, workload),
+        *read_its_deeds(evidence, workload),
+        *find_way_in(workload),
+        *look_at_files(evidence.affected),
+        *rebuild(evidence, workload),
+        *delete_what_ran(evidence, where),
+        *close_finding(finding),
     )
+    return _in_order(steps, where)
 
 
-def _contain(situation: Situation, workload: Workload) -> Iterator[Step]:
-    """Whether it is stopped, and how to stop it if not."""
-    reversible = any(change.reversible for change in situation.changes)
-    page = workload_page(workload) or ""
-    yield from _first(situation.status, situation.incident, workload.kind, page, reversible)
-
-
-def _first(
-    status: Status,
-    incident: str,
-    kind: Kind,
-    page: str,
-    reversible: bool,  # noqa: FBT001 - the last of five plain facts
-) -> Iterator[Step]:
-    """What comes first, which hangs on how far the incident has come."""
-    contain = f"python cli.py contain {incident}"
-    # Held, or only restricted: the policy names nothing that stops it, so a person does.
-    stop = f"{contain} --action {'cancel-executions' if kind is Kind.JOB else 'scale-to-zero'}"
-    match status:
-        case Status.CONTAINED:
-            if reversible:
-                text = "If this was no attack, take the containment back"
-                yield Step(text, f"python cli.py release {incident}")
-        case Status.RELEASED:
-            yield Step("The containment was taken back, and the workload runs: watch it", link=page)
-        case Status.ALREADY_CONTAINED:
-            text = "Find out who stopped the workload before us, and keep it stopped"
-            yield Step(text, link=page)
-        case Status.AWAITING_APPROVAL:
-            text = "Read the plan and approve it: the workload goes on running until then"
-            yield Step(text, f"python cli.py approve {incident}")
-        case Status.UNVERIFIED:
-            text = "Look at the workload now: the containment is not seen in effect"
-            yield Step(text, contain, page)
-        case Status.RESTRICTED:
-            text = "Decide whether to stop it: access is cut, but what runs goes on running"
-            yield Step(text, stop, page)
-        case Status.HELD:
-            text = "Decide whether to stop it: the workload goes on running"
-            yield Step(text, stop, page)
-        case _:
-            text = "Decide whether to stop it: the workload goes on running"
-            yield Step(text, contain, page)
+def step_told(step: Step) -> JsonObject:
+    """A step as the outcome has it."""
+    return {
+        "part": step.part.value if step.part else None,
+        "text": step.text,
+        "why": step.why or None,
+        "command": step.command or None,
+        "link": step.link or None,
+    }
 
 
 def replanned(outcome: JsonObject) -> JsonObject:
     """An outcome that was carried on, with its plan as it is by now.
 
-    What is left to people stays, but for what comes first and the end of the containment.
+    What the evidence came to stays; what the containment comes to is made anew, and all of it is
+    put in the order of how things stand now.
     """
-    assessment, place = outcome.get("assessment"), outcome.get("workload")
+    assessment, where = outcome.get("assessment"), position_told(outcome)
     plan = assessment.get("plan") if isinstance(assessment, Mapping) else None
-    if not isinstance(plan, Mapping) or not isinstance(place, Mapping):
+    if not isinstance(plan, Mapping) or where is None:
         return outcome
     assert isinstance(assessment, Mapping)  # noqa: S101 - it has a plan
-    status, incident = Status(str(outcome["status"])), str(outcome["incident"])
-    changes = [each for each in _list(outcome.get("changes")) if isinstance(each, Mapping)]
-    reversible = any(change.get("reversible") for change in changes)
-    links = outcome.get("links")
-    page = links.get("workload") if isinstance(links, Mapping) else None
-    first = _first(status, incident, Kind(str(place["kind"])), str(page or ""), reversible)
-    people = [s for s in _list(plan.get("people")) if not _command_of(s).startswith(_OURS)]
-    people = [*map(_told, first), *people]
-    if status in _HELD and reversible:
-        people.insert(len(people) - 1, _told(_given_back(incident)))
-    done = [f"{c.get('action')} on {c.get('target')}: {_so_far(c, status)}" for c in changes]
-    automatic = [*_list(plan.get("automatic"))[:1], *(_told(Step(text)) for text in done)]
-    renewed = {**plan, "automatic": automatic, "people": people}
+    kept = (_step(told) for told in objects(plan.get("people")) if not _outdated(told))
+    left = (step for step in kept if step.part not in PARTS and not _is_done(step, where))
+    people = _in_order((*about_the_containment(where), *left), where)
+    changes = objects(outcome.get("changes"))
+    done = (f"{c.get('action')} on {c.get('target')}: {_so_far(c, where.status)}" for c in changes)
+    automatic: list[Json] = [*objects(plan.get("automatic"))[:1]]
+    automatic += [step_told(Step(text)) for text in done]
+    renewed = {**plan, "automatic": automatic, "people": [step_told(step) for step in people]}
     return {**outcome, "assessment": {**assessment, "plan": renewed}}
+
+
+def _in_order(steps: Iterable[Step], where: Position) -> tuple[Step, ...]:
+    """Steps by their parts; the first of each part says why it stands there.
+
+    What has no part that we know stands where a person finds it: at the end.
+    """
+    order = RUNNING if where.running else STOPPED
+    order = RELEASED if where.status is Status.RELEASED else order
+    places = {part: place for place, part in enumerate(order)}
+    ordered, said = [], set[Part]()
+    for step in sorted(steps, key=lambda step: places.get(step.part or Part.CLOSE, len(places))):
+        new = step.part is not None and step.part not in said
+        ordered.append(replace(step, why=order.get(step.part, "") if step.part and new else ""))
+        said |= {step.part} if step.part else set()
+    return tuple(ordered)
+
+
+def _is_done(step: Step, where: Position) -> bool:
+    """Whether we have done since what a step asks of people."""
+    actions = {Part.INGRESS: "restrict-ingress", Part.AUTHENTICATION: "require-authentication"}
+    return step.part is not None and actions.get(step.part) in where.done
+
+
+def _outdated(told: JsonObject) -> bool:
+    """Whether a step is a command of ours in a plan that did not tell its parts yet."""
+    return not told.get("part") and str(told.get("command") or "").startswith("python cli.py ")
+
+
+def _step(told: JsonObject) -> Step:
+    part = told.get("part")
+    text, command, link = (str(told.get(key) or "") for key in ("text", "command", "link"))
+    return Step(text, command, link, Part(str(part)) if part in list(Part) else None)
 
 
 def _so_far(change: JsonObject, status: Status) -> str:
     if status is Status.RELEASED and change.get("reversible"):
         return "taken back since"
     return _DID.get(ChangeState(str(change.get("state"))), "planned; nothing was written")
-
-
-def _given_back(incident: str) -> Step:
-    text = (
-        "When a clean deployment is there, take the containment back. That restores exactly what"
-        " was there before, the traffic split as well: send the traffic to the clean revision"
-    )
-    return Step(text, f"python cli.py release {incident}")
-
-
-def _told(step: Step) -> JsonObject:
-    return {"text": step.text, "command": step.command or None, "link": step.link or None}
-
-
-def _command_of(step: Json) -> str:
-    return str(step.get("command") or "") if isinstance(step, Mapping) else ""
-
-
-def _list(value: Json) -> list[Json]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def _owner(finding: Finding) -> Iterator[Step]:
-    if finding.contacts:
-        yield Step(f"Tell the owners: {', '.join(finding.contacts[:_MOST_NAMES])}")
-    else:
-        yield Step("Tell the owner of the workload: the finding names no contact")
-
-
-def _logs(finding: Finding, workload: Workload) -> Iterator[Step]:
-    """Reading what it did, and what was done with its identity."""
-    kind, label = _LOGS[workload.kind]
-    query = (
-        f'resource.type="{kind}" resource.labels.{label}="{workload.name}"'
-        f' resource.labels.location="{workload.location}"'
-        f' timestamp>="{finding.event_time - _BEFORE:%Y-%m-%dT00:00:00Z}"'
-    )
-    yield Step(
-        "Read and export its logs before they expire: the way in is older than the finding",
-        _command("gcloud", "logging", "read", query, f"--project={workload.project}"),
-        logs_page(workload.project, query),
-    )
-
-
-def _identity(evidence: Evidence, workload: Workload) -> Iterator[Step]:
-    """An account of each revision that may have run."""
-    for account in evidence.ran.accounts:
-        yield from _account(account, evidence, workload)
-
-
-def _account(account: str, evidence: Evidence, workload: Workload) -> Iterator[Step]:
-    project = workload.project
-    if account:
-        since = f'timestamp>="{evidence.finding.event_time:%Y-%m-%dT00:00:00Z}"'
-        query = f'protoPayload.authenticationInfo.principalEmail="{_plain(account)}" {since}'
-        yield Step(
-            f"See what was done as {account} since the day of the event, here and in every other"
-            " project that trusts it",
-            _command("gcloud", "logging", "read", query, f"--project={project}"),
-            logs_page(project, query),
-        )
-    if is_default(account):
-        text = (
-            "Revoke its tokens. It runs as a default account that other workloads share: disabling"
-            " it stops them too, so move this workload to an account of its own first"
-        )
-        yield Step(text, link=account_page(project, account) if account else "")
-        return
-    text = (
-        f"Revoke the tokens of {account}. Disabling it is all that stops one already taken. See"
-        " first which other workloads run as it; they lose their access too"
-    )
-    command = _command(
-        *("gcloud", "iam", "service-accounts", "disable", account, f"--project={project}")
-    )
-    yield Step(text, command, account_page(project, account))
-
-
-def _secrets(affected: Template | None, workload: Workload) -> Iterator[Step]:
-    for secret in affected.secret_names[:_MOST_NAMES] if affected else ():
-        project, name = _secret(secret, workload)
-        yield Step(
-            f"Rotate the secret {name}. Issue a new value where it is used, add it, and disable"
-            " the version that was in reach",
-            _command("gcloud", "secrets", "versions", "list", name, f"--project={project}"),
-            secret_page(project, name),
-        )
-    names = {n for c in affected.containers for n in c.environment_names} if affected else set()
-    if names:
-        listed = ", ".join(sorted(names)[:_MOST_NAMES])
-        text = f"Rotate what is secret among the environment variables it had: {listed}"
-        yield Step(text, link=workload_page(workload) or "")
-
-
-def _entry(situation: Situation, workload: Workload) -> Iterator[Step]:
-    """Closing the way in: what was restricted already is not asked for again."""
-    settings, access = situation.evidence.settings, situation.evidence.access
-    place = (f"--region={workload.location}", f"--project={workload.project}")
-    done = {
-        name
-        for change in situation.changes
-        if change.state is ChangeState.VERIFIED
-        for name in change.action.split("+")
-    }
-    yield Step("Find the way in and close it: the code that runs has a hole, or its build has")
-    if settings is None or workload.kind is not Kind.SERVICE:
-        return
-    if settings.fields.get("ingress") == "INGRESS_TRAFFIC_ALL" and "restrict-ingress" not in done:
-        yield Step(
-            "Consider closing it to the internet until it is rebuilt",
-            _command(
-                *("gcloud", "run", "services", "update", workload.name, "--ingress=internal"),
-                *place,
-            ),
-        )
-    if "require-authentication" in done:
-        return
-    text = "Consider requiring authentication until it is rebuilt"
-    service = ("gcloud", "run", "services")
-    if settings.fields.get("invokerIamDisabled"):
-        check = _command(*service, "update", workload.name, "--invoker-iam-check", *place)
-        yield Step(text, check)
-    invited = {m for b in access.bindings if b.role == INVOKER for m in b.members} if access else ()
-    for member in sorted(PUBLIC.intersection(invited)):
-        said = (f"--member={member}", f"--role={INVOKER}")
-        remove = (*service, "remove-iam-policy-binding", workload.name)
-        yield Step(text, _command(*remove, *said, *place))
-
-
-def _volumes(affected: Template | None) -> Iterator[Step]:
-    for volume in affected.volumes if affected else ():
-        if volume.persists:
-            kind, _, bucket = volume.source.replace("://", " ", 1).partition(" ")
-            command = ""
-            if kind == "gcs":
-                command = _command("gcloud", "storage", "ls", "--long", f"gs://{bucket}/**")
-            text = f"Look for changed files on {volume.source}: they come back with each instance"
-            yield Step(text, command)
-
-
-def _rebuild(evidence: Evidence, workload: Workload) -> Iterator[Step]:
-    container = next(iter(evidence.finding.containers), None)
-    image = container.image if container else ""
-    if not image and evidence.affected and evidence.affected.containers:
-        image = evidence.affected.containers[0].image
-    digest = container.digest if container else None
-    pinned = f"{image.partition('@')[0].rpartition(':')[0] or image}@{digest}" if digest else image
-    text = (
-        "Rebuild the image from its source, look into what goes into it, and deploy that: the way"
-        " in is in the image, or the hostile code itself"
-    )
-    command = _command("gcloud", "artifacts", "docker", "images", "describe", pinned)
-    yield Step(text, command if pinned else "", workload_page(workload) or "")
-
-
-def _afterwards(situation: Situation, workload: Workload) -> Iterator[Step]:
-    """What comes when a clean revision is there."""
-    finding, affected = situation.evidence.finding, situation.evidence.affected
-    reversible = any(change.reversible for change in situation.changes)
-    if situation.status in _HELD and reversible:
-        yield _given_back(situation.incident)
-    if any(change.kind is ChangeKind.CANCELLATION for change in situation.changes):
-        command = _command(
-            *("gcloud", "run", "jobs", "execute", workload.name, f"--region={workload.location}"),
-            f"--project={workload.project}",
-        )
-        yield Step("Start the cancelled work again with the clean image", command)
-    if affected and affected.revision and workload.kind is Kind.SERVICE:
-        command = _command(
-            *("gcloud", "run", "revisions", "delete", affected.revision),
-            *(f"--region={workload.location}", f"--project={workload.project}"),
-        )
-        yield Step(f"When nothing needs it any more, delete revision {affected.revision}", command)
-    elif workload.kind is Kind.SERVICE and situation.evidence.revisions:
-        text = f"Find out what ran, {situation.evidence.ran.which}, before a revision is deleted"
-        yield Step(text, link=workload_page(workload) or "")
-    command = _command(
-        *("gcloud", "scc", "findings", "update", finding.canonical_name, "--state=INACTIVE")
-    )
-    yield Step("Close the finding", command, finding_page(finding))
-
-
-def _secret(secret: str, workload: Workload) -> tuple[str, str]:
-    """Project and name of a secret, which may be named in full or within its project."""
-    parts = secret.split("/")
-    if len(parts) >= 4 and parts[0] == "projects" and parts[2] == "secrets":  # noqa: PLR2004 - projects/P/secrets/S
-        return parts[1], parts[3]
-    return workload.project, secret
-
-
-def _plain(text: str) -> str:
-    """A text that cannot end the quotes that it stands in."""
-    return text.replace("\\", "").replace('"', "")
-
-
-def _command(*words: str) -> str:
-    return shlex.join(words)

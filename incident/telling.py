@@ -26,7 +26,7 @@ from incident.model import (
 )
 from incident.reach import reach, related
 from incident.redaction import Redactor
-from incident.response_plan import Situation, automatic, for_people
+from incident.response_plan import Situation, automatic, for_people, step_told
 
 _LONGEST_TEXT = 1000
 _LONGEST_ENCODED = 3000
@@ -140,9 +140,9 @@ def _related(other: Related, redactor: Redactor) -> dict[str, Json]:
 
 def _step(step: Step, redactor: Redactor) -> dict[str, Json]:
     return {
+        **step_told(step),
         "text": short(redactor.text(step.text)),
         "command": short(redactor.text(step.command)) if step.command else None,
-        "link": step.link or None,
     }
 
 

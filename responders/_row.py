@@ -1,7 +1,13 @@
 """A responder made of data: one row of a table.
 
-What needs to read more of a finding than its process has a module of its own, and gives the
-row functions that do so.
+The tables have a module for each tactic. What needs to read more of a finding than its process
+has a module of its own, and gives the row functions that do so.
+
+The finding types are those of Google's overview of Cloud Run Threat Detection, as of April 2026,
+spelled as there. Two are spelled in another way elsewhere in Google's documentation, and answer
+to both. That findings carry just these texts is likely and was not observed; what is spelled
+otherwise is an unknown type, which is investigated and held. The verdicts are our judgement:
+``contain`` where it means that hostile code runs, ``hold`` where honest software does the same.
 """
 
 from __future__ import annotations
@@ -28,6 +34,8 @@ from responders._reading import (
     place,
     program,
 )
+
+CONTAIN, HOLD = Verdict.CONTAIN, Verdict.HOLD
 
 
 def main_suspect(finding: Finding) -> Suspect:

@@ -102,19 +102,46 @@ class Point:
     known: bool = True
 
 
+class Part(StrEnum):
+    """What a step of the response plan is for. In which order they stand is the plan's to say."""
+
+    STOP = "stop"
+    WAIT = "wait"
+    INGRESS = "ingress"
+    AUTHENTICATION = "authentication"
+    TELL = "tell"
+    ROTATE = "rotate"
+    REVOKE = "revoke"
+    READ = "read"
+    NO_ATTACK = "no-attack"
+    WAY_IN = "way-in"
+    FILES = "files"
+    REBUILD = "rebuild"
+    GIVE_BACK = "give-back"
+    RESUME = "resume"
+    DELETE = "delete"
+    CLOSE = "close"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of the response plan.
 
     Attributes:
-        text: What is to be done and why, in a sentence or two.
-        command: The command that does it or looks; empty where there is none.
+        text: What is to be done, in a sentence or two.
+        command: The command that does it or looks; empty where there is none. A word in
+            capitals such as ``OLD_VERSION`` stands for what the text says.
         link: A page of the console; empty where there is none.
+        part: What it is for; None for what the responder does by itself.
+        why: Why it stands where it stands, as half a sentence; empty where the step before it
+            has said so.
     """
 
     text: str
     command: str = ""
     link: str = ""
+    part: Part | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ class Ran:
             creator="" if several else first.creator,
             containers=_distinct(each for t in self.templates for each in t.containers),
             secret_names=_distinct(name for t in self.templates for name in t.secret_names),
+            secret_uses=_distinct(use for t in self.templates for use in t.secret_uses),
             volumes=_distinct(volume for t in self.templates for volume in t.volumes),
             timeout_s=max(template.timeout_s for template in self.templates),
             secrets=_distinct(secret for t in self.templates for secret in t.secrets),

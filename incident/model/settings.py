@@ -32,6 +32,24 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretUse:
+    """How a template uses a secret of Secret Manager.
+
+    Attributes:
+        secret: Its name, in full or within the project.
+        version: The version's number or alias; ``latest`` where the template names none.
+        target: The environment variable that holds it, or the path at which it is mounted.
+        mounted: Whether it is a file: one is read anew at each access, a variable when an
+            instance starts.
+    """
+
+    secret: str
+    version: str
+    target: str
+    mounted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSettings:
     """A container as the template configures it, without any environment value."""
 
@@ -55,6 +73,7 @@ class Template:
         timeout_s: Request timeout in seconds: how long a request may outlive a containment.
         session_affinity: Whether clients stick to their instance.
         creator: Who made the revision, where the API says so.
+        secret_uses: How it uses these secrets.
     """
 
     revision: str
@@ -68,6 +87,7 @@ class Template:
     session_affinity: bool
     creator: str
     secrets: tuple[Secret, ...] = field(repr=False)
+    secret_uses: tuple[SecretUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clients import connect
-from incident.model import ChangeKind, Conflict, Denied, GiveUp, Missing, Retry
+from incident.model import ChangeKind, Conflict, Denied, GiveUp, Missing, Retry, SecretUse
 from incident.telling import plain
 from tests.clients.conftest import Connecting, Google
 from tests.values import LATEST, REVISION, SERVICE, scaled_to_zero, workload
@@ -26,8 +26,12 @@ CONTAINER = {
             "name": "DB_PASSWORD",
             "valueSource": {"secretKeyRef": {"secret": "db-password", "version": "latest"}},
         },
-        {"name": "AGAIN", "valueSource": {"secretKeyRef": {"secret": "db-password"}}},
+        {
+            "name": "AGAIN",
+            "valueSource": {"secretKeyRef": {"secret": "db-password", "version": "3"}},
+        },
     ],
+    "volumeMounts": [{"name": "certs", "mountPath": "/etc/tls"}],
 }
 VOLUMES = [
     {"name": "uploads", "gcs": {"bucket": "shop-uploads"}},
@@ -113,6 +117,11 @@ async def test_a_template_tells_names_and_never_values(google: Connecting) -> No
         template = (await cloud.clients.run.settings(workload())).template
     assert template.containers[0].environment_names == ("MODE", "EMPTY", "DB_PASSWORD", "AGAIN")
     assert template.secret_names == ("db-password", "tls-cert")
+    assert template.secret_uses == (
+        SecretUse("db-password", "latest", "DB_PASSWORD", mounted=False),
+        SecretUse("db-password", "3", "AGAIN", mounted=False),
+        SecretUse("tls-cert", "latest", "/etc/tls/tls-cert", mounted=True),
+    )
     assert [(secret.name, secret.value) for secret in template.secrets] == [("MODE", PLANTED)]
     assert (template.timeout_s, template.session_affinity) == (900, True)
     assert template.service_account == TEMPLATE["serviceAccount"]

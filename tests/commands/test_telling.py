@@ -64,6 +64,7 @@ async def test_a_page_tells_everything_and_nothing_hidden(tmp_path: Path) -> Non
         *outcome["decision"]["reasons"],
         *("-   scalingMode: AUTOMATIC", "+   scalingMode: MANUAL", "validated"),
         *(outcome["detected"]["sha256"], outcome["links"]["virustotal"]),
+        "(first: what runs goes on reading secrets and calling out)",
     ):
         assert text in told.replace("\n", ""), text
     hostile = shown(poisoned(outcome))

@@ -25,7 +25,7 @@ from incident.model import (
     Workload,
 )
 from incident.notification import parse, parse_record
-from tests.values import workload
+from tests.values import raw_finding, workload
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE = json.loads((SAMPLES / "cloud-run-service.json").read_text())
@@ -106,6 +106,24 @@ def test_everything_that_a_finding_tells_is_read() -> None:
     assert finding.contacts == ("soc@example.com", "shop-oncall@example.com")
     assert finding.description.startswith("A binary that is included")
     assert finding.raw == {"finding": SAMPLE["finding"], "resource": SAMPLE["resource"]}
+
+
+def test_contacts_stand_in_the_order_of_whom_an_incident_is_for() -> None:
+    """Whatever order the map and its lists come in: two readings make one plan."""
+
+    def told(*groups: str) -> tuple[str, ...]:
+        emails = {
+            "billing": ["pay@example.com"],
+            "ODD": ["odd@example.com"],
+            "security": ["z@example.com", "a@example.com"],
+            "technical": ["ops@example.com", "z@example.com"],
+        }
+        contacts = {key: {"contacts": [{"email": e} for e in emails[key]]} for key in groups}
+        return parse_record(raw_finding(contacts=contacts)).contacts
+
+    wanted = ("a@example.com", "z@example.com", "ops@example.com", "pay@example.com")
+    assert told("billing", "ODD", "technical", "security") == (*wanted, "odd@example.com")
+    assert told("security", "technical", "ODD", "billing") == (*wanted, "odd@example.com")
 
 
 def test_a_process_is_read_with_its_environment_kept_apart() -> None:

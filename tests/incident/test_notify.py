@@ -39,6 +39,7 @@ async def test_whatever_is_announced_is_sent_once(tmp_path: Path, mode: str, sta
     (text,) = room.texts
     assert text.startswith(f"{status.upper()}: Execution: Modified Malicious Binary Executed")
     assert "service storefront in project example-shop-prod, europe-west1" in text
+    assert ("before 2026-10-02 20:14:12 UTC" in text) is (status == "awaiting-approval")
     assert "case-files" in text or "/incidents/" in text or "/dry-runs/" in text
 
 

@@ -76,6 +76,7 @@ async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path
         "minInstanceCount: 1",
         "an attacker may have forged them",
         "python cli.py release",
+        "(first: what still runs would read a new secret version as well)",
     ):
         assert words in page
     seen = Seen()

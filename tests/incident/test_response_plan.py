@@ -16,13 +16,19 @@ from incident.model import (
     Container,
     Evidence,
     Json,
+    Kind,
     Mode,
+    Part,
+    SecretUse,
     Status,
     Volume,
 )
-from incident.response_plan import Situation, automatic, for_people, replanned
-from tests.values import NOW, evidence, finding, scaled_to_zero, settings, template
+from incident.response_plan import Situation, automatic, for_people, replanned, step_told
+from tests.values import NOW, evidence, finding, scaled_to_zero, settings, template, workload
 
+VERIFIED = ChangeState.VERIFIED
+_NO_PLAN = {Status.IGNORED, Status.MALFORMED, Status.DUPLICATE}
+_ABOUT_THE_CONTAINMENT = {"stop", "wait", "no-attack", "give-back", "resume"}
 _HOSTILE = "x'; touch /tmp/owned; echo '"
 
 
@@ -33,10 +39,70 @@ def situation(status: Status, of: Evidence | None = None) -> Situation:
     return Situation("20261002-6255b37a8bf0", status, Mode.ENFORCE, of or evidence(), (change,))
 
 
+def parts(status: Status, of: Evidence | None = None) -> list[str]:
+    """The parts of a plan, each once, in order."""
+    steps = for_people(situation(status, of))
+    return list(dict.fromkeys(step.part.value for step in steps if step.part))
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        Status.PLANNED,
+        Status.HELD,
+        Status.AWAITING_APPROVAL,
+        Status.FAILED,
+        Status.RESTRICTED,
+        Status.UNVERIFIED,
+        Status.EXPIRED,
+    ],
+)
+def test_what_may_run_on_is_stopped_and_shut_before_anything_is_rotated(status: Status) -> None:
+    """A running attacker would read the new version of a secret, and get a new token."""
+    told = parts(
+        status, evidence(access=Access((Binding("roles/run.invoker", ("allUsers",), None),)))
+    )
+    assert told[:6] == ["stop", "ingress", "authentication", "tell", "rotate", "revoke"]
+    (rotate,) = {step.why for step in for_people(situation(status)) if step.part is Part.ROTATE} - {
+        ""
+    }
+    assert "not before it is stopped" in rotate
+
+
+def test_once_it_is_contained_rotating_comes_first_and_the_entry_before_it_is_given_back() -> None:
+    """What was taken outlives the containment; nobody gets in meanwhile."""
+    told = parts(Status.CONTAINED)
+    assert told[0] == "rotate"
+    assert told.index("rotate") < told.index("revoke") < told.index("tell")
+    assert told.index("rebuild") < told.index("ingress") < told.index("give-back")
+    assert told[-1] == "close"
+
+
+def test_nothing_is_rotated_while_requests_in_flight_may_read_it() -> None:
+    """Until when they may run is said before all else."""
+    drains = replace(situation(Status.CONTAINED), drains_until=NOW)
+    first, second = for_people(drains)[:2]
+    assert first.part is Part.WAIT
+    assert "2026-10-02 08:14:12 UTC" in first.text
+    assert second.part is Part.ROTATE
+
+
+@pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
+def test_every_part_says_once_why_it_stands_there(status: Status) -> None:
+    """In half a sentence, at its first step; no part is forgotten in the order of any status."""
+    open_wide = Access((Binding("roles/run.invoker", ("allUsers",), None),))
+    what = template(volumes=(Volume("d", "gcs b", persists=True),))
+    steps = for_people(situation(status, evidence(access=open_wide, revisions=(what,))))
+    seen = set()
+    for step in steps:
+        assert step.part
+        assert bool(step.why) is (step.part not in seen)
+        seen.add(step.part)
+
+
 @pytest.mark.parametrize(
     ("status", "command"),
     [
-        (Status.CONTAINED, "release"),
         (Status.AWAITING_APPROVAL, "approve"),
         (Status.RESTRICTED, "contain {} --action scale-to-zero"),
         (Status.UNVERIFIED, "contain"),
@@ -46,12 +112,48 @@ def situation(status: Status, of: Evidence | None = None) -> Situation:
         (Status.EXPIRED, "contain"),
     ],
 )
-def test_the_first_step_is_about_the_workload(status: Status, command: str) -> None:
-    """Whether it runs comes first, with the command that decides it."""
-    first = for_people(situation(status))[0]
+def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
+    """With the command for it, and one that does without the responder."""
+    first, *others = for_people(situation(status))
     incident = "20261002-6255b37a8bf0"
     wanted = command.format(incident) if "{}" in command else f"{command} {incident}"
     assert first.command == f"python cli.py {wanted}"
+    by_hand = [step.command for step in others if step.part is Part.STOP]
+    place = "--region=europe-west1 --project=example-shop-prod"
+    assert by_hand == [
+        f"gcloud beta run services update storefront --scaling=0 {place}",
+        f"gcloud run services update-traffic storefront --clear-tags {place}",
+    ]
+
+
+def test_a_plan_without_a_change_that_stops_names_the_action() -> None:
+    """Else ``contain`` would do again what failed to stop it."""
+    failed = replace(situation(Status.FAILED), changes=())
+    assert for_people(failed)[0].command.endswith(" --action scale-to-zero")
+
+
+@pytest.mark.parametrize(
+    ("kind", "commands"),
+    [
+        (
+            Kind.JOB,
+            [
+                "gcloud run jobs executions list --job=storefront --region=europe-west1",
+                "gcloud run jobs executions cancel storefront-abcde --region=europe-west1",
+            ],
+        ),
+        (
+            Kind.WORKER_POOL,
+            ["gcloud beta run worker-pools update storefront --scaling=0 --region=europe-west1"],
+        ),
+    ],
+)
+def test_each_kind_is_stopped_in_its_own_way(kind: Kind, commands: list[str]) -> None:
+    """A job has executions, a pool a number of instances."""
+    this = finding(workload=workload(kind=kind), execution="storefront-abcde", revision=None)
+    steps = for_people(situation(Status.HELD, evidence(finding=this)))
+    told = [step.command for step in steps if step.part is Part.STOP][1:]
+    assert told == [f"{command} --project=example-shop-prod" for command in commands]
 
 
 def test_every_secret_volume_and_account_has_its_step() -> None:
@@ -67,8 +169,8 @@ def test_every_secret_volume_and_account_has_its_step() -> None:
             situation(Status.CONTAINED, evidence(settings=settings(template=what)))
         )
     )
-    assert "secrets versions list db-password --project=example-shop-prod" in texts
-    assert "secrets versions list shared-key --project=other" in texts
+    assert "secrets versions add db-password --data-file=- --project=example-shop-prod" in texts
+    assert "versions disable projects/other/secrets/shared-key/versions/OLD_VERSION" in texts
     assert "gs://bucket" in texts
     assert "iam service-accounts disable storefront@example-shop-prod" in texts
     assert "MODE" in texts
@@ -98,35 +200,79 @@ def test_a_bucket_that_persists_has_its_command(source: str) -> None:
     what = template(revision="", volumes=(Volume("d", source, persists=True),))
     of = evidence(settings=settings(template=what))
     commands = [step.command for step in for_people(situation(Status.HELD, of))]
-    assert "gcloud storage ls --long 'gs://uploads/**'" in commands
-
-
-def test_a_default_account_is_not_told_to_be_disabled() -> None:
-    """Disabling what everything runs as would be the worse outage."""
-    shared = template(revision="", service_account="1-compute@developer.gserviceaccount.com")
-    of = evidence(settings=settings(template=shared))
-    commands = [step.command for step in for_people(situation(Status.CONTAINED, of))]
-    assert not any("service-accounts disable" in command for command in commands)
+    assert "gcloud storage ls 'gs://uploads/**' --long" in commands
 
 
 @pytest.mark.parametrize("hostile", [_HOSTILE, "$(touch x)", "a\nb", "--flag", '"; rm -rf /'])
-def test_no_command_runs_what_the_evidence_says(hostile: str) -> None:
-    """Pasted into a shell, every word from outside stays one word."""
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("status", [Status.CONTAINED, Status.HELD])
+def test_no_command_runs_what_the_evidence_says(hostile: str, kind: Kind, status: Status) -> None:
+    """Pasted into a shell, every word from outside stays one word, and none is a flag."""
     what = template(
         revision="",
         service_account=hostile,
-        secret_names=(hostile,),
+        secret_names=(hostile, f"projects/{hostile}/secrets/{hostile}"),
+        secret_uses=(SecretUse(hostile, "1", hostile, mounted=False),),
         volumes=(Volume("v", f"gcs://{hostile}", persists=True),),
     )
-    this = finding(containers=(Container(hostile, hostile, f"sha256:{hostile}"),))
-    of = evidence(finding=this, settings=settings(template=what))
-    for step in for_people(situation(Status.CONTAINED, of)):
+    this = finding(
+        containers=(Container(hostile, hostile, f"sha256:{hostile}"),),
+        workload=workload(kind=kind, name=hostile, location=hostile, project_id=hostile),
+        revision=hostile,
+        execution=hostile,
+        contacts=(hostile,),
+    )
+    access = Access((Binding("roles/run.invoker", ("allUsers", hostile), None),))
+    of = evidence(finding=this, settings=settings(template=what, kind=kind), access=access)
+    for step in for_people(situation(status, of)):
         words = shlex.split(step.command)
         assert shlex.join(words) == step.command
-        assert not {"touch", "rm"} & set(words)
+        assert not {"touch", "rm", "--flag"} & set(words)
+        assert "\n" not in step.command
         if step.link:
             assert step.link.startswith("https://console.cloud.google.com/")
             assert not set(" \"'<>\n") & set(step.link)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
+def test_every_command_about_cloud_run_says_where(kind: Kind, status: Status) -> None:
+    """Nobody's default region or project is meant; only a project's lists span its regions."""
+    this = finding(workload=workload(kind=kind))
+    for step in for_people(situation(status, evidence(finding=this))):
+        words = step.command.split()
+        if words[:2] == ["gcloud", "run"] or words[:3] == ["gcloud", "beta", "run"]:
+            assert "--project=example-shop-prod" in words
+            assert "--region=europe-west1" in words or words[3] == "list"
+        if kind is not Kind.SERVICE:
+            assert "services" not in words[:4] or words[3] == "list"
+
+
+def test_a_job_is_told_of_executions_and_a_pool_of_its_own_revisions() -> None:
+    """A clean revision of a job means nothing."""
+    job = finding(workload=workload(kind=Kind.JOB), revision=None, execution="storefront-abcde")
+    told = for_people(situation(Status.CONTAINED, evidence(finding=job)))
+    assert any("executions delete storefront-abcde" in step.command for step in told)
+    assert not any("revision" in step.text for step in told)
+    pool = finding(workload=workload(kind=Kind.WORKER_POOL), revision="storefront-00042")
+    commands = [s.command for s in for_people(situation(Status.CONTAINED, evidence(finding=pool)))]
+    delete = "gcloud beta run worker-pools revisions delete storefront-00042"
+    assert any(command.startswith(delete) for command in commands)
+
+
+def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
+    """What the finding calls a contact may be any text."""
+    contacts = ("soc@example.com", "<script>x</script>", "a b@example.com", "\u202ex@example.com")
+    texts = {
+        said: " ".join(
+            f"{step.text} {step.command}"
+            for step in for_people(situation(Status.HELD, evidence(finding=finding(contacts=said))))
+            if step.part is Part.TELL
+        )
+        for said in (contacts, contacts[1:])
+    }
+    assert texts[contacts].rstrip().endswith("what is down: soc@example.com")
+    assert "gcloud essential-contacts compute" in texts[contacts[1:]]
 
 
 def test_the_responders_own_part_says_how_far_each_change_came() -> None:
@@ -143,43 +289,31 @@ def test_the_responders_own_part_says_how_far_each_change_came() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "first", "so_far"),
+    ("status", "parts", "so_far"),
     [
-        ("contained", "release", "done, and read back in effect"),
-        ("released", "was taken back", "taken back since"),
-        ("unverified", "contain", "done, and read back in effect"),
+        ("contained", ["wait", "rotate"], "done, and read back in effect"),
+        ("released", ["stop", "rotate"], "taken back since"),
+        ("unverified", ["stop", "ingress"], "done, and read back in effect"),
     ],
 )
 def test_a_case_that_is_carried_on_has_a_plan_of_its_own(
-    status: str, first: str, so_far: str
+    status: str, parts: list[str], so_far: str
 ) -> None:
-    """Nothing is left of the approval it waited for, and all else that people have to do is."""
+    """Nothing is left of the approval it waited for, and all else stands where it belongs now."""
     waiting = replace(situation(Status.AWAITING_APPROVAL), mode=Mode.APPROVE)
-    said = {
-        "automatic": [{"text": step.text} for step in automatic(waiting)],
-        "people": [
-            {"text": step.text, "command": step.command, "link": step.link}
-            for step in for_people(waiting)
-        ],
+    said: Any = {
+        "automatic": [step_told(step) for step in automatic(waiting)],
+        "people": [step_told(step) for step in for_people(waiting)],
     }
-    changes = [change_json(stated(scaled_to_zero(), ChangeState.VERIFIED))]
-    outcome: Any = {
-        "incident": "20261002-6255b37a8bf0",
-        "status": status,
-        "workload": {"kind": "service"},
-        "assessment": {"plan": said},
-        "changes": changes,
-        "links": {"workload": "https://console.cloud.google.com/run"},
-    }
-    renewed: Any = replanned(outcome)
+    renewed: Any = replanned(carried(status, said))
     plan = renewed["assessment"]["plan"]
-    assert first in f"{plan['people'][0]['text']} {plan['people'][0]['command']}"
+    told = list(dict.fromkeys(step["part"] for step in plan["people"]))
+    assert told[:2] == parts
     assert so_far in plan["automatic"][1]["text"]
     assert "cli.py approve" not in str(plan)
-    others = [s for s in said["people"] if not str(s["command"]).startswith("python cli.py")]
-    assert [s["text"] for s in plan["people"] if s["text"] in {o["text"] for o in others}] == [
-        o["text"] for o in others
-    ]
+    kept = [step["text"] for step in said["people"] if step["part"] not in _ABOUT_THE_CONTAINMENT]
+    now = [step["text"] for step in plan["people"] if step["part"] not in _ABOUT_THE_CONTAINMENT]
+    assert sorted(now) == sorted(kept)
 
 
 def test_no_revision_is_told_to_be_deleted_that_may_not_be_the_one() -> None:
@@ -192,4 +326,61 @@ def test_no_revision_is_told_to_be_deleted_that_may_not_be_the_one() -> None:
         of = evidence(revisions=revisions, settings=later)
         steps = for_people(situation(Status.CONTAINED, of))
         assert any("revisions delete storefront-00042" in step.command for step in steps) is deleted
-        assert any("Find out what ran" in step.text for step in steps) is not deleted
+        assert any("Find out which revision" in step.text for step in steps) is not deleted
+
+
+@pytest.mark.parametrize("status", ["contained", "released", "unverified", "restricted", "failed"])
+def test_a_plan_made_anew_is_the_plan_that_would_have_been_made(status: str) -> None:
+    """Whichever way an incident came to its status, people read the same."""
+    now = replace(situation(Status(status)), changes=(stated(scaled_to_zero(), VERIFIED),))
+    waiting = replace(now, status=Status.AWAITING_APPROVAL)
+    said: Any = {"automatic": [], "people": [step_told(step) for step in for_people(waiting)]}
+    renewed: Any = replanned(carried(status, said, drains_until=None))
+    assert renewed["assessment"]["plan"]["people"] == [step_told(step) for step in for_people(now)]
+
+
+def test_what_was_done_since_is_not_asked_for_any_more() -> None:
+    """An approved plan has closed the ingress."""
+    said: Any = {"people": [step_told(step) for step in for_people(situation(Status.HELD))]}
+    change = {
+        **carried("contained", said)["changes"][0],
+        "action": "scale-to-zero+restrict-ingress",
+    }
+    renewed: Any = replanned({**carried("contained", said), "changes": [change]})
+    plan = renewed["assessment"]["plan"]
+    assert "ingress" in {step["part"] for step in said["people"]}
+    assert "ingress" not in {step["part"] for step in plan["people"]}
+
+
+def test_a_plan_of_before_there_were_parts_loses_its_old_commands_only() -> None:
+    """An approval that nobody waits for any more must not stay; what people do stays, last."""
+    steps = ("python cli.py approve i", "gcloud secrets versions list s")
+    said: Any = {"people": [{"text": f"x{at}", "command": c} for at, c in enumerate(steps)]}
+    renewed: Any = replanned(carried("contained", said))
+    texts = [step["text"] for step in renewed["assessment"]["plan"]["people"]]
+    assert "x0" not in texts
+    assert texts[-1] == "x1"
+
+
+def test_an_outcome_without_a_plan_stays_as_it_is() -> None:
+    """Such as one of a case that was never investigated."""
+    bare: Any = {"incident": "i", "status": "failed", "assessment": None, "workload": None}
+    assert replanned(bare) == bare
+
+
+def carried(status: str, plan: Any, **more: Any) -> Any:
+    """The outcome of an incident with a plan, one change of which was read back."""
+    return {
+        "incident": "20261002-6255b37a8bf0",
+        "status": status,
+        "workload": {
+            "kind": "service",
+            "name": "storefront",
+            "location": "europe-west1",
+            "project": "example-shop-prod",
+        },
+        "assessment": {"plan": plan},
+        "changes": [change_json(stated(scaled_to_zero(), VERIFIED))],
+        "drains_until": "2026-10-02T08:19:12.318000Z",
+        **more,
+    }

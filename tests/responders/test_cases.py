@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +14,9 @@ from typing import Any
 import pytest
 
 import responders
-from incident.model import Access, Assessment, Binding, Evidence, Responder, Verdict, Volume
+from incident.model import Access, Assessment, Binding, Evidence, Responder, Volume
 from incident.notification import parse_record
-from responders import RESPONDERS
-from responders import _attack as attack
-from responders._row import Row
+from responders import RESPONDERS, by_category
 from responders._unknown import UNKNOWN
 from tests.values import finding, raw_finding, settings, template
 
@@ -66,11 +68,10 @@ def assessed(responder: Responder, case: dict[str, Any]) -> Assessment:
     return responder.assess(evidence)
 
 
-@pytest.mark.parametrize(("name", "case"), TOLD)
-def test_a_case_is_read_as_expected(name: str, case: dict[str, Any]) -> None:
+def check(responder: Responder, case: dict[str, Any]) -> None:
     """Verdict, confidence, techniques, and the words that an analyst needs."""
     assert set(case) <= {"case", "category", "finding", "evidence", "expect"}
-    answer, expect = assessed(KNOWN[name], case), case["expect"]
+    answer, expect = assessed(responder, case), case["expect"]
     assert set(expect) <= {"verdict", "confidence", "techniques", "summary", "reasons", "unsaid"}
     assert answer.verdict.value == expect["verdict"]
     assert answer.confidence.value == expect["confidence"]
@@ -154,17 +155,28 @@ def test_what_an_attacker_calls_a_program_is_no_pattern() -> None:
     assert first.meaning.startswith(f"{path} was brought into storefront")
 
 
-def test_every_responder_has_a_case_of_each_of_its_categories() -> None:
-    """Nobody adds a responder, or a spelling, without saying what it should make of a finding."""
-    lacking = []
-    for name, responder in KNOWN.items():
-        path = CASES / f"{name}.json"
+def lacking(known: Mapping[str, Responder], folder: Path) -> list[tuple[str, str]]:
+    """The responders' categories of which a folder has no case."""
+    lacks = []
+    for name, responder in known.items():
+        path = folder / f"{name}.json"
         cases = json.loads(path.read_text()) if path.exists() else []
         told = {case.get("category") or responder.categories[0] for case in cases}
-        lacking += [(name, category) for category in responder.categories if category not in told]
+        lacks += [(name, category) for category in responder.categories if category not in told]
         if not cases:
-            lacking.append((name, "any"))
-    assert lacking == []
+            lacks.append((name, "any"))
+    return lacks
+
+
+@pytest.mark.parametrize(("name", "case"), TOLD)
+def test_a_case_is_read_as_expected(name: str, case: dict[str, Any]) -> None:
+    """Whatever lies beside the responders."""
+    check(KNOWN[name], case)
+
+
+def test_every_responder_has_a_case_of_each_of_its_categories() -> None:
+    """Nobody adds a responder, or a spelling, without saying what it should make of a finding."""
+    assert lacking(KNOWN, CASES) == []
 
 
 def test_every_file_of_cases_belongs_to_a_responder() -> None:
@@ -172,15 +184,41 @@ def test_every_file_of_cases_belongs_to_a_responder() -> None:
     assert {path.stem for path in CASES.iterdir()} == set(KNOWN)
 
 
-def test_the_row_that_the_readme_shows_is_a_responder() -> None:
-    """Who copies it gets what it promises."""
+def test_who_follows_the_readme_has_a_responder_that_passes(tmp_path: Path) -> None:
+    """Its row in a copy of the table that it names, its case in a copy of the folder of cases."""
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    shown = readme.partition("### Add a responder")[2].partition("```python\n")[2]
-    names = {"Row": Row, "attack": attack, "CONTAIN": Verdict.CONTAIN}
-    row = eval(shown.partition("```")[0], names)  # noqa: S307 - our own page
-    made = row.responder()
-    assert made.categories[0] not in RESPONDERS
-    assert made.assess(gathered()).verdict is Verdict.CONTAIN
-    assert "/usr/local/bin/healthcheck in storefront was executed" in (
-        made.assess(gathered()).summary
+    shown = readme.partition("### Add a responder")[2]
+    row, case = (
+        shown.partition(f"```{language}\n")[2].partition("```")[0]
+        for language in ("python", "json")
     )
+    table, file = (
+        CASES.parents[1] / re.findall(rf"`(responders/{form})`", shown)[0]
+        for form in (r"\w+\.py", r"cases/[\w-]+\.json")
+    )
+    assert table.exists()
+    cases = tmp_path / "cases"
+    shutil.copytree(CASES, cases)
+    before = table.read_text()
+    copy = tmp_path / table.name
+    # Whoever has really added it has it there already.
+    end = "\n)\n\nRESPONDERS"
+    added = before if row.split('"')[1] in before else before.replace(end, f"\n{row}{end[1:]}")
+    copy.write_text(added)
+    (cases / file.name).unlink(missing_ok=True)
+    assert {name for name, _ in lacking(responders_of(copy), cases)} == {file.stem}
+    (cases / file.name).write_text(case)
+    known = responders_of(copy)
+    assert lacking(known, cases) == []
+    for told in json.loads(case):
+        check(known[file.stem], told)
+
+
+def responders_of(file: Path) -> Mapping[str, Responder]:
+    """The responders of a file, by name, as the folder's own are found."""
+    spec = importlib.util.spec_from_file_location("copied", file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {each.name: each for each in by_category([module]).values()}

@@ -1,0 +1,31 @@
+"""Command and Control: orders that come in and data that goes out by hidden ways."""
+
+from __future__ import annotations
+
+from responders import _attack as attack
+from responders._look_at import RELATED
+from responders._row import HOLD, Row
+
+TABLE = (
+    Row(
+        "steganography-tool",
+        ("Command and Control: Steganography Tool Detected",),
+        "was executed: it hides data in pictures and other harmless files",
+        HOLD,
+        "services that watermark or check media run the same tools",
+        (
+            attack.STEGANOGRAPHY(
+                "orders may reach {workload}, and its data leave, inside files that"
+                " {program} makes look harmless"
+            ),
+        ),
+        (
+            "the arguments: which file carries, and which is hidden",
+            "whether the workload handles media at all",
+            "uploads and downloads around the event, in the request log",
+            RELATED,
+        ),
+    ),
+)
+
+RESPONDERS = tuple(row.responder() for row in TABLE)

@@ -1,0 +1,31 @@
+"""Exfiltration: tools that copy files to other places."""
+
+from __future__ import annotations
+
+from responders import _attack as attack
+from responders._look_at import PARENT, RELATED
+from responders._row import HOLD, Row
+
+TABLE = (
+    Row(
+        "remote-file-copy",
+        ("Exfiltration: Launch Remote File Copy Tools in Container",),
+        "was executed: a tool that copies files to or from other hosts",
+        HOLD,
+        "rsync, scp and their like are everyday tools of jobs that move data",
+        (
+            attack.EXFILTRATION("data of {workload} may leave by {program}, which nobody watches"),
+            attack.LATERAL_TOOL_TRANSFER(
+                "{program} may carry tools from {workload} on to other systems"
+            ),
+        ),
+        (
+            "the arguments: which files, in which direction, to which host",
+            "whether the host is one of yours",
+            PARENT,
+            RELATED,
+        ),
+    ),
+)
+
+RESPONDERS = tuple(row.responder() for row in TABLE)
