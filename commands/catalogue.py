@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from clients import cloud_logging, cloud_run, pubsub, security_center, store
+from clients.identity import USE_QUOTA
 from clients.permissions import Permission, Scope
 from clients.regions import LOCATIONS
 from incident.containment import ACTIONS
@@ -71,9 +72,9 @@ def catalogue(actions: Actions, *, announces: bool) -> dict[Role, tuple[Grant, .
     return {
         Role.READER: _merged(reading),
         Role.ACTOR: _merged(acting),
-        Role.OPERATOR: _merged(_releasing(actions, announces=announces)),
-        Role.APPROVER: _merged(acting),
-        Role.SURVEYOR: _merged((*cloud_run.LISTS, LOCATIONS, store.READ_POLICY)),
+        Role.OPERATOR: _merged((*_releasing(actions, announces=announces), USE_QUOTA)),
+        Role.APPROVER: _merged((*acting, USE_QUOTA)),
+        Role.SURVEYOR: _merged((*cloud_run.LISTS, LOCATIONS, store.READ_POLICY, USE_QUOTA)),
     }
 
 

@@ -45,5 +45,6 @@ output "operator_environment" {
     "export RESPONDER_POLICY=${local.environment.RESPONDER_POLICY}",
     "export RESPONDER_TOPIC=${local.environment.RESPONDER_TOPIC}",
     "export RESPONDER_PROJECT=${local.environment.RESPONDER_PROJECT}",
+    "export GOOGLE_CLOUD_QUOTA_PROJECT=${var.project_id}",
   ])
 }

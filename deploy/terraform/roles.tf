@@ -24,6 +24,7 @@ locals {
     store                   = "store"
     policy                  = "policy"
     topic                   = "topic"
+    quota-project           = "quota-project"
   }
 
   # "reader/store" => its permissions. A role is for one kind of place, so that none carries what
@@ -40,7 +41,7 @@ locals {
 
   # Custom roles live in the organization, from where they can be granted everywhere below. With a
   # project as scope nobody needs rights in the organization: they live where they are granted.
-  own_places    = ["store", "policy", "topic"]
+  own_places    = ["store", "policy", "topic", "quota-project"]
   project_roles = local.scope_kind == "projects" ? local.roles : {}
   role_names = merge(
     { for key, role in google_organization_iam_custom_role.role : key => role.name },
@@ -166,6 +167,17 @@ locals {
     { for member in var.operators : "operator ${member}" => { role = "operator", member = member } },
     { for member in var.approvers : "approver ${member}" => { role = "approver", member = member } },
   )
+  surveyors = { for member in var.surveyors : "surveyor ${member}" => { role = "surveyor", member = member } }
+}
+
+# A person's calls, unlike a service account's, count on the project that their credentials name:
+# let it be the responder's, whose APIs are on.
+resource "google_project_iam_member" "quota_for_people" {
+  for_each = merge(local.people, local.surveyors)
+
+  project = var.project_id
+  role    = local.role_names["${each.value.role}/quota-project"]
+  member  = each.value.member
 }
 
 resource "google_storage_bucket_iam_member" "evidence_for_people" {
@@ -179,7 +191,7 @@ resource "google_storage_bucket_iam_member" "evidence_for_people" {
 resource "google_storage_bucket_iam_member" "policy_for_people" {
   for_each = merge(
     { for key, person in local.people : key => person if person.role == "approver" },
-    { for member in var.surveyors : "surveyor ${member}" => { role = "surveyor", member = member } },
+    local.surveyors,
   )
 
   bucket = google_storage_bucket.policy.name

@@ -52,7 +52,20 @@ def test_nobody_deletes() -> None:
 
 def test_whoever_approves_can_do_all_that_the_functions_can() -> None:
     """A plan that a person approves is carried out with that person's rights."""
-    assert of_role("approver") == of_role("reader") | of_role("actor")
+    counting = {("quota-project", "serviceusage.services.use")}
+    assert of_role("approver") == of_role("reader") | of_role("actor") | counting
+
+
+def test_what_people_are_asked_for_besides_is_granted_to_each_of_them() -> None:
+    """A person's calls count on the responder's project; a function's count on its own anyway."""
+    (entry,) = (p for p in PERMISSIONS if p["scope"] == "quota-project")
+    assert set(entry["roles"]) == ROLES - {"reader", "actor"}
+    grant = module().one("google_project_iam_member", "quota_for_people")
+    assert grant["project"] == "${var.project_id}"
+    assert grant["for_each"] == "${merge(local.people, local.surveyors)}"
+    text = (DEPLOY / "README.md").read_text()
+    login = text.index("gcloud auth application-default login\n")
+    assert login < text.index("gcloud auth application-default set-quota-project")
 
 
 def test_releasing_cancels_nothing() -> None:
