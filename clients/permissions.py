@@ -57,8 +57,8 @@ _DESCRIBED = {
     Scope.STORE: "the bucket of RESPONDER_STORE",
     Scope.POLICY: "the bucket of RESPONDER_POLICY",
     Scope.TOPIC: "the topic of RESPONDER_TOPIC",
-    Scope.QUOTA_PROJECT: "the project that a person's calls count on: GOOGLE_CLOUD_QUOTA_PROJECT, or"
-    " that of gcloud auth application-default set-quota-project",
+    Scope.QUOTA_PROJECT: "the project that a person's calls count on:"
+    " GOOGLE_CLOUD_QUOTA_PROJECT, or that of gcloud auth application-default set-quota-project",
 }
 
 

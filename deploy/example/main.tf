@@ -36,16 +36,23 @@ module "responder" {
   source_archive  = "${path.module}/../../function.zip"
 
   notification_channels = ["projects/sec-responder-prod/notificationChannels/1234567890123456789"]
-  operators             = ["group:soc@example.com"]
 
-  # The second day, for one sandbox. deploy/README.md tells what comes before.
-  # mode              = "enforce"
-  # grant_acting_role = true
-  # acting_scopes     = ["projects/sandbox-1"]
-  # target_service_accounts = [{
-  #   service_account = "projects/sandbox-1/serviceAccounts/web@sandbox-1.iam.gserviceaccount.com"
-  #   repositories    = ["projects/sandbox-1/locations/europe-west1/repositories/web"]
-  # }]
+  # Step 1: nobody can write to any workload. Everybody on this list can look.
+  operators = ["group:soc@example.com"]
+  approvers = ["group:soc-leads@example.com"]
+  surveyors = ["group:platform@example.com"]
+
+  # Step 2, for a drill: the approvers may stop one sandbox service; the functions may stop nothing.
+  # grant_acting_role       = true
+  # drill_services          = ["projects/sandbox-1/locations/europe-west1/services/guinea-pig"]
+  # target_service_accounts = ["web@sandbox-1.iam.gserviceaccount.com"]
+  # image_repositories      = ["projects/shared-images/locations/europe-west1/repositories/web"]
+
+  # Step 3, for one project: the functions may act there, people release there, once mode allows it.
+  # acting_scopes = ["projects/sandbox-1"]
+
+  # Step 4: the ceiling, above what the policy file says. deploy/README.md tells what comes before.
+  # mode = "enforce"
 }
 
 output "operator_environment" {

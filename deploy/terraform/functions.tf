@@ -26,9 +26,9 @@ locals {
 
   environment = {
     RESPONDER_MODE    = var.mode
-    RESPONDER_POLICY  = "gs://${google_storage_bucket.policy.name}/${local.policy_object}"
-    RESPONDER_STORE   = "gs://${google_storage_bucket.evidence.name}" # anything else forbids acting
-    RESPONDER_TOPIC   = google_pubsub_topic.outcomes.id
+    RESPONDER_POLICY  = "gs://${local.policy_bucket}/${local.policy_object}"
+    RESPONDER_STORE   = "gs://${local.evidence_bucket}" # anything else forbids acting
+    RESPONDER_TOPIC   = "projects/${var.project_id}/topics/${local.outcomes_topic}"
     RESPONDER_PROJECT = var.project_id # so that it never contains itself
 
     # The framework would wrap standard output to add an id of its own to every line, one wrapper
@@ -64,8 +64,12 @@ resource "google_service_account" "function" {
       error_message = "The scope is another organization than organization_id."
     }
     precondition {
-      condition     = local.scope_kind != "projects" || alltrue([for s in local.acting_scopes : s == var.scope])
-      error_message = "With a project as scope, the acting role exists in that project only: leave acting_scopes out."
+      condition     = local.scope_kind != "projects" || alltrue([for s in var.acting_scopes : s == var.scope])
+      error_message = "With a project as scope, acting_scopes can name that project only."
+    }
+    precondition {
+      condition     = local.scope_kind != "projects" || alltrue([for s in var.drill_services : startswith(s, "${var.scope}/")])
+      error_message = "With a project as scope, drill_services can name services of that project only."
     }
   }
 
@@ -131,6 +135,7 @@ resource "google_cloudfunctions2_function" "function" {
     google_artifact_registry_repository_iam_member.build_pushes,
     google_project_iam_member.build_logs,
     google_project_iam_member.build_reads_source,
+    google_pubsub_topic_iam_member.outcomes_from_functions,
     google_secret_manager_secret_iam_member.read,
     google_storage_bucket_iam_member.evidence,
     google_storage_bucket_iam_member.policy,
@@ -165,7 +170,7 @@ resource "google_secret_manager_secret_iam_member" "read" {
 
 resource "google_storage_bucket" "source" {
   project  = var.project_id
-  name     = "${var.project_id}-${var.name}-source"
+  name     = local.source_bucket
   location = var.region
   labels   = local.labels
 

@@ -90,55 +90,66 @@ variable "mode" {
 }
 
 variable "grant_acting_role" {
-  description = "Whether the functions may write to workloads at all. Without it they can only plan, whatever mode and policy say."
+  description = "The master switch: without it nobody, function or person, is granted any right to write to a workload, whatever acting_scopes, drill_services, mode and policy say."
   type        = bool
   default     = false
 }
 
 variable "acting_scopes" {
-  description = "Where the acting role is granted, if it is: scopes within `scope`, such as [\"projects/sandbox-1\"]. Left out: in all of `scope`."
+  description = "Where, with grant_acting_role, the functions may contain, operators release and approvers do both: scopes within `scope`, such as [\"projects/sandbox-1\"]. Empty: nowhere."
   type        = list(string)
-  default     = null
+  default     = []
 
   validation {
-    condition     = alltrue([for s in coalesce(var.acting_scopes, []) : can(regex("^(organizations/[0-9]+|folders/[0-9]+|projects/[a-z0-9][a-z0-9.:-]*)$", s))])
+    condition     = alltrue([for s in var.acting_scopes : can(regex("^(organizations/[0-9]+|folders/[0-9]+|projects/[a-z0-9][a-z0-9.:-]*)$", s))])
     error_message = "Expected organizations/NUMBER, folders/NUMBER or projects/ID."
   }
 }
 
+variable "drill_services" {
+  description = "Sandbox services within `scope` that approvers may stop and give back for a drill, with grant_acting_role: projects/ID/locations/REGION/services/NAME. Nothing is granted on anything else of their projects."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for s in var.drill_services : can(regex("^projects/[a-z0-9][a-z0-9.:-]*/locations/[a-z0-9-]+/services/[a-z0-9-]+$", s))])
+    error_message = "Expected projects/ID/locations/REGION/services/NAME."
+  }
+}
+
 variable "target_service_accounts" {
-  description = "Runtime service accounts of the workloads that may be contained, each with the Artifact Registry repositories of their images: Cloud Run asks for actAs on the one and for read access to the other on every update. Granted with grant_acting_role, one by one, never for a whole project."
-  type = list(object({
-    service_account = string
-    repositories    = optional(list(string), [])
-  }))
-  default = []
+  description = "Runtime service accounts of the workloads that may be contained, in whatever project they are: NAME@PROJECT.iam.gserviceaccount.com, or projects/PROJECT/serviceAccounts/EMAIL for those whose address does not tell the project. Cloud Run asks for actAs on the account at every update. Granted with grant_acting_role, one by one, never for a project."
+  type        = list(string)
+  default     = []
 
   validation {
     condition = alltrue([
-      for target in var.target_service_accounts :
-      can(regex("^projects/[^/]+/serviceAccounts/[^/@]+@[^/@]+$", target.service_account))
+      for account in var.target_service_accounts :
+      can(regex("^(projects/[a-z][a-z0-9.:-]*/serviceAccounts/[^/@]+@[^/@]+|[a-z0-9-]+@[a-z][a-z0-9-]*\\.iam\\.gserviceaccount\\.com)$", account))
     ])
-    error_message = "Expected projects/PROJECT/serviceAccounts/EMAIL."
+    error_message = "Expected NAME@PROJECT.iam.gserviceaccount.com or projects/PROJECT/serviceAccounts/EMAIL, with the project's id."
   }
+}
+
+variable "image_repositories" {
+  description = "Artifact Registry repositories of these workloads' images, in whatever project they are, a shared one for instance: projects/PROJECT/locations/LOCATION/repositories/NAME. Cloud Run asks for read access to them at every update. Granted like the accounts."
+  type        = list(string)
+  default     = []
 
   validation {
-    condition = alltrue(flatten([
-      for target in var.target_service_accounts :
-      [for r in target.repositories : can(regex("^projects/[^/]+/locations/[^/]+/repositories/[^/]+$", r))]
-    ]))
-    error_message = "Expected projects/PROJECT/locations/LOCATION/repositories/NAME."
+    condition     = alltrue([for r in var.image_repositories : can(regex("^projects/[a-z][a-z0-9.:-]*/locations/[a-z0-9-]+/repositories/[^/]+$", r))])
+    error_message = "Expected projects/PROJECT/locations/LOCATION/repositories/NAME, with the project's id."
   }
 }
 
 variable "operators" {
-  description = "People who list, show and release, as IAM members such as group:soc@example.com. They get the writing rights that a release needs."
+  description = "People who list, show and release, as IAM members such as group:soc@example.com. They read in all of `scope`; the writes of a release are granted in acting_scopes, with grant_acting_role."
   type        = list(string)
   default     = []
 }
 
 variable "approvers" {
-  description = "People who approve plans and contain by hand, as IAM members. They can do all that the functions and the operators can."
+  description = "People who approve plans, contain by hand and drill, as IAM members. They read in all of `scope`; they write in acting_scopes and on drill_services, with grant_acting_role."
   type        = list(string)
   default     = []
 }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands.catalogue import catalogue, every_action
-from tests.deploy.terraform import DEPLOY, module, source
+from tests.deploy.terraform import DEPLOY, module
 
 PERMISSIONS: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
 ROLES = {"reader", "actor", "operator", "approver", "surveyor"}
@@ -71,14 +71,6 @@ def test_what_people_are_asked_for_besides_is_granted_to_each_of_them() -> None:
 def test_releasing_cancels_nothing() -> None:
     """Operators give back; they cannot stop what runs for good."""
     assert "run.executions.cancel" not in {name for _, name in of_role("operator")}
-
-
-def test_acting_hangs_on_its_switch() -> None:
-    """The actor's role is granted to a function in two places, and both ask the variable."""
-    grants = re.findall(r'.*role = "actor".*', source())
-    assert len(grants) == 2
-    for grant in grants:
-        assert "if var.grant_acting_role" in grant
 
 
 @pytest.mark.parametrize("scope", ["runtime-service-account", "image-repository"])

@@ -239,7 +239,7 @@ def test_the_wide_filter_is_the_one_of_the_facts(tmp_path: Path) -> None:
 
 def test_the_names_of_a_runbook_are_filled_in(tmp_path: Path) -> None:
     """What is sent in a notification can be typed as it stands, and fits."""
-    filled = evaluated(tmp_path, "local.runbooks", "monitoring.tf", "policy.tf")
+    filled = evaluated(tmp_path, "local.runbooks", "monitoring.tf", "names.tf")
     assert {path.stem for path in (DEPLOY / "runbooks").glob("*.md")} == set(filled)
     for text in filled.values():
         assert not re.search(
