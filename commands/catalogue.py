@@ -29,6 +29,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     APPROVER = "approver"
     SURVEYOR = "surveyor"
+    POLICY_EDITOR = "policy-editor"
 
     @property
     def purpose(self) -> str:
@@ -42,6 +43,7 @@ _PURPOSES = {
     Role.OPERATOR: "people who list, show and release",
     Role.APPROVER: "people who approve a plan, contain by hand, or drill",
     Role.SURVEYOR: "people who look for workloads that cannot be contained (coverage)",
+    Role.POLICY_EDITOR: "people who change the policy, and so may stop everything",
 }
 
 
@@ -75,6 +77,7 @@ def catalogue(actions: Actions, *, announces: bool) -> dict[Role, tuple[Grant, .
         Role.OPERATOR: _merged((*_releasing(actions, announces=announces), USE_QUOTA)),
         Role.APPROVER: _merged((*acting, USE_QUOTA)),
         Role.SURVEYOR: _merged((*cloud_run.LISTS, LOCATIONS, store.READ_POLICY, USE_QUOTA)),
+        Role.POLICY_EDITOR: _merged(store.EDIT_POLICY),
     }
 
 

@@ -42,6 +42,9 @@ module "responder" {
   approvers = ["group:soc-leads@example.com"]
   surveyors = ["group:platform@example.com"]
 
+  # Whoever is on call: they can stop everything, by saving the policy.
+  policy_editors = ["group:soc@example.com"]
+
   # Step 2, for a drill: the approvers may stop one sandbox service; the functions may stop nothing.
   # grant_acting_role       = true
   # drill_services          = ["projects/sandbox-1/locations/europe-west1/services/guinea-pig"]
@@ -53,6 +56,10 @@ module "responder" {
 
   # Step 4: the ceiling, above what the policy file says. deploy/README.md tells what comes before.
   # mode = "enforce"
+}
+
+output "kill_switch" {
+  value = module.responder.kill_switch
 }
 
 output "operator_environment" {

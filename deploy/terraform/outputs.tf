@@ -23,6 +23,11 @@ output "policy" {
   value       = local.environment.RESPONDER_POLICY
 }
 
+output "kill_switch" {
+  description = "Stops everything that is not yet written, at once; for policy_editors. Keep it where people on call find it."
+  value       = local.kill_switch
+}
+
 output "notification_filter" {
   description = "What Security Command Center sends."
   value       = local.findings_filter

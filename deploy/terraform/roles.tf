@@ -4,11 +4,12 @@
 
 locals {
   role_titles = {
-    reader   = "confirms findings, gathers evidence, keeps case files"
-    actor    = "contains workloads; granted with grant_acting_role only"
-    operator = "for people: lists, shows and releases"
-    approver = "for people: approves, contains by hand, or drills"
-    surveyor = "for people: lists workloads, for coverage"
+    reader        = "confirms findings, gathers evidence, keeps case files"
+    actor         = "contains workloads; granted with grant_acting_role only"
+    operator      = "for people: lists, shows and releases"
+    approver      = "for people: approves, contains by hand, or drills"
+    surveyor      = "for people: lists workloads, for coverage"
+    policy-editor = "for people: changes the policy, and so may stop everything"
   }
 
   role_names = merge(
@@ -144,6 +145,16 @@ resource "google_storage_bucket_iam_member" "policy_for_people" {
   member = each.value.member
 }
 
+# The kill switch, in the hands of whoever is on call: they save objects there, and can change
+# neither the bucket nor who may use it. What they save over stays as a version.
+resource "google_storage_bucket_iam_member" "policy_editors" {
+  for_each = toset(var.policy_editors)
+
+  bucket = google_storage_bucket.policy.name
+  role   = local.own_role_names["policy-editor/policy"]
+  member = each.value
+}
+
 resource "google_pubsub_topic_iam_member" "outcomes_from_people" {
   for_each = local.people
 
@@ -173,6 +184,13 @@ check "acting_is_switched_on" {
   assert {
     condition     = var.grant_acting_role || length(var.acting_scopes) + length(var.drill_services) == 0
     error_message = "acting_scopes or drill_services name something, but grant_acting_role is off: nothing is granted there, to people neither."
+  }
+}
+
+check "somebody_has_the_kill_switch" {
+  assert {
+    condition     = length(var.policy_editors) > 0
+    error_message = "There are no policy_editors: only owners of the project can change the policy, and so stop everything at once."
   }
 }
 

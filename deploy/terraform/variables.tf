@@ -160,6 +160,12 @@ variable "surveyors" {
   default     = []
 }
 
+variable "policy_editors" {
+  description = "People who may change the policy file, as IAM members: whoever is on call must be among them, since saving it is the kill switch. They can change neither its bucket nor who may use it."
+  type        = list(string)
+  default     = []
+}
+
 # What it keeps
 
 variable "evidence_retention_days" {

@@ -12,7 +12,7 @@ from commands.catalogue import catalogue, every_action
 from tests.deploy.terraform import DEPLOY, module
 
 PERMISSIONS: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
-ROLES = {"reader", "actor", "operator", "approver", "surveyor"}
+ROLES = {"reader", "actor", "operator", "approver", "surveyor", "policy-editor"}
 #: What changes something outside of the responder's own bucket and topic.
 WRITING = re.compile(r"\.(update|setIamPolicy|cancel|actAs|delete|create)$")
 
@@ -46,8 +46,22 @@ def test_without_the_acting_role_nothing_outside_can_be_written() -> None:
 
 
 def test_nobody_deletes() -> None:
-    """Neither workloads nor records; without delete a record cannot be overwritten either."""
-    assert not [p["permission"] for p in PERMISSIONS if "delete" in p["permission"].lower()]
+    """Neither workloads nor records; without delete a record cannot be overwritten either.
+
+    Whoever changes the policy saves over it, in a bucket that keeps what was there.
+    """
+    deleting = [p for p in PERMISSIONS if "delete" in p["permission"].lower()]
+    assert [(p["scope"], p["roles"]) for p in deleting] == [("policy", ["policy-editor"])]
+    assert module().one("google_storage_bucket", "policy")["versioning"] == [{"enabled": True}]
+
+
+def test_people_on_call_change_the_policy_and_not_its_bucket() -> None:
+    """Objects of that one bucket: no retention, no access list, nothing elsewhere."""
+    grant = module().one("google_storage_bucket_iam_member", "policy_editors")
+    assert grant["bucket"] == "${google_storage_bucket.policy.name}"
+    assert grant["for_each"] == "${toset(var.policy_editors)}"
+    assert {scope for scope, _ in of_role("policy-editor")} == {"policy"}
+    assert all(name.startswith("storage.objects.") for _, name in of_role("policy-editor"))
 
 
 def test_whoever_approves_can_do_all_that_the_functions_can() -> None:
@@ -59,7 +73,7 @@ def test_whoever_approves_can_do_all_that_the_functions_can() -> None:
 def test_what_people_are_asked_for_besides_is_granted_to_each_of_them() -> None:
     """A person's calls count on the responder's project; a function's count on its own anyway."""
     (entry,) = (p for p in PERMISSIONS if p["scope"] == "quota-project")
-    assert set(entry["roles"]) == ROLES - {"reader", "actor"}
+    assert set(entry["roles"]) == {"operator", "approver", "surveyor"}
     grant = module().one("google_project_iam_member", "quota_for_people")
     assert grant["project"] == "${var.project_id}"
     assert grant["for_each"] == "${merge(local.people, local.surveyors)}"

@@ -189,6 +189,18 @@ def test_the_seed_of_the_policy_is_valid_and_protects_the_responder(tmp_path: Pa
     assert seed.mode == "dry-run"
 
 
+def test_the_kill_switch_saves_a_policy_that_stops_everything(tmp_path: Path) -> None:
+    """What the printed line would upload is valid, and contains nothing anywhere."""
+    line = evaluated(tmp_path, "local.kill_switch", "names.tf")
+    written, upload = line.split(" | ")
+    saved = subprocess.run(("sh", "-c", written), capture_output=True, check=True, timeout=10)
+    policy = parse_policy(saved.stdout, source="kill switch")
+    assert (policy.mode, policy.rules) == ("dry-run", ())
+    assert upload == "gcloud storage cp - gs://sec-responder-threat-responder-policy/policy.yaml"
+    documented = line.replace(GIVEN["project_id"], "sec-responder-prod")
+    assert documented in (DEPLOY / "README.md").read_text()
+
+
 NARROW: tuple[str, ...] = (CATEGORY,)
 
 
