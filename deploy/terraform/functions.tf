@@ -60,6 +60,10 @@ resource "google_service_account" "function" {
 
   lifecycle {
     precondition {
+      condition     = !local.every_category || var.finding_source != null
+      error_message = "With categories [\"*\"] name the finding_source: whatever any detector finds on Cloud Run would be sent otherwise."
+    }
+    precondition {
       condition     = local.scope_kind != "organizations" || local.scope_id == var.organization_id
       error_message = "The scope is another organization than organization_id."
     }

@@ -66,13 +66,24 @@ variable "scope" {
 }
 
 variable "categories" {
-  description = "Finding types that Security Command Center sends, exactly as it shows them; [\"*\"] for every threat on Cloud Run. Which of them may be contained, the policy file says."
+  description = "Finding types that Security Command Center sends, exactly as it shows them; [\"*\"] for all that finding_source reports on Cloud Run. Which of them may be contained, the policy file says."
   type        = list(string)
   default     = ["Execution: Modified Malicious Binary Executed"]
 
   validation {
     condition     = length(var.categories) > 0 && alltrue([for c in var.categories : can(regex("^[^\"\\\\]+$", c))])
     error_message = "Expected at least one category, without quotation marks and backslashes."
+  }
+}
+
+variable "finding_source" {
+  description = "Source of Cloud Run Threat Detection in the organization, organizations/NUMBER/sources/NUMBER. Left out: from any source. Needed for categories [\"*\"], which would bring every detector's findings otherwise."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.finding_source == null || can(regex("^organizations/[0-9]+/sources/[0-9]+$", var.finding_source))
+    error_message = "Expected organizations/NUMBER/sources/NUMBER, without a location."
   }
 }
 

@@ -242,11 +242,37 @@ def test_the_filter_sends_what_it_should(
     assert filters.holds(node, compare) is sent
 
 
-def test_the_wide_filter_is_the_one_of_the_facts(tmp_path: Path) -> None:
-    """A star asks for every threat on Cloud Run, whatever it is called."""
-    text = evaluated(tmp_path, "local.findings_filter", "filter.tf", categories=["*"])
-    assert text.startswith('findingClass="THREAT" AND ')
-    assert text.endswith('resource_name:"//run.googleapis.com/"')
+SOURCE = "organizations/1/sources/2"
+#: What the reference of ListFindings names, and mute, which the how-to pages of filters have.
+DOCUMENTED = {"category", "parent", "resource_name", "state", "mute"}
+
+
+@pytest.mark.parametrize("categories", [("*",), NARROW])
+@pytest.mark.parametrize("source", [SOURCE, None])
+def test_the_filter_asks_for_documented_fields_only(
+    tmp_path: Path, categories: tuple[str, ...], source: str | None
+) -> None:
+    """A star asks for all of the detector's source, whatever the types are called."""
+    given = {"categories": categories, "finding_source": source}
+    text = evaluated(tmp_path, "local.findings_filter", "filter.tf", **given)
+    asked: dict[str, str] = {}
+
+    def note(comparison: filters.Comparison) -> bool:
+        asked[".".join(comparison.path)] = comparison.value.text
+        return comparison.path[0] != "mute"
+
+    assert filters.holds(filters.parse(text, filters.SECURITY_CENTER), note)
+    assert set(asked) <= DOCUMENTED
+    assert ("category" in asked) is (categories == NARROW)
+    assert asked.get("parent") == (f"{SOURCE}/locations/global" if source else None)
+    assert asked["resource_name"] == "//run.googleapis.com/"
+
+
+def test_a_star_without_a_source_is_refused() -> None:
+    """It would bring whatever any detector finds on Cloud Run."""
+    conditions = module().one("google_service_account", "function")["lifecycle"][0]["precondition"]
+    wanted = "${!local.every_category || var.finding_source != null}"
+    assert wanted in {each["condition"] for each in conditions}
 
 
 def test_the_names_of_a_runbook_are_filled_in(tmp_path: Path) -> None:
