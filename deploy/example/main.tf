@@ -26,6 +26,13 @@ provider "google" {
   user_project_override = true
 }
 
+# What runs. Keep the archive of every release: rolling back is naming the one from before, as in
+# terraform apply -var source_archive=…/function-before.zip
+variable "source_archive" {
+  type    = string
+  default = "../../function.zip"
+}
+
 module "responder" {
   source = "../terraform"
 
@@ -33,7 +40,7 @@ module "responder" {
   region          = "europe-west1"
   organization_id = "123456789012"
   scope           = "organizations/123456789012"
-  source_archive  = "${path.module}/../../function.zip"
+  source_archive  = var.source_archive
 
   notification_channels = ["projects/sec-responder-prod/notificationChannels/1234567890123456789"]
 
@@ -56,6 +63,10 @@ module "responder" {
 
   # Step 4: the ceiling, above what the policy file says. deploy/README.md tells what comes before.
   # mode = "enforce"
+}
+
+output "running" {
+  value = module.responder.running
 }
 
 output "kill_switch" {

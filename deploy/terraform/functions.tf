@@ -185,6 +185,7 @@ resource "google_storage_bucket" "source" {
   depends_on = [google_project_service.api]
 }
 
+# The one input that says what runs, in both functions: another archive moves both, forward or back.
 # Named by its content, so that a new archive is a new deployment and an old one is not.
 resource "google_storage_bucket_object" "source" {
   bucket       = google_storage_bucket.source.name

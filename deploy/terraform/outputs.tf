@@ -33,6 +33,11 @@ output "notification_filter" {
   value       = local.findings_filter
 }
 
+output "running" {
+  description = "The SHA-256 of the archive that both functions run."
+  value       = filesha256(var.source_archive)
+}
+
 output "service_accounts" {
   description = "What the functions run as."
   value       = { for name, account in google_service_account.function : name => account.email }

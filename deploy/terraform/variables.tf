@@ -43,7 +43,7 @@ variable "name" {
 }
 
 variable "source_archive" {
-  description = "Path of the zip file that deploy/package.sh writes: what both functions run."
+  description = "Path of the zip file that deploy/package.sh writes: what both functions run. To roll back, name an older one."
   type        = string
 }
 

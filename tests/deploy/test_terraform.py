@@ -105,6 +105,18 @@ def test_the_functions_are_there() -> None:
     assert service["max_instance_request_concurrency"] == "${each.value.concurrency}"
 
 
+def test_both_functions_run_what_one_input_names() -> None:
+    """Another archive moves both, so that a rollback leaves no function behind."""
+    function = module().one(FUNCTION, "function")
+    storage = function["build_config"][0]["source"][0]["storage_source"][0]
+    assert storage["object"] == "${google_storage_bucket_object.source.name}"
+    assert function["for_each"] == "${local.functions}"
+    archive = module().one("google_storage_bucket_object", "source")
+    assert archive["source"] == "${var.source_archive}"
+    assert "filesha256(var.source_archive)" in archive["name"]
+    assert source().count("google_storage_bucket_object.source") == 1
+
+
 def test_the_functions_are_told_what_they_read() -> None:
     """Every variable that is set is a setting: a misspelt one would be ignored in silence."""
     prefixed = {f"RESPONDER_{name.upper()}" for name in Settings.model_fields}
