@@ -60,6 +60,10 @@ resource "google_service_account" "function" {
 
   lifecycle {
     precondition {
+      condition     = length(local.evidence_bucket) <= 63
+      error_message = "The bucket's name, PROJECT-NAME-evidence-SUFFIX, is longer than 63 characters: choose a shorter name or name_suffix."
+    }
+    precondition {
       condition     = !local.every_category || var.finding_source != null
       error_message = "With categories [\"*\"] name the finding_source: whatever any detector finds on Cloud Run would be sent otherwise."
     }

@@ -46,6 +46,8 @@ locals {
     },
   )
 
+  role_ids = { for key in keys(local.roles) : key => replace("${var.name}_${key}${var.name_suffix}", "/[^a-zA-Z0-9]/", "_") }
+
   target_accounts = distinct([
     for account in var.target_service_accounts :
     # NAME@PROJECT.iam.gserviceaccount.com tells its project; others are given with it.

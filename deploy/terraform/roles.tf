@@ -29,7 +29,7 @@ resource "google_organization_iam_custom_role" "role" {
   for_each = { for key, permissions in local.roles : key => permissions if local.scope_kind != "projects" }
 
   org_id      = var.organization_id
-  role_id     = replace("${var.name}_${each.key}", "/[^a-zA-Z0-9]/", "_")
+  role_id     = local.role_ids[each.key]
   title       = "Responder ${each.key}"
   description = local.role_titles[split("/", each.key)[0]]
   permissions = each.value
@@ -41,7 +41,7 @@ resource "google_project_iam_custom_role" "role" {
   for_each = local.project_roles
 
   project     = each.value.project
-  role_id     = replace("${var.name}_${each.value.key}", "/[^a-zA-Z0-9]/", "_")
+  role_id     = local.role_ids[each.value.key]
   title       = "Responder ${each.value.key}"
   description = local.role_titles[split("/", each.value.key)[0]]
   permissions = each.value.permissions

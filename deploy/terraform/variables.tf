@@ -42,6 +42,18 @@ variable "name" {
   }
 }
 
+variable "name_suffix" {
+  description = "Ends the names of buckets and the ids of custom roles, which stay reserved for a time after a removal: for applying again under the same `name`. Do not change it in a deployment that stands; the bucket of the case files would have to be made anew, which is refused."
+  type        = string
+  default     = ""
+
+  validation {
+    # A role's id has at most 64 characters, of which the longest name and role take 55.
+    condition     = can(regex("^(-[a-z0-9]{1,7})?$", var.name_suffix))
+    error_message = "Expected a hyphen and 1 to 7 lower-case letters and digits, such as -2."
+  }
+}
+
 variable "source_archive" {
   description = "Path of the zip file that deploy/package.sh writes: what both functions run. To roll back, name an older one."
   type        = string

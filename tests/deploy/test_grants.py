@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,23 @@ def test_with_a_project_as_scope_a_role_lives_where_it_is_granted(tmp_path: Path
     assert {made["project"] for made in told["made"].values()} == {
         *("sandbox-1", "accounts-1", "shared-images", GIVEN["project_id"]),
     }
+
+
+LONGEST = {"name": "n" * 22, "project_id": "p" * 30}
+
+
+def test_a_suffix_frees_what_a_removal_leaves_reserved(tmp_path: Path) -> None:
+    """Roles and buckets are others with it, and no id is too long or means two roles."""
+    asked = """{roles = local.role_ids, buckets = [
+      local.evidence_bucket, local.policy_bucket, local.source_bucket]}"""
+    asked = " ".join(asked.split())
+    before = evaluated(tmp_path / "1", asked, *FILES, **LONGEST)
+    after = evaluated(tmp_path / "2", asked, *FILES, **LONGEST, name_suffix="-" + "2" * 7)
+    ids = {*before["roles"].values(), *after["roles"].values()}
+    assert len(ids) == 2 * len(before["roles"])
+    assert all(re.fullmatch("[a-zA-Z0-9_]{3,64}", each) for each in ids)
+    assert all(len(name) <= 63 for name in before["buckets"])
+    assert not {*before["buckets"]} & {*after["buckets"]}
 
 
 @pytest.mark.parametrize("kind", ["organization", "folder"])

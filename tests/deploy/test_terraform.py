@@ -289,7 +289,9 @@ def test_a_star_without_a_source_is_refused() -> None:
 
 def test_the_names_of_a_runbook_are_filled_in(tmp_path: Path) -> None:
     """What is sent in a notification can be typed as it stands, and fits."""
-    filled = evaluated(tmp_path, "local.runbooks", "monitoring.tf", "names.tf")
+    files = ("monitoring.tf", "names.tf")
+    filled = evaluated(tmp_path, "local.runbooks", *files, name_suffix="-again")
+    assert "gs://sec-responder-threat-responder-policy-again/" in filled["policy-changed"]
     assert {path.stem for path in (DEPLOY / "runbooks").glob("*.md")} == set(filled)
     for text in filled.values():
         assert not re.search(
