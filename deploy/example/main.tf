@@ -1,12 +1,14 @@
 # A root module to copy: the responder for one organization, with nothing it could do harm with.
 
 terraform {
-  required_version = ">= 1.5"
+  required_version = ">= 1.5, < 2.0"
 
   required_providers {
     google = {
-      source  = "hashicorp/google"
-      version = ">= 6.0"
+      source = "hashicorp/google"
+      # The module has the same bounds. `terraform init` writes the version that it chose, with its
+      # checksums, to .terraform.lock.hcl: commit that file, so that everybody applies with it.
+      version = ">= 6.0, < 8.0"
     }
   }
 

@@ -326,6 +326,16 @@ def test_the_example_gives_the_module_what_it_asks_for() -> None:
     assert needed <= given <= set(module().variables)
 
 
+def test_versions_have_bounds_on_both_sides() -> None:
+    """A major version of the provider that nobody has read about is refused; the root agrees."""
+    asked = [
+        re.findall(r'^ +(?:required_version|version) += "(.*)"', path.read_text(), re.MULTILINE)
+        for path in (MODULE / "versions.tf", DEPLOY / "example" / "main.tf")
+    ]
+    assert asked == [[">= 1.5, < 2.0", ">= 6.0, < 8.0"]] * 2
+    assert not list(MODULE.glob(".terraform.lock.hcl"))
+
+
 def test_what_the_module_reads_lies_beside_it() -> None:
     """Whoever fetches the folder gets the files that it refers to."""
     named = re.findall(r'\$\{path\.module\}/(\.\./[a-z./]+)[/"]', source())
