@@ -145,6 +145,20 @@ resource "google_storage_bucket_iam_member" "policy_for_people" {
   member = each.value.member
 }
 
+# Approvers carry out what the functions would, with the same key for redacted values above all, so
+# that equal ones stay recognisable across their records and the functions'.
+resource "google_secret_manager_secret_iam_member" "read_by_approvers" {
+  for_each = {
+    for pair in setproduct(var.approvers, keys(local.secrets)) :
+    "${pair[0]} ${pair[1]}" => merge(local.secrets[pair[1]], { member = pair[0] })
+  }
+
+  project   = each.value.project
+  secret_id = each.value.secret
+  role      = "roles/secretmanager.secretAccessor"
+  member    = each.value.member
+}
+
 # The kill switch, in the hands of whoever is on call: they save objects there, and can change
 # neither the bucket nor who may use it. What they save over stays as a version.
 resource "google_storage_bucket_iam_member" "policy_editors" {

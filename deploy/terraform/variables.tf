@@ -224,6 +224,12 @@ variable "redaction_key_secret" {
     project = optional(string)
   })
   default = null
+
+  validation {
+    # They stand in a line for shells.
+    condition     = var.redaction_key_secret == null || can(regex("^[A-Za-z0-9_-]+ [A-Za-z0-9_-]+$", "${var.redaction_key_secret.secret} ${var.redaction_key_secret.version}"))
+    error_message = "Expected the secret's short name and a version: letters, digits, hyphens and underscores."
+  }
 }
 
 variable "virustotal_secret" {
@@ -234,6 +240,12 @@ variable "virustotal_secret" {
     project = optional(string)
   })
   default = null
+
+  validation {
+    # They stand in a line for shells.
+    condition     = var.virustotal_secret == null || can(regex("^[A-Za-z0-9_-]+ [A-Za-z0-9_-]+$", "${var.virustotal_secret.secret} ${var.virustotal_secret.version}"))
+    error_message = "Expected the secret's short name and a version: letters, digits, hyphens and underscores."
+  }
 }
 
 variable "webhook_secret" {
@@ -244,6 +256,12 @@ variable "webhook_secret" {
     project = optional(string)
   })
   default = null
+
+  validation {
+    # They stand in a line for shells.
+    condition     = var.webhook_secret == null || can(regex("^[A-Za-z0-9_-]+ [A-Za-z0-9_-]+$", "${var.webhook_secret.secret} ${var.webhook_secret.version}"))
+    error_message = "Expected the secret's short name and a version: letters, digits, hyphens and underscores."
+  }
 }
 
 # Who is told, and when
