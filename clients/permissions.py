@@ -24,6 +24,7 @@ class Scope(StrEnum):
     POLICY = "policy"
     TOPIC = "topic"
     QUOTA_PROJECT = "quota-project"
+    RESPONDER_ACCOUNT = "responder-account"
 
     @property
     def described(self) -> str:
@@ -43,7 +44,7 @@ class Scope(StrEnum):
                 return f"{'/'.join(parts[:2])} or what is above it"
             case Scope.TOPIC | Scope.STORE | Scope.POLICY:
                 return target
-            case Scope.RUNTIME_ACCOUNT | Scope.IMAGE_REPOSITORY | Scope.QUOTA_PROJECT:
+            case _:
                 return self.described
 
 
@@ -59,6 +60,7 @@ _DESCRIBED = {
     Scope.TOPIC: "the topic of RESPONDER_TOPIC",
     Scope.QUOTA_PROJECT: "the project that a person's calls count on:"
     " GOOGLE_CLOUD_QUOTA_PROJECT, or that of gcloud auth application-default set-quota-project",
+    Scope.RESPONDER_ACCOUNT: "the service account that is asked as, and for as long as it takes",
 }
 
 

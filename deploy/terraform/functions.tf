@@ -17,7 +17,9 @@ locals {
       min_instances = var.min_instances
     }
     patrol = {
-      description   = "Looks again at every containment that stands"
+      description = "Looks again at every containment that stands"
+      # The same roles as respond's: it applies again what was undone, as far as the policy lets it,
+      # and finishes incidents whose deliveries ran out, which may come to all that respond does.
       concurrency   = 1 # one round at a time …
       max_instances = 1 # … in one place
       min_instances = 0 # nobody waits for it

@@ -19,6 +19,7 @@ locals {
     policy                  = "policy"
     topic                   = "topic"
     quota-project           = "quota-project"
+    responder-account       = "responder-account"
   }
 
   # One row for each permission and role. Whatever the actor has is a write, also in the hands of
@@ -116,7 +117,7 @@ locals {
   # Custom roles live in the organization, from where they can be granted everywhere below. With a
   # project as scope nobody needs rights in the organization: a role lives in each project where it
   # is granted, since a project's role can be granted in that project alone.
-  own_places = ["store", "policy", "topic", "quota-project"]
+  own_places = ["store", "policy", "topic", "quota-project", "responder-account"]
   role_projects = merge(
     {
       scope                   = [local.scope_id]

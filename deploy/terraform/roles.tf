@@ -145,6 +145,22 @@ resource "google_storage_bucket_iam_member" "policy_for_people" {
   member = each.value.member
 }
 
+# Coverage asks Google as `respond`, and whoever may make its tokens may do what it may: until a
+# moment that the operator names, and not beyond it.
+resource "google_service_account_iam_member" "coverage" {
+  for_each = { for key, person in local.surveyors : key => person if var.coverage_until != null }
+
+  service_account_id = google_service_account.function["respond"].name
+  role               = local.own_role_names["surveyor/responder-account"]
+  member             = each.value.member
+
+  condition {
+    title       = "coverage"
+    description = "Ends by itself"
+    expression  = "request.time < timestamp(\"${var.coverage_until}\")"
+  }
+}
+
 # Approvers carry out what the functions would, with the same key for redacted values above all, so
 # that equal ones stay recognisable across their records and the functions'.
 resource "google_secret_manager_secret_iam_member" "read_by_approvers" {

@@ -178,9 +178,20 @@ variable "approvers" {
 }
 
 variable "surveyors" {
-  description = "People who run coverage, as IAM members: they may list workloads over the scope and read the policy, and write nothing."
+  description = "People who run coverage, as IAM members: they may list workloads over the scope and read the policy, write nothing, and until coverage_until ask as the function."
   type        = list(string)
   default     = []
+}
+
+variable "coverage_until" {
+  description = "Until when surveyors may ask as the function `respond`, such as 2026-03-01T18:00:00Z. Whoever may, may do what it may: choose an hour. Left out: never."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.coverage_until == null || can(regex("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$", var.coverage_until))
+    error_message = "Expected a time in UTC, such as 2026-03-01T18:00:00Z."
+  }
 }
 
 variable "policy_editors" {

@@ -12,6 +12,7 @@ from clients import Clients
 from clients.cloud_run import carrying_out
 from clients.cloud_run_writing import WRITES
 from clients.identity import USE_QUOTA
+from clients.impersonation import MAKE_TOKENS
 from clients.permissions import missing
 from commands.catalogue import (
     Actions,
@@ -159,7 +160,7 @@ async def test_what_a_dry_run_calls_is_exactly_what_is_declared(tmp_path: Path) 
 def test_every_row_of_the_table_is_declared_by_somebody() -> None:
     """A permission that is in the table only, or in the code only, fails here."""
     table = {permission for needs in NEEDED.values() for permission in needs}
-    over_http = {"run.locations.list", USE_QUOTA.name}
+    over_http = {"run.locations.list", USE_QUOTA.name, MAKE_TOKENS.name}
     roles = (Role.ACTOR, Role.SURVEYOR)
     assert table | over_http == set().union(*(named(every_action(), role) for role in roles))
 

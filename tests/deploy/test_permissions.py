@@ -55,6 +55,16 @@ def test_nobody_deletes() -> None:
     assert module().one("google_storage_bucket", "policy")["versioning"] == [{"enabled": True}]
 
 
+def test_nobody_may_be_the_function_but_for_a_time() -> None:
+    """A surveyor, until a moment that the operator names; by default there is none."""
+    entries = [p for p in PERMISSIONS if "getAccessToken" in p["permission"]]
+    assert [(p["scope"], p["roles"]) for p in entries] == [("responder-account", ["surveyor"])]
+    grant = module().one("google_service_account_iam_member", "coverage")
+    assert "if var.coverage_until != null" in grant["for_each"]
+    assert grant["condition"][0]["expression"].startswith("request.time < timestamp(")
+    assert module().variables["coverage_until"]["default"] is None
+
+
 def test_people_on_call_change_the_policy_and_not_its_bucket() -> None:
     """Objects of that one bucket: no retention, no access list, nothing elsewhere."""
     grant = module().one("google_storage_bucket_iam_member", "policy_editors")
