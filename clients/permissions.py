@@ -25,6 +25,7 @@ class Scope(StrEnum):
     TOPIC = "topic"
     QUOTA_PROJECT = "quota-project"
     RESPONDER_ACCOUNT = "responder-account"
+    HIERARCHY = "hierarchy"
 
     @property
     def described(self) -> str:
@@ -61,6 +62,7 @@ _DESCRIBED = {
     Scope.QUOTA_PROJECT: "the project that a person's calls count on:"
     " GOOGLE_CLOUD_QUOTA_PROJECT, or that of gcloud auth application-default set-quota-project",
     Scope.RESPONDER_ACCOUNT: "the service account that is asked as, and for as long as it takes",
+    Scope.HIERARCHY: "the organization or folder whose projects are looked for",
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clients import cloud_logging, cloud_run, pubsub, security_center, store
+from clients import cloud_logging, cloud_run, hierarchy, pubsub, security_center, store
 from clients.identity import USE_QUOTA
 from clients.impersonation import MAKE_TOKENS
 from clients.permissions import Permission, Scope
@@ -140,6 +140,7 @@ def _reading(*, announces: bool) -> Iterator[Permission]:
 
 def _surveying() -> Iterator[Permission]:
     """Looking for workloads; what is asked about them is asked as the function."""
+    yield from hierarchy.WALK
     yield from cloud_run.LISTS
     yield LOCATIONS
     yield store.READ_POLICY

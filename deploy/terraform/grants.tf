@@ -20,6 +20,7 @@ locals {
     topic                   = "topic"
     quota-project           = "quota-project"
     responder-account       = "responder-account"
+    hierarchy               = "hierarchy"
   }
 
   # One row for each permission and role. Whatever the actor has is a write, also in the hands of
@@ -78,6 +79,8 @@ locals {
     [for member in var.operators : { role = "operator/scope", member = member, on = var.scope }],
     [for member in var.approvers : { role = "approver/scope", member = member, on = var.scope }],
     [for member in var.surveyors : { role = "surveyor/scope", member = member, on = var.scope }],
+    # There is nothing to walk through below a project, and a project's role cannot have these.
+    [for member in var.surveyors : { role = "surveyor/hierarchy", member = member, on = var.scope } if local.scope_kind != "projects"],
     [
       for pair in setproduct(local.acting_members, local.acting_scopes) :
       { role = "${pair[0].role}/acting", member = pair[0].member, on = pair[1] }
@@ -123,6 +126,7 @@ locals {
       scope                   = [local.scope_id]
       acting                  = [local.scope_id]
       drill                   = [local.scope_id]
+      hierarchy               = []
       runtime-service-account = distinct([for account in local.target_accounts : split("/", account)[1]])
       image-repository        = distinct([for repository in local.target_repositories : split("/", repository)[1]])
     },

@@ -52,7 +52,8 @@ def test_without_the_switch_nobody_can_write_to_a_workload(tmp_path: Path) -> No
     grants, roles = granted(tmp_path, **EVERYTHING)
     assert {on for _, _, on in grants} == {GIVEN["scope"]}
     assert {role for role, _, _ in grants} == {
-        f"{role}/scope" for role in ("reader", "operator", "approver", "surveyor")
+        *(f"{role}/scope" for role in ("reader", "operator", "approver", "surveyor")),
+        "surveyor/hierarchy",
     }
     assert not [role for role, _, _ in grants if writes(roles[role])]
 
