@@ -23,10 +23,17 @@ locals {
     hierarchy               = "hierarchy"
   }
 
+  # A permission that only some actions need is left out where none of them is named.
+  actions = flatten([for kind, names in var.actions : [for name in names : "${kind}/${name}"]])
+  needed = [
+    for row in local.permissions : row
+    if !can(row.actions) || length(setintersection(try(row.actions, []), local.actions)) > 0
+  ]
+
   # One row for each permission and role. Whatever the actor has is a write, also in the hands of
   # people: it goes to "acting", and no role for "scope" has it.
   role_rows = flatten([
-    for row in local.permissions : [
+    for row in local.needed : [
       for role in row.roles : {
         role       = role
         place      = local.places[row.scope] == "scope" && contains(row.roles, "actor") ? "acting" : local.places[row.scope]
@@ -39,12 +46,12 @@ locals {
   # it needs elsewhere.
   roles = merge(
     { for key, names in { for row in local.role_rows : "${row.role}/${row.place}" => row.permission... } : key => distinct(names) },
+    # The drill's own: what an approver needs on one service to stop it, and give it back.
     {
-      # The drill's own: what an approver needs on one service to stop it, and give it back.
-      "approver/drill" = [
+      for key, names in { "approver/drill" = [
         for row in local.role_rows : row.permission
         if row.role == "approver" && row.place == "acting" && startswith(row.permission, "run.services.")
-      ]
+      ] } : key => names if length(names) > 0
     },
   )
 
@@ -74,7 +81,7 @@ locals {
   # Every grant: the role, the member, and the resource, by the form of whose name it is told what
   # it is. actAs on an account is the power to be it, so a whole project's worth of it would make
   # the responder whatever runs there: accounts and repositories are named one by one.
-  grants = concat(
+  wanted_grants = concat(
     [for member in local.functions_members : { role = "reader/scope", member = member, on = var.scope }],
     [for member in var.operators : { role = "operator/scope", member = member, on = var.scope }],
     [for member in var.approvers : { role = "approver/scope", member = member, on = var.scope }],
@@ -98,6 +105,9 @@ locals {
       { role = "${pair[0].role}/image-repository", member = pair[0].member, on = pair[1] }
     ],
   )
+
+  # Where no action needs anything of the kind, there is no such role.
+  grants = [for grant in local.wanted_grants : grant if contains(keys(local.roles), grant.role)]
 
   # By what they are on, each under a name that says it all.
   grants_on = {

@@ -118,6 +118,29 @@ variable "grant_acting_role" {
   default     = false
 }
 
+variable "actions" {
+  description = "What the policy file may name under contain, by kind of workload: rights that no action here needs are granted to nobody, editing who may invoke a service for instance. By default what the shipped policy names."
+  type        = map(list(string))
+  default = {
+    service     = ["scale-to-zero"]
+    worker-pool = ["scale-to-zero"]
+    job         = ["cancel-executions", "require-authentication"]
+  }
+
+  validation {
+    condition     = alltrue([for kind in keys(var.actions) : contains(["service", "worker-pool", "job"], kind)])
+    error_message = "Expected service, worker-pool and job."
+  }
+
+  validation {
+    condition = alltrue([
+      for name in flatten(values(var.actions)) :
+      contains(["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication", "cancel-executions"], name)
+    ])
+    error_message = "Expected scale-to-zero, isolate-revision, restrict-ingress, require-authentication or cancel-executions."
+  }
+}
+
 variable "acting_scopes" {
   description = "Where, with grant_acting_role, the functions may contain, operators release and approvers do both: scopes within `scope`, such as [\"projects/sandbox-1\"]. Empty: nowhere."
   type        = list(string)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from commands.catalogue import every_action
 from tests.deploy.terraform import GIVEN, evaluated, module
 from tests.deploy.test_permissions import ROLES, WRITING, of_role
 
@@ -21,8 +22,10 @@ TARGETS = {
     ],
     "image_repositories": ["projects/shared-images/locations/us/repositories/web"],
 }
+ACTIONS = {kind.value: sorted(names) for kind, names in every_action().items()}
 EVERYTHING = {
     **PEOPLE,
+    "actions": ACTIONS,
     **TARGETS,
     "mode": "enforce",
     "acting_scopes": ["projects/sandbox-1", "folders/7"],
@@ -95,7 +98,7 @@ def test_acting_is_granted_where_it_is_named_and_nowhere_else(tmp_path: Path) ->
 
 def test_no_permission_is_lost_between_the_list_and_the_grants(tmp_path: Path) -> None:
     """Each role, put together again from its parts, is what the list says."""
-    _, roles = granted(tmp_path)
+    _, roles = granted(tmp_path, actions=ACTIONS)
     for role in ROLES:
         parts = [set(names) for key, names in roles.items() if key.startswith(f"{role}/")]
         assert set().union(*parts) == {name for _, name in of_role(role)}
@@ -131,6 +134,24 @@ def test_a_suffix_frees_what_a_removal_leaves_reserved(tmp_path: Path) -> None:
     assert all(re.fullmatch("[a-zA-Z0-9_]{3,64}", each) for each in ids)
     assert all(len(name) <= 63 for name in before["buckets"])
     assert not {*before["buckets"]} & {*after["buckets"]}
+
+
+def test_actions_on_jobs_alone_need_no_account_and_no_image(tmp_path: Path) -> None:
+    """There is no role for what nothing needs, and no grant of such a role."""
+    variables = {**EVERYTHING, "grant_acting_role": True, "actions": {"job": ["cancel-executions"]}}
+    grants, roles = granted(tmp_path, **variables)
+    assert {role for role, _, _ in grants} <= set(roles)
+    assert not [on for _, _, on in grants if "serviceAccounts" in on or on == SANDBOX]
+    assert "run.executions.cancel" in roles["actor/acting"]
+    assert all(roles.values())
+
+
+def test_rights_that_the_shipped_policy_does_not_need_are_in_no_role(tmp_path: Path) -> None:
+    """Editing who may invoke a service is the power to invite oneself."""
+    _, roles = granted(tmp_path)
+    every = {name for names in roles.values() for name in names}
+    assert "run.services.update" in every
+    assert "run.services.setIamPolicy" not in every
 
 
 @pytest.mark.parametrize("kind", ["organization", "folder"])

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from commands.catalogue import catalogue, every_action
+from commands.catalogue import Role, actions_of, catalogue, every_action
+from incident.model import Kind
+from incident.policy import parse_policy
 from tests.deploy.terraform import DEPLOY, module
 
 PERMISSIONS: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
@@ -25,7 +27,8 @@ def of_role(role: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("entry", PERMISSIONS, ids=lambda e: f"{e['permission']} on {e['scope']}")
 def test_a_permission_has_its_reason(entry: dict[str, Any]) -> None:
     """A name that IAM could know, a scope, roles that exist, and why."""
-    assert set(entry) == {"permission", "scope", "roles", "reason"}
+    assert set(entry) - {"actions"} == {"permission", "scope", "roles", "reason"}
+    assert ("actions" in entry) is ("actor" in entry["roles"])
     assert re.fullmatch(r"[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+", entry["permission"])
     assert entry["scope"] in module().locals["places"]
     assert entry["roles"]
@@ -115,3 +118,29 @@ def test_the_roles_are_what_the_code_says_it_needs() -> None:
     granted = {role: of_role(role) for role in ROLES}
     granted["actor"] |= granted["reader"]  # the functions are granted both
     assert granted == said
+
+
+EVERY = sorted(f"{kind}/{name}" for kind, names in every_action().items() for name in names)
+
+
+@pytest.mark.parametrize("chosen", [*((each,) for each in EVERY), tuple(EVERY), ()])
+def test_what_no_action_needs_is_left_out(chosen: tuple[str, ...]) -> None:
+    """For each action by itself: what the list has it for is what the code says it needs."""
+    actions = {
+        kind: frozenset(n for n in every_action()[kind] if f"{kind}/{n}" in chosen) for kind in Kind
+    }
+    said = catalogue(actions, announces=True)[Role.ACTOR]
+    needed = {
+        (p["scope"], p["permission"])
+        for p in PERMISSIONS
+        if "reader" in p["roles"] or {*p.get("actions", ())} & {*chosen}
+    }
+    assert needed == {(grant.scope.value, grant.name) for grant in said}
+
+
+def test_by_default_the_actions_are_those_of_the_shipped_policy() -> None:
+    """Nobody is granted a right that only another policy would need."""
+    policy = parse_policy((DEPLOY / "policy.yaml").read_bytes(), source="shipped")
+    named = {kind.value: set(names) for kind, names in actions_of(policy).items()}
+    default = module().variables["actions"]["default"]
+    assert {kind: set(names) for kind, names in default.items()} == named
