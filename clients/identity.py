@@ -8,10 +8,18 @@ import google.auth
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession, Request
 
+from clients.permissions import Permission, Scope
 from clients.settings import Settings
 from clients.underway import underway
 from incident.model import Denied
 
+#: What a person's own calls need besides what they do: a service account's count on its own
+#: project, a person's on the one that their credentials name.
+USE_QUOTA = Permission(
+    "serviceusage.services.use",
+    Scope.QUOTA_PROJECT,
+    "some APIs refuse a person's calls that count on no project",
+)
 _TOKEN_INFO = "https://oauth2.googleapis.com/tokeninfo"  # noqa: S105 - an address
 _SCOPES = (
     "https://www.googleapis.com/auth/cloud-platform",

@@ -7,14 +7,19 @@ from typing import Any
 import google.auth
 from google.auth import impersonated_credentials
 
+from clients.permissions import Permission, Scope
+
+#: What speaking as a service account needs. Whoever has it may do all that the account may.
+MAKE_TOKENS = Permission(
+    "iam.serviceAccounts.getAccessToken",
+    Scope.RESPONDER_ACCOUNT,
+    "asks Google as the responder, since what counts is what that may do",
+)
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 def impersonated(account: str) -> Any:
     """Credentials of a service account, by our own; a token is asked for at the first call.
-
-    Needs ``iam.serviceAccounts.getAccessToken`` on the account, which
-    ``roles/iam.serviceAccountTokenCreator`` has.
 
     Raises:
         DefaultCredentialsError: We have no credentials of our own.

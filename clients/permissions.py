@@ -23,6 +23,9 @@ class Scope(StrEnum):
     STORE = "store"
     POLICY = "policy"
     TOPIC = "topic"
+    QUOTA_PROJECT = "quota-project"
+    RESPONDER_ACCOUNT = "responder-account"
+    HIERARCHY = "hierarchy"
 
     @property
     def described(self) -> str:
@@ -42,7 +45,7 @@ class Scope(StrEnum):
                 return f"{'/'.join(parts[:2])} or what is above it"
             case Scope.TOPIC | Scope.STORE | Scope.POLICY:
                 return target
-            case Scope.RUNTIME_ACCOUNT | Scope.IMAGE_REPOSITORY:
+            case _:
                 return self.described
 
 
@@ -56,7 +59,17 @@ _DESCRIBED = {
     Scope.STORE: "the bucket of RESPONDER_STORE",
     Scope.POLICY: "the bucket of RESPONDER_POLICY",
     Scope.TOPIC: "the topic of RESPONDER_TOPIC",
+    Scope.QUOTA_PROJECT: "the project that a person's calls count on:"
+    " GOOGLE_CLOUD_QUOTA_PROJECT, or that of gcloud auth application-default set-quota-project",
+    Scope.RESPONDER_ACCOUNT: "the service account that is asked as, and for as long as it takes",
+    Scope.HIERARCHY: "the organization or folder whose projects are looked for",
 }
+
+
+# What Google says to a person's credentials that name no project, and to those that may not use
+# the one that they name (its troubleshooting page for Application Default Credentials).
+_NO_QUOTA_PROJECT = "requires a quota project"
+_USE_QUOTA = "serviceusage.services.use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,13 @@ def missing(permissions: tuple[Permission, ...], target: str, said: str) -> str:
         target: What the call was about.
         said: What Google said. Where that names one of them, it is that one.
     """
+    if _NO_QUOTA_PROJECT in said:
+        return (
+            "your credentials name no project that your calls count on. Run: gcloud auth"
+            " application-default set-quota-project PROJECT, with the responder's project"
+        )
+    if _USE_QUOTA in said:
+        return f"permission {_USE_QUOTA} is missing. Grant it on {Scope.QUOTA_PROJECT.described}"
     if not permissions:
         return "Google does not permit it"
     named = next((each for each in permissions if each.name.lower() in said.lower()), None)

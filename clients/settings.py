@@ -154,6 +154,15 @@ class Settings(BaseSettings):
             raise ValueError("expected more than 0s and at most 150s: an incident has 240 s in all")
         return value
 
+    @field_validator("redaction_key", mode="before")
+    @classmethod
+    def _one_line(cls, value: object) -> object:
+        """Secrets often end in a line break, which a shell drops and Cloud Run does not.
+
+        A person's hashes must be the function's.
+        """
+        return (value.strip() or None) if isinstance(value, str) else value
+
     @field_validator("virustotal_api_key", mode="before")
     @classmethod
     def _header(cls, value: object) -> object:

@@ -35,6 +35,14 @@ CREATE = Permission(
 READ_POLICY = Permission(
     "storage.objects.get", Scope.POLICY, "reads the policy, again at the moment of writing"
 )
+#: Replacing the policy, which nothing here does: people do it with Google's own tools. Whoever
+#: overwrites an object needs the right to delete it as well.
+EDIT_POLICY = (
+    Permission("storage.objects.create", Scope.POLICY, "saves a policy: the kill switch"),
+    Permission("storage.objects.delete", Scope.POLICY, "Google asks for it to save over the last"),
+    Permission("storage.objects.get", Scope.POLICY, "reads what is there, and what was before"),
+    Permission("storage.objects.list", Scope.POLICY, "finds the versions from before"),
+)
 
 
 class Store:

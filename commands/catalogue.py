@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clients import cloud_logging, cloud_run, pubsub, security_center, store
+from clients import cloud_logging, cloud_run, hierarchy, pubsub, security_center, store
+from clients.identity import USE_QUOTA
+from clients.impersonation import MAKE_TOKENS
 from clients.permissions import Permission, Scope
 from clients.regions import LOCATIONS
 from incident.containment import ACTIONS
@@ -28,6 +30,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     APPROVER = "approver"
     SURVEYOR = "surveyor"
+    POLICY_EDITOR = "policy-editor"
 
     @property
     def purpose(self) -> str:
@@ -38,9 +41,30 @@ class Role(StrEnum):
 _PURPOSES = {
     Role.READER: "the function while nothing is enforced, and whoever replays a finding",
     Role.ACTOR: "the function where the policy enforces",
-    Role.OPERATOR: "people who list, show and release",
-    Role.APPROVER: "people who approve a plan, contain by hand, or drill",
+    Role.OPERATOR: "people who list, show, verify and release",
+    Role.APPROVER: "people who approve a plan, contain by hand, drill, patrol or replay",
     Role.SURVEYOR: "people who look for workloads that cannot be contained (coverage)",
+    Role.POLICY_EDITOR: "people who change the policy, and so may stop everything",
+}
+
+
+#: Whose work each command is; None where it asks Google for nothing. `contain` and `patrol` may
+#: come to the function's whole road, and `replay` to its dry run: hence the approver, who has all
+#: of it.
+COMMANDS: Mapping[str, Role | None] = {
+    "list": Role.OPERATOR,
+    "show": Role.OPERATOR,
+    "verify": Role.OPERATOR,
+    "release": Role.OPERATOR,
+    "approve": Role.APPROVER,
+    "contain": Role.APPROVER,
+    "drill": Role.APPROVER,
+    "patrol": Role.APPROVER,
+    "replay": Role.APPROVER,
+    "coverage": Role.SURVEYOR,
+    "permissions": Role.POLICY_EDITOR,
+    "policy": None,
+    "responders": None,
 }
 
 
@@ -71,9 +95,10 @@ def catalogue(actions: Actions, *, announces: bool) -> dict[Role, tuple[Grant, .
     return {
         Role.READER: _merged(reading),
         Role.ACTOR: _merged(acting),
-        Role.OPERATOR: _merged(_releasing(actions, announces=announces)),
-        Role.APPROVER: _merged(acting),
-        Role.SURVEYOR: _merged((*cloud_run.LISTS, LOCATIONS, store.READ_POLICY)),
+        Role.OPERATOR: _merged((*_releasing(actions, announces=announces), USE_QUOTA)),
+        Role.APPROVER: _merged((*acting, USE_QUOTA)),
+        Role.SURVEYOR: _merged(_surveying()),
+        Role.POLICY_EDITOR: _merged(store.EDIT_POLICY),
     }
 
 
@@ -111,6 +136,16 @@ def _reading(*, announces: bool) -> Iterator[Permission]:
     yield store.READ_POLICY
     if announces:
         yield pubsub.PUBLISH
+
+
+def _surveying() -> Iterator[Permission]:
+    """Looking for workloads; what is asked about them is asked as the function."""
+    yield from hierarchy.WALK
+    yield from cloud_run.LISTS
+    yield LOCATIONS
+    yield store.READ_POLICY
+    yield USE_QUOTA
+    yield MAKE_TOKENS
 
 
 def _acting(actions: Actions) -> Iterator[Permission]:

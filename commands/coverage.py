@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 import click
@@ -15,68 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clients import Clients, Settings, connect, read_settings
-from clients.identity import whoami
-from clients.regions import regions_of
+from clients import Clients, Settings, read_settings
 from commands.shared import as_json_option, checked, print_json, run
-from incident.bench import read_policy
-from incident.coverage import Cover, Covered, Pace, Project, Survey, Unlisted, find
-from incident.model import InvalidPolicy
+from commands.surveying import Found, Wanted, survey
+from incident.coverage import Cover, Pace, Project
 from incident.policy import CATEGORY
 from incident.resource_name import parse_project
 from incident.texts import visible
-from incident.together import together
-from wiring import outside_of
 
 _STYLES = {Cover.FAILS: "bold red", Cover.HELD: "yellow", Cover.ENFORCEABLE: "green"}
 _NO_FOLDER = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is looked at.
-
-    Attributes:
-        projects: Where.
-        regions: The regions; empty for every one that a project sees.
-        category: The finding type that is asked about.
-        account: The service account to ask as; empty to ask as ourselves.
-    """
-
-    projects: tuple[Project, ...]
-    regions: tuple[str, ...]
-    category: str
-    account: str
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What came of it.
-
-    Attributes:
-        by: Who asked.
-        covered: Every workload.
-        unlisted: What could not be looked at.
-    """
-
-    by: str
-    covered: tuple[Covered, ...]
-    unlisted: tuple[Unlisted, ...]
-
-    @property
-    def summary(self) -> dict[str, int]:
-        """How many there are of what."""
-        counts = Counter(each.cover for each in self.covered)
-        return {
-            "workloads": len(self.covered),
-            **{cover.value: counts[cover] for cover in Cover},
-            "unlisted": len(self.unlisted),
-        }
-
-    @property
-    def good(self) -> bool:
-        """Whether enforcing would fail nowhere, as far as all of it could be looked at."""
-        return not self.unlisted and not any(c.cover is Cover.FAILS for c in self.covered)
 
 
 @click.command()
@@ -100,8 +45,22 @@ class Found:
     "folders",
     multiple=True,
     metavar="NUMBER",
-    help="A folder above all of these projects, the nearest first; `none` where there is none. Only"
-    " needed where the policy names folders: what is not known counts as protected.",
+    help="Every project below this folder, however deep.",
+)
+@click.option(
+    "--organization",
+    "organizations",
+    multiple=True,
+    metavar="NUMBER",
+    help="Every project below this organization, however deep.",
+)
+@click.option(
+    "--above",
+    multiple=True,
+    metavar="NUMBER",
+    help="A folder above all of these projects or above --folder, the nearest first; `none`"
+    " where there is none. Only needed where the policy names folders, and you may not read what is"
+    " above: what is not known counts as protected.",
 )
 @click.option("--region", "regions", multiple=True, help="Look in these regions only.")
 @click.option("--category", default=CATEGORY, help="The finding type that is asked about.")
@@ -124,20 +83,15 @@ def coverage(*, category: str, account: str, everything: bool, as_json: bool, **
     do, so ask as it: --as names its service account. The workloads are looked for with your own
     credentials.
 
-    A folder's projects come from gcloud, with their numbers:
-
-    \b
-      gcloud projects list --filter=parent.id=345678901234 \\
-          --format='value(projectId,projectNumber)' |
-        python cli.py coverage --projects - --folder 345678901234 --as ACCOUNT
+    --folder and --organization walk through all folders below. What could not be read is said,
+    and with it that workloads may be lacking. Projects in which Cloud Run is off have none.
 
     Exit status: 0 enforcing would fail nowhere, 1 somewhere, or not all could be looked at,
     2 wrong use.
-    """  # noqa: D301 - click reads the first backslash, a shell the second
+    """
     settings = checked(read_settings)
     given = (*where["projects"], *_lines(where["file"]))
-    projects = _projects(given, where["folders"], settings)
-    wanted = Wanted(projects, where["regions"], category, account)
+    wanted = _wanted(given, where, settings, category=category, account=account)
     quiet = not sys.stderr.isatty()
 
     async def work(clients: Clients) -> Found:
@@ -152,56 +106,19 @@ def coverage(*, category: str, account: str, everything: bool, as_json: bool, **
             {"project": u.project, "region": u.region, "kind": u.kind.value, "reason": u.reason}
             for u in found.unlisted
         ]
+        unread = [{"place": u.place, "what": u.what, "reason": u.reason} for u in found.unread]
         print_json(
-            {"as": found.by, "summary": found.summary, "workloads": told, "unlisted": missed}
+            {
+                "as": found.by,
+                "summary": found.summary,
+                "workloads": told,
+                "unlisted": missed,
+                "unread": unread,
+            }
         )
     else:
         _show(found, everything=everything)
     sys.exit(0 if found.good else 1)
-
-
-async def survey(
-    wanted: Wanted,
-    settings: Settings,
-    clients: Clients,
-    pace: Pace,
-    say: Callable[[str], object] = lambda _: None,
-) -> Found:
-    """Look at every workload of some projects.
-
-    Raises:
-        InvalidPolicy: There is no policy to ask.
-        Retry: Time may heal it.
-        GiveUp: A project's regions cannot be told, or there are no credentials.
-    """
-    policy = await read_policy(outside_of(clients))
-    if isinstance(policy, InvalidPolicy):
-        raise policy
-    by = wanted.account or whoami(settings)
-    asking = await connect(settings, rehearsing=True, account=wanted.account)
-    try:
-        say(f"looking for workloads in {len(wanted.projects)} projects")
-        lists = [
-            await find(
-                each, wanted.regions or await regions_of(each.id, settings), clients.run, pace
-            )
-            for each in wanted.projects
-        ]
-        ask = Survey(policy, wanted.category, asking.run, datetime.now(UTC), pace)
-        there = [each for some, _ in lists for each in some]
-        done = 0
-
-        async def cover(at: int) -> Covered:
-            nonlocal done
-            covered = await ask.cover(*there[at])
-            done += 1
-            say(f"asked about {done} of {len(there)} workloads, as {visible(by)}")
-            return covered
-
-        covered = await together(*map(cover, range(len(there))))
-    finally:
-        await asking.close()
-    return Found(by, tuple(covered), tuple(each for _, missed in lists for each in missed))
 
 
 def _lines(file: TextIO | None) -> Iterable[str]:
@@ -211,22 +128,30 @@ def _lines(file: TextIO | None) -> Iterable[str]:
             yield "=".join(words)
 
 
-def _projects(
-    given: Sequence[str], folders: Sequence[str], settings: Settings
-) -> tuple[Project, ...]:
-    """The projects of the command line.
+def _wanted(
+    given: Sequence[str], where: Mapping[str, Any], settings: Settings, **asked: str
+) -> Wanted:
+    """What the command line asks about.
 
     Raises:
-        click.UsageError: There is none, or a text that is none.
+        click.UsageError: It names nothing, or a text that is no name.
     """
-    wrong = [each for each in folders if each != _NO_FOLDER and not re.fullmatch("[0-9]+", each)]
-    if wrong or (_NO_FOLDER in folders and len(folders) > 1):
-        raise click.UsageError("--folder wants the folder's number, or `none` alone")
-    above = tuple(each for each in folders if each != _NO_FOLDER) if folders else None
-    names = dict.fromkeys(given or filter(None, [settings.project]))
-    if not names:
-        raise click.UsageError("name a project: --project, or --projects with a file")
-    return tuple(_project(name, above) for name in names)
+    tops = {"--folder": where["folders"], "--organization": where["organizations"]}
+    for option, numbers in (*tops.items(), ("--above", where["above"])):
+        alone = option == "--above" and numbers == (_NO_FOLDER,)
+        if not alone and not all(re.fullmatch("[0-9]+", each) for each in numbers):
+            kept = ", or `none` alone" if option == "--above" else ""
+            raise click.UsageError(f"{option} wants a number{kept}")
+    below = tuple(f"{option[2:]}s/{each}" for option, some in tops.items() for each in some)
+    above = tuple(each for each in where["above"] if each != _NO_FOLDER)
+    told = above if where["above"] else None
+    names = dict.fromkeys(given or (() if below else filter(None, [settings.project])))
+    if not names and not below:
+        raise click.UsageError(
+            "name a project: --project, or --projects with a file; or --folder or --organization"
+        )
+    projects = tuple(_project(name, told) for name in names)
+    return Wanted(projects, where["regions"], tops=below, above=told, **asked)
 
 
 def _project(text: str, above: tuple[str, ...] | None) -> Project:
@@ -249,12 +174,16 @@ def _show(found: Found, *, everything: bool) -> None:
         table.add_row(name, Text(each.cover.value, style=_STYLES[each.cover]), Text(why))
     if shown:
         console.print(table)
+    for lost in found.unread:
+        text = f"not read: {lost.what} of {lost.place}, so workloads may be lacking: {lost.reason}"
+        console.print(Text(visible(text), style="bold red"), soft_wrap=True)
     for missed in found.unlisted:
         text = f"not listed: {missed.kind.collection} of {missed.project} in {missed.region}:"
         console.print(Text(visible(f"{text} {missed.reason}"), style="bold red"), soft_wrap=True)
     counts = found.summary
     total = (
-        f"{counts['workloads']} workloads: {counts[Cover.ENFORCEABLE]} enforceable,"
+        f"{counts['workloads']} workloads in {counts['projects']} projects:"
+        f" {counts[Cover.ENFORCEABLE]} enforceable,"
         f" {counts[Cover.FAILS]} would fail, {counts[Cover.HELD]} protected or held by the policy"
     )
     console.print(Text(f"asked as {visible(found.by)}"), soft_wrap=True)

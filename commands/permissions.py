@@ -16,6 +16,7 @@ from rich.text import Text
 from clients import read_settings
 from clients.store import PolicySource
 from commands.catalogue import (
+    COMMANDS,
     Grant,
     Role,
     actions_of,
@@ -83,6 +84,7 @@ def _told(
             {
                 "role": role.value,
                 "for": role.purpose,
+                "commands": _commands(role),
                 "permissions": [
                     {
                         "permission": grant.name,
@@ -96,6 +98,10 @@ def _told(
             for role, grants in roles.items()
         ],
     }
+
+
+def _commands(role: Role) -> list[str]:
+    return [name for name, whose in COMMANDS.items() if whose is role]
 
 
 def _print(
@@ -112,6 +118,8 @@ def _print(
         more = f"; all of {base} and" if base and shown else f"; the same as {base}" if base else ""
         console.print()
         console.print(Text.assemble((role.value, "bold"), f": {role.purpose}{more}"))
+        if commands := _commands(role):
+            console.print(Text(f"  runs {', '.join(commands)}", style="dim"))
         for scope, some in groupby(shown, key=lambda grant: grant.scope):
             console.print(Text(f"  on {scope.described}", style="dim"))
             for grant in some:

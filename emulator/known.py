@@ -25,6 +25,11 @@ STORAGE = (
 FILE_REPORT = "GetFileReport"
 #: What listing a project's regions is called; it is no gRPC method either.
 LIST_LOCATIONS = "ListLocations"
+#: What Resource Manager's calls are called; likewise.
+LIST_PROJECTS = "ListProjects"
+LIST_FOLDERS = "ListFolders"
+GET_FOLDER = "GetFolder"
+_OVER_HTTP = {*STORAGE, FILE_REPORT, LIST_LOCATIONS, LIST_PROJECTS, LIST_FOLDERS, GET_FOLDER}
 RECONCILE = "reconcile"
 
 
@@ -49,9 +54,7 @@ def methods() -> frozenset[str]:
 def spellings() -> frozenset[str]:
     """Every way to name a method: in full, by its last part, or as the HTTP ones are called."""
     full = methods()
-    return (
-        full | {name.rsplit("/", 1)[-1] for name in full} | {*STORAGE, FILE_REPORT, LIST_LOCATIONS}
-    )
+    return full | {name.rsplit("/", 1)[-1] for name in full} | _OVER_HTTP
 
 
 def matches(spelling: str, method: str) -> bool:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import grpc
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from emulator.http_gate import answered
+from emulator.json_http import answered
 from emulator.known import LIST_LOCATIONS
 from emulator.names import part
-from emulator.refusal import Refusal
 from emulator.wire import Gate
 from emulator.world import World
 
 #: Where people expect a region though nothing runs there.
 _EVERYWHERE = ("europe-west1", "us-central1")
-_STATUS = {
-    grpc.StatusCode.PERMISSION_DENIED: 403,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
-    grpc.StatusCode.UNAVAILABLE: 503,
-}
 
 
 class RegionsSite:
@@ -49,10 +42,4 @@ class RegionsSite:
             ]
             return JSONResponse({"locations": locations})
 
-        return await answered(self._gate, LIST_LOCATIONS, handle, _refused)
-
-
-def _refused(refusal: Refusal) -> Response:
-    status = _STATUS.get(refusal.code, 500)
-    error = {"code": status, "status": refusal.code.name, "message": refusal.message}
-    return JSONResponse({"error": error}, status_code=status)
+        return await answered(self._gate, LIST_LOCATIONS, handle)

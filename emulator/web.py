@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from emulator import parts, reading
+from emulator.hierarchy import HierarchySite
 from emulator.reading import BadWorld, Place
 from emulator.regions import RegionsSite
 from emulator.storage import Objects
@@ -70,7 +71,8 @@ class WebServer:
         storage = StorageSite(emulator.gate, Objects())
         virustotal = VirusTotalSite(emulator.gate, emulator.world)
         regions = RegionsSite(emulator.gate, emulator.world)
-        own = [*Pages(emulator).routes(), *regions.routes()]
+        hierarchy = HierarchySite(emulator.gate, emulator.world)
+        own = [*Pages(emulator).routes(), *regions.routes(), *hierarchy.routes()]
         routes = [*own, *virustotal.routes(), *storage.routes()]
         app = Starlette(routes=routes)
         config = uvicorn.Config(

@@ -125,6 +125,21 @@ class Unlisted:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What could not be read on the way to workloads, so that some may be lacking.
+
+    Attributes:
+        place: ``organizations/N``, ``folders/N`` or ``projects/P``.
+        what: What of it.
+        reason: Why.
+    """
+
+    place: str
+    what: str
+    reason: str
+
+
 class Pace:
     """How fast Google is asked.
 

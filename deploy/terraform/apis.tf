@@ -17,6 +17,7 @@ locals {
     "run.googleapis.com"                  = "runs the functions, and is what they read and write"
     "secretmanager.googleapis.com"        = "the optional secrets"
     "securitycenter.googleapis.com"       = "notifications, and confirming findings"
+    "serviceusage.googleapis.com"         = "lets people's calls count on this project"
     "storage.googleapis.com"              = "case files, policy, source"
   }
 }

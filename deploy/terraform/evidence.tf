@@ -2,7 +2,7 @@
 
 resource "google_storage_bucket" "evidence" {
   project  = var.project_id
-  name     = "${var.project_id}-${var.name}-evidence"
+  name     = local.evidence_bucket
   location = var.region
   labels   = local.labels
 
@@ -36,7 +36,7 @@ resource "google_storage_bucket_iam_member" "evidence" {
   for_each = google_service_account.function
 
   bucket = google_storage_bucket.evidence.name
-  role   = local.role_names["reader/store"]
+  role   = local.own_role_names["reader/store"]
   member = each.value.member
 }
 

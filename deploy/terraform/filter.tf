@@ -1,18 +1,26 @@
 # Which findings Security Command Center sends. The filter only saves traffic: the function checks
 # everything again by SCC's own record, and the policy says what may be contained.
+#
+# Only fields that the reference of ListFindings names can be filtered by for certain: category,
+# parent, resource_name and state are among them, and mute is in the how-to pages; findingClass,
+# which the console knows, is in neither.
 
 locals {
-  # `OR` binds tighter than `AND` in this language; the parentheses are for people.
-  named_categories = "(${join(" OR ", [for category in var.categories : "category=\"${category}\""])})"
+  every_category = contains(var.categories, "*")
 
-  # The wide form. findingClass is not in the documented list of fields that can be filtered by.
-  every_threat = "findingClass=\"THREAT\""
+  # Narrow: these categories. `OR` binds tighter than `AND` in this language; the parentheses are
+  # for people.
+  by_category = local.every_category ? [] : [
+    "(${join(" OR ", [for category in var.categories : "category=\"${category}\""])})",
+  ]
+
+  # Wide, with narrow as well if it is known: all that the detector's own source reports.
+  by_source = [for source in var.finding_source[*] : "parent=\"${source}/locations/global\""]
 
   # ':' is "contains": GKE's and Agent Engine's findings of the same category stay out.
-  findings_filter = join(" AND ", [
-    contains(var.categories, "*") ? local.every_threat : local.named_categories,
+  findings_filter = join(" AND ", concat(local.by_category, local.by_source, [
     "state=\"ACTIVE\"",
     "-mute=\"MUTED\"",
     "resource_name:\"//run.googleapis.com/\"",
-  ])
+  ]))
 }

@@ -17,7 +17,9 @@ locals {
       min_instances = var.min_instances
     }
     patrol = {
-      description   = "Looks again at every containment that stands"
+      description = "Looks again at every containment that stands"
+      # The same roles as respond's: it applies again what was undone, as far as the policy lets it,
+      # and finishes incidents whose deliveries ran out, which may come to all that respond does.
       concurrency   = 1 # one round at a time …
       max_instances = 1 # … in one place
       min_instances = 0 # nobody waits for it
@@ -26,9 +28,9 @@ locals {
 
   environment = {
     RESPONDER_MODE    = var.mode
-    RESPONDER_POLICY  = "gs://${google_storage_bucket.policy.name}/${local.policy_object}"
-    RESPONDER_STORE   = "gs://${google_storage_bucket.evidence.name}" # anything else forbids acting
-    RESPONDER_TOPIC   = google_pubsub_topic.outcomes.id
+    RESPONDER_POLICY  = "gs://${local.policy_bucket}/${local.policy_object}"
+    RESPONDER_STORE   = "gs://${local.evidence_bucket}" # anything else forbids acting
+    RESPONDER_TOPIC   = "projects/${var.project_id}/topics/${local.outcomes_topic}"
     RESPONDER_PROJECT = var.project_id # so that it never contains itself
 
     # The framework would wrap standard output to add an id of its own to every line, one wrapper
@@ -60,12 +62,24 @@ resource "google_service_account" "function" {
 
   lifecycle {
     precondition {
+      condition     = length(local.evidence_bucket) <= 63
+      error_message = "The bucket's name, PROJECT-NAME-evidence-SUFFIX, is longer than 63 characters: choose a shorter name or name_suffix."
+    }
+    precondition {
+      condition     = !local.every_category || var.finding_source != null
+      error_message = "With categories [\"*\"] name the finding_source: whatever any detector finds on Cloud Run would be sent otherwise."
+    }
+    precondition {
       condition     = local.scope_kind != "organizations" || local.scope_id == var.organization_id
       error_message = "The scope is another organization than organization_id."
     }
     precondition {
-      condition     = local.scope_kind != "projects" || alltrue([for s in local.acting_scopes : s == var.scope])
-      error_message = "With a project as scope, the acting role exists in that project only: leave acting_scopes out."
+      condition     = local.scope_kind != "projects" || alltrue([for s in var.acting_scopes : s == var.scope])
+      error_message = "With a project as scope, acting_scopes can name that project only."
+    }
+    precondition {
+      condition     = local.scope_kind != "projects" || alltrue([for s in var.drill_services : startswith(s, "${var.scope}/")])
+      error_message = "With a project as scope, drill_services can name services of that project only."
     }
   }
 
@@ -131,6 +145,7 @@ resource "google_cloudfunctions2_function" "function" {
     google_artifact_registry_repository_iam_member.build_pushes,
     google_project_iam_member.build_logs,
     google_project_iam_member.build_reads_source,
+    google_pubsub_topic_iam_member.outcomes_from_functions,
     google_secret_manager_secret_iam_member.read,
     google_storage_bucket_iam_member.evidence,
     google_storage_bucket_iam_member.policy,
@@ -165,7 +180,7 @@ resource "google_secret_manager_secret_iam_member" "read" {
 
 resource "google_storage_bucket" "source" {
   project  = var.project_id
-  name     = "${var.project_id}-${var.name}-source"
+  name     = local.source_bucket
   location = var.region
   labels   = local.labels
 
@@ -176,6 +191,7 @@ resource "google_storage_bucket" "source" {
   depends_on = [google_project_service.api]
 }
 
+# The one input that says what runs, in both functions: another archive moves both, forward or back.
 # Named by its content, so that a new archive is a new deployment and an old one is not.
 resource "google_storage_bucket_object" "source" {
   bucket       = google_storage_bucket.source.name

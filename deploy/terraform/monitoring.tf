@@ -138,8 +138,10 @@ locals {
   # WORKLOAD_NAME and PRINCIPAL are filled in by Monitoring, per notification.
   runbooks = {
     for file in fileset("${path.module}/../runbooks", "*.md") :
-    trimsuffix(file, ".md") => replace(replace(replace(replace(replace(replace(
+    trimsuffix(file, ".md") => replace(replace(replace(replace(replace(replace(replace(replace(
       file("${path.module}/../runbooks/${file}"),
+      "PROJECT_ID-DEPLOYMENT-evidence", local.evidence_bucket),
+      "PROJECT_ID-DEPLOYMENT-policy", local.policy_bucket),
       "PROJECT_ID", var.project_id),
       "DEPLOYMENT", var.name),
       "REGION", var.region),

@@ -1,3 +1,19 @@
+# What people need to know of a deployment. Nothing here is secret.
+
+locals {
+  # All that cli.py needs to work on what the functions work on: their own settings, word for word.
+  # Secrets by the command that reads them: they are neither in the state nor in this text. A shell
+  # drops the line break that a secret may end with, and so do the settings.
+  operator_environment = join("\n", concat(
+    [for variable, value in local.environment : "export ${variable}='${value}'" if startswith(variable, "RESPONDER_")],
+    [
+      for variable, secret in local.secrets :
+      "export ${variable}=\"$(gcloud secrets versions access '${secret.version}' --secret='${secret.secret}' --project='${secret.project}')\""
+    ],
+    ["export GOOGLE_CLOUD_QUOTA_PROJECT='${var.project_id}'", ""],
+  ))
+}
+
 output "findings_topic" {
   description = "Where Security Command Center publishes findings."
   value       = google_pubsub_topic.findings.id
@@ -23,9 +39,19 @@ output "policy" {
   value       = local.environment.RESPONDER_POLICY
 }
 
+output "kill_switch" {
+  description = "Stops everything that is not yet written, at once; for policy_editors. Keep it where people on call find it."
+  value       = local.kill_switch
+}
+
 output "notification_filter" {
   description = "What Security Command Center sends."
   value       = local.findings_filter
+}
+
+output "running" {
+  description = "The SHA-256 of the archive that both functions run."
+  value       = filesha256(var.source_archive)
 }
 
 output "service_accounts" {
@@ -39,11 +65,6 @@ output "roles" {
 }
 
 output "operator_environment" {
-  description = "What cli.py needs to know, to be pasted into a shell."
-  value = join("\n", [
-    "export RESPONDER_STORE=${local.environment.RESPONDER_STORE}",
-    "export RESPONDER_POLICY=${local.environment.RESPONDER_POLICY}",
-    "export RESPONDER_TOPIC=${local.environment.RESPONDER_TOPIC}",
-    "export RESPONDER_PROJECT=${local.environment.RESPONDER_PROJECT}",
-  ])
+  description = "All that cli.py needs to know, for eval or for a file to be sourced; holds no secret."
+  value       = local.operator_environment
 }

@@ -2,12 +2,6 @@
 # for each command a right that somebody on duty has, and none that they do not need. All of it is
 # in the responder's own project.
 
-variable "policy_editors" {
-  description = "People who may change the policy file, as IAM members: the kill switch is theirs. Left out: only who owns the project."
-  type        = list(string)
-  default     = []
-}
-
 locals {
   # Permission => why. In runbooks/ unless said otherwise.
   duty_permissions = {
@@ -20,48 +14,25 @@ locals {
     "pubsub.topics.getIamPolicy"     = "held, malformed: who may publish findings"
   }
 
-  # Calls with a person's credentials are counted on this project (`gcloud auth application-default
-  # login` names it); Security Command Center takes none without.
-  caller_permissions = {
-    "serviceusage.services.use" = "cli.py with a person's own credentials"
-  }
-
   policy_reading = {
     "storage.objects.get"  = "policy-changed, policy-invalid: reads it, and its versions"
     "storage.objects.list" = "policy-changed, policy-invalid: lists its versions"
   }
 
-  policy_editing = {
-    "storage.objects.create" = "puts a policy there"
-    "storage.objects.delete" = "replacing counts as deleting; the bucket keeps the older version"
-  }
-
   # One role for each kind of place, as in roles.tf.
   people_roles = {
     duty          = { title = "on duty", permissions = keys(local.duty_permissions) }
-    caller        = { title = "calls with own credentials", permissions = keys(local.caller_permissions) }
     policy_reader = { title = "reads the policy", permissions = keys(local.policy_reading) }
-    policy_editor = { title = "changes the policy", permissions = keys(merge(local.policy_reading, local.policy_editing)) }
   }
 
   on_duty = distinct(concat(var.operators, var.approvers))
-
-  project_people = merge(
-    { for member in local.on_duty : "duty ${member}" => { role = "duty", member = member } },
-    { for member in distinct(concat(local.on_duty, var.surveyors)) : "caller ${member}" => { role = "caller", member = member } },
-  )
-
-  policy_people = merge(
-    { for member in local.on_duty : "policy_reader ${member}" => { role = "policy_reader", member = member } },
-    { for member in var.policy_editors : "policy_editor ${member}" => { role = "policy_editor", member = member } },
-  )
 }
 
 resource "google_project_iam_custom_role" "people" {
   for_each = local.people_roles
 
   project     = var.project_id
-  role_id     = replace("${var.name}_people_${each.key}", "-", "_")
+  role_id     = replace("${var.name}_people_${each.key}${var.name_suffix}", "/[^a-zA-Z0-9]/", "_")
   title       = "Responder people: ${each.value.title}"
   description = "What runbooks have people type; see people.tf"
   permissions = each.value.permissions
@@ -70,19 +41,19 @@ resource "google_project_iam_custom_role" "people" {
 }
 
 resource "google_project_iam_member" "people" {
-  for_each = local.project_people
+  for_each = toset(local.on_duty)
 
   project = var.project_id
-  role    = google_project_iam_custom_role.people[each.value.role].name
-  member  = each.value.member
+  role    = google_project_iam_custom_role.people["duty"].name
+  member  = each.value
 }
 
 resource "google_storage_bucket_iam_member" "policy_people" {
-  for_each = local.policy_people
+  for_each = toset(local.on_duty)
 
   bucket = google_storage_bucket.policy.name
-  role   = google_project_iam_custom_role.people[each.value.role].name
-  member = each.value.member
+  role   = google_project_iam_custom_role.people["policy_reader"].name
+  member = each.value
 }
 
 # dead-letters: pulls them, and acknowledges them once they are delivered again. On this one

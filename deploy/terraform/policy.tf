@@ -1,9 +1,6 @@
 # The policy file lies apart from the case files: it must stay changeable, being the kill switch.
 
 locals {
-  policy_bucket = "${var.project_id}-${var.name}-policy"
-  policy_object = "policy.yaml"
-
   # What the first apply puts there: the shipped policy, and the responder's own project protected.
   # The function knows itself by name; this covers its sibling, and whatever else is in the project.
   policy_seed = join("\n", [
@@ -59,7 +56,7 @@ resource "google_storage_bucket_iam_member" "policy" {
   for_each = google_service_account.function
 
   bucket = google_storage_bucket.policy.name
-  role   = local.role_names["reader/policy"]
+  role   = local.own_role_names["reader/policy"]
   member = each.value.member
 }
 

@@ -1,9 +1,6 @@
 # Findings in, outcomes out, and what could not be delivered.
 
 locals {
-  scope_kind = split("/", var.scope)[0]
-  scope_id   = split("/", var.scope)[1]
-
   # Names that Security Command Center takes have letters, digits, hyphens and underscores.
   notification_config = {
     config_id   = "${var.name}-findings"
@@ -182,7 +179,7 @@ resource "google_pubsub_subscription_iam_member" "dead_letters_taken_off" {
 # Outcomes, for whoever subscribes. Kept a week, so that a subscriber made later can go back.
 resource "google_pubsub_topic" "outcomes" {
   project                    = var.project_id
-  name                       = "${var.name}-outcomes"
+  name                       = local.outcomes_topic
   labels                     = local.labels
   message_retention_duration = "604800s"
 
@@ -194,6 +191,6 @@ resource "google_pubsub_topic_iam_member" "outcomes_from_functions" {
 
   project = var.project_id
   topic   = google_pubsub_topic.outcomes.name
-  role    = local.role_names["reader/topic"]
+  role    = local.own_role_names["reader/topic"]
   member  = each.value.member
 }

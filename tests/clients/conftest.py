@@ -28,7 +28,8 @@ Connecting = Callable[..., AbstractAsyncContextManager[Google]]
 
 
 @asynccontextmanager
-async def _google(world: dict[str, Any], **given: Any) -> AsyncIterator[Google]:
+async def connected(world: dict[str, Any], **given: Any) -> AsyncIterator[Google]:
+    """The emulator of a world, and the product's clients of it."""
     async with Emulator(parse(world, source="test")) as emulator:
         addresses = json.loads(emulator.environment)
         settings = Settings.model_validate(
@@ -40,4 +41,4 @@ async def _google(world: dict[str, Any], **given: Any) -> AsyncIterator[Google]:
 @pytest.fixture
 def google() -> Connecting:
     """Connects to the emulator of a world."""
-    return _google
+    return connected

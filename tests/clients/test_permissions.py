@@ -11,6 +11,10 @@ import pytest
 from clients import Clients
 from clients.cloud_run import carrying_out
 from clients.cloud_run_writing import WRITES
+from clients.hierarchy import WALK
+from clients.identity import USE_QUOTA
+from clients.impersonation import MAKE_TOKENS
+from clients.permissions import missing
 from commands.catalogue import (
     Actions,
     Role,
@@ -158,7 +162,8 @@ async def test_what_a_dry_run_calls_is_exactly_what_is_declared(tmp_path: Path) 
 def test_every_row_of_the_table_is_declared_by_somebody() -> None:
     """A permission that is in the table only, or in the code only, fails here."""
     table = {permission for needs in NEEDED.values() for permission in needs}
-    over_http = {"run.locations.list"}
+    over_http = {"run.locations.list", USE_QUOTA.name, MAKE_TOKENS.name}
+    over_http |= {permission.name for permission in WALK}
     roles = (Role.ACTOR, Role.SURVEYOR)
     assert table | over_http == set().union(*(named(every_action(), role) for role in roles))
 
@@ -185,7 +190,8 @@ async def test_what_releasing_calls_is_exactly_what_is_declared(tmp_path: Path) 
         assert not await carry_back(await books.case(case.folder), google.security_center, told)
     actions = actions_of(parse_policy(rules, source="test"))
     seen = {moment.method for moment in moments}
-    assert needed(seen) == named(actions, Role.OPERATOR, announces=False)
+    wanted = named(actions, Role.OPERATOR, announces=False)
+    assert needed(seen) | {USE_QUOTA.name} == wanted  # asked for by Google before any call
 
 
 async def test_a_drill_calls_no_more_than_an_approver_may(tmp_path: Path) -> None:
@@ -346,6 +352,28 @@ async def test_a_denied_call_names_the_permission_and_where_to_grant_it(
     assert f"permission {first} is missing" in message
     assert all(f"{each} on " in message for each in others)
     assert f"Grant it on {_where(method)}" in message
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "The run.googleapis.com API requires a quota project, which is not set by default.",
+            "Run: gcloud auth application-default set-quota-project",
+        ),
+        (
+            "Grant the caller a role with the serviceusage.services.use permission",
+            "permission serviceusage.services.use is missing. Grant it on the project that a",
+        ),
+    ],
+)
+def test_credentials_without_a_project_to_count_on_are_told_what_to_do(
+    said: str, told: str
+) -> None:
+    """What is lacking is not the permission that the call itself needs."""
+    text = missing(carrying_out(ChangeKind.FIELDS, Kind.SERVICE), PLACE, said)
+    assert told in text
+    assert "run.services" not in text
 
 
 def _where(method: str) -> str:

@@ -31,6 +31,18 @@ def test_an_empty_environment_never_acts(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_key_is_the_same_with_the_line_break_that_its_secret_ends_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Cloud Run hands it on, a shell does not: hashes of people and functions must be equal."""
+    environment(monkeypatch, REDACTION_KEY="planted-key\n")
+    found = read_settings()
+    assert found.redaction_key
+    assert found.redaction_key.get_secret_value() == "planted-key"
+    environment(monkeypatch, REDACTION_KEY=" \n")
+    assert read_settings().redaction_key is None
+
+
 def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each from its own variable."""
     environment(

@@ -9,11 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from commands import cli
+from commands.catalogue import Role, catalogue
+from emulator.wire import Moment
 from incident.cases import Cases
 from incident.drill import Exercise
 from incident.drill_plan import prepare
 from incident.model import Kind
 from tests.by_hand import person
+from tests.clients.test_permissions import NEEDED
 from tests.releases import comparable, dumped, rich_world, rules
 from tests.road import SERVICE, policy, road, sample, world_around
 from tests.test_cli import run
@@ -59,8 +62,27 @@ async def test_coverage_tells_what_would_fail_as_whom(tmp_path: Path) -> None:
         assert (code, err) == (1, "")
         assert "lacks run.services.update" in " ".join(out.split())
         assert "asked as responder@example.com" in out
-        assert "1 workloads: 0 enforceable, 1 would fail, 0 protected or held" in out
+        assert "1 workloads in 1 projects: 0 enforceable, 1 would fail, 0 protected" in out
         assert not way.emulator.writes
+
+
+async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) -> None:
+    """In both forms; a surveyor's role is enough for looking, where the questions are another's."""
+    world = world_around(sample(), faults=[{"method": "ListFolders", "code": "PERMISSION_DENIED"}])
+    (project,) = world["projects"]
+    folder, *above = project["folders"]
+    moments: list[Moment] = []
+    async with road(tmp_path, world=world, rules=policy("dry-run"), hook=moments.append) as way:
+        arguments = ("coverage", "--folder", folder, "--above", *(above or ("none",)))
+        code, out, err = await run(way, *arguments, "--json", policy=way.settings.policy)
+        told = json.loads(out)
+        assert (code, err) == (1, "")
+        (unread,) = told["unread"]
+        assert (unread["place"], unread["what"]) == (f"folders/{folder}", "its folders")
+        assert told["summary"]["projects"] == told["summary"]["enforceable"] == 1
+        surveyor = {grant.name for grant in catalogue({}, announces=False)[Role.SURVEYOR]}
+        over_grpc = {m.method for m in moments if m.method.startswith("/")}
+        assert {name for m in over_grpc if "/List" in m for name in NEEDED[m]} <= surveyor
 
 
 @pytest.mark.parametrize(
@@ -74,7 +96,10 @@ async def test_coverage_tells_what_would_fail_as_whom(tmp_path: Path) -> None:
         (("coverage",), "name a project"),
         (("coverage", "--project", "210987654321"), "is no project id"),
         (("coverage", "--project", "example-shop-prod=x"), "is no project id"),
-        (("coverage", "--project", "example-shop-prod", "--folder", "x"), "--folder wants"),
+        (("coverage", "--folder", "x"), "--folder wants a number"),
+        (("coverage", "--organization", "x"), "--organization wants a number"),
+        (("coverage", "--folder", "1", "--above", "x"), "--above wants a number, or `none` alone"),
+        (("coverage", "--folder", "1", "--above", "1", "--above", "none"), "--above wants"),
     ],
 )
 def test_wrong_use_is_told(arguments: tuple[str, ...], why: str) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from commands.catalogue import catalogue, every_action
-from tests.deploy.terraform import DEPLOY, module, source
+from commands.catalogue import Role, actions_of, catalogue, every_action
+from incident.model import Kind
+from incident.policy import parse_policy
+from tests.deploy.terraform import DEPLOY, module
 
 PERMISSIONS: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
-ROLES = {"reader", "actor", "operator", "approver", "surveyor"}
+ROLES = {"reader", "actor", "operator", "approver", "surveyor", "policy-editor"}
 #: What changes something outside of the responder's own bucket and topic.
 WRITING = re.compile(r"\.(update|setIamPolicy|cancel|actAs|delete|create)$")
 
@@ -25,7 +27,8 @@ def of_role(role: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("entry", PERMISSIONS, ids=lambda e: f"{e['permission']} on {e['scope']}")
 def test_a_permission_has_its_reason(entry: dict[str, Any]) -> None:
     """A name that IAM could know, a scope, roles that exist, and why."""
-    assert set(entry) == {"permission", "scope", "roles", "reason"}
+    assert set(entry) - {"actions"} == {"permission", "scope", "roles", "reason"}
+    assert ("actions" in entry) is ("actor" in entry["roles"])
     assert re.fullmatch(r"[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+", entry["permission"])
     assert entry["scope"] in module().locals["places"]
     assert entry["roles"]
@@ -46,26 +49,55 @@ def test_without_the_acting_role_nothing_outside_can_be_written() -> None:
 
 
 def test_nobody_deletes() -> None:
-    """Neither workloads nor records; without delete a record cannot be overwritten either."""
-    assert not [p["permission"] for p in PERMISSIONS if "delete" in p["permission"].lower()]
+    """Neither workloads nor records; without delete a record cannot be overwritten either.
+
+    Whoever changes the policy saves over it, in a bucket that keeps what was there.
+    """
+    deleting = [p for p in PERMISSIONS if "delete" in p["permission"].lower()]
+    assert [(p["scope"], p["roles"]) for p in deleting] == [("policy", ["policy-editor"])]
+    assert module().one("google_storage_bucket", "policy")["versioning"] == [{"enabled": True}]
+
+
+def test_nobody_may_be_the_function_but_for_a_time() -> None:
+    """A surveyor, until a moment that the operator names; by default there is none."""
+    entries = [p for p in PERMISSIONS if "getAccessToken" in p["permission"]]
+    assert [(p["scope"], p["roles"]) for p in entries] == [("responder-account", ["surveyor"])]
+    grant = module().one("google_service_account_iam_member", "coverage")
+    assert "if var.coverage_until != null" in grant["for_each"]
+    assert grant["condition"][0]["expression"].startswith("request.time < timestamp(")
+    assert module().variables["coverage_until"]["default"] is None
+
+
+def test_people_on_call_change_the_policy_and_not_its_bucket() -> None:
+    """Objects of that one bucket: no retention, no access list, nothing elsewhere."""
+    grant = module().one("google_storage_bucket_iam_member", "policy_editors")
+    assert grant["bucket"] == "${google_storage_bucket.policy.name}"
+    assert grant["for_each"] == "${toset(var.policy_editors)}"
+    assert {scope for scope, _ in of_role("policy-editor")} == {"policy"}
+    assert all(name.startswith("storage.objects.") for _, name in of_role("policy-editor"))
 
 
 def test_whoever_approves_can_do_all_that_the_functions_can() -> None:
     """A plan that a person approves is carried out with that person's rights."""
-    assert of_role("approver") == of_role("reader") | of_role("actor")
+    counting = {("quota-project", "serviceusage.services.use")}
+    assert of_role("approver") == of_role("reader") | of_role("actor") | counting
+
+
+def test_what_people_are_asked_for_besides_is_granted_to_each_of_them() -> None:
+    """A person's calls count on the responder's project; a function's count on its own anyway."""
+    (entry,) = (p for p in PERMISSIONS if p["scope"] == "quota-project")
+    assert set(entry["roles"]) == {"operator", "approver", "surveyor"}
+    grant = module().one("google_project_iam_member", "quota_for_people")
+    assert grant["project"] == "${var.project_id}"
+    assert grant["for_each"] == "${merge(local.people, local.surveyors)}"
+    text = (DEPLOY / "README.md").read_text()
+    login = text.index("gcloud auth application-default login\n")
+    assert login < text.index("gcloud auth application-default set-quota-project")
 
 
 def test_releasing_cancels_nothing() -> None:
     """Operators give back; they cannot stop what runs for good."""
     assert "run.executions.cancel" not in {name for _, name in of_role("operator")}
-
-
-def test_acting_hangs_on_its_switch() -> None:
-    """The actor's role is granted to a function in two places, and both ask the variable."""
-    grants = re.findall(r'.*role = "actor".*', source())
-    assert len(grants) == 2
-    for grant in grants:
-        assert "if var.grant_acting_role" in grant
 
 
 @pytest.mark.parametrize("scope", ["runtime-service-account", "image-repository"])
@@ -86,3 +118,29 @@ def test_the_roles_are_what_the_code_says_it_needs() -> None:
     granted = {role: of_role(role) for role in ROLES}
     granted["actor"] |= granted["reader"]  # the functions are granted both
     assert granted == said
+
+
+EVERY = sorted(f"{kind}/{name}" for kind, names in every_action().items() for name in names)
+
+
+@pytest.mark.parametrize("chosen", [*((each,) for each in EVERY), tuple(EVERY), ()])
+def test_what_no_action_needs_is_left_out(chosen: tuple[str, ...]) -> None:
+    """For each action by itself: what the list has it for is what the code says it needs."""
+    actions = {
+        kind: frozenset(n for n in every_action()[kind] if f"{kind}/{n}" in chosen) for kind in Kind
+    }
+    said = catalogue(actions, announces=True)[Role.ACTOR]
+    needed = {
+        (p["scope"], p["permission"])
+        for p in PERMISSIONS
+        if "reader" in p["roles"] or {*p.get("actions", ())} & {*chosen}
+    }
+    assert needed == {(grant.scope.value, grant.name) for grant in said}
+
+
+def test_by_default_the_actions_are_those_of_the_shipped_policy() -> None:
+    """Nobody is granted a right that only another policy would need."""
+    policy = parse_policy((DEPLOY / "policy.yaml").read_bytes(), source="shipped")
+    named = {kind.value: set(names) for kind, names in actions_of(policy).items()}
+    default = module().variables["actions"]["default"]
+    assert {kind: set(names) for kind, names in default.items()} == named

@@ -105,6 +105,18 @@ def test_the_functions_are_there() -> None:
     assert service["max_instance_request_concurrency"] == "${each.value.concurrency}"
 
 
+def test_both_functions_run_what_one_input_names() -> None:
+    """Another archive moves both, so that a rollback leaves no function behind."""
+    function = module().one(FUNCTION, "function")
+    storage = function["build_config"][0]["source"][0]["storage_source"][0]
+    assert storage["object"] == "${google_storage_bucket_object.source.name}"
+    assert function["for_each"] == "${local.functions}"
+    archive = module().one("google_storage_bucket_object", "source")
+    assert archive["source"] == "${var.source_archive}"
+    assert "filesha256(var.source_archive)" in archive["name"]
+    assert source().count("google_storage_bucket_object.source") == 1
+
+
 def test_the_functions_are_told_what_they_read() -> None:
     """Every variable that is set is a setting: a misspelt one would be ignored in silence."""
     prefixed = {f"RESPONDER_{name.upper()}" for name in Settings.model_fields}
@@ -189,6 +201,18 @@ def test_the_seed_of_the_policy_is_valid_and_protects_the_responder(tmp_path: Pa
     assert seed.mode == "dry-run"
 
 
+def test_the_kill_switch_saves_a_policy_that_stops_everything(tmp_path: Path) -> None:
+    """What the printed line would upload is valid, and contains nothing anywhere."""
+    line = evaluated(tmp_path, "local.kill_switch", "names.tf")
+    written, upload = line.split(" | ")
+    saved = subprocess.run(("sh", "-c", written), capture_output=True, check=True, timeout=10)
+    policy = parse_policy(saved.stdout, source="kill switch")
+    assert (policy.mode, policy.rules) == ("dry-run", ())
+    assert upload == "gcloud storage cp - gs://sec-responder-threat-responder-policy/policy.yaml"
+    documented = line.replace(GIVEN["project_id"], "sec-responder-prod")
+    assert documented in (DEPLOY / "README.md").read_text()
+
+
 NARROW: tuple[str, ...] = (CATEGORY,)
 
 
@@ -230,16 +254,44 @@ def test_the_filter_sends_what_it_should(
     assert filters.holds(node, compare) is sent
 
 
-def test_the_wide_filter_is_the_one_of_the_facts(tmp_path: Path) -> None:
-    """A star asks for every threat on Cloud Run, whatever it is called."""
-    text = evaluated(tmp_path, "local.findings_filter", "filter.tf", categories=["*"])
-    assert text.startswith('findingClass="THREAT" AND ')
-    assert text.endswith('resource_name:"//run.googleapis.com/"')
+SOURCE = "organizations/1/sources/2"
+#: What the reference of ListFindings names, and mute, which the how-to pages of filters have.
+DOCUMENTED = {"category", "parent", "resource_name", "state", "mute"}
+
+
+@pytest.mark.parametrize("categories", [("*",), NARROW])
+@pytest.mark.parametrize("source", [SOURCE, None])
+def test_the_filter_asks_for_documented_fields_only(
+    tmp_path: Path, categories: tuple[str, ...], source: str | None
+) -> None:
+    """A star asks for all of the detector's source, whatever the types are called."""
+    given = {"categories": categories, "finding_source": source}
+    text = evaluated(tmp_path, "local.findings_filter", "filter.tf", **given)
+    asked: dict[str, str] = {}
+
+    def note(comparison: filters.Comparison) -> bool:
+        asked[".".join(comparison.path)] = comparison.value.text
+        return comparison.path[0] != "mute"
+
+    assert filters.holds(filters.parse(text, filters.SECURITY_CENTER), note)
+    assert set(asked) <= DOCUMENTED
+    assert ("category" in asked) is (categories == NARROW)
+    assert asked.get("parent") == (f"{SOURCE}/locations/global" if source else None)
+    assert asked["resource_name"] == "//run.googleapis.com/"
+
+
+def test_a_star_without_a_source_is_refused() -> None:
+    """It would bring whatever any detector finds on Cloud Run."""
+    conditions = module().one("google_service_account", "function")["lifecycle"][0]["precondition"]
+    wanted = "${!local.every_category || var.finding_source != null}"
+    assert wanted in {each["condition"] for each in conditions}
 
 
 def test_the_names_of_a_runbook_are_filled_in(tmp_path: Path) -> None:
     """What is sent in a notification can be typed as it stands, and fits."""
-    filled = evaluated(tmp_path, "local.runbooks", "monitoring.tf", "policy.tf")
+    files = ("monitoring.tf", "names.tf")
+    filled = evaluated(tmp_path, "local.runbooks", *files, name_suffix="-again")
+    assert "gs://sec-responder-threat-responder-policy-again/" in filled["policy-changed"]
     assert {path.stem for path in (DEPLOY / "runbooks").glob("*.md")} == set(filled)
     for text in filled.values():
         assert not re.search(
@@ -272,6 +324,16 @@ def test_the_example_gives_the_module_what_it_asks_for() -> None:
     given = set(re.findall(r"^  (?:# )?([a-z_]+) += ", body, re.MULTILINE)) - {"source", "value"}
     needed = {name for name, body in module().variables.items() if "default" not in body}
     assert needed <= given <= set(module().variables)
+
+
+def test_versions_have_bounds_on_both_sides() -> None:
+    """A major version of the provider that nobody has read about is refused; the root agrees."""
+    asked = [
+        re.findall(r'^ +(?:required_version|version) += "(.*)"', path.read_text(), re.MULTILINE)
+        for path in (MODULE / "versions.tf", DEPLOY / "example" / "main.tf")
+    ]
+    assert asked == [[">= 1.5, < 2.0", ">= 6.0, < 8.0"]] * 2
+    assert not list(MODULE.glob(".terraform.lock.hcl"))
 
 
 def test_what_the_module_reads_lies_beside_it() -> None:

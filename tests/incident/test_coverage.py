@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from clients import Clients, connect
-from commands.coverage import Found, Wanted, survey
+from commands.surveying import Found, Wanted, survey
 from incident.coverage import Cover, Pace, Project
 from incident.hypothetical import hypothetical
-from incident.model import Denied, InvalidPolicy, Notification, Retry, Verdict
+from incident.model import InvalidPolicy, Notification, Verdict
 from incident.policy import CATEGORY
 from responders import route
 from tests.road import Road, World, road, sample, world_around
@@ -84,11 +84,13 @@ async def test_every_workload_of_every_region_is_asked_about(tmp_path: Path) -> 
         names = ("storefront", "hello", "blind", "nightly", "never", "miner")
         assert told(found) == {"vault": "held", **dict.fromkeys(names, "enforceable")}
         assert found.summary == {
+            "projects": 1,
             "workloads": 7,
             "enforceable": 6,
             "held": 1,
             "would-fail": 0,
             "unlisted": 0,
+            "unread": 0,
         }
         assert "is protected by protect[0]" in why(found, "vault")
         assert all(write.validate_only for write in way.emulator.writes)
@@ -178,23 +180,42 @@ async def test_a_quota_that_is_used_up_is_waited_for(tmp_path: Path) -> None:
                 assert "a quota of its project is used up" in missed.reason
 
 
-async def test_regions_that_cannot_be_told_and_a_policy_that_cannot_be_read_end_it(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("PERMISSION_DENIED", "permission run.locations.list is missing"),
+        ("UNAVAILABLE", "Google does not answer as it should"),
+    ],
+)
+async def test_a_project_whose_regions_cannot_be_told_is_said_to_be_unread(
+    tmp_path: Path, code: str, expected: str
 ) -> None:
-    """Naming the regions does without asking for them."""
-    world = mixed(faults=[fault("ListLocations")])
+    """Nothing is good then. Naming the regions does without asking for them."""
+    world = mixed(faults=[fault("ListLocations", code)])
     async with road(tmp_path, world=world, rules=PROTECT) as way:
-        with pytest.raises(Denied, match=r"permission run\.locations\.list is missing"):
-            await surveyed(way)
+        found = await surveyed(way)
+        (lost,) = found.unread
+        assert (found.good, found.covered) == (False, ())
+        assert (lost.place, lost.what) == ("projects/example-shop-prod", "its regions")
+        assert expected in lost.reason
         assert told(await surveyed(way, regions=("us-east4",))) == {"miner": "enforceable"}
         way.policy("mode: perhaps\n")
         with pytest.raises(InvalidPolicy):
             await surveyed(way)
-        way.policy(PROTECT)
-        world["faults"] = [fault("ListLocations", "UNAVAILABLE")]
+
+
+@pytest.mark.parametrize(
+    ("project", "good"), [("42", True), ("example-shop-prod", True), ("777", False)]
+)
+async def test_where_cloud_run_is_off_there_is_nothing_to_ask_about(
+    tmp_path: Path, project: str, *, good: bool
+) -> None:
+    """Unless it is off in another project, the one that our calls count on for instance."""
+    said = f"Cloud Run Admin API has not been used in project {project} before or it is disabled."
+    world = mixed(faults=[fault("ListLocations", message=said)])
     async with road(tmp_path, world=world, rules=PROTECT) as way:
-        with pytest.raises(Retry):
-            await surveyed(way)
+        found = await surveyed(way, Project("example-shop-prod", "42"))
+        assert (found.good, found.covered, not found.unread) == (good, (), good)
 
 
 async def test_what_google_refuses_to_validate_would_fail(tmp_path: Path) -> None:

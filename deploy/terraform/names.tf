@@ -1,0 +1,15 @@
+# Names that several files need.
+
+locals {
+  # What stays reserved after a removal ends with the suffix: buckets (a retention outlives the
+  # deployment) and the ids of custom roles. Everything else can be made again at once.
+  evidence_bucket = "${var.project_id}-${var.name}-evidence${var.name_suffix}"
+  policy_bucket   = "${var.project_id}-${var.name}-policy${var.name_suffix}"
+  source_bucket   = "${var.project_id}-${var.name}-source${var.name_suffix}"
+  policy_object   = "policy.yaml"
+
+  # Typed at night, with nothing at hand: a whole policy in one line. The version before stays.
+  kill_switch = "printf 'mode: dry-run\\n' | gcloud storage cp - gs://${local.policy_bucket}/${local.policy_object}"
+
+  outcomes_topic = "${var.name}-outcomes"
+}
