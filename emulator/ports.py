@@ -41,6 +41,10 @@ class ReservedPort:
         """Let others have it."""
         self._socket.close()
 
+    def __del__(self) -> None:
+        """A port that nobody asks for any more is not kept."""
+        self.release()
+
     def __enter__(self) -> int:
         return self.number
 

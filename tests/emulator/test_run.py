@@ -255,6 +255,17 @@ def test_the_cloud_sdk_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> 
     assert "gcloud is not on the PATH; install the Cloud SDK" in result.stderr
 
 
+def test_a_run_without_a_key_for_virustotal_has_the_link_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The emulator gives one, unless the variable is set to nothing."""
+    monkeypatch.setenv("VIRUSTOTAL_API_KEY", "")
+    with warm():
+        (outcome,) = outcome_of(SAMPLE)["outcomes"]
+    assert outcome["detected"]["virustotal"]["lookup"] == "no-key"
+    assert "virustotal.com" in outcome["links"]["virustotal"]
+
+
 async def test_a_process_ends_with_all_that_it_started(tmp_path: Path) -> None:
     """Neither the child that ignores the polite signal nor its own child is left behind."""
     lines: asyncio.Queue[bytes] = asyncio.Queue()

@@ -194,7 +194,7 @@ async def test_a_revision_can_be_forced() -> None:
 
 async def test_instances_are_split_between_revisions_that_exist() -> None:
     """The statuses follow when the reconciliation is over."""
-    world = pools(RICH, latency={"reconcile": "250ms"})
+    world = pools(RICH, latency={"reconcile": "1s"})
     async with cloud(world) as google:
         splits = [
             run_v2.InstanceSplit(type_=REVISION, revision="crunch-v1", percent=40),
