@@ -109,6 +109,12 @@ def module() -> Module:
     return Module(tuple(resources), variables, values)
 
 
+def log_alerts() -> dict[str, Any]:
+    """The alerts on log lines, by name."""
+    found: dict[str, Any] = module().locals["log_alerts"]
+    return found
+
+
 def source() -> str:
     """The text of all files, for what only the text can tell."""
     return "\n".join(path.read_text() for path in _files())

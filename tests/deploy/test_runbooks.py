@@ -15,7 +15,7 @@ import pytest
 
 from emulator import filters
 from tests.deploy.documents import typed
-from tests.deploy.terraform import DEPLOY, GIVEN, module, source
+from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
 from tests.road import encode, sample
 
 RUNBOOKS = DEPLOY / "runbooks"
@@ -23,7 +23,6 @@ LONGEST_DOCUMENTATION = 8192
 #: Words that Monitoring fills in, and the label of the log line that it takes.
 LABELLED = {"INCIDENT_ID": "incident", "WORKLOAD_NAME": "workload", "PRINCIPAL": "principal"}
 SHAPE = ["Look", "Decide", "Act", "Afterwards"]
-ALERTS: dict[str, Any] = module().locals["log_alerts"]
 #: Who may run a command: those whose role has what it needs.
 ROLES = {
     "approve": {"approver"},
@@ -181,7 +180,7 @@ def test_every_runbook_leads_to_the_same_shell() -> None:
 def test_a_runbook_says_nothing_that_nobody_fills_in(path: Path) -> None:
     """An incident's id stands only where the alert has one to fill in; the same for the others."""
     text = path.read_text()
-    by = set(ALERTS.get(path.stem, {}).get("by", []))
+    by = set(log_alerts().get(path.stem, {}).get("by", []))
     named = {label for word, label in LABELLED.items() if word in text}
     assert named == by
     assert "${" not in text
