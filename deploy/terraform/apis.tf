@@ -33,8 +33,9 @@ resource "google_project_service" "api" {
 }
 
 data "google_project" "responder" {
+  # Without depends_on: a later apply that enables one more API would not know it before, and would
+  # make every grant to the agents below anew. The API that it needs is enabled by hand (README).
   project_id = var.project_id
-  depends_on = [google_project_service.api]
 }
 
 locals {

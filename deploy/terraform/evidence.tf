@@ -42,8 +42,7 @@ resource "google_storage_bucket_iam_member" "evidence" {
 
 # Cloud Storage encrypts and decrypts with the operator's key.
 data "google_storage_project_service_account" "storage" {
-  project    = var.project_id
-  depends_on = [google_project_service.api]
+  project = var.project_id # without depends_on, as in apis.tf; enabled by hand likewise
 }
 
 resource "google_kms_crypto_key_iam_member" "storage" {

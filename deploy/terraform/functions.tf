@@ -78,6 +78,14 @@ resource "google_service_account" "function" {
       error_message = "With a project as scope, acting_scopes can name that project only."
     }
     precondition {
+      condition     = local.scope_kind == "organizations" || alltrue([for s in var.acting_scopes : !startswith(s, "organizations/")])
+      error_message = "acting_scopes cannot be wider than the scope."
+    }
+    precondition {
+      condition     = alltrue([for s in var.acting_scopes : s == "organizations/${var.organization_id}" if startswith(s, "organizations/")])
+      error_message = "acting_scopes names another organization than organization_id."
+    }
+    precondition {
       condition     = local.scope_kind != "projects" || alltrue([for s in var.drill_services : startswith(s, "${var.scope}/")])
       error_message = "With a project as scope, drill_services can name services of that project only."
     }
@@ -188,7 +196,15 @@ resource "google_storage_bucket" "source" {
   public_access_prevention    = "enforced"
   force_destroy               = true # nothing in it that git does not have
 
-  depends_on = [google_project_service.api]
+  dynamic "encryption" {
+    for_each = var.kms_key[*]
+
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
+  depends_on = [google_project_service.api, google_kms_crypto_key_iam_member.storage]
 }
 
 # The one input that says what runs, in both functions: another archive moves both, forward or back.

@@ -11,8 +11,10 @@ locals {
 
   # What the function says when it has no policy to go by, or none that it can use.
   no_policy = "jsonPayload.outcome.decision.reasons:(\"cannot use the policy\" OR \"cannot read the policy\")"
-  # The same from the patrol, whose last line of a round names the policy's file then.
-  patrol_without_policy = "jsonPayload.message=\"patrol ended\" AND jsonPayload.problem:\"policy\""
+  # The same from the patrol, in the last line of its round. A store that does not answer holds
+  # nothing: findings are delivered again.
+  patrol_without_policy = "jsonPayload.message=\"patrol ended\" AND jsonPayload.problem:\"policy\" AND NOT jsonPayload.problem:\"does not answer\""
+  patrol_without_answer = "jsonPayload.message=\"patrol ended\" AND jsonPayload.problem:\"does not answer\""
 
   # Alerts on events. Each is a condition on the log line itself, not on a metric made of it: a
   # metric's incident stays open until it closes by itself, and a second event within that time
@@ -107,7 +109,7 @@ locals {
       severity = "ERROR"
       by       = []
       again    = "1800s"
-      filter   = "${local.our_lines} AND severity>=ERROR AND jsonPayload.stage=(\"retried\" OR \"failed\")"
+      filter   = "${local.our_lines} AND severity>=ERROR AND (jsonPayload.stage=(\"retried\" OR \"failed\") OR (${local.patrol_without_answer}))"
     }
     # Told in every round as long as it is true: one page for each workload, and a reminder every
     # two hours. The line that sums a round up only repeats what the others say.
@@ -138,10 +140,11 @@ locals {
   # WORKLOAD_NAME and PRINCIPAL are filled in by Monitoring, per notification.
   runbooks = {
     for file in fileset("${path.module}/../runbooks", "*.md") :
-    trimsuffix(file, ".md") => replace(replace(replace(replace(replace(replace(replace(replace(
+    trimsuffix(file, ".md") => replace(replace(replace(replace(replace(replace(replace(replace(replace(
       file("${path.module}/../runbooks/${file}"),
       "PROJECT_ID-DEPLOYMENT-evidence", local.evidence_bucket),
       "PROJECT_ID-DEPLOYMENT-policy", local.policy_bucket),
+      "RESPONDER_MODE=CEILING", "RESPONDER_MODE=${var.mode}"),
       "PROJECT_ID", var.project_id),
       "DEPLOYMENT", var.name),
       "REGION", var.region),

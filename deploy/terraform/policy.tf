@@ -27,6 +27,12 @@ resource "google_storage_bucket" "policy" {
     enabled = true
   }
 
+  # Who may save over a policy may delete its versions as well. Owners of the project can then bring
+  # them back for 90 days, the longest that there is; policy editors cannot end that.
+  soft_delete_policy {
+    retention_duration_seconds = 7776000
+  }
+
   dynamic "encryption" {
     for_each = var.kms_key[*]
 

@@ -176,7 +176,8 @@ resource "google_secret_manager_secret_iam_member" "read_by_approvers" {
 }
 
 # The kill switch, in the hands of whoever is on call: they save objects there, and can change
-# neither the bucket nor who may use it. What they save over stays as a version.
+# neither the bucket nor who may use it. What they save over stays as a version, and what
+# they delete can be restored by owners for a while (policy.tf).
 resource "google_storage_bucket_iam_member" "policy_editors" {
   for_each = toset(var.policy_editors)
 

@@ -52,6 +52,8 @@ NEEDED = {
     "storage ls": ("policy_reader", "storage.objects.list"),
     "storage cat": ("policy_reader", "storage.objects.get"),
     "run services describe": ("operator", "run.services.get"),
+    "beta run worker-pools describe": ("operator", "run.workerpools.get"),
+    "run jobs executions list": ("approver", "run.executions.list"),
     "run services update-traffic": ("operator", "run.services.update"),
     "beta run services update": ("operator", "run.services.update"),
     "beta run worker-pools update": ("operator", "run.workerpools.update"),
@@ -172,6 +174,7 @@ def test_every_runbook_leads_to_the_same_shell() -> None:
         "RESPONDER_POLICY": f"gs://{buckets['policy']}/{module().locals['policy_object']}",
         "RESPONDER_TOPIC": f"projects/{project}/topics/{topic}",
         "RESPONDER_PROJECT": project,
+        "RESPONDER_MODE": "CEILING",  # filled in by Terraform
     }
     assert f'output "{block.split("output -raw ")[1].split(")")[0]}"' in source()
 
