@@ -240,6 +240,11 @@ def round_of(**found: Any) -> list[str]:
             [{"policy-invalid"}],
             id="no policy",
         ),
+        pytest.param(
+            {"problem": "cannot read the policy: the store does not answer (HTTP 503)"},
+            [{"cannot-finish"}],
+            id="the policy's store does not answer",
+        ),
     ],
 )
 async def test_a_round_of_the_patrol_is_heard_once(
