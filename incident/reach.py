@@ -6,15 +6,14 @@ where its evidence is lacking, that it is not known, and why.
 
 from __future__ import annotations
 
+from incident.callers import callers
 from incident.deployment import deployment
 from incident.model import (
-    Access,
     Evidence,
     Kind,
     Point,
     Ran,
     Related,
-    Settings,
     Topic,
     is_default,
 )
@@ -27,10 +26,6 @@ _INGRESS = {
     "INGRESS_TRAFFIC_NONE": "nothing reaches it",
 }
 _MOST = 5
-_INVOKER = "roles/run.invoker"
-#: What calling comes to for each kind; nobody calls a worker pool.
-_CALL = {Kind.SERVICE: "call", Kind.JOB: "start"}
-_CALLERS = {"call": "callers", "start": "those who start it"}
 
 
 def reach(evidence: Evidence) -> tuple[Point, ...]:
@@ -40,7 +35,7 @@ def reach(evidence: Evidence) -> tuple[Point, ...]:
         return ()
     return (
         _entry(evidence, workload.kind),
-        *_callers(evidence, workload.kind),
+        *callers(evidence, workload.kind),
         _ran(evidence),
         *_identity(evidence),
         *_secrets(evidence),
@@ -67,54 +62,6 @@ def _entry(evidence: Evidence, kind: Kind) -> Point:
     open_wide = ingress == "INGRESS_TRAFFIC_ALL"
     names = (settings.uri,) if settings.uri else ()
     return Point(Topic.ENTRY, f"{text}, by its ingress", "settings", names, serious=open_wide)
-
-
-def _callers(evidence: Evidence, kind: Kind) -> tuple[Point, ...]:
-    """Who may invoke it: of a service to reach its code, of a job to start it."""
-    settings, access = evidence.settings, evidence.access
-    if kind not in _CALL:
-        return ()
-    call = _CALL[kind]
-    if settings is not None and settings.fields.get("invokerIamDisabled"):
-        text = f"everybody may {call} it: the check of invokers is off"
-        return (Point(Topic.CALLERS, text, "settings", serious=True),)
-    if access is None:
-        text = f"who may {call} it is {evidence.unknown('access')}"
-        return (Point(Topic.CALLERS, text, "access", known=False),)
-    members = _invokers(access)
-    if access.public:
-        who = "everybody" if "allUsers" in members else "everybody with a Google account"
-        text = f"{who} may {call} it, by its IAM policy{_opened(evidence)}"
-        return (Point(Topic.CALLERS, text, "access", members, serious=True),)
-    return (Point(Topic.CALLERS, _granted(evidence, settings, call), "access", members),)
-
-
-def _granted(evidence: Evidence, settings: Settings | None, call: str) -> str:
-    """Whom the policy lets in, if it is asked at all."""
-    access = evidence.access
-    if access and _invokers(access):
-        text = f"{_CALLERS[call]} need a grant, by its IAM policy or one above it"
-    else:
-        text = f"its own IAM policy lets nobody {call} it; a policy above it may"
-    if settings is None and call == _CALL[Kind.SERVICE]:
-        return f"{text}; whether invokers are checked at all is {evidence.unknown('settings')}"
-    return text
-
-
-def _invokers(access: Access) -> tuple[str, ...]:
-    granted = [binding for binding in access.bindings if binding.role == _INVOKER]
-    return tuple(dict.fromkeys(member for binding in granted for member in binding.members))
-
-
-def _opened(evidence: Evidence) -> str:
-    """Who let the public in, where the audit log shows it."""
-    for event in evidence.audit or ():
-        added = [f"ADD {_INVOKER} {member}" for member in ("allUsers", "allAuthenticatedUsers")]
-        if not event.error and not set(added).isdisjoint(event.bindings):
-            who = event.principal or "an account that is not named"
-            when = f"{event.timestamp:%Y-%m-%d %H:%M:%S} UTC"
-            return f"; {who} opened it on {when}, as the audit log shows"
-    return ""
 
 
 def _ran(evidence: Evidence) -> Point:
