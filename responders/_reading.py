@@ -18,13 +18,17 @@ from incident.model import (
     Process,
     Reason,
     Related,
+    Reputation,
     Suspect,
     Technique,
     Verdict,
 )
 
-# One engine or two may be mistaken.
-_SEVERAL_ENGINES = 3
+# One engine or two may be mistaken; and where few have looked, none is no acquittal.
+_SEVERAL_ENGINES, _MANY_ENGINES = 3, 10
+# What is detected by the file itself. Any other detector sees what was done, be it with a program
+# that is on every system.
+_BY_THE_FILE = ("Malicious Binary", "Malicious Library")
 _RELATED, _MOST = "related-findings", 5
 
 
@@ -56,16 +60,29 @@ def confidence(evidence: Evidence, verdict: Verdict = Verdict.CONTAIN) -> Confid
     """How sure it is that hostile code runs.
 
     SCC's own record makes it likely; another finding type that belongs to the same attack, or
-    several engines of VirusTotal, make it sure; what is often benign is one step less likely. A
-    mere claim is weak, and a coincidence counts for nothing.
+    several engines of VirusTotal, make it sure; what is often benign is one step less likely, and
+    so is a malicious file that no engine calls so. A mere claim is weak, and a coincidence counts
+    for nothing.
     """
     if not evidence.confirmed:
         return Confidence.LOW
     steps = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
-    reputation = evidence.reputation
-    notorious = reputation is not None and reputation.malicious >= _SEVERAL_ENGINES
+    found = evidence.reputation
+    notorious = found is not None and found.malicious >= _SEVERAL_ENGINES
     borne_out = notorious or any(each.raises for each in evidence.relations or ())
-    return steps[borne_out + (verdict is Verdict.CONTAIN)]
+    step = borne_out + (verdict is Verdict.CONTAIN) - _contradicted(evidence)
+    return steps[max(step, 0)]
+
+
+def _contradicted(evidence: Evidence) -> bool:
+    """Whether the file that a finding calls malicious is so to none of many engines."""
+    found = evidence.reputation
+    return (
+        found is not None
+        and found.engines >= _MANY_ENGINES
+        and found.malicious + found.suspicious == 0
+        and any(words in evidence.finding.category for words in _BY_THE_FILE)
+    )
 
 
 def circumstances(evidence: Evidence) -> tuple[Reason, ...]:
@@ -109,11 +126,23 @@ def reputation(evidence: Evidence) -> tuple[Reason, ...]:
     if found.lookup is Lookup.KNOWN:
         label = f", as {found.label}" if found.label else ""
         since = f"; first seen {found.first_seen:%Y-%m-%d}" if found.first_seen else ""
-        surer = "; it is surer by that" if found.malicious >= _SEVERAL_ENGINES else ""
-        text = f"{text}{label}{since}{surer}"
-    elif found.lookup is Lookup.UNKNOWN:
+        text = f"{text}{label}{since}{_weighed(evidence, found)}"
+    elif found.lookup is Lookup.UNKNOWN and not found.unjudged:
         text = f"{text}: it may have been made for this attack"
     return (Reason(text, "virustotal"),)
+
+
+def _weighed(evidence: Evidence, found: Reputation) -> str:
+    """What the number of engines says for or against the finding."""
+    if found.malicious >= _SEVERAL_ENGINES:
+        return "; it is surer by that"
+    if found.malicious:
+        return "; so few may be mistaken"
+    if found.suspicious:
+        return f"; {found.suspicious} of them suspect it"
+    if _contradicted(evidence):
+        return "; this speaks against the finding, which makes it less sure"
+    return "; that proves nothing"
 
 
 def related(evidence: Evidence) -> tuple[Reason, ...]:

@@ -120,6 +120,7 @@ class Reputation:
         last_seen: When it last got it.
         analysed_at: When the engines were last asked.
         called: What the file is to the finding: ``executed file``, ``library`` or ``script``.
+        unjudged: Whether VirusTotal has the file, though no engine gave a verdict.
     """
 
     lookup: Lookup
@@ -136,6 +137,7 @@ class Reputation:
     last_seen: datetime | None = None
     analysed_at: datetime | None = None
     called: str = "suspected file"
+    unjudged: bool = False
 
     @property
     def answered(self) -> bool:
@@ -149,7 +151,9 @@ class Reputation:
         return {
             Lookup.KNOWN: f"VirusTotal: {self.malicious} of {self.engines} engines call {file}"
             " malicious",
-            Lookup.UNKNOWN: f"VirusTotal does not know {file}, or no engine judged it",
+            Lookup.UNKNOWN: f"VirusTotal has {file}, but no engine has judged it"
+            if self.unjudged
+            else f"VirusTotal does not know {file}",
             Lookup.NO_ANSWER: f"VirusTotal gave no answer: {self.reason}",
             Lookup.PARTIAL_HASH: "VirusTotal was not asked: the hash covers only the beginning of"
             f" {file}",

@@ -78,6 +78,15 @@ def test_it_answers_its_category_and_would_contain() -> None:
         (evidence(reputation=reputed(3)), Confidence.HIGH),
         (evidence(reputation=reputed(58), confirmed=False), Confidence.LOW),
         (evidence(reputation=Reputation(Lookup.UNKNOWN)), Confidence.MEDIUM),
+        (evidence(reputation=reputed(0)), Confidence.LOW),
+        (evidence(reputation=reputed(0), related=(OTHER,)), Confidence.MEDIUM),
+        (evidence(reputation=reputed(0), confirmed=False), Confidence.LOW),
+        (evidence(reputation=reputed(0, engines=9)), Confidence.MEDIUM),
+        (evidence(reputation=reputed(0, suspicious=1)), Confidence.MEDIUM),
+        (
+            evidence(finding=finding(category="Reverse Shell"), reputation=reputed(0)),
+            Confidence.MEDIUM,
+        ),
     ],
 )
 def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confidence) -> None:
@@ -100,8 +109,24 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
             "virustotal",
             "malicious, as miner/x; first seen 2026-10-02; it is surer by that",
         ),
-        (evidence(reputation=reputed(0)), "virustotal", "0 of 70 engines"),
-        (evidence(reputation=Reputation(Lookup.UNKNOWN)), "virustotal", "made for this attack"),
+        (
+            evidence(reputation=reputed(0)),
+            "virustotal",
+            "0 of 70 engines call the suspected file malicious; this speaks against the finding",
+        ),
+        (evidence(reputation=reputed(2)), "virustotal", "malicious; so few may be mistaken"),
+        (evidence(reputation=reputed(0, suspicious=4)), "virustotal", "; 4 of them suspect it"),
+        (evidence(reputation=reputed(0, engines=9)), "virustotal", "; that proves nothing"),
+        (
+            evidence(reputation=Reputation(Lookup.UNKNOWN)),
+            "virustotal",
+            "VirusTotal does not know the suspected file: it may have been made for this attack",
+        ),
+        (
+            evidence(reputation=Reputation(Lookup.UNKNOWN, unjudged=True)),
+            "virustotal",
+            "VirusTotal has the suspected file, but no engine has judged it",
+        ),
         (
             evidence(reputation=Reputation(Lookup.NO_ANSWER, reason="no quota")),
             "virustotal",
