@@ -148,6 +148,9 @@ def _weighed(evidence: Evidence, found: Reputation) -> str:
 def related(evidence: Evidence) -> tuple[Reason, ...]:
     """Which other findings make it surer, which do not, and why."""
     relations = evidence.relations
+    if relations is None and evidence.finding.workload is None:
+        text = "no other findings were looked for: this one names no Cloud Run workload"
+        return (Reason(text, "finding"),)
     if relations is None:
         text = f"whether other findings belong to it is {evidence.unknown(_RELATED)}"
         return (Reason(text, _RELATED),)

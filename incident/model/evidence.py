@@ -240,7 +240,11 @@ class Evidence:
         """
         called = _CALLED.get(collector, collector)
         reasons = [gap.reason for gap in self.gaps if gap.collector == collector]
-        cause = reasons[0].partition(". ")[0].rpartition(": ")[2] if reasons else ""
+        if not reasons:
+            return (
+                f"not known, because {called} {'were' if called.endswith('s') else 'was'} not read"
+            )
+        cause = reasons[0].partition(". ")[0].rpartition(": ")[2]
         return f"not known, because {called} could not be read{f' ({cause})' if cause else ''}"
 
     @property
