@@ -15,7 +15,8 @@ TABLE = (
         "a known malicious file runs that the image does not have: somebody brought it in",
         (
             attack.INGRESS_TOOL_TRANSFER(
-                "{program} was brought into {workload} while it ran: look for what else came"
+                "{program} was brought into {workload}, or made in it, while it ran: look for what"
+                " else came"
             ),
             attack.NATIVE_API("{program} was started through the operating system's own calls"),
         ),

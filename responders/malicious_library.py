@@ -29,7 +29,8 @@ _ADDED = Row(
     "a known malicious library is loaded that the image does not have: somebody brought it in",
     (
         attack.INGRESS_TOOL_TRANSFER(
-            "{file} was brought into {workload} while it ran: look for what else came with it"
+            "{file} was brought into {workload}, or made in it, while it ran: look for what else"
+            " came"
         ),
         _LOADED,
     ),
@@ -43,7 +44,7 @@ _MODIFIED = Row(
     "a known malicious library stands where one of the image's own was",
     (
         attack.INGRESS_TOOL_TRANSFER(
-            "the content that replaced {file} was brought into {workload} from outside"
+            "{file} of {workload} was changed or brought in while it ran: look for the way in"
         ),
         _LOADED,
         attack.HIJACK_FLOW("{program} loads {file} as it always does, and gets something else"),

@@ -22,8 +22,8 @@ from responders._reading import (
 CATEGORY = "Execution: Modified Malicious Binary Executed"
 _TECHNIQUES = (
     attack.INGRESS_TOOL_TRANSFER(
-        "the content that replaced {program} was brought into {workload} from outside while it"
-        " ran: look for the way in, and for what else came with it"
+        "{program} of {workload} was changed or brought in while it ran: look for the way in, and"
+        " for what else came with it"
     ),
     attack.NATIVE_API(
         "{program} was started through the operating system's own calls, under a name that the"

@@ -13,8 +13,8 @@ from responders import _attack as attack
 from responders._reading import file_hash, place, program
 from responders._row import Row
 
-# What only one's own networks route: RFC 1918, 6598, 3927, 4193, 4291.
-_INSIDE = tuple(
+# Private, shared, link-local and loopback addresses: RFC 1918, 6598, 3927, 4193, 4291.
+_PRIVATE = tuple(
     map(
         ip_network,
         (
@@ -67,13 +67,13 @@ def _read(finding: Finding) -> tuple[Reason, ...]:
     connection = finding.connection
     if connection is None or not connection.remote_ip:
         text = "the finding does not name the other end of the connection"
-    elif any(ip_address(connection.remote_ip) in network for network in _INSIDE):
+    elif any(ip_address(connection.remote_ip) in network for network in _PRIVATE):
         text = (
-            f"the other end is {_end(connection)}, inside your own networks: look for that host,"
-            " it may be taken as well"
+            f"the other end is {_end(connection)}, a private address: look for that host, it may"
+            " be taken as well"
         )
     else:
-        text = f"the other end is {_end(connection)}, outside your own networks"
+        text = f"the other end is {_end(connection)}, a public address"
     return (Reason(text, "finding"), *file_hash(finding.suspect.file))
 
 

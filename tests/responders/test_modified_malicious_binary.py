@@ -176,6 +176,7 @@ def test_techniques_are_those_that_google_names() -> None:
     for technique in found:
         assert technique.url == f"https://attack.mitre.org/techniques/{technique.id}/"
         assert "/usr/local/bin/healthcheck" in technique.meaning
+    assert "was changed or brought in while it ran" in found[0].meaning
 
 
 def test_the_summary_names_binary_and_workload() -> None:
