@@ -22,6 +22,7 @@ from incident.model import (
     Suspect,
     Technique,
     Verdict,
+    span,
 )
 
 # One engine or two may be mistaken; and where few have looked, none is no acquittal.
@@ -88,7 +89,7 @@ def _contradicted(evidence: Evidence) -> bool:
 def circumstances(evidence: Evidence) -> tuple[Reason, ...]:
     """What else makes it more or less sure: what is known of the file, other findings.
 
-    What an attacker could reach makes nothing surer, and is told apart from this.
+    What an attacker could reach makes nothing more certain, and is told apart from this.
     """
     return (*reputation(evidence), *related(evidence))
 
@@ -135,18 +136,18 @@ def reputation(evidence: Evidence) -> tuple[Reason, ...]:
 def _weighed(evidence: Evidence, found: Reputation) -> str:
     """What the number of engines says for or against the finding."""
     if found.malicious >= _SEVERAL_ENGINES:
-        return "; it is surer by that"
+        return "; this makes it more certain"
     if found.malicious:
         return "; so few may be mistaken"
     if found.suspicious:
         return f"; {found.suspicious} of them suspect it"
     if _contradicted(evidence):
-        return "; this speaks against the finding, which makes it less sure"
+        return "; this speaks against the finding and makes it less certain"
     return "; that proves nothing"
 
 
 def related(evidence: Evidence) -> tuple[Reason, ...]:
-    """Which other findings make it surer, which do not, and why."""
+    """Which other findings make it more certain, which do not, why, and when was looked."""
     relations = evidence.relations
     if relations is None and evidence.finding.workload is None:
         text = "no other findings were looked for: this one names no Cloud Run workload"
@@ -154,24 +155,49 @@ def related(evidence: Evidence) -> tuple[Reason, ...]:
     if relations is None:
         text = f"whether other findings belong to it is {evidence.unknown(_RELATED)}"
         return (Reason(text, _RELATED),)
+    looked = _looked(evidence)
     if not relations:
-        return (Reason("no other finding on this workload in the time around it", _RELATED),)
-    telling = [each for each in relations if each.raises]
-    more = f"; and {len(telling) - _MOST} more" if len(telling) > _MOST else ""
-    named = "; ".join(f"{each.category} ({each.why})" for each in telling[:_MOST])
-    surer = (Reason(f"surer by what belongs to it: {named}{more}", _RELATED),) if telling else ()
-    return (*surer, *_beside(tuple(each for each in relations if not each.raises)))
+        return (Reason(f"no other finding on this workload {looked}", _RELATED),)
+    telling = tuple(each for each in relations if each.raises)
+    others = tuple(each for each in relations if not each.raises)
+    when = Reason(f"other findings on this workload were looked for {looked}", _RELATED)
+    return (*_telling(telling), *_beside(others), when)
+
+
+def _looked(evidence: Evidence) -> str:
+    """In which time other findings were looked for: silence about other days is no all-clear."""
+    if evidence.window is None:
+        return "near the event in time"
+    event, (start, end) = evidence.finding.event_time, evidence.window
+    return (
+        f"from {span(event - start)} before the event to {span(end - event)} after it; earlier and"
+        " later ones were not looked for"
+    )
+
+
+def _telling(relations: tuple[Related, ...]) -> tuple[Reason, ...]:
+    """The findings that make it more certain, each with why."""
+    if not relations:
+        return ()
+    makes = "1 other finding makes"
+    if len(relations) > 1:
+        makes = f"{len(relations)} other findings make"
+    named = "; ".join(f"{each.category} ({each.why})" for each in relations[:_MOST])
+    more = f"; and {len(relations) - _MOST} more" if len(relations) > _MOST else ""
+    return (Reason(f"{makes} it more certain: {named}{more}", _RELATED),)
 
 
 def _beside(relations: tuple[Related, ...]) -> tuple[Reason, ...]:
-    """The findings that change nothing; each of them is told apart in the list."""
+    """The findings that change nothing; of several, each is told apart in the list."""
     if not relations:
         return ()
-    categories = ", ".join(sorted({each.category for each in relations})[:_MOST])
-    are = (
-        "is 1 other finding that makes"
-        if len(relations) == 1
-        else (f"are {len(relations)} other findings that make")
+    if len(relations) == 1:
+        (one,) = relations
+        text = f"1 other finding does not make it more certain: {one.category} ({one.text})"
+        return (Reason(text, _RELATED),)
+    named = sorted({each.category for each in relations})
+    more = f" and {len(named) - _MOST} more types" if len(named) > _MOST else ""
+    text = (
+        f"{len(relations)} other findings do not make it more certain: {', '.join(named[:_MOST])}"
     )
-    text = f"there {are} it no surer, each for the reason given with it: {categories}"
-    return (Reason(text, _RELATED),)
+    return (Reason(f"{text}{more}", _RELATED),)

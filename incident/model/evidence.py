@@ -188,6 +188,7 @@ class Evidence:
         reputation: What VirusTotal says of the suspected file, or why it says nothing.
         gaps: What could not be had.
         claim: What the notification claimed, where ``finding`` is SCC's own record.
+        window: From when to when other findings and logs were looked for; None if they were not.
         took_ms: Each collector and the milliseconds that it took, answered or not.
     """
 
@@ -204,6 +205,7 @@ class Evidence:
     reputation: Reputation | None = None
     gaps: tuple[Gap, ...] = ()
     claim: Finding | None = field(default=None, repr=False)
+    window: tuple[datetime, datetime] | None = None
     took_ms: tuple[tuple[str, float], ...] = ()
 
     @property

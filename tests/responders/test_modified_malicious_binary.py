@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,8 +25,9 @@ from tests.values import NOW, evidence, finding, notification, settings, templat
 OTHER = finding(finding_id="another", category="Reverse Shell")
 ELSEWHERE = replace(
     finding(finding_id="elsewhere", category="Malicious URL Observed", processes=()),
-    containers=(Container("sidecar", "image", None),),
+    containers=(Container("storefront-1", "image", "sha256:bb"),),
 )
+WINDOW = (finding().event_time - timedelta(minutes=30), NOW)
 PUBLIC = Access((Binding("roles/run.invoker", ("user:x@example.com", "allUsers"), None),))
 CLOSED = Access((Binding("roles/run.invoker", ("user:x@example.com",), None),))
 DEFAULT_ACCOUNT = "210987654321-compute@developer.gserviceaccount.com"
@@ -107,7 +109,7 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (
             evidence(reputation=reputed(9, label="miner/x", first_seen=NOW)),
             "virustotal",
-            "malicious, as miner/x; first seen 2026-10-02; it is surer by that",
+            "malicious, as miner/x; first seen 2026-10-02; this makes it more certain",
         ),
         (
             evidence(reputation=reputed(0)),
@@ -138,12 +140,32 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (
             evidence(related=(OTHER, ELSEWHERE)),
             "related-findings",
-            "surer by what belongs to it: Reverse Shell (the same container storefront-1, at the",
+            "1 other finding makes it more certain: Reverse Shell (the same container storefront-1",
         ),
         (
             evidence(related=(ELSEWHERE,)),
             "related-findings",
-            "there is 1 other finding that makes it no surer",
+            "1 other finding does not make it more certain: Malicious URL Observed (perhaps a coin",
+        ),
+        (
+            evidence(related=(ELSEWHERE, replace(ELSEWHERE, category="A"))),
+            "related-findings",
+            "2 other findings do not make it more certain: A, Malicious URL Observed",
+        ),
+        (
+            evidence(related=(OTHER, replace(OTHER, category="Malicious Script Executed"))),
+            "related-findings",
+            "2 other findings make it more certain: Reverse Shell (",
+        ),
+        (
+            evidence(related=(), window=WINDOW),
+            "related-findings",
+            "no other finding on this workload from 30 min before the event to 5 s after it; earl",
+        ),
+        (
+            evidence(related=(OTHER,), window=WINDOW),
+            "related-findings",
+            "were looked for from 30 min before the event to 5 s after it; earlier and later",
         ),
     ],
 )
