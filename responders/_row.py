@@ -25,6 +25,7 @@ from incident.model import (
     Technique,
     Verdict,
 )
+from responders._look_at import look_at
 from responders._reading import (
     circumstances,
     confidence,
@@ -101,7 +102,7 @@ class Row:
                 ),
                 techniques=self._techniques(suspect(finding), place(finding)),
                 verdict=self.verdict,
-                look_at=self.look_at,
+                look_at=look_at(self.look_at, finding),
             )
 
         return Responder(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from incident.model import File, Finding, Process, Reason, Suspect, Verdict
 from responders import _attack as attack
+from responders._look_at import ACCOUNT, WAY_IN
 from responders._reading import file_hash, place, program
 from responders._row import Row
 
@@ -15,8 +16,8 @@ _MOST = 20
 _LOOK_AT = (
     "the library's SHA-256 on VirusTotal: what it is, and whom it talks to",
     "how the program came to load it: LD_PRELOAD, its search path, a plug-in folder",
-    "the way in: requests and log lines just before the event",
-    "what the runtime service account did since, in the audit log: its tokens may be taken",
+    WAY_IN,
+    ACCOUNT,
 )
 _LOADED = attack.SHARED_MODULES(
     "{file} runs inside {program}, which is trusted: no process of its own shows"

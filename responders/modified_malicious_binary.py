@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from incident.model import Assessment, Evidence, Finding, Responder, Suspect, Technique, Verdict
 from responders import _attack as attack
+from responders._look_at import ACCOUNT, WAY_IN, look_at
 from responders._reading import (
     circumstances,
     confidence,
@@ -31,10 +32,11 @@ _TECHNIQUES = (
     ),
 )
 _LOOK_AT = (
-    "the way in: requests and log lines just before the event, and how the file could be written",
+    WAY_IN,
+    "how the file could be written: as which user the container runs, and what that one may change",
     "the SHA-256 on VirusTotal: what the file is, and whom it talks to",
     "related findings on the container near in time: they tell an attack from a bad practice",
-    "what the runtime service account did since, in the audit log: its tokens may be taken",
+    ACCOUNT,
 )
 
 
@@ -50,7 +52,7 @@ def assess(evidence: Evidence) -> Assessment:
         ),
         techniques=_techniques(evidence.finding.suspect, place(evidence.finding)),
         verdict=Verdict.CONTAIN,
-        look_at=_LOOK_AT,
+        look_at=look_at(_LOOK_AT, evidence.finding),
     )
 
 

@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 
 from incident.model import Connection, Finding, Reason, Verdict
 from responders import _attack as attack
+from responders._look_at import ACCOUNT, WAY_IN
 from responders._reading import file_hash, place, program
 from responders._row import Row
 
@@ -47,9 +48,9 @@ _ROW = Row(
     ),
     (
         "the remote address: block it, and look for it in the logs of all your networks",
-        "the way in: requests and log lines just before the event",
+        WAY_IN,
         "what was run in the shell: related findings tell some of it, the logs hardly any",
-        "what the runtime service account did since, in the audit log: its tokens may be taken",
+        ACCOUNT,
     ),
 )
 
