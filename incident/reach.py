@@ -61,7 +61,8 @@ def _entry(evidence: Evidence, kind: Kind) -> Point:
     text = _INGRESS.get(ingress, f"its ingress is {ingress}")
     open_wide = ingress == "INGRESS_TRAFFIC_ALL"
     names = (settings.uri,) if settings.uri else ()
-    return Point(Topic.ENTRY, f"{text}, by its ingress", "settings", names, serious=open_wide)
+    at = f" at {settings.uri}" if settings.uri else ""
+    return Point(Topic.ENTRY, f"{text}{at}, by its ingress", "settings", names, serious=open_wide)
 
 
 def _ran(evidence: Evidence) -> Point:
@@ -83,18 +84,19 @@ def _account(account: str, ran: Ran) -> Point:
     runs = [each.revision for each in ran.templates if each.service_account == account]
     within = f"in {', '.join(runs[:_MOST])} " if len(ran.accounts) > 1 and all(runs) else ""
     stolen = "its tokens may have been taken, and stay good for up to an hour after a containment"
+    called = account or "the project's default service account"
     if is_default(account):
+        what = ", a default service account" if account else ""
         text = (
-            f"{within}it runs as a default service account, which other workloads of the project"
-            f" share: {stolen}; often it may edit all of the project"
+            f"{within}it runs as {called}{what}: {stolen}. Often it may edit all of the project;"
+            " other workloads of the project may run as it too (not checked)"
         )
     else:
         text = (
-            f"{within}it runs as a user-managed service account: {stolen}; which other workloads"
-            " run as it, and what it may do, is not checked"
+            f"{within}it runs as {called}, a user-managed service account: {stolen}. What it may"
+            " do, and which other workloads run as it, is not checked"
         )
-    names = (account or "the project's default service account",)
-    return Point(Topic.IDENTITY, text, ran.source, names, serious=True)
+    return Point(Topic.IDENTITY, text, ran.source, (called,), serious=True)
 
 
 def _secrets(evidence: Evidence) -> tuple[Point, ...]:
@@ -103,7 +105,7 @@ def _secrets(evidence: Evidence) -> tuple[Point, ...]:
         text = f"which secrets were in its reach is {evidence.unknown('settings')}"
         return (Point(Topic.SECRETS, text, "settings", known=False), *_environment(evidence))
     if affected.secret_names:
-        text = "it could read these secrets: rotate them"
+        text = "it could read these secrets, which are to be rotated"
         point = Point(Topic.SECRETS, text, source, affected.secret_names, serious=True)
     else:
         text = (
@@ -123,11 +125,11 @@ def _environment(evidence: Evidence) -> tuple[Point, ...]:
     source = evidence.ran.source if affected else "finding"
     if affected is None:
         text = f"which environment variables its settings have is {evidence.unknown('settings')}"
-        seen = "; the finding names these: rotate what is secret among them" if told else ""
+        seen = "; rotate what is secret among those that the finding names" if told else ""
         named = tuple(sorted(told))
         return (Point(Topic.ENVIRONMENT, f"{text}{seen}", source, named, known=False),)
     if not names | told:
         text = f"its settings have no environment variables{evidence.ran.as_now}"
         return (Point(Topic.ENVIRONMENT, text, source),)
-    text = "these environment variables were in its reach: rotate what is secret among them"
+    text = "its environment variables were in reach as well; rotate what is secret among them"
     return (Point(Topic.ENVIRONMENT, text, source, tuple(sorted(names | told))),)

@@ -14,6 +14,7 @@ from incident.model import (
     Kind,
     Point,
     Topic,
+    Volume,
     is_default,
 )
 from incident.reach import reach
@@ -47,6 +48,7 @@ def bound(role: str, *members: str, condition: str | None = None) -> Binding:
     return Binding(f"roles/run.{role}", members, condition)
 
 
+DEFAULT = "the project's default service account"
 ALL, ANY, EVE = "allUsers", "allAuthenticatedUsers", "user:eve@example.com"
 INVOKER = "roles/run.invoker"
 EVERYBODY, ACCOUNTS = "everybody may", "everybody with a Google account may"
@@ -150,13 +152,18 @@ def test_what_takes_no_requests_is_not_told_as_reachable() -> None:
         ("storefront@example-shop-prod.iam.gserviceaccount.com", False),
     ],
 )
-def test_a_default_account_is_told_as_shared(account: str, *, default: bool) -> None:
-    """What everything in a project runs as reaches further than one workload."""
+def test_a_default_account_is_told_as_one_that_others_may_have(
+    account: str, *, default: bool
+) -> None:
+    """What others may run as reaches further; and which one it is stands where it is told of."""
     assert is_default(account) is default
     what = template(service_account=account, revision="")
     told = point(evidence(settings=settings(template=what)), Topic.IDENTITY)
     assert told
-    assert ("share" in told.text) is default
+    assert (
+        "other workloads of the project may run as it too (not checked)" in told.text
+    ) is default
+    assert told.text.startswith(f"it runs as {account or DEFAULT}")
 
 
 def test_what_is_said_is_of_the_revision_that_the_finding_names() -> None:
@@ -190,6 +197,19 @@ def test_where_several_may_have_run_everything_in_reach_of_any_is_told() -> None
     ran = next(each for each in points if each.topic is Topic.RAN)
     assert "one of the revisions shop-2 (50 %), shop-1 (50 %)" in ran.text
     assert ran.text.endswith("what is in reach is told for all of them together")
+
+
+def test_names_stand_where_they_belong() -> None:
+    """Only a list of names trails its sentence, and then the sentence ends in what they are."""
+    what = template(revision="", volumes=(Volume("data", "gcs://uploads", persists=True),))
+    points = reach(evidence(settings=settings(template=what), access=Access((bound("x", ALL),))))
+    trailing = {
+        each.text for each in points for name in each.names if name and name not in each.text
+    }
+    assert trailing == {
+        "it could read these secrets, which are to be rotated",
+        "its environment variables were in reach as well; rotate what is secret among them",
+    }
 
 
 def test_secrets_are_named_never_their_values() -> None:
