@@ -94,10 +94,26 @@ def circumstances(evidence: Evidence) -> tuple[Reason, ...]:
     return (*reputation(evidence), *related(evidence))
 
 
+def argued(evidence: Evidence, judgement: str, read: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """The reasons in the order in which an analyst wants them.
+
+    What it means comes first, unless the finding is a mere claim: then nothing else matters more.
+
+    Args:
+        evidence: What was gathered.
+        judgement: Why the finding type is taken as it is.
+        read: What the finding itself says.
+    """
+    listed = confirmation(evidence)
+    said = (Reason(judgement, "responder"), *read, *circumstances(evidence))
+    return (*said, *listed) if evidence.confirmed else (*listed, *said)
+
+
 def confirmation(evidence: Evidence) -> tuple[Reason, ...]:
     """Whether SCC lists the finding."""
     if evidence.confirmed:
-        return (Reason("Security Command Center lists the finding itself", "security-center"),)
+        text = "it is no mere claim of a message: Security Command Center lists the finding itself"
+        return (Reason(text, "security-center"),)
     text = "Security Command Center does not list the finding: the notification alone claims it"
     if any(gap.collector == "security-center" for gap in evidence.gaps):
         text = f"whether the finding is listed is {evidence.unknown('security-center')}"

@@ -27,9 +27,8 @@ from incident.model import (
 )
 from responders._look_at import look_at
 from responders._reading import (
-    circumstances,
+    argued,
     confidence,
-    confirmation,
     file_hash,
     here,
     place,
@@ -94,12 +93,7 @@ class Row:
             return Assessment(
                 summary=tell(finding) if tell else plain,
                 confidence=confidence(evidence, self.verdict),
-                reasons=(
-                    *confirmation(evidence),
-                    Reason(self._judgement, "responder"),
-                    *read(finding),
-                    *circumstances(evidence),
-                ),
+                reasons=argued(evidence, self._judgement, read(finding)),
                 techniques=self._techniques(suspect(finding), place(finding)),
                 verdict=self.verdict,
                 look_at=look_at(self.look_at, finding),

@@ -11,9 +11,8 @@ from incident.model import Assessment, Evidence, Finding, Responder, Suspect, Te
 from responders import _attack as attack
 from responders._look_at import ACCOUNT, WAY_IN, look_at
 from responders._reading import (
-    circumstances,
+    argued,
     confidence,
-    confirmation,
     file_hash,
     here,
     place,
@@ -21,6 +20,7 @@ from responders._reading import (
 )
 
 CATEGORY = "Execution: Modified Malicious Binary Executed"
+_BECAUSE = "a known malicious file runs in place of one of the image's own"
 _TECHNIQUES = (
     attack.INGRESS_TOOL_TRANSFER(
         "{program} of {workload} was changed or brought in while it ran: look for the way in, and"
@@ -45,10 +45,8 @@ def assess(evidence: Evidence) -> Assessment:
     return Assessment(
         summary=_summary(evidence.finding),
         confidence=confidence(evidence),
-        reasons=(
-            *confirmation(evidence),
-            *file_hash(evidence.finding.suspect.file),
-            *circumstances(evidence),
+        reasons=argued(
+            evidence, f"taken for hostile: {_BECAUSE}", file_hash(evidence.finding.suspect.file)
         ),
         techniques=_techniques(evidence.finding.suspect, place(evidence.finding)),
         verdict=Verdict.CONTAIN,
@@ -71,7 +69,7 @@ RESPONDER = Responder(
     name="modified-malicious-binary",
     categories=(CATEGORY,),
     assess=assess,
-    because="a known malicious file runs in place of one of the image's own",
+    because=_BECAUSE,
     techniques=_techniques(Suspect(None, None), "the workload"),
     look_at=_LOOK_AT,
 )

@@ -76,6 +76,8 @@ def check(responder: Responder, case: dict[str, Any]) -> None:
     assert answer.verdict.value == expect["verdict"]
     assert answer.confidence.value == expect["confidence"]
     assert [technique.id for technique in answer.techniques] == expect["techniques"]
+    confirmed = case.get("evidence", {}).get("confirmed", True)
+    assert answer.reasons[0].evidence == ("responder" if confirmed else "security-center")
     said = "\n".join(reason.text for reason in answer.reasons)
     assert [text for text in expect["summary"] if text not in answer.summary] == []
     assert [text for text in expect["reasons"] if text not in said] == []
