@@ -23,8 +23,6 @@ _ABLE: Mapping[Kind, frozenset[str]] = {
     Kind.SERVICE: frozenset({"roles/run.admin"}),
     Kind.JOB: frozenset({"roles/run.admin", "roles/run.developer"}),
 }
-#: Who holds these may put other code there, too.
-_CHANGING = frozenset({"roles/run.admin", "roles/run.developer"})
 _WHO = {"allUsers": "everybody", "allAuthenticatedUsers": "everybody with a Google account"}
 #: What calling comes to for each kind; nobody calls a worker pool.
 _CALL = {Kind.SERVICE: "call", Kind.JOB: "start"}
@@ -41,7 +39,7 @@ def callers(evidence: Evidence, kind: Kind) -> tuple[Point, ...]:
         text = f"everybody may {call} it: the check of invokers is off"
         points.append(Point(Topic.CALLERS, text, "settings", serious=True))
     if access is not None:
-        points += _public(access, evidence, kind)
+        points += dict.fromkeys(_public(access, evidence, kind))
         return (*points, *_private(access, evidence, kind, alone=not points))
     if not points:
         text = f"who may {call} it is {evidence.unknown('access')}"
@@ -61,9 +59,9 @@ def _public(access: Access, evidence: Evidence, kind: Kind) -> Iterator[Point]:
         for member in (each for each in _WHO if each in binding.members):
             who, role, only = _WHO[member], binding.role, under(binding.condition)
             if role in able:
-                more = ", and change what it runs" if role in _CHANGING else ""
+                more = ", which allows much else" if role in _ABLE[kind] else ""
                 text = (
-                    f"{who} may {_CALL[kind]} it{more}{only}: its IAM policy gives {member} {role}"
+                    f"{who} may {_CALL[kind]} it{only}: its IAM policy gives {member} {role}{more}"
                 )
             else:
                 text = f"{who} may do what {role} allows{only}: its IAM policy gives it to {member}"

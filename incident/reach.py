@@ -129,7 +129,7 @@ def _environment(evidence: Evidence) -> tuple[Point, ...]:
         named = tuple(sorted(told))
         return (Point(Topic.ENVIRONMENT, f"{text}{seen}", source, named, known=False),)
     if not names | told:
-        text = f"its settings have no environment variables{evidence.ran.as_now}"
+        text = f"it has no environment variables{evidence.ran.as_now}"
         return (Point(Topic.ENVIRONMENT, text, source),)
     text = "its environment variables were in reach as well; rotate what is secret among them"
     return (Point(Topic.ENVIRONMENT, text, source, tuple(sorted(names | told))),)

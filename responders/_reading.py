@@ -141,7 +141,7 @@ def reputation(evidence: Evidence) -> tuple[Reason, ...]:
         return ()
     text = found.sentence
     if found.lookup is Lookup.KNOWN:
-        label = f", as {found.label}" if found.label else ""
+        label = f", as {found.label}" if found.label and found.malicious else ""
         since = f"; first seen {found.first_seen:%Y-%m-%d}" if found.first_seen else ""
         text = f"{text}{label}{since}{_weighed(evidence, found)}"
     elif found.lookup is Lookup.UNKNOWN and not found.unjudged:

@@ -10,7 +10,8 @@ TABLE = (
     Row(
         "added-malicious-binary",
         ("Execution: Added Malicious Binary Executed",),
-        "was added after the container started, was executed, and matches a known malicious file",
+        "was added after the container started, was executed, and matches a file that Google knows"
+        " as malicious",
         CONTAIN,
         "a known malicious file runs that the image does not have: somebody brought it in",
         (
@@ -30,7 +31,7 @@ TABLE = (
     Row(
         "built-in-malicious-binary",
         ("Execution: Built in Malicious Binary Executed",),
-        "came with the image, was executed, and matches a known malicious file",
+        "came with the image, was executed, and matches a file that Google knows as malicious",
         CONTAIN,
         "the image itself carries a known malicious file: every instance of it runs hostile code",
         (

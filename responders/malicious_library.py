@@ -80,7 +80,7 @@ def _tell(finding: Finding, how: str) -> str:
     library = found.file.path if found.file and found.file.path else "a library"
     return (
         f"{program(found.process)} in {place(finding)} loaded {library}, which {how} after the"
-        " container started and matches a known malicious file"
+        " container started and matches a file that Google knows as malicious"
     )
 
 

@@ -20,7 +20,7 @@ from responders._reading import (
 )
 
 CATEGORY = "Execution: Modified Malicious Binary Executed"
-_BECAUSE = "a known malicious file runs in place of one of the image's own"
+_BECAUSE = "a file that Google knows as malicious runs in place of one of the image's own"
 _TECHNIQUES = (
     attack.INGRESS_TOOL_TRANSFER(
         "{program} of {workload} was changed or brought in while it ran: look for the way in, and"
@@ -57,7 +57,8 @@ def assess(evidence: Evidence) -> Assessment:
 def _summary(finding: Finding) -> str:
     return (
         f"{program(finding.main_process, 'a binary of its image')} in {place(finding)} was modified"
-        " after the container started, was executed, and matches a known malicious file"
+        " after the container started, was executed, and matches a file that Google knows as"
+        " malicious"
     )
 
 

@@ -65,7 +65,7 @@ GIVES, ALONE = "its IAM policy gives", "only those with a grant may"
             (bound("servicesInvoker", ALL), bound("admin", ANY)),
             [
                 f"{EVERYBODY} call it: {GIVES} allUsers roles/run.servicesInvoker",
-                f"{ACCOUNTS} call it, and change what it runs: {GIVES} {ANY} roles/run.admin",
+                f"{ACCOUNTS} call it: {GIVES} {ANY} roles/run.admin, which allows much else",
             ],
         ),
         (

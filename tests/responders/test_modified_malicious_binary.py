@@ -112,7 +112,7 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
             "malicious, as miner/x; first seen 2026-10-02; this makes it more certain",
         ),
         (
-            evidence(reputation=reputed(0)),
+            evidence(reputation=reputed(0, label="miner/x")),
             "virustotal",
             "0 of 70 engines call the suspected file malicious; this speaks against the finding",
         ),
@@ -205,7 +205,7 @@ def test_the_summary_names_binary_and_workload() -> None:
     """One sentence says what was detected, as far as the finding goes."""
     assert assess(evidence()).summary == (
         "/usr/local/bin/healthcheck in storefront was modified after the container started, was"
-        " executed, and matches a known malicious file"
+        " executed, and matches a file that Google knows as malicious"
     )
     bare = assess(Evidence(finding(processes=(), workload=None))).summary
     assert "a binary of its image in //run.googleapis.com/" in bare
