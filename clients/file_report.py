@@ -41,6 +41,7 @@ def read_report(answer: object, sha256: str) -> Reputation:
     return Reputation(
         lookup=Lookup.KNOWN if engines else Lookup.UNKNOWN,
         sha256=sha256,
+        unjudged=not engines,
         malicious=counts["malicious"],
         suspicious=counts["suspicious"],
         engines=engines,

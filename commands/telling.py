@@ -41,7 +41,7 @@ _MEANINGS = {
     Status.EXPIRED: "nobody approved in time; nothing was written",
     Status.CONTAINED: "stopped by us, and read back stopped",
     Status.ALREADY_CONTAINED: "stopped already, not by us: nothing to release",
-    Status.RESTRICTED: "access is cut, but what runs was not stopped: look now",
+    Status.RESTRICTED: "access is restricted, but what runs was not stopped: look now",
     Status.UNVERIFIED: "written, but not seen in effect: look now",
     Status.FAILED: "something refused for good: look now",
     Status.RELEASED: "the containment was taken back",

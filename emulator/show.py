@@ -168,8 +168,9 @@ def _decision(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", f"· {reason}"
     reach = [p for p in _objects(assessment.get("reach")) if p.get("serious")]
     for index, point in enumerate(reach):
-        names = ", ".join(map(str, point.get("names") or ()))
-        yield "" if index else "in reach", f"· {point.get('text')}{': ' if names else ''}{names}"
+        text = str(point.get("text"))
+        names = ", ".join(name for name in map(str, point.get("names") or ()) if name not in text)
+        yield "" if index else "in reach", f"· {text}{': ' if names else ''}{names}"
     techniques = [f"{t.get('id')} {t.get('name')}" for t in _objects(assessment.get("techniques"))]
     if techniques:
         yield "ATT&CK", ", ".join(techniques)

@@ -35,7 +35,7 @@ _SAID: Mapping[Status, tuple[str, str]] = {
         "rotate what was in reach first, then find the way in; {show} has the steps.{back}",
     ),
     Status.RESTRICTED: (
-        "access is cut, and was read back: {changes}. What runs was NOT stopped",
+        "access is restricted, and was read back: {changes}. What runs was NOT stopped",
         "look now; if it is hostile, stop it with {stop}",
     ),
     Status.ALREADY_CONTAINED: (

@@ -138,7 +138,7 @@ async def support(
         *(_timed(watch, name, each, bounds.deadline) for name, each in collectors.items())
     )
     had = _evidence(finding, dict(zip(collectors, gathered, strict=True)))
-    return replace(had, took_ms=tuple(watch.stages_ms.items()))
+    return replace(had, window=(start, end), took_ms=tuple(watch.stages_ms.items()))
 
 
 def joined(core: Evidence, supporting: Evidence) -> Evidence:

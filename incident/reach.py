@@ -6,15 +6,14 @@ where its evidence is lacking, that it is not known, and why.
 
 from __future__ import annotations
 
+from incident.callers import callers
 from incident.deployment import deployment
 from incident.model import (
-    Access,
     Evidence,
     Kind,
     Point,
     Ran,
     Related,
-    Settings,
     Topic,
     is_default,
 )
@@ -27,10 +26,6 @@ _INGRESS = {
     "INGRESS_TRAFFIC_NONE": "nothing reaches it",
 }
 _MOST = 5
-_INVOKER = "roles/run.invoker"
-#: What calling comes to for each kind; nobody calls a worker pool.
-_CALL = {Kind.SERVICE: "call", Kind.JOB: "start"}
-_CALLERS = {"call": "callers", "start": "those who start it"}
 
 
 def reach(evidence: Evidence) -> tuple[Point, ...]:
@@ -40,7 +35,7 @@ def reach(evidence: Evidence) -> tuple[Point, ...]:
         return ()
     return (
         _entry(evidence, workload.kind),
-        *_callers(evidence, workload.kind),
+        *callers(evidence, workload.kind),
         _ran(evidence),
         *_identity(evidence),
         *_secrets(evidence),
@@ -66,55 +61,8 @@ def _entry(evidence: Evidence, kind: Kind) -> Point:
     text = _INGRESS.get(ingress, f"its ingress is {ingress}")
     open_wide = ingress == "INGRESS_TRAFFIC_ALL"
     names = (settings.uri,) if settings.uri else ()
-    return Point(Topic.ENTRY, f"{text}, by its ingress", "settings", names, serious=open_wide)
-
-
-def _callers(evidence: Evidence, kind: Kind) -> tuple[Point, ...]:
-    """Who may invoke it: of a service to reach its code, of a job to start it."""
-    settings, access = evidence.settings, evidence.access
-    if kind not in _CALL:
-        return ()
-    call = _CALL[kind]
-    if settings is not None and settings.fields.get("invokerIamDisabled"):
-        text = f"everybody may {call} it: the check of invokers is off"
-        return (Point(Topic.CALLERS, text, "settings", serious=True),)
-    if access is None:
-        text = f"who may {call} it is {evidence.unknown('access')}"
-        return (Point(Topic.CALLERS, text, "access", known=False),)
-    members = _invokers(access)
-    if access.public:
-        who = "everybody" if "allUsers" in members else "everybody with a Google account"
-        text = f"{who} may {call} it, by its IAM policy{_opened(evidence)}"
-        return (Point(Topic.CALLERS, text, "access", members, serious=True),)
-    return (Point(Topic.CALLERS, _granted(evidence, settings, call), "access", members),)
-
-
-def _granted(evidence: Evidence, settings: Settings | None, call: str) -> str:
-    """Whom the policy lets in, if it is asked at all."""
-    access = evidence.access
-    if access and _invokers(access):
-        text = f"{_CALLERS[call]} need a grant, by its IAM policy or one above it"
-    else:
-        text = f"its own IAM policy lets nobody {call} it; a policy above it may"
-    if settings is None and call == _CALL[Kind.SERVICE]:
-        return f"{text}; whether invokers are checked at all is {evidence.unknown('settings')}"
-    return text
-
-
-def _invokers(access: Access) -> tuple[str, ...]:
-    granted = [binding for binding in access.bindings if binding.role == _INVOKER]
-    return tuple(dict.fromkeys(member for binding in granted for member in binding.members))
-
-
-def _opened(evidence: Evidence) -> str:
-    """Who let the public in, where the audit log shows it."""
-    for event in evidence.audit or ():
-        added = [f"ADD {_INVOKER} {member}" for member in ("allUsers", "allAuthenticatedUsers")]
-        if not event.error and not set(added).isdisjoint(event.bindings):
-            who = event.principal or "an account that is not named"
-            when = f"{event.timestamp:%Y-%m-%d %H:%M:%S} UTC"
-            return f"; {who} opened it on {when}, as the audit log shows"
-    return ""
+    at = f" at {settings.uri}" if settings.uri else ""
+    return Point(Topic.ENTRY, f"{text}{at}, by its ingress", "settings", names, serious=open_wide)
 
 
 def _ran(evidence: Evidence) -> Point:
@@ -136,18 +84,19 @@ def _account(account: str, ran: Ran) -> Point:
     runs = [each.revision for each in ran.templates if each.service_account == account]
     within = f"in {', '.join(runs[:_MOST])} " if len(ran.accounts) > 1 and all(runs) else ""
     stolen = "its tokens may have been taken, and stay good for up to an hour after a containment"
+    called = account or "the project's default service account"
     if is_default(account):
+        what = ", a default service account" if account else ""
         text = (
-            f"{within}it runs as a default service account, which other workloads of the project"
-            f" share: {stolen}; often it may edit all of the project"
+            f"{within}it runs as {called}{what}: {stolen}. Often it may edit all of the project;"
+            " other workloads of the project may run as it too (not checked)"
         )
     else:
         text = (
-            f"{within}it runs as a user-managed service account: {stolen}; which other workloads"
-            " run as it, and what it may do, is not checked"
+            f"{within}it runs as {called}, a user-managed service account: {stolen}. What it may"
+            " do, and which other workloads run as it, is not checked"
         )
-    names = (account or "the project's default service account",)
-    return Point(Topic.IDENTITY, text, ran.source, names, serious=True)
+    return Point(Topic.IDENTITY, text, ran.source, (called,), serious=True)
 
 
 def _secrets(evidence: Evidence) -> tuple[Point, ...]:
@@ -156,7 +105,7 @@ def _secrets(evidence: Evidence) -> tuple[Point, ...]:
         text = f"which secrets were in its reach is {evidence.unknown('settings')}"
         return (Point(Topic.SECRETS, text, "settings", known=False), *_environment(evidence))
     if affected.secret_names:
-        text = "it could read these secrets: rotate them"
+        text = "it could read these secrets, which are to be rotated"
         point = Point(Topic.SECRETS, text, source, affected.secret_names, serious=True)
     else:
         text = (
@@ -176,11 +125,11 @@ def _environment(evidence: Evidence) -> tuple[Point, ...]:
     source = evidence.ran.source if affected else "finding"
     if affected is None:
         text = f"which environment variables its settings have is {evidence.unknown('settings')}"
-        seen = "; the finding names these: rotate what is secret among them" if told else ""
+        seen = "; rotate what is secret among those that the finding names" if told else ""
         named = tuple(sorted(told))
         return (Point(Topic.ENVIRONMENT, f"{text}{seen}", source, named, known=False),)
     if not names | told:
-        text = f"its settings have no environment variables{evidence.ran.as_now}"
+        text = f"it has no environment variables{evidence.ran.as_now}"
         return (Point(Topic.ENVIRONMENT, text, source),)
-    text = "these environment variables were in its reach: rotate what is secret among them"
+    text = "its environment variables were in reach as well; rotate what is secret among them"
     return (Point(Topic.ENVIRONMENT, text, source, tuple(sorted(names | told))),)

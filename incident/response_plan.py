@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from incident.actions import INVOKER
 from incident.links import finding_page
 from incident.model import ChangeState, Json, JsonObject, Part, Status, Step
 from incident.steps.cleanup import close_finding, delete_what_ran
@@ -162,8 +163,10 @@ def _in_order(steps: Iterable[Step], where: Position) -> tuple[Step, ...]:
 
 def _is_done(step: Step, where: Position) -> bool:
     """Whether we have done since what a step asks of people."""
-    actions = {Part.INGRESS: "restrict-ingress", Part.AUTHENTICATION: "require-authentication"}
-    return step.part is not None and actions.get(step.part) in where.done
+    if step.part is Part.AUTHENTICATION:
+        ours = "--invoker-iam-check" in step.command or f"--role={INVOKER}" in step.command
+        return ours and "require-authentication" in where.done
+    return step.part is Part.INGRESS and "restrict-ingress" in where.done
 
 
 def _outdated(told: JsonObject) -> bool:

@@ -19,6 +19,7 @@ _GONE = {
     " was changed in them",
     "empty_dir": "what is in memory is lost with its instance",
 }
+_MOST_NAMES = 5
 _SERIOUS = frozenset({"cloud-sql"})
 _KINDS = {"empty-dir": "empty_dir", "memory": "empty_dir"}
 
@@ -53,9 +54,15 @@ def _points(mounted: list[Volume], source: str, *, kept: bool) -> list[Point]:
         other = (
             _ANY_KEPT if kept else f"whether a change to a volume of type {kind} lasts is not known"
         )
+        text = f"it mounts {_listed(names)}: {texts.get(kind, other)}"
         serious = kept or kind in _SERIOUS
-        points.append(Point(Topic.VOLUMES, texts.get(kind, other), source, names, serious=serious))
+        points.append(Point(Topic.VOLUMES, text, source, names, serious=serious))
     return points
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _kind(volume: Volume) -> str:

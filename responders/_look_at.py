@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+from incident.model import Finding, Kind
+
 RELATED = "related findings near in time: alone it may be a bad practice, among others it is not"
 WAY_IN = "the way in: requests and log lines just before the event"
+REQUESTS = "the requests just before it: an exploit's is often strange by its path or its length"
+TRANSFERS = "uploads and downloads around the event, in the request log"
 ACCOUNT = "what the runtime service account did since, in the audit log: its tokens may be taken"
 PARENT = "the parent process and the user id: what started it, and as whom"
 IMAGE = "the image: whether the program belongs in it, and who built and deployed it"
+
+_INPUT = (
+    "what it read just before it: an exploit's input is often strange by its name or its length"
+)
+_FILES = "what it read and wrote around the event: files, buckets, messages"
+#: What stands for a text about requests where there are none.
+_INSTEAD = {
+    Kind.JOB: {
+        WAY_IN: "the way in: who started the job, what it reads and fetches, and log lines just"
+        " before the event",
+        REQUESTS: _INPUT,
+        TRANSFERS: _FILES,
+    },
+    Kind.WORKER_POOL: {
+        WAY_IN: "the way in: what the worker pool reads and fetches, and log lines just before the"
+        " event",
+        REQUESTS: _INPUT,
+        TRANSFERS: _FILES,
+    },
+}
+
+
+def look_at(texts: tuple[str, ...], finding: Finding) -> tuple[str, ...]:
+    """What to look at, for the kind of workload that a finding is about."""
+    instead = _INSTEAD.get(finding.workload.kind, {}) if finding.workload else {}
+    return tuple(instead.get(text, text) for text in texts)

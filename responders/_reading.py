@@ -18,13 +18,18 @@ from incident.model import (
     Process,
     Reason,
     Related,
+    Reputation,
     Suspect,
     Technique,
     Verdict,
+    span,
 )
 
-# One engine or two may be mistaken.
-_SEVERAL_ENGINES = 3
+# One engine or two may be mistaken; and where few have looked, none is no acquittal.
+_SEVERAL_ENGINES, _MANY_ENGINES = 3, 10
+# What is detected by the file itself. Any other detector sees what was done, be it with a program
+# that is on every system.
+_BY_THE_FILE = ("Malicious Binary", "Malicious Library")
 _RELATED, _MOST = "related-findings", 5
 
 
@@ -56,30 +61,59 @@ def confidence(evidence: Evidence, verdict: Verdict = Verdict.CONTAIN) -> Confid
     """How sure it is that hostile code runs.
 
     SCC's own record makes it likely; another finding type that belongs to the same attack, or
-    several engines of VirusTotal, make it sure; what is often benign is one step less likely. A
-    mere claim is weak, and a coincidence counts for nothing.
+    several engines of VirusTotal, make it sure; what is often benign is one step less likely, and
+    so is a malicious file that no engine calls so. A mere claim is weak, and a coincidence counts
+    for nothing.
     """
     if not evidence.confirmed:
         return Confidence.LOW
     steps = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
-    reputation = evidence.reputation
-    notorious = reputation is not None and reputation.malicious >= _SEVERAL_ENGINES
+    found = evidence.reputation
+    notorious = found is not None and found.malicious >= _SEVERAL_ENGINES
     borne_out = notorious or any(each.raises for each in evidence.relations or ())
-    return steps[borne_out + (verdict is Verdict.CONTAIN)]
+    step = borne_out + (verdict is Verdict.CONTAIN) - _contradicted(evidence)
+    return steps[max(step, 0)]
+
+
+def _contradicted(evidence: Evidence) -> bool:
+    """Whether the file that a finding calls malicious is so to none of many engines."""
+    found = evidence.reputation
+    return (
+        found is not None
+        and found.engines >= _MANY_ENGINES
+        and found.malicious + found.suspicious == 0
+        and any(words in evidence.finding.category for words in _BY_THE_FILE)
+    )
 
 
 def circumstances(evidence: Evidence) -> tuple[Reason, ...]:
     """What else makes it more or less sure: what is known of the file, other findings.
 
-    What an attacker could reach makes nothing surer, and is told apart from this.
+    What an attacker could reach makes nothing more certain, and is told apart from this.
     """
     return (*reputation(evidence), *related(evidence))
+
+
+def argued(evidence: Evidence, judgement: str, read: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """The reasons in the order in which an analyst wants them.
+
+    What it means comes first, unless the finding is a mere claim: then nothing else matters more.
+
+    Args:
+        evidence: What was gathered.
+        judgement: Why the finding type is taken as it is.
+        read: What the finding itself says.
+    """
+    listed = confirmation(evidence)
+    said = (Reason(judgement, "responder"), *read, *circumstances(evidence))
+    return (*said, *listed) if evidence.confirmed else (*listed, *said)
 
 
 def confirmation(evidence: Evidence) -> tuple[Reason, ...]:
     """Whether SCC lists the finding."""
     if evidence.confirmed:
-        return (Reason("Security Command Center lists the finding itself", "security-center"),)
+        text = "it is no mere claim of a message: Security Command Center lists the finding itself"
+        return (Reason(text, "security-center"),)
     text = "Security Command Center does not list the finding: the notification alone claims it"
     if any(gap.collector == "security-center" for gap in evidence.gaps):
         text = f"whether the finding is listed is {evidence.unknown('security-center')}"
@@ -107,39 +141,79 @@ def reputation(evidence: Evidence) -> tuple[Reason, ...]:
         return ()
     text = found.sentence
     if found.lookup is Lookup.KNOWN:
-        label = f", as {found.label}" if found.label else ""
+        label = f", as {found.label}" if found.label and found.malicious else ""
         since = f"; first seen {found.first_seen:%Y-%m-%d}" if found.first_seen else ""
-        surer = "; it is surer by that" if found.malicious >= _SEVERAL_ENGINES else ""
-        text = f"{text}{label}{since}{surer}"
-    elif found.lookup is Lookup.UNKNOWN:
+        text = f"{text}{label}{since}{_weighed(evidence, found)}"
+    elif found.lookup is Lookup.UNKNOWN and not found.unjudged:
         text = f"{text}: it may have been made for this attack"
     return (Reason(text, "virustotal"),)
 
 
+def _weighed(evidence: Evidence, found: Reputation) -> str:
+    """What the number of engines says for or against the finding."""
+    if found.malicious >= _SEVERAL_ENGINES:
+        return "; this makes it more certain"
+    if found.malicious:
+        return "; so few may be mistaken"
+    if found.suspicious:
+        return f"; {found.suspicious} of them suspect it"
+    if _contradicted(evidence):
+        return "; this speaks against the finding and makes it less certain"
+    return "; that proves nothing"
+
+
 def related(evidence: Evidence) -> tuple[Reason, ...]:
-    """Which other findings make it surer, which do not, and why."""
+    """Which other findings make it more certain, which do not, why, and when was looked."""
     relations = evidence.relations
+    if relations is None and evidence.finding.workload is None:
+        text = "no other findings were looked for: this one names no Cloud Run workload"
+        return (Reason(text, "finding"),)
     if relations is None:
         text = f"whether other findings belong to it is {evidence.unknown(_RELATED)}"
         return (Reason(text, _RELATED),)
+    looked = _looked(evidence)
     if not relations:
-        return (Reason("no other finding on this workload in the time around it", _RELATED),)
-    telling = [each for each in relations if each.raises]
-    more = f"; and {len(telling) - _MOST} more" if len(telling) > _MOST else ""
-    named = "; ".join(f"{each.category} ({each.why})" for each in telling[:_MOST])
-    surer = (Reason(f"surer by what belongs to it: {named}{more}", _RELATED),) if telling else ()
-    return (*surer, *_beside(tuple(each for each in relations if not each.raises)))
+        return (Reason(f"no other finding on this workload {looked}", _RELATED),)
+    telling = tuple(each for each in relations if each.raises)
+    others = tuple(each for each in relations if not each.raises)
+    when = Reason(f"other findings on this workload were looked for {looked}", _RELATED)
+    return (*_telling(telling), *_beside(others), when)
+
+
+def _looked(evidence: Evidence) -> str:
+    """In which time other findings were looked for: silence about other days is no all-clear."""
+    if evidence.window is None:
+        return "near the event in time"
+    event, (start, end) = evidence.finding.event_time, evidence.window
+    return (
+        f"from {span(event - start)} before the event to {span(end - event)} after it; earlier and"
+        " later ones were not looked for"
+    )
+
+
+def _telling(relations: tuple[Related, ...]) -> tuple[Reason, ...]:
+    """The findings that make it more certain, each with why."""
+    if not relations:
+        return ()
+    makes = "1 other finding makes"
+    if len(relations) > 1:
+        makes = f"{len(relations)} other findings make"
+    named = "; ".join(f"{each.category} ({each.why})" for each in relations[:_MOST])
+    more = f"; and {len(relations) - _MOST} more" if len(relations) > _MOST else ""
+    return (Reason(f"{makes} it more certain: {named}{more}", _RELATED),)
 
 
 def _beside(relations: tuple[Related, ...]) -> tuple[Reason, ...]:
-    """The findings that change nothing; each of them is told apart in the list."""
+    """The findings that change nothing; of several, each is told apart in the list."""
     if not relations:
         return ()
-    categories = ", ".join(sorted({each.category for each in relations})[:_MOST])
-    are = (
-        "is 1 other finding that makes"
-        if len(relations) == 1
-        else (f"are {len(relations)} other findings that make")
+    if len(relations) == 1:
+        (one,) = relations
+        text = f"1 other finding does not make it more certain: {one.category} ({one.text})"
+        return (Reason(text, _RELATED),)
+    named = sorted({each.category for each in relations})
+    more = f" and {len(named) - _MOST} more types" if len(named) > _MOST else ""
+    text = (
+        f"{len(relations)} other findings do not make it more certain: {', '.join(named[:_MOST])}"
     )
-    text = f"there {are} it no surer, each for the reason given with it: {categories}"
-    return (Reason(text, _RELATED),)
+    return (Reason(f"{text}{more}", _RELATED),)

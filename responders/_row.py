@@ -25,10 +25,10 @@ from incident.model import (
     Technique,
     Verdict,
 )
+from responders._look_at import look_at
 from responders._reading import (
-    circumstances,
+    argued,
     confidence,
-    confirmation,
     file_hash,
     here,
     place,
@@ -93,15 +93,10 @@ class Row:
             return Assessment(
                 summary=tell(finding) if tell else plain,
                 confidence=confidence(evidence, self.verdict),
-                reasons=(
-                    *confirmation(evidence),
-                    Reason(self._judgement, "responder"),
-                    *read(finding),
-                    *circumstances(evidence),
-                ),
+                reasons=argued(evidence, self._judgement, read(finding)),
                 techniques=self._techniques(suspect(finding), place(finding)),
                 verdict=self.verdict,
-                look_at=self.look_at,
+                look_at=look_at(self.look_at, finding),
             )
 
         return Responder(

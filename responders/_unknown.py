@@ -7,7 +7,7 @@ investigated like everything else and held for a person, whatever the policy nam
 from __future__ import annotations
 
 from incident.model import Assessment, Evidence, Responder, Verdict
-from responders._reading import circumstances, confidence, confirmation, file_hash, place, program
+from responders._reading import argued, confidence, file_hash, place, program
 
 _BECAUSE = "no responder knows this finding type, so nobody can say what it means"
 _LOOK_AT = (
@@ -26,10 +26,8 @@ def _assess(evidence: Evidence) -> Assessment:
             " that no responder knows"
         ),
         confidence=confidence(evidence, Verdict.HOLD),
-        reasons=(
-            *confirmation(evidence),
-            *file_hash(finding.suspect.file),
-            *circumstances(evidence),
+        reasons=argued(
+            evidence, f"a person must look: {_BECAUSE}", file_hash(finding.suspect.file)
         ),
         techniques=(),
         verdict=Verdict.HOLD,

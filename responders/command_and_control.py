@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from responders import _attack as attack
-from responders._look_at import RELATED
+from responders._look_at import RELATED, TRANSFERS
 from responders._row import HOLD, Row
 
 TABLE = (
@@ -22,7 +22,7 @@ TABLE = (
         (
             "the arguments: which file carries, and which is hidden",
             "whether the workload handles media at all",
-            "uploads and downloads around the event, in the request log",
+            TRANSFERS,
             RELATED,
         ),
     ),

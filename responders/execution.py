@@ -10,12 +10,14 @@ TABLE = (
     Row(
         "added-malicious-binary",
         ("Execution: Added Malicious Binary Executed",),
-        "was added after the container started, was executed, and matches a known malicious file",
+        "was added after the container started, was executed, and matches a file that Google knows"
+        " as malicious",
         CONTAIN,
         "a known malicious file runs that the image does not have: somebody brought it in",
         (
             attack.INGRESS_TOOL_TRANSFER(
-                "{program} was brought into {workload} while it ran: look for what else came"
+                "{program} was brought into {workload}, or made in it, while it ran: look for what"
+                " else came"
             ),
             attack.NATIVE_API("{program} was started through the operating system's own calls"),
         ),
@@ -29,7 +31,7 @@ TABLE = (
     Row(
         "built-in-malicious-binary",
         ("Execution: Built in Malicious Binary Executed",),
-        "came with the image, was executed, and matches a known malicious file",
+        "came with the image, was executed, and matches a file that Google knows as malicious",
         CONTAIN,
         "the image itself carries a known malicious file: every instance of it runs hostile code",
         (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from incident.model import File, Finding, Process, Reason, Suspect, Verdict
 from responders import _attack as attack
+from responders._look_at import ACCOUNT, WAY_IN
 from responders._reading import file_hash, place, program
 from responders._row import Row
 
@@ -15,8 +16,8 @@ _MOST = 20
 _LOOK_AT = (
     "the library's SHA-256 on VirusTotal: what it is, and whom it talks to",
     "how the program came to load it: LD_PRELOAD, its search path, a plug-in folder",
-    "the way in: requests and log lines just before the event",
-    "what the runtime service account did since, in the audit log: its tokens may be taken",
+    WAY_IN,
+    ACCOUNT,
 )
 _LOADED = attack.SHARED_MODULES(
     "{file} runs inside {program}, which is trusted: no process of its own shows"
@@ -29,7 +30,8 @@ _ADDED = Row(
     "a known malicious library is loaded that the image does not have: somebody brought it in",
     (
         attack.INGRESS_TOOL_TRANSFER(
-            "{file} was brought into {workload} while it ran: look for what else came with it"
+            "{file} was brought into {workload}, or made in it, while it ran: look for what else"
+            " came"
         ),
         _LOADED,
     ),
@@ -43,7 +45,7 @@ _MODIFIED = Row(
     "a known malicious library stands where one of the image's own was",
     (
         attack.INGRESS_TOOL_TRANSFER(
-            "the content that replaced {file} was brought into {workload} from outside"
+            "{file} of {workload} was changed or brought in while it ran: look for the way in"
         ),
         _LOADED,
         attack.HIJACK_FLOW("{program} loads {file} as it always does, and gets something else"),
@@ -78,7 +80,7 @@ def _tell(finding: Finding, how: str) -> str:
     library = found.file.path if found.file and found.file.path else "a library"
     return (
         f"{program(found.process)} in {place(finding)} loaded {library}, which {how} after the"
-        " container started and matches a known malicious file"
+        " container started and matches a file that Google knows as malicious"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from incident.model import Finding, Process, Reason, Suspect, Verdict
 from responders import _attack as attack
+from responders._look_at import ACCOUNT, WAY_IN
 from responders._reading import file_hash, place, program
 from responders._row import Row
 
@@ -17,8 +18,8 @@ _LOOK_AT = (
     "the script's text, in the case file's finding: what it fetches, changes and runs",
     "whether it is yours: what a container is to do belongs in its image, not in a later script",
     "the parent process: what started the interpreter",
-    "the way in: requests and log lines just before the event",
-    "what the runtime service account did since, in the audit log: its tokens may be taken",
+    WAY_IN,
+    ACCOUNT,
 )
 _FETCH = attack.INGRESS_TOOL_TRANSFER(
     "such scripts usually fetch the next tool into {workload} and start it"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from incident.model import Assessment, Evidence, Finding, Responder, Suspect, Technique, Verdict
 from responders import _attack as attack
+from responders._look_at import ACCOUNT, WAY_IN, look_at
 from responders._reading import (
-    circumstances,
+    argued,
     confidence,
-    confirmation,
     file_hash,
     here,
     place,
@@ -20,10 +20,11 @@ from responders._reading import (
 )
 
 CATEGORY = "Execution: Modified Malicious Binary Executed"
+_BECAUSE = "a file that Google knows as malicious runs in place of one of the image's own"
 _TECHNIQUES = (
     attack.INGRESS_TOOL_TRANSFER(
-        "the content that replaced {program} was brought into {workload} from outside while it"
-        " ran: look for the way in, and for what else came with it"
+        "{program} of {workload} was changed or brought in while it ran: look for the way in, and"
+        " for what else came with it"
     ),
     attack.NATIVE_API(
         "{program} was started through the operating system's own calls, under a name that the"
@@ -31,10 +32,11 @@ _TECHNIQUES = (
     ),
 )
 _LOOK_AT = (
-    "the way in: requests and log lines just before the event, and how the file could be written",
+    WAY_IN,
+    "how the file could be written: as which user the container runs, and what that one may change",
     "the SHA-256 on VirusTotal: what the file is, and whom it talks to",
     "related findings on the container near in time: they tell an attack from a bad practice",
-    "what the runtime service account did since, in the audit log: its tokens may be taken",
+    ACCOUNT,
 )
 
 
@@ -43,21 +45,20 @@ def assess(evidence: Evidence) -> Assessment:
     return Assessment(
         summary=_summary(evidence.finding),
         confidence=confidence(evidence),
-        reasons=(
-            *confirmation(evidence),
-            *file_hash(evidence.finding.suspect.file),
-            *circumstances(evidence),
+        reasons=argued(
+            evidence, f"taken for hostile: {_BECAUSE}", file_hash(evidence.finding.suspect.file)
         ),
         techniques=_techniques(evidence.finding.suspect, place(evidence.finding)),
         verdict=Verdict.CONTAIN,
-        look_at=_LOOK_AT,
+        look_at=look_at(_LOOK_AT, evidence.finding),
     )
 
 
 def _summary(finding: Finding) -> str:
     return (
         f"{program(finding.main_process, 'a binary of its image')} in {place(finding)} was modified"
-        " after the container started, was executed, and matches a known malicious file"
+        " after the container started, was executed, and matches a file that Google knows as"
+        " malicious"
     )
 
 
@@ -69,7 +70,7 @@ RESPONDER = Responder(
     name="modified-malicious-binary",
     categories=(CATEGORY,),
     assess=assess,
-    because="a known malicious file runs in place of one of the image's own",
+    because=_BECAUSE,
     techniques=_techniques(Suspect(None, None), "the workload"),
     look_at=_LOOK_AT,
 )

@@ -10,11 +10,12 @@ from ipaddress import ip_address, ip_network
 
 from incident.model import Connection, Finding, Reason, Verdict
 from responders import _attack as attack
+from responders._look_at import ACCOUNT, WAY_IN
 from responders._reading import file_hash, place, program
 from responders._row import Row
 
-# What only one's own networks route: RFC 1918, 6598, 3927, 4193, 4291.
-_INSIDE = tuple(
+# Private, shared, link-local and loopback addresses: RFC 1918, 6598, 3927, 4193, 4291.
+_PRIVATE = tuple(
     map(
         ip_network,
         (
@@ -47,9 +48,9 @@ _ROW = Row(
     ),
     (
         "the remote address: block it, and look for it in the logs of all your networks",
-        "the way in: requests and log lines just before the event",
+        WAY_IN,
         "what was run in the shell: related findings tell some of it, the logs hardly any",
-        "what the runtime service account did since, in the audit log: its tokens may be taken",
+        ACCOUNT,
     ),
 )
 
@@ -67,13 +68,13 @@ def _read(finding: Finding) -> tuple[Reason, ...]:
     connection = finding.connection
     if connection is None or not connection.remote_ip:
         text = "the finding does not name the other end of the connection"
-    elif any(ip_address(connection.remote_ip) in network for network in _INSIDE):
+    elif any(ip_address(connection.remote_ip) in network for network in _PRIVATE):
         text = (
-            f"the other end is {_end(connection)}, inside your own networks: look for that host,"
-            " it may be taken as well"
+            f"the other end is {_end(connection)}, a private address: look for that host, it may"
+            " be taken as well"
         )
     else:
-        text = f"the other end is {_end(connection)}, outside your own networks"
+        text = f"the other end is {_end(connection)}, a public address"
     return (Reason(text, "finding"), *file_hash(finding.suspect.file))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from incident.model import Finding, Process, Reason, Suspect, Verdict
 from responders import _attack as attack
+from responders._look_at import REQUESTS
 from responders._reading import place, program
 from responders._row import Row
 
@@ -28,7 +29,7 @@ _ROW = Row(
     (
         "the shell's arguments: a conversion or a health check, or exploring and fetching",
         "the parent: whether this program has a reason to start a shell",
-        "the requests just before it: an exploit's is often strange by its path or its length",
+        REQUESTS,
         "related findings near in time: alone it may be a habit, among others it is not",
     ),
 )

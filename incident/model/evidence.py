@@ -120,6 +120,7 @@ class Reputation:
         last_seen: When it last got it.
         analysed_at: When the engines were last asked.
         called: What the file is to the finding: ``executed file``, ``library`` or ``script``.
+        unjudged: Whether VirusTotal has the file, though no engine gave a verdict.
     """
 
     lookup: Lookup
@@ -136,6 +137,7 @@ class Reputation:
     last_seen: datetime | None = None
     analysed_at: datetime | None = None
     called: str = "suspected file"
+    unjudged: bool = False
 
     @property
     def answered(self) -> bool:
@@ -149,7 +151,9 @@ class Reputation:
         return {
             Lookup.KNOWN: f"VirusTotal: {self.malicious} of {self.engines} engines call {file}"
             " malicious",
-            Lookup.UNKNOWN: f"VirusTotal does not know {file}, or no engine judged it",
+            Lookup.UNKNOWN: f"VirusTotal has {file}, but no engine has judged it"
+            if self.unjudged
+            else f"VirusTotal does not know {file}",
             Lookup.NO_ANSWER: f"VirusTotal gave no answer: {self.reason}",
             Lookup.PARTIAL_HASH: "VirusTotal was not asked: the hash covers only the beginning of"
             f" {file}",
@@ -184,6 +188,7 @@ class Evidence:
         reputation: What VirusTotal says of the suspected file, or why it says nothing.
         gaps: What could not be had.
         claim: What the notification claimed, where ``finding`` is SCC's own record.
+        window: From when to when other findings and logs were looked for; None if they were not.
         took_ms: Each collector and the milliseconds that it took, answered or not.
     """
 
@@ -200,6 +205,7 @@ class Evidence:
     reputation: Reputation | None = None
     gaps: tuple[Gap, ...] = ()
     claim: Finding | None = field(default=None, repr=False)
+    window: tuple[datetime, datetime] | None = None
     took_ms: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -236,7 +242,11 @@ class Evidence:
         """
         called = _CALLED.get(collector, collector)
         reasons = [gap.reason for gap in self.gaps if gap.collector == collector]
-        cause = reasons[0].partition(". ")[0].rpartition(": ")[2] if reasons else ""
+        if not reasons:
+            return (
+                f"not known, because {called} {'were' if called.endswith('s') else 'was'} not read"
+            )
+        cause = reasons[0].partition(". ")[0].rpartition(": ")[2]
         return f"not known, because {called} could not be read{f' ({cause})' if cause else ''}"
 
     @property

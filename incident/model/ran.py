@@ -53,7 +53,7 @@ class Ran:
     @property
     def as_now(self) -> str:
         """What limits a sentence on what there is not, where settings only stand in."""
-        return " by its settings as they are now" if self.evidence == "settings" else ""
+        return ", by its settings as they are now" if self.evidence == "settings" else ""
 
     @property
     def accounts(self) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ _PHASES = (
         ),
     ),
 )
+_SHARED = "containers of one instance share its network and volumes"
 _MEANT = {
     1: "a way in",
     2: "hostile code or remote control",
@@ -68,7 +69,7 @@ class Related:
         linked: Whether it probably belongs to the same attack.
         meaning: What is thought of it, in a few words.
         why: What speaks for that.
-        raises: Whether it makes the finding at hand surer: it is linked, and of another type.
+        raises: Whether it makes the finding at hand more certain: linked, and of another type.
     """
 
     category: str
@@ -93,10 +94,12 @@ class _Place:
     Attributes:
         same: Whether it is the same container; None where that cannot be told.
         text: The same in words.
+        beside: Whether it is another container that may be of the same instance.
     """
 
     same: bool | None
     text: str
+    beside: bool = False
 
 
 def relate(other: Finding, finding: Finding, accounts: Collection[str] = ()) -> Related:
@@ -111,9 +114,7 @@ def relate(other: Finding, finding: Finding, accounts: Collection[str] = ()) -> 
     common = _in_common(other, finding, accounts)
     sequence = _sequence(other, finding)
     void = _void(other, finding)
-    linked = not void and _linked(
-        abs(other.event_time - finding.event_time), place, common, sequence
-    )
+    linked = not void and _linked(other, finding, place, common)
     raises = linked and other.category != finding.category
     meaning, parts = "perhaps a coincidence", [place.text, when, *common]
     if void:
@@ -121,7 +122,8 @@ def relate(other: Finding, finding: Finding, accounts: Collection[str] = ()) -> 
     elif linked:
         meaning = "one attack with this one"
         parts += [sequence] if sequence else []
-        parts += [] if raises else ["the same detector again, so it makes nothing surer"]
+        parts += [_SHARED] if place.beside and not common else []
+        parts += [] if raises else ["the same detector again, so it makes nothing more certain"]
     elif not common and place.same is not False and sequence is None:
         parts.append("nothing in common")
     return Related(
@@ -136,13 +138,18 @@ def relate(other: Finding, finding: Finding, accounts: Collection[str] = ()) -> 
     )
 
 
-def _linked(apart: timedelta, place: _Place, common: Collection[str], sequence: str | None) -> bool:
+def _linked(other: Finding, finding: Finding, place: _Place, common: Collection[str]) -> bool:
     """Whether place, time, things in common and order make it one attack."""
+    apart = abs(other.event_time - finding.event_time)
     if common:
         return apart <= _SAME_DAY
+    if apart > _TOGETHER:
+        return False
+    if place.beside:
+        return None not in (_phase(other.category), _phase(finding.category))
     if place.same is None:
-        return apart <= _TOGETHER and sequence is not None
-    return place.same and apart <= _TOGETHER
+        return _sequence(other, finding) is not None
+    return place.same
 
 
 def _void(other: Finding, finding: Finding) -> str | None:
@@ -193,7 +200,8 @@ def _in_containers(other: Finding, finding: Finding) -> _Place:
         return _Place(same=None, text=f"{where}, though {one} {named}")
     both = [name for name in ours if name in theirs]
     if not both:
-        return _Place(same=False, text=f"another container{within}, {', '.join(theirs)}")
+        called = f"another container{within or ' of the same workload'}, {', '.join(theirs)}"
+        return _Place(same=False, text=called, beside=True)
     return _of_one_name(theirs[both[0]], ours[both[0]], within)
 
 

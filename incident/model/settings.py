@@ -115,15 +115,6 @@ class Access:
     raw: tuple[JsonObject, ...] = field(default=(), repr=False)
     version: int = field(default=0, repr=False)
 
-    @property
-    def public(self) -> bool:
-        """Whether anybody at all may invoke it, as far as its own policy goes."""
-        return any(
-            binding.role == "roles/run.invoker"
-            and not {"allUsers", "allAuthenticatedUsers"}.isdisjoint(binding.members)
-            for binding in self.bindings
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Execution:

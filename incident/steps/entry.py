@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from incident.actions import CLOSED, INVOKER, PUBLIC
+from incident.callers import CALLING, under
 from incident.links import logs_page, workload_page
-from incident.model import Evidence, Finding, Kind, Part, Step, Workload
+from incident.model import Binding, Evidence, Finding, Kind, Part, Step, Workload
 from incident.steps.gcloud import gcloud, on
 from incident.steps.situation import Position
 
@@ -44,22 +45,40 @@ def _ingress(evidence: Evidence, position: Position) -> Iterator[Step]:
 
 
 def _invokers(evidence: Evidence, position: Position) -> Iterator[Step]:
-    """Keeping out whoever is let in: of a service the public, of a job everybody."""
+    """Keeping out whoever is let in: the public, whatever its role; of a job all that start it."""
     settings, access, workload = evidence.settings, evidence.access, position.workload
-    if "require-authentication" in position.done:
-        return
-    if workload.kind is Kind.SERVICE and settings and settings.fields.get("invokerIamDisabled"):
+    done = "require-authentication" in position.done
+    off = settings is not None and settings.fields.get("invokerIamDisabled")
+    if workload.kind is Kind.SERVICE and off and not done:
         text = "Require authentication until the clean version serves: the check of invokers is off"
         check = on("update", workload, invoker_iam_check=True)
         yield Step(text, check, "", Part.AUTHENTICATION)
-    bindings = [b for b in access.bindings if b.role == INVOKER] if access else []
-    invited = {member for b in bindings if not b.condition for member in b.members}
-    shut_out = invited if workload.kind is Kind.JOB else PUBLIC.intersection(invited)
+    steps = {
+        (binding.role, member, binding.condition): _take_out(binding, member, workload)
+        for binding in (access.bindings if access else ())
+        for member in _shut_out(binding, workload.kind, done=done)
+    }
+    yield from [steps[key] for key in sorted(steps, key=str)][:_MOST_NAMES]
+
+
+def _shut_out(binding: Binding, kind: Kind, *, done: bool) -> Iterable[str]:
+    """Whom a binding lets in that is to be kept out; what we took out ourselves is out."""
+    if done and binding.role == INVOKER and not binding.condition:
+        return ()
+    everybody = kind is Kind.JOB and binding.role in CALLING[kind] and not binding.condition
+    return binding.members if everybody else PUBLIC.intersection(binding.members)
+
+
+def _take_out(binding: Binding, member: str, workload: Workload) -> Step:
+    """One member out of one role. A condition must be named whole, so that is for the console."""
     verb = "start" if workload.kind is Kind.JOB else "call"
-    for member in sorted(shut_out)[:_MOST_NAMES]:
-        text = f"Take {member} out of those who may {verb} it, until the clean version is there"
-        remove = on("remove-iam-policy-binding", workload, member=member, role=INVOKER)
-        yield Step(text, remove, "", Part.AUTHENTICATION)
+    role, only = binding.role, under(binding.condition)
+    who = f"those who may {verb} it" if role in CALLING[workload.kind] else "who may act on it"
+    text = f"Take {member} out of {who} ({role}{only}), until the clean version is there"
+    if binding.condition:
+        return Step(text, "", workload_page(workload) or "", Part.AUTHENTICATION)
+    remove = on("remove-iam-policy-binding", workload, member=member, role=role)
+    return Step(text, remove, "", Part.AUTHENTICATION)
 
 
 def tell_owner(finding: Finding, workload: Workload) -> Iterator[Step]:

@@ -25,7 +25,7 @@ _STOPS = {
 _TO_DO = {
     Status.UNVERIFIED: "Look whether it still runs, and contain it again: the containment was"
     " written, but is not seen in effect",
-    Status.RESTRICTED: "Stop it, unless it must go on: access is cut, but what runs runs on",
+    Status.RESTRICTED: "Stop it, unless it must go on: access is restricted, but what runs runs on",
     Status.HELD: "Decide whether it is to be stopped, and stop it: nothing was done to it",
     Status.FAILED: "Mend what the reasons name and contain it: nothing shows that it is stopped",
     Status.EXPIRED: "Make a fresh plan and apply it: the old one expired, and nothing was done",

@@ -194,7 +194,6 @@ async def test_access_keeps_conditions(google: Connecting) -> None:
     }
     async with google(world(iamPolicies={SERVICE: policy})) as cloud:
         access = await cloud.clients.run.access(workload())
-    assert access.public
     assert [binding.condition for binding in access.bindings] == [
         None,
         "office hours",

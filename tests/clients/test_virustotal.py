@@ -101,12 +101,15 @@ async def test_a_file_that_it_never_saw_is_unknown() -> None:
     async with virustotal() as (client, _):
         found = await client.file(OTHER)
     assert (found.lookup, found.sha256, found.engines) == (Lookup.UNKNOWN, OTHER, 0)
+    assert found.sentence == "VirusTotal does not know the suspected file"
 
 
 async def test_a_file_that_no_engine_has_judged_is_unknown() -> None:
     """0 of 0 engines is not an acquittal."""
     async with virustotal(report(last_analysis_stats={"failure": 9})) as (client, _):
-        assert (await client.file(HASH)).lookup is Lookup.UNKNOWN
+        found = await client.file(HASH)
+    assert found.lookup is Lookup.UNKNOWN
+    assert found.sentence == "VirusTotal has the suspected file, but no engine has judged it"
 
 
 async def test_a_file_is_asked_about_once() -> None:

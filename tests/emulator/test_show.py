@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,17 @@ def test_a_library_and_what_to_look_at_are_shown() -> None:
     The addresses and the list for a person stand with it.
     """
     detected = {**OUTCOME["detected"], "file": "/tmp/x.so", "urls": ["http://x.example/"]}  # noqa: S108
-    assessment = {**OUTCOME["assessment"], "look_at": ["the way in", "the parent"]}
+    reach = [
+        {"text": "it runs as a@x.example", "names": ["a@x.example"], "serious": True},
+        {"text": "rotate these secrets", "names": ["db-password"], "serious": True},
+    ]
+    to_look_at = ["the way in", "the parent"]
+    assessment = {**OUTCOME["assessment"], "look_at": to_look_at, "reach": reach}
     lines = shown(a_result({**OUTCOME, "detected": detected, "assessment": assessment}))
     for text in ("file        /tmp/x.so", "http://x.example/", "· the way in", "· the parent"):
         assert text in lines
+    assert "· it runs as a@x.example\n" in re.sub(" +\n", "\n", lines)
+    assert "· rotate these secrets: db-password" in lines
     same = {**OUTCOME["detected"], "file": OUTCOME["detected"]["binary_path"]}
     assert "  file  " not in shown(a_result({**OUTCOME, "detected": same}))
 

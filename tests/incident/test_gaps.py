@@ -137,6 +137,16 @@ def test_a_finding_that_could_not_be_asked_for_is_not_told_to_be_unlisted() -> N
     assert "Security Command Center's record could not be read (denied)" in refused
 
 
+def test_what_was_never_asked_for_is_not_told_as_a_failure_to_read_it() -> None:
+    """Without a workload there is nothing to look for; and no gap means that nobody asked."""
+    of = replace(gathered(Kind.SERVICE, (), named=True), related=None, access=None)
+    assert "because the related findings were not read" in str(sentences(of))
+    assert "because its IAM policy was not read" in str(sentences(of))
+    nowhere = str(sentences(replace(of, finding=replace(of.finding, workload=None))))
+    assert "no other findings were looked for: this one names no Cloud Run workload" in nowhere
+    assert "not known" not in nowhere
+
+
 def test_the_audit_log_that_was_not_read_shows_nothing() -> None:
     """Neither that it shows it, nor that it does not."""
     for kind, named in EACH:

@@ -14,6 +14,7 @@ from incident.model import (
     Kind,
     Point,
     Topic,
+    Volume,
     is_default,
 )
 from incident.reach import reach
@@ -42,36 +43,92 @@ def test_the_way_in_is_what_the_ingress_says(ingress: str, words: str, *, seriou
     assert (words in told.text, told.serious) == (True, serious)
 
 
-def test_callers_are_told_from_the_policy() -> None:
-    """Public, granted and nobody are three different things; a policy not read is none of them."""
-    public = Access((Binding("roles/run.invoker", ("allUsers",), None),))
-    anybody = Access((Binding("roles/run.invoker", ("allAuthenticatedUsers",), None),))
-    granted = Access((Binding("roles/run.invoker", ("user:a@example.com",), None),))
-    for access, words, serious in (
-        (public, "everybody may call it", True),
-        (anybody, "everybody with a Google account may call it", True),
-        (granted, "callers need a grant", False),
-        (Access(()), "lets nobody call it", False),
-    ):
-        told = point(evidence(access=access), Topic.CALLERS)
-        assert told
-        assert (words in told.text, told.serious) == (True, serious)
+def bound(role: str, *members: str, condition: str | None = None) -> Binding:
+    """A binding of a role of Cloud Run."""
+    return Binding(f"roles/run.{role}", members, condition)
+
+
+DEFAULT = "the project's default service account"
+ALL, ANY, EVE = "allUsers", "allAuthenticatedUsers", "user:eve@example.com"
+INVOKER = "roles/run.invoker"
+EVERYBODY, ACCOUNTS = "everybody may", "everybody with a Google account may"
+GIVES, ALONE = "its IAM policy gives", "only those with a grant may"
+
+
+@pytest.mark.parametrize(
+    ("kind", "bindings", "texts"),
+    [
+        ("service", (bound("invoker", ALL),), [f"{EVERYBODY} call it: {GIVES} allUsers"]),
+        ("service", (bound("invoker", ANY),), [f"{ACCOUNTS} call it: {GIVES} {ANY}"]),
+        (
+            "service",
+            (bound("servicesInvoker", ALL), bound("admin", ANY)),
+            [
+                f"{EVERYBODY} call it: {GIVES} allUsers roles/run.servicesInvoker",
+                f"{ACCOUNTS} call it: {GIVES} {ANY} roles/run.admin, which allows much else",
+            ],
+        ),
+        (
+            "job",
+            (bound("developer", EVE), bound("jobsExecutor", ANY)),
+            [
+                f"{ACCOUNTS} start it: {GIVES} {ANY} roles/run.jobsExecutor",
+                f"its IAM policy has these bindings as well: roles/run.developer for {EVE}",
+            ],
+        ),
+        (
+            "service",
+            (bound("viewer", ALL),),
+            [f"{EVERYBODY} do what roles/run.viewer allows: its IAM policy gives it to allUsers"],
+        ),
+        (
+            "service",
+            (bound("invoker", ALL, condition="office hours"),),
+            [f"{EVERYBODY} call it under the condition “office hours”: {GIVES} allUsers"],
+        ),
+        (
+            "service",
+            (bound("invoker", EVE), bound("viewer", EVE)),
+            [f"{ALONE} call it, from its own IAM policy or one above it: {INVOKER} for {EVE};"],
+        ),
+        (
+            "service",
+            (bound("developer", EVE),),
+            [f"its own IAM policy has no binding of {INVOKER}; these other roles may allow it:"],
+        ),
+        ("service", (), ["its own IAM policy lets nobody call it; a policy above it may"]),
+    ],
+)
+def test_callers_are_told_from_every_role(
+    kind: str, bindings: tuple[Binding, ...], texts: list[str]
+) -> None:
+    """The public is serious in any role; nobody is told only where there is no binding at all."""
+    about = finding(workload=workload(kind=Kind(kind)))
+    of = evidence(finding=about, access=Access(bindings), settings=settings(kind=Kind(kind)))
+    told = [each for each in reach(of) if each.topic is Topic.CALLERS]
+    assert len(told) == len(texts)
+    for said, text in zip(told, texts, strict=True):
+        assert said.text.startswith(text)
+        assert said.serious is text.startswith("everybody")
+        assert ("nobody" in said.text) is (bindings == ())
+    assert all(each.role in str(told) for each in bindings)
+    assert all(member in str(told) for each in bindings for member in each.members)
 
 
 def test_who_opened_it_to_the_public_is_told_where_the_audit_log_shows_it() -> None:
-    """It may be a step of the attack; a refused call opened nothing."""
-    let_in = AuditEvent(
-        NOW, "m@example.com", "x.SetIamPolicy", "", "", "", ("ADD roles/run.invoker allUsers",)
-    )
-    public = Access((Binding("roles/run.invoker", ("allUsers",), None),))
-    for audit, said in (
-        ((let_in,), True),
-        ((replace(let_in, error="denied"),), False),
-        ((), False),
-    ):
-        told = point(evidence(access=public, audit=audit), Topic.CALLERS)
-        assert told
-        assert ("m@example.com opened it on 2026-10-02 08:14:12 UTC" in told.text) is said
+    """It may be a step of the attack; a refused call opened nothing. Its evidence is the log."""
+    added = ("ADD roles/run.servicesInvoker allUsers",)
+    let_in = AuditEvent(NOW, "m@example.com", "x.SetIamPolicy", "", "", "", added)
+    public = Access((bound("servicesInvoker", ALL),))
+    for audit, said in (((let_in,), 1), ((replace(let_in, error="denied"),), 0), ((), 0)):
+        points = reach(evidence(access=public, audit=audit))
+        told = [
+            each.evidence
+            for each in points
+            if "opened by m@example.com, who gave allUsers roles/run.servicesInvoker on"
+            " 2026-10-02 08:14:12 UTC" in each.text
+        ]
+        assert told == ["audit-log"] * said
 
 
 def test_what_takes_no_requests_is_not_told_as_reachable() -> None:
@@ -95,13 +152,18 @@ def test_what_takes_no_requests_is_not_told_as_reachable() -> None:
         ("storefront@example-shop-prod.iam.gserviceaccount.com", False),
     ],
 )
-def test_a_default_account_is_told_as_shared(account: str, *, default: bool) -> None:
-    """What everything in a project runs as reaches further than one workload."""
+def test_a_default_account_is_told_as_one_that_others_may_have(
+    account: str, *, default: bool
+) -> None:
+    """What others may run as reaches further; and which one it is stands where it is told of."""
     assert is_default(account) is default
     what = template(service_account=account, revision="")
     told = point(evidence(settings=settings(template=what)), Topic.IDENTITY)
     assert told
-    assert ("share" in told.text) is default
+    assert (
+        "other workloads of the project may run as it too (not checked)" in told.text
+    ) is default
+    assert told.text.startswith(f"it runs as {account or DEFAULT}")
 
 
 def test_what_is_said_is_of_the_revision_that_the_finding_names() -> None:
@@ -135,6 +197,19 @@ def test_where_several_may_have_run_everything_in_reach_of_any_is_told() -> None
     ran = next(each for each in points if each.topic is Topic.RAN)
     assert "one of the revisions shop-2 (50 %), shop-1 (50 %)" in ran.text
     assert ran.text.endswith("what is in reach is told for all of them together")
+
+
+def test_names_stand_where_they_belong() -> None:
+    """Only a list of names trails its sentence, and then the sentence ends in what they are."""
+    what = template(revision="", volumes=(Volume("data", "gcs://uploads", persists=True),))
+    points = reach(evidence(settings=settings(template=what), access=Access((bound("x", ALL),))))
+    trailing = {
+        each.text for each in points for name in each.names if name and name not in each.text
+    }
+    assert trailing == {
+        "it could read these secrets, which are to be rotated",
+        "its environment variables were in reach as well; rotate what is secret among them",
+    }
 
 
 def test_secrets_are_named_never_their_values() -> None:

@@ -75,7 +75,7 @@ ONE, CHANCE, VOID = "one attack with this one: ", "perhaps a coincidence: ", "do
         (
             other(0.2, HERE.category),
             ONE + "the same container shop-1 of the same revision, less than 1 s after, the same"
-            " detector again, so it makes nothing surer",
+            " detector again, so it makes nothing more certain",
         ),
         (
             other(5, containers=container("shop-1", create_time=NOW)),
@@ -93,7 +93,22 @@ ONE, CHANCE, VOID = "one attack with this one: ", "perhaps a coincidence: ", "do
             " runs as",
         ),
         (
-            other(40, containers=container("sidecar")),
+            other(-780, "Malicious Script Executed", containers=container("sidecar")),
+            ONE + "another container of the same revision, sidecar, 13 min before, both hostile"
+            " code or remote control, containers of one instance share its network and volumes",
+        ),
+        (
+            other(40, HERE.category, containers=container("sidecar"), revision=None),
+            ONE + "another container of the same workload, sidecar, 40 s after, containers of one"
+            " instance share its network and volumes, the same detector again, so it makes nothing"
+            " more certain",
+        ),
+        (
+            other(-901, containers=container("sidecar")),
+            CHANCE + "another container of the same revision, sidecar, 15 min 1 s before",
+        ),
+        (
+            other(40, "A New Detector", containers=container("sidecar")),
             CHANCE + "another container of the same revision, sidecar, 40 s after",
         ),
         (

@@ -147,6 +147,7 @@ async def test_a_run_asks_once(tmp_path: Path) -> None:
     assert made["detected"]["virustotal"]["malicious"] == 58
     assert made["gaps"] == []
     assert "58 of 70 engines" in str(made["assessment"]["reasons"])
+    assert "from 30 min before the event to 5 s after it" in str(made["assessment"]["reasons"])
 
 
 def _only(found: dict[str, bytes]) -> bytes:

@@ -177,21 +177,50 @@ def test_every_secret_volume_and_account_has_its_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("access", "fields", "command"),
+    ("access", "role", "fields", "command"),
     [
-        ("allUsers", {}, "--member=allUsers"),
-        ("allAuthenticatedUsers", {}, "--member=allAuthenticatedUsers"),
-        ("user:a@example.com", {"invokerIamDisabled": True}, "--invoker-iam-check"),
+        ("allUsers", "invoker", {}, "--member=allUsers --role=roles/run.invoker"),
+        (
+            "allAuthenticatedUsers",
+            "admin",
+            {},
+            "--member=allAuthenticatedUsers --role=roles/run.ad",
+        ),
+        ("user:a@example.com", "invoker", {"invokerIamDisabled": True}, "--invoker-iam-check"),
     ],
 )
 def test_whoever_is_let_in_is_the_one_to_be_kept_out(
-    access: str, fields: dict[str, Json], command: str
+    access: str, role: str, fields: dict[str, Json], command: str
 ) -> None:
-    """The command removes the very member that is there, or puts the check back."""
-    let_in = Access((Binding("roles/run.invoker", (access,), None),))
+    """The command removes the very member out of its very role, or puts the check back."""
+    let_in = Access((Binding(f"roles/run.{role}", (access,), None),))
     of = evidence(access=let_in, settings=settings(fields=fields))
     commands = [step.command for step in for_people(situation(Status.HELD, of))]
     assert any(command in each for each in commands)
+
+
+def test_who_is_let_in_by_another_role_or_a_condition_is_still_to_be_kept_out() -> None:
+    """Requiring authentication takes neither out, so neither step is gone with it."""
+    roles = (("roles/run.invoker", None), ("roles/run.invoker", "daily"), ("roles/run.admin", None))
+    let_in = Access(tuple(Binding(role, ("allUsers",), only) for role, only in roles))
+    change = replace(stated(scaled_to_zero(), VERIFIED), action="require-authentication")
+    done = replace(situation(Status.RESTRICTED, evidence(access=let_in)), changes=(change,))
+    steps = [step for step in for_people(done) if step.part is Part.AUTHENTICATION]
+    assert [bool(step.command) for step in steps] == [True, False]
+    assert "(roles/run.admin)" in steps[0].text
+    assert "(roles/run.invoker under the condition “daily”)" in steps[1].text
+    assert steps[1].link.startswith("https://console.cloud.google.com/run/detail/")
+    planned = situation(Status.PLANNED, evidence(access=let_in))
+    told: dict[str, Json] = {
+        "incident": "x",
+        "status": "restricted",
+        "workload": {"kind": "service", "name": "storefront"},
+        "changes": [{"action": "require-authentication", "state": "verified"}],
+        "assessment": {"plan": {"people": [step_told(each) for each in for_people(planned)]}},
+    }
+    assessment = replanned(told)["assessment"]
+    assert str(assessment).count("'part': 'authentication'") == 2
+    assert "--role=roles/run.invoker" not in str(assessment)
 
 
 @pytest.mark.parametrize("source", ["gcs://uploads", "gcs uploads"])

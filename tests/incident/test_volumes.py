@@ -67,7 +67,7 @@ def test_what_is_kept_nowhere_is_not_told_to_be_gone_while_it_runs() -> None:
     """A held or planned incident's workload still runs; the sentence is true for it as well."""
     (point,) = told()
     assert point.text == (
-        "it mounts nothing that keeps a changed file by its settings as they are now: what was"
+        "it mounts nothing that keeps a changed file, by its settings as they are now: what was"
         " changed in the container's own file system lasts as long as its instance, and is lost"
         " when that stops"
     )

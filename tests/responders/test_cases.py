@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import responders
-from incident.model import Access, Assessment, Binding, Evidence, Responder, Volume
+from incident.model import Access, Assessment, Binding, Evidence, Kind, Responder, Volume
 from incident.notification import parse_record
 from responders import RESPONDERS, by_category
 from responders._unknown import UNKNOWN
-from tests.values import finding, raw_finding, settings, template
+from tests.values import finding, raw_finding, settings, template, workload
 
 CASES = Path(next(iter(responders.__path__))) / "cases"
 KNOWN = {each.name: each for each in (*RESPONDERS.values(), UNKNOWN)}
@@ -76,6 +76,8 @@ def check(responder: Responder, case: dict[str, Any]) -> None:
     assert answer.verdict.value == expect["verdict"]
     assert answer.confidence.value == expect["confidence"]
     assert [technique.id for technique in answer.techniques] == expect["techniques"]
+    confirmed = case.get("evidence", {}).get("confirmed", True)
+    assert answer.reasons[0].evidence == ("responder" if confirmed else "security-center")
     said = "\n".join(reason.text for reason in answer.reasons)
     assert [text for text in expect["summary"] if text not in answer.summary] == []
     assert [text for text in expect["reasons"] if text not in said] == []
@@ -166,6 +168,16 @@ def lacking(known: Mapping[str, Responder], folder: Path) -> list[tuple[str, str
         if not cases:
             lacks.append((name, "any"))
     return lacks
+
+
+@pytest.mark.parametrize("kind", [Kind.JOB, Kind.WORKER_POOL])
+def test_who_takes_no_requests_is_not_told_to_look_at_them(kind: Kind) -> None:
+    """Of every finding type; what stands instead is no shorter a list."""
+    for responder in KNOWN.values():
+        about = finding(workload=workload(kind=kind))
+        told = responder.assess(Evidence(about, confirmed=True)).look_at
+        assert "request" not in str(told)
+        assert len(told) == len(responder.look_at)
 
 
 @pytest.mark.parametrize(("name", "case"), TOLD)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,8 +25,9 @@ from tests.values import NOW, evidence, finding, notification, settings, templat
 OTHER = finding(finding_id="another", category="Reverse Shell")
 ELSEWHERE = replace(
     finding(finding_id="elsewhere", category="Malicious URL Observed", processes=()),
-    containers=(Container("sidecar", "image", None),),
+    containers=(Container("storefront-1", "image", "sha256:bb"),),
 )
+WINDOW = (finding().event_time - timedelta(minutes=30), NOW)
 PUBLIC = Access((Binding("roles/run.invoker", ("user:x@example.com", "allUsers"), None),))
 CLOSED = Access((Binding("roles/run.invoker", ("user:x@example.com",), None),))
 DEFAULT_ACCOUNT = "210987654321-compute@developer.gserviceaccount.com"
@@ -78,6 +80,15 @@ def test_it_answers_its_category_and_would_contain() -> None:
         (evidence(reputation=reputed(3)), Confidence.HIGH),
         (evidence(reputation=reputed(58), confirmed=False), Confidence.LOW),
         (evidence(reputation=Reputation(Lookup.UNKNOWN)), Confidence.MEDIUM),
+        (evidence(reputation=reputed(0)), Confidence.LOW),
+        (evidence(reputation=reputed(0), related=(OTHER,)), Confidence.MEDIUM),
+        (evidence(reputation=reputed(0), confirmed=False), Confidence.LOW),
+        (evidence(reputation=reputed(0, engines=9)), Confidence.MEDIUM),
+        (evidence(reputation=reputed(0, suspicious=1)), Confidence.MEDIUM),
+        (
+            evidence(finding=finding(category="Reverse Shell"), reputation=reputed(0)),
+            Confidence.MEDIUM,
+        ),
     ],
 )
 def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confidence) -> None:
@@ -98,10 +109,26 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (
             evidence(reputation=reputed(9, label="miner/x", first_seen=NOW)),
             "virustotal",
-            "malicious, as miner/x; first seen 2026-10-02; it is surer by that",
+            "malicious, as miner/x; first seen 2026-10-02; this makes it more certain",
         ),
-        (evidence(reputation=reputed(0)), "virustotal", "0 of 70 engines"),
-        (evidence(reputation=Reputation(Lookup.UNKNOWN)), "virustotal", "made for this attack"),
+        (
+            evidence(reputation=reputed(0, label="miner/x")),
+            "virustotal",
+            "0 of 70 engines call the suspected file malicious; this speaks against the finding",
+        ),
+        (evidence(reputation=reputed(2)), "virustotal", "malicious; so few may be mistaken"),
+        (evidence(reputation=reputed(0, suspicious=4)), "virustotal", "; 4 of them suspect it"),
+        (evidence(reputation=reputed(0, engines=9)), "virustotal", "; that proves nothing"),
+        (
+            evidence(reputation=Reputation(Lookup.UNKNOWN)),
+            "virustotal",
+            "VirusTotal does not know the suspected file: it may have been made for this attack",
+        ),
+        (
+            evidence(reputation=Reputation(Lookup.UNKNOWN, unjudged=True)),
+            "virustotal",
+            "VirusTotal has the suspected file, but no engine has judged it",
+        ),
         (
             evidence(reputation=Reputation(Lookup.NO_ANSWER, reason="no quota")),
             "virustotal",
@@ -113,12 +140,32 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (
             evidence(related=(OTHER, ELSEWHERE)),
             "related-findings",
-            "surer by what belongs to it: Reverse Shell (the same container storefront-1, at the",
+            "1 other finding makes it more certain: Reverse Shell (the same container storefront-1",
         ),
         (
             evidence(related=(ELSEWHERE,)),
             "related-findings",
-            "there is 1 other finding that makes it no surer",
+            "1 other finding does not make it more certain: Malicious URL Observed (perhaps a coin",
+        ),
+        (
+            evidence(related=(ELSEWHERE, replace(ELSEWHERE, category="A"))),
+            "related-findings",
+            "2 other findings do not make it more certain: A, Malicious URL Observed",
+        ),
+        (
+            evidence(related=(OTHER, replace(OTHER, category="Malicious Script Executed"))),
+            "related-findings",
+            "2 other findings make it more certain: Reverse Shell (",
+        ),
+        (
+            evidence(related=(), window=WINDOW),
+            "related-findings",
+            "no other finding on this workload from 30 min before the event to 5 s after it; earl",
+        ),
+        (
+            evidence(related=(OTHER,), window=WINDOW),
+            "related-findings",
+            "were looked for from 30 min before the event to 5 s after it; earlier and later",
         ),
     ],
 )
@@ -151,13 +198,14 @@ def test_techniques_are_those_that_google_names() -> None:
     for technique in found:
         assert technique.url == f"https://attack.mitre.org/techniques/{technique.id}/"
         assert "/usr/local/bin/healthcheck" in technique.meaning
+    assert "was changed or brought in while it ran" in found[0].meaning
 
 
 def test_the_summary_names_binary_and_workload() -> None:
     """One sentence says what was detected, as far as the finding goes."""
     assert assess(evidence()).summary == (
         "/usr/local/bin/healthcheck in storefront was modified after the container started, was"
-        " executed, and matches a known malicious file"
+        " executed, and matches a file that Google knows as malicious"
     )
     bare = assess(Evidence(finding(processes=(), workload=None))).summary
     assert "a binary of its image in //run.googleapis.com/" in bare
