@@ -26,6 +26,8 @@ _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Me", "Mn"))
 # What both rooms would make a link of by themselves.
 _SCHEME = re.compile(r":(?=//)|(?<=mailto):|(?<=tel):", re.IGNORECASE)
 _DOMAIN = re.compile(r"\.(?=[^\W\d_]{2})")
+# The only command among what has to be lifted first that a tap may copy; nothing else is in it.
+_CHECK = re.compile(r"python cli\.py policy check [A-Za-z0-9._/:=+-]+")
 
 _LASTING = " (nothing takes it back)"
 #: What was done, and what is to be done: in braces what a message fills in.
@@ -56,7 +58,7 @@ _SAID: Mapping[Status, tuple[str, str]] = {
     ),
     Status.HELD: (
         "nothing, so it may run on. It is held for a person to decide",
-        "read {show}{to_stop}",
+        "{to_stop}",
     ),
     Status.PLANNED: (
         "nothing, it runs on: this was a dry run. Enforcing would do: {changes}",
@@ -130,10 +132,23 @@ def _words(outcome: JsonObject, status: Status) -> Mapping[str, str]:
         **{name: f"`python cli.py {words}`" for name, words in commands.items()},
         "changes": _changes(listed, status),
         "by": harmless(next(iter(_reasons(outcome)), "released")),
-        "to_stop": f"; to stop it run `python cli.py {commands['stop']}`" if workload else "",
+        "to_stop": _to_stop(outcome, commands["stop"], commands["show"]),
         "back": _back(listed, incident),
         "until": f" before {_time(until)}, when the plan expires" if until else "",
     }
+
+
+def _to_stop(outcome: JsonObject, stop: str, show: str) -> str:
+    """How to stop what is held; where the responder would refuse, what has to be lifted first."""
+    read = f"read `python cli.py {show}`"
+    if not _part(outcome, "workload"):
+        return read
+    for bar in _objects(_part(outcome, "decision").get("barred")):
+        by_hand = ", which has the commands to stop it by hand: `contain` would refuse. "
+        command = str(bar.get("command") or "")
+        check = f" (`{command}`)" if _CHECK.fullmatch(command) else ""
+        return f"{read}{by_hand}{_text(bar, 'first')}{check}"
+    return f"{read}; to stop it run `python cli.py {stop}`"
 
 
 def _back(changes: list[JsonObject], incident: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incident.model import (
+    Bar,
     Change,
     ChangeKind,
     ChangeState,
@@ -18,6 +19,7 @@ from incident.model import (
     Status,
     Workload,
 )
+from incident.steps.barring import Barred, barred
 
 #: Somebody saw to it that nothing of what was found goes on running.
 _STOPPED = frozenset({Status.CONTAINED, Status.ALREADY_CONTAINED})
@@ -36,6 +38,8 @@ class Situation:
         evidence: What was gathered.
         changes: The changes and how far they came.
         drains_until: Until when requests in flight may still run.
+        bars: What a person's own ``contain`` would be refused for, where it is held.
+        policy: Where the policy file is; empty where none is configured.
     """
 
     incident: str
@@ -44,6 +48,8 @@ class Situation:
     evidence: Evidence
     changes: tuple[Change, ...]
     drains_until: datetime | None = None
+    bars: tuple[Bar, ...] = ()
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class Position:
         reversible: Whether it holds one that a release takes back.
         cancels: Whether it cancels executions.
         drains_until: Until when requests in flight may still run, in UTC; else empty.
+        barred: Why a person's ``contain`` would be refused, and what has to be done first.
     """
 
     incident: str
@@ -71,6 +78,7 @@ class Position:
     reversible: bool = False
     cancels: bool = False
     drains_until: str = ""
+    barred: tuple[Barred, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -96,6 +104,7 @@ def position(situation: Situation, workload: Workload) -> Position:
         reversible=any(change.reversible for change in changes),
         cancels=any(change.kind is ChangeKind.CANCELLATION for change in changes),
         drains_until=f"{until:%Y-%m-%d %H:%M:%S} UTC" if until else "",
+        barred=tuple(barred(bar, workload, situation.policy) for bar in situation.bars),
     )
 
 
@@ -118,7 +127,16 @@ def position_told(outcome: JsonObject) -> Position | None:
         reversible=any(c.get("reversible") is True for c in changes),
         cancels=any(c.get("kind") == ChangeKind.CANCELLATION for c in changes),
         drains_until=f"{until[:19].replace('T', ' ')} UTC" if until else "",
+        barred=barred_told(outcome),
     )
+
+
+def barred_told(outcome: JsonObject) -> tuple[Barred, ...]:
+    """Why a person's ``contain`` would be refused, as an outcome tells it."""
+    decision = outcome.get("decision")
+    told = objects(decision.get("barred")) if isinstance(decision, Mapping) else []
+    keys = ("text", "first", "command")
+    return tuple(Barred(*(str(each.get(key) or "") for key in keys)) for each in told)
 
 
 def objects(value: Json) -> list[JsonObject]:

@@ -64,6 +64,9 @@ def _stop(position: Position) -> Iterator[Step]:
             text = "Read the plan and approve it: nothing is done to the workload until then"
             yield Step(text, f"{_OURS} approve {incident}", page, Part.STOP)
             yield from _by_hand(position)
+        case _ if position.barred:
+            yield from _barred(position)
+            yield from _by_hand(position)
         case _:
             # Held, or only restricted: the policy names nothing that stops it, so a person does.
             named = status in (Status.HELD, Status.RESTRICTED) or not position.stops
@@ -73,10 +76,25 @@ def _stop(position: Position) -> Iterator[Step]:
             yield from _by_hand(position)
 
 
+def _barred(position: Position) -> Iterator[Step]:
+    """What is in the way of a containment by the responder: no command that it refuses."""
+    decide = "Decide whether it is to be stopped: nothing was done to it. "
+    page = workload_page(position.workload) or ""
+    for bar in position.barred:
+        text = (
+            f"{decide}The responder would refuse to contain it as things are: {bar.text}."
+            f" {bar.first}"
+        )
+        yield Step(text, bar.command, page, Part.STOP)
+        decide, page = "", ""
+
+
 def _by_hand(position: Position) -> Iterator[Step]:
     """The same with nothing but gcloud, for whoever has no access to the case file."""
     workload = position.workload
     or_so = "Or do it without the responder, which then has no before-image to give back from:"
+    if position.barred:
+        or_so = "Stop it by hand, if it is what you mean; the responder will not give it back:"
     match workload.kind:
         case Kind.SERVICE:
             stop = gcloud("beta run services update", workload.name, scaling="0", **place(workload))
@@ -89,7 +107,7 @@ def _by_hand(position: Position) -> Iterator[Step]:
             yield Step(text, on("update", workload, scaling="0"), "", Part.STOP)
         case Kind.JOB:
             executions = "run jobs executions"
-            text = "Or do it without the responder: see which executions are running"
+            text = f"{or_so.partition(';')[0].partition(',')[0]}: see which executions are running"
             listed = gcloud(f"{executions} list", job=workload.name, **place(workload))
             yield Step(text, listed, "", Part.STOP)
             name = position.execution or "EXECUTION"

@@ -111,6 +111,17 @@ def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
     assert text.splitlines()[-2].endswith("before 2026-10-02 20:14:12 UTC, when the plan expires")
 
 
+def test_what_a_person_is_refused_too_is_not_told_to_be_run() -> None:
+    """What has to be lifted first is said instead, with the command that checks it."""
+    bar = {"text": "t", "first": "Mend `it` first", "command": "python cli.py policy check /p.yaml"}
+    held = {**OUTCOME, "status": "held", "decision": {"reasons": [], "barred": [bar]}}
+    text = brief(held)
+    assert "cli.py contain" not in text
+    assert "Mend ʼitʼ first (`python cli.py policy check /p.yaml`)" in text
+    hostile = {**held["decision"], "barred": [{**bar, "command": "python cli.py policy check `x`"}]}
+    assert "`x`" not in brief({**held, "decision": hostile})
+
+
 def test_a_release_says_who_gave_what_back() -> None:
     """Nobody reads it as another containment, and what is lost is said to be."""
     cancelled = {"action": "cancel-executions", "state": "verified", "reversible": False}

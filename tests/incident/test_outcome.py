@@ -128,7 +128,11 @@ def test_an_outcome_says_what_became_of_the_incident() -> None:
     made = told()
     assert (made["schema_version"], made["incident"]) == (1, "20261002-0123456789ab")
     assert (made["status"], made["mode"], made["rule"]) == ("contained", "enforce", "r")
-    assert made["decision"] == {"verdict": "contain", "reasons": ["no guard objects"]}
+    assert made["decision"] == {
+        "verdict": "contain",
+        "reasons": ["no guard objects"],
+        "barred": [],
+    }
     assert made["responder"] == "steady"
     assert made["workload"]["resource_name"] == SERVICE
     assert made["workload"]["kind"] == "service"

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from incident.guards import GUARDS, containing
 from incident.images import change_json, stated
 from incident.model import (
     Access,
+    Bar,
     Binding,
     ChangeState,
     Container,
@@ -24,6 +26,7 @@ from incident.model import (
     Volume,
 )
 from incident.response_plan import Situation, automatic, for_people, replanned, step_told
+from incident.steps.barring import barred
 from tests.values import NOW, evidence, finding, scaled_to_zero, settings, template, workload
 
 VERIFIED = ChangeState.VERIFIED
@@ -124,6 +127,43 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
         f"gcloud beta run services update storefront --scaling=0 {place}",
         f"gcloud run services update-traffic storefront --clear-tags {place}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("by", "policy", "said", "command"),
+    [
+        ("policy", "file:///etc/p.yaml", "Mend", "python cli.py policy check /etc/p.yaml"),
+        ("protect", "gs://b/p.yaml", "(gs://b/p.yaml)", "gcloud storage cp gs://b/p.yaml"),
+        ("protect", "", "RESPONDER_POLICY", ""),
+        ("source", "-x", "whose source", ""),
+        ("project_known", "p.yaml", "which project", "gcloud projects describe example-shop-prod"),
+        *((by, "p.yaml", "nothing lifts this", "") for by in ("route", "consistent", "at_home")),
+        ("anything", "p.yaml", "put right first", ""),
+    ],
+)
+def test_a_containment_that_would_be_refused_is_not_told_to_be_run(
+    by: str, policy: str, said: str, command: str
+) -> None:
+    """What has to be lifted first is said, and how to stop it by hand."""
+    held = replace(situation(Status.HELD), bars=(Bar(by, "because."),), policy=policy)
+    first, *others = for_people(held)
+    assert "as things are: because. " in first.text
+    assert said in first.text
+    assert first.command.startswith(command)
+    assert bool(first.command) is bool(command)
+    assert not any("cli.py contain" in step.command for step in (first, *others))
+    stop = [step.command for step in others if step.part is Part.STOP]
+    assert stop[0].startswith("gcloud beta run services update storefront --scaling=0")
+
+
+def test_every_guard_that_binds_a_person_says_what_comes_first() -> None:
+    """A guard that is added without its word gets only the general one."""
+    waived = containing("").waived
+    names = {guard.__name__ for guard in GUARDS} - waived
+    for name in names:
+        assert (
+            barred(Bar(name, ""), workload(), "").first != barred(Bar("", ""), workload(), "").first
+        )
 
 
 def test_a_plan_without_a_change_that_stops_names_the_action() -> None:
