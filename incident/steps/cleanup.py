@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident.links import finding_page
-from incident.model import Evidence, Finding, Kind, Part, Step, Workload
+from incident.model import Evidence, Finding, Kind, Part, Settings, Step, Workload
 from incident.steps.gcloud import gcloud, place
 from incident.steps.situation import Position
 
@@ -59,7 +59,14 @@ def _revision(evidence: Evidence, position: Position) -> Step:
             " split which may name it, and is impossible once it is deleted"
         )
         return Step(text, _delete(name, workload), part=Part.DELETE)
-    if _serves(name, evidence):
+    if evidence.settings is None:
+        text = (
+            f"When a clean revision has all traffic, delete revision {name}. Whether it serves now"
+            f" is {evidence.unknown('settings')}: it is free to go when this list shows no traffic"
+            " for it"
+        )
+        return Step(text, _list(workload), part=Part.DELETE)
+    if _serves(name, evidence.settings):
         text = (
             f"When a clean revision has all traffic, delete revision {name}: it serves now. It is"
             " free to go when this list shows no traffic for it"
@@ -68,10 +75,7 @@ def _revision(evidence: Evidence, position: Position) -> Step:
     return Step(f"{_WHEN_DONE}, delete revision {name}", _delete(name, workload), part=Part.DELETE)
 
 
-def _serves(name: str, evidence: Evidence) -> bool:
-    settings = evidence.settings
-    if settings is None:
-        return False
+def _serves(name: str, settings: Settings) -> bool:
     return name == settings.latest_ready_revision or name in settings.live_revisions
 
 

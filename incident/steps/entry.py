@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from incident.actions import CLOSED, INVOKER, PUBLIC
-from incident.links import logs_page, workload_page
-from incident.model import Evidence, Finding, Kind, Part, Step, Workload
+from incident.links import finding_page, logs_page, workload_page
+from incident.model import AUDIT_WINDOW, Evidence, Finding, Kind, Part, Step, Workload
 from incident.steps.gcloud import gcloud, on
 from incident.steps.situation import Position
 
@@ -33,9 +33,18 @@ def close_entry(evidence: Evidence, position: Position) -> Iterator[Step]:
 
 def _ingress(evidence: Evidence, position: Position) -> Iterator[Step]:
     settings, workload = evidence.settings, position.workload
-    if workload.kind is not Kind.SERVICE or settings is None or "restrict-ingress" in position.done:
+    if workload.kind is not Kind.SERVICE or "restrict-ingress" in position.done:
         return
-    if settings.fields.get("ingress") not in CLOSED:
+    if settings is None:
+        text = (
+            "Find out from where it is reached, and whether callers are checked: that is"
+            f" {evidence.unknown('settings')}. If this shows an ingress of all, and nothing needs"
+            " it open, note what it is and close it with the next command"
+        )
+        yield Step(text, on("describe", workload), workload_page(workload) or "", Part.INGRESS)
+        close = on("update", workload, ingress="internal")
+        yield Step("…to close it to the internet", close, "", Part.INGRESS)
+    elif settings.fields.get("ingress") not in CLOSED:
         text = (
             "Close it to the internet until the clean version serves; Google's own services and the"
             " project's networks still reach it"
@@ -52,14 +61,38 @@ def _invokers(evidence: Evidence, position: Position) -> Iterator[Step]:
         text = "Require authentication until the clean version serves: the check of invokers is off"
         check = on("update", workload, invoker_iam_check=True)
         yield Step(text, check, "", Part.AUTHENTICATION)
-    bindings = [b for b in access.bindings if b.role == INVOKER] if access else []
-    invited = {member for b in bindings if not b.condition for member in b.members}
-    shut_out = invited if workload.kind is Kind.JOB else PUBLIC.intersection(invited)
     verb = "start" if workload.kind is Kind.JOB else "call"
+    if access is None:
+        added = _let_in(evidence)
+        seen = f"; the audit log shows that it was opened to {' and '.join(added)}" if added else ""
+        text = (
+            f"Find out who may {verb} it: that is {evidence.unknown('access')}{seen}. Take out"
+            " whoever should not, above all allUsers and allAuthenticatedUsers, as"
+            f" {INVOKER}; and see the policies of the project and of what is above it"
+        )
+        shown = on("get-iam-policy", workload)
+        yield Step(text, shown, workload_page(workload) or "", Part.AUTHENTICATION)
+        invited = set(added)
+    else:
+        bindings = [b for b in access.bindings if b.role == INVOKER and not b.condition]
+        invited = {member for binding in bindings for member in binding.members}
+    shut_out = invited if workload.kind is Kind.JOB else PUBLIC.intersection(invited)
     for member in sorted(shut_out)[:_MOST_NAMES]:
         text = f"Take {member} out of those who may {verb} it, until the clean version is there"
         remove = on("remove-iam-policy-binding", workload, member=member, role=INVOKER)
         yield Step(text, remove, "", Part.AUTHENTICATION)
+
+
+def _let_in(evidence: Evidence) -> tuple[str, ...]:
+    """Of the public, whom the audit log shows to have been let in and not taken out since."""
+    last: dict[str, str] = {}
+    for event in evidence.audit or ():  # newest first
+        for delta in event.bindings if not event.error else ():
+            verb, _, rest = delta.partition(" ")
+            role, _, member = rest.partition(" ")
+            if role == INVOKER and member in PUBLIC:
+                last.setdefault(member, verb)
+    return tuple(sorted(member for member, verb in last.items() if verb == "ADD"))
 
 
 def tell_owner(finding: Finding, workload: Workload) -> Iterator[Step]:
@@ -94,7 +127,26 @@ def read_logs(finding: Finding, workload: Workload) -> Iterator[Step]:
     yield Step(text, command, logs_page(workload.project, query), Part.READ)
 
 
-def find_way_in(workload: Workload) -> Iterator[Step]:
-    """What no command does."""
+def find_way_in(evidence: Evidence, workload: Workload) -> Iterator[Step]:
+    """What no command does, but who deployed it is to be seen."""
+    if evidence.audit is None:
+        since = f"{evidence.finding.event_time - AUDIT_WINDOW:%Y-%m-%dT00:00:00Z}"
+        query = (
+            f'logName:"cloudaudit.googleapis.com%2Factivity" timestamp>="{since}"'
+            f' protoPayload.serviceName="run.googleapis.com"'
+            f' protoPayload.resourceName:"{workload.name}"'
+        )
+        text = (
+            "Find out who deployed it and who let whom in: that is"
+            f" {evidence.unknown('audit-log')}. This shows it"
+        )
+        command = gcloud("logging read", query, project=workload.project)
+        yield Step(text, command, logs_page(workload.project, query), Part.WAY_IN)
+    if evidence.related is None:
+        text = (
+            "Find out what else was found on it about then: that is"
+            f" {evidence.unknown('related-findings')}. The console lists it"
+        )
+        yield Step(text, "", finding_page(evidence.finding), Part.WAY_IN)
     text = "Find the way in and close it: its code has a hole, or its build, or who deploys it"
     yield Step(text, "", workload_page(workload) or "", Part.WAY_IN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident.links import image_page, workload_page
-from incident.model import Evidence, Finding, Kind, Part, Step, Template, Workload
+from incident.model import Evidence, Finding, Kind, Part, Step, Workload
 from incident.steps.gcloud import gcloud, on, place
 from incident.steps.image_names import Image, image_of
 
@@ -23,8 +23,15 @@ _MOST_IMAGES = 5
 _MAY_BE = "It may be clean, and the hole in its code, or hold the hostile code itself"
 
 
-def look_at_files(affected: Template | None) -> Iterator[Step]:
+def look_at_files(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     """What outlives the instances."""
+    affected = evidence.affected
+    if affected is None:
+        text = (
+            f"Find out what it mounts: that is {evidence.unknown('settings')}. On each bucket and"
+            " file share that this shows, look for files that changed since before the event"
+        )
+        yield Step(text, on("describe", workload), workload_page(workload) or "", Part.FILES)
     for volume in affected.volumes if affected else ():
         if volume.persists:
             kind, _, bucket = volume.source.replace("://", " ", 1).partition(" ")

@@ -46,6 +46,13 @@ class _Secret:
 
 def rotate(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     """A new version of each, what uses it moved to that, and the old one disabled."""
+    if evidence.affected is None:
+        text = (
+            f"Find out which secrets it could read: that is {evidence.unknown('settings')}. This"
+            " shows them, as variables and as mounted files: rotate each, and disable its old"
+            " versions"
+        )
+        yield Step(text, on("describe", workload), workload_page(workload) or "", Part.ROTATE)
     secrets = _secrets(evidence, workload)
     for secret in secrets:
         yield from _add(secret)

@@ -12,11 +12,13 @@ from incident.guards import GUARDS, containing
 from incident.images import change_json, stated
 from incident.model import (
     Access,
+    AuditEvent,
     Bar,
     Binding,
     ChangeState,
     Container,
     Evidence,
+    Gap,
     Json,
     Kind,
     Mode,
@@ -390,6 +392,43 @@ def test_what_was_done_since_is_not_asked_for_any_more() -> None:
     plan = renewed["assessment"]["plan"]
     assert "ingress" in {step["part"] for step in said["people"]}
     assert "ingress" not in {step["part"] for step in plan["people"]}
+
+
+def test_what_could_not_be_read_is_to_be_found_out() -> None:
+    """Absence of evidence is no evidence of absence: each part has a step that says why."""
+    denied = "cannot read it: permission run.services.get is missing. Grant it"
+    gaps = tuple(Gap(name, denied) for name in ("settings", "access", "audit-log"))
+    blind = Evidence(finding(), confirmed=True, gaps=gaps)
+    found = {step.part: step for step in reversed(for_people(situation(Status.HELD, blind)))}
+    for part, command in (
+        (Part.INGRESS, "gcloud run services describe storefront"),
+        (Part.AUTHENTICATION, "gcloud run services get-iam-policy storefront"),
+        (Part.ROTATE, "gcloud run services describe storefront"),
+        (Part.FILES, "gcloud run services describe storefront"),
+        (Part.WAY_IN, "gcloud logging read"),
+        (Part.REVOKE, "gcloud run services describe storefront"),
+    ):
+        assert found[part].command.startswith(command)
+        assert "not known" in found[part].text
+        assert part is Part.REVOKE or "permission run.services.get is missing" in found[part].text
+
+
+def test_the_public_that_the_audit_log_shows_is_taken_out_though_the_policy_is_not_read() -> None:
+    """Unless it was taken out since, or could not be let in; it is not claimed to be there."""
+
+    def event(verb: str, error: str = "") -> AuditEvent:
+        member = f"{verb} roles/run.invoker allUsers"
+        return AuditEvent(NOW, "a@example.com", "SetIamPolicy", "", "", error, (member,))
+
+    for events, taken_out in (
+        ((event("ADD"),), True),
+        ((event("REMOVE"), event("ADD")), False),
+        ((event("ADD", "denied"),), False),
+    ):
+        steps = for_people(situation(Status.HELD, evidence(access=None, audit=events)))
+        told = [step for step in steps if step.part is Part.AUTHENTICATION]
+        assert ("opened to allUsers" in told[0].text) is taken_out
+        assert any("--member=allUsers" in step.command for step in told) is taken_out
 
 
 def test_a_plan_of_before_there_were_parts_loses_its_old_commands_only() -> None:
