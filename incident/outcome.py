@@ -109,6 +109,8 @@ def _assessment(account: Account, redactor: Redactor) -> dict[str, Json] | None:
         account.drains_until,
         account.decision.barred,
         account.policy,
+        account.assessment.look_at,
+        doubtful=account.responder is not None and account.responder.verdict is Verdict.HOLD,
     )
     return assessment_told(account.assessment, situation, redactor)
 

@@ -105,6 +105,7 @@ class Point:
 class Part(StrEnum):
     """What a step of the response plan is for. In which order they stand is the plan's to say."""
 
+    LOOK = "look"
     STOP = "stop"
     WAIT = "wait"
     INGRESS = "ingress"
@@ -119,6 +120,8 @@ class Part(StrEnum):
     REBUILD = "rebuild"
     GIVE_BACK = "give-back"
     RESUME = "resume"
+    OPEN = "open"
+    INVITE = "invite"
     DELETE = "delete"
     CLOSE = "close"
 

@@ -20,6 +20,12 @@ _LOGS = {
     Kind.JOB: ("cloud_run_job", "job_name"),
     Kind.WORKER_POOL: ("cloud_run_worker_pool", "worker_pool_name"),
 }
+#: What gcloud calls an ingress that is not closed.
+_INGRESS = {
+    "INGRESS_TRAFFIC_ALL": "all",
+    "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal-and-cloud-load-balancing",
+}
+_OWNER = "its owner decides"
 #: Whoever changed the file came in before that: how far back to look.
 _BEFORE = timedelta(days=7)
 
@@ -44,12 +50,18 @@ def _ingress(evidence: Evidence, position: Position) -> Iterator[Step]:
         yield Step(text, on("describe", workload), workload_page(workload) or "", Part.INGRESS)
         close = on("update", workload, ingress="internal")
         yield Step("…to close it to the internet", close, "", Part.INGRESS)
+        back = on("update", workload, ingress="FORMER_INGRESS")
+        text = "If it was closed to the internet by hand, open it again as it was noted before"
+        yield Step(text, back, "", Part.OPEN)
     elif settings.fields.get("ingress") not in CLOSED:
         text = (
             "Close it to the internet until the clean version serves; Google's own services and the"
             " project's networks still reach it"
         )
         yield Step(text, on("update", workload, ingress="internal"), "", Part.INGRESS)
+        former = _INGRESS.get(str(settings.fields.get("ingress")), "all")
+        text = "If it was closed to the internet by hand, open it again as it was before"
+        yield Step(text, on("update", workload, ingress=former), "", Part.OPEN)
 
 
 def _invokers(evidence: Evidence, position: Position) -> Iterator[Step]:
@@ -61,6 +73,8 @@ def _invokers(evidence: Evidence, position: Position) -> Iterator[Step]:
         text = "Require authentication until the clean version serves: the check of invokers is off"
         check = on("update", workload, invoker_iam_check=True)
         yield Step(text, check, "", Part.AUTHENTICATION)
+        text = f"If that was done by hand: {_OWNER} whether callers go unchecked again"
+        yield Step(text, on("update", workload, no_invoker_iam_check=True), "", Part.INVITE)
     verb = "start" if workload.kind is Kind.JOB else "call"
     if access is None:
         added = _let_in(evidence)
@@ -81,6 +95,9 @@ def _invokers(evidence: Evidence, position: Position) -> Iterator[Step]:
         text = f"Take {member} out of those who may {verb} it, until the clean version is there"
         remove = on("remove-iam-policy-binding", workload, member=member, role=INVOKER)
         yield Step(text, remove, "", Part.AUTHENTICATION)
+        text = f"If {member} was taken out by hand: {_OWNER} whether it may {verb} it again"
+        back = on("add-iam-policy-binding", workload, member=member, role=INVOKER)
+        yield Step(text, back, "", Part.INVITE)
 
 
 def _let_in(evidence: Evidence) -> tuple[str, ...]:

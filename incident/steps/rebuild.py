@@ -19,6 +19,12 @@ _SAYS = {
     "Execution: Built in ": "The program came with the image: whoever built or pushed it put it"
     " there, so trust neither the image nor what it is built from",
 }
+#: What a release gives back, and so refuses to where a deployment has set it.
+_LEAVE = {
+    Kind.SERVICE: ". Do not set scaling, traffic or ingress with that deployment",
+    Kind.WORKER_POOL: ". Do not set the number of instances with that deployment",
+    Kind.JOB: "",
+}
 _MOST_IMAGES = 5
 _MAY_BE = "It may be clean, and the hole in its code, or hold the hostile code itself"
 
@@ -51,8 +57,7 @@ def rebuild(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     image = images[0]
     text = (
         "Build the image anew from its source, without the hole, and deploy that by its digest; an"
-        " image that others make, in a version without it. Do not set scaling, traffic or ingress"
-        " with that deployment"
+        f" image that others make, in a version without it{_LEAVE[workload.kind]}"
     )
     new = f"{image.name}@sha256:NEW_DIGEST"
     deploy = on("update", workload, image=new) if image.name else ""

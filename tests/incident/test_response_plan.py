@@ -15,6 +15,7 @@ from incident.model import (
     AuditEvent,
     Bar,
     Binding,
+    ChangeKind,
     ChangeState,
     Container,
     Evidence,
@@ -33,7 +34,7 @@ from tests.values import NOW, evidence, finding, scaled_to_zero, settings, templ
 
 VERIFIED = ChangeState.VERIFIED
 _NO_PLAN = {Status.IGNORED, Status.MALFORMED, Status.DUPLICATE}
-_ABOUT_THE_CONTAINMENT = {"stop", "wait", "no-attack", "give-back", "resume"}
+_ABOUT_THE_CONTAINMENT = {"stop", "wait", "no-attack", "give-back", "resume", "look"}
 _HOSTILE = "x'; touch /tmp/owned; echo '"
 
 
@@ -67,19 +68,21 @@ def test_what_may_run_on_is_stopped_and_shut_before_anything_is_rotated(status: 
     told = parts(
         status, evidence(access=Access((Binding("roles/run.invoker", ("allUsers",), None),)))
     )
-    assert told[:6] == ["stop", "ingress", "authentication", "tell", "rotate", "revoke"]
+    way_out = "no-attack" if status in (Status.RESTRICTED, Status.UNVERIFIED) else "look"
+    shut = ["ingress", "authentication"]
+    assert told[:7] == ["stop", way_out, *shut, "tell", "rotate", "revoke"]
     (rotate,) = {step.why for step in for_people(situation(status)) if step.part is Part.ROTATE} - {
         ""
     }
     assert "not before it is stopped" in rotate
 
 
-def test_once_it_is_contained_rotating_comes_first_and_the_entry_before_it_is_given_back() -> None:
-    """What was taken outlives the containment; nobody gets in meanwhile."""
+def test_once_it_is_contained_owners_are_told_and_asked_before_anything_is_repaired() -> None:
+    """They see the outage now, and may say that it was no attack; then the rest is not needed."""
     told = parts(Status.CONTAINED)
-    assert told[0] == "rotate"
-    assert told.index("rotate") < told.index("revoke") < told.index("tell")
+    assert told[:4] == ["tell", "no-attack", "rotate", "revoke"]
     assert told.index("rebuild") < told.index("ingress") < told.index("give-back")
+    assert told.index("give-back") < told.index("open") < told.index("delete")
     assert told[-1] == "close"
 
 
@@ -89,7 +92,7 @@ def test_nothing_is_rotated_while_requests_in_flight_may_read_it() -> None:
     first, second = for_people(drains)[:2]
     assert first.part is Part.WAIT
     assert "2026-10-02 08:14:12 UTC" in first.text
-    assert second.part is Part.ROTATE
+    assert second.part is Part.TELL
 
 
 @pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
@@ -198,6 +201,75 @@ def test_each_kind_is_stopped_in_its_own_way(kind: Kind, commands: list[str]) ->
     assert told == [f"{command} --project=example-shop-prod" for command in commands]
 
 
+@pytest.mark.parametrize("doubtful", [True, False])
+def test_what_is_no_attack_has_a_way_out_before_all_that_is_destructive(*, doubtful: bool) -> None:
+    """Where the responder itself leaves it to a person, that comes before stopping as well."""
+    held = replace(situation(Status.HELD), look_at=("its parent.",), doubtful=doubtful)
+    steps = for_people(held)
+    assert (steps[0].part is Part.LOOK) is doubtful
+    look, mute = (step for step in steps if step.part is Part.LOOK)
+    assert look.text.endswith("at this: its parent")
+    assert mute.command.startswith("gcloud scc findings set-mute ")
+    assert "nothing below is needed" in mute.text
+    assert ("All that follows is for what is not harmless" in mute.text) is doubtful
+    order = [step.part for step in steps]
+    assert order.index(Part.LOOK) < order.index(Part.INGRESS) < order.index(Part.ROTATE)
+
+
+@pytest.mark.parametrize(
+    ("mask", "kind", "restored", "traffic"),
+    [
+        (("scaling", "traffic"), Kind.SERVICE, "scaling and the traffic split with its", True),
+        (("ingress",), Kind.SERVICE, "restores its ingress, exactly", False),
+        (("scaling.manual_instance_count",), Kind.WORKER_POOL, "number of instances, e", False),
+        ((), Kind.JOB, "restores who may start it, exactly", False),
+    ],
+)
+def test_a_release_is_said_to_restore_what_was_changed_and_nothing_else(
+    mask: tuple[str, ...], kind: Kind, restored: str, *, traffic: bool
+) -> None:
+    """Where no traffic was changed there is none to send elsewhere, nor to wait with deleting."""
+    change = replace(stated(scaled_to_zero(), VERIFIED), mask=mask)
+    change = replace(change, kind=change.kind if mask else ChangeKind.IAM_POLICY)
+    of = evidence(finding=finding(workload=workload(kind=kind), revision="storefront-00041"))
+    now = replace(situation(Status.CONTAINED, of), changes=(change,))
+    steps = for_people(now)
+    texts = " ".join(step.text for step in steps)
+    assert restored in next(step.text for step in steps if step.part is Part.GIVE_BACK)
+    assert ("Not before the release" in texts) is traffic
+    assert any("--to-latest" in step.command for step in steps) is traffic
+    assert ("scaling, traffic or ingress" in texts) is (kind is Kind.SERVICE)
+
+
+def test_what_is_closed_by_hand_is_opened_by_hand() -> None:
+    """With what was there before; what the public may do again is its owner's decision."""
+    access = Access((Binding("roles/run.invoker", ("allUsers",), None),))
+    fields: dict[str, Json] = {
+        "ingress": "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
+        "invokerIamDisabled": True,
+    }
+    of = evidence(access=access, settings=settings(fields=fields))
+    steps = for_people(situation(Status.HELD, of))
+    opened = [step for step in steps if step.part in (Part.OPEN, Part.INVITE)]
+    first, check, member = (step.command for step in opened)
+    assert "--ingress=internal-and-cloud-load-balancing" in first
+    assert "--no-invoker-iam-check" in check
+    assert "add-iam-policy-binding storefront --member=allUsers" in member
+    assert "its owner decides" in opened[-1].text
+    assert any("--scaling=FORMER_SCALING" in s.command for s in steps if s.part is Part.RESUME)
+
+
+def test_an_attempt_that_is_not_seen_in_effect_kept_how_it_was() -> None:
+    """Stopping by hand is told without the false word that there is no before-image."""
+    texts = {
+        status: " ".join(step.text for step in for_people(situation(status)))
+        for status in (Status.UNVERIFIED, Status.HELD)
+    }
+    assert "which kept how it was before its attempt" in texts[Status.UNVERIFIED]
+    assert "no before-image" in texts[Status.HELD]
+    assert "no before-image" not in texts[Status.UNVERIFIED]
+
+
 def test_every_secret_volume_and_account_has_its_step() -> None:
     """Nothing in reach is left out of the list of what to do."""
     what = template(
@@ -298,8 +370,8 @@ def test_a_job_is_told_of_executions_and_a_pool_of_its_own_revisions() -> None:
     assert not any("revision" in step.text for step in told)
     pool = finding(workload=workload(kind=Kind.WORKER_POOL), revision="storefront-00042")
     commands = [s.command for s in for_people(situation(Status.CONTAINED, evidence(finding=pool)))]
-    delete = "gcloud beta run worker-pools revisions delete storefront-00042"
-    assert any(command.startswith(delete) for command in commands)
+    listed = "gcloud beta run worker-pools revisions list --worker-pool=storefront"
+    assert any(command.startswith(listed) for command in commands)
 
 
 def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
@@ -315,6 +387,14 @@ def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
     }
     assert texts[contacts].rstrip().endswith("what is down: soc@example.com")
     assert "gcloud essential-contacts compute" in texts[contacts[1:]]
+
+
+def test_what_could_not_be_read_is_not_said_to_be_gathered() -> None:
+    """With how many of the parts are lacking, and which."""
+    blind = evidence(gaps=(Gap("settings", "x"), Gap("logs", "x"), Gap("logs", "y")))
+    told = [automatic(situation(Status.HELD, of))[0].text for of in (evidence(), blind)]
+    assert told[0].endswith("it stands in the case file")
+    assert told[1].endswith("; 2 could not be (settings, logs)")
 
 
 def test_the_responders_own_part_says_how_far_each_change_came() -> None:
@@ -333,9 +413,9 @@ def test_the_responders_own_part_says_how_far_each_change_came() -> None:
 @pytest.mark.parametrize(
     ("status", "parts", "so_far"),
     [
-        ("contained", ["wait", "rotate"], "done, and read back in effect"),
-        ("released", ["stop", "rotate"], "taken back since"),
-        ("unverified", ["stop", "ingress"], "done, and read back in effect"),
+        ("contained", ["wait", "tell"], "done, and read back in effect"),
+        ("released", ["stop", "tell"], "taken back since"),
+        ("unverified", ["stop", "no-attack"], "done, and read back in effect"),
     ],
 )
 def test_a_case_that_is_carried_on_has_a_plan_of_its_own(
