@@ -16,6 +16,7 @@ from incident.model import Json, JsonObject, Status
 
 _LONGEST = 240
 _MOST_CHANGES = 6
+_LONGEST_SUMMARY = 130
 _STORAGE = "https://console.cloud.google.com/storage/browser"
 # What begins markup in either, and what stands in for it, for the eye nearly the same. An
 # entity for < is markup in Slack and five odd characters in Google Chat.
@@ -180,7 +181,22 @@ def _why(outcome: JsonObject, status: Status) -> str:
     errors = [str(c["error"]) for c in _objects(outcome.get("changes")) if c.get("error")]
     if status is Status.RELEASED:
         return ""
-    return next(iter([*errors, *_reasons(outcome)]), "")
+    held = status in (Status.HELD, Status.FAILED, Status.EXPIRED)
+    # That nothing speaks against it tells nobody anything: what was found out does.
+    found = [] if held else [told] if (told := _assessed(outcome)) else []
+    return next(iter([*errors, *found, *_reasons(outcome)]), "")
+
+
+def _assessed(outcome: JsonObject) -> str:
+    """What was detected, how sure that is, and what VirusTotal says."""
+    assessment, detected = _part(outcome, "assessment"), _part(outcome, "detected")
+    if not assessment.get("summary"):
+        return ""
+    said = str(assessment["summary"])[:_LONGEST_SUMMARY].rstrip(".")
+    sure = f", with {assessment['confidence']} confidence" if assessment.get("confidence") else ""
+    known = _part(detected, "virustotal")
+    told = f". {known['said']}" if known.get("lookup") in ("known", "unknown") else ""
+    return f"{said}{sure}{told}"
 
 
 def _reasons(outcome: JsonObject) -> list[str]:
@@ -192,7 +208,8 @@ def _where(workload: JsonObject) -> str:
     if not workload:
         return "no Cloud Run workload that we know of"
     name, project, region = (_text(workload, key) for key in ("name", "project", "location"))
-    return f"{_text(workload, 'kind')} {name} in project {project}, {region}"
+    kind = _text(workload, "kind").replace("-", " ")
+    return f"{kind} {name} in project {project}, {region}"
 
 
 def _time(moment: Json) -> str:

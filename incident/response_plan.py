@@ -85,6 +85,28 @@ RELEASED: Mapping[Part, str] = {
     Part.INGRESS: "unless the way in is closed: it runs again",
     Part.AUTHENTICATION: "unless the way in is closed: it runs again",
 }
+#: What each part is called where steps stand under headings.
+TITLES: Mapping[Part, str] = {
+    Part.LOOK: "See whether it is an attack",
+    Part.STOP: "Stop it",
+    Part.WAIT: "Wait for what still runs",
+    Part.INGRESS: "Close it to the internet",
+    Part.AUTHENTICATION: "Keep callers out",
+    Part.TELL: "Tell the owners",
+    Part.ROTATE: "Rotate its secrets",
+    Part.REVOKE: "Revoke its identity",
+    Part.READ: "Read what it did",
+    Part.NO_ATTACK: "If it was no attack",
+    Part.WAY_IN: "Find the way in",
+    Part.FILES: "Look for changed files",
+    Part.REBUILD: "Build it anew",
+    Part.GIVE_BACK: "Release it",
+    Part.RESUME: "Start it again",
+    Part.OPEN: "Open it to the internet again",
+    Part.INVITE: "Let callers in again",
+    Part.DELETE: "Delete what ran",
+    Part.CLOSE: "Close the finding",
+}
 #: What a person is asked to close by hand, and to open again, unless we did: a release opens that.
 _OURS = {
     Part.INGRESS: "restrict-ingress",
@@ -142,6 +164,7 @@ def step_told(step: Step) -> JsonObject:
     """A step as the outcome has it."""
     return {
         "part": step.part.value if step.part else None,
+        "part_title": TITLES[step.part] if step.part else None,
         "text": step.text,
         "why": step.why or None,
         "command": step.command or None,

@@ -40,9 +40,13 @@ def look_at_files(evidence: Evidence, workload: Workload) -> Iterator[Step]:
         yield Step(text, on("describe", workload), workload_page(workload) or "", Part.FILES)
     for volume in affected.volumes if affected else ():
         if volume.persists:
-            kind, _, bucket = volume.source.replace("://", " ", 1).partition(" ")
-            listing = gcloud("storage ls", f"gs://{bucket}/**", long=True) if kind == "gcs" else ""
-            text = f"Look for files that changed on {volume.source} since before the event"
+            kind, _, what = volume.source.replace("://", " ", 1).partition(" ")
+            named = {"gcs": f"gs://{what}", "nfs": f"the file share {what}"}
+            listing = gcloud("storage ls", f"gs://{what}/**", long=True) if kind == "gcs" else ""
+            on_it = named.get(kind, volume.source)
+            text = f"Look for files that changed on {on_it} since before the event"
+            if kind == "nfs":
+                text += ": mount it read-only on a machine that runs nothing of it"
             yield Step(text, listing, part=Part.FILES)
 
 

@@ -81,14 +81,22 @@ def _add(secret: _Secret) -> Iterator[Step]:
     whose = f", which is in project {secret.project}: ask its owner" if secret.elsewhere else ""
     text = (
         f"Rotate the secret {secret.name}{whose}. {_used(secret)}Get a new value from whatever"
-        " it opens, and add it: type it, then Ctrl-D. This prints the new version's number"
+        f" it opens, write it to a file of your own{_written(secret)}, add that, and delete the"
+        " file. This prints the new version's number"
     )
-    command = gcloud("secrets versions add", secret.name, data_file="-", project=secret.project)
+    command = gcloud("secrets versions add", secret.name, data_file="FILE", project=secret.project)
     page = secret_page(secret.project, secret.name)
     yield Step(text, command, page, Part.ROTATE)
     text = f"See who else may read {secret.name}, and have them read the new version"
     command = gcloud("secrets get-iam-policy", secret.name, project=secret.project)
     yield Step(text, command, "", Part.ROTATE)
+
+
+def _written(secret: _Secret) -> str:
+    """How a value gets into a file without its end of line, and without the shell's history."""
+    if secret.uses and all(use.mounted for use in secret.uses):
+        return " exactly as it is to be mounted"
+    return ', without an end of line (in bash: read -rs V; printf %s "$V" > FILE)'
 
 
 def _used(secret: _Secret) -> str:

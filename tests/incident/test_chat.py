@@ -97,6 +97,23 @@ def test_what_is_to_be_done_has_its_command(status: Status, command: str) -> Non
     assert any(words in text for words in told)
 
 
+def test_why_says_what_was_detected_and_how_sure_that_is() -> None:
+    """That nothing speaks against it, or that the finding is listed, tells nobody anything."""
+    known = {"lookup": "known", "said": "VirusTotal: 41 of 70 engines call the file malicious"}
+    rich = {
+        **OUTCOME,
+        "status": "planned",
+        "workload": {**OUTCOME["workload"], "kind": "worker-pool"},
+        "assessment": {"summary": "a changed binary ran.", "confidence": "high"},
+        "detected": {**OUTCOME["detected"], "virustotal": known},
+    }
+    text = brief(rich)
+    why = "a changed binary ran, with high confidence. VirusTotal: 41 of 70 engines call the file"
+    assert f"\nWhy: {why} malicious\n" in text
+    assert "\nWhere: worker pool storefront in project" in text
+    assert "\nWhy: rule 1 names it" in brief({**rich, "status": "held"})
+
+
 def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
     """A plan that is approved too late is not applied."""
     waiting = {
