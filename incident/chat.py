@@ -192,7 +192,9 @@ def _assessed(outcome: JsonObject) -> str:
     assessment, detected = _part(outcome, "assessment"), _part(outcome, "detected")
     if not assessment.get("summary"):
         return ""
-    said = str(assessment["summary"])[:_LONGEST_SUMMARY].rstrip(".")
+    whole = str(assessment["summary"]).rstrip(".")
+    cut = whole[:_LONGEST_SUMMARY].rpartition(" ")[0] or whole[:_LONGEST_SUMMARY]
+    said = whole if len(whole) <= _LONGEST_SUMMARY else f"{cut}…"
     sure = f", with {assessment['confidence']} confidence" if assessment.get("confidence") else ""
     known = _part(detected, "virustotal")
     told = f". {known['said']}" if known.get("lookup") in ("known", "unknown") else ""

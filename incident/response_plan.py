@@ -48,9 +48,9 @@ RUNNING: Mapping[Part, str] = {
     Part.DELETE: "last but one: it cannot be undone, and takes evidence away",
     Part.CLOSE: "last: while it is open it reminds of what is left to do",
 }
-#: The same where the responder itself leaves it to a person, since it is often harmless.
+#: The same where the responder itself leaves it to a person, since it may well be harmless.
 DOUBTFUL: Mapping[Part, str] = {part: RUNNING[part] for part in (Part.LOOK, *RUNNING)} | {
-    Part.LOOK: "first: what is often harmless is not stopped unseen",
+    Part.LOOK: "first: what may well be harmless is not stopped unseen",
     Part.STOP: "if it is hostile: what runs goes on reading secrets and calling out",
 }
 #: The same once it is stopped.

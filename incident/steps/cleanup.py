@@ -33,7 +33,7 @@ def look_first(situation: Situation, position: Position) -> Iterator[Step]:
     finding = situation.evidence.finding
     if situation.look_at:
         asked = "; ".join(text.rstrip(".") for text in situation.look_at)
-        often = "It is often harmless, so first look" if situation.doubtful else "Look"
+        often = "It may well be harmless, so first look" if situation.doubtful else "Look"
         yield Step(f"{often} at this: {asked}", "", finding_page(finding), Part.LOOK)
     mute = gcloud("scc findings set-mute", finding.canonical_name, mute="muted")
     text = (

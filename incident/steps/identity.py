@@ -52,7 +52,10 @@ def _read(account: Account, evidence: Evidence, workload: Workload) -> Step:
 def revoke(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     """Making what was taken of the identity worthless, whatever kind of account it is."""
     if not evidence.ran.accounts:
-        text = "See what it ran as, which is not known here, and revoke the tokens of that account"
+        text = (
+            f"Find out what it ran as: that is {evidence.unknown('settings')}. Revoke the tokens of"
+            " that account"
+        )
         yield Step(text, on("describe", workload), "", Part.REVOKE)
     for email in evidence.ran.accounts:
         yield from _revoke(account_of(email, workload), workload)

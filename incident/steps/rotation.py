@@ -81,8 +81,8 @@ def _add(secret: _Secret) -> Iterator[Step]:
     whose = f", which is in project {secret.project}: ask its owner" if secret.elsewhere else ""
     text = (
         f"Rotate the secret {secret.name}{whose}. {_used(secret)}Get a new value from whatever"
-        f" it opens, write it to a file of your own{_written(secret)}, add that, and delete the"
-        " file. This prints the new version's number"
+        f" it opens, write it to a file that only you may read{_written(secret)}, add that, and"
+        " delete the file. This prints the new version's number"
     )
     command = gcloud("secrets versions add", secret.name, data_file="FILE", project=secret.project)
     page = secret_page(secret.project, secret.name)

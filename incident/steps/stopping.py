@@ -139,7 +139,10 @@ def _wait(position: Position) -> Iterator[Step]:
 
 def _no_attack(position: Position) -> Iterator[Step]:
     if position.held:
-        text = "If it was no attack, release it at once; no step below is needed then"
+        text = (
+            "If it was no attack, release it at once and close the finding; no other step below is"
+            " needed then"
+        )
         yield Step(text, f"{_OURS} release {position.incident}", part=Part.NO_ATTACK)
 
 

@@ -110,6 +110,8 @@ def test_why_says_what_was_detected_and_how_sure_that_is() -> None:
     text = brief(rich)
     why = "a changed binary ran, with high confidence. VirusTotal: 41 of 70 engines call the file"
     assert f"\nWhy: {why} malicious\n" in text
+    long = {**rich, "assessment": {"summary": "word " * 40, "confidence": "high"}}
+    assert "word word…, with high confidence. VirusTotal" in brief(long)
     assert "\nWhere: worker pool storefront in project" in text
     assert "\nWhy: rule 1 names it" in brief({**rich, "status": "held"})
 
