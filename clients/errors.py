@@ -34,7 +34,8 @@ _MEANINGS: tuple[_Meaning, ...] = (
         Denied,
         (
             "Google does not accept our credentials ({detail}). Check the service account that the"
-            " responder runs as, and replay the finding"
+            " responder runs as. Then do again what failed: `python cli.py contain` for a"
+            " containment"
         ),
     ),
     (

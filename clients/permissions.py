@@ -112,5 +112,6 @@ def missing(permissions: tuple[Permission, ...], target: str, said: str) -> str:
         text += f", or one that goes with it: {places}"
     return (
         f"{text}. Grant it on {likeliest.scope.of(target)} to the responder's service account, or"
-        " to yourself for a command, and replay the finding"
+        " to yourself for a command. Then do again what failed: `python cli.py contain` for a"
+        " containment; `replay` is only a dry run"
     )

@@ -16,6 +16,7 @@ from incident.model import Json, JsonObject, Status
 
 _LONGEST = 240
 _MOST_CHANGES = 6
+_LONGEST_SUMMARY = 130
 _STORAGE = "https://console.cloud.google.com/storage/browser"
 # What begins markup in either, and what stands in for it, for the eye nearly the same. An
 # entity for < is markup in Slack and five odd characters in Google Chat.
@@ -26,6 +27,8 @@ _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Me", "Mn"))
 # What both rooms would make a link of by themselves.
 _SCHEME = re.compile(r":(?=//)|(?<=mailto):|(?<=tel):", re.IGNORECASE)
 _DOMAIN = re.compile(r"\.(?=[^\W\d_]{2})")
+# The only command among what has to be lifted first that a tap may copy; nothing else is in it.
+_CHECK = re.compile(r"python cli\.py policy check [A-Za-z0-9._/:=+-]+")
 
 _LASTING = " (nothing takes it back)"
 #: What was done, and what is to be done: in braces what a message fills in.
@@ -56,7 +59,7 @@ _SAID: Mapping[Status, tuple[str, str]] = {
     ),
     Status.HELD: (
         "nothing, so it may run on. It is held for a person to decide",
-        "read {show}{to_stop}",
+        "{to_stop}",
     ),
     Status.PLANNED: (
         "nothing, it runs on: this was a dry run. Enforcing would do: {changes}",
@@ -130,10 +133,23 @@ def _words(outcome: JsonObject, status: Status) -> Mapping[str, str]:
         **{name: f"`python cli.py {words}`" for name, words in commands.items()},
         "changes": _changes(listed, status),
         "by": harmless(next(iter(_reasons(outcome)), "released")),
-        "to_stop": f"; to stop it run `python cli.py {commands['stop']}`" if workload else "",
+        "to_stop": _to_stop(outcome, commands["stop"], commands["show"]),
         "back": _back(listed, incident),
         "until": f" before {_time(until)}, when the plan expires" if until else "",
     }
+
+
+def _to_stop(outcome: JsonObject, stop: str, show: str) -> str:
+    """How to stop what is held; where the responder would refuse, what has to be lifted first."""
+    read = f"read `python cli.py {show}`"
+    if not _part(outcome, "workload"):
+        return read
+    for bar in _objects(_part(outcome, "decision").get("barred")):
+        by_hand = ", which has the commands to stop it by hand: `contain` would refuse. "
+        command = str(bar.get("command") or "")
+        check = f" (`{command}`)" if _CHECK.fullmatch(command) else ""
+        return f"{read}{by_hand}{_text(bar, 'first')}{check}"
+    return f"{read}; to stop it run `python cli.py {stop}`"
 
 
 def _back(changes: list[JsonObject], incident: str) -> str:
@@ -165,7 +181,24 @@ def _why(outcome: JsonObject, status: Status) -> str:
     errors = [str(c["error"]) for c in _objects(outcome.get("changes")) if c.get("error")]
     if status is Status.RELEASED:
         return ""
-    return next(iter([*errors, *_reasons(outcome)]), "")
+    held = status in (Status.HELD, Status.FAILED, Status.EXPIRED)
+    # That nothing speaks against it tells nobody anything: what was found out does.
+    found = [] if held else [told] if (told := _assessed(outcome)) else []
+    return next(iter([*errors, *found, *_reasons(outcome)]), "")
+
+
+def _assessed(outcome: JsonObject) -> str:
+    """What was detected, how sure that is, and what VirusTotal says."""
+    assessment, detected = _part(outcome, "assessment"), _part(outcome, "detected")
+    if not assessment.get("summary"):
+        return ""
+    whole = str(assessment["summary"]).rstrip(".")
+    cut = whole[:_LONGEST_SUMMARY].rpartition(" ")[0] or whole[:_LONGEST_SUMMARY]
+    said = whole if len(whole) <= _LONGEST_SUMMARY else f"{cut}…"
+    sure = f", with {assessment['confidence']} confidence" if assessment.get("confidence") else ""
+    known = _part(detected, "virustotal")
+    told = f". {known['said']}" if known.get("lookup") in ("known", "unknown") else ""
+    return f"{said}{sure}{told}"
 
 
 def _reasons(outcome: JsonObject) -> list[str]:
@@ -177,7 +210,8 @@ def _where(workload: JsonObject) -> str:
     if not workload:
         return "no Cloud Run workload that we know of"
     name, project, region = (_text(workload, key) for key in ("name", "project", "location"))
-    return f"{_text(workload, 'kind')} {name} in project {project}, {region}"
+    kind = _text(workload, "kind").replace("-", " ")
+    return f"{kind} {name} in project {project}, {region}"
 
 
 def _time(moment: Json) -> str:

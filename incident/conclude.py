@@ -81,6 +81,7 @@ class Conclusion:
                 **timings_ms,
             },
             case_file=f"{self.standing.store_url}/{case.folder}",
+            policy=self.outside.policy.url,
         )
         await keep_evidence(case, evidence, redactor)
         # Redacting megabytes must not keep the other incidents waiting.

@@ -177,7 +177,7 @@ class Custody:
             raise GiveUp(
                 f"cannot read the records of {journal.folder}: one lacks what it must say"
                 f" ({error!r}). Somebody else wrote to the store: find out who, move the object"
-                " away, and replay the finding"
+                " away, and contain the incident with `python cli.py contain`"
             ) from error
 
     async def keep_image(

@@ -5,10 +5,14 @@ Guards and policy can only lower what the responder would do.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from incident import containment
 from incident.custody import History
 from incident.guards import Case, Circumstances, Objection, objections
+from incident.guards import bars as guard_bars
 from incident.model import (
+    Bar,
     Change,
     Decision,
     Evidence,
@@ -19,8 +23,10 @@ from incident.model import (
     Route,
     Settings,
     Verdict,
+    Workload,
 )
 from incident.policy import Policy, Resolution, Subject, chosen, resolve
+from incident.policy import bars as policy_bars
 
 
 def decide(
@@ -32,7 +38,20 @@ def decide(
     """What is to be done about confirmed or unconfirmed evidence, and why.
 
     The changes that the decision names are what a dry run shows and what enforcement writes.
+    What is held says what would hold a person's ``contain`` as well.
     """
+    decision = _decided(evidence, route, policy, circumstances)
+    if decision.verdict is not Verdict.HOLD:
+        return decision
+    return replace(decision, barred=_barred(evidence, route, policy, circumstances))
+
+
+def _decided(
+    evidence: Evidence,
+    route: Route,
+    policy: Policy | InvalidPolicy,
+    circumstances: Circumstances,
+) -> Decision:
     workload = evidence.finding.workload
     if isinstance(policy, InvalidPolicy):
         lines = [line.strip() for line in str(policy).splitlines()]
@@ -41,14 +60,35 @@ def decide(
     if workload is None or route.responder is None or route.verdict is Verdict.HOLD:
         mode = Mode.lowest(policy.mode, circumstances.ceiling)
         return _hold(mode, None, Objection(Reason(route.reason, "finding")))
-    labels = evidence.settings.labels if evidence.settings else None
-    finding = evidence.finding
-    resolution = resolve(policy, Subject(workload, finding.category, finding.source_id, labels))
+    resolution = resolve(policy, _subject(evidence, workload))
     if circumstances.attendance and circumstances.attendance.steps:
         resolution = chosen(resolution, circumstances.attendance.steps)
     plan = _plan(resolution, evidence)
     case = Case(evidence, workload, policy, circumstances, writes=bool(plan.changes))
     return _weigh(case, route.responder, resolution, plan)
+
+
+def _barred(
+    evidence: Evidence,
+    route: Route,
+    policy: Policy | InvalidPolicy,
+    circumstances: Circumstances,
+) -> tuple[Bar, ...]:
+    """What a person cannot overrule by naming an action, whatever the action."""
+    workload = evidence.finding.workload
+    if isinstance(policy, InvalidPolicy):
+        first = next((line.strip() for line in str(policy).splitlines() if line.strip()), "")
+        return (Bar("policy", first),)
+    if workload is None or route.responder is None or route.verdict is Verdict.HOLD:
+        return (Bar("route", route.reason),)
+    case = Case(evidence, workload, policy, circumstances, writes=False)
+    return (*policy_bars(policy, _subject(evidence, workload)), *guard_bars(case))
+
+
+def _subject(evidence: Evidence, workload: Workload) -> Subject:
+    labels = evidence.settings.labels if evidence.settings else None
+    finding = evidence.finding
+    return Subject(workload, finding.category, finding.source_id, labels)
 
 
 def finishing(incident: str, settings: Settings | None, history: History) -> Decision | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from incident.custody import History
-from incident.model import Evidence, Lookup, Mode, Reason, Workload, span
+from incident.model import Bar, Evidence, Lookup, Mode, Reason, Workload, span
 from incident.policy import Policy, Steps
 from incident.recorded import Recorded
 
@@ -149,6 +149,13 @@ def objections(case: Case) -> tuple[Objection, ...]:
     waived = attendance.waived if attendance else frozenset()
     asked = [guard for guard in GUARDS if guard.__name__ not in waived]
     return tuple(objection for guard in asked if (objection := _evaluated(guard, case)))
+
+
+def bars(case: Case) -> tuple[Bar, ...]:
+    """What the guards say that bind also a person who contains by hand."""
+    asked = [guard for guard in GUARDS if guard.__name__ not in containing("").waived]
+    found = ((guard.__name__, _evaluated(guard, case)) for guard in asked)
+    return tuple(Bar(name, objection.reason.text) for name, objection in found if objection)
 
 
 def _evaluated(guard: Callable[[Case], Objection | None], case: Case) -> Objection | None:

@@ -147,7 +147,8 @@ def decode(path: str, data: bytes) -> JsonObject:
 def _unreadable(path: str) -> str:
     return (
         f"cannot read the record {path}: it is not a JSON object. Somebody else wrote to the"
-        " store: find out who, move the object away, and replay the finding"
+        " store: find out who, move the object away, and contain the incident with"
+        " `python cli.py contain`"
     )
 
 

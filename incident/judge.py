@@ -184,6 +184,7 @@ class Judge:
             reasons=(Reason(str(refusal), "outside"),),
             changes=(),
             failed=True,
+            barred=(),  # what refused is to be mended first, and says how
         )
 
     def _circumstances(self, place: Place, history: History) -> Circumstances:

@@ -25,6 +25,7 @@ from incident.model import (
 )
 from incident.redaction import Redactor
 from incident.response_plan import Situation
+from incident.steps.barring import barred
 from incident.telling import assessment_told, detected_told, short, time_text
 
 _IN_EFFECT = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
@@ -47,6 +48,7 @@ class Account:
         approval_expires: When the plan expires that waits for approval.
         timings_ms: Milliseconds per stage.
         case_file: Where the case file is; None where none is kept.
+        policy: Where the policy file is; empty where none is configured.
     """
 
     incident: str
@@ -61,6 +63,7 @@ class Account:
     approval_expires: datetime | None = None
     timings_ms: Mapping[str, float] | None = None
     case_file: str | None = None
+    policy: str = ""
 
     @property
     def suspect(self) -> Suspect:
@@ -81,7 +84,7 @@ def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
         "responder": account.responder.name if account.responder else None,
         "rule": account.decision.rule,
         "mode": None if account.status is Status.IGNORED else account.decision.mode.value,
-        "decision": _decision(account.decision, redactor),
+        "decision": _decision(account, redactor),
         "assessment": _assessment(account, redactor),
         "detected": detected_told(account.evidence, account.suspect, redactor),
         "changes": [_change(change, redactor) for change in account.changes],
@@ -104,6 +107,10 @@ def _assessment(account: Account, redactor: Redactor) -> dict[str, Json] | None:
         account.evidence,
         account.changes,
         account.drains_until,
+        account.decision.barred,
+        account.policy,
+        account.assessment.look_at,
+        doubtful=account.responder is not None and account.responder.verdict is Verdict.HOLD,
     )
     return assessment_told(account.assessment, situation, redactor)
 
@@ -176,7 +183,7 @@ def released(done: Mapping[str, Json], by: str, lost: Sequence[str] = ()) -> dic
 
 def taken_up(earlier: Mapping[str, Json], account: Account, redactor: Redactor) -> dict[str, Json]:
     """The outcome of an incident that was taken up again: what was found out before stays."""
-    decision = _decision(account.decision, redactor)
+    decision = _decision(account, redactor)
     return {
         **earlier,
         "status": account.status.value,
@@ -247,10 +254,21 @@ def _workload(evidence: Evidence) -> dict[str, Json] | None:
     }
 
 
-def _decision(decision: Decision, redactor: Redactor) -> dict[str, Json]:
+def _decision(account: Account, redactor: Redactor) -> dict[str, Json]:
+    """The decision; what is ``barred`` to a person's ``contain`` too says what comes first."""
+    decision, workload = account.decision, account.evidence.finding.workload
+    bars = [barred(bar, workload, account.policy) for bar in decision.barred] if workload else []
     return {
         "verdict": decision.verdict.value,
         "reasons": [short(redactor.text(reason.text)) for reason in decision.reasons],
+        "barred": [
+            {
+                "text": short(redactor.text(bar.text)),
+                "first": short(redactor.text(bar.first)),
+                "command": short(redactor.text(bar.command)) or None,
+            }
+            for bar in bars
+        ],
     }
 
 

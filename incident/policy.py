@@ -14,7 +14,7 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from incident.model import Kind, Mode
+from incident.model import Bar, Kind, Mode
 from incident.policy_file import Document, read_document
 from incident.policy_match import (
     Answer,
@@ -160,6 +160,12 @@ def chosen(resolution: Resolution, steps: Steps) -> Resolution:
     # The hold for want of an action is the last one, and there only where there are no steps.
     holds = resolution.holds if resolution.steps else resolution.holds[:-1]
     return replace(resolution, steps=steps, holds=holds)
+
+
+def bars(policy: Policy, subject: Subject) -> tuple[Bar, ...]:
+    """What the policy says that binds also a person who names an action."""
+    said = (("source", _source_hold(policy, subject)), ("protect", _protection(policy, subject)))
+    return tuple(Bar(by, hold.text) for by, hold in said if hold)
 
 
 def explain(policy: Policy, subject: Subject) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ No behaviour beyond what a value says of itself; no input or output.
 
 from incident.model.decision import (
     Assessment,
+    Bar,
     Change,
     Decision,
     Part,
@@ -83,6 +84,7 @@ __all__ = [
     "Access",
     "Assessment",
     "AuditEvent",
+    "Bar",
     "Binding",
     "Change",
     "ChangeKind",

@@ -105,6 +105,7 @@ class Point:
 class Part(StrEnum):
     """What a step of the response plan is for. In which order they stand is the plan's to say."""
 
+    LOOK = "look"
     STOP = "stop"
     WAIT = "wait"
     INGRESS = "ingress"
@@ -119,6 +120,8 @@ class Part(StrEnum):
     REBUILD = "rebuild"
     GIVE_BACK = "give-back"
     RESUME = "resume"
+    OPEN = "open"
+    INVITE = "invite"
     DELETE = "delete"
     CLOSE = "close"
 
@@ -219,6 +222,20 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """What stands against a containment that a person asks for, as it does against ours.
+
+    Attributes:
+        by: What raises it: ``policy`` where there is none to be had, ``protect``, ``source``,
+            ``route``, or the name of a guard.
+        text: Why, in one sentence for a person.
+    """
+
+    by: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What is to be done, and why.
 
@@ -235,6 +252,7 @@ class Decision:
         stops: Whether what is chosen stops what runs, rather than only restricting access.
         alarm: Whether a person must look now: an attacker may have caused it.
         failed: Whether it is held only because something refused to answer, for good.
+        barred: Of a hold: what a person's own ``contain`` would be refused for as well.
     """
 
     verdict: Verdict
@@ -246,6 +264,7 @@ class Decision:
     stops: bool = True
     alarm: bool = False
     failed: bool = False
+    barred: tuple[Bar, ...] = ()
 
     @property
     def enforces(self) -> bool:

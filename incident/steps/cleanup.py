@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident.links import finding_page
-from incident.model import Evidence, Finding, Kind, Part, Step, Workload
+from incident.model import Evidence, Finding, Kind, Part, Settings, Step, Workload
 from incident.steps.gcloud import gcloud, place
-from incident.steps.situation import Position
+from incident.steps.situation import Position, Situation
 
 _WHEN_DONE = "When nothing needs it any more"
 
@@ -24,6 +24,25 @@ def delete_what_ran(evidence: Evidence, position: Position) -> Iterator[Step]:
         yield _execution(evidence, position.workload)
     else:
         yield _revision(evidence, position)
+
+
+def look_first(situation: Situation, position: Position) -> Iterator[Step]:
+    """The way out for what is no attack, where nothing has been decided yet."""
+    if not position.undecided:
+        return
+    finding = situation.evidence.finding
+    if situation.look_at:
+        asked = "; ".join(text.rstrip(".") for text in situation.look_at)
+        often = "It may well be harmless, so first look" if situation.doubtful else "Look"
+        yield Step(f"{often} at this: {asked}", "", finding_page(finding), Part.LOOK)
+    mute = gcloud("scc findings set-mute", finding.canonical_name, mute="muted")
+    text = (
+        "If it is harmless, say so to the owners and mute the finding, or close it; nothing below"
+        " is needed then"
+    )
+    if situation.doubtful:
+        text += ". All that follows is for what is not harmless"
+    yield Step(text, mute, finding_page(finding), Part.LOOK)
 
 
 def close_finding(finding: Finding) -> Iterator[Step]:
@@ -53,25 +72,29 @@ def _revision(evidence: Evidence, position: Position) -> Step:
     if not name:
         text = f"Find out which revision ran before any is deleted: {ran.which} ({ran.why})"
         return Step(text, _list(workload), part=Part.DELETE)
-    if position.held:
+    if position.held and workload.kind is Kind.SERVICE and "traffic" in position.restores:
         text = (
             f"{_WHEN_DONE}, delete revision {name}. Not before the release: that restores a traffic"
             " split which may name it, and is impossible once it is deleted"
         )
         return Step(text, _delete(name, workload), part=Part.DELETE)
-    if _serves(name, evidence):
+    if evidence.settings is None:
         text = (
-            f"When a clean revision has all traffic, delete revision {name}: it serves now. It is"
-            " free to go when this list shows no traffic for it"
+            f"When a clean revision has taken over, delete revision {name}. Whether it serves now"
+            f" is {evidence.unknown('settings')}: it is free to go when this list shows it as no"
+            " longer active"
+        )
+        return Step(text, _list(workload), part=Part.DELETE)
+    if _serves(name, evidence.settings):
+        text = (
+            f"When a clean revision has taken over, delete revision {name}: it serves now. It is"
+            " free to go when this list shows it as no longer active"
         )
         return Step(text, _list(workload), part=Part.DELETE)
     return Step(f"{_WHEN_DONE}, delete revision {name}", _delete(name, workload), part=Part.DELETE)
 
 
-def _serves(name: str, evidence: Evidence) -> bool:
-    settings = evidence.settings
-    if settings is None:
-        return False
+def _serves(name: str, settings: Settings) -> bool:
     return name == settings.latest_ready_revision or name in settings.live_revisions
 
 

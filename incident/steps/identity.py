@@ -19,9 +19,11 @@ _BACK_AGAIN = (
     "It takes minutes. Enable it again no sooner than an hour later: until they expire, old tokens"
     " would be good again"
 )
+#: What runs in Cloud Run: what lists it, and where the list has its account.
 _RUNS_AS = {
-    "services": "spec.template.spec.serviceAccountName",
-    "jobs": "spec.template.spec.template.spec.serviceAccountName",
+    "services": ("run services", "spec.template.spec.serviceAccountName"),
+    "jobs": ("run jobs", "spec.template.spec.template.spec.serviceAccountName"),
+    "worker pools": ("beta run worker-pools", "spec.template.spec.serviceAccountName"),
 }
 
 
@@ -40,7 +42,8 @@ def _read(account: Account, evidence: Evidence, workload: Workload) -> Step:
     )
     text = (
         f"See what was done as {account.email} since the day of the event, here and in every other"
-        " project that trusts it"
+        " project that trusts it. Reads appear only where Data Access logs are on, so that to find"
+        " none proves nothing"
     )
     command = gcloud("logging read", query, project=workload.project)
     return Step(text, command, logs_page(workload.project, query), Part.READ)
@@ -49,7 +52,10 @@ def _read(account: Account, evidence: Evidence, workload: Workload) -> Step:
 def revoke(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     """Making what was taken of the identity worthless, whatever kind of account it is."""
     if not evidence.ran.accounts:
-        text = "See what it ran as, which is not known here, and revoke the tokens of that account"
+        text = (
+            f"Find out what it ran as: that is {evidence.unknown('settings')}. Revoke the tokens of"
+            " that account"
+        )
         yield Step(text, on("describe", workload), "", Part.REVOKE)
     for email in evidence.ran.accounts:
         yield from _revoke(account_of(email, workload), workload)
@@ -86,12 +92,14 @@ def _unnamed(workload: Workload) -> Step:
 def _shared(account: Account, workload: Workload) -> Iterator[Step]:
     """Who else would be hit: nobody has looked, so people have to."""
     email = account.email
-    for what, field in _RUNS_AS.items():
-        text = f"See which other {what} run as {email}: what disables it stops them too"
-        command = gcloud(f"run {what} list", filter=f"{field}={email}", project=workload.project)
+    first = ". Nobody has looked yet whether it is shared: these lists tell"
+    for what, (group, field) in _RUNS_AS.items():
+        text = f"See which other {what} run as {email}: what disables it stops them too{first}"
+        first = ""
+        command = gcloud(f"{group} list", filter=f"{field}={email}", project=workload.project)
         yield Step(text, command, "", Part.REVOKE)
     if account.default:
-        text = "…and which virtual machines; clusters and functions use it by default as well"
+        text = "…and which virtual machines; clusters and functions may run as it as well"
         running = f"serviceAccounts.email={email}"
         command = gcloud("compute instances list", filter=running, project=workload.project)
         yield Step(text, command, "", Part.REVOKE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident.links import image_page, workload_page
-from incident.model import Evidence, Finding, Kind, Part, Step, Template, Workload
+from incident.model import Evidence, Finding, Kind, Part, Step, Workload
 from incident.steps.gcloud import gcloud, on, place
 from incident.steps.image_names import Image, image_of
 
@@ -19,17 +19,34 @@ _SAYS = {
     "Execution: Built in ": "The program came with the image: whoever built or pushed it put it"
     " there, so trust neither the image nor what it is built from",
 }
+#: What a release gives back, and so refuses to where a deployment has set it.
+_LEAVE = {
+    Kind.SERVICE: ". Do not set scaling, traffic or ingress with that deployment",
+    Kind.WORKER_POOL: ". Do not set the number of instances with that deployment",
+    Kind.JOB: "",
+}
 _MOST_IMAGES = 5
 _MAY_BE = "It may be clean, and the hole in its code, or hold the hostile code itself"
 
 
-def look_at_files(affected: Template | None) -> Iterator[Step]:
+def look_at_files(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     """What outlives the instances."""
+    affected = evidence.affected
+    if affected is None:
+        text = (
+            f"Find out what it mounts: that is {evidence.unknown('settings')}. On each bucket and"
+            " file share that this shows, look for files that changed since before the event"
+        )
+        yield Step(text, on("describe", workload), workload_page(workload) or "", Part.FILES)
     for volume in affected.volumes if affected else ():
         if volume.persists:
-            kind, _, bucket = volume.source.replace("://", " ", 1).partition(" ")
-            listing = gcloud("storage ls", f"gs://{bucket}/**", long=True) if kind == "gcs" else ""
-            text = f"Look for files that changed on {volume.source} since before the event"
+            kind, _, what = volume.source.replace("://", " ", 1).partition(" ")
+            named = {"gcs": f"gs://{what}", "nfs": f"the file share {what}"}
+            listing = gcloud("storage ls", f"gs://{what}/**", long=True) if kind == "gcs" else ""
+            on_it = named.get(kind, volume.source)
+            text = f"Look for files that changed on {on_it} since before the event"
+            if kind == "nfs":
+                text += ": mount it read-only on a machine that runs nothing of it"
             yield Step(text, listing, part=Part.FILES)
 
 
@@ -44,8 +61,7 @@ def rebuild(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     image = images[0]
     text = (
         "Build the image anew from its source, without the hole, and deploy that by its digest; an"
-        " image that others make, in a version without it. Do not set scaling, traffic or ingress"
-        " with that deployment"
+        f" image that others make, in a version without it{_LEAVE[workload.kind]}"
     )
     new = f"{image.name}@sha256:NEW_DIGEST"
     deploy = on("update", workload, image=new) if image.name else ""

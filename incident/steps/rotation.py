@@ -46,6 +46,13 @@ class _Secret:
 
 def rotate(evidence: Evidence, workload: Workload) -> Iterator[Step]:
     """A new version of each, what uses it moved to that, and the old one disabled."""
+    if evidence.affected is None:
+        text = (
+            f"Find out which secrets it could read: that is {evidence.unknown('settings')}. This"
+            " shows them, as variables and as mounted files: rotate each, and disable its old"
+            " versions"
+        )
+        yield Step(text, on("describe", workload), workload_page(workload) or "", Part.ROTATE)
     secrets = _secrets(evidence, workload)
     for secret in secrets:
         yield from _add(secret)
@@ -74,14 +81,22 @@ def _add(secret: _Secret) -> Iterator[Step]:
     whose = f", which is in project {secret.project}: ask its owner" if secret.elsewhere else ""
     text = (
         f"Rotate the secret {secret.name}{whose}. {_used(secret)}Get a new value from whatever"
-        " it opens, and add it: type it, then Ctrl-D. This prints the new version's number"
+        f" it opens, write it to a file that only you may read{_written(secret)}, add that, and"
+        " delete the file. This prints the new version's number"
     )
-    command = gcloud("secrets versions add", secret.name, data_file="-", project=secret.project)
+    command = gcloud("secrets versions add", secret.name, data_file="FILE", project=secret.project)
     page = secret_page(secret.project, secret.name)
     yield Step(text, command, page, Part.ROTATE)
     text = f"See who else may read {secret.name}, and have them read the new version"
     command = gcloud("secrets get-iam-policy", secret.name, project=secret.project)
     yield Step(text, command, "", Part.ROTATE)
+
+
+def _written(secret: _Secret) -> str:
+    """How a value gets into a file without its end of line, and without the shell's history."""
+    if secret.uses and all(use.mounted for use in secret.uses):
+        return " exactly as it is to be mounted"
+    return ', without an end of line (in bash: read -rs V; printf %s "$V" > FILE)'
 
 
 def _used(secret: _Secret) -> str:

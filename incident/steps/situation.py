@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incident.model import (
+    Bar,
     Change,
     ChangeKind,
     ChangeState,
@@ -18,6 +19,7 @@ from incident.model import (
     Status,
     Workload,
 )
+from incident.steps.barring import Barred, barred
 
 #: Somebody saw to it that nothing of what was found goes on running.
 _STOPPED = frozenset({Status.CONTAINED, Status.ALREADY_CONTAINED})
@@ -36,6 +38,10 @@ class Situation:
         evidence: What was gathered.
         changes: The changes and how far they came.
         drains_until: Until when requests in flight may still run.
+        bars: What a person's own ``contain`` would be refused for, where it is held.
+        policy: Where the policy file is; empty where none is configured.
+        look_at: What the responder says that a person should look at, in order.
+        doubtful: Whether the responder leaves findings of this type to a person: often benign.
     """
 
     incident: str
@@ -44,6 +50,10 @@ class Situation:
     evidence: Evidence
     changes: tuple[Change, ...]
     drains_until: datetime | None = None
+    bars: tuple[Bar, ...] = ()
+    policy: str = ""
+    look_at: tuple[str, ...] = ()
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,9 @@ class Position:
         reversible: Whether it holds one that a release takes back.
         cancels: Whether it cancels executions.
         drains_until: Until when requests in flight may still run, in UTC; else empty.
+        barred: Why a person's ``contain`` would be refused, and what has to be done first.
+        restores: The first parts of the field paths that a release gives back, and ``iam-policy``.
+        doubtful: Whether looking comes before stopping.
     """
 
     incident: str
@@ -71,6 +84,9 @@ class Position:
     reversible: bool = False
     cancels: bool = False
     drains_until: str = ""
+    barred: tuple[Barred, ...] = ()
+    restores: frozenset[str] = frozenset()
+    doubtful: bool = False
 
     @property
     def running(self) -> bool:
@@ -81,6 +97,11 @@ class Position:
     def held(self) -> bool:
         """Whether there is something that a release of ours would give back."""
         return self.status in _HELD and self.reversible
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it may run on, with nothing of ours in effect and nobody's word on it yet."""
+        return self.running and not self.held and self.status is not Status.RELEASED
 
 
 def position(situation: Situation, workload: Workload) -> Position:
@@ -96,6 +117,11 @@ def position(situation: Situation, workload: Workload) -> Position:
         reversible=any(change.reversible for change in changes),
         cancels=any(change.kind is ChangeKind.CANCELLATION for change in changes),
         drains_until=f"{until:%Y-%m-%d %H:%M:%S} UTC" if until else "",
+        barred=tuple(barred(bar, workload, situation.policy) for bar in situation.bars),
+        restores=_restores(
+            (c.mask, c.kind) for c in changes if c.reversible and c.state is not ChangeState.FAILED
+        ),
+        doubtful=situation.doubtful,
     )
 
 
@@ -118,13 +144,39 @@ def position_told(outcome: JsonObject) -> Position | None:
         reversible=any(c.get("reversible") is True for c in changes),
         cancels=any(c.get("kind") == ChangeKind.CANCELLATION for c in changes),
         drains_until=f"{until[:19].replace('T', ' ')} UTC" if until else "",
+        barred=barred_told(outcome),
+        restores=_restores(
+            (map(str, _list(c.get("mask"))), str(c.get("kind")))
+            for c in changes
+            if c.get("reversible") is True and c.get("state") != ChangeState.FAILED
+        ),
     )
+
+
+def barred_told(outcome: JsonObject) -> tuple[Barred, ...]:
+    """Why a person's ``contain`` would be refused, as an outcome tells it."""
+    decision = outcome.get("decision")
+    told = objects(decision.get("barred")) if isinstance(decision, Mapping) else []
+    keys = ("text", "first", "command")
+    return tuple(Barred(*(str(each.get(key) or "") for key in keys)) for each in told)
 
 
 def objects(value: Json) -> list[JsonObject]:
     """The objects of a list, where it is one."""
-    listed = value if isinstance(value, list | tuple) else ()
-    return [each for each in listed if isinstance(each, Mapping)]
+    return [each for each in _list(value) if isinstance(each, Mapping)]
+
+
+def _list(value: Json) -> Iterable[Json]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _restores(changes: Iterable[tuple[Iterable[str], str]]) -> frozenset[str]:
+    """What a release gives back: fields by the first part of their paths, and an IAM policy."""
+    told: set[str] = set()
+    for mask, kind in changes:
+        told |= {path.partition(".")[0] for path in mask}
+        told |= {kind} & {ChangeKind.IAM_POLICY.value}
+    return frozenset(told)
 
 
 def _done(status: Status, changes: Iterable[tuple[str, str]]) -> frozenset[str]:

@@ -97,6 +97,25 @@ def test_what_is_to_be_done_has_its_command(status: Status, command: str) -> Non
     assert any(words in text for words in told)
 
 
+def test_why_says_what_was_detected_and_how_sure_that_is() -> None:
+    """That nothing speaks against it, or that the finding is listed, tells nobody anything."""
+    known = {"lookup": "known", "said": "VirusTotal: 41 of 70 engines call the file malicious"}
+    rich = {
+        **OUTCOME,
+        "status": "planned",
+        "workload": {**OUTCOME["workload"], "kind": "worker-pool"},
+        "assessment": {"summary": "a changed binary ran.", "confidence": "high"},
+        "detected": {**OUTCOME["detected"], "virustotal": known},
+    }
+    text = brief(rich)
+    why = "a changed binary ran, with high confidence. VirusTotal: 41 of 70 engines call the file"
+    assert f"\nWhy: {why} malicious\n" in text
+    long = {**rich, "assessment": {"summary": "word " * 40, "confidence": "high"}}
+    assert "word word…, with high confidence. VirusTotal" in brief(long)
+    assert "\nWhere: worker pool storefront in project" in text
+    assert "\nWhy: rule 1 names it" in brief({**rich, "status": "held"})
+
+
 def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
     """A plan that is approved too late is not applied."""
     waiting = {
@@ -109,6 +128,17 @@ def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
     assert "Done: nothing yet, it runs on. A plan waits for approval: scale-to-zero\n" in text
     assert "To do: whoever has the rights of an approver: read" in text
     assert text.splitlines()[-2].endswith("before 2026-10-02 20:14:12 UTC, when the plan expires")
+
+
+def test_what_a_person_is_refused_too_is_not_told_to_be_run() -> None:
+    """What has to be lifted first is said instead, with the command that checks it."""
+    bar = {"text": "t", "first": "Mend `it` first", "command": "python cli.py policy check /p.yaml"}
+    held = {**OUTCOME, "status": "held", "decision": {"reasons": [], "barred": [bar]}}
+    text = brief(held)
+    assert "cli.py contain" not in text
+    assert "Mend ʼitʼ first (`python cli.py policy check /p.yaml`)" in text
+    hostile = {**held["decision"], "barred": [{**bar, "command": "python cli.py policy check `x`"}]}
+    assert "`x`" not in brief({**held, "decision": hostile})
 
 
 def test_a_release_says_who_gave_what_back() -> None:

@@ -24,6 +24,7 @@ from incident.guards import (
     Objection,
     Ourselves,
     Slots,
+    containing,
     objections,
 )
 from incident.model import (
@@ -200,6 +201,9 @@ def test_one_guard_that_objects_holds_every_kind(name: str, kind: Kind, mode: Mo
         decision = decided(kind, mode, changed)
         assert (decision.verdict, decision.mode, decision.changes) == (Verdict.HOLD, mode, ())
         assert objection.reason in decision.reasons
+        # What the plan says of a person's own containment is what that will be told.
+        by_hand = decided(kind, mode, changed, containing("a@example.com"))
+        assert [bar.by for bar in decision.barred] == ([name] if _holds(by_hand) else [])
 
 
 @pytest.mark.parametrize(("name", "kind"), list(product(NAMED, Kind)))
@@ -219,6 +223,10 @@ def test_one_guard_that_cannot_be_evaluated_objects(
     assert name.replace("_", " ") in objection.reason.text
     decision = decided(kind, Mode.ENFORCE, {})
     assert (decision.verdict, decision.changes, decision.alarm) == (Verdict.HOLD, (), True)
+
+
+def _holds(decision: Decision) -> bool:
+    return decision.verdict is Verdict.HOLD
 
 
 def _stumbling(guard: Callable[[Case], Objection | None]) -> Callable[[Case], Objection | None]:

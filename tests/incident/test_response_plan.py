@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 
+from incident.guards import GUARDS, containing
 from incident.images import change_json, stated
 from incident.model import (
     Access,
+    AuditEvent,
+    Bar,
     Binding,
+    ChangeKind,
     ChangeState,
     Container,
     Evidence,
+    Gap,
     Json,
     Kind,
     Mode,
@@ -24,11 +29,12 @@ from incident.model import (
     Volume,
 )
 from incident.response_plan import Situation, automatic, for_people, replanned, step_told
+from incident.steps.barring import barred
 from tests.values import NOW, evidence, finding, scaled_to_zero, settings, template, workload
 
 VERIFIED = ChangeState.VERIFIED
 _NO_PLAN = {Status.IGNORED, Status.MALFORMED, Status.DUPLICATE}
-_ABOUT_THE_CONTAINMENT = {"stop", "wait", "no-attack", "give-back", "resume"}
+_ABOUT_THE_CONTAINMENT = {"stop", "wait", "no-attack", "give-back", "resume", "look"}
 _HOSTILE = "x'; touch /tmp/owned; echo '"
 
 
@@ -62,19 +68,21 @@ def test_what_may_run_on_is_stopped_and_shut_before_anything_is_rotated(status: 
     told = parts(
         status, evidence(access=Access((Binding("roles/run.invoker", ("allUsers",), None),)))
     )
-    assert told[:6] == ["stop", "ingress", "authentication", "tell", "rotate", "revoke"]
+    way_out = "no-attack" if status in (Status.RESTRICTED, Status.UNVERIFIED) else "look"
+    shut = ["ingress", "authentication"]
+    assert told[:7] == ["stop", way_out, *shut, "tell", "rotate", "revoke"]
     (rotate,) = {step.why for step in for_people(situation(status)) if step.part is Part.ROTATE} - {
         ""
     }
     assert "not before it is stopped" in rotate
 
 
-def test_once_it_is_contained_rotating_comes_first_and_the_entry_before_it_is_given_back() -> None:
-    """What was taken outlives the containment; nobody gets in meanwhile."""
+def test_once_it_is_contained_owners_are_told_and_asked_before_anything_is_repaired() -> None:
+    """They see the outage now, and may say that it was no attack; then the rest is not needed."""
     told = parts(Status.CONTAINED)
-    assert told[0] == "rotate"
-    assert told.index("rotate") < told.index("revoke") < told.index("tell")
+    assert told[:4] == ["tell", "no-attack", "rotate", "revoke"]
     assert told.index("rebuild") < told.index("ingress") < told.index("give-back")
+    assert told.index("give-back") < told.index("open") < told.index("delete")
     assert told[-1] == "close"
 
 
@@ -84,7 +92,7 @@ def test_nothing_is_rotated_while_requests_in_flight_may_read_it() -> None:
     first, second = for_people(drains)[:2]
     assert first.part is Part.WAIT
     assert "2026-10-02 08:14:12 UTC" in first.text
-    assert second.part is Part.ROTATE
+    assert second.part is Part.TELL
 
 
 @pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
@@ -96,6 +104,7 @@ def test_every_part_says_once_why_it_stands_there(status: Status) -> None:
     seen = set()
     for step in steps:
         assert step.part
+        assert step_told(step)["part_title"]
         assert bool(step.why) is (step.part not in seen)
         seen.add(step.part)
 
@@ -124,6 +133,43 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
         f"gcloud beta run services update storefront --scaling=0 {place}",
         f"gcloud run services update-traffic storefront --clear-tags {place}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("by", "policy", "said", "command"),
+    [
+        ("policy", "file:///etc/p.yaml", "Mend", "python cli.py policy check /etc/p.yaml"),
+        ("protect", "gs://b/p.yaml", "(gs://b/p.yaml)", "gcloud storage cp gs://b/p.yaml"),
+        ("protect", "", "RESPONDER_POLICY", ""),
+        ("source", "-x", "whose source", ""),
+        ("project_known", "p.yaml", "which project", "gcloud projects describe example-shop-prod"),
+        *((by, "p.yaml", "nothing lifts this", "") for by in ("route", "consistent", "at_home")),
+        ("anything", "p.yaml", "put right first", ""),
+    ],
+)
+def test_a_containment_that_would_be_refused_is_not_told_to_be_run(
+    by: str, policy: str, said: str, command: str
+) -> None:
+    """What has to be lifted first is said, and how to stop it by hand."""
+    held = replace(situation(Status.HELD), bars=(Bar(by, "because."),), policy=policy)
+    first, *others = for_people(held)
+    assert "as things are: because. " in first.text
+    assert said in first.text
+    assert first.command.startswith(command)
+    assert bool(first.command) is bool(command)
+    assert not any("cli.py contain" in step.command for step in (first, *others))
+    stop = [step.command for step in others if step.part is Part.STOP]
+    assert stop[0].startswith("gcloud beta run services update storefront --scaling=0")
+
+
+def test_every_guard_that_binds_a_person_says_what_comes_first() -> None:
+    """A guard that is added without its word gets only the general one."""
+    waived = containing("").waived
+    names = {guard.__name__ for guard in GUARDS} - waived
+    for name in names:
+        assert (
+            barred(Bar(name, ""), workload(), "").first != barred(Bar("", ""), workload(), "").first
+        )
 
 
 def test_a_plan_without_a_change_that_stops_names_the_action() -> None:
@@ -156,6 +202,75 @@ def test_each_kind_is_stopped_in_its_own_way(kind: Kind, commands: list[str]) ->
     assert told == [f"{command} --project=example-shop-prod" for command in commands]
 
 
+@pytest.mark.parametrize("doubtful", [True, False])
+def test_what_is_no_attack_has_a_way_out_before_all_that_is_destructive(*, doubtful: bool) -> None:
+    """Where the responder itself leaves it to a person, that comes before stopping as well."""
+    held = replace(situation(Status.HELD), look_at=("its parent.",), doubtful=doubtful)
+    steps = for_people(held)
+    assert (steps[0].part is Part.LOOK) is doubtful
+    look, mute = (step for step in steps if step.part is Part.LOOK)
+    assert look.text.endswith("at this: its parent")
+    assert mute.command.startswith("gcloud scc findings set-mute ")
+    assert "nothing below is needed" in mute.text
+    assert ("All that follows is for what is not harmless" in mute.text) is doubtful
+    order = [step.part for step in steps]
+    assert order.index(Part.LOOK) < order.index(Part.INGRESS) < order.index(Part.ROTATE)
+
+
+@pytest.mark.parametrize(
+    ("mask", "kind", "restored", "traffic"),
+    [
+        (("scaling", "traffic"), Kind.SERVICE, "scaling and the traffic split with its", True),
+        (("ingress",), Kind.SERVICE, "restores its ingress, exactly", False),
+        (("scaling.manual_instance_count",), Kind.WORKER_POOL, "number of instances, e", False),
+        ((), Kind.JOB, "restores who may start it, exactly", False),
+    ],
+)
+def test_a_release_is_said_to_restore_what_was_changed_and_nothing_else(
+    mask: tuple[str, ...], kind: Kind, restored: str, *, traffic: bool
+) -> None:
+    """Where no traffic was changed there is none to send elsewhere, nor to wait with deleting."""
+    change = replace(stated(scaled_to_zero(), VERIFIED), mask=mask)
+    change = replace(change, kind=change.kind if mask else ChangeKind.IAM_POLICY)
+    of = evidence(finding=finding(workload=workload(kind=kind), revision="storefront-00041"))
+    now = replace(situation(Status.CONTAINED, of), changes=(change,))
+    steps = for_people(now)
+    texts = " ".join(step.text for step in steps)
+    assert restored in next(step.text for step in steps if step.part is Part.GIVE_BACK)
+    assert ("Not before the release" in texts) is traffic
+    assert any("--to-latest" in step.command for step in steps) is traffic
+    assert ("scaling, traffic or ingress" in texts) is (kind is Kind.SERVICE)
+
+
+def test_what_is_closed_by_hand_is_opened_by_hand() -> None:
+    """With what was there before; what the public may do again is its owner's decision."""
+    access = Access((Binding("roles/run.invoker", ("allUsers",), None),))
+    fields: dict[str, Json] = {
+        "ingress": "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
+        "invokerIamDisabled": True,
+    }
+    of = evidence(access=access, settings=settings(fields=fields))
+    steps = for_people(situation(Status.HELD, of))
+    opened = [step for step in steps if step.part in (Part.OPEN, Part.INVITE)]
+    first, check, member = (step.command for step in opened)
+    assert "--ingress=internal-and-cloud-load-balancing" in first
+    assert "--no-invoker-iam-check" in check
+    assert "add-iam-policy-binding storefront --member=allUsers" in member
+    assert "its owner decides" in opened[-1].text
+    assert any("--scaling=FORMER_SCALING" in s.command for s in steps if s.part is Part.RESUME)
+
+
+def test_an_attempt_that_is_not_seen_in_effect_kept_how_it_was() -> None:
+    """Stopping by hand is told without the false word that there is no before-image."""
+    texts = {
+        status: " ".join(step.text for step in for_people(situation(status)))
+        for status in (Status.UNVERIFIED, Status.HELD)
+    }
+    assert "which kept how it was before its attempt" in texts[Status.UNVERIFIED]
+    assert "no before-image" in texts[Status.HELD]
+    assert "no before-image" not in texts[Status.UNVERIFIED]
+
+
 def test_every_secret_volume_and_account_has_its_step() -> None:
     """Nothing in reach is left out of the list of what to do."""
     what = template(
@@ -169,7 +284,7 @@ def test_every_secret_volume_and_account_has_its_step() -> None:
             situation(Status.CONTAINED, evidence(settings=settings(template=what)))
         )
     )
-    assert "secrets versions add db-password --data-file=- --project=example-shop-prod" in texts
+    assert "secrets versions add db-password --data-file=FILE --project=example-shop-prod" in texts
     assert "versions disable projects/other/secrets/shared-key/versions/OLD_VERSION" in texts
     assert "gs://bucket" in texts
     assert "iam service-accounts disable storefront@example-shop-prod" in texts
@@ -228,8 +343,13 @@ def test_a_bucket_that_persists_has_its_command(source: str) -> None:
     """However the volume is spelled."""
     what = template(revision="", volumes=(Volume("d", source, persists=True),))
     of = evidence(settings=settings(template=what))
-    commands = [step.command for step in for_people(situation(Status.HELD, of))]
-    assert "gcloud storage ls 'gs://uploads/**' --long" in commands
+    (step,) = (s for s in for_people(situation(Status.HELD, of)) if s.part is Part.FILES)
+    assert step.command == "gcloud storage ls 'gs://uploads/**' --long"
+    assert "changed on gs://uploads since" in step.text
+    nfs = template(revision="", volumes=(Volume("d", "nfs filer:/shop", persists=True),))
+    share = evidence(settings=settings(template=nfs))
+    (step,) = (s for s in for_people(situation(Status.HELD, share)) if s.part is Part.FILES)
+    assert "changed on the file share filer:/shop since" in step.text
 
 
 @pytest.mark.parametrize("hostile", [_HOSTILE, "$(touch x)", "a\nb", "--flag", '"; rm -rf /'])
@@ -272,9 +392,9 @@ def test_every_command_about_cloud_run_says_where(kind: Kind, status: Status) ->
         words = step.command.split()
         if words[:2] == ["gcloud", "run"] or words[:3] == ["gcloud", "beta", "run"]:
             assert "--project=example-shop-prod" in words
-            assert "--region=europe-west1" in words or words[3] == "list"
+            assert "--region=europe-west1" in words or "list" in words[3:5]
         if kind is not Kind.SERVICE:
-            assert "services" not in words[:4] or words[3] == "list"
+            assert "services" not in words[:4] or "list" in words[3:5]
 
 
 def test_a_job_is_told_of_executions_and_a_pool_of_its_own_revisions() -> None:
@@ -285,8 +405,8 @@ def test_a_job_is_told_of_executions_and_a_pool_of_its_own_revisions() -> None:
     assert not any("revision" in step.text for step in told)
     pool = finding(workload=workload(kind=Kind.WORKER_POOL), revision="storefront-00042")
     commands = [s.command for s in for_people(situation(Status.CONTAINED, evidence(finding=pool)))]
-    delete = "gcloud beta run worker-pools revisions delete storefront-00042"
-    assert any(command.startswith(delete) for command in commands)
+    listed = "gcloud beta run worker-pools revisions list --worker-pool=storefront"
+    assert any(command.startswith(listed) for command in commands)
 
 
 def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
@@ -302,6 +422,14 @@ def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
     }
     assert texts[contacts].rstrip().endswith("what is down: soc@example.com")
     assert "gcloud essential-contacts compute" in texts[contacts[1:]]
+
+
+def test_what_could_not_be_read_is_not_said_to_be_gathered() -> None:
+    """With how many of the parts are lacking, and which."""
+    blind = evidence(gaps=(Gap("settings", "x"), Gap("logs", "x"), Gap("logs", "y")))
+    told = [automatic(situation(Status.HELD, of))[0].text for of in (evidence(), blind)]
+    assert told[0].endswith("it stands in the case file")
+    assert told[1].endswith("; 2 could not be (settings, logs)")
 
 
 def test_the_responders_own_part_says_how_far_each_change_came() -> None:
@@ -320,9 +448,9 @@ def test_the_responders_own_part_says_how_far_each_change_came() -> None:
 @pytest.mark.parametrize(
     ("status", "parts", "so_far"),
     [
-        ("contained", ["wait", "rotate"], "done, and read back in effect"),
-        ("released", ["stop", "rotate"], "taken back since"),
-        ("unverified", ["stop", "ingress"], "done, and read back in effect"),
+        ("contained", ["wait", "tell"], "done, and read back in effect"),
+        ("released", ["stop", "tell"], "taken back since"),
+        ("unverified", ["stop", "no-attack"], "done, and read back in effect"),
     ],
 )
 def test_a_case_that_is_carried_on_has_a_plan_of_its_own(
@@ -379,6 +507,43 @@ def test_what_was_done_since_is_not_asked_for_any_more() -> None:
     plan = renewed["assessment"]["plan"]
     assert "ingress" in {step["part"] for step in said["people"]}
     assert "ingress" not in {step["part"] for step in plan["people"]}
+
+
+def test_what_could_not_be_read_is_to_be_found_out() -> None:
+    """Absence of evidence is no evidence of absence: each part has a step that says why."""
+    denied = "cannot read it: permission run.services.get is missing. Grant it"
+    gaps = tuple(Gap(name, denied) for name in ("settings", "access", "audit-log"))
+    blind = Evidence(finding(), confirmed=True, gaps=gaps)
+    found = {step.part: step for step in reversed(for_people(situation(Status.HELD, blind)))}
+    for part, command in (
+        (Part.INGRESS, "gcloud run services describe storefront"),
+        (Part.AUTHENTICATION, "gcloud run services get-iam-policy storefront"),
+        (Part.ROTATE, "gcloud run services describe storefront"),
+        (Part.FILES, "gcloud run services describe storefront"),
+        (Part.WAY_IN, "gcloud logging read"),
+        (Part.REVOKE, "gcloud run services describe storefront"),
+    ):
+        assert found[part].command.startswith(command)
+        assert "not known" in found[part].text
+        assert "permission run.services.get is missing" in found[part].text
+
+
+def test_the_public_that_the_audit_log_shows_is_taken_out_though_the_policy_is_not_read() -> None:
+    """Unless it was taken out since, or could not be let in; it is not claimed to be there."""
+
+    def event(verb: str, error: str = "") -> AuditEvent:
+        member = f"{verb} roles/run.invoker allUsers"
+        return AuditEvent(NOW, "a@example.com", "SetIamPolicy", "", "", error, (member,))
+
+    for events, taken_out in (
+        ((event("ADD"),), True),
+        ((event("REMOVE"), event("ADD")), False),
+        ((event("ADD", "denied"),), False),
+    ):
+        steps = for_people(situation(Status.HELD, evidence(access=None, audit=events)))
+        told = [step for step in steps if step.part is Part.AUTHENTICATION]
+        assert ("opened to allUsers" in told[0].text) is taken_out
+        assert any("--member=allUsers" in step.command for step in told) is taken_out
 
 
 def test_a_plan_of_before_there_were_parts_loses_its_old_commands_only() -> None:

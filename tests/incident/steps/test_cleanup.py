@@ -51,10 +51,12 @@ def test_the_serving_revision_is_not_deleted_without_a_release_to_come(
     assert last(Status.CONTAINED, named(settings=settings(**changes))).command == DELETE
 
 
-@pytest.mark.parametrize("found", [settings(), None])
-def test_an_idle_revision_is_free_to_go(found: Any) -> None:
-    """Nothing leads to it."""
-    assert last(Status.HELD, named(settings=found)).command == DELETE
+def test_an_idle_revision_is_free_to_go_and_one_that_may_serve_is_not() -> None:
+    """Nothing leads to it; where the settings could not be read, that is not known."""
+    assert last(Status.HELD, named(settings=settings())).command == DELETE
+    unread = last(Status.HELD, named(settings=None))
+    assert unread.command == LIST
+    assert "Whether it serves now is not known" in unread.text
 
 
 def test_where_several_ran_the_image_a_person_finds_out_which() -> None:

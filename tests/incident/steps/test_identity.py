@@ -67,6 +67,8 @@ def test_every_account_that_can_be_disabled_is_told_how(email: str) -> None:
     named = email or COMPUTE
     told = [step.command for step in steps(email)]
     verbs = [" ".join(command.split()[1:4]) for command in told]
+    assert any(command.startswith("gcloud beta run worker-pools list") for command in told)
+    assert "Nobody has looked yet whether it is shared" in steps(email)[0].text or not email
     assert verbs.index("run services list") < verbs.index("iam service-accounts disable")
     assert f"--iam-account={named} --managed-by=user" in commands(email)
     assert f"--member=serviceAccount:{named}" in commands(email)
@@ -111,6 +113,8 @@ def test_an_account_that_is_not_known_is_looked_up() -> None:
         "gcloud iam service-accounts list --project=example-shop-prod"
     )
     assert commands("me@example.com").startswith("gcloud run services describe storefront")
+    (deeds,) = read_its_deeds(evidence(), workload())
+    assert "to find none proves nothing" in deeds.text
     (step,) = revoke(evidence(settings=None), workload())
     assert step.command.startswith("gcloud run services describe storefront")
     assert not tuple(read_its_deeds(evidence(settings=None), workload()))

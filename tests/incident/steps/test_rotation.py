@@ -31,7 +31,7 @@ def test_a_pinned_secret_is_added_moved_to_and_disabled_in_this_order() -> None:
     told = [step.command for step in steps(SecretUse("db", "3", "DB", mounted=False))]
     disable = "gcloud secrets versions disable projects/example-shop-prod/secrets/db/versions"
     assert told == [
-        f"gcloud secrets versions add db --data-file=- {OURS}",
+        f"gcloud secrets versions add db --data-file=FILE {OURS}",
         f"gcloud secrets get-iam-policy db {OURS}",
         f"gcloud run services update storefront --update-secrets=DB={FULL}:latest {PLACE}",
         f"{disable}/3",
