@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from incident.custody import History, fold
 from incident.decide import decide, finishing
-from incident.guards import Circumstances, Ourselves
+from incident.guards import Circumstances, Ourselves, containing
 from incident.model import (
     Assessment,
     Confidence,
@@ -37,6 +37,7 @@ from tests.incident.test_guards import (
 )
 from tests.values import (
     CATEGORY,
+    STEPS,
     applied,
     before,
     evidence,
@@ -375,3 +376,26 @@ def test_an_invalid_policy_never_contains(found: Evidence, around: Circumstances
     decision = decide(found, ROUTE, InvalidPolicy("broken"), around)
     assert (decision.verdict, decision.mode) == (Verdict.HOLD, Mode.DRY_RUN)
     assert decision.alarm
+
+
+@pytest.mark.parametrize(
+    ("by", "policy", "route"),
+    [
+        ("protect", {"protect": [{"labels": {"env": "prod"}}]}, ROUTE),
+        ("source", {"sources": ["2"]}, ROUTE),
+        ("policy", InvalidPolicy("cannot use it: 1 mistake\nline 2: why"), ROUTE),
+        ("route", None, Route(answering(), Verdict.HOLD, "the detector disagrees")),
+        ("", {"contain": {}}, ROUTE),
+        ("", {"categories": ["Other"]}, ROUTE),
+        ("", None, Route(answering(Verdict.HOLD), Verdict.CONTAIN, "")),
+    ],
+)
+def test_a_hold_is_barred_exactly_where_a_person_is_refused_as_well(
+    by: str, policy: Any, route: Route
+) -> None:
+    """What names no action, or is left to a person, is overruled by naming one."""
+    held = decided(policy=policy, route=route)
+    by_hand = decided(policy=policy, route=route, attendance=containing("a@example.com", STEPS))
+    assert held.verdict is Verdict.HOLD
+    assert [bar.by for bar in held.barred] == ([by] if by else [])
+    assert (by_hand.verdict is Verdict.HOLD) is bool(by)
