@@ -19,8 +19,9 @@ from markupsafe import Markup
 
 from incident.drawing import LETTERS, boxes, rows
 from incident.exposure import exposure
-from incident.model import ChangeKind, ChangeState, Json, JsonObject
+from incident.model import ChangeKind, ChangeState, Json, JsonObject, Part
 from incident.own_steps import COLLECTED, own_steps, timings
+from incident.step_groups import grouped, look_before
 from incident.texts import diff_lines, visible
 from incident.timeline import timeline
 from incident.timing import lasted, moment
@@ -117,6 +118,7 @@ def render(case: CaseObjects) -> str:
     detected = {**_DETECTED, **(outcome.get("detected") or {})}
     gaps = [each for each in outcome.get("gaps") or () if isinstance(each, Mapping)]
     lacking = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
+    groups = grouped(assessment["plan"].get("people") or ())
     steps = own_steps(case.outcome, case.records, case.containment, case.told_at, lacking)
     events = timeline(case.outcome, case.evidence, steps)
     return _template().render(
@@ -127,6 +129,9 @@ def render(case: CaseObjects) -> str:
         tone=_TONES.get(status, "bad"),
         assessment=assessment,
         plan=assessment["plan"],
+        groups=groups,
+        waits=bool(groups) and groups[0].steps[0][1].get("part") == Part.WAIT,
+        look_before=look_before(status, groups),
         workload=workload,
         events=events,
         undrawn=[name for name in _DRAWN if name in lacking],

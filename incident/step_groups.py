@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from incident.model import Json, JsonObject, Part
+from incident.model import Json, JsonObject, Part, Status
 
 _TITLES: Mapping[Part, str] = {
     Part.STOP: "Stop it",
@@ -32,6 +32,9 @@ _TITLES: Mapping[Part, str] = {
 _UNTITLED = "What is left to do"
 #: What an investigation leads to: whoever takes these steps has looked at the evidence before.
 _FOLLOWING = frozenset({Part.READ, Part.NO_ATTACK, Part.WAY_IN})
+
+#: In these nothing is done until a person has decided.
+_TO_JUDGE = frozenset({Status.HELD, Status.AWAITING_APPROVAL, Status.PLANNED, Status.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,15 @@ def grouped(people: Sequence[JsonObject]) -> tuple[StepGroup, ...]:
     """
     runs = groupby(enumerate(people, start=1), lambda numbered: _heading(numbered[1]))
     return tuple(_group(title, part, tuple(steps)) for (title, part), steps in runs)
+
+
+def look_before(status: str, groups: Sequence[StepGroup]) -> int:
+    """Above which group stands what to look at: those that follow from it, or all of them.
+
+    A person who has to decide looks before anything else.
+    """
+    following = [at for at, group in enumerate(groups) if group.follows]
+    return following[0] if following and status not in _TO_JUDGE else 0
 
 
 def _group(title: str, part: Json, steps: tuple[tuple[int, JsonObject], ...]) -> StepGroup:

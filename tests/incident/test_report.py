@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from html.parser import HTMLParser
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,26 @@ async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path
             assert _SCHEMES.match(value or "")
     assert "url(" not in page
     assert "@import" not in page
+
+
+async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None:
+    """Numbered through, the first one in the verdict too; what to look at above what follows."""
+    case = await a_case(tmp_path)
+    page = render(case)
+    assessment: Any = case.outcome["assessment"]
+    people = assessment["plan"]["people"]
+    runs = [(part, len([*steps])) for part, steps in groupby(step["part"] for step in people)]
+    starts = [int(start) for start in re.findall(r'<ol class="todo" start="(\d+)">', page)]
+    assert starts == [*accumulate((count for _, count in runs), initial=1)][:-1]
+    assert re.search(r"Do first:</strong> <a href=\"#next\">Wait until", page)
+    headings = re.findall(r"<h3>(.*?)</h3>", page)
+    at = headings.index("What to look at")
+    assert (headings[at - 1], headings[at + 1]) == ("Tell the owners", "Read and keep the logs")
+    held = re.findall(r"<h3>(.*?)</h3>", changed(case, {}, status="held"))
+    assert held[0] == "What to look at"
+    named = [{**step, "part_title": "Its own title"} for step in people]
+    told = {**assessment, "plan": {**assessment["plan"], "people": named}}
+    assert "<h3>Its own title</h3>" in changed(case, {}, assessment=told)
 
 
 async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:

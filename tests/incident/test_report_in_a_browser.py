@@ -138,16 +138,24 @@ async def test_nothing_overruns_a_picture(browser: Browser, tmp_path: Path, wide
 
 
 async def test_paper_holds_what_a_screen_folds(browser: Browser, tmp_path: Path) -> None:
-    """Logs, the timeline's table, the digests: all of it is printed, on white, in any scheme."""
+    """Logs, the timeline's table, the digests: all of it is printed, on white, in any scheme.
+
+    Steps but for the first are folded on a phone alone, and their numbers are whole everywhere.
+    """
     page = tmp_path / "report.html"
     page.write_text(render(await a_case(tmp_path)))
     cells = "[...document.querySelectorAll('details td')]"
     shown = f"{cells}.filter(e => e.checkVisibility() && e.getClientRects().length).length"
+    browser.show(page, _PHONE, dark=True)
+    groups = browser.ask(_STEPS)
+    assert groups == [True, *[False] * (len(groups) - 1)]
     browser.show(page, _DESKTOP, dark=True)
     assert browser.ask(shown) == 0
+    assert browser.ask(_STEPS) == [True] * len(groups)
     assert browser.ask(_NUMBERS) == []
     browser.show(page, _DESKTOP, dark=True, media="print")
     assert browser.ask(shown) == browser.ask(f"{cells}.length") > 0
+    assert browser.ask(_STEPS) == [True] * len(groups)
     assert browser.ask(_NUMBERS) == []
     addresses = browser.ask(_ADDRESSES)
     assert len(addresses) > 1
@@ -160,6 +168,9 @@ async def test_paper_holds_what_a_screen_folds(browser: Browser, tmp_path: Path)
 _OVERRUNNING = """[...document.querySelectorAll('svg[role=img] text')].filter(t =>
     t.getBoundingClientRect().right > t.closest('[role=img]').getBoundingClientRect().right)
   .map(t => t.textContent)"""
+#: Of each group of steps, whether it is to be seen.
+_STEPS = """[...document.querySelectorAll('.group')].map(part =>
+  [...part.querySelectorAll('li')].every(e => e.checkVisibility() && e.getClientRects().length))"""
 #: The numbers of steps that do not fit into the space before the step, in which they stand.
 _NUMBERS = """[...document.querySelectorAll('ol')].flatMap(list => {
   const probe = list.appendChild(document.createElement('b'));
