@@ -59,7 +59,7 @@ _NO_ASSESSMENT: Mapping[str, Any] = {
 }
 _WORKLOAD = ("kind", "name", "project", "location", "revision", "execution")
 _EVIDENCE = ("access", "audit-log", "executions", "revisions")
-_DRAWN = ("related-findings", "audit-log", "revisions", "logs")
+_DRAWN = ("related-findings", "audit-log", "revisions", "executions", "logs")
 _TOLD = (*_EVIDENCE, "related-findings", "logs")
 _FINDING: Mapping[str, Any] = dict.fromkeys(("category", "severity", "detector", "event_time"))
 _DETECTED: Mapping[str, Any] = {
