@@ -241,6 +241,17 @@ async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
         assert ("Undone since." in page) is bool(error and error.startswith("undone"))
 
 
+async def test_a_plan_that_waits_says_until_when_and_for_whom(tmp_path: Path) -> None:
+    """In the verdict; a plan that does not wait any more says nothing of it."""
+    case = await a_case(tmp_path)
+    expires = "2026-10-02T20:14:12.352003Z"
+    page = changed(case, {}, status="awaiting-approval", approval_expires=expires)
+    verdict = page.partition("</header>")[0]
+    assert "<strong>Until 2026-10-02 20:14:12 UTC</strong> the plan may be approved" in verdict
+    assert "<code>approver</code>" in verdict
+    assert "may be approved" not in changed(case, {}, approval_expires=expires)
+
+
 def test_an_incident_that_could_not_be_taken_up_again_has_a_page() -> None:
     """Of it nothing is left but its first record: all else is not known, and said to be."""
     first = record(1, "received", finding="f", event_time="2026-10-02T08:14:07Z", workload="w")
