@@ -252,6 +252,18 @@ def test_a_box_names_what_all_points_of_its_topic_name() -> None:
     assert found == ("web@p, shop@p", Mark.SERIOUS)
 
 
+def test_a_share_keeps_its_path_and_a_sentence_its_end() -> None:
+    """A resource is known by its last part, a share is not; six lines hold what a point says."""
+    share: JsonObject = {"topic": "volumes", "text": "t", "names": ["nfs 10.0.0.4:/export"]}
+    secret: JsonObject = {"topic": "secrets", "text": "t", "names": ["projects/p/secrets/key"]}
+    said = f"everybody may call it; {'deployer' * 4}@example.com opened it on 2026-10-02 05:03:07"
+    callers: JsonObject = {"topic": "callers", "text": f"{said} UTC, as the audit log shows"}
+    parts = exposure(SHOP, {}, [share, secret, callers], [])
+    told = {box.title: " ".join(box.lines) for box in boxes(parts).boxes}
+    assert (told["Volumes"], told["Secrets in reach"]) == ("nfs 10.0.0.4:/export", "key")
+    assert told["Callers"].endswith("log shows")
+
+
 def test_no_workload_has_no_picture() -> None:
     """There is nothing to draw."""
     assert exposure({"kind": None}, {}, [], []) == {}
