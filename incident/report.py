@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from incident.drawing import LETTERS, boxes, rows
 from incident.exposure import exposure
+from incident.gaps_told import gaps_told, reasons_told, unknown
 from incident.model import ChangeKind, ChangeState, Json, JsonObject, Part
 from incident.own_steps import COLLECTED, own_steps, timings
 from incident.step_groups import grouped, look_before
@@ -80,7 +81,7 @@ _BECAUSE = frozenset({"held", "failed", "expired", "released", "already-containe
 _ERRING = frozenset({"failed", "unverified", "restricted"})
 #: A sentence of ours that begins so gets a capital. Anything else may be a name.
 _OPENERS = re.compile(
-    r"(?:an?|anybody|approved|callers|contained|defaults|everybody|internal|its?|no|nobody|nothing"
+    r"(?:an?|anybody|as|approved|callers|contained|defaults|everybody|internal|its?|no|nobody|nothing"
     r"|only|other|related|released|revision|the|these|this|what|whether) "
 )
 _WRITTEN = (ChangeState.APPLIED, ChangeState.VERIFIED, ChangeState.UNVERIFIED)
@@ -118,6 +119,7 @@ def render(case: CaseObjects) -> str:
     detected = {**_DETECTED, **(outcome.get("detected") or {})}
     gaps = [each for each in outcome.get("gaps") or () if isinstance(each, Mapping)]
     lacking = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
+    because = _because(status, outcome)
     groups = grouped(assessment["plan"].get("people") or ())
     steps = own_steps(case.outcome, case.records, case.containment, case.told_at, lacking)
     events = timeline(case.outcome, case.evidence, steps)
@@ -142,8 +144,10 @@ def render(case: CaseObjects) -> str:
         boxes=boxes(exposure(workload, detected, assessment["reach"], gaps)),
         detected=detected,
         finding={**_FINDING, **(outcome.get("finding") or {})},
-        because=_because(status, outcome),
-        unknown=_unknown(case, gaps, named=bool(workload["name"])),
+        because=because,
+        decided=reasons_told((outcome.get("decision") or {}).get("reasons") or (), because),
+        gaps=tuple(gaps_told(gaps, because)),
+        unknown=unknown(case.evidence, gaps, _TOLD, named=bool(workload["name"])),
         cancelled=_cancelled(outcome),
         contained_at=_contained_at(case),
         changes=[_with_diff(change) for change in outcome.get("changes") or ()],
@@ -208,20 +212,6 @@ def _because(status: str, outcome: Mapping[str, Any]) -> str:
 def _undone(outcome: Mapping[str, Any]) -> bool:
     errors = (str(change.get("error")) for change in outcome.get("changes") or ())
     return any(error.startswith(UNDONE) for error in errors)
-
-
-def _unknown(
-    case: CaseObjects, gaps: Sequence[Mapping[str, Any]], *, named: bool
-) -> dict[str, str]:
-    """Of each piece of evidence that is lacking, why: lacking is not the same as empty."""
-    reasons = {str(gap.get("collector")): str(gap.get("reason")) for gap in gaps}
-    unread = "it was not read" if named else "the finding names no Cloud Run workload to read it of"
-    return {
-        name: ""
-        if isinstance(case.evidence.get(name), list | Mapping)
-        else reasons.get(name, unread)
-        for name in _TOLD
-    }
 
 
 def _stages(outcome: JsonObject) -> list[tuple[str, str, float]]:

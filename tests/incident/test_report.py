@@ -181,7 +181,8 @@ async def test_what_was_not_read_is_not_said_to_be_nothing(tmp_path: Path) -> No
     lacking = changed(case, dict.fromkeys(_COLLECTORS), gaps=gaps, **nobody)
     assert not any(words in lacking for words in _NOTHING)
     for name in _COLLECTORS:
-        assert f"<strong>Not known:</strong> no {name}" in lacking
+        assert f"<strong>{name}:</strong> no {name}</p>" in lacking
+    assert lacking.count("<strong>Not known:</strong> <a href") == len(_COLLECTORS)
     unread = changed(case, dict.fromkeys(_COLLECTORS), **nobody)
     assert unread.count("<strong>Not known:</strong> it was not read") == len(_COLLECTORS)
 
@@ -215,6 +216,25 @@ async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path
     assert "As read before the containment at 2" in page
     assert "State before" in page
     assert ">yes, verified</td>" in page
+
+
+async def test_the_same_reason_is_given_once_in_full(tmp_path: Path) -> None:
+    """A refused read is the verdict's reason, the decision's, a gap and a lack of evidence."""
+    case = await a_case(tmp_path)
+    gaps = [
+        *(
+            {"collector": "settings", "reason": "r-one"},
+            {"collector": "revisions", "reason": "r-one"},
+        ),
+        *({"collector": "logs", "reason": "r-two"}, {"collector": "audit-log", "reason": "r-two"}),
+    ]
+    decision = {"verdict": "hold", "reasons": ["r-one"]}
+    refused = {"status": "failed", "gaps": gaps, "decision": decision, "changes": []}
+    page = changed(case, dict.fromkeys(_COLLECTORS), **refused)
+    said = page[: page.index('<svg viewBox="0 0 360')] + page.rpartition("</svg>")[2]
+    assert (said.count("r-one"), said.count("r-two")) == (1, 1)
+    assert "<strong>audit-log:</strong> for the same reason as logs</p>" in page
+    assert "<li>As the verdict at the top says</li>" in page
 
 
 _WHY = (
