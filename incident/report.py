@@ -66,7 +66,7 @@ _FINDING: Mapping[str, Any] = dict.fromkeys(("category", "severity", "detector",
 _DETECTED: Mapping[str, Any] = {
     **dict.fromkeys(("binary_path", "process", "pid", "parent_pid", "user_id", "script")),
     **dict.fromkeys(("file", "sha256", "hash_is_partial", "container", "image", "digest")),
-    **dict.fromkeys(("virustotal", "connection", "arguments_truncated")),
+    **dict.fromkeys(("user_id_claimed", "virustotal", "connection", "arguments_truncated")),
     **dict.fromkeys(("arguments", "parents", "libraries", "urls"), ()),
 }
 _STAGES = {

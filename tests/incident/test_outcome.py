@@ -106,6 +106,16 @@ def with_process(**changes: Any) -> Finding:
     return finding(processes=(replace(process, **changes),))
 
 
+def test_a_user_id_that_the_record_leaves_out_is_the_notification_s() -> None:
+    """Told apart from the record's own, and only of the same process."""
+    silent = with_process(user_id=None)
+    for claim, claimed in ((with_process(user_id=0), 0), (with_process(user_id=0, pid=9), None)):
+        found = told(evidence=evidence(finding=silent, claim=claim))["detected"]
+        assert (found["user_id"], found["user_id_claimed"]) == (None, claimed)
+    named = evidence(finding=with_process(user_id=7), claim=with_process(user_id=0))
+    assert told(evidence=named)["detected"]["user_id_claimed"] is None
+
+
 def test_an_outcome_has_its_keys_and_no_others() -> None:
     """Full or empty, every outcome has the same top-level keys."""
     bare = told(

@@ -188,18 +188,30 @@ async def test_what_was_not_read_is_not_said_to_be_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("user_id", "words"),
-    [(0, "<strong>root</strong> (0)"), (101, "<dd>101</dd>"), (None, "<dd>not given")],
+    ("user_id", "claimed", "words"),
+    [
+        (0, None, "<strong>root</strong> (0)</dd>"),
+        (101, 0, "<dd>101</dd>"),
+        (None, None, "<dd>not given"),
+        (None, 0, "<strong>root</strong> (0), by the notification"),
+    ],
 )
 async def test_the_process_is_told_with_its_parent(
-    tmp_path: Path, user_id: int | None, words: str
+    tmp_path: Path, user_id: int | None, claimed: int | None, words: str
 ) -> None:
     """Who ran it, and what started it: a 0 that was left out is not taken for root."""
     case = await a_case(tmp_path)
     detected: Any = case.outcome["detected"]
+    assert (detected["user_id"], detected["user_id_claimed"]) == (None, 0)
     assert "Process id 1 is the first process of the container" in render(case)
     parent = {**detected, "pid": 12, "binary_path": "/usr/sbin/nginx", "arguments": ["nginx: w"]}
-    told = {**detected, "user_id": user_id, "parent_pid": 12, "parents": [parent]}
+    told = {
+        **detected,
+        "user_id": user_id,
+        "user_id_claimed": claimed,
+        "parent_pid": 12,
+        "parents": [parent],
+    }
     page = changed(case, {}, detected={**told, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"})
     for text in (words, "process id 12: <code>nginx: w</code>", "/opt/x.so", "/opt/i.sh"):
         assert text in page
