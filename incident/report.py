@@ -81,8 +81,9 @@ _BECAUSE = frozenset({"held", "failed", "expired", "released", "already-containe
 _ERRING = frozenset({"failed", "unverified", "restricted"})
 #: A sentence of ours that begins so gets a capital. Anything else may be a name.
 _OPENERS = re.compile(
-    r"(?:an?|anybody|as|approved|callers|contained|defaults|everybody|internal|its?|no|nobody|nothing"
-    r"|only|other|related|released|revision|the|these|this|what|whether) "
+    r"(?:an?|anybody|approved|as|buckets|callers|cannot|contained|defaults|everybody|execution|file"
+    r"|from|in|internal|its?|named|no|nobody|nothing|of|only|other|related|released|revision|surer"
+    r"|taken|the|these|this|those|what|whether|which|who) "
 )
 _WRITTEN = (ChangeState.APPLIED, ChangeState.VERIFIED, ChangeState.UNVERIFIED)
 _FOLDER = Path(__file__).parent / "templates"

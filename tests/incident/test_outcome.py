@@ -73,7 +73,7 @@ TECHNIQUE = Technique("T1105", "Ingress Tool Transfer", "Command and Control", "
 ASSESSMENT = Assessment(
     "summary", Confidence.HIGH, (Reason("because", "finding"),), (TECHNIQUE,), Verdict.CONTAIN
 )
-DECISION = Decision(Verdict.CONTAIN, (Reason("no guard objects", "guards"),), Mode.ENFORCE, "r")
+DECISION = Decision(Verdict.CONTAIN, (Reason("no guard objected", "guards"),), Mode.ENFORCE, "r")
 
 
 def account(found: Finding | None = None, **changes: Any) -> Account:
@@ -138,7 +138,7 @@ def test_an_outcome_says_what_became_of_the_incident() -> None:
     made = told()
     assert (made["schema_version"], made["incident"]) == (1, "20261002-0123456789ab")
     assert (made["status"], made["mode"], made["rule"]) == ("contained", "enforce", "r")
-    assert made["decision"] == {"verdict": "contain", "reasons": ["no guard objects"]}
+    assert made["decision"] == {"verdict": "contain", "reasons": ["no guard objected"]}
     assert made["responder"] == "steady"
     assert made["workload"]["resource_name"] == SERVICE
     assert made["workload"]["kind"] == "service"

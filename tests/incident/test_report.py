@@ -69,6 +69,8 @@ async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path
     for words in (
         "contained",
         "What to do now",
+        "How sure, and why",
+        "No guard objected",
         "/usr/local/bin/healthcheck",
         "storefront-session-key",
         "Timeline",
@@ -80,6 +82,7 @@ async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path
         "(first: what still runs would read a new secret version as well)",
     ):
         assert words in page
+    assert re.findall(r"<li[^>]*>[a-z][^<]*", page) == []
     seen = Seen()
     seen.feed(page)
     assert not seen.elements & _FORBIDDEN
@@ -213,6 +216,10 @@ async def test_the_process_is_told_with_its_parent(
         "parents": [parent],
     }
     page = changed(case, {}, detected={**told, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"})
+    known = {**detected["virustotal"], "said": "VirusTotal: 58 of 71 engines call it malicious"}
+    assert "<dt>VirusTotal</dt><dd>58 of" in changed(
+        case, {}, detected={**told, "virustotal": known}
+    )
     for text in (words, "process id 12: <code>nginx: w</code>", "/opt/x.so", "/opt/i.sh"):
         assert text in page
 
