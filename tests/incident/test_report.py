@@ -234,6 +234,8 @@ async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path
         page = (tmp_path / "store" / path).read_text()
     assert "As read before the containment at 2" in page
     assert "State before" in page
+    assert "<dt>Execution</dt><dd>nightly-report-" in page
+    assert "<dt>Revision</dt>" not in page
     assert ">yes, verified</td>" in page
 
 
@@ -277,6 +279,7 @@ async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
         page = changed(case, {}, status=status, changes=changes, decision=decision)
         said = re.search(r"<strong>Why:</strong> (.*)</p>", page)
         assert (said and said[1]) == why
+        assert not why or page.index("Do first:") < page.index("Why:</strong>")
         assert ("Undone since." in page) is bool(error and error.startswith("undone"))
 
 
