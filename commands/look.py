@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clients.store import Store
+from commands.saying import say, say_page
 from commands.shared import as_json_option, print_json, read_store
 from commands.telling import page, style_of
 from incident.cases import DRILLS, Case, Cases
@@ -91,11 +92,11 @@ def show(*, incident: str, as_json: bool) -> None:
     console = Console()
     # An unfinished incident has no outcome yet; that it is open is all there is to say.
     unfinished: JsonObject = {"status": case.status, "incident": case.incident}
-    console.print(page(case.outcome or unfinished))
-    console.print(Text("Records", style="bold"))
+    say_page(console, page(case.outcome or unfinished))
+    say(console, "")
+    say(console, "Records", "bold")
     for record in records:
-        line = f"  {record['recorded_at']}  {record['number']:04d}  {record['kind']}"
-        console.print(Text(visible(line)))
+        say(console, f"  {record['recorded_at']}  {record['number']:04d}  {record['kind']}")
 
 
 def _row(case: Case) -> dict[str, Any]:

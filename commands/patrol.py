@@ -79,7 +79,7 @@ def _lines(sighting: Sighting) -> list[Text]:
     lines = [Text(f"{sighting.workload}: {sighting.sight.value}", style=style)]
     lines += [Text(f"  {line}") for line in sighting.differs]
     if sighting.by:
-        lines.append(Text(f"  by {sighting.by.text}"))
+        lines.append(Text(f"  {sighting.by.clause.lstrip('; ')}"))
     if sighting.note:
         lines.append(Text(f"  {sighting.note}"))
     lines += [Text(f"  incident {incident}") for incident in sighting.incidents]

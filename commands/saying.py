@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+import click
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from incident.model import Change
@@ -14,6 +15,19 @@ _DIFF_STYLES = {"-": "red", "+": "green"}
 def say(console: Console, text: str, style: str = "") -> None:
     """One line as it is; what is invisible in it shows as an escape."""
     console.print(Text(visible(text), style=style), soft_wrap=True)
+
+
+def say_page(console: Console, page: RenderableType) -> None:
+    """A page as wide as the console, but for lines that are not to be broken.
+
+    Padding that only a terminal needs would be in the way of grep, diff and whoever copies.
+    """
+    if console.is_terminal:
+        console.print(page, crop=False)
+        return
+    with console.capture() as captured:
+        console.print(page, crop=False)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def say_diff(console: Console, change: Change) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -16,9 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from incident.model import Json, JsonObject, Status
+from incident.step_groups import StepGroup, grouped
 from incident.texts import diff_lines, visible
 
-_LABEL_WIDTH = 12
+_LABEL_WIDTH = 11
+_POINT = "· "
 _STYLES = {
     Status.CONTAINED: "green",
     Status.ALREADY_CONTAINED: "green",
@@ -67,7 +70,11 @@ def style_of(status: str) -> str:
 
 
 def page(outcome: JsonObject) -> RenderableType:
-    """The whole outcome, from what matters most to where the rest is found."""
+    """The whole outcome, from what matters most to where the rest is found.
+
+    To be printed with ``crop=False``: commands and addresses are lines of their own, as long as
+    they are, so that a person can take them as they stand.
+    """
     parts: list[RenderableType] = [*_headline(outcome)]
     parts += _section("Detected", _detected(outcome))
     parts += _section("Decision", _decision(outcome))
@@ -75,10 +82,9 @@ def page(outcome: JsonObject) -> RenderableType:
     for number, change in enumerate(_objects(outcome.get("changes")), start=1):
         parts += _section(f"Change {number}", _change(change))
         parts.append(Padding(_diff(change), (0, 0, 0, 4)))
-    parts += _section("To do", _plan(_object(outcome.get("assessment"))))
-    gaps = _objects(outcome.get("gaps"))
-    parts += _section("Gaps", ((_text(g.get("collector")), _text(g.get("reason"))) for g in gaps))
-    parts += _section("More", _links(outcome))
+    parts += _plan(_object(outcome.get("assessment")))
+    parts += _section("Gaps", _gaps(outcome))
+    parts += _more(outcome)
     return Group(*parts)
 
 
@@ -121,20 +127,45 @@ def _assessment(assessment: JsonObject) -> Rows:
     yield "how sure", _text(assessment.get("confidence"))
     yield from _listed("because", assessment.get("reasons"))
     for at, point in enumerate(_objects(assessment.get("reach"))):
-        names = ", ".join(_texts(point.get("names")))
-        said = f"{_text(point.get('text'))}: {names}" if names else _text(point.get("text"))
-        yield "" if at else "in reach", f"· {said}"
+        text = _text(point.get("text"))
+        names = ", ".join(name for name in _texts(point.get("names")) if name not in text)
+        said = f"{text}: {names}" if names else text
+        yield "" if at else "in reach", f"{_POINT}{said}"
     techniques = _objects(assessment.get("techniques"))
     yield "ATT&CK", ", ".join(f"{_text(t.get('id'))} {_text(t.get('name'))}" for t in techniques)
 
 
-def _plan(assessment: JsonObject) -> Rows:
+def _plan(assessment: JsonObject) -> Iterator[RenderableType]:
     """What is left to people, in order, each with its command."""
-    steps = _objects(_object(assessment.get("plan")).get("people"))
-    for number, step in enumerate(steps, start=1):
-        yield f"{number}.", _text(step.get("text"))
-        yield "", f"({_text(step['why'])})" if step.get("why") else ""
-        yield "", _text(step.get("command"))
+    groups = grouped(_objects(_object(assessment.get("plan")).get("people")))
+    if groups:
+        yield _title("To do")
+    for group in groups:
+        yield from _group(group)
+
+
+def _group(group: StepGroup) -> Iterator[RenderableType]:
+    why = f" ({visible(group.why)})" if group.why else ""
+    yield Padding(Text.assemble((visible(group.title), "bold"), (why, "dim")), (1, 0, 0, 2))
+    for number, step in group.steps:
+        yield _numbered(number, _text(step.get("text")))
+        # A page is where to go only where there is no command to type.
+        whole = _text(step.get("command")) or _text(step.get("link"))
+        if whole:
+            yield _unbroken(whole)
+
+
+def _numbered(number: int, text: str) -> Padding:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(min_width=3, justify="right")
+    table.add_column(overflow="fold")
+    table.add_row(f"{number}.", Text(visible(text)))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _unbroken(text: str, style: str = "") -> Text:
+    """A line that is as long as it is: a command or an address that was broken is none."""
+    return Text(visible(text), style=style, no_wrap=True, overflow="ignore")
 
 
 def _change(change: JsonObject) -> Rows:
@@ -147,7 +178,25 @@ def _change(change: JsonObject) -> Rows:
     yield "error", _text(change.get("error"))
 
 
+def _gaps(outcome: JsonObject) -> Rows:
+    """What could not be had, and why; a reason that decided is not told twice."""
+    decided = _texts(_object(outcome.get("decision")).get("reasons"))
+    for gap in _objects(outcome.get("gaps")):
+        reason = _text(gap.get("reason"))
+        said = "see the decision" if reason in decided else reason
+        yield "", f"{_POINT}{_text(gap.get('collector'))}: {said}"
+
+
+def _more(outcome: JsonObject) -> Iterator[RenderableType]:
+    """Where the rest is found, each in a line of its own."""
+    found = [_line(label, value) for label, value in _links(outcome) if value]
+    if found:
+        yield _title("More")
+    yield from found
+
+
 def _links(outcome: JsonObject) -> Rows:
+    yield "expires", _text(outcome.get("approval_expires"))
     yield "drains by", _text(outcome.get("drains_until"))
     yield "containment", _text(outcome.get("containment"))
     for name, link in _object(outcome.get("links")).items():
@@ -161,22 +210,54 @@ def _diff(change: JsonObject) -> Text:
     return Text("\n").join(shown)
 
 
+def _title(text: str) -> Padding:
+    return Padding(Text(visible(text), style="bold"), (1, 0, 0, 0))
+
+
 def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[RenderableType]:
-    """A titled table of labels and values; nothing at all where no row says anything."""
-    table = Table.grid(padding=(0, 1))
+    """A titled table of labels and values; nothing at all where no row says anything.
+
+    A value of one word, such as a digest, has a line of its own as long as it is.
+    """
+    told = [(label, value) for label, value in rows if value]
+    parts: list[RenderableType] = []
+    for whole, several in groupby(told, lambda row: " " not in row[1]):
+        listed = tuple(several)
+        parts += [_line(*row) for row in listed] if whole else [_table(listed)]
+    return [_title(title), *parts] if parts else []
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> Padding:
+    """Labels, points and values, these broken between words."""
+    table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
     table.add_column(overflow="fold")
     for label, value in rows:
-        if value:
-            table.add_row(Text(visible(label)), Text(visible(value)))
-    return [Text(title, style="bold"), Padding(table, (0, 0, 0, 2))] if table.row_count else []
+        text, pointed = Text(visible(value.removeprefix(_POINT))), value.startswith(_POINT)
+        table.add_row(Text(visible(label)), _pointed(text) if pointed else text)
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _pointed(text: Text) -> Table:
+    """A text of which every line stands beside its point, not under it."""
+    table = Table.grid()
+    table.add_column(width=len(_POINT))
+    table.add_column(overflow="fold")
+    table.add_row(_POINT, text)
+    return table
+
+
+def _line(label: str, value: str) -> Text:
+    """A label and a value that is not broken."""
+    told = (f"  {visible(label):<{_LABEL_WIDTH}} ", "dim"), visible(value)
+    return Text.assemble(*told, no_wrap=True, overflow="ignore")
 
 
 def _listed(label: str, reasons: Json) -> Rows:
     """Reasons, one a line: texts, or objects with a text inside."""
     for at, reason in enumerate(reasons if isinstance(reasons, list) else ()):
         text = reason.get("text") if isinstance(reason, dict) else reason
-        yield "" if at else label, f"· {_text(text)}"
+        yield "" if at else label, f"{_POINT}{_text(text)}"
 
 
 def _text(value: Any) -> str:

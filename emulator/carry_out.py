@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 
-from emulator import deliver, pubsub_sdk, show
+from emulator import deliver, layout, pubsub_sdk
 from emulator.again import notify_again
 from emulator.deliver import Delivery
 from emulator.function import Function
@@ -78,7 +78,7 @@ def _delivering(order: Order) -> str:
 def _seen(emulator: Emulator, function: Function) -> str:
     """How far the function has got, as seen from here."""
     calls = emulator.calls
-    last = f", the last one {show.clean(calls[-1].method.rpartition('/')[2])}" if calls else ""
+    last = f", the last one {layout.clean(calls[-1].method.rpartition('/')[2])}" if calls else ""
     return f"{len(calls)} calls so far{last}; {len(function.said)} answered"
 
 

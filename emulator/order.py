@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from emulator import policy_mode, show, surroundings, world
+from emulator import layout, policy_mode, surroundings, world
 from emulator.function import REPOSITORY
 
 _DEFAULT_POLICY = REPOSITORY / "deploy" / "policy.yaml"
@@ -82,7 +82,7 @@ def world_of(file: Path | None, data: bytes, finding: Path) -> world.World:
             return world.load(file)
         return world.parse(surroundings.around(data), source=f"the world made around {finding}")
     except world.BadWorld as error:
-        raise BadInput(show.clean(error)) from error
+        raise BadInput(layout.clean(error)) from error
 
 
 def policy_file(given: Path | None, mode: str | None, folder: Path) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from emulator import live, show
+from emulator import layout, live, show
 from emulator.carry_out import carry_out
 from emulator.function import FunctionFailed
 from emulator.live import Say
@@ -106,9 +106,9 @@ def _finished(order: Order, say: Say) -> Result:
     try:
         return asyncio.run(_stoppable(order, say))
     except FunctionFailed as error:
-        raise click.ClickException(show.clean_lines(str(error))) from error
+        raise click.ClickException(layout.clean_lines(str(error))) from error
     except PubSubFailed as error:
-        raise BadInput(show.clean_lines(str(error))) from error
+        raise BadInput(layout.clean_lines(str(error))) from error
     except asyncio.CancelledError as error:
         raise click.Abort from error
 
@@ -129,10 +129,10 @@ def _print(result: Result, *, as_json: bool) -> None:
         return
     console = Console(highlight=False, emoji=False)
     if console.is_terminal:
-        console.print(show.report(result))
+        console.print(show.report(result), crop=False)
         return
     console.width = max(console.width, _PIPED_WIDTH)
     with console.capture() as captured:
-        console.print(show.report(result))
+        console.print(show.report(result), crop=False)
     # Padding that only a terminal needs would be in the way of grep and diff.
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

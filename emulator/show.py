@@ -7,7 +7,6 @@ them is ever read as markup, and none reaches a terminal with its control charac
 from __future__ import annotations
 
 import shlex
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,20 +14,15 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from emulator.diff import diff
+from emulator.layout import POINT, clean, commands, section
 from emulator.result import Result
 from emulator.server import Write
 
-_LONGEST = 300
 _DIFF_LINES = 26
 _LIST_LINES = 10
-_LABEL_WIDTH = 11
-# Control, format (bidirectional overrides among them), surrogate, private and unassigned
-# characters, line and paragraph separators.
-_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _STATUSES = {
     "planned": ("cyan", "Dry run: nothing was written. This is what enforcing would do."),
     "contained": ("green", "The workload is stopped, and was read back stopped."),
@@ -69,27 +63,19 @@ _DIFF_STYLES = {"-": "red", "+": "green", " ": "dim"}
 
 
 def report(result: Result) -> RenderableType:
-    """The whole result, from what matters most to where the rest is found."""
+    """The whole result, from what matters most to where the rest is found.
+
+    To be printed with ``crop=False``: commands and addresses are lines of their own, as long as
+    they are, so that a person can take them as they stand.
+    """
     outcome = telling(result.outcomes)
     return Group(
         *_failures(result),
         _headline(result, outcome),
         *(_told(outcome) if outcome else ()),
-        *_section("Run", _run(result, outcome)),
-        *_section("Next", _next(result, outcome)),
+        *section("Run", _run(result, outcome)),
+        *commands(_next(result, outcome)),
     )
-
-
-def clean(value: object) -> str:
-    """A text in which everything invisible shows as an escape, cut to a length in characters."""
-    text = value if isinstance(value, str) else str(value)
-    visible = "".join(_visible(char) for char in text[:_LONGEST])
-    return visible if len(text) <= _LONGEST else f"{visible}… ({len(text) - _LONGEST} more)"
-
-
-def clean_lines(text: str) -> str:
-    """The same for a text of several lines, which stay lines."""
-    return "\n".join(clean(line) for line in text.splitlines())
 
 
 def telling(outcomes: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
@@ -97,12 +83,6 @@ def telling(outcomes: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
     told = [outcome for outcome in outcomes if outcome]
     more = [outcome for outcome in told if outcome.get("status") != "duplicate"]
     return next(iter(more or told), None)
-
-
-def _visible(char: str) -> str:
-    if unicodedata.category(char) not in _INVISIBLE:
-        return char
-    return char.encode("unicode_escape").decode()
 
 
 def _failures(result: Result) -> Iterator[RenderableType]:
@@ -128,12 +108,12 @@ def _headline(result: Result, outcome: Mapping[str, Any] | None) -> RenderableTy
 
 def _told(outcome: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The sections that come out of the outcome."""
-    yield from _section("Detected", _detected(outcome))
-    yield from _section("Decision", _decision(outcome))
+    yield from section("Detected", _detected(outcome))
+    yield from section("Decision", _decision(outcome))
     for number, change in enumerate(_objects(outcome.get("changes")), start=1):
-        yield from _section(f"Change {number}", _change(change, outcome.get("workload")))
+        yield from section(f"Change {number}", _change(change, outcome.get("workload")))
         yield Padding(_diff(change), (0, 0, 0, 4))
-    yield from _section("Gaps", _gaps(outcome.get("gaps")))
+    yield from section("Gaps", _gaps(outcome.get("gaps")))
 
 
 def _detected(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -160,22 +140,22 @@ def _decision(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         applied = [f"{key} {outcome[key]}" for key in ("mode", "rule") if outcome.get(key)]
         yield "verdict", ", ".join((str(decision["verdict"]), *applied))
     for index, reason in enumerate(_texts(decision.get("reasons"))):
-        yield "" if index else "because", f"· {reason}"
+        yield "" if index else "because", f"{POINT}{reason}"
     if assessment.get("confidence"):
         summary = assessment.get("summary", "")
         yield "how sure", f"{assessment['confidence']}: {summary}"
     for reason in _texts(assessment.get("reasons")):
-        yield "", f"· {reason}"
+        yield "", f"{POINT}{reason}"
     reach = [p for p in _objects(assessment.get("reach")) if p.get("serious")]
     for index, point in enumerate(reach):
         text = str(point.get("text"))
         names = ", ".join(name for name in map(str, point.get("names") or ()) if name not in text)
-        yield "" if index else "in reach", f"· {text}{': ' if names else ''}{names}"
+        yield "" if index else "in reach", f"{POINT}{text}{': ' if names else ''}{names}"
     techniques = [f"{t.get('id')} {t.get('name')}" for t in _objects(assessment.get("techniques"))]
     if techniques:
         yield "ATT&CK", ", ".join(techniques)
     for index, text in enumerate(_texts(assessment.get("look_at"))):
-        yield "" if index else "look at", f"· {text}"
+        yield "" if index else "look at", f"{POINT}{text}"
 
 
 def _change(change: Mapping[str, Any], workload: object) -> Iterator[tuple[str, str]]:
@@ -237,22 +217,10 @@ def _next(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[s
     status = str(outcome.get("status")) if outcome else ""
     mode = ("--mode", result.mode) if result.mode else ()
     if status in {"planned", "awaiting-approval"}:
-        yield "do it", shlex.join((*result.command, "--mode", "enforce"))
+        yield "To do it:", shlex.join((*result.command, "--mode", "enforce"))
     elif status == "contained" and len(result.deliveries) == 1:
-        yield "repeat it", shlex.join((*result.command, *mode, "--deliveries", "20"))
-    yield "all of it", shlex.join((*result.command, *mode, "--json"))
-
-
-def _section(title: str, rows: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> Iterator[Any]:
-    """A titled table of labels and values; nothing at all where there are no rows."""
-    table = Table.grid(padding=(0, 1))
-    table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
-    table.add_column(overflow="fold")
-    for label, value in rows:
-        table.add_row(Text(clean(label)), Text(clean(value)))
-    if table.row_count:
-        yield Text(title, style="bold")
-        yield Padding(table, (0, 0, 0, 2))
+        yield "To repeat it:", shlex.join((*result.command, *mode, "--deliveries", "20"))
+    yield "To see all of it:", shlex.join((*result.command, *mode, "--json"))
 
 
 def _workload(workload: object) -> str:

@@ -46,14 +46,14 @@ class Blame:
         return self.source == AUDIT_LOG
 
     @property
-    def text(self) -> str:
-        """The same in words."""
+    def clause(self) -> str:
+        """The same as the end of a sentence that says what was done."""
         if not self.who:
-            return "nobody can be named: neither the audit log nor the workload tells"
+            return "; who did it is not known: neither the audit log nor the workload tells"
         told = f"{self.who} at {self.when.isoformat()}" if self.when else self.who
         how = f" by {self.how}" if self.how else f", as the {self.source} tells"
         more = f"; also changed since by {', '.join(self.others)}" if self.others else ""
-        return f"{told}{how}{more}"
+        return f" by {told}{how}{more}"
 
     @property
     def json(self) -> JsonObject:

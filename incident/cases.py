@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,9 @@ _CONTAINMENT = re.compile(r"containments/([^/]+)/([^/]+)/(service|job|worker-poo
 #: Where the case files of drills are.
 DRILLS = "drills"
 #: Of an incident that lies in several folders, the first counts.
-_ROOTS = ("incidents", "claims", "dry-runs", DRILLS)
+_CLAIMS = "claims"
+_ROOTS = ("incidents", _CLAIMS, "dry-runs", DRILLS)
+_MOST_CLAIMS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Cases:
             Retry: The store does not answer.
             GiveUp: A record cannot be read.
         """
-        roots = ("dry-runs/",) if dry_runs else ("incidents/", "claims/")
+        roots = ("dry-runs/",) if dry_runs else ("incidents/", f"{_CLAIMS}/")
         roots = (f"{DRILLS}/",) if drills else roots
         paths = await together(*map(self.store.list, roots))
         found = _folders(path for some in paths for path in some)
@@ -126,33 +128,47 @@ class Cases:
 
         Raises:
             Retry: The store does not answer.
-            GiveUp: There is none of that name, or a record cannot be read.
+            GiveUp: There is none of that name, there are several, or a record cannot be read.
         """
         if _INCIDENT.fullmatch(incident):
             for root in _ROOTS:
                 case = await self._read(f"{root}/{incident}", incident)
                 if case.records:
                     return case
-            # What nobody bears out lies apart by where it claims to be listed.
-            claims = _folders(await self.store.list(f"claims/{incident}-"))
-            if len(claims) == 1:
-                return await self._read(*claims[0])
-        raise _unknown(incident)
+        return await self._read(*await self._claim(incident))
 
     async def folder(self, incident: str) -> str:
         """Path of the same case file, also where its records cannot be read.
 
         Raises:
             Retry: The store does not answer.
-            GiveUp: There is none of that name.
+            GiveUp: There is none of that name, or there are several.
         """
         if _INCIDENT.fullmatch(incident):
             for root in _ROOTS:
                 if await self.store.list(f"{root}/{incident}/"):
                     return f"{root}/{incident}"
-            claims = _folders(await self.store.list(f"claims/{incident}-"))
-            if len(claims) == 1:
-                return claims[0][0]
+        folder, _ = await self._claim(incident)
+        return folder
+
+    async def _claim(self, incident: str) -> tuple[str, str]:
+        """Folder and id of the one claim about an event that nobody bears out.
+
+        Those lie apart by where they say that the finding is listed, and their pages name the
+        event alone.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: There is none, or there are several.
+        """
+        if _INCIDENT.fullmatch(incident):
+            # A store lists below whole names only: the beginning of one finds nothing.
+            listed = _folders(await self.store.list(f"{_CLAIMS}/"))
+            found = [(folder, name) for folder, name in listed if name.startswith(f"{incident}-")]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise _several(incident, [name for _, name in found])
         raise _unknown(incident)
 
     async def _read(self, folder: str, incident: str) -> Case:
@@ -165,6 +181,17 @@ def _unknown(incident: str) -> GiveUp:
     return GiveUp(
         f"cannot find incident {incident!r}: the store has no case file of that id. Ids look"
         " like 20261002-6255b37a8bf0; `python cli.py list` shows them"
+    )
+
+
+def _several(incident: str, claims: Sequence[str]) -> GiveUp:
+    shows = "".join(f"\n  python cli.py show {name}" for name in claims[:_MOST_CLAIMS])
+    more = f"\n  and {len(claims) - _MOST_CLAIMS} more" if len(claims) > _MOST_CLAIMS else ""
+    return GiveUp(
+        f"cannot tell which case file {incident!r} means: {len(claims)} messages that differ in"
+        " where the finding is listed claim that event, and Security Command Center bears out none"
+        " of them. Give the whole id, to this command as to any other; these show what each"
+        f" claims:{shows}{more}"
     )
 
 

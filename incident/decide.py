@@ -198,7 +198,7 @@ def _in_favour(case: Case, resolution: Resolution, mode: Mode) -> tuple[Reason, 
     reasons = [
         known,
         told,
-        Reason("no guard objects", "guards"),
+        Reason("no guard objected", "guards"),
     ]
     gate, reputation = case.policy.virustotal, case.evidence.reputation
     if gate and reputation:

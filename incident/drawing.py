@@ -21,7 +21,7 @@ _ROOM = _EDGE - _TEXT_X
 _LINE, _BAR_LINE, _BETWEEN, _GAP, _TOP = 16, 14, 12, 20, 14
 _LONGEST_BAR = 150
 _BOX_ROOM, _BOX_HEAD, _BOX_BETWEEN, _PART_HEAD = 330, 24, 16, 22
-_MOST_LINES = 4
+_MOST_LINES, _MOST_BOX_LINES = 4, 6
 _OURS = (Lane.RESPONDER, Lane.PERSON)
 
 
@@ -128,7 +128,7 @@ def boxes(parts: Mapping[str, Sequence[tuple[str, str, Mark]]]) -> Exposure:
     for part, steps in parts.items():
         for at, (title, text, mark) in enumerate(steps):
             y += _PART_HEAD if at == 0 else 0
-            shown = lines(text, _BOX_ROOM, LETTERS)
+            shown = lines(text, _BOX_ROOM, LETTERS, _MOST_BOX_LINES)
             height = _BOX_HEAD + _LINE * len(shown)
             placed.append(Box("" if at else part, title, text, mark, shown, y, height))
             y += height + _BOX_BETWEEN

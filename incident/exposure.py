@@ -100,10 +100,15 @@ def _step(topic: str, told: Sequence[JsonObject], why: Mapping[str, str]) -> Ste
         return f"{title}: not known", text, Mark.UNKNOWN
     names = [str(name) for point in points for name in _listed(point)]
     if topic in _BY_NAME and names:
-        text = ", ".join(dict.fromkeys(name.rpartition("/")[2] for name in names))
+        text = ", ".join(dict.fromkeys(map(_short, names)))
     if any(point.get("serious") is True for point in points):
         return f"{title}: {serious}", text, Mark.SERIOUS
     return title, text, Mark.PLAIN
+
+
+def _short(name: str) -> str:
+    """The last part of a resource's name; what is no such name, a share's path say, stays whole."""
+    return name.rpartition("/")[2] if name.startswith("projects/") else name
 
 
 def _listed(point: JsonObject) -> Sequence[object]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from incident.model import Json, JsonObject, Status
+from incident.model import Json, JsonObject, Status, Verdict
 from incident.timing import moment
 
 #: Prefix of the timings of single collectors, in an outcome's ``timings_ms``.
@@ -173,7 +173,7 @@ def _detail(kind: str, record: JsonObject) -> str:
     """What of a record belongs into its line: the verdict, the status, who it was."""
     outcome, by = record.get("outcome"), record.get("by")
     if kind == "concluded" and isinstance(outcome, Mapping):
-        return f": {_text(outcome.get('status'))}"
+        return f": {_text(outcome.get('status'))}{_despite(outcome)}"
     if kind == "decided":
         return f": {_text(record.get('verdict'))}"
     if kind == "reverted":
@@ -182,6 +182,15 @@ def _detail(kind: str, record: JsonObject) -> str:
     if kind in _BY_PEOPLE or kind == "verified":
         return f", by {'the patrol' if by == 'patrol' else by}" if _text(by) else ""
     return ""
+
+
+def _despite(outcome: JsonObject) -> str:
+    """Why what was decided to be held has failed all the same; nothing for any other outcome."""
+    decision = outcome.get("decision")
+    verdict = decision.get("verdict") if isinstance(decision, Mapping) else None
+    if (outcome.get("status"), verdict) != (Status.FAILED, Verdict.HOLD):
+        return ""
+    return ". It was held only because something that the decision needs was refused for good"
 
 
 def _later(records: Sequence[JsonObject]) -> Iterator[OwnStep]:

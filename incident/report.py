@@ -19,8 +19,10 @@ from markupsafe import Markup
 
 from incident.drawing import LETTERS, boxes, rows
 from incident.exposure import exposure
-from incident.model import ChangeKind, ChangeState, Json, JsonObject
+from incident.gaps_told import gaps_told, reasons_told, unknown
+from incident.model import ChangeKind, ChangeState, Json, JsonObject, Part
 from incident.own_steps import COLLECTED, own_steps, timings
+from incident.step_groups import grouped, look_before
 from incident.texts import diff_lines, visible
 from incident.timeline import timeline
 from incident.timing import lasted, moment
@@ -58,13 +60,13 @@ _NO_ASSESSMENT: Mapping[str, Any] = {
 }
 _WORKLOAD = ("kind", "name", "project", "location", "revision", "execution")
 _EVIDENCE = ("access", "audit-log", "executions", "revisions")
-_DRAWN = ("related-findings", "audit-log", "revisions", "logs")
+_DRAWN = ("related-findings", "audit-log", "revisions", "executions", "logs")
 _TOLD = (*_EVIDENCE, "related-findings", "logs")
 _FINDING: Mapping[str, Any] = dict.fromkeys(("category", "severity", "detector", "event_time"))
 _DETECTED: Mapping[str, Any] = {
     **dict.fromkeys(("binary_path", "process", "pid", "parent_pid", "user_id", "script")),
     **dict.fromkeys(("file", "sha256", "hash_is_partial", "container", "image", "digest")),
-    **dict.fromkeys(("virustotal", "connection", "arguments_truncated")),
+    **dict.fromkeys(("user_id_claimed", "virustotal", "connection", "arguments_truncated")),
     **dict.fromkeys(("arguments", "parents", "libraries", "urls"), ()),
 }
 _STAGES = {
@@ -79,8 +81,10 @@ _BECAUSE = frozenset({"held", "failed", "expired", "released", "already-containe
 _ERRING = frozenset({"failed", "unverified", "restricted"})
 #: A sentence of ours that begins so gets a capital. Anything else may be a name.
 _OPENERS = re.compile(
-    r"(?:an?|anybody|approved|callers|contained|defaults|everybody|internal|its?|no|nobody|nothing"
-    r"|only|other|related|released|revision|the|these|this|what|whether) "
+    r"(?:all|an?|another|anybody|approved|as|at|buckets|by|callers|cannot|contained|defaults|each"
+    r"|everybody|execution|file|from|how|if|in|internal|its?|named|no|nobody|not|nothing|of|on|only"
+    r"|other|perhaps|related|released|revision|since|some|taken|the|these|they|this|those|what|when"
+    r"|where|whether|which|who|whoever|why|with) "
 )
 _WRITTEN = (ChangeState.APPLIED, ChangeState.VERIFIED, ChangeState.UNVERIFIED)
 _FOLDER = Path(__file__).parent / "templates"
@@ -117,6 +121,8 @@ def render(case: CaseObjects) -> str:
     detected = {**_DETECTED, **(outcome.get("detected") or {})}
     gaps = [each for each in outcome.get("gaps") or () if isinstance(each, Mapping)]
     lacking = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
+    because = _because(status, outcome)
+    groups = grouped(assessment["plan"].get("people") or ())
     steps = own_steps(case.outcome, case.records, case.containment, case.told_at, lacking)
     events = timeline(case.outcome, case.evidence, steps)
     return _template().render(
@@ -127,6 +133,9 @@ def render(case: CaseObjects) -> str:
         tone=_TONES.get(status, "bad"),
         assessment=assessment,
         plan=assessment["plan"],
+        groups=groups,
+        waits=bool(groups) and groups[0].steps[0][1].get("part") == Part.WAIT,
+        look_before=look_before(status, groups),
         workload=workload,
         events=events,
         undrawn=[name for name in _DRAWN if name in lacking],
@@ -137,8 +146,10 @@ def render(case: CaseObjects) -> str:
         boxes=boxes(exposure(workload, detected, assessment["reach"], gaps)),
         detected=detected,
         finding={**_FINDING, **(outcome.get("finding") or {})},
-        because=_because(status, outcome),
-        unknown=_unknown(case, gaps, named=bool(workload["name"])),
+        because=because,
+        decided=reasons_told((outcome.get("decision") or {}).get("reasons") or (), because),
+        gaps=tuple(gaps_told(gaps, because)),
+        unknown=unknown(case.evidence, gaps, _TOLD, named=bool(workload["name"])),
         cancelled=_cancelled(outcome),
         contained_at=_contained_at(case),
         changes=[_with_diff(change) for change in outcome.get("changes") or ()],
@@ -203,20 +214,6 @@ def _because(status: str, outcome: Mapping[str, Any]) -> str:
 def _undone(outcome: Mapping[str, Any]) -> bool:
     errors = (str(change.get("error")) for change in outcome.get("changes") or ())
     return any(error.startswith(UNDONE) for error in errors)
-
-
-def _unknown(
-    case: CaseObjects, gaps: Sequence[Mapping[str, Any]], *, named: bool
-) -> dict[str, str]:
-    """Of each piece of evidence that is lacking, why: lacking is not the same as empty."""
-    reasons = {str(gap.get("collector")): str(gap.get("reason")) for gap in gaps}
-    unread = "it was not read" if named else "the finding names no Cloud Run workload to read it of"
-    return {
-        name: ""
-        if isinstance(case.evidence.get(name), list | Mapping)
-        else reasons.get(name, unread)
-        for name in _TOLD
-    }
 
 
 def _stages(outcome: JsonObject) -> list[tuple[str, str, float]]:

@@ -71,6 +71,7 @@ def detected_told(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> d
     container = next(iter(finding.containers), None)
     return {
         **_process(suspect.process, redactor),
+        "user_id_claimed": _claimed_user(suspect.process, evidence.claim),
         "parents": [
             _process(parent, redactor, _MOST_OF_A_PARENT)
             for parent in _parents(suspect.process, finding)
@@ -221,6 +222,18 @@ def _parents(process: Process | None, finding: Finding) -> tuple[Process, ...]:
             break
         line.append(parent)
     return tuple(line[1:])
+
+
+def _claimed_user(process: Process | None, claim: Finding | None) -> int | None:
+    """The user id that only the notification tells: Security Command Center leaves a 0 out."""
+    if process is None or process.user_id is not None or claim is None:
+        return None
+    same = (
+        each.user_id
+        for each in claim.processes
+        if (each.pid, each.binary_path) == (process.pid, process.binary_path)
+    )
+    return next(same, None)
 
 
 def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:

@@ -20,6 +20,7 @@ _MOST_EVENTS = 60
 _MOST_STEPS = 60
 _QUIET = timedelta(seconds=90)
 _DEPLOYS = ("Create", "Update", "Replace", "Patch")
+_STARTS = "Run"
 _IAM = "SetIamPolicy"
 
 
@@ -29,6 +30,7 @@ class Lane(StrEnum):
     FINDING = "finding"
     RELATED = "related finding"
     DEPLOYMENT = "deployment"
+    EXECUTION = "execution"
     ACCESS = "access change"
     CHANGE = "other change"
     LOGS = "logs"
@@ -74,6 +76,7 @@ def timeline(
         *_related(evidence.get("related-findings")),
         *_audited(evidence.get("audit-log")),
         *_deployments(evidence.get("revisions")),
+        *_executions(evidence.get("executions")),
         *_bursts(evidence.get("logs")),
     ]
     steps = sorted(_own(own), key=lambda event: event.at)[-_MOST_STEPS:]
@@ -108,6 +111,8 @@ def _audited(audit: Json) -> Iterator[Event]:
             lane, text = Lane.ACCESS, f"IAM policy changed by {who}{said}"
         elif method.startswith(_DEPLOYS):
             lane = Lane.DEPLOYMENT
+        elif method.startswith(_STARTS):
+            lane = Lane.EXECUTION
         yield from _at(event.get("timestamp"), lane, text + refused)
 
 
@@ -115,6 +120,17 @@ def _deployments(revisions: Json) -> Iterator[Event]:
     for revision in _objects(revisions):
         name = _text(revision.get("revision"))
         yield from _at(revision.get("create_time"), Lane.DEPLOYMENT, f"revision {name} made")
+
+
+def _executions(executions: Json) -> Iterator[Event]:
+    """When each execution of a job began and was over, and who Cloud Run says started it."""
+    for execution in _objects(executions):
+        name, creator = _text(execution.get("short_name")), _text(execution.get("creator"))
+        by = f" by {creator}, as Cloud Run says" if creator else ""
+        yield from _at(
+            execution.get("create_time"), Lane.EXECUTION, f"execution {name} started{by}"
+        )
+        yield from _at(execution.get("completion_time"), Lane.EXECUTION, f"execution {name} over")
 
 
 def _bursts(logs: Json) -> Iterator[Event]:

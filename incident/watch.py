@@ -97,7 +97,7 @@ class Watch:
             return await self._gone(held)
         if not held.undone:
             return await self._stands(held)
-        await self._tell(held, f"the containment was undone by {by.text}")
+        await self._tell(held, f"the containment was undone{by.clause}")
         note = await self._reapply(held)
         if note.result is None:
             return held.sighting(Sight.REVERTED, note.text, by)
@@ -115,8 +115,9 @@ class Watch:
         by, namesake = await record_loss(held, self._beat), held.namesake
         text = "the workload was deleted"
         if namesake:
+            another = "Another one has its name, which is not contained"
             text = "the workload was deleted, and another one has its name: it is not contained"
-            reason = f"{text}; by {by.text}"
+            reason = f"the workload was deleted{by.clause}. {another}"
             for incident in sorted(held.containment.incidents):
                 lost = (stated(c, ChangeState.UNVERIFIED, text) for c in held.image.changes)
                 await aftermath.tell(self._beat, incident, tuple(lost), reason)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from commands.saying import say_page
 from commands.telling import page, style_of
 from incident.model import Json, Status
 from incident.texts import visible, visible_json, visible_lines
@@ -35,7 +36,7 @@ KEYS = (
 def shown(outcome: Any, width: int = 200) -> str:
     """What a terminal gets, without colours."""
     output = io.StringIO()
-    Console(file=output, width=width, color_system=None).print(page(outcome))
+    Console(file=output, width=width, color_system=None).print(page(outcome), crop=False)
     return output.getvalue()
 
 
@@ -67,10 +68,36 @@ async def test_a_page_tells_everything_and_nothing_hidden(tmp_path: Path) -> Non
         "(first: what runs goes on reading secrets and calling out)",
     ):
         assert text in told.replace("\n", ""), text
+    lines = shown(outcome, 80).splitlines()
+    for step in outcome["assessment"]["plan"]["people"]:
+        assert (step["command"] or step["link"] or step["text"]) in [*lines, step["text"]], step
+    for whole in (outcome["detected"]["digest"], outcome["links"]["report"]):
+        assert [line for line in lines if line.endswith(f" {whole}")], whole
     hostile = shown(poisoned(outcome))
     assert tricks(hostile) == set()
     assert "\\x1b[31mred" in hostile
     assert "[bold]x[/bold]" in hostile
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_command_is_a_line_of_its_own_however_long(
+    capsys: pytest.CaptureFixture[str], *, terminal: bool
+) -> None:
+    """At a terminal as in a pipe, and all else fits: what is broken is not to be pasted."""
+    command = f"gcloud run {'x' * 100} --filter='a b' {'y' * 200}"
+    step: Any = {"part": "stop", "text": "look " * 40, "why": "first", "command": command}
+    plan = {"plan": {"people": [step, {**step, "command": None, "link": "https://" + "l" * 99}]}}
+    gaps = [{"collector": name, "reason": "refused " * 20} for name in ("related-findings", "logs")]
+    decision = {"reasons": [gaps[0]["reason"]]}
+    outcome: Any = {"status": "held", "assessment": plan, "gaps": gaps, "decision": decision}
+    console = Console(width=80, force_terminal=terminal, color_system=None)
+    say_page(console, page(outcome))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count(command) == 1
+    assert [line for line in lines if len(line.rstrip()) > 80] == [command, "https://" + "l" * 99]
+    assert terminal or not [line for line in lines if line.endswith(" ")]
+    assert "  Stop it (first)" in (line.rstrip() for line in lines)
+    assert sum("· related-findings: see the decision" in line for line in lines) == 1
 
 
 @repeatable

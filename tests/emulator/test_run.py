@@ -114,11 +114,12 @@ def test_a_newcomer_sees_a_plan_and_how_to_go_on(planned: Result) -> None:
 
 
 def test_what_is_printed_fits_a_page_and_has_no_escapes(planned: Result) -> None:
-    """Into a pipe goes plain text of 120 columns and about 60 lines."""
+    """Into a pipe goes plain text of 120 columns and about 60 lines; what is pasted stays whole."""
     lines = planned.stdout.splitlines()
 
     assert "\x1b" not in planned.stdout
-    assert max(map(len, lines)) <= 120
+    long = [line for line in lines if len(line) > 120]
+    assert all("emulator run" in line or "file://" in line for line in long)
     assert len(lines) <= 65
 
 

@@ -14,9 +14,10 @@ from rich.console import Console
 from emulator.deliver import Delivery
 from emulator.diff import diff
 from emulator.function import Said
+from emulator.layout import clean
 from emulator.result import Result, aligned
 from emulator.server import Call, Write
-from emulator.show import clean, report
+from emulator.show import report
 
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
 UPDATE = "/google.cloud.run.v2.Services/UpdateService"
@@ -89,8 +90,15 @@ def a_result(*outcomes: dict[str, Any] | None, **changes: Any) -> Result:
 def shown(result: Result, width: int = 80, **console: Any) -> str:
     """The report as it is printed at a width."""
     out = io.StringIO()
-    Console(file=out, width=width, highlight=False, emoji=False, **console).print(report(result))
+    given = {"file": out, "width": width, "highlight": False, "emoji": False, **console}
+    Console(**given).print(report(result), crop=False)
     return out.getvalue()
+
+
+def too_long(lines: list[str], width: int) -> list[str]:
+    """The lines longer than that which could have been broken: not one word, no command."""
+    long = [line for line in lines if len(line.rstrip()) > width]
+    return [line for line in long if " " in line[14:].rstrip() and line[:1] == " "]
 
 
 def test_the_status_comes_first_and_everything_fits_a_screen() -> None:
@@ -100,7 +108,7 @@ def test_the_status_comes_first_and_everything_fits_a_screen() -> None:
     assert "PLANNED" in lines[1]
     assert "storefront" in lines[2]
     assert len(lines) <= 60
-    assert max(map(len, lines)) <= 80
+    assert not too_long(lines, 80)
 
 
 def test_a_diff_shows_what_goes_and_what_comes() -> None:
@@ -227,8 +235,22 @@ def test_a_failure_comes_before_everything_else() -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_any_width_is_kept(width: int) -> None:
-    """No line is longer than the terminal is wide."""
-    assert max(map(len, shown(a_result(OUTCOME), width).splitlines())) <= width
+    """No line is longer than the terminal is wide, but for what must not be broken."""
+    assert not too_long(shown(a_result(OUTCOME), width).splitlines(), width)
+
+
+def test_what_is_to_be_pasted_is_not_broken() -> None:
+    """Commands are lines of their own, however long; so are digests, addresses and paths."""
+    long = a_result(
+        {**OUTCOME, "links": {"report": f"file:///{'r' * 90}"}},
+        command=("python", "-m", "emulator", "run", f"{'a path ' * 60}.json"),
+    )
+    lines = shown(long, 40).splitlines()
+    command = f"python -m emulator run '{'a path ' * 60}.json'"
+    assert f"{command} --mode enforce" in lines
+    assert f"{command} --json" in lines
+    for word in (OUTCOME["detected"]["sha256"], f"file:///{'r' * 90}"):
+        assert [line for line in lines if line.endswith(f" {word}")], word
 
 
 @pytest.mark.parametrize("shape", [None, 3, "x", [], [None], {}, {"a": [1, {"b": None}]}])

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from incident.cases import Case
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from clients import connect
+from clients.store import Store
+from commands.look import show
+from incident.cases import Case, Cases
 from incident.journal import Record
-from incident.model import Json, Kind, Workload
+from incident.model import GiveUp, Json, Kind, Workload
+from tests.by_hand import person
+from tests.road import Road, road, sample, world_around
 from tests.values import NOW
 
 NAME = "projects/210987654321/locations/europe-west1/jobs/nightly"
@@ -49,3 +63,60 @@ def test_what_was_settled_counts_before_it_is_done() -> None:
     assert (concluded.status, concluded.outcome) == ("open", None)
     assert concluded.concluded == settled["outcome"]
     assert concluded.workload == nightly("example-shop-prod", "210987654321")
+
+
+@asynccontextmanager
+async def unconfirmed(folder: Path, **settings: Any) -> AsyncIterator[tuple[Road, Store, str]]:
+    """A claim that nobody bears out, held for good; its store, and the id that its page names."""
+    world = {**world_around(sample()), "findings": []}
+    async with road(folder, world=world, after_s=400, **settings) as way:
+        outcome = (await way.deliver()).outcome
+        clients = await connect(way.settings)
+        try:
+            yield way, clients.store, str(outcome["incident"])
+        finally:
+            await clients.close()
+
+
+@pytest.mark.parametrize("url", ["", "gs://case-files/responder"])
+async def test_a_claim_is_found_by_the_id_that_its_page_and_message_name(
+    tmp_path: Path, url: str
+) -> None:
+    """In a folder as in a bucket, for what reads the records and for what reads the objects."""
+    given = {"store": url} if url else {}
+    async with unconfirmed(tmp_path, **given) as (_, store, incident):
+        cases = Cases(store)
+        (only,) = await cases.all()
+        assert only.incident.startswith(f"{incident}-")
+        assert (await cases.one(incident)) == only == (await cases.one(only.incident))
+        assert await cases.folder(incident) == only.folder == f"claims/{only.incident}"
+        for unknown in (incident[:-1], f"{incident[:-1]}x", only.incident[:-1]):
+            with pytest.raises(GiveUp, match="cannot find incident"):
+                await cases.one(unknown)
+
+
+async def test_the_commands_take_the_id_of_a_claim(tmp_path: Path) -> None:
+    """They show it, and refuse to act on it for what it is, not as unknown."""
+    async with unconfirmed(tmp_path) as (way, _, incident):
+        environment = {"RESPONDER_STORE": way.settings.store}
+        told = await asyncio.to_thread(CliRunner().invoke, show, (incident,), env=environment)
+        assert (told.exit_code, "HELD" in told.stdout) == (0, True)
+        async with person(way) as me:
+            with pytest.raises(GiveUp, match="Security Command Center"):
+                await me.planned(incident)
+
+
+async def test_of_several_claims_about_one_event_a_person_picks(tmp_path: Path) -> None:
+    """Each is named with the command that shows it; none is taken for the other."""
+    async with unconfirmed(tmp_path) as (_, store, incident):
+        cases = Cases(store)
+        (first,) = await cases.all()
+        other = f"{incident}-{'0' * 8}"
+        data = await store.read(f"{first.folder}/0001-received.json")
+        await store.create(f"claims/{other}/0001-received.json", data or b"")
+        for asked in (cases.one, cases.folder):
+            with pytest.raises(
+                GiveUp, match=rf"2 messages(?s:.)*show {other}\n.* {first.incident}"
+            ):
+                await asked(incident)
+        assert (await cases.one(other)).incident == other

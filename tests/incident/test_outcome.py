@@ -73,7 +73,7 @@ TECHNIQUE = Technique("T1105", "Ingress Tool Transfer", "Command and Control", "
 ASSESSMENT = Assessment(
     "summary", Confidence.HIGH, (Reason("because", "finding"),), (TECHNIQUE,), Verdict.CONTAIN
 )
-DECISION = Decision(Verdict.CONTAIN, (Reason("no guard objects", "guards"),), Mode.ENFORCE, "r")
+DECISION = Decision(Verdict.CONTAIN, (Reason("no guard objected", "guards"),), Mode.ENFORCE, "r")
 
 
 def account(found: Finding | None = None, **changes: Any) -> Account:
@@ -106,6 +106,16 @@ def with_process(**changes: Any) -> Finding:
     return finding(processes=(replace(process, **changes),))
 
 
+def test_a_user_id_that_the_record_leaves_out_is_the_notification_s() -> None:
+    """Told apart from the record's own, and only of the same process."""
+    silent = with_process(user_id=None)
+    for claim, claimed in ((with_process(user_id=0), 0), (with_process(user_id=0, pid=9), None)):
+        found = told(evidence=evidence(finding=silent, claim=claim))["detected"]
+        assert (found["user_id"], found["user_id_claimed"]) == (None, claimed)
+    named = evidence(finding=with_process(user_id=7), claim=with_process(user_id=0))
+    assert told(evidence=named)["detected"]["user_id_claimed"] is None
+
+
 def test_an_outcome_has_its_keys_and_no_others() -> None:
     """Full or empty, every outcome has the same top-level keys."""
     bare = told(
@@ -130,7 +140,7 @@ def test_an_outcome_says_what_became_of_the_incident() -> None:
     assert (made["status"], made["mode"], made["rule"]) == ("contained", "enforce", "r")
     assert made["decision"] == {
         "verdict": "contain",
-        "reasons": ["no guard objects"],
+        "reasons": ["no guard objected"],
         "barred": [],
     }
     assert made["responder"] == "steady"

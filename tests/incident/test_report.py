@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from html.parser import HTMLParser
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path
     for words in (
         "contained",
         "What to do now",
+        "How sure, and why",
+        "No guard objected",
         "/usr/local/bin/healthcheck",
         "storefront-session-key",
         "Timeline",
@@ -79,6 +82,7 @@ async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path
         "(first: what still runs would read a new secret version as well)",
     ):
         assert words in page
+    assert re.findall(r"<li[^>]*>[a-z][^<]*", page) == []
     seen = Seen()
     seen.feed(page)
     assert not seen.elements & _FORBIDDEN
@@ -89,6 +93,26 @@ async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path
             assert _SCHEMES.match(value or "")
     assert "url(" not in page
     assert "@import" not in page
+
+
+async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None:
+    """Numbered through, the first one in the verdict too; what to look at above what follows."""
+    case = await a_case(tmp_path)
+    page = render(case)
+    assessment: Any = case.outcome["assessment"]
+    people = assessment["plan"]["people"]
+    runs = [(part, len([*steps])) for part, steps in groupby(step["part"] for step in people)]
+    starts = [int(start) for start in re.findall(r'<ol class="todo" start="(\d+)">', page)]
+    assert starts == [*accumulate((count for _, count in runs), initial=1)][:-1]
+    assert re.search(r"Do first:</strong> <a href=\"#next\">Wait until", page)
+    headings = re.findall(r"<h3>(.*?)</h3>", page)
+    at = headings.index("What to look at")
+    assert (headings[at - 1], headings[at + 1]) == ("Tell the owners", "If it was no attack")
+    held = re.findall(r"<h3>(.*?)</h3>", changed(case, {}, status="held"))
+    assert held[0] == "What to look at"
+    named = [{**step, "part_title": "Its own title"} for step in people]
+    told = {**assessment, "plan": {**assessment["plan"], "people": named}}
+    assert "<h3>Its own title</h3>" in changed(case, {}, assessment=told)
 
 
 async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
@@ -160,25 +184,42 @@ async def test_what_was_not_read_is_not_said_to_be_nothing(tmp_path: Path) -> No
     lacking = changed(case, dict.fromkeys(_COLLECTORS), gaps=gaps, **nobody)
     assert not any(words in lacking for words in _NOTHING)
     for name in _COLLECTORS:
-        assert f"<strong>Not known:</strong> no {name}" in lacking
+        assert f"<strong>{name}:</strong> no {name}</p>" in lacking
+    assert lacking.count("<strong>Not known:</strong> <a href") == len(_COLLECTORS)
     unread = changed(case, dict.fromkeys(_COLLECTORS), **nobody)
     assert unread.count("<strong>Not known:</strong> it was not read") == len(_COLLECTORS)
 
 
 @pytest.mark.parametrize(
-    ("user_id", "words"),
-    [(0, "<strong>root</strong> (0)"), (101, "<dd>101</dd>"), (None, "<dd>not given")],
+    ("user_id", "claimed", "words"),
+    [
+        (0, None, "<strong>root</strong> (0)</dd>"),
+        (101, 0, "<dd>101</dd>"),
+        (None, None, "<dd>not given"),
+        (None, 0, "<strong>root</strong> (0), by the notification"),
+    ],
 )
 async def test_the_process_is_told_with_its_parent(
-    tmp_path: Path, user_id: int | None, words: str
+    tmp_path: Path, user_id: int | None, claimed: int | None, words: str
 ) -> None:
     """Who ran it, and what started it: a 0 that was left out is not taken for root."""
     case = await a_case(tmp_path)
     detected: Any = case.outcome["detected"]
+    assert (detected["user_id"], detected["user_id_claimed"]) == (None, 0)
     assert "Process id 1 is the first process of the container" in render(case)
     parent = {**detected, "pid": 12, "binary_path": "/usr/sbin/nginx", "arguments": ["nginx: w"]}
-    told = {**detected, "user_id": user_id, "parent_pid": 12, "parents": [parent]}
+    told = {
+        **detected,
+        "user_id": user_id,
+        "user_id_claimed": claimed,
+        "parent_pid": 12,
+        "parents": [parent],
+    }
     page = changed(case, {}, detected={**told, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"})
+    known = {**detected["virustotal"], "said": "VirusTotal: 58 of 71 engines call it malicious"}
+    assert "<dt>VirusTotal</dt><dd>58 of" in changed(
+        case, {}, detected={**told, "virustotal": known}
+    )
     for text in (words, "process id 12: <code>nginx: w</code>", "/opt/x.so", "/opt/i.sh"):
         assert text in page
 
@@ -193,7 +234,28 @@ async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path
         page = (tmp_path / "store" / path).read_text()
     assert "As read before the containment at 2" in page
     assert "State before" in page
+    assert "<dt>Execution</dt><dd>nightly-report-" in page
+    assert "<dt>Revision</dt>" not in page
     assert ">yes, verified</td>" in page
+
+
+async def test_the_same_reason_is_given_once_in_full(tmp_path: Path) -> None:
+    """A refused read is the verdict's reason, the decision's, a gap and a lack of evidence."""
+    case = await a_case(tmp_path)
+    gaps = [
+        *(
+            {"collector": "settings", "reason": "r-one"},
+            {"collector": "revisions", "reason": "r-one"},
+        ),
+        *({"collector": "logs", "reason": "r-two"}, {"collector": "audit-log", "reason": "r-two"}),
+    ]
+    decision = {"verdict": "hold", "reasons": ["r-one"]}
+    refused = {"status": "failed", "gaps": gaps, "decision": decision, "changes": []}
+    page = changed(case, dict.fromkeys(_COLLECTORS), **refused)
+    said = page[: page.index('<svg viewBox="0 0 360')] + page.rpartition("</svg>")[2]
+    assert (said.count("r-one"), said.count("r-two")) == (1, 1)
+    assert "<strong>audit-log:</strong> for the same reason as logs</p>" in page
+    assert "<li>As the verdict at the top says</li>" in page
 
 
 _WHY = (
@@ -217,7 +279,19 @@ async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
         page = changed(case, {}, status=status, changes=changes, decision=decision)
         said = re.search(r"<strong>Why:</strong> (.*)</p>", page)
         assert (said and said[1]) == why
+        assert not why or page.index("Do first:") < page.index("Why:</strong>")
         assert ("Undone since." in page) is bool(error and error.startswith("undone"))
+
+
+async def test_a_plan_that_waits_says_until_when_and_for_whom(tmp_path: Path) -> None:
+    """In the verdict; a plan that does not wait any more says nothing of it."""
+    case = await a_case(tmp_path)
+    expires = "2026-10-02T20:14:12.352003Z"
+    page = changed(case, {}, status="awaiting-approval", approval_expires=expires)
+    verdict = page.partition("</header>")[0]
+    assert "<strong>Until 2026-10-02 20:14:12 UTC</strong> the plan may be approved" in verdict
+    assert "<code>approver</code>" in verdict
+    assert "may be approved" not in changed(case, {}, approval_expires=expires)
 
 
 def test_an_incident_that_could_not_be_taken_up_again_has_a_page() -> None:

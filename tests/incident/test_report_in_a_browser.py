@@ -138,15 +138,28 @@ async def test_nothing_overruns_a_picture(browser: Browser, tmp_path: Path, wide
 
 
 async def test_paper_holds_what_a_screen_folds(browser: Browser, tmp_path: Path) -> None:
-    """Logs, the timeline's table, the digests: all of it is printed, on white, in any scheme."""
+    """Logs, the timeline's table, the digests: all of it is printed, on white, in any scheme.
+
+    Steps but for the first are folded on a phone alone, and their numbers are whole everywhere.
+    """
     page = tmp_path / "report.html"
     page.write_text(render(await a_case(tmp_path)))
     cells = "[...document.querySelectorAll('details td')]"
     shown = f"{cells}.filter(e => e.checkVisibility() && e.getClientRects().length).length"
+    browser.show(page, _PHONE, dark=True)
+    groups = browser.ask(_STEPS)
+    assert groups == [True, *[False] * (len(groups) - 1)]
     browser.show(page, _DESKTOP, dark=True)
     assert browser.ask(shown) == 0
+    assert browser.ask(_STEPS) == [True] * len(groups)
+    assert browser.ask(_NUMBERS) == []
     browser.show(page, _DESKTOP, dark=True, media="print")
     assert browser.ask(shown) == browser.ask(f"{cells}.length") > 0
+    assert browser.ask(_STEPS) == [True] * len(groups)
+    assert browser.ask(_NUMBERS) == []
+    addresses = browser.ask(_ADDRESSES)
+    assert len(addresses) > 1
+    assert all(address.startswith('" <https://') for address in addresses), addresses[0]
     assert browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert browser.ask(_CONTRAST) == []
 
@@ -155,6 +168,20 @@ async def test_paper_holds_what_a_screen_folds(browser: Browser, tmp_path: Path)
 _OVERRUNNING = """[...document.querySelectorAll('svg[role=img] text')].filter(t =>
     t.getBoundingClientRect().right > t.closest('[role=img]').getBoundingClientRect().right)
   .map(t => t.textContent)"""
+#: Of each group of steps, whether it is to be seen.
+_STEPS = """[...document.querySelectorAll('.group')].map(part =>
+  [...part.querySelectorAll('li')].every(e => e.checkVisibility() && e.getClientRects().length))"""
+#: The numbers of steps that do not fit into the space before the step, in which they stand.
+_NUMBERS = """[...document.querySelectorAll('ol')].flatMap(list => {
+  const probe = list.appendChild(document.createElement('b'));
+  const wide = [...list.querySelectorAll(':scope > li')].filter((item, at) => {
+    probe.textContent = `${list.start + at}.\u00a0`;
+    return probe.getBoundingClientRect().width > parseFloat(getComputedStyle(list).paddingLeft); });
+  probe.remove();
+  return wide.map(item => item.innerText.slice(0, 40)); })"""
+#: What paper says after a link that a screen would follow.
+_ADDRESSES = """[...document.querySelectorAll('li .there a')].map(link =>
+  getComputedStyle(link, '::after').content)"""
 #: The texts whose colour is too near to what is behind them, by WCAG's formula.
 _CONTRAST = """(() => {
   const light = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(Number).map(x => x / 255)

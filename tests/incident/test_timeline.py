@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from incident.drawing import Mark, boxes, rows
 from incident.exposure import exposure
-from incident.model import JsonObject
+from incident.model import Json, JsonObject
 from incident.own_steps import OwnStep, own_steps, timings
 from incident.timeline import Lane, timeline
 from incident.timing import lasted, moment
@@ -48,6 +48,30 @@ def test_everything_that_has_a_time_stands_in_order() -> None:
     assert [bool(event.quiet) for event in events] == [False, False, True, True, True, False]
 
 
+def test_a_job_s_executions_stand_in_it() -> None:
+    """Who started what ran and when; one that still ran when it was read has no end."""
+    executions: list[Json] = [
+        {"short_name": "n-1", "create_time": at(-600), "completion_time": None, "creator": "me"},
+        {"short_name": "n-0", "create_time": at(-9000), "completion_time": at(-8000)},
+    ]
+    audit: list[Json] = [{"timestamp": at(-601), "method": "v2.Jobs.RunJob", "principal": "me"}]
+    events = timeline(OUTCOME, {"executions": executions, "audit-log": audit})
+    assert [event.text for event in events if event.lane is Lane.EXECUTION] == [
+        *("execution n-0 started", "execution n-0 over"),
+        *("RunJob by me", "execution n-1 started by me, as Cloud Run says"),
+    ]
+
+
+def test_what_was_held_and_failed_says_why() -> None:
+    """Held because a read was refused is a failure; held for a person is none."""
+    decision: JsonObject = {"verdict": "hold"}
+    for status, more in (("failed", ". It was held only because"), ("held", "")):
+        outcome: JsonObject = {"status": status, "decision": decision}
+        (step,) = own_steps(outcome, [record("concluded", 5, outcome=outcome)])
+        assert step.text.startswith(f"Settled the outcome: {status}{more}")
+        assert step.text.count("refused for good") == bool(more)
+
+
 def test_of_many_events_the_nearest_to_the_finding_stay() -> None:
     """A thousand deployments do not push the finding off its own timeline."""
     audit = [{"timestamp": at(-60 * n), "method": "UpdateService"} for n in range(1, 1000)]
@@ -68,6 +92,7 @@ _odd = st.recursive(
 def test_odd_evidence_draws_no_error(audit: Any, logs: Any, timed: Any) -> None:
     """A store that somebody else wrote to makes an odd page at worst."""
     evidence = {"audit-log": audit, "logs": logs, "revisions": audit, "related-findings": logs}
+    evidence["executions"] = audit
     records = [record for record in (audit, logs) if isinstance(record, dict)]
     outcome = {**OUTCOME, "timings_ms": timed, "decision": logs, "status": audit}
     steps = own_steps(outcome, records, records, EVENT)
@@ -170,7 +195,7 @@ def test_a_change_of_the_iam_policy_is_no_deployment() -> None:
     bindings = {"bindings": ["ADD roles/run.invoker allUsers"]}
     events = timeline({}, {"audit-log": [{**audit[0], **bindings}, *audit[1:]]})
     assert [event.lane for event in events] == [
-        *(Lane.ACCESS, Lane.DEPLOYMENT, Lane.CHANGE, Lane.CHANGE),
+        *(Lane.ACCESS, Lane.DEPLOYMENT, Lane.EXECUTION, Lane.CHANGE),
     ]
     assert events[0].text == "IAM policy changed by me: ADD roles/run.invoker allUsers"
 
@@ -225,6 +250,18 @@ def test_a_box_names_what_all_points_of_its_topic_name() -> None:
     ]
     found = drawn(points)["Runs as: its tokens may be taken"]
     assert found == ("web@p, shop@p", Mark.SERIOUS)
+
+
+def test_a_share_keeps_its_path_and_a_sentence_its_end() -> None:
+    """A resource is known by its last part, a share is not; six lines hold what a point says."""
+    share: JsonObject = {"topic": "volumes", "text": "t", "names": ["nfs 10.0.0.4:/export"]}
+    secret: JsonObject = {"topic": "secrets", "text": "t", "names": ["projects/p/secrets/key"]}
+    said = f"everybody may call it; {'deployer' * 4}@example.com opened it on 2026-10-02 05:03:07"
+    callers: JsonObject = {"topic": "callers", "text": f"{said} UTC, as the audit log shows"}
+    parts = exposure(SHOP, {}, [share, secret, callers], [])
+    told = {box.title: " ".join(box.lines) for box in boxes(parts).boxes}
+    assert (told["Volumes"], told["Secrets in reach"]) == ("nfs 10.0.0.4:/export", "key")
+    assert told["Callers"].endswith("log shows")
 
 
 def test_no_workload_has_no_picture() -> None:
