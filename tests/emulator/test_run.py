@@ -119,7 +119,7 @@ def test_what_is_printed_fits_a_page_and_has_no_escapes(planned: Result) -> None
 
     assert "\x1b" not in planned.stdout
     assert max(map(len, lines)) <= 120
-    assert len(lines) <= 65
+    assert len(lines) <= 70
 
 
 def test_enforcing_contains_the_service(contained: dict[str, Any]) -> None:
