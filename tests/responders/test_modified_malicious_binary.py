@@ -160,7 +160,7 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (
             evidence(related=(), window=WINDOW),
             "related-findings",
-            "no other finding on this workload from 30 min before the event to 5 s after it; other times",
+            "no other finding on this workload from 30 min before the event to 5 s after it; other",
         ),
         (
             evidence(related=(OTHER,), window=WINDOW),
