@@ -75,7 +75,7 @@ def _opened(role: str, member: str, evidence: Evidence) -> Iterator[Point]:
         if not event.error and f"ADD {role} {member}" in event.bindings:
             who = event.principal or "an account that is not named"
             when = f"{event.timestamp:%Y-%m-%d %H:%M:%S} UTC"
-            text = f"it was opened by {who}, who gave {member} {role} on {when}"
+            text = f"it was opened to {member} by {who} on {when}"
             names = (event.principal,) if event.principal else ()
             yield Point(Topic.CALLERS, text, "audit-log", names, serious=True)
             return

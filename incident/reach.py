@@ -62,7 +62,7 @@ def _entry(evidence: Evidence, kind: Kind) -> Point:
     open_wide = ingress == "INGRESS_TRAFFIC_ALL"
     names = (settings.uri,) if settings.uri else ()
     at = f" at {settings.uri}" if settings.uri else ""
-    return Point(Topic.ENTRY, f"{text}{at}, by its ingress", "settings", names, serious=open_wide)
+    return Point(Topic.ENTRY, f"{text}{at}, by ingress", "settings", names, serious=open_wide)
 
 
 def _ran(evidence: Evidence) -> Point:

@@ -176,7 +176,7 @@ def related(evidence: Evidence) -> tuple[Reason, ...]:
         return (Reason(f"no other finding on this workload {looked}", _RELATED),)
     telling = tuple(each for each in relations if each.raises)
     others = tuple(each for each in relations if not each.raises)
-    when = Reason(f"other findings on this workload were looked for {looked}", _RELATED)
+    when = Reason(f"other findings were looked for {looked}", _RELATED)
     return (*_telling(telling), *_beside(others), when)
 
 
@@ -185,10 +185,8 @@ def _looked(evidence: Evidence) -> str:
     if evidence.window is None:
         return "near the event in time"
     event, (start, end) = evidence.finding.event_time, evidence.window
-    return (
-        f"from {span(event - start)} before the event to {span(end - event)} after it; earlier and"
-        " later ones were not looked for"
-    )
+    before, after = span(event - start), span(end - event)
+    return f"from {before} before the event to {after} after it; other times were not looked at"
 
 
 def _telling(relations: tuple[Related, ...]) -> tuple[Reason, ...]:

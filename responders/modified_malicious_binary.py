@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from incident.model import Assessment, Evidence, Finding, Responder, Suspect, Technique, Verdict
 from responders import _attack as attack
-from responders._look_at import ACCOUNT, WAY_IN, look_at
+from responders._look_at import ACCOUNT, WRITTEN, look_at
 from responders._reading import (
     argued,
     confidence,
@@ -32,8 +32,7 @@ _TECHNIQUES = (
     ),
 )
 _LOOK_AT = (
-    WAY_IN,
-    "how the file could be written: as which user the container runs, and what that one may change",
+    WRITTEN,
     "the SHA-256 on VirusTotal: what the file is, and whom it talks to",
     "related findings on the container near in time: they tell an attack from a bad practice",
     ACCOUNT,

@@ -120,7 +120,7 @@ def test_what_is_printed_fits_a_page_and_has_no_escapes(planned: Result) -> None
     assert "\x1b" not in planned.stdout
     long = [line for line in lines if len(line) > 120]
     assert all("emulator run" in line or "file://" in line for line in long)
-    assert len(lines) <= 65
+    assert len(lines) <= 70
 
 
 def test_enforcing_contains_the_service(contained: dict[str, Any]) -> None:

@@ -160,12 +160,12 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (
             evidence(related=(), window=WINDOW),
             "related-findings",
-            "no other finding on this workload from 30 min before the event to 5 s after it; earl",
+            "no other finding on this workload from 30 min before the event to 5 s after it; other",
         ),
         (
             evidence(related=(OTHER,), window=WINDOW),
             "related-findings",
-            "were looked for from 30 min before the event to 5 s after it; earlier and later",
+            "were looked for from 30 min before the event to 5 s after it; other times were",
         ),
     ],
 )
