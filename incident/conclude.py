@@ -129,11 +129,14 @@ class Conclusion:
         unlisted = self.standing.redactor().text(unlisted)
         if not first:
             done = (await case.read_again()).done or told
-            return Answer(duplicate(done), manifest_sha256=newest, unlisted=unlisted)
+            return Answer(
+                duplicate(done), case_file=case.folder, manifest_sha256=newest, unlisted=unlisted
+            )
         return Answer(
             told,
             alarm=alarm or bool(gaps.keys() - {"webhook"}),
             warning="webhook" in gaps,
+            case_file=case.folder,
             manifest_sha256=newest or sha256,
             unlisted=unlisted,
         )
@@ -221,7 +224,7 @@ async def repeated(case: CaseFile, done: JsonObject, standing: Standing) -> Answ
     """
     newest, unlisted = await close(case.journal.store, case.folder, done.get("containment"))
     unlisted = standing.redactor().text(unlisted)
-    return Answer(duplicate(done), manifest_sha256=newest, unlisted=unlisted)
+    return Answer(duplicate(done), case_file=case.folder, manifest_sha256=newest, unlisted=unlisted)
 
 
 def ignored(finding: Finding, incident: str, route: Route, standing: Standing) -> Answer:
