@@ -68,6 +68,22 @@ def answered(answer: Answer, trace: Trace | None, published: datetime | None = N
     _line(level, f"incident {status.value}", keys, trace)
 
 
+def sealed(answer: Answer, trace: Trace | None) -> None:
+    """The line that follows that of a delivery which had its case file listed after that.
+
+    It has no outcome. What could not be listed is an ERROR of its own.
+    """
+    keys = {
+        "stage": "failed" if answer.unlisted else "sealed",
+        **_names(answer.outcome),
+        **_seal(answer.case_file, answer.manifest_sha256, answer.unlisted),
+    }
+    if answer.unlisted:
+        _line(logging.ERROR, "case file not sealed", keys, trace)
+    else:
+        _line(logging.INFO, "case file sealed", keys, trace)
+
+
 def _time_to_contain_s(answer: Answer, published: datetime | None) -> float | None:
     """Seconds from the finding's publication to the moment when its workload was seen stopped.
 
@@ -108,8 +124,8 @@ def patrolled(found: Round, trace: Trace | None) -> None:
             _unchecked("incident unfinished", keys, trace)
     for folder, sha256 in sorted(found.seals.items()):
         incident = folder.rpartition("/")[2]
-        sealed: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
-        seal = {"stage": "patrol", **sealed, **_seal(folder, sha256, "")}
+        named: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
+        seal = {"stage": "patrol", **named, **_seal(folder, sha256, "")}
         _line(logging.INFO, "case file sealed", seal, trace)
     for fault in found.faults:
         keys = {"folder": fault.folder, "reason": fault.reason}

@@ -114,3 +114,11 @@ class Answer:
     warning: bool = False
     unlisted: str = ""
     contained_at: datetime | None = None
+
+
+#: Puts an answer into the log at once, before its case file is listed.
+Say = Callable[[Answer], None]
+
+
+def unheard(answer: Answer) -> None:
+    """Where whoever asked tells what it came to, once he has the answer."""
