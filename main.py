@@ -24,7 +24,7 @@ from clients import Settings, SettingsError, read_settings
 from incident import log
 from incident.inbox import Inbox, Unfinished
 from incident.model import GiveUp, Retry
-from incident.standing import Answer
+from incident.standing import Answer, Say
 from incident.trace import Trace, trace_of
 from wiring import Desk, open_desk
 
@@ -46,9 +46,10 @@ def respond(event: CloudEvent) -> None:
     flask.g.reached_us = True
     data = _message(event.data)
     if data is None:
-        _answer(lambda inbox: inbox.refuse(_everything(), "the event has no Pub/Sub message data"))
+        reason = "the event has no Pub/Sub message data"
+        _answer(lambda inbox, _: inbox.refuse(_everything(), reason))
     else:
-        _answer(lambda inbox: inbox.receive(data), _published(event.data))
+        _answer(lambda inbox, say: inbox.receive(data, say), _published(event.data))
 
 
 @functions_framework.http
@@ -85,7 +86,7 @@ def refuse(error: Exception) -> Any:
         return error
     reason = f"the request is not a Pub/Sub push or CloudEvent: {type(error).__name__}"
     try:
-        _answer(lambda inbox: inbox.refuse(_everything(), reason))
+        _answer(lambda inbox, _: inbox.refuse(_everything(), reason))
     except ServiceUnavailable as unavailable:
         return unavailable
     except Exception as fault:  # noqa: BLE001 - whatever it is, the delivery must come again
@@ -105,15 +106,28 @@ def _trace() -> Trace | None:
 
 
 def _answer(
-    work: Callable[[Inbox], Coroutine[Any, Any, Answer]], published: datetime | None = None
+    work: Callable[[Inbox, Say], Coroutine[Any, Any, Answer]], published: datetime | None = None
 ) -> None:
-    """Hand work to the loop, wait for it, and log what it came to, in one line."""
+    """Hand work to the loop, wait for it, and log what it came to, in one line with an outcome.
+
+    An outcome that this delivery puts on record is logged right then, from the loop; its seal
+    follows in a line of its own.
+    """
+    trace, said = _trace(), list[Answer]()
+
+    def say(answer: Answer) -> None:
+        log.answered(answer, trace, published)
+        said.append(answer)
+
     try:
-        answer = _PROCESS.run(lambda desk: work(desk.inbox))
+        answer = _PROCESS.run(lambda desk: work(desk.inbox, say))
     except Unfinished as error:
-        log.retried(error, _trace())
+        log.retried(error, trace)
         raise ServiceUnavailable from error
-    log.answered(answer, _trace(), published)
+    if said:
+        log.sealed(answer, trace)
+    else:
+        log.answered(answer, trace, published)
 
 
 def _message(data: object) -> bytes | None:

@@ -12,13 +12,12 @@ from incident.witness import witness
 
 
 def seals_of(store: Store) -> dict[str, Json]:
-    """By incident, the digest of the newest manifest that was written through a store."""
-    seals = witness(store).seals
-    return {folder.rpartition("/")[2]: sha256 for folder, sha256 in sorted(seals.items())}
+    """By case file, the digest of the newest manifest that was written through a store."""
+    return {**dict(sorted(witness(store).seals.items()))}
 
 
 def say_sealed(console: Console, store: Store) -> None:
     """Tell a person the digests: nobody else has them, but whoever reads this and the store."""
-    for incident, sha256 in seals_of(store).items():
-        text = visible(f"{incident} is sealed. Keep this, for `verify --sha256`: {sha256}")
+    for folder, sha256 in seals_of(store).items():
+        text = visible(f"{folder} is sealed. Keep this, for `verify --sha256`: {sha256}")
         console.print(Text(text), soft_wrap=True)

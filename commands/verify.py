@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import os
+import shlex
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 import click
@@ -16,12 +16,16 @@ from rich.text import Text
 from clients import read_settings
 from clients.store import Store
 from commands.shared import as_json_option, print_json, read_store
+from commands.verdict import EXIT_STATUS, Verdict
+from commands.vouched import Vouched, digest_of, digests_in
 from incident.cases import Cases
-from incident.examination import Examination, Mark
-from incident.examine import examine
+from incident.examination import Examination, Link, Mark
+from incident.examine import examine, namesakes
 from incident.texts import visible
 
-_SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_PLACEHOLDER = "PROJECT_ID"
+#: Where the project may be told that the responder runs in, after its own setting.
+_PROJECTS = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "GOOGLE_CLOUD_QUOTA_PROJECT")
 _SHOWN = (Mark.CHANGED, Mark.MISSING, Mark.NOT_LISTED, Mark.FOUND)
 _STYLES = {
     Mark.CHANGED: "bold red",
@@ -35,49 +39,10 @@ _MEANINGS = {
     Mark.CHANGED: "its content is not what was listed",
     Mark.MISSING: "listed, and gone",
     Mark.NOT_LISTED: "in no manifest: planted, or not listed yet",
-    Mark.FOUND: "listed as a later run found it: who wrote it did not",
+    Mark.FOUND: "listed as a later run found it: nobody knows who wrote it",
     Mark.ALIVE: "never listed, says only that somebody was at work",
     Mark.INTACT: "as the run that wrote it listed it",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """What the examination comes to, with what is known from outside the store."""
-
-    incident: str
-    found: Examination
-    known: tuple[str, ...]
-    query: str
-
-    @property
-    def replaced(self) -> tuple[str, ...]:
-        return self.found.replaced(self.known)
-
-    @property
-    def unproven(self) -> tuple[str, ...]:
-        """Manifests for which nothing but the store itself speaks."""
-        return tuple(link.name for link in self.found.unproven(self.known))
-
-    @property
-    def intact(self) -> bool:
-        return self.found.intact and not self.replaced
-
-    @property
-    def proven(self) -> bool:
-        """Whether digests from outside the store vouch for all that is listed."""
-        return bool(self.known) and not self.unproven and not self.replaced
-
-    @property
-    def said(self) -> tuple[str, str]:
-        """The same in words, with their style."""
-        if not self.intact:
-            return "NOT INTACT", "bold red"
-        if self.proven:
-            return "intact, and the digests that you gave vouch for all of it", "bold green"
-        if self.known:
-            return "intact, but the digests that you gave do not vouch for all of it", "yellow"
-        return "intact, as far as the store itself can tell", "bold green"
 
 
 @click.command()
@@ -101,53 +66,67 @@ def verify(*, incident: str, digests: tuple[str, ...], log: TextIO | None, as_js
     whole of it anew. What he cannot change are their digests in the log. Each that is there must
     be that of a manifest here; the query that finds them is printed.
 
-    Exit status: 0 everything is as it was listed, and nothing else is there; 1 it is not, or
-    a digest that was given is none of the manifests'; 2 wrong use.
+    Exit status: 0 everything is as the run that wrote it listed it, and, where digests were given,
+    these vouch for all of it; 1 it is not, or a manifest was replaced; 2 wrong use; 3 there are
+    objects that a later run found, and whose writer nobody vouches for; 4 digests were to be given
+    (--log, --sha256), and do not vouch for all of it, or are none of this case file.
     """
-    known = (*_given(digests), *(_digests(log.read()) if log else ()))
+    told = (*_given(digests), *(digests_in(log.read()) if log else ()))
 
-    async def work(store: Store) -> Examination:
-        return await examine(store, await Cases(store).folder(incident))
+    async def work(store: Store) -> tuple[Examination, Mapping[str, tuple[Link, ...]]]:
+        found = await examine(store, await Cases(store).folder(incident))
+        return found, await namesakes(store, found.folder) if told else {}
 
-    verdict = _Verdict(incident, read_store(work), known, _query(incident))
+    found, others = read_store(work)
+    verdict = Verdict(incident, found, told, others, asked=bool(digests) or log is not None)
     if as_json:
         print_json(_json(verdict))
     else:
         _say(verdict, Console(highlight=False, soft_wrap=True))
-    sys.exit(0 if verdict.intact else 1)
+    sys.exit(EXIT_STATUS[verdict.worth])
 
 
-def _given(digests: tuple[str, ...]) -> Iterator[str]:
+def _given(digests: tuple[str, ...]) -> Iterator[Vouched]:
     for text in digests:
-        if not _SHA256.fullmatch(text.strip().lower()):
+        told = digest_of(text)
+        if told is None:
             raise click.BadParameter(f"{text!r} is no SHA-256 in hex", param_hint="--sha256")
-        yield text.strip().lower()
+        yield told
 
 
-def _digests(text: str) -> list[str]:
-    return _SHA256.findall(text.lower())
+def _query(found: Examination) -> str:
+    """The command that prints all digests that the log has of a case file, and of what it rests on.
 
-
-def _query(incident: str) -> str:
-    """The command that prints all digests that the log has; a claim is logged by its event's id."""
-    event = "-".join(incident.split("-")[:2])
-    day = f"{event[:4]}-{event[4:6]}-{event[6:8]}"
-    project = read_settings().project or "PROJECT_ID"
+    A claim is logged by its event's id. Each line has the case file beside the digest: a dry run
+    and the incident that comes of it have the same id.
+    """
+    folders = (found.folder, *found.rests_on)
+    events = ["-".join(folder.rpartition("/")[2].split("-")[:2]) for folder in folders]
+    day = min(f"{event[:4]}-{event[4:6]}-{event[6:8]}" for event in events)
+    names = " OR ".join(f'"{event}"' for event in dict.fromkeys(events))
     return (
         'gcloud logging read \'resource.type="cloud_run_revision"'
-        f' AND jsonPayload.incident="{event}" AND jsonPayload.manifest_sha256=~"^[0-9a-f]{{64}}$"'
-        f' AND timestamp>="{day}T00:00:00Z"\' --project={project} --order=asc'
-        " --format='value(timestamp,jsonPayload.manifest_sha256)'"
+        f" AND jsonPayload.incident={f'({names})' if ' ' in names else names}"
+        ' AND jsonPayload.manifest_sha256=~"^[0-9a-f]{64}$"'
+        f' AND timestamp>="{day}T00:00:00Z"\' --project={shlex.quote(_project())} --order=asc'
+        " --format='value(timestamp,jsonPayload.manifest_sha256,jsonPayload.case_file)'"
     )
 
 
-def _json(verdict: _Verdict) -> dict[str, object]:
+def _project() -> str:
+    known = (read_settings().project, *(os.environ.get(name, "") for name in _PROJECTS))
+    return next(filter(None, known), _PLACEHOLDER)
+
+
+def _json(verdict: Verdict) -> dict[str, object]:
     found = verdict.found
     return {
         "incident": verdict.incident,
         "folder": found.folder,
+        "verdict": verdict.worth.value,
         "intact": verdict.intact,
-        "proven": verdict.proven,
+        "proven": verdict.worth.value == "proven",
+        "found": found.counts[Mark.FOUND],
         "counts": {mark.value: count for mark, count in found.counts.items()},
         "objects": [
             {"path": item.path, "mark": item.mark.value, "note": item.note or None}
@@ -165,18 +144,19 @@ def _json(verdict: _Verdict) -> dict[str, object]:
             for link in found.links
         ],
         "replaced": [*verdict.replaced],
+        "gone": [*verdict.gone],
         "unproven": [*verdict.unproven],
         "others": [*found.others],
-        "log_query": verdict.query,
+        "elsewhere": {folder: [*told] for folder, told in verdict.elsewhere.items()},
+        "log_query": _query(found),
     }
 
 
-def _say(verdict: _Verdict, console: Console) -> None:
+def _say(verdict: Verdict, console: Console) -> None:
     found = verdict.found
     console.print(Text.assemble(f"{verdict.incident}: ", verdict.said))
     console.print(_counts(found))
-    for sha256 in verdict.replaced:
-        told = f"replaced    the manifest that had the digest {sha256} is gone, or another by now"
+    for told in _bad(verdict):
         console.print(Text(told, style="bold red"))
     for item in found.items:
         if item.mark in _SHOWN:
@@ -189,6 +169,16 @@ def _say(verdict: _Verdict, console: Console) -> None:
     for link in found.links:
         known = "  known" if link.sha256 in verdict.known else ""
         console.print(Text(f"{link.sha256}  {link.name}{known}"))
+    for folder, digests in verdict.elsewhere.items():
+        for sha256 in digests:
+            console.print(Text(f"{sha256}  of {visible(folder)}, another case file: not counted"))
+
+
+def _bad(verdict: Verdict) -> Iterator[str]:
+    for sha256 in verdict.replaced:
+        yield f"replaced    the manifest that had the digest {sha256} is gone, or another by now"
+    for folder in verdict.gone:
+        yield f"gone        {folder}, of which the log has digests; this is {verdict.found.folder}"
 
 
 def _counts(found: Examination) -> Table:
@@ -201,11 +191,11 @@ def _counts(found: Examination) -> Table:
     return table
 
 
-def _to_do(verdict: _Verdict) -> Iterator[str]:
+def _to_do(verdict: Verdict) -> Iterator[str]:
     """What is left to the person who reads this, in order."""
     found, again = verdict.found, f".venv/bin/python cli.py verify {verdict.incident}"
     counts = found.counts
-    if counts[Mark.CHANGED] or counts[Mark.MISSING] or verdict.replaced:
+    if counts[Mark.CHANGED] or counts[Mark.MISSING] or verdict.replaced or verdict.gone:
         yield (
             "Somebody wrote to the store. Do not rely on this case file, and do not mend it: copy"
             " it as it is, and find out who, in the bucket's audit log. The log line of the"
@@ -221,19 +211,27 @@ def _to_do(verdict: _Verdict) -> Iterator[str]:
         )
     if counts[Mark.FOUND]:
         yield (
-            "Read what was found with care: who wrote it did not live to list it. Its `run` and"
+            "Read what was found with care: a run that died before it could list it has left it, or"
+            " somebody has planted it, and nothing in the store tells which. Its `run` and"
             " `recorded_at` must fit a delivery in the log that was cut off."
         )
-    for incident in found.others:
-        yield f"Records of the containment rest on {incident}: verify that, too."
+    if found.others:
+        told = ", ".join(found.others)
+        yield f"Records of the containment rest on {told}: verify that, too."
     if not verdict.known:
-        yield (
-            "So far the store speaks for itself only. Hold it against the log:\n"
-            f"   {verdict.query} |\n   {again} --log -"
-        )
+        yield _hold_against_the_log(found, again)
     elif verdict.unproven:
         yield (
-            f"No digest that you gave vouches for {', '.join(verdict.unproven)}. What a command"
-            " wrote (approve, contain, release, drill) it printed where it ran, not in the log:"
-            " ask who ran it, and add --sha256 DIGEST. If nobody did, it is a forgery."
+            f"No digest that you gave vouches for {', '.join(map(visible, verdict.unproven))}. What"
+            " a command wrote (approve, contain, release, drill) it printed where it ran, not in"
+            " the log: ask who ran it, and add --sha256 DIGEST. If nobody did, it is a forgery."
         )
+
+
+def _hold_against_the_log(found: Examination, again: str) -> str:
+    query = _query(found)
+    replace = f" with your project in place of {_PLACEHOLDER}" if _PLACEHOLDER in query else ""
+    return (
+        f"So far the store speaks for itself only. Hold it against the log{replace}:\n"
+        f"   {query} |\n   {again} --log -"
+    )

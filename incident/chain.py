@@ -54,6 +54,11 @@ class Chain:
         return _merged(link.written for link in self.links if link)
 
     @property
+    def said(self) -> frozenset[tuple[str, str]]:
+        """What was listed by those who wrote it, with each digest that it was listed with."""
+        return frozenset(pair for link in self.links if link for pair in link.written.items())
+
+    @property
     def listed(self) -> dict[str, str]:
         """Everything that is listed."""
         return {**_merged(link.found for link in self.links if link), **self.written}
@@ -102,7 +107,9 @@ async def extend(store: Store, folder: str, containment: Json = None) -> str | N
     for _ in range(_ATTEMPTS):
         here = await seen.list(f"{folder}/")
         chain = await read_chain(seen, folder, here)
-        written = _news(_of_case(seen, folder), chain.written)
+        # Whoever listed our object before us, with another digest, was not us.
+        mine, said = _of_case(seen, folder), chain.said
+        written = {path: sha for path, sha in mine.items() if (path, sha) not in said}
         known = {**chain.listed, **written}.keys()
         paths = [path for path in here if listable(path.removeprefix(f"{folder}/"))]
         found = await _digests(seen, [p for p in paths if p not in known and not _passing(p)])
@@ -187,10 +194,6 @@ async def _left_in(
 
 def _passing(path: str) -> bool:
     return is_alive(path.rpartition("/")[2])
-
-
-def _news(written: dict[str, str], known: dict[str, str]) -> dict[str, str]:
-    return {path: sha256 for path, sha256 in written.items() if path not in known}
 
 
 async def _digests(store: Store, paths: Iterable[str]) -> dict[str, str]:

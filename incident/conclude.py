@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident.chain import close
 from incident.custody import released_by
 from incident.images import change_json
 from incident.judge import Judgement
@@ -27,12 +26,13 @@ from incident.model import (
     Verdict,
 )
 from incident.notify import notify
-from incident.outcome import Account, duplicate, outcome, refers, released
+from incident.outcome import Account, outcome, refers, released
 from incident.own_steps import COLLECTED
 from incident.record import CaseFile, announce, keep_evidence
+from incident.repeat import repeated, said
 from incident.scene import Result
 from incident.seal import try_to_seal
-from incident.standing import Answer, Outside, Standing
+from incident.standing import Answer, Outside, Say, Standing, unheard
 from incident.write_back import statement, write_back
 
 
@@ -44,11 +44,13 @@ class Conclusion:
         incident: The incident's id.
         standing: What holds for every incident.
         outside: Security Command Center, the topic and the webhook.
+        say: Puts the answer into the log.
     """
 
     incident: str
     standing: Standing
     outside: Outside
+    say: Say = unheard
 
     async def settle(
         self,
@@ -89,7 +91,13 @@ class Conclusion:
         return await case.conclude(told, _filed_name(case, evidence), alarm=result.alarm)
 
     async def tell(
-        self, case: CaseFile, told: JsonObject, seen: Finding | None, *, alarm: bool
+        self,
+        case: CaseFile,
+        told: JsonObject,
+        seen: Finding | None,
+        *,
+        alarm: bool,
+        contained_at: datetime | None = None,
     ) -> Answer:
         """Write a settled outcome back to SCC, announce it, send it, and be done.
 
@@ -100,6 +108,7 @@ class Conclusion:
             told: The outcome.
             seen: The finding as SCC listed it in this run, if it did.
             alarm: Whether a person must look now.
+            contained_at: When the workload was read back as stopped, if it was.
 
         Raises:
             Retry: SCC, the topic or the store does not answer; a redelivery does what is missing.
@@ -125,19 +134,17 @@ class Conclusion:
                 told = _with_gap(told, name, reason)
         if late:
             raise late[0]
-        first = await case.finish(told, sha256)
-        newest, unlisted = await close(case.journal.store, case.folder, told.get("containment"))
-        unlisted = self.standing.redactor().text(unlisted)
-        if not first:
-            done = (await case.read_again()).done or told
-            return Answer(duplicate(done), manifest_sha256=newest, unlisted=unlisted)
-        return Answer(
+        if not await case.finish(told, sha256):
+            fresh = await case.read_again()
+            return await repeated(fresh, fresh.done or told, self.standing, self.say)
+        answer = Answer(
             told,
             alarm=alarm or bool(gaps.keys() - {"webhook"}),
             warning="webhook" in gaps,
-            manifest_sha256=newest or sha256,
-            unlisted=unlisted,
+            manifest_sha256=sha256,
+            contained_at=contained_at,
         )
+        return await said(case, answer, self.standing, self.say)
 
     async def _unless_released(self, case: CaseFile, told: JsonObject) -> JsonObject:
         """The outcome; of a containment that was taken back since, that it was.
@@ -213,16 +220,6 @@ def drained(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:
     if evidence.settings.kind is not Kind.SERVICE:
         return None
     return stopped_at + timedelta(seconds=evidence.longest_request_s)
-
-
-async def repeated(case: CaseFile, done: JsonObject, standing: Standing) -> Answer:
-    """The answer to a delivery of what is done; what was written at last is listed, if need be.
-
-    Whoever was done may have died before that.
-    """
-    newest, unlisted = await close(case.journal.store, case.folder, done.get("containment"))
-    unlisted = standing.redactor().text(unlisted)
-    return Answer(duplicate(done), manifest_sha256=newest, unlisted=unlisted)
 
 
 def ignored(finding: Finding, incident: str, route: Route, standing: Standing) -> Answer:

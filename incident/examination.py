@@ -7,7 +7,7 @@ only digests that are kept elsewhere can tell.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from incident.manifest import Manifest, digest, name_of, number, read_manifest
@@ -28,6 +28,7 @@ class Mark(StrEnum):
 _RANKS = {mark: rank for rank, mark in enumerate(Mark)}
 #: A digest, and what an object is that has it.
 _Said = tuple[str, Mark]
+_TWICE = "listed with more than one digest"
 _BAD = frozenset({Mark.CHANGED, Mark.MISSING, Mark.NOT_LISTED})
 
 
@@ -71,13 +72,19 @@ class Examination:
         folder: Its path in the store.
         items: Every object of it and of its containments, the worst first.
         links: The chain of its manifests, the oldest first.
-        others: Other incidents whose manifests list some of the containments' records.
+        rests_on: The chains, by case file, of the other incidents whose manifests list some of the
+            containments' records. What they are worth is not looked into here.
     """
 
     folder: str
     items: tuple[Item, ...]
     links: tuple[Link, ...]
-    others: tuple[str, ...] = ()
+    rests_on: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The other incidents."""
+        return tuple(folder.rpartition("/")[2] for folder in self.rests_on)
 
     @property
     def intact(self) -> bool:
@@ -91,17 +98,27 @@ class Examination:
 
     def replaced(self, known: Iterable[str]) -> tuple[str, ...]:
         """Digests that are known from elsewhere, and that no manifest has any more."""
-        here = {link.sha256 for link in self.links}
-        return tuple(sha256 for sha256 in dict.fromkeys(known) if sha256 not in here)
+        return replaced(self.links, known)
 
     def unproven(self, known: Iterable[str]) -> tuple[Link, ...]:
-        """The manifests that come after the newest one whose digest is known from elsewhere.
+        """The manifests that come after the newest one whose digest is known from elsewhere."""
+        return unproven(self.links, known)
 
-        Each names the one before it, so that the newest known one vouches for all before it.
-        """
-        there = set(known)
-        proven = [at for at, link in enumerate(self.links) if link.sha256 in there]
-        return self.links[max(proven, default=-1) + 1 :]
+
+def replaced(links: Iterable[Link], known: Iterable[str]) -> tuple[str, ...]:
+    """Digests that are known from elsewhere, and that no manifest of a chain has any more."""
+    here = {link.sha256 for link in links if link.manifest}
+    return tuple(sha256 for sha256 in dict.fromkeys(known) if sha256 not in here)
+
+
+def unproven(links: tuple[Link, ...], known: Iterable[str]) -> tuple[Link, ...]:
+    """The manifests of a chain after the newest one whose digest is known from elsewhere.
+
+    Each names the one before it, so that the newest known one vouches for all before it.
+    """
+    there = set(known)
+    proven = [at for at, link in enumerate(links) if link.sha256 in there]
+    return links[max(proven, default=-1) + 1 :]
 
 
 def links_of(folder: str, bodies: Mapping[str, bytes]) -> tuple[Link, ...]:
@@ -142,7 +159,7 @@ def examined(
         folder: The case file's path.
         bodies: All its objects, and all of its containments, by path in the store.
         alive: Paths of signs of life that say nothing else.
-        others: The chains of other incidents that refer to its containments.
+        others: The chains of other incidents that refer to its containments, by case file.
         containments: The paths of these.
     """
     links = links_of(folder, bodies)
@@ -150,7 +167,8 @@ def examined(
     theirs = _of_others(ours, others, containments)
     wanted = {**ours, **{path: said for path, (_, said) in theirs.items()}}
     chained = {f"{folder}/{link.name}" for link in links}
-    items = [_item(path, bodies.get(path), *wanted[path]) for path in wanted]
+    twice = _twice([links, *others.values()])
+    items = [_item(path, bodies.get(path), *wanted[path], twice) for path in wanted]
     items += [_of_link(folder, link) for link in links]
     items += [
         Item(path, Mark.ALIVE) if path in alive else _unlisted(folder, path, links)
@@ -159,8 +177,8 @@ def examined(
     ]
     items += _gap(folder, links, bodies)
     order = sorted(items, key=lambda item: (_RANKS[item.mark], item.path))
-    rests_on = sorted({incident for incident, _ in theirs.values()})
-    return Examination(folder, tuple(order), links, tuple(rests_on))
+    rests_on = {other: others[other] for other in sorted({other for other, _ in theirs.values()})}
+    return Examination(folder, tuple(order), links, rests_on)
 
 
 def _of_others(
@@ -182,15 +200,34 @@ def _of_others(
 
 def _listed(links: Iterable[Link]) -> dict[str, _Said]:
     """What the sound links list: digests, and what an object is that has them."""
-    sound = [link.manifest for link in links if link.manifest and not link.problem]
+    sound = _sound(links)
     found = {p: (d, Mark.FOUND) for m in reversed(sound) for p, d in m.found.items()}
     written = {p: (d, Mark.INTACT) for m in reversed(sound) for p, d in m.written.items()}
     return {**found, **written}
 
 
-def _item(path: str, data: bytes | None, sha256: str, mark: Mark) -> Item:
+def _sound(links: Iterable[Link]) -> list[Manifest]:
+    return [link.manifest for link in links if link.manifest and not link.problem]
+
+
+def _twice(chains: Iterable[Iterable[Link]]) -> frozenset[str]:
+    """What is listed with more than one digest, in whichever links: no object ever has two.
+
+    So it does not matter which is the right one, and a later link never overrules an earlier.
+    """
+    said: dict[str, set[str]] = {}
+    for chain in chains:
+        for manifest in _sound(chain):
+            for path, sha256 in (*manifest.written.items(), *manifest.found.items()):
+                said.setdefault(path, set()).add(sha256)
+    return frozenset(path for path, digests in said.items() if len(digests) > 1)
+
+
+def _item(path: str, data: bytes | None, sha256: str, mark: Mark, twice: frozenset[str]) -> Item:
     if data is None:
         return Item(path, Mark.MISSING)
+    if path in twice:
+        return Item(path, Mark.CHANGED, _TWICE)
     return Item(path, mark if digest(data) == sha256 else Mark.CHANGED)
 
 

@@ -22,6 +22,9 @@ _CONTAINMENT = re.compile(
 )
 _INCIDENT = re.compile(r"\d{8}-[0-9a-f]{12}")
 _ROOTS = ("incidents", "drills")
+_EVENT = re.compile(r"([a-z-]+)/(\d{8}-[0-9a-f]{12})(?:-[0-9a-f]{8})?")
+#: An event may have case files in all of them, which have the same id, and their lines in the log.
+_ALL_ROOTS = ("incidents", "claims", "dry-runs", "drills")
 #: So many incidents may refer to one containment before we stop following them.
 _MOST_OTHERS = 100
 
@@ -49,10 +52,30 @@ async def examine(store: Store, folder: str) -> Examination:
     mine = folder.rpartition("/")[2]
     referring = sorted({*_incidents(held.values())} - {mine})[:_MOST_OTHERS]
     chains = await together(*(_chain_of(store, incident) for incident in referring))
-    others = {name: chain for name, chain in zip(referring, chains, strict=True) if chain}
+    others = {where: chain for where, chain in chains if chain}
     alive = frozenset(p for p in case if says_nothing(p.removeprefix(f"{folder}/"), case[p]))
     bodies = {**held, **case}
     return await asyncio.to_thread(examined, folder, bodies, alive, others, containments)
+
+
+async def namesakes(store: Store, folder: str) -> Mapping[str, tuple[Link, ...]]:
+    """The chains of the other case files of the same event, by folder.
+
+    A dry run and the incident that comes of it have the same id, and so have claims that nobody
+    bears out, but for their ends.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    match = _EVENT.fullmatch(folder)
+    if match is None:
+        return {}
+    claims = {"/".join(path.split("/")[:2]) for path in await store.list("claims/")}
+    same = {f"{root}/{match[2]}" for root in _ALL_ROOTS}
+    same |= {path for path in claims if path.startswith(f"claims/{match[2]}-")}
+    folders = sorted(same - {folder})
+    chains = await together(*(_links_in(store, name) for name in folders))
+    return {name: chain for name, chain in zip(folders, chains, strict=True) if chain}
 
 
 async def _read(store: Store, folder: str, wanted: re.Pattern[str] | None = None) -> Bodies:
@@ -64,13 +87,16 @@ async def _read(store: Store, folder: str, wanted: re.Pattern[str] | None = None
     return {path: body for path, body in zip(paths, bodies, strict=True) if body is not None}
 
 
-async def _chain_of(store: Store, incident: str) -> tuple[Link, ...]:
-    """The manifests of another incident, or of a drill; empty where it has none."""
+async def _chain_of(store: Store, incident: str) -> tuple[str, tuple[Link, ...]]:
+    """Where another incident, or a drill, lies, and its manifests; none where it has none."""
     for root in _ROOTS:
-        folder = f"{root}/{incident}"
-        if bodies := await _read(store, folder, re.compile(r"/manifest[^/]*$")):
-            return links_of(folder, bodies)
-    return ()
+        if links := await _links_in(store, f"{root}/{incident}"):
+            return f"{root}/{incident}", links
+    return "", ()
+
+
+async def _links_in(store: Store, folder: str) -> tuple[Link, ...]:
+    return links_of(folder, await _read(store, folder, re.compile(r"/manifest[^/]*$")))
 
 
 def _containments(folder: str, case: Bodies) -> Iterator[str]:

@@ -10,7 +10,7 @@ from incident.notification import parse
 from incident.outcome import duplicate, malformed
 from incident.record import quarantine
 from incident.respond import Incident
-from incident.standing import Answer, Outside, Standing
+from incident.standing import Answer, Outside, Say, Standing, unheard
 
 
 class Unfinished(Retry):
@@ -39,8 +39,13 @@ class Inbox:
         self._outside = outside
         self._running: dict[tuple[str, str], asyncio.Task[Answer]] = {}
 
-    async def receive(self, data: bytes) -> Answer:
+    async def receive(self, data: bytes, say: Say = unheard) -> Answer:
         """Answer one delivery, from the bytes of its message.
+
+        Args:
+            data: The message.
+            say: Puts an outcome that this delivery has put on record into the log, before its
+                case file is sealed. Whatever it was not called with is for the caller to tell.
 
         Raises:
             Unfinished: Time, or somebody who mends the store, may heal it: the delivery is not
@@ -55,7 +60,7 @@ class Inbox:
         if route.verdict is Verdict.IGNORE:
             return ignored(finding, finding.incident_id, route, self._standing)
         try:
-            return await self._share(finding, route)
+            return await self._share(finding, route, say)
         except (Retry, GiveUp) as error:
             # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
             urgent = isinstance(error, GiveUp)
@@ -77,14 +82,14 @@ class Inbox:
             raise Unfinished(redactor.text(str(error)), None, urgent=urgent) from error
         return Answer(malformed(digest, reason, f"{self._standing.store_url}/{path}"), alarm=True)
 
-    async def _share(self, claim: Finding, route: Route) -> Answer:
+    async def _share(self, claim: Finding, route: Route, say: Say) -> Answer:
         incident = (claim.incident_id, claim.source_parent)
         running = self._running.get(incident)
         if running:
             answer = await asyncio.shield(running)
             ignoring = answer.outcome["status"] == Status.IGNORED
             return answer if ignoring else Answer(duplicate(answer.outcome))
-        run = Incident(claim, route, self._standing, self._outside).respond()
+        run = Incident(claim, route, self._standing, self._outside, say).respond()
         task = self._running[incident] = asyncio.ensure_future(run)
         task.add_done_callback(lambda _: self._running.pop(incident, None))
         return await asyncio.shield(task)

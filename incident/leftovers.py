@@ -30,6 +30,7 @@ from incident.policy import Policy
 from incident.propose import propose_finishing
 from incident.record import DONE, CaseFile
 from incident.reopen import reopen
+from incident.repeat import is_listed, retold
 from incident.respond import Incident
 from incident.rounds import INCIDENTS, Stop
 from incident.standing import Answer
@@ -97,9 +98,8 @@ class Leftovers:
         """
         incident = stop.folder.rstrip("/").rpartition("/")[2]
         if "done" in _records(stop).values():
-            if self._unlisted(stop):
-                await self._list(stop)
-            return await self._expire(incident, stop)
+            untold = await self._list(incident, stop) if self._unlisted(stop) else None
+            return untold or await self._expire(incident, stop)
         case = await self._case(incident, stop.folder)
         if not silent(case.records, self._books.clock()) or case.outcome is not None:
             return None
@@ -127,11 +127,20 @@ class Leftovers:
         recent = day >= f"{self._books.clock() - _SLACK:%Y%m%d}"
         return recent and len(links) < 2 * len(outcomes)
 
-    async def _list(self, stop: Stop) -> None:
-        """List what a run left unlisted that nobody is at any more."""
-        case = await self._case("", stop.folder)
-        if case.outcome and self._books.clock() - case.records[-1].recorded_at > _AT_WORK:
-            await close(self._books.store, case.folder, case.outcome.get("containment"))
+    async def _list(self, incident: str, stop: Stop) -> Leftover | None:
+        """List what a run left unlisted that nobody is at any more.
+
+        Returns:
+            The outcome, where nobody is known to have heard of it.
+        """
+        case = await self._case(incident, stop.folder)
+        late = self._books.clock() - _AT_WORK
+        if not case.outcome or case.records[-1].recorded_at >= late:
+            return None
+        file = CaseFile(self._beat.journal(case.folder), case.records)
+        was_told, done = await is_listed(file), file.done
+        await close(self._books.store, case.folder, case.outcome.get("containment"))
+        return None if was_told or not done else Leftover(incident, retold(file, done))
 
     async def _expire(self, incident: str, stop: Stop) -> Leftover | None:
         """End a plan that waited too long."""

@@ -61,11 +61,27 @@ def answered(answer: Answer, trace: Trace | None, published: datetime | None = N
         level = logging.ERROR
     keys: dict[str, Json] = {
         **_names(outcome),
-        **_seal(answer.manifest_sha256, answer.unlisted),
+        **_seal(answer.case_file, answer.manifest_sha256, answer.unlisted),
         "time_to_contain_s": _time_to_contain_s(answer, published),
         "outcome": outcome,
     }
     _line(level, f"incident {status.value}", keys, trace)
+
+
+def sealed(answer: Answer, trace: Trace | None) -> None:
+    """The line that follows that of a delivery which had its case file listed after that.
+
+    It has no outcome. What could not be listed is an ERROR of its own.
+    """
+    keys = {
+        "stage": "failed" if answer.unlisted else "sealed",
+        **_names(answer.outcome),
+        **_seal(answer.case_file, answer.manifest_sha256, answer.unlisted),
+    }
+    if answer.unlisted:
+        _line(logging.ERROR, "case file not sealed", keys, trace)
+    else:
+        _line(logging.INFO, "case file sealed", keys, trace)
 
 
 def _time_to_contain_s(answer: Answer, published: datetime | None) -> float | None:
@@ -106,9 +122,10 @@ def patrolled(found: Round, trace: Trace | None) -> None:
         else:
             keys = {"incident": leftover.incident, "reason": leftover.note}
             _unchecked("incident unfinished", keys, trace)
-    for incident, sha256 in sorted(found.seals.items()):
-        sealed: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
-        seal = {"stage": "patrol", **sealed, **_seal(sha256, "")}
+    for folder, sha256 in sorted(found.seals.items()):
+        incident = folder.rpartition("/")[2]
+        named: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
+        seal = {"stage": "patrol", **named, **_seal(folder, sha256, "")}
         _line(logging.INFO, "case file sealed", seal, trace)
     for fault in found.faults:
         keys = {"folder": fault.folder, "reason": fault.reason}
@@ -119,9 +136,12 @@ def patrolled(found: Round, trace: Trace | None) -> None:
     _line(level, "patrol ended", {"stage": "patrol", **names, **summed}, trace)
 
 
-def _seal(sha256: str | None, unlisted: str) -> dict[str, Json]:
-    """The digest that vouches for a case file, out of the store's reach; or why there is none."""
-    told: dict[str, Json] = {"manifest_sha256": sha256}
+def _seal(case_file: str | None, sha256: str | None, unlisted: str) -> dict[str, Json]:
+    """The digest that vouches for a case file, out of the store's reach; or why there is none.
+
+    The folder stands beside it: a dry run and the incident that comes of it have the same id.
+    """
+    told: dict[str, Json] = {"case_file": case_file, "manifest_sha256": sha256}
     return {**told, "unlisted": unlisted} if unlisted else told
 
 

@@ -62,7 +62,7 @@ class Round:
         sightings: Containments, but for those that simply stand.
         leftovers: Incidents that were taken up, and plans that expired.
         faults: What could not be looked at.
-        seals: By incident, the digest of the newest manifest that the round has written.
+        seals: By case file, the digest of the newest manifest that the round has written.
         counts: How many containments were found how.
         problem: Why the policy could not be used; empty where it could.
         complete: Whether the round got all around.
@@ -188,7 +188,7 @@ class _Walk:
                 if result.sight is not Sight.STANDS:
                     found.sightings.append(result)
         for seen in witnesses:
-            found.seals |= {name.partition("/")[2]: seal for name, seal in seen.seals.items()}
+            found.seals |= seen.seals
             harmless = ((name, self._beat.harmless(why)) for name, why in seen.unlisted.items())
             found.faults += [Fault(name, why) for name, why in harmless]
 

@@ -79,6 +79,11 @@ class CaseFile:
         """Whether the outcome that is settled is one that a person must look at now."""
         return self._said("concluded").get("alarm") is True
 
+    @property
+    def contained_at(self) -> datetime | None:
+        """When an earlier delivery, which may not have told it, had seen the workload stopped."""
+        return next((r.recorded_at for r in self.earlier if r.kind == "contained"), None)
+
     def refusal(self, kind: str) -> str | None:
         """The reason that an earlier delivery recorded for what is never to be."""
         reason = self._said(kind).get("reason")

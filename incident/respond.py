@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Coroutine
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from incident import contain
 from incident.bench import Bench
-from incident.conclude import Conclusion, contained, decided, ignored, received, repeated
+from incident.conclude import Conclusion, contained, decided, ignored, received
 from incident.core import Core, Place, read_core, read_place, same_place
 from incident.investigate import Bounds, joined, reputed, support
 from incident.judge import Judgement
@@ -33,8 +33,9 @@ from incident.open_attempts import await_fate
 from incident.policy import Policy
 from incident.policy_schema import EvidenceBounds
 from incident.record import CaseFile
+from incident.repeat import repeated
 from incident.scene import Result
-from incident.standing import Answer, Outside, Standing
+from incident.standing import Answer, Outside, Say, Standing, unheard
 from incident.timing import Stopwatch
 from incident.together import together
 
@@ -44,12 +45,19 @@ BUDGET = timedelta(seconds=240)
 class Incident:
     """One run of one incident; deliveries of it may be several, and runs as well."""
 
-    def __init__(self, claim: Finding, route: Route, standing: Standing, outside: Outside) -> None:
+    def __init__(
+        self,
+        claim: Finding,
+        route: Route,
+        standing: Standing,
+        outside: Outside,
+        say: Say = unheard,
+    ) -> None:
         self._claim = claim
         self._standing = standing
         self._outside = outside
         self._bench = Bench.make(claim, route, standing, outside)
-        self._conclusion = Conclusion(claim.incident_id, standing, outside)
+        self._conclusion = Conclusion(claim.incident_id, standing, outside, say)
         self._watch = Stopwatch()
 
     async def respond(self) -> Answer:
@@ -77,7 +85,7 @@ class Incident:
             with self._watch.stage("read"):
                 core = await read_core(self._claim, case, policy, bench.sources, bench.books)
             if core.enforced.done:
-                return await repeated(core.enforced, core.enforced.done, self._standing)
+                return await self._repeated(core.enforced, core.enforced.done)
             if told := core.enforced.concluded:
                 return await self._finished(core, told, waited=waited)
             if core.record and not same_place(core.record, self._claim):
@@ -99,9 +107,13 @@ class Incident:
         case, patience = core.enforced, self._standing.peer_wait
         if not waited and await case.wait_for_peer(patience):
             return await self._road(waited=True)
-        telling = self._conclusion.tell(case, told, core.record, alarm=case.alarm)
-        answer = await self._attended(case, Evidence(core.record or self._claim), telling)
-        return replace(answer, contained_at=_contained_at(case))
+        telling = self._conclusion.tell(
+            case, told, core.record, alarm=case.alarm, contained_at=case.contained_at
+        )
+        return await self._attended(case, Evidence(core.record or self._claim), telling)
+
+    async def _repeated(self, case: CaseFile, done: JsonObject) -> Answer:
+        return await repeated(case, done, self._standing, self._conclusion.say)
 
     async def _judged(self, core: Core, supporting: Awaitable[Evidence], *, waited: bool) -> Answer:
         """Judge what was read, and see whether somebody else is at it already."""
@@ -112,7 +124,7 @@ class Incident:
             return ignored(finding, self._claim.incident_id, judged.route, self._standing)
         case = core.case(judged.decision.mode, finishing=judged.finishing)
         if case.done:
-            return await repeated(case, case.done, self._standing)
+            return await self._repeated(case, case.done)
         if not waited and await self._peer_at_work(case):
             return await self._road(waited=True)
         carrying_on = self._carry_on(case, judged, supporting)
@@ -124,8 +136,9 @@ class Incident:
         """Carry the decision out, settle what came of it, and tell everybody."""
         conclusion, seen = self._conclusion, judged.core.record
         if case.concluded:
-            answer = await conclusion.tell(case, case.concluded, seen, alarm=case.alarm)
-            return replace(answer, contained_at=_contained_at(case))
+            return await conclusion.tell(
+                case, case.concluded, seen, alarm=case.alarm, contained_at=case.contained_at
+            )
         result = await self._carry_out(case, judged)
         with self._watch.stage("evidence"):
             evidence = joined(judged.evidence, await supporting)
@@ -133,8 +146,9 @@ class Incident:
             evidence = await reputed(evidence, self._bench.reputations, deadline)
         timings_ms = self._watch.timings_ms
         told = await conclusion.settle(case, judged, evidence, result, timings_ms)
-        answer = await conclusion.tell(case, told, seen, alarm=result.alarm)
-        return replace(answer, contained_at=result.seen_at)
+        return await conclusion.tell(
+            case, told, seen, alarm=result.alarm, contained_at=result.seen_at
+        )
 
     async def _attended(
         self, case: CaseFile, evidence: Evidence, work: Coroutine[Any, Any, Answer]
@@ -201,11 +215,6 @@ class Incident:
         bounds = _bounds(await asyncio.shield(policy))
         workload, now = finding.workload, self._standing.clock()
         return await support(finding, workload, self._bench.sources, bounds, now)
-
-
-def _contained_at(case: CaseFile) -> datetime | None:
-    """When an earlier delivery, which did not live to tell it, had seen the workload stopped."""
-    return next((each.recorded_at for each in case.earlier if each.kind == "contained"), None)
 
 
 def _bounds(policy: Policy | InvalidPolicy) -> Bounds:

@@ -99,6 +99,7 @@ class Answer:
     Attributes:
         outcome: The incident's outcome.
         alarm: Whether a person must look now.
+        case_file: Path of the case file in the store; None where none is kept.
         manifest_sha256: Digest of the newest manifest of the case file that was written for it;
             None where none was.
         warning: Whether something besides the incident needs mending.
@@ -108,7 +109,16 @@ class Answer:
 
     outcome: JsonObject
     alarm: bool = False
+    case_file: str | None = None
     manifest_sha256: str | None = None
     warning: bool = False
     unlisted: str = ""
     contained_at: datetime | None = None
+
+
+#: Puts an answer into the log at once, before its case file is listed.
+Say = Callable[[Answer], None]
+
+
+def unheard(answer: Answer) -> None:
+    """Where whoever asked tells what it came to, once he has the answer."""

@@ -120,6 +120,11 @@ class ListenedFunction(Function):
         return [json.loads(line) for line in self.lines]
 
     @property
+    def answers(self) -> list[JsonObject]:
+        """Those of them that tell what a delivery came to; the others are of seals."""
+        return [entry for entry in self.entries if "outcome" in entry]
+
+    @property
     def master(self) -> int:
         """Process id of gunicorn's master."""
         assert self._group.pid

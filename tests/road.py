@@ -23,7 +23,7 @@ from emulator.world import parse
 from incident import log
 from incident.inbox import Inbox, Unfinished
 from incident.model import Mode, Retry
-from incident.standing import Answer
+from incident.standing import Answer, Say, unheard
 from wiring import open_desk
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -144,12 +144,17 @@ class Road:
         return inbox
 
     async def deliver(
-        self, notification: World | bytes | None = None, *, inbox: Inbox | None = None
+        self,
+        notification: World | bytes | None = None,
+        *,
+        inbox: Inbox | None = None,
+        say: Say = unheard,
     ) -> Answer:
         """Deliver one message; by default the road's own, to its first process."""
         target = inbox or (self.inboxes[0] if self.inboxes else await self.inbox())
         message = self.notification if notification is None else notification
-        return await target.receive(message if isinstance(message, bytes) else encode(message))
+        data = message if isinstance(message, bytes) else encode(message)
+        return await target.receive(data, say)
 
     async def status(self, notification: World | bytes | None = None) -> str:
         """What a delivery comes to: a status, or ``retry``."""
@@ -262,12 +267,20 @@ async def printed_by(
     way: Road, message: World | bytes | None = None, published: datetime | None = None
 ) -> tuple[Answer | None, str]:
     """One delivery, answered and logged as the function does: the answer, what was printed."""
-    answer = None
+    answer, heard = None, list[Answer]()
+
+    def say(outcome: Answer) -> None:
+        log.answered(outcome, None, published)
+        heard.append(outcome)
+
     with standard_output() as output:
         try:
-            answer = await way.deliver(message)
+            answer = await way.deliver(message, say=say)
         except Unfinished as error:
             log.retried(error, trace=None)
         else:
-            log.answered(answer, None, published)
+            if heard:
+                log.sealed(answer, None)
+            else:
+                log.answered(answer, None, published)
     return answer, output.getvalue()

@@ -236,7 +236,7 @@ class Lane:
         annotated = "scc-responder-incident" in service.annotations
         image = kept_image(ledger.records(reported.custody))
         published = [message["data"]["finding"] for message in self.stage.emulator.world.published]
-        suspected = ledger.suspected(reported)
+        suspected, told = ledger.suspected(reported), self.stage.outcomes(reported)
         return [
             text
             for wrong, text in (
@@ -248,6 +248,7 @@ class Lane:
                 (self._said_of(reported) != ["contained"] * 2, "not written back"),
                 (not any(f["name"] == reported.name for f in published), "not announced"),
                 (suspected, f"verify suspects {suspected}"),
+                (not any(o["status"] == "contained" for o in told), "no line tells the outcome"),
             )
             if wrong
         ]

@@ -112,12 +112,12 @@ async def sent(
     stage: Stage, body: bytes, headers: dict[str, str], *, method: str = "POST"
 ) -> tuple[int, list[JsonObject]]:
     """How a request is answered, and what is logged about it."""
-    before, said = len(stage.function.lines), len(stage.function.said)
+    before, said = len(stage.function.answers), len(stage.function.said)
     async with httpx.AsyncClient(timeout=30, trust_env=False, verify=NO_TLS) as client:
         answer = await client.request(method, stage.function.url, content=body, headers=headers)
     if method == "POST":
         await stage.function.told(said + 1)
-    return answer.status_code, stage.function.entries[before:]
+    return answer.status_code, stage.function.answers[before:]
 
 
 async def pushed(stage: Stage, reported: Reported, **headers: str) -> tuple[int, list[JsonObject]]:
@@ -239,14 +239,16 @@ async def test_the_trace_of_a_delivery_is_in_its_line(stage: Stage) -> None:
 
 
 async def test_every_line_is_an_object_that_cloud_logging_reads(stage: Stage) -> None:
-    """Whatever a delivery came to, standard output has one JSON object for it, and no more."""
+    """Whatever a delivery came to, one JSON object has its outcome; its seal has none."""
     for reported in (ALWAYS, ALWAYS, UNLISTED):
         await pushed(stage, reported)
     await sent(stage, b"not JSON either", {"content-type": JSON})
 
     lines = stage.function.lines
     entries: list[Any] = [json.loads(line) for line in lines]
-    assert len(entries) == len(stage.function.said)
+    sealed = [entry for entry in entries if entry["message"] == "case file sealed"]
+    assert len(entries) - len(sealed) == len(stage.function.said)
+    assert not [entry for entry in sealed if "outcome" in entry]
     for entry in entries:
         assert entry["severity"] in {"INFO", "WARNING", "ERROR"}
         assert entry["message"]

@@ -70,7 +70,7 @@ async def test_twenty_deliveries_of_one_event_contain_once(stage: Stage) -> None
     assert done(stage, ONE) == ["contained"]
     assert kept_image(stage.records(ONE.custody)) == stage.original(ONE)
     # The message's own time came through the framework: only the one that contained tells.
-    named = [entry for entry in stage.function.entries if entry["finding"] == ONE.name]
+    named = [entry for entry in stage.function.answers if entry["finding"] == ONE.name]
     waited = [entry["time_to_contain_s"] for entry in named]
     assert [seconds > 0 for seconds in waited if seconds is not None] == [True]
 
@@ -114,7 +114,7 @@ async def test_a_burst_in_one_project_ends_at_its_cap(stage: Stage) -> None:
 def severities(stage: Stage, *reported: Reported) -> list[str]:
     """The severities of the lines about findings."""
     names = {one.name for one in reported}
-    return [entry["severity"] for entry in stage.function.entries if entry["finding"] in names]
+    return [entry["severity"] for entry in stage.function.answers if entry["finding"] in names]
 
 
 def done(stage: Stage, reported: Reported) -> list[str]:

@@ -80,9 +80,12 @@ async def alerts_on(*entries: World) -> dict[str, set[str]]:
     return matched
 
 
-async def alerts_of(line: str) -> set[str]:
-    """The alerts that one printed line raises."""
-    return (await alerts_on(from_service(line, "the line")))["the line"]
+async def alerts_of(printed: str) -> set[str]:
+    """The alerts that the printed lines raise, each at most once: nobody is paged twice."""
+    lines = [from_service(line, str(at)) for at, line in enumerate(printed.splitlines())]
+    raised = [alert for of_one in (await alerts_on(*lines)).values() for alert in of_one]
+    assert len(raised) == len(set(raised))
+    return set(raised)
 
 
 def faulty(method: str, code: str) -> World:
@@ -182,6 +185,9 @@ def every_line() -> dict[str, str]:
     for urgent in (True, False):
         again = Unfinished("the store does not answer", finding(), urgent=urgent)
         lines[f"retried, urgent {urgent}"] = line(lambda again=again: log.retried(again, None))  # type: ignore[misc]
+    for unlisted in ("", "the store refused it"):
+        answer = Answer(outcome(Status.CONTAINED), unlisted=unlisted)
+        lines[f"sealed, unlisted {unlisted}"] = line(lambda answer=answer: log.sealed(answer, None))  # type: ignore[misc]
     lines["a fault of ours"] = line(lambda: log.failure("it failed", ValueError("x"), None))
     return lines
 
@@ -278,7 +284,7 @@ async def test_a_second_containment_of_the_day_is_told_apart(tmp_path: Path) -> 
             answer, printed = await printed_by(way, message)
             assert answer is not None
             assert await alerts_of(printed) == {"contained"}
-            entry = from_service(printed, "x")
+            entry = from_service(printed.splitlines()[0], "x")
             labels = [extracted(entry, fields[label]) for label in log_alerts()["contained"]["by"]]
             place: Any = answer.outcome["workload"]
             assert labels == [answer.outcome["incident"], place["resource_name"]]
@@ -361,7 +367,7 @@ def measured(printed: str) -> Any:
     assert metric["metric_descriptor"][0]["unit"] == "s"
     path = re.fullmatch(r"EXTRACT\(jsonPayload\.([a-z_]+)\)", str(metric["value_extractor"]))
     assert path
-    return json.loads(printed)[path[1]]
+    return json.loads(printed.splitlines()[0])[path[1]]
 
 
 def moments(way: Road, pattern: str, kind: str) -> list[datetime]:

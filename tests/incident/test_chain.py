@@ -14,7 +14,7 @@ from incident.examination import Examination, Mark
 from incident.examine import examine
 from incident.inbox import Inbox
 from incident.journal import Journal
-from incident.manifest import number
+from incident.manifest import digest, manifest_of, number
 from incident.model import GiveUp, Retry
 from incident.witness import Witness
 from tests.guarding import automatic, deploy, patrol
@@ -74,6 +74,22 @@ async def test_what_is_changed_before_it_is_listed_shows_all_the_same(tmp_path: 
     await seen.create(f"{folder}/0001-noted.json", b'{"a": 1}')
     await extend(seen, folder)
     assert marks(await examine(seen, folder))["0001-noted.json"] is Mark.CHANGED
+
+
+async def test_a_link_that_was_there_first_does_not_keep_a_run_from_listing(
+    tmp_path: Path,
+) -> None:
+    """Whoever changes a record and lists it before the run does is found out all the same."""
+    store = folder_store(tmp_path)
+    seen, path = Witness(store), f"{FOLDER}/0001-noted.json"
+    await seen.create(path, b'{"a": 1}')
+    (tmp_path / path).write_bytes(b"{}")
+    forged = manifest_of(FOLDER, None, {path: digest(b"{}")}, {})
+    await store.create(f"{FOLDER}/manifest.json", forged)
+    await extend(seen, FOLDER)
+    assert await extend(seen, FOLDER) == (await examine(store, FOLDER)).links[-1].sha256
+    found = await examine(store, FOLDER)
+    assert (len(found.links), marks(found)["0001-noted.json"]) == (2, Mark.CHANGED)
 
 
 class Refusing:
@@ -139,7 +155,7 @@ async def test_a_patrol_lists_what_a_dead_run_left_once(tmp_path: Path) -> None:
         assert (await patrol(way)).seals == {}
         found = await patrol(way.later(600))
         after = await examine(folder_store(tmp_path / "store"), folder)
-        assert found.seals == {str(outcome["incident"]): after.links[-1].sha256}
+        assert found.seals == {folder: after.links[-1].sha256}
         assert after.intact
         assert marks(after)["1000-done.json"] is Mark.FOUND
         assert (await patrol(way.later(900))).seals == {}
@@ -151,7 +167,7 @@ async def test_what_a_patrol_notes_is_listed_with_every_incident_it_is_of(tmp_pa
     async with road(tmp_path, notification=one, world=world) as way:
         incidents = [str((await way.deliver(each)).outcome["incident"]) for each in (one, other)]
         await deploy(way, automatic)
-        assert (await patrol(way)).seals.keys() == set(incidents)
+        assert (await patrol(way)).seals.keys() == {f"incidents/{each}" for each in incidents}
         store = folder_store(tmp_path / "store")
         found = [await examine(store, f"incidents/{incident}") for incident in incidents]
         assert all(each.intact and not each.counts[Mark.FOUND] for each in found)

@@ -119,6 +119,29 @@ def test_a_chain_that_lacks_a_link_is_broken() -> None:
     assert marks["3003-noted.json"] is Mark.NOT_LISTED
 
 
+@given(ROUNDS, st.sampled_from(["written", "found"]), st.data())
+@repeatable
+def test_no_later_link_overrules_what_an_earlier_one_listed(
+    rounds: list[dict[int, bytes]], as_: str, data: st.DataObject
+) -> None:
+    """Whoever changes an object and adds a link that says so has changed it all the same."""
+    bodies = chained(rounds)
+    last = f"{FOLDER}/{name_of(len(rounds))}"
+    link = read_manifest(FOLDER, name_of(len(rounds)), bodies[last])
+    if data.draw(st.booleans()):
+        bodies[last] = manifest_of(FOLDER, link.previous, {}, link.written)
+    path = data.draw(st.sampled_from(sorted(set(bodies) - {f"{FOLDER}/{link.name}"})))
+    if number(path.rpartition("/")[2]) is not None:
+        return
+    bodies[path] += b" "
+    listed = {path: digest(bodies[path])}
+    lists = (listed, {}) if as_ == "written" else ({}, listed)
+    forged = manifest_of(FOLDER, digest(bodies[last]), *lists)
+    bodies[f"{FOLDER}/{name_of(len(rounds) + 1)}"] = forged
+    found = held_against(bodies)
+    assert [item.path for item in found.items if item.mark is Mark.CHANGED] == [path]
+
+
 def test_names_are_numbers_and_back() -> None:
     """Each link has one name, and no other name is one."""
     assert [number(name_of(at)) for at in (1, 2, 10, 999999)] == [1, 2, 10, 999999]

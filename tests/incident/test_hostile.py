@@ -167,16 +167,19 @@ async def receive(way: Road, message: World | bytes | None = None) -> tuple[Answ
     """One delivery, answered and logged as the function does.
 
     Checks what holds whatever is delivered: nothing is raised but a retry, one line of bounded
-    size is printed, which is one JSON object, and every object's name has its form.
+    size is printed that has an outcome, and at most one more, of the seal; each is one JSON
+    object, and every object's name has its form.
     """
     answer, printed = await printed_by(way, message)
     assert printed.endswith("\n")
-    assert printed.splitlines() == [printed[:-1]], "one line, however lines are told apart"
-    assert printed.isascii()
-    assert printed[:-1].isprintable()
-    assert len(printed) < _LARGEST_ENTRY
-    line = json.loads(printed)
-    assert isinstance(line, dict)
+    lines = printed[:-1].split("\n")
+    assert printed.splitlines() == lines, "the same lines, however lines are told apart"
+    assert all(line.isascii() and line.isprintable() for line in lines)
+    assert all(len(line) < _LARGEST_ENTRY for line in lines)
+    line, *seals = [json.loads(line) for line in lines]
+    assert "outcome" in line
+    assert [seal["message"] for seal in seals] in ([], ["case file sealed"])
+    assert not any("outcome" in seal for seal in seals)
     assert [path for path in way.stored() if not _OBJECT.fullmatch(path)] == []
     return answer, line
 

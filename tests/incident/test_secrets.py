@@ -294,7 +294,8 @@ def everything(way: Road, *deliveries: tuple[Answer | None, str]) -> dict[str, s
     """All that left: objects and their names, outcomes, log lines, announcements."""
     left = {path: f"{path}\n{data.decode()}" for path, data in way.stored().items()}
     for number, (answer, printed) in enumerate(deliveries):
-        left[f"log line {number}"] = f"{printed}\n{_readable(json.loads(printed))}"
+        lines = [json.loads(line) for line in printed.splitlines()]
+        left[f"log lines {number}"] = f"{printed}\n{_readable(lines)}"
         left[f"outcome {number}"] = _readable(answer.outcome if answer else None)
     left["published"] = _readable(way.emulator.world.published)
     left["written back"] = _readable(
