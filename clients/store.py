@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property
 from pathlib import Path
@@ -43,6 +45,19 @@ EDIT_POLICY = (
     Permission("storage.objects.get", Scope.POLICY, "reads what is there, and what was before"),
     Permission("storage.objects.list", Scope.POLICY, "finds the versions from before"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the paths below a prefix, in order.
+
+    Attributes:
+        paths: The paths.
+        behind: Behind what the next page begins; empty at the end.
+    """
+
+    paths: tuple[str, ...] = ()
+    behind: str = ""
 
 
 class Store:
@@ -94,10 +109,14 @@ class Store:
             return ()
         except Exception as error:
             raise _ours(error, "list", f"{self.url}/{prefix}", *READ) from error
-        return tuple(sorted(meta["path"] for meta in found))
+        # A folder made in the console is an empty object whose name ends at a slash, which the
+        # library takes away.
+        return tuple(sorted(meta["path"] for meta in found if meta["path"].startswith(prefix)))
 
-    async def page(self, prefix: str, after: str, limit: int) -> tuple[str, ...]:
-        """The first paths below a prefix that sort behind another, in order; none at the end.
+    async def page(self, prefix: str, after: str, limit: int) -> Page:
+        """The first paths below a prefix that sort behind another.
+
+        Each page is behind the one before it, whatever the names of the objects are.
 
         Args:
             prefix: Ends at a slash.
@@ -106,15 +125,22 @@ class Store:
         """
         if not self.url.startswith("gs://"):
             # A folder is listed in no order, so that all of it has to be looked at.
-            return tuple(path for path in await self.list(prefix) if path > after)[:limit]
+            return _page([path for path in await self.list(prefix) if path > after][:limit])
         try:
             with underway("list", f"{self.url}/{prefix}"):
                 pages = obstore.list(self._store, prefix, offset=after or None, chunk_size=limit)
                 async for found in pages:
-                    return tuple(sorted(meta["path"] for meta in found))
+                    # What lost the slash at its end comes again behind its own name.
+                    paths = sorted(meta["path"] for meta in found if meta["path"] > after)
+                    if paths:
+                        return _page(paths)
         except Exception as error:
-            raise _ours(error, "list", f"{self.url}/{prefix}") from error
-        return ()
+            raise _ours(error, "list", f"{self.url}/{prefix}", *READ) from error
+        return Page()
+
+
+def _page(paths: Sequence[str]) -> Page:
+    return Page(tuple(paths), paths[-1] if paths else "")
 
 
 def open_store(settings: Settings) -> Store:

@@ -7,14 +7,16 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from clients.settings import Settings
-from clients.store import PolicySource, Store, open_store
+from clients.store import Page, PolicySource, Store, open_store
 from emulator import web
 from emulator.storage import Objects, Stored
 from incident.chain import extend
@@ -22,7 +24,7 @@ from incident.examine import examine
 from incident.model import Denied, GiveUp, Missing, Retry
 from incident.seal import beside
 from incident.witness import Witness
-from tests.clients.conftest import Connecting
+from tests.clients.conftest import Connecting, Google
 from tests.road import road
 
 CASE = "incidents/20261002-6255b37a8bf0"
@@ -141,13 +143,48 @@ async def test_pages_follow_one_another(store: Store) -> None:
     paths = [f"a/{name}.json" for name in ("b-2/1", "b/1", "b/2", "b2/1", "c/1")]
     for path in [*paths, "ab/1.json"]:
         await store.create(path, b"x")
+    assert await paged(store, 2) == sorted(paths)
+    assert (await store.page("a/", "a/b/~", 9)).paths == ("a/b2/1.json", "a/c/1.json")
+    assert await store.page("nowhere/", "", 9) == Page()
+
+
+async def paged(store: Store, limit: int) -> list[str]:
+    """All below a prefix, page by page."""
     found: list[str] = []
-    while page := await store.page("a/", found[-1] if found else "", 2):
-        assert len(page) <= 2
-        found += page
-    assert found == sorted(paths)
-    assert await store.page("a/", "a/b/~", 9) == ("a/b2/1.json", "a/c/1.json")
-    assert await store.page("nowhere/", "", 9) == ()
+    behind = ""
+    while (page := await store.page("a/", behind, limit)).behind:
+        assert len(page.paths) <= limit
+        assert page.behind > behind
+        found += page.paths
+        behind = page.behind
+    return found
+
+
+async def put(cloud: Google, name: str, data: bytes = b"") -> None:
+    """Put an object as somebody else does, with a name that we would never give."""
+    assert cloud.settings.emulator
+    address = f"http://{cloud.settings.emulator.http}/case-files/responder/{quote(name)}"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.put(address, content=data)).status_code == 200
+
+
+@pytest.mark.parametrize("limit", [1, 2, 9])
+async def test_a_folder_that_the_console_made_disturbs_no_list(
+    google: Connecting, limit: int
+) -> None:
+    """It is an object whose name ends at a slash: pages go on, and it makes no folder of ours."""
+    async with google({}) as cloud:
+        store = cloud.clients.store
+        for path in ("a/b/1.json", "a/notes-1.json", "a/z.json"):
+            await store.create(path, b"x")
+        for name in ("a/", "a/b/", "a/notes/", "a/notes/deeper/"):
+            await put(cloud, name)
+        found = await paged(store, limit)
+        assert [path for path in found if path.endswith(".json")] == [
+            *("a/b/1.json", "a/notes-1.json", "a/z.json")
+        ]
+        assert [await store.read(path) for path in set(found)].count(b"x") == 3
+        assert await store.list("a/notes/deeper/") == ()
 
 
 async def test_a_list_may_be_longer_than_a_page(store: Store) -> None:
