@@ -7,7 +7,7 @@ only digests that are kept elsewhere can tell.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from incident.manifest import Manifest, digest, name_of, number, read_manifest
@@ -79,6 +79,11 @@ class Examination:
     links: tuple[Link, ...]
     others: tuple[str, ...] = ()
 
+    def with_planted(self, planted: Mapping[str, str]) -> Examination:
+        """The same, with objects that nobody can read by their names, each with the reason."""
+        items = [*self.items, *(Item(name, Mark.NOT_LISTED, why) for name, why in planted.items())]
+        return replace(self, items=_in_order(items))
+
     @property
     def intact(self) -> bool:
         """Whether everything is there, as it was listed, and nothing else is."""
@@ -102,6 +107,10 @@ class Examination:
         there = set(known)
         proven = [at for at, link in enumerate(self.links) if link.sha256 in there]
         return self.links[max(proven, default=-1) + 1 :]
+
+
+def _in_order(items: Iterable[Item]) -> tuple[Item, ...]:
+    return tuple(sorted(items, key=lambda item: (_RANKS[item.mark], item.path)))
 
 
 def links_of(folder: str, bodies: Mapping[str, bytes]) -> tuple[Link, ...]:
@@ -158,9 +167,9 @@ def examined(
         if path not in wanted and path not in chained
     ]
     items += _gap(folder, links, bodies)
-    order = sorted(items, key=lambda item: (_RANKS[item.mark], item.path))
+    order = _in_order(items)
     rests_on = sorted({incident for incident, _ in theirs.values()})
-    return Examination(folder, tuple(order), links, tuple(rests_on))
+    return Examination(folder, order, links, tuple(rests_on))
 
 
 def _of_others(

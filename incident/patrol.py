@@ -22,8 +22,12 @@ from incident.policy import Policy
 from incident.rounds import CONTAINMENTS, Cursors, Pages, Passed, Stop, ring
 from incident.sighting import Sight, Sighting
 from incident.standing import Outside, Standing
+from incident.texts import unreadable
 from incident.watch import Watch
 from incident.witness import Witness
+
+#: So many names that cannot be read are counted in each part of the store.
+_MOST_UNREADABLE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ class _Walk:
         self._at_once = bounds.at_once
         self._watch = Watch(beat, self._may_write)
         self._leftovers = Leftovers(beat)
+        self._unreadable: dict[str, dict[str, str]] = {}
 
     async def around(self, way: AsyncIterator[Stop | Passed], found: Round) -> Passed | None:
         """Look at all that is on the way, as far as the time goes.
@@ -176,14 +181,24 @@ class _Walk:
                 batch.append(met)
             elif not batch:
                 reached = Passed(met.folder) if isinstance(met, Stop) else met
-            if isinstance(met, Passed) and met.fault:
-                found.faults.append(Fault(met.within or met.place, met.fault))
+            if isinstance(met, Passed):
+                self._note(met, found)
             if len(batch) == self._at_once:
                 await self.visit(batch, found)
                 reached, visited, batch = Passed(batch[-1].folder), True, []
         if batch and found.complete:
             await self.visit(batch, found)
+        for section, names in self._unreadable.items():
+            found.faults.append(Fault(f"{section}/", self._beat.harmless(unreadable(names))))
         return reached
+
+    def _note(self, page: Passed, found: Round) -> None:
+        """What is wrong with a page itself. A round may come by one twice."""
+        if page.fault:
+            found.faults.append(Fault(page.within or page.place, page.fault))
+        if page.unreadable:
+            known = self._unreadable.setdefault(page.place.partition("/")[0], {})
+            known |= page.unreadable if len(known) < _MOST_UNREADABLE else {}
 
     async def _in_time(
         self, way: AsyncIterator[Stop | Passed], found: Round

@@ -6,13 +6,13 @@ What is done at each stop does not belong here.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from incident.journal import SCHEMA_VERSION, Store, decode, encode
-from incident.model import Json
+from incident.model import GiveUp, Json
 
 #: What is walked through, in this order.
 CONTAINMENTS, INCIDENTS, DRY_RUNS = "containments", "incidents", "dry-runs"
@@ -36,6 +36,10 @@ class Page(Protocol):
     @property
     def behind(self) -> str:
         """Behind what the next page begins; empty at the end."""
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """By name, why other objects below the prefix cannot be read."""
 
 
 class Pages(Store, Protocol):
@@ -68,11 +72,13 @@ class Passed:
         place: Behind it begins all that is still to be met; a round may begin there.
         within: The folder that the page ended in, of which more may come; or empty.
         fault: Why the way ends here, in this part of the store; empty where it goes on.
+        unreadable: By name, why objects on this page cannot be read.
     """
 
     place: str
     within: str = ""
     fault: str = ""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 async def ring(store: Pages, cursor: str, size: int) -> AsyncIterator[Stop | Passed]:
@@ -127,7 +133,7 @@ async def _stops(
             break
         after = page.behind
         place = place if folder else after
-        yield Passed(place, folder)
+        yield Passed(place, folder, unreadable=page.unreadable)
     if folder:
         yield Stop(section, folder, tuple(paths))
 
@@ -158,9 +164,7 @@ class Cursors:
         today = self.clock().astimezone(UTC)
         for day in (today, today - timedelta(days=1)):
             for path in reversed(await self.store.list(f"{_folder(day)}/")):
-                data = await self.store.read(path)
-                stopped = decode(path, data).get("stopped_at") if data else None
-                if isinstance(stopped, str):
+                if stopped := _stopped_at(path, await self.store.read(path)):
                     return stopped
         return ""
 
@@ -178,6 +182,15 @@ class Cursors:
         }
         path = f"{_folder(moment)}/{moment:%H%M%S.%f}-{self.run}.json"
         await self.store.create(path, encode(body))
+
+
+def _stopped_at(path: str, data: bytes | None) -> str:
+    """What a cursor says; what somebody else put there says nothing, and stops no round."""
+    try:
+        stopped = decode(path, data).get("stopped_at") if data else None
+    except GiveUp:
+        return ""
+    return stopped if isinstance(stopped, str) else ""
 
 
 def _folder(day: datetime) -> str:

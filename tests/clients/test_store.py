@@ -7,16 +7,15 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import httpx
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from clients.listing import Page
 from clients.settings import Settings
-from clients.store import Page, PolicySource, Store, open_store
+from clients.store import PolicySource, Store, open_store
 from emulator import web
 from emulator.storage import Objects, Stored
 from incident.chain import extend
@@ -24,8 +23,8 @@ from incident.examine import examine
 from incident.model import Denied, GiveUp, Missing, Retry
 from incident.seal import beside
 from incident.witness import Witness
-from tests.clients.conftest import Connecting, Google
-from tests.road import road
+from tests.clients.conftest import Connecting
+from tests.road import put, road
 
 CASE = "incidents/20261002-6255b37a8bf0"
 NOWHERE = {"grpc": "127.0.0.1:9", "http": "127.0.0.1:9"}
@@ -160,14 +159,6 @@ async def paged(store: Store, limit: int) -> list[str]:
     return found
 
 
-async def put(cloud: Google, name: str, data: bytes = b"") -> None:
-    """Put an object as somebody else does, with a name that we would never give."""
-    assert cloud.settings.emulator
-    address = f"http://{cloud.settings.emulator.http}/case-files/responder/{quote(name)}"
-    async with httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.put(address, content=data)).status_code == 200
-
-
 @pytest.mark.parametrize("limit", [1, 2, 9])
 async def test_a_folder_that_the_console_made_disturbs_no_list(
     google: Connecting, limit: int
@@ -178,7 +169,7 @@ async def test_a_folder_that_the_console_made_disturbs_no_list(
         for path in ("a/b/1.json", "a/notes-1.json", "a/z.json"):
             await store.create(path, b"x")
         for name in ("a/", "a/b/", "a/notes/", "a/notes/deeper/"):
-            await put(cloud, name)
+            await put(cloud.settings, name)
         found = await paged(store, limit)
         assert [path for path in found if path.endswith(".json")] == [
             *("a/b/1.json", "a/notes-1.json", "a/z.json")

@@ -14,15 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients import connect
-from clients.store import Page, Store
+from clients.listing import Page
+from clients.store import Store
+from incident.examination import Mark
+from incident.examine import examine
 from incident.patrol import Bounds, Patrol, Round
 from incident.rounds import Cursors, Passed, Stop, ring
 from tests.guarding import patrol
-from tests.road import Road, copies, policy, road, sample, world_around
+from tests.road import CONTAINMENTS, Road, copies, policy, put, road, sample, world_around
 from tests.values import NOW, folder_store, now, repeatable
 from wiring import clock_of, outside_of, standing_of
 
 PAGES = 3
+FINE = (Mark.INTACT, Mark.ALIVE)
 
 
 class Listed:
@@ -143,6 +147,34 @@ async def test_a_round_ends_in_time_also_if_it_does_nothing_but_list(tmp_path: P
         assert await cursors.newest() == folder
 
 
+async def test_names_that_nobody_can_read_blind_nobody(tmp_path: Path) -> None:
+    """Deliveries go on, the patrol tells of them once, and verifying shows each of them."""
+    async with road(tmp_path, store="gs://case-files/responder") as way:
+        folder = f"incidents/{(await way.deliver()).outcome['incident']}"
+        names = [f"{folder}//double.json", f"{folder}/x\x1b.json", "incidents/../up.json"]
+        for name in (*names, f"{CONTAINMENTS}/1//y.json"):
+            await put(way.settings, name, b"garbage")
+        for name in ("notes/", "incidents/notes/", f"{folder}/evidence/", f"{CONTAINMENTS}/"):
+            await put(way.settings, name)
+        assert await way.status() == "duplicate"
+        found = await patrol(way, page=3)
+        assert (found.counts["stands"], found.complete, found.alarm) == (1, True, True)
+        held_there, cases = sorted(found.faults, key=lambda fault: fault.folder)
+        assert (held_there.folder, cases.folder) == ("containments/", "incidents/")
+        assert "1//y.json (an empty part in its name; generation 1" in held_there.reason
+        assert f"{folder}/x\\x1b.json (a control character" in cases.reason
+        assert cases.reason.startswith("3 that nobody can read")
+        clients = await connect(way.settings)
+        examined = await examine(clients.store, folder)
+        await clients.close()
+        assert {item.path: item.mark for item in examined.items if item.mark not in FINE} == {
+            f"{folder}//double.json": Mark.NOT_LISTED,
+            f"{folder}/x\\x1b.json": Mark.NOT_LISTED,
+            f"{CONTAINMENTS}/1//y.json": Mark.NOT_LISTED,
+        }
+        assert not examined.intact
+
+
 async def patrolled(way: Road, pages: Listed, bounds: Bounds | None = None) -> Round:
     """One round over a store whose pages are a test's own."""
     clients = await connect(way.settings)
@@ -164,6 +196,7 @@ async def test_the_newest_cursor_of_two_days_counts(tmp_path: Path) -> None:
     await Cursors(store, "b", lambda: yesterday).leave("yesterday/")
     assert await cursors.newest() == "yesterday/"
     await cursors.leave("containments/x/")
+    (tmp_path / "store" / f"patrols/{NOW:%Y-%m-%d}" / "999999.json").write_bytes(b"garbage")
     assert await cursors.newest() == "containments/x/"
     assert not await Cursors(store, "c", lambda: NOW + timedelta(days=3)).newest()
 
