@@ -167,6 +167,6 @@ def _record(path: str, number: int, kind: str, data: bytes) -> Record:
     try:
         recorded_at = datetime.fromisoformat(str(body["recorded_at"])).astimezone(UTC)
         run = str(body["run"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise GiveUp(_unreadable(path)) from error
     return Record(number, kind, recorded_at, run, body)
