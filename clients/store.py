@@ -30,6 +30,7 @@ _DENIALS = (PermissionError, failures.PermissionDeniedError, failures.Unauthenti
 _DENIED_STATUS = re.compile(r"status code: 40[13]|40[13] (Forbidden|Unauthorized)")
 # The library's words for an answer that is not the XML that it should be.
 _UNREAD = "invalid list response"
+_UNPARSED = "Could not parse path"
 _LARGEST_POLICY = 200_000
 
 READ = (
@@ -270,6 +271,12 @@ def _ours(error: Exception, verb: str, target: str, *permissions: Permission) ->
     # What a denied list raises has no type of its own.
     if isinstance(error, _DENIALS) or _DENIED_STATUS.search(str(error)):
         return Denied(f"{failed}: {missing(permissions, _bucket(target), detail)} ({detail})")
-    if isinstance(error, IsADirectoryError | NotADirectoryError | failures.InvalidPathError):
+    if isinstance(error, IsADirectoryError | NotADirectoryError):
         return GiveUp(f"{failed}: not a place that can be used ({detail}). Check the address")
+    # The library has two types for it: it refuses a path before it asks, and a name in an answer.
+    if isinstance(error, failures.InvalidPathError) or str(error).startswith(_UNPARSED):
+        return GiveUp(
+            f"{failed}: nothing can have such a name ({detail}). It is not the address: somebody"
+            " else chose the name, and trying again would not help"
+        )
     return Retry(f"{failed}: the store does not answer as it should ({detail})")

@@ -251,6 +251,17 @@ async def test_a_store_that_is_not_there_is_retried(verb: str) -> None:
         await CALLS[verb](open_store(settings))
 
 
+@pytest.mark.parametrize("verb", ["create", "read"])
+async def test_a_name_that_cannot_be_is_no_fault_of_the_address(store: Store, verb: str) -> None:
+    """Nor does time heal it."""
+    calls = {"create": store.create("a/../b.json", b"x"), "read": store.read("a/../b.json")}
+    with pytest.raises(GiveUp, match="nothing can have such a name") as raised:
+        await calls.pop(verb)
+    for other in calls.values():
+        other.close()
+    assert "Check the address" not in str(raised.value)
+
+
 # The policy file.
 
 
