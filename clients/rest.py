@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import google.auth
@@ -19,7 +19,7 @@ _OK = 200
 
 def pages(
     host: str, path: str, settings: Settings, parameters: Mapping[str, str] | None = None
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Every page of an answer; one that has no pages is one.
 
     Args:

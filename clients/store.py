@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,6 +17,9 @@ from obstore import exceptions as failures
 from obstore.auth.google import GoogleCredentialProvider
 from obstore.store import from_url
 
+from clients import listing
+from clients.errors import calling
+from clients.listing import Entry, Page
 from clients.permissions import Permission, Scope, missing
 from clients.settings import Settings
 from clients.underway import underway
@@ -23,6 +28,9 @@ from incident.model import Denied, GiveUp, IncidentError, Missing, Retry
 _TIMEOUT = timedelta(seconds=10)
 _DENIALS = (PermissionError, failures.PermissionDeniedError, failures.UnauthenticatedError)
 _DENIED_STATUS = re.compile(r"status code: 40[13]|40[13] (Forbidden|Unauthorized)")
+# The library's words for an answer that is not the XML that it should be.
+_UNREAD = "invalid list response"
+_UNPARSED = "Could not parse path"
 _LARGEST_POLICY = 200_000
 
 READ = (
@@ -54,8 +62,10 @@ class Store:
         GiveUp: The store cannot be used as it is configured.
     """
 
-    def __init__(self, store: Any, url: str) -> None:
+    def __init__(self, store: Any, url: str, settings: Settings | None = None) -> None:
+        """Work on the library's own store at an address; a bucket needs the settings as well."""
         self._store = store
+        self._settings = settings or Settings(store=url)
         self.url = url
 
     async def create(self, path: str, data: bytes) -> bool:
@@ -86,40 +96,97 @@ class Store:
             raise _ours(error, "read", f"{self.url}/{path}", READ[1], READ[0]) from error
 
     async def list(self, prefix: str) -> tuple[str, ...]:
-        """The paths of all objects below a prefix, which ends at a slash, in order."""
-        try:
-            with underway("list", f"{self.url}/{prefix}"):
-                found = await obstore.list(self._store, prefix).collect_async()
-        except FileNotFoundError:
-            return ()
-        except Exception as error:
-            raise _ours(error, "list", f"{self.url}/{prefix}", *READ) from error
-        return tuple(sorted(meta["path"] for meta in found))
+        """The paths of all objects below a prefix, which ends at a slash, in order.
 
-    async def page(self, prefix: str, after: str, limit: int) -> tuple[str, ...]:
-        """The first paths below a prefix that sort behind another, in order; none at the end.
+        What has a name that cannot be read is left out: :meth:`unreadable` tells of it.
+        """
+        if not self._folder:
+            try:
+                with self._listing(prefix):
+                    found = await obstore.list(self._store, prefix).collect_async()
+                # A folder made in the console is an empty object whose name ends at a slash,
+                # which the library takes away.
+                paths = (meta["path"] for meta in found)
+                return tuple(sorted(path for path in paths if path.startswith(prefix)))
+            except _Unlistable:
+                pass
+        return listing.readable(await self._entries(prefix))
+
+    async def unreadable(self, prefix: str) -> Mapping[str, str]:
+        """By name, what is invisible escaped, why objects below a prefix cannot be read.
+
+        Somebody else has put them there. The prefix ends at a slash.
+        """
+        return listing.unreadable(await self._entries(prefix))
+
+    async def page(self, prefix: str, after: str, limit: int) -> Page:
+        """The first objects below a prefix that sort behind another.
+
+        Each page is behind the one before it, whatever the names of the objects are.
 
         Args:
             prefix: Ends at a slash.
-            after: Any text of the form of a path; need not exist.
+            after: Any text; need not exist.
             limit: How many at most; a bucket answers up to 1,000 in one request.
         """
-        if not self.url.startswith("gs://"):
+        if not self._folder and not listing.flaw_of((after or prefix).removesuffix("/")):
+            try:
+                with self._listing(prefix):
+                    return await self._page(prefix, after, limit)
+            except _Unlistable:
+                pass
+        return listing.page_of(await self._entries(prefix, after, limit))
+
+    async def _page(self, prefix: str, after: str, limit: int) -> Page:
+        pages = obstore.list(self._store, prefix, offset=after or None, chunk_size=limit)
+        async for found in pages:
+            # What lost the slash at its end comes again behind its own name.
+            paths = tuple(sorted(meta["path"] for meta in found if meta["path"] > after))
+            if paths:
+                return Page(paths, paths[-1])
+        return Page()
+
+    async def _entries(
+        self, prefix: str, after: str = "", limit: int | None = None
+    ) -> Sequence[Entry]:
+        """The objects below a prefix, without the library; all of them by default."""
+        with self._listing(prefix):
+            if not self._folder:
+                with calling("list", f"{self.url}/{prefix}", *READ):
+                    return await asyncio.to_thread(
+                        listing.in_bucket, self._settings, prefix, after, limit
+                    )
             # A folder is listed in no order, so that all of it has to be looked at.
-            return tuple(path for path in await self.list(prefix) if path > after)[:limit]
+            found = await asyncio.to_thread(listing.in_folder, _path(self.url), prefix)
+        return [entry for entry in found if entry.name > after][:limit]
+
+    @contextmanager
+    def _listing(self, prefix: str) -> Iterator[None]:
+        """Lists, and turns what goes wrong into an error of ours."""
+        if listing.flaw_of(prefix.removesuffix("/")):
+            raise GiveUp(f"cannot list {self.url}: {prefix!r} is no prefix of a path")
         try:
             with underway("list", f"{self.url}/{prefix}"):
-                pages = obstore.list(self._store, prefix, offset=after or None, chunk_size=limit)
-                async for found in pages:
-                    return tuple(sorted(meta["path"] for meta in found))
+                yield
+        except IncidentError:
+            raise
         except Exception as error:
-            raise _ours(error, "list", f"{self.url}/{prefix}") from error
-        return ()
+            if isinstance(error, failures.InvalidPathError) or _UNREAD in str(error):
+                raise _Unlistable from error
+            raise _ours(error, "list", f"{self.url}/{prefix}", *READ) from error
+
+    @property
+    def _folder(self) -> bool:
+        return not self.url.startswith("gs://")
+
+
+class _Unlistable(Exception):  # noqa: N818 - a turn of the road, told to nobody
+    """The library cannot hold one of the names."""
 
 
 def open_store(settings: Settings) -> Store:
     """The store at ``RESPONDER_STORE``; nothing is read or written yet."""
-    return Store(_at(settings.store, settings, create=True), settings.store)
+    return Store(_at(settings.store, settings, create=True), settings.store, settings)
 
 
 class PolicySource:
@@ -204,6 +271,12 @@ def _ours(error: Exception, verb: str, target: str, *permissions: Permission) ->
     # What a denied list raises has no type of its own.
     if isinstance(error, _DENIALS) or _DENIED_STATUS.search(str(error)):
         return Denied(f"{failed}: {missing(permissions, _bucket(target), detail)} ({detail})")
-    if isinstance(error, IsADirectoryError | NotADirectoryError | failures.InvalidPathError):
+    if isinstance(error, IsADirectoryError | NotADirectoryError):
         return GiveUp(f"{failed}: not a place that can be used ({detail}). Check the address")
+    # The library has two types for it: it refuses a path before it asks, and a name in an answer.
+    if isinstance(error, failures.InvalidPathError) or str(error).startswith(_UNPARSED):
+        return GiveUp(
+            f"{failed}: nothing can have such a name ({detail}). It is not the address: somebody"
+            " else chose the name, and trying again would not help"
+        )
     return Retry(f"{failed}: the store does not answer as it should ({detail})")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +18,10 @@ from commands.shared import as_json_option, print_json, read_store
 from commands.telling import page, style_of
 from incident.cases import DRILLS, Case, Cases
 from incident.model import JsonObject, Status
-from incident.texts import visible
+from incident.texts import visible, visible_json
+from incident.together import together
+
+_MOST_TOLD = 5
 
 
 @click.command(name="list")
@@ -42,23 +47,40 @@ def list_(
     section: str | None,
     as_json: bool,
 ) -> None:
-    """List incidents, the newest event first."""
+    """List incidents, the newest event first.
 
-    async def work(store: Store) -> tuple[Case, ...]:
+    What cannot be read is told on standard error, with --json as one object with the list
+    `unreadable`. Exit status: 0 done; 1 something could not be read, or it failed; 2 wrong use.
+    """
+
+    async def work(store: Store) -> tuple[tuple[Case, ...], dict[str, str]]:
         asked = {"dry_runs": section == "dry-runs", "drills": section == DRILLS}
-        return await Cases(store).all(**asked)
+        found = await Cases(store).all(**asked)
+        planted = await together(*map(store.unreadable, found.roots))
+        return found.cases, {
+            **found.unreadable,
+            **{k: v for one in planted for k, v in one.items()},
+        }
 
     day = since.strftime("%Y%m%d") if since else ""
+    there, unreadable = read_store(work)
     cases = [
         case
-        for case in read_store(work)
+        for case in there
         if (status is None or case.status == status)
         and (project is None or (case.workload and case.workload.project_id == project))
         and case.incident[:8] >= day
     ]
     if as_json:
         print_json([_row(case) for case in cases])
-        return
+    else:
+        _print(cases)
+    if unreadable:
+        _complain(unreadable, as_json=as_json)
+        sys.exit(1)
+
+
+def _print(cases: Sequence[Case]) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("incident", "status", "workload", "reason"):
         table.add_column(title, overflow="fold")
@@ -69,6 +91,18 @@ def list_(
         became = Text(visible(case.status), style=style_of(case.status))
         table.add_row(Text(case.incident), became, place, reason)
     Console().print(table if cases else "no incidents")
+
+
+def _complain(unreadable: Mapping[str, str], *, as_json: bool) -> None:
+    """Say what could not be read, in one line."""
+    told = sorted(unreadable.items())
+    if as_json:
+        value = {"unreadable": [{"path": path, "reason": reason} for path, reason in told]}
+        click.echo(" ".join(visible_json(value).split("\n")), err=True)
+        return
+    more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+    said = "; ".join(f"{path}: {reason}" for path, reason in told[:_MOST_TOLD])
+    click.echo(f"Error: cannot read {len(told)} of what is there: {visible(said)}{more}", err=True)
 
 
 @click.command()

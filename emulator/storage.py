@@ -58,11 +58,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What is asked of a bucket; attributes are named like the parameters of the API."""
+    """What is asked of a bucket; attributes are named like the parameters of the APIs."""
 
     prefix: str = ""
     delimiter: str = ""
     start_after: str = ""
+    start_offset: str = ""
     token: str = ""
     max_keys: int = LONGEST_PAGE
 
@@ -181,7 +182,9 @@ class Objects:
         """Objects and prefixes in order, behind the last entry of the page before."""
         previous = after
         for name, stored in sorted(self._buckets[bucket].items()):
-            if not name.startswith(query.prefix) or name <= max(query.start_after, after):
+            if not name.startswith(query.prefix) or name < query.start_offset:
+                continue
+            if name <= max(query.start_after, after):
                 continue
             entry = _up_to(query.delimiter, name, len(query.prefix)) if query.delimiter else ""
             if not entry:

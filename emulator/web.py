@@ -18,6 +18,7 @@ from emulator.reading import BadWorld, Place
 from emulator.regions import RegionsSite
 from emulator.storage import Objects
 from emulator.storage_http import StorageSite
+from emulator.storage_json import StorageJsonSite
 from emulator.virustotal import VirusTotalSite
 
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ class WebServer:
     """Serves the pages on a free port of the loopback interface, on the loop that starts it."""
 
     def __init__(self, emulator: Emulator) -> None:
-        storage = StorageSite(emulator.gate, Objects())
+        objects = Objects()
+        storage = StorageSite(emulator.gate, objects)
+        names = StorageJsonSite(emulator.gate, objects)
         virustotal = VirusTotalSite(emulator.gate, emulator.world)
         regions = RegionsSite(emulator.gate, emulator.world)
         hierarchy = HierarchySite(emulator.gate, emulator.world)
         own = [*Pages(emulator).routes(), *regions.routes(), *hierarchy.routes()]
-        routes = [*own, *virustotal.routes(), *storage.routes()]
+        routes = [*own, *virustotal.routes(), *names.routes(), *storage.routes()]
         app = Starlette(routes=routes)
         config = uvicorn.Config(
             app,

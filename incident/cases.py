@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incident.journal import Journal, Record, Store
-from incident.model import GiveUp, JsonObject, Kind, Workload
+from incident.model import Denied, GiveUp, JsonObject, Kind, Workload
 from incident.resource_name import parse_resource_name
 from incident.together import together
 
@@ -104,24 +104,46 @@ def _workload(project: str, place: tuple[str, str, str], number: str | None) -> 
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """Some case files.
+
+    Attributes:
+        roots: Where they were looked for, each with a slash at its end.
+        cases: Those that can be read.
+        unreadable: By folder, why others cannot.
+    """
+
+    roots: tuple[str, ...]
+    cases: tuple[Case, ...]
+    unreadable: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Cases:
     """The case files of a store; reading only."""
 
     store: Store
 
-    async def all(self, *, dry_runs: bool = False, drills: bool = False) -> tuple[Case, ...]:
+    async def all(self, *, dry_runs: bool = False, drills: bool = False) -> Found:
         """Every case file of incidents, of dry runs or of drills, newest event first.
+
+        What somebody else wrote into one of them does not hide the others.
 
         Raises:
             Retry: The store does not answer.
-            GiveUp: A record cannot be read.
+            GiveUp: The store refuses.
         """
         roots = ("dry-runs/",) if dry_runs else ("incidents/", f"{_CLAIMS}/")
         roots = (f"{DRILLS}/",) if drills else roots
         paths = await together(*map(self.store.list, roots))
         found = _folders(path for some in paths for path in some)
-        cases = await together(*(self._read(folder, name) for folder, name in found))
-        return tuple(sorted(cases, key=lambda case: case.incident, reverse=True))
+        read = await together(*(self._tried(folder, name) for folder, name in found))
+        cases = [each for each in read if isinstance(each, Case)]
+        return Found(
+            roots,
+            tuple(sorted(cases, key=lambda case: case.incident, reverse=True)),
+            {at[0]: why for at, why in zip(found, read, strict=True) if isinstance(why, str)},
+        )
 
     async def one(self, incident: str) -> Case:
         """One case file; of an incident that was also rehearsed, the one that may act.
@@ -170,6 +192,20 @@ class Cases:
             if found:
                 raise _several(incident, [name for _, name in found])
         raise _unknown(incident)
+
+    async def _tried(self, folder: str, incident: str) -> Case | str:
+        """A case file, or why it cannot be read."""
+        try:
+            case = await self._read(folder, incident)
+            workload = case.workload
+            _ = case.status, workload and workload.resource_name
+        except Denied:
+            raise
+        except GiveUp as error:
+            return str(error)
+        except (KeyError, TypeError, ValueError) as error:
+            return f"a record lacks what it must say ({error!r}): somebody else wrote to the store"
+        return case
 
     async def _read(self, folder: str, incident: str) -> Case:
         # The journal only reads here, so that who runs it and when does not matter.

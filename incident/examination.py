@@ -7,7 +7,7 @@ only digests that are kept elsewhere can tell.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from incident.manifest import Manifest, digest, name_of, number, read_manifest
@@ -86,6 +86,11 @@ class Examination:
         """The other incidents."""
         return tuple(folder.rpartition("/")[2] for folder in self.rests_on)
 
+    def with_planted(self, planted: Mapping[str, str]) -> Examination:
+        """The same, with objects that nobody can read by their names, each with the reason."""
+        items = [*self.items, *(Item(name, Mark.NOT_LISTED, why) for name, why in planted.items())]
+        return replace(self, items=_in_order(items))
+
     @property
     def intact(self) -> bool:
         """Whether everything is there, as it was listed, and nothing else is."""
@@ -119,6 +124,10 @@ def unproven(links: tuple[Link, ...], known: Iterable[str]) -> tuple[Link, ...]:
     there = set(known)
     proven = [at for at, link in enumerate(links) if link.sha256 in there]
     return links[max(proven, default=-1) + 1 :]
+
+
+def _in_order(items: Iterable[Item]) -> tuple[Item, ...]:
+    return tuple(sorted(items, key=lambda item: (_RANKS[item.mark], item.path)))
 
 
 def links_of(folder: str, bodies: Mapping[str, bytes]) -> tuple[Link, ...]:
@@ -176,9 +185,8 @@ def examined(
         if path not in wanted and path not in chained
     ]
     items += _gap(folder, links, bodies)
-    order = sorted(items, key=lambda item: (_RANKS[item.mark], item.path))
     rests_on = {other: others[other] for other in sorted({other for other, _ in theirs.values()})}
-    return Examination(folder, tuple(order), links, rests_on)
+    return Examination(folder, _in_order(items), links, rests_on)
 
 
 def _of_others(

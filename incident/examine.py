@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from incident.examination import Examination, Link, examined, links_of
-from incident.journal import Store
+from incident.journal import Named, Store
 from incident.manifest import number, says_nothing
 from incident.model import GiveUp, Json
 from incident.together import together
@@ -31,7 +31,7 @@ _MOST_OTHERS = 100
 Bodies = Mapping[str, bytes]
 
 
-async def examine(store: Store, folder: str) -> Examination:
+async def examine(store: Named, folder: str) -> Examination:
     """Hold a case file, and the containments that it refers to, against the manifests.
 
     Raises:
@@ -55,7 +55,8 @@ async def examine(store: Store, folder: str) -> Examination:
     others = {where: chain for where, chain in chains if chain}
     alive = frozenset(p for p in case if says_nothing(p.removeprefix(f"{folder}/"), case[p]))
     bodies = {**held, **case}
-    return await asyncio.to_thread(examined, folder, bodies, alive, others, containments)
+    found = await asyncio.to_thread(examined, folder, bodies, alive, others, containments)
+    return found.with_planted(await _planted(store, [folder, *containments]))
 
 
 async def namesakes(store: Store, folder: str) -> Mapping[str, tuple[Link, ...]]:
@@ -127,3 +128,9 @@ def _records(bodies: Iterable[bytes]) -> Iterator[Mapping[str, Json]]:
             continue
         if isinstance(value, Mapping):
             yield value
+
+
+async def _planted(store: Named, folders: Iterable[str]) -> dict[str, str]:
+    """What lies in some folders under names that the responder cannot have given, and why not."""
+    found = await together(*(store.unreadable(f"{folder}/") for folder in folders))
+    return {name: why for names in found for name, why in names.items()}

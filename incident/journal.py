@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -33,6 +33,13 @@ class Store(Protocol):
 
     async def list(self, prefix: str) -> tuple[str, ...]:
         """Paths of all objects below a prefix, in order."""
+
+
+class Named(Store, Protocol):
+    """A store that also tells what lies there under names that nothing can be read by."""
+
+    async def unreadable(self, prefix: str) -> Mapping[str, str]:
+        """By name, what is invisible escaped, why objects below a prefix cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,6 @@ def _record(path: str, number: int, kind: str, data: bytes) -> Record:
     try:
         recorded_at = datetime.fromisoformat(str(body["recorded_at"])).astimezone(UTC)
         run = str(body["run"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise GiveUp(_unreadable(path)) from error
     return Record(number, kind, recorded_at, run, body)

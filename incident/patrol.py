@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -19,11 +19,15 @@ from incident.core import Books
 from incident.leftovers import Leftover, Leftovers
 from incident.model import IncidentError, InvalidPolicy, Retry
 from incident.policy import Policy
-from incident.rounds import CONTAINMENTS, Cursors, Pages, Stop, ring
+from incident.rounds import CONTAINMENTS, Cursors, Pages, Passed, Stop, ring
 from incident.sighting import Sight, Sighting
 from incident.standing import Outside, Standing
+from incident.texts import unreadable
 from incident.watch import Watch
 from incident.witness import Witness
+
+#: So many names that cannot be read are counted in each part of the store.
+_MOST_UNREADABLE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +124,10 @@ class Patrol:
         found = Round()
         policy = await self._policy(found)
         walk = _Walk(Beat(self._standing, self._outside, books, policy), self._bounds)
-        batch: list[Stop] = []
-        last = ""
-        async for stop in ring(self._store, await cursors.newest(), self._bounds.page):
-            if walk.over and last:
-                found.complete = False
-                break
-            if not walk.wanted(stop):
-                continue
-            batch.append(stop)
-            if len(batch) == self._bounds.at_once:
-                await walk.visit(batch, found)
-                last, batch = batch[-1].folder, []
-        if batch and found.complete:
-            await walk.visit(batch, found)
-        if not found.complete:
-            await cursors.leave(last)
+        began = await cursors.newest()
+        reached = await walk.around(ring(self._store, began, self._bounds.page), found)
+        if not found.complete and reached:
+            await cursors.leave(_behind(reached, began, found))
         return found
 
     async def _policy(self, found: Round) -> Policy | InvalidPolicy | None:
@@ -150,6 +142,15 @@ class Patrol:
         return policy
 
 
+def _behind(reached: Passed, began: str, found: Round) -> str:
+    """Where the next round begins: one folder that is too large must not stop all rounds."""
+    if reached.place != began or not reached.within:
+        return reached.place
+    reason = "to list it took the whole round: nobody looks after it. Move what is not ours away"
+    found.faults.append(Fault(reached.within, reason))
+    return reached.within
+
+
 class _Walk:
     """What is done at the stops of one round."""
 
@@ -158,8 +159,61 @@ class _Walk:
         self._end = asyncio.get_running_loop().time() + bounds.budget.total_seconds()
         self._cut = self._end + bounds.grace.total_seconds()
         self._write = bounds.write.total_seconds()
+        self._at_once = bounds.at_once
         self._watch = Watch(beat, self._may_write)
         self._leftovers = Leftovers(beat)
+        self._unreadable: dict[str, dict[str, str]] = {}
+
+    async def around(self, way: AsyncIterator[Stop | Passed], found: Round) -> Passed | None:
+        """Look at all that is on the way, as far as the time goes.
+
+        Returns:
+            The place up to which all of it was dealt with; None where nothing was.
+        """
+        batch: list[Stop] = []
+        reached: Passed | None = None
+        visited = False
+        async for met in self._in_time(way, found):
+            if self.over and visited:
+                found.complete = False
+                break
+            if isinstance(met, Stop) and self.wanted(met):
+                batch.append(met)
+            elif not batch:
+                reached = Passed(met.folder) if isinstance(met, Stop) else met
+            if isinstance(met, Passed):
+                self._note(met, found)
+            if len(batch) == self._at_once:
+                await self.visit(batch, found)
+                reached, visited, batch = Passed(batch[-1].folder), True, []
+        if batch and found.complete:
+            await self.visit(batch, found)
+        for section, names in self._unreadable.items():
+            found.faults.append(Fault(f"{section}/", self._beat.harmless(unreadable(names))))
+        return reached
+
+    def _note(self, page: Passed, found: Round) -> None:
+        """What is wrong with a page itself. A round may come by one twice."""
+        if page.fault:
+            found.faults.append(Fault(page.within or page.place, page.fault))
+        if page.unreadable:
+            known = self._unreadable.setdefault(page.place.partition("/")[0], {})
+            known |= page.unreadable if len(known) < _MOST_UNREADABLE else {}
+
+    async def _in_time(
+        self, way: AsyncIterator[Stop | Passed], found: Round
+    ) -> AsyncIterator[Stop | Passed]:
+        """What is met until the round is cut off: already to list may take longer than that."""
+        while asyncio.get_running_loop().time() < self._cut:
+            try:
+                async with asyncio.timeout_at(self._cut):
+                    met = await anext(way)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                break
+            yield met
+        found.complete = False
 
     @property
     def over(self) -> bool:

@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import yaml
 
@@ -19,6 +19,8 @@ from incident.model import Change, Json, JsonObject
 # Control, format (bidirectional overrides among them), surrogate, private and unassigned
 # characters, line and paragraph separators.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_MOST_NAMES = 5
+_LONGEST_NAME = 200
 _OUTSIDE_ASCII = re.compile(r"[^ -~]")
 
 
@@ -38,6 +40,21 @@ def visible_json(value: Json) -> str:
     # Outside of strings JSON has nothing invisible but the ends of its lines.
     lines = (_OUTSIDE_ASCII.sub(lambda m: _in_json(m[0]), line) for line in text.split("\n"))
     return "\n".join(lines)
+
+
+def unreadable(names: Mapping[str, str]) -> str:
+    """What lies in the store under names that nothing can be read by, in one line.
+
+    Args:
+        names: Names, what is invisible in them escaped, each with why it cannot be read.
+    """
+    told = [f"{name[:_LONGEST_NAME]} ({why})" for name, why in sorted(names.items())]
+    more = f", and {len(told) - _MOST_NAMES} more" if len(told) > _MOST_NAMES else ""
+    return (
+        f"{len(told)} that nobody can read, and that the responder did not write:"
+        f" {', '.join(told[:_MOST_NAMES])}{more}. Find out who wrote to the store, and take each"
+        " away; in a bucket with `gcloud storage rm` and its generation"
+    )
 
 
 def diff(change: Change) -> Iterator[str]:

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import httpx
 
 from clients import Settings
 from emulator import surroundings
@@ -284,3 +287,13 @@ async def printed_by(
             else:
                 log.answered(answer, None, published)
     return answer, output.getvalue()
+
+
+async def put(settings: Settings, name: str, data: bytes = b"") -> None:
+    """Put an object into a bucket as somebody else does, with a name that we would never give."""
+    assert settings.emulator
+    # Clients take dots away, as long as they look like ones.
+    path = quote(f"{settings.store.removeprefix('gs://')}/{name}").replace(".", "%2E")
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.put(f"http://{settings.emulator.http}/{path}", content=data)
+    assert answer.status_code == 200

@@ -13,6 +13,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from clients.listing import Page
 from clients.settings import Settings
 from clients.store import PolicySource, Store, open_store
 from emulator import web
@@ -23,7 +24,7 @@ from incident.model import Denied, GiveUp, Missing, Retry
 from incident.seal import beside
 from incident.witness import Witness
 from tests.clients.conftest import Connecting
-from tests.road import road
+from tests.road import put, road
 
 CASE = "incidents/20261002-6255b37a8bf0"
 NOWHERE = {"grpc": "127.0.0.1:9", "http": "127.0.0.1:9"}
@@ -141,19 +142,49 @@ async def test_pages_follow_one_another(store: Store) -> None:
     paths = [f"a/{name}.json" for name in ("b-2/1", "b/1", "b/2", "b2/1", "c/1")]
     for path in [*paths, "ab/1.json"]:
         await store.create(path, b"x")
+    assert await paged(store, 2) == sorted(paths)
+    assert (await store.page("a/", "a/b/~", 9)).paths == ("a/b2/1.json", "a/c/1.json")
+    assert await store.page("nowhere/", "", 9) == Page()
+
+
+async def paged(store: Store, limit: int) -> list[str]:
+    """All below a prefix, page by page."""
     found: list[str] = []
-    while page := await store.page("a/", found[-1] if found else "", 2):
-        assert len(page) <= 2
-        found += page
-    assert found == sorted(paths)
-    assert await store.page("a/", "a/b/~", 9) == ("a/b2/1.json", "a/c/1.json")
-    assert await store.page("nowhere/", "", 9) == ()
+    behind = ""
+    while (page := await store.page("a/", behind, limit)).behind:
+        assert len(page.paths) <= limit
+        assert page.behind > behind
+        found += page.paths
+        behind = page.behind
+    return found
 
 
-async def test_a_list_may_be_longer_than_a_page(store: Store) -> None:
-    """A bucket answers a thousand at a time."""
-    await asyncio.gather(*(store.create(f"a/{number:04d}.json", b"") for number in range(1005)))
-    assert len(await store.list("a/")) == 1005
+@pytest.mark.parametrize("limit", [1, 2, 9])
+async def test_a_folder_that_the_console_made_disturbs_no_list(
+    google: Connecting, limit: int
+) -> None:
+    """It is an object whose name ends at a slash: pages go on, and it makes no folder of ours."""
+    async with google({}) as cloud:
+        store = cloud.clients.store
+        for path in ("a/b/1.json", "a/notes-1.json", "a/z.json"):
+            await store.create(path, b"x")
+        for name in ("a/", "a/b/", "a/notes/", "a/notes/deeper/"):
+            await put(cloud.settings, name)
+        found = await paged(store, limit)
+        assert [path for path in found if path.endswith(".json")] == [
+            *("a/b/1.json", "a/notes-1.json", "a/z.json")
+        ]
+        assert [await store.read(path) for path in set(found)].count(b"x") == 3
+        assert await store.list("a/notes/deeper/") == ()
+
+
+async def test_a_list_may_be_longer_than_a_page(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket answers a thousand at a time; here, three."""
+    monkeypatch.setattr("emulator.storage.LONGEST_PAGE", 3)
+    await asyncio.gather(*(store.create(f"a/{number:04d}.json", b"") for number in range(10)))
+    assert len(await store.list("a/")) == 10
 
 
 @pytest.mark.parametrize(
@@ -221,6 +252,17 @@ async def test_a_store_that_is_not_there_is_retried(verb: str) -> None:
     settings = Settings.model_validate({"store": "gs://case-files", "emulator": NOWHERE})
     with pytest.raises(Retry, match="does not answer as it should"):
         await CALLS[verb](open_store(settings))
+
+
+@pytest.mark.parametrize("verb", ["create", "read"])
+async def test_a_name_that_cannot_be_is_no_fault_of_the_address(store: Store, verb: str) -> None:
+    """Nor does time heal it."""
+    calls = {"create": store.create("a/../b.json", b"x"), "read": store.read("a/../b.json")}
+    with pytest.raises(GiveUp, match="nothing can have such a name") as raised:
+        await calls.pop(verb)
+    for other in calls.values():
+        other.close()
+    assert "Check the address" not in str(raised.value)
 
 
 # The policy file.

@@ -44,12 +44,12 @@ async def test_a_drill_asks_and_one_that_died_is_released_by_its_id(tmp_path: Pa
         code, _, err = await run(way, "release", drill.id, "--yes")
         assert (code, "read back as it was before" in err) == (0, True), err
         assert comparable(dumped(way), Kind.SERVICE) == comparable(before, Kind.SERVICE)
-        drills = await Cases(me.outside.store).all(drills=True)
+        drills = (await Cases(me.outside.store).all(drills=True)).cases
         assert {case.incident: case.status for case in drills} == {
             told["drill"]: "released",
             drill.id: "released",
         }
-        assert not await Cases(me.outside.store).all()
+        assert not (await Cases(me.outside.store).all()).cases
 
 
 async def test_coverage_tells_what_would_fail_as_whom(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ async def test_a_claim_is_found_by_the_id_that_its_page_and_message_name(
     given = {"store": url} if url else {}
     async with unconfirmed(tmp_path, **given) as (_, store, incident):
         cases = Cases(store)
-        (only,) = await cases.all()
+        (only,) = (await cases.all()).cases
         assert only.incident.startswith(f"{incident}-")
         assert (await cases.one(incident)) == only == (await cases.one(only.incident))
         assert await cases.folder(incident) == only.folder == f"claims/{only.incident}"
@@ -110,7 +110,7 @@ async def test_of_several_claims_about_one_event_a_person_picks(tmp_path: Path) 
     """Each is named with the command that shows it; none is taken for the other."""
     async with unconfirmed(tmp_path) as (_, store, incident):
         cases = Cases(store)
-        (first,) = await cases.all()
+        (first,) = (await cases.all()).cases
         other = f"{incident}-{'0' * 8}"
         data = await store.read(f"{first.folder}/0001-received.json")
         await store.create(f"claims/{other}/0001-received.json", data or b"")

@@ -73,7 +73,7 @@ async def test_what_is_changed_before_it_is_listed_shows_all_the_same(tmp_path: 
     seen, folder = Witness(Changing(tmp_path)), "incidents/20261002-6255b37a8bf0"
     await seen.create(f"{folder}/0001-noted.json", b'{"a": 1}')
     await extend(seen, folder)
-    assert marks(await examine(seen, folder))["0001-noted.json"] is Mark.CHANGED
+    assert marks(await examine(folder_store(tmp_path), folder))["0001-noted.json"] is Mark.CHANGED
 
 
 async def test_a_link_that_was_there_first_does_not_keep_a_run_from_listing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -13,15 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients import connect
+from clients.listing import Page
 from clients.store import Store
-from incident.patrol import Patrol
-from incident.rounds import Cursors, Stop, ring
+from incident.examination import Mark
+from incident.examine import examine
+from incident.patrol import Bounds, Patrol, Round
+from incident.rounds import Cursors, Passed, Stop, ring
 from tests.guarding import patrol
-from tests.road import copies, policy, road, sample, world_around
+from tests.road import CONTAINMENTS, Road, copies, policy, put, road, sample, world_around
 from tests.values import NOW, folder_store, now, repeatable
-from wiring import outside_of, standing_of
+from wiring import clock_of, outside_of, standing_of
 
 PAGES = 3
+FINE = (Mark.INTACT, Mark.ALIVE)
 
 
 class Listed:
@@ -31,16 +36,16 @@ class Listed:
         self.paths = sorted(paths)
         self.longest = 0
 
-    async def page(self, prefix: str, after: str, limit: int) -> tuple[str, ...]:
+    async def page(self, prefix: str, after: str, limit: int) -> Page:
         """As a bucket answers."""
         found = [path for path in self.paths if path.startswith(prefix) and path > after][:limit]
         self.longest = max(self.longest, len(found))
-        return tuple(found)
+        return Page(tuple(found), found[-1] if found else "")
 
 
 async def around(store: Any, cursor: str = "", size: int = PAGES) -> list[Stop]:
     """Every stop of one round."""
-    return [stop async for stop in ring(store, cursor, size)]
+    return [met async for met in ring(store, cursor, size) if isinstance(met, Stop)]
 
 
 def held(*names: str, records: int = 2) -> list[str]:
@@ -81,6 +86,106 @@ async def test_every_stop_is_met_once_wherever_a_round_begins(
         assert folders[-1] == cursor
 
 
+@repeatable
+@given(names=NAMES, size=st.integers(1, 7), at=st.integers(0, 30))
+async def test_a_round_may_begin_at_any_place_that_another_passed(
+    names: list[str], size: int, at: int
+) -> None:
+    """What was met before it and what is met from there on is all, each with all of its paths."""
+    store = Listed(*held(*names, records=4), "containments/p", "incidents/notes", "incidents/x/1")
+    whole = [met async for met in ring(store, "", size)]  # type: ignore[arg-type]
+    passed = [number for number, met in enumerate(whole) if isinstance(met, Passed)]
+    here = passed[at % len(passed)]
+    place = whole[here]
+    assert isinstance(place, Passed)
+    before = [met for met in whole[:here] if isinstance(met, Stop)]
+    after = [met for met in whole[here:] if isinstance(met, Stop)]
+    assert await around(store, place.place, size) == [*after, *before]
+
+
+class Stuck(Listed):
+    """A store whose pages begin again and again where they began before."""
+
+    async def page(self, prefix: str, after: str, limit: int) -> Page:
+        """The same page for ever."""
+        return Page(tuple(self.paths[:limit]), after or "z") if prefix == "incidents/" else Page()
+
+
+async def test_a_list_that_does_not_go_on_ends_its_section_with_a_fault(tmp_path: Path) -> None:
+    """Told once; what is elsewhere is met all the same."""
+    async with road(tmp_path) as way:
+        found = await patrolled(way, Stuck("incidents/x/1"))
+        (fault,) = found.faults
+        assert fault.folder == "incidents/x/"
+        assert "does not go on" in fault.reason
+        assert (found.complete, found.alarm) == (True, True)
+
+
+class Endless(Listed):
+    """A store that is never at its end, and in which there is nothing to look at."""
+
+    async def page(self, prefix: str, after: str, limit: int) -> Page:
+        """Always one more."""
+        await asyncio.sleep(0)
+        self.longest = limit
+        path = f"{after if after.startswith(prefix) else prefix}{self.paths[0]}"
+        return Page((path,), path)
+
+
+async def test_a_round_ends_in_time_also_if_it_does_nothing_but_list(tmp_path: Path) -> None:
+    """The next begins where it came to; a folder that is never at its end is left out at last."""
+    bounds = Bounds(budget=timedelta(0), grace=timedelta(seconds=0.05))
+    folder = "containments/p/europe-west1/service/shop/"
+    async with road(tmp_path) as way:
+        cursors = Cursors(folder_store(tmp_path / "store"), "b", clock_of(way.settings))
+        found = await patrolled(way, Endless("z"), bounds)
+        assert (found.complete, found.faults) == (False, [])
+        assert (await cursors.newest()).startswith("containments/zz")
+        await cursors.leave("containments")
+        found = await patrolled(way.later(60), Endless("p/europe-west1/service/shop/1/x"), bounds)
+        assert [fault.folder for fault in found.faults] == [folder]
+        assert await cursors.newest() == folder
+
+
+async def test_names_that_nobody_can_read_blind_nobody(tmp_path: Path) -> None:
+    """Deliveries go on, the patrol tells of them once, and verifying shows each of them."""
+    async with road(tmp_path, store="gs://case-files/responder") as way:
+        folder = f"incidents/{(await way.deliver()).outcome['incident']}"
+        names = [f"{folder}//double.json", f"{folder}/x\x1b.json", "incidents/../up.json"]
+        for name in (*names, f"{CONTAINMENTS}/1//y.json"):
+            await put(way.settings, name, b"garbage")
+        for name in ("notes/", "incidents/notes/", f"{folder}/evidence/", f"{CONTAINMENTS}/"):
+            await put(way.settings, name)
+        assert await way.status() == "duplicate"
+        found = await patrol(way, page=3)
+        assert (found.counts["stands"], found.complete, found.alarm) == (1, True, True)
+        held_there, cases = sorted(found.faults, key=lambda fault: fault.folder)
+        assert (held_there.folder, cases.folder) == ("containments/", "incidents/")
+        assert "1//y.json (an empty part in its name; generation 1" in held_there.reason
+        assert f"{folder}/x\\x1b.json (a control character" in cases.reason
+        assert cases.reason.startswith("3 that nobody can read")
+        clients = await connect(way.settings)
+        examined = await examine(clients.store, folder)
+        await clients.close()
+        assert {item.path: item.mark for item in examined.items if item.mark not in FINE} == {
+            f"{folder}//double.json": Mark.NOT_LISTED,
+            f"{folder}/x\\x1b.json": Mark.NOT_LISTED,
+            f"{CONTAINMENTS}/1//y.json": Mark.NOT_LISTED,
+        }
+        assert not examined.intact
+
+
+async def patrolled(way: Road, pages: Listed, bounds: Bounds | None = None) -> Round:
+    """One round over a store whose pages are a test's own."""
+    clients = await connect(way.settings)
+    store: Any = clients.store
+    store.page = pages.page
+    try:
+        return await Patrol(standing_of(way.settings), outside_of(clients), store, bounds).go()
+    finally:
+        await clients.close()
+
+
 async def test_the_newest_cursor_of_two_days_counts(tmp_path: Path) -> None:
     """Of several rounds the last; older ones are forgotten, and so nothing piles up to be read."""
     store = folder_store(tmp_path / "store")
@@ -91,6 +196,7 @@ async def test_the_newest_cursor_of_two_days_counts(tmp_path: Path) -> None:
     await Cursors(store, "b", lambda: yesterday).leave("yesterday/")
     assert await cursors.newest() == "yesterday/"
     await cursors.leave("containments/x/")
+    (tmp_path / "store" / f"patrols/{NOW:%Y-%m-%d}" / "999999.json").write_bytes(b"garbage")
     assert await cursors.newest() == "containments/x/"
     assert not await Cursors(store, "c", lambda: NOW + timedelta(days=3)).newest()
 

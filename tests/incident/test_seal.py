@@ -143,7 +143,7 @@ async def test_a_case_that_was_carried_on_is_sealed_beside_the_older_seal(tmp_pa
         assert sealed.report == f"{folder}/report-2.html"
         again = await seal(store, folder, {**outcome, "status": "released"})
         assert again == sealed
-        found = await examine(store, folder)
+        found = await examine(folder_store(tmp_path / "store"), folder)
         assert found.intact
         assert found.links[-1].sha256 == sealed.sha256
         assert found.unproven([found.links[1].sha256]) == found.links[2:]
