@@ -33,7 +33,9 @@ from incident.model import (
     Workload,
 )
 from incident.outcome import refers, released
+from incident.redaction import Redactor
 from incident.texts import visible
+from incident.told_change import told as told_change
 from incident.witness import Witness
 from wiring import outside_of, standing_of
 
@@ -99,6 +101,7 @@ class _Release:
         self._seen = Witness(clients.store)
         self._books = Books(self._seen, f"cli {self._by}", lambda: datetime.now(UTC))
         self._console = console
+        self._standing = standing_of(self._settings)
 
     async def work(self, *, yes: bool, force: bool) -> None:
         """Release it, or say why not.
@@ -130,8 +133,11 @@ class _Release:
     async def _plan(self, workload: Workload) -> releasing.ReleasePlan:
         custody = self._books.custody(workload)
         plan = await releasing.plan_release(workload, custody, self._clients.run)
-        self._told |= texts.told(plan)
+        self._told |= texts.told(plan, self._hide(plan))
         return plan
+
+    def _hide(self, plan: releasing.ReleasePlan) -> Redactor:
+        return self._standing.redactor_of(plan.workload, plan.settings)
 
     async def _nothing_left(self, plan: releasing.ReleasePlan, ended: Containment | None) -> None:
         """Nothing to write; incidents that were not told so yet are told now."""
@@ -188,13 +194,14 @@ class _Release:
 
     async def _carry_out(self, plan: releasing.ReleasePlan) -> None:
         custody = self._books.custody(plan.workload)
-        given = releasing.Given(self._by, self._settings.verify_timeout)
+        hide = self._hide(plan)
+        given = releasing.Given(self._by, self._settings.verify_timeout, hide)
         try:
             changes = await releasing.carry_out(plan, custody, self._clients.run, given)
         except releasing.Halted as error:
-            self._told |= texts.told(plan, error.changes)
+            self._told |= texts.told(plan, hide, error.changes)
             raise
-        self._told |= {**texts.told(plan, changes), "result": "released", "by": self._by}
+        self._told |= {**texts.told(plan, hide, changes), "result": "released", "by": self._by}
         # Read again: an incident may have joined while it was released.
         for ended in (await custody.history()).containments:
             if plan.containment and ended.number == plan.containment.number:
@@ -203,7 +210,7 @@ class _Release:
         done = Text(f"released {name}, read back as it was before", style="green")
         with paused():
             Console(stderr=True, soft_wrap=True).print(done)
-            self._say_changes(changes)
+            self._say_changes(told_change(change, hide) for change in changes)
             self._say_lost(plan)
 
     async def _mark(self, workload: Workload, ended: Containment) -> None:
@@ -254,14 +261,14 @@ class _Release:
 
     def _show(self, plan: releasing.ReleasePlan) -> None:
         """What would be written, what somebody changed since, and what stays lost."""
-        console = self._console
+        console, hide = self._console, self._hide(plan)
         if plan.containment:
             say(console, f"{plan.workload.resource_name}, held by {plan.containment.folder}")
         if not plan.changes:
             say(console, "all is as it was before already; only the record is missing")
         for change in plan.changes:
             say(console, f"{_TITLES[change.kind]} of {change.target}:", "bold")
-            say_diff(console, change)
+            say_diff(console, told_change(change, hide))
         self._say_lost(plan)
 
     def _say_lost(self, plan: releasing.ReleasePlan) -> None:

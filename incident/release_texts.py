@@ -10,10 +10,11 @@ import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from incident.images import change_json
 from incident.invokers import NAME
 from incident.model import AuditEvent, Change, ChangeKind, Json, Workload
+from incident.redaction import Redactor
 from incident.release_plan import Difference, ReleasePlan
+from incident.told_change import told_json
 
 _LONGEST_VALUE = 300
 _IAM_METHOD = "SetIamPolicy"
@@ -73,7 +74,9 @@ def contained_at(plan: ReleasePlan) -> datetime | None:
     return plan.image.recorded_at if plan.image else None
 
 
-def told(plan: ReleasePlan, changes: Iterable[Change] | None = None) -> dict[str, Json]:
+def told(
+    plan: ReleasePlan, hide: Redactor, changes: Iterable[Change] | None = None
+) -> dict[str, Json]:
     """The plan as JSON; with how far each write came, where it was carried out."""
     current = plan.containment
     shown = plan.changes if changes is None else changes
@@ -81,7 +84,7 @@ def told(plan: ReleasePlan, changes: Iterable[Change] | None = None) -> dict[str
         "workload": plan.workload.resource_name,
         "containment": current.folder if current else None,
         "incidents": sorted(current.incidents) if current else [],
-        "changes": [change_json(change) for change in shown],
+        "changes": [told_json(change, hide) for change in shown],
         "changed_since": [
             {"name": each.name, "left": each.left, "now": each.now} for each in plan.differs
         ],
