@@ -143,7 +143,7 @@ class _Release:
         """Nothing to write; incidents that were not told so yet are told now."""
         self._told |= {"result": "nothing-to-release", "changes": []}
         if ended:
-            await self._mark(plan.workload, ended)
+            await self._mark(plan.workload, ended, self._hide(plan))
             self._told |= {"result": "released-before", "containment": ended.folder}
         said = f"nothing of ours holds {plan.workload.resource_name}"
         if ended and plan.containment:
@@ -205,7 +205,7 @@ class _Release:
         # Read again: an incident may have joined while it was released.
         for ended in (await custody.history()).containments:
             if plan.containment and ended.number == plan.containment.number:
-                await self._mark(plan.workload, ended)
+                await self._mark(plan.workload, ended, hide)
         name = plan.workload.resource_name
         done = Text(f"released {name}, read back as it was before", style="green")
         with paused():
@@ -213,7 +213,7 @@ class _Release:
             self._say_changes(told_change(change, hide) for change in changes)
             self._say_lost(plan)
 
-    async def _mark(self, workload: Workload, ended: Containment) -> None:
+    async def _mark(self, workload: Workload, ended: Containment, hide: Redactor) -> None:
         """Carry every incident of a containment on as released, each once.
 
         What else is to be done about an incident that is released belongs here.
@@ -228,7 +228,7 @@ class _Release:
                 told = released(case.concluded, self._by, lost)
                 before = told.get("gaps")
                 known = before if isinstance(before, list) else []
-                outside, hide = outside_of(self._clients), standing_of(self._settings).redactor()
+                outside = outside_of(self._clients)
                 after = await carry_on(case.folder, told, self._books, outside, hide)
                 now = after.get("gaps")
                 with paused():

@@ -76,7 +76,7 @@ class Exercise:
         bench, judged, report = self._drill.bench, self._drill.judged, self.report
         file = self._drill.file
         await file.begin({"workload": report.workload, "by": report.by})
-        await file.note("decided", decided(judged, bench.standing))
+        await file.note("decided", decided(judged, self._hide))
         try:
             result = await contain.contain(bench.scene(judged), bench.tools(judged))
         except IncidentError as error:
@@ -85,7 +85,7 @@ class Exercise:
             report.status = result.status
             report.changes = tuple(told(change, self._hide) for change in result.changes)
             await self._steps_of(result)
-            await file.note("contained", contained(judged, result, bench.standing))
+            await file.note("contained", contained(result, self._hide))
             for text in problems_of(result):
                 self._problem(text)
 

@@ -79,7 +79,7 @@ class Drill:
     @property
     def hide(self) -> Redactor:
         """Redacts what is told of it."""
-        return self.bench.standing.redactor(self.judged.evidence)
+        return self.bench.redactor(self.judged.evidence)
 
     @property
     def custody(self) -> Custody:

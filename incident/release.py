@@ -33,6 +33,7 @@ from incident.redaction import Redactor
 from incident.release_plan import ReleasePlan, lacking, needs_of, plan_release
 from incident.release_texts import irreparable
 from incident.told_change import told_json
+from incident.told_error import told_error
 
 __all__ = ["Given", "Halted", "Refused", "ReleasePlan", "Run", "carry_out", "plan_release"]
 
@@ -127,6 +128,7 @@ async def carry_out(
             told = {**body, "changes": changes, "intent": intent}
             await custody.note(plan.history, intent, "released", told)
     except IncidentError as error:
+        told_error(error, given.hide)
         if work.untouched:
             withdrawn: dict[str, Json] = {"by": given.by, "intent": intent, "reason": str(error)}
             with contextlib.suppress(IncidentError):

@@ -18,9 +18,11 @@ from incident.images import stated
 from incident.model import ChangeState, IncidentError, JsonObject, Workload
 from incident.policy import Policy
 from incident.reapply import Reapplication, Reapplied, claims_of
+from incident.redaction import Redactor
 from incident.reversion import record_loss, record_reversion
 from incident.rounds import Stop
 from incident.sighting import Sight, Sighting
+from incident.told_change import told
 from incident.vigil import Names, as_it_stands, names_in, news_of, workload_at
 from incident.withdraw import take_back
 
@@ -62,7 +64,19 @@ class Watch:
         if image is None or self._under_way(containment):
             return None
         held = Held(workload, journal, records, containment, image)
-        return await self._weigh(await held.looked_at(self._outside.run))
+        held = await held.looked_at(self._outside.run)
+        return self._told(await self._weigh(held), held)
+
+    def _told(self, sighting: Sighting | None, held: Held) -> Sighting | None:
+        """A sighting as it may be told."""
+        if sighting is None:
+            return None
+        hide = self._hide(held)
+        differs = tuple(map(hide.text, sighting.differs))
+        return replace(sighting, differs=differs, note=hide.text(sighting.note))
+
+    def _hide(self, held: Held) -> Redactor:
+        return self._beat.standing.redactor_of(held.workload, held.settings)
 
     async def _weigh(self, held: Held) -> Sighting | None:
         if held.gone:
@@ -116,10 +130,12 @@ class Watch:
         text = "the workload was deleted"
         if namesake:
             text = "the workload was deleted, and another one has its name: it is not contained"
-            reason = f"{text}; by {by.text}"
+            hide = self._hide(held)
+            reason = hide.text(f"{text}; by {by.text}")
             for incident in sorted(held.containment.incidents):
                 lost = (stated(c, ChangeState.UNVERIFIED, text) for c in held.image.changes)
-                await aftermath.tell(self._beat, incident, tuple(lost), reason)
+                changes = tuple(told(change, hide) for change in lost)
+                await aftermath.tell(self._beat, incident, changes, reason, hide)
         return replace(held.sighting(Sight.GONE, text, by), urgent=namesake is not None)
 
     async def _released(
@@ -175,10 +191,11 @@ class Watch:
         telling = held.watched.telling
         if held.watched.told or held.settings is None or telling is None:
             return
-        changes = as_it_stands(held.image, held.settings, held.undone)
-        reason = self._beat.harmless(reason)
+        hide = self._hide(held)
+        stands = as_it_stands(held.image, held.settings, held.undone)
+        changes, reason = tuple(told(change, hide) for change in stands), hide.text(reason)
         for incident in sorted(held.containment.incidents):
-            await aftermath.tell(self._beat, incident, changes, reason)
+            await aftermath.tell(self._beat, incident, changes, reason, hide)
         await held.note("told", {"of": news_of(telling)})
 
     def _under_way(self, containment: Containment) -> bool:

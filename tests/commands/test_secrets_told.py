@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from grpc import StatusCode
 
 from commands import cli
+from emulator.disturbance import Fault, Faults
 from incident.model import Kind
-from tests.releases import contained, dumped, rich_world, rules, workload_in
-from tests.road import SERVICE, Road, World, road
+from tests.releases import SAMPLES, contained, dumped, rich_world, rules, workload_in
+from tests.road import SERVICE, Road, World, printed_by, road, sample
 
+SERVICE_SAMPLE = SAMPLES[Kind.SERVICE]
+TOPIC = "projects/example-shop-prod/topics/outcomes"
 TOKEN = "ghp_" + "Fake0Fake1" * 3
 KNOWN = "fake-setting-of-the-service-52"  # what the service has in its environment
 NAMED = "fake-thing-under-a-telling-name"
@@ -37,10 +41,12 @@ def poisoned(**changes: Any) -> World:
 async def invoked(way: Road, *arguments: str) -> tuple[int, str]:
     """A command of the command line in a thread of this process: its status and all it printed."""
     assert way.settings.emulator
+    assert way.settings.now
     environment = {
         "RESPONDER_EMULATOR": way.settings.emulator.model_dump_json(),
         "RESPONDER_STORE": way.settings.store,
         "RESPONDER_POLICY": way.settings.policy,
+        "RESPONDER_NOW": way.settings.now.isoformat(),
     }
     runner = CliRunner(env=environment)
     result = await asyncio.to_thread(runner.invoke, cli, arguments)
@@ -84,3 +90,86 @@ async def test_a_drill_tells_no_annotation_of_others(tmp_path: Path) -> None:
         assert any("annotations" in change["mask"] for change in told["released"])
         assert workload_in(dumped(way), Kind.SERVICE)["annotations"] == before == ANNOTATIONS
         assert leaked(way, printed) == set()
+
+
+# What Google answers, told and stored.
+
+SAYING = f"bad; Authorization: Bearer {TOKEN}; password={NAMED}; SETTING is {KNOWN}"
+
+
+def fails(way: Road, *methods: str, code: StatusCode = StatusCode.INVALID_ARGUMENT) -> None:
+    """From now on these methods are refused with a text full of secrets."""
+    way.emulator.world.faults = Faults(tuple(Fault(m, code, message=SAYING) for m in methods))
+
+
+async def test_a_release_that_google_refuses_tells_none_of_its_secrets(tmp_path: Path) -> None:
+    """Neither on record, as the reason of what was withdrawn, nor in the JSON that is printed."""
+    async with contained(tmp_path, Kind.SERVICE, world=poisoned()) as case:
+        fails(case.way, "UpdateService")
+        code, printed = await invoked(
+            case.way, "release", case.outcome["incident"], "--yes", "--json"
+        )
+        (withdrawn,) = case.records("release-withdrawn")
+        assert (code, "[redacted:" in withdrawn["reason"]) == (1, True)
+        assert "cannot release" in printed
+        assert leaked(case.way, printed, but="-before.json") == set()
+
+
+_REFUSED = ("UpdateService", "GetIamPolicy")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "methods"),
+    [
+        (("contain", "INCIDENT", "--yes", "--json"), _REFUSED),
+        (("approve", "INCIDENT", "--yes", "--json"), _REFUSED),
+        (("drill", SERVICE, "--yes"), ("UpdateService",)),
+        (("coverage", "--project", "example-shop-prod", "--json"), ("UpdateService",)),
+    ],
+)
+async def test_no_command_repeats_what_google_quotes(
+    tmp_path: Path, arguments: tuple[str, ...], methods: tuple[str, ...]
+) -> None:
+    """Whichever call is refused: what the command has read by then is known to be secret."""
+    text = rules(Kind.SERVICE).replace("mode: enforce", "mode: approve")
+    async with road(
+        tmp_path, notification=sample(SERVICE_SAMPLE), world=poisoned(), rules=text
+    ) as way:
+        incident = str((await way.deliver()).outcome["incident"])
+        fails(way, *methods)
+        named = [incident if each == "INCIDENT" else each for each in arguments]
+        code, printed = await invoked(way, *named)
+        assert code == 1
+        assert "[redacted:" in printed, printed
+        assert leaked(way, printed, but="-before.json") == set()
+
+
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        ("GetIamPolicy", StatusCode.INTERNAL),
+        ("Publish", StatusCode.INTERNAL),
+        ("Publish", StatusCode.PERMISSION_DENIED),
+        ("UpdateSecurityMarks", StatusCode.PERMISSION_DENIED),
+    ],
+)
+async def test_no_delivery_repeats_what_google_quotes(
+    tmp_path: Path, method: str, code: StatusCode
+) -> None:
+    """Neither the line of a retry nor an outcome, a record or a page; process values likewise."""
+    notification = sample(SERVICE_SAMPLE)
+    (process, *_) = notification["finding"]["processes"]
+    process["envVariables"] = [{"name": "OTHER", "val": NAMED}]
+    world = poisoned()
+    for listed in world["findings"]:
+        if listed["finding"]["name"] == notification["finding"]["name"]:
+            listed["finding"]["processes"] = notification["finding"]["processes"]
+    async with road(
+        tmp_path, notification=notification, world=world, rules=rules(Kind.SERVICE), topic=TOPIC
+    ) as way:
+        said = f"{KNOWN} and {NAMED} are no good"
+        way.emulator.world.faults = Faults((Fault(method, code, message=said),))
+        answer, printed = await printed_by(way)
+        assert (answer is None) == (code is StatusCode.INTERNAL)
+        assert "are no good" in printed
+        assert leaked(way, printed, but="-before.json") == set()
