@@ -171,11 +171,12 @@ class _Release:
     async def _check_differences(self, plan: releasing.ReleasePlan, *, force: bool) -> None:
         if not plan.differs:
             return
-        who = texts.blame(plan, await self._audit(plan))
+        hide = self._hide(plan)
+        who = hide.text(texts.blame(plan, await self._audit(plan)))
         self._told["changed_by"] = who
         if not force:
             self._told["result"] = "refused"
-            raise releasing.Refused(texts.explain(plan, who))
+            raise releasing.Refused(texts.explain(plan, who, hide))
 
     async def _confirmed(self, plan: releasing.ReleasePlan) -> releasing.ReleasePlan:
         """The plan as it is when the answer is given, if it still is the one that was shown."""

@@ -13,6 +13,7 @@ from incident.approvals import APPROVED, Refused
 from incident.bench import Bench
 from incident.carry_on import carry_on
 from incident.conclude import Conclusion, contained, decided, drained, received
+from incident.images import change_json
 from incident.investigate import Bounds, joined, reputed, support
 from incident.judge import Judgement
 from incident.model import (
@@ -33,7 +34,7 @@ from incident.propose import Proposal, case_of, refusal
 from incident.record import CaseFile
 from incident.scene import Result
 from incident.together import together
-from incident.told_change import told_json
+from incident.told_change import told
 from incident.told_error import told_error
 
 
@@ -77,8 +78,12 @@ async def _record_yes(proposal: Proposal) -> None:
     if who.plan and who.plan.closed:
         return
     plan = who.plan.changes if who.plan else proposal.changes
-    told: list[Json] = [told_json(change, proposal.hide) for change in plan]
-    body: dict[str, Json] = {"by": who.by, "plan": approvals.digest(plan), "changes": told}
+    shown = [told(change, proposal.hide) for change in plan]
+    body: dict[str, Json] = {
+        "by": who.by,
+        "plan": approvals.digest(shown),
+        "changes": [change_json(change) for change in shown],
+    }
     if case.done is not None:
         last = max(record.number for record in case.earlier)
         await case.journal.append(last, APPROVED, body)

@@ -38,9 +38,9 @@ def start_again(workload: Workload) -> str:
     return shlex.join((*words, *options))
 
 
-def explain(plan: ReleasePlan, who: str) -> str:
+def explain(plan: ReleasePlan, who: str, hide: Redactor) -> str:
     """Why a plan is refused without force."""
-    said = "; ".join(map(_differs, plan.differs))
+    said = "; ".join(_differs(each, hide) for each in plan.differs)
     return (
         f"cannot release {plan.workload.resource_name}: somebody changed since it was contained"
         f" what a release would overwrite: {said}. Changed by: {who}. Look at the difference;"
@@ -86,9 +86,10 @@ def told(
         "incidents": sorted(current.incidents) if current else [],
         "changes": [told_json(change, hide) for change in shown],
         "changed_since": [
-            {"name": each.name, "left": each.left, "now": each.now} for each in plan.differs
+            {"name": each.name, "left": hide.json(each.left), "now": hide.json(each.now)}
+            for each in plan.differs
         ],
-        "last_modifier": plan.settings.last_modifier,
+        "last_modifier": hide.text(plan.settings.last_modifier),
         "not_restored": [
             {
                 "action": change.action,
@@ -121,8 +122,8 @@ def _event(event: AuditEvent) -> str:
     return f"{event.principal} ({what}, {at})"
 
 
-def _differs(difference: Difference) -> str:
-    left, now = (_value(value) for value in (difference.left, difference.now))
+def _differs(difference: Difference, hide: Redactor) -> str:
+    left, now = (_value(hide.json(value)) for value in (difference.left, difference.now))
     return f"{difference.name} (left as {left}, is now {now})"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from incident.annotation import ANNOTATION
 from incident.images import change_json
-from incident.model import Change, JsonObject
+from incident.model import Change, ChangeKind, JsonObject
 from incident.redaction import Redactor
 
 
@@ -18,13 +18,14 @@ def told(change: Change, hide: Redactor) -> Change:
     """The change without what is not ours to tell.
 
     Of a workload's annotations only our own: the others are written back untouched, belong to
-    somebody else and may hold anything. Scaling, traffic, ingress and the like hold nothing
-    secret, and stay exact.
+    somebody else and may hold anything. Of an IAM policy, members and conditions without secrets.
+    Scaling, traffic, ingress and the like hold nothing secret, and stay exact.
     """
+    shown = _policy if change.kind is ChangeKind.IAM_POLICY else _ours
     return replace(
         change,
-        before=_ours(change.before),
-        after=_ours(change.after),
+        before=shown(change.before, hide),
+        after=shown(change.after, hide),
         error=None if change.error is None else hide.text(change.error),
     )
 
@@ -34,7 +35,11 @@ def told_json(change: Change, hide: Redactor) -> dict[str, Any]:
     return change_json(told(change, hide))
 
 
-def _ours(fields: JsonObject) -> JsonObject:
+def _policy(fields: JsonObject, hide: Redactor) -> JsonObject:
+    return {name: hide.json(value) for name, value in fields.items()}
+
+
+def _ours(fields: JsonObject, _: Redactor) -> JsonObject:
     written = fields.get("annotations")
     if not isinstance(written, dict):
         return fields

@@ -18,7 +18,6 @@ from incident.images import stated
 from incident.model import ChangeState, IncidentError, JsonObject, Workload
 from incident.policy import Policy
 from incident.reapply import Reapplication, Reapplied, claims_of
-from incident.redaction import Redactor
 from incident.reversion import record_loss, record_reversion
 from incident.rounds import Stop
 from incident.sighting import Sight, Sighting
@@ -63,20 +62,9 @@ class Watch:
         image = containment.written
         if image is None or self._under_way(containment):
             return None
-        held = Held(workload, journal, records, containment, image)
-        held = await held.looked_at(self._outside.run)
-        return self._told(await self._weigh(held), held)
-
-    def _told(self, sighting: Sighting | None, held: Held) -> Sighting | None:
-        """A sighting as it may be told."""
-        if sighting is None:
-            return None
-        hide = self._hide(held)
-        differs = tuple(map(hide.text, sighting.differs))
-        return replace(sighting, differs=differs, note=hide.text(sighting.note))
-
-    def _hide(self, held: Held) -> Redactor:
-        return self._beat.standing.redactor_of(held.workload, held.settings)
+        redactor_of = self._beat.standing.redactor_of
+        held = Held(workload, journal, records, containment, image, redactor_of)
+        return await self._weigh(await held.looked_at(self._outside.run))
 
     async def _weigh(self, held: Held) -> Sighting | None:
         if held.gone:
@@ -130,7 +118,7 @@ class Watch:
         text = "the workload was deleted"
         if namesake:
             text = "the workload was deleted, and another one has its name: it is not contained"
-            hide = self._hide(held)
+            hide = held.hide
             reason = hide.text(f"{text}; by {by.text}")
             for incident in sorted(held.containment.incidents):
                 lost = (stated(c, ChangeState.UNVERIFIED, text) for c in held.image.changes)
@@ -191,8 +179,9 @@ class Watch:
         telling = held.watched.telling
         if held.watched.told or held.settings is None or telling is None:
             return
-        hide = self._hide(held)
-        stands = as_it_stands(held.image, held.settings, held.undone)
+        hide = held.hide
+        differs = [one.told(hide) for one in held.undone]
+        stands = as_it_stands(held.image, held.settings, differs)
         changes, reason = tuple(told(change, hide) for change in stands), hide.text(reason)
         for incident in sorted(held.containment.incidents):
             await aftermath.tell(self._beat, incident, changes, reason, hide)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from google.iam.v1 import iam_policy_pb2
+from google.protobuf.json_format import ParseDict
 from grpc import StatusCode
 
 from commands import cli
 from emulator.disturbance import Fault, Faults
 from incident.model import Kind
-from tests.releases import SAMPLES, contained, dumped, rich_world, rules, workload_in
+from tests.guarding import called
+from tests.releases import SAMPLES, comparable, contained, dumped, rich_world, rules, workload_in
 from tests.road import SERVICE, Road, World, printed_by, road, sample
 
 SERVICE_SAMPLE = SAMPLES[Kind.SERVICE]
+SET_POLICY = "/google.cloud.run.v2.Services/SetIamPolicy"
 TOPIC = "projects/example-shop-prod/topics/outcomes"
 TOKEN = "ghp_" + "Fake0Fake1" * 3
 KNOWN = "fake-setting-of-the-service-52"  # what the service has in its environment
@@ -57,7 +62,7 @@ def leaked(way: Road, *printed: str, but: str = "no such record") -> set[str]:
     """Which secrets stand in what was printed and stored, before-images excepted."""
     stored = [data.decode() for path, data in way.stored().items() if but not in path]
     everything = "\n".join((*printed, *stored))
-    return {secret for secret in (TOKEN, KNOWN, NAMED) if secret in everything}
+    return {secret for secret in (TOKEN, KNOWN, NAMED, MEMBER) if secret in everything}
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
@@ -173,3 +178,82 @@ async def test_no_delivery_repeats_what_google_quotes(
         assert (answer is None) == (code is StatusCode.INTERNAL)
         assert "are no good" in printed
         assert leaked(way, printed, but="-before.json") == set()
+
+
+# Members and conditions of an IAM policy.
+
+MEMBER = "ghp_" + "Fake1Fake2" * 3
+BOUND: list[World] = [
+    {"role": "roles/run.invoker", "members": ["allUsers", f"user:{MEMBER}@example.com"]},
+    {
+        "role": "roles/run.invoker",
+        "members": ["allUsers"],
+        "condition": {"title": "t", "expression": f'request.host == "{KNOWN}" && t=="{TOKEN}"'},
+    },
+]
+
+
+def bound() -> World:
+    """A service whose IAM policy holds secrets as well."""
+    world = poisoned()
+    (name,) = world["iamPolicies"]
+    world["iamPolicies"][name]["bindings"] = copy.deepcopy(BOUND)
+    return world
+
+
+async def test_an_iam_policy_is_told_without_its_secrets(tmp_path: Path) -> None:
+    """Planned, approved, undone and seen so, approved anew and released: told nowhere, kept whole.
+
+    The plan is read back from a record with marks, and each command has another key for them.
+    """
+    text = rules(Kind.SERVICE).replace("mode: enforce", "mode: approve")
+    async with road(
+        tmp_path, notification=sample(SERVICE_SAMPLE), world=bound(), rules=text, topic=TOPIC
+    ) as way:
+        answer, logged = await printed_by(way)
+        assert answer
+        before, incident = dumped(way), str(answer.outcome["incident"])
+        printed = [logged]
+        for arguments in (
+            ("show", incident),
+            ("show", incident, "--json"),
+            ("approve", incident, "--yes", "--json"),
+            ("patrol", "--json"),
+            ("release", incident, "--yes", "--json"),
+        ):
+            code, said = await invoked(way, *arguments)
+            assert code == 0, said
+            printed.append(said)
+        assert any("allUsers" in said and "[redacted:" in said for said in printed)
+        (policy,) = dumped(way)["iamPolicies"].values()
+        assert policy["bindings"] == BOUND
+        assert comparable(dumped(way), Kind.SERVICE) == comparable(before, Kind.SERVICE)
+        told = json.dumps(way.emulator.world.published)
+        assert leaked(way, *printed, told, but="-before.json") == set()
+
+
+async def test_an_iam_policy_that_somebody_undid_is_told_without_its_secrets(
+    tmp_path: Path,
+) -> None:
+    """By the patrol, on record and in why a release is refused; said once."""
+    async with contained(
+        tmp_path, Kind.SERVICE, world=bound(), steps="[require-authentication]"
+    ) as case:
+        await let_in(case.way)
+        later = case.way.later(600)
+        printed = [(await invoked(later, "patrol", *form))[1] for form in ((), ("--json",))]
+        assert len(case.records("reverted")) == 1
+        code, said = await invoked(later, "release", case.outcome["incident"], "--yes", "--json")
+        assert (code, "somebody changed" in said) == (1, True)
+        assert all("[redacted:" in each for each in printed)
+        assert leaked(case.way, *printed, said, but="-before.json") == set()
+
+
+async def let_in(way: Road) -> None:
+    """Somebody lets everybody in again, and one more."""
+    (policy,) = dumped(way)["iamPolicies"].values()
+    members = ["allUsers", f"user:{MEMBER}@example.com", "user:one-more@example.com"]
+    edited = [*policy["bindings"], {"role": "roles/run.invoker", "members": members}]
+    request = iam_policy_pb2.SetIamPolicyRequest(resource=SERVICE)
+    ParseDict({"bindings": edited, "version": 3}, request.policy)
+    await called(way, SET_POLICY, request.SerializeToString(), "somebody@example.com")

@@ -96,12 +96,12 @@ def test_without_an_audit_log_the_workload_tells_its_last_modifier() -> None:
 
 def test_a_refusal_tells_what_differs_and_what_to_do() -> None:
     """Field by field: as we left it, as it is; a long value is cut."""
-    said = explain(plan("scaling", "traffic"), "somebody")
+    said = explain(plan("scaling", "traffic"), "somebody", HIDE)
     assert 'scaling (left as "as we left it", is now "as it is"); traffic (' in said
     assert "somebody" in said
     assert "--force" in said
     long = replace(plan(), differs=(Difference("traffic", [], ["x" * 9999]),))
-    assert len(explain(long, "somebody")) < 1000
+    assert len(explain(long, "somebody", HIDE)) < 1000
 
 
 def test_a_cancelled_execution_comes_with_the_command_that_starts_the_job() -> None:
