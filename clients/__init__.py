@@ -17,6 +17,7 @@ from google.pubsub_v1 import PublisherAsyncClient
 from clients.cloud_logging import CloudLogging
 from clients.cloud_run import CloudRun, RunApis
 from clients.errors import calling
+from clients.heard import Heard
 from clients.impersonation import impersonated
 from clients.pubsub import Topic
 from clients.security_center import SecurityCenter
@@ -46,6 +47,7 @@ class Clients:
     webhook: Webhook | None
     virustotal: VirusTotal | None
     transports: tuple[Any, ...]
+    heard: Heard | None = None
 
     async def close(self) -> None:
         """Close every channel. The function never does: its loop lives as long as it does."""
@@ -53,7 +55,13 @@ class Clients:
             await transport.close()
 
 
-async def connect(settings: Settings, *, rehearsing: bool = False, account: str = "") -> Clients:
+async def connect(
+    settings: Settings,
+    *,
+    rehearsing: bool = False,
+    account: str = "",
+    heard: Heard | None = None,
+) -> Clients:
     """Make the clients, on the loop that will use them.
 
     With the emulator, every client speaks to its loopback address without credentials, and
@@ -64,21 +72,24 @@ async def connect(settings: Settings, *, rehearsing: bool = False, account: str 
         rehearsing: Refuse every write to a workload that does not only ask to be validated.
         account: E-mail address of a service account to speak as; our own credentials must be
             allowed to make tokens of it. Empty for our own.
+        heard: Remembers what may be secret of all that is read; None where nobody wants that.
 
     Raises:
         Denied: There are no credentials to be had.
     """
     with calling("connect", "to Google Cloud"):
         speaks_as = impersonated(account) if account and not settings.emulator else None
-        return _connected(_Maker(settings, speaks_as), settings, rehearsing=rehearsing)
+        return _connected(_Maker(settings, speaks_as), settings, heard, rehearsing=rehearsing)
 
 
-def _connected(make: _Maker, settings: Settings, *, rehearsing: bool) -> Clients:
+def _connected(
+    make: _Maker, settings: Settings, heard: Heard | None, *, rehearsing: bool
+) -> Clients:
     key = settings.virustotal_api_key
     topic = Topic(make.client(PublisherAsyncClient), settings.topic) if settings.topic else None
     return Clients(
-        run=CloudRun(_run_apis(make), rehearsing=rehearsing),
-        security_center=SecurityCenter(make.client(scc.SecurityCenterAsyncClient)),
+        run=CloudRun(_run_apis(make), rehearsing=rehearsing, heard=heard),
+        security_center=SecurityCenter(make.client(scc.SecurityCenterAsyncClient), heard),
         logging=CloudLogging(make.client(LoggingServiceV2AsyncClient)),
         store=open_store(settings),
         policy=PolicySource(settings),
@@ -86,6 +97,7 @@ def _connected(make: _Maker, settings: Settings, *, rehearsing: bool) -> Clients
         webhook=Webhook(settings.webhook) if settings.webhook and not rehearsing else None,
         virustotal=VirusTotal(Site(settings.virustotal_origin, key)) if key else None,
         transports=tuple(make.transports),
+        heard=heard,
     )
 
 

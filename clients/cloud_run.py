@@ -5,7 +5,7 @@ Writing is next door, in ``cloud_run_writing``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from clients.cloud_run_reading import (
 )
 from clients.cloud_run_writing import CONDITIONAL_POLICY_VERSION, WRITES, send
 from clients.errors import calling
+from clients.heard import Heard
 from clients.permissions import Permission, Scope
 from clients.retries import PATIENT, PROMPT
 from incident.model import (
@@ -117,10 +118,14 @@ class CloudRun:
     Args:
         apis: Google's clients.
         rehearsing: Refuse every write that does not only ask to be validated.
+        heard: Remembers the environments that are read; None where nobody wants that.
     """
 
-    def __init__(self, apis: RunApis, *, rehearsing: bool = False) -> None:
+    def __init__(
+        self, apis: RunApis, *, rehearsing: bool = False, heard: Heard | None = None
+    ) -> None:
         self._apis = apis
+        self._heard = heard
         self._rehearsing = rehearsing
 
     async def settings(self, workload: Workload) -> Settings:
@@ -138,7 +143,9 @@ class CloudRun:
             Kind.WORKER_POOL: self._apis.worker_pools.get_worker_pool,
         }[workload.kind]
         with calling("read the settings of", name, SETTINGS[workload.kind]):
-            return settings_of(await get(name=name, **PROMPT.options()))
+            found = settings_of(await get(name=name, **PROMPT.options()))
+        self._hear(name, (found.template,))
+        return found
 
     async def listed(self, project: str, region: str, kind: Kind) -> tuple[Listed, ...]:
         """All workloads of a kind in one region of a project.
@@ -170,6 +177,7 @@ class CloudRun:
             request = run_v2.ListRevisionsRequest(parent=name, page_size=_MOST)
             pages = await self._apis.revisions.list_revisions(request, **PROMPT.options())
             found = await _first(pages, template_of)
+        self._hear(name, found)
         return tuple(sorted(found, key=_age, reverse=True))
 
     async def executions(self, workload: Workload) -> tuple[Execution, ...]:
@@ -183,7 +191,9 @@ class CloudRun:
         with calling("list the executions of", name, _EXECUTIONS):
             request = run_v2.ListExecutionsRequest(parent=name, page_size=_MOST)
             pages = await self._apis.executions.list_executions(request, **PROMPT.options())
-            return await _first(pages, execution_of)
+            found = await _first(pages, execution_of)
+        self._hear(name, (execution.template for execution in found))
+        return found
 
     async def tasks(self, execution: str) -> tuple[Task, ...]:
         """The tasks of an execution by its resource name, at most a hundred.
@@ -247,6 +257,10 @@ class CloudRun:
         if self._rehearsing and not validate_only:
             raise GiveUp(f"cannot change {change.target}: this is a rehearsal, nothing is written")
         return await send(change, self._apis, validate_only=validate_only)
+
+    def _hear(self, name: str, templates: Iterable[Template]) -> None:
+        if self._heard:
+            self._heard.templates(name, templates)
 
 
 async def _first(pages: AsyncIterable[Any], read: Callable[[Any], T]) -> tuple[T, ...]:

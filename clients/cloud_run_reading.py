@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,7 @@ FIELDS = (
     "traffic",
 )
 _DEFAULT_TIMEOUT_S = 300
+_PROBES = ("liveness_probe", "startup_probe", "readiness_probe")
 #: What Cloud Run takes where a template names no version.
 _LATEST = "latest"
 _COMPLETED = "Completed"
@@ -205,7 +207,14 @@ def _own_template(message: Any, kind: Kind) -> Template:
     """What the next revision or execution runs."""
     template = message.template.template if kind is Kind.JOB else message.template
     revision = "" if kind is Kind.JOB else template.revision
-    return _template(template, revision=revision, create_time=None, ready=None)
+    made = _template(template, revision=revision, create_time=None, ready=None)
+    return replace(made, secrets=(*made.secrets, *_build_values(message, kind)))
+
+
+def _build_values(message: Any, kind: Kind) -> Iterable[Secret]:
+    """What a function's build is given; in one order, since a map of the API has none."""
+    given = message.build_config.environment_variables if kind is Kind.SERVICE else {}
+    return (Secret(name, value) for name, value in sorted(given.items()) if value)
 
 
 def _template(
@@ -244,10 +253,16 @@ def _container(container: Any) -> ContainerSettings:
 
 
 def _literal_values(containers: Iterable[Any]) -> Iterable[Secret]:
+    """Values of the environment, and of the headers that probes send."""
     for container in containers:
         for variable in container.env:
             if variable.value:
                 yield Secret(variable.name, variable.value)
+        has = container.DESCRIPTOR.fields_by_name
+        for probe in (name for name in _PROBES if name in has and container.HasField(name)):
+            for header in getattr(container, probe).http_get.http_headers:
+                if header.value:
+                    yield Secret(header.name, header.value)
 
 
 def _secret_names(message: Any) -> tuple[str, ...]:

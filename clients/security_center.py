@@ -11,6 +11,7 @@ from google.protobuf.json_format import MessageToDict
 
 from clients.errors import calling
 from clients.filters import findings_of, findings_since
+from clients.heard import Heard
 from clients.permissions import Permission, Scope
 from clients.retries import PATIENT, PROMPT
 from incident.model import JsonObject, Workload
@@ -42,10 +43,15 @@ class SecurityCenter:
     """Reads findings, and writes to them what became of their incident.
 
     Answers are proto JSON, as ``ListFindings`` would print them.
+
+    Args:
+        client: Google's client.
+        heard: Remembers the environments that are read; None where nobody wants that.
     """
 
-    def __init__(self, client: scc.SecurityCenterAsyncClient) -> None:
+    def __init__(self, client: scc.SecurityCenterAsyncClient, heard: Heard | None = None) -> None:
         self._client = client
+        self._heard = heard
 
     async def findings_at(self, source: str, since: datetime) -> tuple[JsonObject, ...]:
         """The findings of one source, detected or updated at ``since`` or later.
@@ -121,6 +127,8 @@ class SecurityCenter:
             pages = await self._client.list_findings(request, **patience.options())
             async for result in pages:
                 found.append(MessageToDict(type(result).pb(result)))
+                if self._heard:
+                    self._heard.finding(found[-1])
                 if len(found) >= _RECORDS:
                     break
         return tuple(found)

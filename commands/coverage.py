@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clients import Clients, Settings, read_settings
-from commands.shared import as_json_option, checked, print_json, run
+from commands.shared import as_json_option, checked, print_json, redactor_of, run
 from commands.surveying import Found, Wanted, survey
 from incident.coverage import Cover, Pace, Project
 from incident.policy import CATEGORY
@@ -97,7 +97,8 @@ def coverage(*, category: str, account: str, everything: bool, as_json: bool, **
     async def work(clients: Clients) -> Found:
         with Console(stderr=True, quiet=quiet).status("looking for workloads") as status:
             say = lambda text: status.update(Text(text))  # noqa: E731 - one line of glue
-            return await survey(wanted, settings, clients, Pace(), say)
+            found = await survey(wanted, settings, clients, Pace(), say)
+            return found.told(redactor_of(clients.heard))
 
     found = run(work, settings, rehearsing=True)
     if as_json:

@@ -20,6 +20,7 @@ from incident.guards import Attendance
 from incident.model import Kind, Workload
 from incident.release import Refused
 from incident.resource_name import parse_resource_name
+from incident.told_change import told
 from wiring import outside_of, standing_of
 
 
@@ -116,7 +117,7 @@ def _show(drill: Drill, console: Console) -> None:
         say(console, f"  {reason}")
     for change in drill.changes:
         say(console, f"{change.action} on {change.target}", "bold")
-        say_diff(console, change)
+        say_diff(console, told(change, drill.hide))
 
 
 def _tell(report: Report) -> None:

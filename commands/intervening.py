@@ -13,10 +13,11 @@ from commands.progress import paused
 from commands.saying import say, say_diff
 from commands.sealing import say_sealed, seals_of
 from commands.shared import print_json
-from incident.images import change_json
 from incident.intervene import carry_out
 from incident.model import ChangeState, JsonObject, Status
 from incident.propose import Proposal, Propose, confirmed
+from incident.told_change import told as told_change
+from incident.told_change import told_json
 
 _DONE = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICTED}
 
@@ -86,18 +87,19 @@ def _show(proposal: Proposal, console: Console) -> None:
         say(console, f"  {reason}")
     if not proposal.changes:
         say(console, "nothing is left to be written")
+    hide = proposal.hide
     for change in proposal.changes:
         say(console, f"{change.action} on {change.target}", "bold")
-        say_diff(console, change)
+        say_diff(console, told_change(change, hide))
         if not change.reversible:
             say(console, "this cannot be taken back", "bold yellow")
 
 
 def _plan(proposal: Proposal) -> dict[str, Any]:
-    workload = proposal.judged.core.place.workload
+    workload, hide = proposal.judged.core.place.workload, proposal.hide
     return {
         "workload": workload.resource_name if workload else None,
         "reasons": [*proposal.reasons],
-        "changes": [change_json(change) for change in proposal.changes],
+        "changes": [told_json(change, hide) for change in proposal.changes],
         "irreversible": [c.target for c in proposal.changes if not c.reversible],
     }

@@ -33,7 +33,9 @@ from incident.model import (
     Workload,
 )
 from incident.outcome import refers, released
+from incident.redaction import Redactor
 from incident.texts import visible
+from incident.told_change import told as told_change
 from incident.witness import Witness
 from wiring import outside_of, standing_of
 
@@ -99,6 +101,7 @@ class _Release:
         self._seen = Witness(clients.store)
         self._books = Books(self._seen, f"cli {self._by}", lambda: datetime.now(UTC))
         self._console = console
+        self._standing = standing_of(self._settings)
 
     async def work(self, *, yes: bool, force: bool) -> None:
         """Release it, or say why not.
@@ -130,14 +133,17 @@ class _Release:
     async def _plan(self, workload: Workload) -> releasing.ReleasePlan:
         custody = self._books.custody(workload)
         plan = await releasing.plan_release(workload, custody, self._clients.run)
-        self._told |= texts.told(plan)
+        self._told |= texts.told(plan, self._hide(plan))
         return plan
+
+    def _hide(self, plan: releasing.ReleasePlan) -> Redactor:
+        return self._standing.redactor_of(plan.workload, plan.settings)
 
     async def _nothing_left(self, plan: releasing.ReleasePlan, ended: Containment | None) -> None:
         """Nothing to write; incidents that were not told so yet are told now."""
         self._told |= {"result": "nothing-to-release", "changes": []}
         if ended:
-            await self._mark(plan.workload, ended)
+            await self._mark(plan.workload, ended, self._hide(plan))
             self._told |= {"result": "released-before", "containment": ended.folder}
         said = f"nothing of ours holds {plan.workload.resource_name}"
         if ended and plan.containment:
@@ -165,11 +171,12 @@ class _Release:
     async def _check_differences(self, plan: releasing.ReleasePlan, *, force: bool) -> None:
         if not plan.differs:
             return
-        who = texts.blame(plan, await self._audit(plan))
+        hide = self._hide(plan)
+        who = hide.text(texts.blame(plan, await self._audit(plan)))
         self._told["changed_by"] = who
         if not force:
             self._told["result"] = "refused"
-            raise releasing.Refused(texts.explain(plan, who))
+            raise releasing.Refused(texts.explain(plan, who, hide))
 
     async def _confirmed(self, plan: releasing.ReleasePlan) -> releasing.ReleasePlan:
         """The plan as it is when the answer is given, if it still is the one that was shown."""
@@ -188,25 +195,26 @@ class _Release:
 
     async def _carry_out(self, plan: releasing.ReleasePlan) -> None:
         custody = self._books.custody(plan.workload)
-        given = releasing.Given(self._by, self._settings.verify_timeout)
+        hide = self._hide(plan)
+        given = releasing.Given(self._by, self._settings.verify_timeout, hide)
         try:
             changes = await releasing.carry_out(plan, custody, self._clients.run, given)
         except releasing.Halted as error:
-            self._told |= texts.told(plan, error.changes)
+            self._told |= texts.told(plan, hide, error.changes)
             raise
-        self._told |= {**texts.told(plan, changes), "result": "released", "by": self._by}
+        self._told |= {**texts.told(plan, hide, changes), "result": "released", "by": self._by}
         # Read again: an incident may have joined while it was released.
         for ended in (await custody.history()).containments:
             if plan.containment and ended.number == plan.containment.number:
-                await self._mark(plan.workload, ended)
+                await self._mark(plan.workload, ended, hide)
         name = plan.workload.resource_name
         done = Text(f"released {name}, read back as it was before", style="green")
         with paused():
             Console(stderr=True, soft_wrap=True).print(done)
-            self._say_changes(changes)
+            self._say_changes(told_change(change, hide) for change in changes)
             self._say_lost(plan)
 
-    async def _mark(self, workload: Workload, ended: Containment) -> None:
+    async def _mark(self, workload: Workload, ended: Containment, hide: Redactor) -> None:
         """Carry every incident of a containment on as released, each once.
 
         What else is to be done about an incident that is released belongs here.
@@ -221,7 +229,7 @@ class _Release:
                 told = released(case.concluded, self._by, lost)
                 before = told.get("gaps")
                 known = before if isinstance(before, list) else []
-                outside, hide = outside_of(self._clients), standing_of(self._settings).redactor()
+                outside = outside_of(self._clients)
                 after = await carry_on(case.folder, told, self._books, outside, hide)
                 now = after.get("gaps")
                 with paused():
@@ -254,14 +262,14 @@ class _Release:
 
     def _show(self, plan: releasing.ReleasePlan) -> None:
         """What would be written, what somebody changed since, and what stays lost."""
-        console = self._console
+        console, hide = self._console, self._hide(plan)
         if plan.containment:
             say(console, f"{plan.workload.resource_name}, held by {plan.containment.folder}")
         if not plan.changes:
             say(console, "all is as it was before already; only the record is missing")
         for change in plan.changes:
             say(console, f"{_TITLES[change.kind]} of {change.target}:", "bold")
-            say_diff(console, change)
+            say_diff(console, told_change(change, hide))
         self._say_lost(plan)
 
     def _say_lost(self, plan: releasing.ReleasePlan) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import click
 
-from clients import Clients, Settings, connect, read_settings
+from clients import Clients, Settings, SettingsError, connect, read_settings
+from clients.heard import Heard
 from clients.store import Store, open_store
 from commands.progress import shown
 from incident.model import IncidentError
+from incident.redaction import Redactor
 from incident.texts import visible_json, visible_lines
+from incident.told_error import told_error
 
 T = TypeVar("T")
+
+_KEY = secrets.token_bytes(32)
 
 
 def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,15 +49,17 @@ def run(
         rehearsing: Have the clients refuse every write to a workload.
         failed: Told why, when it fails.
     """
+    heard = Heard()
 
     async def connected() -> T:
-        clients = await connect(settings or read_settings(), rehearsing=rehearsing)
+        there = settings or read_settings()
+        clients = await connect(there, rehearsing=rehearsing, heard=heard)
         try:
             return await work(clients)
         finally:
             await clients.close()
 
-    return checked(lambda: _shown(connected()), failed)
+    return checked(lambda: _shown(connected()), failed, heard)
 
 
 def read_store(work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
@@ -64,15 +72,31 @@ def _shown(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
 
 
-def checked(work: Callable[[], T], failed: Callable[[str], None] | None = None) -> T:
-    """Do it; what is wrong is one clear sentence on standard error, and exit status 1."""
+def checked(
+    work: Callable[[], T],
+    failed: Callable[[str], None] | None = None,
+    heard: Heard | None = None,
+) -> T:
+    """Do it; what is wrong is one clear sentence on standard error, and exit status 1.
+
+    What Google answers may quote the environment that it was sent, or headers of the call: every
+    error of a command is told here, without what looks secret and what was read that may be.
+    """
     try:
         return work()
     except IncidentError as error:
+        if not isinstance(error, SettingsError):  # these are our own words, about names alone
+            told_error(error, redactor_of(heard))
         if failed:
             failed(str(error))
         click.echo(f"Error: {visible_lines(str(error))}", err=True)
         sys.exit(1)
+
+
+def redactor_of(heard: Heard | None) -> Redactor:
+    """Redacts what a command has read so far; equal secrets have equal marks within it."""
+    known = heard or Heard()
+    return Redactor(_KEY, known.secrets, harmless=known.names)
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from clients import Clients, Settings, connect
@@ -18,6 +18,7 @@ from incident.bench import read_policy
 from incident.coverage import Cover, Covered, Pace, Project, Survey, Unlisted, Unread, find
 from incident.hierarchy import Below, Walk
 from incident.model import IncidentError, InvalidPolicy, Listed, Workload
+from incident.redaction import Redactor
 from incident.texts import visible
 from incident.together import together
 from wiring import outside_of
@@ -63,6 +64,16 @@ class Found:
     projects: int = 0
     unread: tuple[Unread, ...] = ()
 
+    def told(self, hide: Redactor) -> Found:
+        """The same with reasons that may be told: Google's own words are in them."""
+        covered = (
+            replace(each, reasons=_hidden(each.reasons, hide), limits=_hidden(each.limits, hide))
+            for each in self.covered
+        )
+        unlisted = (replace(each, reason=hide.text(each.reason)) for each in self.unlisted)
+        unread = (replace(each, reason=hide.text(each.reason)) for each in self.unread)
+        return replace(self, covered=tuple(covered), unlisted=tuple(unlisted), unread=tuple(unread))
+
     @property
     def summary(self) -> dict[str, int]:
         """How many there are of what."""
@@ -83,6 +94,10 @@ class Found:
         )
 
 
+def _hidden(texts: Sequence[str], hide: Redactor) -> tuple[str, ...]:
+    return tuple(map(hide.text, texts))
+
+
 async def survey(
     wanted: Wanted,
     settings: Settings,
@@ -101,7 +116,7 @@ async def survey(
     if isinstance(policy, InvalidPolicy):
         raise policy
     by = wanted.account or whoami(settings)
-    asking = await connect(settings, rehearsing=True, account=wanted.account)
+    asking = await connect(settings, rehearsing=True, account=wanted.account, heard=clients.heard)
     try:
         below = await _below(wanted, Walk(Hierarchy(settings), pace, say))
         searched = await _searched(below.projects, wanted, Search(settings, clients, pace, say))

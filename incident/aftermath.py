@@ -17,6 +17,7 @@ from incident.images import change_json
 from incident.model import Change, Json, JsonObject, Status
 from incident.outcome import released
 from incident.record import DONE
+from incident.redaction import Redactor
 from incident.vigil import UNDONE
 
 _HOLDING = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
@@ -53,14 +54,17 @@ def carried_on(outcome: JsonObject, changes: Sequence[Change], reason: str) -> J
     }
 
 
-async def tell(beat: Beat, incident: str, changes: Sequence[Change], reason: str) -> None:
+async def tell(
+    beat: Beat, incident: str, changes: Sequence[Change], reason: str, hide: Redactor
+) -> None:
     """Carry one incident on, once: of several patrols one writes the record.
 
     Args:
         beat: What the round works with.
         incident: The incident's id.
-        changes: The containment's changes as they stand now.
-        reason: What happened, for people.
+        changes: The containment's changes as they stand now, as they may be told.
+        reason: What happened, for people; redacted.
+        hide: Redacts what goes wrong meanwhile.
 
     Raises:
         Retry: The store does not answer.
@@ -73,12 +77,12 @@ async def tell(beat: Beat, incident: str, changes: Sequence[Change], reason: str
     outcome = carried_on(case.outcome, changes, reason)
     if outcome:
         last = max(case.records[-1].number, DONE)
-        books, outside, hide = beat.books, beat.outside, beat.standing.redactor()
+        books, outside = beat.books, beat.outside
         await carry_on(journal.folder, outcome, books, outside, hide, after=last, once=True)
-        await _unless_released(beat, case, outcome)
+        await _unless_released(beat, case, outcome, hide)
 
 
-async def _unless_released(beat: Beat, case: Case, outcome: JsonObject) -> None:
+async def _unless_released(beat: Beat, case: Case, outcome: JsonObject, hide: Redactor) -> None:
     """Say of an incident whose containment was taken back meanwhile that it was.
 
     A release records itself and then carries incidents on; we carry one on and then look for a
@@ -86,7 +90,7 @@ async def _unless_released(beat: Beat, case: Case, outcome: JsonObject) -> None:
     """
     by = await released_by(beat.books.store, outcome.get("containment"))
     if by is not None:
-        told, hide = released(outcome, by), beat.standing.redactor()
+        told = released(outcome, by)
         await carry_on(case.folder, told, beat.books, beat.outside, hide)
 
 

@@ -96,6 +96,9 @@ async def expire(
 
 
 def digest(changes: Iterable[Change]) -> str:
-    """Names a plan: the same for the same changes, however far they have come."""
+    """Names a plan: the same for the same changes, however far they have come.
+
+    Of changes as they may be told: a digest of a secret lets guesses be tested.
+    """
     exact = [{**change_json(change), "state": None, "error": None} for change in changes]
     return hashlib.sha256(json.dumps(exact, sort_keys=True).encode()).hexdigest()

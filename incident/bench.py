@@ -18,6 +18,7 @@ from incident.judge import Judge, Judgement
 from incident.look import Looking, Shared, complete
 from incident.model import (
     Decision,
+    Evidence,
     File,
     Finding,
     GiveUp,
@@ -29,6 +30,7 @@ from incident.model import (
     Workload,
 )
 from incident.policy import Policy, parse_policy
+from incident.redaction import Redactor
 from incident.reputation import Reputations
 from incident.scene import Scene, Tools
 from incident.standing import Outside, Standing
@@ -81,6 +83,10 @@ class Bench:
         """Stop whatever is still being asked."""
         self.seen.close()
         await self.reputations.close()
+
+    def redactor(self, evidence: Evidence | None = None) -> Redactor:
+        """Redacts what is known by now: from the evidence, and from all that was read besides."""
+        return self.standing.redactor(evidence or Evidence(self.claim), self.seen.secrets)
 
     async def policy(self) -> Policy | InvalidPolicy:
         """The policy as it is now, or why there is none to be had.

@@ -26,7 +26,8 @@ _HARMLESS = str.maketrans("<>&*_~`|@#[]", "‹›＆∗＿∼ʼ¦＠＃()")  # n
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Me", "Mn"))
 # What both rooms would make a link of by themselves.
 _SCHEME = re.compile(r":(?=//)|(?<=mailto):|(?<=tel):", re.IGNORECASE)
-_DOMAIN = re.compile(r"\.(?=[^\W\d_]{2})")
+# A full stop is also what IDNA takes for one (RFC 3490, section 3.1).
+_DOMAIN = re.compile(r"[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")
 # The only command among what has to be lifted first that a tap may copy; nothing else is in it.
 _CHECK = re.compile(r"python cli\.py policy check [A-Za-z0-9._/:=+-]+")
 

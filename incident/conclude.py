@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from incident.custody import released_by
-from incident.images import change_json
 from incident.judge import Judgement
 from incident.model import (
     Decision,
@@ -29,10 +28,12 @@ from incident.notify import notify
 from incident.outcome import Account, outcome, refers, released
 from incident.own_steps import COLLECTED
 from incident.record import CaseFile, announce, keep_evidence
+from incident.redaction import Redactor
 from incident.repeat import repeated, said
 from incident.scene import Result
 from incident.seal import try_to_seal
 from incident.standing import Answer, Outside, Say, Standing, unheard
+from incident.told_change import told_json
 from incident.write_back import statement, write_back
 
 
@@ -93,11 +94,9 @@ class Conclusion:
     async def tell(
         self,
         case: CaseFile,
-        told: JsonObject,
+        settled: Answer,
         seen: Finding | None,
-        *,
-        alarm: bool,
-        contained_at: datetime | None = None,
+        hide: Redactor,
     ) -> Answer:
         """Write a settled outcome back to SCC, announce it, send it, and be done.
 
@@ -105,17 +104,16 @@ class Conclusion:
 
         Args:
             case: The incident's case file.
-            told: The outcome.
+            settled: The outcome, whether a person must look, and when it was read back as stopped.
             seen: The finding as SCC listed it in this run, if it did.
-            alarm: Whether a person must look now.
-            contained_at: When the workload was read back as stopped, if it was.
+            hide: Redacts what goes wrong meanwhile, with all that is known by now.
 
         Raises:
             Retry: SCC, the topic or the store does not answer; a redelivery does what is missing.
         """
-        told = await self._unless_released(case, told)
+        told = await self._unless_released(case, settled.outcome)
         late, gaps = [], {}
-        sha256, unsealed = await self._seal(case, told)
+        sha256, unsealed = await self._seal(case, told, hide)
         if unsealed:
             gaps["report"] = unsealed
             told = _with_gap(told, "report", unsealed)
@@ -125,7 +123,7 @@ class Conclusion:
             ("webhook", self._notify),
         ):
             try:
-                reason = await step(case, told, seen)
+                reason = await step(case, told, seen, hide)
             except Retry as error:
                 late.append(error)
                 continue
@@ -137,14 +135,14 @@ class Conclusion:
         if not await case.finish(told, sha256):
             fresh = await case.read_again()
             return await repeated(fresh, fresh.done or told, self.standing, self.say)
-        answer = Answer(
-            told,
-            alarm=alarm or bool(gaps.keys() - {"webhook"}),
+        answer = replace(
+            settled,
+            outcome=told,
+            alarm=settled.alarm or bool(gaps.keys() - {"webhook"}),
             warning="webhook" in gaps,
             manifest_sha256=sha256,
-            contained_at=contained_at,
         )
-        return await said(case, answer, self.standing, self.say)
+        return await said(case, answer, hide, self.say)
 
     async def _unless_released(self, case: CaseFile, told: JsonObject) -> JsonObject:
         """The outcome; of a containment that was taken back since, that it was.
@@ -155,7 +153,9 @@ class Conclusion:
         by = await released_by(case.journal.store, told.get("containment"))
         return told if by is None or not refers(told) else released(told, by)
 
-    async def _seal(self, case: CaseFile, told: JsonObject) -> tuple[str | None, str | None]:
+    async def _seal(
+        self, case: CaseFile, told: JsonObject, hide: Redactor
+    ) -> tuple[str | None, str | None]:
         """The manifest's digest, or why there is none: a page never stands in the way.
 
         Raises:
@@ -167,24 +167,28 @@ class Conclusion:
             return (known if isinstance(known, str) else None), None
         sealed = await try_to_seal(case.journal.store, case.folder, told)
         if isinstance(sealed, str):
-            return None, self.standing.redactor().text(sealed)
+            return None, hide.text(sealed)
         await case.note("sealed", {"report": sealed.report, "manifest_sha256": sealed.sha256})
         return sealed.sha256, None
 
     async def _write_back(
-        self, case: CaseFile, told: JsonObject, seen: Finding | None
+        self, case: CaseFile, told: JsonObject, seen: Finding | None, hide: Redactor
     ) -> str | None:
         name = case.finding or (seen.filed_name if seen else None)
         said = statement(told, name)
         board = self.outside.security_center
-        return await write_back(case, board, said, seen, self.standing.redactor())
+        return await write_back(case, board, said, seen, hide)
 
-    async def _announce(self, case: CaseFile, told: JsonObject, _: Finding | None) -> str | None:
+    async def _announce(
+        self, case: CaseFile, told: JsonObject, _: Finding | None, hide: Redactor
+    ) -> str | None:
         reason = await announce(case, self.outside.topic, told)
-        return self.standing.redactor().text(reason) if reason else None
+        return hide.text(reason) if reason else None
 
-    async def _notify(self, case: CaseFile, told: JsonObject, _: Finding | None) -> str | None:
-        return await notify(case, self.outside.webhook, told, self.standing.redactor())
+    async def _notify(
+        self, case: CaseFile, told: JsonObject, _: Finding | None, hide: Redactor
+    ) -> str | None:
+        return await notify(case, self.outside.webhook, told, hide)
 
     def _expiry(self, judged: Judgement, result: Result) -> datetime | None:
         """When a plan that waits from now on expires, as the policy is now."""
@@ -238,25 +242,23 @@ def received(claim: Finding) -> JsonObject:
     }
 
 
-def decided(judged: Judgement, standing: Standing) -> JsonObject:
+def decided(judged: Judgement, hide: Redactor) -> JsonObject:
     """The record of what was decided, before anything is done about it."""
     decision = judged.decision
-    redactor = standing.redactor(judged.evidence)
-    changes: list[Json] = [change_json(change) for change in decision.changes]
+    changes: list[Json] = [told_json(change, hide) for change in decision.changes]
     return {
         "verdict": decision.verdict.value,
         "mode": decision.mode.value,
         "rule": decision.rule,
-        "reasons": [redactor.text(reason.text) for reason in decision.reasons],
+        "reasons": [hide.text(reason.text) for reason in decision.reasons],
         "changes": changes,
     }
 
 
-def contained(judged: Judgement, result: Result, standing: Standing) -> JsonObject:
+def contained(result: Result, hide: Redactor) -> JsonObject:
     """The record of what was written and how far it came."""
-    changes = [change_json(change) for change in result.changes]
     return {
         "status": result.status.value,
         "containment": result.folder,
-        "changes": standing.redactor(judged.evidence).json(changes),
+        "changes": [told_json(change, hide) for change in result.changes],
     }

@@ -167,6 +167,9 @@ PATTERNS: tuple[Pattern, ...] = (
           r"(?:identified\s{1,4}(?:with\s{1,4}\S{1,40}\s{1,4})?(?:by|as)"
           r"(?:\s{1,4}password)?|password)(?:\s{1,4}|\s{0,4}\(\s{0,4})'(?P<secret>(?:[^'\r\n]|'')++)",
           ("CREATE USER app IDENTIFIED BY '", "fake", "'"), "identified by its name"),
+    _word("quoted-password", "a password in quotes behind its name", "passw passphrase passcode",
+          r"(?:password|passwd|passphrase|passcode)\s{1,4}\\*[\"'](?P<secret>[^\s\"'\\]++)",
+          ('refused using password "', "fake", '" of app'), 'the password field is "empty"'),
     _word("netrc", "the password of a netrc line", "login",
           r"login\s{1,4}\S{1,128}\s{1,4}password\s{1,4}(?P<secret>\S++)",
           ("machine example.net login app password ", "fake"), "login with a password"),

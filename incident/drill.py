@@ -24,6 +24,7 @@ from incident.model import IncidentError
 from incident.release import Refused
 from incident.release_plan import ReleasePlan, plan_release
 from incident.scene import Result
+from incident.told_change import told
 
 _STEPS = {
     "before": "before-image kept",
@@ -66,6 +67,7 @@ class Exercise:
         self._drill = drill
         self._say = step
         self._clock = drill.bench.standing.clock
+        self._hide = drill.hide
         self._began = self._clock()
         self.report = Report(drill.id, drill.workload.resource_name, drill.by)
 
@@ -74,15 +76,16 @@ class Exercise:
         bench, judged, report = self._drill.bench, self._drill.judged, self.report
         file = self._drill.file
         await file.begin({"workload": report.workload, "by": report.by})
-        await file.note("decided", decided(judged, bench.standing))
+        await file.note("decided", decided(judged, self._hide))
         try:
             result = await contain.contain(bench.scene(judged), bench.tools(judged))
         except IncidentError as error:
             self._problem(f"containing failed: {error}")
         else:
-            report.status, report.changes = result.status, result.changes
+            report.status = result.status
+            report.changes = tuple(told(change, self._hide) for change in result.changes)
             await self._steps_of(result)
-            await file.note("contained", contained(judged, result, bench.standing))
+            await file.note("contained", contained(result, self._hide))
             for text in problems_of(result):
                 self._problem(text)
 
@@ -108,9 +111,10 @@ class Exercise:
             names = ", ".join(each.name for each in plan.differs)
             raise Refused(f"somebody changed {names} of {name} during the drill")
         patience = drill.bench.standing.verify_timeout
-        given = release.Given(drill.by, patience, self._released, only=drill.id)
+        given = release.Given(drill.by, patience, self._hide, self._released, only=drill.id)
         run = drill.bench.outside.run
-        self.report.released = await release.carry_out(plan, drill.custody, run, given)
+        made = await release.carry_out(plan, drill.custody, run, given)
+        self.report.released = tuple(told(change, self._hide) for change in made)
 
     async def _left(self) -> str:
         """What is left to the person, once it is not released."""
@@ -167,4 +171,4 @@ class Exercise:
         self._say(f"{at_ms / 1000:6.2f} s  {name}")
 
     def _problem(self, text: str) -> None:
-        self.report.problems.append(self._drill.bench.standing.redactor().text(text))
+        self.report.problems.append(self._hide.text(text))

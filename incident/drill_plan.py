@@ -29,6 +29,7 @@ from incident.model import (
 )
 from incident.policy import CATEGORY, Policy
 from incident.record import CaseFile
+from incident.redaction import Redactor
 from incident.release import Refused
 from incident.standing import Outside, Standing
 
@@ -72,8 +73,13 @@ class Drill:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why these."""
-        return tuple(reason.text for reason in self.judged.decision.reasons)
+        """Why these; redacted."""
+        return tuple(self.hide.text(reason.text) for reason in self.judged.decision.reasons)
+
+    @property
+    def hide(self) -> Redactor:
+        """Redacts what is told of it."""
+        return self.bench.redactor(self.judged.evidence)
 
     @property
     def custody(self) -> Custody:

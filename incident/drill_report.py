@@ -20,8 +20,8 @@ class Report:
         workload: Resource name.
         by: Who drilled.
         status: What containing came to; None where that failed.
-        changes: The writes that contained it, each with how far it came.
-        released: The writes that gave it back.
+        changes: The writes that contained it, each with how far it came; as they may be told.
+        released: The writes that gave it back; likewise.
         given_back: Whether nothing of ours holds it any more.
         differs: What is not as it was before, by name.
         steps: What was done, each with the milliseconds since the beginning.

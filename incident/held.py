@@ -6,6 +6,7 @@ What is made of it is for the watch.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from incident.attribution import Blame
@@ -15,6 +16,7 @@ from incident.images import Image
 from incident.journal import Journal, Record
 from incident.look import Looking, look
 from incident.model import JsonObject, Missing, Settings, Workload
+from incident.redaction import Redactor
 from incident.sighting import Sight, Sighting
 from incident.vigil import Undone, Watched, undone, watched
 
@@ -31,6 +33,7 @@ class Held:
         records: Those that were there.
         containment: What they come to.
         image: The image of the write that it rests on.
+        redactor_of: Redacts what a workload's settings hold.
         settings: The workload as it was; None where it was not found, or not looked at yet.
     """
 
@@ -39,12 +42,18 @@ class Held:
     records: tuple[Record, ...]
     containment: Containment
     image: Image
+    redactor_of: Callable[[Workload, Settings | None], Redactor]
     settings: Settings | None = None
 
     @property
     def watched(self) -> Watched:
         """What the records say to whoever keeps watch."""
         return watched(self.records)
+
+    @property
+    def hide(self) -> Redactor:
+        """Redacts what is told of it."""
+        return self.redactor_of(self.workload, self.settings)
 
     @property
     def undone(self) -> tuple[Undone, ...]:
@@ -64,14 +73,15 @@ class Held:
 
     def sighting(self, sight: Sight, note: str = "", by: Blame | None = None) -> Sighting:
         """The same as the patrol tells it."""
+        hide = self.hide
         return Sighting(
             sight=sight,
             workload=self.workload.resource_name,
             containment=self.containment.folder,
             incidents=tuple(sorted(self.containment.incidents)),
-            differs=tuple(one.text for one in self.undone) if not self.gone else (),
+            differs=tuple(one.told(hide).text for one in self.undone) if not self.gone else (),
             by=by,
-            note=note,
+            note=hide.text(note),
         )
 
     async def looked_at(self, run: Looking) -> Held:

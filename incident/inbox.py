@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from incident.conclude import ignored
-from incident.model import Evidence, Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
+from incident.model import Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
 from incident.notification import parse
 from incident.outcome import duplicate, malformed
 from incident.record import quarantine
@@ -64,8 +64,8 @@ class Inbox:
         except (Retry, GiveUp) as error:
             # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
             urgent = isinstance(error, GiveUp)
-            reason = self._standing.redactor(Evidence(finding)).text(str(error))
-            raise Unfinished(reason, finding, urgent=urgent) from error
+            # The incident has redacted it, with all that it knew.
+            raise Unfinished(str(error), finding, urgent=urgent) from error
 
     async def refuse(self, data: bytes, reason: str) -> Answer:
         """Quarantine a message that nobody can read.

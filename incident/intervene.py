@@ -34,6 +34,8 @@ from incident.propose import Proposal, case_of, refusal
 from incident.record import CaseFile
 from incident.scene import Result
 from incident.together import together
+from incident.told_change import told
+from incident.told_error import told_error
 
 
 async def carry_out(proposal: Proposal) -> JsonObject:
@@ -60,6 +62,9 @@ async def carry_out(proposal: Proposal) -> JsonObject:
         result = await _contain(proposal)
         evidence = replace(judged.evidence, revisions=await _revisions(bench, judged))
         return await _tell(proposal, result, evidence)
+    except IncidentError as error:
+        told_error(error, bench.redactor(judged.evidence))
+        raise
     finally:
         await proposal.close()
 
@@ -73,15 +78,19 @@ async def _record_yes(proposal: Proposal) -> None:
     if who.plan and who.plan.closed:
         return
     plan = who.plan.changes if who.plan else proposal.changes
-    told: list[Json] = [change_json(change) for change in plan]
-    body: dict[str, Json] = {"by": who.by, "plan": approvals.digest(plan), "changes": told}
+    shown = [told(change, proposal.hide) for change in plan]
+    body: dict[str, Json] = {
+        "by": who.by,
+        "plan": approvals.digest(shown),
+        "changes": [change_json(change) for change in shown],
+    }
     if case.done is not None:
         last = max(record.number for record in case.earlier)
         await case.journal.append(last, APPROVED, body)
         return
     if not case.earlier:
         await case.begin({**received(proposal.bench.claim), "by": who.by})
-    await case.note("decided", decided(proposal.judged, proposal.bench.standing))
+    await case.note("decided", decided(proposal.judged, proposal.hide))
     await case.note(APPROVED, body)
 
 
@@ -125,7 +134,7 @@ async def _respond(proposal: Proposal) -> JsonObject:
     result, found = await together(
         _contain(proposal), support(finding, place.workload, bench.sources, bounds, now)
     )
-    await case.note("contained", contained(judged, result, bench.standing))
+    await case.note("contained", contained(result, bench.redactor(judged.evidence)))
     told = _attributed(proposal, result, await case.read_again())
     evidence = await reputed(joined(judged.evidence, found), bench.reputations, bounds.deadline)
     outcome = await _conclusion(bench).settle(case, judged, evidence, told, {})
@@ -136,7 +145,8 @@ async def _finish(proposal: Proposal, outcome: JsonObject, *, alarm: bool) -> Js
     """Tell everybody and be done; of several who finish at once, what the first one said."""
     core = proposal.judged.core
     case = await core.enforced.read_again()
-    answer = await _conclusion(proposal.bench).tell(case, outcome, core.record, alarm=alarm)
+    conclusion, hide = _conclusion(proposal.bench), proposal.hide
+    answer = await conclusion.tell(case, outcome, core.record, hide, alarm=alarm)
     return (await case.read_again()).done or answer.outcome
 
 
@@ -162,7 +172,7 @@ async def _tell(proposal: Proposal, result: Result, evidence: Evidence) -> JsonO
         folder=result.folder,
         drains_until=drained(result.stopped_at, evidence),
     )
-    hide = bench.standing.redactor(evidence)
+    hide = bench.redactor(evidence)
     told = taken_up(now.outcome or {}, account, hide)
     last = max(record.number for record in file.earlier)
     return await carry_on(file.folder, told, bench.books, bench.outside, hide, after=last)

@@ -11,12 +11,14 @@ import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from incident.announced_values import announces_secret, suggests_secret
 from incident.model import Secret
 from incident.secret_spans import Span, by_form, by_name
 
+_MOST_NODES = 10_000  # of a value that is JSON
 _GRAM = 4  # the shortest value under a name that suggests a secret
 _SHORTEST = 6  # under any other name
 _LONG_LINE = 20  # of a value of several lines: shown alone, it is still the secret's
@@ -36,6 +38,9 @@ _ORDINARY = re.compile(
     r"|(?::?/(?:app|bin|data|dev|etc|home|lib|mnt|opt|proc|root|run|sbin|srv|tmp|usr|var|workspace)"
     r"(?:/[a-z._-]{1,30}+[0-9]{0,6}+)*+/?+(?=:|$))++"
 )
+# Words, at most with a short number behind them, joined as names and addresses are.
+_WORD = r"(?:(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]{0,3}|[0-9]{1,6})"
+_NAME = re.compile(rf"(?:[a-z][a-z0-9+.-]*://)?{_WORD}(?:[._@/ :-]+{_WORD})*/?")
 _NOTHING = frozenset({"true", "false", "none", "null"})
 
 
@@ -48,7 +53,7 @@ class KnownValues:
     def __init__(self, secrets: Iterable[Secret], harmless: frozenset[str]) -> None:
         self._forms: dict[str, tuple[str, str]] = {}
         cut: set[str] = set()
-        for secret in secrets:
+        for secret in (each for given in secrets for each in (given, *_leaves(given))):
             if not _worth_hiding(secret, harmless):
                 continue
             for value in _values(secret.value, harmless):
@@ -123,6 +128,29 @@ def _worth_hiding(secret: Secret, harmless: frozenset[str]) -> bool:
     return len(secret.value) >= _SHORTEST and not _ORDINARY.fullmatch(secret.value)
 
 
+def _leaves(secret: Secret) -> Iterator[Secret]:
+    """The texts in a value that is JSON, which programs log alone; what plainly is a name stays.
+
+    The names of hosts, accounts and places are evidence, and such a value is full of them.
+    """
+    if not secret.value.lstrip().startswith(("{", "[")):
+        return
+    try:
+        waiting: list[tuple[str, Any]] = [(secret.name, json.loads(secret.value))]
+    except (ValueError, RecursionError):
+        return
+    for _ in range(_MOST_NODES):
+        if not waiting:
+            return
+        name, node = waiting.pop()
+        if isinstance(node, dict):
+            waiting += node.items()
+        elif isinstance(node, list):
+            waiting += [(name, each) for each in node]
+        elif isinstance(node, str) and (announces_secret(name) or not _NAME.fullmatch(node)):
+            yield Secret(name, node)
+
+
 def _values(value: str, harmless: frozenset[str]) -> set[str]:
     """A secret value, its long lines, and the credentials inside it.
 
@@ -157,7 +185,20 @@ def _forms(value: str) -> Iterator[str]:
     yield value.replace("'", "'\\''")
     if len(data) >= _SHORTEST:
         yield data.hex()
+        yield data.hex().upper()
         yield from _in_base64(data)
+    if _SHORTEST <= len(data) <= _PREFIX:  # nobody escapes more than that for a person to read
+        yield from _byte_by_byte(value, data)
+        yield base64.b32encode(data).decode().rstrip("=")
+        yield base64.b64encode(base64.b64encode(data)).decode().rstrip("=")
+
+
+def _byte_by_byte(value: str, data: bytes) -> Iterator[str]:
+    """Every character escaped, whether it needs that or not."""
+    units = value.encode("utf-16-be", errors="surrogatepass")
+    for sign, digits in (("%", data.hex("%")), ("\\x", data.hex("%")), ("\\u", units.hex("%", 2))):
+        for cased in (digits, digits.upper()):
+            yield sign + cased.replace("%", sign)
 
 
 def _in_base64(data: bytes) -> Iterator[str]:

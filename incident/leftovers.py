@@ -168,8 +168,9 @@ class Leftovers:
         """The ordinary road, from SCC's record of the finding; a settled outcome is just told."""
         file = CaseFile(self._beat.journal(case.folder), case.records)
         conclusion = Conclusion(case.incident, self._standing, self._outside)
+        hide = self._standing.redactor()
         if file.concluded:
-            return await conclusion.tell(file, file.concluded, None, alarm=file.alarm)
+            return await conclusion.tell(file, file.concluded, None, hide, alarm=file.alarm)
         try:
             claim = await reopen(case, self._outside.security_center)
         except (Retry, Denied):
@@ -192,7 +193,7 @@ class Leftovers:
         outcome = closed(case, reason, f"{self._standing.store_url}/{case.folder}")
         conclusion = Conclusion(case.incident, self._standing, self._outside)
         told = await file.conclude(outcome, alarm=True)
-        return await conclusion.tell(file, told, None, alarm=True)
+        return await conclusion.tell(file, told, None, self._standing.redactor(), alarm=True)
 
     async def _moot(self, incident: str) -> bool:
         """Whether a rehearsal was overtaken by the same incident in earnest."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from typing import Any, Protocol
 
-from incident.model import Access, Execution, Kind, Need, Settings, Template, Workload
+from incident.model import Access, Execution, Kind, Need, Secret, Settings, Template, Workload
 from incident.together import together
 
 #: What can be asked about each kind of workload at all.
@@ -75,6 +75,7 @@ class Shared:
     def __init__(self, run: Looking) -> None:
         self._run = run
         self._asked: dict[tuple[Need, Workload], asyncio.Future[Any]] = {}
+        self._settings: Settings | None = None
 
     def begin(self, workload: Workload | None) -> None:
         """Ask for everything that can be asked about a workload."""
@@ -90,7 +91,21 @@ class Shared:
 
     async def settings(self, workload: Workload) -> Settings:
         """The workload's settings as they are now."""
-        return await self._run.settings(workload)
+        self._settings = await self._run.settings(workload)
+        return self._settings
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What may be secret of all that was read so far, also where something else failed."""
+        templates = [self._settings.template] if self._settings else []
+        for (need, _), asked in self._asked.items():
+            if not asked.done() or asked.cancelled() or asked.exception():
+                continue
+            if need is Need.REVISIONS:
+                templates += asked.result()
+            elif need is Need.EXECUTIONS:
+                templates += [execution.template for execution in asked.result()]
+        return tuple(secret for template in templates for secret in template.secrets)
 
     async def access(self, workload: Workload) -> Access:
         """Its IAM policy."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from incident.images import change_json
 from incident.journal import SCHEMA_VERSION
 from incident.links import finding_page, virustotal_page, workload_page
 from incident.model import (
@@ -27,6 +26,7 @@ from incident.redaction import Redactor
 from incident.response_plan import Situation
 from incident.steps.barring import barred
 from incident.telling import assessment_told, detected_told, short, time_text
+from incident.told_change import told_json
 
 _IN_EFFECT = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
 
@@ -220,8 +220,8 @@ def _joined(reasons: Json, earlier: Mapping[str, Json]) -> list[Json]:
 
 
 def _change(change: Change, redactor: Redactor) -> dict[str, Json]:
-    error = None if change.error is None else short(redactor.text(change.error))
-    return {**change_json(change), "error": error}
+    shown = told_json(change, redactor)
+    return {**shown, "error": None if shown["error"] is None else short(shown["error"])}
 
 
 def _finding(finding: Finding, redactor: Redactor) -> dict[str, Json]:

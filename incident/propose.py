@@ -18,6 +18,7 @@ from incident.guards import Attendance, approving, containing
 from incident.judge import Judgement
 from incident.model import (
     Change,
+    IncidentError,
     InvalidPolicy,
     Notification,
     Status,
@@ -25,8 +26,10 @@ from incident.model import (
 )
 from incident.policy import Steps
 from incident.record import CaseFile
+from incident.redaction import Redactor
 from incident.reopen import reopen
 from incident.standing import Outside, Standing
+from incident.told_error import told_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,13 @@ class Proposal:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why, for a person; redacted."""
-        redactor = self.bench.standing.redactor(self.judged.evidence)
-        return tuple(redactor.text(reason.text) for reason in self.judged.decision.reasons)
+        hide = self.hide
+        return tuple(hide.text(reason.text) for reason in self.judged.decision.reasons)
+
+    @property
+    def hide(self) -> Redactor:
+        """Redacts what is told of it."""
+        return self.bench.redactor(self.judged.evidence)
 
     @property
     def case(self) -> Case:
@@ -183,6 +191,10 @@ async def _propose(bench: Bench, verb: str) -> Proposal:
     try:
         core = await bench.core()
         judged = bench.judge.judge(core)
+    except IncidentError as error:
+        await bench.close()
+        told_error(error, bench.redactor())
+        raise
     except BaseException:
         await bench.close()
         raise

@@ -32,6 +32,7 @@ from incident.model import (
 from incident.reopen import reopen
 from incident.scene import Result
 from incident.standing import Outside, Standing
+from incident.told_error import told_error
 from incident.withdraw import heed_release
 
 #: The finding was young when it was contained; that it is older now speaks for nothing.
@@ -142,6 +143,9 @@ class Reapplication:
             if against:
                 return Reapplied(None, against)
             return await self._contain(bench, judged, containment)
+        except IncidentError as error:
+            told_error(error, bench.redactor())
+            raise
         finally:
             bench.seen.close()
 

@@ -12,7 +12,8 @@ from typing import Any
 from incident.containment import in_effect
 from incident.fields import in_full, normal
 from incident.images import change_json, change_of
-from incident.model import Change, ChangeKind, Kind, Settings
+from incident.marked import has_mark, reads_as
+from incident.model import Change, ChangeKind, Json, Kind, Settings
 
 _EXACT = ("kind", "target", "stops", "reversible", "affected")
 _OTHER = "the policy and the workload as they are now would make another plan"
@@ -59,10 +60,18 @@ class Recorded:
         """What is still to be written, as it was recorded, where nothing differs.
 
         The before-image is what is there now, and an edit of an IAM policy is of the version
-        that is there now: another etag with the same bindings is the same policy.
+        that is there now: another etag with the same bindings is the same policy. Of one that was
+        recorded with marks, what is written is the plan as it is made now.
         """
         return tuple(
-            replace(planned, before=made.before, etag=made.etag, state=made.state, error=None)
+            replace(
+                planned,
+                before=made.before,
+                after=made.after if has_mark([planned.after]) else planned.after,
+                etag=made.etag,
+                state=made.state,
+                error=None,
+            )
             for made in fresh
             if (planned := self._planned(made, kind))
         )
@@ -100,7 +109,7 @@ def _changed(change: Change, settings: Settings) -> Iterator[str]:
             case _:
                 continue
         wanted = change.after[name]
-        if normal(name, now, kind) not in (normal(name, before, kind), normal(name, wanted, kind)):
+        if not any(_alike(name, recorded, now, kind) for recorded in (before, wanted)):
             yield f"{name} of {change.target} changed since the plan was made"
 
 
@@ -109,12 +118,16 @@ def _begun(change: Change) -> str:
 
 
 def _same(one: Change, other: Change, kind: Kind) -> bool:
-    """Whether two changes of a workload write the same."""
+    """Whether a recorded change of a workload and another one write the same."""
     if any(getattr(one, name) != getattr(other, name) for name in _EXACT):
         return False
     if set(one.mask) != set(other.mask) or set(one.after) != set(other.after):
         return False
-    return all(
-        normal(name, value, kind) == normal(name, other.after[name], kind)
-        for name, value in one.after.items()
-    )
+    return all(_alike(name, value, other.after[name], kind) for name, value in one.after.items())
+
+
+def _alike(name: str, recorded: Json, now: Json, kind: Kind) -> bool:
+    """Whether a field is as it was recorded; an IAM policy may be recorded with marks."""
+    if has_mark(recorded):
+        return reads_as(normal(name, recorded, kind), normal(name, now, kind))
+    return normal(name, recorded, kind) == normal(name, now, kind)

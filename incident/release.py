@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from incident.custody import Custody
-from incident.images import change_json, stated
+from incident.images import stated
 from incident.look import Looking, look
 from incident.model import (
     Change,
@@ -29,8 +29,11 @@ from incident.model import (
     Retry,
 )
 from incident.open_attempts import FATE
+from incident.redaction import Redactor
 from incident.release_plan import ReleasePlan, lacking, needs_of, plan_release
 from incident.release_texts import irreparable
+from incident.told_change import told_json
+from incident.told_error import told_error
 
 __all__ = ["Given", "Halted", "Refused", "ReleasePlan", "Run", "carry_out", "plan_release"]
 
@@ -76,6 +79,7 @@ class Given:
     Attributes:
         by: Who releases.
         patience: How long each write may take until it is seen in effect.
+        hide: Redacts what is recorded and told of it.
         step: Told what was just done, in order.
         only: The incident that the containment must be of alone; None where whoever refers to
             it loses it too.
@@ -83,6 +87,7 @@ class Given:
 
     by: str
     patience: timedelta
+    hide: Redactor
     step: Callable[[str], None] = lambda _: None
     only: str | None = None
 
@@ -119,10 +124,11 @@ async def carry_out(
     try:
         await work.restore()
         if not work.released_meanwhile:
-            changes: list[Json] = [change_json(change) for change in work.changes]
+            changes: list[Json] = [told_json(c, given.hide) for c in work.changes]
             told = {**body, "changes": changes, "intent": intent}
             await custody.note(plan.history, intent, "released", told)
     except IncidentError as error:
+        told_error(error, given.hide)
         if work.untouched:
             withdrawn: dict[str, Json] = {"by": given.by, "intent": intent, "reason": str(error)}
             with contextlib.suppress(IncidentError):

@@ -10,10 +10,11 @@ import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from incident.images import change_json
 from incident.invokers import NAME
 from incident.model import AuditEvent, Change, ChangeKind, Json, Workload
+from incident.redaction import Redactor
 from incident.release_plan import Difference, ReleasePlan
+from incident.told_change import told_json
 
 _LONGEST_VALUE = 300
 _IAM_METHOD = "SetIamPolicy"
@@ -37,9 +38,9 @@ def start_again(workload: Workload) -> str:
     return shlex.join((*words, *options))
 
 
-def explain(plan: ReleasePlan, who: str) -> str:
+def explain(plan: ReleasePlan, who: str, hide: Redactor) -> str:
     """Why a plan is refused without force."""
-    said = "; ".join(map(_differs, plan.differs))
+    said = "; ".join(_differs(each, hide) for each in plan.differs)
     return (
         f"cannot release {plan.workload.resource_name}: somebody changed since it was contained"
         f" what a release would overwrite: {said}. Changed by: {who}. Look at the difference;"
@@ -73,7 +74,9 @@ def contained_at(plan: ReleasePlan) -> datetime | None:
     return plan.image.recorded_at if plan.image else None
 
 
-def told(plan: ReleasePlan, changes: Iterable[Change] | None = None) -> dict[str, Json]:
+def told(
+    plan: ReleasePlan, hide: Redactor, changes: Iterable[Change] | None = None
+) -> dict[str, Json]:
     """The plan as JSON; with how far each write came, where it was carried out."""
     current = plan.containment
     shown = plan.changes if changes is None else changes
@@ -81,11 +84,12 @@ def told(plan: ReleasePlan, changes: Iterable[Change] | None = None) -> dict[str
         "workload": plan.workload.resource_name,
         "containment": current.folder if current else None,
         "incidents": sorted(current.incidents) if current else [],
-        "changes": [change_json(change) for change in shown],
+        "changes": [told_json(change, hide) for change in shown],
         "changed_since": [
-            {"name": each.name, "left": each.left, "now": each.now} for each in plan.differs
+            {"name": each.name, "left": hide.json(each.left), "now": hide.json(each.now)}
+            for each in plan.differs
         ],
-        "last_modifier": plan.settings.last_modifier,
+        "last_modifier": hide.text(plan.settings.last_modifier),
         "not_restored": [
             {
                 "action": change.action,
@@ -118,8 +122,8 @@ def _event(event: AuditEvent) -> str:
     return f"{event.principal} ({what}, {at})"
 
 
-def _differs(difference: Difference) -> str:
-    left, now = (_value(value) for value in (difference.left, difference.now))
+def _differs(difference: Difference, hide: Redactor) -> str:
+    left, now = (_value(hide.json(value)) for value in (difference.left, difference.now))
     return f"{difference.name} (left as {left}, is now {now})"
 
 

@@ -16,6 +16,7 @@ from incident.chain import close, read_chain
 from incident.model import JsonObject
 from incident.outcome import duplicate
 from incident.record import DONE, CaseFile
+from incident.redaction import Redactor
 from incident.standing import Answer, Say, Standing
 
 _POLL_S = 0.2
@@ -36,17 +37,17 @@ async def repeated(case: CaseFile, done: JsonObject, standing: Standing, say: Sa
         Retry: The store does not answer.
     """
     if await _told(case, standing.peer_wait):
-        return await listed(case, Answer(duplicate(done)), standing)
-    return await said(case, retold(case, done), standing, say)
+        return await listed(case, Answer(duplicate(done)), standing.redactor())
+    return await said(case, retold(case, done), standing.redactor(), say)
 
 
-async def said(case: CaseFile, answer: Answer, standing: Standing, say: Say) -> Answer:
+async def said(case: CaseFile, answer: Answer, hide: Redactor, say: Say) -> Answer:
     """Put an answer into the log, and only then list what is new."""
     say(replace(answer, case_file=case.folder))
-    return await listed(case, answer, standing)
+    return await listed(case, answer, hide)
 
 
-async def listed(case: CaseFile, answer: Answer, standing: Standing) -> Answer:
+async def listed(case: CaseFile, answer: Answer, hide: Redactor) -> Answer:
     """An answer with what vouches for its case file, once what is new there is listed."""
     containment = answer.outcome.get("containment")
     newest, unlisted = await close(case.journal.store, case.folder, containment)
@@ -54,7 +55,7 @@ async def listed(case: CaseFile, answer: Answer, standing: Standing) -> Answer:
         answer,
         case_file=case.folder,
         manifest_sha256=newest or answer.manifest_sha256,
-        unlisted=standing.redactor().text(unlisted),
+        unlisted=hide.text(unlisted),
     )
 
 

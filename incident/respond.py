@@ -21,6 +21,7 @@ from incident.model import (
     Evidence,
     Finding,
     GiveUp,
+    IncidentError,
     InvalidPolicy,
     JsonObject,
     Reason,
@@ -33,11 +34,13 @@ from incident.open_attempts import await_fate
 from incident.policy import Policy
 from incident.policy_schema import EvidenceBounds
 from incident.record import CaseFile
+from incident.redaction import Redactor
 from incident.repeat import repeated
 from incident.scene import Result
 from incident.standing import Answer, Outside, Say, Standing, unheard
 from incident.timing import Stopwatch
 from incident.together import together
+from incident.told_error import told_error
 
 BUDGET = timedelta(seconds=240)
 
@@ -59,6 +62,7 @@ class Incident:
         self._bench = Bench.make(claim, route, standing, outside)
         self._conclusion = Conclusion(claim.incident_id, standing, outside, say)
         self._watch = Stopwatch()
+        self._evidence = Evidence(claim)
 
     async def respond(self) -> Answer:
         """The road from a routed claim to an outcome, within its budget.
@@ -74,6 +78,14 @@ class Incident:
                 f"cannot finish incident {self._claim.incident_id}: it took longer than"
                 f" {BUDGET.total_seconds():g} s; a redelivery carries on"
             ) from error
+        except IncidentError as error:
+            told_error(error, self._hide)
+            raise
+
+    @property
+    def _hide(self) -> Redactor:
+        """Redacts what is known by now."""
+        return self._bench.redactor(self._evidence)
 
     async def _road(self, *, waited: bool) -> Answer:
         bench = self._bench
@@ -107,10 +119,10 @@ class Incident:
         case, patience = core.enforced, self._standing.peer_wait
         if not waited and await case.wait_for_peer(patience):
             return await self._road(waited=True)
-        telling = self._conclusion.tell(
-            case, told, core.record, alarm=case.alarm, contained_at=case.contained_at
-        )
-        return await self._attended(case, Evidence(core.record or self._claim), telling)
+        self._evidence = Evidence(core.record or self._claim)
+        settled = Answer(told, alarm=case.alarm, contained_at=case.contained_at)
+        telling = self._conclusion.tell(case, settled, core.record, self._hide)
+        return await self._attended(case, telling)
 
     async def _repeated(self, case: CaseFile, done: JsonObject) -> Answer:
         return await repeated(case, done, self._standing, self._conclusion.say)
@@ -119,6 +131,7 @@ class Incident:
         """Judge what was read, and see whether somebody else is at it already."""
         with self._watch.stage("decide"):
             judged = self._bench.judge.judge(core)
+        self._evidence = judged.evidence
         if judged.route.verdict is Verdict.IGNORE:
             finding = judged.evidence.finding
             return ignored(finding, self._claim.incident_id, judged.route, self._standing)
@@ -128,7 +141,7 @@ class Incident:
         if not waited and await self._peer_at_work(case):
             return await self._road(waited=True)
         carrying_on = self._carry_on(case, judged, supporting)
-        return await self._attended(case, judged.evidence, carrying_on)
+        return await self._attended(case, carrying_on)
 
     async def _carry_on(
         self, case: CaseFile, judged: Judgement, supporting: Awaitable[Evidence]
@@ -136,31 +149,27 @@ class Incident:
         """Carry the decision out, settle what came of it, and tell everybody."""
         conclusion, seen = self._conclusion, judged.core.record
         if case.concluded:
-            return await conclusion.tell(
-                case, case.concluded, seen, alarm=case.alarm, contained_at=case.contained_at
-            )
+            settled = Answer(case.concluded, alarm=case.alarm, contained_at=case.contained_at)
+            return await conclusion.tell(case, settled, seen, self._hide)
         result = await self._carry_out(case, judged)
         with self._watch.stage("evidence"):
             evidence = joined(judged.evidence, await supporting)
             deadline = _bounds(judged.core.policy).deadline
             evidence = await reputed(evidence, self._bench.reputations, deadline)
+        self._evidence = evidence
         timings_ms = self._watch.timings_ms
         told = await conclusion.settle(case, judged, evidence, result, timings_ms)
-        return await conclusion.tell(
-            case, told, seen, alarm=result.alarm, contained_at=result.seen_at
-        )
+        settled = Answer(told, alarm=result.alarm, contained_at=result.seen_at)
+        return await conclusion.tell(case, settled, seen, self._hide)
 
-    async def _attended(
-        self, case: CaseFile, evidence: Evidence, work: Coroutine[Any, Any, Answer]
-    ) -> Answer:
+    async def _attended(self, case: CaseFile, work: Coroutine[Any, Any, Answer]) -> Answer:
         """Do the work while the case file shows that somebody is at it."""
         alive = asyncio.ensure_future(case.stay_alive(self._standing.peer_wait))
         try:
             return await work
         except Retry as error:
             alive.cancel()
-            redactor = self._standing.redactor(evidence)
-            await case.note("retried", {"reason": redactor.text(str(error))})
+            await case.note("retried", {"reason": str(told_error(error, self._hide))})
             raise
         finally:
             alive.cancel()
@@ -176,7 +185,7 @@ class Incident:
     async def _carry_out(self, case: CaseFile, judged: Judgement) -> Result:
         """Contain as far as the decision goes; what cannot be healed is a failed incident."""
         bench, decision, place = self._bench, judged.decision, judged.core.place
-        noting = case.note("decided", decided(judged, self._standing))
+        noting = case.note("decided", decided(judged, self._hide))
         if decision.failed or place.settings is None or place.workload is None:
             await noting
             self._await_fate(place)
@@ -192,7 +201,7 @@ class Incident:
                 failed = replace(decision, reasons=(Reason(str(error), "outside"),), changes=())
                 result = Result(Status.FAILED, failed, alarm=True)
         if result.folder:
-            await case.note("contained", contained(judged, result, self._standing))
+            await case.note("contained", contained(result, self._hide))
         return result
 
     def _await_fate(self, place: Place) -> None:

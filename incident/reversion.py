@@ -7,6 +7,7 @@ from datetime import timedelta
 from incident.attribution import Blame, blame, blamed
 from incident.beat import Beat
 from incident.held import Held
+from incident.marked import reads_as
 from incident.model import AuditEvent, ChangeKind, IncidentError, Json, JsonObject
 from incident.vigil import Undone, ours_until
 
@@ -22,8 +23,8 @@ async def record_reversion(held: Held, beat: Beat) -> Blame:
         Retry: The store does not answer.
     """
     before = held.watched.reverted
-    differs: list[Json] = [_line(one) for one in held.undone]
-    same = before is not None and before.body.get("differs") == differs
+    raw: list[Json] = [_line(one) for one in held.undone]
+    same = before is not None and reads_as(before.body.get("differs"), raw)
     known = blamed(before.body.get("by")) if before and same else None
     if known and known.certain:
         return known
@@ -34,7 +35,7 @@ async def record_reversion(held: Held, beat: Beat) -> Blame:
         return known
     body: dict[str, Json] = {
         "image": held.image.number,
-        "differs": differs,
+        "differs": [_line(one.told(held.hide)) for one in held.undone],
         "by": by.json,
         "gap": gap,
     }

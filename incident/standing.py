@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -10,7 +10,16 @@ from typing import Protocol
 from incident.guards import Attendance, Ourselves
 from incident.investigate import Findings, LogReader, Tasks
 from incident.journal import Store
-from incident.model import Evidence, JsonObject, Mode, Notification, Route
+from incident.model import (
+    Evidence,
+    JsonObject,
+    Mode,
+    Notification,
+    Route,
+    Secret,
+    Settings,
+    Workload,
+)
 from incident.notify import Messenger
 from incident.record import Announcer
 from incident.redaction import Redactor
@@ -78,18 +87,31 @@ class Standing:
     peer_wait: timedelta
     attendance: Attendance | None = None
 
-    def redactor(self, evidence: Evidence | None = None) -> Redactor:
-        """Redacts what is known to be secret by now, and never the names of the workload."""
+    def redactor_of(self, workload: Workload, settings: Settings | None) -> Redactor:
+        """Redacts what a workload's settings hold, for whoever works on it without a finding."""
+        secrets = settings.template.secrets if settings else ()
+        return Redactor(self.redaction_key, secrets, harmless=_names_of(workload))
+
+    def redactor(self, evidence: Evidence | None = None, known: Iterable[Secret] = ()) -> Redactor:
+        """Redacts what is known to be secret by now, and never the names of the workload.
+
+        Args:
+            evidence: What was gathered, where there is an incident.
+            known: What else was read that may be secret.
+        """
         if evidence is None:
-            return Redactor(self.redaction_key)
+            return Redactor(self.redaction_key, known)
         finding = evidence.finding
-        workload = finding.workload
         names = [finding.revision, *(container.name for container in finding.containers)]
-        if workload:
-            names += [workload.name, workload.location]
-            names += [workload.project_id, workload.project_number]
         harmless = [name for name in names if name]
-        return Redactor(self.redaction_key, evidence.secrets, harmless=harmless)
+        if finding.workload:
+            harmless += _names_of(finding.workload)
+        return Redactor(self.redaction_key, (*evidence.secrets, *known), harmless=harmless)
+
+
+def _names_of(workload: Workload) -> list[str]:
+    project = (workload.project_id, workload.project_number)
+    return [name for name in (workload.name, workload.location, *project) if name]
 
 
 @dataclass(frozen=True, slots=True)

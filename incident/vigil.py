@@ -12,6 +12,7 @@ from incident.containment import in_effect, lacking
 from incident.images import Image, stated
 from incident.journal import Record
 from incident.model import Change, ChangeKind, ChangeState, Json, Kind, Settings, Workload
+from incident.redaction import Redactor
 
 #: How the error of a change begins that somebody has undone.
 UNDONE = "undone since: "
@@ -38,6 +39,12 @@ class Undone:
     field: str
     ours: Json
     now: Json
+
+    def told(self, hide: Redactor) -> Undone:
+        """The same as it may be told: an IAM policy holds what anybody wrote into it."""
+        if self.change.kind is not ChangeKind.IAM_POLICY:
+            return self
+        return replace(self, ours=hide.json(self.ours), now=hide.json(self.now))
 
     @property
     def text(self) -> str:

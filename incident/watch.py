@@ -21,6 +21,7 @@ from incident.reapply import Reapplication, Reapplied, claims_of
 from incident.reversion import record_loss, record_reversion
 from incident.rounds import Stop
 from incident.sighting import Sight, Sighting
+from incident.told_change import told
 from incident.vigil import Names, as_it_stands, names_in, news_of, workload_at
 from incident.withdraw import take_back
 
@@ -61,7 +62,8 @@ class Watch:
         image = containment.written
         if image is None or self._under_way(containment):
             return None
-        held = Held(workload, journal, records, containment, image)
+        redactor_of = self._beat.standing.redactor_of
+        held = Held(workload, journal, records, containment, image, redactor_of)
         return await self._weigh(await held.looked_at(self._outside.run))
 
     async def _weigh(self, held: Held) -> Sighting | None:
@@ -117,10 +119,12 @@ class Watch:
         if namesake:
             another = "Another one has its name, which is not contained"
             text = "the workload was deleted, and another one has its name: it is not contained"
-            reason = f"the workload was deleted{by.clause}. {another}"
+            hide = held.hide
+            reason = hide.text(f"the workload was deleted{by.clause}. {another}")
             for incident in sorted(held.containment.incidents):
                 lost = (stated(c, ChangeState.UNVERIFIED, text) for c in held.image.changes)
-                await aftermath.tell(self._beat, incident, tuple(lost), reason)
+                changes = tuple(told(change, hide) for change in lost)
+                await aftermath.tell(self._beat, incident, changes, reason, hide)
         return replace(held.sighting(Sight.GONE, text, by), urgent=namesake is not None)
 
     async def _released(
@@ -176,10 +180,12 @@ class Watch:
         telling = held.watched.telling
         if held.watched.told or held.settings is None or telling is None:
             return
-        changes = as_it_stands(held.image, held.settings, held.undone)
-        reason = self._beat.harmless(reason)
+        hide = held.hide
+        differs = [one.told(hide) for one in held.undone]
+        stands = as_it_stands(held.image, held.settings, differs)
+        changes, reason = tuple(told(change, hide) for change in stands), hide.text(reason)
         for incident in sorted(held.containment.incidents):
-            await aftermath.tell(self._beat, incident, changes, reason)
+            await aftermath.tell(self._beat, incident, changes, reason, hide)
         await held.note("told", {"of": news_of(telling)})
 
     def _under_way(self, containment: Containment) -> bool:

@@ -16,6 +16,7 @@ from emulator.disturbance import Fault, Faults
 from emulator.wire import Moment
 from incident.custody import Custody
 from incident.model import Change, Kind, Workload
+from incident.redaction import Redactor
 from incident.release import Given, carry_out
 from incident.release_plan import ReleasePlan, plan_release
 from incident.resource_name import parse_resource_name
@@ -169,7 +170,7 @@ class Release:
         step: Callable[[str], None] = lambda _: None,
     ) -> tuple[Change, ...]:
         """Release it, by default for a plan that is made now."""
-        given = Given(BY, timedelta(seconds=patience_s), step)
+        given = Given(BY, timedelta(seconds=patience_s), Redactor(b"key"), step)
         agreed = plan or await self.plan()
         return await carry_out(agreed, self.custody, self.clients.run, given)
 

@@ -127,6 +127,23 @@ async def test_a_template_tells_names_and_never_values(google: Connecting) -> No
     assert template.service_account == TEMPLATE["serviceAccount"]
 
 
+async def test_what_probes_send_and_what_a_build_is_given_may_be_secret(google: Connecting) -> None:
+    """Headers of probes and variables of a build are for the redaction, like the environment."""
+    header = {"name": "X-Probe", "value": "fake-header"}
+    probe = {"httpGet": {"path": "/", "httpHeaders": [header]}}
+    template = {**TEMPLATE, "containers": [{**CONTAINER, "livenessProbe": probe}]}
+    build = {"environmentVariables": {"B": "fake-b", "A": "fake-a"}}
+    service = {"name": SERVICE, "template": template, "buildConfig": build}
+    async with google(world(services=[service])) as cloud:
+        found = (await cloud.clients.run.settings(workload())).template.secrets
+    assert [(secret.name, secret.value) for secret in found] == [
+        ("MODE", PLANTED),
+        ("X-Probe", "fake-header"),
+        ("A", "fake-a"),
+        ("B", "fake-b"),
+    ]
+
+
 async def test_no_environment_value_is_printed(google: Connecting) -> None:
     """Neither a representation nor the JSON of anything that is read shows one."""
     async with google(world()) as cloud:

@@ -34,6 +34,7 @@ from incident.look import ASKABLE, look
 from incident.model import ChangeKind, Denied, Kind, Mode
 from incident.outcome import released as taken_back
 from incident.policy import parse_policy
+from incident.redaction import Redactor
 from incident.write_back import carry_back
 from tests.by_hand import person
 from tests.clients.conftest import Connecting
@@ -184,7 +185,7 @@ async def test_what_releasing_calls_is_exactly_what_is_declared(tmp_path: Path) 
         custody = books.custody(case.workload)
         released = await releasing.plan_release(case.workload, custody, google.run)
         await google.logging.audit(case.workload, now(), now(), limit=1)
-        given = releasing.Given("x", way.settings.verify_timeout)
+        given = releasing.Given("x", way.settings.verify_timeout, Redactor(b"key"))
         await releasing.carry_out(released, custody, google.run, given)
         told = taken_back(outcome, "x")
         assert not await carry_back(await books.case(case.folder), google.security_center, told)

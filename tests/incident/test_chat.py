@@ -212,6 +212,7 @@ def test_an_outcome_of_little_has_a_text_too() -> None:
         ("e\u0301 a\u0301\u0316\u0317", "é á��"),
         ("mailto:a@b.example tel:+1", "mailto[:]a＠b[.]example tel[:]+1"),
         ("www.evil.example", "www[.]evil[.]example"),
+        ("evil\u3002example evil\uff0eexample evil\uff61example", " ".join(["evil[.]example"] * 3)),
         ("/srv/python3.11 [redacted:0123abcd]", "/srv/python3.11 (redacted:0123abcd)"),
         ("x" * 300, "x" * 240 + "…"),
     ],

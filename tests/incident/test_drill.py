@@ -21,6 +21,7 @@ from incident.drill_report import Report
 from incident.examination import Mark
 from incident.examine import examine
 from incident.model import Denied, Kind, Status, Workload
+from incident.redaction import Redactor
 from incident.release import Refused
 from incident.release_plan import plan_release
 from incident.resource_name import parse_resource_name
@@ -137,7 +138,7 @@ async def test_a_finding_that_joins_at_the_last_moment_stops_the_release(tmp_pat
         await exercise.contain()
         plan = await plan_release(drill.workload, drill.custody, here.me.outside.run)
         await here.way.deliver()
-        given = release.Given("x", here.way.settings.verify_timeout, only=drill.id)
+        given = release.Given("x", here.way.settings.verify_timeout, drill.hide, only=drill.id)
         with pytest.raises(release.Halted, match="a finding refers to it as well by now"):
             await release.carry_out(plan, drill.custody, here.me.outside.run, given)
         assert here.way.stored("containments/**/*release-withdrawn.json")
@@ -194,7 +195,7 @@ async def test_wherever_a_drill_dies_a_release_gives_the_workload_back(tmp_path:
             books = Books(outside.store, f"cli {died}", later(here.me.standing.clock))
             custody = books.custody(here.workload)
             plan = await plan_release(here.workload, custody, outside.run)
-            given = release.Given("x", here.way.settings.verify_timeout)
+            given = release.Given("x", here.way.settings.verify_timeout, Redactor(b"key"))
             await release.carry_out(plan, custody, outside.run, given)
             assert here.is_as_before(), died
         assert died > 8

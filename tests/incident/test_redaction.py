@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 import pytest
@@ -350,6 +350,52 @@ def test_a_known_value_is_found_in_every_common_encoding() -> None:
     assert login[14:-4] not in shown
     assert secret.encode().hex() not in shown
     assert "cret" not in shown
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        lambda data: data.hex().upper(),
+        lambda data: "".join(f"%{byte:02x}" for byte in data),
+        lambda data: "".join(f"%{byte:02X}" for byte in data),
+        lambda data: "".join(f"\\x{byte:02x}" for byte in data),
+        lambda data: "".join(f"\\u{byte:04x}" for byte in data),
+        lambda data: "".join(f"\\u{byte:04X}" for byte in data),
+        lambda data: base64.b32encode(data).decode(),
+        lambda data: base64.b64encode(base64.b64encode(data)).decode(),
+    ],
+)
+def test_a_known_value_is_found_where_every_character_is_escaped(
+    encoded: Callable[[bytes], str],
+) -> None:
+    """Whether it needs that or not, and in capitals as well."""
+    form = encoded(b"Zq7fake+swordfish")
+    shown = knowing("Zq7fake+swordfish").text(f"sent {form} off")
+    assert form.rstrip("=") not in shown
+    assert re.fullmatch(r"sent \[redacted:[0-9a-f]{8}\]=* off", shown)
+
+
+def test_texts_inside_a_value_that_is_json_are_known() -> None:
+    """Under any name; but hosts, accounts and places, of which such values are full, stay."""
+    config = {
+        "nested": [{"k": "Zq7fakefake9x"}],
+        "password": "swordfish",
+        "client_email": "shop@example-shop-prod.iam.gserviceaccount.com",
+        "token_uri": "https://oauth2.example.com/token",
+        "region": "europe-west1",
+    }
+    redactor = Redactor(KEY, [Secret("CONFIG", json.dumps(config))])
+    names = "shop@example-shop-prod.iam.gserviceaccount.com https://oauth2.example.com/token"
+    shown = redactor.text(f"Zq7fakefake9x and swordfish for {names} europe-west1")
+    assert re.fullmatch(
+        rf"\[redacted:.{{8}}\] and \[redacted:.{{8}}\] for {names} europe-west1", shown
+    )
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "{", json.dumps(["x"] * 20_000)])
+def test_what_is_no_json_or_very_much_of_it_does_no_harm(value: str) -> None:
+    """It is one value, and not looked into without end."""
+    assert Redactor(KEY, [Secret("CONFIG", value)]).text("harmless") == "harmless"
 
 
 def test_the_parts_of_a_known_value_are_known() -> None:

@@ -8,11 +8,13 @@ from datetime import timedelta
 from incident.custody import History, fold
 from incident.invokers import NAME
 from incident.model import AuditEvent, Change, ChangeKind, Kind
+from incident.redaction import Redactor
 from incident.release_plan import Difference, ReleasePlan
 from incident.release_texts import blame, explain, irreparable, told
 from tests.values import CONTAINMENTS, NOW, before, record, scaled_to_zero, settings, workload
 
 UPDATE = "google.cloud.run.v2.Services.UpdateService"
+HIDE = Redactor(b"key")
 EDIT = "google.cloud.run.v2.Services.SetIamPolicy"
 # The image is one second after NOW, the record of the write two.
 CONTAINMENT = fold(
@@ -94,12 +96,12 @@ def test_without_an_audit_log_the_workload_tells_its_last_modifier() -> None:
 
 def test_a_refusal_tells_what_differs_and_what_to_do() -> None:
     """Field by field: as we left it, as it is; a long value is cut."""
-    said = explain(plan("scaling", "traffic"), "somebody")
+    said = explain(plan("scaling", "traffic"), "somebody", HIDE)
     assert 'scaling (left as "as we left it", is now "as it is"); traffic (' in said
     assert "somebody" in said
     assert "--force" in said
     long = replace(plan(), differs=(Difference("traffic", [], ["x" * 9999]),))
-    assert len(explain(long, "somebody")) < 1000
+    assert len(explain(long, "somebody", HIDE)) < 1000
 
 
 def test_a_cancelled_execution_comes_with_the_command_that_starts_the_job() -> None:
@@ -114,7 +116,7 @@ def test_a_cancelled_execution_comes_with_the_command_that_starts_the_job() -> N
 def test_the_plan_as_json_says_all_of_it() -> None:
     """Changes with their states, differences, what is lost."""
     whole = replace(plan("scaling"), lost=(CANCELLED,))
-    said = told(whole, [scaled_to_zero()])
+    said = told(whole, HIDE, [scaled_to_zero()])
     assert said["containment"] == f"{CONTAINMENTS}/1"
     assert said["incidents"] == ["i-1"]
     assert said["changed_since"] == [
@@ -123,4 +125,5 @@ def test_the_plan_as_json_says_all_of_it() -> None:
     assert [c["state"] for c in said["changes"]] == ["planned"]  # type: ignore[union-attr, index, call-overload]
     assert [lost["target"] for lost in said["not_restored"]] == [CANCELLED.target]  # type: ignore[union-attr, index, call-overload]
     nothing = replace(plan(), containment=None, image=None)
-    assert (told(nothing)["containment"], told(nothing)["incidents"]) == (None, [])
+    said = told(nothing, HIDE)
+    assert (said["containment"], said["incidents"]) == (None, [])
