@@ -33,6 +33,7 @@ from incident.policy_schema import EvidenceBounds
 from incident.propose import Proposal, case_of, refusal
 from incident.record import CaseFile
 from incident.scene import Result
+from incident.standing import Answer
 from incident.together import together
 from incident.told_change import told
 from incident.told_error import told_error
@@ -146,7 +147,8 @@ async def _finish(proposal: Proposal, outcome: JsonObject, *, alarm: bool) -> Js
     core = proposal.judged.core
     case = await core.enforced.read_again()
     conclusion, hide = _conclusion(proposal.bench), proposal.hide
-    answer = await conclusion.tell(case, outcome, core.record, hide, alarm=alarm)
+    settled = Answer(outcome, alarm=alarm)
+    answer = await conclusion.tell(case, settled, core.record, hide)
     return (await case.read_again()).done or answer.outcome
 
 

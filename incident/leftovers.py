@@ -170,7 +170,8 @@ class Leftovers:
         conclusion = Conclusion(case.incident, self._standing, self._outside)
         hide = self._standing.redactor()
         if file.concluded:
-            return await conclusion.tell(file, file.concluded, None, hide, alarm=file.alarm)
+            settled = Answer(file.concluded, alarm=file.alarm)
+            return await conclusion.tell(file, settled, None, hide)
         try:
             claim = await reopen(case, self._outside.security_center)
         except (Retry, Denied):
@@ -193,7 +194,8 @@ class Leftovers:
         outcome = closed(case, reason, f"{self._standing.store_url}/{case.folder}")
         conclusion = Conclusion(case.incident, self._standing, self._outside)
         told = await file.conclude(outcome, alarm=True)
-        return await conclusion.tell(file, told, None, self._standing.redactor(), alarm=True)
+        settled = Answer(told, alarm=True)
+        return await conclusion.tell(file, settled, None, self._standing.redactor())
 
     async def _moot(self, incident: str) -> bool:
         """Whether a rehearsal was overtaken by the same incident in earnest."""
