@@ -32,7 +32,7 @@ dry-run: setup ## Run the sample finding through the real function, on the emula
 
 .PHONY: test
 test: setup ## Run all tests
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 
 .PHONY: check
 check: setup ## Check format, lint, types, import contracts, locks and generated files

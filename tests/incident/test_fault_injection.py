@@ -72,16 +72,17 @@ class Case:
     times: int | None = 1
 
 
-#: Each code is tried with one write, and each meaning with all of them.
+#: Each code is tried with one write, also lost and lasting, and each meaning with all of them.
 THOROUGHLY = "service-fields"
 
 
 def cases_of(write: str) -> tuple[Case, ...]:
     """What a write is answered with, one after the other."""
+    thoroughly = write == THOROUGHLY
     return (
-        *(Case(code) for code in (CODES if write == THOROUGHLY else MEANINGS)),
-        *(Case(code, applied=True) for code in MEANINGS),
-        *(Case(code, times=None) for code in LASTING),
+        *(Case(code) for code in (CODES if thoroughly else MEANINGS)),
+        *(Case(code, applied=True) for code in (MEANINGS if thoroughly else MEANINGS[-1:])),
+        *(Case(code, times=None) for code in (LASTING if thoroughly else LASTING[:1])),
     )
 
 

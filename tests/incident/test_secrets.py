@@ -573,7 +573,10 @@ async def test_a_malformed_message_is_kept_without_its_secrets(
 ) -> None:
     """The redacted beginning in quarantine, the outcome and the ERROR have none of them."""
     plants = Plants()
-    messages = [_BREAKS[way_to_break](message) for message in _beginnings(plants)]
+    beginnings = _beginnings(plants)
+    if not way_to_break.startswith("cut off"):
+        beginnings = beginnings[::3]  # where all of a message is there, what it begins with is not
+    messages = [_BREAKS[way_to_break](message) for message in beginnings]
     async with road(tmp_path) as way:
         deliveries = [await printed_by(way, data) for data in messages]
         left = everything(way, *deliveries)

@@ -8,7 +8,7 @@ from time import process_time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident.model import Decision, Evidence, Finding, Mode, Responder, Status, Verdict
@@ -82,7 +82,7 @@ def told(responder: Responder, found: Evidence) -> str:
     return json.dumps(outcome(account, Redactor(b"key", found.secrets)))
 
 
-@repeatable
+@settings(repeatable, max_examples=30)  # each is read by all responders, twice
 @given(findings)
 def test_whatever_stands_in_a_finding_it_is_assessed(changes: dict[str, Any]) -> None:
     """No shape of processes, addresses or connections makes a responder fail, or waver."""
