@@ -18,10 +18,12 @@ _LONGEST = {"test_crash.py", "test_parallel.py", "test_fault_injection.py"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep one warm process for all workers of a run; they inherit its address."""
-    if not hasattr(config, "workerinput"):
-        warm = contextlib.ExitStack()
-        warm.enter_context(warm_processes())
-        config.add_cleanup(warm.close)
+    if hasattr(config, "workerinput"):
+        gc.disable()  # nothing is garbage before all tests are there
+        return
+    warm = contextlib.ExitStack()
+    warm.enter_context(warm_processes())
+    config.add_cleanup(warm.close)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +35,8 @@ def pytest_collection_finish() -> None:
     """Thousands of tests are there to the end: what collects garbage need not look at them."""
     gc.collect()
     gc.freeze()
+    gc.enable()
+    gc.set_threshold(20_000, 20, 50)  # and what one test leaves behind may wait for some others
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -48,7 +48,7 @@ repeatable = hypothesis_settings(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=100,
+    max_examples=50,
     suppress_health_check=[HealthCheck.too_slow],
 )
 
