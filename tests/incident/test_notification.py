@@ -39,7 +39,7 @@ repeatable = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=100,
+    max_examples=50,
     suppress_health_check=[HealthCheck.too_slow],
 )
 
@@ -780,7 +780,7 @@ def test_no_json_makes_it_raise_anything_else(value: Any) -> None:
     judge(lambda: parse_record(value))
 
 
-@settings(repeatable, max_examples=300)
+@settings(repeatable, max_examples=150)
 @given(st.lists(st.tuples(st.sampled_from(PATHS), json_values), min_size=1, max_size=3))
 def test_no_change_of_a_message_makes_it_raise_anything_else(
     changes: list[tuple[tuple[Any, ...], Any]],

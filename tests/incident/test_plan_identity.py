@@ -95,7 +95,7 @@ def decided(now: Settings, policy: dict[str, Any], ceiling: Mode, **attending: A
 
 
 @given(worlds(), policies())
-@hypothesis_settings(repeatable, max_examples=60)
+@hypothesis_settings(repeatable, max_examples=30)
 def test_the_changes_are_the_same_in_every_mode(now: Settings, policy: dict[str, Any]) -> None:
     """By the policy's mode and by the ceiling; approved and by hand as well."""
     by_policy = [decided(now, {**policy, "mode": mode.value}, Mode.ENFORCE) for mode in Mode]

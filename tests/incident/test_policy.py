@@ -455,7 +455,7 @@ POLICIES = st.builds(
     st.lists(MATCH_DATA, max_size=2),
     st.sampled_from([mode.value for mode in Mode]),
 )
-repeatable = settings(deadline=None, derandomize=True, database=None, max_examples=250)
+repeatable = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 
 
 def means(match: Mapping[str, object], subject: Subject) -> bool:
@@ -513,7 +513,7 @@ def test_protection_beats_every_rule(
     LABELS,
     st.sets(st.sampled_from("infl"), min_size=1),
 )
-@settings(repeatable, max_examples=400)
+@settings(repeatable, max_examples=150)
 def test_not_knowing_never_allows_what_knowing_could_have_held(
     ruled: Policy, subject: Subject, truth: Workload, labels: dict[str, str], hidden: set[str]
 ) -> None:

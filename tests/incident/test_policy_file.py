@@ -436,7 +436,7 @@ TEXTS = st.one_of(
 
 
 @given(TEXTS)
-@settings(deadline=None, derandomize=True, database=None, max_examples=500)
+@settings(deadline=None, derandomize=True, database=None, max_examples=200)
 def test_any_text_is_a_policy_or_an_invalid_policy(text: str | bytes) -> None:
     """No file whatsoever raises anything but InvalidPolicy, whose message can be stored."""
     try:
@@ -456,7 +456,7 @@ NESTED = st.dictionaries(st.sampled_from(KEYS), VALUES | SECTIONS, max_size=3)
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), NESTED | st.lists(NESTED, max_size=2), max_size=4))
-@settings(deadline=None, derandomize=True, database=None, max_examples=300)
+@settings(deadline=None, derandomize=True, database=None, max_examples=150)
 def test_any_value_of_any_key_is_accepted_or_refused(data: object) -> None:
     """Well-formed YAML with any values under the policy's own keys raises nothing else either."""
     with contextlib.suppress(InvalidPolicy):

@@ -22,7 +22,7 @@ SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 IMAGE = "europe-west1-docker.pkg.dev/example-shop-prod/web/storefront"
 
 plain = Redactor(KEY)
-repeatable = settings(deadline=None, derandomize=True, database=None, max_examples=100)
+repeatable = settings(deadline=None, derandomize=True, database=None, max_examples=50)
 
 
 def knowing(*values: str) -> Redactor:

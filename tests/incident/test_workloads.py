@@ -331,7 +331,7 @@ def _cases(draw: st.DrawFn) -> tuple[Kind, str, World]:
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=12,
+    max_examples=6,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 async def test_any_plan_is_the_same_in_every_mode(
