@@ -21,7 +21,7 @@ from cloudevents.http import CloudEvent
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from clients import Settings, SettingsError, read_settings
-from incident import log
+from incident import log, patrol_log
 from incident.inbox import Inbox, Unfinished
 from incident.model import GiveUp, Retry
 from incident.standing import Answer, Say
@@ -68,7 +68,7 @@ def patrol(request: flask.Request) -> str:
     except (Retry, GiveUp) as error:
         log.failure("the patrol could not go its round; it is retried", error, _trace())
         raise ServiceUnavailable from error
-    log.patrolled(found, _trace())
+    patrol_log.patrolled(found, _trace())
     return "OK"
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from clients import Clients, Settings, connect
+from incident.context import Standing
 from incident.guards import Attendance, Ourselves
 from incident.inbox import Inbox
 from incident.model import Mode
 from incident.patrol import Bounds, Patrol
-from incident.standing import Outside, Standing
+from incident.standing import Outside
 from responders import route
 
 

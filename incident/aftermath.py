@@ -15,10 +15,10 @@ from incident.cases import Case
 from incident.custody import released_by
 from incident.images import change_json
 from incident.model import Change, Json, JsonObject, Status
+from incident.model.decision import UNDONE
 from incident.outcome import released
 from incident.record import DONE
 from incident.redaction import Redactor
-from incident.vigil import UNDONE
 
 _HOLDING = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
 

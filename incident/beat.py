@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from incident.context import Standing
 from incident.core import Books
 from incident.journal import Journal
 from incident.model import InvalidPolicy
 from incident.policy import Policy
-from incident.standing import Outside, Standing
+from incident.standing import Outside
 from incident.witness import Witness
 
 

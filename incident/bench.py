@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass, replace
 
 from incident.containment import needed_for
+from incident.context import Standing
 from incident.core import Books, Core, look_again, read_core
 from incident.custody import History
 from incident.guards import Objection
@@ -33,7 +34,7 @@ from incident.policy import Policy, parse_policy
 from incident.redaction import Redactor
 from incident.reputation import Reputations
 from incident.scene import Scene, Tools
-from incident.standing import Outside, Standing
+from incident.standing import Outside
 from incident.witness import witness
 
 

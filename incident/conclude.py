@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from incident.context import Standing
 from incident.custody import released_by
 from incident.judge import Judgement
 from incident.model import (
@@ -32,7 +33,7 @@ from incident.redaction import Redactor
 from incident.repeat import repeated, said
 from incident.scene import Result
 from incident.seal import try_to_seal
-from incident.standing import Answer, Outside, Say, Standing, unheard
+from incident.standing import Answer, Outside, Say, unheard
 from incident.told_change import told_json
 from incident.write_back import statement, write_back
 

@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from incident.hypothetical import DRILL
-from incident.images import Image, image_json, image_of, parts_of
+from incident.images import Image, Part, change_of, image_json, parts_of
 from incident.journal import Journal, Record, Store
 from incident.model import Change, Finding, GiveUp, Json, JsonObject, Settings, Workload
 from incident.together import together
@@ -285,3 +286,25 @@ async def released_by(store: Store, folder: Json) -> str | None:
     records = await Journal(store, folder, run="", clock=datetime.now).records()
     by = [record.body.get("by") for record in records if record.kind == "released"]
     return str(by[-1]) if by else None
+
+
+def image_of(record: Record) -> Image:
+    """The image that a record holds.
+
+    Raises:
+        KeyError, TypeError, ValueError: The record lacks what it must say.
+    """
+    body: Any = record.body
+    return Image(
+        number=record.number,
+        run=record.run,
+        recorded_at=record.recorded_at,
+        incident=body["incident"],
+        uid=body["uid"],
+        generation=body["generation"],
+        parts=tuple(_part(value) for value in body["changes"]),
+    )
+
+
+def _part(value: Any) -> Part:
+    return Part(change_of(value), value["restores"], value["carried"])

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from incident.bench import Bench, read_policy
 from incident.cases import DRILLS
+from incident.context import Standing
 from incident.core import Core, Place, read_place, with_needs
 from incident.custody import Custody
 from incident.guards import drilling
@@ -31,7 +32,7 @@ from incident.policy import CATEGORY, Policy
 from incident.record import CaseFile
 from incident.redaction import Redactor
 from incident.release import Refused
-from incident.standing import Outside, Standing
+from incident.standing import Outside
 
 _BYTES = 12
 

@@ -10,7 +10,6 @@ from typing import Any
 from incident.containment import in_effect
 from incident.fields import in_snake_case, normal
 from incident.invokers import bindings_in, reunited
-from incident.journal import Record
 from incident.model import (
     Change,
     ChangeKind,
@@ -232,28 +231,6 @@ def image_json(image: Image) -> dict[str, Any]:
             for part in image.parts
         ],
     }
-
-
-def image_of(record: Record) -> Image:
-    """The image that a record holds.
-
-    Raises:
-        KeyError, TypeError, ValueError: The record lacks what it must say.
-    """
-    body: Any = record.body
-    return Image(
-        number=record.number,
-        run=record.run,
-        recorded_at=record.recorded_at,
-        incident=body["incident"],
-        uid=body["uid"],
-        generation=body["generation"],
-        parts=tuple(_part(value) for value in body["changes"]),
-    )
-
-
-def _part(value: Any) -> Part:
-    return Part(change_of(value), value["restores"], value["carried"])
 
 
 def _merged(many: Iterable[JsonObject]) -> JsonObject:

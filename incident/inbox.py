@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from incident.conclude import ignored
+from incident.context import Standing
 from incident.model import Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
 from incident.notification import parse
 from incident.outcome import duplicate, malformed
 from incident.record import quarantine
 from incident.respond import Incident
-from incident.standing import Answer, Outside, Say, Standing, unheard
+from incident.standing import Answer, Outside, Say, unheard
 
 
 class Unfinished(Retry):

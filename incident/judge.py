@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from incident.context import Standing
 from incident.core import Core, Place, gated
 from incident.custody import History
 from incident.decide import decide, finishing
@@ -29,7 +30,6 @@ from incident.model import (
 from incident.policy import Policy
 from incident.record import CaseFile
 from incident.reputation import Reputations
-from incident.standing import Standing
 
 # A clock may be a little behind the one that stamped the event.
 _SKEW = timedelta(minutes=1)

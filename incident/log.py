@@ -20,8 +20,6 @@ from pythonjsonlogger.json import JsonFormatter
 
 from incident.inbox import Unfinished
 from incident.model import Json, Kind, Status
-from incident.patrol import Round
-from incident.sighting import Sight
 from incident.standing import Answer
 from incident.trace import Trace
 
@@ -31,13 +29,6 @@ _KINDS = {kind.collection: kind.value for kind in Kind}
 _WORKLOAD = re.compile(r"projects/([^/\s]+)/locations/[^/]+/([A-Za-z]+)/[^/]+")
 _URGENT = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
 _NOTABLE = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.HELD, Status.AWAITING_APPROVAL})
-_SIGHTS = {
-    Sight.REVERTED: logging.ERROR,
-    Sight.REAPPLIED: logging.ERROR,
-    Sight.PENDING: logging.ERROR,
-    Sight.VERIFIED: logging.INFO,
-    Sight.LEFT_ALONE: logging.INFO,
-}
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -61,11 +52,11 @@ def answered(answer: Answer, trace: Trace | None, published: datetime | None = N
         level = logging.ERROR
     keys: dict[str, Json] = {
         **_names(outcome),
-        **_seal(answer.case_file, answer.manifest_sha256, answer.unlisted),
+        **manifest_keys(answer.case_file, answer.manifest_sha256, answer.unlisted),
         "time_to_contain_s": _time_to_contain_s(answer, published),
         "outcome": outcome,
     }
-    _line(level, f"incident {status.value}", keys, trace)
+    log_line(level, f"incident {status.value}", keys, trace)
 
 
 def sealed(answer: Answer, trace: Trace | None) -> None:
@@ -76,12 +67,12 @@ def sealed(answer: Answer, trace: Trace | None) -> None:
     keys = {
         "stage": "failed" if answer.unlisted else "sealed",
         **_names(answer.outcome),
-        **_seal(answer.case_file, answer.manifest_sha256, answer.unlisted),
+        **manifest_keys(answer.case_file, answer.manifest_sha256, answer.unlisted),
     }
     if answer.unlisted:
-        _line(logging.ERROR, "case file not sealed", keys, trace)
+        log_line(logging.ERROR, "case file not sealed", keys, trace)
     else:
-        _line(logging.INFO, "case file sealed", keys, trace)
+        log_line(logging.INFO, "case file sealed", keys, trace)
 
 
 def _time_to_contain_s(answer: Answer, published: datetime | None) -> float | None:
@@ -106,37 +97,10 @@ def retried(error: Unfinished, trace: Trace | None) -> None:
         "outcome": None,
     }
     level = logging.ERROR if error.urgent else logging.WARNING
-    _line(level, "delivery to be retried", keys, trace)
+    log_line(level, "delivery to be retried", keys, trace)
 
 
-def patrolled(found: Round, trace: Trace | None) -> None:
-    """The lines of one round: one for each thing that was found, and one that sums it up."""
-    for sighting in found.sightings:
-        level = logging.ERROR if sighting.alarm else _SIGHTS.get(sighting.sight, logging.WARNING)
-        incident = next(iter(sighting.incidents), None)
-        names: dict[str, Json] = {"stage": "patrol", "incident": incident, "finding": None}
-        _line(level, f"containment {sighting.sight.value}", {**names, **sighting.json}, trace)
-    for leftover in found.leftovers:
-        if leftover.answer:
-            answered(leftover.answer, trace)
-        else:
-            keys = {"incident": leftover.incident, "reason": leftover.note}
-            _unchecked("incident unfinished", keys, trace)
-    for folder, sha256 in sorted(found.seals.items()):
-        incident = folder.rpartition("/")[2]
-        named: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
-        seal = {"stage": "patrol", **named, **_seal(folder, sha256, "")}
-        _line(logging.INFO, "case file sealed", seal, trace)
-    for fault in found.faults:
-        keys = {"folder": fault.folder, "reason": fault.reason}
-        _unchecked("cannot look after what is in a folder", keys, trace)
-    names = dict.fromkeys(("incident", "finding", "workload"))
-    summed = {"patrol": {**found.summary}, "problem": found.problem or None}
-    level = logging.ERROR if found.alarm else logging.INFO
-    _line(level, "patrol ended", {"stage": "patrol", **names, **summed}, trace)
-
-
-def _seal(case_file: str | None, sha256: str | None, unlisted: str) -> dict[str, Json]:
+def manifest_keys(case_file: str | None, sha256: str | None, unlisted: str) -> dict[str, Json]:
     """The digest that vouches for a case file, out of the store's reach; or why there is none.
 
     The folder stands beside it: a dry run and the incident that comes of it have the same id.
@@ -145,25 +109,21 @@ def _seal(case_file: str | None, sha256: str | None, unlisted: str) -> dict[str,
     return {**told, "unlisted": unlisted} if unlisted else told
 
 
-def _unchecked(message: str, keys: Mapping[str, Json], trace: Trace | None) -> None:
-    names: dict[str, Json] = dict.fromkeys(("incident", "finding", "workload"))
-    _line(logging.ERROR, message, {"stage": "patrol", **names, **keys}, trace)
-
-
 def failure(message: str, error: Exception, trace: Trace | None) -> None:
     """A fault of our own, with its traceback and no outcome."""
     names = dict.fromkeys(("incident", "finding", "workload"))
     keys = {"stage": "failed", **names, "outcome": None}
-    _line(logging.ERROR, message, keys, trace, error)
+    log_line(logging.ERROR, message, keys, trace, error)
 
 
-def _line(
+def log_line(
     level: int,
     message: str,
     keys: Mapping[str, Json],
     trace: Trace | None,
     error: Exception | None = None,
 ) -> None:
+    """Write one structured log line, with labels and the request's trace."""
     labels = _labels(keys)
     labelled = {_LABELS: labels} if labels else {}
     extra = {"stage": "done", **keys, **labelled, **(trace.keys if trace else {})}

@@ -22,10 +22,11 @@ from incident.model import (
     Suspect,
     Verdict,
 )
+from incident.model.json_text import time_text
 from incident.redaction import Redactor
 from incident.response_plan import Situation
 from incident.steps.barring import barred
-from incident.telling import assessment_told, detected_told, short, time_text
+from incident.telling import assessment_told, detected_told, short
 from incident.told_change import told_json
 
 _IN_EFFECT = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)

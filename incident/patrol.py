@@ -15,13 +15,14 @@ from datetime import timedelta
 from incident.beat import Beat
 from incident.bench import read_policy
 from incident.chain import list_held
+from incident.context import Standing
 from incident.core import Books
 from incident.leftovers import Leftover, Leftovers
 from incident.model import IncidentError, InvalidPolicy, Retry
 from incident.policy import Policy
 from incident.rounds import CONTAINMENTS, Cursors, Pages, Passed, Stop, ring
 from incident.sighting import Sight, Sighting
-from incident.standing import Outside, Standing
+from incident.standing import Outside
 from incident.texts import unreadable
 from incident.watch import Watch
 from incident.witness import Witness

@@ -13,6 +13,7 @@ from incident import approvals
 from incident.approvals import Refused
 from incident.bench import Bench, read_policy
 from incident.cases import Case
+from incident.context import Standing
 from incident.core import Books
 from incident.guards import Attendance, approving, containing
 from incident.judge import Judgement
@@ -28,7 +29,7 @@ from incident.policy import Steps
 from incident.record import CaseFile
 from incident.redaction import Redactor
 from incident.reopen import reopen
-from incident.standing import Outside, Standing
+from incident.standing import Outside
 from incident.told_error import told_error
 
 

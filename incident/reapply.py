@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from incident import contain
 from incident.bench import Bench
 from incident.cases import Cases
+from incident.context import Standing
 from incident.custody import Containment
 from incident.guards import Attendance, Objection
 from incident.images import Image
@@ -31,7 +32,7 @@ from incident.model import (
 )
 from incident.reopen import reopen
 from incident.scene import Result
-from incident.standing import Outside, Standing
+from incident.standing import Outside
 from incident.told_error import told_error
 from incident.withdraw import heed_release
 

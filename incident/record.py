@@ -16,8 +16,8 @@ from typing import Protocol
 
 from incident.journal import Journal, Record, Store, encode
 from incident.model import Evidence, GiveUp, Json, JsonObject, Retry
+from incident.model.json_text import plain
 from incident.redaction import Redactor
-from incident.telling import plain
 from incident.together import together
 
 #: ``concluded`` and ``done`` have numbers of their own, so that of many writers one wins;

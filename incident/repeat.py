@@ -13,11 +13,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from incident.chain import close, read_chain
+from incident.context import Standing
 from incident.model import JsonObject
 from incident.outcome import duplicate
 from incident.record import DONE, CaseFile
 from incident.redaction import Redactor
-from incident.standing import Answer, Say, Standing
+from incident.standing import Answer, Say
 
 _POLL_S = 0.2
 #: Gaps that make an outcome one that a person must look at.

@@ -21,12 +21,12 @@ from incident.drawing import LETTERS, boxes, rows
 from incident.exposure import exposure
 from incident.gaps_told import gaps_told, reasons_told, unknown
 from incident.model import ChangeKind, ChangeState, Json, JsonObject, Part
+from incident.model.decision import UNDONE
 from incident.own_steps import COLLECTED, own_steps, timings
 from incident.step_groups import grouped, look_before
 from incident.texts import diff_lines, visible
 from incident.timeline import timeline
 from incident.timing import lasted, moment
-from incident.vigil import UNDONE
 
 _LONGEST = 600
 _MOST_LOGS = 200

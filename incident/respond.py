@@ -14,6 +14,7 @@ from typing import Any
 from incident import contain
 from incident.bench import Bench
 from incident.conclude import Conclusion, contained, decided, ignored, received
+from incident.context import Standing
 from incident.core import Core, Place, read_core, read_place, same_place
 from incident.investigate import Bounds, joined, reputed, support
 from incident.judge import Judgement
@@ -37,7 +38,7 @@ from incident.record import CaseFile
 from incident.redaction import Redactor
 from incident.repeat import repeated
 from incident.scene import Result
-from incident.standing import Answer, Outside, Say, Standing, unheard
+from incident.standing import Answer, Outside, Say, unheard
 from incident.timing import Stopwatch
 from incident.together import together
 from incident.told_error import told_error

@@ -12,10 +12,8 @@ from incident.containment import in_effect, lacking
 from incident.images import Image, stated
 from incident.journal import Record
 from incident.model import Change, ChangeKind, ChangeState, Json, Kind, Settings, Workload
+from incident.model.decision import UNDONE
 from incident.redaction import Redactor
-
-#: How the error of a change begins that somebody has undone.
-UNDONE = "undone since: "
 
 _TELLING = frozenset({"written", "verified", "unverified", "reverted"})
 _OURS = frozenset({"written", "verified", "annotated"})

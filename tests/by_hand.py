@@ -9,11 +9,12 @@ from typing import Any
 
 from clients import connect
 from incident.cases import Case, Cases
+from incident.context import Standing
 from incident.guards import Attendance
 from incident.intervene import carry_out
 from incident.policy import Steps
 from incident.propose import Proposal, propose_approval, propose_containment
-from incident.standing import Outside, Standing
+from incident.standing import Outside
 from tests.road import Road
 from wiring import outside_of, standing_of
 

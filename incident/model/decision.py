@@ -270,3 +270,7 @@ class Decision:
     def enforces(self) -> bool:
         """Whether it is carried out now, with nobody asked any more."""
         return self.verdict is Verdict.CONTAIN and self.mode is Mode.ENFORCE
+
+
+#: How the error of a change begins that somebody has undone.
+UNDONE = "undone since: "

@@ -11,7 +11,7 @@ import pytest
 
 from clients import connect
 from incident.model import ChangeKind, Conflict, Denied, GiveUp, Missing, Retry, SecretUse
-from incident.telling import plain
+from incident.model.json_text import plain
 from tests.clients.conftest import Connecting, Google
 from tests.values import LATEST, REVISION, SERVICE, scaled_to_zero, workload
 

@@ -14,7 +14,7 @@ from google.cloud.logging_v2.types import ListLogEntriesRequest
 
 from emulator.cloud_logging import Logging
 from emulator.world import parse
-from incident import log
+from incident import log, patrol_log
 from incident.inbox import Unfinished
 from incident.leftovers import Leftover
 from incident.model import Status
@@ -214,7 +214,7 @@ async def test_what_needs_nobody_raises_nothing() -> None:
 def round_of(**found: Any) -> list[str]:
     """The lines that the patrol prints of a round."""
     with standard_output() as output:
-        log.patrolled(Round(**found), None)
+        patrol_log.patrolled(Round(**found), None)
     return output.getvalue().splitlines()
 
 

@@ -32,9 +32,9 @@ from incident.model import (
     Technique,
     Verdict,
 )
+from incident.model.json_text import plain
 from incident.outcome import Account, duplicate, malformed, outcome, refers, released
 from incident.redaction import Redactor
-from incident.telling import plain
 from tests.values import (
     CATEGORY,
     NOW,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from incident import log
+from incident import patrol_log
 from incident.manifest import digest
 from incident.trace import Trace
 from tests.guarding import automatic, deploy, patrol
@@ -17,7 +17,7 @@ async def said(way: Road) -> list[dict[str, Any]]:
     """The lines of one round."""
     found = await patrol(way)
     with standard_output() as output:
-        log.patrolled(found, trace=Trace("abc", "", sampled=False, project=""))
+        patrol_log.patrolled(found, trace=Trace("abc", "", sampled=False, project=""))
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 

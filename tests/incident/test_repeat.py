@@ -10,7 +10,7 @@ import pytest
 
 from clients import connect
 from clients.store import Store
-from incident import log
+from incident import log, patrol_log
 from incident.inbox import Inbox
 from tests.guarding import Killed, patrol
 from tests.road import Road, World, encode, printed_by, road, sample, standard_output
@@ -75,7 +75,7 @@ async def test_an_outcome_that_nobody_heard_of_is_told_by_the_patrol(tmp_path: P
         await killed(way, "/1000-done.json", "after")
         with standard_output() as output:
             for later in (900, 1200):
-                log.patrolled(await patrol(way.later(later)), None)
+                patrol_log.patrolled(await patrol(way.later(later)), None)
         assert told(output.getvalue()) == [("ERROR", "failed")]
 
 
