@@ -8,13 +8,12 @@ import os
 import time
 from collections.abc import AsyncIterator
 
-from emulator import deliver, layout, pubsub_sdk
+from emulator import deliver, pubsub_sdk
 from emulator.again import notify_again
 from emulator.deliver import Delivery
 from emulator.function import Function
-from emulator.live import Say
-from emulator.order import Order
 from emulator.result import Result, aligned
+from emulator.run_request import Order, Say
 from emulator.server import Emulator
 
 # The function looks hashes up at the emulated VirusTotal, which takes any key.
@@ -78,7 +77,7 @@ def _delivering(order: Order) -> str:
 def _seen(emulator: Emulator, function: Function) -> str:
     """How far the function has got, as seen from here."""
     calls = emulator.calls
-    last = f", the last one {layout.clean(calls[-1].method.rpartition('/')[2])}" if calls else ""
+    last = f", the last one {calls[-1].method.rpartition('/')[2]}" if calls else ""
     return f"{len(calls)} calls so far{last}; {len(function.said)} answered"
 
 

@@ -6,8 +6,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.live import Live
@@ -15,17 +14,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from emulator.layout import clean
+from emulator.run_request import Say, Seen
+
 _PER_SECOND = 8
-
-# What tells how far a phase has got; asked as often as somebody looks.
-Seen = Callable[[], str]
-
-
-class Say(Protocol):
-    """How a run says what it is about to do."""
-
-    def __call__(self, phase: str, seen: Seen | None = None) -> None:
-        """A phase begins; the one before is over."""
 
 
 def unseen(phase: str, seen: Seen | None = None) -> None:
@@ -74,7 +66,9 @@ class _Phase:
         with self._lock:
             phase, seen, since = self._phase, self._seen, self._since
         seconds = int(time.monotonic() - since)
-        text = f"{phase}{f' ({seconds} s)' if seconds else ''}{f': {seen()}' if seen else ''}"
+        text = (
+            f"{phase}{f' ({seconds} s)' if seconds else ''}{f': {clean(seen())}' if seen else ''}"
+        )
         line = Table.grid(padding=(0, 1))
         line.add_row(self._spinner, Text(text, no_wrap=True, overflow="ellipsis"))
         return line

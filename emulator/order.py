@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -22,34 +21,6 @@ class BadInput(click.ClickException):
     """Bad arguments or input: exit status 2."""
 
     exit_code = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a run is to do.
-
-    Attributes:
-        data: The message's data, verbatim.
-        world: The world to do it in.
-        policy: The policy file, with the wanted mode.
-        store: Folder for the case files.
-        now: The time that the function believes it is when the message arrives.
-        via: `http`, or `pubsub` for Google's own Pub/Sub emulator.
-        deliveries: How many deliveries arrive at once.
-        command: The command that would do the same once more, without `--mode` and in a new
-            store.
-        mode: The mode that the command asked for; None where the policy alone decides.
-    """
-
-    data: bytes
-    world: world.World
-    policy: Path
-    store: Path
-    now: dt.datetime
-    via: str
-    deliveries: int
-    command: tuple[str, ...]
-    mode: str | None
 
 
 def message(finding: Path, via: str) -> bytes:

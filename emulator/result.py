@@ -9,7 +9,7 @@ from typing import Any
 
 from emulator.deliver import Delivery
 from emulator.function import Said
-from emulator.server import Call, Write
+from emulator.wire import Call, Write
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from rich.console import Console
 from emulator import layout, live, show
 from emulator.carry_out import carry_out
 from emulator.function import FunctionFailed
-from emulator.live import Say
-from emulator.order import BadInput, Order, message, moment_of, policy_file, store_folder, world_of
+from emulator.order import BadInput, message, moment_of, policy_file, store_folder, world_of
 from emulator.pubsub_sdk import PubSubFailed
 from emulator.result import Result
+from emulator.run_request import Order, Say
 
 _MODES = ("dry-run", "approve", "enforce")
 # Where nobody's window is too narrow, hashes and links stand on one line, to be copied.

@@ -15,7 +15,9 @@ import grpc.aio
 
 from emulator import audit, cloud_run, protos
 from emulator.cloud_logging import Logging
+from emulator.control_endpoints import Pages
 from emulator.finding_writes import FindingWrites
+from emulator.http_routes import service_routes
 from emulator.names import last
 from emulator.notifications import Notifications
 from emulator.pubsub import Publisher
@@ -23,10 +25,8 @@ from emulator.reconciling import Reconciler
 from emulator.refusal import Refusal, conflict
 from emulator.security_center import SecurityCenter
 from emulator.web import WebServer
-from emulator.wire import Call, Dropped, Gate, Hook, Method, Moment, Write
+from emulator.wire import Call, Gate, Hook, Method, Write
 from emulator.world import World
-
-__all__ = ["Call", "Dropped", "Emulator", "Hook", "Moment", "Write"]
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -71,7 +71,12 @@ class Emulator:
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers((_Dispatcher(self),))
         port = self._server.add_insecure_port("127.0.0.1:0")
-        self._web = WebServer(self)
+        self._web = WebServer(
+            [
+                *Pages(self.world, self.calls, self.writes).routes(),
+                *service_routes(self.gate, self.world),
+            ]
+        )
         self.http_address = await self._web.start()
         await self._server.start()
         self.grpc_address = f"127.0.0.1:{port}"

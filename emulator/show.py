@@ -19,7 +19,7 @@ from rich.text import Text
 from emulator.diff import diff
 from emulator.layout import POINT, clean, commands, section
 from emulator.result import Result
-from emulator.server import Write
+from emulator.wire import Write
 
 _DIFF_LINES = 26
 _LIST_LINES = 10

@@ -1,83 +1,22 @@
-"""The HTTP side of the emulator: its own pages, VirusTotal, and Cloud Storage."""
+"""The HTTP server of the emulator, on a free port of the loopback interface."""
 
 from __future__ import annotations
 
 import socket
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-
-from emulator import parts, reading
-from emulator.hierarchy import HierarchySite
-from emulator.reading import BadWorld, Place
-from emulator.regions import RegionsSite
-from emulator.storage import Objects
-from emulator.storage_http import StorageSite
-from emulator.storage_json import StorageJsonSite
-from emulator.virustotal import VirusTotalSite
-
-if TYPE_CHECKING:
-    from emulator.server import Emulator
 
 _KEEP_ALIVE_S = 600
 
 
-class Pages:
-    """What the emulator shows of itself, and how its faults and latency are set."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
-
-    def routes(self) -> list[Route]:
-        """`/world`, `/calls` and `/faults`."""
-        return [
-            Route("/world", self.world, methods=["GET"]),
-            Route("/calls", self.calls, methods=["GET"]),
-            Route("/faults", self.faults, methods=["POST"]),
-        ]
-
-    async def world(self, _: Request) -> Response:
-        """The state, in the form that `--world` reads."""
-        return JSONResponse(self._emulator.world.dump())
-
-    async def calls(self, _: Request) -> Response:
-        """Every gRPC call so far, and the mutating ones in full."""
-        calls = [asdict(call) for call in self._emulator.calls]
-        writes = [asdict(write) for write in self._emulator.writes]
-        return JSONResponse({"calls": calls, "writes": writes})
-
-    async def faults(self, request: Request) -> Response:
-        """Replaces the faults, the latency, or both; what the body leaves out stays."""
-        world = self._emulator.world
-        try:
-            data = reading.parsed(await request.body(), source="POST /faults")
-            body = Place("POST /faults", data).object(only=("faults", "latency"))
-            latency = parts.latency(body.key("latency")) if "latency" in data else world.latency
-            faults = parts.faults(body.key("faults")) if "faults" in data else world.faults
-        except BadWorld as error:
-            return JSONResponse({"error": str(error)}, status_code=400)
-        world.latency, world.faults = latency, faults
-        return JSONResponse({})
-
-
 class WebServer:
-    """Serves the pages on a free port of the loopback interface, on the loop that starts it."""
+    """Serves routes on a free port of the loopback interface, on the loop that starts it."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        objects = Objects()
-        storage = StorageSite(emulator.gate, objects)
-        names = StorageJsonSite(emulator.gate, objects)
-        virustotal = VirusTotalSite(emulator.gate, emulator.world)
-        regions = RegionsSite(emulator.gate, emulator.world)
-        hierarchy = HierarchySite(emulator.gate, emulator.world)
-        own = [*Pages(emulator).routes(), *regions.routes(), *hierarchy.routes()]
-        routes = [*own, *virustotal.routes(), *names.routes(), *storage.routes()]
-        app = Starlette(routes=routes)
+    def __init__(self, routes: Sequence[Route]) -> None:
+        app = Starlette(routes=list(routes))
         config = uvicorn.Config(
             app,
             http="h11",

@@ -16,7 +16,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from clients import connect
 from clients.store import Store
 from emulator.audit import PRINCIPAL
-from emulator.server import Moment
+from emulator.wire import Moment
 from incident.patrol import Bounds, Round
 from tests.road import SERVICE, UPDATE, Road, World, sample
 from wiring import patrol_of

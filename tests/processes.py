@@ -20,7 +20,8 @@ from google.cloud import run_v2
 from emulator import deliver, surroundings
 from emulator.deliver import Delivery
 from emulator.function import Function
-from emulator.server import Emulator, Hook, Write
+from emulator.server import Emulator
+from emulator.wire import Hook, Write
 from emulator.world import parse
 from tests.warm import WarmGroup
 

@@ -21,7 +21,8 @@ import httpx
 
 from clients import Settings
 from emulator import surroundings
-from emulator.server import Emulator, Hook
+from emulator.server import Emulator
+from emulator.wire import Hook
 from emulator.world import parse
 from incident import log
 from incident.inbox import Inbox, Unfinished

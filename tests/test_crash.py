@@ -26,8 +26,8 @@ import pytest
 
 from emulator import web
 from emulator.refusal import Refusal
-from emulator.server import Dropped, Moment
 from emulator.storage import Objects, Stored
+from emulator.wire import Dropped, Moment
 from incident.examination import Mark, examined
 from incident.manifest import says_nothing
 from tests.processes import (

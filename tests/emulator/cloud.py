@@ -31,7 +31,8 @@ from google.cloud.securitycenter_v2.services.security_center.transports import (
 from google.protobuf import field_mask_pb2
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
-from emulator.server import Emulator, Hook
+from emulator.server import Emulator
+from emulator.wire import Hook
 from emulator.world import parse
 
 PROJECT = "example-shop-prod"

@@ -12,7 +12,7 @@ from google.api_core import exceptions
 from google.cloud import run_v2
 from obstore.exceptions import BaseError
 
-from emulator.server import Dropped, Moment
+from emulator.wire import Dropped, Moment
 from tests.emulator.cloud import LOCATION, MANUAL_ZERO, SERVICE, Cloud, cloud, code_of, world_with
 
 ONE = {"name": SERVICE}

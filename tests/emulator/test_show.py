@@ -16,8 +16,8 @@ from emulator.diff import diff
 from emulator.function import Said
 from emulator.layout import clean
 from emulator.result import Result, aligned
-from emulator.server import Call, Write
 from emulator.show import report
+from emulator.wire import Call, Write
 
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
 UPDATE = "/google.cloud.run.v2.Services/UpdateService"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.cloud.run_v2 import TrafficTarget
 
-from emulator.server import Dropped, Moment
+from emulator.wire import Dropped, Moment
 from incident.model import Retry
 from tests.road import (
     CONTAINMENTS,

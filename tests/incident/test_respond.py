@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clients import Settings
-from emulator.server import Moment
+from emulator.wire import Moment
 from incident.model import Mode, Retry
 from tests.road import (
     CONTAINMENTS,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from google.cloud.securitycenter_v2.types import Finding
 
-from emulator.server import Dropped, Moment
+from emulator.wire import Dropped, Moment
 from incident.model import Status
 from incident.write_back import SAID, SYSTEM, statement
 from tests.road import (
