@@ -21,11 +21,12 @@ from cloudevents.http import CloudEvent
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from clients import Settings, SettingsError, read_settings
-from incident import log, patrol_log
-from incident.inbox import Inbox, Unfinished
 from incident.model import GiveUp, Retry
-from incident.standing import Answer, Say
-from incident.trace import Trace, trace_of
+from incident.patrol import log as patrol_log
+from incident.response import log
+from incident.response.context import Answer, Say
+from incident.response.deliveries import Inbox, Unfinished
+from incident.response.trace import Trace, trace_of
 from wiring import Desk, open_desk
 
 T = TypeVar("T")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from clients import Clients, Settings, connect
-from incident.context import Standing
-from incident.guards import Attendance, Ourselves
-from incident.inbox import Inbox
+from incident.decision.context import Standing
+from incident.decision.guards import Attendance, Ourselves
 from incident.model import Mode
-from incident.patrol import Bounds, Patrol
-from incident.standing import Outside
+from incident.patrol.round import Bounds, Patrol
+from incident.response.context import Outside
+from incident.response.deliveries import Inbox
 from responders import route
 
 

@@ -11,9 +11,9 @@ from clients import Clients, read_settings
 from clients.identity import whoami
 from commands.intervening import intervene, refused, tell
 from commands.shared import as_json_option, run
-from incident.cases import Cases
-from incident.guards import Attendance
-from incident.propose import Proposal, propose_approval
+from incident.case_file.index import Cases
+from incident.decision.guards import Attendance
+from incident.response.propose import Proposal, propose_approval
 from wiring import outside_of, standing_of
 
 

@@ -14,9 +14,9 @@ from clients.identity import USE_QUOTA
 from clients.impersonation import MAKE_TOKENS
 from clients.permissions import Permission, Scope
 from clients.regions import LOCATIONS
-from incident.containment import ACTIONS
+from incident.actions.plan import ACTIONS
 from incident.model import ChangeKind, Kind, Mode
-from incident.policy import Policy
+from incident.policy.resolve import Policy
 
 #: Actions by the kind of workload that they are for.
 Actions = Mapping[Kind, frozenset[str]]

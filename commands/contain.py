@@ -10,11 +10,11 @@ from clients import Clients, read_settings
 from clients.identity import whoami
 from commands.intervening import intervene, refused, tell
 from commands.shared import as_json_option, run
-from incident.cases import Case, Cases
-from incident.guards import Attendance
-from incident.policy import Steps
-from incident.policy_values import ACTIONS, available
-from incident.propose import Proposal, propose_containment
+from incident.case_file.index import Case, Cases
+from incident.decision.guards import Attendance
+from incident.policy.resolve import Steps
+from incident.policy.values import ACTIONS, available
+from incident.response.propose import Proposal, propose_containment
 from wiring import outside_of, standing_of
 
 

@@ -15,10 +15,10 @@ from rich.text import Text
 from clients import Clients, Settings, read_settings
 from commands.shared import as_json_option, checked, print_json, redactor_of, run
 from commands.surveying import Found, Wanted, survey
-from incident.coverage import Cover, Pace, Project
-from incident.policy import CATEGORY
-from incident.resource_name import parse_project
-from incident.texts import visible
+from incident.notification.resource_names import parse_project
+from incident.policy.resolve import CATEGORY
+from incident.readiness.coverage import Cover, Pace, Project
+from incident.report.terminal import visible
 
 _STYLES = {Cover.FAILS: "bold red", Cover.HELD: "yellow", Cover.ENFORCEABLE: "green"}
 _NO_FOLDER = "none"

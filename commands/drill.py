@@ -13,14 +13,14 @@ from clients.identity import whoami
 from commands.saying import say, say_diff
 from commands.sealing import say_sealed
 from commands.shared import as_json_option, print_json, run
-from incident.drill import carry_out
-from incident.drill_plan import Drill, prepare
-from incident.drill_report import Report
-from incident.guards import Attendance
+from incident.actions.redacted import told
+from incident.containment.release import Refused
+from incident.decision.guards import Attendance
 from incident.model import Kind, Workload
-from incident.release import Refused
-from incident.resource_name import parse_resource_name
-from incident.told_change import told
+from incident.notification.resource_names import parse_resource_name
+from incident.readiness.drill import carry_out
+from incident.readiness.drill_plan import Drill, prepare
+from incident.readiness.drill_report import Report
 from wiring import outside_of, standing_of
 
 

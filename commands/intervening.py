@@ -13,11 +13,11 @@ from commands.progress import paused
 from commands.saying import say, say_diff
 from commands.sealing import say_sealed, seals_of
 from commands.shared import print_json
-from incident.intervene import carry_out
+from incident.actions.redacted import told as told_change
+from incident.actions.redacted import told_json
 from incident.model import ChangeState, JsonObject, Status
-from incident.propose import Proposal, Propose, confirmed
-from incident.told_change import told as told_change
-from incident.told_change import told_json
+from incident.response.apply import carry_out
+from incident.response.propose import Proposal, Propose, confirmed
 
 _DONE = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICTED}
 

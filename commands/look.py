@@ -16,10 +16,10 @@ from clients.store import Store
 from commands.saying import say, say_page
 from commands.shared import as_json_option, print_json, read_store
 from commands.telling import page, style_of
-from incident.cases import DRILLS, Case, Cases
+from incident.case_file.index import DRILLS, Case, Cases
 from incident.model import JsonObject, Status
-from incident.texts import visible, visible_json
-from incident.together import together
+from incident.model.concurrency import together
+from incident.report.terminal import visible, visible_json
 
 _MOST_TOLD = 5
 

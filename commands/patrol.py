@@ -11,9 +11,9 @@ from rich.text import Text
 
 from clients import Clients, read_settings
 from commands.shared import as_json_option, print_json, run
-from incident.leftovers import Leftover
-from incident.patrol import Round
-from incident.sighting import Sighting
+from incident.patrol.result import Sighting
+from incident.patrol.round import Round
+from incident.patrol.unfinished import Leftover
 from wiring import patrol_of
 
 

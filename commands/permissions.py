@@ -26,8 +26,8 @@ from commands.catalogue import (
 )
 from commands.progress import shown
 from commands.shared import as_json_option, checked, print_json
-from incident.policy import Policy, parse_policy
-from incident.texts import visible
+from incident.policy.resolve import Policy, parse_policy
+from incident.report.terminal import visible
 
 #: Roles that are shown by what they may besides another one.
 _BASES = {Role.ACTOR: Role.READER, Role.APPROVER: Role.ACTOR}

@@ -10,9 +10,9 @@ import click
 
 from commands.shared import as_json_option, checked, print_json
 from incident.model import InvalidPolicy
-from incident.notification import parse
-from incident.policy import Subject, explain, parse_policy, resolve
-from incident.texts import visible, visible_lines
+from incident.notification.parse import parse
+from incident.policy.resolve import Subject, explain, parse_policy, resolve
+from incident.report.terminal import visible, visible_lines
 
 
 @click.group()

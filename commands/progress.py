@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clients.underway import watched_by
-from incident.texts import visible
+from incident.report.terminal import visible
 
 _DELAY_S = 1.0
 _PER_SECOND = 8

@@ -15,13 +15,14 @@ from commands.progress import paused
 from commands.saying import say, say_diff
 from commands.sealing import say_sealed, seals_of
 from commands.shared import as_json_option, print_json, run
-from incident import release as releasing
-from incident import release_texts as texts
-from incident.carry_on import carry_on
-from incident.cases import DRILLS, Case, Cases
-from incident.chain import close
-from incident.core import Books
-from incident.custody import Containment
+from incident.actions.redacted import told as told_change
+from incident.case_file.containments import Containment
+from incident.case_file.index import DRILLS, Case, Cases
+from incident.case_file.manifest_chain import close
+from incident.case_file.recording_store import Witness
+from incident.containment import release as releasing
+from incident.containment import release_text as texts
+from incident.decision.inputs import Books
 from incident.model import (
     AuditEvent,
     Change,
@@ -32,11 +33,10 @@ from incident.model import (
     Status,
     Workload,
 )
-from incident.outcome import refers, released
-from incident.redaction import Redactor
-from incident.texts import visible
-from incident.told_change import told as told_change
-from incident.witness import Witness
+from incident.redaction.redactor import Redactor
+from incident.report.outcome import refers, released
+from incident.report.terminal import visible
+from incident.response.update import carry_on
 from wiring import outside_of, standing_of
 
 _MARGIN = timedelta(minutes=1)

@@ -16,9 +16,9 @@ from rich.console import Console
 from clients import Clients, Settings, read_settings
 from commands.shared import as_json_option, checked, print_json, run
 from commands.telling import page
-from incident.inbox import Inbox
 from incident.model import JsonObject, Mode, Status
-from incident.notification import parse
+from incident.notification.parse import parse
+from incident.response.deliveries import Inbox
 from wiring import outside_of, standing_of
 
 _CEILING = "a replay is never more than a dry run"

@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from incident.model import Change
-from incident.texts import diff, visible
+from incident.report.terminal import diff, visible
 
 _DIFF_STYLES = {"-": "red", "+": "green"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from incident.journal import Store
+from incident.case_file.journal import Store
+from incident.case_file.recording_store import witness
 from incident.model import Json
-from incident.texts import visible
-from incident.witness import witness
+from incident.report.terminal import visible
 
 
 def seals_of(store: Store) -> dict[str, Json]:

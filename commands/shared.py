@@ -15,9 +15,9 @@ from clients.heard import Heard
 from clients.store import Store, open_store
 from commands.progress import shown
 from incident.model import IncidentError
-from incident.redaction import Redactor
-from incident.texts import visible_json, visible_lines
-from incident.told_error import told_error
+from incident.redaction.errors import told_error
+from incident.redaction.redactor import Redactor
+from incident.report.terminal import visible_json, visible_lines
 
 T = TypeVar("T")
 

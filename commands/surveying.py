@@ -1,6 +1,6 @@
 """For which workloads enforcing would fail: from folders to projects to workloads, and asked.
 
-What is asked about one workload is the business of ``incident.coverage``.
+What is asked about one workload is the business of ``incident.readiness.coverage``.
 """
 
 from __future__ import annotations
@@ -14,13 +14,22 @@ from clients import Clients, Settings, connect
 from clients.hierarchy import Hierarchy
 from clients.identity import whoami
 from clients.regions import regions_of
-from incident.bench import read_policy
-from incident.coverage import Cover, Covered, Pace, Project, Survey, Unlisted, Unread, find
-from incident.hierarchy import Below, Walk
 from incident.model import IncidentError, InvalidPolicy, Listed, Workload
-from incident.redaction import Redactor
-from incident.texts import visible
-from incident.together import together
+from incident.model.concurrency import together
+from incident.readiness.coverage import (
+    Cover,
+    Covered,
+    Pace,
+    Project,
+    Survey,
+    Unlisted,
+    Unread,
+    find,
+)
+from incident.readiness.projects import Below, Walk
+from incident.redaction.redactor import Redactor
+from incident.report.terminal import visible
+from incident.response.session import read_policy
 from wiring import outside_of
 
 

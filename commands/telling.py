@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from incident.model import Json, JsonObject, Status
-from incident.step_groups import StepGroup, grouped
-from incident.texts import diff_lines, visible
+from incident.report.plan_sections import StepGroup, grouped
+from incident.report.terminal import diff_lines, visible
 
 _LABEL_WIDTH = 11
 _POINT = "· "

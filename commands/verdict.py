@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from commands.vouched import Vouched
-from incident.examination import Examination, Link, Mark, replaced, unproven
+from incident.case_file.verification import Examination, Link, Mark, replaced, unproven
 
 _INCIDENTS = "incidents/"
 

@@ -18,10 +18,10 @@ from clients.store import Store
 from commands.shared import as_json_option, print_json, read_store
 from commands.verdict import EXIT_STATUS, Verdict
 from commands.vouched import Vouched, digest_of, digests_in
-from incident.cases import Cases
-from incident.examination import Examination, Link, Mark
-from incident.examine import examine, namesakes
-from incident.texts import visible
+from incident.case_file.index import Cases
+from incident.case_file.verification import Examination, Link, Mark
+from incident.case_file.verify import examine, namesakes
+from incident.report.terminal import visible
 
 _PLACEHOLDER = "PROJECT_ID"
 #: Where the project may be told that the responder runs in, after its own setting.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from emulator.run import run
-from emulator.serve import serve
+from emulator.cli.run import run
+from emulator.cli.serve import serve
 
 
 @click.group()

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator.ports import ReservedPort
-from tests.warm import warm_processes
+from emulator.services.loopback import ReservedPort
+from tests.support.forked_process import warm_processes
 
 _LONGEST = {"test_crash.py", "test_parallel.py", "test_fault_injection.py"}
 

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
-from emulator.disturbance import Fault, Faults
-from emulator.parts import faults
-from emulator.reading import Place
-from tests.guarding import automatic, deploy, now_happening
-from tests.road import (
+from emulator.api.faults import Fault, Faults
+from emulator.world.document.json_document import Place
+from emulator.world.document.world_parts import faults
+from tests.support.environment import (
     CONTAINMENTS,
     SAMPLES,
     Road,
@@ -25,7 +24,8 @@ from tests.road import (
     sample,
     two_on_one_service,
 )
-from tests.warm import output_of
+from tests.support.forked_process import output_of
+from tests.support.patrol import automatic, deploy, now_happening
 
 REPOSITORY = Path(__file__).parent.parent
 

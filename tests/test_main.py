@@ -15,10 +15,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from emulator.deliver import push_of
-from emulator.function import FunctionFailed
-from emulator.ports import NO_TLS
-from tests.processes import (
+from emulator.runner.function_process import FunctionFailed
+from emulator.services.loopback import NO_TLS
+from emulator.services.pubsub.push import push_of
+from tests.support.function_process import (
     AFTERWARDS,
     THEN,
     JsonObject,

@@ -3,6 +3,21 @@
 No behaviour beyond what a value says of itself; no input or output.
 """
 
+from incident.model.affected_revision import Ran
+from incident.model.configuration import (
+    Access,
+    Binding,
+    ContainerSettings,
+    Execution,
+    Listed,
+    SecretUse,
+    Settings,
+    Task,
+    Template,
+    Volume,
+    is_default,
+)
+from incident.model.correlation import Related
 from incident.model.decision import (
     Assessment,
     Bar,
@@ -46,22 +61,7 @@ from incident.model.finding import (
     Process,
     Suspect,
 )
-from incident.model.ran import Ran
-from incident.model.relation import Related
-from incident.model.settings import (
-    Access,
-    Binding,
-    ContainerSettings,
-    Execution,
-    Listed,
-    SecretUse,
-    Settings,
-    Task,
-    Template,
-    Volume,
-    is_default,
-)
-from incident.model.words import (
+from incident.model.workload import (
     ChangeKind,
     ChangeState,
     Confidence,

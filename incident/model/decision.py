@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from incident.model.evidence import Evidence
 from incident.model.finding import Finding, Suspect
-from incident.model.words import ChangeKind, ChangeState, Confidence, JsonObject, Mode, Verdict
+from incident.model.workload import ChangeKind, ChangeState, Confidence, JsonObject, Mode, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from incident.model.affected_revision import Known, Ran, what_ran
+from incident.model.configuration import Access, Execution, Settings, Task, Template, is_default
+from incident.model.correlation import Related, relate
 from incident.model.finding import Finding
-from incident.model.ran import Known, Ran, what_ran
-from incident.model.relation import Related, relate
-from incident.model.settings import Access, Execution, Settings, Task, Template, is_default
-from incident.model.words import JsonObject, Kind, Lookup, Secret
+from incident.model.workload import JsonObject, Kind, Lookup, Secret
 
 #: How far back from the event the audit log is read, and how many entries of it: deployments are
 #: older than the incidents that they make possible.

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from incident.model.words import JsonObject, Secret, Workload
+from incident.model.workload import JsonObject, Secret, Workload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

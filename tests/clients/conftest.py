@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from clients import Clients, Settings, connect
-from emulator.server import Emulator
-from emulator.world import parse
+from emulator.server.emulator import Emulator
+from emulator.world.state import parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from incident.model import AuditEvent, Denied, GiveUp, Logs, Retry
 from tests.clients.conftest import Connecting, Google
-from tests.values import NOW, SERVICE, workload
+from tests.support.model import NOW, SERVICE, workload
 
 START, END = NOW - timedelta(minutes=30), NOW + timedelta(minutes=30)
 PLANTED = "planted-in-an-audit-entry"

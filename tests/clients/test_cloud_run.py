@@ -13,7 +13,7 @@ from clients import connect
 from incident.model import ChangeKind, Conflict, Denied, GiveUp, Missing, Retry, SecretUse
 from incident.model.json_text import plain
 from tests.clients.conftest import Connecting, Google
-from tests.values import LATEST, REVISION, SERVICE, scaled_to_zero, workload
+from tests.support.model import LATEST, REVISION, SERVICE, scaled_to_zero, workload
 
 PLANTED = "planted-environment-value"
 CONTAINER = {

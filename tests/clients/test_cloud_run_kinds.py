@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from incident.containment import plan
-from incident.look import look
+from incident.actions.plan import plan
+from incident.investigation.workload_reader import look
 from incident.model import (
     Change,
     ChangeKind,
@@ -22,7 +22,7 @@ from incident.model import (
     Settings,
 )
 from tests.clients.conftest import Connecting
-from tests.values import finding, workload
+from tests.support.model import finding, workload
 
 PROJECT = "projects/example-shop-prod/locations/europe-west1"
 JOB, POOL = f"{PROJECT}/jobs/storefront", f"{PROJECT}/workerPools/storefront"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clients.file_report import read_report
 from incident.model import Lookup
-from tests.values import repeatable
+from tests.support.model import repeatable
 
 HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 JSON = st.recursive(

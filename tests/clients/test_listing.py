@@ -17,8 +17,8 @@ from clients.settings import Settings
 from clients.store import Store, open_store
 from incident.model import Denied, GiveUp
 from tests.clients.conftest import Connecting
-from tests.road import put
-from tests.values import repeatable
+from tests.support.environment import put
+from tests.support.model import repeatable
 
 NAMES = st.text(st.sampled_from("ab./%#\\ \x00\x1b\n\x7f\x85é\u202e"), min_size=1, max_size=6)
 
@@ -96,7 +96,7 @@ async def test_a_long_list_is_whole_although_a_name_is_bad(
     google: Connecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many answers the bucket makes of it."""
-    monkeypatch.setattr("emulator.storage.LONGEST_PAGE", 2)
+    monkeypatch.setattr("emulator.services.storage.objects.LONGEST_PAGE", 2)
     async with google({}) as cloud:
         paths = tuple(f"a/{number}.json" for number in range(5))
         for path in paths:

@@ -23,23 +23,23 @@ from commands.catalogue import (
     every_action,
     role_of_function,
 )
-from emulator.wire import Moment
-from incident import release as releasing
-from incident.cases import Cases
-from incident.containment import plan
-from incident.core import Books
-from incident.drill import carry_out
-from incident.drill_plan import prepare
-from incident.look import ASKABLE, look
+from emulator.services.gate import Moment
+from incident.actions.plan import plan
+from incident.case_file.index import Cases
+from incident.containment import release as releasing
+from incident.decision.inputs import Books
+from incident.investigation.workload_reader import ASKABLE, look
 from incident.model import ChangeKind, Denied, Kind, Mode
-from incident.outcome import released as taken_back
-from incident.policy import parse_policy
-from incident.redaction import Redactor
-from incident.write_back import carry_back
-from tests.by_hand import person
+from incident.policy.resolve import parse_policy
+from incident.readiness.drill import carry_out
+from incident.readiness.drill_plan import prepare
+from incident.redaction.redactor import Redactor
+from incident.report.outcome import released as taken_back
+from incident.response.notify_scc import carry_back
 from tests.clients.conftest import Connecting
-from tests.road import World, road, sample, service_of, world_around
-from tests.values import finding, now, workload
+from tests.support.environment import World, road, sample, service_of, world_around
+from tests.support.manual_containment import person
+from tests.support.model import finding, now, workload
 
 RUN = "google.cloud.run.v2"
 SCC = "google.cloud.securitycenter.v2.SecurityCenter"

@@ -10,7 +10,7 @@ import pytest
 from clients.security_center import LIST, WRITE_BACK
 from incident.model import Denied, GiveUp, Missing, Retry
 from tests.clients.conftest import Connecting
-from tests.values import CATEGORY, finding, raw_finding, workload
+from tests.support.model import CATEGORY, finding, raw_finding, workload
 
 SOURCE = "projects/210987654321/sources/1234567890123456789/locations/global"
 AT = finding().event_time

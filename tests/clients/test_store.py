@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from clients.listing import Page
 from clients.settings import Settings
 from clients.store import PolicySource, Store, open_store
-from emulator import web
-from emulator.storage import Objects, Stored
-from incident.chain import extend
-from incident.examine import examine
+from emulator.server import http_routes
+from emulator.services.storage.objects import Objects, Stored
+from incident.case_file.manifest_chain import extend
+from incident.case_file.recording_store import Witness
+from incident.case_file.verify import examine
 from incident.model import Denied, GiveUp, Missing, Retry
-from incident.seal import beside
-from incident.witness import Witness
+from incident.report.seal import beside
 from tests.clients.conftest import Connecting
-from tests.road import put, road
+from tests.support.environment import put, road
 
 CASE = "incidents/20261002-6255b37a8bf0"
 NOWHERE = {"grpc": "127.0.0.1:9", "http": "127.0.0.1:9"}
@@ -110,7 +110,7 @@ async def test_every_put_of_an_incident_asks_that_nothing_is_there(
                 bucket, name, data, content_type=content_type, if_generation=if_generation
             )
 
-    monkeypatch.setattr(web, "Objects", Noting)
+    monkeypatch.setattr(http_routes, "Objects", Noting)
     async with road(tmp_path, store="gs://case-files") as way:
         assert await way.status() == "contained"
         assert await way.status() == "duplicate"
@@ -182,7 +182,7 @@ async def test_a_list_may_be_longer_than_a_page(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bucket answers a thousand at a time; here, three."""
-    monkeypatch.setattr("emulator.storage.LONGEST_PAGE", 3)
+    monkeypatch.setattr("emulator.services.storage.objects.LONGEST_PAGE", 3)
     await asyncio.gather(*(store.create(f"a/{number:04d}.json", b"") for number in range(10)))
     assert len(await store.list("a/")) == 10
 

@@ -13,7 +13,7 @@ from clients import connect
 from clients.errors import calling
 from clients.underway import underway, watched_by
 from incident.model import Conflict
-from tests.road import road
+from tests.support.environment import road
 
 
 class Onlooker:

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from clients.retries import Patience
 from clients.virustotal import Site, VirusTotal
-from emulator.server import Emulator
-from emulator.wire import Moment
-from emulator.world import parse
+from emulator.server.emulator import Emulator
+from emulator.services.gate import Moment
+from emulator.world.state import parse
 from incident.model import Denied, GiveUp, Lookup, Retry
 
 HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"

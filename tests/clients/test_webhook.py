@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from clients import webhook
 from clients.webhook import Webhook
 from incident.model import GiveUp, IncidentError, Retry
-from tests.receiver import HANG, SECRET_PATH, Room, receiving
+from tests.support.chat_webhook import HANG, SECRET_PATH, Room, receiving
 
 
 def hook(room: Room) -> Webhook:

@@ -10,17 +10,17 @@ from click.testing import CliRunner
 
 from commands import cli
 from commands.catalogue import Role, catalogue
-from emulator.wire import Moment
-from incident.cases import Cases
-from incident.drill import Exercise
-from incident.drill_plan import prepare
+from emulator.services.gate import Moment
+from incident.case_file.index import Cases
 from incident.model import Kind
-from tests.by_hand import person
+from incident.readiness.drill import Exercise
+from incident.readiness.drill_plan import prepare
 from tests.clients.test_permissions import NEEDED
-from tests.releases import comparable, dumped, rich_world, rules
-from tests.road import SERVICE, policy, road, sample, world_around
+from tests.support.environment import SERVICE, policy, road, sample, world_around
+from tests.support.manual_containment import person
+from tests.support.model import workload
+from tests.support.releases import comparable, dumped, rich_world, rules
 from tests.test_cli import run
-from tests.values import workload
 
 
 async def test_a_drill_asks_and_one_that_died_is_released_by_its_id(tmp_path: Path) -> None:

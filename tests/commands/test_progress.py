@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from clients.underway import underway
 from commands import cli, progress
 from commands.progress import Calls, doing, paused, shown
-from emulator.disturbance import Latency
-from incident.texts import visible
-from tests.road import Road, policy, road
-from tests.terminal import Terminal, terminal
+from emulator.api.faults import Latency
+from incident.report.terminal import visible
+from tests.support.environment import Road, policy, road
+from tests.support.terminal import Terminal, terminal
 
 REPOSITORY = Path(__file__).parents[2]
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"

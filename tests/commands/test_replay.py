@@ -14,7 +14,7 @@ from commands import cli
 from commands.catalogue import Role
 from commands.replay import rehearsed
 from incident.model import Mode
-from tests.road import SERVICE, Road, encode, policy, road, sample, world_around
+from tests.support.environment import SERVICE, Road, encode, policy, road, sample, world_around
 from tests.test_cli import run
 
 TOPIC = "projects/example-shop-prod/topics/outcomes"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from commands.saying import say, say_diff
-from tests.values import scaled_to_zero
+from tests.support.model import scaled_to_zero
 
 
 def at_a_terminal() -> tuple[Console, io.StringIO]:

@@ -16,9 +16,9 @@ from rich.console import Console
 from commands.saying import say_page
 from commands.telling import page, style_of
 from incident.model import Json, Status
-from incident.texts import visible, visible_json, visible_lines
-from tests.road import policy, road
-from tests.values import repeatable
+from incident.report.terminal import visible, visible_json, visible_lines
+from tests.support.environment import policy, road
+from tests.support.model import repeatable
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 \u202egnp.exe\u2066 [bold]x[/bold] \x7f\x9b2J \u2028next\r"
 TEXTS = st.text(max_size=40) | st.just(HOSTILE)

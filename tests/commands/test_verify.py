@@ -13,10 +13,17 @@ import pytest
 from click.testing import CliRunner
 
 from commands.verify import verify
-from incident.manifest import digest, manifest_of
-from tests.road import CONTAINMENTS, Road, policy, printed_by, road, two_on_one_service
+from incident.case_file.manifest import digest, manifest_of
+from tests.support.environment import (
+    CONTAINMENTS,
+    Road,
+    policy,
+    printed_by,
+    road,
+    two_on_one_service,
+)
+from tests.support.model import folder_store
 from tests.test_cli import run
-from tests.values import folder_store
 
 
 async def said(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands.vouched import Vouched, digest_of, digests_in
-from tests.values import repeatable
+from tests.support.model import repeatable
 
 ONE, TWO = "1" * 64, "2" * 64
 CASE = "incidents/20261002-6255b37a8bf0"

@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 from google.cloud.logging_v2.types import ListLogEntriesRequest
 
-from emulator.cloud_logging import Logging
-from emulator.world import parse
-from incident import log, patrol_log
-from incident.inbox import Unfinished
-from incident.leftovers import Leftover
+from emulator.services.cloud_logging.list_entries import Logging
+from emulator.world.state import parse
 from incident.model import Status
-from incident.patrol import Fault, Round
-from incident.sighting import Sight, Sighting
-from incident.standing import Answer
+from incident.patrol import log as patrol_log
+from incident.patrol.result import Sight, Sighting
+from incident.patrol.round import Fault, Round
+from incident.patrol.unfinished import Leftover
+from incident.response import log
+from incident.response.context import Answer
+from incident.response.deliveries import Unfinished
 from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
-from tests.road import (
+from tests.support.environment import (
     CONTAINMENTS,
     SERVICE,
     Road,
@@ -35,8 +36,8 @@ from tests.road import (
     standard_output,
     world_around_all,
 )
-from tests.road import world_around as around
-from tests.values import finding
+from tests.support.environment import world_around as around
+from tests.support.model import finding
 
 PROJECT = GIVEN["project_id"]
 RUNBOOKS = DEPLOY / "runbooks"

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from emulator import deliver, surroundings
-from emulator.function import Function
-from emulator.server import Emulator
-from emulator.world import parse
-from tests.road import encode, sample, service_of
+from emulator.runner.function_process import Function
+from emulator.server.emulator import Emulator
+from emulator.services.pubsub import push
+from emulator.world import surroundings
+from emulator.world.state import parse
+from tests.support.environment import encode, sample, service_of
 
 ROOT = Path(__file__).parents[2]
 RUNS = {"main.py", "wiring.py", "requirements.txt", "clients", "incident", "responders"}
@@ -67,8 +68,8 @@ async def test_what_is_uploaded_serves_an_event(tmp_path: Path) -> None:
             "THREADS": "8",
         }
         async with Function(environment, tmp_path / "source" / "main.py") as function:
-            body = deliver.push_of(encode(message), event)
-            (delivery,) = await deliver.push(function.url, body, 1)
+            body = push.push_of(encode(message), event)
+            (delivery,) = await push.push(function.url, body, 1)
             await function.told(1)
         assert delivery.http_status == 200
         (said,) = function.said

@@ -10,7 +10,7 @@ import pytest
 
 from commands.catalogue import Role, actions_of, catalogue, every_action
 from incident.model import Kind
-from incident.policy import parse_policy
+from incident.policy.resolve import parse_policy
 from tests.deploy.terraform import DEPLOY, module
 
 PERMISSIONS: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())

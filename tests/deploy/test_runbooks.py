@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from emulator import filters
+from emulator.api import list_filters
 from tests.deploy.documents import typed
 from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
-from tests.road import encode, sample
+from tests.support.environment import encode, sample
 
 RUNBOOKS = DEPLOY / "runbooks"
 LONGEST_DOCUMENTATION = 8192
@@ -193,7 +193,7 @@ def test_a_runbook_says_nothing_that_nobody_fills_in(path: Path) -> None:
 def test_the_queries_of_a_runbook_are_queries(path: Path) -> None:
     """Each parses as a Logging filter."""
     for query in queries(path.read_text()):
-        filters.parse(query, filters.LOGGING)
+        list_filters.parse(query, list_filters.LOGGING)
 
 
 def test_dead_letters_are_not_lost_while_somebody_looks() -> None:

@@ -13,14 +13,14 @@ import pytest
 from pydantic import AliasChoices
 
 from clients import Settings
-from emulator import filters
-from incident.guards import CONFIRMATION_WINDOW
+from emulator.api import list_filters
+from incident.decision.guards import CONFIRMATION_WINDOW
 from incident.model import Kind, Workload
-from incident.policy import Subject, parse_policy, resolve
-from incident.respond import BUDGET
+from incident.policy.resolve import Subject, parse_policy, resolve
+from incident.response.incident import BUDGET
 from tests.deploy.terraform import DEPLOY, GIVEN, MODULE, evaluated, module, source
-from tests.road import World, sample
-from tests.values import CATEGORY
+from tests.support.environment import World, sample
+from tests.support.model import CATEGORY
 
 FUNCTION = "google_cloudfunctions2_function"
 #: Set by Terraform for the framework, not for us.
@@ -244,14 +244,14 @@ def test_the_filter_sends_what_it_should(
 ) -> None:
     """Evaluated by Terraform, parsed by the emulator, applied to findings."""
     text = evaluated(tmp_path, "local.findings_filter", "filter.tf", categories=categories)
-    node = filters.parse(text, filters.SECURITY_CENTER)
+    node = list_filters.parse(text, list_filters.SECURITY_CENTER)
 
-    def compare(asked: filters.Comparison) -> bool:
+    def compare(asked: list_filters.Comparison) -> bool:
         head, *rest = asked.path[0].split("_")
         found = entry.get(head + "".join(word.capitalize() for word in rest), "")
         return asked.value.text in found if asked.operator == ":" else asked.value.text == found
 
-    assert filters.holds(node, compare) is sent
+    assert list_filters.holds(node, compare) is sent
 
 
 SOURCE = "organizations/1/sources/2"
@@ -269,11 +269,11 @@ def test_the_filter_asks_for_documented_fields_only(
     text = evaluated(tmp_path, "local.findings_filter", "filter.tf", **given)
     asked: dict[str, str] = {}
 
-    def note(comparison: filters.Comparison) -> bool:
+    def note(comparison: list_filters.Comparison) -> bool:
         asked[".".join(comparison.path)] = comparison.value.text
         return comparison.path[0] != "mute"
 
-    assert filters.holds(filters.parse(text, filters.SECURITY_CENTER), note)
+    assert list_filters.holds(list_filters.parse(text, list_filters.SECURITY_CENTER), note)
     assert set(asked) <= DOCUMENTED
     assert ("category" in asked) is (categories == NARROW)
     assert asked.get("parent") == (f"{SOURCE}/locations/global" if source else None)

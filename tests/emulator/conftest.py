@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.emulator.cloud import SERVICE, Cloud, cloud, world_with
+from tests.support.google_clients import SERVICE, Cloud, cloud, world_with
 
 
 @pytest_asyncio.fixture

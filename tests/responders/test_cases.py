@@ -15,10 +15,10 @@ import pytest
 
 import responders
 from incident.model import Access, Assessment, Binding, Evidence, Kind, Responder, Volume
-from incident.notification import parse_record
+from incident.notification.parse import parse_record
 from responders import RESPONDERS, by_category
 from responders._unknown import UNKNOWN
-from tests.values import finding, raw_finding, settings, template, workload
+from tests.support.model import finding, raw_finding, settings, template, workload
 
 CASES = Path(next(iter(responders.__path__))) / "cases"
 KNOWN = {each.name: each for each in (*RESPONDERS.values(), UNKNOWN)}

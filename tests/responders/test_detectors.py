@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from incident.custody import History
-from incident.decide import decide
-from incident.guards import Circumstances, Ourselves, Slots
+from incident.case_file.containments import History
+from incident.decision.decide import decide
+from incident.decision.guards import Circumstances, Ourselves, Slots
 from incident.model import Decision, Evidence, Mode, Verdict
-from incident.policy import parse_policy
+from incident.policy.resolve import parse_policy
 from responders import RESPONDERS, route
-from tests.values import CATEGORY, CONTAINMENTS, NOW, evidence, notification
+from tests.support.model import CATEGORY, CONTAINMENTS, NOW, evidence, notification
 
 CONTAIN, HOLD = Verdict.CONTAIN, Verdict.HOLD
 

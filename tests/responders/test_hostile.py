@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident.model import Decision, Evidence, Finding, Mode, Responder, Status, Verdict
-from incident.notification import parse_record
-from incident.outcome import Account, outcome
-from incident.redaction import Redactor
+from incident.notification.parse import parse_record
+from incident.redaction.redactor import Redactor
+from incident.report.outcome import Account, outcome
 from responders import RESPONDERS
 from responders._unknown import UNKNOWN
-from tests.values import evidence, notification, raw_finding, repeatable
+from tests.support.model import evidence, notification, raw_finding, repeatable
 
 EVERY = sorted({*RESPONDERS.values(), UNKNOWN}, key=lambda each: each.name)
 #: Those that read more of a finding than its main process.

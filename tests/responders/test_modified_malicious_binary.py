@@ -20,7 +20,7 @@ from incident.model import (
     Verdict,
 )
 from responders.modified_malicious_binary import CATEGORY, RESPONDER, assess
-from tests.values import NOW, evidence, finding, notification, settings, template
+from tests.support.model import NOW, evidence, finding, notification, settings, template
 
 OTHER = finding(finding_id="another", category="Reverse Shell")
 ELSEWHERE = replace(

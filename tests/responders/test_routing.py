@@ -17,7 +17,7 @@ from incident.model import Evidence, Notification, Responder, Verdict
 from responders import RESPONDERS, by_category, catalogue, route
 from responders._unknown import UNKNOWN
 from responders.modified_malicious_binary import RESPONDER
-from tests.values import CATEGORY, finding, notification, workload
+from tests.support.model import CATEGORY, finding, notification, workload
 
 EVERY = sorted({*RESPONDERS.values(), UNKNOWN}, key=lambda each: each.name)
 CONTAIN, HOLD, IGNORE = Verdict.CONTAIN, Verdict.HOLD, Verdict.IGNORE

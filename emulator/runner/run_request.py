@@ -1,0 +1,50 @@
+"""What a run of a finding is asked to do, and how it reports its progress."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from emulator.world.state import World
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a run is to do.
+
+    Attributes:
+        data: The message's data, verbatim.
+        world: The world to do it in.
+        policy: The policy file, with the wanted mode.
+        store: Folder for the case files.
+        now: The time that the function believes it is when the message arrives.
+        via: `http`, or `pubsub` for Google's own Pub/Sub emulator.
+        deliveries: How many deliveries arrive at once.
+        command: The command that would do the same once more, without `--mode` and in a new
+            store.
+        mode: The mode that the command asked for; None where the policy alone decides.
+    """
+
+    data: bytes
+    world: World
+    policy: Path
+    store: Path
+    now: dt.datetime
+    via: str
+    deliveries: int
+    command: tuple[str, ...]
+    mode: str | None
+
+
+# What tells how far a phase has got; asked as often as somebody looks.
+Seen = Callable[[], str]
+
+
+class Say(Protocol):
+    """How a run says what it is about to do."""
+
+    def __call__(self, phase: str, seen: Seen | None = None) -> None:
+        """A phase begins; the one before is over."""

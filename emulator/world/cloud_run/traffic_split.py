@@ -1,0 +1,107 @@
+"""Which revisions get which part: the traffic of a service, the instances of a worker pool.
+
+Pure. What only services have, tags, is not here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from google.cloud import run_v2
+
+from emulator.api.errors import Violation
+
+Owner = run_v2.Service | run_v2.WorkerPool
+
+# The numbers of `TrafficTargetAllocationType` and of `InstanceSplitAllocationType`: the same.
+LATEST = int(run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST)
+TO_REVISION = int(run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION)
+_REVISION = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+WHOLE = 100
+
+
+def of(owner: Owner) -> list[Any]:
+    """The targets of a service's traffic or the splits of a pool's instances, as asked for."""
+    if isinstance(owner, run_v2.Service):
+        return list(owner.traffic)
+    return list(owner.instance_splits)
+
+
+def statuses(owner: Owner) -> list[Any]:
+    """What an owner says of where its shares have arrived."""
+    if isinstance(owner, run_v2.Service):
+        return list(owner.traffic_statuses)
+    return list(owner.instance_split_statuses)
+
+
+def field(owner: Owner) -> str:
+    """The name of the field that the shares of an owner are in."""
+    return "traffic" if isinstance(owner, run_v2.Service) else "instance_splits"
+
+
+def total(owner: Owner) -> int:
+    """The sum of the percents; no shares at all mean all of it to the latest revision."""
+    return sum(share.percent for share in of(owner)) if of(owner) else WHOLE
+
+
+def default_types(owner: Owner) -> None:
+    """A share with a revision and no type is one of that revision."""
+    for share in of(owner):
+        if share.revision and not share.type_:
+            share.type_ = TO_REVISION
+
+
+def check(owner: Owner, revisions: set[str]) -> None:
+    """Refuses shares that go nowhere or do not add up.
+
+    Args:
+        owner: The service or worker pool as it would be.
+        revisions: Short names of its revisions.
+    """
+    kind = type(owner).__name__
+    for index, share in enumerate(of(owner)):
+        path, reason = _wrong(share, revisions)
+        if reason:
+            raise Violation(kind, f"{field(owner)}[{index}].{path}", reason)
+    if total(owner) != WHOLE:
+        raise Violation(kind, field(owner), f"the percents should sum to 100, got {total(owner)}")
+
+
+def _wrong(share: Any, revisions: set[str]) -> tuple[str, str]:
+    """The field of a share that is wrong, and why; both empty for a good share."""
+    if not 0 <= share.percent <= WHOLE:
+        return "percent", "must be from 0 to 100"
+    if share.type_ == LATEST:
+        return ("revision", "must be empty for the latest revision") if share.revision else ("", "")
+    if share.type_ != TO_REVISION:
+        return "type", "is required"
+    if not _REVISION.fullmatch(share.revision):
+        return "revision", "must be the short name of a revision"
+    if share.revision not in revisions:
+        return "revision", f"Revision '{share.revision}' not found"
+    return "", ""
+
+
+def arrive(owner: Owner) -> None:
+    """Makes the statuses of an owner say what its shares say."""
+    if isinstance(owner, run_v2.Service):
+        latest = run_v2.TrafficTarget(type_=LATEST, percent=WHOLE)
+        owner.traffic_statuses = [
+            run_v2.TrafficTargetStatus(
+                type_=target.type_,
+                revision=target.revision,
+                percent=target.percent,
+                tag=target.tag,
+                uri=owner.uri.replace("https://", f"https://{target.tag}---") if target.tag else "",
+            )
+            for target in owner.traffic or [latest]
+        ]
+        return
+    everything = run_v2.InstanceSplit(type_=LATEST, percent=WHOLE)
+    owner.instance_split_statuses = [
+        run_v2.InstanceSplitStatus(
+            type_=split.type_, revision=split.revision, percent=split.percent
+        )
+        for split in owner.instance_splits or [everything]
+    ]

@@ -1,0 +1,245 @@
+"""Before-images: what an attempt will overwrite, and what a release would restore. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from incident.actions.fields import in_snake_case, normal
+from incident.actions.invokers import bindings_in, reunited
+from incident.actions.plan import in_effect
+from incident.model import (
+    Change,
+    ChangeKind,
+    ChangeState,
+    Json,
+    JsonObject,
+    Settings,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One change of an attempt, with what a release restores of it.
+
+    Attributes:
+        change: The change; its ``before`` is as read.
+        restores: What a release writes back, under the names of ``change.before``. Traffic
+            that was not set at all is empty here, so that it is not set again.
+        carried: Whether an earlier attempt of the same containment made it.
+    """
+
+    change: Change
+    restores: JsonObject
+    carried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What an attempt will overwrite, kept before it is sent.
+
+    Attributes:
+        number: Its record's number; the write's record names it.
+        run: The run that took it.
+        recorded_at: When.
+        incident: For which incident.
+        uid: The workload's unique id: one made anew under the same name is another.
+        generation: The workload's generation when it was read.
+        parts: The changes that were to follow, stopping ones first, and after them what
+            earlier attempts of the containment made and still holds.
+        unsent: Changes that were to follow and certainly have no effect.
+    """
+
+    number: int
+    run: str
+    recorded_at: datetime
+    incident: str
+    uid: str
+    generation: int
+    parts: tuple[Part, ...]
+    unsent: tuple[Change, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All changes that the containment comes to with this attempt."""
+        return tuple(part.change for part in self.parts)
+
+    @property
+    def restores(self) -> JsonObject:
+        """The workload's fields that a release writes back."""
+        return _merged(part.restores for part in self._of_fields)
+
+    @property
+    def left(self) -> JsonObject:
+        """The same fields as our writes leave them."""
+        return _merged(part.change.after for part in self._of_fields)
+
+    @property
+    def _of_fields(self) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.change.kind is ChangeKind.FIELDS)
+
+    def without(self, unsent: Iterable[int]) -> Image:
+        """The image of what was really sent: without the changes at these places."""
+        gone = frozenset(unsent)
+        return replace(
+            self,
+            parts=tuple(p for at, p in enumerate(self.parts) if at not in gone),
+            unsent=tuple(p.change for at, p in enumerate(self.parts) if at in gone),
+        )
+
+    def holds(self, settings: Settings) -> bool:
+        """Whether the workload still is as our writes left it: what stops it, or all of it."""
+        stopping = [change for change in self.changes if change.stops]
+        decisive = stopping or self.changes
+        return bool(decisive) and all(in_effect(change, settings) for change in decisive)
+
+    def touched(self, settings: Settings) -> bool:
+        """Whether anything was changed at all since the image was taken."""
+        sent = [part.change for part in self.parts if not part.carried]
+        return any(_touched(change, self.generation, settings) for change in sent)
+
+    def took_effect(self, at: int, settings: Settings) -> bool:
+        """Whether the change at a place was made since the image was taken, and holds."""
+        change = self.changes[at]
+        return _touched(change, self.generation, settings) and in_effect(change, settings)
+
+
+def parts_of(
+    changes: Sequence[Change], settings: Settings, effective: Image | None
+) -> tuple[Part, ...]:
+    """The parts of a new attempt's image.
+
+    A part never restores our own work: somebody may have undone only a part of a containment.
+    Where a field still is as our last write left it, what it was before that write is what a
+    release has to restore. What earlier attempts made and this one leaves alone is carried on.
+    """
+    earlier = effective.parts if effective else ()
+    new = [Part(change, _restores(change, earlier, settings)) for change in changes]
+    carried = [
+        part
+        for old in earlier
+        if (part := _left_alone(old, changes)) and in_effect(part.change, settings)
+    ]
+    return (*new, *carried)
+
+
+def _restores(change: Change, earlier: Sequence[Part], settings: Settings) -> JsonObject:
+    restores = dict(change.before)
+    if "traffic" in restores and not settings.fields.get("traffic"):
+        restores["traffic"] = []
+    for old in earlier:
+        if (old.change.kind, old.change.target) != (change.kind, change.target):
+            continue
+        for name, value in change.before.items():
+            ours = old.change.after.get(name)
+            same = normal(name, value, settings.kind) == normal(name, ours, settings.kind)
+            if name in old.restores and same:
+                restores[name] = old.restores[name]
+        if change.kind is ChangeKind.IAM_POLICY:
+            # Somebody let one of those in again that we took out: the others are still missing.
+            read, before = bindings_in(restores), bindings_in(old.restores)
+            restores["bindings"] = list(reunited(read, before, bindings_in(old.change.after)))
+    return restores
+
+
+def _left_alone(old: Part, changes: Sequence[Change]) -> Part | None:
+    """What of an earlier part no new change touches."""
+    same = [c for c in changes if (c.kind, c.target) == (old.change.kind, old.change.target)]
+    touched = {name for change in same for name in change.after}
+    names = [name for name in old.change.after if name not in touched]
+    if not names:
+        return None
+    change = replace(
+        old.change,
+        before={name: old.change.before[name] for name in names},
+        after={name: old.change.after[name] for name in names},
+        mask=tuple(map(in_snake_case, names)) if old.change.mask else (),
+    )
+    return Part(change, {name: old.restores[name] for name in names}, carried=True)
+
+
+def _touched(change: Change, generation: int, settings: Settings) -> bool:
+    match change.kind:
+        case ChangeKind.FIELDS:
+            # A generation counts every user's changes; ours must be there besides.
+            return settings.generation > generation
+        case ChangeKind.IAM_POLICY:
+            return settings.access is not None and settings.access.etag != change.etag
+        case ChangeKind.CANCELLATION:
+            return in_effect(change, settings)
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """A change as the outcome and the records show it; :func:`change_of` reads it back.
+
+    Nothing in it is redacted: it holds no environment value, and must be exact.
+    """
+    return {
+        "action": change.action,
+        "kind": change.kind.value,
+        "target": change.target,
+        "mask": list(change.mask),
+        "before": change.before,
+        "after": change.after,
+        "state": change.state.value,
+        "error": change.error,
+        "stops": change.stops,
+        "reversible": change.reversible,
+        "etag": change.etag,
+        "affected": change.affected,
+    }
+
+
+def change_of(value: Any) -> Change:
+    """The change that :func:`change_json` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: It lacks what it must say.
+    """
+    for side in ("before", "after"):
+        if not isinstance(value[side], Mapping):
+            raise TypeError(f"{side} is not a mapping")
+    return Change(
+        action=value["action"],
+        target=value["target"],
+        mask=tuple(value["mask"]),
+        before=value["before"],
+        after=value["after"],
+        stops=value["stops"],
+        reversible=value["reversible"],
+        kind=ChangeKind(value["kind"]),
+        etag=value["etag"],
+        affected=value["affected"],
+        state=ChangeState(value["state"]),
+        error=value["error"],
+    )
+
+
+def image_json(image: Image) -> dict[str, Any]:
+    """What the record of an image says of its parts."""
+    return {
+        "uid": image.uid,
+        "generation": image.generation,
+        "changes": [
+            {
+                **change_json(part.change),
+                "restores": part.restores,
+                "carried": part.carried,
+            }
+            for part in image.parts
+        ],
+    }
+
+
+def _merged(many: Iterable[JsonObject]) -> JsonObject:
+    merged: dict[str, Json] = {}
+    for one in many:
+        merged = {**one, **merged}
+    return merged
+
+
+def stated(change: Change, state: ChangeState, error: str | None = None) -> Change:
+    """The change, one step on."""
+    return replace(change, state=state, error=error)

@@ -1,0 +1,236 @@
+"""Case files as an operator sees them: what became of each incident, by now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from incident.case_file.journal import Journal, Record, Store
+from incident.model import Denied, GiveUp, JsonObject, Kind, Workload
+from incident.model.concurrency import together
+from incident.notification.resource_names import parse_resource_name
+
+_ID = r"\d{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?"
+_FOLDER = re.compile(rf"([a-z-]+)/({_ID})/")
+_INCIDENT = re.compile(_ID)
+_CONTAINMENT = re.compile(r"containments/([^/]+)/([^/]+)/(service|job|worker-pool)/([^/]+)/\d+")
+#: Where the case files of drills are.
+DRILLS = "drills"
+#: Of an incident that lies in several folders, the first counts.
+_CLAIMS = "claims"
+_ROOTS = ("incidents", _CLAIMS, "dry-runs", DRILLS)
+_MOST_CLAIMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case file.
+
+    Attributes:
+        incident: The incident's id.
+        folder: Its path in the store.
+        records: Its records, in order.
+    """
+
+    incident: str
+    folder: str
+    records: tuple[Record, ...]
+
+    @property
+    def outcome(self) -> JsonObject | None:
+        """What became of it by now: the newest record that says so; None while it is open."""
+        for record in reversed(self.records):
+            outcome = record.body.get("outcome")
+            if isinstance(outcome, Mapping) and record.kind != "concluded":
+                return outcome
+        return None
+
+    @property
+    def status(self) -> str:
+        """Its status; ``open`` while nothing final is recorded."""
+        return str(self.outcome["status"]) if self.outcome else "open"
+
+    @property
+    def event_id(self) -> str:
+        """The incident's id, without what tells an unconfirmed claim apart."""
+        return "-".join(self.incident.split("-")[:2])
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When its first record was written."""
+        return self.records[0].recorded_at if self.records else None
+
+    @property
+    def concluded(self) -> JsonObject | None:
+        """What it comes to: its outcome, or before it is done the one that was settled."""
+        settled = [record.body.get("outcome") for record in self.records]
+        return self.outcome or next((each for each in settled if isinstance(each, Mapping)), None)
+
+    @property
+    def workload(self) -> Workload | None:
+        """The workload that it is about, as the last of its records that names it spells it.
+
+        While it is open, the containment that it made names it, or else its first record.
+        """
+        place = self.concluded.get("workload") if self.concluded else None
+        if isinstance(place, Mapping):
+            number = place.get("project_number")
+            return _workload(
+                str(place["project"]),
+                (str(place["location"]), str(place["kind"]), str(place["name"])),
+                str(number) if number else None,
+            )
+        for record in reversed(self.records):
+            held = _CONTAINMENT.fullmatch(str(record.body.get("containment")))
+            if held:
+                return _workload(held[1], (held[2], held[3], held[4]), None)
+        named = [str(record.body.get("workload")) for record in self.records[:1]]
+        return parse_resource_name(f"//run.googleapis.com/{named[0]}").workload if named else None
+
+
+def _workload(project: str, place: tuple[str, str, str], number: str | None) -> Workload:
+    """A workload by its project and by its location, kind and name."""
+    location, kind, name = place
+    numbered = project.isdigit()
+    return Workload(
+        kind=Kind(kind),
+        location=location,
+        name=name,
+        project_id=None if numbered else project,
+        project_number=number or (project if numbered else None),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Some case files.
+
+    Attributes:
+        roots: Where they were looked for, each with a slash at its end.
+        cases: Those that can be read.
+        unreadable: By folder, why others cannot.
+    """
+
+    roots: tuple[str, ...]
+    cases: tuple[Case, ...]
+    unreadable: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The case files of a store; reading only."""
+
+    store: Store
+
+    async def all(self, *, dry_runs: bool = False, drills: bool = False) -> Found:
+        """Every case file of incidents, of dry runs or of drills, newest event first.
+
+        What somebody else wrote into one of them does not hide the others.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: The store refuses.
+        """
+        roots = ("dry-runs/",) if dry_runs else ("incidents/", f"{_CLAIMS}/")
+        roots = (f"{DRILLS}/",) if drills else roots
+        paths = await together(*map(self.store.list, roots))
+        found = _folders(path for some in paths for path in some)
+        read = await together(*(self._tried(folder, name) for folder, name in found))
+        cases = [each for each in read if isinstance(each, Case)]
+        return Found(
+            roots,
+            tuple(sorted(cases, key=lambda case: case.incident, reverse=True)),
+            {at[0]: why for at, why in zip(found, read, strict=True) if isinstance(why, str)},
+        )
+
+    async def one(self, incident: str) -> Case:
+        """One case file; of an incident that was also rehearsed, the one that may act.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: There is none of that name, there are several, or a record cannot be read.
+        """
+        if _INCIDENT.fullmatch(incident):
+            for root in _ROOTS:
+                case = await self._read(f"{root}/{incident}", incident)
+                if case.records:
+                    return case
+        return await self._read(*await self._claim(incident))
+
+    async def folder(self, incident: str) -> str:
+        """Path of the same case file, also where its records cannot be read.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: There is none of that name, or there are several.
+        """
+        if _INCIDENT.fullmatch(incident):
+            for root in _ROOTS:
+                if await self.store.list(f"{root}/{incident}/"):
+                    return f"{root}/{incident}"
+        folder, _ = await self._claim(incident)
+        return folder
+
+    async def _claim(self, incident: str) -> tuple[str, str]:
+        """Folder and id of the one claim about an event that nobody bears out.
+
+        Those lie apart by where they say that the finding is listed, and their pages name the
+        event alone.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: There is none, or there are several.
+        """
+        if _INCIDENT.fullmatch(incident):
+            # A store lists below whole names only: the beginning of one finds nothing.
+            listed = _folders(await self.store.list(f"{_CLAIMS}/"))
+            found = [(folder, name) for folder, name in listed if name.startswith(f"{incident}-")]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise _several(incident, [name for _, name in found])
+        raise _unknown(incident)
+
+    async def _tried(self, folder: str, incident: str) -> Case | str:
+        """A case file, or why it cannot be read."""
+        try:
+            case = await self._read(folder, incident)
+            workload = case.workload
+            _ = case.status, workload and workload.resource_name
+        except Denied:
+            raise
+        except GiveUp as error:
+            return str(error)
+        except (KeyError, TypeError, ValueError) as error:
+            return f"a record lacks what it must say ({error!r}): somebody else wrote to the store"
+        return case
+
+    async def _read(self, folder: str, incident: str) -> Case:
+        # The journal only reads here, so that who runs it and when does not matter.
+        journal = Journal(self.store, folder, run="", clock=datetime.now)
+        return Case(incident, folder, await journal.records())
+
+
+def _unknown(incident: str) -> GiveUp:
+    return GiveUp(
+        f"cannot find incident {incident!r}: the store has no case file of that id. Ids look"
+        " like 20261002-6255b37a8bf0; `python cli.py list` shows them"
+    )
+
+
+def _several(incident: str, claims: Sequence[str]) -> GiveUp:
+    shows = "".join(f"\n  python cli.py show {name}" for name in claims[:_MOST_CLAIMS])
+    more = f"\n  and {len(claims) - _MOST_CLAIMS} more" if len(claims) > _MOST_CLAIMS else ""
+    return GiveUp(
+        f"cannot tell which case file {incident!r} means: {len(claims)} messages that differ in"
+        " where the finding is listed claim that event, and Security Command Center bears out none"
+        " of them. Give the whole id, to this command as to any other; these show what each"
+        f" claims:{shows}{more}"
+    )
+
+
+def _folders(paths: Iterable[str]) -> list[tuple[str, str]]:
+    matches = filter(None, map(_FOLDER.match, paths))
+    return sorted({(f"{match[1]}/{match[2]}", match[2]) for match in matches})

@@ -1,0 +1,1 @@
+"""Collectors of evidence: settings, access, logs, deployments, exposure, reputation."""

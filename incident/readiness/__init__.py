@@ -1,0 +1,1 @@
+"""Before an incident: coverage of permissions and policy, and drills."""

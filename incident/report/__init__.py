@@ -1,0 +1,1 @@
+"""An outcome as page, chat text and terminal text."""

@@ -1,0 +1,116 @@
+"""What the report's picture of the exposure shows: the way in, what ran, what is in reach. Pure.
+
+What was not read is shown as not known, with the reason; never as if there were nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from incident.model import JsonObject, Kind
+from incident.report.pictures import Mark
+
+Step = tuple[str, str, Mark]
+#: By topic: the title, what the title adds where it is serious, whose gap leaves it unknown.
+_TOPICS = {
+    "entry": ("Ingress", "open", ("settings",)),
+    "callers": ("Callers", "open", ("access", "settings")),
+    "identity": ("Runs as", "its tokens may be taken", ("revisions", "executions", "settings")),
+    "secrets": ("Secrets in reach", "rotate", ("revisions", "executions", "settings")),
+    "volumes": ("Volumes", "they persist", ("revisions", "executions", "settings")),
+}
+_WAY_IN = {
+    Kind.SERVICE: ("entry", "callers"),
+    Kind.JOB: ("callers",),
+    Kind.WORKER_POOL: (),
+}
+_IN_REACH = ("identity", "secrets", "volumes")
+_BY_NAME = ("identity", "secrets", "volumes")
+
+
+def exposure(
+    workload: Mapping[str, Any],
+    detected: Mapping[str, Any],
+    points: Sequence[JsonObject],
+    gaps: Iterable[JsonObject],
+) -> Mapping[str, Sequence[Step]]:
+    """The parts of the picture, each with its boxes; none where no workload is named.
+
+    Args:
+        workload: The outcome's workload.
+        detected: What the outcome says was detected.
+        points: What the assessment says of the reach.
+        gaps: The outcome's gaps.
+    """
+    if workload.get("kind") not in list(Kind):
+        return {}
+    topics = _WAY_IN[Kind(workload["kind"])]
+    why = {str(gap.get("collector")): str(gap.get("reason")) for gap in gaps}
+    way_in = [_step(topic, points, why) for topic in topics]
+    way_in = way_in or [("Callers", "nobody calls a worker pool", Mark.PLAIN)]
+    reach = [_step(topic, points, why) for topic in _IN_REACH]
+    return {"The way in": way_in, "What ran": _ran(workload, detected), "In reach": reach}
+
+
+def _ran(workload: Mapping[str, Any], detected: Mapping[str, Any]) -> list[Step]:
+    kind = str(workload["kind"]).replace("-", " ")
+    name = " / ".join(
+        str(workload[key]) for key in ("name", "revision", "execution") if workload.get(key)
+    )
+    steps = [(kind.capitalize(), name or "not named", Mark.PLAIN)]
+    steps += [
+        (f"Parent process {_pid(parent)}", _called(parent), Mark.PLAIN)
+        for parent in reversed(list(detected.get("parents") or ()))
+    ]
+    if not detected.get("parents") and detected.get("parent_pid") is not None:
+        text = "not described by the finding"
+        if detected["parent_pid"] == 1:
+            text += "; it is the first process of the container"
+        steps.append((f"Parent process (PID {detected['parent_pid']})", text, Mark.UNKNOWN))
+    if detected.get("binary_path") or detected.get("process"):
+        steps.append((f"Detected process {_pid(detected)}", _called(detected), Mark.SERIOUS))
+    file = detected.get("file")
+    if file and file != detected.get("binary_path"):
+        steps.append(("Suspected file", str(file), Mark.SERIOUS))
+    return steps
+
+
+def _pid(process: Mapping[str, Any]) -> str:
+    return "" if process.get("pid") is None else f"(PID {process['pid']})"
+
+
+def _called(process: Mapping[str, Any]) -> str:
+    """A process by its command line, or by what else is named of it."""
+    arguments = " ".join(map(str, process.get("arguments") or ()))
+    binary = str(process.get("binary_path") or process.get("process") or "")
+    if not arguments or arguments.startswith(binary):
+        return arguments or binary or "not named"
+    return f"{binary}: {arguments}" if binary else arguments
+
+
+def _step(topic: str, told: Sequence[JsonObject], why: Mapping[str, str]) -> Step:
+    title, serious, sources = _TOPICS[topic]
+    points = [point for point in told if point.get("topic") == topic]
+    if not points:
+        reason = next((why[source] for source in sources if source in why), "it was not read")
+        return f"{title}: not known", reason, Mark.UNKNOWN
+    text = str(points[0].get("text", ""))
+    if any(point.get("known") is False for point in points):
+        return f"{title}: not known", text, Mark.UNKNOWN
+    names = [str(name) for point in points for name in _listed(point)]
+    if topic in _BY_NAME and names:
+        text = ", ".join(dict.fromkeys(map(_short, names)))
+    if any(point.get("serious") is True for point in points):
+        return f"{title}: {serious}", text, Mark.SERIOUS
+    return title, text, Mark.PLAIN
+
+
+def _short(name: str) -> str:
+    """The last part of a resource's name; what is no such name, a share's path say, stays whole."""
+    return name.rpartition("/")[2] if name.startswith("projects/") else name
+
+
+def _listed(point: JsonObject) -> Sequence[object]:
+    names = point.get("names")
+    return names if isinstance(names, list | tuple) else ()

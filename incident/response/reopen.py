@@ -1,0 +1,84 @@
+"""Taking an incident up again after its notification is gone: the finding as SCC lists it now.
+
+What is then done about it does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from incident.case_file.index import Case
+from incident.investigation.collect import Findings
+from incident.model import Finding, GiveUp, IncidentError, Json, JsonObject, Malformed
+from incident.notification.parse import parse_record
+from incident.notification.resource_names import parse_finding_name
+
+
+async def reopen(case: Case, findings: Findings) -> Finding:
+    """The claim that an incident began with, filled from SCC's own record of the finding.
+
+    The record may tell a later event or another state by now. The claim that comes back is of
+    the incident's own event, so that it has the incident's id.
+
+    Raises:
+        Retry: SCC does not answer.
+        GiveUp: SCC refuses or no longer lists the finding, or the case file does not say which
+            finding it is about.
+    """
+    name, event_time = _subject(case)
+    source = name.rpartition("/findings/")[0]
+    parent = source if "/locations/" in source else f"{source}/locations/global"
+    for listed in await findings.findings_at(parent, event_time):
+        record = _readable(listed)
+        if record is None:
+            continue
+        for state in (record.state, "ACTIVE", "INACTIVE"):
+            claim = replace(record, event_time=event_time, state=state)
+            if claim.incident_id == case.event_id:
+                return claim
+    raise GiveUp(
+        f"cannot take up incident {case.incident}: Security Command Center does not list its"
+        f" finding {name} any more. Look for the finding in the console"
+    )
+
+
+def _subject(case: Case) -> tuple[str, datetime]:
+    """Name and event time of the finding, as the first record or else the outcome tells.
+
+    The outcome is redacted, and whoever sets the workload's environment could have the name
+    hidden there.
+    """
+    told = case.outcome.get("finding") if case.outcome else None
+    said: JsonObject = told if isinstance(told, Mapping) else {}
+    first: JsonObject = case.records[0].body if case.records else {}
+    names = (_text(first.get("finding")), _text(said.get("canonical_name")))
+    name = next((name for name in names if parse_finding_name(name)), None)
+    time = _text(said.get("event_time")) or _text(first.get("event_time"))
+    try:
+        event_time = datetime.fromisoformat(time).astimezone(UTC)
+    except ValueError as error:
+        raise _unknown(case) from error
+    if name is None:
+        raise _unknown(case)
+    return name, event_time
+
+
+def _unknown(case: Case) -> IncidentError:
+    return GiveUp(
+        f"cannot take up incident {case.incident}: its case file does not say which finding it"
+        " is about. Deliver the finding's notification again instead"
+    )
+
+
+def _readable(record: JsonObject) -> Finding | None:
+    """A record that has what a finding must have; SCC lists other kinds as well."""
+    try:
+        return parse_record(record)
+    except Malformed:
+        return None
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else ""

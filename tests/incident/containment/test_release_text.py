@@ -1,0 +1,137 @@
+"""A release in words: who changed what, and what a person can do about what stays lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from incident.actions.invokers import NAME
+from incident.case_file.containments import History, fold
+from incident.containment.release_plan import Difference, ReleasePlan
+from incident.containment.release_text import blame, explain, irreparable, told
+from incident.model import AuditEvent, Change, ChangeKind, Kind
+from incident.redaction.redactor import Redactor
+from tests.support.model import (
+    CONTAINMENTS,
+    NOW,
+    before,
+    record,
+    scaled_to_zero,
+    settings,
+    workload,
+)
+
+UPDATE = "google.cloud.run.v2.Services.UpdateService"
+HIDE = Redactor(b"key")
+EDIT = "google.cloud.run.v2.Services.SetIamPolicy"
+# The image is one second after NOW, the record of the write two.
+CONTAINMENT = fold(
+    f"{CONTAINMENTS}/1",
+    1,
+    (before(1, scaled_to_zero()), record(2, "written", image=1)),
+)
+JOB = replace(workload(), kind=Kind.JOB, name="nightly; rm -rf ~")
+CANCELLED = Change(
+    action="cancel-executions",
+    target=f"{JOB.resource_name}/executions/nightly-x7",
+    mask=(),
+    before={},
+    after={},
+    stops=True,
+    reversible=False,
+    kind=ChangeKind.CANCELLATION,
+)
+
+
+def plan(*names: str) -> ReleasePlan:
+    """A plan against which some differences stand."""
+    return ReleasePlan(
+        workload=workload(),
+        containment=CONTAINMENT,
+        history=History((CONTAINMENT,)),
+        image=CONTAINMENT.effective,
+        changes=(),
+        lost=(),
+        differs=tuple(Difference(name, "as we left it", "as it is") for name in names),
+        settings=settings(),
+    )
+
+
+def event(after_s: float, who: str, method: str = UPDATE, error: str = "") -> AuditEvent:
+    """An audit entry so many seconds after the before-image was taken."""
+    at = NOW + timedelta(seconds=1 + after_s)
+    deltas = ("ADD roles/run.invoker allUsers",) if method == EDIT else ()
+    return AuditEvent(at, who, method, "", "", error, deltas)
+
+
+def test_who_changed_it_since_is_named_with_what_and_when() -> None:
+    """In the order of time, each once; what came before, or was refused, is not it."""
+    events = (
+        event(60, "late@example.com"),
+        event(30, "early@example.com"),
+        event(40, "denied@example.com", error="permission denied"),
+        event(-30, "before@example.com"),
+        event(50, ""),
+    )
+    said = blame(plan("scaling"), events)
+    early, late = said.split(", late@")
+    assert early == "early@example.com (UpdateService, 2026-10-02 08:14:43 UTC)"
+    assert late == "example.com (UpdateService, 2026-10-02 08:15:13 UTC)"
+
+
+def test_our_own_writes_blame_nobody() -> None:
+    """Whoever wrote between image and record is ourselves, also with what came later."""
+    ours = (event(0.5, "responder@example.com"), event(3, "responder@example.com"))
+    person = event(90, "person@example.com")
+    assert "responder" not in blame(plan("scaling"), (*ours, person))
+    assert "responder" in blame(plan("scaling"), ours), "but nobody else is there to name"
+
+
+def test_only_what_may_have_made_the_difference_is_named() -> None:
+    """An edit of the policy for the policy, an update for fields."""
+    events = (event(30, "policy@example.com", EDIT), event(40, "fields@example.com"))
+    assert "fields@" not in blame(plan(NAME), events)
+    assert "ADD roles/run.invoker allUsers" in blame(plan(NAME), events)
+    assert "policy@" not in blame(plan("ingress"), events)
+    assert all(who in blame(plan("ingress", NAME), events) for who in ("policy@", "fields@"))
+
+
+def test_without_an_audit_log_the_workload_tells_its_last_modifier() -> None:
+    """Which is that of its settings: of its policy nothing is known."""
+    assert "last modifier ci@example.com" in blame(plan("scaling"), ())
+    assert "unknown" in blame(plan(NAME), ())
+
+
+def test_a_refusal_tells_what_differs_and_what_to_do() -> None:
+    """Field by field: as we left it, as it is; a long value is cut."""
+    said = explain(plan("scaling", "traffic"), "somebody", HIDE)
+    assert 'scaling (left as "as we left it", is now "as it is"); traffic (' in said
+    assert "somebody" in said
+    assert "--force" in said
+    long = replace(plan(), differs=(Difference("traffic", [], ["x" * 9999]),))
+    assert len(explain(long, "somebody", HIDE)) < 1000
+
+
+def test_a_cancelled_execution_comes_with_the_command_that_starts_the_job() -> None:
+    """Safe to paste, whatever the job is called."""
+    said = irreparable(CANCELLED, JOB)
+    assert "nightly-x7 was cancelled" in said
+    assert "gcloud run jobs execute 'nightly; rm -rf ~' --region=europe-west1" in said
+    other = replace(CANCELLED, kind=ChangeKind.FIELDS, action="melt")
+    assert irreparable(other, JOB) == f"melt of {CANCELLED.target} cannot be taken back"
+
+
+def test_the_plan_as_json_says_all_of_it() -> None:
+    """Changes with their states, differences, what is lost."""
+    whole = replace(plan("scaling"), lost=(CANCELLED,))
+    said = told(whole, HIDE, [scaled_to_zero()])
+    assert said["containment"] == f"{CONTAINMENTS}/1"
+    assert said["incidents"] == ["i-1"]
+    assert said["changed_since"] == [
+        {"name": "scaling", "left": "as we left it", "now": "as it is"}
+    ]
+    assert [c["state"] for c in said["changes"]] == ["planned"]  # type: ignore[union-attr, index, call-overload]
+    assert [lost["target"] for lost in said["not_restored"]] == [CANCELLED.target]  # type: ignore[union-attr, index, call-overload]
+    nothing = replace(plan(), containment=None, image=None)
+    said = told(nothing, HIDE)
+    assert (said["containment"], said["incidents"]) == (None, [])

@@ -1,0 +1,223 @@
+"""What an attacker came through and could get at, told from the evidence and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from incident.investigation.exposure import reach
+from incident.model import (
+    Access,
+    AuditEvent,
+    Binding,
+    Evidence,
+    Kind,
+    Point,
+    Topic,
+    Volume,
+    is_default,
+)
+from tests.support.model import NOW, evidence, finding, settings, template, workload
+
+
+def point(of: Evidence, topic: Topic) -> Point | None:
+    """The first point about a topic."""
+    return next((each for each in reach(of) if each.topic is topic), None)
+
+
+@pytest.mark.parametrize(
+    ("ingress", "words", "serious"),
+    [
+        ("INGRESS_TRAFFIC_ALL", "anybody on the internet", True),
+        ("INGRESS_TRAFFIC_INTERNAL_ONLY", "this project's networks", False),
+        ("INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER", "load balancers", False),
+        ("INGRESS_TRAFFIC_NONE", "nothing reaches it", False),
+        ("INGRESS_TRAFFIC_ODD", "INGRESS_TRAFFIC_ODD", False),
+    ],
+)
+def test_the_way_in_is_what_the_ingress_says(ingress: str, words: str, *, serious: bool) -> None:
+    """Each ingress is told in words; only the open one makes it worse."""
+    told = point(evidence(settings=settings(fields={"ingress": ingress})), Topic.ENTRY)
+    assert told
+    assert (words in told.text, told.serious) == (True, serious)
+
+
+def bound(role: str, *members: str, condition: str | None = None) -> Binding:
+    """A binding of a role of Cloud Run."""
+    return Binding(f"roles/run.{role}", members, condition)
+
+
+DEFAULT = "the project's default service account"
+ALL, ANY, EVE = "allUsers", "allAuthenticatedUsers", "user:eve@example.com"
+INVOKER = "roles/run.invoker"
+EVERYBODY, ACCOUNTS = "everybody may", "everybody with a Google account may"
+GIVES, ALONE = "its IAM policy gives", "only those with a grant may"
+
+
+@pytest.mark.parametrize(
+    ("kind", "bindings", "texts"),
+    [
+        ("service", (bound("invoker", ALL),), [f"{EVERYBODY} call it: {GIVES} allUsers"]),
+        ("service", (bound("invoker", ANY),), [f"{ACCOUNTS} call it: {GIVES} {ANY}"]),
+        (
+            "service",
+            (bound("servicesInvoker", ALL), bound("admin", ANY)),
+            [
+                f"{EVERYBODY} call it: {GIVES} allUsers roles/run.servicesInvoker",
+                f"{ACCOUNTS} call it: {GIVES} {ANY} roles/run.admin, which allows much else",
+            ],
+        ),
+        (
+            "job",
+            (bound("developer", EVE), bound("jobsExecutor", ANY)),
+            [
+                f"{ACCOUNTS} start it: {GIVES} {ANY} roles/run.jobsExecutor",
+                f"its IAM policy has these bindings as well: roles/run.developer for {EVE}",
+            ],
+        ),
+        (
+            "service",
+            (bound("viewer", ALL),),
+            [f"{EVERYBODY} do what roles/run.viewer allows: its IAM policy gives it to allUsers"],
+        ),
+        (
+            "service",
+            (bound("invoker", ALL, condition="office hours"),),
+            [f"{EVERYBODY} call it under the condition “office hours”: {GIVES} allUsers"],
+        ),
+        (
+            "service",
+            (bound("invoker", EVE), bound("viewer", EVE)),
+            [f"{ALONE} call it, from its own IAM policy or one above it: {INVOKER} for {EVE};"],
+        ),
+        (
+            "service",
+            (bound("developer", EVE),),
+            [f"its own IAM policy has no binding of {INVOKER}; these other roles may allow it:"],
+        ),
+        ("service", (), ["its own IAM policy lets nobody call it; a policy above it may"]),
+    ],
+)
+def test_callers_are_told_from_every_role(
+    kind: str, bindings: tuple[Binding, ...], texts: list[str]
+) -> None:
+    """The public is serious in any role; nobody is told only where there is no binding at all."""
+    about = finding(workload=workload(kind=Kind(kind)))
+    of = evidence(finding=about, access=Access(bindings), settings=settings(kind=Kind(kind)))
+    told = [each for each in reach(of) if each.topic is Topic.CALLERS]
+    assert len(told) == len(texts)
+    for said, text in zip(told, texts, strict=True):
+        assert said.text.startswith(text)
+        assert said.serious is text.startswith("everybody")
+        assert ("nobody" in said.text) is (bindings == ())
+    assert all(each.role in str(told) for each in bindings)
+    assert all(member in str(told) for each in bindings for member in each.members)
+
+
+def test_who_opened_it_to_the_public_is_told_where_the_audit_log_shows_it() -> None:
+    """It may be a step of the attack; a refused call opened nothing. Its evidence is the log."""
+    added = ("ADD roles/run.servicesInvoker allUsers",)
+    let_in = AuditEvent(NOW, "m@example.com", "x.SetIamPolicy", "", "", "", added)
+    public = Access((bound("servicesInvoker", ALL),))
+    for audit, said in (((let_in,), 1), ((replace(let_in, error="denied"),), 0), ((), 0)):
+        points = reach(evidence(access=public, audit=audit))
+        told = [
+            each.evidence
+            for each in points
+            if each.text == "it was opened to allUsers by m@example.com on 2026-10-02 08:14:12 UTC"
+        ]
+        assert told == ["audit-log"] * said
+
+
+def test_what_takes_no_requests_is_not_told_as_reachable() -> None:
+    """A job is started, and a worker pool is not called at all."""
+    for kind, start in ((Kind.JOB, "to start it"), (Kind.WORKER_POOL, None)):
+        about = finding(workload=workload(kind=kind))
+        of = evidence(finding=about, access=Access(()), settings=settings(kind=kind))
+        entry, callers = point(of, Topic.ENTRY), point(of, Topic.CALLERS)
+        assert entry
+        assert "takes no requests" in entry.text
+        assert (callers is None) is (start is None)
+        assert callers is None or "nobody start it" in callers.text
+
+
+@pytest.mark.parametrize(
+    ("account", "default"),
+    [
+        ("", True),
+        ("210987654321-compute@developer.gserviceaccount.com", True),
+        ("example-shop-prod@appspot.gserviceaccount.com", True),
+        ("storefront@example-shop-prod.iam.gserviceaccount.com", False),
+    ],
+)
+def test_a_default_account_is_told_as_one_that_others_may_have(
+    account: str, *, default: bool
+) -> None:
+    """What others may run as reaches further; and which one it is stands where it is told of."""
+    assert is_default(account) is default
+    what = template(service_account=account, revision="")
+    told = point(evidence(settings=settings(template=what)), Topic.IDENTITY)
+    assert told
+    assert (
+        "other workloads of the project may run as it too (not checked)" in told.text
+    ) is default
+    assert told.text.startswith(f"it runs as {account or DEFAULT}")
+
+
+def test_what_is_said_is_of_the_revision_that_the_finding_names() -> None:
+    """The template may have changed since; the revision that ran is what matters."""
+    default = "210987654321-compute@developer.gserviceaccount.com"
+    ran = template(revision="storefront-00041", service_account=default)
+    of = evidence(finding=finding(revision="storefront-00041"), revisions=(template(), ran))
+    told = point(of, Topic.IDENTITY)
+    assert told
+    assert told.names == (default,)
+    gone = evidence(finding=finding(revision="storefront-00001"), revisions=(template(), ran))
+    told = point(gone, Topic.RAN)
+    assert told
+    assert "not listed any more; the settings as they are now stand in" in told.text
+
+
+def test_where_several_may_have_run_everything_in_reach_of_any_is_told() -> None:
+    """Two revisions, two accounts, two secrets: none is left out, and it says why."""
+    shared = {"percent": 50}
+    one, two = (
+        template(revision=f"shop-{n}", service_account=f"{n}@x.example", secret_names=(f"key-{n}",))
+        for n in (1, 2)
+    )
+    split = settings(traffic=[{"revision": f"shop-{n}", **shared} for n in (1, 2)])
+    served = replace(split, live_revisions=("shop-1", "shop-2"))
+    points = reach(evidence(settings=served, revisions=(two, one)))
+    names = {name for each in points if each.topic is Topic.IDENTITY for name in each.names}
+    assert names == {"1@x.example", "2@x.example"}
+    secrets = next(each for each in points if each.topic is Topic.SECRETS)
+    assert set(secrets.names) == {"key-1", "key-2"}
+    ran = next(each for each in points if each.topic is Topic.RAN)
+    assert "one of the revisions shop-2 (50 %), shop-1 (50 %)" in ran.text
+    assert ran.text.endswith("what is in reach is told for all of them together")
+
+
+def test_names_stand_where_they_belong() -> None:
+    """Only a list of names trails its sentence, and then the sentence ends in what they are."""
+    what = template(revision="", volumes=(Volume("data", "gcs://uploads", persists=True),))
+    points = reach(evidence(settings=settings(template=what), access=Access((bound("x", ALL),))))
+    trailing = {
+        each.text for each in points for name in each.names if name and name not in each.text
+    }
+    assert trailing == {
+        "it could read these secrets, which are to be rotated",
+        "its environment variables were in reach as well; rotate what is secret among them",
+    }
+
+
+def test_secrets_are_named_never_their_values() -> None:
+    """The rotation list has every name; values are not even known here."""
+    told = point(evidence(), Topic.SECRETS)
+    assert told
+    assert told.names == ("db-password",)
+    names = point(evidence(), Topic.ENVIRONMENT)
+    assert names
+    # Those of the service, and those that the finding saw in the process.
+    assert set(names.names) == {"MODE", "DB_PASSWORD", "PATH"}
+    assert "planted-value" not in str(reach(evidence()))

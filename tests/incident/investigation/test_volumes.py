@@ -1,0 +1,87 @@
+"""Volumes: for each kind what is true of a changed file, whatever became of the workload."""
+
+from __future__ import annotations
+
+import pytest
+from google.cloud import run_v2
+
+from clients.cloud_run_reading import template_of
+from incident.investigation.volumes import volumes
+from incident.model import Point, Volume
+from tests.support.model import evidence, settings, template
+
+BUCKET = run_v2.GCSVolumeSource(bucket="uploads")
+SHARE = run_v2.NFSVolumeSource(server="10.0.0.2", path="/share")
+
+
+def told(*mounted: Volume) -> tuple[Point, ...]:
+    """What is said of a service that mounts so."""
+    return volumes(evidence(settings=settings(template=template(revision="", volumes=mounted))))
+
+
+@pytest.mark.parametrize(
+    ("volume", "text", "serious"),
+    [
+        (run_v2.Volume(name="v", gcs=BUCKET), "comes back with every instance that mounts", True),
+        (run_v2.Volume(name="v", nfs=SHARE), "every other machine that mounts it", True),
+        (
+            run_v2.Volume(name="v", gcs=run_v2.GCSVolumeSource(bucket="b", read_only=True)),
+            "buckets mounted read-only could be read, not changed",
+            False,
+        ),
+        (
+            run_v2.Volume(name="v", nfs=run_v2.NFSVolumeSource(server="s", read_only=True)),
+            "file shares mounted read-only could be read, not changed",
+            False,
+        ),
+        (
+            run_v2.Volume(name="v", empty_dir=run_v2.EmptyDirVolumeSource()),
+            "what is in memory is lost with its instance",
+            False,
+        ),
+        (
+            run_v2.Volume(
+                name="v", cloud_sql_instance=run_v2.CloudSqlInstance(instances=["p:r:db"])
+            ),
+            "keep what was changed in them",
+            True,
+        ),
+        (
+            run_v2.Volume(name="v"),
+            "whether a change to a volume of type unknown lasts is not",
+            False,
+        ),
+    ],
+)
+def test_each_kind_is_told_as_what_it_is(
+    volume: run_v2.Volume, text: str, *, serious: bool
+) -> None:
+    """As the client reads it from Cloud Run."""
+    read = template_of(run_v2.Revision(name="r", volumes=[volume])).volumes
+    (point,) = [each for each in told(*read) if each.names]
+    assert text in point.text
+    assert point.serious is serious
+
+
+def test_what_is_kept_nowhere_is_not_told_to_be_gone_while_it_runs() -> None:
+    """A held or planned incident's workload still runs; the sentence is true for it as well."""
+    (point,) = told()
+    assert point.text == (
+        "it mounts nothing that keeps a changed file, by its settings as they are now: what was"
+        " changed in the container's own file system lasts as long as its instance, and is lost"
+        " when that stops"
+    )
+    listed = evidence(revisions=(template(),))
+    assert "as they are now" not in volumes(listed)[0].text
+
+
+def test_volumes_of_one_kind_are_one_point() -> None:
+    """Buckets together, and before what is not kept; secrets are on a list of their own."""
+    first, second = told(
+        Volume("s", "secret key", persists=False),
+        Volume("scratch", "empty_dir", persists=False),
+        Volume("a", "gcs one", persists=True),
+        Volume("b", "gcs two", persists=True),
+    )
+    assert first.names == ("gcs one", "gcs two")
+    assert second.names == ("scratch",)

@@ -1,0 +1,309 @@
+"""The report: what stands in it, and that nothing in it is anything but text."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from itertools import accumulate, groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incident.case_file.index import Case
+from incident.patrol.unfinished import closed
+from incident.report.html import CaseObjects, render, shown
+from tests.support.environment import road, sample
+from tests.support.model import record
+
+_TAGS = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"
+HOSTILE = _TAGS + "\x1b[31m\u202e=cmd|' /C calc'!A0{{7*7}}"
+_FORBIDDEN = {"script", "img", "iframe", "link", "object", "embed", "form", "base"}
+_SCHEMES = re.compile(r"(?:https://|#)")
+
+
+class Seen(HTMLParser):
+    """The elements and attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note one element."""
+        self.elements.add(tag)
+        self.attributes += attrs
+
+
+async def a_case(folder: Path) -> CaseObjects:
+    """The case file of the sample finding."""
+    async with road(folder) as way:
+        outcome = (await way.deliver()).outcome
+        stored = way.stored(f"incidents/{outcome['incident']}/**/*")
+    named = {path.partition("/")[2].partition("/")[2]: data for path, data in stored.items()}
+    evidence = {
+        name.removeprefix("evidence/").removesuffix(".json"): json.loads(data)
+        for name, data in named.items()
+        if name.startswith("evidence/")
+    }
+    evidence["logs"] = [json.loads(line) for line in named["logs.jsonl"].splitlines()]
+    records = [json.loads(d) for n, d in named.items() if re.fullmatch(r"\d{4}-[a-z]+\.json", n)]
+    return CaseObjects(outcome, evidence, records, dict.fromkeys(named, "0" * 64))
+
+
+def with_hostile_text(value: Any) -> Any:
+    """The same with a hostile text in the place of each text that is not a number or a word."""
+    if isinstance(value, dict):
+        return {key: with_hostile_text(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_hostile_text(item) for item in value]
+    return HOSTILE if isinstance(value, str) else value
+
+
+async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path: Path) -> None:
+    """Verdict, next steps, process, exposure, evidence; no script, and links are only links."""
+    page = render(await a_case(tmp_path))
+    for words in (
+        "contained",
+        "What to do now",
+        "How sure, and why",
+        "No guard objected",
+        "/usr/local/bin/healthcheck",
+        "storefront-session-key",
+        "Timeline",
+        "Exposure",
+        "T1105",
+        "minInstanceCount: 1",
+        "an attacker may have forged them",
+        "python cli.py release",
+        "(first: what still runs would read a new secret version as well)",
+    ):
+        assert words in page
+    assert re.findall(r"<li[^>]*>[a-z][^<]*", page) == []
+    seen = Seen()
+    seen.feed(page)
+    assert not seen.elements & _FORBIDDEN
+    for name, value in seen.attributes:
+        assert not name.startswith("on")
+        assert name not in {"src", "srcset", "action", "data", "background"}
+        if name == "href":
+            assert _SCHEMES.match(value or "")
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None:
+    """Numbered through, the first one in the verdict too; what to look at above what follows."""
+    case = await a_case(tmp_path)
+    page = render(case)
+    assessment: Any = case.outcome["assessment"]
+    people = assessment["plan"]["people"]
+    runs = [(part, len([*steps])) for part, steps in groupby(step["part"] for step in people)]
+    starts = [int(start) for start in re.findall(r'<ol class="todo" start="(\d+)">', page)]
+    assert starts == [*accumulate((count for _, count in runs), initial=1)][:-1]
+    assert re.search(r"Do first:</strong> <a href=\"#next\">Wait until", page)
+    headings = re.findall(r"<h3>(.*?)</h3>", page)
+    at = headings.index("What to look at")
+    assert (headings[at - 1], headings[at + 1]) == ("Tell the owners", "If it was no attack")
+    held = re.findall(r"<h3>(.*?)</h3>", changed(case, {}, status="held"))
+    assert held[0] == "What to look at"
+    named = [{**step, "part_title": "Its own title"} for step in people]
+    told = {**assessment, "plan": {**assessment["plan"], "people": named}}
+    assert "<h3>Its own title</h3>" in changed(case, {}, assessment=told)
+
+
+async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
+    """Whatever the outcome and the evidence say, the elements of the page are the same."""
+    case = await a_case(tmp_path)
+    hostile = CaseObjects(
+        {**with_hostile_text(case.outcome), "status": HOSTILE, "incident": HOSTILE},
+        with_hostile_text(case.evidence),
+        with_hostile_text(list(case.records)),
+        {HOSTILE: HOSTILE},
+    )
+    page = render(hostile)
+    seen, honest = Seen(), Seen()
+    seen.feed(page)
+    honest.feed(render(case))
+    assert seen.elements <= honest.elements
+    assert not any(name.startswith("on") for name, _ in seen.attributes)
+    assert "<script" not in page
+    assert "{{7*7}}" in page
+    assert not set(page) & {"\x1b", "\u202e"}
+
+
+async def test_the_same_case_makes_the_same_page(tmp_path: Path) -> None:
+    """A page is a function of what is stored: two runs that write it write the same bytes."""
+    case = await a_case(tmp_path)
+    assert render(case) == render(copy.deepcopy(case))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        {"assessment": None},
+        {"workload": None, "changes": []},
+        {"detected": {"arguments": []}},
+        {"timings_ms": {}, "gaps": [{"collector": "logs", "reason": "no answer within 10 s"}]},
+    ],
+)
+async def test_what_is_lacking_is_said(tmp_path: Path, outcome: dict[str, Any]) -> None:
+    """No responder, no workload, nothing detected, gaps: the page stands all the same."""
+    case = await a_case(tmp_path)
+    told: dict[str, Any] = {**case.outcome, **outcome}
+    whole: Any = case.outcome["detected"]
+    told["detected"] = {**dict.fromkeys(whole), "arguments": [], **told["detected"]}
+    page = render(CaseObjects(told, {}, (), {}))
+    assert ("no answer within 10 s" in page) is bool(outcome.get("gaps"))
+
+
+def changed(case: CaseObjects, evidence: dict[str, Any], **outcome: Any) -> str:
+    """The page of a case of which some things are otherwise; what is None was not read."""
+    told: dict[str, Any] = {**case.outcome, **outcome}
+    gathered = {n: v for n, v in {**case.evidence, **evidence}.items() if v is not None}
+    return render(CaseObjects(told, gathered, case.records, case.digests, case.containment))
+
+
+_COLLECTORS = ("related-findings", "audit-log", "revisions", "access", "logs")
+_NOTHING = ("None in the time", "No change in the time", "None.", "grants nothing", "No entries in")
+
+
+async def test_what_was_not_read_is_not_said_to_be_nothing(tmp_path: Path) -> None:
+    """Empty evidence is told as such; evidence that is lacking is told with its reason."""
+    case = await a_case(tmp_path)
+    nobody: Any = {"assessment": None}
+    empty = changed(
+        case, {**{name: [] for name in _COLLECTORS}, "access": {"bindings": []}}, **nobody
+    )
+    assert all(words in empty for words in _NOTHING)
+    assert "Not known:" not in empty
+    gaps = [{"collector": name, "reason": f"no {name}"} for name in _COLLECTORS]
+    lacking = changed(case, dict.fromkeys(_COLLECTORS), gaps=gaps, **nobody)
+    assert not any(words in lacking for words in _NOTHING)
+    for name in _COLLECTORS:
+        assert f"<strong>{name}:</strong> no {name}</p>" in lacking
+    assert lacking.count("<strong>Not known:</strong> <a href") == len(_COLLECTORS)
+    unread = changed(case, dict.fromkeys(_COLLECTORS), **nobody)
+    assert unread.count("<strong>Not known:</strong> it was not read") == len(_COLLECTORS)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "claimed", "words"),
+    [
+        (0, None, "<strong>root</strong> (0)</dd>"),
+        (101, 0, "<dd>101</dd>"),
+        (None, None, "<dd>not given"),
+        (None, 0, "<strong>root</strong> (0), by the notification"),
+    ],
+)
+async def test_the_process_is_told_with_its_parent(
+    tmp_path: Path, user_id: int | None, claimed: int | None, words: str
+) -> None:
+    """Who ran it, and what started it: a 0 that was left out is not taken for root."""
+    case = await a_case(tmp_path)
+    detected: Any = case.outcome["detected"]
+    assert (detected["user_id"], detected["user_id_claimed"]) == (None, 0)
+    assert "Process id 1 is the first process of the container" in render(case)
+    parent = {**detected, "pid": 12, "binary_path": "/usr/sbin/nginx", "arguments": ["nginx: w"]}
+    told = {
+        **detected,
+        "user_id": user_id,
+        "user_id_claimed": claimed,
+        "parent_pid": 12,
+        "parents": [parent],
+    }
+    page = changed(case, {}, detected={**told, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"})
+    known = {**detected["virustotal"], "said": "VirusTotal: 58 of 71 engines call it malicious"}
+    assert "<dt>VirusTotal</dt><dd>58 of" in changed(
+        case, {}, detected={**told, "virustotal": known}
+    )
+    for text in (words, "process id 12: <code>nginx: w</code>", "/opt/x.so", "/opt/i.sh"):
+        assert text in page
+
+
+async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path: Path) -> None:
+    """The evidence says running of what was cancelled since: the table says when it was read."""
+    job = sample("v1-job-execution")
+    rules = "mode: enforce\ncontain:\n  job: [cancel-executions]\n"
+    async with road(tmp_path, notification=job, rules=rules) as way:
+        await way.deliver()
+        (path,) = way.stored("incidents/*/report.html")
+        page = (tmp_path / "store" / path).read_text()
+    assert "As read before the containment at 2" in page
+    assert "State before" in page
+    assert "<dt>Execution</dt><dd>nightly-report-" in page
+    assert "<dt>Revision</dt>" not in page
+    assert ">yes, verified</td>" in page
+
+
+async def test_the_same_reason_is_given_once_in_full(tmp_path: Path) -> None:
+    """A refused read is the verdict's reason, the decision's, a gap and a lack of evidence."""
+    case = await a_case(tmp_path)
+    gaps = [
+        *(
+            {"collector": "settings", "reason": "r-one"},
+            {"collector": "revisions", "reason": "r-one"},
+        ),
+        *({"collector": "logs", "reason": "r-two"}, {"collector": "audit-log", "reason": "r-two"}),
+    ]
+    decision = {"verdict": "hold", "reasons": ["r-one"]}
+    refused = {"status": "failed", "gaps": gaps, "decision": decision, "changes": []}
+    page = changed(case, dict.fromkeys(_COLLECTORS), **refused)
+    said = page[: page.index('<svg viewBox="0 0 360')] + page.rpartition("</svg>")[2]
+    assert (said.count("r-one"), said.count("r-two")) == (1, 1)
+    assert "<strong>audit-log:</strong> for the same reason as logs</p>" in page
+    assert "<li>As the verdict at the top says</li>" in page
+
+
+_WHY = (
+    ("held", None, "the first reason"),
+    ("failed", "permission missing", "permission missing"),
+    ("failed", None, "the first reason"),
+    ("unverified", "not seen within 60 s", "not seen within 60 s"),
+    ("unverified", "undone since: scaling", "the first reason"),
+    ("restricted", None, None),
+    ("contained", None, None),
+)
+
+
+async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
+    """What went wrong with a write, else what decided; where all went well, nothing."""
+    case = await a_case(tmp_path)
+    listed: Any = case.outcome["changes"]
+    decision = {"verdict": "contain", "reasons": ["the first reason", "another"]}
+    for status, error, why in _WHY:
+        changes = [{**change, "error": error} for change in listed]
+        page = changed(case, {}, status=status, changes=changes, decision=decision)
+        said = re.search(r"<strong>Why:</strong> (.*)</p>", page)
+        assert (said and said[1]) == why
+        assert not why or page.index("Do first:") < page.index("Why:</strong>")
+        assert ("Undone since." in page) is bool(error and error.startswith("undone"))
+
+
+async def test_a_plan_that_waits_says_until_when_and_for_whom(tmp_path: Path) -> None:
+    """In the verdict; a plan that does not wait any more says nothing of it."""
+    case = await a_case(tmp_path)
+    expires = "2026-10-02T20:14:12.352003Z"
+    page = changed(case, {}, status="awaiting-approval", approval_expires=expires)
+    verdict = page.partition("</header>")[0]
+    assert "<strong>Until 2026-10-02 20:14:12 UTC</strong> the plan may be approved" in verdict
+    assert "<code>approver</code>" in verdict
+    assert "may be approved" not in changed(case, {}, approval_expires=expires)
+
+
+def test_an_incident_that_could_not_be_taken_up_again_has_a_page() -> None:
+    """Of it nothing is left but its first record: all else is not known, and said to be."""
+    first = record(1, "received", finding="f", event_time="2026-10-02T08:14:07Z", workload="w")
+    outcome = closed(Case("20261002-6255b37a8bf0", "incidents/x", (first,)), "gone", "file:///x")
+    page = render(CaseObjects(outcome, {}, (), {}))
+    assert "A finding whose category is not known" in page
+    assert page.count("<strong>Not known:</strong> the finding names no Cloud Run workload") > 1
+
+
+def test_what_cannot_be_seen_is_shown() -> None:
+    """Control and bidirectional characters are spelled out, and length is bounded."""
+    assert shown("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
+    assert len(shown("x" * 100_000)) < 1000

@@ -1,0 +1,34 @@
+"""The steps of a plan by what they are for: numbered through, each group with its heading."""
+
+from __future__ import annotations
+
+from incident.model import Json, JsonObject, Part
+from incident.report.plan_sections import grouped
+
+
+def step(part: Json, why: str | None = None, **more: Json) -> JsonObject:
+    """A step as an outcome tells it."""
+    return {"part": part, "why": why, "text": "t", **more}
+
+
+def test_steps_for_the_same_stand_together_and_are_numbered_through() -> None:
+    """A part that comes again has a group again: the plan's order is never changed."""
+    plan = [step("rotate", "before all"), step("rotate"), step("read"), step("rotate")]
+    groups = grouped(plan)
+    assert [(g.title, g.why, g.first, g.last, g.follows) for g in groups] == [
+        ("Rotate its secrets", "before all", 1, 2, False),
+        ("Read what it did", "", 3, 3, True),
+        ("Rotate its secrets", "", 4, 4, False),
+    ]
+
+
+def test_a_plan_that_names_its_parts_is_taken_at_its_word() -> None:
+    """A title of the plan's own comes first, and what has no part that we know has one too."""
+    titled = [step("stop", part_title="Stop it now"), step("stop", part_title="")]
+    plan = [*titled, step(None), step("unheard-of")]
+    numbered = [each for group in grouped(plan) for each in group.steps]
+    assert numbered == list(enumerate(plan, start=1))
+    titles = [group.title for group in grouped(plan)]
+    assert titles == ["Stop it now", "Stop it", "What is left to do", "What is left to do"]
+    every = {group.title for part in Part for group in grouped([step(part.value)])}
+    assert len(every) == len(Part)

@@ -1,0 +1,281 @@
+"""The timeline: every event in its place, in order, and few enough to be read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incident.model import Json, JsonObject
+from incident.model.durations import lasted, moment
+from incident.report.activity import OwnStep, own_steps, timings
+from incident.report.exposure_picture import exposure
+from incident.report.pictures import Mark, boxes, rows
+from incident.report.timeline import Lane, timeline
+from tests.support.model import repeatable
+
+EVENT = datetime(2026, 10, 2, 8, 14, 7, tzinfo=UTC)
+OUTCOME: dict[str, Any] = {"finding": {"event_time": EVENT.isoformat(), "category": "Execution: X"}}
+
+
+def at(seconds: float) -> str:
+    """A time after the event, as evidence spells it."""
+    return (EVENT + timedelta(seconds=seconds)).isoformat()
+
+
+def test_everything_that_has_a_time_stands_in_order() -> None:
+    """Deployment, related finding, logs, finding and our own steps, whoever tells them."""
+    events = timeline(
+        OUTCOME,
+        {
+            "audit-log": [
+                {"timestamp": at(-7200), "method": "a.b.UpdateService", "principal": "me"}
+            ],
+            "revisions": [{"create_time": at(-7190), "revision": "r-1"}],
+            "related-findings": [{"event_time": at(-240), "category": "Reverse Shell"}],
+            "logs": [{"timestamp": at(-100)}, {"timestamp": at(-101)}],
+        },
+        [OwnStep(EVENT + timedelta(seconds=4), "Decided", 12.0)],
+    )
+    assert [event.lane for event in events] == [
+        *(Lane.DEPLOYMENT, Lane.DEPLOYMENT, Lane.RELATED),
+        *(Lane.LOGS, Lane.FINDING, Lane.RESPONDER),
+    ]
+    assert events[0].text == "UpdateService by me"
+    assert events[3].count == len(["both entries of that minute"]) + 1
+    assert [bool(event.quiet) for event in events] == [False, False, True, True, True, False]
+
+
+def test_a_job_s_executions_stand_in_it() -> None:
+    """Who started what ran and when; one that still ran when it was read has no end."""
+    executions: list[Json] = [
+        {"short_name": "n-1", "create_time": at(-600), "completion_time": None, "creator": "me"},
+        {"short_name": "n-0", "create_time": at(-9000), "completion_time": at(-8000)},
+    ]
+    audit: list[Json] = [{"timestamp": at(-601), "method": "v2.Jobs.RunJob", "principal": "me"}]
+    events = timeline(OUTCOME, {"executions": executions, "audit-log": audit})
+    assert [event.text for event in events if event.lane is Lane.EXECUTION] == [
+        *("execution n-0 started", "execution n-0 over"),
+        *("RunJob by me", "execution n-1 started by me, as Cloud Run says"),
+    ]
+
+
+def test_what_was_held_and_failed_says_why() -> None:
+    """Held because a read was refused is a failure; held for a person is none."""
+    decision: JsonObject = {"verdict": "hold"}
+    for status, more in (("failed", ". It was held only because"), ("held", "")):
+        outcome: JsonObject = {"status": status, "decision": decision}
+        (step,) = own_steps(outcome, [record("concluded", 5, outcome=outcome)])
+        assert step.text.startswith(f"Settled the outcome: {status}{more}")
+        assert step.text.count("refused for good") == bool(more)
+
+
+def test_of_many_events_the_nearest_to_the_finding_stay() -> None:
+    """A thousand deployments do not push the finding off its own timeline."""
+    audit = [{"timestamp": at(-60 * n), "method": "UpdateService"} for n in range(1, 1000)]
+    events = timeline(OUTCOME, {"audit-log": audit}, [])
+    assert len(events) < len(audit) // 10
+    assert Lane.FINDING in {event.lane for event in events}
+
+
+_odd = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=8,
+)
+
+
+@repeatable
+@given(_odd, _odd, _odd)
+def test_odd_evidence_draws_no_error(audit: Any, logs: Any, timed: Any) -> None:
+    """A store that somebody else wrote to makes an odd page at worst."""
+    evidence = {"audit-log": audit, "logs": logs, "revisions": audit, "related-findings": logs}
+    evidence["executions"] = audit
+    records = [record for record in (audit, logs) if isinstance(record, dict)]
+    outcome = {**OUTCOME, "timings_ms": timed, "decision": logs, "status": audit}
+    steps = own_steps(outcome, records, records, EVENT)
+    picture = rows(timeline(OUTCOME, evidence, steps))
+    places = [row.y for row in picture.rows]
+    assert places == sorted(places)
+    assert picture.height > max(places)
+    assert moment(audit) is None or isinstance(audit, str)
+
+
+def record(kind: str, seconds: float, run: str = "a", **body: Any) -> JsonObject:
+    """A record of one run."""
+    return {"kind": kind, "recorded_at": at(seconds), "run": run, **body}
+
+
+FIRST = [
+    record("received", 5),
+    record("decided", 5.1, verdict="contain"),
+    record("contained", 8),
+    record("concluded", 9, outcome={"status": "contained"}),
+    record("done", 9.5, outcome={"status": "contained"}),
+]
+HELD = [record("before", 5.5), record("written", 6), record("verified", 7.25)]
+
+
+def told(*args: Any) -> list[tuple[str, float | None]]:
+    """What was done and the seconds that it took."""
+    return [(s.text, s.took_ms and round(s.took_ms / 1000, 3)) for s in own_steps(*args)]
+
+
+def test_each_step_of_ours_has_its_duration() -> None:
+    """By the stopwatch where it ran, else since the record that it began with."""
+    outcome: JsonObject = {
+        "timings_ms": {"evidence/audit-log": 700, "read": 400, "decide": 2, "total": 4000}
+    }
+    assert told(outcome, FIRST, HELD) == [
+        ("Read finding, policy, settings", 0.4),
+        ("Read audit log", 0.7),
+        ("Took the finding up", None),
+        ("Decided: contain", 0.002),
+        ("Kept what was there before", 0.4),
+        ("Wrote the change", 0.5),
+        ("Read it back: it is in effect", 1.25),
+        ("Settled the outcome: contained", 1.75),
+    ]
+    assert own_steps(outcome, FIRST, lacking={"audit-log"})[1].text == "Could not read audit log"
+    assert own_steps(outcome, FIRST)[0].at == EVENT + timedelta(seconds=4.598)
+
+
+def test_what_another_run_began_has_no_duration() -> None:
+    """A redelivery that carried on an hour later did not take that hour."""
+    other = [record("before", 5.5), record("written", 3600, run="b")]
+    assert told({"timings_ms": {"read": 400}}, FIRST[:1], other)[-1] == ("Wrote the change", None)
+    settled = [FIRST[0], record("concluded", 3601, run="b")]
+    assert told({"timings_ms": {"read": 400}}, settled)[0] == ("Took the finding up", None)
+
+
+def test_a_case_that_was_carried_on_shows_the_step_that_led_to_it() -> None:
+    """A release is on the containment's records before the page is; what is not, has our clock."""
+    outcome: JsonObject = {"status": "released", "decision": {"reasons": ["released by me"]}}
+    later = [
+        *HELD,
+        record("release-intended", 3600, run="b", by="me"),
+        record("released", 3602, run="b", by="me"),
+    ]
+    now = EVENT + timedelta(hours=2)
+    assert told(outcome, FIRST, later, now)[-3:] == [
+        ("Release begun, by me", None),
+        ("Release read back: as it was before, by me", 2.0),
+        ("Carried the incident on: released: released by me", None),
+    ]
+    assert own_steps(outcome, FIRST, later, now)[-1].at == EVENT + timedelta(seconds=3602)
+    assert own_steps(outcome, FIRST, later, now)[-2].person
+    assert own_steps(outcome, FIRST, HELD, now)[-1].at == now
+    assert "Carried" not in told(outcome, FIRST, later)[-1][0]
+
+
+def test_only_durations_that_can_be_are_shown() -> None:
+    """A store that somebody else wrote to may say anything."""
+    odd: JsonObject = {"a": float("nan"), "b": -1, "c": True, "d": "1", "e": 1e300, "f": 3}
+    assert timings({"timings_ms": odd}) == {"f": 3.0}
+    assert [lasted(ms) for ms in (0.2, 450.4, 1275, 61_000)] == [
+        *("under 1 ms", "450 ms", "1.3 s", "1 min 1 s")
+    ]
+
+
+def test_the_longest_bar_is_full_and_the_others_have_their_share() -> None:
+    """What took no time that is known has none."""
+    steps = [OwnStep(EVENT, "x", ms) for ms in (25.0, 100.0, None)]
+    short, full, none = rows(timeline({}, {}, steps)).rows
+    assert (short.bar * 4, none.bar, none.took) == (full.bar, 0, "")
+
+
+def test_a_change_of_the_iam_policy_is_no_deployment() -> None:
+    """Nor is anything else that deploys nothing."""
+    audit: list[Any] = [
+        {"timestamp": at(n), "method": f"google.cloud.run.v1.Services.{method}", "principal": "me"}
+        for n, method in enumerate(("SetIamPolicy", "ReplaceService", "RunJob", "DeleteService"))
+    ]
+    bindings = {"bindings": ["ADD roles/run.invoker allUsers"]}
+    events = timeline({}, {"audit-log": [{**audit[0], **bindings}, *audit[1:]]})
+    assert [event.lane for event in events] == [
+        *(Lane.ACCESS, Lane.DEPLOYMENT, Lane.EXECUTION, Lane.CHANGE),
+    ]
+    assert events[0].text == "IAM policy changed by me: ADD roles/run.invoker allUsers"
+
+
+SHOP: dict[str, Any] = {"kind": "service", "name": "shop"}
+
+
+def drawn(
+    points: list[JsonObject], gaps: list[JsonObject] | None = None, **detected: Any
+) -> dict[str, tuple[str, Mark]]:
+    """The boxes of the exposure: text and mark by title, in order."""
+    placed = boxes(exposure(SHOP, detected, points, gaps or [])).boxes
+    assert [box.y for box in placed] == sorted(box.y for box in placed)
+    return {box.title: (box.text, box.mark) for box in placed}
+
+
+def test_the_exposure_goes_from_outside_to_what_is_in_reach() -> None:
+    """Ingress before callers before the workload before what ran before what it could read."""
+    secrets: JsonObject = {"topic": "secrets", "text": "rotate", "serious": True}
+    points: list[JsonObject] = [
+        {**secrets, "names": ["projects/p/secrets/key"]},
+        {"topic": "entry", "text": "anybody", "names": [], "serious": True},
+        {"topic": "identity", "text": "tokens", "names": ["me@p"], "serious": False},
+    ]
+    found = drawn(points, binary_path="/bin/sh", arguments=["sh", "-c"], pid=7, parent_pid=1)
+    assert list(found) == [
+        *("Ingress: open", "Callers: not known", "Service"),
+        *("Parent process (PID 1)", "Detected process (PID 7)"),
+        *("Runs as", "Secrets in reach: rotate", "Volumes: not known"),
+    ]
+    assert found["Secrets in reach: rotate"] == ("key", Mark.SERIOUS)
+    assert found["Detected process (PID 7)"][0] == "/bin/sh: sh -c"
+
+
+def test_what_was_not_read_is_drawn_as_not_known() -> None:
+    """With the reason; and never as if there were nothing."""
+    gaps: list[JsonObject] = [{"collector": "access", "reason": "permission denied"}]
+    found = drawn([], gaps)
+    assert found["Callers: not known"] == ("permission denied", Mark.UNKNOWN)
+    assert found["Secrets in reach: not known"][1] is Mark.UNKNOWN
+    none: JsonObject = {"topic": "secrets", "text": "its settings name no secrets", "names": []}
+    assert drawn([none])["Secrets in reach"] == ("its settings name no secrets", Mark.PLAIN)
+    unread: JsonObject = {**none, "text": "which secrets is not known: denied", "known": False}
+    assert drawn([unread])["Secrets in reach: not known"][1] is Mark.UNKNOWN
+
+
+def test_a_box_names_what_all_points_of_its_topic_name() -> None:
+    """Where several revisions may have run, each has its account."""
+    points: list[JsonObject] = [
+        {"topic": "identity", "text": "tokens", "names": [name], "serious": serious}
+        for name, serious in (("web@p", False), ("shop@p", True))
+    ]
+    found = drawn(points)["Runs as: its tokens may be taken"]
+    assert found == ("web@p, shop@p", Mark.SERIOUS)
+
+
+def test_a_share_keeps_its_path_and_a_sentence_its_end() -> None:
+    """A resource is known by its last part, a share is not; six lines hold what a point says."""
+    share: JsonObject = {"topic": "volumes", "text": "t", "names": ["nfs 10.0.0.4:/export"]}
+    secret: JsonObject = {"topic": "secrets", "text": "t", "names": ["projects/p/secrets/key"]}
+    said = f"everybody may call it; {'deployer' * 4}@example.com opened it on 2026-10-02 05:03:07"
+    callers: JsonObject = {"topic": "callers", "text": f"{said} UTC, as the audit log shows"}
+    parts = exposure(SHOP, {}, [share, secret, callers], [])
+    told = {box.title: " ".join(box.lines) for box in boxes(parts).boxes}
+    assert (told["Volumes"], told["Secrets in reach"]) == ("nfs 10.0.0.4:/export", "key")
+    assert told["Callers"].endswith("log shows")
+
+
+def test_no_workload_has_no_picture() -> None:
+    """There is nothing to draw."""
+    assert exposure({"kind": None}, {}, [], []) == {}
+
+
+def test_parents_stand_above_their_children() -> None:
+    """The farthest first, as far as the finding tells of them."""
+    parents = [
+        {"pid": 12, "parent_pid": 1, "arguments": ["nginx: worker"], "binary_path": "/nginx"},
+        {"pid": 1, "parent_pid": None, "arguments": [], "binary_path": "/init"},
+    ]
+    found = drawn([], parents=parents, binary_path="/bin/sh", pid=81, parent_pid=12)
+    assert list(found)[3:6] == [
+        *("Parent process (PID 1)", "Parent process (PID 12)", "Detected process (PID 81)"),
+    ]
