@@ -21,18 +21,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.runner.function_process import Function
+from emulator.runner.function_process import FunctionProcess
 from emulator.server.emulator import Emulator
 from emulator.services.pubsub import push
-from emulator.world.state import parse
-from tests.support.function_process import ENFORCE, UPDATE, Reported, children, world_around
+from emulator.world.state import parse_world
+from tests.support.function_process import (
+    ENFORCING_POLICY,
+    UPDATE_SERVICE,
+    SampleFinding,
+    children,
+    world_with_findings,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 STARTS = 7
 ENTRIES = 500
 # How many findings at once, and the size of each log entry in characters.
 LOADS = ((1, 4_000), (4, 4_000), (8, 4_000), (8, 16_000), (16, 4_000))
-EMPTY = """
+EMPTY_FUNCTION = """
 import functions_framework
 
 @functions_framework.cloud_event
@@ -40,7 +46,7 @@ def respond(event):
     pass
 """
 # What gunicorn's worker does before it is ready; prints seconds and the peak of memory in MB.
-START = """
+START_SCRIPT = """
 import sys, time
 begun = time.perf_counter()
 if len(sys.argv) > 1:
@@ -52,7 +58,7 @@ print(took, int(status["VmHWM"].split()[0]) / 1024)
 """
 
 
-class MeasuredFunction(Function):
+class MeasuredFunction(FunctionProcess):
     """A function of which the worker's memory is measured."""
 
     @property
@@ -83,15 +89,17 @@ def main() -> None:
     """Install the deployed set and measure it."""
     with tempfile.TemporaryDirectory(prefix="measure-") as temporary:
         folder = Path(temporary)
-        python, source = installed(folder)
+        python, source = install_package(folder)
         version = ".".join(str(part) for part in sys.version_info[:3])
-        tell(f"Python {version}, {os.cpu_count()} cores, best of {STARTS} starts in turns\n")
-        tell_starts(python, source, folder)
-        tell(f"\n{ENTRIES} log entries for each finding, one worker, the emulator beside it\n")
-        tell_loads(python, source, folder)
+        print_line(f"Python {version}, {os.cpu_count()} cores, best of {STARTS} starts in turns\n")
+        print_start_times(python, source, folder)
+        print_line(
+            f"\n{ENTRIES} log entries for each finding, one worker, the emulator beside it\n"
+        )
+        print_load_times(python, source, folder)
 
 
-def installed(folder: Path) -> tuple[Path, Path]:
+def install_package(folder: Path) -> tuple[Path, Path]:
     """An environment with what is deployed, and the folder of its source."""
     archive, source = folder / "function.zip", folder / "source"
     subprocess.run(("sh", "deploy/package.sh", str(archive)), cwd=ROOT, check=True)
@@ -105,40 +113,40 @@ def installed(folder: Path) -> tuple[Path, Path]:
     return python, source
 
 
-def tell_starts(python: Path, source: Path, folder: Path) -> None:
+def print_start_times(python: Path, source: Path, folder: Path) -> None:
     """Print what a start takes: nothing, an empty function, and the responder."""
     empty = folder / "empty.py"
-    empty.write_text(EMPTY)
+    empty.write_text(EMPTY_FUNCTION)
     kinds = {
         "Python alone": (),
         "functions-framework alone, with an empty function": (str(empty),),
         "the responder": (str(source / "main.py"),),
     }
     for arguments in kinds.values():
-        start(python, arguments, folder)  # compiles what is not compiled yet
+        measure_start(python, arguments, folder)  # compiles what is not compiled yet
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
     for _ in range(STARTS):
         for name, arguments in kinds.items():
-            found[name].append(start(python, arguments, folder))
+            found[name].append(measure_start(python, arguments, folder))
     _, alone, _ = (min(took for took, _ in each) for each in found.values())
-    tell("| process | imported after | of functions-framework alone | memory |")
-    tell("| --- | --- | --- | --- |")
+    print_line("| process | imported after | of functions-framework alone | memory |")
+    print_line("| --- | --- | --- | --- |")
     for name, each in found.items():
         took, memory = min(each)
-        tell(f"| {name} | {took:.2f} s | {took / alone:.1f} | {memory:.0f} MB |")
+        print_line(f"| {name} | {took:.2f} s | {took / alone:.1f} | {memory:.0f} MB |")
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def start(python: Path, arguments: Sequence[str], folder: Path) -> tuple[float, float]:
+def measure_start(python: Path, arguments: Sequence[str], folder: Path) -> tuple[float, float]:
     """The seconds and the megabytes of one start."""
     done = subprocess.run(
-        (str(python), "-c", START, *arguments),
-        env=settings_of(folder),
+        (str(python), "-c", START_SCRIPT, *arguments),
+        env=function_settings(folder),
         capture_output=True,
         text=True,
         check=True,
@@ -147,19 +155,21 @@ def start(python: Path, arguments: Sequence[str], folder: Path) -> tuple[float, 
     return float(took), float(memory)
 
 
-def tell_loads(python: Path, source: Path, folder: Path) -> None:
+def print_load_times(python: Path, source: Path, folder: Path) -> None:
     """Print what findings at once take."""
-    tell("| at once | size of an entry | all answered after | last containing write | worker |")
-    tell("| --- | --- | --- | --- | --- |")
+    print_line(
+        "| at once | size of an entry | all answered after | last containing write | worker |"
+    )
+    print_line("| --- | --- | --- | --- | --- |")
     for number, (findings, size) in enumerate(LOADS):
-        one = asyncio.run(load(python, source, folder / str(number), findings, size))
-        tell(
+        one = asyncio.run(measure_load(python, source, folder / str(number), findings, size))
+        print_line(
             f"| {findings} | {size // 1000} kB | {one.all_s:.1f} s "
             f"| {one.write_s:.1f} s | {one.peak_mb:.0f} MB |"
         )
 
 
-async def load(python: Path, source: Path, folder: Path, findings: int, size: int) -> Load:
+async def measure_load(python: Path, source: Path, folder: Path, findings: int, size: int) -> Load:
     """Deliver findings at once to a function that has made no client yet.
 
     Raises:
@@ -167,34 +177,39 @@ async def load(python: Path, source: Path, folder: Path, findings: int, size: in
     """
     now = dt.datetime.now(dt.UTC)
     reported = [
-        Reported(f"{n}", f"shop-{n}", f"example-{n}", f"{10**11 + n}", now)
+        SampleFinding(f"{n}", f"shop-{n}", f"example-{n}", f"{10**11 + n}", now)
         for n in range(1, findings + 1)
     ]
-    world = world_around(*reported)
+    world = world_with_findings(*reported)
     world["logEntries"] += [
-        entry(one, number, size) for one in reported for number in range(ENTRIES)
+        log_entry(one, number, size) for one in reported for number in range(ENTRIES)
     ]
-    async with Emulator(parse(world, source="a world to measure in")) as emulator:
+    async with Emulator(parse_world(world, source="a world to measure in")) as emulator:
         settings = {
-            **settings_of(folder),
+            **function_settings(folder),
             "RESPONDER_EMULATOR": emulator.environment,
             "THREADS": str(findings),
         }
         async with MeasuredFunction(settings, source / "main.py", python=python) as function:
             begun = time.monotonic()
-            pushes = (push.push(function.url, push.push_of(one.data, now), 1) for one in reported)
+            pushes = (
+                push.push_message(function.url, push.push_body(one.notification, now), 1)
+                for one in reported
+            )
             await asyncio.gather(*pushes)
             all_s = time.monotonic() - begun
-            await function.told(findings)
+            await function.wait_for_outcomes(findings)
             peak = function.peak
-    statuses = [said.outcome["status"] for said in function.said if said.outcome]
+    statuses = [said.outcome["status"] for said in function.logged_outcomes if said.outcome]
     if statuses != ["contained"] * findings:
         raise SystemExit(f"cannot measure: {findings} findings ended as {statuses}")
-    writes = [w.at - begun for w in emulator.writes if w.method == UPDATE and "scaling" in w.mask]
+    writes = [
+        w.at - begun for w in emulator.writes if w.method == UPDATE_SERVICE and "scaling" in w.mask
+    ]
     return Load(all_s, max(writes), peak)
 
 
-def entry(one: Reported, number: int, size: int) -> dict[str, Any]:
+def log_entry(one: SampleFinding, number: int, size: int) -> dict[str, Any]:
     """A log entry of a finding's service, shortly before its event."""
     time_of = one.event_time - dt.timedelta(seconds=1 + number / 10)
     return {
@@ -216,11 +231,11 @@ def entry(one: Reported, number: int, size: int) -> dict[str, Any]:
     }
 
 
-def settings_of(folder: Path) -> Mapping[str, str]:
+def function_settings(folder: Path) -> Mapping[str, str]:
     """The function's settings, with a policy that contains."""
     folder.mkdir(exist_ok=True)
     policy = folder / "policy.yaml"
-    policy.write_text(f"{ENFORCE}guards: {{max_containments_per_hour: 1000}}\n")
+    policy.write_text(f"{ENFORCING_POLICY}guards: {{max_containments_per_hour: 1000}}\n")
     return {
         "RESPONDER_POLICY": str(policy),
         "RESPONDER_STORE": str(folder / "store"),

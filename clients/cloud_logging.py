@@ -17,19 +17,19 @@ from google.iam.v1.logging import audit_data_pb2
 from google.logging.type import log_severity_pb2
 from google.protobuf.json_format import MessageToDict
 
-from clients.errors import calling
+from clients.errors import google_call
 from clients.filters import audit_log_of, run_logs_of
-from clients.permissions import Permission, Scope
+from clients.permissions import GrantScope, Permission
 from clients.retries import PATIENT
 from incident.model import AuditEvent, JsonObject, LogEntry, Logs, Workload
 
 # An entry may be 256 KiB: a page of 1,000 could be over 100 MB.
 _PAGE_SIZE = 250
-_BYTES = 4_000_000
+_MAX_BYTES = 4_000_000
 
-ENTRIES = Permission(
+LIST_ENTRIES = Permission(
     "logging.logEntries.list",
-    Scope.PROJECT,
+    GrantScope.PROJECT,
     "reads what the workload logged, and in the audit log who changed it",
 )
 
@@ -53,7 +53,7 @@ class CloudLogging:
         size = 0
         async for entry in self._read(workload, run_logs_of(workload, start, end), limit):
             size += type(entry).pb(entry).ByteSize()
-            if len(kept) == limit or size > _BYTES:
+            if len(kept) == limit or size > _MAX_BYTES:
                 return Logs(tuple(kept), truncated=True)
             kept.append(_entry(entry))
         return Logs(tuple(kept), truncated=False)
@@ -84,7 +84,7 @@ class CloudLogging:
             order_by="timestamp desc",
             page_size=min(limit + 1, _PAGE_SIZE),
         )
-        with calling("read the logs of", workload.resource_name, ENTRIES):
+        with google_call("read the logs of", workload.resource_name, LIST_ENTRIES):
             pages = await self._client.list_log_entries(request, **PATIENT.options())
             async for entry in pages:
                 yield entry

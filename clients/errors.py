@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
-from clients.permissions import Permission, missing
-from clients.underway import underway
+from clients.call_progress import call_in_progress
+from clients.permissions import Permission, missing_permission_text
 from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Retry
 
 _DETAIL_CHARACTERS = 300
@@ -65,12 +65,12 @@ _MEANINGS: tuple[_Meaning, ...] = (
 
 
 @contextmanager
-def calling(what: str, on: str, *permissions: Permission) -> Iterator[None]:
+def google_call(verb: str, target: str, *permissions: Permission) -> Iterator[None]:
     """Turn an error of a Google client into one of ours; the call is seen while it lasts.
 
     Args:
-        what: Verb and object for the message, such as ``read the settings of``.
-        on: Resource name.
+        verb: Verb and object for the message, such as ``read the settings of``.
+        target: Resource name.
         permissions: What the call needs, the likeliest to be missing first; named when it is
             denied.
 
@@ -82,17 +82,17 @@ def calling(what: str, on: str, *permissions: Permission) -> Iterator[None]:
         GiveUp: Anything else that time will not heal.
     """
     try:
-        with underway(what, on):
+        with call_in_progress(verb, target):
             yield
     except (api.GoogleAPIError, auth.GoogleAuthError) as error:
-        raise _ours(error, what, on, permissions) from error
+        raise _translated(error, verb, target, permissions) from error
 
 
-def _ours(
-    error: Exception, what: str, on: str, permissions: tuple[Permission, ...]
+def _translated(
+    error: Exception, verb: str, target: str, permissions: tuple[Permission, ...]
 ) -> IncidentError:
     whole = " ".join(str(getattr(error, "message", error)).split())
     detail = whole[:_DETAIL_CHARACTERS] or type(error).__name__
     kind, text = next((kind, text) for types, kind, text in _MEANINGS if isinstance(error, types))
-    lacking = missing(permissions, on, whole)
-    return kind(f"cannot {what} {on}: " + text.format(missing=lacking, detail=detail))
+    missing_text = missing_permission_text(permissions, target, whole)
+    return kind(f"cannot {verb} {target}: " + text.format(missing=missing_text, detail=detail))

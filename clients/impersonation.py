@@ -7,12 +7,12 @@ from typing import Any
 import google.auth
 from google.auth import impersonated_credentials
 
-from clients.permissions import Permission, Scope
+from clients.permissions import GrantScope, Permission
 
 #: What speaking as a service account needs. Whoever has it may do all that the account may.
 MAKE_TOKENS = Permission(
     "iam.serviceAccounts.getAccessToken",
-    Scope.RESPONDER_ACCOUNT,
+    GrantScope.RESPONDER_ACCOUNT,
     "asks Google as the responder, since what counts is what that may do",
 )
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
-from clients.errors import calling
-from clients.permissions import Permission, Scope
+from clients.errors import google_call
+from clients.permissions import GrantScope, Permission
 from clients.retries import PROMPT
 
-PUBLISH = Permission("pubsub.topics.publish", Scope.TOPIC, "announces what became of an incident")
+PUBLISH = Permission(
+    "pubsub.topics.publish", GrantScope.TOPIC, "announces what became of an incident"
+)
 
 
 class Topic:
@@ -29,6 +31,6 @@ class Topic:
             GiveUp: It will not: no such topic, no permission.
         """
         message = PubsubMessage(data=data, attributes=dict(attributes))
-        with calling("publish the outcome to", self.name, PUBLISH):
+        with google_call("publish the outcome to", self.name, PUBLISH):
             request = PublishRequest(topic=self.name, messages=[message])
             await self._client.publish(request, **PROMPT.options())

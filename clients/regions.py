@@ -11,21 +11,21 @@ import re
 
 from google.api_core.exceptions import Forbidden
 
-from clients.errors import calling
-from clients.permissions import Permission, Scope
-from clients.rest import pages
+from clients.errors import google_call
+from clients.permissions import GrantScope, Permission
+from clients.rest import response_pages
 from clients.settings import Settings
 
 LOCATIONS = Permission(
-    "run.locations.list", Scope.PROJECT, "tells the regions that coverage looks in"
+    "run.locations.list", GrantScope.PROJECT, "tells the regions that coverage looks in"
 )
 _HOST = "https://run.googleapis.com"
 # Google's words for an API that is off, and the project that it is off in: where a person's calls
 # count on another project, it may be that one that is meant.
-_OFF = re.compile(r"has not been used in project (\S+) before or it is disabled")
+_API_DISABLED = re.compile(r"has not been used in project (\S+) before or it is disabled")
 
 
-async def regions_of(
+async def list_regions(
     project: str, settings: Settings, number: str | None = None
 ) -> tuple[str, ...]:
     """The regions in which a project may have Cloud Run workloads, in order.
@@ -41,11 +41,11 @@ async def regions_of(
         Retry: Time may heal it.
         GiveUp: It will not.
     """
-    with calling("list the regions of", f"projects/{project}", LOCATIONS):
+    with google_call("list the regions of", f"projects/{project}", LOCATIONS):
         try:
             return await asyncio.to_thread(_read, project, settings)
         except Forbidden as error:
-            off = _OFF.search(str(error))
+            off = _API_DISABLED.search(str(error))
             if off and off[1] in (project, number):
                 return ()
             raise
@@ -53,5 +53,7 @@ async def regions_of(
 
 def _read(project: str, settings: Settings) -> tuple[str, ...]:
     path = f"/v1/projects/{project}/locations"
-    told = [each for page in pages(_HOST, path, settings) for each in page.get("locations", ())]
-    return tuple(sorted({str(each["locationId"]) for each in told}))
+    locations = [
+        each for page in response_pages(_HOST, path, settings) for each in page.get("locations", ())
+    ]
+    return tuple(sorted({str(each["locationId"]) for each in locations}))

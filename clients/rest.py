@@ -17,7 +17,7 @@ _TIMEOUT_S = 15
 _OK = 200
 
 
-def pages(
+def response_pages(
     host: str, path: str, settings: Settings, parameters: Mapping[str, str] | None = None
 ) -> Generator[Any]:
     """Every page of an answer; one that has no pages is one.
@@ -35,9 +35,9 @@ def pages(
     token = ""
     with session:
         while True:
-            asked = {**(parameters or {}), **({"pageToken": token} if token else {})}
+            query = {**(parameters or {}), **({"pageToken": token} if token else {})}
             try:
-                answer = session.get(f"{address}{path}", params=asked, timeout=_TIMEOUT_S)
+                answer = session.get(f"{address}{path}", params=query, timeout=_TIMEOUT_S)
                 page = answer.json() if answer.status_code == _OK else {}
             except (OSError, ValueError) as error:
                 raise ServiceUnavailable(str(error)) from error  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from google.api_core.retry import AsyncRetry, if_exception_type
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for an answer.
 
     Attributes:
@@ -38,8 +38,8 @@ class Patience:
 
 
 #: Reads that the containment waits for.
-PROMPT = Patience(attempt_s=5, total_s=15)
+PROMPT = RetryPolicy(attempt_s=5, total_s=15)
 #: Reads that nothing waits for but the record; log reads are slow by nature.
-PATIENT = Patience(attempt_s=15, total_s=30)
+PATIENT = RetryPolicy(attempt_s=15, total_s=30)
 #: Writes: tried again by the containment itself, which reads the state again first.
-WRITE = Patience(attempt_s=15, total_s=0)
+WRITE = RetryPolicy(attempt_s=15, total_s=0)

@@ -9,34 +9,34 @@ from google.cloud import securitycenter_v2 as scc
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import MessageToDict
 
-from clients.errors import calling
+from clients.errors import google_call
 from clients.filters import findings_of, findings_since
-from clients.heard import Heard
-from clients.permissions import Permission, Scope
+from clients.observed_secrets import ObservedSecrets
+from clients.permissions import GrantScope, Permission
 from clients.retries import PATIENT, PROMPT
 from incident.model import JsonObject, Workload
 
 _PAGE_SIZE = 1000
-_RECORDS = 20_000
+_MAX_RECORDS = 20_000
 _PRECISION = timedelta(seconds=1)
 
 LIST = Permission(
     "securitycenter.findings.list",
-    Scope.SECURITY_CENTER,
+    GrantScope.SECURITY_CENTER,
     "confirms the finding, and finds those related to it",
 )
 _MARK = Permission(
     "securitycenter.findingsecuritymarks.update",
-    Scope.SECURITY_CENTER,
+    GrantScope.SECURITY_CENTER,
     "marks the finding with what became of it",
 )
 _LINK = Permission(
     "securitycenter.findingexternalsystems.update",
-    Scope.SECURITY_CENTER,
+    GrantScope.SECURITY_CENTER,
     "tells the finding where its case file is",
 )
 #: What telling Security Command Center of a containment or a release needs.
-WRITE_BACK = (_MARK, _LINK)
+UPDATE_FINDING = (_MARK, _LINK)
 
 
 class SecurityCenter:
@@ -49,9 +49,11 @@ class SecurityCenter:
         heard: Remembers the environments that are read; None where nobody wants that.
     """
 
-    def __init__(self, client: scc.SecurityCenterAsyncClient, heard: Heard | None = None) -> None:
+    def __init__(
+        self, client: scc.SecurityCenterAsyncClient, observed_secrets: ObservedSecrets | None = None
+    ) -> None:
         self._client = client
-        self._heard = heard
+        self._observed_secrets = observed_secrets
 
     async def findings_at(self, source: str, since: datetime) -> tuple[JsonObject, ...]:
         """The findings of one source, detected or updated at ``since`` or later.
@@ -80,7 +82,7 @@ class SecurityCenter:
         parent = f"projects/{workload.project}/sources/-/locations/{location}"
         return await self._list(parent, findings_of(workload, start, end), prompt=False)
 
-    async def mark(self, finding: str, marks: Mapping[str, str]) -> None:
+    async def set_marks(self, finding: str, marks: Mapping[str, str]) -> None:
         """Set some security marks of a finding; those of others stay.
 
         Args:
@@ -95,16 +97,18 @@ class SecurityCenter:
             security_marks=scc.SecurityMarks(name=f"{finding}/securityMarks", marks=dict(marks)),
             update_mask=FieldMask(paths=[f"marks.{key}" for key in marks]),
         )
-        with calling("mark the finding", finding, _MARK):
+        with google_call("mark the finding", finding, _MARK):
             await self._client.update_security_marks(request, **PROMPT.options())
 
-    async def link(self, finding: str, system: str, case: Mapping[str, str]) -> None:
+    async def set_external_system(
+        self, finding: str, system: str, fields: Mapping[str, str]
+    ) -> None:
         """Say what an external system makes of a finding; other fields and systems stay.
 
         Args:
             finding: Its canonical name, with its location.
             system: Short name of the external system.
-            case: Values by field of the API's ``ExternalSystem``, such as ``case_uri``.
+            fields: Values by field of the API's ``ExternalSystem``, such as ``case_uri``.
 
         Raises:
             Retry: Time may heal it.
@@ -112,23 +116,23 @@ class SecurityCenter:
         """
         request = scc.UpdateExternalSystemRequest(
             external_system=scc.ExternalSystem(
-                name=f"{finding}/externalSystems/{system}", **dict(case)
+                name=f"{finding}/externalSystems/{system}", **dict(fields)
             ),
-            update_mask=FieldMask(paths=list(case)),
+            update_mask=FieldMask(paths=list(fields)),
         )
-        with calling("link a case to the finding", finding, _LINK):
+        with google_call("link a case to the finding", finding, _LINK):
             await self._client.update_external_system(request, **PROMPT.options())
 
     async def _list(self, parent: str, query: str, *, prompt: bool) -> tuple[JsonObject, ...]:
         request = scc.ListFindingsRequest(parent=parent, filter=query, page_size=_PAGE_SIZE)
-        patience = PROMPT if prompt else PATIENT
+        retry_policy = PROMPT if prompt else PATIENT
         found: list[JsonObject] = []
-        with calling("list the findings of", parent, LIST):
-            pages = await self._client.list_findings(request, **patience.options())
+        with google_call("list the findings of", parent, LIST):
+            pages = await self._client.list_findings(request, **retry_policy.options())
             async for result in pages:
                 found.append(MessageToDict(type(result).pb(result)))
-                if self._heard:
-                    self._heard.finding(found[-1])
-                if len(found) >= _RECORDS:
+                if self._observed_secrets:
+                    self._observed_secrets.add_finding(found[-1])
+                if len(found) >= _MAX_RECORDS:
                     break
         return tuple(found)

@@ -29,10 +29,10 @@ from incident.model import GiveUp, Mode
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_PLACE = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?|file:///[^/].*")
+_STORE_URL = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?|file:///[^/].*")
 # Printable, and nothing that two readers of addresses may take for two things.
-_PLAIN = re.compile(r"https?://[!-\[\]-~]+")
-_LONGEST_WAIT = timedelta(seconds=150)
+_SAFE_URL = re.compile(r"https?://[!-\[\]-~]+")
+_MAX_WAIT = timedelta(seconds=150)
 _DEFAULT_STORE = "case-files"
 _VIRUSTOTAL = "https://www.virustotal.com"
 _HOST = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?")
@@ -63,14 +63,14 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _fits(url: str, *, emulated: bool) -> bool:
+def _is_allowed_webhook(url: str, *, emulated: bool) -> bool:
     """Whether a webhook's address is one that we may post to. What it is, is told to nobody."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return False
-    if not host or not _PLAIN.fullmatch(url) or "@" in parts.netloc:
+    if not host or not _SAFE_URL.fullmatch(url) or "@" in parts.netloc:
         return False
     return _is_loopback(host) if emulated else parts.scheme == "https"
 
@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     @classmethod
     def _store_url(cls, value: str) -> str:
         """A folder is made absolute; what holds the case files must not move with the shell."""
-        if _PLACE.fullmatch(value):
+        if _STORE_URL.fullmatch(value):
             return value.rstrip("/")
         if "://" in value:
             raise ValueError("expected a folder, a file:///absolute/folder or a gs://bucket URL")
@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     @field_validator("verify_timeout", "peer_wait")
     @classmethod
     def _within_budget(cls, value: timedelta) -> timedelta:
-        if not timedelta(0) < value <= _LONGEST_WAIT:
+        if not timedelta(0) < value <= _MAX_WAIT:
             raise ValueError("expected more than 0s and at most 150s: an incident has 240 s in all")
         return value
 
@@ -195,7 +195,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _webhook_address(self) -> Settings:
-        if self.webhook and not _fits(
+        if self.webhook and not _is_allowed_webhook(
             self.webhook.get_secret_value(), emulated=bool(self.emulator)
         ):
             raise ValueError(
@@ -212,27 +212,27 @@ class Settings(BaseSettings):
         return emulated or self.virustotal_host.rstrip("/") or _VIRUSTOTAL
 
     @property
-    def acts_on_cloud(self) -> bool:
+    def on_cloud_run(self) -> bool:
         """Whether this is Cloud Run, where a local folder is lost with the instance."""
         return bool(self.k_service)
 
     @property
-    def store_lasts(self) -> bool:
+    def store_is_durable(self) -> bool:
         """Whether what is stored outlives the process and is seen by the others."""
-        return self.store.startswith("gs://") or not self.acts_on_cloud
+        return self.store.startswith("gs://") or not self.on_cloud_run
 
 
-def read_settings(**given: Any) -> Settings:
+def read_settings(**overrides: Any) -> Settings:
     """Read the environment.
 
     Args:
-        given: Settings that count before the environment's.
+        overrides: Settings that count before the environment's.
 
     Raises:
         SettingsError: A variable has a value that it cannot have; names each of them.
     """
     try:
-        return Settings(**given)
+        return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
 
@@ -240,10 +240,10 @@ def read_settings(**given: Any) -> Settings:
 def _explain(error: ValidationError) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False):
-        place = ".".join(str(part) for part in problem["loc"])
-        ours = not place.startswith(("K_", "VIRUSTOTAL_"))
-        variable = f"RESPONDER_{place.upper()}" if ours else place
-        problems.append(f"{variable}: {problem['msg']}" if place else problem["msg"])
+        field = ".".join(str(part) for part in problem["loc"])
+        prefixed = not field.startswith(("K_", "VIRUSTOTAL_"))
+        variable = f"RESPONDER_{field.upper()}" if prefixed else field
+        problems.append(f"{variable}: {problem['msg']}" if field else problem["msg"])
     return "cannot start: the environment is wrong; correct it and start again. " + "; ".join(
         problems
     )

@@ -15,18 +15,18 @@ from weakref import WeakValueDictionary
 
 from pydantic import SecretStr
 
-from clients.file_report import read_report
-from clients.retries import Patience
-from clients.underway import underway
+from clients.call_progress import call_in_progress
+from clients.retries import RetryPolicy
+from clients.virustotal_report import parse_report
 from incident.model import Denied, GiveUp, IncidentError, Lookup, Reputation, Retry
 
 #: The public quota is four a minute, so that a file is not asked about anew for every finding.
-_FRESH_S = 300.0
-_MOST_KEPT = 200
+_CACHE_TTL_S = 300.0
+_MAX_CACHED = 200
 _ATTEMPTS = 3
 _PAUSE_S = 0.1
-_LONGEST_CODE = 60
-_PATIENCE = Patience(attempt_s=5, total_s=8)
+_MAX_CODE_LENGTH = 60
+_RETRY_POLICY = RetryPolicy(attempt_s=5, total_s=8)
 
 # Codes of VirusTotal's errors: https://docs.virustotal.com/reference/errors
 _NOT_FOUND = "NotFoundError"
@@ -42,7 +42,7 @@ class _Transient(Retry):
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class VirusTotalEndpoint:
     """Where VirusTotal is and who asks.
 
     Attributes:
@@ -57,11 +57,13 @@ class Site:
 class VirusTotal:
     """Looks files up. Answers are kept a few minutes, and shared by all incidents."""
 
-    def __init__(self, site: Site, patience: Patience = _PATIENCE) -> None:
-        self._site = site
-        self._patience = patience
-        self._kept: dict[str, tuple[float, Reputation]] = {}
-        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+    def __init__(
+        self, endpoint: VirusTotalEndpoint, retry_policy: RetryPolicy = _RETRY_POLICY
+    ) -> None:
+        self._endpoint = endpoint
+        self._retry_policy = retry_policy
+        self._cache: dict[str, tuple[float, Reputation]] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def file(self, sha256: str) -> Reputation:
         """What is known of a file, by its SHA-256 in lower-case hex.
@@ -71,29 +73,29 @@ class VirusTotal:
             Denied: VirusTotal does not accept the key.
             GiveUp: The answer cannot be read.
         """
-        lock = self._asking.setdefault(sha256, asyncio.Lock())
+        lock = self._locks.setdefault(sha256, asyncio.Lock())
         async with lock:
-            kept = self._kept.get(sha256)
-            if kept and time.monotonic() - kept[0] < _FRESH_S:
-                return kept[1]
-            with underway("look up at VirusTotal", sha256):
+            cached = self._cache.get(sha256)
+            if cached and time.monotonic() - cached[0] < _CACHE_TTL_S:
+                return cached[1]
+            with call_in_progress("look up at VirusTotal", sha256):
                 found = await self._look_up(sha256)
-            self._keep(sha256, found)
+            self._cache_result(sha256, found)
             return found
 
-    def _keep(self, sha256: str, found: Reputation) -> None:
-        self._kept.pop(sha256, None)
-        self._kept[sha256] = time.monotonic(), found
-        while len(self._kept) > _MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
+    def _cache_result(self, sha256: str, found: Reputation) -> None:
+        self._cache.pop(sha256, None)
+        self._cache[sha256] = time.monotonic(), found
+        while len(self._cache) > _MAX_CACHED:
+            del self._cache[next(iter(self._cache))]
 
     async def _look_up(self, sha256: str) -> Reputation:
-        total_s = self._patience.total_s
+        total_s = self._retry_policy.total_s
         try:
             async with asyncio.timeout(total_s):
                 return await self._attempts(sha256, await asyncio.to_thread(_library))
         except TimeoutError as error:
-            raise Retry(_failed(sha256, f"no answer within {total_s:g} s")) from error
+            raise Retry(_error_text(sha256, f"no answer within {total_s:g} s")) from error
 
     async def _attempts(self, sha256: str, library: ModuleType) -> Reputation:
         for attempt in range(1, _ATTEMPTS):
@@ -109,50 +111,52 @@ class VirusTotal:
 
         It is outside text, and might repeat the key.
         """
-        site = self._site
+        endpoint = self._endpoint
         try:
             answer = await library.get_file(
-                site.host, site.key.get_secret_value(), sha256, self._patience.attempt_s
+                endpoint.host, endpoint.key.get_secret_value(), sha256, self._retry_policy.attempt_s
             )
-        except library.REFUSED as error:
+        except library.ApiError as error:
             if error.code == _NOT_FOUND:
                 return Reputation(Lookup.UNKNOWN, sha256)
-            raise _refusal(sha256, str(error.code)) from None
-        except library.UNREACHABLE as error:
+            raise _translated(sha256, str(error.code)) from None
+        except library.CONNECTION_ERRORS as error:
             text = f"it cannot be reached or does not answer in time ({type(error).__name__})"
-            raise _Transient(_failed(sha256, text)) from None
+            raise _Transient(_error_text(sha256, text)) from None
         except Exception as error:  # noqa: BLE001 - an answer may be wrong in any way
             text = f"its answer cannot be read ({type(error).__name__})"
-            raise GiveUp(_failed(sha256, text)) from None
-        return _read(answer, sha256)
+            raise GiveUp(_error_text(sha256, text)) from None
+        return _parse(answer, sha256)
 
 
-def _read(answer: object, sha256: str) -> Reputation:
+def _parse(answer: object, sha256: str) -> Reputation:
     try:
-        return read_report(answer, sha256)
+        return parse_report(answer, sha256)
     except ValueError as error:
-        raise GiveUp(_failed(sha256, f"its answer cannot be read ({error})")) from None
+        raise GiveUp(_error_text(sha256, f"its answer cannot be read ({error})")) from None
 
 
-def _refusal(sha256: str, code: str) -> IncidentError:
+def _translated(sha256: str, code: str) -> IncidentError:
     """An error of VirusTotal's as one of ours."""
     if code in _QUOTA:
         text = f"the quota of the key is used up ({code}); the public one is four a minute"
-        return Retry(_failed(sha256, text))
+        return Retry(_error_text(sha256, text))
     if code in _KEY:
         text = f"it does not accept the key ({code}): check VIRUSTOTAL_API_KEY"
-        return Denied(_failed(sha256, text))
+        return Denied(_error_text(sha256, text))
     if code in _TRANSIENT:
-        return _Transient(_failed(sha256, f"it has a fault of its own ({code})"))
-    known = code if code.isascii() and code.isalpha() and len(code) <= _LONGEST_CODE else "?"
-    return GiveUp(_failed(sha256, f"it refuses the call ({known}). Trying again would not help"))
+        return _Transient(_error_text(sha256, f"it has a fault of its own ({code})"))
+    known = code if code.isascii() and code.isalpha() and len(code) <= _MAX_CODE_LENGTH else "?"
+    return GiveUp(
+        _error_text(sha256, f"it refuses the call ({known}). Trying again would not help")
+    )
 
 
-def _failed(sha256: str, why: str) -> str:
+def _error_text(sha256: str, why: str) -> str:
     return f"cannot look up file {sha256} at VirusTotal: {why}"
 
 
 def _library() -> ModuleType:
-    from clients import virustotal_wire  # noqa: PLC0415 - see above: only a look-up needs it
+    from clients import virustotal_library  # noqa: PLC0415 - see above: only a look-up needs it
 
-    return virustotal_wire
+    return virustotal_library

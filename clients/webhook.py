@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import SecretStr
 
-from clients.underway import underway
+from clients.call_progress import call_in_progress
 from incident.model import GiveUp, IncidentError, Retry
 
-_CONNECT_S, _ANSWER_S, _ALL_S = 3.0, 4.0, 10.0
+_CONNECT_S, _ANSWER_S, _TOTAL_S = 3.0, 4.0, 10.0
 _ATTEMPTS = 3
 _PAUSE_S = 0.3
 _THREADS = 4
-_LATER, _BROKEN = frozenset({408, 425, 429}), 500
+_RETRYABLE, _SERVER_ERROR = frozenset({408, 425, 429}), 500
 
 
 class Webhook:
@@ -39,11 +39,11 @@ class Webhook:
             GiveUp: It does not take the text: the address may be wrong or withdrawn.
         """
         try:
-            with underway("notify the webhook at", self.name):
-                async with asyncio.timeout(_ALL_S):
+            with call_in_progress("notify the webhook at", self.name):
+                async with asyncio.timeout(_TOTAL_S):
                     await self._send(text)
         except TimeoutError as error:
-            raise Retry(self._failed(f"it took longer than {_ALL_S:g} s")) from error
+            raise Retry(self._error_text(f"it took longer than {_TOTAL_S:g} s")) from error
 
     async def _send(self, text: str) -> None:
         loop = asyncio.get_running_loop()
@@ -70,18 +70,18 @@ class Webhook:
                 )
                 answer.close()
         except (requests.RequestException, OSError, ValueError) as error:
-            return Retry(self._failed(f"the call failed with {type(error).__name__}"))
-        return self._judged(answer.status_code)
+            return Retry(self._error_text(f"the call failed with {type(error).__name__}"))
+        return self._classify(answer.status_code)
 
-    def _judged(self, status: int) -> IncidentError | None:
+    def _classify(self, status: int) -> IncidentError | None:
         if status in range(200, 300):
             return None
         reason = f"it answered with HTTP {status}"
-        if status in _LATER or status >= _BROKEN:
-            return Retry(self._failed(reason))
+        if status in _RETRYABLE or status >= _SERVER_ERROR:
+            return Retry(self._error_text(reason))
         return GiveUp(
-            self._failed(f"{reason}. Check RESPONDER_WEBHOOK: it may be wrong or withdrawn")
+            self._error_text(f"{reason}. Check RESPONDER_WEBHOOK: it may be wrong or withdrawn")
         )
 
-    def _failed(self, reason: str) -> str:
+    def _error_text(self, reason: str) -> str:
         return f"cannot notify the webhook at {self.name}: {reason}"

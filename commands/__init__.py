@@ -11,7 +11,7 @@ from commands.approve import approve
 from commands.contain import contain
 from commands.coverage import coverage
 from commands.drill import drill
-from commands.look import list_, show
+from commands.list_and_show import list_, show
 from commands.patrol import patrol
 from commands.permissions import permissions
 from commands.policy import policy

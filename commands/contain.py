@@ -7,15 +7,15 @@ from typing import Any
 import click
 
 from clients import Clients, read_settings
-from clients.identity import whoami
-from commands.intervening import intervene, refused, tell
-from commands.shared import as_json_option, run
-from incident.case_file.index import Case, Cases
-from incident.decision.guards import Attendance
+from clients.caller_identity import whoami
+from commands.confirm_and_apply import confirm_and_apply, print_report, refusal_printer
+from commands.shared import as_json_option, run_with_clients
+from incident.case_file.index import CaseFileIndex, CaseSummary
+from incident.decision.guards import Operator
 from incident.policy.resolve import Steps
-from incident.policy.values import ACTIONS, available
+from incident.policy.values import ACTION_KINDS, available_actions
 from incident.response.propose import Proposal, propose_containment
-from wiring import outside_of, standing_of
+from wiring import build_context, build_ports
 
 
 @click.command()
@@ -24,7 +24,7 @@ from wiring import outside_of, standing_of
     "--action",
     "actions",
     multiple=True,
-    type=click.Choice(list(ACTIONS)),
+    type=click.Choice(list(ACTION_KINDS)),
     help="Do this instead of what the policy names; may be given several times.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -38,36 +38,36 @@ def contain(*, incident: str, actions: tuple[str, ...], yes: bool, as_json: bool
 
     Exit status: 0 all of the plan is in effect, 1 refused, or not all of it is, 2 wrong use.
     """
-    told = run(
+    report = run_with_clients(
         lambda clients: _contain(clients, incident, actions, ask=not yes, as_json=as_json),
-        failed=refused(incident, as_json=as_json),
+        failed=refusal_printer(incident, as_json=as_json),
     )
-    tell(told, as_json=as_json)
+    print_report(report, as_json=as_json)
 
 
 async def _contain(
     clients: Clients, incident: str, actions: tuple[str, ...], *, ask: bool, as_json: bool
 ) -> dict[str, Any]:
-    cases, settings = Cases(clients.store), read_settings()
-    steps = _steps(await cases.one(incident), actions)
+    cases, settings = CaseFileIndex(clients.store), read_settings()
+    steps = _steps(await cases.get(incident), actions)
     by = whoami(settings)
-    standing = standing_of(settings, Attendance(by, person=True))
-    outside = outside_of(clients)
+    context = build_context(settings, Operator(by, is_person=True))
+    ports = build_ports(clients)
 
     async def propose() -> Proposal:
-        case = await cases.one(incident)
-        return await propose_containment(case, standing, outside, by, steps)
+        case = await cases.get(incident)
+        return await propose_containment(case, context, ports, by, steps)
 
-    return await intervene(propose, ask=ask, as_json=as_json)
+    return await confirm_and_apply(propose, ask=ask, as_json=as_json)
 
 
-def _steps(case: Case, actions: tuple[str, ...]) -> Steps:
+def _steps(case: CaseSummary, actions: tuple[str, ...]) -> Steps:
     """Each action is a step of its own; it must be one for the workload's kind."""
     if case.workload:
-        there = available(case.workload.kind)
+        allowed = available_actions(case.workload.kind)
         for action in actions:
-            if action not in there:
+            if action not in allowed:
                 raise click.UsageError(
-                    f"{action} does not fit a {case.workload.kind}; available: {', '.join(there)}"
+                    f"{action} does not fit a {case.workload.kind}; available: {', '.join(allowed)}"
                 )
     return tuple((action,) for action in dict.fromkeys(actions))

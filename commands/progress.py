@@ -20,8 +20,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from clients.underway import watched_by
-from incident.report.terminal import visible
+from clients.call_progress import observed_by
+from incident.report.terminal import escape_unprintable
 
 _DELAY_S = 1.0
 _PER_SECOND = 8
@@ -37,7 +37,7 @@ class _Call:
     since: float
 
 
-class Calls:
+class RunningCalls:
     """The calls that are under way, as one line for people. Used by several threads.
 
     Args:
@@ -51,9 +51,9 @@ class Calls:
         self._running: dict[int, _Call] = {}
         self._last = _Call("starting", clock())
 
-    def begin(self, what: str, on: str) -> Callable[[], None]:
+    def begin(self, verb: str, target: str) -> Callable[[], None]:
         """A call begins; what is to be called when it is over."""
-        call = _Call(doing(what, on), self._clock())
+        call = _Call(continuous_text(verb, target), self._clock())
         with self._lock:
             self._begun += 1
             number = self._begun
@@ -76,57 +76,57 @@ class Calls:
             self._last = _Call(f"after {call.text}", self._clock())
 
 
-def doing(what: str, on: str) -> str:
+def continuous_text(phrase: str, target: str) -> str:
     """A verb with its object as something that goes on: one short line, safe to show.
 
     Of what it is about the end is kept, where names differ.
     """
-    verb, space, rest = visible(what).partition(" ")
-    about = visible(on)
-    if len(about) > _LONGEST:
-        about = f"…{about[1 - _LONGEST :]}"
+    verb, space, rest = escape_unprintable(phrase).partition(" ")
+    shown_target = escape_unprintable(target)
+    if len(shown_target) > _LONGEST:
+        shown_target = f"…{shown_target[1 - _LONGEST :]}"
     continuous = _IRREGULAR.get(verb) or f"{verb.removesuffix('e')}ing"
-    return f"{continuous}{space}{rest[:_LONGEST]} {about}"
+    return f"{continuous}{space}{rest[:_LONGEST]} {shown_target}"
 
 
 @contextlib.contextmanager
-def shown() -> Iterator[None]:
+def progress_shown() -> Iterator[None]:
     """Show on a terminal which calls are under way in here."""
     console = Console(stderr=True, highlight=False)
     # Whatever the environment makes rich believe, a pipe is no terminal.
     if not (sys.stderr.isatty() and console.is_terminal) or console.is_dumb_terminal:
         yield
         return
-    calls = Calls()
-    display = _Display(console, calls)
-    before = _DISPLAY.set(display)
+    calls = RunningCalls()
+    line = _ProgressLine(console, calls)
+    before = _DISPLAY.set(line)
     try:
-        with watched_by(calls.begin):
-            display.show()
+        with observed_by(calls.begin):
+            line.show()
             yield
     finally:
-        display.hide()
+        line.hide()
         _DISPLAY.reset(before)
 
 
 @contextlib.contextmanager
-def paused() -> Iterator[None]:
+def progress_paused() -> Iterator[None]:
     """Show nothing in here: somebody is told or asked something."""
-    display = _DISPLAY.get()
-    if display is None:
+    line = _DISPLAY.get()
+    if line is None:
         yield
         return
-    display.hide()
+    line.hide()
     try:
         yield
     finally:
-        display.show()
+        line.show()
 
 
-class _Display:
+class _ProgressLine:
     """One line on a terminal that comes after a while, and goes without a trace."""
 
-    def __init__(self, console: Console, calls: Calls) -> None:
+    def __init__(self, console: Console, calls: RunningCalls) -> None:
         self._console = console
         self._calls = calls
         self._lock = threading.Lock()
@@ -177,4 +177,4 @@ class _Display:
         return line
 
 
-_DISPLAY: ContextVar[_Display | None] = ContextVar("display", default=None)
+_DISPLAY: ContextVar[_ProgressLine | None] = ContextVar("display", default=None)

@@ -14,14 +14,14 @@ import click
 from rich.console import Console
 
 from clients import Clients, Settings, read_settings
-from commands.shared import as_json_option, checked, print_json, run
-from commands.telling import page
+from commands.outcome_page import outcome_page
+from commands.shared import as_json_option, exit_on_error, print_json, run_with_clients
 from incident.model import JsonObject, Mode, Status
-from incident.notification.parse import parse
-from incident.response.deliveries import Inbox
-from wiring import outside_of, standing_of
+from incident.notification.parse import parse_notification
+from incident.response.deliveries import DeliveryHandler
+from wiring import build_context, build_ports
 
-_CEILING = "a replay is never more than a dry run"
+_CEILING_REASON = "a replay is never more than a dry run"
 
 
 @click.command()
@@ -46,13 +46,15 @@ def replay(*, finding: Path, policy: Path | None, store: Path | None, as_json: b
     failed, 2 wrong use.
     """
     data = finding.read_bytes()
-    checked(lambda: parse(data))
-    settings = checked(lambda: _settings(policy, _folder(store)))
-    outcome = run(lambda clients: rehearsed(data, settings, clients), settings, rehearsing=True)
+    exit_on_error(lambda: parse_notification(data))
+    settings = exit_on_error(lambda: _settings(policy, _folder(store)))
+    outcome = run_with_clients(
+        lambda clients: dry_run_outcome(data, settings, clients), settings, dry_run=True
+    )
     if as_json:
         print_json(outcome)
     else:
-        Console().print(page(outcome))
+        Console().print(outcome_page(outcome))
         click.echo(f"records: {settings.store}", err=True)
     if outcome["status"] == Status.FAILED:
         sys.exit(1)
@@ -73,16 +75,16 @@ def _settings(policy: Path | None, store: Path) -> Settings:
     Raises:
         SettingsError: The environment is wrong.
     """
-    given = {"mode": Mode.DRY_RUN, "topic": "", "store": str(store)}
-    return read_settings(**given, **({"policy": str(policy)} if policy else {}))
+    overrides = {"mode": Mode.DRY_RUN, "topic": "", "store": str(store)}
+    return read_settings(**overrides, **({"policy": str(policy)} if policy else {}))
 
 
-async def rehearsed(data: bytes, settings: Settings, clients: Clients) -> JsonObject:
+async def dry_run_outcome(data: bytes, settings: Settings, clients: Clients) -> JsonObject:
     """The outcome of a message, answered with a dry run.
 
     Raises:
         Retry: Something does not answer; the finding may be replayed later.
     """
-    standing = replace(standing_of(settings), ceiling_reason=_CEILING)
-    answer = await Inbox(standing, outside_of(clients)).receive(data)
-    return answer.outcome
+    context = replace(build_context(settings), mode_ceiling_reason=_CEILING_REASON)
+    result = await DeliveryHandler(context, build_ports(clients)).receive(data)
+    return result.outcome

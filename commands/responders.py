@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from commands.shared import as_json_option, print_json
-from responders import catalogue
+from responders import responder_catalogue
 
 _STYLES = {"contain": "bold red", "hold": "yellow"}
 
@@ -23,7 +23,7 @@ def responders(*, as_json: bool) -> None:
 
     Nothing is contained unless the policy names its category besides: `contain` is a ceiling.
     """
-    entries: Sequence[Mapping[str, Any]] = catalogue()
+    entries: Sequence[Mapping[str, Any]] = responder_catalogue()
     if as_json:
         print_json(entries)
         return

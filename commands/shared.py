@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import click
 
 from clients import Clients, Settings, SettingsError, connect, read_settings
-from clients.heard import Heard
+from clients.observed_secrets import ObservedSecrets
 from clients.store import Store, open_store
-from commands.progress import shown
+from commands.progress import progress_shown
 from incident.model import IncidentError
-from incident.redaction.errors import told_error
+from incident.redaction.errors import redact_error
 from incident.redaction.redactor import Redactor
-from incident.report.terminal import visible_json, visible_lines
+from incident.report.terminal import escape_unprintable_json, escape_unprintable_lines
 
 T = TypeVar("T")
 
@@ -31,11 +31,11 @@ def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def run(
+def run_with_clients(
     work: Callable[[Clients], Coroutine[Any, Any, T]],
     settings: Settings | None = None,
     *,
-    rehearsing: bool = False,
+    dry_run: bool = False,
     failed: Callable[[str], None] | None = None,
 ) -> T:
     """Connect with the operator's own credentials, do the work, and close what was opened.
@@ -46,36 +46,36 @@ def run(
     Args:
         work: What to do with the clients.
         settings: Where to; the environment's by default.
-        rehearsing: Have the clients refuse every write to a workload.
+        dry_run: Have the clients refuse every write to a workload.
         failed: Told why, when it fails.
     """
-    heard = Heard()
+    observed_secrets = ObservedSecrets()
 
     async def connected() -> T:
-        there = settings or read_settings()
-        clients = await connect(there, rehearsing=rehearsing, heard=heard)
+        effective = settings or read_settings()
+        clients = await connect(effective, dry_run=dry_run, observed_secrets=observed_secrets)
         try:
             return await work(clients)
         finally:
             await clients.close()
 
-    return checked(lambda: _shown(connected()), failed, heard)
+    return exit_on_error(lambda: _with_progress(connected()), failed, observed_secrets)
 
 
-def read_store(work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+def run_with_store(work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
     """Do work that needs the store alone, and so no credentials where that is a folder."""
-    return checked(lambda: _shown(work(open_store(read_settings()))))
+    return exit_on_error(lambda: _with_progress(work(open_store(read_settings()))))
 
 
-def _shown(work: Coroutine[Any, Any, T]) -> T:
-    with shown():
+def _with_progress(work: Coroutine[Any, Any, T]) -> T:
+    with progress_shown():
         return asyncio.run(work)
 
 
-def checked(
+def exit_on_error(
     work: Callable[[], T],
     failed: Callable[[str], None] | None = None,
-    heard: Heard | None = None,
+    observed_secrets: ObservedSecrets | None = None,
 ) -> T:
     """Do it; what is wrong is one clear sentence on standard error, and exit status 1.
 
@@ -86,19 +86,19 @@ def checked(
         return work()
     except IncidentError as error:
         if not isinstance(error, SettingsError):  # these are our own words, about names alone
-            told_error(error, redactor_of(heard))
+            redact_error(error, observed_redactor(observed_secrets))
         if failed:
             failed(str(error))
-        click.echo(f"Error: {visible_lines(str(error))}", err=True)
+        click.echo(f"Error: {escape_unprintable_lines(str(error))}", err=True)
         sys.exit(1)
 
 
-def redactor_of(heard: Heard | None) -> Redactor:
+def observed_redactor(observed_secrets: ObservedSecrets | None) -> Redactor:
     """Redacts what a command has read so far; equal secrets have equal marks within it."""
-    known = heard or Heard()
-    return Redactor(_KEY, known.secrets, harmless=known.names)
+    observed = observed_secrets or ObservedSecrets()
+    return Redactor(_KEY, observed.secrets, harmless=observed.names)
 
 
 def print_json(value: Any) -> None:
     """Print one JSON value; what is invisible in its texts is escaped."""
-    click.echo(visible_json(value))
+    click.echo(escape_unprintable_json(value))

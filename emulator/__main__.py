@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emulator.cli.run import run
+from emulator.cli.run import run_command
 from emulator.cli.serve import serve
 
 
@@ -13,7 +13,7 @@ def main() -> None:
     """A small Google Cloud for a laptop."""
 
 
-main.add_command(run)
+main.add_command(run_command)
 main.add_command(serve)
 
 

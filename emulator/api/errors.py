@@ -6,10 +6,10 @@ import re
 
 import grpc
 
-from emulator.api.resource_names import last, part
+from emulator.api.resource_names import last_segment, segment_after
 
 
-class Refusal(Exception):  # noqa: N818  an answer, not a failure of the emulator
+class ApiError(Exception):
     """A call that is answered with an error.
 
     Attributes:
@@ -23,46 +23,49 @@ class Refusal(Exception):  # noqa: N818  an answer, not a failure of the emulato
         self.message = message
 
 
-def invalid(message: str) -> Refusal:
+def invalid_argument(message: str) -> ApiError:
     """An INVALID_ARGUMENT refusal."""
-    return Refusal(grpc.StatusCode.INVALID_ARGUMENT, message)
+    return ApiError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
-def not_found(message: str) -> Refusal:
+def not_found(message: str) -> ApiError:
     """A NOT_FOUND refusal."""
-    return Refusal(grpc.StatusCode.NOT_FOUND, message)
+    return ApiError(grpc.StatusCode.NOT_FOUND, message)
 
 
-def missing(kind: str, name: str) -> Refusal:
+def resource_not_found(kind: str, name: str) -> ApiError:
     """The error for a Cloud Run resource that does not exist, in the words seen of it.
 
     Args:
-        kind: What it would be, such as `SERVICE`.
+        kind: What it would be, such as `GRPC_SERVICE`.
         name: Its full name.
     """
     return not_found(
-        f"Resource '{last(name)}' of kind '{kind}' in region '{part(name, 'locations')}' in "
-        f"project '{part(name, 'projects')}' does not exist."
+        f"Resource '{last_segment(name)}' of kind '{kind}' in region"
+        f" '{segment_after(name, 'locations')}' in "
+        f"project '{segment_after(name, 'projects')}' does not exist."
     )
 
 
-def being_deleted(kind: str, name: str) -> Refusal:
+def being_deleted(kind: str, name: str) -> ApiError:
     """The error for a write to a Cloud Run resource that somebody has begun to delete.
 
     Args:
-        kind: What it is, such as `SERVICE`.
+        kind: What it is, such as `GRPC_SERVICE`.
         name: Its full name.
     """
-    message = f"Resource '{last(name)}' of kind '{kind}' is being deleted and cannot be changed."
-    return Refusal(grpc.StatusCode.FAILED_PRECONDITION, message)
+    message = (
+        f"Resource '{last_segment(name)}' of kind '{kind}' is being deleted and cannot be changed."
+    )
+    return ApiError(grpc.StatusCode.FAILED_PRECONDITION, message)
 
 
-def aborted(message: str) -> Refusal:
+def aborted(message: str) -> ApiError:
     """An ABORTED refusal."""
-    return Refusal(grpc.StatusCode.ABORTED, message)
+    return ApiError(grpc.StatusCode.ABORTED, message)
 
 
-def conflict(name: str, version: int) -> Refusal:
+def write_conflict(name: str, version: int) -> ApiError:
     """The error for a write that raced another one, in the words seen of Cloud Run.
 
     Args:
@@ -75,7 +78,7 @@ def conflict(name: str, version: int) -> Refusal:
     )
 
 
-class Violation(Refusal):
+class FieldError(ApiError):
     """An update of a Cloud Run resource that one of its fields forbids.
 
     Attributes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from emulator.api import method_names
-from emulator.api.errors import Refusal
+from emulator.api.errors import ApiError
 
 DEFAULT_RECONCILE_S = 0.1
 DEFAULT_MESSAGE = "injected by the emulator"
@@ -27,7 +27,7 @@ class Latency:
     methods_s: dict[str, float] = field(default_factory=dict)
     reconcile_s: float = DEFAULT_RECONCILE_S
 
-    def of(self, method: str) -> float:
+    def seconds_for(self, method: str) -> float:
         """Seconds to wait before a call of this method; a full name beats a last part."""
         by_last_part = self.methods_s.get(method.rsplit("/", 1)[-1], self.default_s)
         return self.methods_s.get(method, by_last_part)
@@ -53,46 +53,50 @@ class Fault:
     message: str = DEFAULT_MESSAGE
     applied: bool = False
 
-    def refusal(self) -> Refusal:
+    def error(self) -> ApiError:
         """The error as it is answered."""
-        return Refusal(self.code, self.message)
+        return ApiError(self.code, self.message)
 
 
 @dataclass(slots=True)
-class _Armed:
+class _ActiveFault:
     """A fault and how far it has got."""
 
     fault: Fault
-    seen: int = 0
-    hits: int = 0
+    call_count: int = 0
+    hit_count: int = 0
 
     @property
-    def live(self) -> bool:
+    def hits_next_call(self) -> bool:
         """Whether the next call that it sees is hit."""
-        spent = self.fault.times is not None and self.hits >= self.fault.times
-        return not spent and self.seen >= self.fault.after
+        spent = self.fault.times is not None and self.hit_count >= self.fault.times
+        return not spent and self.call_count >= self.fault.after
 
 
 class Faults:
     """The faults of a world, in order. Of several that could hit a call, the first one does."""
 
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
-        self._armed = [_Armed(fault) for fault in faults]
+        self._active = [_ActiveFault(fault) for fault in faults]
 
-    def take(self, method: str) -> Fault | None:
+    def next_fault(self, method: str) -> Fault | None:
         """The fault that hits a call of this method, if any; the call counts for all of them."""
-        hit: _Armed | None = None
-        for armed in self._armed:
-            if method_names.matches(armed.fault.method, method):
-                if hit is None and armed.live:
-                    hit = armed
-                armed.seen += 1
+        hit: _ActiveFault | None = None
+        for active in self._active:
+            if method_names.spelling_matches(active.fault.method, method):
+                if hit is None and active.hits_next_call:
+                    hit = active
+                active.call_count += 1
         if hit is None:
             return None
-        hit.hits += 1
+        hit.hit_count += 1
         return hit.fault
 
-    def deny(self, method: str) -> bool:
+    def denies(self, method: str) -> bool:
         """Whether the next call of this method would be answered with PERMISSION_DENIED."""
-        live = [a for a in self._armed if method_names.matches(a.fault.method, method) and a.live]
-        return bool(live) and live[0].fault.code is grpc.StatusCode.PERMISSION_DENIED
+        hitting = [
+            a
+            for a in self._active
+            if method_names.spelling_matches(a.fault.method, method) and a.hits_next_call
+        ]
+        return bool(hitting) and hitting[0].fault.code is grpc.StatusCode.PERMISSION_DENIED

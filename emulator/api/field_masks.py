@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from emulator.api import proto_json
-from emulator.api.errors import invalid
+from emulator.api.errors import invalid_argument
 
 M = TypeVar("M")
 
 
-def merge(stored: M, sent: M, paths: list[str], *, mutable: frozenset[str]) -> M:
+def apply_mask(stored: M, sent: M, paths: list[str], *, mutable: frozenset[str]) -> M:
     """A copy of the stored message with the fields of the mask taken from the sent one.
 
     Args:
@@ -31,9 +31,9 @@ def merge(stored: M, sent: M, paths: list[str], *, mutable: frozenset[str]) -> M
     """
     result = proto_json.copy(stored)
     for path in sorted(mutable) if paths in ([], ["*"]) else paths:
-        _check(proto_json.raw(stored), path)
+        _check_path(proto_json.unwrap(stored), path)
         if path.split(".")[0] in mutable:
-            _replace(proto_json.raw(result), proto_json.raw(sent), path.split("."))
+            _replace_field(proto_json.unwrap(result), proto_json.unwrap(sent), path.split("."))
     return result
 
 
@@ -44,23 +44,23 @@ def covers(paths: list[str], path: str) -> bool:
     return any(path == given or path.startswith(f"{given}.") for given in paths)
 
 
-def _check(message: Any, path: str) -> None:
+def _check_path(message: Any, path: str) -> None:
     descriptor = message.DESCRIPTOR
     for name in path.split("."):
         field = descriptor.fields_by_name.get(name) if descriptor else None
         if field is None:
-            raise invalid(
+            raise invalid_argument(
                 f"The update_mask in the request is invalid: {path!r} is not a field of "
                 f"{message.DESCRIPTOR.full_name}."
             )
         descriptor = None if field.is_repeated else field.message_type
 
 
-def _replace(stored: Any, sent: Any, names: list[str]) -> None:
+def _replace_field(stored: Any, sent: Any, names: list[str]) -> None:
     """Replaces one field, however deep; a message on the way that was not sent counts as empty."""
     name, *deeper = names
     if deeper:
-        _replace(getattr(stored, name), getattr(sent, name), deeper)
+        _replace_field(getattr(stored, name), getattr(sent, name), deeper)
         return
     field = stored.DESCRIPTOR.fields_by_name[name]
     stored.ClearField(name)

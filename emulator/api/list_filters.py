@@ -14,7 +14,7 @@ from typing import TypeVar, Union
 
 T = TypeVar("T")
 
-_DEPTH = 40
+_MAX_DEPTH = 40
 _WORD = r"[A-Za-z0-9_][-A-Za-z0-9_/+%~*]*(?:\.[-A-Za-z0-9_/+%~*]+)*|\*"
 _TOKEN = re.compile(
     rf"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")
@@ -25,7 +25,7 @@ _TOKEN = re.compile(
 )
 
 
-class BadFilter(Exception):  # noqa: N818  the error of this module, and the only one
+class FilterSyntaxError(Exception):
     """A filter that is not one. The text says what is wrong and at which character."""
 
 
@@ -98,13 +98,13 @@ class Dialect:
     numeric_escapes: bool
 
 
-SECURITY_CENTER = Dialect(
+SECURITY_CENTER_DIALECT = Dialect(
     operators=frozenset({"=", ":", ">", "<", ">=", "<="}),
     escapes={'"': '"', "\\": "\\"},
     lists=False,
     numeric_escapes=False,
 )
-LOGGING = Dialect(
+LOGGING_DIALECT = Dialect(
     operators=frozenset({"=", "!=", ":", ">", "<", ">=", "<="}),
     escapes={
         '"': '"', "\\": "\\", "'": "'", "a": "\a", "b": "\b", "f": "\f",
@@ -115,7 +115,7 @@ LOGGING = Dialect(
 )  # fmt: skip
 
 
-def parse(text: str, dialect: Dialect) -> Node:
+def parse_filter(text: str, dialect: Dialect) -> Node:
     """The filter in a text; an empty one matches everything.
 
     Raises:
@@ -130,7 +130,7 @@ def parse(text: str, dialect: Dialect) -> Node:
     return node
 
 
-def compiled(
+def compile_filter(
     text: str,
     dialect: Dialect,
     check: Callable[[Comparison], None],
@@ -147,13 +147,13 @@ def compiled(
     Raises:
         BadFilter: The text is not a filter of this service.
     """
-    node = parse(text, dialect)
+    node = parse_filter(text, dialect)
     for comparison in comparisons(node):
         check(comparison)
-    return lambda thing: holds(node, lambda comparison: compare(comparison, thing))
+    return lambda thing: evaluate(node, lambda comparison: compare(comparison, thing))
 
 
-def holds(node: Node, compare: Callable[[Comparison], bool]) -> bool:
+def evaluate(node: Node, compare: Callable[[Comparison], bool]) -> bool:
     """Whether a filter matches.
 
     Args:
@@ -164,11 +164,11 @@ def holds(node: Node, compare: Callable[[Comparison], bool]) -> bool:
         case Comparison():
             return compare(node)
         case Not(operand):
-            return not holds(operand, compare)
+            return not evaluate(operand, compare)
         case All(operands):
-            return all(holds(operand, compare) for operand in operands)
+            return all(evaluate(operand, compare) for operand in operands)
         case AnyOf(operands):
-            return any(holds(operand, compare) for operand in operands)
+            return any(evaluate(operand, compare) for operand in operands)
 
 
 def comparisons(node: Node) -> list[Comparison]:
@@ -197,7 +197,7 @@ def _tokens(text: str) -> list[_Token]:
     while position < end:
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            raise BadFilter(f"unexpected text at character {position}")
+            raise FilterSyntaxError(f"unexpected text at character {position}")
         start, position = match.span(match.lastgroup)
         tokens.append(_Token(match.lastgroup, match[match.lastgroup], start, position))
     return tokens
@@ -216,16 +216,16 @@ class _Parser:
     def at_end(self) -> bool:
         return self._next >= len(self._tokens)
 
-    def unexpected(self) -> BadFilter:
+    def unexpected(self) -> FilterSyntaxError:
         if self.at_end:
-            return BadFilter("the filter ends too early")
+            return FilterSyntaxError("the filter ends too early")
         token = self._tokens[self._next]
-        return BadFilter(f"unexpected {token.text[:40]!r} at character {token.start}")
+        return FilterSyntaxError(f"unexpected {token.text[:40]!r} at character {token.start}")
 
     def conjunction(self, term: Callable[[], Node]) -> Node:
         """`a AND b c`: disjunctions joined by AND or by nothing."""
         operands = [self._disjunction(term)]
-        while not self.at_end and not self._sees(")"):
+        while not self.at_end and not self._next_is(")"):
             self._take("AND")
             operands.append(self._disjunction(term))
         return operands[0] if len(operands) == 1 else All(tuple(operands))
@@ -248,8 +248,8 @@ class _Parser:
         if not self._take("("):
             return term()
         self._depth += 1
-        if self._depth > _DEPTH:
-            raise BadFilter(f"the filter is nested more than {_DEPTH} deep")
+        if self._depth > _MAX_DEPTH:
+            raise FilterSyntaxError(f"the filter is nested more than {_MAX_DEPTH} deep")
         node = self.conjunction(term)
         if not self._take(")"):
             raise self.unexpected()
@@ -260,17 +260,17 @@ class _Parser:
         """`field operator value`."""
         path = self._path()
         operator = self._operator()
-        if self._dialect.lists and self._sees("("):
+        if self._dialect.lists and self._next_is("("):
             return self._unit(lambda: Comparison(path, operator, self._value()))
         return Comparison(path, operator, self._value())
 
     def _path(self) -> tuple[str, ...]:
         """`resource.labels."quoted key"`: words joined by dots, no space between them."""
-        if self.at_end or self._tokens[self._next].kind != "word" or self._sees_keyword():
+        if self.at_end or self._tokens[self._next].kind != "word" or self._next_is_keyword():
             raise self.unexpected()
         token = self._advance()
         pieces = token.text.split(".")
-        while self._sees(".") and self._tokens[self._next].start == token.end:
+        while self._next_is(".") and self._tokens[self._next].start == token.end:
             self._advance()
             if self.at_end or self._tokens[self._next].kind not in {"word", "string"}:
                 raise self.unexpected()
@@ -284,12 +284,12 @@ class _Parser:
             raise self.unexpected()
         token = self._advance()
         if token.text not in self._dialect.operators:
-            raise BadFilter(f"the operator {token.text} is not supported")
+            raise FilterSyntaxError(f"the operator {token.text} is not supported")
         return token.text
 
     def _value(self) -> Value:
         sign = "-" if self._take("-") else ""
-        if self.at_end or self._sees_keyword():
+        if self.at_end or self._next_is_keyword():
             raise self.unexpected()
         token = self._tokens[self._next]
         if token.kind == "string" and not sign:
@@ -312,19 +312,21 @@ class _Parser:
             code = int(digits, base)
             if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF:  # noqa: PLR2004  Unicode's limits
                 return chr(code)
-        raise BadFilter(f"\\{text} is not an escape, at character {token.start + found.start()}")
+        raise FilterSyntaxError(
+            f"\\{text} is not an escape, at character {token.start + found.start()}"
+        )
 
-    def _sees(self, text: str) -> bool:
+    def _next_is(self, text: str) -> bool:
         if self.at_end:
             return False
         token = self._tokens[self._next]
         return token.kind in {"mark", "word"} and token.text == text
 
-    def _sees_keyword(self) -> bool:
-        return any(self._sees(keyword) for keyword in ("AND", "OR", "NOT"))
+    def _next_is_keyword(self) -> bool:
+        return any(self._next_is(keyword) for keyword in ("AND", "OR", "NOT"))
 
     def _take(self, text: str) -> bool:
-        if not self._sees(text):
+        if not self._next_is(text):
             return False
         self._advance()
         return True

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from emulator.api import proto_json
-from emulator.api.errors import invalid
+from emulator.api.errors import invalid_argument
 
 T = TypeVar("T")
 
 _TOKEN = re.compile(r"(?P<digest>[0-9a-f]{16}):(?P<start>\d{1,9})")
 
 
-def page(items: Sequence[T], *, size: int, token: str, query: object) -> tuple[list[T], str]:
+def paginate(items: Sequence[T], *, size: int, token: str, query: object) -> tuple[list[T], str]:
     """One page of a list, and the token of the next one, empty after the last.
 
     Args:
@@ -38,14 +38,14 @@ def _start(token: str, digest: str) -> int:
     try:
         text = base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except ValueError as error:
-        raise invalid("page_token is invalid") from error
+        raise invalid_argument("page_token is invalid") from error
     match = _TOKEN.fullmatch(text)
     if not match or match["digest"] != digest:
-        raise invalid("page_token is invalid for this request")
+        raise invalid_argument("page_token is invalid for this request")
     return int(match["start"])
 
 
-def size(asked: int, *, default: int, maximum: int, strict: bool = False) -> int:
+def clamp_page_size(asked: int, *, default: int, maximum: int, strict: bool = False) -> int:
     """The length of a page for the length that was asked for, 0 being none in particular.
 
     Args:
@@ -58,10 +58,10 @@ def size(asked: int, *, default: int, maximum: int, strict: bool = False) -> int
         Refusal: INVALID_ARGUMENT, for a negative length, or a too long one where that is strict.
     """
     if asked < 0 or (strict and asked > maximum):
-        raise invalid(f"page_size must be between 0 and {maximum}")
+        raise invalid_argument(f"page_size must be between 0 and {maximum}")
     return min(asked or default, maximum)
 
 
 def newest_first(resources: Sequence[T]) -> list[T]:
     """Resources by the time of their creation; of two at once, the later listed one is newer."""
-    return sorted(resources, key=lambda r: proto_json.moment(r, "create_time"))[::-1]
+    return sorted(resources, key=lambda r: proto_json.timestamp_of(r, "create_time"))[::-1]

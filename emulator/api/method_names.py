@@ -13,7 +13,7 @@ _LIBRARIES = (
     "google.pubsub_v1",
 )
 _OPERATIONS = ("GetOperation", "ListOperations", "WaitOperation", "DeleteOperation")
-STORAGE = (
+STORAGE_METHODS = (
     "storage.PUT",
     "storage.GET",
     "storage.HEAD",
@@ -22,19 +22,26 @@ STORAGE = (
     "storage.POST",
 )
 #: What looking a file up at VirusTotal is called; it is no gRPC method.
-FILE_REPORT = "GetFileReport"
+GET_FILE_REPORT = "GetFileReport"
 #: What listing a project's regions is called; it is no gRPC method either.
 LIST_LOCATIONS = "ListLocations"
 #: What Resource Manager's calls are called; likewise.
 LIST_PROJECTS = "ListProjects"
 LIST_FOLDERS = "ListFolders"
 GET_FOLDER = "GetFolder"
-_OVER_HTTP = {*STORAGE, FILE_REPORT, LIST_LOCATIONS, LIST_PROJECTS, LIST_FOLDERS, GET_FOLDER}
+_HTTP_METHODS = {
+    *STORAGE_METHODS,
+    GET_FILE_REPORT,
+    LIST_LOCATIONS,
+    LIST_PROJECTS,
+    LIST_FOLDERS,
+    GET_FOLDER,
+}
 RECONCILE = "reconcile"
 
 
 @functools.cache
-def methods() -> frozenset[str]:
+def known_methods() -> frozenset[str]:
     """Full names of every method that a client of the emulated services can call.
 
     Read from the description of each service that Google's client libraries carry, so that it
@@ -51,12 +58,12 @@ def methods() -> frozenset[str]:
 
 
 @functools.cache
-def spellings() -> frozenset[str]:
+def known_spellings() -> frozenset[str]:
     """Every way to name a method: in full, by its last part, or as the HTTP ones are called."""
-    full = methods()
-    return full | {name.rsplit("/", 1)[-1] for name in full} | _OVER_HTTP
+    full = known_methods()
+    return full | {name.rsplit("/", 1)[-1] for name in full} | _HTTP_METHODS
 
 
-def matches(spelling: str, method: str) -> bool:
+def spelling_matches(spelling: str, method: str) -> bool:
     """Whether a spelling from a world means this method."""
     return spelling in (method, method.rsplit("/", 1)[-1])

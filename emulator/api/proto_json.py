@@ -21,14 +21,14 @@ from google.cloud.audit import audit_log_pb2  # noqa: F401  isort: skip
 M = TypeVar("M")
 
 
-def raw(message: Any) -> Any:
+def unwrap(message: Any) -> Any:
     """The plain protobuf message under a proto-plus one; a plain one stays itself."""
     return message if isinstance(message, Message) else type(message).pb(message)
 
 
 def to_json(message: Any) -> dict[str, Any]:
     """A message as proto JSON, without the fields that are at their default."""
-    return json_format.MessageToDict(raw(message))
+    return json_format.MessageToDict(unwrap(message))
 
 
 def from_json(kind: type[M], data: Any, *, lenient: bool = False) -> M:
@@ -48,26 +48,26 @@ def from_json(kind: type[M], data: Any, *, lenient: bool = False) -> M:
         return _parsed(kind, data, lenient=lenient)
     message = kind()
     wanted: Any = kind
-    raw(message).ParseFromString(_wire(wanted, text, lenient=lenient))
+    unwrap(message).ParseFromString(_wire_bytes(wanted, text, lenient=lenient))
     return message
 
 
 @functools.lru_cache(maxsize=2048)
-def _wire(kind: Any, text: str, *, lenient: bool) -> bytes:
+def _wire_bytes(kind: Any, text: str, *, lenient: bool) -> bytes:
     """A message as it goes over the wire; worlds have much in common, and tests many worlds."""
     return serialize(_parsed(kind, json.loads(text), lenient=lenient))
 
 
 def _parsed(kind: type[M], data: Any, *, lenient: bool) -> M:
     message = kind()
-    json_format.ParseDict(data, raw(message), ignore_unknown_fields=lenient)
+    json_format.ParseDict(data, unwrap(message), ignore_unknown_fields=lenient)
     return message
 
 
 def copy(message: M) -> M:
     """A message that can be changed without changing the first."""
     twin = type(message)()
-    raw(twin).CopyFrom(raw(message))
+    unwrap(twin).CopyFrom(unwrap(message))
     return twin
 
 
@@ -78,25 +78,25 @@ def parser(kind: type[Any]) -> Any:
 
 def serialize(message: Any) -> bytes:
     """A message as it goes over the wire."""
-    data: bytes = raw(message).SerializeToString()
+    data: bytes = unwrap(message).SerializeToString()
     return data
 
 
-def moment(message: Any, field: str) -> dt.datetime:
+def timestamp_of(message: Any, field: str) -> dt.datetime:
     """The time in a field of a message; 1970 if it is unset."""
-    time: dt.datetime = getattr(raw(message), field).ToDatetime(tzinfo=dt.UTC)
+    time: dt.datetime = getattr(unwrap(message), field).ToDatetime(tzinfo=dt.UTC)
     return time
 
 
-def set_moment(message: Any, field: str, when: dt.datetime) -> None:
+def set_timestamp(message: Any, field: str, when: dt.datetime) -> None:
     """Puts a time into a field of a message."""
-    getattr(raw(message), field).FromDatetime(when)
+    getattr(unwrap(message), field).FromDatetime(when)
 
 
-def set_moment_if_unset(message: Any, field: str, when: dt.datetime) -> None:
+def set_timestamp_if_unset(message: Any, field: str, when: dt.datetime) -> None:
     """Puts a time into a field of a message that has none there."""
-    if not raw(message).HasField(field):
-        set_moment(message, field, when)
+    if not unwrap(message).HasField(field):
+        set_timestamp(message, field, when)
 
 
 def fingerprint(*parts: object) -> str:

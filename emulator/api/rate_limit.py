@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 
 import grpc
 
-from emulator.api.errors import Refusal
+from emulator.api.errors import ApiError
 
 PER_MINUTE = 60
 _WINDOW_S = 60.0
@@ -24,22 +24,22 @@ class Quota:
     def __init__(self, metric: str, service: str) -> None:
         self.metric = metric
         self.service = service
-        self._taken: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._call_times: defaultdict[str, deque[float]] = defaultdict(deque)
 
-    def take(self, consumer: str) -> None:
+    def consume(self, consumer: str) -> None:
         """Counts one call of a consumer, such as a project or a project in a region.
 
         Raises:
             Refusal: RESOURCE_EXHAUSTED when the last minute had as many as the limit allows.
         """
         now = time.monotonic()
-        taken = self._taken[consumer]
-        while taken and now - taken[0] >= _WINDOW_S:
-            taken.popleft()
-        if len(taken) >= PER_MINUTE:
-            raise Refusal(
+        call_times = self._call_times[consumer]
+        while call_times and now - call_times[0] >= _WINDOW_S:
+            call_times.popleft()
+        if len(call_times) >= PER_MINUTE:
+            raise ApiError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"Quota exceeded for quota metric '{self.metric}' and limit '{self.metric} per "
                 f"minute' of service '{self.service}' for consumer '{consumer}'.",
             )
-        taken.append(now)
+        call_times.append(now)

@@ -9,7 +9,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class ProjectEntry:
     """One project of the world.
 
     Attributes:
@@ -34,11 +34,11 @@ class Project:
 class Projects:
     """The known projects. Google's APIs take either spelling of a project in a name."""
 
-    def __init__(self, projects: tuple[Project, ...] = ()) -> None:
+    def __init__(self, projects: tuple[ProjectEntry, ...] = ()) -> None:
         self.all = projects
         self._by_spelling = {p.number: p for p in projects} | {p.project_id: p for p in projects}
 
-    def find(self, spelling: str) -> Project | None:
+    def find(self, spelling: str) -> ProjectEntry | None:
         """The project of an id or a number, `None` when the world does not list it."""
         return self._by_spelling.get(spelling)
 
@@ -56,7 +56,7 @@ class Projects:
         return project.number if project else spelling
 
 
-def part(name: str, collection: str) -> str:
+def segment_after(name: str, collection: str) -> str:
     """What follows a collection in a resource name: `part(".../services/s", "services")` is `s`.
 
     Empty when the collection is not in the name.
@@ -66,7 +66,7 @@ def part(name: str, collection: str) -> str:
     return pairs.get(collection, "")
 
 
-def last(name: str) -> str:
+def last_segment(name: str) -> str:
     """The short name at the end of a resource name."""
     return name.rsplit("/", 1)[-1]
 
@@ -76,11 +76,11 @@ def collection_of(name: str) -> str:
     return "".join(name.split("/")[-2:-1])
 
 
-def parent(name: str) -> str:
+def parent_name(name: str) -> str:
     """The resource that a resource belongs to: its name without the last two pieces."""
     return "/".join(name.split("/")[:-2])
 
 
-def below(key: str, table: dict[str, R]) -> dict[str, R]:
+def children_of(key: str, table: dict[str, R]) -> dict[str, R]:
     """The resources of a table whose parent lies under a key, in the order of the table."""
-    return {name: resource for name, resource in table.items() if parent(name) == key}
+    return {name: resource for name, resource in table.items() if parent_name(name) == key}

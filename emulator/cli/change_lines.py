@@ -10,12 +10,12 @@ import re
 from typing import Any
 
 # Prefixes that every value of an enum repeats.
-_REPEATED = re.compile(
+_ENUM_PREFIX = re.compile(
     r"^(?:TRAFFIC_TARGET_ALLOCATION_TYPE|INSTANCE_SPLIT_ALLOCATION_TYPE|INGRESS_TRAFFIC)_(?=.)"
 )
 
 
-def diff(before: object, after: object) -> list[tuple[str, str]]:
+def line_diff(before: object, after: object) -> list[tuple[str, str]]:
     """The lines of both, each with `-`, `+` or a space in front for what became of it."""
     old, new = _lines(before), _lines(after)
     found: list[tuple[str, str]] = []
@@ -48,4 +48,4 @@ def _inline(value: object) -> str:
         return f"[{', '.join(map(_inline, value))}]"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "not set"}[value]
-    return _REPEATED.sub("", str(value))
+    return _ENUM_PREFIX.sub("", str(value))

@@ -9,7 +9,7 @@ class CannotSetMode(Exception):  # noqa: N818 - named for what happened
     """The mode stands in the file in a way that an edit of the text cannot replace."""
 
 
-def with_mode(policy: bytes, mode: str) -> bytes:
+def set_mode(policy: bytes, mode: str) -> bytes:
     """The policy's text with its top-level mode replaced, or added at the end.
 
     Comments and line numbers stay, so that complaints about the policy point at the lines of
@@ -33,13 +33,13 @@ def with_mode(policy: bytes, mode: str) -> bytes:
         return policy
     if sum(key.value == "mode" for key, _ in root.value) > 1:
         return policy
-    edited = _edited(text, root, mode)
+    edited = _edited_text(text, root, mode)
     if not _differs_in_mode_only(edited, before, mode):
         raise CannotSetMode("write `mode: dry-run` on a line of its own at the top of the policy")
     return edited.encode()
 
 
-def _edited(text: str, root: yaml.MappingNode, mode: str) -> str:
+def _edited_text(text: str, root: yaml.MappingNode, mode: str) -> str:
     for key, value in root.value:
         if key.value == "mode":
             start, end = value.start_mark.index, value.end_mark.index

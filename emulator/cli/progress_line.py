@@ -15,60 +15,60 @@ from rich.table import Table
 from rich.text import Text
 
 from emulator.cli.terminal_text import clean
-from emulator.runner.run_request import Say, Seen
+from emulator.runner.run_request import ProgressText, ReportProgress
 
-_PER_SECOND = 8
+_REFRESHES_PER_SECOND = 8
 
 
-def unseen(phase: str, seen: Seen | None = None) -> None:
+def ignore_progress(phase: str, progress_text: ProgressText | None = None) -> None:
     """Shows a phase to nobody."""
 
 
 @contextlib.contextmanager
-def shown() -> Iterator[Say]:
+def progress_display() -> Iterator[ReportProgress]:
     """Shows the phase that was said last, on one line that is gone afterwards."""
     console = Console(stderr=True, highlight=False)
     # Whatever the environment makes rich believe, a pipe is no terminal.
     if not (sys.stderr.isatty() and console.is_terminal) or console.is_dumb_terminal:
-        yield unseen
+        yield ignore_progress
         return
-    phase = _Phase(ascii_only=console.options.ascii_only)
+    phase = _ProgressLine(ascii_only=console.options.ascii_only)
     live = Live(
         console=console,
         transient=True,
-        refresh_per_second=_PER_SECOND,
+        refresh_per_second=_REFRESHES_PER_SECOND,
         # Standard output is none of its business, and may be a pipe.
         redirect_stdout=False,
         redirect_stderr=False,
-        get_renderable=phase.line,
+        get_renderable=phase.render,
     )
     with live:
         # Whoever ends us for good must not leave a terminal without a cursor.
         console.show_cursor()
-        yield phase.say
+        yield phase.start_phase
 
 
-class _Phase:
+class _ProgressLine:
     """What goes on now; said by one thread and shown by another."""
 
     def __init__(self, *, ascii_only: bool) -> None:
         self._lock = threading.Lock()
         self._spinner = Spinner("line" if ascii_only else "dots")
-        self.say("starting")
+        self.start_phase("starting")
 
-    def say(self, phase: str, seen: Seen | None = None) -> None:
+    def start_phase(self, phase: str, progress_text: ProgressText | None = None) -> None:
         """As Say."""
         with self._lock:
-            self._phase, self._seen, self._since = phase, seen, time.monotonic()
+            self._phase, self._progress_text, self._since = phase, progress_text, time.monotonic()
 
-    def line(self) -> Table:
+    def render(self) -> Table:
         """It, how long it takes by now, and how far it has got."""
         with self._lock:
-            phase, seen, since = self._phase, self._seen, self._since
+            phase, progress_text, since = self._phase, self._progress_text, self._since
         seconds = int(time.monotonic() - since)
-        text = (
-            f"{phase}{f' ({seconds} s)' if seconds else ''}{f': {clean(seen())}' if seen else ''}"
-        )
+        elapsed = f" ({seconds} s)" if seconds else ""
+        progress = f": {clean(progress_text())}" if progress_text else ""
+        text = f"{phase}{elapsed}{progress}"
         line = Table.grid(padding=(0, 1))
         line.add_row(self._spinner, Text(text, no_wrap=True, overflow="ellipsis"))
         return line

@@ -17,26 +17,26 @@ from rich.console import Console
 from emulator.cli import progress_line, run_report, terminal_text
 from emulator.cli.run_arguments import (
     BadInput,
-    message,
-    moment_of,
+    load_or_make_world,
+    message_data,
     policy_file,
+    start_time,
     store_folder,
-    world_of,
 )
 from emulator.runner.function_process import FunctionFailed
 from emulator.runner.pubsub_emulator import PubSubFailed
-from emulator.runner.run_finding import carry_out
-from emulator.runner.run_request import Order, Say
-from emulator.runner.run_result import Result
+from emulator.runner.run_finding import run_finding
+from emulator.runner.run_request import ReportProgress, RunRequest
+from emulator.runner.run_result import RunResult
 
 _MODES = ("dry-run", "approve", "enforce")
 # Where nobody's window is too narrow, hashes and links stand on one line, to be copied.
 _PIPED_WIDTH = 120
-_MOST_DELIVERIES = 500
+_MAX_DELIVERIES = 500
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def _python() -> str:
+def _interpreter() -> str:
     """This interpreter as somebody in this folder would type it."""
     return (
         os.path.relpath(sys.executable)
@@ -55,13 +55,13 @@ def _python() -> str:
 @click.option("--via", type=click.Choice(("http", "pubsub")), default="http", show_default=True)
 @click.option(
     "--deliveries",
-    type=click.IntRange(1, _MOST_DELIVERIES),
+    type=click.IntRange(1, _MAX_DELIVERIES),
     default=1,
     show_default=True,
     help="How often the message arrives, at once.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def run(  # noqa: PLR0913 - one per option
+def run_command(  # noqa: PLR0913 - one per option
     finding: Path,
     *,
     world_file: Path | None,
@@ -81,7 +81,7 @@ def run(  # noqa: PLR0913 - one per option
     The exit status is 0 when every delivery was answered as promised, 1 when the function
     failed, and 2 for bad arguments or input.
     """
-    data = message(finding, via)
+    data = message_data(finding, via)
     given = {
         "--world": world_file,
         "--policy": policy,
@@ -91,27 +91,27 @@ def run(  # noqa: PLR0913 - one per option
     }
     options = [part for name, value in given.items() if value for part in (name, str(value))]
     with tempfile.TemporaryDirectory(prefix="emulator-run-") as folder:
-        order = Order(
+        request = RunRequest(
             data=data,
-            world=world_of(world_file, data, finding),
+            world=load_or_make_world(world_file, data, finding),
             policy=policy_file(policy, mode, Path(folder)),
-            now=moment_of(now, data),
+            now=start_time(now, data),
             store=store_folder(store),
             via=via,
             deliveries=deliveries,
-            command=(_python(), "-m", "emulator", "run", str(finding), *options),
+            command=(_interpreter(), "-m", "emulator", "run", str(finding), *options),
             mode=mode,
         )
-        with progress_line.shown() as say:
-            result = _finished(order, say)
-    _print(result, as_json=as_json)
+        with progress_line.progress_display() as report_progress:
+            result = _run_to_end(request, report_progress)
+    _print_result(result, as_json=as_json)
     sys.exit(1 if result.failures else 0)
 
 
-def _finished(order: Order, say: Say) -> Result:
+def _run_to_end(request: RunRequest, report_progress: ReportProgress) -> RunResult:
     """The result of an order, with errors as the command line knows them."""
     try:
-        return asyncio.run(_stoppable(order, say))
+        return asyncio.run(_run_until_terminated(request, report_progress))
     except FunctionFailed as error:
         raise click.ClickException(terminal_text.clean_lines(str(error))) from error
     except PubSubFailed as error:
@@ -120,15 +120,15 @@ def _finished(order: Order, say: Say) -> Result:
         raise click.Abort from error
 
 
-async def _stoppable(order: Order, say: Say) -> Result:
+async def _run_until_terminated(request: RunRequest, report_progress: ReportProgress) -> RunResult:
     """Carries out an order; a request to terminate ends it like Ctrl-C, with all it started."""
     task = asyncio.current_task()
     if task is not None and threading.current_thread() is threading.main_thread():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await carry_out(order, say)
+    return await run_finding(request, report_progress)
 
 
-def _print(result: Result, *, as_json: bool) -> None:
+def _print_result(result: RunResult, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2, ensure_ascii=True))
         for failure in result.failures:
@@ -136,10 +136,10 @@ def _print(result: Result, *, as_json: bool) -> None:
         return
     console = Console(highlight=False, emoji=False)
     if console.is_terminal:
-        console.print(run_report.report(result), crop=False)
+        console.print(run_report.render_report(result), crop=False)
         return
     console.width = max(console.width, _PIPED_WIDTH)
     with console.capture() as captured:
-        console.print(run_report.report(result), crop=False)
+        console.print(run_report.render_report(result), crop=False)
     # Padding that only a terminal needs would be in the way of grep and diff.
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -13,9 +13,9 @@ from emulator.runner.function_process import REPOSITORY
 from emulator.world import state, surroundings
 
 _DEFAULT_POLICY = REPOSITORY / "deploy" / "policy.yaml"
-_AFTER_THE_EVENT = dt.timedelta(seconds=5)
+_DELAY_AFTER_EVENT = dt.timedelta(seconds=5)
 # What Pub/Sub takes as one message, in bytes.
-_LARGEST = 10_000_000
+_MAX_MESSAGE_BYTES = 10_000_000
 
 
 class BadInput(click.ClickException):
@@ -24,26 +24,26 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
-def message(finding: Path, via: str) -> bytes:
+def message_data(finding: Path, via: str) -> bytes:
     """The message's data, verbatim.
 
     Raises:
         BadInput: It cannot be read, or is more than Pub/Sub takes.
     """
-    data = _content(finding, "the finding")
-    if via == "pubsub" and len(data) > _LARGEST:
-        raise BadInput(f"{finding}: {len(data)} bytes; Pub/Sub takes {_LARGEST} at most")
+    data = _read_file(finding, "the finding")
+    if via == "pubsub" and len(data) > _MAX_MESSAGE_BYTES:
+        raise BadInput(f"{finding}: {len(data)} bytes; Pub/Sub takes {_MAX_MESSAGE_BYTES} at most")
     return data
 
 
-def _content(file: Path, what: str) -> bytes:
+def _read_file(file: Path, what: str) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {what} {file}: {error.strerror}") from error
 
 
-def world_of(file: Path | None, data: bytes, finding: Path) -> state.World:
+def load_or_make_world(file: Path | None, data: bytes, finding: Path) -> state.World:
     """The world as given, or one made up around the finding.
 
     Raises:
@@ -51,8 +51,10 @@ def world_of(file: Path | None, data: bytes, finding: Path) -> state.World:
     """
     try:
         if file is not None:
-            return state.load(file)
-        return state.parse(surroundings.around(data), source=f"the world made around {finding}")
+            return state.load_world(file)
+        return state.parse_world(
+            surroundings.world_around(data), source=f"the world made around {finding}"
+        )
     except state.BadWorld as error:
         raise BadInput(terminal_text.clean(error)) from error
 
@@ -64,12 +66,12 @@ def policy_file(given: Path | None, mode: str | None, folder: Path) -> Path:
         BadInput: It cannot be read, or its mode cannot be replaced.
     """
     policy = (given or _DEFAULT_POLICY).resolve()
-    content = _content(policy, "the policy")
+    content = _read_file(policy, "the policy")
     if mode is None:
         return policy
     copy = folder / policy.name
     try:
-        copy.write_bytes(policy_mode.with_mode(content, mode))
+        copy.write_bytes(policy_mode.set_mode(content, mode))
     except policy_mode.CannotSetMode as error:
         raise BadInput(f"cannot set --mode in {policy}: {error}") from error
     return copy
@@ -90,7 +92,7 @@ def store_folder(given: Path | None) -> Path:
     return given.resolve()
 
 
-def moment_of(given: str | None, data: bytes) -> dt.datetime:
+def start_time(given: str | None, data: bytes) -> dt.datetime:
     """The time that the function believes it is: as given, or soon after the finding's event.
 
     Raises:
@@ -98,7 +100,7 @@ def moment_of(given: str | None, data: bytes) -> dt.datetime:
     """
     if given is None:
         event = surroundings.event_time(data)
-        return event + _AFTER_THE_EVENT if event else dt.datetime.now(dt.UTC)
+        return event + _DELAY_AFTER_EVENT if event else dt.datetime.now(dt.UTC)
     try:
         moment = dt.datetime.fromisoformat(given)
     except ValueError as error:

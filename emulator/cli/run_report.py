@@ -16,9 +16,9 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
-from emulator.cli.change_lines import diff
-from emulator.cli.terminal_text import POINT, clean, commands, section
-from emulator.runner.run_result import Result
+from emulator.cli.change_lines import line_diff
+from emulator.cli.terminal_text import BULLET, clean, command_lines, section
+from emulator.runner.run_result import RunResult
 from emulator.services.gate import Write
 
 _DIFF_LINES = 26
@@ -62,30 +62,30 @@ _LINKS = (("VirusTotal", "virustotal"), ("report", "report"), ("case file", "cas
 _DIFF_STYLES = {"-": "red", "+": "green", " ": "dim"}
 
 
-def report(result: Result) -> RenderableType:
+def render_report(result: RunResult) -> RenderableType:
     """The whole result, from what matters most to where the rest is found.
 
     To be printed with ``crop=False``: commands and addresses are lines of their own, as long as
     they are, so that a person can take them as they stand.
     """
-    outcome = telling(result.outcomes)
+    outcome = main_outcome(result.outcomes)
     return Group(
-        *_failures(result),
+        *_failure_panel(result),
         _headline(result, outcome),
-        *(_told(outcome) if outcome else ()),
-        *section("Run", _run(result, outcome)),
-        *commands(_next(result, outcome)),
+        *(_outcome_sections(outcome) if outcome else ()),
+        *section("Run", _run_rows(result, outcome)),
+        *command_lines(_next_commands(result, outcome)),
     )
 
 
-def telling(outcomes: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+def main_outcome(outcomes: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
     """The outcome that says most: the first one that is more than a duplicate's."""
-    told = [outcome for outcome in outcomes if outcome]
-    more = [outcome for outcome in told if outcome.get("status") != "duplicate"]
-    return next(iter(more or told), None)
+    present = [outcome for outcome in outcomes if outcome]
+    more = [outcome for outcome in present if outcome.get("status") != "duplicate"]
+    return next(iter(more or present), None)
 
 
-def _failures(result: Result) -> Iterator[RenderableType]:
+def _failure_panel(result: RunResult) -> Iterator[RenderableType]:
     if not result.failures:
         return
     lines = [*result.failures, *result.errors[-_LIST_LINES:]]
@@ -93,30 +93,30 @@ def _failures(result: Result) -> Iterator[RenderableType]:
     yield Panel(text, title="the function failed", border_style="red", title_align="left")
 
 
-def _headline(result: Result, outcome: Mapping[str, Any] | None) -> RenderableType:
+def _headline(result: RunResult, outcome: Mapping[str, Any] | None) -> RenderableType:
     status = clean(outcome.get("status", "?")) if outcome else "retry"
-    if not outcome and not any(delivery.retry for delivery in result.deliveries):
+    if not outcome and not any(delivery.asks_retry for delivery in result.deliveries):
         status = "no outcome"
     style, meaning = _STATUSES.get(status, _RETRY if status == "retry" else ("red", ""))
     lines = [Text.assemble((status.upper(), f"bold {style}"), f"  {meaning}")]
     if not outcome:
-        lines += [Text(clean(said.message)) for said in result.said[-1:]]
-    elif workload := _workload(outcome.get("workload")):
+        lines += [Text(clean(logged.message)) for logged in result.logged_outcomes[-1:]]
+    elif workload := _workload_text(outcome.get("workload")):
         lines.append(Text(workload, style="bold"))
     return Panel(Group(*lines), border_style=style)
 
 
-def _told(outcome: Mapping[str, Any]) -> Iterator[RenderableType]:
+def _outcome_sections(outcome: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The sections that come out of the outcome."""
-    yield from section("Detected", _detected(outcome))
-    yield from section("Decision", _decision(outcome))
+    yield from section("Detected", _detected_rows(outcome))
+    yield from section("Decision", _decision_rows(outcome))
     for number, change in enumerate(_objects(outcome.get("changes")), start=1):
-        yield from section(f"Change {number}", _change(change, outcome.get("workload")))
-        yield Padding(_diff(change), (0, 0, 0, 4))
-    yield from section("Gaps", _gaps(outcome.get("gaps")))
+        yield from section(f"Change {number}", _change_rows(change, outcome.get("workload")))
+        yield Padding(_diff_text(change), (0, 0, 0, 4))
+    yield from section("Gaps", _gap_rows(outcome.get("gaps")))
 
 
-def _detected(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _detected_rows(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     finding, detected = _object(outcome.get("finding")), _object(outcome.get("detected"))
     severity = f" ({finding['severity']})" if finding.get("severity") else ""
     if finding.get("category"):
@@ -134,31 +134,31 @@ def _detected(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield label, _value(detected[key]) + notes.get(key, "")
 
 
-def _decision(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _decision_rows(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     decision, assessment = _object(outcome.get("decision")), _object(outcome.get("assessment"))
     if decision.get("verdict"):
         applied = [f"{key} {outcome[key]}" for key in ("mode", "rule") if outcome.get(key)]
         yield "verdict", ", ".join((str(decision["verdict"]), *applied))
-    for index, reason in enumerate(_texts(decision.get("reasons"))):
-        yield "" if index else "because", f"{POINT}{reason}"
+    for index, reason in enumerate(_text_lines(decision.get("reasons"))):
+        yield "" if index else "because", f"{BULLET}{reason}"
     if assessment.get("confidence"):
         summary = assessment.get("summary", "")
         yield "how sure", f"{assessment['confidence']}: {summary}"
-    for reason in _texts(assessment.get("reasons")):
-        yield "", f"{POINT}{reason}"
-    reach = [p for p in _objects(assessment.get("reach")) if p.get("serious")]
-    for index, point in enumerate(reach):
+    for reason in _text_lines(assessment.get("reasons")):
+        yield "", f"{BULLET}{reason}"
+    serious_points = [p for p in _objects(assessment.get("reach")) if p.get("serious")]
+    for index, point in enumerate(serious_points):
         text = str(point.get("text"))
         names = ", ".join(name for name in map(str, point.get("names") or ()) if name not in text)
-        yield "" if index else "in reach", f"{POINT}{text}{': ' if names else ''}{names}"
+        yield "" if index else "in reach", f"{BULLET}{text}{': ' if names else ''}{names}"
     techniques = [f"{t.get('id')} {t.get('name')}" for t in _objects(assessment.get("techniques"))]
     if techniques:
         yield "ATT&CK", ", ".join(techniques)
-    for index, text in enumerate(_texts(assessment.get("look_at"))):
-        yield "" if index else "look at", f"{POINT}{text}"
+    for index, text in enumerate(_text_lines(assessment.get("look_at"))):
+        yield "" if index else "look at", f"{BULLET}{text}"
 
 
-def _change(change: Mapping[str, Any], workload: object) -> Iterator[tuple[str, str]]:
+def _change_rows(change: Mapping[str, Any], workload: object) -> Iterator[tuple[str, str]]:
     state, target = str(change.get("state", "")), str(change.get("target", ""))
     yield "action", str(change.get("action", ""))
     if target != _object(workload).get("resource_name"):
@@ -169,13 +169,13 @@ def _change(change: Mapping[str, Any], workload: object) -> Iterator[tuple[str, 
         yield "error", str(change["error"])
 
 
-def _gaps(gaps: object) -> Iterator[tuple[str, str]]:
+def _gap_rows(gaps: object) -> Iterator[tuple[str, str]]:
     for gap in _objects(gaps):
         yield str(gap.get("collector", "")), str(gap.get("reason", ""))
 
 
-def _diff(change: Mapping[str, Any]) -> Text:
-    lines = diff(change.get("before"), change.get("after"))
+def _diff_text(change: Mapping[str, Any]) -> Text:
+    lines = line_diff(change.get("before"), change.get("after"))
     text = Text("\n").join(
         Text(f"{sign} {clean(line)}", style=_DIFF_STYLES[sign])
         for sign, line in lines[:_DIFF_LINES]
@@ -185,15 +185,21 @@ def _diff(change: Mapping[str, Any]) -> Text:
     return text
 
 
-def _run(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+def _run_rows(result: RunResult, outcome: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     if len(result.deliveries) > 1:
-        became = Counter(str(o.get("status")) if o else "retry" for o in result.outcomes)
-        yield "deliveries", f"{len(result.deliveries)}: {_counted(became)}"
+        counts = Counter(str(o.get("status")) if o else "retry" for o in result.outcomes)
+        yield "deliveries", f"{len(result.deliveries)}: {_counts_text(counts)}"
     if result.renotifications:
-        again = [one.said.outcome if one.said else None for one in result.renotifications]
-        became = Counter(str(o.get("status")) if o else "retry" for o in again)
-        yield "re-notified", f"{len(again)}, of our own writes to the finding: {_counted(became)}"
-    written = _counted(Counter(map(_became, result.writes))) or "none"
+        renotified = [
+            one.logged_outcome.outcome if one.logged_outcome else None
+            for one in result.renotifications
+        ]
+        counts = Counter(str(o.get("status")) if o else "retry" for o in renotified)
+        yield (
+            "re-notified",
+            f"{len(renotified)}, of our own writes to the finding: {_counts_text(counts)}",
+        )
+    written = _counts_text(Counter(map(_write_result, result.writes))) or "none"
     yield "calls", f"{len(result.calls)} to the emulated APIs; writes: {written}"
     timings = _object(outcome.get("timings_ms")) if outcome else {}
     if timings:
@@ -207,13 +213,15 @@ def _run(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[st
         yield "store", str(result.store)
 
 
-def _became(write: Write) -> str:
+def _write_result(write: Write) -> str:
     if write.code != "OK":
         return f"refused with {write.code}"
     return "validate_only" if write.validate_only else "carried out"
 
 
-def _next(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+def _next_commands(
+    result: RunResult, outcome: Mapping[str, Any] | None
+) -> Iterator[tuple[str, str]]:
     status = str(outcome.get("status")) if outcome else ""
     mode = ("--mode", result.mode) if result.mode else ()
     if status in {"planned", "awaiting-approval"}:
@@ -223,7 +231,7 @@ def _next(result: Result, outcome: Mapping[str, Any] | None) -> Iterator[tuple[s
     yield "To see all of it:", shlex.join((*result.command, *mode, "--json"))
 
 
-def _workload(workload: object) -> str:
+def _workload_text(workload: object) -> str:
     if isinstance(workload, str):
         return clean(workload)
     parts = _object(workload)
@@ -233,15 +241,15 @@ def _workload(workload: object) -> str:
     return clean(" · ".join(str(p) for p in (*named, parts.get("location")) if p))
 
 
-def _texts(values: object) -> list[str]:
+def _text_lines(values: object) -> list[str]:
     """The entries of a list as lines, whether they are texts or objects with a text inside."""
     items = values if isinstance(values, list | tuple) else []
-    lines = [_line(item) for item in items]
+    lines = [_item_text(item) for item in items]
     more = len(lines) - _LIST_LINES
     return lines if more <= 0 else [*lines[:_LIST_LINES], f"… {more} more in the case file"]
 
 
-def _line(item: object) -> str:
+def _item_text(item: object) -> str:
     if not isinstance(item, dict):
         return str(item)
     return str(item.get("text") or item.get("reason") or item)
@@ -262,7 +270,7 @@ def _objects(values: object) -> list[Mapping[str, Any]]:
     return [item for item in items if isinstance(item, dict)]
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def _counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} \N{MULTIPLICATION SIGN}{count}" for name, count in counts.items())
 
 

@@ -12,12 +12,12 @@ import click
 
 from emulator.server.emulator import Emulator
 from emulator.services.security_center.notifications import Subscription
-from emulator.world.state import BadWorld, World, load
+from emulator.world.state import BadWorld, World, load_world
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def _loopback(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+def _check_loopback(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """An address on this machine: the emulator speaks to no other."""
     parts = urlsplit(value or "")
     if value and (parts.scheme != "http" or parts.hostname not in _LOOPBACK):
@@ -35,7 +35,7 @@ def _loopback(_: click.Context, option: click.Parameter, value: str | None) -> s
 @click.option(
     "--push",
     "endpoint",
-    callback=_loopback,
+    callback=_check_loopback,
     help="Where notifications of findings that were written to are pushed, on this machine.",
 )
 def serve(path: Path | None, endpoint: str | None) -> None:
@@ -45,7 +45,7 @@ def serve(path: Path | None, endpoint: str | None) -> None:
     {"grpc": "127.0.0.1:PORT", "http": "127.0.0.1:PORT"}
     """
     try:
-        world = load(path) if path else World()
+        world = load_world(path) if path else World()
     except BadWorld as error:
         raise click.UsageError(str(error)) from error
     asyncio.run(_serve(world, endpoint))

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 #: How a value begins that is one of several: its lines stand beside it.
-POINT = "· "
-_LONGEST = 300
+BULLET = "· "
+_MAX_CHARACTERS = 300
 _LABEL_WIDTH = 11
 # Control, format (bidirectional overrides among them), surrogate, private and unassigned
 # characters, line and paragraph separators.
@@ -26,11 +26,15 @@ _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 def clean(value: object) -> str:
     """A text in which everything invisible shows as an escape, cut to a length in characters."""
     text = value if isinstance(value, str) else str(value)
-    visible = whole(text[:_LONGEST])
-    return visible if len(text) <= _LONGEST else f"{visible}… ({len(text) - _LONGEST} more)"
+    visible = escape_invisible(text[:_MAX_CHARACTERS])
+    return (
+        visible
+        if len(text) <= _MAX_CHARACTERS
+        else f"{visible}… ({len(text) - _MAX_CHARACTERS} more)"
+    )
 
 
-def whole(text: str) -> str:
+def escape_invisible(text: str) -> str:
     """The same, not cut: a command or an address of which a part is missing is none."""
     return "".join(_visible(char) for char in text)
 
@@ -40,11 +44,11 @@ def clean_lines(text: str) -> str:
     return "\n".join(clean(line) for line in text.splitlines())
 
 
-def commands(rows: Iterable[tuple[str, str]]) -> Iterator[Text]:
+def command_lines(rows: Iterable[tuple[str, str]]) -> Iterator[Text]:
     """Labels, each with a line beneath it that is neither broken nor indented."""
     for label, command in rows:
         yield Text(clean(label), style="bold")
-        yield Text(whole(command), no_wrap=True, overflow="ignore")
+        yield Text(escape_invisible(command), no_wrap=True, overflow="ignore")
 
 
 def section(title: str, rows: Iterable[tuple[str, str]]) -> Iterator[RenderableType]:
@@ -55,12 +59,12 @@ def section(title: str, rows: Iterable[tuple[str, str]]) -> Iterator[RenderableT
     for at, (one_word, several) in enumerate(groupby(rows, lambda row: " " not in row[1])):
         if at == 0:
             yield Text(title, style="bold")
-        yield from map(_unbroken, several) if one_word else [_table(several)]
+        yield from map(_unwrapped, several) if one_word else [_table(several)]
 
 
-def _unbroken(row: tuple[str, str]) -> Text:
-    told = (f"  {clean(row[0]):<{_LABEL_WIDTH}} ", "dim"), clean(row[1])
-    return Text.assemble(*told, no_wrap=True, overflow="ignore")
+def _unwrapped(row: tuple[str, str]) -> Text:
+    segments = (f"  {clean(row[0]):<{_LABEL_WIDTH}} ", "dim"), clean(row[1])
+    return Text.assemble(*segments, no_wrap=True, overflow="ignore")
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> Padding:
@@ -69,16 +73,16 @@ def _table(rows: Iterable[tuple[str, str]]) -> Padding:
     table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
     table.add_column(overflow="fold")
     for label, value in rows:
-        text, pointed = Text(clean(value.removeprefix(POINT))), value.startswith(POINT)
-        table.add_row(Text(clean(label)), _pointed(text) if pointed else text)
+        text, is_bulleted = Text(clean(value.removeprefix(BULLET))), value.startswith(BULLET)
+        table.add_row(Text(clean(label)), _bulleted(text) if is_bulleted else text)
     return Padding(table, (0, 0, 0, 2))
 
 
-def _pointed(text: Text) -> Table:
+def _bulleted(text: Text) -> Table:
     table = Table.grid()
-    table.add_column(width=len(POINT))
+    table.add_column(width=len(BULLET))
     table.add_column(overflow="fold")
-    table.add_row(POINT, text)
+    table.add_row(BULLET, text)
     return table
 
 

@@ -13,17 +13,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from emulator.runner.child_process import ProcessGroup
-from emulator.services.loopback import LOOPBACK, ReservedPort, accepts
+from emulator.services.loopback import LOOPBACK, ReservedPort, is_listening
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-_START_S = 60.0
-_LAST_WORDS_S = 2.0
+_START_TIMEOUT_S = 60.0
+_LOG_LAG_S = 2.0
 # What a Python process needs of the environment, and how many workers and threads to run.
 _INHERITED = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH",
     "PYTHONDONTWRITEBYTECODE", "WORKERS", "THREADS",
 )  # fmt: skip
-_SETTINGS = "RESPONDER_"
+_SETTINGS_PREFIX = "RESPONDER_"
 
 
 class FunctionFailed(Exception):  # noqa: N818 - named for what happened
@@ -31,7 +31,7 @@ class FunctionFailed(Exception):  # noqa: N818 - named for what happened
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LoggedOutcome:
     """What the function logged when it was done with one delivery.
 
     Attributes:
@@ -43,7 +43,7 @@ class Said:
     message: str
 
 
-class Function:
+class FunctionProcess:
     """An async context manager: the function runs inside of it, and is ended after it.
 
     Args:
@@ -53,12 +53,12 @@ class Function:
         python: The interpreter, of an environment that has what the source needs.
 
     Attributes:
-        group: How its process is started.
-        said: One entry per delivery that it was done with, in order.
+        process_group_type: How its process is started.
+        logged_outcomes: One entry per delivery that it was done with, in order.
         url: Where deliveries go.
     """
 
-    group: type[ProcessGroup] = ProcessGroup
+    process_group_type: type[ProcessGroup] = ProcessGroup
 
     def __init__(
         self,
@@ -70,13 +70,15 @@ class Function:
         self._reserved = ReservedPort()
         self._port = self._reserved.number
         self.url = f"http://{LOOPBACK}:{self._port}/"
-        self.said: list[Said] = []
+        self.logged_outcomes: list[LoggedOutcome] = []
         command = (
             str(python), "-m", "functions_framework", "--target", target,
             "--source", str(source), "--signature-type", "cloudevent",
             "--host", LOOPBACK, "--port", str(self._port),
         )  # fmt: skip
-        self._group = self.group(command, _environment(settings), source.parent, self._listen)
+        self._group = self.process_group_type(
+            command, _environment(settings), source.parent, self._read_log_line
+        )
 
     @property
     def alive(self) -> bool:
@@ -91,7 +93,7 @@ class Function:
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
         try:
-            problem = await self._problem()
+            problem = await self._start_problem()
         except BaseException:
             await self._end()
             raise
@@ -113,45 +115,45 @@ class Function:
         await self._group.end()
         self._reserved.release()
 
-    async def told(self, count: int) -> None:
+    async def wait_for_outcomes(self, count: int) -> None:
         """Waits a moment until it has spoken about so many deliveries: lines may lag answers."""
-        for _ in range(int(_LAST_WORDS_S / 0.02)):
-            if len(self.said) >= count or not self.alive:
+        for _ in range(int(_LOG_LAG_S / 0.02)):
+            if len(self.logged_outcomes) >= count or not self.alive:
                 return
             await asyncio.sleep(0.02)
 
-    def _listen(self, line: bytes) -> None:
+    def _read_log_line(self, line: bytes) -> None:
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             return
         if isinstance(entry, dict) and "outcome" in entry:
             outcome = entry["outcome"] if isinstance(entry["outcome"], dict) else None
-            self.said.append(Said(outcome, _message(entry)))
+            self.logged_outcomes.append(LoggedOutcome(outcome, _log_message(entry)))
 
-    async def _answers(self) -> bool:
+    async def _responds(self) -> bool:
         """Whether a worker is there: the web server listens before one has read its settings.
 
         The framework answers for `robots.txt` itself, without the function.
         """
         try:
-            return bool(await _answer_of(self._port))
+            return bool(await _first_response_byte(self._port))
         except OSError:
             return False
 
-    async def _problem(self) -> str:
+    async def _start_problem(self) -> str:
         """Waits until it listens; empty then, otherwise why it does not."""
         try:
-            async with asyncio.timeout(_START_S):
-                while not (await accepts(LOOPBACK, self._port) and await self._answers()):
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                while not (await is_listening(LOOPBACK, self._port) and await self._responds()):
                     if not self.alive:
                         return f"it ended at once with status {self._group.exit_code}"
         except TimeoutError:
-            return f"it did not listen within {_START_S:g} s"
+            return f"it did not listen within {_START_TIMEOUT_S:g} s"
         return ""
 
 
-async def _answer_of(port: int) -> bytes:
+async def _first_response_byte(port: int) -> bytes:
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:
         writer.write(b"GET /robots.txt HTTP/1.0\r\n\r\n")
@@ -160,7 +162,7 @@ async def _answer_of(port: int) -> bytes:
         writer.close()
 
 
-def _message(entry: Mapping[str, Any]) -> str:
+def _log_message(entry: Mapping[str, Any]) -> str:
     """What a log line says to people: its message, with the reason and the error if it has any."""
     error = str(entry.get("exc_info") or "").strip().rpartition("\n")[2]
     parts = (entry.get("message"), entry.get("reason"), error)
@@ -176,6 +178,6 @@ def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name in _INHERITED or name.startswith(_SETTINGS)
+        if name in _INHERITED or name.startswith(_SETTINGS_PREFIX)
     }
     return inherited | {"PYTHONUNBUFFERED": "1"} | dict(settings)

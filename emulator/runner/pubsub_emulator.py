@@ -20,12 +20,12 @@ from pathlib import Path
 import httpx
 
 from emulator.runner.child_process import ProcessGroup
-from emulator.runner.push_recorder import Recorder
-from emulator.services.loopback import LOOPBACK, NO_TLS, ReservedPort, accepts
-from emulator.services.pubsub.push import TIMEOUT_S, Delivery
+from emulator.runner.push_recorder import PushRecorder
+from emulator.services.loopback import LOOPBACK, NO_TLS, ReservedPort, is_listening
+from emulator.services.pubsub.push import PUSH_TIMEOUT_S, Delivery
 
-_START_S = 60.0
-_REDELIVERIES_S = 20.0
+_START_TIMEOUT_S = 60.0
+_REDELIVERY_TIMEOUT_S = 20.0
 _POLL_S = 0.02
 _ACK_DEADLINE_S = 600
 _BACKOFF = "1s"
@@ -38,7 +38,7 @@ class PubSubFailed(Exception):  # noqa: N818 - named for what happened
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class PublishResult:
     """What came of one published message.
 
     Attributes:
@@ -51,7 +51,7 @@ class Pushed:
 
 
 @contextlib.asynccontextmanager
-async def running() -> AsyncIterator[str]:
+async def pubsub_emulator() -> AsyncIterator[str]:
     """The address of a Pub/Sub emulator: `PUBSUB_EMULATOR_HOST`, or one started for this run.
 
     Raises:
@@ -73,12 +73,12 @@ async def running() -> AsyncIterator[str]:
             "--via pubsub"
         )
     with tempfile.TemporaryDirectory(prefix="pubsub-emulator-") as folder:
-        async with _started(gcloud, Path(folder)) as address:
+        async with _start_pubsub_emulator(gcloud, Path(folder)) as address:
             yield address
 
 
 @contextlib.asynccontextmanager
-async def _started(gcloud: str, folder: Path) -> AsyncIterator[str]:
+async def _start_pubsub_emulator(gcloud: str, folder: Path) -> AsyncIterator[str]:
     with ReservedPort() as port:
         command = (
             gcloud, "beta", "emulators", "pubsub", "start", "--quiet", "--project=emulator",
@@ -88,7 +88,7 @@ async def _started(gcloud: str, folder: Path) -> AsyncIterator[str]:
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         environment["CLOUDSDK_CONFIG"] = str(folder / "gcloud")
         async with ProcessGroup(command, environment, folder) as group:
-            problem = await _problem(group, port)
+            problem = await _start_problem(group, port)
             if problem:
                 await group.end()
                 words = "\n".join(group.tail)
@@ -98,19 +98,21 @@ async def _started(gcloud: str, folder: Path) -> AsyncIterator[str]:
             yield f"{LOOPBACK}:{port}"
 
 
-async def _problem(group: ProcessGroup, port: int) -> str:
+async def _start_problem(group: ProcessGroup, port: int) -> str:
     """Waits until the emulator listens; empty then, otherwise why it does not."""
     try:
-        async with asyncio.timeout(_START_S):
-            while not await accepts(LOOPBACK, port):
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            while not await is_listening(LOOPBACK, port):
                 if group.exit_code is not None:
                     return f"gcloud ended with status {group.exit_code}"
     except TimeoutError:
-        return f"it did not listen within {_START_S:g} s"
+        return f"it did not listen within {_START_TIMEOUT_S:g} s"
     return ""
 
 
-async def publish(address: str, data: bytes, url: str, subscriptions: int) -> Pushed:
+async def publish_and_collect(
+    address: str, data: bytes, url: str, subscriptions: int
+) -> PublishResult:
     """Publishes a message once, and lets every subscription push it to the function.
 
     Several subscriptions of one topic deliver the same message id at once; what is answered
@@ -129,7 +131,7 @@ async def publish(address: str, data: bytes, url: str, subscriptions: int) -> Pu
     topic = f"{_PROJECT}/topics/{name}"
     subscribed = [f"{_PROJECT}/subscriptions/{name}-{i}" for i in range(subscriptions)]
     base = f"http://{address}/v1/"
-    with Recorder(url) as recorder:
+    with PushRecorder(url) as recorder:
         async with httpx.AsyncClient(
             base_url=base, timeout=30, trust_env=False, verify=NO_TLS
         ) as api:
@@ -139,7 +141,7 @@ async def publish(address: str, data: bytes, url: str, subscriptions: int) -> Pu
             message = {"data": base64.b64encode(data).decode()}
             await _call(api, "POST", f"{topic}:publish", {"messages": [message]})
             try:
-                await _settled(recorder, len(subscribed))
+                await _wait_for_deliveries(recorder, len(subscribed))
             finally:
                 for resource in (*subscribed, topic):
                     with contextlib.suppress(PubSubFailed):
@@ -149,7 +151,7 @@ async def publish(address: str, data: bytes, url: str, subscriptions: int) -> Pu
             f"no push arrived from the Pub/Sub emulator at {address}; it must be able to reach "
             f"this machine's loopback address: run it here, not in a container"
         )
-    return Pushed(tuple(recorder.deliveries), recorder.first_at)
+    return PublishResult(tuple(recorder.deliveries), recorder.first_at)
 
 
 def _subscription(topic: str, endpoint: str) -> dict[str, object]:
@@ -161,21 +163,23 @@ def _subscription(topic: str, endpoint: str) -> dict[str, object]:
     }
 
 
-async def _settled(recorder: Recorder, count: int) -> None:
+async def _wait_for_deliveries(recorder: PushRecorder, count: int) -> None:
     """Waits until every subscription's message was acknowledged or failed, or time is up."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_START_S):
-            await _until(lambda: recorder.first_at is not None)
-        async with asyncio.timeout(TIMEOUT_S):
-            await _until(lambda: len(recorder.answers()) == count)
-        async with asyncio.timeout(_REDELIVERIES_S):
-            await _until(lambda: not any(last.retry for last in recorder.answers().values()))
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            await _wait_until(lambda: recorder.first_at is not None)
+        async with asyncio.timeout(PUSH_TIMEOUT_S):
+            await _wait_until(lambda: len(recorder.last_deliveries()) == count)
+        async with asyncio.timeout(_REDELIVERY_TIMEOUT_S):
+            await _wait_until(
+                lambda: not any(last.asks_retry for last in recorder.last_deliveries().values())
+            )
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(TIMEOUT_S):
-            await _until(lambda: not recorder.in_flight)
+        async with asyncio.timeout(PUSH_TIMEOUT_S):
+            await _wait_until(lambda: not recorder.in_flight)
 
 
-async def _until(done: Callable[[], bool]) -> None:
+async def _wait_until(done: Callable[[], bool]) -> None:
     while not done():  # noqa: ASYNC110 - what it waits for, threads set
         await asyncio.sleep(_POLL_S)
 

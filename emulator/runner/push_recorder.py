@@ -12,12 +12,12 @@ from typing import Self
 import httpx
 
 from emulator.services.loopback import LOOPBACK, NO_TLS
-from emulator.services.pubsub.push import TIMEOUT_S, Delivery
+from emulator.services.pubsub.push import PUSH_TIMEOUT_S, Delivery
 
 _BAD_GATEWAY = 502
 
 
-class Recorder:
+class PushRecorder:
     """A context manager that stands between Pub/Sub and the function.
 
     Args:
@@ -32,7 +32,7 @@ class Recorder:
     def __init__(self, target: str) -> None:
         self._target = target
         self._lock = threading.Lock()
-        self._answers: dict[str, Delivery] = {}
+        self._last_deliveries: dict[str, Delivery] = {}
         self.deliveries: list[Delivery] = []
         self.first_at: float | None = None
         self.in_flight = 0
@@ -42,14 +42,14 @@ class Recorder:
         """Where pushes are to go."""
         return f"http://{LOOPBACK}:{self._server.server_address[1]}/"
 
-    def answers(self) -> dict[str, Delivery]:
+    def last_deliveries(self) -> dict[str, Delivery]:
         """The last answer that each subscription got, by the subscription's name."""
         with self._lock:
-            return dict(self._answers)
+            return dict(self._last_deliveries)
 
     def __enter__(self) -> Self:
-        self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False, verify=NO_TLS)
-        self._server = _Server((LOOPBACK, 0), _handler(self))
+        self._client = httpx.Client(timeout=PUSH_TIMEOUT_S, trust_env=False, verify=NO_TLS)
+        self._server = _Server((LOOPBACK, 0), _handler_class(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
         return self
@@ -65,7 +65,7 @@ class Recorder:
         self._server.server_close()
         self._client.close()
 
-    def pass_on(self, body: bytes) -> int:
+    def forward(self, body: bytes) -> int:
         """Sends a push to the function, and returns the status for Pub/Sub."""
         with self._lock:
             self.first_at = self.first_at or time.monotonic()
@@ -81,7 +81,7 @@ class Recorder:
             with self._lock:
                 self.in_flight -= 1
                 self.deliveries.append(delivery)
-                self._answers[_subscription(body)] = delivery
+                self._last_deliveries[_subscription(body)] = delivery
         return delivery.http_status or _BAD_GATEWAY
 
 
@@ -94,12 +94,12 @@ class _Server(ThreadingHTTPServer):
         """Says nothing: a push that was cut off shows as one without an answer."""
 
 
-def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
+def _handler_class(recorder: PushRecorder) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            status = recorder.pass_on(self.rfile.read(int(self.headers["Content-Length"])))
+            status = recorder.forward(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()

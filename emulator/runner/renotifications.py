@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from emulator.runner.function_process import Function
+from emulator.runner.function_process import FunctionProcess
 from emulator.runner.run_result import Renotification
 from emulator.services.pubsub.push import Delivery
 from emulator.services.security_center.notifications import Notifications
 
 # Two writes to a finding are two of them; with more than these the function loops.
-_MOST = 20
+_MAX_RENOTIFICATIONS = 20
 
 
-async def notify_again(
+async def deliver_renotifications(
     notifications: Notifications,
-    function: Function,
+    function: FunctionProcess,
     push: Callable[[bytes, int], Awaitable[tuple[Delivery, ...]]],
 ) -> tuple[tuple[Renotification, ...], bool]:
     """Delivers one after the other, until nothing more comes of it.
@@ -30,11 +30,11 @@ async def notify_again(
     Returns:
         What came of each, and whether there was no end of them.
     """
-    notified: list[Renotification] = []
-    while len(notified) < min(len(notifications.messages), _MOST):
-        number, before = len(notified), len(function.said)
+    renotifications: list[Renotification] = []
+    while len(renotifications) < min(len(notifications.messages), _MAX_RENOTIFICATIONS):
+        number, before = len(renotifications), len(function.logged_outcomes)
         deliveries = await push(notifications.messages[number], number)
-        await function.told(before + len(deliveries))
-        said = function.said[before:]
-        notified.append(Renotification(deliveries, said[-1] if said else None))
-    return tuple(notified), len(notifications.messages) > len(notified)
+        await function.wait_for_outcomes(before + len(deliveries))
+        outcomes = function.logged_outcomes[before:]
+        renotifications.append(Renotification(deliveries, outcomes[-1] if outcomes else None))
+    return tuple(renotifications), len(notifications.messages) > len(renotifications)

@@ -12,7 +12,7 @@ from emulator.world.state import World
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunRequest:
     """What a run is to do.
 
     Attributes:
@@ -40,11 +40,11 @@ class Order:
 
 
 # What tells how far a phase has got; asked as often as somebody looks.
-Seen = Callable[[], str]
+ProgressText = Callable[[], str]
 
 
-class Say(Protocol):
+class ReportProgress(Protocol):
     """How a run says what it is about to do."""
 
-    def __call__(self, phase: str, seen: Seen | None = None) -> None:
+    def __call__(self, phase: str, progress_text: ProgressText | None = None) -> None:
         """A phase begins; the one before is over."""

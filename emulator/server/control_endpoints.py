@@ -11,11 +11,11 @@ from starlette.routing import Route
 
 from emulator.services.gate import Call, Write
 from emulator.world.document import json_document, world_parts
-from emulator.world.document.json_document import BadWorld, Place
+from emulator.world.document.json_document import BadWorld, JsonNode
 from emulator.world.state import World
 
 
-class Pages:
+class ControlEndpoints:
     """What the emulator shows of itself, and how its faults and latency are set."""
 
     def __init__(self, world: World, calls: Sequence[Call], writes: Sequence[Write]) -> None:
@@ -45,12 +45,16 @@ class Pages:
         """Replaces the faults, the latency, or both; what the body leaves out stays."""
         world = self._world
         try:
-            data = json_document.parsed(await request.body(), source="POST /faults")
-            body = Place("POST /faults", data).object(only=("faults", "latency"))
+            data = json_document.parse_json(await request.body(), source="POST /faults")
+            body = JsonNode("POST /faults", data).json_object(allowed_keys=("faults", "latency"))
             latency = (
-                world_parts.latency(body.key("latency")) if "latency" in data else world.latency
+                world_parts.parse_latency(body.get("latency"))
+                if "latency" in data
+                else world.latency
             )
-            faults = world_parts.faults(body.key("faults")) if "faults" in data else world.faults
+            faults = (
+                world_parts.parse_faults(body.get("faults")) if "faults" in data else world.faults
+            )
         except BadWorld as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         world.latency, world.faults = latency, faults

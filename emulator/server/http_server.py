@@ -12,7 +12,7 @@ from starlette.routing import Route
 _KEEP_ALIVE_S = 600
 
 
-class WebServer:
+class HttpServer:
     """Serves routes on a free port of the loopback interface, on the loop that starts it."""
 
     def __init__(self, routes: Sequence[Route]) -> None:

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf import json_format
 
 from emulator.api import proto_json
-from emulator.api.errors import Refusal
+from emulator.api.errors import ApiError
 from emulator.world.state import World
 
 A = TypeVar("A")
@@ -20,7 +20,7 @@ PENDING = "PENDING"
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CallPoint:
     """A point in the handling of one call.
 
     Attributes:
@@ -39,7 +39,7 @@ class Dropped(Exception):  # noqa: N818  an instruction of a hook, not an error
     """Raised by a hook before a call: the call never happened, and is answered UNAVAILABLE."""
 
 
-Hook = Callable[[Moment], None]
+Hook = Callable[[CallPoint], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +76,20 @@ class Write:
     code: str = PENDING
 
     @classmethod
-    def of(cls, call: Call, request: Any) -> Write:
+    def from_request(cls, call: Call, request: Any) -> Write:
         """The record of a request that has just arrived."""
-        message = proto_json.raw(request)
+        message = proto_json.unwrap(request)
         fields = message.DESCRIPTOR.fields_by_name
         mask = list(message.update_mask.paths) if "update_mask" in fields else []
         validate_only = bool("validate_only" in fields and message.validate_only)
-        return cls(call.method, _json(message), mask, validate_only, call.at)
+        return cls(call.method, _request_json(message), mask, validate_only, call.at)
 
-    def answered(self, code: str) -> Write:
+    def with_code(self, code: str) -> Write:
         """The same record with the code of the answer."""
         return replace(self, code=code)
 
 
-def _json(message: Any) -> dict[str, Any]:
+def _request_json(message: Any) -> dict[str, Any]:
     """A request as proto JSON; a mask that proto JSON cannot spell is left out."""
     try:
         return proto_json.to_json(message)
@@ -134,10 +134,10 @@ class Gate:
 
     def __init__(self, world: World, hook: Hook | None) -> None:
         self._world = world
-        self._hook = hook or _nothing
+        self._hook = hook or _no_hook
         self._count = 0
 
-    async def through(self, name: str, handle: Callable[[], Awaitable[A]]) -> A:
+    async def handle_call(self, name: str, handle: Callable[[], Awaitable[A]]) -> A:
         """Handles one call.
 
         Args:
@@ -148,22 +148,22 @@ class Gate:
             Refusal: What the call is answered with instead.
         """
         index, self._count = self._count, self._count + 1
-        await asyncio.sleep(self._world.latency.of(name))
-        fault = self._world.faults.take(name)
+        await asyncio.sleep(self._world.latency.seconds_for(name))
+        fault = self._world.faults.next_fault(name)
         try:
-            self._hook(Moment("before", name, index))
+            self._hook(CallPoint("before", name, index))
         except Dropped as drop:
-            raise Refusal(grpc.StatusCode.UNAVAILABLE, "dropped before it was handled") from drop
+            raise ApiError(grpc.StatusCode.UNAVAILABLE, "dropped before it was handled") from drop
         try:
             if fault and not fault.applied:
-                raise fault.refusal()
+                raise fault.error()
             answer = await handle()
         finally:
-            self._hook(Moment("after", name, index))
+            self._hook(CallPoint("after", name, index))
         if fault:
-            raise fault.refusal()
+            raise fault.error()
         return answer
 
 
-def _nothing(_: Moment) -> None:
+def _no_hook(_: CallPoint) -> None:
     """The hook of an emulator that has none."""

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 
 from starlette.responses import Response
 
-from emulator.api.errors import Refusal
+from emulator.api.errors import ApiError
 from emulator.services.gate import Gate
 
 
-async def answered(
+async def gate_http_request(
     gate: Gate,
     method: str,
     handle: Callable[[], Awaitable[Response]],
-    refused: Callable[[Refusal], Response],
+    error_response: Callable[[ApiError], Response],
 ) -> Response:
     """The answer to one request.
 
@@ -23,12 +23,12 @@ async def answered(
         gate: What every call goes through.
         method: What the request is called in the record of calls.
         handle: Answers it, or raises a refusal.
-        refused: How a refusal is told in this API.
+        error_response: How a refusal is told in this API.
     """
     try:
-        return await gate.through(method, handle)
-    except Refusal as refusal:
-        return refused(refusal)
+        return await gate.handle_call(method, handle)
+    except ApiError as refusal:
+        return error_response(refusal)
     except asyncio.CancelledError:
         # Only the end of the emulator cancels a request; nobody needs a traceback of it.
         return Response(status_code=503)

@@ -57,7 +57,7 @@ class ReservedPort:
         self.release()
 
 
-async def accepts(host: str, port: int) -> bool:
+async def is_listening(host: str, port: int) -> bool:
     """Whether somebody listens there, asked after a short pause."""
     await asyncio.sleep(_POLL_S)
     with contextlib.suppress(OSError):

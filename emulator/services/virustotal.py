@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from emulator.api.errors import Refusal, not_found
-from emulator.api.method_names import FILE_REPORT
+from emulator.api.errors import ApiError, not_found
+from emulator.api.method_names import GET_FILE_REPORT
 from emulator.services.gate import Gate
-from emulator.services.http_gate import answered
+from emulator.services.http_gate import gate_http_request
 from emulator.world.state import World
 
 _MISSING_KEY: Final = "AuthenticationRequiredError"
@@ -29,7 +29,7 @@ _ERRORS = {
 _OTHER = (500, "ServerError")
 
 
-class VirusTotalSite:
+class VirusTotalApi:
     """The page of a file."""
 
     def __init__(self, gate: Gate, world: World) -> None:
@@ -43,7 +43,7 @@ class VirusTotalSite:
     async def report(self, request: Request) -> Response:
         """What the world says of a file, to whoever brings a key: any key will do."""
         if not request.headers.get("x-apikey", "").strip():
-            return _error(401, _MISSING_KEY, "X-Apikey header is missing")
+            return _json_error(401, _MISSING_KEY, "X-Apikey header is missing")
         digest = request.path_params["digest"]
 
         async def handle() -> Response:
@@ -52,12 +52,12 @@ class VirusTotalSite:
                     return JSONResponse(answer)
             raise not_found(f'File "{digest}" not found')
 
-        return await answered(self._gate, FILE_REPORT, handle, _refused)
+        return await gate_http_request(self._gate, GET_FILE_REPORT, handle, _error_response)
 
 
-def _refused(refusal: Refusal) -> Response:
-    return _error(*_ERRORS.get(refusal.code, _OTHER), refusal.message)
+def _error_response(refusal: ApiError) -> Response:
+    return _json_error(*_ERRORS.get(refusal.code, _OTHER), refusal.message)
 
 
-def _error(status: int, code: str, message: str) -> Response:
+def _json_error(status: int, code: str, message: str) -> Response:
     return JSONResponse({"error": {"code": code, "message": message}}, status_code=status)

@@ -19,10 +19,10 @@ from emulator.api.resource_names import Projects, collection_of
 from emulator.world.completion import common, services_and_pools
 from emulator.world.completion import jobs as plausible_jobs
 from emulator.world.document import json_document, world_parts
-from emulator.world.document.json_document import BadWorld, Place
+from emulator.world.document.json_document import BadWorld, JsonNode
 from emulator.world.document.world_parts import FindingEntry
 
-__all__ = ["BadWorld", "World", "load", "parse"]
+__all__ = ["BadWorld", "World", "load_world", "parse_world"]
 
 _RESOURCES: dict[str, tuple[type[Any], str]] = {
     "services": (run_v2.Service, "projects/*/locations/*/services/*"),
@@ -32,7 +32,7 @@ _RESOURCES: dict[str, tuple[type[Any], str]] = {
     "tasks": (run_v2.Task, "projects/*/locations/*/jobs/*/executions/*/tasks/*"),
     "workerPools": (run_v2.WorkerPool, "projects/*/locations/*/workerPools/*"),
 }
-_KEYS = (
+_WORLD_KEYS = (
     "projects",
     *_RESOURCES,
     "iamPolicies",
@@ -118,16 +118,16 @@ class World:
         }
 
 
-def load(path: Path) -> World:
+def load_world(path: Path) -> World:
     """The world in a file.
 
     Raises:
         BadWorld: The file cannot be read or does not describe a world; says what and where.
     """
-    return parse(json_document.document(path), source=str(path))
+    return parse_world(json_document.read_json_file(path), source=str(path))
 
 
-def parse(data: object, *, source: str) -> World:
+def parse_world(data: object, *, source: str) -> World:
     """The world that a JSON document describes, with plausible values where it leaves them out.
 
     Args:
@@ -137,10 +137,10 @@ def parse(data: object, *, source: str) -> World:
     Raises:
         BadWorld: The document does not describe a world; says what and where.
     """
-    top = Place(source, data).object(only=_KEYS)
-    projects = world_parts.projects(top.key("projects", []))
+    document = JsonNode(source, data).json_object(allowed_keys=_WORLD_KEYS)
+    projects = world_parts.parse_projects(document.get("projects", []))
     tables = {
-        key: world_parts.resources(top.key(key, []), kind, pattern, projects)
+        key: world_parts.parse_resources(document.get(key, []), kind, pattern, projects)
         for key, (kind, pattern) in _RESOURCES.items()
     }
     world = World(
@@ -151,23 +151,27 @@ def parse(data: object, *, source: str) -> World:
         executions=tables["executions"],
         tasks=tables["tasks"],
         worker_pools=tables["workerPools"],
-        iam_policies=world_parts.policies(top.key("iamPolicies", {}), projects),
-        findings=world_parts.findings(top.key("findings", [])),
-        log_entries=world_parts.log_entries(top.key("logEntries", [])),
-        virustotal=dict(top.key("virustotal", {}).object().value),
-        published=[item.object().value for item in top.key("published", []).items()],
-        latency=world_parts.latency(top.key("latency", {})),
-        faults=world_parts.faults(top.key("faults", [])),
+        iam_policies=world_parts.parse_policies(document.get("iamPolicies", {}), projects),
+        findings=world_parts.parse_findings(document.get("findings", [])),
+        log_entries=world_parts.parse_log_entries(document.get("logEntries", [])),
+        virustotal=dict(document.get("virustotal", {}).json_object().value),
+        published=[item.json_object().value for item in document.get("published", []).items()],
+        latency=world_parts.parse_latency(document.get("latency", {})),
+        faults=world_parts.parse_faults(document.get("faults", [])),
     )
-    _complete(top, world)
+    _complete_resources(document, world)
     return world
 
 
-def _complete(top: Place, world: World) -> None:
+def _complete_resources(document: JsonNode, world: World) -> None:
     """Fills in what the lists of Cloud Run resources leave out, and refuses contradictions."""
     owners = {"services": set(world.services), "workerPools": set(world.worker_pools)}
-    places = {key: top.key(key, []) for key in _RESOURCES}
-    common.check_owners(places["revisions"], world.revisions, owners)
+    list_nodes = {key: document.get(key, []) for key in _RESOURCES}
+    common.check_owners(list_nodes["revisions"], world.revisions, owners)
     for key, table in (("services", world.services), ("workerPools", world.worker_pools)):
-        services_and_pools.complete(places[key], table, world.revisions, world.projects)
-    plausible_jobs.complete(places, world.jobs, world.executions, world.tasks, world.projects)
+        services_and_pools.complete_services_and_pools(
+            list_nodes[key], table, world.revisions, world.projects
+        )
+    plausible_jobs.complete_jobs(
+        list_nodes, world.jobs, world.executions, world.tasks, world.projects
+    )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from incident.model import Change, Settings
+from incident.model import Change, WorkloadConfiguration
 
 #: The annotation's key; its value is the id of the incident that the workload was contained for.
-ANNOTATION = "scc-responder-incident"
+INCIDENT_ANNOTATION = "scc-responder-incident"
 
 
-def annotated(settings: Settings, incident: str) -> Change:
+def annotation_change(configuration: WorkloadConfiguration, incident_id: str) -> Change:
     """The write that names the incident on the workload, beside what others wrote there."""
-    before = dict(settings.annotations)
+    before = dict(configuration.annotations)
     return Change(
         action="annotate",
-        target=settings.name,
+        target=configuration.name,
         mask=("annotations",),
         before={"annotations": before},
-        after={"annotations": {**before, ANNOTATION: incident}},
+        after={"annotations": {**before, INCIDENT_ANNOTATION: incident_id}},
         stops=False,
         reversible=True,
     )

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from incident.actions.fields import in_snake_case, normal
-from incident.actions.invokers import bindings_in, reunited
+from incident.actions.fields import normalize_field, to_snake_case
+from incident.actions.invokers import add_missing_invokers, bindings_in
 from incident.actions.plan import in_effect
 from incident.model import (
     Change,
@@ -16,33 +16,33 @@ from incident.model import (
     ChangeState,
     Json,
     JsonObject,
-    Settings,
+    WorkloadConfiguration,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SnapshotPart:
     """One change of an attempt, with what a release restores of it.
 
     Attributes:
         change: The change; its ``before`` is as read.
         restores: What a release writes back, under the names of ``change.before``. Traffic
             that was not set at all is empty here, so that it is not set again.
-        carried: Whether an earlier attempt of the same containment made it.
+        carried_over: Whether an earlier attempt of the same containment made it.
     """
 
     change: Change
     restores: JsonObject
-    carried: bool = False
+    carried_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class Snapshot:
     """What an attempt will overwrite, kept before it is sent.
 
     Attributes:
         number: Its record's number; the write's record names it.
-        run: The run that took it.
+        run_id: The run that took it.
         recorded_at: When.
         incident: For which incident.
         uid: The workload's unique id: one made anew under the same name is another.
@@ -53,12 +53,12 @@ class Image:
     """
 
     number: int
-    run: str
+    run_id: str
     recorded_at: datetime
     incident: str
     uid: str
     generation: int
-    parts: tuple[Part, ...]
+    parts: tuple[SnapshotPart, ...]
     unsent: tuple[Change, ...] = ()
 
     @property
@@ -69,82 +69,95 @@ class Image:
     @property
     def restores(self) -> JsonObject:
         """The workload's fields that a release writes back."""
-        return _merged(part.restores for part in self._of_fields)
+        return _merged(part.restores for part in self._field_parts)
 
     @property
-    def left(self) -> JsonObject:
+    def written(self) -> JsonObject:
         """The same fields as our writes leave them."""
-        return _merged(part.change.after for part in self._of_fields)
+        return _merged(part.change.after for part in self._field_parts)
 
     @property
-    def _of_fields(self) -> tuple[Part, ...]:
+    def _field_parts(self) -> tuple[SnapshotPart, ...]:
         return tuple(part for part in self.parts if part.change.kind is ChangeKind.FIELDS)
 
-    def without(self, unsent: Iterable[int]) -> Image:
+    def without_unsent(self, unsent: Iterable[int]) -> Snapshot:
         """The image of what was really sent: without the changes at these places."""
-        gone = frozenset(unsent)
+        unsent_indexes = frozenset(unsent)
         return replace(
             self,
-            parts=tuple(p for at, p in enumerate(self.parts) if at not in gone),
-            unsent=tuple(p.change for at, p in enumerate(self.parts) if at in gone),
+            parts=tuple(p for at, p in enumerate(self.parts) if at not in unsent_indexes),
+            unsent=tuple(p.change for at, p in enumerate(self.parts) if at in unsent_indexes),
         )
 
-    def holds(self, settings: Settings) -> bool:
+    def is_in_effect(self, configuration: WorkloadConfiguration) -> bool:
         """Whether the workload still is as our writes left it: what stops it, or all of it."""
         stopping = [change for change in self.changes if change.stops]
-        decisive = stopping or self.changes
-        return bool(decisive) and all(in_effect(change, settings) for change in decisive)
+        relevant = stopping or self.changes
+        return bool(relevant) and all(in_effect(change, configuration) for change in relevant)
 
-    def touched(self, settings: Settings) -> bool:
+    def was_changed(self, configuration: WorkloadConfiguration) -> bool:
         """Whether anything was changed at all since the image was taken."""
-        sent = [part.change for part in self.parts if not part.carried]
-        return any(_touched(change, self.generation, settings) for change in sent)
+        sent = [part.change for part in self.parts if not part.carried_over]
+        return any(_was_changed(change, self.generation, configuration) for change in sent)
 
-    def took_effect(self, at: int, settings: Settings) -> bool:
+    def took_effect(self, index: int, configuration: WorkloadConfiguration) -> bool:
         """Whether the change at a place was made since the image was taken, and holds."""
-        change = self.changes[at]
-        return _touched(change, self.generation, settings) and in_effect(change, settings)
+        change = self.changes[index]
+        return _was_changed(change, self.generation, configuration) and in_effect(
+            change, configuration
+        )
 
 
-def parts_of(
-    changes: Sequence[Change], settings: Settings, effective: Image | None
-) -> tuple[Part, ...]:
+def snapshot_parts(
+    changes: Sequence[Change],
+    configuration: WorkloadConfiguration,
+    effective_snapshot: Snapshot | None,
+) -> tuple[SnapshotPart, ...]:
     """The parts of a new attempt's image.
 
     A part never restores our own work: somebody may have undone only a part of a containment.
     Where a field still is as our last write left it, what it was before that write is what a
     release has to restore. What earlier attempts made and this one leaves alone is carried on.
     """
-    earlier = effective.parts if effective else ()
-    new = [Part(change, _restores(change, earlier, settings)) for change in changes]
+    earlier = effective_snapshot.parts if effective_snapshot else ()
+    new = [
+        SnapshotPart(change, _fields_to_restore(change, earlier, configuration))
+        for change in changes
+    ]
     carried = [
         part
         for old in earlier
-        if (part := _left_alone(old, changes)) and in_effect(part.change, settings)
+        if (part := _carried_over(old, changes)) and in_effect(part.change, configuration)
     ]
     return (*new, *carried)
 
 
-def _restores(change: Change, earlier: Sequence[Part], settings: Settings) -> JsonObject:
+def _fields_to_restore(
+    change: Change, earlier: Sequence[SnapshotPart], configuration: WorkloadConfiguration
+) -> JsonObject:
     restores = dict(change.before)
-    if "traffic" in restores and not settings.fields.get("traffic"):
+    if "traffic" in restores and not configuration.fields.get("traffic"):
         restores["traffic"] = []
     for old in earlier:
         if (old.change.kind, old.change.target) != (change.kind, change.target):
             continue
         for name, value in change.before.items():
-            ours = old.change.after.get(name)
-            same = normal(name, value, settings.kind) == normal(name, ours, settings.kind)
+            written = old.change.after.get(name)
+            same = normalize_field(name, value, configuration.kind) == normalize_field(
+                name, written, configuration.kind
+            )
             if name in old.restores and same:
                 restores[name] = old.restores[name]
         if change.kind is ChangeKind.IAM_POLICY:
             # Somebody let one of those in again that we took out: the others are still missing.
             read, before = bindings_in(restores), bindings_in(old.restores)
-            restores["bindings"] = list(reunited(read, before, bindings_in(old.change.after)))
+            restores["bindings"] = list(
+                add_missing_invokers(read, before, bindings_in(old.change.after))
+            )
     return restores
 
 
-def _left_alone(old: Part, changes: Sequence[Change]) -> Part | None:
+def _carried_over(old: SnapshotPart, changes: Sequence[Change]) -> SnapshotPart | None:
     """What of an earlier part no new change touches."""
     same = [c for c in changes if (c.kind, c.target) == (old.change.kind, old.change.target)]
     touched = {name for change in same for name in change.after}
@@ -155,24 +168,24 @@ def _left_alone(old: Part, changes: Sequence[Change]) -> Part | None:
         old.change,
         before={name: old.change.before[name] for name in names},
         after={name: old.change.after[name] for name in names},
-        mask=tuple(map(in_snake_case, names)) if old.change.mask else (),
+        mask=tuple(map(to_snake_case, names)) if old.change.mask else (),
     )
-    return Part(change, {name: old.restores[name] for name in names}, carried=True)
+    return SnapshotPart(change, {name: old.restores[name] for name in names}, carried_over=True)
 
 
-def _touched(change: Change, generation: int, settings: Settings) -> bool:
+def _was_changed(change: Change, generation: int, configuration: WorkloadConfiguration) -> bool:
     match change.kind:
         case ChangeKind.FIELDS:
             # A generation counts every user's changes; ours must be there besides.
-            return settings.generation > generation
+            return configuration.generation > generation
         case ChangeKind.IAM_POLICY:
-            return settings.access is not None and settings.access.etag != change.etag
+            return configuration.access is not None and configuration.access.etag != change.etag
         case ChangeKind.CANCELLATION:
-            return in_effect(change, settings)
+            return in_effect(change, configuration)
 
 
 def change_json(change: Change) -> dict[str, Any]:
-    """A change as the outcome and the records show it; :func:`change_of` reads it back.
+    """A change as the outcome and the records show it; :func:`parse_change` reads it back.
 
     Nothing in it is redacted: it holds no environment value, and must be exact.
     """
@@ -188,11 +201,11 @@ def change_json(change: Change) -> dict[str, Any]:
         "stops": change.stops,
         "reversible": change.reversible,
         "etag": change.etag,
-        "affected": change.affected,
+        "affected": change.affected_revision,
     }
 
 
-def change_of(value: Any) -> Change:
+def parse_change(value: Any) -> Change:
     """The change that :func:`change_json` wrote.
 
     Raises:
@@ -211,24 +224,24 @@ def change_of(value: Any) -> Change:
         reversible=value["reversible"],
         kind=ChangeKind(value["kind"]),
         etag=value["etag"],
-        affected=value["affected"],
+        affected_revision=value["affected"],
         state=ChangeState(value["state"]),
         error=value["error"],
     )
 
 
-def image_json(image: Image) -> dict[str, Any]:
+def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
     """What the record of an image says of its parts."""
     return {
-        "uid": image.uid,
-        "generation": image.generation,
+        "uid": snapshot.uid,
+        "generation": snapshot.generation,
         "changes": [
             {
                 **change_json(part.change),
                 "restores": part.restores,
-                "carried": part.carried,
+                "carried": part.carried_over,
             }
-            for part in image.parts
+            for part in snapshot.parts
         ],
     }
 
@@ -240,6 +253,6 @@ def _merged(many: Iterable[JsonObject]) -> JsonObject:
     return merged
 
 
-def stated(change: Change, state: ChangeState, error: str | None = None) -> Change:
+def with_state(change: Change, state: ChangeState, error: str | None = None) -> Change:
     """The change, one step on."""
     return replace(change, state=state, error=error)

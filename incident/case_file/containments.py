@@ -12,16 +12,30 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from incident.actions.before_image import Image, Part, change_of, image_json, parts_of
-from incident.case_file.journal import Journal, Record, Store
-from incident.model import Change, Finding, GiveUp, Json, JsonObject, Settings, Workload
-from incident.model.concurrency import together
-from incident.notification.synthetic_finding import DRILL
+from incident.actions.before_image import (
+    Snapshot,
+    SnapshotPart,
+    parse_change,
+    snapshot_json,
+    snapshot_parts,
+)
+from incident.case_file.journal import Journal, ObjectStore, Record
+from incident.model import (
+    Change,
+    Finding,
+    GiveUp,
+    Json,
+    JsonObject,
+    Workload,
+    WorkloadConfiguration,
+)
+from incident.model.concurrency import gather_all
+from incident.notification.synthetic_finding import DRILL_ID_PREFIX
 
 #: Records after which the attempt that an image was taken for is over.
-_CLOSING = frozenset({"written", "abandoned"})
+_ATTEMPT_END_KINDS = frozenset({"written", "abandoned"})
 #: Records after which an attempt is as if it had never been: not sent, or taken back by us.
-_UNDONE = frozenset({"abandoned", "withdrawn"})
+_VOID_ATTEMPT_KINDS = frozenset({"abandoned", "withdrawn"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +45,9 @@ class Containment:
     Attributes:
         folder: Its path in the store.
         number: Counts the workload's containments from 1.
-        images: Before-images, oldest first, without those of abandoned attempts and without
+        snapshots: Before-images, oldest first, without those of abandoned attempts and without
             the changes that an attempt did not get to send.
-        written: The image that the last known write followed; None before any.
+        written_snapshot: The image that the last known write followed; None before any.
         written_at: When that write was recorded.
         written_generation: The generation that it made, where that was told.
         verified: Whether that write was seen in effect.
@@ -42,14 +56,14 @@ class Containment:
         findings: The ids of their findings.
         releasing: Whether somebody has begun to take it back, and not given up.
         released: Whether it was taken back.
-        last: Number of the last record.
-        open_attempt: The newest image, when nothing yet says what became of its attempt.
+        last_number: Number of the last record.
+        pending_snapshot: The newest image, when nothing yet says what became of its attempt.
     """
 
     folder: str
     number: int
-    images: tuple[Image, ...]
-    written: Image | None
+    snapshots: tuple[Snapshot, ...]
+    written_snapshot: Snapshot | None
     written_at: datetime | None
     written_generation: int | None
     verified: bool
@@ -58,47 +72,53 @@ class Containment:
     findings: frozenset[str]
     releasing: bool
     released: bool
-    last: int
-    open_attempt: Image | None
+    last_number: int
+    pending_snapshot: Snapshot | None
 
     @property
     def uid(self) -> str:
         """The unique id of the workload that it holds; empty where no image is left."""
-        return self.images[-1].uid if self.images else ""
+        return self.snapshots[-1].uid if self.snapshots else ""
 
     @property
-    def drill(self) -> bool:
+    def is_drill(self) -> bool:
         """Whether it is a drill's alone: no finding refers to it."""
-        return bool(self.findings) and all(each.startswith(DRILL) for each in self.findings)
+        return bool(self.findings) and all(
+            each.startswith(DRILL_ID_PREFIX) for each in self.findings
+        )
 
     @property
-    def effective(self) -> Image | None:
+    def effective_snapshot(self) -> Snapshot | None:
         """The image that a release restores: of the write that took effect.
 
         Where a crash left a write without its record, the newest image tells.
         """
-        return self.written if self.open_attempt is None else self.open_attempt
+        return self.written_snapshot if self.pending_snapshot is None else self.pending_snapshot
 
     @property
-    def irreversible(self) -> tuple[Change, ...]:
+    def irreversible_changes(self) -> tuple[Change, ...]:
         """What any of its attempts did and nobody can take back, each once."""
-        done = [change for image in self.images for change in image.changes]
+        done = [change for snapshot in self.snapshots for change in snapshot.changes]
         return tuple({(c.kind, c.target): c for c in done if not c.reversible}.values())
 
-    def stands(self, settings: Settings) -> Image | None:
+    def snapshot_in_effect(self, configuration: WorkloadConfiguration) -> Snapshot | None:
         """The image of our writes, if the workload still is as those writes left it.
 
         An attempt of which no record says what became of it counts as a write only if the
         workload was changed at all since its image was taken.
         """
-        attempt = self.open_attempt
-        if attempt and attempt.touched(settings) and attempt.holds(settings):
-            return attempt
-        return self.written if self.written and self.written.holds(settings) else None
+        pending = self.pending_snapshot
+        if pending and pending.was_changed(configuration) and pending.is_in_effect(configuration):
+            return pending
+        return (
+            self.written_snapshot
+            if self.written_snapshot and self.written_snapshot.is_in_effect(configuration)
+            else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class ContainmentHistory:
     """All containments of one workload, oldest first.
 
     Attributes:
@@ -109,11 +129,11 @@ class History:
     containments: tuple[Containment, ...] = ()
     uid: str = ""
 
-    def of(self, settings: Settings | None) -> History:
+    def for_workload(self, configuration: WorkloadConfiguration | None) -> ContainmentHistory:
         """The same history, seen from the workload as it is now."""
-        return self if settings is None else self.of_uid(settings.uid)
+        return self if configuration is None else self.for_uid(configuration.uid)
 
-    def of_uid(self, uid: str) -> History:
+    def for_uid(self, uid: str) -> ContainmentHistory:
         """The same history, seen from the workload of that unique id."""
         return replace(self, uid=uid)
 
@@ -144,19 +164,19 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Custody:
+class ContainmentRecords:
     """The containments of one workload in the store."""
 
-    store: Store
+    store: ObjectStore
     workload: Workload
-    run: str
+    run_id: str
     clock: Callable[[], datetime]
 
     def _journal(self, number: int) -> Journal:
         folder = f"containments/{self.workload.key}/{number}"
-        return Journal(self.store, folder, self.run, self.clock)
+        return Journal(self.store, folder, self.run_id, self.clock)
 
-    async def history(self) -> History:
+    async def history(self) -> ContainmentHistory:
         """All containments of the workload so far.
 
         Raises:
@@ -167,13 +187,13 @@ class Custody:
         pattern = re.compile(re.escape(prefix) + r"(\d{1,9})/")
         found = await self.store.list(prefix)
         numbers = sorted({int(match[1]) for path in found if (match := pattern.match(path))})
-        return History(tuple(await together(*map(self._containment, numbers))))
+        return ContainmentHistory(tuple(await gather_all(*map(self._read_containment, numbers))))
 
-    async def _containment(self, number: int) -> Containment:
+    async def _read_containment(self, number: int) -> Containment:
         journal = self._journal(number)
         records = await journal.records()
         try:
-            return fold(journal.folder, number, records)
+            return containment_from_records(journal.folder, number, records)
         except (KeyError, TypeError, ValueError) as error:
             raise GiveUp(
                 f"cannot read the records of {journal.folder}: one lacks what it must say"
@@ -181,96 +201,100 @@ class Custody:
                 " away, and contain the incident with `python cli.py contain`"
             ) from error
 
-    async def keep_image(
+    async def store_snapshot(
         self,
-        history: History,
+        history: ContainmentHistory,
         changes: tuple[Change, ...],
-        settings: Settings,
+        configuration: WorkloadConfiguration,
         incident: str,
         finding: Finding,
-    ) -> Image | None:
+    ) -> Snapshot | None:
         """Store what the writes will overwrite; None when another process is at it already."""
         current = history.current
-        number = (current.last if current else 0) + 1
-        image = Image(
+        number = (current.last_number if current else 0) + 1
+        snapshot = Snapshot(
             number=number,
-            run=self.run,
+            run_id=self.run_id,
             recorded_at=self.clock(),
             incident=incident,
-            uid=settings.uid,
-            generation=settings.generation,
-            parts=parts_of(changes, settings, current.effective if current else None),
+            uid=configuration.uid,
+            generation=configuration.generation,
+            parts=snapshot_parts(
+                changes, configuration, current.effective_snapshot if current else None
+            ),
         )
         body: dict[str, Json] = {
             "incident": incident,
             "finding": finding.finding_id,
             "workload": self.workload.resource_name,
-            **image_json(image),
+            **snapshot_json(snapshot),
         }
         journal = self._journal(history.next_number)
-        return image if await journal.claim(number, "before", body) else None
+        return snapshot if await journal.create(number, "before", body) else None
 
-    async def note(self, history: History, after: int, kind: str, body: JsonObject) -> int:
+    async def add_record(
+        self, history: ContainmentHistory, after: int, kind: str, body: JsonObject
+    ) -> int:
         """Add a record to the containment that is under way; returns its number."""
         return await self._journal(history.next_number).append(after, kind, body)
 
-    def folder(self, history: History) -> str:
+    def current_folder(self, history: ContainmentHistory) -> str:
         """Path of the containment that is under way."""
         return self._journal(history.next_number).folder
 
 
-def fold(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
+def containment_from_records(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
     """What the records of one containment come to. Their order matters only where it must."""
     kinds = [record.kind for record in records]
-    abandoned = {record.body.get("image") for record in records if record.kind in _UNDONE}
+    void = {record.body.get("image") for record in records if record.kind in _VOID_ATTEMPT_KINDS}
     unsent = {
-        r.body.get("image"): _numbers(r.body.get("unsent")) for r in records if r.kind == "written"
+        r.body.get("image"): _ints(r.body.get("unsent")) for r in records if r.kind == "written"
     }
-    images = tuple(
-        image_of(record).without(unsent.get(record.number, ()))
+    snapshots = tuple(
+        parse_snapshot(record).without_unsent(unsent.get(record.number, ()))
         for record in records
-        if record.kind == "before" and record.number not in abandoned
+        if record.kind == "before" and record.number not in void
     )
-    writes = [r for r in records if r.kind == "written" and r.body.get("image") not in abandoned]
-    by_number = {image.number: image for image in images}
-    named = _number(writes[-1].body.get("image")) if writes else None
-    closed = {record.body.get("image") for record in records if record.kind in _CLOSING}
+    writes = [r for r in records if r.kind == "written" and r.body.get("image") not in void]
+    by_number = {snapshot.number: snapshot for snapshot in snapshots}
+    last_written = _int_or_none(writes[-1].body.get("image")) if writes else None
+    closed = {record.body.get("image") for record in records if record.kind in _ATTEMPT_END_KINDS}
     # An image older than the one that the last write followed is superseded by it.
-    waiting = [i for i in images if i.number not in closed and i.number > (named or 0)]
+    pending = [i for i in snapshots if i.number not in closed and i.number > (last_written or 0)]
     last_write = writes[-1].number if writes else 0
     return Containment(
         folder=folder,
         number=number,
-        images=images,
-        written=by_number.get(named) if named else None,
+        snapshots=snapshots,
+        written_snapshot=by_number.get(last_written) if last_written else None,
         written_at=writes[-1].recorded_at if writes else None,
-        written_generation=_number(writes[-1].body.get("generation")) if writes else None,
+        written_generation=_int_or_none(writes[-1].body.get("generation")) if writes else None,
         verified=any(r.kind == "verified" and r.number > last_write for r in records),
         annotated="annotated" in kinds,
         incidents=frozenset(str(r.body["incident"]) for r in records if "incident" in r.body),
         findings=frozenset(str(r.body["finding"]) for r in records if "finding" in r.body),
-        releasing=_releasing(records),
+        releasing=_release_in_progress(records),
         released="released" in kinds,
-        last=records[-1].number if records else 0,
-        open_attempt=waiting[-1] if waiting else None,
+        last_number=records[-1].number if records else 0,
+        pending_snapshot=pending[-1] if pending else None,
     )
 
 
-def _releasing(records: tuple[Record, ...]) -> bool:
+def _release_in_progress(records: tuple[Record, ...]) -> bool:
     """Whether a release was begun, and not given up before it wrote anything."""
-    withdrawn = {r.body.get("intent") for r in records if r.kind == "release-withdrawn"}
-    return any(r.kind == "release-intended" and r.number not in withdrawn for r in records)
+    cancelled = {r.body.get("intent") for r in records if r.kind == "release-withdrawn"}
+    return any(r.kind == "release-intended" and r.number not in cancelled for r in records)
 
 
-def _number(value: Json) -> int | None:
+def _int_or_none(value: Json) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _numbers(value: Json) -> tuple[int, ...]:
+def _ints(value: Json) -> tuple[int, ...]:
     return tuple(n for n in value if isinstance(n, int)) if isinstance(value, list) else ()
 
 
-async def released_by(store: Store, folder: Json) -> str | None:
+async def released_by(store: ObjectStore, folder: Json) -> str | None:
     """Who has taken a containment back; None where nobody has, or there is none.
 
     Args:
@@ -283,28 +307,28 @@ async def released_by(store: Store, folder: Json) -> str | None:
     """
     if not isinstance(folder, str):
         return None
-    records = await Journal(store, folder, run="", clock=datetime.now).records()
-    by = [record.body.get("by") for record in records if record.kind == "released"]
-    return str(by[-1]) if by else None
+    records = await Journal(store, folder, run_id="", clock=datetime.now).records()
+    operators = [record.body.get("by") for record in records if record.kind == "released"]
+    return str(operators[-1]) if operators else None
 
 
-def image_of(record: Record) -> Image:
+def parse_snapshot(record: Record) -> Snapshot:
     """The image that a record holds.
 
     Raises:
         KeyError, TypeError, ValueError: The record lacks what it must say.
     """
     body: Any = record.body
-    return Image(
+    return Snapshot(
         number=record.number,
-        run=record.run,
+        run_id=record.run_id,
         recorded_at=record.recorded_at,
         incident=body["incident"],
         uid=body["uid"],
         generation=body["generation"],
-        parts=tuple(_part(value) for value in body["changes"]),
+        parts=tuple(_parse_part(value) for value in body["changes"]),
     )
 
 
-def _part(value: Any) -> Part:
-    return Part(change_of(value), value["restores"], value["carried"])
+def _parse_part(value: Any) -> SnapshotPart:
+    return SnapshotPart(parse_change(value), value["restores"], value["carried"])

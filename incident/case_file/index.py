@@ -7,25 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from incident.case_file.journal import Journal, Record, Store
+from incident.case_file.journal import Journal, ObjectStore, Record
 from incident.model import Denied, GiveUp, JsonObject, Kind, Workload
-from incident.model.concurrency import together
+from incident.model.concurrency import gather_all
 from incident.notification.resource_names import parse_resource_name
 
-_ID = r"\d{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?"
-_FOLDER = re.compile(rf"([a-z-]+)/({_ID})/")
-_INCIDENT = re.compile(_ID)
-_CONTAINMENT = re.compile(r"containments/([^/]+)/([^/]+)/(service|job|worker-pool)/([^/]+)/\d+")
+_INCIDENT_ID = r"\d{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?"
+_CASE_FILE_PATH = re.compile(rf"([a-z-]+)/({_INCIDENT_ID})/")
+_INCIDENT_ID_PATTERN = re.compile(_INCIDENT_ID)
+_CONTAINMENT_PATH = re.compile(
+    r"containments/([^/]+)/([^/]+)/(service|job|worker-pool)/([^/]+)/\d+"
+)
 #: Where the case files of drills are.
-DRILLS = "drills"
+DRILLS_ROOT = "drills"
 #: Of an incident that lies in several folders, the first counts.
-_CLAIMS = "claims"
-_ROOTS = ("incidents", _CLAIMS, "dry-runs", DRILLS)
-_MOST_CLAIMS = 10
+_UNCONFIRMED_ROOT = "claims"
+_ROOTS = ("incidents", _UNCONFIRMED_ROOT, "dry-runs", DRILLS_ROOT)
+_MAX_UNCONFIRMED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class CaseSummary:
     """One case file.
 
     Attributes:
@@ -58,12 +60,12 @@ class Case:
         return "-".join(self.incident.split("-")[:2])
 
     @property
-    def began_at(self) -> datetime | None:
+    def started_at(self) -> datetime | None:
         """When its first record was written."""
         return self.records[0].recorded_at if self.records else None
 
     @property
-    def concluded(self) -> JsonObject | None:
+    def latest_outcome(self) -> JsonObject | None:
         """What it comes to: its outcome, or before it is done the one that was settled."""
         settled = [record.body.get("outcome") for record in self.records]
         return self.outcome or next((each for each in settled if isinstance(each, Mapping)), None)
@@ -74,25 +76,33 @@ class Case:
 
         While it is open, the containment that it made names it, or else its first record.
         """
-        place = self.concluded.get("workload") if self.concluded else None
-        if isinstance(place, Mapping):
-            number = place.get("project_number")
-            return _workload(
-                str(place["project"]),
-                (str(place["location"]), str(place["kind"]), str(place["name"])),
+        workload_fields = self.latest_outcome.get("workload") if self.latest_outcome else None
+        if isinstance(workload_fields, Mapping):
+            number = workload_fields.get("project_number")
+            return _workload_from_parts(
+                str(workload_fields["project"]),
+                (
+                    str(workload_fields["location"]),
+                    str(workload_fields["kind"]),
+                    str(workload_fields["name"]),
+                ),
                 str(number) if number else None,
             )
         for record in reversed(self.records):
-            held = _CONTAINMENT.fullmatch(str(record.body.get("containment")))
-            if held:
-                return _workload(held[1], (held[2], held[3], held[4]), None)
+            path_match = _CONTAINMENT_PATH.fullmatch(str(record.body.get("containment")))
+            if path_match:
+                return _workload_from_parts(
+                    path_match[1], (path_match[2], path_match[3], path_match[4]), None
+                )
         named = [str(record.body.get("workload")) for record in self.records[:1]]
         return parse_resource_name(f"//run.googleapis.com/{named[0]}").workload if named else None
 
 
-def _workload(project: str, place: tuple[str, str, str], number: str | None) -> Workload:
+def _workload_from_parts(
+    project: str, location_kind_name: tuple[str, str, str], number: str | None
+) -> Workload:
     """A workload by its project and by its location, kind and name."""
-    location, kind, name = place
+    location, kind, name = location_kind_name
     numbered = project.isdigit()
     return Workload(
         kind=Kind(kind),
@@ -104,27 +114,27 @@ def _workload(project: str, place: tuple[str, str, str], number: str | None) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CaseFileListing:
     """Some case files.
 
     Attributes:
         roots: Where they were looked for, each with a slash at its end.
-        cases: Those that can be read.
+        summaries: Those that can be read.
         unreadable: By folder, why others cannot.
     """
 
     roots: tuple[str, ...]
-    cases: tuple[Case, ...]
+    summaries: tuple[CaseSummary, ...]
     unreadable: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Cases:
+class CaseFileIndex:
     """The case files of a store; reading only."""
 
-    store: Store
+    store: ObjectStore
 
-    async def all(self, *, dry_runs: bool = False, drills: bool = False) -> Found:
+    async def list_all(self, *, dry_runs: bool = False, drills: bool = False) -> CaseFileListing:
         """Every case file of incidents, of dry runs or of drills, newest event first.
 
         What somebody else wrote into one of them does not hide the others.
@@ -133,47 +143,47 @@ class Cases:
             Retry: The store does not answer.
             GiveUp: The store refuses.
         """
-        roots = ("dry-runs/",) if dry_runs else ("incidents/", f"{_CLAIMS}/")
-        roots = (f"{DRILLS}/",) if drills else roots
-        paths = await together(*map(self.store.list, roots))
-        found = _folders(path for some in paths for path in some)
-        read = await together(*(self._tried(folder, name) for folder, name in found))
-        cases = [each for each in read if isinstance(each, Case)]
-        return Found(
+        roots = ("dry-runs/",) if dry_runs else ("incidents/", f"{_UNCONFIRMED_ROOT}/")
+        roots = (f"{DRILLS_ROOT}/",) if drills else roots
+        paths = await gather_all(*map(self.store.list, roots))
+        found = _case_file_folders(path for some in paths for path in some)
+        read = await gather_all(*(self._read_or_reason(folder, name) for folder, name in found))
+        summaries = [each for each in read if isinstance(each, CaseSummary)]
+        return CaseFileListing(
             roots,
-            tuple(sorted(cases, key=lambda case: case.incident, reverse=True)),
+            tuple(sorted(summaries, key=lambda case: case.incident, reverse=True)),
             {at[0]: why for at, why in zip(found, read, strict=True) if isinstance(why, str)},
         )
 
-    async def one(self, incident: str) -> Case:
+    async def get(self, incident: str) -> CaseSummary:
         """One case file; of an incident that was also rehearsed, the one that may act.
 
         Raises:
             Retry: The store does not answer.
             GiveUp: There is none of that name, there are several, or a record cannot be read.
         """
-        if _INCIDENT.fullmatch(incident):
+        if _INCIDENT_ID_PATTERN.fullmatch(incident):
             for root in _ROOTS:
-                case = await self._read(f"{root}/{incident}", incident)
-                if case.records:
-                    return case
-        return await self._read(*await self._claim(incident))
+                summary = await self._read_summary(f"{root}/{incident}", incident)
+                if summary.records:
+                    return summary
+        return await self._read_summary(*await self._find_unconfirmed(incident))
 
-    async def folder(self, incident: str) -> str:
+    async def folder_of(self, incident: str) -> str:
         """Path of the same case file, also where its records cannot be read.
 
         Raises:
             Retry: The store does not answer.
             GiveUp: There is none of that name, or there are several.
         """
-        if _INCIDENT.fullmatch(incident):
+        if _INCIDENT_ID_PATTERN.fullmatch(incident):
             for root in _ROOTS:
                 if await self.store.list(f"{root}/{incident}/"):
                     return f"{root}/{incident}"
-        folder, _ = await self._claim(incident)
+        folder, _ = await self._find_unconfirmed(incident)
         return folder
 
-    async def _claim(self, incident: str) -> tuple[str, str]:
+    async def _find_unconfirmed(self, incident: str) -> tuple[str, str]:
         """Folder and id of the one claim about an event that nobody bears out.
 
         Those lie apart by where they say that the finding is listed, and their pages name the
@@ -183,54 +193,58 @@ class Cases:
             Retry: The store does not answer.
             GiveUp: There is none, or there are several.
         """
-        if _INCIDENT.fullmatch(incident):
+        if _INCIDENT_ID_PATTERN.fullmatch(incident):
             # A store lists below whole names only: the beginning of one finds nothing.
-            listed = _folders(await self.store.list(f"{_CLAIMS}/"))
+            listed = _case_file_folders(await self.store.list(f"{_UNCONFIRMED_ROOT}/"))
             found = [(folder, name) for folder, name in listed if name.startswith(f"{incident}-")]
             if len(found) == 1:
                 return found[0]
             if found:
-                raise _several(incident, [name for _, name in found])
-        raise _unknown(incident)
+                raise _ambiguous_incident(incident, [name for _, name in found])
+        raise _unknown_incident(incident)
 
-    async def _tried(self, folder: str, incident: str) -> Case | str:
+    async def _read_or_reason(self, folder: str, incident: str) -> CaseSummary | str:
         """A case file, or why it cannot be read."""
         try:
-            case = await self._read(folder, incident)
-            workload = case.workload
-            _ = case.status, workload and workload.resource_name
+            summary = await self._read_summary(folder, incident)
+            workload = summary.workload
+            _ = summary.status, workload and workload.resource_name
         except Denied:
             raise
         except GiveUp as error:
             return str(error)
         except (KeyError, TypeError, ValueError) as error:
             return f"a record lacks what it must say ({error!r}): somebody else wrote to the store"
-        return case
+        return summary
 
-    async def _read(self, folder: str, incident: str) -> Case:
+    async def _read_summary(self, folder: str, incident: str) -> CaseSummary:
         # The journal only reads here, so that who runs it and when does not matter.
-        journal = Journal(self.store, folder, run="", clock=datetime.now)
-        return Case(incident, folder, await journal.records())
+        journal = Journal(self.store, folder, run_id="", clock=datetime.now)
+        return CaseSummary(incident, folder, await journal.records())
 
 
-def _unknown(incident: str) -> GiveUp:
+def _unknown_incident(incident: str) -> GiveUp:
     return GiveUp(
         f"cannot find incident {incident!r}: the store has no case file of that id. Ids look"
         " like 20261002-6255b37a8bf0; `python cli.py list` shows them"
     )
 
 
-def _several(incident: str, claims: Sequence[str]) -> GiveUp:
-    shows = "".join(f"\n  python cli.py show {name}" for name in claims[:_MOST_CLAIMS])
-    more = f"\n  and {len(claims) - _MOST_CLAIMS} more" if len(claims) > _MOST_CLAIMS else ""
+def _ambiguous_incident(incident: str, candidates: Sequence[str]) -> GiveUp:
+    shows = "".join(f"\n  python cli.py show {name}" for name in candidates[:_MAX_UNCONFIRMED])
+    more = (
+        f"\n  and {len(candidates) - _MAX_UNCONFIRMED} more"
+        if len(candidates) > _MAX_UNCONFIRMED
+        else ""
+    )
     return GiveUp(
-        f"cannot tell which case file {incident!r} means: {len(claims)} messages that differ in"
+        f"cannot tell which case file {incident!r} means: {len(candidates)} messages that differ in"
         " where the finding is listed claim that event, and Security Command Center bears out none"
         " of them. Give the whole id, to this command as to any other; these show what each"
         f" claims:{shows}{more}"
     )
 
 
-def _folders(paths: Iterable[str]) -> list[tuple[str, str]]:
-    matches = filter(None, map(_FOLDER.match, paths))
+def _case_file_folders(paths: Iterable[str]) -> list[tuple[str, str]]:
+    matches = filter(None, map(_CASE_FILE_PATH.match, paths))
     return sorted({(f"{match[1]}/{match[2]}", match[2]) for match in matches})

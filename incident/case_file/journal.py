@@ -16,13 +16,13 @@ from typing import Protocol
 from pydantic_core import to_json
 
 from incident.model import GiveUp, Json, JsonObject
-from incident.model.concurrency import together
+from incident.model.concurrency import gather_all
 
 SCHEMA_VERSION = 1
-_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
+_RECORD_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
 
 
-class Store(Protocol):
+class ObjectStore(Protocol):
     """Where records are kept: objects that are created once and never changed."""
 
     async def create(self, path: str, data: bytes) -> bool:
@@ -35,7 +35,7 @@ class Store(Protocol):
         """Paths of all objects below a prefix, in order."""
 
 
-class Named(Store, Protocol):
+class InspectableStore(ObjectStore, Protocol):
     """A store that also tells what lies there under names that nothing can be read by."""
 
     async def unreadable(self, prefix: str) -> Mapping[str, str]:
@@ -50,14 +50,14 @@ class Record:
         number: Its place in the journal.
         kind: What it tells, such as ``decided``.
         recorded_at: When it was written, by the writer's clock.
-        run: Which run of which process wrote it.
+        run_id: Which run of which process wrote it.
         body: What it says.
     """
 
     number: int
     kind: str
     recorded_at: datetime
-    run: str
+    run_id: str
     body: JsonObject
 
 
@@ -68,13 +68,13 @@ class Journal:
     Attributes:
         store: Where the folder is.
         folder: Its path, without a slash at its end.
-        run: Names this run in the records that it writes.
+        run_id: Names this run in the records that it writes.
         clock: Tells the time.
     """
 
-    store: Store
+    store: ObjectStore
     folder: str
-    run: str
+    run_id: str
     clock: Callable[[], datetime]
 
     async def records(self, known: Sequence[Record] = ()) -> tuple[Record, ...]:
@@ -84,24 +84,24 @@ class Journal:
             known: Records of this journal that were read before. They never change, and are not
                 read again.
         """
-        kept = {(record.number, record.kind): record for record in known}
+        already_read = {(record.number, record.kind): record for record in known}
         paths = await self.store.list(f"{self.folder}/")
         named = [
             (path, int(match[1]), match[2])
             for path in paths
-            if (match := _match(self.folder, path))
+            if (match := _match_record_name(self.folder, path))
         ]
-        new = [each for each in named if each[1:] not in kept]
-        bodies = await together(*(self.store.read(path) for path, _, _ in new))
-        found = [kept[each[1:]] for each in named if each[1:] in kept]
+        new = [each for each in named if each[1:] not in already_read]
+        bodies = await gather_all(*(self.store.read(path) for path, _, _ in new))
+        found = [already_read[each[1:]] for each in named if each[1:] in already_read]
         found += [
-            _record(path, number, kind, body)
+            _parse_stored_record(path, number, kind, body)
             for (path, number, kind), body in zip(new, bodies, strict=True)
             if body is not None
         ]
         return tuple(sorted(found, key=lambda record: (record.number, record.recorded_at)))
 
-    async def claim(self, number: int, kind: str, body: JsonObject) -> bool:
+    async def create(self, number: int, kind: str, body: JsonObject) -> bool:
         """Write a record at a number; of many claimants of one number and kind one wins.
 
         Returns:
@@ -114,30 +114,30 @@ class Journal:
             "schema_version": SCHEMA_VERSION,
             "kind": kind,
             "recorded_at": self.clock().astimezone(UTC).isoformat(),
-            "run": self.run,
+            "run": self.run_id,
             "nonce": nonce,
             **body,
         }
-        if await self.store.create(path, encode(record)):
+        if await self.store.create(path, encode_json(record)):
             return True
-        there = await self.store.read(path)
-        return there is not None and decode(path, there).get("nonce") == nonce
+        existing = await self.store.read(path)
+        return existing is not None and decode_record(path, existing).get("nonce") == nonce
 
     async def append(self, after: int, kind: str, body: JsonObject) -> int:
         """Write a record at the first free number after one; returns the number."""
         number = after + 1
-        while not await self.claim(number, kind, body):
+        while not await self.create(number, kind, body):
             number += 1
         return number
 
 
-def encode(value: Json) -> bytes:
+def encode_json(value: Json) -> bytes:
     """JSON for the store: readable, UTF-8, the same bytes for the same value."""
     return to_json(value, indent=2) + b"\n"
 
 
-def decode(path: str, data: bytes) -> JsonObject:
-    """What :func:`encode` wrote.
+def decode_record(path: str, data: bytes) -> JsonObject:
+    """What :func:`encode_json` wrote.
 
     Raises:
         GiveUp: The object is not a record: somebody else wrote it.
@@ -145,13 +145,13 @@ def decode(path: str, data: bytes) -> JsonObject:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise GiveUp(_unreadable(path)) from error
+        raise GiveUp(_not_a_record_text(path)) from error
     if not isinstance(value, dict):
-        raise GiveUp(_unreadable(path))
+        raise GiveUp(_not_a_record_text(path))
     return value
 
 
-def _unreadable(path: str) -> str:
+def _not_a_record_text(path: str) -> str:
     return (
         f"cannot read the record {path}: it is not a JSON object. Somebody else wrote to the"
         " store: find out who, move the object away, and contain the incident with"
@@ -159,15 +159,15 @@ def _unreadable(path: str) -> str:
     )
 
 
-def _match(folder: str, path: str) -> re.Match[str] | None:
-    return _NAME.fullmatch(path.removeprefix(f"{folder}/"))
+def _match_record_name(folder: str, path: str) -> re.Match[str] | None:
+    return _RECORD_NAME.fullmatch(path.removeprefix(f"{folder}/"))
 
 
-def _record(path: str, number: int, kind: str, data: bytes) -> Record:
-    body = decode(path, data)
+def _parse_stored_record(path: str, number: int, kind: str, data: bytes) -> Record:
+    body = decode_record(path, data)
     try:
         recorded_at = datetime.fromisoformat(str(body["recorded_at"])).astimezone(UTC)
-        run = str(body["run"])
+        run_id = str(body["run"])
     except (KeyError, ValueError, OverflowError) as error:
-        raise GiveUp(_unreadable(path)) from error
-    return Record(number, kind, recorded_at, run, body)
+        raise GiveUp(_not_a_record_text(path)) from error
+    return Record(number, kind, recorded_at, run_id, body)

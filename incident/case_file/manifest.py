@@ -13,25 +13,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from incident.case_file.journal import SCHEMA_VERSION, decode, encode
+from incident.case_file.journal import SCHEMA_VERSION, decode_record, encode_json
 from incident.model import GiveUp, Malformed
 
-_NAME = re.compile(r"manifest(?:-([1-9]\d{0,5}))?\.json")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_EVIDENCE = (
+_MANIFEST_NAME = re.compile(r"manifest(?:-([1-9]\d{0,5}))?\.json")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_EVIDENCE_NAMES = (
     *("finding", "notification", "settings", "revisions", "affected-revision", "access"),
     *("executions", "tasks", "related-findings", "audit-log", "virustotal", "gaps"),
 )
 #: What the responder writes into a case file, manifests left out.
-_OURS = re.compile(
+_CASE_FILE_OBJECT_NAME = re.compile(
     r"\d{4,9}-[a-z-]+\.json|logs(?:-\d+)?\.jsonl|report(?:-\d+)?\.html"
-    rf"|evidence/(?:{'|'.join(_EVIDENCE)})(?:-\d+)?\.json"
+    rf"|evidence/(?:{'|'.join(_EVIDENCE_NAMES)})(?:-\d+)?\.json"
 )
 #: What it writes into a containment.
-_HELD = re.compile(r"(?:reapplications/)?\d{4,9}-[a-z-]+\.json")
-_RECORD = re.compile(r"\d{4,9}-[a-z-]+\.json")
-_ALIVE = re.compile(r"\d{4,9}-alive\.json")
-_ALIVE_SAYS = {"schema_version", "kind", "recorded_at", "run", "nonce"}
+_CONTAINMENT_OBJECT_NAME = re.compile(r"(?:reapplications/)?\d{4,9}-[a-z-]+\.json")
+_RECORD_NAME = re.compile(r"\d{4,9}-[a-z-]+\.json")
+_HEARTBEAT_NAME = re.compile(r"\d{4,9}-alive\.json")
+_HEARTBEAT_KEYS = {"schema_version", "kind", "recorded_at", "run", "nonce"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,69 +55,69 @@ class Manifest:
     found: Mapping[str, str]
 
 
-def digest(data: bytes) -> str:
+def sha256_hex(data: bytes) -> str:
     """SHA-256 in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
-def number(name: str) -> int | None:
+def manifest_number(name: str) -> int | None:
     """Which link of the chain an object is, counted from 1; None for any other object."""
-    match = _NAME.fullmatch(name)
+    match = _MANIFEST_NAME.fullmatch(name)
     if match is None or match[1] == "1":
         return None
     return int(match[1] or 1)
 
 
-def name_of(at: int) -> str:
+def manifest_name(position: int) -> str:
     """The name of a link, counted from 1."""
-    return "manifest.json" if at == 1 else f"manifest-{at}.json"
+    return "manifest.json" if position == 1 else f"manifest-{position}.json"
 
 
-def listable(name: str) -> bool:
+def is_case_file_object(name: str) -> bool:
     """Whether an object's name, in its case file, is one that the responder gives.
 
     Whatever else lies there is never listed by a run that did not write it.
     """
-    return _OURS.fullmatch(name) is not None
+    return _CASE_FILE_OBJECT_NAME.fullmatch(name) is not None
 
 
-def held(name: str) -> bool:
+def is_containment_object(name: str) -> bool:
     """Whether an object's name, in its containment, is one that the responder gives."""
-    return _HELD.fullmatch(name) is not None
+    return _CONTAINMENT_OBJECT_NAME.fullmatch(name) is not None
 
 
-def is_record(path: str) -> bool:
+def is_record_name(path: str) -> bool:
     """Whether an object is named as a record, wherever it lies."""
-    return _RECORD.fullmatch(path.rpartition("/")[2]) is not None
+    return _RECORD_NAME.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def run_of(data: bytes) -> str | None:
+def writer_run_id(data: bytes) -> str | None:
     """The run that a record says it was written by; None of what is no record."""
     try:
-        run = decode("", data).get("run")
+        run_id = decode_record("", data).get("run")
     except GiveUp:
         return None
-    return run if isinstance(run, str) else None
+    return run_id if isinstance(run_id, str) else None
 
 
-def is_alive(name: str) -> bool:
+def is_heartbeat_name(name: str) -> bool:
     """Whether an object is named as a sign of life. These come at any time and are never listed."""
-    return _ALIVE.fullmatch(name) is not None
+    return _HEARTBEAT_NAME.fullmatch(name) is not None
 
 
-def says_nothing(name: str, data: bytes) -> bool:
+def is_plain_heartbeat(name: str, data: bytes) -> bool:
     """Whether an object is a sign of life and says nothing but that somebody was at work."""
     try:
-        return is_alive(name) and decode(name, data).keys() <= _ALIVE_SAYS
+        return is_heartbeat_name(name) and decode_record(name, data).keys() <= _HEARTBEAT_KEYS
     except GiveUp:
         return False
 
 
-def manifest_of(
+def encode_manifest(
     folder: str, previous: str | None, written: Mapping[str, str], found: Mapping[str, str]
 ) -> bytes:
     """A link: the same bytes for the same objects behind the same link."""
-    return encode(
+    return encode_json(
         {
             "schema_version": SCHEMA_VERSION,
             "case_file": folder,
@@ -128,8 +128,8 @@ def manifest_of(
     )
 
 
-def read_manifest(folder: str, name: str, data: bytes) -> Manifest:
-    """What :func:`manifest_of` wrote.
+def decode_manifest(folder: str, name: str, data: bytes) -> Manifest:
+    """What :func:`encode_manifest` wrote.
 
     Raises:
         Malformed: It is no manifest of this case file: somebody else wrote it.
@@ -137,25 +137,25 @@ def read_manifest(folder: str, name: str, data: bytes) -> Manifest:
     try:
         document: Any = json.loads(data)
         previous = document["previous"]
-        sound = document["case_file"] == folder and (previous is None or _is_digest(previous))
-        listed = [_listed(document[key]) for key in ("written", "found")]
+        valid = document["case_file"] == folder and (previous is None or _is_sha256(previous))
+        listed = [_parse_digests(document[key]) for key in ("written", "found")]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Malformed(_unreadable(name)) from error
-    if not sound:
-        raise Malformed(_unreadable(name))
-    return Manifest(name, digest(data), previous, *listed)
+        raise Malformed(_not_a_manifest_text(name)) from error
+    if not valid:
+        raise Malformed(_not_a_manifest_text(name))
+    return Manifest(name, sha256_hex(data), previous, *listed)
 
 
-def _listed(value: Any) -> dict[str, str]:
+def _parse_digests(value: Any) -> dict[str, str]:
     listed = {str(path): str(sha256) for path, sha256 in value.items()}
-    if not all(map(_is_digest, listed.values())):
+    if not all(map(_is_sha256, listed.values())):
         raise ValueError("it lists what is no digest")
     return listed
 
 
-def _is_digest(text: str) -> bool:
-    return _DIGEST.fullmatch(text) is not None
+def _is_sha256(text: str) -> bool:
+    return _SHA256.fullmatch(text) is not None
 
 
-def _unreadable(name: str) -> str:
+def _not_a_manifest_text(name: str) -> str:
     return f"cannot read {name}: it is not a manifest that the responder wrote"

@@ -10,61 +10,63 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
-from incident.case_file.journal import Store
+from incident.case_file.journal import ObjectStore
 from incident.case_file.manifest import (
     Manifest,
-    digest,
-    held,
-    is_alive,
-    is_record,
-    listable,
-    manifest_of,
-    name_of,
-    number,
-    read_manifest,
-    run_of,
+    decode_manifest,
+    encode_manifest,
+    is_case_file_object,
+    is_containment_object,
+    is_heartbeat_name,
+    is_record_name,
+    manifest_name,
+    manifest_number,
+    sha256_hex,
+    writer_run_id,
 )
-from incident.case_file.recording_store import Witness, witness
+from incident.case_file.recording_store import RecordingStore, as_recording_store
 from incident.model import Json, Malformed, Retry
-from incident.model.concurrency import together
+from incident.model.concurrency import gather_all
 
-_CONTAINMENTS = "containments/"
+_CONTAINMENTS_PREFIX = "containments/"
 _ROOTS = ("incidents", "drills")
 #: So many others may add a link at the same moment.
-_ATTEMPTS = 50
+_MAX_ATTEMPTS = 50
 #: Nobody waits longer for a link once the outcome is on record.
-_PATIENCE_S = 20.0
+_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class ManifestChain:
     """The links that follow one another without a gap, and what they list.
 
     Attributes:
         links: Each with its digest, the oldest first; None in place of what is no manifest.
-        last: Digest of the newest; None where there is none.
+        last_sha256: Digest of the newest; None where there is none.
     """
 
     links: tuple[Manifest | None, ...] = ()
-    last: str | None = None
+    last_sha256: str | None = None
 
     @property
     def written(self) -> dict[str, str]:
         """What was listed by those who wrote it; the first word counts."""
-        return _merged(link.written for link in self.links if link)
+        return _merge_earliest_first(link.written for link in self.links if link)
 
     @property
-    def said(self) -> frozenset[tuple[str, str]]:
+    def written_pairs(self) -> frozenset[tuple[str, str]]:
         """What was listed by those who wrote it, with each digest that it was listed with."""
         return frozenset(pair for link in self.links if link for pair in link.written.items())
 
     @property
     def listed(self) -> dict[str, str]:
         """Everything that is listed."""
-        return {**_merged(link.found for link in self.links if link), **self.written}
+        return {**_merge_earliest_first(link.found for link in self.links if link), **self.written}
 
 
-async def read_chain(store: Store, folder: str, paths: Iterable[str]) -> Chain:
+async def read_manifest_chain(
+    store: ObjectStore, folder: str, paths: Iterable[str]
+) -> ManifestChain:
     """The chain of a case file.
 
     Args:
@@ -77,15 +79,17 @@ async def read_chain(store: Store, folder: str, paths: Iterable[str]) -> Chain:
     """
     named = {path.removeprefix(f"{folder}/") for path in paths}
     names: list[str] = []
-    while name_of(len(names) + 1) in named:
-        names.append(name_of(len(names) + 1))
-    bodies = await together(*(store.read(f"{folder}/{name}") for name in names))
+    while manifest_name(len(names) + 1) in named:
+        names.append(manifest_name(len(names) + 1))
+    bodies = await gather_all(*(store.read(f"{folder}/{name}") for name in names))
     read = list(takewhile(lambda one: one[1] is not None, zip(names, bodies, strict=True)))
-    links = tuple(_link(folder, name, data) for name, data in read)
-    return Chain(links, digest(read[-1][1]) if read else None)
+    links = tuple(_decode_link(folder, name, data) for name, data in read)
+    return ManifestChain(links, sha256_hex(read[-1][1]) if read else None)
 
 
-async def extend(store: Store, folder: str, containment: Json = None) -> str | None:
+async def extend_manifest_chain(
+    store: ObjectStore, folder: str, containment: Json = None
+) -> str | None:
     """List what is new in a case file, and in its containment, in one more link.
 
     What the run that ``store`` is the witness of has written is listed as written; whatever
@@ -103,48 +107,63 @@ async def extend(store: Store, folder: str, containment: Json = None) -> str | N
         Retry: The store does not answer.
         GiveUp: It refuses.
     """
-    seen = witness(store)
-    for _ in range(_ATTEMPTS):
-        here = await seen.list(f"{folder}/")
-        chain = await read_chain(seen, folder, here)
+    recording_store = as_recording_store(store)
+    for _ in range(_MAX_ATTEMPTS):
+        case_file_paths = await recording_store.list(f"{folder}/")
+        chain = await read_manifest_chain(recording_store, folder, case_file_paths)
         # Whoever listed our object before us, with another digest, was not us.
-        mine, said = _of_case(seen, folder), chain.said
-        written = {path: sha for path, sha in mine.items() if (path, sha) not in said}
+        written_by_run, written_pairs = (
+            _written_for_case(recording_store, folder),
+            chain.written_pairs,
+        )
+        written = {
+            path: sha for path, sha in written_by_run.items() if (path, sha) not in written_pairs
+        }
         known = {**chain.listed, **written}.keys()
-        paths = [path for path in here if listable(path.removeprefix(f"{folder}/"))]
-        found = await _digests(seen, [p for p in paths if p not in known and not _passing(p)])
-        found |= await _left_in(seen, containment, known, here)
+        paths = [
+            path for path in case_file_paths if is_case_file_object(path.removeprefix(f"{folder}/"))
+        ]
+        found = await _read_digests(
+            recording_store, [p for p in paths if p not in known and not _is_heartbeat(p)]
+        )
+        found |= await _unlisted_in_containment(
+            recording_store, containment, known, case_file_paths
+        )
         if not written and not found:
-            return seen.seals.get(folder)
-        data = manifest_of(folder, chain.last, written, found)
-        path = f"{folder}/{name_of(len(chain.links) + 1)}"
-        if await seen.create(path, data) or await seen.read(path) == data:
-            seen.seals[folder] = digest(data)
-            return digest(data)
+            return recording_store.manifest_digests.get(folder)
+        data = encode_manifest(folder, chain.last_sha256, written, found)
+        path = f"{folder}/{manifest_name(len(chain.links) + 1)}"
+        if await recording_store.create(path, data) or await recording_store.read(path) == data:
+            recording_store.manifest_digests[folder] = sha256_hex(data)
+            return sha256_hex(data)
     raise Retry(f"cannot list what is new in {folder}: others add to it at this moment")
 
 
-async def close(store: Store, folder: str, containment: Json = None) -> tuple[str | None, str]:
+async def try_extend_manifest_chain(
+    store: ObjectStore, folder: str, containment: Json = None
+) -> tuple[str | None, str]:
     """List what is new, after the outcome is on record, which nothing here may turn any more.
 
     What could not be listed is for the next delivery or patrol.
 
     Returns:
-        As :func:`extend`, and why it could not be listed; empty where it was.
+        As :func:`extend_manifest_chain`, and why it could not be listed; empty where it was.
     """
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            return await extend(store, folder, containment), ""
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await extend_manifest_chain(store, folder, containment), ""
     except TimeoutError:
-        reason = f"the store took longer than {_PATIENCE_S:g} s"
+        reason = f"the store took longer than {_TIMEOUT_S:g} s"
     except Exception as error:  # noqa: BLE001 - whatever it is, the outcome stands and is told
         reason = str(error) or repr(error)
-    seen = witness(store)
-    seen.unlisted[folder] = f"the manifest could not be carried on: {reason}"
-    return seen.seals.get(folder), seen.unlisted[folder]
+    recording_store = as_recording_store(store)
+    recording_store.unlisted[folder] = f"the manifest could not be carried on: {reason}"
+    return recording_store.manifest_digests.get(folder), recording_store.unlisted[folder]
 
 
-async def list_held(store: Store, incidents: Iterable[str], containment: str) -> None:
+async def list_containment_records(
+    store: ObjectStore, incidents: Iterable[str], containment: str
+) -> None:
     """List what a run has written for a containment, with all incidents that refer to it.
 
     Raises:
@@ -153,23 +172,23 @@ async def list_held(store: Store, incidents: Iterable[str], containment: str) ->
     for incident in incidents:
         for root in _ROOTS:
             if await store.list(f"{root}/{incident}/"):
-                await close(store, f"{root}/{incident}", containment)
+                await try_extend_manifest_chain(store, f"{root}/{incident}", containment)
                 break
 
 
-def _of_case(seen: Witness, folder: str) -> dict[str, str]:
+def _written_for_case(recording_store: RecordingStore, folder: str) -> dict[str, str]:
     """What this run has written for a case: into its file, and into containments."""
     return {
         path: sha256
-        for path, sha256 in seen.written.items()
-        if path.startswith((f"{folder}/", _CONTAINMENTS))
-        and number(path.removeprefix(f"{folder}/")) is None
-        and not _passing(path)
+        for path, sha256 in recording_store.written.items()
+        if path.startswith((f"{folder}/", _CONTAINMENTS_PREFIX))
+        and manifest_number(path.removeprefix(f"{folder}/")) is None
+        and not _is_heartbeat(path)
     }
 
 
-async def _left_in(
-    store: Store, containment: Json, known: Container[str], here: Iterable[str]
+async def _unlisted_in_containment(
+    store: ObjectStore, containment: Json, known: Container[str], case_file_paths: Iterable[str]
 ) -> dict[str, str]:
     """What runs of this case have left in its containment, in no link.
 
@@ -179,41 +198,50 @@ async def _left_in(
         store: Where it is.
         containment: Its path, if there is one.
         known: Paths of what is listed.
-        here: Paths of everything in the case file, whose records tell its runs.
+        case_file_paths: Paths of everything in the case file, whose records tell its runs.
     """
-    if not isinstance(containment, str) or not containment.startswith(_CONTAINMENTS):
+    if not isinstance(containment, str) or not containment.startswith(_CONTAINMENTS_PREFIX):
         return {}
-    there = await store.list(f"{containment}/")
-    paths = [p for p in there if held(p.removeprefix(f"{containment}/")) and p not in known]
+    containment_paths = await store.list(f"{containment}/")
+    paths = [
+        p
+        for p in containment_paths
+        if is_containment_object(p.removeprefix(f"{containment}/")) and p not in known
+    ]
     if not paths:
         return {}
-    bodies = await _bodies(store, paths)
-    runs = {run_of(data) for data in (await _bodies(store, filter(is_record, here))).values()}
-    return {p: digest(data) for p, data in bodies.items() if run_of(data) in runs - {None}}
+    bodies = await _read_bodies(store, paths)
+    runs = {
+        writer_run_id(data)
+        for data in (await _read_bodies(store, filter(is_record_name, case_file_paths))).values()
+    }
+    return {
+        p: sha256_hex(data) for p, data in bodies.items() if writer_run_id(data) in runs - {None}
+    }
 
 
-def _passing(path: str) -> bool:
-    return is_alive(path.rpartition("/")[2])
+def _is_heartbeat(path: str) -> bool:
+    return is_heartbeat_name(path.rpartition("/")[2])
 
 
-async def _digests(store: Store, paths: Iterable[str]) -> dict[str, str]:
-    return {path: digest(data) for path, data in (await _bodies(store, paths)).items()}
+async def _read_digests(store: ObjectStore, paths: Iterable[str]) -> dict[str, str]:
+    return {path: sha256_hex(data) for path, data in (await _read_bodies(store, paths)).items()}
 
 
-async def _bodies(store: Store, paths: Iterable[str]) -> dict[str, bytes]:
+async def _read_bodies(store: ObjectStore, paths: Iterable[str]) -> dict[str, bytes]:
     wanted = list(paths)
-    bodies = await together(*map(store.read, wanted))
+    bodies = await gather_all(*map(store.read, wanted))
     return {path: data for path, data in zip(wanted, bodies, strict=True) if data is not None}
 
 
-def _link(folder: str, name: str, data: bytes) -> Manifest | None:
+def _decode_link(folder: str, name: str, data: bytes) -> Manifest | None:
     try:
-        return read_manifest(folder, name, data)
+        return decode_manifest(folder, name, data)
     except Malformed:
         return None
 
 
-def _merged(many: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def _merge_earliest_first(many: Iterable[Mapping[str, str]]) -> dict[str, str]:
     merged: dict[str, str] = {}
     for one in many:
         merged = {**one, **merged}

@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import hashlib
 
-from incident.case_file.journal import Store
+from incident.case_file.journal import ObjectStore
 
 
-class Witness:
-    """A store that remembers what was created through it. Satisfies ``Store``.
+class RecordingStore:
+    """A store that remembers what was created through it. Satisfies ``ObjectStore``.
 
     Attributes:
         written: Paths of the objects that this run has created, with their SHA-256.
-        seals: By case file, the digest of the newest manifest that this run has written.
+        manifest_digests: By case file, the digest of the newest manifest that this run has written.
         unlisted: By case file, why what was written there could not be listed.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         """Watch what is created in a store from now on."""
         self._store = store
-        self._tried: dict[str, set[str]] = {}
+        self._attempted: dict[str, set[str]] = {}
         self.written: dict[str, str] = {}
-        self.seals: dict[str, str] = {}
+        self.manifest_digests: dict[str, str] = {}
         self.unlisted: dict[str, str] = {}
 
     async def create(self, path: str, data: bytes) -> bool:
         """Put an object where none is; False when one is there already."""
         digest = hashlib.sha256(data).hexdigest()
-        self._tried.setdefault(path, set()).add(digest)
+        self._attempted.setdefault(path, set()).add(digest)
         created = await self._store.create(path, data)
         if created:
             self.written[path] = digest
@@ -44,9 +44,9 @@ class Witness:
         put by a call whose answer was lost. So it is seen here, too.
         """
         data = await self._store.read(path)
-        if data is not None and path in self._tried and path not in self.written:
+        if data is not None and path in self._attempted and path not in self.written:
             digest = hashlib.sha256(data).hexdigest()
-            if digest in self._tried[path]:
+            if digest in self._attempted[path]:
                 self.written[path] = digest
         return data
 
@@ -55,6 +55,6 @@ class Witness:
         return await self._store.list(prefix)
 
 
-def witness(store: Store) -> Witness:
+def as_recording_store(store: ObjectStore) -> RecordingStore:
     """The store as this run sees it; a run within a run is seen by the same witness."""
-    return store if isinstance(store, Witness) else Witness(store)
+    return store if isinstance(store, RecordingStore) else RecordingStore(store)

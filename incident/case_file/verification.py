@@ -10,45 +10,51 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from incident.case_file.manifest import Manifest, digest, name_of, number, read_manifest
+from incident.case_file.manifest import (
+    Manifest,
+    decode_manifest,
+    manifest_name,
+    manifest_number,
+    sha256_hex,
+)
 from incident.model import Malformed
 
 
-class Mark(StrEnum):
+class ObjectState(StrEnum):
     """What is to be thought of an object, the worst first."""
 
     CHANGED = "changed"
     MISSING = "missing"
     NOT_LISTED = "not listed"
     FOUND = "found"
-    ALIVE = "sign of life"
+    HEARTBEAT = "sign of life"
     INTACT = "intact"
 
 
-_RANKS = {mark: rank for rank, mark in enumerate(Mark)}
+_SEVERITY_RANKS = {mark: rank for rank, mark in enumerate(ObjectState)}
 #: A digest, and what an object is that has it.
-_Said = tuple[str, Mark]
-_TWICE = "listed with more than one digest"
-_BAD = frozenset({Mark.CHANGED, Mark.MISSING, Mark.NOT_LISTED})
+_Listing = tuple[str, ObjectState]
+_CONFLICTING_DIGESTS = "listed with more than one digest"
+_FAILING_STATES = frozenset({ObjectState.CHANGED, ObjectState.MISSING, ObjectState.NOT_LISTED})
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class VerifiedObject:
     """One object.
 
     Attributes:
         path: Its path in the store.
-        mark: What is to be thought of it.
+        state: What is to be thought of it.
         note: Why, where that is not plain.
     """
 
     path: str
-    mark: Mark
+    state: ObjectState
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ManifestLink:
     """One manifest of the chain.
 
     Attributes:
@@ -65,201 +71,230 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class CaseFileVerification:
     """What a case file is worth.
 
     Attributes:
         folder: Its path in the store.
-        items: Every object of it and of its containments, the worst first.
+        objects: Every object of it and of its containments, the worst first.
         links: The chain of its manifests, the oldest first.
-        rests_on: The chains, by case file, of the other incidents whose manifests list some of the
+        depends_on: The chains, by case file, of the other incidents whose manifests list some of
+            the
             containments' records. What they are worth is not looked into here.
     """
 
     folder: str
-    items: tuple[Item, ...]
-    links: tuple[Link, ...]
-    rests_on: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
+    objects: tuple[VerifiedObject, ...]
+    links: tuple[ManifestLink, ...]
+    depends_on: Mapping[str, tuple[ManifestLink, ...]] = field(default_factory=dict)
 
     @property
-    def others(self) -> tuple[str, ...]:
+    def other_incidents(self) -> tuple[str, ...]:
         """The other incidents."""
-        return tuple(folder.rpartition("/")[2] for folder in self.rests_on)
+        return tuple(folder.rpartition("/")[2] for folder in self.depends_on)
 
-    def with_planted(self, planted: Mapping[str, str]) -> Examination:
+    def with_unreadable(self, unreadable: Mapping[str, str]) -> CaseFileVerification:
         """The same, with objects that nobody can read by their names, each with the reason."""
-        items = [*self.items, *(Item(name, Mark.NOT_LISTED, why) for name, why in planted.items())]
-        return replace(self, items=_in_order(items))
+        objects = [
+            *self.objects,
+            *(
+                VerifiedObject(name, ObjectState.NOT_LISTED, why)
+                for name, why in unreadable.items()
+            ),
+        ]
+        return replace(self, objects=_worst_first(objects))
 
     @property
     def intact(self) -> bool:
         """Whether everything is there, as it was listed, and nothing else is."""
-        return not any(item.mark in _BAD for item in self.items)
+        return not any(item.state in _FAILING_STATES for item in self.objects)
 
     @property
-    def counts(self) -> dict[Mark, int]:
+    def counts(self) -> dict[ObjectState, int]:
         """How many objects there are of each mark."""
-        return {mark: sum(item.mark is mark for item in self.items) for mark in Mark}
+        return {state: sum(item.state is state for item in self.objects) for state in ObjectState}
 
-    def replaced(self, known: Iterable[str]) -> tuple[str, ...]:
+    def replaced_digests(self, known: Iterable[str]) -> tuple[str, ...]:
         """Digests that are known from elsewhere, and that no manifest has any more."""
-        return replaced(self.links, known)
+        return replaced_digests(self.links, known)
 
-    def unproven(self, known: Iterable[str]) -> tuple[Link, ...]:
+    def unconfirmed_links(self, known: Iterable[str]) -> tuple[ManifestLink, ...]:
         """The manifests that come after the newest one whose digest is known from elsewhere."""
-        return unproven(self.links, known)
+        return unconfirmed_links(self.links, known)
 
 
-def replaced(links: Iterable[Link], known: Iterable[str]) -> tuple[str, ...]:
+def replaced_digests(links: Iterable[ManifestLink], known: Iterable[str]) -> tuple[str, ...]:
     """Digests that are known from elsewhere, and that no manifest of a chain has any more."""
-    here = {link.sha256 for link in links if link.manifest}
-    return tuple(sha256 for sha256 in dict.fromkeys(known) if sha256 not in here)
+    present = {link.sha256 for link in links if link.manifest}
+    return tuple(sha256 for sha256 in dict.fromkeys(known) if sha256 not in present)
 
 
-def unproven(links: tuple[Link, ...], known: Iterable[str]) -> tuple[Link, ...]:
+def unconfirmed_links(
+    links: tuple[ManifestLink, ...], known: Iterable[str]
+) -> tuple[ManifestLink, ...]:
     """The manifests of a chain after the newest one whose digest is known from elsewhere.
 
     Each names the one before it, so that the newest known one vouches for all before it.
     """
-    there = set(known)
-    proven = [at for at, link in enumerate(links) if link.sha256 in there]
+    known_digests = set(known)
+    proven = [at for at, link in enumerate(links) if link.sha256 in known_digests]
     return links[max(proven, default=-1) + 1 :]
 
 
-def _in_order(items: Iterable[Item]) -> tuple[Item, ...]:
-    return tuple(sorted(items, key=lambda item: (_RANKS[item.mark], item.path)))
+def _worst_first(objects: Iterable[VerifiedObject]) -> tuple[VerifiedObject, ...]:
+    return tuple(sorted(objects, key=lambda item: (_SEVERITY_RANKS[item.state], item.path)))
 
 
-def links_of(folder: str, bodies: Mapping[str, bytes]) -> tuple[Link, ...]:
+def links_from_bodies(folder: str, bodies: Mapping[str, bytes]) -> tuple[ManifestLink, ...]:
     """The chain of a case file, from its objects' bodies by path: as far as no link is missing."""
-    links: list[Link] = []
-    while (data := bodies.get(f"{folder}/{name_of(len(links) + 1)}")) is not None:
-        name = name_of(len(links) + 1)
+    links: list[ManifestLink] = []
+    while (data := bodies.get(f"{folder}/{manifest_name(len(links) + 1)}")) is not None:
+        name = manifest_name(len(links) + 1)
         try:
-            manifest, problem = read_manifest(folder, name, data), ""
+            manifest, problem = decode_manifest(folder, name, data), ""
         except Malformed:
             manifest, problem = None, "no manifest that the responder wrote"
-        links.append(Link(name, digest(data), manifest, problem))
-    return tuple(_checked(links))
+        links.append(ManifestLink(name, sha256_hex(data), manifest, problem))
+    return tuple(_with_order_problems(links))
 
 
-def _checked(links: list[Link]) -> Iterable[Link]:
+def _with_order_problems(links: list[ManifestLink]) -> Iterable[ManifestLink]:
     """The links, each held against the one that follows it."""
-    for at, link in enumerate(links):
+    for position, link in enumerate(links):
         problem = link.problem
-        after = links[at + 1] if at + 1 < len(links) else None
-        if at == 0 and link.manifest and link.manifest.previous is not None:
+        after = links[position + 1] if position + 1 < len(links) else None
+        if position == 0 and link.manifest and link.manifest.previous is not None:
             problem = "it is not the first: those before it are gone"
         if after and after.manifest and after.manifest.previous != link.sha256:
             problem = problem or f"not the one that {after.name} follows"
-        yield Link(link.name, link.sha256, link.manifest, problem)
+        yield ManifestLink(link.name, link.sha256, link.manifest, problem)
 
 
-def examined(
+def verify_objects(
     folder: str,
     bodies: Mapping[str, bytes],
-    alive: frozenset[str],
-    others: Mapping[str, tuple[Link, ...]],
+    heartbeats: frozenset[str],
+    others: Mapping[str, tuple[ManifestLink, ...]],
     containments: Collection[str],
-) -> Examination:
+) -> CaseFileVerification:
     """Hold a case file, and its containments, against the manifests.
 
     Args:
         folder: The case file's path.
         bodies: All its objects, and all of its containments, by path in the store.
-        alive: Paths of signs of life that say nothing else.
+        heartbeats: Paths of signs of life that say nothing else.
         others: The chains of other incidents that refer to its containments, by case file.
         containments: The paths of these.
     """
-    links = links_of(folder, bodies)
-    ours = _listed(links)
-    theirs = _of_others(ours, others, containments)
-    wanted = {**ours, **{path: said for path, (_, said) in theirs.items()}}
+    links = links_from_bodies(folder, bodies)
+    own_listings = _listings(links)
+    other_listings = _listed_by_others(own_listings, others, containments)
+    expected = {**own_listings, **{path: listing for path, (_, listing) in other_listings.items()}}
     chained = {f"{folder}/{link.name}" for link in links}
-    twice = _twice([links, *others.values()])
-    items = [_item(path, bodies.get(path), *wanted[path], twice) for path in wanted]
-    items += [_of_link(folder, link) for link in links]
-    items += [
-        Item(path, Mark.ALIVE) if path in alive else _unlisted(folder, path, links)
-        for path in bodies
-        if path not in wanted and path not in chained
+    conflicting = _conflicting_paths([links, *others.values()])
+    objects = [
+        _verify_object(path, bodies.get(path), *expected[path], conflicting) for path in expected
     ]
-    items += _gap(folder, links, bodies)
-    rests_on = {other: others[other] for other in sorted({other for other, _ in theirs.values()})}
-    return Examination(folder, _in_order(items), links, rests_on)
+    objects += [_verify_link(folder, link) for link in links]
+    objects += [
+        VerifiedObject(path, ObjectState.HEARTBEAT)
+        if path in heartbeats
+        else _unlisted_object(folder, path, links)
+        for path in bodies
+        if path not in expected and path not in chained
+    ]
+    objects += _missing_link(folder, links, bodies)
+    depends_on = {
+        other: others[other] for other in sorted({other for other, _ in other_listings.values()})
+    }
+    return CaseFileVerification(folder, _worst_first(objects), links, depends_on)
 
 
-def _of_others(
-    ours: Mapping[str, _Said],
-    others: Mapping[str, tuple[Link, ...]],
+def _listed_by_others(
+    own_listings: Mapping[str, _Listing],
+    others: Mapping[str, tuple[ManifestLink, ...]],
     containments: Collection[str],
-) -> dict[str, tuple[str, _Said]]:
+) -> dict[str, tuple[str, _Listing]]:
     """Records of the containments of which others say more than we do, and which incident does."""
     below = tuple(f"{folder}/" for folder in containments)
-    theirs: dict[str, tuple[str, _Said]] = {}
+    listings: dict[str, tuple[str, _Listing]] = {}
     for incident, chain in sorted(others.items()):
-        for path, said in _listed(chain).items():
-            known = theirs[path][1] if path in theirs else ours.get(path)
-            better = known is None or (known == (said[0], Mark.FOUND) and said[1] is Mark.INTACT)
+        for path, listing in _listings(chain).items():
+            known = listings[path][1] if path in listings else own_listings.get(path)
+            better = known is None or (
+                known == (listing[0], ObjectState.FOUND) and listing[1] is ObjectState.INTACT
+            )
             if path.startswith(below) and better:
-                theirs[path] = (incident, said)
-    return theirs
+                listings[path] = (incident, listing)
+    return listings
 
 
-def _listed(links: Iterable[Link]) -> dict[str, _Said]:
+def _listings(links: Iterable[ManifestLink]) -> dict[str, _Listing]:
     """What the sound links list: digests, and what an object is that has them."""
-    sound = _sound(links)
-    found = {p: (d, Mark.FOUND) for m in reversed(sound) for p, d in m.found.items()}
-    written = {p: (d, Mark.INTACT) for m in reversed(sound) for p, d in m.written.items()}
+    valid = _valid_manifests(links)
+    found = {p: (d, ObjectState.FOUND) for m in reversed(valid) for p, d in m.found.items()}
+    written = {p: (d, ObjectState.INTACT) for m in reversed(valid) for p, d in m.written.items()}
     return {**found, **written}
 
 
-def _sound(links: Iterable[Link]) -> list[Manifest]:
+def _valid_manifests(links: Iterable[ManifestLink]) -> list[Manifest]:
     return [link.manifest for link in links if link.manifest and not link.problem]
 
 
-def _twice(chains: Iterable[Iterable[Link]]) -> frozenset[str]:
+def _conflicting_paths(chains: Iterable[Iterable[ManifestLink]]) -> frozenset[str]:
     """What is listed with more than one digest, in whichever links: no object ever has two.
 
     So it does not matter which is the right one, and a later link never overrules an earlier.
     """
-    said: dict[str, set[str]] = {}
+    digests_by_path: dict[str, set[str]] = {}
     for chain in chains:
-        for manifest in _sound(chain):
+        for manifest in _valid_manifests(chain):
             for path, sha256 in (*manifest.written.items(), *manifest.found.items()):
-                said.setdefault(path, set()).add(sha256)
-    return frozenset(path for path, digests in said.items() if len(digests) > 1)
+                digests_by_path.setdefault(path, set()).add(sha256)
+    return frozenset(path for path, digests in digests_by_path.items() if len(digests) > 1)
 
 
-def _item(path: str, data: bytes | None, sha256: str, mark: Mark, twice: frozenset[str]) -> Item:
+def _verify_object(
+    path: str, data: bytes | None, sha256: str, state: ObjectState, conflicting: frozenset[str]
+) -> VerifiedObject:
     if data is None:
-        return Item(path, Mark.MISSING)
-    if path in twice:
-        return Item(path, Mark.CHANGED, _TWICE)
-    return Item(path, mark if digest(data) == sha256 else Mark.CHANGED)
+        return VerifiedObject(path, ObjectState.MISSING)
+    if path in conflicting:
+        return VerifiedObject(path, ObjectState.CHANGED, _CONFLICTING_DIGESTS)
+    return VerifiedObject(path, state if sha256_hex(data) == sha256 else ObjectState.CHANGED)
 
 
-def _of_link(folder: str, link: Link) -> Item:
-    mark = Mark.CHANGED if link.problem else Mark.INTACT
-    return Item(f"{folder}/{link.name}", mark, link.problem)
+def _verify_link(folder: str, link: ManifestLink) -> VerifiedObject:
+    state = ObjectState.CHANGED if link.problem else ObjectState.INTACT
+    return VerifiedObject(f"{folder}/{link.name}", state, link.problem)
 
 
-def _unlisted(folder: str, path: str, links: Iterable[Link]) -> Item:
-    lists = [li for li in links if li.manifest and li.problem]
-    doubtful = [li.name for li in lists if li.manifest and path in _of(li.manifest)]
-    if doubtful:
-        return Item(path, Mark.NOT_LISTED, f"but for {doubtful[0]}, which is not sound")
-    if number(path.removeprefix(f"{folder}/")) is not None:
-        return Item(path, Mark.NOT_LISTED, "a manifest outside the chain")
-    return Item(path, Mark.NOT_LISTED)
+def _unlisted_object(folder: str, path: str, links: Iterable[ManifestLink]) -> VerifiedObject:
+    faulty = [li for li in links if li.manifest and li.problem]
+    listed_in = [li.name for li in faulty if li.manifest and path in _listed_paths(li.manifest)]
+    if listed_in:
+        return VerifiedObject(
+            path, ObjectState.NOT_LISTED, f"but for {listed_in[0]}, which is not sound"
+        )
+    if manifest_number(path.removeprefix(f"{folder}/")) is not None:
+        return VerifiedObject(path, ObjectState.NOT_LISTED, "a manifest outside the chain")
+    return VerifiedObject(path, ObjectState.NOT_LISTED)
 
 
-def _of(manifest: Manifest) -> set[str]:
+def _listed_paths(manifest: Manifest) -> set[str]:
     return {*manifest.written, *manifest.found}
 
 
-def _gap(folder: str, links: tuple[Link, ...], bodies: Mapping[str, bytes]) -> list[Item]:
+def _missing_link(
+    folder: str, links: tuple[ManifestLink, ...], bodies: Mapping[str, bytes]
+) -> list[VerifiedObject]:
     """The manifest that is missing where later ones are there."""
-    later = [path for path in bodies if (number(path.removeprefix(f"{folder}/")) or 0) > len(links)]
-    gone = f"{folder}/{name_of(len(links) + 1)}"
-    return [Item(gone, Mark.MISSING, "the chain breaks off here")] if later else []
+    later = [
+        path
+        for path in bodies
+        if (manifest_number(path.removeprefix(f"{folder}/")) or 0) > len(links)
+    ]
+    missing = f"{folder}/{manifest_name(len(links) + 1)}"
+    return (
+        [VerifiedObject(missing, ObjectState.MISSING, "the chain breaks off here")] if later else []
+    )

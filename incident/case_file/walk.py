@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from incident.case_file.journal import SCHEMA_VERSION, Store, decode, encode
+from incident.case_file.journal import SCHEMA_VERSION, ObjectStore, decode_record, encode_json
 from incident.model import GiveUp, Json
 
 #: What is walked through, in this order.
@@ -21,12 +21,12 @@ _SECTIONS = {
     INCIDENTS: re.compile(r"incidents/[^/]+/"),
     DRY_RUNS: re.compile(r"dry-runs/[^/]+/"),
 }
-_ORDER = tuple(_SECTIONS)
+_SECTION_ORDER = tuple(_SECTIONS)
 # Sorts behind everything that a record's path goes on with.
-_BEHIND = "~"
+_AFTER_ALL_PATHS = "~"
 
 
-class Page(Protocol):
+class PathPage(Protocol):
     """Some of the paths below a prefix, in order."""
 
     @property
@@ -34,7 +34,7 @@ class Page(Protocol):
         """The paths."""
 
     @property
-    def behind(self) -> str:
+    def next_after(self) -> str:
         """Behind what the next page begins; empty at the end."""
 
     @property
@@ -42,15 +42,15 @@ class Page(Protocol):
         """By name, why other objects below the prefix cannot be read."""
 
 
-class Pages(Store, Protocol):
+class PagedStore(ObjectStore, Protocol):
     """A store that can be listed in pages."""
 
-    async def page(self, prefix: str, after: str, limit: int) -> Page:
+    async def page(self, prefix: str, after: str, limit: int) -> PathPage:
         """The first paths below a prefix behind another."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class WalkedFolder:
     """One folder on the way: a workload's containments, or an incident's case file.
 
     Attributes:
@@ -65,23 +65,25 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class WalkedPage:
     """A page of the way, whether or not anything on it was worth a stop.
 
     Attributes:
-        place: Behind it begins all that is still to be met; a round may begin there.
-        within: The folder that the page ended in, of which more may come; or empty.
+        resume_after: Behind it begins all that is still to be met; a round may begin there.
+        open_folder: The folder that the page ended in, of which more may come; or empty.
         fault: Why the way ends here, in this part of the store; empty where it goes on.
         unreadable: By name, why objects on this page cannot be read.
     """
 
-    place: str
-    within: str = ""
+    resume_after: str
+    open_folder: str = ""
     fault: str = ""
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
-async def ring(store: Pages, cursor: str, size: int) -> AsyncIterator[Stop | Passed]:
+async def walk_store(
+    store: PagedStore, cursor: str, size: int
+) -> AsyncIterator[WalkedFolder | WalkedPage]:
     """Every stop once, beginning behind the cursor and ending with it; and each page.
 
     What is added meanwhile may or may not be met. No more than a page of paths, and the paths
@@ -97,59 +99,59 @@ async def ring(store: Pages, cursor: str, size: int) -> AsyncIterator[Stop | Pas
         Retry: The store does not answer.
     """
     first = cursor.partition("/")[0]
-    at = _ORDER.index(first) if first in _SECTIONS else 0
+    at = _SECTION_ORDER.index(first) if first in _SECTIONS else 0
     last = cursor if first in _SECTIONS else ""
-    async for met in _stops(store, _ORDER[at], last, size):
-        yield met
-    for section in (*_ORDER[at + 1 :], *_ORDER[:at]):
-        async for met in _stops(store, section, "", size):
-            yield met
+    async for item in _walk_section(store, _SECTION_ORDER[at], last, size):
+        yield item
+    for section in (*_SECTION_ORDER[at + 1 :], *_SECTION_ORDER[:at]):
+        async for item in _walk_section(store, section, "", size):
+            yield item
     if last:
-        async for met in _stops(store, _ORDER[at], "", size):
-            if (met.folder if isinstance(met, Stop) else met.place) > last:
+        async for item in _walk_section(store, _SECTION_ORDER[at], "", size):
+            if (item.folder if isinstance(item, WalkedFolder) else item.resume_after) > last:
                 return
-            yield met
+            yield item
 
 
-async def _stops(
-    store: Pages, section: str, behind: str, size: int
-) -> AsyncIterator[Stop | Passed]:
+async def _walk_section(
+    store: PagedStore, section: str, start_after: str, size: int
+) -> AsyncIterator[WalkedFolder | WalkedPage]:
     folder, paths = "", list[str]()
     # All before it was met: a folder that is done, or else a path that is in none.
-    place = behind or section
-    after = behind + _BEHIND if behind.endswith("/") else behind
-    while (page := await store.page(f"{section}/", after, size)).behind:
+    resume_after = start_after or section
+    after = start_after + _AFTER_ALL_PATHS if start_after.endswith("/") else start_after
+    while (page := await store.page(f"{section}/", after, size)).next_after:
         for path in page.paths:
             match = _SECTIONS[section].match(path)
-            there = match[0] if match else ""
-            if folder and there != folder:
-                yield Stop(section, folder, tuple(paths))
-                place, paths = folder, []
-            folder, place = there, place if there else path
-            paths += [path] if there else []
-        if page.behind <= after:
+            path_folder = match[0] if match else ""
+            if folder and path_folder != folder:
+                yield WalkedFolder(section, folder, tuple(paths))
+                resume_after, paths = folder, []
+            folder, resume_after = path_folder, resume_after if path_folder else path
+            paths += [path] if path_folder else []
+        if page.next_after <= after:
             fault = f"the list does not go on behind {after!r}, and its rest is unseen"
-            yield Passed(place, folder, fault)
+            yield WalkedPage(resume_after, folder, fault)
             break
-        after = page.behind
-        place = place if folder else after
-        yield Passed(place, folder, unreadable=page.unreadable)
+        after = page.next_after
+        resume_after = resume_after if folder else after
+        yield WalkedPage(resume_after, folder, unreadable=page.unreadable)
     if folder:
-        yield Stop(section, folder, tuple(paths))
+        yield WalkedFolder(section, folder, tuple(paths))
 
 
 @dataclass(frozen=True, slots=True)
-class Cursors:
+class WalkCursors:
     """Where rounds stopped that did not get all around: one object each, never changed.
 
     Attributes:
         store: Where they are.
-        run: Names this round.
+        run_id: Names this round.
         clock: Tells the time.
     """
 
-    store: Store
-    run: str
+    store: ObjectStore
+    run_id: str
     clock: Callable[[], datetime]
 
     async def newest(self) -> str:
@@ -163,12 +165,12 @@ class Cursors:
         """
         today = self.clock().astimezone(UTC)
         for day in (today, today - timedelta(days=1)):
-            for path in reversed(await self.store.list(f"{_folder(day)}/")):
-                if stopped := _stopped_at(path, await self.store.read(path)):
-                    return stopped
+            for path in reversed(await self.store.list(f"{_cursor_folder(day)}/")):
+                if position := _cursor_position(path, await self.store.read(path)):
+                    return position
         return ""
 
-    async def leave(self, folder: str) -> None:
+    async def save(self, folder: str) -> None:
         """Say where this round stopped.
 
         Raises:
@@ -177,21 +179,21 @@ class Cursors:
         moment = self.clock().astimezone(UTC)
         body: dict[str, Json] = {
             "schema_version": SCHEMA_VERSION,
-            "run": self.run,
+            "run": self.run_id,
             "stopped_at": folder,
         }
-        path = f"{_folder(moment)}/{moment:%H%M%S.%f}-{self.run}.json"
-        await self.store.create(path, encode(body))
+        path = f"{_cursor_folder(moment)}/{moment:%H%M%S.%f}-{self.run_id}.json"
+        await self.store.create(path, encode_json(body))
 
 
-def _stopped_at(path: str, data: bytes | None) -> str:
+def _cursor_position(path: str, data: bytes | None) -> str:
     """What a cursor says; what somebody else put there says nothing, and stops no round."""
     try:
-        stopped = decode(path, data).get("stopped_at") if data else None
+        position = decode_record(path, data).get("stopped_at") if data else None
     except GiveUp:
         return ""
-    return stopped if isinstance(stopped, str) else ""
+    return position if isinstance(position, str) else ""
 
 
-def _folder(day: datetime) -> str:
+def _cursor_folder(day: datetime) -> str:
     return f"patrols/{day:%Y-%m-%d}"

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from incident.actions import plan
-from incident.actions.annotation import ANNOTATION, annotated
-from incident.actions.before_image import Image, stated
-from incident.containment.types import Result, Scene, Tools
-from incident.containment.verify import verify
-from incident.containment.write import status_of
-from incident.investigation.workload_reader import look
+from incident.actions.annotation import INCIDENT_ANNOTATION, annotation_change
+from incident.actions.before_image import Snapshot, with_state
+from incident.containment.types import ContainmentRequest, ContainmentResult, ContainmentTools
+from incident.containment.verify import wait_until_in_effect
+from incident.containment.write import status_of_changes
+from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,
     ChangeKind,
@@ -22,118 +22,152 @@ from incident.model import (
     IncidentError,
     Kind,
     Reason,
-    Settings,
     Status,
+    WorkloadConfiguration,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class SentWrites:
     """What was made of the decision, to be read back.
 
     Attributes:
-        image: The image of what was written; None when nothing was.
+        snapshot: The image of what was written; None when nothing was.
         failed: The changes that were refused.
         written_at: When the writes were accepted.
-        last: Number of the containment's last record.
+        last_number: Number of the containment's last record.
         exact: Whether nobody else wrote between reading and writing.
     """
 
-    image: Image | None
+    snapshot: Snapshot | None
     failed: tuple[Change, ...]
     written_at: datetime | None
-    last: int
+    last_number: int
     exact: bool = True
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """The changes that were written."""
-        return self.image.changes if self.image else ()
+        return self.snapshot.changes if self.snapshot else ()
 
 
-async def read_back(made: Made, scene: Scene, tools: Tools) -> Result:
+async def read_back_writes(
+    sent_writes: SentWrites, request: ContainmentRequest, tools: ContainmentTools
+) -> ContainmentResult:
     """Read back what was written, and tell it change by change."""
-    settings: Settings | None = None
-    lacking: tuple[str | None, ...] = ()
-    if made.changes:
-        settings, lacking = await verify(
-            made.changes, scene.workload, tools.run, tools.verify_timeout
+    configuration: WorkloadConfiguration | None = None
+    unmet: tuple[str | None, ...] = ()
+    if sent_writes.changes:
+        configuration, unmet = await wait_until_in_effect(
+            sent_writes.changes, request.workload, tools.cloud_run, tools.verify_timeout
         )
-    told = replace(made, failed=await _over(made.failed, scene, tools))
-    result = came_to(told, lacking, scene, tools)
-    if made.image is None:
+    rechecked = replace(
+        sent_writes, failed=await _recheck_cancellations(sent_writes.failed, request, tools)
+    )
+    result = containment_result(rechecked, unmet, request, tools)
+    if sent_writes.snapshot is None:
         return result
-    unseen = [c.error for c in result.changes if c.state is ChangeState.UNVERIFIED]
-    if unseen:
-        await tools.note(scene, made.last, "unverified", made.image, reason=unseen[0])
+    unverified = [c.error for c in result.changes if c.state is ChangeState.UNVERIFIED]
+    if unverified:
+        await tools.add_record(
+            request,
+            sent_writes.last_number,
+            "unverified",
+            sent_writes.snapshot,
+            reason=unverified[0],
+        )
         return result
-    last = await tools.note(scene, made.last, "verified", made.image)
-    if settings is None or result.status not in (Status.CONTAINED, Status.RESTRICTED):
+    last_number = await tools.add_record(
+        request, sent_writes.last_number, "verified", sent_writes.snapshot
+    )
+    if configuration is None or result.status not in (Status.CONTAINED, Status.RESTRICTED):
         return result
-    reasons = await _annotate(settings, made.image, last, scene, tools)
+    reasons = await _annotate(configuration, sent_writes.snapshot, last_number, request, tools)
     return replace(result, reasons=(*reasons, *result.reasons))
 
 
-def came_to(made: Made, lacking: tuple[str | None, ...], scene: Scene, tools: Tools) -> Result:
+def containment_result(
+    sent_writes: SentWrites,
+    unmet: tuple[str | None, ...],
+    request: ContainmentRequest,
+    tools: ContainmentTools,
+) -> ContainmentResult:
     """What the changes come to, each in effect or with why it is not."""
-    told = [_told(change, why) for change, why in zip(made.changes, lacking, strict=True)]
-    changes = sorted((*told, *made.failed), key=lambda change: not change.stops)
-    status = status_of(changes)
+    read_changes = [
+        _with_read_back_state(change, why)
+        for change, why in zip(sent_writes.changes, unmet, strict=True)
+    ]
+    changes = sorted((*read_changes, *sent_writes.failed), key=lambda change: not change.stops)
+    status = status_of_changes(changes)
     text = (
         "another change came between reading and writing: the before-image may lack it;"
         " the audit log has it"
     )
-    return Result(
+    return ContainmentResult(
         status=status,
-        decision=scene.decision,
+        decision=request.decision,
         changes=tuple(changes),
-        folder=tools.custody.folder(scene.history) if made.image else None,
-        stopped_at=made.written_at if status is Status.CONTAINED else None,
-        seen_at=tools.clock() if status is Status.CONTAINED else None,
-        reasons=() if made.exact else (Reason(text, "settings"),),
+        containment_folder=tools.containment_records.current_folder(request.history)
+        if sent_writes.snapshot
+        else None,
+        stopped_at=sent_writes.written_at if status is Status.CONTAINED else None,
+        verified_at=tools.clock() if status is Status.CONTAINED else None,
+        reasons=() if sent_writes.exact else (Reason(text, "settings"),),
         alarm=any(change.state is not ChangeState.VERIFIED for change in changes)
         or status is not Status.CONTAINED,
     )
 
 
-def _told(change: Change, lacking: str | None) -> Change:
+def _with_read_back_state(change: Change, unmet: str | None) -> Change:
     """A change once it was read back."""
-    if lacking:
-        return stated(change, ChangeState.UNVERIFIED, lacking)
-    return stated(change, ChangeState.VERIFIED)
+    if unmet:
+        return with_state(change, ChangeState.UNVERIFIED, unmet)
+    return with_state(change, ChangeState.VERIFIED)
 
 
-async def _over(failed: tuple[Change, ...], scene: Scene, tools: Tools) -> tuple[Change, ...]:
+async def _recheck_cancellations(
+    failed: tuple[Change, ...], request: ContainmentRequest, tools: ContainmentTools
+) -> tuple[Change, ...]:
     """What was refused; an execution that was over before it was cancelled is as wanted."""
     cancelled = [change for change in failed if change.kind is ChangeKind.CANCELLATION]
     if not cancelled:
         return failed
-    needs = plan.needed_by(cancelled)
+    needs = plan.details_for_changes(cancelled)
     try:
-        settings = await look(scene.workload, needs, tools.run)
+        configuration = await read_workload(request.workload, needs, tools.cloud_run)
     except IncidentError:
         return failed
     return tuple(
-        stated(change, ChangeState.VERIFIED)
-        if change in cancelled and plan.in_effect(change, settings)
+        with_state(change, ChangeState.VERIFIED)
+        if change in cancelled and plan.in_effect(change, configuration)
         else change
         for change in failed
     )
 
 
 async def _annotate(
-    settings: Settings, image: Image, last: int, scene: Scene, tools: Tools
+    configuration: WorkloadConfiguration,
+    snapshot: Snapshot,
+    last_number: int,
+    request: ContainmentRequest,
+    tools: ContainmentTools,
 ) -> tuple[Reason, ...]:
     """Name the incident on the workload, for whoever finds it down. Information only."""
-    job = settings.kind is Kind.JOB  # a job can only be replaced as a whole
-    if job or image.incident != scene.incident or ANNOTATION in settings.annotations:
+    job = configuration.kind is Kind.JOB  # a job can only be replaced as a whole
+    if (
+        job
+        or snapshot.incident != request.incident
+        or INCIDENT_ANNOTATION in configuration.annotations
+    ):
         return ()
-    change = annotated(settings, scene.incident)
+    change = annotation_change(configuration, request.incident)
     try:
-        await tools.run.write(change, validate_only=False)
+        await tools.cloud_run.write(change, validate_only=False)
     except IncidentError as error:
         text = f"the workload does not name the incident: {error}"
         return (Reason(text, "settings"),)
     # A release takes our own key away again; what others wrote there is theirs.
-    await tools.note(scene, last, "annotated", image, annotation=ANNOTATION)
+    await tools.add_record(
+        request, last_number, "annotated", snapshot, annotation=INCIDENT_ANNOTATION
+    )
     return ()

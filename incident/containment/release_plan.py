@@ -8,16 +8,28 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from incident.actions.annotation import ANNOTATION
-from incident.actions.before_image import Image, Part
-from incident.actions.fields import as_sent, in_full, in_snake_case, normal, targets
-from incident.actions.invokers import NAME, alike, bindings_in, invokers, restored
-from incident.actions.plan import needed_by
-from incident.case_file.containments import Containment, Custody, History
-from incident.investigation.workload_reader import Looking, look
-from incident.model import Change, ChangeKind, Json, Need, Settings, Workload
+from incident.actions.annotation import INCIDENT_ANNOTATION
+from incident.actions.before_image import Snapshot, SnapshotPart
+from incident.actions.fields import (
+    field_to_restore,
+    field_with_default,
+    normalize_field,
+    to_snake_case,
+    traffic_targets,
+)
+from incident.actions.invokers import (
+    INVOKER_BINDINGS_LABEL,
+    bindings_in,
+    invoker_bindings,
+    restore_invokers,
+    same_invokers,
+)
+from incident.actions.plan import details_for_changes
+from incident.case_file.containments import Containment, ContainmentHistory, ContainmentRecords
+from incident.investigation.workload_reader import WorkloadReader, read_workload
+from incident.model import Change, ChangeKind, Json, Workload, WorkloadConfiguration, WorkloadDetail
 
-ACTION = "release"
+RELEASE_ACTION = "release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +38,12 @@ class Difference:
 
     Attributes:
         name: The field; of an IAM policy the part that we edited.
-        left: How our write left it.
+        as_written: How our write left it.
         now: How it is.
     """
 
     name: str
-    left: Json
+    as_written: Json
     now: Json
 
 
@@ -43,58 +55,67 @@ class ReleasePlan:
         workload: What is held.
         containment: The containment that is taken back; None when nothing is held.
         history: All containments of the workload.
-        image: What the release restores.
+        snapshot: What the release restores.
         changes: The writes that restore it, in their order: all fields in one, and after them
             the IAM policy, so that nobody is let in before the rest is as it was. Empty when
             all is as it was already.
-        lost: What the containment did that nobody can take back.
-        differs: What somebody changed since.
-        settings: The workload's settings, as read.
+        irreversible_changes: What the containment did that nobody can take back.
+        differences: What somebody changed since.
+        configuration: The workload's settings, as read.
     """
 
     workload: Workload
     containment: Containment | None
-    history: History
-    image: Image | None
+    history: ContainmentHistory
+    snapshot: Snapshot | None
     changes: tuple[Change, ...]
-    lost: tuple[Change, ...]
-    differs: tuple[Difference, ...]
-    settings: Settings
+    irreversible_changes: tuple[Change, ...]
+    differences: tuple[Difference, ...]
+    configuration: WorkloadConfiguration
 
     def change(self, kind: ChangeKind) -> Change | None:
         """The write of one kind, if one is needed."""
         return next((change for change in self.changes if change.kind is kind), None)
 
 
-async def plan_release(workload: Workload, custody: Custody, run: Looking) -> ReleasePlan:
+async def plan_release(
+    workload: Workload, containment_records: ContainmentRecords, reader: WorkloadReader
+) -> ReleasePlan:
     """What releasing the workload would write, for settings read now. Writes nothing.
 
     Raises:
         Retry: Time may heal it.
         GiveUp: The workload or the records cannot be read.
     """
-    history = await custody.history()
-    held = history.current
-    policies = _policies(held.effective if held else None)
-    settings = await look(workload, needed_by(part.change for part in policies), run)
-    history = history.of(settings)
+    history = await containment_records.history()
+    containment = history.current
+    policies = _iam_parts(containment.effective_snapshot if containment else None)
+    configuration = await read_workload(
+        workload, details_for_changes(part.change for part in policies), reader
+    )
+    history = history.for_workload(configuration)
     current = history.current
-    image = current.effective if current else None
-    if current is None or image is None:
-        return ReleasePlan(workload, None, history, None, (), (), (), settings)
+    snapshot = current.effective_snapshot if current else None
+    if current is None or snapshot is None:
+        return ReleasePlan(workload, None, history, None, (), (), (), configuration)
     return ReleasePlan(
         workload=workload,
         containment=current,
         history=history,
-        image=image,
-        changes=_changes(image, current, settings),
-        lost=current.irreversible,
-        differs=(*_fields_changed(image, settings), *_invokers_changed(image, settings)),
-        settings=settings,
+        snapshot=snapshot,
+        changes=_restoring_changes(snapshot, current, configuration),
+        irreversible_changes=current.irreversible_changes,
+        differences=(
+            *_field_differences(snapshot, configuration),
+            *_invoker_differences(snapshot, configuration),
+        ),
+        configuration=configuration,
     )
 
 
-def lacking(plan: ReleasePlan, settings: Settings, kinds: Collection[ChangeKind]) -> str | None:
+def not_restored_reason(
+    plan: ReleasePlan, configuration: WorkloadConfiguration, kinds: Collection[ChangeKind]
+) -> str | None:
     """Why a workload is not as it was before; None when it is.
 
     Judged field by field against the before-image, whatever was written, and only once Cloud Run
@@ -102,32 +123,39 @@ def lacking(plan: ReleasePlan, settings: Settings, kinds: Collection[ChangeKind]
 
     Args:
         plan: What is to be restored.
-        settings: The workload as it is now.
+        configuration: The workload as it is now.
         kinds: Which of it is looked at: fields, the IAM policy.
     """
-    image, current = plan.image, plan.containment
-    if image is None or current is None:
+    snapshot, current = plan.snapshot, plan.containment
+    if snapshot is None or current is None:
         return None
-    for part in _policies(image) if ChangeKind.IAM_POLICY in kinds else ():
-        now = settings.access.raw if settings.access else ()
-        if settings.access is None or not alike(now, bindings_in(part.restores)):
-            return f"the {NAME} do not read back as they were before"
-    wanted = _wanted(image, current, settings) if ChangeKind.FIELDS in kinds else {}
-    if wanted and settings.observed_generation < settings.generation:
+    for part in _iam_parts(snapshot) if ChangeKind.IAM_POLICY in kinds else ():
+        now = configuration.access.raw if configuration.access else ()
+        if configuration.access is None or not same_invokers(now, bindings_in(part.restores)):
+            return f"the {INVOKER_BINDINGS_LABEL} do not read back as they were before"
+    expected = (
+        _fields_to_restore(snapshot, current, configuration) if ChangeKind.FIELDS in kinds else {}
+    )
+    if expected and configuration.observed_generation < configuration.generation:
         return "Cloud Run is still at work on it"
-    for name, value in wanted.items():
-        there = _now(name, settings)
-        if normal(name, there, settings.kind) != normal(name, value, settings.kind):
-            return _maximum_lost(value, there) or f"{name} does not read back as it was before"
+    for name, value in expected.items():
+        current_value = _current_value(name, configuration)
+        if normalize_field(name, current_value, configuration.kind) != normalize_field(
+            name, value, configuration.kind
+        ):
+            return (
+                _max_instances_lost(value, current_value)
+                or f"{name} does not read back as it was before"
+            )
     return None
 
 
-def needs_of(plan: ReleasePlan) -> frozenset[Need]:
+def release_needs(plan: ReleasePlan) -> frozenset[WorkloadDetail]:
     """What judging a release needs to know besides the workload's settings."""
-    return needed_by(part.change for part in _policies(plan.image))
+    return details_for_changes(part.change for part in _iam_parts(plan.snapshot))
 
 
-def _maximum_lost(wanted: Json, now: Json) -> str | None:
+def _max_instances_lost(wanted: Json, now: Json) -> str | None:
     """A maximum of 0 lets nothing start, and may be what Cloud Run makes of a manual 0."""
     most = [
         value.get("maxInstanceCount") or 0 if isinstance(value, Mapping) else 0
@@ -141,53 +169,70 @@ def _maximum_lost(wanted: Json, now: Json) -> str | None:
     )
 
 
-def _changes(image: Image, current: Containment, settings: Settings) -> tuple[Change, ...]:
-    found = [_of_fields(image, current, settings)]
-    found += [_of_policy(part, settings) for part in _policies(image)]
+def _restoring_changes(
+    snapshot: Snapshot, current: Containment, configuration: WorkloadConfiguration
+) -> tuple[Change, ...]:
+    found = [_restoring_field_change(snapshot, current, configuration)]
+    found += [_restoring_iam_change(part, configuration) for part in _iam_parts(snapshot)]
     return tuple(change for change in found if change)
 
 
-def _of_fields(image: Image, current: Containment, settings: Settings) -> Change | None:
+def _restoring_field_change(
+    snapshot: Snapshot, current: Containment, configuration: WorkloadConfiguration
+) -> Change | None:
     """The one masked write of all fields that are not as they were before."""
-    wanted = _wanted(image, current, settings)
+    expected = _fields_to_restore(snapshot, current, configuration)
     needed = {
-        name: value for name, value in wanted.items() if not _as_before(name, value, settings)
+        name: value
+        for name, value in expected.items()
+        if not _is_restored(name, value, configuration)
     }
     if not needed:
         return None
     return Change(
-        action=ACTION,
-        target=settings.name,
-        mask=tuple(map(in_snake_case, needed)),
-        before={name: _now(name, settings) for name in needed},
+        action=RELEASE_ACTION,
+        target=configuration.name,
+        mask=tuple(map(to_snake_case, needed)),
+        before={name: _current_value(name, configuration) for name in needed},
         after=needed,
         stops=False,
         reversible=True,
     )
 
 
-def _wanted(image: Image, current: Containment, settings: Settings) -> dict[str, Json]:
+def _fields_to_restore(
+    snapshot: Snapshot, current: Containment, configuration: WorkloadConfiguration
+) -> dict[str, Json]:
     """All fields as they were before, and the annotations without our own."""
-    wanted = {name: as_sent(name, value, settings.kind) for name, value in image.restores.items()}
-    if settings.annotations.get(ANNOTATION) in current.incidents:
+    fields = {
+        name: field_to_restore(name, value, configuration.kind)
+        for name, value in snapshot.restores.items()
+    }
+    if configuration.annotations.get(INCIDENT_ANNOTATION) in current.incidents:
         # What others wrote there since, or under the same key, is theirs.
-        others = {key: text for key, text in settings.annotations.items() if key != ANNOTATION}
-        wanted["annotations"] = others
-    return wanted
+        others = {
+            key: text
+            for key, text in configuration.annotations.items()
+            if key != INCIDENT_ANNOTATION
+        }
+        fields["annotations"] = others
+    return fields
 
 
-def _of_policy(part: Part, settings: Settings) -> Change | None:
+def _restoring_iam_change(
+    part: SnapshotPart, configuration: WorkloadConfiguration
+) -> Change | None:
     """The edit that lets in again whom ours kept out, and touches no other binding."""
-    access, kept = settings.access, bindings_in(part.restores)
-    if access is None or alike(access.raw, kept):
+    access, earlier_bindings = configuration.access, bindings_in(part.restores)
+    if access is None or same_invokers(access.raw, earlier_bindings):
         return None
     form = {name: value for name, value in part.restores.items() if name != "bindings"}
     return Change(
-        action=ACTION,
-        target=settings.name,
+        action=RELEASE_ACTION,
+        target=configuration.name,
         mask=("bindings",),
         before={"bindings": list(access.raw)},
-        after={"bindings": list(restored(access.raw, kept)), **form},
+        after={"bindings": list(restore_invokers(access.raw, earlier_bindings)), **form},
         stops=False,
         reversible=True,
         kind=ChangeKind.IAM_POLICY,
@@ -195,38 +240,59 @@ def _of_policy(part: Part, settings: Settings) -> Change | None:
     )
 
 
-def _policies(image: Image | None) -> tuple[Part, ...]:
-    parts = image.parts if image else ()
+def _iam_parts(snapshot: Snapshot | None) -> tuple[SnapshotPart, ...]:
+    parts = snapshot.parts if snapshot else ()
     # There is one policy: the newest part of it is the one whose edit stands.
     return tuple(part for part in parts if part.change.kind is ChangeKind.IAM_POLICY)[:1]
 
 
-def _fields_changed(image: Image, settings: Settings) -> tuple[Difference, ...]:
+def _field_differences(
+    snapshot: Snapshot, configuration: WorkloadConfiguration
+) -> tuple[Difference, ...]:
     found = []
-    for name, value in image.restores.items():
-        now, kind = _now(name, settings), settings.kind
-        known = [normal(name, image.left[name], kind), normal(name, value, kind)]
-        if normal(name, now, kind) not in known:
-            found.append(Difference(name, image.left[name], now))
+    for name, value in snapshot.restores.items():
+        now, kind = _current_value(name, configuration), configuration.kind
+        known = [
+            normalize_field(name, snapshot.written[name], kind),
+            normalize_field(name, value, kind),
+        ]
+        if normalize_field(name, now, kind) not in known:
+            found.append(Difference(name, snapshot.written[name], now))
     return tuple(found)
 
 
-def _invokers_changed(image: Image, settings: Settings) -> tuple[Difference, ...]:
+def _invoker_differences(
+    snapshot: Snapshot, configuration: WorkloadConfiguration
+) -> tuple[Difference, ...]:
     found = []
-    for part in _policies(image):
-        now = settings.access.raw if settings.access else ()
-        left = bindings_in(part.change.after)
-        if not alike(now, left) and not alike(now, bindings_in(part.restores)):
-            found.append(Difference(NAME, list(invokers(left)), list(invokers(now))))
+    for part in _iam_parts(snapshot):
+        now = configuration.access.raw if configuration.access else ()
+        as_written = bindings_in(part.change.after)
+        if not same_invokers(now, as_written) and not same_invokers(
+            now, bindings_in(part.restores)
+        ):
+            found.append(
+                Difference(
+                    INVOKER_BINDINGS_LABEL,
+                    list(invoker_bindings(as_written)),
+                    list(invoker_bindings(now)),
+                )
+            )
     return tuple(found)
 
 
-def _as_before(name: str, wanted: Json, settings: Settings) -> bool:
+def _is_restored(name: str, wanted: Json, configuration: WorkloadConfiguration) -> bool:
     """Whether a field is as it was, traffic to the letter: target for target, or not set."""
     if name == "traffic":
-        return targets(settings.fields.get(name)) == targets(wanted)
-    return normal(name, _now(name, settings), settings.kind) == normal(name, wanted, settings.kind)
+        return traffic_targets(configuration.fields.get(name)) == traffic_targets(wanted)
+    return normalize_field(
+        name, _current_value(name, configuration), configuration.kind
+    ) == normalize_field(name, wanted, configuration.kind)
 
 
-def _now(name: str, settings: Settings) -> Json:
-    return dict(settings.annotations) if name == "annotations" else in_full(settings.fields, name)
+def _current_value(name: str, configuration: WorkloadConfiguration) -> Json:
+    return (
+        dict(configuration.annotations)
+        if name == "annotations"
+        else field_with_default(configuration.fields, name)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from incident.actions.before_image import stated
+from incident.actions.before_image import with_state
 from incident.model import (
     Change,
     ChangeKind,
@@ -16,56 +16,62 @@ from incident.model import (
     Workload,
 )
 
-_ATTEMPTS = 4
-_PAUSE_S = 0.2
+_MAX_ATTEMPTS = 4
+_BACKOFF_S = 0.2
 
 
-class Rehearsing(Protocol):
+class ValidationClient(Protocol):
     """What rehearsing needs of Cloud Run."""
 
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
         """Send one change."""
 
-    async def lacking(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
+    async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
         """Which permissions on the workload we do not have for a kind of change to it."""
 
 
-async def rehearse(change: Change, workload: Workload, run: Rehearsing) -> Change:
+async def validate_change(
+    change: Change, workload: Workload, cloud_run: ValidationClient
+) -> Change:
     """The change, validated, or with the reason why that was not possible."""
     if change.kind is ChangeKind.IAM_POLICY:
         # SetIamPolicy has no way to validate: only the permission can be asked about.
-        reason = await _lacking("Google cannot validate an IAM policy", change, workload, run)
-        return stated(change, ChangeState.NOT_VALIDATED, reason)
+        reason = await _not_validated_reason(
+            "Google cannot validate an IAM policy", change, workload, cloud_run
+        )
+        return with_state(change, ChangeState.NOT_VALIDATED, reason)
     try:
-        await _validate(change, run)
+        await _send_validate_only(change, cloud_run)
     except Denied as error:
-        reason = await _lacking(str(error), change, workload, run)
-        return stated(change, ChangeState.NOT_VALIDATED, reason)
+        reason = await _not_validated_reason(str(error), change, workload, cloud_run)
+        return with_state(change, ChangeState.NOT_VALIDATED, reason)
     except IncidentError as error:
-        return stated(change, ChangeState.NOT_VALIDATED, str(error))
-    return stated(change, ChangeState.VALIDATED)
+        return with_state(change, ChangeState.NOT_VALIDATED, str(error))
+    return with_state(change, ChangeState.VALIDATED)
 
 
-async def _validate(change: Change, run: Rehearsing) -> None:
+async def _send_validate_only(change: Change, cloud_run: ValidationClient) -> None:
     """Have the change validated; like enforcing, try again when another change is under way."""
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(_MAX_ATTEMPTS):
         try:
-            await run.write(change, validate_only=True)
+            await cloud_run.write(change, validate_only=True)
         except Conflict:
-            if attempt == _ATTEMPTS - 1:
+            if attempt == _MAX_ATTEMPTS - 1:
                 raise
-            await asyncio.sleep(_PAUSE_S * 2**attempt)
+            await asyncio.sleep(_BACKOFF_S * 2**attempt)
         else:
             return
 
 
-async def _lacking(why: str, change: Change, workload: Workload, run: Rehearsing) -> str:
+async def _not_validated_reason(
+    why: str, change: Change, workload: Workload, cloud_run: ValidationClient
+) -> str:
     try:
-        lacking = await run.lacking(workload, change.kind)
+        missing = await cloud_run.missing_permissions(workload, change.kind)
     except IncidentError as error:
         return f"{why}; which permissions enforcing would lack is not known either: {error}"
-    if lacking:
-        return f"not validated: enforcing would lack {', '.join(lacking)}. {why}"
+    if missing:
+        return f"not validated: enforcing would lack {', '.join(missing)}. {why}"
     if change.kind is ChangeKind.IAM_POLICY:
         return f"not validated: {why}, but every permission that the edit needs is there"
     return (

@@ -7,40 +7,40 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from incident.actions import plan
-from incident.investigation.workload_reader import Looking, look
-from incident.model import Change, GiveUp, Retry, Settings, Workload
+from incident.investigation.workload_reader import WorkloadReader, read_workload
+from incident.model import Change, GiveUp, Retry, Workload, WorkloadConfiguration
 
-_FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 2.0
-_UNREAD = "the workload was not read back in time"
+_FIRST_POLL_S = 0.2
+_MAX_POLL_S = 2.0
+_NOT_READ_BACK_TEXT = "the workload was not read back in time"
 
 
-async def verify(
-    changes: Sequence[Change], workload: Workload, run: Looking, patience: timedelta
-) -> tuple[Settings | None, tuple[str | None, ...]]:
+async def wait_until_in_effect(
+    changes: Sequence[Change], workload: Workload, reader: WorkloadReader, limit: timedelta
+) -> tuple[WorkloadConfiguration | None, tuple[str | None, ...]]:
     """Read until every change is in effect.
 
     Returns:
         The settings as read last, and for each change why it is not in effect when time is
         up; None for one that is.
     """
-    settings: Settings | None = None
-    reasons: tuple[str | None, ...] = (_UNREAD,) * len(changes)
-    needs = plan.needed_by(changes)
-    pause = _FIRST_PAUSE_S
+    configuration: WorkloadConfiguration | None = None
+    reasons: tuple[str | None, ...] = (_NOT_READ_BACK_TEXT,) * len(changes)
+    needs = plan.details_for_changes(changes)
+    pause = _FIRST_POLL_S
     try:
-        async with asyncio.timeout(patience.total_seconds()):
+        async with asyncio.timeout(limit.total_seconds()):
             while True:
                 try:
-                    settings = await look(workload, needs, run)
-                    reasons = tuple(plan.lacking(each, settings) for each in changes)
+                    configuration = await read_workload(workload, needs, reader)
+                    reasons = tuple(plan.why_not_in_effect(each, configuration) for each in changes)
                 except Retry as error:
                     reasons = tuple(reason and str(error) for reason in reasons)
                 if not any(reasons):
-                    return settings, reasons
+                    return configuration, reasons
                 await asyncio.sleep(pause)
-                pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+                pause = min(pause * 1.5, _MAX_POLL_S)
     except TimeoutError:
-        return settings, reasons
+        return configuration, reasons
     except GiveUp as error:
-        return settings, tuple(reason and str(error) for reason in reasons)
+        return configuration, tuple(reason and str(error) for reason in reasons)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from incident.actions import plan
-from incident.actions.before_image import Image, stated
-from incident.investigation.workload_reader import Looking, look
+from incident.actions.before_image import Snapshot, with_state
+from incident.investigation.workload_reader import WorkloadReader, read_workload
 from incident.model import (
     Change,
     ChangeKind,
@@ -25,7 +25,7 @@ from incident.model import (
 )
 
 
-class Writing(Protocol):
+class WriteClient(Protocol):
     """What an attempt needs of Cloud Run."""
 
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
@@ -33,7 +33,7 @@ class Writing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class AttemptResult:
     """What became of the writes of one attempt.
 
     Attributes:
@@ -50,21 +50,21 @@ class Sent:
     interrupted: Retry | None = None
     refused: tuple[int, ...] = ()
 
-    def corrected(self, found: Iterable[int]) -> Sent:
+    def corrected(self, found: Iterable[int]) -> AttemptResult:
         """The same, where some refused changes were found in effect all the same."""
-        there = frozenset(found)
+        in_effect = frozenset(found)
         return replace(
             self,
             changes=tuple(
-                stated(change, ChangeState.APPLIED) if at in there else change
+                with_state(change, ChangeState.APPLIED) if at in in_effect else change
                 for at, change in enumerate(self.changes)
             ),
-            unsent=tuple(at for at in self.unsent if at not in there),
-            refused=tuple(at for at in self.refused if at not in there),
+            unsent=tuple(at for at in self.unsent if at not in in_effect),
+            refused=tuple(at for at in self.refused if at not in in_effect),
         )
 
     @property
-    def applied(self) -> bool:
+    def any_applied(self) -> bool:
         """Whether any write was accepted."""
         return any(change.state is ChangeState.APPLIED for change in self.changes)
 
@@ -74,12 +74,12 @@ class Sent:
         return tuple(change for change in self.changes if change.state is ChangeState.FAILED)
 
     @property
-    def lost(self) -> bool:
+    def answer_lost(self) -> bool:
         """Whether an answer was lost, so that a write may still come into effect."""
         return self.interrupted is not None and not isinstance(self.interrupted, Conflict)
 
 
-async def send(changes: Sequence[Change], run: Writing) -> Sent:
+async def send_changes(changes: Sequence[Change], cloud_run: WriteClient) -> AttemptResult:
     """Write every change, stopping ones first; one that is refused does not hide the others.
 
     After a conflict or a lost answer nothing more is sent: what is next must be read again.
@@ -89,21 +89,23 @@ async def send(changes: Sequence[Change], run: Writing) -> Sent:
     generation: int | None = None
     for at, change in enumerate(changes):
         try:
-            made = await run.write(change, validate_only=False)
+            new_generation = await cloud_run.write(change, validate_only=False)
         except Retry as error:
             refused += [at] if isinstance(error, Conflict) else []
             unsent = (*refused, *range(at + 1, len(changes)))
-            return Sent((*done, *changes[at:]), unsent, generation, error, tuple(refused))
+            return AttemptResult((*done, *changes[at:]), unsent, generation, error, tuple(refused))
         except GiveUp as error:
-            done.append(stated(change, ChangeState.FAILED, str(error)))
+            done.append(with_state(change, ChangeState.FAILED, str(error)))
             refused.append(at)
         else:
-            done.append(stated(change, ChangeState.APPLIED))
-            generation = made if change.kind is ChangeKind.FIELDS else generation
-    return Sent(tuple(done), tuple(refused), generation, refused=tuple(refused))
+            done.append(with_state(change, ChangeState.APPLIED))
+            generation = new_generation if change.kind is ChangeKind.FIELDS else generation
+    return AttemptResult(tuple(done), tuple(refused), generation, refused=tuple(refused))
 
 
-async def as_found(sent: Sent, image: Image, workload: Workload, run: Looking) -> Sent:
+async def recheck_refused(
+    sent: AttemptResult, snapshot: Snapshot, workload: Workload, reader: WorkloadReader
+) -> AttemptResult:
     """What became of the writes, by the workload where it knows better than the answers.
 
     Between us and Cloud Run a call may be repeated: the repetition is refused because the first
@@ -111,21 +113,21 @@ async def as_found(sent: Sent, image: Image, workload: Workload, run: Looking) -
 
     Args:
         sent: What became of the writes, by their answers.
-        image: The image of the attempt, whose first changes are those that were sent.
+        snapshot: The image of the attempt, whose first changes are those that were sent.
         workload: What they were sent to.
-        run: Cloud Run.
+        reader: Cloud Run.
     """
     if not sent.refused:
         return sent
-    needs = plan.needed_by(image.changes[at] for at in sent.refused)
+    needs = plan.details_for_changes(snapshot.changes[at] for at in sent.refused)
     try:
-        settings = await look(workload, needs, run)
+        configuration = await read_workload(workload, needs, reader)
     except IncidentError:
         return sent
-    return sent.corrected(at for at in sent.refused if image.took_effect(at, settings))
+    return sent.corrected(at for at in sent.refused if snapshot.took_effect(at, configuration))
 
 
-def status_of(changes: Sequence[Change]) -> Status:
+def status_of_changes(changes: Sequence[Change]) -> Status:
     """What some changes come to together: contained is only what is verified and stopped."""
     verified = [change for change in changes if change.state is ChangeState.VERIFIED]
     stopping = [change for change in changes if change.stops]
@@ -133,5 +135,5 @@ def status_of(changes: Sequence[Change]) -> Status:
         return Status.CONTAINED
     if any(not change.stops for change in verified):
         return Status.RESTRICTED
-    unseen = any(change.state is ChangeState.UNVERIFIED for change in changes)
-    return Status.UNVERIFIED if unseen else Status.FAILED
+    any_unverified = any(change.state is ChangeState.UNVERIFIED for change in changes)
+    return Status.UNVERIFIED if any_unverified else Status.FAILED

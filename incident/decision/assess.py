@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from incident.case_file.case_file import CaseFile
-from incident.case_file.containments import History
-from incident.decision.context import Standing
-from incident.decision.decide import decide, finishing
-from incident.decision.guards import CONFIRMATION_WINDOW, Circumstances
-from incident.decision.inputs import Core, Place, gated
-from incident.investigation.virustotal import Reputations
+from incident.case_file.containments import ContainmentHistory
+from incident.decision.context import ProcessContext
+from incident.decision.decide import decide, decision_to_finish
+from incident.decision.guards import CONFIRMATION_WINDOW, DecisionContext
+from incident.decision.inputs import DecisionInputs, WorkloadState, gating_reputation
+from incident.investigation.virustotal import ReputationLookup
 from incident.model import (
     Decision,
     Evidence,
@@ -26,75 +26,87 @@ from incident.model import (
     Reason,
     Retry,
     Route,
-    Settings,
     Verdict,
+    WorkloadConfiguration,
 )
 from incident.policy.resolve import Policy
 
 # A clock may be a little behind the one that stamped the event.
-_SKEW = timedelta(minutes=1)
+_CLOCK_SKEW = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class AssessedIncident:
     """What was read, and what is to be done about it.
 
     Attributes:
-        core: What was read.
+        inputs: What was read.
         route: Which responder answers, by SCC's own record where there is one.
         evidence: What the decision was made of.
         decision: What is to be done.
-        finishing: Whether only what our own write began is to be finished.
+        only_finishes: Whether only what our own write began is to be finished.
     """
 
-    core: Core
+    inputs: DecisionInputs
     route: Route
     evidence: Evidence
     decision: Decision
-    finishing: bool = False
+    only_finishes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class Assessor:
     """Judges one claim.
 
     Attributes:
         claim: What the notification says.
         route: Which responder answers the claim.
-        standing: What holds for every incident.
-        policy: Reads the policy as it is now.
+        process_context: What holds for every incident.
+        read_policy: Reads the policy as it is now.
         reputations: What VirusTotal says.
     """
 
     claim: Finding
     route: Route
-    standing: Standing
-    policy: Callable[[], Awaitable[Policy | InvalidPolicy]]
-    reputations: Reputations
+    process_context: ProcessContext
+    read_policy: Callable[[], Awaitable[Policy | InvalidPolicy]]
+    reputations: ReputationLookup
 
-    def judge(self, core: Core) -> Judgement:
+    def assess(self, inputs: DecisionInputs) -> AssessedIncident:
         """Judge by what SCC itself says, unless our own write is only to be finished.
 
         Raises:
             Retry: SCC does not list the finding, and the finding is young.
         """
-        evidence = self._evidence(core)
-        finish = self._finishing(core.place)
-        if finish is None:
-            self._await_confirmation(core)
-            self._await_drill(core.place)
-        route = self._by_record(core)
-        decision = self._decide(core, evidence, route)
-        if finish and not _wants_more(decision):
-            decision, route = _as_decided(finish, core.enforced), self.route
-        return Judgement(core, route, evidence, decision, finishing=finish is not None)
+        evidence = self._build_evidence(inputs)
+        finishing_decision = self._finishing_decision(inputs.workload_state)
+        if finishing_decision is None:
+            self._retry_if_unconfirmed(inputs)
+            self._retry_during_drill_release(inputs.workload_state)
+        route = self._route_by_scc_record(inputs)
+        decision = self._decide(inputs, evidence, route)
+        if finishing_decision and not _has_changes_to_write(decision):
+            decision, route = (
+                _with_recorded_reasons(finishing_decision, inputs.incident_case_file),
+                self.route,
+            )
+        return AssessedIncident(
+            inputs, route, evidence, decision, only_finishes=finishing_decision is not None
+        )
 
-    def unreported(self, core: Core) -> Judgement:
+    def assess_drill(self, inputs: DecisionInputs) -> AssessedIncident:
         """Judge a workload that a person names for a drill: nobody reported anything about it."""
-        evidence = self._evidence(core)
-        return Judgement(core, self.route, evidence, self._decide(core, evidence, self.route))
+        evidence = self._build_evidence(inputs)
+        return AssessedIncident(
+            inputs, self.route, evidence, self._decide(inputs, evidence, self.route)
+        )
 
-    async def again(self, judged: Judgement, settings: Settings, history: History) -> Decision:
+    async def reassess(
+        self,
+        assessed: AssessedIncident,
+        configuration: WorkloadConfiguration,
+        history: ContainmentHistory,
+    ) -> Decision:
         """Policy and guards once more, for settings and history read again.
 
         VirusTotal's answer is the one that there is already; only a policy that has come to gate
@@ -103,105 +115,125 @@ class Judge:
         Raises:
             Retry: The policy cannot be read now, or a drill is being taken back.
         """
-        place = judged.core.place
-        policy = await self.policy()
-        known = judged.evidence.reputation
-        known = known or await gated(judged.core.record, policy, self.reputations)
-        now = replace(judged.evidence, settings=settings, reputation=known)
-        circumstances = self._circumstances(place, history)
-        decision = decide(now, judged.route, policy, circumstances)
-        place = replace(place, settings=settings, history=history)
-        finish = self._finishing(place)
-        if finish is None:
-            self._await_drill(place)
-        if finish is None or _wants_more(decision):
+        state = assessed.inputs.workload_state
+        policy = await self.read_policy()
+        reputation = assessed.evidence.reputation
+        reputation = reputation or await gating_reputation(
+            assessed.inputs.scc_record, policy, self.reputations
+        )
+        evidence = replace(assessed.evidence, configuration=configuration, reputation=reputation)
+        decision_context = self._decision_context(state, history)
+        decision = decide(evidence, assessed.route, policy, decision_context)
+        state = replace(state, configuration=configuration, history=history)
+        finishing_decision = self._finishing_decision(state)
+        if finishing_decision is None:
+            self._retry_during_drill_release(state)
+        if finishing_decision is None or _has_changes_to_write(decision):
             return decision
-        made = judged.decision
-        return replace(finish, rule=made.rule, reasons=made.reasons + finish.reasons)
+        earlier = assessed.decision
+        return replace(
+            finishing_decision,
+            rule=earlier.rule,
+            reasons=earlier.reasons + finishing_decision.reasons,
+        )
 
-    def _finishing(self, place: Place) -> Decision | None:
+    def _finishing_decision(self, state: WorkloadState) -> Decision | None:
         """The decision, if an earlier delivery of this incident wrote and its write stands."""
-        if place.workload is None:
+        if state.workload is None:
             return None
-        return finishing(self.claim.incident_id, place.settings, place.history)
+        return decision_to_finish(self.claim.incident_id, state.configuration, state.history)
 
-    def _await_confirmation(self, core: Core) -> None:
+    def _retry_if_unconfirmed(self, inputs: DecisionInputs) -> None:
         """A finding may reach us before SCC lists it; a young one is worth another look."""
-        age = self.standing.clock() - self.claim.event_time
-        if core.record is None and core.refused is None and -_SKEW <= age < CONFIRMATION_WINDOW:
+        age = self.process_context.clock() - self.claim.event_time
+        if (
+            inputs.scc_record is None
+            and inputs.scc_error is None
+            and -_CLOCK_SKEW <= age < CONFIRMATION_WINDOW
+        ):
             raise Retry(
                 f"cannot confirm finding {self.claim.canonical_name}: Security Command Center"
                 " does not list it yet; a redelivery looks again until it is five minutes old"
             )
 
-    def _await_drill(self, place: Place) -> None:
+    def _retry_during_drill_release(self, state: WorkloadState) -> None:
         """A drill that is being given back is over in seconds: no reason to hold a finding."""
-        current = place.history.current
-        age = self.standing.clock() - self.claim.event_time
-        drill = current is not None and current.releasing and current.drill
-        if drill and age < CONFIRMATION_WINDOW:
+        current = state.history.current
+        age = self.process_context.clock() - self.claim.event_time
+        drill_ending = current is not None and current.releasing and current.is_drill
+        if drill_ending and age < CONFIRMATION_WINDOW:
             raise Retry(
                 f"cannot decide on {self.claim.canonical_name}: a drill on its workload is being"
                 " taken back at this moment; a redelivery looks again until the finding is five"
                 " minutes old"
             )
 
-    def _by_record(self, core: Core) -> Route:
+    def _route_by_scc_record(self, inputs: DecisionInputs) -> Route:
         """SCC's own record is the truth; the claim counts only where there is no record."""
-        if core.record is None:
+        if inputs.scc_record is None:
             return self.route
-        return self.standing.route(Notification(core.record, deleted=False))
+        return self.process_context.route(Notification(inputs.scc_record, deleted=False))
 
-    def _evidence(self, core: Core) -> Evidence:
-        finding = _filled(core.record, self.claim) if core.record else self.claim
-        place = core.place
+    def _build_evidence(self, inputs: DecisionInputs) -> Evidence:
+        finding = (
+            _with_notification_details(inputs.scc_record, self.claim)
+            if inputs.scc_record
+            else self.claim
+        )
+        state = inputs.workload_state
         gaps = []
-        if core.refused:
-            gaps.append(Gap("security-center", str(core.refused)))
-        if place.refused:
-            gaps.append(Gap("settings", str(place.refused)))
-        confirmed = core.record is not None
+        if inputs.scc_error:
+            gaps.append(Gap("security-center", str(inputs.scc_error)))
+        if state.read_error:
+            gaps.append(Gap("settings", str(state.read_error)))
+        confirmed = inputs.scc_record is not None
         claim = self.claim if confirmed else None
         return Evidence(
             finding,
             confirmed,
-            place.settings,
-            reputation=core.reputation,
+            state.configuration,
+            reputation=inputs.reputation,
             gaps=tuple(gaps),
             claim=claim,
         )
 
-    def _decide(self, core: Core, evidence: Evidence, route: Route) -> Decision:
+    def _decide(self, inputs: DecisionInputs, evidence: Evidence, route: Route) -> Decision:
         """The decision, or the refusal that stands in for one."""
-        circumstances = self._circumstances(core.place, core.place.history)
-        decision = decide(evidence, route, core.policy, circumstances)
-        refusal = core.refused or (core.place.refused if evidence.confirmed else None)
-        if refusal is None or route.verdict is Verdict.HOLD:
+        decision_context = self._decision_context(
+            inputs.workload_state, inputs.workload_state.history
+        )
+        decision = decide(evidence, route, inputs.policy, decision_context)
+        read_error = inputs.scc_error or (
+            inputs.workload_state.read_error if evidence.confirmed else None
+        )
+        if read_error is None or route.verdict is Verdict.HOLD:
             return decision
         return replace(
             decision,
             verdict=Verdict.HOLD,
-            reasons=(Reason(str(refusal), "outside"),),
+            reasons=(Reason(str(read_error), "outside"),),
             changes=(),
             failed=True,
-            barred=(),  # what refused is to be mended first, and says how
+            blockers=(),  # what refused is to be mended first, and says how
         )
 
-    def _circumstances(self, place: Place, history: History) -> Circumstances:
-        standing = self.standing
-        return Circumstances(
-            now=standing.clock(),
-            ceiling=standing.ceiling,
-            ceiling_reason=standing.ceiling_reason,
-            ourselves=standing.ourselves,
+    def _decision_context(
+        self, state: WorkloadState, history: ContainmentHistory
+    ) -> DecisionContext:
+        process_context = self.process_context
+        return DecisionContext(
+            now=process_context.clock(),
+            ceiling=process_context.mode_ceiling,
+            ceiling_reason=process_context.mode_ceiling_reason,
+            responder=process_context.responder_identity,
             history=history,
-            slots=place.slots,
-            folder=place.folder,
-            attendance=standing.attendance,
+            slots=state.taken_slots,
+            containment_folder=state.containment_folder,
+            operator=process_context.operator,
         )
 
 
-def _wants_more(decision: Decision) -> bool:
+def _has_changes_to_write(decision: Decision) -> bool:
     """Whether policy and guards still want what is missing of our own write.
 
     If not, what was done is only finished, whatever they say by now.
@@ -209,19 +241,21 @@ def _wants_more(decision: Decision) -> bool:
     return decision.enforces and bool(decision.changes)
 
 
-def _as_decided(finish: Decision, case: CaseFile) -> Decision:
+def _with_recorded_reasons(finishing_decision: Decision, case_file: CaseFile) -> Decision:
     """The decision to finish, with the rule and the reasons that the write was made for."""
-    for record in reversed(case.earlier):
+    for record in reversed(case_file.known_records):
         reasons = record.body.get("reasons")
         if record.kind == "decided" and isinstance(reasons, list):
             before = tuple(Reason(str(text), "case-file") for text in reasons)
             rule = record.body.get("rule")
-            known = rule if isinstance(rule, str) else None
-            return replace(finish, rule=known, reasons=before + finish.reasons)
-    return finish
+            recorded_rule = rule if isinstance(rule, str) else None
+            return replace(
+                finishing_decision, rule=recorded_rule, reasons=before + finishing_decision.reasons
+            )
+    return finishing_decision
 
 
-def _filled(record: Finding, claim: Finding) -> Finding:
+def _with_notification_details(record: Finding, claim: Finding) -> Finding:
     """SCC's record, and of the process what the notification alone tells: nothing decides by it."""
     return replace(
         record,

@@ -10,94 +10,102 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from incident.actions import plan
-from incident.case_file.case_file import CaseFile, open_case
-from incident.case_file.containments import Custody, History
-from incident.case_file.journal import Store
-from incident.decision.guards import Slots
-from incident.decision.rate_limit import SlotBook
-from incident.investigation.collect import Sources, confirm
-from incident.investigation.virustotal import Reputations
-from incident.investigation.workload_reader import Looking, complete
-from incident.model import Finding, GiveUp, InvalidPolicy, Mode, Reputation, Settings, Workload
-from incident.model.concurrency import together
+from incident.case_file.case_file import CaseFile, open_case_file
+from incident.case_file.containments import ContainmentHistory, ContainmentRecords
+from incident.case_file.journal import ObjectStore
+from incident.decision.guards import TakenSlots
+from incident.decision.rate_limit import HourlySlots
+from incident.investigation.collect import EvidenceSources, confirm_finding
+from incident.investigation.virustotal import ReputationLookup
+from incident.investigation.workload_reader import WorkloadReader, add_needs
+from incident.model import (
+    Finding,
+    GiveUp,
+    InvalidPolicy,
+    Mode,
+    Reputation,
+    Workload,
+    WorkloadConfiguration,
+)
+from incident.model.concurrency import gather_all
 from incident.policy.resolve import Policy, Subject, resolve
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class Records:
     """Where this run's records are.
 
     Attributes:
         store: Where everything is.
-        run: Names this run in the records that it writes.
+        run_id: Names this run in the records that it writes.
         clock: Tells the time.
     """
 
-    store: Store
-    run: str
+    store: ObjectStore
+    run_id: str
     clock: Callable[[], datetime]
 
-    async def case(self, folder: str) -> CaseFile:
+    async def case_file(self, folder: str) -> CaseFile:
         """The case file in a folder, such as ``incidents/…``."""
-        return await open_case(self.store, folder, self.run, self.clock)
+        return await open_case_file(self.store, folder, self.run_id, self.clock)
 
-    def custody(self, workload: Workload) -> Custody:
+    def containments(self, workload: Workload) -> ContainmentRecords:
         """A workload's containments."""
-        return Custody(self.store, workload, self.run, self.clock)
+        return ContainmentRecords(self.store, workload, self.run_id, self.clock)
 
-    def slots(self, workload: Workload) -> SlotBook:
+    def hourly_slots(self, workload: Workload) -> HourlySlots:
         """This hour's slots, as a workload sees them."""
-        return SlotBook(self.store, workload, self.run, self.clock)
+        return HourlySlots(self.store, workload, self.run_id, self.clock)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkloadState:
     """What is known of one workload.
 
     Attributes:
         workload: Which it is; None where the finding names none.
-        settings: Its settings, with all that its actions need; None where there are none to
+        configuration: Its settings, with all that its actions need; None where there are none to
             read, or they cannot be read.
-        refused: Why the settings cannot be read, for good.
+        read_error: Why the settings cannot be read, for good.
         history: Its containments.
-        slots: This hour's slots, as it sees them.
-        folder: The containment that a write made now belongs to.
+        taken_slots: This hour's slots, as it sees them.
+        containment_folder: The containment that a write made now belongs to.
     """
 
     workload: Workload | None = None
-    settings: Settings | None = None
-    refused: GiveUp | None = None
-    history: History = History()  # noqa: RUF009 - frozen and empty
-    slots: Slots = Slots()  # noqa: RUF009 - frozen and empty
-    folder: str = ""
+    configuration: WorkloadConfiguration | None = None
+    read_error: GiveUp | None = None
+    history: ContainmentHistory = ContainmentHistory()  # noqa: RUF009 - frozen and empty
+    taken_slots: TakenSlots = TakenSlots()  # noqa: RUF009 - frozen and empty
+    containment_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Core:
+class DecisionInputs:
     """What was read.
 
     Attributes:
-        enforced: The incident's case file among those that may act.
-        rehearsed: Its case file among the dry runs.
-        claimed: Its case file among the claims that nobody bears out.
+        incident_case_file: The incident's case file among those that may act.
+        dry_run_case_file: Its case file among the dry runs.
+        unconfirmed_case_file: Its case file among the claims that nobody bears out.
         policy: The policy, or why every finding is held.
-        record: SCC's own record of the finding; None when SCC does not list it.
-        refused: Why SCC does not let us ask, for good.
-        place: What is known of the workload.
+        scc_record: SCC's own record of the finding; None when SCC does not list it.
+        scc_error: Why SCC does not let us ask, for good.
+        workload_state: What is known of the workload.
         reputation: What VirusTotal says of the file that SCC's record names; None where the
             policy does not ask for it.
     """
 
-    enforced: CaseFile
-    rehearsed: CaseFile
-    claimed: CaseFile
+    incident_case_file: CaseFile
+    dry_run_case_file: CaseFile
+    unconfirmed_case_file: CaseFile
     policy: Policy | InvalidPolicy
-    record: Finding | None
-    refused: GiveUp | None
-    place: Place
+    scc_record: Finding | None
+    scc_error: GiveUp | None
+    workload_state: WorkloadState
     reputation: Reputation | None = None
 
-    def case(self, mode: Mode, *, finishing: bool) -> CaseFile:
+    def case_file_for(self, mode: Mode, *, finishing: bool) -> CaseFile:
         """Where this run's records belong.
 
         A dry run's lie apart, so that they never make an enforcing delivery a duplicate, and
@@ -106,19 +114,19 @@ class Core:
         begun.
         """
         if finishing:
-            return self.enforced
-        if self.record is None:
-            return self.claimed
-        return self.rehearsed if mode is Mode.DRY_RUN else self.enforced
+            return self.incident_case_file
+        if self.scc_record is None:
+            return self.unconfirmed_case_file
+        return self.dry_run_case_file if mode is Mode.DRY_RUN else self.incident_case_file
 
 
-async def read_core(
+async def read_decision_inputs(
     claim: Finding,
-    enforced: Awaitable[CaseFile],
+    incident_case_file: Awaitable[CaseFile],
     policy: Awaitable[Policy | InvalidPolicy],
-    sources: Sources,
-    books: Books,
-) -> Core:
+    sources: EvidenceSources,
+    records: Records,
+) -> DecisionInputs:
     """Everything that the decision waits for.
 
     Where SCC's record names the workload otherwise than the claim does, the record's is read.
@@ -129,54 +137,73 @@ async def read_core(
         Retry: Something does not answer; time may heal it.
         GiveUp: A record of ours cannot be read.
     """
-    sources.workloads.begin(claim.workload)
-    sources.reputations.begin(claim)
-    case, rehearsed, claimed, read_policy, answer, place = await together(
-        enforced,
-        books.case(f"dry-runs/{claim.incident_id}"),
-        books.case(f"claims/{claim.claim_id}"),
+    sources.workloads.prefetch(claim.workload)
+    sources.reputations.prefetch(claim)
+    (
+        case_file,
+        dry_run_case_file,
+        unconfirmed_case_file,
+        read_policy,
+        answer,
+        state,
+    ) = await gather_all(
+        incident_case_file,
+        records.case_file(f"dry-runs/{claim.incident_id}"),
+        records.case_file(f"claims/{claim.claim_id}"),
         policy,
-        _confirm(claim, sources),
-        read_place(claim.workload, sources, books),
+        _confirm_or_error(claim, sources),
+        read_workload_state(claim.workload, sources, records),
     )
-    record, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
-    if record:
-        sources.reputations.begin(record)
-    if record and not same_place(record, claim):
-        sources.workloads.begin(record.workload)
-        place = await read_place(record.workload, sources, books)
-    if record and (named := _named(record, place)):
-        record = replace(record, workload=named)
-        sources.workloads.begin(named)
-        place = await read_place(named, sources, books)
-    place = await with_needs(place, record or claim, read_policy, sources.workloads)
-    if record:
-        record = await _proven(record, place, sources)
-    core = Core(case, rehearsed, claimed, read_policy, record, refused, place)
-    if case.done or case.concluded:
-        return core
-    return replace(core, reputation=await gated(record, read_policy, sources.reputations))
+    scc_record, scc_error = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
+    if scc_record:
+        sources.reputations.prefetch(scc_record)
+    if scc_record and not same_workload(scc_record, claim):
+        sources.workloads.prefetch(scc_record.workload)
+        state = await read_workload_state(scc_record.workload, sources, records)
+    if scc_record and (identified := _with_project_id(scc_record, state)):
+        scc_record = replace(scc_record, workload=identified)
+        sources.workloads.prefetch(identified)
+        state = await read_workload_state(identified, sources, records)
+    state = await with_action_needs(state, scc_record or claim, read_policy, sources.workloads)
+    if scc_record:
+        scc_record = await _with_proven_number(scc_record, state, sources)
+    inputs = DecisionInputs(
+        case_file,
+        dry_run_case_file,
+        unconfirmed_case_file,
+        read_policy,
+        scc_record,
+        scc_error,
+        state,
+    )
+    if case_file.done or case_file.concluded:
+        return inputs
+    return replace(
+        inputs, reputation=await gating_reputation(scc_record, read_policy, sources.reputations)
+    )
 
 
-async def gated(
-    record: Finding | None, policy: Policy | InvalidPolicy, reputations: Reputations
+async def gating_reputation(
+    scc_record: Finding | None, policy: Policy | InvalidPolicy, reputations: ReputationLookup
 ) -> Reputation | None:
     """What VirusTotal says of the file that SCC's own record names, where the policy gates on it.
 
     A hash that the notification alone tells decides nothing.
     """
-    if record is None or isinstance(policy, InvalidPolicy) or policy.virustotal is None:
+    if scc_record is None or isinstance(policy, InvalidPolicy) or policy.virustotal is None:
         return None
-    return await reputations.of(record, policy.evidence.deadline)
+    return await reputations.reputation_of(scc_record, policy.evidence.deadline)
 
 
-def same_place(one: Finding, other: Finding) -> bool:
+def same_workload(one: Finding, other: Finding) -> bool:
     """Whether two findings name the same workload in the same way."""
     keys = [finding.workload.key if finding.workload else None for finding in (one, other)]
     return keys[0] == keys[1]
 
 
-async def read_place(workload: Workload | None, sources: Sources, books: Books) -> Place:
+async def read_workload_state(
+    workload: Workload | None, sources: EvidenceSources, records: Records
+) -> WorkloadState:
     """What is known of a workload.
 
     Raises:
@@ -184,100 +211,136 @@ async def read_place(workload: Workload | None, sources: Sources, books: Books) 
         GiveUp: A record cannot be read.
     """
     if workload is None:
-        return Place(workload)
-    custody = books.custody(workload)
-    answer, history, slots = await together(
-        _settings(workload, sources), custody.history(), books.slots(workload).taken()
+        return WorkloadState(workload)
+    containment_records = records.containments(workload)
+    answer, history, taken_slots = await gather_all(
+        _configuration_or_error(workload, sources),
+        containment_records.history(),
+        records.hourly_slots(workload).taken(),
     )
-    settings, refused = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
-    history = history.of(settings)
-    return Place(workload, settings, refused, history, slots, custody.folder(history))
+    configuration, read_error = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
+    history = history.for_workload(configuration)
+    return WorkloadState(
+        workload,
+        configuration,
+        read_error,
+        history,
+        taken_slots,
+        containment_records.current_folder(history),
+    )
 
 
-async def with_needs(
-    place: Place, finding: Finding, policy: Policy | InvalidPolicy, run: Looking
-) -> Place:
+async def with_action_needs(
+    state: WorkloadState, finding: Finding, policy: Policy | InvalidPolicy, reader: WorkloadReader
+) -> WorkloadState:
     """The same place, with all that the policy's actions and our own writes need to know.
 
     Raises:
         Retry: Cloud Run does not answer.
     """
-    if place.workload is None or place.settings is None:
-        return place
-    current = place.history.current
-    needs = {*(plan.needed_by(current.effective.changes) if current and current.effective else ())}
+    if state.workload is None or state.configuration is None:
+        return state
+    current = state.history.current
+    needs = {
+        *(
+            plan.details_for_changes(current.effective_snapshot.changes)
+            if current and current.effective_snapshot
+            else ()
+        )
+    }
     if isinstance(policy, Policy):
-        labels = place.settings.labels
-        subject = Subject(place.workload, finding.category, finding.source_id, labels)
+        labels = state.configuration.labels
+        subject = Subject(state.workload, finding.category, finding.source_id, labels)
         steps = resolve(policy, subject).steps
-        needs |= plan.needed_for(steps, place.workload.kind)
+        needs |= plan.details_for_steps(steps, state.workload.kind)
     try:
-        return replace(place, settings=await complete(place.settings, place.workload, needs, run))
+        return replace(
+            state, configuration=await add_needs(state.configuration, state.workload, needs, reader)
+        )
     except GiveUp as error:
-        return replace(place, refused=error)
+        return replace(state, read_error=error)
 
 
-async def look_again(
-    place: Place,
+async def reread_workload(
+    state: WorkloadState,
     finding: Finding,
     policy: Callable[[], Awaitable[Policy | InvalidPolicy]],
-    run: Looking,
-    custody: Custody,
-) -> tuple[Settings, History]:
+    reader: WorkloadReader,
+    containment_records: ContainmentRecords,
+) -> tuple[WorkloadConfiguration, ContainmentHistory]:
     """The workload and its containments once more, with all that the policy needs by now.
 
     Raises:
         Retry: Something does not answer.
         GiveUp: The workload cannot be read any more.
     """
-    workload = place.workload
+    workload = state.workload
     assert workload is not None  # noqa: S101 - only a workload is looked at
-    read, settings, history = await together(policy(), run.settings(workload), custody.history())
-    fresh = replace(place, settings=settings, history=history.of(settings), refused=None)
-    seen = await with_needs(fresh, finding, read, run)
-    if seen.refused:
-        raise seen.refused
-    return seen.settings or settings, seen.history
+    current_policy, configuration, history = await gather_all(
+        policy(), reader.configuration(workload), containment_records.history()
+    )
+    fresh = replace(
+        state,
+        configuration=configuration,
+        history=history.for_workload(configuration),
+        read_error=None,
+    )
+    filled = await with_action_needs(fresh, finding, current_policy, reader)
+    if filled.read_error:
+        raise filled.read_error
+    return filled.configuration or configuration, filled.history
 
 
-async def _confirm(claim: Finding, sources: Sources) -> Finding | GiveUp | None:
+async def _confirm_or_error(claim: Finding, sources: EvidenceSources) -> Finding | GiveUp | None:
     try:
-        return await confirm(claim, sources.findings)
+        return await confirm_finding(claim, sources.findings)
     except GiveUp as error:
         return error
 
 
-async def _settings(workload: Workload, sources: Sources) -> Settings | GiveUp:
+async def _configuration_or_error(
+    workload: Workload, sources: EvidenceSources
+) -> WorkloadConfiguration | GiveUp:
     try:
-        return await sources.workloads.settings(workload)
+        return await sources.workloads.configuration(workload)
     except GiveUp as error:
         return error
 
 
-def _named(record: Finding, place: Place) -> Workload | None:
+def _with_project_id(scc_record: Finding, state: WorkloadState) -> Workload | None:
     """The workload with its project's id, where only Cloud Run's own answer tells that."""
-    if record.workload is None or record.workload.project_id or place.settings is None:
+    if scc_record.workload is None or scc_record.workload.project_id or state.configuration is None:
         return None
-    answered = place.settings.name.split("/")[1]
-    return None if answered.isdigit() else replace(record.workload, project_id=answered)
+    project = state.configuration.name.split("/")[1]
+    return None if project.isdigit() else replace(scc_record.workload, project_id=project)
 
 
-async def _proven(record: Finding, place: Place, sources: Sources) -> Finding:
+async def _with_proven_number(
+    scc_record: Finding, state: WorkloadState, sources: EvidenceSources
+) -> Finding:
     """The record, with its project's number where only its own name tells that, once proven.
 
     A finding is filed under a number. Where its resource tells the project's id alone, asking
     Cloud Run for the workload by that number shows whether both are one project.
     """
-    workload, number = record.workload, record.filed_under.removeprefix("projects/")
-    known = workload is None or workload.project_number or record.filed_under in record.ancestors
-    if known or workload is None or place.settings is None or not number.isdigit():
-        return record
+    workload, number = scc_record.workload, scc_record.filed_under.removeprefix("projects/")
+    number_known = (
+        workload is None
+        or workload.project_number
+        or scc_record.filed_under in scc_record.ancestors
+    )
+    if number_known or workload is None or state.configuration is None or not number.isdigit():
+        return scc_record
     numbered = replace(workload, project_id=None, project_number=number)
-    settings = await _settings(numbered, sources)
-    if isinstance(settings, GiveUp) or not settings.uid or settings.uid != place.settings.uid:
-        return record
+    configuration = await _configuration_or_error(numbered, sources)
+    if (
+        isinstance(configuration, GiveUp)
+        or not configuration.uid
+        or configuration.uid != state.configuration.uid
+    ):
+        return scc_record
     return replace(
-        record,
+        scc_record,
         workload=replace(workload, project_number=number),
-        ancestors=record.ancestors | {record.filed_under},
+        ancestors=scc_record.ancestors | {scc_record.filed_under},
     )

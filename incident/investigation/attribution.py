@@ -10,85 +10,96 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from incident.model import AuditEvent, ChangeKind, Json, JsonObject, Settings
+from incident.model import AuditEvent, ChangeKind, Json, JsonObject, WorkloadConfiguration
 
 #: Beginnings of the methods, whatever the API's version, that can undo each kind of change.
-_METHODS = {
+_METHOD_PREFIXES = {
     ChangeKind.FIELDS: ("Update", "Replace", "Create"),
     ChangeKind.IAM_POLICY: ("SetIamPolicy",),
     ChangeKind.CANCELLATION: ("RunJob", "Run", "Create"),
 }
-_DELETION = ("Delete",)
-AUDIT_LOG = "audit-log"
+_DELETE_PREFIXES = ("Delete",)
+AUDIT_LOG_SOURCE = "audit-log"
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
+class Attribution:
     """Who did it.
 
     Attributes:
-        who: An account; empty where nothing tells.
-        when: When; None where nothing tells.
-        how: The method that was called; empty where only the workload tells.
+        principal: An account; empty where nothing tells.
+        changed_at: When; None where nothing tells.
+        method: The method that was called; empty where only the workload tells.
         source: ``audit-log``, ``last-modifier``, ``execution`` or ``unknown``.
-        others: Who else changed the same since our write, newest first: any of them may have.
+        other_principals: Who else changed the same since our write, newest first: any of them may
+            have.
     """
 
-    who: str
-    when: datetime | None
-    how: str
+    principal: str
+    changed_at: datetime | None
+    method: str
     source: str
-    others: tuple[str, ...] = ()
+    other_principals: tuple[str, ...] = ()
 
     @property
-    def certain(self) -> bool:
+    def from_audit_log(self) -> bool:
         """Whether the audit log says it."""
-        return self.source == AUDIT_LOG
+        return self.source == AUDIT_LOG_SOURCE
 
     @property
     def clause(self) -> str:
         """The same as the end of a sentence that says what was done."""
-        if not self.who:
+        if not self.principal:
             return "; who did it is not known: neither the audit log nor the workload tells"
-        told = f"{self.who} at {self.when.isoformat()}" if self.when else self.who
-        how = f" by {self.how}" if self.how else f", as the {self.source} tells"
-        more = f"; also changed since by {', '.join(self.others)}" if self.others else ""
-        return f" by {told}{how}{more}"
+        who_and_when = (
+            f"{self.principal} at {self.changed_at.isoformat()}"
+            if self.changed_at
+            else self.principal
+        )
+        by_method = f" by {self.method}" if self.method else f", as the {self.source} tells"
+        also_changed_by = (
+            f"; also changed since by {', '.join(self.other_principals)}"
+            if self.other_principals
+            else ""
+        )
+        return f" by {who_and_when}{by_method}{also_changed_by}"
 
     @property
     def json(self) -> JsonObject:
         """The same as a record tells it."""
-        others: list[Json] = [*self.others]
-        when = self.when.isoformat() if self.when else None
+        other_principals: list[Json] = [*self.other_principals]
+        changed_at = self.changed_at.isoformat() if self.changed_at else None
         return {
-            "who": self.who,
-            "when": when,
-            "how": self.how,
+            "who": self.principal,
+            "when": changed_at,
+            "how": self.method,
             "source": self.source,
-            "others": others,
+            "others": other_principals,
         }
 
 
-def blamed(told: Json) -> Blame | None:
+def attribution_from_json(value: Json) -> Attribution | None:
     """What :attr:`Blame.json` told; None for anything else."""
-    if not isinstance(told, Mapping):
+    if not isinstance(value, Mapping):
         return None
-    when, others = told.get("when"), told.get("others")
-    return Blame(
-        who=str(told.get("who") or ""),
-        when=datetime.fromisoformat(when) if isinstance(when, str) else None,
-        how=str(told.get("how") or ""),
-        source=str(told.get("source")),
-        others=tuple(map(str, others)) if isinstance(others, list) else (),
+    changed_at, other_principals = value.get("when"), value.get("others")
+    return Attribution(
+        principal=str(value.get("who") or ""),
+        changed_at=datetime.fromisoformat(changed_at) if isinstance(changed_at, str) else None,
+        method=str(value.get("how") or ""),
+        source=str(value.get("source")),
+        other_principals=tuple(map(str, other_principals))
+        if isinstance(other_principals, list)
+        else (),
     )
 
 
-def blame(
+def attribute_drift(
     kinds: Collection[ChangeKind],
     events: Sequence[AuditEvent],
     since: datetime,
-    settings: Settings | None,
-) -> Blame:
+    configuration: WorkloadConfiguration | None,
+) -> Attribution:
     """Who undid changes of some kinds.
 
     The newest call that can have done it is named, and every other one beside it: the log does
@@ -98,36 +109,42 @@ def blame(
         kinds: The kinds of change that were undone; none when the workload is gone.
         events: The audit log, in any order.
         since: Until when changes may be our own.
-        settings: The workload as it is now; None when it is gone.
+        configuration: The workload as it is now; None when it is gone.
     """
-    methods = tuple(name for kind in kinds for name in _METHODS[kind]) or _DELETION
-    able = [
+    methods = tuple(name for kind in kinds for name in _METHOD_PREFIXES[kind]) or _DELETE_PREFIXES
+    candidates = [
         event
         for event in events
         if event.timestamp > since
         and not event.error
         and event.method.rpartition(".")[2].startswith(methods)
     ]
-    able.sort(key=lambda event: event.timestamp, reverse=True)
-    if able:
-        newest, *others = able
-        told = tuple(dict.fromkeys(_who(other) for other in others))
-        return Blame(_who(newest), newest.timestamp, newest.method, AUDIT_LOG, told)
-    return _by_workload(kinds, since, settings)
+    candidates.sort(key=lambda event: event.timestamp, reverse=True)
+    if candidates:
+        newest, *others = candidates
+        other_principals = tuple(dict.fromkeys(_principal_of(other) for other in others))
+        return Attribution(
+            _principal_of(newest),
+            newest.timestamp,
+            newest.method,
+            AUDIT_LOG_SOURCE,
+            other_principals,
+        )
+    return _attribute_from_configuration(kinds, since, configuration)
 
 
-def _by_workload(
-    kinds: Collection[ChangeKind], since: datetime, settings: Settings | None
-) -> Blame:
+def _attribute_from_configuration(
+    kinds: Collection[ChangeKind], since: datetime, configuration: WorkloadConfiguration | None
+) -> Attribution:
     """What the workload itself says, where the audit log does not answer."""
-    if settings and ChangeKind.CANCELLATION in kinds:
-        for execution in settings.running:
-            return Blame(execution.creator, execution.create_time, "", "execution")
-    changed = settings.update_time if settings else None
-    if settings and changed and changed > since and ChangeKind.FIELDS in kinds:
-        return Blame(settings.last_modifier, changed, "", "last-modifier")
-    return Blame("", None, "", "unknown")
+    if configuration and ChangeKind.CANCELLATION in kinds:
+        for execution in configuration.running:
+            return Attribution(execution.creator, execution.create_time, "", "execution")
+    changed = configuration.update_time if configuration else None
+    if configuration and changed and changed > since and ChangeKind.FIELDS in kinds:
+        return Attribution(configuration.last_modifier, changed, "", "last-modifier")
+    return Attribution("", None, "", "unknown")
 
 
-def _who(event: AuditEvent) -> str:
+def _principal_of(event: AuditEvent) -> str:
     return event.principal or "an account that the audit log does not name"

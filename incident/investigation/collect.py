@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from incident.investigation.virustotal import Reputations
-from incident.investigation.workload_reader import Shared
+from incident.investigation.virustotal import ReputationLookup
+from incident.investigation.workload_reader import CachedWorkloadReader
 from incident.model import (
     AUDIT_EVENTS,
     AUDIT_WINDOW,
@@ -29,16 +29,16 @@ from incident.model import (
     Task,
     Workload,
 )
-from incident.model.concurrency import together
+from incident.model.concurrency import gather_all
 from incident.model.durations import Stopwatch
 from incident.notification.parse import parse_record
 
-_MOST_EXECUTIONS = 5
+_MAX_EXECUTIONS = 5
 # SCC may keep times less finely than a notification carries them.
-_PRECISION = timedelta(seconds=1)
+_EVENT_TIME_TOLERANCE = timedelta(seconds=1)
 
 
-class Findings(Protocol):
+class FindingReader(Protocol):
     """What investigating needs of Security Command Center."""
 
     async def findings_at(self, source: str, since: datetime) -> tuple[JsonObject, ...]:
@@ -50,7 +50,7 @@ class Findings(Protocol):
         """The findings in a window whose resource name contains the workload's."""
 
 
-class Tasks(Protocol):
+class TaskReader(Protocol):
     """What investigating needs of Cloud Run besides looking at the workload."""
 
     async def tasks(self, execution: str) -> tuple[Task, ...]:
@@ -72,32 +72,32 @@ class LogReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class EvidenceSources:
     """Where evidence comes from."""
 
-    findings: Findings
-    workloads: Shared
-    tasks: Tasks
+    findings: FindingReader
+    workloads: CachedWorkloadReader
+    tasks: TaskReader
     logs: LogReader
-    reputations: Reputations
+    reputations: ReputationLookup
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class CollectionLimits:
     """How much is gathered.
 
     Attributes:
         window: How long before and after the event.
-        entries: How many log entries at most.
+        log_entries: How many log entries at most.
         deadline: How long one collector may take.
     """
 
     window: timedelta
-    entries: int
+    log_entries: int
     deadline: timedelta
 
 
-async def confirm(claim: Finding, findings: Findings) -> Finding | None:
+async def confirm_finding(claim: Finding, findings: FindingReader) -> Finding | None:
     """SCC's own record of a claimed finding, or None when SCC does not list it (yet).
 
     Matched by source and finding id, in code. A newer event time of the same finding is the
@@ -108,79 +108,94 @@ async def confirm(claim: Finding, findings: Findings) -> Finding | None:
         GiveUp: SCC refuses, for example for lack of a permission.
     """
     listed = await findings.findings_at(claim.source_parent, claim.event_time)
-    for record in _readable(listed, claim.finding_id):
+    for record in _parse_findings(listed, claim.finding_id):
         same = (record.source_id, record.finding_id) == (claim.source_id, claim.finding_id)
-        if same and record.event_time >= claim.event_time - _PRECISION:
+        if same and record.event_time >= claim.event_time - _EVENT_TIME_TOLERANCE:
             return record
     return None
 
 
-async def support(
-    finding: Finding, workload: Workload, sources: Sources, bounds: Bounds, now: datetime
+async def collect_evidence(
+    finding: Finding,
+    workload: Workload,
+    sources: EvidenceSources,
+    limits: CollectionLimits,
+    now: datetime,
 ) -> Evidence:
     """Everything that the decision does not wait for. Never fails: a failure is a gap."""
-    start, end = finding.event_time - bounds.window, min(finding.event_time + bounds.window, now)
+    start, end = finding.event_time - limits.window, min(finding.event_time + limits.window, now)
     since = finding.event_time - AUDIT_WINDOW
-    logs, run = sources.logs, sources.workloads
+    logs, workloads = sources.logs, sources.workloads
     collectors: dict[str, Callable[[], Awaitable[Any]]] = {
-        "related-findings": lambda: _related(finding, workload, sources.findings, start, end),
-        "logs": lambda: logs.entries(workload, start, end, limit=bounds.entries),
+        "related-findings": lambda: _collect_related_findings(
+            finding, workload, sources.findings, start, end
+        ),
+        "logs": lambda: logs.entries(workload, start, end, limit=limits.log_entries),
         "audit-log": lambda: logs.audit(workload, since, end, limit=AUDIT_EVENTS),
     }
     if workload.kind is Kind.JOB:
-        collectors["executions"] = lambda: run.executions(workload)
-        collectors["tasks"] = lambda: _tasks(finding, workload, sources)
+        collectors["executions"] = lambda: workloads.executions(workload)
+        collectors["tasks"] = lambda: _collect_tasks(finding, workload, sources)
     else:
-        collectors["revisions"] = lambda: run.revisions(workload)
-    collectors["access"] = lambda: run.access(workload)
-    watch = Stopwatch()
+        collectors["revisions"] = lambda: workloads.revisions(workload)
+    collectors["access"] = lambda: workloads.access(workload)
+    stopwatch = Stopwatch()
     gathered = await asyncio.gather(
-        *(_timed(watch, name, each, bounds.deadline) for name, each in collectors.items())
+        *(
+            _collect_timed(stopwatch, name, each, limits.deadline)
+            for name, each in collectors.items()
+        )
     )
-    had = _evidence(finding, dict(zip(collectors, gathered, strict=True)))
-    return replace(had, window=(start, end), took_ms=tuple(watch.stages_ms.items()))
+    evidence = _build_evidence(finding, dict(zip(collectors, gathered, strict=True)))
+    return replace(evidence, window=(start, end), durations_ms=tuple(stopwatch.stages_ms.items()))
 
 
-def joined(core: Evidence, supporting: Evidence) -> Evidence:
+def merge_evidence(decision_evidence: Evidence, supporting: Evidence) -> Evidence:
     """What the decision was made of, with all that was gathered meanwhile."""
     return replace(
         supporting,
-        finding=core.finding,
-        confirmed=core.confirmed,
-        settings=core.settings,
-        reputation=core.reputation,
-        claim=core.claim,
-        gaps=core.gaps + supporting.gaps,
+        finding=decision_evidence.finding,
+        confirmed=decision_evidence.confirmed,
+        configuration=decision_evidence.configuration,
+        reputation=decision_evidence.reputation,
+        claim=decision_evidence.claim,
+        gaps=decision_evidence.gaps + supporting.gaps,
     )
 
 
-async def reputed(evidence: Evidence, reputations: Reputations, deadline: timedelta) -> Evidence:
+async def with_reputation(
+    evidence: Evidence, reputations: ReputationLookup, deadline: timedelta
+) -> Evidence:
     """The same evidence with what VirusTotal says, or with the gap that its silence leaves.
 
     An answer by which was decided stays: the outcome must not contradict the decision.
     """
-    found = evidence.reputation
-    if found is None or found.lookup is Lookup.NO_HASH:
-        found = await reputations.of(evidence.finding, deadline)
-    known = replace(evidence, reputation=found)
-    return known.with_gap(found.gap) if found.gap else known
+    reputation = evidence.reputation
+    if reputation is None or reputation.lookup is Lookup.NO_HASH:
+        reputation = await reputations.reputation_of(evidence.finding, deadline)
+    answered = replace(evidence, reputation=reputation)
+    return answered.with_gap(reputation.gap) if reputation.gap else answered
 
 
-async def _tasks(finding: Finding, workload: Workload, sources: Sources) -> tuple[Task, ...]:
+async def _collect_tasks(
+    finding: Finding, workload: Workload, sources: EvidenceSources
+) -> tuple[Task, ...]:
     """The tasks of the execution that the finding names, else of those that run."""
     executions = await sources.workloads.executions(workload)
     named = [each for each in executions if each.short_name == finding.execution]
-    meant = named or [each for each in executions if each.running]
-    found = await together(*(sources.tasks.tasks(each.name) for each in meant[:_MOST_EXECUTIONS]))
-    return tuple(task for tasks in found for task in tasks)
+    selected = named or [each for each in executions if each.running]
+    task_lists = await gather_all(
+        *(sources.tasks.tasks(each.name) for each in selected[:_MAX_EXECUTIONS])
+    )
+    return tuple(task for tasks in task_lists for task in tasks)
 
 
-async def _related(
-    finding: Finding, workload: Workload, findings: Findings, start: datetime, end: datetime
+async def _collect_related_findings(
+    finding: Finding, workload: Workload, findings: FindingReader, start: datetime, end: datetime
 ) -> tuple[Finding, ...]:
     """Other findings on exactly this workload; the API's substring match also finds namesakes."""
     location = finding.data_location
-    records = _readable(await findings.findings_on(workload, start, end, location=location))
+    records = _parse_findings(await findings.findings_on(workload, start, end, location=location))
     related = [
         record
         for record in records
@@ -191,7 +206,7 @@ async def _related(
     return tuple(sorted(related, key=lambda record: record.event_time))
 
 
-def _readable(records: Sequence[JsonObject], wanted: str = "") -> list[Finding]:
+def _parse_findings(records: Sequence[JsonObject], required_id: str = "") -> list[Finding]:
     """The records that have what a finding must have; SCC lists other kinds as well.
 
     Raises:
@@ -202,19 +217,21 @@ def _readable(records: Sequence[JsonObject], wanted: str = "") -> list[Finding]:
         try:
             found.append(parse_record(record))
         except Malformed:
-            if wanted and wanted in str(record.get("finding")):
+            if required_id and required_id in str(record.get("finding")):
                 raise
     return found
 
 
-async def _timed(
-    watch: Stopwatch, name: str, collector: Callable[[], Awaitable[Any]], deadline: timedelta
+async def _collect_timed(
+    stopwatch: Stopwatch, name: str, collector: Callable[[], Awaitable[Any]], deadline: timedelta
 ) -> Any:
-    with watch.stage(name):
-        return await _collect(name, collector, deadline)
+    with stopwatch.stage(name):
+        return await _collect_within_deadline(name, collector, deadline)
 
 
-async def _collect(name: str, collector: Callable[[], Awaitable[Any]], deadline: timedelta) -> Any:
+async def _collect_within_deadline(
+    name: str, collector: Callable[[], Awaitable[Any]], deadline: timedelta
+) -> Any:
     try:
         async with asyncio.timeout(deadline.total_seconds()):
             return await collector()
@@ -226,20 +243,20 @@ async def _collect(name: str, collector: Callable[[], Awaitable[Any]], deadline:
         return Gap(name, f"the collector failed in a way that we did not foresee: {error!r}")
 
 
-def _evidence(finding: Finding, gathered: Mapping[str, Any]) -> Evidence:
+def _build_evidence(finding: Finding, gathered: Mapping[str, Any]) -> Evidence:
     gaps = [value for value in gathered.values() if isinstance(value, Gap)]
-    had = {name: None if isinstance(value, Gap) else value for name, value in gathered.items()}
-    logs = had["logs"]
+    values = {name: None if isinstance(value, Gap) else value for name, value in gathered.items()}
+    logs = values["logs"]
     if logs is not None and logs.truncated:
         gaps.append(Gap("logs", f"only the newest {len(logs.entries)} entries of the window"))
     return Evidence(
         finding=finding,
-        revisions=had.get("revisions"),
-        access=had.get("access"),
-        executions=had.get("executions"),
-        tasks=had.get("tasks"),
-        related=had["related-findings"],
+        revisions=values.get("revisions"),
+        access=values.get("access"),
+        executions=values.get("executions"),
+        tasks=values.get("tasks"),
+        related=values["related-findings"],
         logs=logs,
-        audit=had["audit-log"],
+        audit=values["audit-log"],
         gaps=tuple(gaps),
     )

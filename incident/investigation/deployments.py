@@ -16,133 +16,182 @@ from incident.model import (
     AuditEvent,
     Evidence,
     Execution,
+    ExposureFact,
+    ExposureTopic,
     Kind,
-    Point,
     Template,
-    Topic,
 )
 
 #: Beginnings of the Admin API's methods, of both its versions, that deploy or start.
-_DEPLOYS = ("Create", "Update", "Replace", "Patch")
-_STARTS = ("Run",)
+_DEPLOY_METHODS = ("Create", "Update", "Replace", "Patch")
+_START_METHODS = ("Run",)
 #: The audit entry of a deployment and the revision that it made are this near to one another.
-_WITHIN = timedelta(minutes=5)
-_MOST = 5
+_MATCH_WINDOW = timedelta(minutes=5)
+_MAX_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Deed:
+class _Operation:
     """Something that somebody did.
 
     Attributes:
-        what: What was done, for a sentence.
+        description: What was done, for a sentence.
         moment: When.
         methods: Beginnings of the methods that do it.
-        claimed: Whom Cloud Run names; empty where it names nobody.
+        reported_principal: Whom Cloud Run names; empty where it names nobody.
         source: The evidence in which it does.
     """
 
-    what: str
+    description: str
     moment: datetime
     methods: tuple[str, ...]
-    claimed: str
+    reported_principal: str
     source: str
 
 
-def deployment(evidence: Evidence) -> tuple[Point, ...]:
+def describe_deployment(evidence: Evidence) -> tuple[ExposureFact, ...]:
     """Who made what ran, who started it, and who changed the workload since."""
     workload = evidence.finding.workload
     if workload is None:
         return ()
     if workload.kind is Kind.JOB:
-        return (*_executions(evidence), *_job(evidence), *_since(evidence, workload.kind))
-    return (*_revisions(evidence), *_since(evidence, workload.kind))
+        return (
+            *_describe_executions(evidence),
+            *_describe_job_deployment(evidence),
+            *_describe_later_change(evidence, workload.kind),
+        )
+    return (*_describe_revisions(evidence), *_describe_later_change(evidence, workload.kind))
 
 
-def _revisions(evidence: Evidence) -> Iterator[Point]:
-    made = [each for each in evidence.ran.templates if each.revision and each.create_time]
-    if not made:
-        text = f"who deployed what ran is {_not_told(evidence, 'revisions')}"
-        yield Point(Topic.DEPLOYMENT, text, "revisions")
-    for template in made[:_MOST]:
-        yield _revision(template, evidence)
+def _describe_revisions(evidence: Evidence) -> Iterator[ExposureFact]:
+    dated = [
+        each for each in evidence.affected_revision.templates if each.revision and each.create_time
+    ]
+    if not dated:
+        text = f"who deployed what ran is {_missing_reason(evidence, 'revisions')}"
+        yield ExposureFact(ExposureTopic.DEPLOYMENT, text, "revisions")
+    for template in dated[:_MAX_LISTED]:
+        yield _describe_revision(template, evidence)
 
 
-def _revision(template: Template, evidence: Evidence) -> Point:
+def _describe_revision(template: Template, evidence: Evidence) -> ExposureFact:
     assert template.create_time is not None  # noqa: S101 - only such are asked for
-    what = f"revision {template.revision} was deployed"
-    return _told(
-        _Deed(what, template.create_time, _DEPLOYS, template.creator, "revisions"), evidence
+    description = f"revision {template.revision} was deployed"
+    return _describe_operation(
+        _Operation(
+            description, template.create_time, _DEPLOY_METHODS, template.creator, "revisions"
+        ),
+        evidence,
     )
 
 
-def _executions(evidence: Evidence) -> Iterator[Point]:
+def _describe_executions(evidence: Evidence) -> Iterator[ExposureFact]:
     """Who started what ran: of a job that is as telling as who deployed it."""
-    executions = evidence.ran.executions
+    executions = evidence.affected_revision.executions
     if not executions:
-        text = f"who started what ran is {_not_told(evidence, 'executions')}"
-        yield Point(Topic.DEPLOYMENT, text, "executions")
-    for execution in executions[:_MOST]:
+        text = f"who started what ran is {_missing_reason(evidence, 'executions')}"
+        yield ExposureFact(ExposureTopic.DEPLOYMENT, text, "executions")
+    for execution in executions[:_MAX_LISTED]:
         if execution.create_time:
-            yield _execution(execution, execution.create_time, evidence)
+            yield _describe_execution(execution, execution.create_time, evidence)
 
 
-def _execution(execution: Execution, moment: datetime, evidence: Evidence) -> Point:
-    what = f"execution {execution.short_name} was started"
-    return _told(_Deed(what, moment, _STARTS, execution.creator, "executions"), evidence)
+def _describe_execution(execution: Execution, moment: datetime, evidence: Evidence) -> ExposureFact:
+    description = f"execution {execution.short_name} was started"
+    return _describe_operation(
+        _Operation(description, moment, _START_METHODS, execution.creator, "executions"), evidence
+    )
 
 
-def _job(evidence: Evidence) -> Iterator[Point]:
+def _describe_job_deployment(evidence: Evidence) -> Iterator[ExposureFact]:
     """The last deployment before the execution began, or before the event."""
-    begun = [each.create_time for each in evidence.ran.executions if each.create_time]
-    moment = min([*begun, evidence.finding.event_time])
-    before = [event for event in _events(evidence, _DEPLOYS) if event.timestamp <= moment]
+    started = [
+        each.create_time for each in evidence.affected_revision.executions if each.create_time
+    ]
+    moment = min([*started, evidence.finding.event_time])
+    before = [
+        event for event in _successful_calls(evidence, _DEPLOY_METHODS) if event.timestamp <= moment
+    ]
     if before:
         event = max(before, key=lambda event: event.timestamp)
-        text = f"the job had been deployed last on {_time(event.timestamp)} by {_account(event)}"
-        yield Point(Topic.DEPLOYMENT, text, "audit-log", _names(event.principal))
+        text = (
+            f"the job had been deployed last on {_format_time(event.timestamp)} by"
+            f" {_caller_text(event)}"
+        )
+        yield ExposureFact(
+            ExposureTopic.DEPLOYMENT, text, "audit-log", _account_names(event.principal)
+        )
         return
-    settings = evidence.settings
-    if settings is None:
-        yield Point(
-            Topic.DEPLOYMENT,
-            f"who deployed the job is {evidence.unknown('settings')}; {_silent(evidence, None)}",
+    configuration = evidence.configuration
+    if configuration is None:
+        yield ExposureFact(
+            ExposureTopic.DEPLOYMENT,
+            f"who deployed the job is {evidence.describe_gap('settings')};"
+            f" {_audit_gap_reason(evidence, None)}",
             "settings",
         )
-    elif settings.update_time and settings.update_time <= moment:
-        what = "the job had been changed last"
-        who, at = settings.last_modifier, settings.update_time
-        yield _told(_Deed(what, at, _DEPLOYS, who, "settings"), evidence)
+    elif configuration.update_time and configuration.update_time <= moment:
+        description = "the job had been changed last"
+        principal, moment_changed = configuration.last_modifier, configuration.update_time
+        yield _describe_operation(
+            _Operation(description, moment_changed, _DEPLOY_METHODS, principal, "settings"),
+            evidence,
+        )
     else:
-        by = f"; {settings.creator} made it, as Cloud Run says" if settings.creator else ""
-        text = f"who deployed the job before that is not known: {_silent(evidence, None)}{by}"
-        yield Point(Topic.DEPLOYMENT, text, "audit-log", _names(settings.creator))
+        creator_text = (
+            f"; {configuration.creator} made it, as Cloud Run says" if configuration.creator else ""
+        )
+        text = (
+            "who deployed the job before that is not known:"
+            f" {_audit_gap_reason(evidence, None)}{creator_text}"
+        )
+        yield ExposureFact(
+            ExposureTopic.DEPLOYMENT, text, "audit-log", _account_names(configuration.creator)
+        )
 
 
-def _since(evidence: Evidence, kind: Kind) -> Iterator[Point]:
+def _describe_later_change(evidence: Evidence, kind: Kind) -> Iterator[ExposureFact]:
     """A change between the event and our reading: what ran is not what is there now."""
-    settings, event = evidence.settings, evidence.finding.event_time
-    if settings is None or settings.update_time is None or settings.update_time <= event:
+    configuration, event = evidence.configuration, evidence.finding.event_time
+    if (
+        configuration is None
+        or configuration.update_time is None
+        or configuration.update_time <= event
+    ):
         return
-    what = f"the {kind.spelled} was changed after the event,"
-    who, at = settings.last_modifier, settings.update_time
-    yield _told(_Deed(what, at, (*_DEPLOYS, "Set", "Delete"), who, "settings"), evidence)
+    description = f"the {kind.label} was changed after the event,"
+    principal, changed_at = configuration.last_modifier, configuration.update_time
+    yield _describe_operation(
+        _Operation(
+            description, changed_at, (*_DEPLOY_METHODS, "Set", "Delete"), principal, "settings"
+        ),
+        evidence,
+    )
 
 
-def _told(deed: _Deed, evidence: Evidence) -> Point:
+def _describe_operation(operation: _Operation, evidence: Evidence) -> ExposureFact:
     """A sentence of what was done, when, and by whom."""
-    moment, claimed = deed.moment, deed.claimed
-    near = [e for e in _events(evidence, deed.methods) if abs(e.timestamp - moment) <= _WITHIN]
+    moment, principal = operation.moment, operation.reported_principal
+    near = [
+        e
+        for e in _successful_calls(evidence, operation.methods)
+        if abs(e.timestamp - moment) <= _MATCH_WINDOW
+    ]
     if near:
         event = min(near, key=lambda event: abs(event.timestamp - moment))
-        text = f"{deed.what} on {_time(moment)} by {_account(event)}"
-        return Point(Topic.DEPLOYMENT, text, "audit-log", _names(event.principal))
-    by = f" by {claimed}, as Cloud Run says" if claimed else ""
-    text = f"{deed.what} on {_time(moment)}{by}; {_silent(evidence, moment)}"
-    return Point(Topic.DEPLOYMENT, text, deed.source, _names(claimed))
+        text = f"{operation.description} on {_format_time(moment)} by {_caller_text(event)}"
+        return ExposureFact(
+            ExposureTopic.DEPLOYMENT, text, "audit-log", _account_names(event.principal)
+        )
+    principal_text = f" by {principal}, as Cloud Run says" if principal else ""
+    text = (
+        f"{operation.description} on {_format_time(moment)}{principal_text};"
+        f" {_audit_gap_reason(evidence, moment)}"
+    )
+    return ExposureFact(ExposureTopic.DEPLOYMENT, text, operation.source, _account_names(principal))
 
 
-def _events(evidence: Evidence, methods: tuple[str, ...]) -> Sequence[AuditEvent]:
+def _successful_calls(evidence: Evidence, methods: tuple[str, ...]) -> Sequence[AuditEvent]:
     """The calls of some methods that succeeded."""
     return [
         event
@@ -151,15 +200,15 @@ def _events(evidence: Evidence, methods: tuple[str, ...]) -> Sequence[AuditEvent
     ]
 
 
-def _account(event: AuditEvent) -> str:
-    who = event.principal or "an account that the audit log does not name"
-    return f"{who}, from {event.caller_ip}" if event.caller_ip else who
+def _caller_text(event: AuditEvent) -> str:
+    principal = event.principal or "an account that the audit log does not name"
+    return f"{principal}, from {event.caller_ip}" if event.caller_ip else principal
 
 
-def _silent(evidence: Evidence, moment: datetime | None) -> str:
+def _audit_gap_reason(evidence: Evidence, moment: datetime | None) -> str:
     """Why the audit log does not say who it was."""
     if evidence.audit is None:
-        return f"what the audit log says is {evidence.unknown('audit-log')}"
+        return f"what the audit log says is {evidence.describe_gap('audit-log')}"
     times = [event.timestamp for event in evidence.audit]
     if len(times) >= AUDIT_EVENTS and (moment is None or min(times) > moment):
         return f"of the audit log only the newest {AUDIT_EVENTS} entries were read"
@@ -168,17 +217,17 @@ def _silent(evidence: Evidence, moment: datetime | None) -> str:
     return "the audit log does not show it"
 
 
-def _not_told(evidence: Evidence, collector: str) -> str:
+def _missing_reason(evidence: Evidence, collector: str) -> str:
     """Why nothing is said of what ran."""
-    had = evidence.executions if collector == "executions" else evidence.revisions
-    if had is None:
-        return evidence.unknown(collector)
+    listed = evidence.executions if collector == "executions" else evidence.revisions
+    if listed is None:
+        return evidence.describe_gap(collector)
     return "not known: it is not listed"
 
 
-def _names(account: str) -> tuple[str, ...]:
+def _account_names(account: str) -> tuple[str, ...]:
     return (account,) if account else ()
 
 
-def _time(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

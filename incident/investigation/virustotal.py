@@ -14,14 +14,14 @@ from typing import Protocol
 from incident.model import File, Finding, IncidentError, Lookup, Reputation
 
 
-class FileReports(Protocol):
+class ReputationReader(Protocol):
     """What looking a file up needs of VirusTotal."""
 
     async def file(self, sha256: str) -> Reputation:
         """What is known of a file, by its SHA-256 in lower-case hex."""
 
 
-class Reputations:
+class ReputationLookup:
     """Looks files up, and shares each answer between the decision and the evidence.
 
     Args:
@@ -30,18 +30,18 @@ class Reputations:
     """
 
     def __init__(
-        self, source: FileReports | None, suspected: Callable[[Finding], File | None]
+        self, reader: ReputationReader | None, suspected: Callable[[Finding], File | None]
     ) -> None:
-        self._source = source
+        self._reader = reader
         self._suspected = suspected
-        self._asked: dict[str, tuple[float, asyncio.Task[Reputation]]] = {}
+        self._requests: dict[str, tuple[float, asyncio.Task[Reputation]]] = {}
 
-    def begin(self, finding: Finding) -> None:
+    def prefetch(self, finding: Finding) -> None:
         """Ask about a finding's file, if there is anything to ask about, and do not wait."""
-        if self._source and not isinstance(subject := self._subject(finding), Lookup):
-            self._once(self._source, subject)
+        if self._reader and not isinstance(subject := self._hash_to_look_up(finding), Lookup):
+            self._request_once(self._reader, subject)
 
-    async def of(self, finding: Finding, deadline: timedelta) -> Reputation:
+    async def reputation_of(self, finding: Finding, deadline: timedelta) -> Reputation:
         """What VirusTotal says of a finding's file, or why it says nothing. Never fails.
 
         Args:
@@ -49,47 +49,49 @@ class Reputations:
             deadline: How long the answer may take, counted from when it was first asked for.
         """
         file = self._suspected(finding)
-        found = await self._found(self._subject(finding), deadline)
-        return replace(found, called=file.called) if file else found
+        reputation = await self._answer(self._hash_to_look_up(finding), deadline)
+        return replace(reputation, file_role=file.role) if file else reputation
 
-    async def _found(self, subject: str | Lookup, deadline: timedelta) -> Reputation:
+    async def _answer(self, subject: str | Lookup, deadline: timedelta) -> Reputation:
         """What VirusTotal says of a hash, or why there is nothing to ask about."""
         if isinstance(subject, Lookup):
             return Reputation(subject)
-        if self._source is None:
+        if self._reader is None:
             return Reputation(Lookup.NO_KEY, subject)
-        begun, asked = self._once(self._source, subject)
+        started, request = self._request_once(self._reader, subject)
         try:
-            async with asyncio.timeout_at(begun + deadline.total_seconds()):
-                return await asyncio.shield(asked)
+            async with asyncio.timeout_at(started + deadline.total_seconds()):
+                return await asyncio.shield(request)
         except TimeoutError:
             text = f"no answer within {deadline.total_seconds():g} s, the policy's deadline"
             return Reputation(Lookup.NO_ANSWER, subject, text)
 
     async def close(self) -> None:
         """Stop whatever is still being asked, and let its connection go."""
-        asked = [task for _, task in self._asked.values()]
-        for task in asked:
+        requests = [task for _, task in self._requests.values()]
+        for task in requests:
             task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*requests, return_exceptions=True)
 
-    def _subject(self, finding: Finding) -> str | Lookup:
+    def _hash_to_look_up(self, finding: Finding) -> str | Lookup:
         """The hash to ask about: that of the suspected file alone. Or why there is none."""
         file = self._suspected(finding)
         if file is None or file.sha256 is None:
             return Lookup.NO_HASH
         return Lookup.PARTIAL_HASH if file.partially_hashed else file.sha256
 
-    def _once(self, source: FileReports, sha256: str) -> tuple[float, asyncio.Task[Reputation]]:
-        if sha256 not in self._asked:
-            asking = asyncio.ensure_future(_ask(source, sha256))
-            self._asked[sha256] = asyncio.get_running_loop().time(), asking
-        return self._asked[sha256]
+    def _request_once(
+        self, reader: ReputationReader, sha256: str
+    ) -> tuple[float, asyncio.Task[Reputation]]:
+        if sha256 not in self._requests:
+            request = asyncio.ensure_future(_fetch_reputation(reader, sha256))
+            self._requests[sha256] = asyncio.get_running_loop().time(), request
+        return self._requests[sha256]
 
 
-async def _ask(source: FileReports, sha256: str) -> Reputation:
+async def _fetch_reputation(reader: ReputationReader, sha256: str) -> Reputation:
     try:
-        return await source.file(sha256)
+        return await reader.file(sha256)
     except IncidentError as error:
         return Reputation(Lookup.NO_ANSWER, sha256, str(error))
     except Exception as error:  # noqa: BLE001 - a fault of ours must not stop a containment

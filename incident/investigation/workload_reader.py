@@ -7,21 +7,30 @@ from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from typing import Any, Protocol
 
-from incident.model import Access, Execution, Kind, Need, Secret, Settings, Template, Workload
-from incident.model.concurrency import together
+from incident.model import (
+    Access,
+    Execution,
+    Kind,
+    Secret,
+    Template,
+    Workload,
+    WorkloadConfiguration,
+    WorkloadDetail,
+)
+from incident.model.concurrency import gather_all
 
 #: What can be asked about each kind of workload at all.
-ASKABLE = {
-    Kind.SERVICE: (Need.ACCESS, Need.REVISIONS),
-    Kind.JOB: (Need.ACCESS, Need.EXECUTIONS),
+READABLE_NEEDS = {
+    Kind.SERVICE: (WorkloadDetail.ACCESS, WorkloadDetail.REVISIONS),
+    Kind.JOB: (WorkloadDetail.ACCESS, WorkloadDetail.EXECUTIONS),
     Kind.WORKER_POOL: (),
 }
 
 
-class Looking(Protocol):
+class WorkloadReader(Protocol):
     """What looking at a workload needs of Cloud Run."""
 
-    async def settings(self, workload: Workload) -> Settings:
+    async def configuration(self, workload: Workload) -> WorkloadConfiguration:
         """Its settings as they are now."""
 
     async def access(self, workload: Workload) -> Access:
@@ -34,37 +43,46 @@ class Looking(Protocol):
         """The executions of a job, newest first."""
 
 
-async def look(workload: Workload, needs: Collection[Need], run: Looking) -> Settings:
+async def read_workload(
+    workload: Workload, needs: Collection[WorkloadDetail], reader: WorkloadReader
+) -> WorkloadConfiguration:
     """The settings, with what is needed.
 
     Raises:
         Retry: Time may heal it.
         GiveUp: It will not.
     """
-    settings, *found = await together(
-        run.settings(workload), *(_ask(need, workload, run) for need in needs)
+    configuration, *values = await gather_all(
+        reader.configuration(workload), *(_read_need(need, workload, reader) for need in needs)
     )
-    known = {need.value: value for need, value in zip(needs, found, strict=True)}
-    filled: Settings = replace(settings, **known)
+    values_by_field = {need.value: value for need, value in zip(needs, values, strict=True)}
+    filled: WorkloadConfiguration = replace(configuration, **values_by_field)
     return filled
 
 
-async def complete(
-    settings: Settings, workload: Workload, needs: Collection[Need], run: Looking
-) -> Settings:
+async def add_needs(
+    configuration: WorkloadConfiguration,
+    workload: Workload,
+    needs: Collection[WorkloadDetail],
+    reader: WorkloadReader,
+) -> WorkloadConfiguration:
     """The same settings with what is needed besides."""
-    found = await together(*(_ask(need, workload, run) for need in needs))
-    known = {need.value: value for need, value in zip(needs, found, strict=True)}
-    filled: Settings = replace(settings, **known)
+    values = await gather_all(*(_read_need(need, workload, reader) for need in needs))
+    values_by_field = {need.value: value for need, value in zip(needs, values, strict=True)}
+    filled: WorkloadConfiguration = replace(configuration, **values_by_field)
     return filled
 
 
-def _ask(need: Need, workload: Workload, run: Looking) -> Awaitable[Any]:
-    ask = {Need.ACCESS: run.access, Need.REVISIONS: run.revisions, Need.EXECUTIONS: run.executions}
-    return ask[need](workload)
+def _read_need(need: WorkloadDetail, workload: Workload, reader: WorkloadReader) -> Awaitable[Any]:
+    readers = {
+        WorkloadDetail.ACCESS: reader.access,
+        WorkloadDetail.REVISIONS: reader.revisions,
+        WorkloadDetail.EXECUTIONS: reader.executions,
+    }
+    return readers[need](workload)
 
 
-class Shared:
+class CachedWorkloadReader:
     """Cloud Run as one run of an incident reads it: what is evidence as well is read once.
 
     Settings are read anew each time. The rest is asked for when the run begins, before it is
@@ -72,66 +90,70 @@ class Shared:
     it that does not need it.
     """
 
-    def __init__(self, run: Looking) -> None:
-        self._run = run
-        self._asked: dict[tuple[Need, Workload], asyncio.Future[Any]] = {}
-        self._settings: Settings | None = None
+    def __init__(self, reader: WorkloadReader) -> None:
+        self._reader = reader
+        self._pending: dict[tuple[WorkloadDetail, Workload], asyncio.Future[Any]] = {}
+        self._configuration: WorkloadConfiguration | None = None
 
-    def begin(self, workload: Workload | None) -> None:
+    def prefetch(self, workload: Workload | None) -> None:
         """Ask for everything that can be asked about a workload."""
         if workload is None:
             return
-        for need in ASKABLE[workload.kind]:
-            self._once(need, workload)
+        for need in READABLE_NEEDS[workload.kind]:
+            self._read_once(need, workload)
 
     def close(self) -> None:
         """Stop whatever is still being asked."""
-        for asked in self._asked.values():
-            asked.cancel()
+        for pending in self._pending.values():
+            pending.cancel()
 
-    async def settings(self, workload: Workload) -> Settings:
+    async def configuration(self, workload: Workload) -> WorkloadConfiguration:
         """The workload's settings as they are now."""
-        self._settings = await self._run.settings(workload)
-        return self._settings
+        self._configuration = await self._reader.configuration(workload)
+        return self._configuration
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """What may be secret of all that was read so far, also where something else failed."""
-        templates = [self._settings.template] if self._settings else []
-        for (need, _), asked in self._asked.items():
-            if not asked.done() or asked.cancelled() or asked.exception():
+        templates = [self._configuration.template] if self._configuration else []
+        for (need, _), pending in self._pending.items():
+            if not pending.done() or pending.cancelled() or pending.exception():
                 continue
-            if need is Need.REVISIONS:
-                templates += asked.result()
-            elif need is Need.EXECUTIONS:
-                templates += [execution.template for execution in asked.result()]
+            if need is WorkloadDetail.REVISIONS:
+                templates += pending.result()
+            elif need is WorkloadDetail.EXECUTIONS:
+                templates += [execution.template for execution in pending.result()]
         return tuple(secret for template in templates for secret in template.secrets)
 
     async def access(self, workload: Workload) -> Access:
         """Its IAM policy."""
-        found: Access = await asyncio.shield(self._once(Need.ACCESS, workload))
+        found: Access = await asyncio.shield(self._read_once(WorkloadDetail.ACCESS, workload))
         return found
 
     async def revisions(self, workload: Workload) -> tuple[Template, ...]:
         """Its revisions, newest first."""
-        found: tuple[Template, ...] = await asyncio.shield(self._once(Need.REVISIONS, workload))
+        found: tuple[Template, ...] = await asyncio.shield(
+            self._read_once(WorkloadDetail.REVISIONS, workload)
+        )
         return found
 
     async def executions(self, workload: Workload) -> tuple[Execution, ...]:
         """The executions of a job, newest first."""
-        found: tuple[Execution, ...] = await asyncio.shield(self._once(Need.EXECUTIONS, workload))
+        found: tuple[Execution, ...] = await asyncio.shield(
+            self._read_once(WorkloadDetail.EXECUTIONS, workload)
+        )
         return found
 
-    def _once(self, need: Need, workload: Workload) -> asyncio.Future[Any]:
+    def _read_once(self, need: WorkloadDetail, workload: Workload) -> asyncio.Future[Any]:
         key = (need, workload)
-        if key not in self._asked:
-            asked = asyncio.ensure_future(_ask(need, workload, self._run))
-            asked.add_done_callback(_seen)
-            self._asked[key] = asked
-        return self._asked[key]
+        if key not in self._pending:
+            pending = asyncio.ensure_future(_read_need(need, workload, self._reader))
+            pending.add_done_callback(_ignore_failure)
+            self._pending[key] = pending
+        return self._pending[key]
 
 
-def _seen(asked: asyncio.Future[Any]) -> None:
+def _ignore_failure(pending: asyncio.Future[Any]) -> None:
     """A failure that nobody waits for is nobody's business; the others are told it anyway."""
-    if not asked.cancelled():
-        asked.exception()
+    if not pending.cancelled():
+        pending.exception()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 
-async def together(*awaitables: Awaitable[Any]) -> list[Any]:
+async def gather_all(*awaitables: Awaitable[Any]) -> list[Any]:
     """The results in order, or the first failure once all the others have ended.
 
     ``asyncio.gather`` would leave the others running behind an answer that is already out,

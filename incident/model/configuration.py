@@ -8,12 +8,15 @@ from datetime import datetime
 
 from incident.model.workload import JsonObject, Kind, Secret
 
-_DEFAULT_ACCOUNTS = ("-compute@developer.gserviceaccount.com", "@appspot.gserviceaccount.com")
+_DEFAULT_ACCOUNT_SUFFIXES = (
+    "-compute@developer.gserviceaccount.com",
+    "@appspot.gserviceaccount.com",
+)
 
 
-def is_default(account: str) -> bool:
+def is_default_service_account(account: str) -> bool:
     """Whether a runtime identity is one that Google made for everything in a project."""
-    return not account or account.endswith(_DEFAULT_ACCOUNTS)
+    return not account or account.endswith(_DEFAULT_ACCOUNT_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class SecretUse:
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerSettings:
+class ContainerConfiguration:
     """A container as the template configures it, without any environment value."""
 
     name: str
@@ -79,7 +82,7 @@ class Template:
     revision: str
     create_time: datetime | None
     ready: bool | None
-    containers: tuple[ContainerSettings, ...]
+    containers: tuple[ContainerConfiguration, ...]
     service_account: str
     secret_names: tuple[str, ...]
     volumes: tuple[Volume, ...]
@@ -127,7 +130,7 @@ class Execution:
         start_time: When it began; None while it waits.
         completion_time: When it was over; None while it is not.
         state: State of its condition ``Completed``, such as ``CONDITION_SUCCEEDED``.
-        reason: The condition's reason, such as ``CANCELLED``; empty where there is none.
+        reason: The condition's reason, such as ``EXECUTION_CANCELLED``; empty where there is none.
         tasks: How many tasks it has: ``total``, ``running``, ``succeeded``, ``failed``,
             ``cancelled``, ``retried``.
         template: What its tasks run.
@@ -179,7 +182,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class WorkloadConfiguration:
     """The settings of a workload as read at one moment.
 
     Attributes:
@@ -236,17 +239,18 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedWorkload:
     """A workload as a list of a region has it.
 
     Attributes:
         name: Resource name.
-        watched: Whether Cloud Run Threat Detection watches it; None where the API does not tell.
-        function: Whether it is what a Cloud Function runs on.
+        threat_detection_enabled: Whether Cloud Run Threat Detection watches it; None where the API
+            does not tell.
+        is_function: Whether it is what a Cloud Function runs on.
         regions: The regions of a multi-region service; empty for any other.
     """
 
     name: str
-    watched: bool | None = None
-    function: bool = False
+    threat_detection_enabled: bool | None = None
+    is_function: bool = False
     regions: tuple[str, ...] = ()

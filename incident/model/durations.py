@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from incident.model import Json, span
+from incident.model import Json, format_duration
 
 _SECOND_MS, _MINUTE_MS = 1000, 60_000
 
@@ -26,7 +26,7 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._stages[name] = _ms(time.monotonic() - started)
+            self._stages[name] = _milliseconds(time.monotonic() - started)
 
     @property
     def stages_ms(self) -> Mapping[str, float]:
@@ -36,14 +36,14 @@ class Stopwatch:
     @property
     def timings_ms(self) -> Mapping[str, float]:
         """The stages so far, and the time since the beginning as ``total``."""
-        return {**self._stages, "total": _ms(time.monotonic() - self._started)}
+        return {**self._stages, "total": _milliseconds(time.monotonic() - self._started)}
 
 
-def _ms(seconds: float) -> float:
+def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-def lasted(ms: float) -> str:
+def format_milliseconds(ms: float) -> str:
     """A short duration for a person, in milliseconds, seconds or larger units."""
     if ms < 1:
         return "under 1 ms"
@@ -51,10 +51,10 @@ def lasted(ms: float) -> str:
         return f"{ms:.0f} ms"
     if ms < _MINUTE_MS:
         return f"{ms / _SECOND_MS:.1f} s"
-    return span(timedelta(milliseconds=ms))
+    return format_duration(timedelta(milliseconds=ms))
 
 
-def moment(value: Json) -> datetime | None:
+def parse_time(value: Json) -> datetime | None:
     """A time as records and evidence spell it; None for anything else."""
     if not isinstance(value, str):
         return None

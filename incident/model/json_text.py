@@ -9,19 +9,21 @@ from enum import Enum
 from typing import Any
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Any value of the model as JSON. What a type does not print of itself stays out."""
     if is_dataclass(value) and not isinstance(value, type):
         shown = (field for field in fields(value) if field.repr)
-        return {field.name: plain(getattr(value, field.name)) for field in shown}
+        return {field.name: json_value(getattr(value, field.name)) for field in shown}
     if isinstance(value, datetime):
         return time_text(value)
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | frozenset):
-        return [plain(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
+        return [
+            json_value(item) for item in (sorted(value) if isinstance(value, frozenset) else value)
+        ]
     return value
 
 

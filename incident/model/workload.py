@@ -25,7 +25,7 @@ class Kind(StrEnum):
         return {"service": "services", "job": "jobs", "worker-pool": "workerPools"}[self.value]
 
     @property
-    def spelled(self) -> str:
+    def label(self) -> str:
         """The kind as a sentence has it."""
         return self.value.replace("-", " ")
 
@@ -94,7 +94,7 @@ class ChangeKind(StrEnum):
     CANCELLATION = "cancellation"
 
 
-class Need(StrEnum):
+class WorkloadDetail(StrEnum):
     """What an action needs to know of a workload besides its own settings."""
 
     ACCESS = "access"
@@ -184,7 +184,7 @@ class Secret:
         return f"Secret({self.name!r}, …)"
 
 
-def span(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """A duration for a person, in the two largest of its units."""
     seconds = max(int(duration.total_seconds()), 0)
     parts = []

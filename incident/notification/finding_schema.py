@@ -30,7 +30,15 @@ _INT64 = re.compile(r"-?[0-9]{1,19}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PORT = range(1, 65_536)
 #: Categories of Essential Contacts, those whom an incident is for first.
-_CATEGORIES = ("security", "technical", "all", "product_updates", "suspension", "legal", "billing")
+_CONTACT_CATEGORIES = (
+    "security",
+    "technical",
+    "all",
+    "product_updates",
+    "suspension",
+    "legal",
+    "billing",
+)
 _EXPECTED = {
     "bool_type": "must be true or false",
     "missing": "is missing",
@@ -91,7 +99,7 @@ def _sha256(value: object) -> str | None:
     return value.lower() if isinstance(value, str) and _SHA256.fullmatch(value) else None
 
 
-_T = TypeVar("_T", bound="_Part")
+_T = TypeVar("_T", bound="_FieldsModel")
 _Text = Annotated[StrictStr, BeforeValidator(lambda value: "" if value is None else value)]
 _AnyText = Annotated[str, BeforeValidator(_text)]
 _AnyTexts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
@@ -105,13 +113,13 @@ _AnyObjects = Annotated[tuple[_T, ...], BeforeValidator(_objects)]
 _AnyObjectsByName = Annotated[dict[str, _T], BeforeValidator(_objects_by_name)]
 
 
-def _at(*path: str, default: object = ()) -> Any:
+def _nested(*path: str, default: object = ()) -> Any:
     """Read a field of evidence from further inside; a path that breaks off is an absent field."""
     camel_path = (to_camel(step) for step in path)
     return Field(default, validation_alias=AliasChoices(AliasPath(*camel_path), AliasPath(*path)))
 
 
-class _Part(BaseModel):
+class _FieldsModel(BaseModel):
     model_config = ConfigDict(
         extra="ignore",
         frozen=True,
@@ -122,12 +130,12 @@ class _Part(BaseModel):
     )
 
 
-class _Variable(_Part):
+class _Variable(_FieldsModel):
     name: _AnyText = ""
     val: _AnyText = ""
 
 
-class FileFields(_Part):
+class FileFields(_FieldsModel):
     """A file, as evidence."""
 
     path: _AnyText = ""
@@ -138,15 +146,15 @@ class FileFields(_Part):
     contents: _AnyText = ""
 
 
-class ProcessFields(_Part):
+class ProcessFields(_FieldsModel):
     """A process, as evidence."""
 
     name: _AnyText = ""
-    path: _AnyText = _at("binary", "path", default="")
-    size: _AnyInt64 = _at("binary", "size", default=None)
-    sha256: _AnySha256 = _at("binary", "sha256", default=None)
-    hashed_size: _AnyInt64 = _at("binary", "hashed_size", default=None)
-    partially_hashed: _AnyFlag = _at("binary", "partially_hashed", default=False)
+    path: _AnyText = _nested("binary", "path", default="")
+    size: _AnyInt64 = _nested("binary", "size", default=None)
+    sha256: _AnySha256 = _nested("binary", "sha256", default=None)
+    hashed_size: _AnyInt64 = _nested("binary", "hashed_size", default=None)
+    partially_hashed: _AnyFlag = _nested("binary", "partially_hashed", default=False)
     args: _AnyTexts = ()
     arguments_truncated: _AnyFlag = False
     env_variables: _AnyObjects[_Variable] = ()
@@ -157,26 +165,26 @@ class ProcessFields(_Part):
     script: _AnyObjects[FileFields] = ()  # one in the API's type
 
 
-class _Container(_Part):
+class _Container(_FieldsModel):
     name: _AnyText = ""
     uri: _AnyText = ""
     image_id: _AnyText = ""
     create_time: _AnyText = ""
 
 
-class _Contact(_Part):
+class _Contact(_FieldsModel):
     email: _AnyText = ""
 
 
-class _Contacts(_Part):
+class _Contacts(_FieldsModel):
     contacts: _AnyObjects[_Contact] = ()
 
 
-class _Link(_Part):
+class _Link(_FieldsModel):
     url: _AnyText = ""
 
 
-def _redirection(end: str, default: object) -> Any:
+def _stdin_redirection(end: str, default: object) -> Any:
     """A key that the documented page of the finding type "Reverse Shell" names."""
     name = f"Reverse_Shell_Stdin_Redirection_{end}"
     return Field(
@@ -187,7 +195,7 @@ def _redirection(end: str, default: object) -> Any:
     )
 
 
-class FindingFields(_Part):
+class FindingFields(_FieldsModel):
     """A finding; its names and what it rests on must be texts."""
 
     name: _Text = ""
@@ -205,55 +213,55 @@ class FindingFields(_Part):
     processes: _AnyObjects[ProcessFields] = ()
     containers: _AnyObjects[_Container] = ()
     contacts: _AnyObjectsByName[_Contacts] = {}
-    primary_techniques: _AnyTexts = _at("mitre_attack", "primary_techniques")
-    additional_techniques: _AnyTexts = _at("mitre_attack", "additional_techniques")
+    primary_techniques: _AnyTexts = _nested("mitre_attack", "primary_techniques")
+    additional_techniques: _AnyTexts = _nested("mitre_attack", "additional_techniques")
     finding_class: _AnyText = ""
-    uris: _AnyTexts = _at("indicator", "uris")
-    ip_addresses: _AnyAddresses = _at("indicator", "ip_addresses")
-    caller_ip: _AnyAddress = _at("access", "caller_ip", default="")
-    principal: _AnyText = _at("access", "principal_email", default="")
-    remote_ip: _AnyAddress = _redirection("Dst_Ip", "")
-    remote_port: _AnyPort = _redirection("Dst_Port", None)
-    local_ip: _AnyAddress = _redirection("Src_Ip", "")
-    local_port: _AnyPort = _redirection("Src_Port", None)
+    uris: _AnyTexts = _nested("indicator", "uris")
+    ip_addresses: _AnyAddresses = _nested("indicator", "ip_addresses")
+    caller_ip: _AnyAddress = _nested("access", "caller_ip", default="")
+    principal: _AnyText = _nested("access", "principal_email", default="")
+    remote_ip: _AnyAddress = _stdin_redirection("Dst_Ip", "")
+    remote_port: _AnyPort = _stdin_redirection("Dst_Port", None)
+    local_ip: _AnyAddress = _stdin_redirection("Src_Ip", "")
+    local_port: _AnyPort = _stdin_redirection("Src_Port", None)
     # contextUris are in no proto of the API; public code reads them at either place.
-    inner_links: _AnyObjects[_Link] = _at(
+    inner_links: _AnyObjects[_Link] = _nested(
         "source_properties", "context_uris", "virustotal_indicator_query_uri"
     )
-    outer_links: _AnyObjects[_Link] = _at("context_uris", "virustotal_indicator_query_uri")
+    outer_links: _AnyObjects[_Link] = _nested("context_uris", "virustotal_indicator_query_uri")
 
     @property
-    def addresses(self) -> tuple[str, ...]:
+    def contact_emails(self) -> tuple[str, ...]:
         """The contacts' addresses by how much an incident is theirs: a map has no order."""
-        places = {category: place for place, category in enumerate(_CATEGORIES)}
+        ranks = {category: rank for rank, category in enumerate(_CONTACT_CATEGORIES)}
         groups = sorted(
             self.contacts.items(),
-            key=lambda group: (places.get(group[0].lower(), len(places)), group[0]),
+            key=lambda group: (ranks.get(group[0].lower(), len(ranks)), group[0]),
         )
         named = (sorted(contact.email for contact in group.contacts) for _, group in groups)
         return tuple(dict.fromkeys(email for emails in named for email in emails if email))
 
 
-class FolderFields(_Part):
+class FolderFields(_FieldsModel):
     """A folder above the project."""
 
     resource_folder: _Text = ""
 
 
-class PathNode(_Part):
+class PathNode(_FieldsModel):
     """A step of the path from the organisation to the project."""
 
     node_type: _Text = ""
     id: _Text = ""
 
 
-class ResourcePath(_Part):
+class ResourcePath(_FieldsModel):
     """The path from the project up to the organisation."""
 
     nodes: tuple[PathNode, ...] | None = None
 
 
-class Ancestry(_Part):
+class Ancestry(_FieldsModel):
     """Where a resource stands: ``gcpMetadata`` in version 2, the resource itself in 1."""
 
     project: _Text = Field(
@@ -273,7 +281,7 @@ class ResourceFields(Ancestry):
     resource_path: ResourcePath | None = None
 
 
-class RecordFields(_Part):
+class RecordFields(_FieldsModel):
     """One result of ``ListFindings``."""
 
     finding: FindingFields
@@ -286,17 +294,17 @@ class MessageFields(RecordFields):
     deleted_finding: StrictBool | None = None
 
 
-_Shape = TypeVar("_Shape", bound=RecordFields)
+_Record = TypeVar("_Record", bound=RecordFields)
 
 
-def validated(shape: type[_Shape], document: dict[str, Json]) -> _Shape:
+def validate_fields(model: type[_Record], document: dict[str, Json]) -> _Record:
     """The fields of a document.
 
     Raises:
         UnreadableError: A field that must have its type has another, or is missing.
     """
     try:
-        return shape.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path = ".".join(str(step) for step in first["loc"])

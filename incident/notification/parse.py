@@ -16,13 +16,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from incident.model import (
     Connection,
     Container,
+    DetectedProcess,
     File,
     Finding,
     Json,
     JsonObject,
     Malformed,
     Notification,
-    Process,
     Secret,
     Workload,
 )
@@ -35,19 +35,19 @@ from incident.notification.finding_schema import (
     ProcessFields,
     RecordFields,
     ResourceFields,
-    validated,
+    validate_fields,
 )
 from incident.notification.resource_names import (
-    Claims,
     FindingName,
+    MessageNames,
     is_organisation,
     organisation_number,
     parse_finding_name,
     parse_resource_name,
-    quoted,
-    settle,
+    quote_untrusted,
+    resolve_workload,
 )
-from incident.notification.strict_json import UnreadableError, dump, load
+from incident.notification.strict_json import UnreadableError, dump_json, load_json_object
 
 # No finding is of another time, and windows around it must not leave the calendar.
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
@@ -58,7 +58,7 @@ _RFC3339 = re.compile(
 )
 
 
-def parse(data: bytes) -> Notification:
+def parse_notification(data: bytes) -> Notification:
     """Read one notification of Security Command Center, of its API's version 1 or 2.
 
     Args:
@@ -68,9 +68,9 @@ def parse(data: bytes) -> Notification:
         Malformed: Whatever is wrong with the data, and nothing else.
     """
     try:
-        document = load(data)
-        message = validated(MessageFields, document)
-        finding = _finding(document, message)
+        document = load_json_object(data)
+        message = validate_fields(MessageFields, document)
+        finding = _build_finding(document, message)
     except UnreadableError as error:
         raise Malformed(
             f"Cannot read the message as a notification of Security Command Center: {error}. "
@@ -89,8 +89,8 @@ def parse_record(record: JsonObject) -> Finding:
         Malformed: Whatever is wrong with the record, and nothing else.
     """
     try:
-        document = load(dump(record))
-        return _finding(document, validated(RecordFields, document))
+        document = load_json_object(dump_json(record))
+        return _build_finding(document, validate_fields(RecordFields, document))
     except UnreadableError as error:
         raise Malformed(
             f"Cannot read what Security Command Center lists for the finding: {error}. "
@@ -98,16 +98,16 @@ def parse_record(record: JsonObject) -> Finding:
         ) from error
 
 
-def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
+def _build_finding(document: dict[str, Json], record: RecordFields) -> Finding:
     """Put the fields together; the first required one that is lacking is the error."""
     fields, resource = record.finding, record.resource or ResourceFields()
-    claims = _claims(fields, resource)
+    names = _collect_names(fields, resource)
     name = _required("name", fields.name)
     canonical_name = fields.canonical_name or name
-    identity, *_ = [_identity(place, name) for place, name in claims.findings]
+    identity, *_ = [_required_finding_name(path, name) for path, name in names.findings]
     resource_name = _required("resourceName", fields.resource_name)
     named = parse_resource_name(resource_name)
-    workload, contradictions = settle(named.workload, claims)
+    workload, contradictions = resolve_workload(named.workload, names)
     processes = tuple(_process(process) for process in fields.processes)
     return Finding(
         name=name,
@@ -121,7 +121,7 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
         state=fields.state,
         mute=fields.mute,
         event_time=_event_time(fields.event_time),
-        create_time=_time(fields.create_time),
+        create_time=_parse_time(fields.create_time),
         resource_name=resource_name,
         host=named.host,
         workload=workload,
@@ -135,13 +135,13 @@ def _finding(document: dict[str, Json], record: RecordFields) -> Finding:
                 name=container.name,
                 image=container.uri,
                 digest=container.image_id or None,
-                create_time=_time(container.create_time),
+                create_time=_parse_time(container.create_time),
             )
             for container in fields.containers
         ),
         techniques=_distinct(fields.primary_techniques + fields.additional_techniques),
         virustotal_url=_virustotal_url(fields, processes),
-        contacts=fields.addresses,
+        contacts=fields.contact_emails,
         description=fields.description,
         secrets=_secrets(fields),
         raw={"finding": document["finding"], "resource": document.get("resource")},
@@ -159,26 +159,27 @@ def _required(field: str, text: str) -> str:
     return text
 
 
-def _identity(place: str, name: str) -> FindingName:
+def _required_finding_name(path: str, name: str) -> FindingName:
     identity = parse_finding_name(name)
     if identity is None:
         raise UnreadableError(
-            f"{place} is {quoted(name)}, expected the form "
+            f"{path} is {quote_untrusted(name)}, expected the form "
             "organizations/O/sources/S/locations/L/findings/F, its location optional"
         )
     return identity
 
 
 def _event_time(text: str) -> datetime:
-    time = _time(_required("eventTime", text))
+    time = _parse_time(_required("eventTime", text))
     if time is None:
         raise UnreadableError(
-            f"finding.eventTime is {quoted(text)}, expected RFC 3339 such as 2026-10-02T08:14:07Z"
+            f"finding.eventTime is {quote_untrusted(text)}, expected RFC 3339 such as"
+            " 2026-10-02T08:14:07Z"
         )
     return time
 
 
-def _time(text: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     """Read an RFC 3339 time, cut to microseconds; None if it is none or out of range."""
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -196,20 +197,22 @@ def _time(text: str) -> datetime | None:
         return None
 
 
-def _claims(fields: FindingFields, resource: ResourceFields) -> Claims:
+def _collect_names(fields: FindingFields, resource: ResourceFields) -> MessageNames:
     """Gather every name with its place; versions 1 and 2 of the API keep them in different ones."""
     resources = (("finding.resourceName", fields.resource_name), ("resource.name", resource.name))
     findings = (("finding.canonicalName", fields.canonical_name), ("finding.name", fields.name))
     ancestries = [("resource.gcpMetadata", resource.gcp_metadata), ("resource", resource)]
-    present = [(place, ancestry) for place, ancestry in ancestries if ancestry is not None]
-    ids = [(f"{place}.projectDisplayName", here.project_display_name) for place, here in present]
+    present = [(prefix, ancestry) for prefix, ancestry in ancestries if ancestry is not None]
+    ids = [(f"{place}.projectDisplayName", level.project_display_name) for place, level in present]
     numbers = [(f"{place}.project", here.project) for place, here in present]
     nodes = (resource.resource_path and resource.resource_path.nodes) or ()
-    path = [("resource.resourcePath", node.id) for node in nodes if node.node_type == "GCP_PROJECT"]
-    return Claims(
+    project_nodes = [
+        ("resource.resourcePath", node.id) for node in nodes if node.node_type == "GCP_PROJECT"
+    ]
+    return MessageNames(
         resources=tuple((place, name) for place, name in resources if name),
         findings=tuple((place, name) for place, name in findings if name),
-        projects=(*ids, *numbers, *path),
+        projects=(*ids, *numbers, *project_nodes),
         folders=(
             *((f"{place}.folders", _folders(here)) for place, here in present),
             ("resource.resourcePath", _path_folders(nodes)),
@@ -224,8 +227,8 @@ def _ancestors(workload: Workload | None, resource: ResourceFields) -> frozenset
     projects = (workload.project_id, workload.project_number)
     above = [f"projects/{name}" for name in projects if name]
     above += [f"folders/{number}" for number in workload.folders or ()]
-    for here in (resource.gcp_metadata, resource):
-        for text in (here.organization, here.parent) if here else ():
+    for level in (resource.gcp_metadata, resource):
+        for text in (level.organization, level.parent) if level else ():
             number = organisation_number(text)
             above += [f"organizations/{number}"] if number else []
     return frozenset(above)
@@ -244,14 +247,14 @@ def _path_folders(nodes: tuple[PathNode, ...]) -> tuple[str, ...] | None:
     return names if names or at_top else None
 
 
-def _process(process: ProcessFields) -> Process:
-    return Process(
+def _process(process: ProcessFields) -> DetectedProcess:
+    return DetectedProcess(
         name=process.name,
         binary_path=process.path,
         arguments=process.args,
         arguments_truncated=process.arguments_truncated,
         sha256=process.sha256,
-        partially_hashed=_is_cut(process),
+        partially_hashed=_is_partial_hash(process),
         pid=process.pid,
         parent_pid=process.parent_pid,
         user_id=process.user_id,
@@ -261,11 +264,11 @@ def _process(process: ProcessFields) -> Process:
     )
 
 
-def _file(file: FileFields, called: str) -> File:
-    return File(file.path, file.sha256, _is_cut(file), file.contents, called)
+def _file(file: FileFields, role: str) -> File:
+    return File(file.path, file.sha256, _is_partial_hash(file), file.contents, role)
 
 
-def _is_cut(file: FileFields | ProcessFields) -> bool:
+def _is_partial_hash(file: FileFields | ProcessFields) -> bool:
     """Whether the hash is that of the file's beginning only."""
     sizes = (file.size, file.hashed_size)
     return file.partially_hashed or (None not in sizes and file.size != file.hashed_size)
@@ -288,7 +291,7 @@ def _secrets(fields: FindingFields) -> tuple[Secret, ...]:
     )
 
 
-def _virustotal_url(fields: FindingFields, processes: Iterable[Process]) -> str | None:
+def _virustotal_url(fields: FindingFields, processes: Iterable[DetectedProcess]) -> str | None:
     """Pick the link to VirusTotal's page of one of the files named, and no other link."""
     files = (
         file

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from incident.model import Kind, Workload
 
 _CLOUD_RUN = "run.googleapis.com"
-_LONGEST_QUOTE = 80
+_MAX_QUOTE = 80
 
 # Google Cloud: a project id is 6 to 30 letters, digits and hyphens, in old organisations after
 # the domain and a colon; numbers of projects and folders are positive int64.
@@ -75,7 +75,7 @@ class FindingName:
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class MessageNames:
     """Every name in a message, each with the place where it stands, the most trusted first.
 
     Attributes:
@@ -171,32 +171,42 @@ def organisation_number(text: str) -> str | None:
     return match[1] if match else None
 
 
-def quoted(text: str) -> str:
+def quote_untrusted(text: str) -> str:
     """Quote text that a stranger may have chosen: one line, escaped, at most 80 characters."""
-    quote = repr(text[:_LONGEST_QUOTE])
-    if len(quote) <= _LONGEST_QUOTE and len(text) <= _LONGEST_QUOTE:
+    quote = repr(text[:_MAX_QUOTE])
+    if len(quote) <= _MAX_QUOTE and len(text) <= _MAX_QUOTE:
         return quote
-    return f"{quote[: _LONGEST_QUOTE - 2]}…{quote[-1]}"
+    return f"{quote[: _MAX_QUOTE - 2]}…{quote[-1]}"
 
 
-def settle(workload: Workload | None, claims: Claims) -> tuple[Workload | None, tuple[str, ...]]:
+def resolve_workload(
+    workload: Workload | None, names: MessageNames
+) -> tuple[Workload | None, tuple[str, ...]]:
     """Fill in the workload's project and folders from every claim, and say which disagree.
 
     Returns:
         The workload with what the most trusted place says, and a sentence for each subject
         on which another place disagrees. That is no error: a person must look at it.
     """
-    told = list(_projects(claims))
+    resource_projects = list(_resource_projects(names))
     # A finding's own name says under which project somebody filed it: that is compared with
     # what the resource says, but never believed in its place.
-    projects = [*told, *_filed(claims)]
-    _, id_doubt = _settled("The project's id", ((p, name.id) for p, name in projects))
-    _, number_doubt = _settled("The project's number", ((p, n.number) for p, n in projects))
-    project_id, _ = _settled("The project's id", ((p, name.id) for p, name in told))
-    number, _ = _settled("The project's number", ((p, n.number) for p, n in told))
-    folders, folder_doubt = _settled("The path of folders", _folder_paths(claims))
-    _, resource_doubt = _settled("The resource", _resources(claims))
-    _, finding_doubt = _settled("The finding", _findings(claims))
+    all_projects = [*resource_projects, *_filing_projects(names)]
+    _, id_doubt = _first_and_conflict(
+        "The project's id", ((p, name.id) for p, name in all_projects)
+    )
+    _, number_doubt = _first_and_conflict(
+        "The project's number", ((p, n.number) for p, n in all_projects)
+    )
+    project_id, _ = _first_and_conflict(
+        "The project's id", ((p, name.id) for p, name in resource_projects)
+    )
+    number, _ = _first_and_conflict(
+        "The project's number", ((p, n.number) for p, n in resource_projects)
+    )
+    folders, folder_doubt = _first_and_conflict("The path of folders", _folder_paths(names))
+    _, resource_doubt = _first_and_conflict("The resource", _workload_names(names))
+    _, finding_doubt = _first_and_conflict("The finding", _finding_ids(names))
     doubts = (id_doubt, number_doubt, folder_doubt, resource_doubt, finding_doubt)
     if workload is not None:
         workload = replace(
@@ -208,60 +218,62 @@ def settle(workload: Workload | None, claims: Claims) -> tuple[Workload | None, 
     return workload, tuple(doubt for doubt in doubts if doubt)
 
 
-_Claimed = Iterator[tuple[str, str | None]]
+_ValuesByPath = Iterator[tuple[str, str | None]]
 
 
-def _settled(subject: str, claims: Iterable[tuple[str, str | None]]) -> tuple[str | None, str]:
+def _first_and_conflict(
+    subject: str, values: Iterable[tuple[str, str | None]]
+) -> tuple[str | None, str]:
     """Take the first claim; the sentence names the first that disagrees, or is empty."""
-    known = [(place, value) for place, value in claims if value is not None]
+    known = [(place, value) for place, value in values if value is not None]
     if not known:
         return None, ""
-    place, value = known[0]
-    for other_place, other in known:
+    path, value = known[0]
+    for other_path, other in known:
         if other != value:
-            said = f"{subject} is {quoted(value)} in {place}"
-            return value, f"{said}, but {quoted(other)} in {other_place}."
+            first = f"{subject} is {quote_untrusted(value)} in {path}"
+            return value, f"{first}, but {quote_untrusted(other)} in {other_path}."
     return value, ""
 
 
-def _projects(claims: Claims) -> Iterator[tuple[str, ProjectName]]:
+def _resource_projects(names: MessageNames) -> Iterator[tuple[str, ProjectName]]:
     """Name the project as each place spells it; what a write would go to comes first."""
-    for place, name in claims.resources:
+    for path, name in names.resources:
         workload = parse_resource_name(name).workload
         if workload is not None:
-            yield place, ProjectName(workload.project_id, workload.project_number)
-    for place, text in claims.projects:
-        yield place, parse_project(text)
+            yield path, ProjectName(workload.project_id, workload.project_number)
+    for path, text in names.projects:
+        yield path, parse_project(text)
 
 
-def _filed(claims: Claims) -> Iterator[tuple[str, ProjectName]]:
+def _filing_projects(names: MessageNames) -> Iterator[tuple[str, ProjectName]]:
     """Name the project under which the finding is filed, as each of its names spells it."""
-    for place, text in claims.findings:
+    for path, text in names.findings:
         finding = parse_finding_name(text)
-        yield place, parse_project(finding.parent if finding else "")
+        yield path, parse_project(finding.parent if finding else "")
 
 
-def _folder_paths(claims: Claims) -> _Claimed:
+def _folder_paths(message_names: MessageNames) -> _ValuesByPath:
     """Join the folders' numbers; a path with a folder that has none is not known."""
-    for place, names in claims.folders:
+    for path, names in message_names.folders:
         numbers = [folder_number(name) for name in names or ()]
         known = [number for number in numbers if number is not None]
-        yield place, None if names is None or len(known) < len(names) else "/".join(known)
+        yield path, None if names is None or len(known) < len(names) else "/".join(known)
 
 
-def _resources(claims: Claims) -> _Claimed:
+def _workload_names(names: MessageNames) -> _ValuesByPath:
     """Name the workload without its project, where either name is one."""
-    workloads = [parse_resource_name(name).workload for _, name in claims.resources]
+    workloads = [parse_resource_name(name).workload for _, name in names.resources]
     if any(workloads):
-        for (place, name), workload in zip(claims.resources, workloads, strict=True):
-            yield place, workload.resource_name.partition("/locations/")[2] if workload else name
+        for (path, name), workload in zip(names.resources, workloads, strict=True):
+            yield path, workload.resource_name.partition("/locations/")[2] if workload else name
 
 
-def _findings(claims: Claims) -> _Claimed:
+def _finding_ids(names: MessageNames) -> _ValuesByPath:
     """Name the finding without its parent, which may be spelled in many ways."""
-    for place, name in claims.findings:
+    for path, name in names.findings:
         finding = parse_finding_name(name)
-        yield place, f"{finding.source_id}/{finding.finding_id}" if finding else name
+        yield path, f"{finding.source_id}/{finding.finding_id}" if finding else name
 
 
 def _split_host(name: str) -> tuple[str, str]:

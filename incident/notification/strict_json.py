@@ -10,24 +10,24 @@ from collections.abc import Iterable
 import pydantic_core
 
 from incident.model import Json, JsonObject
-from incident.notification.resource_names import quoted
+from incident.notification.resource_names import quote_untrusted
 
-_MOST_BYTES = 10_000_000  # Pub/Sub takes no larger message
-_MOST_DEPTH = 64  # a finding has about 10 levels; protobuf itself stops at 100
+_MAX_BYTES = 10_000_000  # Pub/Sub takes no larger message
+_MAX_DEPTH = 64  # a finding has about 10 levels; protobuf itself stops at 100
 
 
 class UnreadableError(Exception):
     """What is wrong, on what and why; ``parse`` and ``parse_record`` add what was being read."""
 
 
-def load(data: bytes) -> dict[str, Json]:
+def load_json_object(data: bytes) -> dict[str, Json]:
     """Read a JSON object.
 
     The first reader refuses what is not UTF-8, lone surrogates, NaN and bottomless nesting,
     without recursion in Python; the second sees duplicate keys and the size of numbers.
     """
-    if len(data) > _MOST_BYTES:
-        raise UnreadableError(f"it has {len(data)} bytes, expected at most {_MOST_BYTES}")
+    if len(data) > _MAX_BYTES:
+        raise UnreadableError(f"it has {len(data)} bytes, expected at most {_MAX_BYTES}")
     if data.startswith(b"\xef\xbb\xbf"):
         raise UnreadableError("it begins with a byte order mark, expected JSON in plain UTF-8")
     try:
@@ -42,7 +42,7 @@ def load(data: bytes) -> dict[str, Json]:
     return document
 
 
-def dump(record: JsonObject) -> bytes:
+def dump_json(record: JsonObject) -> bytes:
     """Write a record as JSON; mappings that are no dict become one."""
     try:
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=dict)
@@ -54,11 +54,11 @@ def dump(record: JsonObject) -> bytes:
 def _check_depth(document: object) -> None:
     """Refuse nesting that those who walk through the raw record later could stumble over."""
     level = [document]
-    for _ in range(_MOST_DEPTH):
+    for _ in range(_MAX_DEPTH):
         children = (child for node in level for child in _children(node))
         level = [child for child in children if isinstance(child, (dict, list))]
     if level:
-        raise UnreadableError(f"it is nested too deeply, expected at most {_MOST_DEPTH} levels")
+        raise UnreadableError(f"it is nested too deeply, expected at most {_MAX_DEPTH} levels")
 
 
 def _children(node: object) -> Iterable[object]:
@@ -73,14 +73,16 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(document) < len(pairs):
         counts = Counter(key for key, _ in pairs)
         twice = next(key for key, count in counts.items() if count > 1)
-        raise UnreadableError(f"the key {quoted(twice)} stands twice in one object")
+        raise UnreadableError(f"the key {quote_untrusted(twice)} stands twice in one object")
     return document
 
 
 def _finite(digits: str) -> float:
     value = float(digits)
     if math.isinf(value):
-        raise UnreadableError(f"the number {quoted(digits)} is too large, expected a double")
+        raise UnreadableError(
+            f"the number {quote_untrusted(digits)} is too large, expected a double"
+        )
     return value
 
 

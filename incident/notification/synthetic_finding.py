@@ -11,11 +11,11 @@ from datetime import datetime
 from incident.model import Finding, Workload
 
 #: How the id of a drill's finding begins. Google's own ids are letters and digits alone.
-DRILL = "drill-"
+DRILL_ID_PREFIX = "drill-"
 _NO_SOURCE = "0"
 
 
-def hypothetical(
+def synthetic_finding(
     workload: Workload,
     finding_id: str,
     category: str,

@@ -5,40 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from incident.case_file.journal import Journal
-from incident.case_file.recording_store import Witness
-from incident.decision.context import Standing
-from incident.decision.inputs import Books
+from incident.case_file.recording_store import RecordingStore
+from incident.decision.context import ProcessContext
+from incident.decision.inputs import Records
 from incident.model import InvalidPolicy
 from incident.policy.resolve import Policy
-from incident.response.context import Outside
+from incident.response.context import Ports
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class PatrolContext:
     """What one round works with.
 
     Attributes:
-        standing: What holds for every incident.
-        outside: Everything outside.
-        books: Where this round's records are kept.
+        process_context: What holds for every incident.
+        ports: Everything outside.
+        records: Where this round's records are kept.
         policy: The policy as it was when the round began, or why there is none to be had;
             None where it could not be read.
     """
 
-    standing: Standing
-    outside: Outside
-    books: Books
+    process_context: ProcessContext
+    ports: Ports
+    records: Records
     policy: Policy | InvalidPolicy | None
 
     def journal(self, folder: str) -> Journal:
         """The records of a folder, as this round writes them."""
-        return Journal(self.books.store, folder, self.books.run, self.books.clock)
+        return Journal(self.records.store, folder, self.records.run_id, self.records.clock)
 
-    def seen_by(self, witness: Witness) -> Beat:
+    def with_store(self, store: RecordingStore) -> PatrolContext:
         """The same, where a witness sees what is created; one for each stop of the round."""
-        books = replace(self.books, store=witness)
-        return replace(self, books=books, outside=replace(self.outside, store=witness))
+        records = replace(self.records, store=store)
+        return replace(self, records=records, ports=replace(self.ports, store=store))
 
-    def harmless(self, error: object) -> str:
+    def redact(self, error: object) -> str:
         """A text without what looks like a secret."""
-        return self.standing.redactor().text(str(error))
+        return self.process_context.redactor().text(str(error))

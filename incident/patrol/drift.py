@@ -8,153 +8,172 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from incident.actions.before_image import Image, stated
-from incident.actions.plan import in_effect, lacking
+from incident.actions.before_image import Snapshot, with_state
+from incident.actions.plan import in_effect, why_not_in_effect
 from incident.case_file.journal import Record
-from incident.model import Change, ChangeKind, ChangeState, Json, Kind, Settings, Workload
-from incident.model.decision import UNDONE
+from incident.model import (
+    Change,
+    ChangeKind,
+    ChangeState,
+    Json,
+    Kind,
+    Workload,
+    WorkloadConfiguration,
+)
+from incident.model.decision import DRIFT_PREFIX
 from incident.redaction.redactor import Redactor
 
-_TELLING = frozenset({"written", "verified", "unverified", "reverted"})
-_OURS = frozenset({"written", "verified", "annotated"})
-_FOLDER = re.compile(r"containments/([^/]+)/([^/]+)/([^/]+)/([^/]+)/")
-_LONGEST = 300
-_RECORD = re.compile(r"(\d{1,9})/(\d{4,9})-([a-z-]+)\.json")
+_STATE_KINDS = frozenset({"written", "verified", "unverified", "reverted"})
+_OWN_WRITE_KINDS = frozenset({"written", "verified", "annotated"})
+_CONTAINMENTS_FOLDER = re.compile(r"containments/([^/]+)/([^/]+)/([^/]+)/([^/]+)/")
+_MAX_VALUE_LENGTH = 300
+_RECORD_PATH = re.compile(r"(\d{1,9})/(\d{4,9})-([a-z-]+)\.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class Drift:
     """One thing that is not as our writes left it.
 
     Attributes:
         change: The change that it belongs to.
         field: Which field; ``executions`` for a job that runs again.
-        ours: What it was after our write.
+        as_written: What it was after our write.
         now: What it is.
     """
 
     change: Change
     field: str
-    ours: Json
+    as_written: Json
     now: Json
 
-    def told(self, hide: Redactor) -> Undone:
+    def redacted(self, redactor: Redactor) -> Drift:
         """The same as it may be told: an IAM policy holds what anybody wrote into it."""
         if self.change.kind is not ChangeKind.IAM_POLICY:
             return self
-        return replace(self, ours=hide.json(self.ours), now=hide.json(self.now))
+        return replace(self, as_written=redactor.json(self.as_written), now=redactor.json(self.now))
 
     @property
     def text(self) -> str:
         """The same in one line."""
-        return f"{self.field}: {_short(self.ours)} is now {_short(self.now)}"
+        return f"{self.field}: {_shorten(self.as_written)} is now {_shorten(self.now)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class RecordedState:
     """What the records of one containment say to whoever keeps watch.
 
     Attributes:
-        telling: The newest record that says how it stands; None before any write.
-        told: Whether the incidents were told of that, where they have to be.
+        state_record: The newest record that says how it stands; None before any write.
+        incidents_updated: Whether the incidents were told of that, where they have to be.
     """
 
-    telling: Record | None
-    told: bool
+    state_record: Record | None
+    incidents_updated: bool
 
     @property
-    def reverted(self) -> Record | None:
+    def reversion(self) -> Record | None:
         """The record of a reversion that nobody has mended since."""
-        return self.telling if self.telling and self.telling.kind == "reverted" else None
+        return (
+            self.state_record
+            if self.state_record and self.state_record.kind == "reverted"
+            else None
+        )
 
 
-def watched(records: Sequence[Record]) -> Watched:
+def recorded_state(records: Sequence[Record]) -> RecordedState:
     """The records of one containment, in order, as the watch reads them.
 
     Only what departs from an ordinary containment is news to its incidents: a reversion, and
     what follows one or follows a write that was not seen in effect at first.
     """
-    telling = [record for record in records if record.kind in _TELLING]
-    newest = telling[-1] if telling else None
+    state_records = [record for record in records if record.kind in _STATE_KINDS]
+    newest = state_records[-1] if state_records else None
     if newest is None:
-        return Watched(None, told=True)
-    departed = any(record.kind in ("reverted", "unverified") for record in telling[:-1])
-    news = newest.kind == "reverted" or (newest.kind == "verified" and departed)
-    told = any(_tells(record, newest) for record in records)
-    return Watched(newest, told=told or not news)
+        return RecordedState(None, incidents_updated=True)
+    departed = any(record.kind in ("reverted", "unverified") for record in state_records[:-1])
+    update_needed = newest.kind == "reverted" or (newest.kind == "verified" and departed)
+    updated = any(_is_update_of(record, newest) for record in records)
+    return RecordedState(newest, incidents_updated=updated or not update_needed)
 
 
-def news_of(record: Record) -> Json:
+def record_reference(record: Record) -> Json:
     """What the record ``told`` says it was about."""
     return [record.number, record.kind]
 
 
-def _tells(record: Record, of: Record) -> bool:
-    return record.kind == "told" and record.body.get("of") == news_of(of)
+def _is_update_of(record: Record, state_record: Record) -> bool:
+    return record.kind == "told" and record.body.get("of") == record_reference(state_record)
 
 
-def ours_until(records: Iterable[Record], image: Image) -> datetime:
+def last_own_write(records: Iterable[Record], snapshot: Snapshot) -> datetime:
     """Until when changes to the workload may be our own: whoever came later was somebody else."""
     return max(
-        (record.recorded_at for record in records if record.kind in _OURS),
-        default=image.recorded_at,
+        (record.recorded_at for record in records if record.kind in _OWN_WRITE_KINDS),
+        default=snapshot.recorded_at,
     )
 
 
-def undone(image: Image, settings: Settings) -> tuple[Undone, ...]:
+def find_drift(snapshot: Snapshot, configuration: WorkloadConfiguration) -> tuple[Drift, ...]:
     """What is not as our writes left it, field by field; in settings with all that they need.
 
     A job of which executions were cancelled was stopped: one that runs now undoes that.
     """
-    found: list[Undone] = []
-    cancelled = [change for change in image.changes if change.kind is ChangeKind.CANCELLATION]
-    for change in image.changes:
+    found: list[Drift] = []
+    cancelled = [change for change in snapshot.changes if change.kind is ChangeKind.CANCELLATION]
+    for change in snapshot.changes:
         if change.kind is ChangeKind.FIELDS:
-            found += _fields(change, settings)
-        elif change.kind is ChangeKind.IAM_POLICY and not in_effect(change, settings):
-            access = settings.access
+            found += _drifted_fields(change, configuration)
+        elif change.kind is ChangeKind.IAM_POLICY and not in_effect(change, configuration):
+            access = configuration.access
             now = list(access.raw) if access else None
-            found.append(Undone(change, "bindings", change.after.get("bindings"), now))
-    if cancelled and settings.running:
-        names: list[Json] = [execution.short_name for execution in settings.running]
-        found.append(Undone(cancelled[0], "executions", [], names))
+            found.append(Drift(change, "bindings", change.after.get("bindings"), now))
+    if cancelled and configuration.running:
+        names: list[Json] = [execution.short_name for execution in configuration.running]
+        found.append(Drift(cancelled[0], "executions", [], names))
     return tuple(found)
 
 
-def _fields(change: Change, settings: Settings) -> list[Undone]:
+def _drifted_fields(change: Change, configuration: WorkloadConfiguration) -> list[Drift]:
     """The fields of one change that do not do any more what it was for."""
     return [
-        Undone(change, name, change.after[name], settings.fields.get(name))
+        Drift(change, name, change.after[name], configuration.fields.get(name))
         for name in change.after
-        if not in_effect(replace(change, after={name: change.after[name]}), settings)
+        if not in_effect(replace(change, after={name: change.after[name]}), configuration)
     ]
 
 
-def as_it_stands(image: Image, settings: Settings, differs: Sequence[Undone]) -> tuple[Change, ...]:
+def changes_with_state(
+    snapshot: Snapshot, configuration: WorkloadConfiguration, drift: Sequence[Drift]
+) -> tuple[Change, ...]:
     """The changes of an image, each verified, or not with what undid it."""
     reasons: dict[tuple[str, str, tuple[str, ...]], str] = {}
-    for one in differs:
-        same_kind = [c for c in image.changes if c.kind is ChangeKind.CANCELLATION]
+    for one in drift:
+        same_kind = [c for c in snapshot.changes if c.kind is ChangeKind.CANCELLATION]
         for change in same_kind if one.field == "executions" else [one.change]:
-            key = _key(change)
+            key = _change_key(change)
             reasons[key] = f"{reasons[key]}; {one.text}" if key in reasons else one.text
-    return tuple(_stated(change, reasons.get(_key(change)), settings) for change in image.changes)
+    return tuple(
+        _change_with_state(change, reasons.get(_change_key(change)), configuration)
+        for change in snapshot.changes
+    )
 
 
-def _stated(change: Change, reason: str | None, settings: Settings) -> Change:
+def _change_with_state(
+    change: Change, reason: str | None, configuration: WorkloadConfiguration
+) -> Change:
     if reason:
-        return stated(change, ChangeState.UNVERIFIED, f"{UNDONE}{reason}")
-    why = lacking(change, settings)
-    return stated(change, ChangeState.UNVERIFIED if why else ChangeState.VERIFIED, why)
+        return with_state(change, ChangeState.UNVERIFIED, f"{DRIFT_PREFIX}{reason}")
+    why = why_not_in_effect(change, configuration)
+    return with_state(change, ChangeState.UNVERIFIED if why else ChangeState.VERIFIED, why)
 
 
-def _key(change: Change) -> tuple[str, str, tuple[str, ...]]:
+def _change_key(change: Change) -> tuple[str, str, tuple[str, ...]]:
     return change.kind, change.target, change.mask
 
 
-def workload_at(folder: str) -> Workload | None:
+def workload_of_folder(folder: str) -> Workload | None:
     """The workload whose containments lie in a folder of the store; None for any other."""
-    match = _FOLDER.fullmatch(folder)
+    match = _CONTAINMENTS_FOLDER.fullmatch(folder)
     if match is None or match[3] not in list(Kind):
         return None
     numbered = match[1].isdigit()
@@ -168,23 +187,23 @@ def workload_at(folder: str) -> Workload | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class RecordNames:
     """What the names of a containment's records tell already, without reading one.
 
     Attributes:
         number: The newest containment of the workload.
-        over: Whether it was released, or its workload is gone.
-        overtaken: Whether a write may have come after somebody began to release it.
+        ended: Whether it was released, or its workload is gone.
+        written_after_release: Whether a write may have come after somebody began to release it.
     """
 
     number: int
-    over: bool
-    overtaken: bool
+    ended: bool
+    written_after_release: bool
 
 
-def names_in(folder: str, paths: Iterable[str]) -> Names | None:
+def record_names_in(folder: str, paths: Iterable[str]) -> RecordNames | None:
     """What the names of the records of a workload's containments tell; None without any."""
-    found = [m for path in paths if (m := _RECORD.fullmatch(path.removeprefix(folder)))]
+    found = [m for path in paths if (m := _RECORD_PATH.fullmatch(path.removeprefix(folder)))]
     if not found:
         return None
     newest = max(int(match[1]) for match in found)
@@ -194,13 +213,13 @@ def names_in(folder: str, paths: Iterable[str]) -> Names | None:
             numbers.setdefault(match[3], []).append(int(match[2]))
     intended = numbers.get("release-intended", [])
     written, withdrawn = max(numbers.get("written", [0])), max(numbers.get("withdrawn", [0]))
-    return Names(
+    return RecordNames(
         number=newest,
-        over="released" in numbers or "gone" in numbers,
-        overtaken=bool(intended) and written >= min(intended) and withdrawn < written,
+        ended="released" in numbers or "gone" in numbers,
+        written_after_release=bool(intended) and written >= min(intended) and withdrawn < written,
     )
 
 
-def _short(value: Json) -> str:
+def _shorten(value: Json) -> str:
     text = json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]}…"

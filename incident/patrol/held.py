@@ -9,22 +9,22 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from incident.actions.before_image import Image
-from incident.actions.plan import needed_by
-from incident.case_file.containments import Containment, fold
+from incident.actions.before_image import Snapshot
+from incident.actions.plan import details_for_changes
+from incident.case_file.containments import Containment, containment_from_records
 from incident.case_file.journal import Journal, Record
-from incident.investigation.attribution import Blame
-from incident.investigation.workload_reader import Looking, look
-from incident.model import JsonObject, Missing, Settings, Workload
-from incident.patrol.drift import Undone, Watched, undone, watched
-from incident.patrol.result import Sight, Sighting
+from incident.investigation.attribution import Attribution
+from incident.investigation.workload_reader import WorkloadReader, read_workload
+from incident.model import JsonObject, Missing, Workload, WorkloadConfiguration
+from incident.patrol.drift import Drift, RecordedState, find_drift, recorded_state
+from incident.patrol.result import CheckState, ContainmentCheck
 from incident.redaction.redactor import Redactor
 
-_SECOND_LOOK_S = 1.0
+_MISSING_RECHECK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CheckedContainment:
     """One containment, its records and its workload as read at one moment.
 
     Attributes:
@@ -32,79 +32,83 @@ class Held:
         journal: Its records, as this round writes them.
         records: Those that were there.
         containment: What they come to.
-        image: The image of the write that it rests on.
+        snapshot: The image of the write that it rests on.
         redactor_of: Redacts what a workload's settings hold.
-        settings: The workload as it was; None where it was not found, or not looked at yet.
+        configuration: The workload as it was; None where it was not found, or not looked at yet.
     """
 
     workload: Workload
     journal: Journal
     records: tuple[Record, ...]
     containment: Containment
-    image: Image
-    redactor_of: Callable[[Workload, Settings | None], Redactor]
-    settings: Settings | None = None
+    snapshot: Snapshot
+    redactor_of: Callable[[Workload, WorkloadConfiguration | None], Redactor]
+    configuration: WorkloadConfiguration | None = None
 
     @property
-    def watched(self) -> Watched:
+    def recorded_state(self) -> RecordedState:
         """What the records say to whoever keeps watch."""
-        return watched(self.records)
+        return recorded_state(self.records)
 
     @property
-    def hide(self) -> Redactor:
+    def redactor(self) -> Redactor:
         """Redacts what is told of it."""
-        return self.redactor_of(self.workload, self.settings)
+        return self.redactor_of(self.workload, self.configuration)
 
     @property
-    def undone(self) -> tuple[Undone, ...]:
+    def drift(self) -> tuple[Drift, ...]:
         """What is not as our writes left it."""
-        return undone(self.image, self.settings) if self.settings else ()
+        return find_drift(self.snapshot, self.configuration) if self.configuration else ()
 
     @property
-    def gone(self) -> bool:
+    def deleted(self) -> bool:
         """Whether the workload is no more, or another one has its name."""
-        named = self.containment.uid
-        return self.settings is None or bool(named and named != self.settings.uid)
+        held_uid = self.containment.uid
+        return self.configuration is None or bool(held_uid and held_uid != self.configuration.uid)
 
     @property
-    def namesake(self) -> str | None:
+    def replacement_uid(self) -> str | None:
         """Unique id of the workload that has the name of one that is gone, if there is one."""
-        return self.settings.uid if self.gone and self.settings else None
+        return self.configuration.uid if self.deleted and self.configuration else None
 
-    def sighting(self, sight: Sight, note: str = "", by: Blame | None = None) -> Sighting:
+    def as_check(
+        self, state: CheckState, note: str = "", attribution: Attribution | None = None
+    ) -> ContainmentCheck:
         """The same as the patrol tells it."""
-        hide = self.hide
-        return Sighting(
-            sight=sight,
+        redactor = self.redactor
+        return ContainmentCheck(
+            state=state,
             workload=self.workload.resource_name,
             containment=self.containment.folder,
             incidents=tuple(sorted(self.containment.incidents)),
-            differs=tuple(one.told(hide).text for one in self.undone) if not self.gone else (),
-            by=by,
-            note=hide.text(note),
+            drift=tuple(one.redacted(redactor).text for one in self.drift)
+            if not self.deleted
+            else (),
+            attribution=attribution,
+            note=redactor.text(note),
         )
 
-    async def looked_at(self, run: Looking) -> Held:
+    async def with_current_workload(self, reader: WorkloadReader) -> CheckedContainment:
         """The same, with the workload as it is now.
 
         Raises:
             Retry: Time may heal it.
             GiveUp: The workload cannot be read.
         """
-        needs = needed_by(self.image.changes)
-        settings: Settings | None = None
-        for pause in (_SECOND_LOOK_S, 0.0):
+        needs = details_for_changes(self.snapshot.changes)
+        configuration: WorkloadConfiguration | None = None
+        for pause in (_MISSING_RECHECK_S, 0.0):
             try:
-                settings = await look(self.workload, needs, run)
+                configuration = await read_workload(self.workload, needs, reader)
                 break
             except Missing:
                 # What is recorded as gone is never looked at again: one answer is not enough.
                 await asyncio.sleep(pause)
         # An attempt whose answer was lost counts where it is what the workload is left by.
-        standing = self.containment.stands(settings) if settings else None
-        return replace(self, image=standing or self.image, settings=settings)
+        in_effect = self.containment.snapshot_in_effect(configuration) if configuration else None
+        return replace(self, snapshot=in_effect or self.snapshot, configuration=configuration)
 
-    async def again(self, run: Looking) -> Held:
+    async def reload(self, reader: WorkloadReader) -> CheckedContainment:
         """The same containment, read anew.
 
         Raises:
@@ -112,15 +116,17 @@ class Held:
             GiveUp: The workload or the records cannot be read.
         """
         records = await self.journal.records()
-        containment = fold(self.journal.folder, self.containment.number, records)
-        image = containment.written or self.image
-        anew = replace(self, records=records, containment=containment, image=image)
-        return await anew.looked_at(run)
+        containment = containment_from_records(
+            self.journal.folder, self.containment.number, records
+        )
+        snapshot = containment.written_snapshot or self.snapshot
+        reread = replace(self, records=records, containment=containment, snapshot=snapshot)
+        return await reread.with_current_workload(reader)
 
-    async def note(self, kind: str, body: JsonObject) -> None:
+    async def add_record(self, kind: str, body: JsonObject) -> None:
         """Add a record; of several patrols that say the same at once, one does.
 
         Raises:
             Retry: The store does not answer.
         """
-        await self.journal.claim(self.records[-1].number + 1, kind, body)
+        await self.journal.create(self.records[-1].number + 1, kind, body)

@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident.actions.before_image import Image
+from incident.actions.before_image import Snapshot
 from incident.case_file.containments import Containment
-from incident.case_file.index import Cases
-from incident.case_file.journal import Journal, Record, Store
+from incident.case_file.index import CaseFileIndex
+from incident.case_file.journal import Journal, ObjectStore, Record
 from incident.containment import contain
-from incident.containment.types import Result
-from incident.containment.undo import heed_release
-from incident.decision.assess import Judgement
-from incident.decision.context import Standing
-from incident.decision.guards import Attendance, Objection
+from incident.containment.types import ContainmentResult
+from incident.containment.undo import undo_if_released
+from incident.decision.assess import AssessedIncident
+from incident.decision.context import ProcessContext
+from incident.decision.guards import GuardBlock, Operator
 from incident.model import (
     Finding,
     GiveUp,
@@ -31,35 +31,35 @@ from incident.model import (
     Verdict,
     Workload,
 )
-from incident.redaction.errors import told_error
-from incident.response.context import Outside
-from incident.response.reopen import reopen
-from incident.response.session import Bench
+from incident.redaction.errors import redact_error
+from incident.response.context import Ports
+from incident.response.reopen import reopen_claim
+from incident.response.session import IncidentSession
 
 #: The finding was young when it was contained; that it is older now speaks for nothing.
-ATTENDANCE = Attendance(by="patrol", waived=frozenset({"young_enough"}))
+PATROL_OPERATOR = Operator(by="patrol", waived_guards=frozenset({"within_max_age"}))
 #: No patrol works longer: whoever claimed a re-application longer ago is not at it any more.
-_PEER = timedelta(minutes=5)
-_MOST_FINDINGS = 3
+_PEER_TIMEOUT = timedelta(minutes=5)
+_MAX_FINDINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Reapplied:
+class ReapplyResult:
     """What became of a re-application.
 
     Attributes:
         result: What containing came to; None where it was not tried.
         text: The same, or why it was not tried, for people.
-        withdrawn: Whether our own write was taken back, for a release.
+        undone_for_release: Whether our own write was taken back, for a release.
     """
 
-    result: Result | None
+    result: ContainmentResult | None
     text: str
-    withdrawn: bool = False
+    undone_for_release: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class ReapplyLimit:
     """How often one containment was applied again, as create-only claims beside its records.
 
     Attributes:
@@ -68,15 +68,15 @@ class Bound:
 
     journal: Journal
 
-    async def against(self, limit: int) -> str | None:
+    async def refusal(self, limit: int) -> str | None:
         """Why it may not be applied again now; None when it may.
 
         Raises:
             Retry: The store does not answer.
         """
-        return self._against(await self.journal.records(), limit)
+        return self._refusal(await self.journal.records(), limit)
 
-    async def claim(self, limit: int) -> str | None:
+    async def acquire(self, limit: int) -> str | None:
         """Take one of the re-applications that the limit allows, or say why there is none.
 
         A claim is used up by whoever makes it, also by a process that dies then: the bound
@@ -85,81 +85,87 @@ class Bound:
         Raises:
             Retry: The store does not answer.
         """
-        claims = await self.journal.records()
-        if any(claim.run == self.journal.run for claim in claims):
+        reapplications = await self.journal.records()
+        if any(reapplication.run_id == self.journal.run_id for reapplication in reapplications):
             return None
-        against = self._against(claims, limit)
-        if against is None and not await self.journal.claim(len(claims) + 1, "claimed", {}):
+        refusal = self._refusal(reapplications, limit)
+        if refusal is None and not await self.journal.create(
+            len(reapplications) + 1, "claimed", {}
+        ):
             return "another patrol is applying it again at this moment"
-        return against
+        return refusal
 
-    def _against(self, claims: tuple[Record, ...], limit: int) -> str | None:
+    def _refusal(self, reapplications: tuple[Record, ...], limit: int) -> str | None:
         if limit == 0:
             return "the policy's reapply_limit is 0: the patrol only tells"
-        if len(claims) >= limit:
-            return f"it was applied again {len(claims)} times, the policy's reapply_limit"
-        if claims and self.journal.clock() - claims[-1].recorded_at < _PEER:
+        if len(reapplications) >= limit:
+            return f"it was applied again {len(reapplications)} times, the policy's reapply_limit"
+        if reapplications and self.journal.clock() - reapplications[-1].recorded_at < _PEER_TIMEOUT:
             return "another patrol has applied it again a moment ago"
         return None
 
 
-def claims_of(folder: str, store: Store, run: str, clock: Callable[[], datetime]) -> Journal:
+def reapply_journal(
+    folder: str, store: ObjectStore, run_id: str, clock: Callable[[], datetime]
+) -> Journal:
     """The journal of a containment's re-applications, beside its records."""
-    return Journal(store, f"{folder}/reapplications", run, clock)
+    return Journal(store, f"{folder}/reapplications", run_id, clock)
 
 
-class Reapplication:
+class Reapplier:
     """Re-applies containments that were undone."""
 
-    def __init__(self, standing: Standing, outside: Outside) -> None:
-        self._standing = replace(standing, attendance=ATTENDANCE)
-        self._outside = outside
+    def __init__(self, process_context: ProcessContext, ports: Ports) -> None:
+        self._process_context = replace(process_context, operator=PATROL_OPERATOR)
+        self._ports = ports
 
-    async def attempt(self, containment: Containment, image: Image, limit: int) -> Reapplied:
+    async def reapply(
+        self, containment: Containment, snapshot: Snapshot, limit: int
+    ) -> ReapplyResult:
         """Contain the workload of an undone containment again, if policy and guards want it.
 
         Args:
             containment: What was undone.
-            image: The image of the write that was undone; its incident is taken up again.
+            snapshot: The image of the write that was undone; its incident is taken up again.
             limit: The policy's ``reapply_limit``, read a moment ago.
 
         Raises:
             Retry: Time may heal it.
             GiveUp: It will not.
         """
-        journal = self._claims(containment.folder, "")
-        against = await Bound(journal).against(limit)
-        if against:
-            return Reapplied(None, against)
-        others = sorted(containment.incidents - {image.incident}, reverse=True)
-        claim, why = await self._claim_of((image.incident, *others)[:_MOST_FINDINGS])
-        if claim is None:
-            return Reapplied(None, why)
-        notification = Notification(replace(claim, mute=""), deleted=False)
-        route = self._standing.route(notification)
-        bench = Bench.make(claim, route, self._standing, self._outside)
+        journal = self._journal(containment.folder, "")
+        refusal = await ReapplyLimit(journal).refusal(limit)
+        if refusal:
+            return ReapplyResult(None, refusal)
+        others = sorted(containment.incidents - {snapshot.incident}, reverse=True)
+        finding, why = await self._reopen_finding((snapshot.incident, *others)[:_MAX_FINDINGS])
+        if finding is None:
+            return ReapplyResult(None, why)
+        notification = Notification(replace(finding, mute=""), deleted=False)
+        route = self._process_context.route(notification)
+        session = IncidentSession.create(finding, route, self._process_context, self._ports)
         try:
-            judged = bench.judge.judge(await bench.core())
-            against = _declined(judged, containment)
-            if against:
-                return Reapplied(None, against)
-            return await self._contain(bench, judged, containment)
+            assessed = session.assessor.assess(await session.decision_inputs())
+            refusal = _reason_not_to_reapply(assessed, containment)
+            if refusal:
+                return ReapplyResult(None, refusal)
+            return await self._contain(session, assessed, containment)
         except IncidentError as error:
-            told_error(error, bench.redactor())
+            redact_error(error, session.redactor())
             raise
         finally:
-            bench.seen.close()
+            session.cloud_run_reader.close()
 
-    def _claims(self, folder: str, run: str) -> Journal:
-        return claims_of(folder, self._outside.store, run, self._standing.clock)
+    def _journal(self, folder: str, run_id: str) -> Journal:
+        return reapply_journal(folder, self._ports.store, run_id, self._process_context.clock)
 
-    async def _claim_of(self, incidents: Iterable[str]) -> tuple[Finding | None, str]:
+    async def _reopen_finding(self, incidents: Iterable[str]) -> tuple[Finding | None, str]:
         """The claim of the first incident that can be taken up again, or why none can."""
         why = "no incident refers to it"
         for incident in incidents:
             try:
-                case = await Cases(self._outside.store).one(incident)
-                return await reopen(case, self._outside.security_center), ""
+                summary = await CaseFileIndex(self._ports.store).get(incident)
+                return await reopen_claim(summary, self._ports.security_center), ""
             except Retry:
                 raise
             except GiveUp as error:
@@ -167,55 +173,63 @@ class Reapplication:
         return None, why
 
     async def _contain(
-        self, bench: Bench, judged: Judgement, containment: Containment
-    ) -> Reapplied:
+        self, session: IncidentSession, assessed: AssessedIncident, containment: Containment
+    ) -> ReapplyResult:
         """Contain, bounded; and look right after it whether a release has begun meanwhile."""
-        scene, tools = bench.scene(judged), bench.tools(judged)
-        bound = Bound(self._claims(containment.folder, bench.books.run))
-        bounded = replace(tools, claim_slot=_bounded(tools.claim_slot, bound, bench))
+        request, tools = session.containment_request(assessed), session.containment_tools(assessed)
+        reapply_limit = ReapplyLimit(self._journal(containment.folder, session.records.run_id))
+        limited = replace(
+            tools, acquire_slot=_with_reapply_limit(tools.acquire_slot, reapply_limit, session)
+        )
         try:
-            result = await contain.contain(scene, bounded)
+            result = await contain.contain_workload(request, limited)
         except IncidentError:
-            await self._heed_release(bench, scene.workload, containment)
+            await self._undo_if_released(session, request.workload, containment)
             raise
-        text = await self._heed_release(bench, scene.workload, containment)
+        text = await self._undo_if_released(session, request.workload, containment)
         if text:
-            return Reapplied(result, f"a person is releasing it: the patrol {text}", withdrawn=True)
-        return Reapplied(result, _told(result))
+            return ReapplyResult(
+                result, f"a person is releasing it: the patrol {text}", undone_for_release=True
+            )
+        return ReapplyResult(result, _result_text(result))
 
-    async def _heed_release(
-        self, bench: Bench, workload: Workload, containment: Containment
+    async def _undo_if_released(
+        self, session: IncidentSession, workload: Workload, containment: Containment
     ) -> str | None:
         """Take our own write back if a person has begun to release the containment."""
-        custody = bench.books.custody(workload)
-        return await heed_release(containment.number, custody, self._outside.run)
+        containment_records = session.records.containments(workload)
+        return await undo_if_released(
+            containment.number, containment_records, self._ports.cloud_run
+        )
 
 
-def _bounded(
-    claim_slot: Callable[[], Awaitable[Objection | None]], bound: Bound, bench: Bench
-) -> Callable[[], Awaitable[Objection | None]]:
+def _with_reapply_limit(
+    acquire_slot: Callable[[], Awaitable[GuardBlock | None]],
+    reapply_limit: ReapplyLimit,
+    session: IncidentSession,
+) -> Callable[[], Awaitable[GuardBlock | None]]:
     """The hourly slots, and after them one of the re-applications that the policy allows now."""
 
-    async def claim() -> Objection | None:
-        objection = await claim_slot()
-        if objection:
-            return objection
-        policy = await bench.policy()
+    async def acquire() -> GuardBlock | None:
+        block = await acquire_slot()
+        if block:
+            return block
+        policy = await session.policy()
         if isinstance(policy, InvalidPolicy):
-            return Objection(Reason(str(policy), "policy"), alarm=True)
-        against = await bound.claim(policy.reapply_limit)
-        return Objection(Reason(against, "policy"), alarm=True) if against else None
+            return GuardBlock(Reason(str(policy), "policy"), alarm=True)
+        refusal = await reapply_limit.acquire(policy.reapply_limit)
+        return GuardBlock(Reason(refusal, "policy"), alarm=True) if refusal else None
 
-    return claim
+    return acquire
 
 
-def _declined(judged: Judgement, containment: Containment) -> str | None:
+def _reason_not_to_reapply(assessed: AssessedIncident, containment: Containment) -> str | None:
     """Why what was decided now is not to contain it again; None if it is."""
-    decision, place = judged.decision, judged.core.place
-    current = place.history.current
-    if judged.route.verdict is Verdict.IGNORE:
-        return f"the finding is none to act on any more: {judged.route.reason}"
-    if current is None or current.folder != containment.folder or place.settings is None:
+    decision, state = assessed.decision, assessed.inputs.workload_state
+    current = state.history.current
+    if assessed.route.verdict is Verdict.IGNORE:
+        return f"the finding is none to act on any more: {assessed.route.reason}"
+    if current is None or current.folder != containment.folder or state.configuration is None:
         return "it is not what holds the workload any more"
     if decision.verdict is not Verdict.CONTAIN:
         return "; ".join(reason.text for reason in decision.reasons)
@@ -227,7 +241,7 @@ def _declined(judged: Judgement, containment: Containment) -> str | None:
     return None
 
 
-def _told(result: Result) -> str:
+def _result_text(result: ContainmentResult) -> str:
     if result.status.value == "held":
         return "; ".join(reason.text for reason in result.decision.reasons)
     return f"applied again: {result.status.value}"

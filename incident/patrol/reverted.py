@@ -4,78 +4,88 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from incident.investigation.attribution import Blame, blame, blamed
+from incident.investigation.attribution import Attribution, attribute_drift, attribution_from_json
 from incident.model import AuditEvent, ChangeKind, IncidentError, Json, JsonObject
-from incident.patrol.context import Beat
-from incident.patrol.drift import Undone, ours_until
-from incident.patrol.held import Held
-from incident.redaction.compare import reads_as
+from incident.patrol.context import PatrolContext
+from incident.patrol.drift import Drift, last_own_write
+from incident.patrol.held import CheckedContainment
+from incident.redaction.compare import matches_recorded
 
 #: Audit entries lag, and are stamped by another clock.
-_SKEW = timedelta(minutes=5)
-_AUDIT_EVENTS = 50
+_CLOCK_SKEW = timedelta(minutes=5)
+_MAX_AUDIT_EVENTS = 50
 
 
-async def record_reversion(held: Held, beat: Beat) -> Blame:
+async def record_reversion(checked: CheckedContainment, context: PatrolContext) -> Attribution:
     """Record a reversion: once, and once more if only later the audit log tells whose it is.
 
     Raises:
         Retry: The store does not answer.
     """
-    before = held.watched.reverted
-    raw: list[Json] = [_line(one) for one in held.undone]
-    same = before is not None and reads_as(before.body.get("differs"), raw)
-    known = blamed(before.body.get("by")) if before and same else None
-    if known and known.certain:
-        return known
-    events, gap = await _audit(held, beat)
-    kinds = {one.change.kind for one in held.undone}
-    by = blame(kinds, events, ours_until(held.records, held.image), held.settings)
-    if known and not by.certain:
-        return known
+    before = checked.recorded_state.reversion
+    raw: list[Json] = [_drift_json(one) for one in checked.drift]
+    same = before is not None and matches_recorded(before.body.get("differs"), raw)
+    recorded_attribution = attribution_from_json(before.body.get("by")) if before and same else None
+    if recorded_attribution and recorded_attribution.from_audit_log:
+        return recorded_attribution
+    events, gap = await _read_audit_log(checked, context)
+    kinds = {one.change.kind for one in checked.drift}
+    attribution = attribute_drift(
+        kinds, events, last_own_write(checked.records, checked.snapshot), checked.configuration
+    )
+    if recorded_attribution and not attribution.from_audit_log:
+        return recorded_attribution
     body: dict[str, Json] = {
-        "image": held.image.number,
-        "differs": [_line(one.told(held.hide)) for one in held.undone],
-        "by": by.json,
+        "image": checked.snapshot.number,
+        "differs": [_drift_json(one.redacted(checked.redactor)) for one in checked.drift],
+        "by": attribution.json,
         "gap": gap,
     }
-    await held.note("reverted", body)
-    return by
+    await checked.add_record("reverted", body)
+    return attribution
 
 
-async def record_loss(held: Held, beat: Beat) -> Blame:
+async def record_deletion(checked: CheckedContainment, context: PatrolContext) -> Attribution:
     """Record that the workload is no more, and whether another one has its name.
 
     Raises:
         Retry: The store does not answer.
     """
-    events, gap = await _audit(held, beat)
-    by = blame((), events, ours_until(held.records, held.image), None)
-    body: dict[str, Json] = {"by": by.json, "gap": gap, "namesake": held.namesake}
-    await held.note("gone", body)
-    return by
+    events, gap = await _read_audit_log(checked, context)
+    attribution = attribute_drift(
+        (), events, last_own_write(checked.records, checked.snapshot), None
+    )
+    body: dict[str, Json] = {
+        "by": attribution.json,
+        "gap": gap,
+        "namesake": checked.replacement_uid,
+    }
+    await checked.add_record("gone", body)
+    return attribution
 
 
-async def _audit(held: Held, beat: Beat) -> tuple[tuple[AuditEvent, ...], str | None]:
+async def _read_audit_log(
+    checked: CheckedContainment, context: PatrolContext
+) -> tuple[tuple[AuditEvent, ...], str | None]:
     """What the audit log says since our last write, or why it does not say."""
-    since = ours_until(held.records, held.image)
-    until = beat.books.clock() + _SKEW
+    since = last_own_write(checked.records, checked.snapshot)
+    until = context.records.clock() + _CLOCK_SKEW
     try:
-        log = beat.outside.logging
-        return await log.audit(held.workload, since, until, limit=_AUDIT_EVENTS), None
+        log = context.ports.logging
+        return await log.audit(checked.workload, since, until, limit=_MAX_AUDIT_EVENTS), None
     except IncidentError as error:
-        return (), beat.harmless(error)
+        return (), context.redact(error)
 
 
-def _line(one: Undone) -> JsonObject:
+def _drift_json(drift: Drift) -> JsonObject:
     """What the record of a reversion says of one thing that was undone."""
-    change = one.change
+    change = drift.change
     kind = ChangeKind(change.kind).value
     return {
         "action": change.action,
         "kind": kind,
         "target": change.target,
-        "field": one.field,
-        "ours": one.ours,
-        "now": one.now,
+        "field": drift.field,
+        "ours": drift.as_written,
+        "now": drift.now,
     }

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident.case_file.case_file import DONE, CaseFile
-from incident.case_file.index import Case
+from incident.case_file.case_file import DONE_NUMBER, CaseFile
+from incident.case_file.index import CaseSummary
 from incident.case_file.journal import SCHEMA_VERSION, Record
-from incident.case_file.manifest import number
-from incident.case_file.manifest_chain import close
-from incident.case_file.walk import INCIDENTS, Stop
+from incident.case_file.manifest import manifest_number
+from incident.case_file.manifest_chain import try_extend_manifest_chain
+from incident.case_file.walk import INCIDENTS, WalkedFolder
 from incident.model import (
     Denied,
     GiveUp,
@@ -24,248 +24,270 @@ from incident.model import (
     Status,
     Verdict,
 )
-from incident.patrol.context import Beat
+from incident.patrol.context import PatrolContext
 from incident.policy.resolve import Policy
-from incident.response.apply import carry_out
-from incident.response.approvals import APPROVED, expire, stale
-from incident.response.conclude import Conclusion
-from incident.response.context import Answer
-from incident.response.duplicates import is_listed, retold
-from incident.response.incident import Incident
+from incident.response.apply import apply_proposal
+from incident.response.approvals import APPROVED, expire_approval, is_stale
+from incident.response.conclude import Concluder
+from incident.response.context import DeliveryResult
+from incident.response.duplicates import is_outcome_listed, repeated_result
+from incident.response.incident import IncidentRun
 from incident.response.propose import propose_finishing
-from incident.response.reopen import reopen
+from incident.response.reopen import reopen_claim
 
 #: Between two deliveries lie at most the back-off of 600 s and an ack deadline of 600 s that
 #: ran out: who is silent for longer gets no delivery any more.
-PATIENCE = timedelta(minutes=20)
+INACTIVITY_LIMIT = timedelta(minutes=20)
 #: A case that stays unfinished is taken up ever more seldom: its records must not pile up.
-_GROWTH = 0.5
+_INACTIVITY_GROWTH = 0.5
 #: Events and the records about them may be told by clocks that differ.
-_SLACK = timedelta(days=7)
+_CLOCK_TOLERANCE = timedelta(days=7)
 #: Whoever has recorded an outcome lists it right after; longer nobody is at it.
-_AT_WORK = timedelta(minutes=5)
-_OUTCOMES = frozenset({"done", *(status.value for status in Status)})
-_RECORD = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
-_RESOURCE = re.compile(
+_LISTING_GRACE = timedelta(minutes=5)
+_OUTCOME_KINDS = frozenset({"done", *(status.value for status in Status)})
+_RECORD_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
+_WORKLOAD_NAME = re.compile(
     r"projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<kinds>[^/]+)/(?P<name>[^/]+)"
 )
-_KINDS = {"services": "service", "jobs": "job", "workerPools": "worker-pool"}
+_KIND_BY_COLLECTION = {"services": "service", "jobs": "job", "workerPools": "worker-pool"}
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class UnfinishedIncident:
     """What a patrol did about a case file.
 
     Attributes:
         incident: The incident's id.
-        answer: What it came to; None where it is not finished.
+        result: What it came to; None where it is not finished.
         note: Why it is not finished; empty where it is.
     """
 
     incident: str
-    answer: Answer | None
+    result: DeliveryResult | None
     note: str = ""
 
 
-class Leftovers:
+class IncidentFinisher:
     """Finishes incidents, one at a time."""
 
-    def __init__(self, beat: Beat) -> None:
+    def __init__(self, context: PatrolContext) -> None:
         """Finish incidents for one round."""
-        self._beat = beat
-        self._standing = beat.standing
-        self._outside = beat.outside
-        self._books = beat.books
+        self._context = context
+        self._process_context = context.process_context
+        self._ports = context.ports
+        self._records = context.records
 
-    def wanted(self, stop: Stop) -> bool:
+    def needs_visit(self, folder: WalkedFolder) -> bool:
         """Whether a case file's names alone say that there may be something to do."""
-        kinds = _records(stop)
+        kinds = _record_kinds(folder)
         if not kinds:
             return False
-        if "done" not in kinds.values() or self._unlisted(stop):
+        if "done" not in kinds.values() or self._manifests_missing(folder):
             return True
-        policy = self._beat.policy
+        policy = self._context.policy
         # Nothing came after it but a person's yes, of which nothing may have come.
-        waits = kinds[max(kinds)] in ("done", APPROVED) and stop.section == INCIDENTS
-        return waits and isinstance(policy, Policy) and self._recent(stop, policy)
+        may_wait = kinds[max(kinds)] in ("done", APPROVED) and folder.section == INCIDENTS
+        return may_wait and isinstance(policy, Policy) and self._plan_may_wait(folder, policy)
 
-    async def finish(self, stop: Stop) -> Leftover | None:
+    async def finish(self, folder: WalkedFolder) -> UnfinishedIncident | None:
         """What became of one case file; None where there is nothing to do.
 
         Raises:
             Retry: Time may heal it; the next patrol looks again.
             GiveUp: A record cannot be read.
         """
-        incident = stop.folder.rstrip("/").rpartition("/")[2]
-        if "done" in _records(stop).values():
-            untold = await self._list(incident, stop) if self._unlisted(stop) else None
-            return untold or await self._expire(incident, stop)
-        case = await self._case(incident, stop.folder)
-        if not silent(case.records, self._books.clock()) or case.outcome is not None:
+        incident = folder.folder.rstrip("/").rpartition("/")[2]
+        if "done" in _record_kinds(folder).values():
+            unlogged = (
+                await self._list_objects(incident, folder)
+                if self._manifests_missing(folder)
+                else None
+            )
+            return unlogged or await self._expire(incident, folder)
+        summary = await self._read_summary(incident, folder.folder)
+        if not is_inactive(summary.records, self._records.clock()) or summary.outcome is not None:
             return None
-        if stop.section != INCIDENTS and await self._moot(incident):
+        if folder.section != INCIDENTS and await self._superseded(incident):
             return None
         try:
-            return Leftover(incident, await self._take_up(case))
+            return UnfinishedIncident(incident, await self._resume(summary))
         except IncidentError as error:
-            return self._unfinished(incident, error)
+            return self._unfinished_incident(incident, error)
 
-    def _recent(self, stop: Stop, policy: Policy) -> bool:
+    def _plan_may_wait(self, folder: WalkedFolder, policy: Policy) -> bool:
         """Whether a plan about this event may still wait; the id tells the event's date."""
-        day = stop.folder.split("/")[1][:8]
-        return day >= f"{oldest_event(policy, self._books.clock()):%Y%m%d}"
+        day = folder.folder.split("/")[1][:8]
+        return day >= f"{oldest_waiting_event(policy, self._records.clock()):%Y%m%d}"
 
-    def _unlisted(self, stop: Stop) -> bool:
+    def _manifests_missing(self, folder: WalkedFolder) -> bool:
         """Whether a run may have died before it listed what it wrote, as names tell.
 
         To each outcome that is on record belong two manifests: one before it was told, and one
         after it was recorded. Long after the event nothing new is to be expected any more.
         """
-        day = stop.folder.split("/")[1][:8]
-        outcomes = [at for at, kind in _records(stop).items() if at >= DONE and kind in _OUTCOMES]
-        links = [path for path in stop.paths if number(path.removeprefix(stop.folder))]
-        recent = day >= f"{self._books.clock() - _SLACK:%Y%m%d}"
+        day = folder.folder.split("/")[1][:8]
+        outcomes = [
+            at
+            for at, kind in _record_kinds(folder).items()
+            if at >= DONE_NUMBER and kind in _OUTCOME_KINDS
+        ]
+        links = [path for path in folder.paths if manifest_number(path.removeprefix(folder.folder))]
+        recent = day >= f"{self._records.clock() - _CLOCK_TOLERANCE:%Y%m%d}"
         return recent and len(links) < 2 * len(outcomes)
 
-    async def _list(self, incident: str, stop: Stop) -> Leftover | None:
+    async def _list_objects(self, incident: str, folder: WalkedFolder) -> UnfinishedIncident | None:
         """List what a run left unlisted that nobody is at any more.
 
         Returns:
             The outcome, where nobody is known to have heard of it.
         """
-        case = await self._case(incident, stop.folder)
-        late = self._books.clock() - _AT_WORK
-        if not case.outcome or case.records[-1].recorded_at >= late:
+        summary = await self._read_summary(incident, folder.folder)
+        threshold = self._records.clock() - _LISTING_GRACE
+        if not summary.outcome or summary.records[-1].recorded_at >= threshold:
             return None
-        file = CaseFile(self._beat.journal(case.folder), case.records)
-        was_told, done = await is_listed(file), file.done
-        await close(self._books.store, case.folder, case.outcome.get("containment"))
-        return None if was_told or not done else Leftover(incident, retold(file, done))
+        case_file = CaseFile(self._context.journal(summary.folder), summary.records)
+        was_logged, done = await is_outcome_listed(case_file), case_file.done
+        await try_extend_manifest_chain(
+            self._records.store, summary.folder, summary.outcome.get("containment")
+        )
+        return (
+            None
+            if was_logged or not done
+            else UnfinishedIncident(incident, repeated_result(case_file, done))
+        )
 
-    async def _expire(self, incident: str, stop: Stop) -> Leftover | None:
+    async def _expire(self, incident: str, folder: WalkedFolder) -> UnfinishedIncident | None:
         """End a plan that waited too long."""
-        policy = self._beat.policy
+        policy = self._context.policy
         if not isinstance(policy, Policy):
             return None
-        path = f"{stop.folder}{DONE:04d}-done.json"
-        if b'"awaiting-approval"' not in (await self._books.store.read(path) or b""):
+        path = f"{folder.folder}{DONE_NUMBER:04d}-done.json"
+        if b'"awaiting-approval"' not in (await self._records.store.read(path) or b""):
             return None
-        case = await self._case(incident, stop.folder)
-        if not stale(case, policy, self._books.clock()):
+        summary = await self._read_summary(incident, folder.folder)
+        if not is_stale(summary, policy, self._records.clock()):
             return None
-        hide = self._standing.redactor()
-        outcome = await expire(case, policy, self._books, self._outside, hide)
+        redactor = self._process_context.redactor()
+        outcome = await expire_approval(summary, policy, self._records, self._ports, redactor)
         if outcome is None:
-            outcome = await self._finish_approval(case)
-        return Leftover(incident, Answer(outcome, alarm=True)) if outcome else None
+            outcome = await self._finish_approval(summary)
+        return (
+            UnfinishedIncident(incident, DeliveryResult(outcome, alarm=True)) if outcome else None
+        )
 
-    async def _finish_approval(self, case: Case) -> JsonObject | None:
+    async def _finish_approval(self, summary: CaseSummary) -> JsonObject | None:
         """Tell what an approval did that was interrupted; nothing is written to the workload."""
-        proposal = await propose_finishing(case, self._standing, self._outside, "patrol")
-        return await carry_out(proposal) if proposal else None
+        proposal = await propose_finishing(summary, self._process_context, self._ports, "patrol")
+        return await apply_proposal(proposal) if proposal else None
 
-    async def _take_up(self, case: Case) -> Answer:
+    async def _resume(self, summary: CaseSummary) -> DeliveryResult:
         """The ordinary road, from SCC's record of the finding; a settled outcome is just told."""
-        file = CaseFile(self._beat.journal(case.folder), case.records)
-        conclusion = Conclusion(case.incident, self._standing, self._outside)
-        hide = self._standing.redactor()
-        if file.concluded:
-            settled = Answer(file.concluded, alarm=file.alarm)
-            return await conclusion.tell(file, settled, None, hide)
+        case_file = CaseFile(self._context.journal(summary.folder), summary.records)
+        conclusion = Concluder(summary.incident, self._process_context, self._ports)
+        redactor = self._process_context.redactor()
+        if case_file.concluded:
+            settled = DeliveryResult(case_file.concluded, alarm=case_file.alarm)
+            return await conclusion.publish_outcome(case_file, settled, None, redactor)
         try:
-            claim = await reopen(case, self._outside.security_center)
+            claim = await reopen_claim(summary, self._ports.security_center)
         except (Retry, Denied):
             raise
         except GiveUp as error:
-            return await self._close(file, case, str(error))
+            return await self._close_incident(case_file, summary, str(error))
         # It was not muted when it was taken up, and what its write began is to be finished.
         claim = replace(claim, mute="")
-        route = self._standing.route(Notification(claim, deleted=False))
-        answer = await Incident(claim, route, self._standing, self._outside).respond()
-        if answer.outcome.get("status") == Status.IGNORED:
+        route = self._process_context.route(Notification(claim, deleted=False))
+        result = await IncidentRun(claim, route, self._process_context, self._ports).respond()
+        if result.outcome.get("status") == Status.IGNORED:
             # By now it is none of our business; but work on it had begun, so it has an end.
-            await file.finish(answer.outcome)
-            await close(self._books.store, file.folder)
-        return answer
+            await case_file.finish(result.outcome)
+            await try_extend_manifest_chain(self._records.store, case_file.folder)
+        return result
 
-    async def _close(self, file: CaseFile, case: Case, reason: str) -> Answer:
+    async def _close_incident(
+        self, case_file: CaseFile, summary: CaseSummary, reason: str
+    ) -> DeliveryResult:
         """End an incident that nobody can take up again, with what its records say."""
-        reason = self._beat.harmless(reason)
-        outcome = closed(case, reason, f"{self._standing.store_url}/{case.folder}")
-        conclusion = Conclusion(case.incident, self._standing, self._outside)
-        told = await file.conclude(outcome, alarm=True)
-        settled = Answer(told, alarm=True)
-        return await conclusion.tell(file, settled, None, self._standing.redactor())
+        reason = self._context.redact(reason)
+        outcome = closing_outcome(
+            summary, reason, f"{self._process_context.store_url}/{summary.folder}"
+        )
+        conclusion = Concluder(summary.incident, self._process_context, self._ports)
+        stored = await case_file.conclude(outcome, alarm=True)
+        settled = DeliveryResult(stored, alarm=True)
+        return await conclusion.publish_outcome(
+            case_file, settled, None, self._process_context.redactor()
+        )
 
-    async def _moot(self, incident: str) -> bool:
+    async def _superseded(self, incident: str) -> bool:
         """Whether a rehearsal was overtaken by the same incident in earnest."""
-        return bool(await self._books.store.list(f"{INCIDENTS}/{incident}/"))
+        return bool(await self._records.store.list(f"{INCIDENTS}/{incident}/"))
 
-    async def _case(self, incident: str, folder: str) -> Case:
-        journal = self._beat.journal(folder.rstrip("/"))
-        return Case(incident, journal.folder, await journal.records())
+    async def _read_summary(self, incident: str, folder: str) -> CaseSummary:
+        journal = self._context.journal(folder.rstrip("/"))
+        return CaseSummary(incident, journal.folder, await journal.records())
 
-    def _unfinished(self, incident: str, error: IncidentError) -> Leftover:
-        return Leftover(incident, None, self._beat.harmless(error))
+    def _unfinished_incident(self, incident: str, error: IncidentError) -> UnfinishedIncident:
+        return UnfinishedIncident(incident, None, self._context.redact(error))
 
 
-def oldest_event(policy: Policy, now: datetime) -> datetime:
+def oldest_waiting_event(policy: Policy, now: datetime) -> datetime:
     """No plan about an older event still waits: it was expired, or too old to be made."""
-    waits = policy.approval_expires + policy.guards.max_finding_age
-    return now - waits - _SLACK
+    longest_wait = policy.approval_expires + policy.guards.max_finding_age
+    return now - longest_wait - _CLOCK_TOLERANCE
 
 
-def silent(records: Sequence[Record], now: datetime) -> bool:
+def is_inactive(records: Sequence[Record], now: datetime) -> bool:
     """Whether nobody has been at an incident for long enough; with each try it takes longer."""
     if not records:
         return False
     moments = [record.recorded_at for record in records]
-    patience = max(PATIENCE, (max(moments) - min(moments)) * _GROWTH)
-    return now - max(moments) > patience
+    limit = max(INACTIVITY_LIMIT, (max(moments) - min(moments)) * _INACTIVITY_GROWTH)
+    return now - max(moments) > limit
 
 
-def _records(stop: Stop) -> dict[int, str]:
+def _record_kinds(folder: WalkedFolder) -> dict[int, str]:
     """The records of a case file, by number, as their names tell; evidence lies deeper."""
-    names = (path.removeprefix(stop.folder) for path in stop.paths)
-    found = filter(None, map(_RECORD.fullmatch, names))
+    names = (path.removeprefix(folder.folder) for path in folder.paths)
+    found = filter(None, map(_RECORD_NAME.fullmatch, names))
     return {int(match[1]): match[2] for match in found}
 
 
-def closed(case: Case, reason: str, case_file: str) -> dict[str, Json]:
+def closing_outcome(summary: CaseSummary, reason: str, case_file: str) -> dict[str, Json]:
     """The outcome of an incident that ran out of deliveries and cannot be taken up again.
 
     Where a containment was recorded, the status is what it was; anything else has failed.
     """
-    first: JsonObject = case.records[0].body
-    contained = next((r.body for r in reversed(case.records) if r.kind == "contained"), None)
-    made: JsonObject = contained or {}
+    first: JsonObject = summary.records[0].body
+    contained = next((r.body for r in reversed(summary.records) if r.kind == "contained"), None)
+    containment: JsonObject = contained or {}
     unknown: dict[str, Json] = dict.fromkeys(
         ("responder", "rule", "mode", "assessment", "detected", "drains_until")
     )
-    changes = made.get("changes")
+    changes = containment.get("changes")
     return {
         "schema_version": SCHEMA_VERSION,
-        "incident": case.incident,
+        "incident": summary.incident,
         **unknown,
-        "status": made.get("status") or Status.FAILED.value,
+        "status": containment.get("status") or Status.FAILED.value,
         "finding": {"name": first.get("finding"), "event_time": first.get("event_time")},
-        "workload": _workload(first.get("workload")),
+        "workload": _workload_json(first.get("workload")),
         "decision": {"verdict": Verdict.HOLD.value, "reasons": [reason]},
         "changes": changes if isinstance(changes, list) else [],
-        "containment": made.get("containment"),
+        "containment": containment.get("containment"),
         "gaps": [{"collector": "security-center", "reason": reason}],
         "timings_ms": {},
         "links": {"case_file": case_file},
     }
 
 
-def _workload(name: Json) -> Mapping[str, Json] | None:
+def _workload_json(name: Json) -> Mapping[str, Json] | None:
     """The workload of a resource name, as an outcome tells it."""
-    match = _RESOURCE.fullmatch(str(name))
-    if match is None or match["kinds"] not in _KINDS:
+    match = _WORKLOAD_NAME.fullmatch(str(name))
+    if match is None or match["kinds"] not in _KIND_BY_COLLECTION:
         return None
     return {
-        "kind": _KINDS[match["kinds"]],
+        "kind": _KIND_BY_COLLECTION[match["kinds"]],
         "project": match["project"],
         "project_number": match["project"] if match["project"].isdigit() else None,
         "location": match["location"],

@@ -8,94 +8,112 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from incident.model import Evidence, Finding, Kind, Part, Settings, Step, Workload
-from incident.playbook.gcloud import gcloud, place
+from incident.model import (
+    Evidence,
+    Finding,
+    Kind,
+    PlaybookTask,
+    TaskPurpose,
+    Workload,
+    WorkloadConfiguration,
+)
+from incident.playbook.gcloud import gcloud, location_flags
 from incident.playbook.links import finding_page
-from incident.playbook.situation import Position, Situation
+from incident.playbook.situation import PlaybookFacts, PlaybookInputs
 
-_WHEN_DONE = "When nothing needs it any more"
+_WHEN_UNUSED = "When nothing needs it any more"
 
 
-def delete_what_ran(evidence: Evidence, position: Position) -> Iterator[Step]:
+def delete_affected(evidence: Evidence, facts: PlaybookFacts) -> Iterator[PlaybookTask]:
     """Deleting the revision or the execution that ran, once the evidence is safe."""
     text = "See that the case file is whole, and export what else you need of logs and settings"
-    yield Step(text, f"python cli.py verify {position.incident}", part=Part.DELETE)
-    if position.workload.kind is Kind.JOB:
-        yield _execution(evidence, position.workload)
+    yield PlaybookTask(text, f"python cli.py verify {facts.incident}", purpose=TaskPurpose.DELETE)
+    if facts.workload.kind is Kind.JOB:
+        yield _execution(evidence, facts.workload)
     else:
-        yield _revision(evidence, position)
+        yield _revision(evidence, facts)
 
 
-def look_first(situation: Situation, position: Position) -> Iterator[Step]:
+def triage(inputs: PlaybookInputs, facts: PlaybookFacts) -> Iterator[PlaybookTask]:
     """The way out for what is no attack, where nothing has been decided yet."""
-    if not position.undecided:
+    if not facts.undecided:
         return
-    finding = situation.evidence.finding
-    if situation.look_at:
-        asked = "; ".join(text.rstrip(".") for text in situation.look_at)
-        often = "It may well be harmless, so first look" if situation.doubtful else "Look"
-        yield Step(f"{often} at this: {asked}", "", finding_page(finding), Part.LOOK)
+    finding = inputs.evidence.finding
+    if inputs.investigation_steps:
+        checks = "; ".join(text.rstrip(".") for text in inputs.investigation_steps)
+        intro = "It may well be harmless, so first look" if inputs.often_benign else "Look"
+        yield PlaybookTask(
+            f"{intro} at this: {checks}", "", finding_page(finding), TaskPurpose.TRIAGE
+        )
     mute = gcloud("scc findings set-mute", finding.canonical_name, mute="muted")
     text = (
         "If it is harmless, say so to the owners and mute the finding, or close it; nothing below"
         " is needed then"
     )
-    if situation.doubtful:
+    if inputs.often_benign:
         text += ". All that follows is for what is not harmless"
-    yield Step(text, mute, finding_page(finding), Part.LOOK)
+    yield PlaybookTask(text, mute, finding_page(finding), TaskPurpose.TRIAGE)
 
 
-def close_finding(finding: Finding) -> Iterator[Step]:
+def close_finding(finding: Finding) -> Iterator[PlaybookTask]:
     """Closing the finding."""
     close = gcloud("scc findings update", finding.canonical_name, state="INACTIVE")
     text = "Close the finding: the responder never changes its state"
-    yield Step(text, close, finding_page(finding), Part.CLOSE)
+    yield PlaybookTask(text, close, finding_page(finding), TaskPurpose.CLOSE)
 
 
-def _execution(evidence: Evidence, workload: Workload) -> Step:
+def _execution(evidence: Evidence, workload: Workload) -> PlaybookTask:
     """An execution is a record: deleting it stops a running one, and takes its details away."""
-    executions, where = "run jobs executions", place(workload)
-    name = evidence.ran.name
+    executions, where = "run jobs executions", location_flags(workload)
+    name = evidence.affected_revision.name
     if not name:
-        text = f"{_WHEN_DONE}, delete the executions that ran the image; these there are"
+        text = f"{_WHEN_UNUSED}, delete the executions that ran the image; these there are"
         listed = gcloud(f"{executions} list", job=workload.name, **where)
-        return Step(text, listed, part=Part.DELETE)
-    text = f"{_WHEN_DONE}, delete the execution {name}"
+        return PlaybookTask(text, listed, purpose=TaskPurpose.DELETE)
+    text = f"{_WHEN_UNUSED}, delete the execution {name}"
     delete = gcloud(f"{executions} delete", name, **where)
-    return Step(text, delete, part=Part.DELETE)
+    return PlaybookTask(text, delete, purpose=TaskPurpose.DELETE)
 
 
-def _revision(evidence: Evidence, position: Position) -> Step:
+def _revision(evidence: Evidence, facts: PlaybookFacts) -> PlaybookTask:
     """The revision that ran, where there is no doubt which, and nothing needs it."""
-    workload, ran = position.workload, evidence.ran
+    workload, ran = facts.workload, evidence.affected_revision
     name = ran.name
     if not name:
-        text = f"Find out which revision ran before any is deleted: {ran.which} ({ran.why})"
-        return Step(text, _list(workload), part=Part.DELETE)
-    if position.held and workload.kind is Kind.SERVICE and "traffic" in position.restores:
         text = (
-            f"{_WHEN_DONE}, delete revision {name}. Not before the release: that restores a traffic"
+            f"Find out which revision ran before any is deleted: {ran.description} ({ran.reason})"
+        )
+        return PlaybookTask(text, _list(workload), purpose=TaskPurpose.DELETE)
+    if facts.releasable and workload.kind is Kind.SERVICE and "traffic" in facts.restored_fields:
+        text = (
+            f"{_WHEN_UNUSED}, delete revision {name}. Not before the release: that"
+            " restores a traffic"
             " split which may name it, and is impossible once it is deleted"
         )
-        return Step(text, _delete(name, workload), part=Part.DELETE)
-    if evidence.settings is None:
+        return PlaybookTask(text, _delete(name, workload), purpose=TaskPurpose.DELETE)
+    if evidence.configuration is None:
         text = (
             f"When a clean revision has taken over, delete revision {name}. Whether it serves now"
-            f" is {evidence.unknown('settings')}: it is free to go when this list shows it as no"
+            f" is {evidence.describe_gap('settings')}: it is free to go when this list"
+            " shows it as no"
             " longer active"
         )
-        return Step(text, _list(workload), part=Part.DELETE)
-    if _serves(name, evidence.settings):
+        return PlaybookTask(text, _list(workload), purpose=TaskPurpose.DELETE)
+    if _serves(name, evidence.configuration):
         text = (
             f"When a clean revision has taken over, delete revision {name}: it serves now. It is"
             " free to go when this list shows it as no longer active"
         )
-        return Step(text, _list(workload), part=Part.DELETE)
-    return Step(f"{_WHEN_DONE}, delete revision {name}", _delete(name, workload), part=Part.DELETE)
+        return PlaybookTask(text, _list(workload), purpose=TaskPurpose.DELETE)
+    return PlaybookTask(
+        f"{_WHEN_UNUSED}, delete revision {name}",
+        _delete(name, workload),
+        purpose=TaskPurpose.DELETE,
+    )
 
 
-def _serves(name: str, settings: Settings) -> bool:
-    return name == settings.latest_ready_revision or name in settings.live_revisions
+def _serves(name: str, configuration: WorkloadConfiguration) -> bool:
+    return name == configuration.latest_ready_revision or name in configuration.live_revisions
 
 
 def _group(workload: Workload) -> str:
@@ -104,9 +122,9 @@ def _group(workload: Workload) -> str:
 
 
 def _delete(name: str, workload: Workload) -> str:
-    return gcloud(f"{_group(workload)} delete", name, **place(workload))
+    return gcloud(f"{_group(workload)} delete", name, **location_flags(workload))
 
 
 def _list(workload: Workload) -> str:
     flag = "worker_pool" if workload.kind is Kind.WORKER_POOL else "service"
-    return gcloud(f"{_group(workload)} list", **{flag: workload.name}, **place(workload))
+    return gcloud(f"{_group(workload)} list", **{flag: workload.name}, **location_flags(workload))

@@ -9,7 +9,7 @@ from incident.model import Kind, Workload
 
 #: What gcloud calls a kind of workload. Worker pools are there under ``beta`` in every release
 #: that has them; under no track at all only in later ones (read in gcloud 528).
-GROUPS = {
+GCLOUD_GROUPS = {
     Kind.SERVICE: "run services",
     Kind.JOB: "run jobs",
     Kind.WORKER_POOL: "beta run worker-pools",
@@ -28,29 +28,31 @@ def gcloud(verb: str, *names: str, **flags: str | bool) -> str:
         flags: By name, with underscores; True for a flag without a value.
     """
     values = [value for value in flags.values() if isinstance(value, str)]
-    if any(not plain(text) for text in (*names, *values)):
+    if any(not is_printable(text) for text in (*names, *values)):
         return ""
     if any(name.startswith("-") for name in names):
         return ""
-    return run("gcloud", *verb.split(), *names, *_flags(flags))
+    return shell_command("gcloud", *verb.split(), *names, *_flags(flags))
 
 
-def run(*words: str) -> str:
+def shell_command(*words: str) -> str:
     """Any command, each word quoted."""
     return shlex.join(words)
 
 
-def plain(text: str) -> bool:
+def is_printable(text: str) -> bool:
     """Whether a text is there and all of it is to be seen."""
     return text != "" and not any(unicodedata.category(char) in _INVISIBLE for char in text)
 
 
-def on(verb: str, workload: Workload, **flags: str | bool) -> str:
+def workload_command(verb: str, workload: Workload, **flags: str | bool) -> str:
     """A command about a workload, such as ``update``, with its region and project."""
-    return gcloud(f"{GROUPS[workload.kind]} {verb}", workload.name, **flags, **place(workload))
+    return gcloud(
+        f"{GCLOUD_GROUPS[workload.kind]} {verb}", workload.name, **flags, **location_flags(workload)
+    )
 
 
-def place(workload: Workload) -> dict[str, str]:
+def location_flags(workload: Workload) -> dict[str, str]:
     """Where a workload is, as flags."""
     return {"region": workload.location, "project": workload.project}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from incident.playbook.gcloud import gcloud, run
+from incident.playbook.gcloud import gcloud, shell_command
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._:-]*(?:/[a-z0-9][a-z0-9._-]*)+")
@@ -18,7 +18,7 @@ _ARTIFACT_REGISTRY = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev|(?:(?:us|eu|asia)\
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ImageReference:
     """An image by its reference.
 
     Attributes:
@@ -34,7 +34,7 @@ class Image:
     registry: str
 
     @property
-    def googles(self) -> bool:
+    def in_artifact_registry(self) -> bool:
         """Whether Artifact Registry serves it."""
         return _ARTIFACT_REGISTRY.fullmatch(self.registry) is not None
 
@@ -46,16 +46,16 @@ class Image:
         return f"{self.name}:{self.tag}" if self.tag else self.name
 
     @property
-    def look(self) -> str:
+    def inspect_command(self) -> str:
         """The command that looks at it without running it; empty for what is no reference."""
         if not self.name:
             return ""
-        if self.googles:
+        if self.in_artifact_registry:
             return gcloud("artifacts docker images describe", self.pinned)
-        return run("docker", "buildx", "imagetools", "inspect", self.pinned)
+        return shell_command("docker", "buildx", "imagetools", "inspect", self.pinned)
 
 
-def image_of(reference: str, digest: str | None = None) -> Image:
+def parse_image(reference: str, digest: str | None = None) -> ImageReference:
     """An image by the reference that a finding or a template has for it.
 
     Args:
@@ -72,6 +72,6 @@ def image_of(reference: str, digest: str | None = None) -> Image:
     elif not {".", ":"} & {*first} and first != "localhost":
         before = f"{_DOCKER_HUB}/{before}"
     if not _NAME.fullmatch(before) or (tag and not re.fullmatch(r"\w[\w.-]{0,127}", tag)):
-        return Image("", "", "", "")
+        return ImageReference("", "", "", "")
     known = (each for each in (digest or "", pinned) if DIGEST.fullmatch(each))
-    return Image(before, tag, next(known, ""), before.partition("/")[0])
+    return ImageReference(before, tag, next(known, ""), before.partition("/")[0])

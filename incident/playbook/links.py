@@ -23,8 +23,8 @@ def workload_page(workload: Workload | None) -> str | None:
     if workload is None:
         return None
     page = _RUN_PAGES[workload.kind]
-    place = f"{_quoted(workload.location)}/{_quoted(workload.name)}"
-    return f"{_CONSOLE}/run/{page}/{place}?project={_quoted(workload.project)}"
+    path = f"{_quoted(workload.location)}/{_quoted(workload.name)}"
+    return f"{_CONSOLE}/run/{page}/{path}?project={_quoted(workload.project)}"
 
 
 def virustotal_page(sha256: str) -> str:
@@ -43,7 +43,7 @@ def secret_page(project: str, secret: str) -> str:
     return f"{_CONSOLE}/security/secret-manager/secret/{name}/versions?project={_quoted(project)}"
 
 
-def account_page(project: str, account: str) -> str:
+def service_account_page(project: str, account: str) -> str:
     """A service account in the console."""
     name = _quoted(account)
     return f"{_CONSOLE}/iam-admin/serviceaccounts/details/{name}?project={_quoted(project)}"
@@ -56,8 +56,8 @@ def image_page(name: str) -> str | None:
     if location == host or len(parts) < 3:  # noqa: PLR2004 - project, repository, image
         return None
     project, repository, image = (_quoted(part) for part in parts)
-    place = f"{project}/{_quoted(location)}/{repository}/{image}"
-    return f"{_CONSOLE}/artifacts/docker/{place}?project={project}"
+    location_path = f"{project}/{_quoted(location)}/{repository}/{image}"
+    return f"{_CONSOLE}/artifacts/docker/{location_path}?project={project}"
 
 
 def _quoted(text: str) -> str:

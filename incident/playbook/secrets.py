@@ -11,26 +11,26 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from incident.model import Evidence, Kind, Part, SecretUse, Step, Workload
-from incident.playbook.gcloud import gcloud, on, plain
+from incident.model import Evidence, Kind, PlaybookTask, SecretUse, TaskPurpose, Workload
+from incident.playbook.gcloud import gcloud, is_printable, workload_command
 from incident.playbook.links import secret_page, workload_page
-from incident.redaction.secret_names import announces_secret, suggests_secret
+from incident.redaction.secret_names import names_secret, suggests_secret
 
 _MOST_NAMES = 20
 _LATEST = "latest"
 #: What may stand in a flag of pairs without meaning something else there.
-_TARGET = re.compile(r"[A-Za-z0-9_./-]{1,300}")
+_FLAG_SAFE = re.compile(r"[A-Za-z0-9_./-]{1,300}")
 _NAMED = re.compile(r"projects/(?P<project>[^/]+)/secrets/(?P<name>[^/]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Secret:
+class _AffectedSecret:
     """A secret with its uses, none where it is not known how it is used."""
 
-    full: str
+    configured_name: str
     project: str
     name: str
-    elsewhere: bool
+    in_other_project: bool
     uses: tuple[SecretUse, ...]
 
     @property
@@ -44,73 +44,86 @@ class _Secret:
         return tuple(use for use in self.uses if use.version != _LATEST)
 
 
-def rotate(evidence: Evidence, workload: Workload) -> Iterator[Step]:
+def rotate_secrets(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
     """A new version of each, what uses it moved to that, and the old one disabled."""
-    if evidence.affected is None:
+    if evidence.affected_template is None:
         text = (
-            f"Find out which secrets it could read: that is {evidence.unknown('settings')}. This"
+            "Find out which secrets it could read: that is"
+            f" {evidence.describe_gap('settings')}. This"
             " shows them, as variables and as mounted files: rotate each, and disable its old"
             " versions"
         )
-        yield Step(text, on("describe", workload), workload_page(workload) or "", Part.ROTATE)
-    secrets = _secrets(evidence, workload)
+        yield PlaybookTask(
+            text,
+            workload_command("describe", workload),
+            workload_page(workload) or "",
+            TaskPurpose.ROTATE,
+        )
+    secrets = _affected_secrets(evidence, workload)
     for secret in secrets:
-        yield from _add(secret)
-    yield from _move(secrets, workload)
+        yield from _add_version(secret)
+    yield from _update_references(secrets, workload)
     for secret in secrets:
-        yield from _disable(secret)
-    yield from _variables(evidence, workload)
+        yield from _disable_old_versions(secret)
+    yield from _rotate_variables(evidence, workload)
 
 
-def _secrets(evidence: Evidence, workload: Workload) -> tuple[_Secret, ...]:
-    affected = evidence.affected
+def _affected_secrets(evidence: Evidence, workload: Workload) -> tuple[_AffectedSecret, ...]:
+    affected = evidence.affected_template
     found = []
     for full in affected.secret_names[:_MOST_NAMES] if affected else ():
         uses = tuple(use for use in affected.secret_uses if use.secret == full) if affected else ()
         match = _NAMED.fullmatch(full)
         project, name = (match["project"], match["name"]) if match else (workload.project, full)
-        ours = (workload.project_id, workload.project_number)
+        own_projects = (workload.project_id, workload.project_number)
         # An id cannot be told from a number's project, nor a number from an id's.
         known = workload.project_number if project.isdigit() else workload.project_id
-        found.append(_Secret(full, project, name, bool(known) and project not in ours, uses))
+        found.append(
+            _AffectedSecret(full, project, name, bool(known) and project not in own_projects, uses)
+        )
     return tuple(found)
 
 
-def _add(secret: _Secret) -> Iterator[Step]:
+def _add_version(secret: _AffectedSecret) -> Iterator[PlaybookTask]:
     """The new value, and whoever else reads the old one."""
-    whose = f", which is in project {secret.project}: ask its owner" if secret.elsewhere else ""
+    whose = (
+        f", which is in project {secret.project}: ask its owner" if secret.in_other_project else ""
+    )
     text = (
-        f"Rotate the secret {secret.name}{whose}. {_used(secret)}Get a new value from whatever"
-        f" it opens, write it to a file that only you may read{_written(secret)}, add that, and"
+        f"Rotate the secret {secret.name}{whose}. {_usage_text(secret)}Get a new value"
+        " from whatever"
+        f" it opens, write it to a file that only you may read{_file_hint(secret)}, add that, and"
         " delete the file. This prints the new version's number"
     )
     command = gcloud("secrets versions add", secret.name, data_file="FILE", project=secret.project)
     page = secret_page(secret.project, secret.name)
-    yield Step(text, command, page, Part.ROTATE)
+    yield PlaybookTask(text, command, page, TaskPurpose.ROTATE)
     text = f"See who else may read {secret.name}, and have them read the new version"
     command = gcloud("secrets get-iam-policy", secret.name, project=secret.project)
-    yield Step(text, command, "", Part.ROTATE)
+    yield PlaybookTask(text, command, "", TaskPurpose.ROTATE)
 
 
-def _written(secret: _Secret) -> str:
+def _file_hint(secret: _AffectedSecret) -> str:
     """How a value gets into a file without its end of line, and without the shell's history."""
     if secret.uses and all(use.mounted for use in secret.uses):
         return " exactly as it is to be mounted"
     return ', without an end of line (in bash: read -rs V; printf %s "$V" > FILE)'
 
 
-def _used(secret: _Secret) -> str:
+def _usage_text(secret: _AffectedSecret) -> str:
     """How it was used, as far as that is known."""
     if not secret.uses:
         return ""
-    told = [
+    mentions = [
         f"{'the file' if use.mounted else 'the variable'} {use.target} (version {use.version})"
         for use in secret.uses[:_MOST_NAMES]
     ]
-    return f"It was in {', '.join(told)}. "
+    return f"It was in {', '.join(mentions)}. "
 
 
-def _move(secrets: tuple[_Secret, ...], workload: Workload) -> Iterator[Step]:
+def _update_references(
+    secrets: tuple[_AffectedSecret, ...], workload: Workload
+) -> Iterator[PlaybookTask]:
     """What names an old version by its number goes on with that, or fails once it is disabled."""
     pinned = [(secret, use) for secret in secrets for use in secret.pinned]
     if pinned:
@@ -120,68 +133,78 @@ def _move(secrets: tuple[_Secret, ...], workload: Workload) -> Iterator[Step]:
             f"Point the settings to the new version of {names}, since they name an old one, which"
             f" is disabled next. Or leave that to the deployment of the clean version{made}"
         )
-        pairs = [_pair(secret, use, workload) for secret, use in pinned]
-        command = on("update", workload, update_secrets=",".join(pairs)) if all(pairs) else ""
-        yield Step(text, command, workload_page(workload) or "", Part.ROTATE)
+        pairs = [_secret_flag_value(secret, use, workload) for secret, use in pinned]
+        command = (
+            workload_command("update", workload, update_secrets=",".join(pairs))
+            if all(pairs)
+            else ""
+        )
+        yield PlaybookTask(text, command, workload_page(workload) or "", TaskPurpose.ROTATE)
     if any(use.version == _LATEST and not use.mounted for s in secrets for use in s.uses):
         text = (
             "What takes the latest version in a variable needs no other settings: it has the new"
             " value from its next start, and whatever runs keeps the old one until then"
         )
-        yield Step(text, part=Part.ROTATE)
+        yield PlaybookTask(text, purpose=TaskPurpose.ROTATE)
 
 
-def _pair(secret: _Secret, use: SecretUse, workload: Workload) -> str:
+def _secret_flag_value(secret: _AffectedSecret, use: SecretUse, workload: Workload) -> str:
     """Target and secret as the flag takes them; empty where it would not, or mean another thing.
 
     gcloud names a secret in full by its project's number alone (read in gcloud 528). In full, it
     is told from a value: a redaction would hide what follows ``DB_PASSWORD=``.
     """
     number = secret.project if secret.project.isdigit() else workload.project_number
-    name = "" if secret.elsewhere and not secret.project.isdigit() else secret.name
+    name = "" if secret.in_other_project and not secret.project.isdigit() else secret.name
     if number and name:
         name = f"projects/{number}/secrets/{name}"
-    elif announces_secret(use.target):
+    elif names_secret(use.target):
         return ""
-    plain_pair = _TARGET.fullmatch(name) and _TARGET.fullmatch(use.target)
+    plain_pair = _FLAG_SAFE.fullmatch(name) and _FLAG_SAFE.fullmatch(use.target)
     return f"{use.target}={name}:{_LATEST}" if plain_pair else ""
 
 
-def _disable(secret: _Secret) -> Iterator[Step]:
+def _disable_old_versions(secret: _AffectedSecret) -> Iterator[PlaybookTask]:
     """The old versions, since whoever has the identity may read every enabled one."""
     numbers = dict.fromkeys(use.version for use in secret.pinned if use.version.isdigit())
     for number in [*numbers, "OLD_VERSION"]:
         which = f"version {number}" if number.isdigit() else "each other old version"
         text = f"Disable {which} of {secret.name} once nothing fails with the new one"
         command = ""
-        if plain(secret.project) and plain(secret.name):
+        if is_printable(secret.project) and is_printable(secret.name):
             command = gcloud("secrets versions disable", f"{secret.resource}/versions/{number}")
-        yield Step(text, command, part=Part.ROTATE)
+        yield PlaybookTask(text, command, purpose=TaskPurpose.ROTATE)
 
 
-def _variables(evidence: Evidence, workload: Workload) -> Iterator[Step]:
+def _rotate_variables(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
     """Values in the settings themselves: their names are all that is kept of them here."""
-    affected = evidence.affected
+    affected = evidence.affected_template
     containers = affected.containers if affected else ()
     named = {name for container in containers for name in container.environment_names}
     named |= {name for process in evidence.finding.processes for name in process.environment_names}
     named -= {use.target for use in affected.secret_uses} if affected else set()
-    telling = sorted(name for name in named if suggests_secret(name))
-    rest = sorted(named - {*telling})
+    likely_secrets = sorted(name for name in named if suggests_secret(name))
+    rest = sorted(named - {*likely_secrets})
     page = workload_page(workload) or ""
-    if telling:
+    if likely_secrets:
         text = (
-            f"Rotate what these variables held, secrets by their names: {_listed(telling)}. Get new"
+            "Rotate what these variables held, secrets by their names:"
+            f" {_listed(likely_secrets)}. Get new"
             " values where each is used, end the old ones there, and put the new ones into Secret"
             " Manager, not back into the settings"
         )
-        yield Step(text, on("describe", workload), page, Part.ROTATE)
+        yield PlaybookTask(text, workload_command("describe", workload), page, TaskPurpose.ROTATE)
     if rest:
         text = (
             f"Look through its other variables, {_listed(rest)}: an address may hold a password, to"
             " be rotated like these"
         )
-        yield Step(text, "" if telling else on("describe", workload), page, Part.ROTATE)
+        yield PlaybookTask(
+            text,
+            "" if likely_secrets else workload_command("describe", workload),
+            page,
+            TaskPurpose.ROTATE,
+        )
 
 
 def _listed(names: list[str]) -> str:

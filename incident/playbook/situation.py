@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incident.model import (
-    Bar,
+    Blocker,
     Change,
     ChangeKind,
     ChangeState,
@@ -19,16 +19,16 @@ from incident.model import (
     Status,
     Workload,
 )
-from incident.playbook.blockers import Barred, barred
+from incident.playbook.blockers import ExplainedBlocker, explain_blocker
 
 #: Somebody saw to it that nothing of what was found goes on running.
-_STOPPED = frozenset({Status.CONTAINED, Status.ALREADY_CONTAINED})
+_STOPPED_STATUSES = frozenset({Status.CONTAINED, Status.ALREADY_CONTAINED})
 #: There may be a containment of ours, which a release takes back.
-_HELD = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
+_RELEASABLE_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class PlaybookInputs:
     """What a plan is made of.
 
     Attributes:
@@ -38,10 +38,10 @@ class Situation:
         evidence: What was gathered.
         changes: The changes and how far they came.
         drains_until: Until when requests in flight may still run.
-        bars: What a person's own ``contain`` would be refused for, where it is held.
-        policy: Where the policy file is; empty where none is configured.
-        look_at: What the responder says that a person should look at, in order.
-        doubtful: Whether the responder leaves findings of this type to a person: often benign.
+        blockers: What a person's own ``contain`` would be refused for, where it is held.
+        policy_url: Where the policy file is; empty where none is configured.
+        investigation_steps: What the responder says that a person should look at, in order.
+        often_benign: Whether the responder leaves findings of this type to a person: often benign.
     """
 
     incident: str
@@ -50,14 +50,14 @@ class Situation:
     evidence: Evidence
     changes: tuple[Change, ...]
     drains_until: datetime | None = None
-    bars: tuple[Bar, ...] = ()
-    policy: str = ""
-    look_at: tuple[str, ...] = ()
-    doubtful: bool = False
+    blockers: tuple[Blocker, ...] = ()
+    policy_url: str = ""
+    investigation_steps: tuple[str, ...] = ()
+    often_benign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class PlaybookFacts:
     """What the steps about the containment itself hang on: an outcome alone tells it.
 
     Attributes:
@@ -65,87 +65,96 @@ class Position:
         status: What became of it.
         workload: What it is about.
         execution: Short name of the execution that the finding names; else empty.
-        done: Names of the actions that were read back in effect.
+        verified_actions: Names of the actions that were read back in effect.
         stops: Whether the plan holds a change that stops what runs.
         reversible: Whether it holds one that a release takes back.
         cancels: Whether it cancels executions.
         drains_until: Until when requests in flight may still run, in UTC; else empty.
-        barred: Why a person's ``contain`` would be refused, and what has to be done first.
-        restores: The first parts of the field paths that a release gives back, and ``iam-policy``.
-        doubtful: Whether looking comes before stopping.
+        blockers: Why a person's ``contain`` would be refused, and what has to be done first.
+        restored_fields: The first parts of the field paths that a release gives back, and
+            ``iam-policy``.
+        often_benign: Whether looking comes before stopping.
     """
 
     incident: str
     status: Status
     workload: Workload
     execution: str = ""
-    done: frozenset[str] = frozenset()
+    verified_actions: frozenset[str] = frozenset()
     stops: bool = False
     reversible: bool = False
     cancels: bool = False
     drains_until: str = ""
-    barred: tuple[Barred, ...] = ()
-    restores: frozenset[str] = frozenset()
-    doubtful: bool = False
+    blockers: tuple[ExplainedBlocker, ...] = ()
+    restored_fields: frozenset[str] = frozenset()
+    often_benign: bool = False
 
     @property
-    def running(self) -> bool:
+    def may_be_running(self) -> bool:
         """Whether what was found may run on: true wherever it was not read back as stopped."""
-        return self.status not in _STOPPED
+        return self.status not in _STOPPED_STATUSES
 
     @property
-    def held(self) -> bool:
+    def releasable(self) -> bool:
         """Whether there is something that a release of ours would give back."""
-        return self.status in _HELD and self.reversible
+        return self.status in _RELEASABLE_STATUSES and self.reversible
 
     @property
     def undecided(self) -> bool:
         """Whether it may run on, with nothing of ours in effect and nobody's word on it yet."""
-        return self.running and not self.held and self.status is not Status.RELEASED
+        return self.may_be_running and not self.releasable and self.status is not Status.RELEASED
 
 
-def position(situation: Situation, workload: Workload) -> Position:
+def facts_from_inputs(inputs: PlaybookInputs, workload: Workload) -> PlaybookFacts:
     """The position of a situation."""
-    changes, until = situation.changes, situation.drains_until
-    return Position(
-        incident=situation.incident,
-        status=situation.status,
+    changes, until = inputs.changes, inputs.drains_until
+    return PlaybookFacts(
+        incident=inputs.incident,
+        status=inputs.status,
         workload=workload,
-        execution=situation.evidence.finding.execution or "",
-        done=_done(situation.status, ((change.action, change.state) for change in changes)),
+        execution=inputs.evidence.finding.execution or "",
+        verified_actions=_verified_actions(
+            inputs.status, ((change.action, change.state) for change in changes)
+        ),
         stops=any(change.stops for change in changes),
         reversible=any(change.reversible for change in changes),
         cancels=any(change.kind is ChangeKind.CANCELLATION for change in changes),
         drains_until=f"{until:%Y-%m-%d %H:%M:%S} UTC" if until else "",
-        barred=tuple(barred(bar, workload, situation.policy) for bar in situation.bars),
-        restores=_restores(
+        blockers=tuple(
+            explain_blocker(blocker, workload, inputs.policy_url) for blocker in inputs.blockers
+        ),
+        restored_fields=_restored_fields(
             (c.mask, c.kind) for c in changes if c.reversible and c.state is not ChangeState.FAILED
         ),
-        doubtful=situation.doubtful,
+        often_benign=inputs.often_benign,
     )
 
 
-def position_told(outcome: JsonObject) -> Position | None:
+def facts_from_outcome(outcome: JsonObject) -> PlaybookFacts | None:
     """The position that an outcome tells; None where it names no workload of Cloud Run."""
-    place, changes = outcome.get("workload"), objects(outcome.get("changes"))
-    if not isinstance(place, Mapping) or place.get("kind") not in list(Kind):
+    workload, changes = outcome.get("workload"), json_objects(outcome.get("changes"))
+    if not isinstance(workload, Mapping) or workload.get("kind") not in list(Kind):
         return None
-    names = {key: str(place.get(key) or "") for key in ("location", "name", "project", "execution")}
+    names = {
+        key: str(workload.get(key) or "") for key in ("location", "name", "project", "execution")
+    }
     status, until = Status(str(outcome["status"])), str(outcome.get("drains_until") or "")
-    return Position(
+    return PlaybookFacts(
         incident=str(outcome["incident"]),
         status=status,
         workload=Workload(
-            Kind(str(place["kind"])), names["location"], names["name"], names["project"], None
+            Kind(str(workload["kind"])), names["location"], names["name"], names["project"], None
         ),
         execution=names["execution"],
-        done=_done(status, ((str(c.get("action")), str(c.get("state"))) for c in changes)),
+        verified_actions=_verified_actions(
+            status, ((str(c.get("action")), str(c.get("state"))) for c in changes)
+        ),
         stops=any(c.get("stops") is True for c in changes),
         reversible=any(c.get("reversible") is True for c in changes),
         cancels=any(c.get("kind") == ChangeKind.CANCELLATION for c in changes),
         drains_until=f"{until[:19].replace('T', ' ')} UTC" if until else "",
-        barred=barred_told(outcome),
-        restores=_restores(
+        blockers=blockers_from_outcome(outcome),
+        restored_fields=_restored_fields(
             (map(str, _list(c.get("mask"))), str(c.get("kind")))
             for c in changes
             if c.get("reversible") is True and c.get("state") != ChangeState.FAILED
@@ -153,15 +162,15 @@ def position_told(outcome: JsonObject) -> Position | None:
     )
 
 
-def barred_told(outcome: JsonObject) -> tuple[Barred, ...]:
+def blockers_from_outcome(outcome: JsonObject) -> tuple[ExplainedBlocker, ...]:
     """Why a person's ``contain`` would be refused, as an outcome tells it."""
     decision = outcome.get("decision")
-    told = objects(decision.get("barred")) if isinstance(decision, Mapping) else []
+    values = json_objects(decision.get("barred")) if isinstance(decision, Mapping) else []
     keys = ("text", "first", "command")
-    return tuple(Barred(*(str(each.get(key) or "") for key in keys)) for each in told)
+    return tuple(ExplainedBlocker(*(str(each.get(key) or "") for key in keys)) for each in values)
 
 
-def objects(value: Json) -> list[JsonObject]:
+def json_objects(value: Json) -> list[JsonObject]:
     """The objects of a list, where it is one."""
     return [each for each in _list(value) if isinstance(each, Mapping)]
 
@@ -170,16 +179,16 @@ def _list(value: Json) -> Iterable[Json]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def _restores(changes: Iterable[tuple[Iterable[str], str]]) -> frozenset[str]:
+def _restored_fields(changes: Iterable[tuple[Iterable[str], str]]) -> frozenset[str]:
     """What a release gives back: fields by the first part of their paths, and an IAM policy."""
-    told: set[str] = set()
+    fields: set[str] = set()
     for mask, kind in changes:
-        told |= {path.partition(".")[0] for path in mask}
-        told |= {kind} & {ChangeKind.IAM_POLICY.value}
-    return frozenset(told)
+        fields |= {path.partition(".")[0] for path in mask}
+        fields |= {kind} & {ChangeKind.IAM_POLICY.value}
+    return frozenset(fields)
 
 
-def _done(status: Status, changes: Iterable[tuple[str, str]]) -> frozenset[str]:
+def _verified_actions(status: Status, changes: Iterable[tuple[str, str]]) -> frozenset[str]:
     """The actions that were read back and not taken back; one change may serve several."""
     if status is Status.RELEASED:
         return frozenset()

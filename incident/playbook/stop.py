@@ -7,30 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from incident.model import Kind, Part, Status, Step, Workload
-from incident.playbook.gcloud import gcloud, on, place
+from incident.model import Kind, PlaybookTask, Status, TaskPurpose, Workload
+from incident.playbook.gcloud import gcloud, location_flags, workload_command
 from incident.playbook.links import workload_page
-from incident.playbook.situation import Position
+from incident.playbook.situation import PlaybookFacts
 
 #: The parts that are made here.
-PARTS = frozenset({Part.STOP, Part.WAIT, Part.NO_ATTACK, Part.GIVE_BACK, Part.RESUME})
+CONTAINMENT_PURPOSES = frozenset(
+    {
+        TaskPurpose.STOP,
+        TaskPurpose.WAIT,
+        TaskPurpose.FALSE_POSITIVE,
+        TaskPurpose.RELEASE,
+        TaskPurpose.RESUME,
+    }
+)
 #: What a release gives back, by the first parts of field paths, in the order of a sentence.
-_RESTORED = {
+_RESTORED_TEXTS = {
     "scaling": "its scaling",
     "traffic": "the traffic split with its tags",
     "ingress": "its ingress",
     "invoker_iam_disabled": "whether callers are checked",
     "iam-policy": "who may call it",
 }
-_OURS = "python cli.py"
+_CLI = "python cli.py"
 #: Executions may have been cancelled by then, and not before.
-_CANCELLED = (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED, Status.RELEASED)
-_STOPS = {
+_MAY_HAVE_CANCELLED = (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED, Status.RELEASED)
+_STOP_ACTIONS = {
     Kind.SERVICE: "scale-to-zero",
     Kind.JOB: "cancel-executions",
     Kind.WORKER_POOL: "scale-to-zero",
 }
-_TO_DO = {
+_STOP_TEXTS = {
     Status.UNVERIFIED: "Look whether it still runs, and contain it again: the containment was"
     " written, but is not seen in effect",
     Status.RESTRICTED: "Stop it, unless it must go on: access is restricted, but what runs runs on",
@@ -41,160 +49,192 @@ _TO_DO = {
 }
 
 
-def about_the_containment(position: Position) -> tuple[Step, ...]:
+def containment_tasks(facts: PlaybookFacts) -> tuple[PlaybookTask, ...]:
     """Stopping it, waiting for what still runs, and what comes when a clean version is there."""
     return (
-        *_stop(position),
-        *_wait(position),
-        *_no_attack(position),
-        *_give_back(position),
-        *_resume(position),
+        *_stop(facts),
+        *_wait(facts),
+        *_false_positive(facts),
+        *_release(facts),
+        *_resume(facts),
     )
 
 
-def _stop(position: Position) -> Iterator[Step]:
+def _stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
     """What stops it, which hangs on how far the incident has come."""
-    incident, status = position.incident, position.status
-    page = workload_page(position.workload) or ""
-    contain = f"{_OURS} contain {incident}"
+    incident, status = facts.incident, facts.status
+    page = workload_page(facts.workload) or ""
+    contain = f"{_CLI} contain {incident}"
     match status:
         case Status.CONTAINED:
             return
         case Status.ALREADY_CONTAINED:
             text = "Find out who stopped it before us, and keep it stopped"
-            yield Step(text, on("describe", position.workload), page, Part.STOP)
+            yield PlaybookTask(
+                text, workload_command("describe", facts.workload), page, TaskPurpose.STOP
+            )
         case Status.RELEASED:
             text = "Watch it: a person took the containment back, and it runs"
-            yield Step(text, "", page, Part.STOP)
+            yield PlaybookTask(text, "", page, TaskPurpose.STOP)
             text = "If it is hostile after all, contain it anew"
-            yield Step(text, contain, "", Part.STOP)
+            yield PlaybookTask(text, contain, "", TaskPurpose.STOP)
         case Status.AWAITING_APPROVAL:
             text = "Read the plan and approve it: nothing is done to the workload until then"
-            yield Step(text, f"{_OURS} approve {incident}", page, Part.STOP)
-            yield from _by_hand(position)
-        case _ if position.barred:
-            yield from _barred(position)
-            yield from _by_hand(position)
+            yield PlaybookTask(text, f"{_CLI} approve {incident}", page, TaskPurpose.STOP)
+            yield from _stop_with_gcloud(facts)
+        case _ if facts.blockers:
+            yield from _blocked_stop(facts)
+            yield from _stop_with_gcloud(facts)
         case _:
             # Held, or only restricted: the policy names nothing that stops it, so a person does.
-            named = status in (Status.HELD, Status.RESTRICTED) or not position.stops
-            action = f" --action {_STOPS[position.workload.kind]}" if named else ""
-            text = _TO_DO.get(status, "Stop it: it goes on running")
-            yield Step(text, f"{contain}{action}", page, Part.STOP)
-            yield from _by_hand(position)
+            named = status in (Status.HELD, Status.RESTRICTED) or not facts.stops
+            action = f" --action {_STOP_ACTIONS[facts.workload.kind]}" if named else ""
+            text = _STOP_TEXTS.get(status, "Stop it: it goes on running")
+            yield PlaybookTask(text, f"{contain}{action}", page, TaskPurpose.STOP)
+            yield from _stop_with_gcloud(facts)
 
 
-def _barred(position: Position) -> Iterator[Step]:
+def _blocked_stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
     """What is in the way of a containment by the responder: no command that it refuses."""
-    decide = "Decide whether it is to be stopped: nothing was done to it. "
-    page = workload_page(position.workload) or ""
-    for bar in position.barred:
+    intro = "Decide whether it is to be stopped: nothing was done to it. "
+    page = workload_page(facts.workload) or ""
+    for blocker in facts.blockers:
         text = (
-            f"{decide}The responder would refuse to contain it as things are: {bar.text}."
-            f" {bar.first}"
+            f"{intro}The responder would refuse to contain it as things are: {blocker.text}."
+            f" {blocker.fix}"
         )
-        yield Step(text, bar.command, page, Part.STOP)
-        decide, page = "", ""
+        yield PlaybookTask(text, blocker.command, page, TaskPurpose.STOP)
+        intro, page = "", ""
 
 
-def _by_hand(position: Position) -> Iterator[Step]:
+def _stop_with_gcloud(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
     """The same with nothing but gcloud, for whoever has no access to the case file."""
-    workload = position.workload
-    how, image = "Or do it without the responder", ", which then has no before-image of that"
-    if position.status is Status.UNVERIFIED:
-        image = ", which kept how it was before its attempt"
-    if position.barred:
-        how, image = (
+    workload = facts.workload
+    intro, snapshot_note = (
+        "Or do it without the responder",
+        ", which then has no before-image of that",
+    )
+    if facts.status is Status.UNVERIFIED:
+        snapshot_note = ", which kept how it was before its attempt"
+    if facts.blockers:
+        intro, snapshot_note = (
             "Stop it by hand, if it is what is meant",
             "; the responder keeps no image then",
         )
     match workload.kind:
         case Kind.SERVICE:
-            stop = gcloud("beta run services update", workload.name, scaling="0", **place(workload))
-            text = (
-                f"{how}{image}: note its scaling and its traffic tags, then set it to no instances"
+            stop = gcloud(
+                "beta run services update", workload.name, scaling="0", **location_flags(workload)
             )
-            yield Step(text, stop, "", Part.STOP)
+            text = (
+                f"{intro}{snapshot_note}: note its scaling and its traffic tags, then"
+                " set it to no instances"
+            )
+            yield PlaybookTask(text, stop, "", TaskPurpose.STOP)
             text = "…and take its traffic tags away: a tagged revision would still start"
-            yield Step(text, on("update-traffic", workload, clear_tags=True), "", Part.STOP)
+            yield PlaybookTask(
+                text,
+                workload_command("update-traffic", workload, clear_tags=True),
+                "",
+                TaskPurpose.STOP,
+            )
         case Kind.WORKER_POOL:
-            text = f"{how}{image}: note its number of instances, then set it to none"
-            yield Step(text, on("update", workload, scaling="0"), "", Part.STOP)
+            text = f"{intro}{snapshot_note}: note its number of instances, then set it to none"
+            yield PlaybookTask(
+                text, workload_command("update", workload, scaling="0"), "", TaskPurpose.STOP
+            )
         case Kind.JOB:
             executions = "run jobs executions"
-            text = f"{how}: see which executions are running"
-            listed = gcloud(f"{executions} list", job=workload.name, **place(workload))
-            yield Step(text, listed, "", Part.STOP)
-            name = position.execution or "EXECUTION"
+            text = f"{intro}: see which executions are running"
+            listed = gcloud(f"{executions} list", job=workload.name, **location_flags(workload))
+            yield PlaybookTask(text, listed, "", TaskPurpose.STOP)
+            name = facts.execution or "EXECUTION"
             text = "…and cancel each; what is cancelled cannot be resumed"
-            cancel = gcloud(f"{executions} cancel", name, **place(workload))
-            yield Step(text, cancel, "", Part.STOP)
+            cancel = gcloud(f"{executions} cancel", name, **location_flags(workload))
+            yield PlaybookTask(text, cancel, "", TaskPurpose.STOP)
 
 
-def _wait(position: Position) -> Iterator[Step]:
-    if position.status is Status.CONTAINED and position.drains_until:
-        text = f"Wait until {position.drains_until}: requests in flight may run until then"
-        yield Step(text, part=Part.WAIT)
+def _wait(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
+    if facts.status is Status.CONTAINED and facts.drains_until:
+        text = f"Wait until {facts.drains_until}: requests in flight may run until then"
+        yield PlaybookTask(text, purpose=TaskPurpose.WAIT)
 
 
-def _no_attack(position: Position) -> Iterator[Step]:
-    if position.held:
+def _false_positive(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
+    if facts.releasable:
         text = (
             "If it was no attack, release it at once and close the finding; no other step below is"
             " needed then"
         )
-        yield Step(text, f"{_OURS} release {position.incident}", part=Part.NO_ATTACK)
+        yield PlaybookTask(
+            text, f"{_CLI} release {facts.incident}", purpose=TaskPurpose.FALSE_POSITIVE
+        )
 
 
-def _give_back(position: Position) -> Iterator[Step]:
-    if not position.held:
+def _release(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
+    if not facts.releasable:
         return
-    release, workload = f"{_OURS} release {position.incident}", position.workload
+    release, workload = f"{_CLI} release {facts.incident}", facts.workload
     text = (
-        f"Release it: that restores {restored(position)}, exactly as before. Do not change that by"
+        f"Release it: that restores {restored_text(facts)}, exactly as before. Do not"
+        " change that by"
         " hand first, or the release refuses"
     )
-    yield Step(text, release, part=Part.GIVE_BACK)
-    if "traffic" not in position.restores or workload.kind is not Kind.SERVICE:
+    yield PlaybookTask(text, release, purpose=TaskPurpose.RELEASE)
+    if "traffic" not in facts.restored_fields or workload.kind is not Kind.SERVICE:
         return
     text = "Send all traffic to the clean revision at once: a restored split may name the old one"
-    yield Step(text, on("update-traffic", workload, to_latest=True), "", Part.GIVE_BACK)
-
-
-def restored(position: Position) -> str:
-    """What a release gives back, for a sentence."""
-    own = {Kind.JOB: {"iam-policy": "who may start it"}, Kind.WORKER_POOL: {}, Kind.SERVICE: {}}
-    words = {**_RESTORED, **own[position.workload.kind]}
-    if position.workload.kind is Kind.WORKER_POOL:
-        words["scaling"] = "its number of instances"
-    told = [text for name, text in words.items() if name in position.restores]
-    return (
-        " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told) or "what we set"
+    yield PlaybookTask(
+        text, workload_command("update-traffic", workload, to_latest=True), "", TaskPurpose.RELEASE
     )
 
 
-def _resume(position: Position) -> Iterator[Step]:
-    if position.cancels and position.status in _CANCELLED:
+def restored_text(facts: PlaybookFacts) -> str:
+    """What a release gives back, for a sentence."""
+    by_kind = {Kind.JOB: {"iam-policy": "who may start it"}, Kind.WORKER_POOL: {}, Kind.SERVICE: {}}
+    words = {**_RESTORED_TEXTS, **by_kind[facts.workload.kind]}
+    if facts.workload.kind is Kind.WORKER_POOL:
+        words["scaling"] = "its number of instances"
+    phrases = [text for name, text in words.items() if name in facts.restored_fields]
+    return (
+        " and ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
+        or "what we set"
+    )
+
+
+def _resume(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
+    if facts.cancels and facts.status in _MAY_HAVE_CANCELLED:
         text = "Start the cancelled work again, from its beginning: an execution is not resumed"
-        yield Step(text, on("execute", position.workload), part=Part.RESUME)
-    elif position.running and position.status is not Status.RELEASED:
-        yield from _resume_by_hand(position.workload)
+        yield PlaybookTask(
+            text, workload_command("execute", facts.workload), purpose=TaskPurpose.RESUME
+        )
+    elif facts.may_be_running and facts.status is not Status.RELEASED:
+        yield from _restart_with_gcloud(facts.workload)
 
 
-def _resume_by_hand(workload: Workload) -> Iterator[Step]:
+def _restart_with_gcloud(workload: Workload) -> Iterator[PlaybookTask]:
     """What a person stopped without the responder, a person starts again."""
-    by_hand = "If it was stopped by hand, start it again as it was noted then"
+    if_stopped_manually = "If it was stopped by hand, start it again as it was noted then"
     match workload.kind:
         case Kind.SERVICE:
-            where = place(workload)
+            where = location_flags(workload)
             start = gcloud(
                 "beta run services update", workload.name, scaling="FORMER_SCALING", **where
             )
-            text = f"{by_hand}: its scaling, which is auto where no number was set, then its tags"
-            yield Step(text, start, part=Part.RESUME)
+            text = (
+                f"{if_stopped_manually}: its scaling, which is auto where no number was"
+                " set, then its tags"
+            )
+            yield PlaybookTask(text, start, purpose=TaskPurpose.RESUME)
         case Kind.WORKER_POOL:
-            start = on("update", workload, scaling="FORMER_NUMBER")
-            yield Step(f"{by_hand}, with its number of instances", start, part=Part.RESUME)
+            start = workload_command("update", workload, scaling="FORMER_NUMBER")
+            yield PlaybookTask(
+                f"{if_stopped_manually}, with its number of instances",
+                start,
+                purpose=TaskPurpose.RESUME,
+            )
         case Kind.JOB:
             text = "If executions were cancelled by hand, start that work again from its beginning"
-            yield Step(text, on("execute", workload), part=Part.RESUME)
+            yield PlaybookTask(
+                text, workload_command("execute", workload), purpose=TaskPurpose.RESUME
+            )

@@ -18,7 +18,7 @@ MAX_MISTAKES = 100
 
 KeyPath: TypeAlias = tuple[int | str, ...]
 
-_SHOWN = 80
+_MAX_QUOTED = 80
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,12 +36,12 @@ class Mistake:
     text: str
 
 
-def wrong(text: str) -> PydanticCustomError:
+def invalid_value(text: str) -> PydanticCustomError:
     """A mistake in our own words: what was expected."""
     return PydanticCustomError("policy", "{text}", {"text": text})
 
 
-def refusal(source: str, *mistakes: Mistake) -> InvalidPolicy:
+def invalid_policy(source: str, *mistakes: Mistake) -> InvalidPolicy:
     """The error that lists mistakes, in the order of the file."""
     found = sorted(mistakes)
     count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
@@ -51,9 +51,9 @@ def refusal(source: str, *mistakes: Mistake) -> InvalidPolicy:
     return InvalidPolicy("\n".join((f"Cannot use the policy {source}: {count}", *lines)))
 
 
-def quoted(text: str) -> str:
+def quote_value(text: str) -> str:
     """A text from outside as it may stand in a message: one line, bounded, printable."""
-    short = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    short = text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"
     return f'"{short}"' if short.isprintable() else ascii(short)
 
 
@@ -63,13 +63,13 @@ def did_you_mean(text: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def spelled(path: KeyPath) -> str:
+def format_path(path: KeyPath) -> str:
     """A path as people write it: ``rules[0].match.projects[1]``."""
     text = ""
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            name = quoted(part).strip('"')
+            name = quote_value(part).strip('"')
             text += f".{name}" if text else name
     return text

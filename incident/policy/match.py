@@ -12,7 +12,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 
 from incident.model import Kind, Workload
-from incident.policy.errors import quoted
+from incident.policy.errors import quote_value
 from incident.policy.schema import Match, RuleMatch
 
 
@@ -33,7 +33,7 @@ class Subject:
     labels: Mapping[str, str] | None
 
 
-class Answer(Enum):
+class MatchResult(Enum):
     """Whether something matches, as far as can be known."""
 
     YES = "yes"
@@ -46,13 +46,13 @@ class Check:
     """One key of a match, held against a subject."""
 
     key: str
-    answer: Answer
+    result: MatchResult
     text: str
 
 
-def first_of(order: Iterable[Answer], answers: Container[Answer]) -> Answer:
+def first_result(order: Iterable[MatchResult], results: Container[MatchResult]) -> MatchResult:
     """The first answer of an order that is among those given."""
-    return next(answer for answer in order if answer in answers)
+    return next(answer for answer in order if answer in results)
 
 
 def check_category(match: RuleMatch, subject: Subject) -> Check | None:
@@ -66,11 +66,11 @@ def check_match(match: Match, subject: Subject) -> tuple[Check, ...]:
     """Every key of a match that is given, held against the subject."""
     workload = subject.workload
     checks = (
-        _project(match.projects, workload),
+        _check_project(match.projects, workload),
         check_values("folders", match.folders, workload.folders) if match.folders else None,
         check_values("regions", match.regions, (workload.location,)) if match.regions else None,
-        _name(match, workload),
-        _labels(match.labels, subject.labels) if match.labels else None,
+        _check_name(match, workload),
+        _check_labels(match.labels, subject.labels) if match.labels else None,
     )
     return tuple(check for check in checks if check)
 
@@ -80,16 +80,16 @@ def check_values(
 ) -> Check:
     """Whether any value matches any pattern; unknown where the values are not known."""
     if values is None:
-        return Check(key, Answer.UNKNOWN, f"{key}: not known for this workload")
-    wanted = ", ".join(quoted(pattern) for pattern in patterns)
+        return Check(key, MatchResult.UNKNOWN, f"{key}: not known for this workload")
+    wanted = ", ".join(quote_value(pattern) for pattern in patterns)
     for value in values:
         if value in patterns if exact else any(fnmatchcase(value, each) for each in patterns):
-            return Check(key, Answer.YES, f"{key}: {quoted(value)} is among {wanted}")
-    found = ", ".join(quoted(value) for value in values) or "nothing"
-    return Check(key, Answer.NO, f"{key}: {found} is not among {wanted}")
+            return Check(key, MatchResult.YES, f"{key}: {quote_value(value)} is among {wanted}")
+    found = ", ".join(quote_value(value) for value in values) or "nothing"
+    return Check(key, MatchResult.NO, f"{key}: {found} is not among {wanted}")
 
 
-def _project(patterns: Sequence[str], workload: Workload) -> Check | None:
+def _check_project(patterns: Sequence[str], workload: Workload) -> Check | None:
     """Patterns of digits mean the project's number, all others its id; one match is enough."""
     numbers = [pattern for pattern in patterns if re.fullmatch("[0-9]+", pattern)]
     ids = [pattern for pattern in patterns if pattern not in numbers]
@@ -103,13 +103,13 @@ def _project(patterns: Sequence[str], workload: Workload) -> Check | None:
     ]
     if not checks:
         return None
-    order = (Answer.YES, Answer.UNKNOWN, Answer.NO)
-    answer = first_of(order, {check.answer for check in checks})
-    text = "; ".join(check.text for check in checks if check.answer is answer)
-    return Check("projects", answer, text)
+    order = (MatchResult.YES, MatchResult.UNKNOWN, MatchResult.NO)
+    result = first_result(order, {check.result for check in checks})
+    text = "; ".join(check.text for check in checks if check.result is result)
+    return Check("projects", result, text)
 
 
-def _name(match: Match, workload: Workload) -> Check | None:
+def _check_name(match: Match, workload: Workload) -> Check | None:
     """Each of the three keys speaks of its own kind; a kind left out by them is not meant."""
     by_kind = {
         Kind.SERVICE: match.services,
@@ -120,15 +120,15 @@ def _name(match: Match, workload: Workload) -> Check | None:
         return None
     if patterns := by_kind[workload.kind]:
         return check_values("name", patterns, (workload.name,))
-    return Check("name", Answer.NO, f"name: a {workload.kind} is not meant")
+    return Check("name", MatchResult.NO, f"name: a {workload.kind} is not meant")
 
 
-def _labels(wanted: Mapping[str, str], labels: Mapping[str, str] | None) -> Check:
+def _check_labels(wanted: Mapping[str, str], labels: Mapping[str, str] | None) -> Check:
     """Every label named must be there and its value match."""
     if labels is None:
-        return Check("labels", Answer.UNKNOWN, "labels: not known for this workload")
+        return Check("labels", MatchResult.UNKNOWN, "labels: not known for this workload")
     for key, pattern in wanted.items():
         if key not in labels or not fnmatchcase(labels[key], pattern):
-            return Check("labels", Answer.NO, f"labels: {key}={pattern} does not match")
+            return Check("labels", MatchResult.NO, f"labels: {key}={pattern} does not match")
     pairs = ", ".join(f"{key}={pattern}" for key, pattern in wanted.items())
-    return Check("labels", Answer.YES, f"labels: {pairs} matches")
+    return Check("labels", MatchResult.YES, f"labels: {pairs} matches")

@@ -14,33 +14,33 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from incident.model import Bar, Kind, Mode
-from incident.policy.errors import KeyPath, quoted
+from incident.model import Blocker, Kind, Mode
+from incident.policy.errors import KeyPath, quote_value
 from incident.policy.match import (
-    Answer,
     Check,
+    MatchResult,
     Subject,
     check_category,
     check_match,
     check_values,
-    first_of,
+    first_result,
 )
 from incident.policy.schema import Policy
-from incident.policy.values import CATEGORY, DEFAULTS, Steps
+from incident.policy.values import DEFAULT_CATEGORY, DEFAULTS_RULE, Steps
 from incident.policy.yaml_file import Document, read_document
 
 __all__ = [
-    "CATEGORY",
-    "DEFAULTS",
+    "DEFAULTS_RULE",
+    "DEFAULT_CATEGORY",
     "Hold",
     "Policy",
     "Resolution",
     "Steps",
     "Subject",
-    "chosen",
-    "explain",
+    "explain_resolution",
     "parse_policy",
     "resolve",
+    "with_chosen_steps",
 ]
 
 
@@ -78,7 +78,7 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class _Evaluation:
     """A rule, the defaults or an entry of ``protect``, held against a subject."""
 
     title: str
@@ -88,21 +88,21 @@ class _Trial:
     steps: Steps = ()
 
     @property
-    def answer(self) -> Answer:
+    def result(self) -> MatchResult:
         """No if any key says no, else unknown if any is unknown, else yes."""
-        answers = {check.answer for check in self.checks}
-        return first_of((Answer.NO, Answer.UNKNOWN, Answer.YES), answers)
+        results = {check.result for check in self.checks}
+        return first_result((MatchResult.NO, MatchResult.UNKNOWN, MatchResult.YES), results)
 
     @property
-    def hangs_on_labels(self) -> bool:
+    def depends_on_labels(self) -> bool:
         """Whether labels made the difference: nothing else speaks against a match."""
-        against = {check.key for check in self.checks if check.answer is Answer.NO}
+        against = {check.key for check in self.checks if check.result is MatchResult.NO}
         return against <= {"labels"} and any(check.key == "labels" for check in self.checks)
 
     @property
-    def because(self) -> str:
+    def explanation(self) -> str:
         """The checks behind the answer, for a person."""
-        return "; ".join(check.text for check in self.checks if check.answer is self.answer)
+        return "; ".join(check.text for check in self.checks if check.result is self.result)
 
 
 @functools.lru_cache(maxsize=4)
@@ -123,10 +123,10 @@ def parse_policy(text: str | bytes, *, source: str) -> Policy:
     try:
         policy = Policy.model_validate(document.data)
     except ValidationError as error:
-        document.note_all(error, known_keys=_known_keys)
-        raise document.refusal() from error
+        document.note_validation_errors(error, known_keys=_known_keys)
+        raise document.invalid_policy() from error
     if document.mistakes:
-        raise document.refusal()
+        raise document.invalid_policy()
     return policy
 
 
@@ -136,22 +136,22 @@ def resolve(policy: Policy, subject: Subject) -> Resolution:
     The first rule that matches applies, else the top level. A rule of which it cannot be
     known whether it matches ends the search: what it says may be what protects the workload.
     """
-    trials = _trials(policy, subject)
-    chosen = trials[-1]
-    applies = chosen.answer is Answer.YES
-    steps = chosen.steps if applies else ()
-    holds = [_source_hold(policy, subject), _protection(policy, subject)]
+    evaluations = _evaluate_rules(policy, subject)
+    applied = evaluations[-1]
+    applies = applied.result is MatchResult.YES
+    steps = applied.steps if applies else ()
+    holds = [_source_hold(policy, subject), _protection_hold(policy, subject)]
     if not steps:
-        holds.append(_nothing_to_do(trials, subject.workload.kind))
+        holds.append(_no_action_hold(evaluations, subject.workload.kind))
     return Resolution(
-        rule=chosen.rule if applies else None,
-        mode=chosen.mode if applies else policy.mode,
+        rule=applied.rule if applies else None,
+        mode=applied.mode if applies else policy.mode,
         steps=steps,
         holds=tuple(hold for hold in holds if hold),
     )
 
 
-def chosen(resolution: Resolution, steps: Steps) -> Resolution:
+def with_chosen_steps(resolution: Resolution, steps: Steps) -> Resolution:
     """The same, with the actions that a person names: what protects the workload still does.
 
     That no rule names an action, or that it cannot be known which rule applies, is what the
@@ -162,16 +162,22 @@ def chosen(resolution: Resolution, steps: Steps) -> Resolution:
     return replace(resolution, steps=steps, holds=holds)
 
 
-def bars(policy: Policy, subject: Subject) -> tuple[Bar, ...]:
+def policy_blockers(policy: Policy, subject: Subject) -> tuple[Blocker, ...]:
     """What the policy says that binds also a person who names an action."""
-    said = (("source", _source_hold(policy, subject)), ("protect", _protection(policy, subject)))
-    return tuple(Bar(by, hold.text) for by, hold in said if hold)
+    holds = (
+        ("source", _source_hold(policy, subject)),
+        ("protect", _protection_hold(policy, subject)),
+    )
+    return tuple(Blocker(by, hold.text) for by, hold in holds if hold)
 
 
-def explain(policy: Policy, subject: Subject) -> tuple[str, ...]:
+def explain_resolution(policy: Policy, subject: Subject) -> tuple[str, ...]:
     """How ``resolve`` comes to its answer, one line for each thing that was tried."""
-    tried = (*_protections(policy, subject), *_trials(policy, subject))
-    lines = [f"{trial.title}: {trial.answer.value}, {trial.because}" for trial in tried]
+    evaluations = (*_evaluate_protections(policy, subject), *_evaluate_rules(policy, subject))
+    lines = [
+        f"{evaluation.title}: {evaluation.result.value}, {evaluation.explanation}"
+        for evaluation in evaluations
+    ]
     resolution = resolve(policy, subject)
     lines.extend(f"held: {hold.text}" for hold in resolution.holds)
     if not resolution.holds:
@@ -184,43 +190,49 @@ def _source_hold(policy: Policy, subject: Subject) -> Hold | None:
     if not policy.sources or subject.source_id in policy.sources:
         return None
     pinned = ", ".join(policy.sources)
-    text = f"the finding comes from source {quoted(subject.source_id)}, not from {pinned}"
+    text = f"the finding comes from source {quote_value(subject.source_id)}, not from {pinned}"
     return Hold(text, alarm=False)
 
 
-def _protection(policy: Policy, subject: Subject) -> Hold | None:
+def _protection_hold(policy: Policy, subject: Subject) -> Hold | None:
     """The surest reason for protecting the workload: no label can shake it, then no doubt."""
-    trials = [trial for trial in _protections(policy, subject) if trial.answer is not Answer.NO]
-    if not trials:
+    evaluations = [
+        trial
+        for trial in _evaluate_protections(policy, subject)
+        if trial.result is not MatchResult.NO
+    ]
+    if not evaluations:
         return None
-    surest = min(trials, key=lambda each: (each.answer is Answer.UNKNOWN, each.hangs_on_labels))
-    unknown = surest.answer is Answer.UNKNOWN
+    surest = min(
+        evaluations, key=lambda each: (each.result is MatchResult.UNKNOWN, each.depends_on_labels)
+    )
+    unknown = surest.result is MatchResult.UNKNOWN
     verb = "counts as protected" if unknown else "is protected"
-    text = f"the workload {verb} by {surest.title} ({surest.because})"
-    return Hold(text, alarm=unknown or surest.hangs_on_labels)
+    text = f"the workload {verb} by {surest.title} ({surest.explanation})"
+    return Hold(text, alarm=unknown or surest.depends_on_labels)
 
 
-def _nothing_to_do(trials: Sequence[_Trial], kind: Kind) -> Hold:
+def _no_action_hold(evaluations: Sequence[_Evaluation], kind: Kind) -> Hold:
     """Why the trials of the rules came to no action."""
-    last = trials[-1]
-    if last.answer is Answer.UNKNOWN:
-        return Hold(f"{last.title} may apply or not ({last.because})", alarm=True)
+    last = evaluations[-1]
+    if last.result is MatchResult.UNKNOWN:
+        return Hold(f"{last.title} may apply or not ({last.explanation})", alarm=True)
     # An attacker's label brought this rule about, or kept one away that would have acted.
-    by_label = any(each.hangs_on_labels and (each is last or each.steps) for each in trials)
-    if last.answer is Answer.NO:
-        return Hold(f"no rule applies, nor do the defaults ({last.because})", alarm=by_label)
+    by_label = any(each.depends_on_labels and (each is last or each.steps) for each in evaluations)
+    if last.result is MatchResult.NO:
+        return Hold(f"no rule applies, nor do the defaults ({last.explanation})", alarm=by_label)
     return Hold(f"{last.title}: no action is named for a {kind}", alarm=by_label)
 
 
-def _trials(policy: Policy, subject: Subject) -> list[_Trial]:
+def _evaluate_rules(policy: Policy, subject: Subject) -> list[_Evaluation]:
     """Rule by rule to the first that does not say no; the defaults come last."""
-    kind, trials = subject.workload.kind, []
+    kind, evaluations = subject.workload.kind, []
     default_steps = policy.contain.steps(kind) or ()
     named = check_values("categories", policy.categories, (subject.category,), exact=True)
     for rule in policy.rules:
         steps = rule.contain.steps(kind)
-        trial = _Trial(
-            title=f"rule {quoted(rule.name)}",
+        evaluation = _Evaluation(
+            title=f"rule {quote_value(rule.name)}",
             checks=(
                 check_category(rule.match, subject) or named,
                 *check_match(rule.match, subject),
@@ -229,16 +241,18 @@ def _trials(policy: Policy, subject: Subject) -> list[_Trial]:
             mode=rule.mode or policy.mode,
             steps=default_steps if steps is None else steps,
         )
-        trials.append(trial)
-        if trial.answer is not Answer.NO:
-            return trials
-    trials.append(_Trial(DEFAULTS, (named,), DEFAULTS, policy.mode, default_steps))
-    return trials
+        evaluations.append(evaluation)
+        if evaluation.result is not MatchResult.NO:
+            return evaluations
+    evaluations.append(
+        _Evaluation(DEFAULTS_RULE, (named,), DEFAULTS_RULE, policy.mode, default_steps)
+    )
+    return evaluations
 
 
-def _protections(policy: Policy, subject: Subject) -> tuple[_Trial, ...]:
+def _evaluate_protections(policy: Policy, subject: Subject) -> tuple[_Evaluation, ...]:
     return tuple(
-        _Trial(f"protect[{at}]", check_match(match, subject))
+        _Evaluation(f"protect[{at}]", check_match(match, subject))
         for at, match in enumerate(policy.protect)
     )
 
@@ -251,7 +265,7 @@ def _note_repeated_names(document: Document) -> None:
             case ("rules", int(), "name") if isinstance(node.value, str):
                 line = node.start_mark.line + 1
                 if first.setdefault(node.value, line) != line:
-                    text = f"{quoted(node.value)} is the name of the rule on line "
+                    text = f"{quote_value(node.value)} is the name of the rule on line "
                     text += f"{first[node.value]} too; expected a name of its own"
                     document.note(path, text, at=node.start_mark)
 

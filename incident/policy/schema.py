@@ -16,9 +16,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from incident.model import Kind, Mode
-from incident.policy.errors import wrong
+from incident.policy.errors import invalid_value
 from incident.policy.values import (
-    CATEGORY,
+    DEFAULT_CATEGORY,
     DURATION_SCHEMA,
     Categories,
     CategoryPatterns,
@@ -31,8 +31,8 @@ from incident.policy.values import (
     Sources,
     Steps,
     WorkerPoolSteps,
-    up_to,
-    written,
+    duration_up_to,
+    format_policy_duration,
 )
 
 _Cap = Annotated[int, Field(strict=True, ge=0, le=1000)]
@@ -91,9 +91,9 @@ class Match(_Section):
     )
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_a_key(self) -> Self:
         if not self.model_fields_set:
-            raise wrong(f"expected at least one of: {', '.join(type(self).model_fields)}")
+            raise invalid_value(f"expected at least one of: {', '.join(type(self).model_fields)}")
         return self
 
 
@@ -120,9 +120,9 @@ class Rule(_Section):
 class Guards(_Section):
     """Bounds on what may happen unattended."""
 
-    max_finding_age: Annotated[timedelta, PlainValidator(up_to("365d")), DURATION_SCHEMA] = Field(
-        default=timedelta(hours=24), description="Older findings are held, at most 365d."
-    )
+    max_finding_age: Annotated[
+        timedelta, PlainValidator(duration_up_to("365d")), DURATION_SCHEMA
+    ] = Field(default=timedelta(hours=24), description="Older findings are held, at most 365d.")
     max_containments_per_hour: _Cap = Field(
         default=10, description="In all projects together; 0 holds everything."
     )
@@ -131,7 +131,7 @@ class Guards(_Section):
     )
 
 
-class VirusTotal(_Section):
+class VirusTotalGate(_Section):
     """A gate: contain only what VirusTotal calls malicious."""
 
     min_malicious: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
@@ -145,14 +145,14 @@ class VirusTotal(_Section):
 class EvidenceBounds(_Section):
     """How much evidence is gathered."""
 
-    log_window: Annotated[timedelta, PlainValidator(up_to("7d")), DURATION_SCHEMA] = Field(
+    log_window: Annotated[timedelta, PlainValidator(duration_up_to("7d")), DURATION_SCHEMA] = Field(
         default=timedelta(minutes=30),
         description="How far around the event logs and related findings are read, at most 7d.",
     )
     log_entries: Annotated[int, Field(strict=True, ge=1, le=5000)] = Field(
         default=500, description="How many log entries are kept at most."
     )
-    deadline: Annotated[timedelta, PlainValidator(up_to("60s")), DURATION_SCHEMA] = Field(
+    deadline: Annotated[timedelta, PlainValidator(duration_up_to("60s")), DURATION_SCHEMA] = Field(
         default=timedelta(seconds=10),
         description="How long each piece of evidence is waited for, at most 60s.",
     )
@@ -166,7 +166,7 @@ class Policy(_Section):
         description="dry-run: plan only; approve: wait for a person; enforce: contain.",
     )
     categories: Categories = Field(
-        default=(CATEGORY,), description="Finding types that are answered, exact texts."
+        default=(DEFAULT_CATEGORY,), description="Finding types that are answered, exact texts."
     )
     sources: Sources = Field(
         default=(), description="SCC source ids that findings must come from; empty: any."
@@ -181,7 +181,9 @@ class Policy(_Section):
         "known about a workload counts as protected.",
     )
     guards: Guards = Guards()
-    approval_expires: Annotated[timedelta, PlainValidator(up_to("30d")), DURATION_SCHEMA] = Field(
+    approval_expires: Annotated[
+        timedelta, PlainValidator(duration_up_to("30d")), DURATION_SCHEMA
+    ] = Field(
         default=timedelta(hours=12),
         description="How long a plan waits for its approval, at most 30d.",
     )
@@ -190,11 +192,11 @@ class Policy(_Section):
         description="How often the patrol contains a workload again whose containment somebody "
         "else has undone; 0: it only tells.",
     )
-    virustotal: VirusTotal | None = Field(default=None, description="Left out: no gate.")
+    virustotal: VirusTotalGate | None = Field(default=None, description="Left out: no gate.")
     evidence: EvidenceBounds = EvidenceBounds()
 
 
-class _Generator(GenerateJsonSchema):
+class _SchemaGenerator(GenerateJsonSchema):
     """Says what the file may hold: a key is left out rather than given as nothing."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
@@ -207,15 +209,15 @@ class _Generator(GenerateJsonSchema):
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         inner, default = self.generate_inner(schema["schema"]), schema.get("default")
         if isinstance(default, timedelta):
-            return {**inner, "default": written(default)}
+            return {**inner, "default": format_policy_duration(default)}
         section = isinstance(default, BaseModel)  # each of its keys has its own default
         return super().default_schema(schema) if default and not section else inner
 
 
 def policy_schema() -> JsonSchemaValue:
     """The JSON Schema of the policy file."""
-    schema = Policy.model_json_schema(schema_generator=_Generator)
-    return {"$schema": _Generator.schema_dialect, **schema, "title": "Containment policy"}
+    schema = Policy.model_json_schema(schema_generator=_SchemaGenerator)
+    return {"$schema": _SchemaGenerator.schema_dialect, **schema, "title": "Containment policy"}
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ from pydantic_core import InitErrorDetails
 
 from incident.actions import plan
 from incident.model import Kind
-from incident.policy.errors import KeyPath, did_you_mean, wrong
+from incident.policy.errors import KeyPath, did_you_mean, invalid_value
 
-CATEGORY = "Execution: Modified Malicious Binary Executed"
-DEFAULTS = "defaults"
+DEFAULT_CATEGORY = "Execution: Modified Malicious Binary Executed"
+DEFAULTS_RULE = "defaults"
 
 Steps: TypeAlias = plan.Steps
 
@@ -38,7 +38,7 @@ _NEVER_IN_NAMES = re.compile(r"[\s/\\^$()|+{}]")
 
 #: Every action by name, with the kinds of workload for which it makes sense at all. For which
 #: of them this version carries it out is told by ``containment.ACTIONS``.
-ACTIONS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
+ACTION_KINDS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
     {
         "scale-to-zero": (Kind.SERVICE, Kind.WORKER_POOL),
         "isolate-revision": (Kind.SERVICE,),
@@ -49,27 +49,27 @@ ACTIONS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
 )
 
 
-def available(kind: Kind) -> list[str]:
+def available_actions(kind: Kind) -> list[str]:
     """The names of the actions that this version carries out for a kind of workload."""
-    done = plan.ACTIONS
+    implemented = plan.ACTIONS
     return [
         name
-        for name, kinds in ACTIONS.items()
-        if kind in kinds and name in done and kind in done[name].wants
+        for name, kinds in ACTION_KINDS.items()
+        if kind in kinds and name in implemented and kind in implemented[name].desired_state
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class _StepsFor:
+class _StepsValidator:
     """Reads and describes the list of actions for one kind of workload."""
 
     kind: Kind
 
     def read(self, value: object) -> Steps:
         if not isinstance(value, list | tuple):
-            raise wrong("expected a list of actions, such as [scale-to-zero]")
+            raise invalid_value("expected a list of actions, such as [scale-to-zero]")
         mistakes = [
-            InitErrorDetails(type=wrong(text), loc=path, input=value)
+            InitErrorDetails(type=invalid_value(text), loc=path, input=value)
             for path, text in self.mistakes(value)
         ]
         if mistakes:
@@ -77,58 +77,58 @@ class _StepsFor:
         return tuple(tuple(step) if isinstance(step, list | tuple) else (step,) for step in value)
 
     def mistakes(self, steps: Sequence[object]) -> Iterator[tuple[KeyPath, str]]:
-        seen: list[list[object]] = []
+        earlier: list[list[object]] = []
         for at, step in enumerate(steps):
             nested = isinstance(step, list | tuple)
             alternatives = list(step) if isinstance(step, list | tuple) else [step]
             if not alternatives:
                 yield (at,), "expected at least one action"
-            if alternatives in seen:
+            if alternatives in earlier:
                 yield (at,), "expected each step once in a list"
-            seen.append(alternatives)
+            earlier.append(alternatives)
             for inner, action in enumerate(alternatives):
                 path = (at, inner) if nested else (at,)
-                yield from self.unfit(path, action, alternatives[:inner])
+                yield from self.action_mistakes(path, action, alternatives[:inner])
 
-    def unfit(
+    def action_mistakes(
         self, path: KeyPath, action: object, before: Sequence[object]
     ) -> Iterator[tuple[KeyPath, str]]:
         """What is wrong with an action for this kind, and after the alternatives before it."""
-        there = available(self.kind)
-        listed = f"available for a {self.kind}: {', '.join(there) or 'none yet'}"
+        allowed = available_actions(self.kind)
+        listed = f"available for a {self.kind}: {', '.join(allowed) or 'none yet'}"
         if not isinstance(action, str):
             yield path, f"expected the name of an action; {listed}"
-        elif action not in ACTIONS:
-            yield path, f"no such action{did_you_mean(action, ACTIONS)}; {listed}"
-        elif self.kind not in ACTIONS[action]:
-            kinds = " or a ".join(ACTIONS[action])
+        elif action not in ACTION_KINDS:
+            yield path, f"no such action{did_you_mean(action, ACTION_KINDS)}; {listed}"
+        elif self.kind not in ACTION_KINDS[action]:
+            kinds = " or a ".join(ACTION_KINDS[action])
             yield path, f"it never fits a {self.kind}, only a {kinds}; {listed}"
-        elif action not in there:
+        elif action not in allowed:
             yield path, f"not available in this version yet; {listed}"
         elif action in before:
             yield path, "expected each alternative once"
 
     def schema(self) -> JsonSchemaValue:
         """How an editor checks the list."""
-        there = available(self.kind)
-        names = ", ".join(there) or "none in this version yet"
-        told = {"type": "array", "description": f"Steps for a {self.kind}; available: {names}."}
-        if not there:
-            return {**told, "maxItems": 0}
-        action = {"type": "string", "enum": there}
+        allowed = available_actions(self.kind)
+        names = ", ".join(allowed) or "none in this version yet"
+        array = {"type": "array", "description": f"Steps for a {self.kind}; available: {names}."}
+        if not allowed:
+            return {**array, "maxItems": 0}
+        action = {"type": "string", "enum": allowed}
         nested = {"type": "array", "items": action, "minItems": 1, "uniqueItems": True}
-        return {**told, "items": {"anyOf": [action, nested]}, "uniqueItems": True}
+        return {**array, "items": {"anyOf": [action, nested]}, "uniqueItems": True}
 
 
-def up_to(longest: str) -> Callable[[object], timedelta]:
+def duration_up_to(maximum: str) -> Callable[[object], timedelta]:
     """Reads a duration above zero and up to a longest one."""
 
     def read(value: object) -> timedelta:
         duration = value if isinstance(value, timedelta) else _duration(value)
         if duration is None:
-            raise wrong("expected a whole number and one of s m h d, such as 10s or 24h")
-        if not timedelta(0) < duration <= (_duration(longest) or duration):
-            raise wrong(f"expected more than 0s and at most {longest}")
+            raise invalid_value("expected a whole number and one of s m h d, such as 10s or 24h")
+        if not timedelta(0) < duration <= (_duration(maximum) or duration):
+            raise invalid_value(f"expected more than 0s and at most {maximum}")
         return duration
 
     return read
@@ -139,74 +139,80 @@ def _duration(value: object) -> timedelta | None:
     return timedelta(seconds=int(parts[1]) * _UNITS_S[parts[2]]) if parts else None
 
 
-def written(duration: timedelta) -> str:
+def format_policy_duration(duration: timedelta) -> str:
     """A duration as the file has it, in the largest unit up to hours."""
     seconds = int(duration.total_seconds())
     unit = next(unit for unit in "hms" if seconds % _UNITS_S[unit] == 0)
     return f"{seconds // _UNITS_S[unit]}{unit}"
 
 
-def _closed(pattern: str) -> str:
+def _check_brackets(pattern: str) -> str:
     opened = pattern.find("[")
     if opened >= 0 and "]" not in pattern[opened + 2 :]:
-        raise wrong("expected a ] that closes the [")
+        raise invalid_value("expected a ] that closes the [")
     return pattern
 
 
-def _of_names(pattern: str) -> str:
+def _name_pattern(pattern: str) -> str:
     if never := _NEVER_IN_NAMES.search(pattern):
-        raise wrong(
+        raise invalid_value(
             f"expected a whole name or a glob with * ? [abc]; no name has {never[0]!a} in it, "
             "and neither regular expressions nor paths are understood"
         )
-    return _closed(pattern)
+    return _check_brackets(pattern)
 
 
-def _of_folders(pattern: str) -> str:
+def _folder_pattern(pattern: str) -> str:
     if not re.fullmatch(r"[0-9*?\[\]!-]+", pattern):
-        raise wrong('expected the number of a folder in quotes, such as "345678901234"')
-    return _closed(pattern)
+        raise invalid_value('expected the number of a folder in quotes, such as "345678901234"')
+    return _check_brackets(pattern)
 
 
-def _exact(category: str) -> str:
+def _exact_category(category: str) -> str:
     if re.search(r"[*?\[\]]|^\s|\s$|^$", category):
-        raise wrong(f"expected the exact text of a category, such as {CATEGORY!r}")
+        raise invalid_value(f"expected the exact text of a category, such as {DEFAULT_CATEGORY!r}")
     return category
 
 
-def _digits(source: str) -> str:
+def _source_id(source: str) -> str:
     if not re.fullmatch("[0-9]+", source):
-        raise wrong("expected the digits that end a source's name, in quotes")
+        raise invalid_value("expected the digits that end a source's name, in quotes")
     return source
 
 
 def _label_key(key: str) -> str:
     if not key or re.search(r"[\s*?\[\]/]", key):
-        raise wrong("expected the key of a label exactly, without a pattern")
+        raise invalid_value("expected the key of a label exactly, without a pattern")
     return key
 
 
 def _rule_name(name: str) -> str:
-    if name == DEFAULTS or not name.strip() or not name.isprintable():
-        raise wrong(f"expected a name on one line, other than {DEFAULTS!r}")
+    if name == DEFAULTS_RULE or not name.strip() or not name.isprintable():
+        raise invalid_value(f"expected a name on one line, other than {DEFAULTS_RULE!r}")
     return name
 
 
 _Text = Annotated[str, StringConstraints(min_length=1)]
-Names = Annotated[tuple[Annotated[_Text, AfterValidator(_of_names)], ...], Field(min_length=1)]
-Folders = Annotated[tuple[Annotated[_Text, AfterValidator(_of_folders)], ...], Field(min_length=1)]
+Names = Annotated[tuple[Annotated[_Text, AfterValidator(_name_pattern)], ...], Field(min_length=1)]
+Folders = Annotated[
+    tuple[Annotated[_Text, AfterValidator(_folder_pattern)], ...], Field(min_length=1)
+]
 Labels = Annotated[
-    Mapping[Annotated[str, AfterValidator(_label_key)], Annotated[str, AfterValidator(_of_names)]],
+    Mapping[
+        Annotated[str, AfterValidator(_label_key)], Annotated[str, AfterValidator(_name_pattern)]
+    ],
     Field(min_length=1),
 ]
-Categories = Annotated[tuple[Annotated[str, AfterValidator(_exact)], ...], Field(min_length=1)]
-CategoryPatterns = Annotated[
-    tuple[Annotated[_Text, AfterValidator(_closed)], ...], Field(min_length=1)
+Categories = Annotated[
+    tuple[Annotated[str, AfterValidator(_exact_category)], ...], Field(min_length=1)
 ]
-Sources = tuple[Annotated[str, AfterValidator(_digits)], ...]
+CategoryPatterns = Annotated[
+    tuple[Annotated[_Text, AfterValidator(_check_brackets)], ...], Field(min_length=1)
+]
+Sources = tuple[Annotated[str, AfterValidator(_source_id)], ...]
 RuleName = Annotated[str, AfterValidator(_rule_name)]
 DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"})
-_SERVICE, _POOL, _JOB = map(_StepsFor, (Kind.SERVICE, Kind.WORKER_POOL, Kind.JOB))
+_SERVICE, _POOL, _JOB = map(_StepsValidator, (Kind.SERVICE, Kind.WORKER_POOL, Kind.JOB))
 ServiceSteps = Annotated[
     Steps | None, PlainValidator(_SERVICE.read), WithJsonSchema(_SERVICE.schema())
 ]

@@ -19,7 +19,14 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
 from incident.model import InvalidPolicy
-from incident.policy.errors import KeyPath, Mistake, did_you_mean, quoted, refusal, spelled
+from incident.policy.errors import (
+    KeyPath,
+    Mistake,
+    did_you_mean,
+    format_path,
+    invalid_policy,
+    quote_value,
+)
 
 MAX_BYTES = 200_000
 MAX_DEPTH = 20
@@ -28,7 +35,7 @@ _ALIAS = "an alias"
 _YAML = "tag:yaml.org,2002:"
 _STR, _INT, _NULL, _MAP, _SEQ = (f"{_YAML}{name}" for name in ("str", "int", "null", "map", "seq"))
 #: What YAML takes an unquoted text for, where no key of the policy does.
-_TAKEN_FOR = {
+_YAML_TYPES = {
     _INT: "a number",
     f"{_YAML}float": "a number",
     f"{_YAML}bool": "true or false",
@@ -78,10 +85,10 @@ class Document:
 
     def note(self, path: KeyPath, text: str, *, at: yaml.Mark) -> None:
         """Note a mistake at a path of the document."""
-        where = f"{spelled(path)}: " if path else ""
+        where = f"{format_path(path)}: " if path else ""
         self.mistakes.append(Mistake(at.line + 1, at.column + 1, where + text))
 
-    def note_all(
+    def note_validation_errors(
         self, error: ValidationError, *, known_keys: Callable[[KeyPath], Sequence[str]]
     ) -> None:
         """Note what validation found, except where reading has refused the value already.
@@ -91,13 +98,13 @@ class Document:
             known_keys: The keys that may stand in the mapping at a path.
         """
         for problem in error.errors(include_url=False):
-            path, node = self._place(problem)
+            path, node = self._locate(problem)
             # Pydantic counts only the good entries of a list: with bad ones it says too short.
             miscounted = problem["type"] == "too_short" and node.value
             if path not in self.unusable and not miscounted:
-                self.note(path, _in_words(problem, node, known_keys), at=node.start_mark)
+                self.note(path, _describe_problem(problem, node, known_keys), at=node.start_mark)
 
-    def _place(self, problem: ErrorDetails) -> tuple[KeyPath, Node]:
+    def _locate(self, problem: ErrorDetails) -> tuple[KeyPath, Node]:
         """Path of a mistake, and the key or the value that it is about."""
         path = problem["loc"]
         if path[-1:] == ("[key]",) and path not in self.keys:  # pydantic's word for the key itself
@@ -109,9 +116,9 @@ class Document:
             nearest = nearest[:-1]
         return path, self.values[nearest]
 
-    def refusal(self) -> InvalidPolicy:
+    def invalid_policy(self) -> InvalidPolicy:
         """The error that lists the mistakes noted so far, in the order of the file."""
-        return refusal(self.source, *self.mistakes)
+        return invalid_policy(self.source, *self.mistakes)
 
 
 def read_document(text: str | bytes, *, source: str) -> Document:
@@ -128,18 +135,18 @@ def read_document(text: str | bytes, *, source: str) -> Document:
         InvalidPolicy: It is too large, not UTF-8, not YAML, nested too deeply or empty.
     """
     document = Document(source)
-    node = _composed(document, _decoded(text, source))
+    node = _compose(document, _decode(text, source))
     if node is None or node.tag == _NULL:
         expected = "the file is empty; expected keys with values, such as mode: dry-run"
-        raise refusal(source, Mistake(1, 1, expected))
+        raise invalid_policy(source, Mistake(1, 1, expected))
     document.data = _build(document, node, ())
     return document
 
 
-def _decoded(text: str | bytes, source: str) -> str:
+def _decode(text: str | bytes, source: str) -> str:
     if len(text) > MAX_BYTES:
         size = f"the file has {len(text):,} bytes; expected at most {MAX_BYTES:,}"
-        raise refusal(source, Mistake(1, 1, size))
+        raise invalid_policy(source, Mistake(1, 1, size))
     if isinstance(text, str):
         return text
     try:
@@ -147,7 +154,7 @@ def _decoded(text: str | bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         before = text[: error.start].decode()
         wrong = f"the byte 0x{text[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise refusal(source, _mistake_after(before, wrong)) from error
+        raise invalid_policy(source, _mistake_after(before, wrong)) from error
 
 
 def _mistake_after(before: str, text: str) -> Mistake:
@@ -174,24 +181,28 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _composed(document: Document, text: str) -> Node | None:
+def _compose(document: Document, text: str) -> Node | None:
     """The root of the first document; None where there is none."""
     try:
         loader = _Loader(text)
     except ReaderError as error:
         wrong = f"the character U+{ord(text[error.position]):04X} may not stand in YAML"
-        raise refusal(document.source, _mistake_after(text[: error.position], wrong)) from error
+        raise invalid_policy(
+            document.source, _mistake_after(text[: error.position], wrong)
+        ) from error
     try:
         node = loader.get_node() if loader.check_node() else None
         if loader.check_node():
             mark = loader.peek_event().start_mark  # type: ignore[no-untyped-call]
             document.note((), "a second document begins; expected one in a file", at=mark)
     except yaml.MarkedYAMLError as error:
-        raise refusal(document.source, _not_yaml(error)) from error
+        raise invalid_policy(document.source, _not_yaml(error)) from error
     except (ValueError, OverflowError) as error:  # PyYAML lets an escape such as "\UFFFFFFFF" pass
         mark = loader.get_mark()
         wrong = "not YAML: the escape names a character that does not exist"
-        raise refusal(document.source, Mistake(mark.line + 1, mark.column + 1, wrong)) from error
+        raise invalid_policy(
+            document.source, Mistake(mark.line + 1, mark.column + 1, wrong)
+        ) from error
     return node
 
 
@@ -214,8 +225,8 @@ def _build(document: Document, node: Node, path: KeyPath) -> object:
         return node.value
     if isinstance(node, ScalarNode) and node.tag == _INT and _PLAIN_NUMBER.fullmatch(node.value):
         return int(node.value)
-    if node.tag not in _TAKEN_FOR:
-        document.note(path, _refused(node), at=node.start_mark)
+    if node.tag not in _YAML_TYPES:
+        document.note(path, _why_refused(node), at=node.start_mark)
         document.unusable.add(path)
     return Unusable()
 
@@ -223,16 +234,16 @@ def _build(document: Document, node: Node, path: KeyPath) -> object:
 def _build_mapping(document: Document, node: MappingNode, path: KeyPath) -> dict[str, object]:
     data: dict[str, object] = {}
     for key, value in node.value:
-        inner = (*path, key.value if isinstance(key.value, str) else _found(key))
+        inner = (*path, key.value if isinstance(key.value, str) else _describe_node(key))
         if key.tag == f"{_YAML}merge":
             document.note(
                 inner, "merge keys are not allowed; write the keys out", at=key.start_mark
             )
         elif key.tag != _STR:
-            text = f"found the key {_found(key)}; expected a text: put it in quotes"
+            text = f"found the key {_describe_node(key)}; expected a text: put it in quotes"
             document.note(inner, text, at=key.start_mark)
         elif _SURROGATE.search(key.value):
-            document.note(inner, _refused(key), at=key.start_mark)
+            document.note(inner, _why_refused(key), at=key.start_mark)
         elif key.value in data:
             first = document.keys[inner].start_mark.line + 1
             text = f"the key stands on line {first} already; expected each key once"
@@ -243,31 +254,31 @@ def _build_mapping(document: Document, node: MappingNode, path: KeyPath) -> dict
     return data
 
 
-def _refused(node: Node) -> str:
+def _why_refused(node: Node) -> str:
     """Why a node that no key takes is refused."""
     if node.tag == _NULL:
         return "found nothing; expected a value, or leave the key out"
     if node.tag == _ALIAS:
         return f"found the alias *{node.value}; expected it written out, aliases are not allowed"
     if node.tag == _STR:
-        return f"found {_found(node)}; expected whole characters, not one half of a pair"
-    return f"found the tag {quoted(node.tag)}; expected plain values, tags are not allowed"
+        return f"found {_describe_node(node)}; expected whole characters, not one half of a pair"
+    return f"found the tag {quote_value(node.tag)}; expected plain values, tags are not allowed"
 
 
-def _found(node: Node) -> str:
+def _describe_node(node: Node) -> str:
     """What stands at a node, for a person."""
     if not isinstance(node, ScalarNode):
         what = "list" if isinstance(node, SequenceNode) else "mapping"
         return f"a {what}" if node.value else f"an empty {what}"
-    if node.tag not in _TAKEN_FOR:
-        return quoted(node.value)
-    plain = quoted(node.value).strip('"')
+    if node.tag not in _YAML_TYPES:
+        return quote_value(node.value)
+    plain = quote_value(node.value).strip('"')
     if _PLAIN_NUMBER.fullmatch(plain):
         return f"the number {plain}"
-    return f"{plain}, which YAML takes for {_TAKEN_FOR[node.tag]}"
+    return f"{plain}, which YAML takes for {_YAML_TYPES[node.tag]}"
 
 
-def _in_words(
+def _describe_problem(
     problem: ErrorDetails, node: Node, known_keys: Callable[[KeyPath], Sequence[str]]
 ) -> str:
     """A mistake of validation: what was found, what was expected."""
@@ -276,15 +287,15 @@ def _in_words(
         return "missing; this key is required"
     if kind == "extra_forbidden":
         known = known_keys(path[:-1])
-        meant = did_you_mean(str(path[-1]), known)
-        return f"unknown key{meant}; expected one of: {', '.join(known)}"
+        suggestion = did_you_mean(str(path[-1]), known)
+        return f"unknown key{suggestion}; expected one of: {', '.join(known)}"
     if kind == "string_type":
-        return f"found {_found(node)}; expected a text{_quoting(node)}"
+        return f"found {_describe_node(node)}; expected a text{_quoting_hint(node)}"
     expected = _EXPECTED.get(kind, "{msg}").format(msg=problem["msg"], **problem.get("ctx", {}))
-    return f"found {_found(node)}; {expected}"
+    return f"found {_describe_node(node)}; {expected}"
 
 
-def _quoting(node: Node) -> str:
+def _quoting_hint(node: Node) -> str:
     """What to do about a text that YAML took for something else."""
     if isinstance(node, ScalarNode):
         return ": put it in quotes"

@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from incident.actions.catalogue import ACTIONS
-from incident.actions.plan import Plan, needed_for, plan
-from incident.investigation.workload_reader import Looking, complete
+from incident.actions.plan import ContainmentPlan, details_for_steps, plan_changes
+from incident.investigation.workload_reader import WorkloadReader, add_needs
 from incident.model import (
     Change,
     ChangeKind,
@@ -25,13 +25,13 @@ from incident.model import (
     IncidentError,
     Json,
     Kind,
-    Listed,
+    ListedWorkload,
     Retry,
-    Settings,
     Workload,
+    WorkloadConfiguration,
 )
-from incident.model.concurrency import together
-from incident.notification.synthetic_finding import hypothetical
+from incident.model.concurrency import gather_all
+from incident.notification.synthetic_finding import synthetic_finding
 from incident.policy.resolve import Policy, Resolution, Subject, resolve
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ T = TypeVar("T")
 _FINDING = "coverage"
 
 
-class Cover(StrEnum):
+class CoverageStatus(StrEnum):
     """What enforcing would come to."""
 
     ENFORCEABLE = "enforceable"
@@ -47,25 +47,27 @@ class Cover(StrEnum):
     FAILS = "would-fail"
 
 
-class Asking(Looking, Protocol):
+class EnforcingCloudRun(WorkloadReader, Protocol):
     """Cloud Run, as the one who would enforce sees it."""
 
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
         """Send one change; here it is only validated."""
 
-    async def lacking(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
+    async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
         """Which permissions on the workload we do not have for a kind of change to it."""
 
 
-class Listing(Protocol):
+class WorkloadLister(Protocol):
     """Cloud Run, as the one who looks for workloads sees it."""
 
-    async def listed(self, project: str, region: str, kind: Kind) -> tuple[Listed, ...]:
+    async def list_workloads(
+        self, project: str, region: str, kind: Kind
+    ) -> tuple[ListedWorkload, ...]:
         """The workloads of a kind in a region."""
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class ProjectRef:
     """A project to look at.
 
     Attributes:
@@ -80,12 +82,12 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
+class WorkloadCoverage:
     """One workload.
 
     Attributes:
         workload: Which.
-        cover: What enforcing would come to.
+        status: What enforcing would come to.
         reasons: Why, where it would not work; empty where it would.
         rule: The rule that applies; None where none does.
         mode: How far the policy goes for it today; None where that is not known.
@@ -94,7 +96,7 @@ class Covered:
     """
 
     workload: Workload
-    cover: Cover
+    status: CoverageStatus
     reasons: tuple[str, ...] = ()
     rule: str | None = None
     mode: str | None = None
@@ -106,7 +108,7 @@ class Covered:
         """The same for scripts."""
         return {
             "workload": self.workload.resource_name,
-            "cover": self.cover.value,
+            "cover": self.status.value,
             "reasons": [*self.reasons],
             "rule": self.rule,
             "mode": self.mode,
@@ -116,7 +118,7 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True)
-class Unlisted:
+class UnlistedWorkloads:
     """A part of a project that could not be listed, with the reason."""
 
     project: str
@@ -126,21 +128,21 @@ class Unlisted:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadResource:
     """What could not be read on the way to workloads, so that some may be lacking.
 
     Attributes:
-        place: ``organizations/N``, ``folders/N`` or ``projects/P``.
+        resource: ``organizations/N``, ``folders/N`` or ``projects/P``.
         what: What of it.
         reason: Why.
     """
 
-    place: str
+    resource: str
     what: str
     reason: str
 
 
-class Pace:
+class RequestPacer:
     """How fast Google is asked.
 
     Cloud Run takes 60 writes a minute for each project and region, those that only validate among
@@ -164,9 +166,9 @@ class Pace:
         self._interval_s = interval_s
         self._pauses_s = pauses_s
         self._next: dict[tuple[str, str], float] = {}
-        self.places = asyncio.Semaphore(at_once)
+        self.concurrency = asyncio.Semaphore(at_once)
 
-    async def turn(self, workload: Workload) -> None:
+    async def wait_turn(self, workload: Workload) -> None:
         """Wait for the next write that may go to the workload's project and region."""
         key = (workload.project, workload.location)
         now = asyncio.get_running_loop().time()
@@ -175,7 +177,7 @@ class Pace:
         if at > now:
             await asyncio.sleep(at - now)
 
-    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
         """Ask, and again after a pause where time may heal it.
 
         Raises:
@@ -184,89 +186,101 @@ class Pace:
         """
         for pause in self._pauses_s:
             try:
-                return await ask()
+                return await call()
             except Retry:
                 await asyncio.sleep(pause)
-        return await ask()
+        return await call()
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class CoverageCheck:
     """Looks at workloads, one by one.
 
     Attributes:
         policy: What may be done.
         category: The finding type that is asked about.
-        run: Cloud Run, as whoever would enforce sees it.
+        cloud_run: Cloud Run, as whoever would enforce sees it.
         now: When the finding would be detected.
-        pace: How fast Google is asked.
+        pacer: How fast Google is asked.
     """
 
     policy: Policy
     category: str
-    run: Asking
+    cloud_run: EnforcingCloudRun
     now: datetime
-    pace: Pace
+    pacer: RequestPacer
 
-    async def cover(self, workload: Workload, listed: Listed) -> Covered:
+    async def check(self, workload: Workload, listed: ListedWorkload) -> WorkloadCoverage:
         """What enforcing would come to for one workload; what is not known counts as failing."""
         limits = _limits(listed)
-        async with self.pace.places:
+        async with self.pacer.concurrency:
             try:
-                return replace(await self._cover(workload), limits=limits)
+                return replace(await self._check(workload), limits=limits)
             except IncidentError as error:
-                return Covered(workload, Cover.FAILS, (str(error),), limits=limits)
+                return WorkloadCoverage(
+                    workload, CoverageStatus.FAILS, (str(error),), limits=limits
+                )
 
-    async def _cover(self, workload: Workload) -> Covered:
-        settings = await self.pace.patiently(lambda: self.run.settings(workload))
-        finding = self._finding(workload, settings)
-        subject = Subject(workload, self.category, finding.source_id, settings.labels)
-        said = resolve(self.policy, subject)
-        told = Covered(
-            workload,
-            Cover.ENFORCEABLE,
-            rule=said.rule,
-            mode=said.mode.value if said.rule else None,
-            actions=tuple(" or ".join(step) for step in said.steps),
+    async def _check(self, workload: Workload) -> WorkloadCoverage:
+        configuration = await self.pacer.with_retries(
+            lambda: self.cloud_run.configuration(workload)
         )
-        if said.holds:
-            reasons = tuple(hold.text for hold in said.holds)
-            return replace(told, cover=Cover.HELD, reasons=reasons)
-        needs = needed_for(said.steps, workload.kind)
-        settings = await self.pace.patiently(lambda: complete(settings, workload, needs, self.run))
-        planned = plan(said.steps, settings, finding)
-        if planned.fits:
-            reasons = await self._against(workload, planned, _kinds(said, settings, finding))
+        finding = self._synthetic_finding(workload, configuration)
+        subject = Subject(workload, self.category, finding.source_id, configuration.labels)
+        resolution = resolve(self.policy, subject)
+        result = WorkloadCoverage(
+            workload,
+            CoverageStatus.ENFORCEABLE,
+            rule=resolution.rule,
+            mode=resolution.mode.value if resolution.rule else None,
+            actions=tuple(" or ".join(step) for step in resolution.steps),
+        )
+        if resolution.holds:
+            reasons = tuple(hold.text for hold in resolution.holds)
+            return replace(result, status=CoverageStatus.HELD, reasons=reasons)
+        needs = details_for_steps(resolution.steps, workload.kind)
+        configuration = await self.pacer.with_retries(
+            lambda: add_needs(configuration, workload, needs, self.cloud_run)
+        )
+        planned = plan_changes(resolution.steps, configuration, finding)
+        if planned.applicable:
+            reasons = await self._refusals(
+                workload, planned, _change_kinds(resolution, configuration, finding)
+            )
         else:
-            reasons = (f"no configured action fits: {'; '.join(planned.misfits)}",)
-        return replace(told, cover=Cover.FAILS, reasons=reasons) if reasons else told
+            reasons = (f"no configured action fits: {'; '.join(planned.not_applicable)}",)
+        return replace(result, status=CoverageStatus.FAILS, reasons=reasons) if reasons else result
 
-    def _finding(self, workload: Workload, settings: Settings) -> Finding:
+    def _synthetic_finding(
+        self, workload: Workload, configuration: WorkloadConfiguration
+    ) -> Finding:
         sources = tuple(self.policy.sources)
-        made_up = hypothetical(workload, _FINDING, self.category, self.now, sources=sources)
-        return replace(made_up, revision=settings.latest_ready_revision or None)
+        synthetic = synthetic_finding(workload, _FINDING, self.category, self.now, sources=sources)
+        return replace(synthetic, revision=configuration.latest_ready_revision or None)
 
-    async def _against(
-        self, workload: Workload, planned: Plan, kinds: Iterable[ChangeKind]
+    async def _refusals(
+        self, workload: Workload, planned: ContainmentPlan, kinds: Iterable[ChangeKind]
     ) -> tuple[str, ...]:
         """Why Google would refuse, by every kind of change that the actions may come to."""
-        against: list[str] = []
+        refusals: list[str] = []
         for kind in kinds:
             change = next((each for each in planned.changes if each.kind is kind), None)
-            against += await self._ask(workload, kind, change)
-        return tuple(dict.fromkeys(against))
+            refusals += await self._ask_google(workload, kind, change)
+        return tuple(dict.fromkeys(refusals))
 
-    async def _ask(
+    async def _ask_google(
         self, workload: Workload, kind: ChangeKind, change: Change | None
     ) -> tuple[str, ...]:
         """Ask for the permissions; and where all are there, have the change itself validated."""
-        lacking = await self.pace.patiently(lambda: self.run.lacking(workload, kind))
-        if lacking:
-            return (f"lacks {', '.join(lacking)} on the {workload.kind}",)
+        missing = await self.pacer.with_retries(
+            lambda: self.cloud_run.missing_permissions(workload, kind)
+        )
+        if missing:
+            return (f"lacks {', '.join(missing)} on the {workload.kind}",)
         if change is None or kind is ChangeKind.IAM_POLICY:
             return ()  # nothing that could be validated
         try:
-            await self.pace.patiently(lambda: self._validate(change, workload))
+            await self.pacer.with_retries(lambda: self._validate(change, workload))
         except Denied as error:
             text = (
                 f"denied, though every permission on the {workload.kind} itself is there: one on"
@@ -278,57 +292,63 @@ class Survey:
         return ()
 
     async def _validate(self, change: Change, workload: Workload) -> None:
-        await self.pace.turn(workload)
-        await self.run.write(change, validate_only=True)
+        await self.pacer.wait_turn(workload)
+        await self.cloud_run.write(change, validate_only=True)
 
 
-async def find(
-    project: Project, regions: Iterable[str], run: Listing, pace: Pace
-) -> tuple[tuple[tuple[Workload, Listed], ...], tuple[Unlisted, ...]]:
+async def find_workloads(
+    project: ProjectRef, regions: Iterable[str], cloud_run: WorkloadLister, pacer: RequestPacer
+) -> tuple[tuple[tuple[Workload, ListedWorkload], ...], tuple[UnlistedWorkloads, ...]]:
     """Every workload of a project, region by region and kind by kind, and what could not be listed.
 
     The lists of services and of worker pools take no wildcard for the region (the reference of
     ListServicesRequest and ListWorkerPoolsRequest).
     """
 
-    async def one(region: str, kind: Kind) -> tuple[Listed, ...] | Unlisted:
-        async with pace.places:
+    async def list_one(region: str, kind: Kind) -> tuple[ListedWorkload, ...] | UnlistedWorkloads:
+        async with pacer.concurrency:
             try:
-                return await pace.patiently(lambda: run.listed(project.id, region, kind))
+                return await pacer.with_retries(
+                    lambda: cloud_run.list_workloads(project.id, region, kind)
+                )
             except IncidentError as error:
-                return Unlisted(project.id, region, kind, str(error))
+                return UnlistedWorkloads(project.id, region, kind, str(error))
 
-    answers = await together(*(one(region, kind) for region in regions for kind in Kind))
-    lists = [answer for answer in answers if not isinstance(answer, Unlisted)]
+    answers = await gather_all(*(list_one(region, kind) for region in regions for kind in Kind))
+    lists = [answer for answer in answers if not isinstance(answer, UnlistedWorkloads)]
     found = tuple((_workload(project, each), each) for some in lists for each in some)
-    return found, tuple(answer for answer in answers if isinstance(answer, Unlisted))
+    return found, tuple(answer for answer in answers if isinstance(answer, UnlistedWorkloads))
 
 
-def _workload(project: Project, listed: Listed) -> Workload:
+def _workload(project: ProjectRef, listed: ListedWorkload) -> Workload:
     """The workload of a name that Cloud Run itself tells: projects/P/locations/L/services/S."""
     _, _, _, location, collection, name = listed.name.split("/")
     kind = next(kind for kind in Kind if kind.collection == collection)
     return Workload(kind, location, name, project.id, project.number, project.folders)
 
 
-def _kinds(said: Resolution, settings: Settings, finding: Finding) -> tuple[ChangeKind, ...]:
+def _change_kinds(
+    resolution: Resolution, configuration: WorkloadConfiguration, finding: Finding
+) -> tuple[ChangeKind, ...]:
     """Every kind of change that the actions may come to, also where none is needed at the moment.
 
     Of a step's alternatives the first that fits counts.
     """
     made: dict[ChangeKind, None] = {}
-    for step in said.steps:
-        fitting = [name for name in step if plan(((name,),), settings, finding).fits]
+    for step in resolution.steps:
+        fitting = [
+            name for name in step if plan_changes(((name,),), configuration, finding).applicable
+        ]
         for name in fitting[:1]:
-            made |= dict.fromkeys(ACTIONS[name].makes[settings.kind])
+            made |= dict.fromkeys(ACTIONS[name].change_kinds[configuration.kind])
     return tuple(made)
 
 
-def _limits(listed: Listed) -> tuple[str, ...]:
+def _limits(listed: ListedWorkload) -> tuple[str, ...]:
     limits = []
-    if listed.watched is False:
+    if listed.threat_detection_enabled is False:
         limits.append("Cloud Run Threat Detection is off for it: no finding will come")
-    if listed.function:
+    if listed.is_function:
         limits.append("a Cloud Function runs on it: deploying that again may lift a containment")
     if listed.regions:
         where = ", ".join(listed.regions)

@@ -11,88 +11,95 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from incident.case_file.case_file import CaseFile
-from incident.case_file.containments import Custody
-from incident.case_file.index import DRILLS
-from incident.containment.release import Refused
-from incident.decision.assess import Judgement
-from incident.decision.context import Standing
-from incident.decision.guards import drilling
-from incident.decision.inputs import Core, Place, read_place, with_needs
+from incident.case_file.containments import ContainmentRecords
+from incident.case_file.index import DRILLS_ROOT
+from incident.containment.release import ReleaseRefused
+from incident.decision.assess import AssessedIncident
+from incident.decision.context import ProcessContext
+from incident.decision.guards import drilling_operator
+from incident.decision.inputs import (
+    DecisionInputs,
+    WorkloadState,
+    read_workload_state,
+    with_action_needs,
+)
 from incident.model import (
     Change,
     Finding,
     InvalidPolicy,
     Mode,
     Notification,
-    Settings,
     Verdict,
     Workload,
+    WorkloadConfiguration,
 )
-from incident.notification.synthetic_finding import DRILL, hypothetical
-from incident.policy.resolve import CATEGORY, Policy
+from incident.notification.synthetic_finding import DRILL_ID_PREFIX, synthetic_finding
+from incident.policy.resolve import DEFAULT_CATEGORY, Policy
 from incident.redaction.redactor import Redactor
-from incident.response.context import Outside
-from incident.response.session import Bench, read_policy
+from incident.response.context import Ports
+from incident.response.session import IncidentSession, read_policy
 
 _BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Drill:
+class DrillPlan:
     """A drill as it is proposed; nothing is written yet.
 
     Attributes:
-        bench: What it is worked on with; to be closed.
-        judged: What was read and decided.
+        session: What it is worked on with; to be closed.
+        assessed: What was read and decided.
         before: The workload as it was read, with all that its changes touch.
-        file: Its case file.
+        case_file: Its case file.
         by: Who drills.
     """
 
-    bench: Bench
-    judged: Judgement
-    before: Settings
-    file: CaseFile
+    session: IncidentSession
+    assessed: AssessedIncident
+    before: WorkloadConfiguration
+    case_file: CaseFile
     by: str
 
     @property
     def id(self) -> str:
         """The drill's id: whoever is interrupted releases it by that."""
-        return self.bench.claim.incident_id
+        return self.session.claim.incident_id
 
     @property
     def workload(self) -> Workload:
         """What is stopped and given back."""
-        workload = self.judged.core.place.workload
+        workload = self.assessed.inputs.workload_state.workload
         assert workload is not None  # noqa: S101 - it was named
         return workload
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """What will be written."""
-        return self.judged.decision.changes
+        return self.assessed.decision.changes
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why these; redacted."""
-        return tuple(self.hide.text(reason.text) for reason in self.judged.decision.reasons)
+        return tuple(self.redactor.text(reason.text) for reason in self.assessed.decision.reasons)
 
     @property
-    def hide(self) -> Redactor:
+    def redactor(self) -> Redactor:
         """Redacts what is told of it."""
-        return self.bench.redactor(self.judged.evidence)
+        return self.session.redactor(self.assessed.evidence)
 
     @property
-    def custody(self) -> Custody:
+    def containment_records(self) -> ContainmentRecords:
         """The workload's containments."""
-        return self.bench.books.custody(self.workload)
+        return self.session.records.containments(self.workload)
 
     async def close(self) -> None:
         """Stop whatever is still being read."""
-        await self.bench.close()
+        await self.session.close()
 
 
-async def prepare(workload: Workload, standing: Standing, outside: Outside, by: str) -> Drill:
+async def prepare_drill(
+    workload: Workload, context: ProcessContext, ports: Ports, by: str
+) -> DrillPlan:
     """What a drill would write, for settings and policy read now. Writes nothing.
 
     Raises:
@@ -100,58 +107,66 @@ async def prepare(workload: Workload, standing: Standing, outside: Outside, by: 
         Retry: Time may heal it.
         GiveUp: Something cannot be read.
     """
-    policy = await read_policy(outside)
+    policy = await read_policy(ports)
     if isinstance(policy, InvalidPolicy):
         raise _refused(workload, str(policy))
-    settings = await outside.run.settings(workload)
-    claim = _claim(_named(workload, settings), settings, policy, standing.clock())
-    standing = replace(standing, attendance=drilling(by))
-    route = standing.route(Notification(claim, deleted=False))
-    bench = Bench.make(claim, route, standing, outside)
+    configuration = await ports.cloud_run.configuration(workload)
+    claim = _synthetic_claim(
+        _with_project_id(workload, configuration), configuration, policy, context.clock()
+    )
+    context = replace(context, operator=drilling_operator(by))
+    route = context.route(Notification(claim, deleted=False))
+    session = IncidentSession.create(claim, route, context, ports)
     try:
-        return await _propose(bench, policy, by)
+        return await _plan(session, policy, by)
     except BaseException:
-        await bench.close()
+        await session.close()
         raise
 
 
-def _claim(workload: Workload, settings: Settings, policy: Policy, now: datetime) -> Finding:
+def _synthetic_claim(
+    workload: Workload, configuration: WorkloadConfiguration, policy: Policy, now: datetime
+) -> Finding:
     """The finding that nobody reported: of our own category, unless the policy leaves that out."""
-    named = [each for each in (CATEGORY, *policy.categories) if each in policy.categories]
-    category = (*named, CATEGORY)[0]
-    identity = DRILL + secrets.token_hex(_BYTES)
-    claim = hypothetical(workload, identity, category, now, sources=tuple(policy.sources))
-    return replace(claim, revision=settings.latest_ready_revision or None)
+    named = [each for each in (DEFAULT_CATEGORY, *policy.categories) if each in policy.categories]
+    category = (*named, DEFAULT_CATEGORY)[0]
+    identity = DRILL_ID_PREFIX + secrets.token_hex(_BYTES)
+    claim = synthetic_finding(workload, identity, category, now, sources=tuple(policy.sources))
+    return replace(claim, revision=configuration.latest_ready_revision or None)
 
 
-async def _propose(bench: Bench, policy: Policy, by: str) -> Drill:
-    place = await read_place(bench.claim.workload, bench.sources, bench.books)
-    place = await with_needs(place, bench.claim, policy, bench.outside.run)
-    if place.refused:
-        raise place.refused
-    file = await bench.books.case(f"{DRILLS}/{bench.claim.incident_id}")
-    core = Core(file, file, file, policy, record=None, refused=None, place=place)
-    judged = bench.judge.unreported(core)
-    _check(judged, place, bench.standing)
-    assert place.settings is not None  # noqa: S101 - it was read
-    return Drill(bench, judged, place.settings, file, by)
+async def _plan(session: IncidentSession, policy: Policy, by: str) -> DrillPlan:
+    state = await read_workload_state(session.claim.workload, session.sources, session.records)
+    state = await with_action_needs(state, session.claim, policy, session.ports.cloud_run)
+    if state.read_error:
+        raise state.read_error
+    file = await session.records.case_file(f"{DRILLS_ROOT}/{session.claim.incident_id}")
+    inputs = DecisionInputs(
+        file, file, file, policy, scc_record=None, scc_error=None, workload_state=state
+    )
+    assessed = session.assessor.assess_drill(inputs)
+    _require_drillable(assessed, state, session.context)
+    assert state.configuration is not None  # noqa: S101 - it was read
+    return DrillPlan(session, assessed, state.configuration, file, by)
 
 
-def _check(judged: Judgement, place: Place, standing: Standing) -> None:
+def _require_drillable(
+    assessed: AssessedIncident, state: WorkloadState, context: ProcessContext
+) -> None:
     """Refuse what cannot be drilled on.
 
     Raises:
         Refused: Why.
     """
-    workload, decision = place.workload, judged.decision
+    workload, decision = state.workload, assessed.decision
     assert workload is not None  # noqa: S101 - it was named
-    if current := place.history.current:
+    if current := state.history.current:
         holding = ", ".join(sorted(current.incidents)) or current.folder
         raise _refused(workload, f"we hold it already, for {holding}. Release that first")
     if decision.verdict is not Verdict.CONTAIN:
         raise _refused(workload, "; ".join(reason.text for reason in decision.reasons))
     if decision.mode is not Mode.ENFORCE:
-        raise _refused(workload, standing.ceiling_reason)
+        raise _refused(workload, context.mode_ceiling_reason)
     if not decision.changes:
         text = "it is already as the policy's actions want it, so that a drill would prove nothing"
         raise _refused(workload, text)
@@ -160,13 +175,13 @@ def _check(judged: Judgement, place: Place, standing: Standing) -> None:
         raise _refused(workload, f"{lost[0]} cannot be taken back")
 
 
-def _named(workload: Workload, settings: Settings) -> Workload:
+def _with_project_id(workload: Workload, configuration: WorkloadConfiguration) -> Workload:
     """The workload by its project's id, as findings name it, where Cloud Run's answer tells it."""
-    answered = settings.name.split("/")[1]
+    answered = configuration.name.split("/")[1]
     if workload.project_id or answered.isdigit():
         return workload
     return replace(workload, project_id=answered)
 
 
-def _refused(workload: Workload, why: str) -> Refused:
-    return Refused(f"cannot drill on {workload.resource_name}: {why}")
+def _refused(workload: Workload, why: str) -> ReleaseRefused:
+    return ReleaseRefused(f"cannot drill on {workload.resource_name}: {why}")

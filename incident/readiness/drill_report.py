@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from incident.actions.before_image import change_json
 from incident.case_file.journal import SCHEMA_VERSION
-from incident.containment.types import Result
+from incident.containment.types import ContainmentResult
 from incident.model import Change, ChangeState, Json, JsonObject, Status, Verdict, Workload
 
 
 @dataclass(slots=True)
-class Report:
+class DrillReport:
     """What a drill came to.
 
     Attributes:
@@ -21,9 +21,9 @@ class Report:
         by: Who drilled.
         status: What containing came to; None where that failed.
         changes: The writes that contained it, each with how far it came; as they may be told.
-        released: The writes that gave it back; likewise.
-        given_back: Whether nothing of ours holds it any more.
-        differs: What is not as it was before, by name.
+        release_changes: The writes that gave it back; likewise.
+        fully_released: Whether nothing of ours holds it any more.
+        differences: What is not as it was before, by name.
         steps: What was done, each with the milliseconds since the beginning.
         problems: What went wrong; empty after a good drill.
     """
@@ -33,17 +33,17 @@ class Report:
     by: str
     status: Status | None = None
     changes: tuple[Change, ...] = ()
-    released: tuple[Change, ...] = ()
-    given_back: bool = False
-    differs: tuple[str, ...] = ()
+    release_changes: tuple[Change, ...] = ()
+    fully_released: bool = False
+    differences: tuple[str, ...] = ()
     steps: list[tuple[str, int]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
-    def good(self) -> bool:
+    def passed(self) -> bool:
         """Whether all of it was seen in effect, and all of it is as before."""
-        held = self.status in (Status.CONTAINED, Status.RESTRICTED)
-        return held and self.given_back and not self.differs and not self.problems
+        contained = self.status in (Status.CONTAINED, Status.RESTRICTED)
+        return contained and self.fully_released and not self.differences and not self.problems
 
     @property
     def json(self) -> dict[str, Json]:
@@ -53,12 +53,12 @@ class Report:
             "drill": self.drill,
             "workload": self.workload,
             "by": self.by,
-            "result": "passed" if self.good else "failed",
+            "result": "passed" if self.passed else "failed",
             "contained": self.status.value if self.status else None,
             "changes": [change_json(change) for change in self.changes],
-            "released": [change_json(change) for change in self.released],
-            "given_back": self.given_back,
-            "differs": [*self.differs],
+            "released": [change_json(change) for change in self.release_changes],
+            "given_back": self.fully_released,
+            "differs": [*self.differences],
             "steps": [{"step": name, "at_ms": at_ms} for name, at_ms in self.steps],
             "problems": [*self.problems],
         }
@@ -70,18 +70,18 @@ class Report:
             workload: What was drilled on.
             reasons: Why these changes.
         """
-        held = self.status.value if self.status else Status.FAILED.value
-        given_back = self.given_back and bool(self.released)
+        contained = self.status.value if self.status else Status.FAILED.value
+        fully_released = self.fully_released and bool(self.release_changes)
         return {
             **self.json,
             "incident": self.drill,
-            "status": Status.RELEASED.value if given_back else held,
-            "workload": _place(workload),
+            "status": Status.RELEASED.value if fully_released else contained,
+            "workload": _workload_json(workload),
             "decision": {"verdict": Verdict.CONTAIN.value, "reasons": [*reasons]},
         }
 
 
-def _place(workload: Workload) -> JsonObject:
+def _workload_json(workload: Workload) -> JsonObject:
     return {
         "kind": workload.kind.value,
         "project": workload.project,
@@ -92,7 +92,7 @@ def _place(workload: Workload) -> JsonObject:
     }
 
 
-def problems_of(result: Result) -> list[str]:
+def containment_problems(result: ContainmentResult) -> list[str]:
     """Why containing did not come to what was decided."""
     if not result.changes:
         return ["; ".join(reason.text for reason in result.decision.reasons)]

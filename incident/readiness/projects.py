@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from incident.model import IncidentError
-from incident.model.concurrency import together
-from incident.readiness.coverage import Pace, Project, Unread
+from incident.model.concurrency import gather_all
+from incident.readiness.coverage import ProjectRef, RequestPacer, UnreadResource
 
 T = TypeVar("T")
 
 
-class Tree(Protocol):
+class ResourceHierarchy(Protocol):
     """Folders and projects, one level at a time."""
 
     async def projects(self, parent: str) -> tuple[tuple[str, str], ...]:
@@ -22,12 +22,12 @@ class Tree(Protocol):
     async def folders(self, parent: str) -> tuple[str, ...]:
         """The number of each folder right below."""
 
-    async def above(self, folder: str) -> str:
+    async def parent_of(self, folder: str) -> str:
         """What a folder lies in: ``folders/N`` or ``organizations/N``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Below:
+class FoundProjects:
     """What lies below.
 
     Attributes:
@@ -35,79 +35,84 @@ class Below:
         unread: What could not be read, so that projects may be lacking.
     """
 
-    projects: tuple[Project, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    projects: tuple[ProjectRef, ...] = ()
+    unread: tuple[UnreadResource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class ProjectFinder:
     """One walk through folders.
 
     Attributes:
-        tree: Where they are read from.
-        pace: How fast.
-        say: Told where we are.
+        hierarchy: Where they are read from.
+        pacer: How fast.
+        progress: Told where we are.
     """
 
-    tree: Tree
-    pace: Pace
-    say: Callable[[str], object] = lambda _: None
+    hierarchy: ResourceHierarchy
+    pacer: RequestPacer
+    progress: Callable[[str], object] = lambda _: None
 
-    async def below(self, top: str, told: tuple[str, ...] | None = None) -> Below:
+    async def find(self, top: str, ancestors: tuple[str, ...] | None = None) -> FoundProjects:
         """Everything below, however deep.
 
         Args:
             top: ``organizations/N`` or ``folders/N``.
-            told: Numbers of the folders above ``top``, nearest first, where somebody knows them:
+            ancestors: Numbers of the folders above ``top``, nearest first, where somebody knows
+                them:
                 a person may be allowed to read a folder and not what is above it.
         """
         kind, _, number = top.partition("/")
         if kind == "organizations":
-            return await self._level(top, ())
-        if told is not None:
-            return await self._level(top, (number, *told))
-        above, unread = await self._above(number)
-        found = await self._level(top, above)
-        return Below(found.projects, (*unread, *found.unread))
+            return await self._search(top, ())
+        if ancestors is not None:
+            return await self._search(top, (number, *ancestors))
+        above, unread = await self._ancestors(number)
+        found = await self._search(top, above)
+        return FoundProjects(found.projects, (*unread, *found.unread))
 
-    async def _above(self, number: str) -> tuple[tuple[str, ...] | None, tuple[Unread, ...]]:
+    async def _ancestors(
+        self, number: str
+    ) -> tuple[tuple[str, ...] | None, tuple[UnreadResource, ...]]:
         """A folder and those above it, nearest first; None where these cannot be told."""
         found = [number]
         while True:
-            place = f"folders/{found[-1]}"
-            answer = await self._ask("what is above it", place, self.tree.above, found[-1])
-            if isinstance(answer, Unread):
+            resource = f"folders/{found[-1]}"
+            answer = await self._request(
+                "what is above it", resource, self.hierarchy.parent_of, found[-1]
+            )
+            if isinstance(answer, UnreadResource):
                 return None, (answer,)
             kind, _, last = answer.partition("/")
             if kind != "folders":
                 return tuple(found), ()
             found.append(last)
 
-    async def _level(self, place: str, folders: tuple[str, ...] | None) -> Below:
-        self.say(f"looking for projects in {place}")
-        projects, below = await together(
-            self._ask("its projects", place, self.tree.projects, place),
-            self._ask("its folders", place, self.tree.folders, place),
+    async def _search(self, resource: str, folders: tuple[str, ...] | None) -> FoundProjects:
+        self.progress(f"looking for projects in {resource}")
+        projects, below = await gather_all(
+            self._request("its projects", resource, self.hierarchy.projects, resource),
+            self._request("its folders", resource, self.hierarchy.folders, resource),
         )
-        unread = tuple(each for each in (projects, below) if isinstance(each, Unread))
-        here = () if isinstance(projects, Unread) else projects
-        deeper = await together(
+        unread = tuple(each for each in (projects, below) if isinstance(each, UnreadResource))
+        here = () if isinstance(projects, UnreadResource) else projects
+        deeper = await gather_all(
             *(
-                self._level(f"folders/{each}", None if folders is None else (each, *folders))
-                for each in (() if isinstance(below, Unread) else below)
+                self._search(f"folders/{each}", None if folders is None else (each, *folders))
+                for each in (() if isinstance(below, UnreadResource) else below)
             )
         )
-        found = tuple(Project(name, number, folders) for name, number in here)
-        return Below(
+        found = tuple(ProjectRef(name, number, folders) for name, number in here)
+        return FoundProjects(
             (*found, *(project for each in deeper for project in each.projects)),
             (*unread, *(missed for each in deeper for missed in each.unread)),
         )
 
-    async def _ask(
-        self, what: str, place: str, ask: Callable[[str], Awaitable[T]], about: str
-    ) -> T | Unread:
-        async with self.pace.places:
+    async def _request(
+        self, what: str, resource: str, call: Callable[[str], Awaitable[T]], about: str
+    ) -> T | UnreadResource:
+        async with self.pacer.concurrency:
             try:
-                return await self.pace.patiently(lambda: ask(about))
+                return await self.pacer.with_retries(lambda: call(about))
             except IncidentError as error:
-                return Unread(place, what, str(error))
+                return UnreadResource(resource, what, str(error))

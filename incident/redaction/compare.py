@@ -9,26 +9,30 @@ import re
 from collections.abc import Mapping, Sequence
 
 from incident.model import Json
-from incident.redaction.credential_patterns import MARK
+from incident.redaction.credential_patterns import MARK_PATTERN
 
-_MARK = re.compile(MARK)
+_MARK = re.compile(MARK_PATTERN)
 
 
-def reads_as(recorded: Json, now: Json) -> bool:
+def matches_recorded(recorded: Json, current: Json) -> bool:
     """Whether a value may be what was recorded: the same wherever no mark stands.
 
     Of two lists the order does not matter. What stands under a mark is not known; so this tells
     that nothing else changed, and is no ground to write what was recorded.
     """
     if isinstance(recorded, str):
-        return isinstance(now, str) and _text_reads_as(recorded, now)
+        return isinstance(current, str) and _text_matches(recorded, current)
     if isinstance(recorded, Mapping):
-        if not isinstance(now, Mapping) or recorded.keys() != now.keys():
+        if not isinstance(current, Mapping) or recorded.keys() != current.keys():
             return False
-        return all(reads_as(value, now[name]) for name, value in recorded.items())
+        return all(matches_recorded(value, current[name]) for name, value in recorded.items())
     if isinstance(recorded, Sequence):
-        return isinstance(now, Sequence) and not isinstance(now, str) and _pairs(recorded, now)
-    return recorded == now
+        return (
+            isinstance(current, Sequence)
+            and not isinstance(current, str)
+            and _matches_in_any_order(recorded, current)
+        )
+    return recorded == current
 
 
 def has_mark(value: Json) -> bool:
@@ -40,28 +44,32 @@ def has_mark(value: Json) -> bool:
     return isinstance(value, Sequence) and any(map(has_mark, value))
 
 
-def _text_reads_as(recorded: str, now: str) -> bool:
-    first, *others = _MARK.split(recorded)
-    if not others:
-        return recorded == now
-    last = others.pop()
-    if len(now) < len(first) + len(last) or not now.startswith(first) or not now.endswith(last):
+def _text_matches(recorded: str, current: str) -> bool:
+    prefix, *middle = _MARK.split(recorded)
+    if not middle:
+        return recorded == current
+    suffix = middle.pop()
+    if (
+        len(current) < len(prefix) + len(suffix)
+        or not current.startswith(prefix)
+        or not current.endswith(suffix)
+    ):
         return False
-    at, end = len(first), len(now) - len(last)
-    for part in others:
-        found = now.find(part, at, end)
+    at, end = len(prefix), len(current) - len(suffix)
+    for part in middle:
+        found = current.find(part, at, end)
         if found < 0:
             return False
         at = found + len(part)
     return True
 
 
-def _pairs(recorded: Sequence[Json], now: Sequence[Json]) -> bool:
+def _matches_in_any_order(recorded: Sequence[Json], current: Sequence[Json]) -> bool:
     """Whether each of some values has one of the others for itself; those without a mark first."""
-    left = list(now)
+    unmatched = list(current)
     for value in sorted(recorded, key=has_mark):
-        at = next((at for at, each in enumerate(left) if reads_as(value, each)), None)
+        at = next((at for at, each in enumerate(unmatched) if matches_recorded(value, each)), None)
         if at is None:
             return False
-        del left[at]
-    return not left
+        del unmatched[at]
+    return not unmatched

@@ -10,11 +10,11 @@ from incident.redaction.redactor import Redactor
 E = TypeVar("E", bound=IncidentError)
 
 
-def told_error(error: E, hide: Redactor) -> E:
+def redact_error(error: E, redactor: Redactor) -> E:
     """The same error, whose message may be told from now on, whoever catches it.
 
     What Google answers is outside text: it may quote the environment that it was sent, and
     headers of the call.
     """
-    error.args = (hide.text(str(error)),)
+    error.args = (redactor.text(str(error)),)
     return error

@@ -15,33 +15,35 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from incident.model import Secret
-from incident.redaction.secret_names import announces_secret, suggests_secret
-from incident.redaction.spans import Span, by_form, by_name
+from incident.redaction.secret_names import names_secret, suggests_secret
+from incident.redaction.spans import Span, credential_spans, named_value_spans
 
-_MOST_NODES = 10_000  # of a value that is JSON
-_GRAM = 4  # the shortest value under a name that suggests a secret
-_SHORTEST = 6  # under any other name
-_LONG_LINE = 20  # of a value of several lines: shown alone, it is still the secret's
-_PREFIX = 1024  # characters by which a known value is recognised
-_TAIL = 8  # of a secret's beginning where a text ends; of base64 that tells something
+_MAX_JSON_NODES = 10_000  # of a value that is JSON
+_MIN_NAMED_LENGTH = 4  # the shortest value under a name that suggests a secret
+_MIN_LENGTH = 6  # under any other name
+_MIN_LINE_LENGTH = 20  # of a value of several lines: shown alone, it is still the secret's
+_PREFIX_LENGTH = 1024  # characters by which a known value is recognised
+_MIN_TRUNCATED_LENGTH = (
+    8  # of a secret's beginning where a text ends; of base64 that tells something
+)
 
-_PLATFORM = re.compile(
+_PLATFORM_VARIABLES = re.compile(
     r"PATH|HOME|LANG|LANGUAGE|LC_[A-Z]+|HOSTNAME|PORT|PWD|OLDPWD|TZ|SHLVL|SHELL|TERM|USER|LOGNAME|_"
     r"|K_(?:SERVICE|REVISION|CONFIGURATION)|CLOUD_RUN_[A-Z_]+|FUNCTION_(?:TARGET|SIGNATURE_TYPE)"
     r"|(?:GOOGLE_CLOUD_|GCP_|GCLOUD_)?(?:PROJECT|PROJECT_ID|REGION|LOCATION)"
     r"|PYTHON[A-Z_]*|NODE_VERSION|NODE_ENV|(?:APP_|RAILS_|FLASK_|DJANGO_)?ENV|ENVIRONMENT|LOG_LEVEL"
     r"|DEBIAN_FRONTEND|GPG_KEY|SSL_CERT_(?:FILE|DIR)|(?:JAVA|GO|GOPATH|CARGO|RUSTUP)_?(?:HOME|VERSION)"
 )
-_ORDINARY = re.compile(
+_COMMON_VALUES = re.compile(
     r"(?i)true|false|enabled|disabled|default|production|development|staging|warning|localhost"
     r"|[0-9]{1,9}|(?:127\.0\.0\.1|0\.0\.0\.0|localhost)(?::[0-9]{1,5})?"
     r"|(?::?/(?:app|bin|data|dev|etc|home|lib|mnt|opt|proc|root|run|sbin|srv|tmp|usr|var|workspace)"
     r"(?:/[a-z._-]{1,30}+[0-9]{0,6}+)*+/?+(?=:|$))++"
 )
 # Words, at most with a short number behind them, joined as names and addresses are.
-_WORD = r"(?:(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]{0,3}|[0-9]{1,6})"
-_NAME = re.compile(rf"(?:[a-z][a-z0-9+.-]*://)?{_WORD}(?:[._@/ :-]+{_WORD})*/?")
-_NOTHING = frozenset({"true", "false", "none", "null"})
+_PLAIN_WORD = r"(?:(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]{0,3}|[0-9]{1,6})"
+_PLAIN_NAME = re.compile(rf"(?:[a-z][a-z0-9+.-]*://)?{_PLAIN_WORD}(?:[._@/ :-]+{_PLAIN_WORD})*/?")
+_EMPTY_LITERALS = frozenset({"true", "false", "none", "null"})
 
 
 class KnownValues:
@@ -51,60 +53,60 @@ class KnownValues:
     """
 
     def __init__(self, secrets: Iterable[Secret], harmless: frozenset[str]) -> None:
-        self._forms: dict[str, tuple[str, str]] = {}
-        cut: set[str] = set()
-        for secret in (each for given in secrets for each in (given, *_leaves(given))):
-            if not _worth_hiding(secret, harmless):
+        self._encodings: dict[str, tuple[str, str]] = {}
+        truncatable: set[str] = set()
+        for secret in (each for given in secrets for each in (given, *_json_strings(given))):
+            if not _is_secret(secret, harmless):
                 continue
-            for value in _values(secret.value, harmless):
-                forms = {form for form in _forms(value) if len(form) >= _GRAM}
-                self._forms.update({form[:_PREFIX]: (form, value) for form in forms})
+            for value in _secret_parts(secret.value, harmless):
+                encodings = {form for form in _encodings(value) if len(form) >= _MIN_NAMED_LENGTH}
+                self._encodings.update({form[:_PREFIX_LENGTH]: (form, value) for form in encodings})
                 if value != secret.value or suggests_secret(secret.name):
-                    cut |= forms
-        self._sorted = sorted(self._forms)
-        self._shorter = _enclosed(self._sorted)
-        self._grams = {form[:_GRAM] for form in self._sorted}
-        self._cut = sorted(cut)
-        self.longest = max((len(form) for form, _ in self._forms.values()), default=0)
+                    truncatable |= encodings
+        self._sorted = sorted(self._encodings)
+        self._longest_prefix = _longest_prefixes(self._sorted)
+        self._grams = {form[:_MIN_NAMED_LENGTH] for form in self._sorted}
+        self._truncatable = sorted(truncatable)
+        self.longest = max((len(form) for form, _ in self._encodings.values()), default=0)
 
     def __contains__(self, value: str) -> bool:
-        return self._forms.get(value, ("", ""))[0] == value
+        return self._encodings.get(value, ("", ""))[0] == value
 
     def spans(self, text: str) -> list[Span]:
         """Where a known value stands, or at the end of the text the beginning of one."""
         grams = self._grams
         if not grams:
             return []
-        starts = [at for at in range(len(text) - 3) if text[at : at + _GRAM] in grams]
+        starts = [at for at in range(len(text) - 3) if text[at : at + _MIN_NAMED_LENGTH] in grams]
         spans = []
         for at in starts:
             found = self._longest_at(text, at)
             if found is not None:
-                form, value = self._forms[found]
+                form, value = self._encodings[found]
                 end = at + len(form if text.startswith(form, at) else found)
                 spans.append(Span(at, end, value))
-            elif self._is_cut(text, at):
+            elif self._is_truncated(text, at):
                 spans.append(Span(at, len(text), text[at:]))
         return spans
 
     def _longest_at(self, text: str, at: int) -> str | None:
         """The longest of the sorted beginnings here: the last one before it, or in that one."""
-        place = bisect_right(self._sorted, text[at : at + _PREFIX])
-        found = self._sorted[place - 1] if place else None
+        index = bisect_right(self._sorted, text[at : at + _PREFIX_LENGTH])
+        found = self._sorted[index - 1] if index else None
         while found is not None and not text.startswith(found, at):
-            found = self._shorter.get(found)
+            found = self._longest_prefix.get(found)
         return found
 
-    def _is_cut(self, text: str, at: int) -> bool:
+    def _is_truncated(self, text: str, at: int) -> bool:
         rest = len(text) - at
-        if not _TAIL <= rest < self.longest:
+        if not _MIN_TRUNCATED_LENGTH <= rest < self.longest:
             return False
         tail = text[at:]
-        place = bisect_left(self._cut, tail)
-        return place < len(self._cut) and self._cut[place].startswith(tail)
+        index = bisect_left(self._truncatable, tail)
+        return index < len(self._truncatable) and self._truncatable[index].startswith(tail)
 
 
-def _enclosed(ordered: Sequence[str]) -> dict[str, str]:
+def _longest_prefixes(ordered: Sequence[str]) -> dict[str, str]:
     """For each of some sorted texts the longest other one with which it begins, if any."""
     enclosed: dict[str, str] = {}
     open_ones: list[str] = []
@@ -117,18 +119,22 @@ def _enclosed(ordered: Sequence[str]) -> dict[str, str]:
     return enclosed
 
 
-def _worth_hiding(secret: Secret, harmless: frozenset[str]) -> bool:
+def _is_secret(secret: Secret, harmless: frozenset[str]) -> bool:
     directory = secret.name in {"PWD", "OLDPWD"} and secret.value.startswith("/")
-    platform = _PLATFORM.fullmatch(secret.name) and not announces_secret(secret.name)
+    platform = _PLATFORM_VARIABLES.fullmatch(secret.name) and not names_secret(secret.name)
     if directory or platform or secret.value in harmless:
         return False
     if suggests_secret(secret.name):
-        number = secret.value.isdigit() and len(secret.value) < _SHORTEST
-        return len(secret.value) >= _GRAM and not number and secret.value.lower() not in _NOTHING
-    return len(secret.value) >= _SHORTEST and not _ORDINARY.fullmatch(secret.value)
+        number = secret.value.isdigit() and len(secret.value) < _MIN_LENGTH
+        return (
+            len(secret.value) >= _MIN_NAMED_LENGTH
+            and not number
+            and secret.value.lower() not in _EMPTY_LITERALS
+        )
+    return len(secret.value) >= _MIN_LENGTH and not _COMMON_VALUES.fullmatch(secret.value)
 
 
-def _leaves(secret: Secret) -> Iterator[Secret]:
+def _json_strings(secret: Secret) -> Iterator[Secret]:
     """The texts in a value that is JSON, which programs log alone; what plainly is a name stays.
 
     The names of hosts, accounts and places are evidence, and such a value is full of them.
@@ -139,7 +145,7 @@ def _leaves(secret: Secret) -> Iterator[Secret]:
         waiting: list[tuple[str, Any]] = [(secret.name, json.loads(secret.value))]
     except (ValueError, RecursionError):
         return
-    for _ in range(_MOST_NODES):
+    for _ in range(_MAX_JSON_NODES):
         if not waiting:
             return
         name, node = waiting.pop()
@@ -147,25 +153,30 @@ def _leaves(secret: Secret) -> Iterator[Secret]:
             waiting += node.items()
         elif isinstance(node, list):
             waiting += [(name, each) for each in node]
-        elif isinstance(node, str) and (announces_secret(name) or not _NAME.fullmatch(node)):
+        elif isinstance(node, str) and (names_secret(name) or not _PLAIN_NAME.fullmatch(node)):
             yield Secret(name, node)
 
 
-def _values(value: str, harmless: frozenset[str]) -> set[str]:
+def _secret_parts(value: str, harmless: frozenset[str]) -> set[str]:
     """A secret value, its long lines, and the credentials inside it.
 
     Options in an address, such as ``?sslmode=require``, are none by themselves.
     """
     lowered = value.lower()
     lines = {
-        line.strip() for line in value.splitlines() if len(line) >= _LONG_LINE and "---" not in line
+        line.strip()
+        for line in value.splitlines()
+        if len(line) >= _MIN_LINE_LENGTH and "---" not in line
     }
-    spans = (*by_form(value.partition("?")[0], lowered), *by_name(value, lowered))
+    spans = (
+        *credential_spans(value.partition("?")[0], lowered),
+        *named_value_spans(value, lowered),
+    )
     parts = lines | {span.value for span in spans} | {value.strip()}
-    return {value} | {part for part in parts - harmless if len(part) >= _SHORTEST}
+    return {value} | {part for part in parts - harmless if len(part) >= _MIN_LENGTH}
 
 
-def _forms(value: str) -> Iterator[str]:
+def _encodings(value: str) -> Iterator[str]:
     """How programs print a value: as it is, percent-encoded, escaped, in base64, in hex."""
     yield value
     data = value.encode(errors="surrogatepass")
@@ -183,17 +194,19 @@ def _forms(value: str) -> Iterator[str]:
         yield json.dumps(escaped, ensure_ascii=ascii_only)[1:-1]
     yield html.escape(value)
     yield value.replace("'", "'\\''")
-    if len(data) >= _SHORTEST:
+    if len(data) >= _MIN_LENGTH:
         yield data.hex()
         yield data.hex().upper()
-        yield from _in_base64(data)
-    if _SHORTEST <= len(data) <= _PREFIX:  # nobody escapes more than that for a person to read
-        yield from _byte_by_byte(value, data)
+        yield from _base64_encodings(data)
+    if (
+        _MIN_LENGTH <= len(data) <= _PREFIX_LENGTH
+    ):  # nobody escapes more than that for a person to read
+        yield from _fully_escaped(value, data)
         yield base64.b32encode(data).decode().rstrip("=")
         yield base64.b64encode(base64.b64encode(data)).decode().rstrip("=")
 
 
-def _byte_by_byte(value: str, data: bytes) -> Iterator[str]:
+def _fully_escaped(value: str, data: bytes) -> Iterator[str]:
     """Every character escaped, whether it needs that or not."""
     units = value.encode("utf-16-be", errors="surrogatepass")
     for sign, digits in (("%", data.hex("%")), ("\\x", data.hex("%")), ("\\u", units.hex("%", 2))):
@@ -201,12 +214,12 @@ def _byte_by_byte(value: str, data: bytes) -> Iterator[str]:
             yield sign + cased.replace("%", sign)
 
 
-def _in_base64(data: bytes) -> Iterator[str]:
+def _base64_encodings(data: bytes) -> Iterator[str]:
     """Base64 of it alone, and what shows of it inside a longer encoded text."""
     for alphabet in (None, b"-_"):
         yield base64.b64encode(data, alphabet).decode()
-        for shift, first in ((0, 0), (1, 2), (2, 3)):
-            whole = (shift + len(data)) * 8 // 6
-            core = base64.b64encode(bytes(shift) + data, alphabet).decode()[first:whole]
-            if len(core) >= _TAIL:
-                yield core
+        for shift, start in ((0, 0), (1, 2), (2, 3)):
+            end = (shift + len(data)) * 8 // 6
+            aligned = base64.b64encode(bytes(shift) + data, alphabet).decode()[start:end]
+            if len(aligned) >= _MIN_TRUNCATED_LENGTH:
+                yield aligned

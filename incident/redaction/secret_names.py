@@ -9,74 +9,79 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from incident.redaction.credential_patterns import MARK, WORD_START
+from incident.redaction.credential_patterns import MARK_PATTERN, WORD_START
 
 
 def _vocabulary(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_ANYWHERE = _vocabulary(
+_SECRET_WORDS = _vocabulary(
     "password passwords passwd pwd passphrase passcode secret token credential credentials apikey"
     " dsn salt cookie"
 )
-_ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey")
-_KEYS = _vocabulary(
+_SECRET_ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey")
+_KEY_QUALIFIERS = _vocabulary(
     "access account admin api app application auth client consumer deploy encryption host license"
     " master private root secret service session shared signing ssh storage webhook"
 )
-_PAIRS = frozenset({("session", "id"), ("connection", "string"), ("auth", "code"), ("auth", "key")})
-_SHORT = frozenset({"pass", "pw"})
-_DESCRIBES = _vocabulary(
+_SECRET_PAIRS = frozenset(
+    {("session", "id"), ("connection", "string"), ("auth", "code"), ("auth", "key")}
+)
+_SHORT_SECRET_WORDS = frozenset({"pass", "pw"})
+_METADATA_WORDS = _vocabulary(
     "accessor alg algorithm arn count enabled endpoint expires expiry fingerprint field file id"
     " length limit manager name names path policy prompt ref required sha256 status stdin"
     " ttl type uri url version"
 )
-_PLAUSIBLE = _ANYWHERE | _vocabulary(
+_SUGGESTIVE_WORDS = _SECRET_WORDS | _vocabulary(
     "auth authorization cert certificate code cookies jwt key keys login otp pass pin private pw"
     " secrets session sig signature tokens webhook"
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_SIGN = re.compile(
+_HINT = re.compile(
     "pass|pw|secret|token|key|credential|dsn|salt|cookie|session|connection|auth", re.IGNORECASE
 )
-_SIGNS = tuple(_SIGN.pattern.split("|"))
+_HINTS = tuple(_HINT.pattern.split("|"))
 
 
-def words(name: str) -> tuple[str, ...]:
+def split_name(name: str) -> tuple[str, ...]:
     """The words of a name in lower case: ``clientSecret`` has those of ``CLIENT_SECRET``."""
     return tuple(word.lower() for word in _WORD.findall(name[:256]))
 
 
 def suggests_secret(name: str) -> bool:
     """Whether a variable of this name may well hold a secret, judged by the words of the name."""
-    parts = words(name)
-    return not _PLAUSIBLE.isdisjoint(parts) or any(word.endswith(_ENDINGS) for word in parts)
+    parts = split_name(name)
+    return not _SUGGESTIVE_WORDS.isdisjoint(parts) or any(
+        word.endswith(_SECRET_ENDINGS) for word in parts
+    )
 
 
-def announces_secret(name: str) -> bool:
+def names_secret(name: str) -> bool:
     """Whether what is assigned to this name in a text or a command line must not be shown.
 
     Stricter than ``suggests_secret``, since text is evidence: ``key=``, ``auth:`` and
     ``token_type:`` announce nothing.
     """
-    if not _SIGN.search(name):
+    if not _HINT.search(name):
         return False
-    parts = words(name)
-    if not parts or parts[-1] in _DESCRIBES:
+    parts = split_name(name)
+    if not parts or parts[-1] in _METADATA_WORDS:
         return parts[-2:] == ("session", "id")
     return (
-        not _ANYWHERE.isdisjoint(parts)
-        or any(word.endswith(_ENDINGS) for word in parts)
+        not _SECRET_WORDS.isdisjoint(parts)
+        or any(word.endswith(_SECRET_ENDINGS) for word in parts)
         or any(
-            pair in _PAIRS or (pair[1] == "key" and pair[0] in _KEYS) for pair in pairwise(parts)
+            pair in _SECRET_PAIRS or (pair[1] == "key" and pair[0] in _KEY_QUALIFIERS)
+            for pair in pairwise(parts)
         )
-        or (not _SHORT.isdisjoint(parts) and (len(parts) > 1 or name.startswith("-")))
+        or (not _SHORT_SECRET_WORDS.isdisjoint(parts) and (len(parts) > 1 or name.startswith("-")))
     )
 
 
 _NAME = WORD_START + r"(?P<name>[\w.-]++)"
-_ANNOUNCEMENTS = (
+_ASSIGNMENTS = (
     re.compile(_NAME + r"\\*[\"']?\]?[ \t]{0,8}(?::=|=>|==?|:)[ \t]{0,8}"),
     re.compile(
         WORD_START + r"(?P<name>--?[A-Za-z][\w.-]*+)"
@@ -92,17 +97,19 @@ _QUOTED = re.compile(
     r"(?P<secret>(?:[^\\\"'\n]++|(?!(?P=slashes)(?P=quote))(?:\\++[\"']?|[\"']))*+)"
 )
 _BARE = re.compile(
-    rf"(?P<secret>(?:{MARK}|[^\s\"'`\\;,&|)}}\]<>]"
+    rf"(?P<secret>(?:{MARK_PATTERN}|[^\s\"'`\\;,&|)}}\]<>]"
     r"|\\(?![\"']|[nrt](?:[\w.-]{1,64}[=:]|[\\\"'\s]|$))"
     r"|[,&|)}\]>](?=[^\s\"'`\\;,&|)}\]<>])(?![\w.%-]{1,64}\\*[\"']?\s?[=:]))++)"
 )
 #: ``latest`` is what gcloud has after the name of a secret: ``db-password:latest``.
-_SAYS_NOTHING = re.compile(r"(?i)[^\w]*|true|false|null|none|nil|undefined|yes|no|on|off|latest")
+_NOT_SECRET = re.compile(r"(?i)[^\w]*|true|false|null|none|nil|undefined|yes|no|on|off|latest")
 _SECRET_NAME = re.compile(r"\\*[\"']?projects/[\w-]{1,64}/secrets/")
 _ABSOLUTE_PATH = re.compile(r"\\*[\"']?/")
 
 
-def announced(text: str, announces: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
+def find_named_values(
+    text: str, is_secret_name: Callable[[str], bool]
+) -> Iterator[tuple[int, int]]:
     """Where values stand that a name before them announces: start and end of each.
 
     Knows ``name=value``, ``name: value``, ``"name": "value"`` (also escaped), ``--name value``,
@@ -110,21 +117,21 @@ def announced(text: str, announces: Callable[[str], bool]) -> Iterator[tuple[int
 
     Args:
         text: Any text; at most a few times its length is read.
-        announces: Whether a name announces a secret.
+        is_secret_name: Whether a name announces a secret.
     """
-    for expression in _ANNOUNCEMENTS:
+    for expression in _ASSIGNMENTS:
         done = 0
         while found := expression.search(text, done):
             done = found.end()
-            if not announces(found["name"]) or _shown(found["name"], text, done):
+            if not is_secret_name(found["name"]) or _stays_visible(found["name"], text, done):
                 continue
             value = _QUOTED.match(text, done) or _BARE.match(text, done)
-            if value and not _SAYS_NOTHING.fullmatch(value["secret"]):
+            if value and not _NOT_SECRET.fullmatch(value["secret"]):
                 yield value.span("secret")
                 done = value.end()
 
 
-def _shown(name: str, text: str, start: int) -> bool:
+def _stays_visible(name: str, text: str, start: int) -> bool:
     """Whether the name of a secret or a working directory begins here, which both stay.
 
     Told by the beginning alone: a value that stays is read again for what it announces, and
@@ -134,6 +141,6 @@ def _shown(name: str, text: str, start: int) -> bool:
     return bool(directory or _SECRET_NAME.match(text, start))
 
 
-def may_announce(lowered: str) -> bool:
+def may_name_secret(lowered: str) -> bool:
     """Whether a text, in lower case, has any part of a name that announces a secret."""
-    return any(sign in lowered for sign in _SIGNS)
+    return any(sign in lowered for sign in _HINTS)

@@ -12,15 +12,15 @@ import string
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from incident.redaction.credential_patterns import MARK, candidates
+from incident.redaction.credential_patterns import MARK_PATTERN, candidate_patterns
 from incident.redaction.secret_names import (
-    announced,
-    announces_secret,
-    may_announce,
+    find_named_values,
+    may_name_secret,
+    names_secret,
     suggests_secret,
 )
 
-_MARK = re.compile(MARK)
+_MARK = re.compile(MARK_PATTERN)
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{32,}+={0,2}")
 
 
@@ -32,42 +32,42 @@ class Span(NamedTuple):
     value: str
 
 
-def by_form(text: str, lowered: str) -> Iterator[Span]:
+def credential_spans(text: str, lowered: str) -> Iterator[Span]:
     """Credentials by their form, in a text given as it is and in lower case."""
-    for pattern in candidates(text, lowered):
+    for pattern in candidate_patterns(text, lowered):
         for found in pattern.expression.finditer(text):
             yield Span(*found.span("secret"), found["secret"])
 
 
-def by_name(text: str, lowered: str) -> Iterator[Span]:
+def named_value_spans(text: str, lowered: str) -> Iterator[Span]:
     """What the names before it announce, in a text given as it is and in lower case."""
-    if may_announce(lowered):
-        for start, end in announced(text, announces_secret):
+    if may_name_secret(lowered):
+        for start, end in find_named_values(text, names_secret):
             yield Span(start, end, text[start:end])
 
 
-def raw_spans(text: str) -> Iterator[Span]:
+def suspicious_spans(text: str) -> Iterator[Span]:
     """What may be secret in a malformed text: by any suspicious name, or as encoded text."""
 
     def suspicious(name: str) -> bool:
         return name in {"val", "value"} or suggests_secret(name)
 
-    for start, end in announced(text, suspicious):
+    for start, end in find_named_values(text, suspicious):
         yield Span(start, end, text[start:end])
     for found in _ENCODED.finditer(text):
-        if _hides_text(found[0]):
+        if _is_base64_text(found[0]):
             yield Span(*found.span(), found[0])
 
 
-def _hides_text(encoded: str) -> bool:
+def _is_base64_text(encoded: str) -> bool:
     """Whether it is base64 of text, as the envelope of a push has it, at any alignment."""
-    return any(_is_encoded_text(encoded[start : start + 64]) for start in range(4))
+    return any(_decodes_to_text(encoded[start : start + 64]) for start in range(4))
 
 
-def _is_encoded_text(encoded: str) -> bool:
-    whole = encoded[: len(encoded) // 4 * 4]
+def _decodes_to_text(encoded: str) -> bool:
+    aligned = encoded[: len(encoded) // 4 * 4]
     try:
-        data = base64.b64decode(whole, b"-_" if set("-_") & set(whole) else None)
+        data = base64.b64decode(aligned, b"-_" if set("-_") & set(aligned) else None)
     except binascii.Error:
         return False
     printable = sum(chr(byte) in string.printable for byte in data)
@@ -92,7 +92,7 @@ def url_spans(value: str) -> Iterator[Span]:
         yield Span(begin + len(name) + 1, end, shown) if equals else Span(begin, end, pair)
 
 
-def merged(text: str, spans: Iterable[Span]) -> Iterator[Span]:
+def merge_spans(text: str, spans: Iterable[Span]) -> Iterator[Span]:
     """The spans in order, those that overlap as one; a mark is never split."""
     marks = (Span(*found.span(), found[0]) for found in _MARK.finditer(text))
     ordered = sorted((*spans, *marks), key=lambda span: (span.start, -span.end))

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from incident.model import Json, JsonObject, Status, Verdict
-from incident.model.durations import moment
+from incident.model.durations import parse_time
 
 #: Prefix of the timings of single collectors, in an outcome's ``timings_ms``.
-COLLECTED = "evidence/"
+COLLECTOR_PREFIX = "evidence/"
 
-_STEPS = {
+_RECORD_TEXTS = {
     "received": "Took the finding up",
     "decided": "Decided",
     "before": "Kept what was there before",
@@ -44,120 +44,122 @@ _STEPS = {
     "withdrawn": "The patrol took a leftover write back",
     "gone": "The patrol saw that the workload is deleted",
 }
-_WRITING = frozenset({"before", "written", "verified", "annotated", "contained", "joined"})
-_TELLING = frozenset({"concluded", "sealed", "written-back", "announced", "notified"})
+_WRITE_RECORDS = frozenset({"before", "written", "verified", "annotated", "contained", "joined"})
+_NOTIFY_RECORDS = frozenset({"concluded", "sealed", "written-back", "announced", "notified"})
 #: After which records, of the same run, a step began at once.
-_SINCE: Mapping[str, frozenset[str]] = {
+_STARTED_AFTER: Mapping[str, frozenset[str]] = {
     "before": frozenset({"received", "decided", "approved"}),
     "written": frozenset({"before"}),
     "verified": frozenset({"written"}),
     "unverified": frozenset({"written"}),
     "annotated": frozenset({"verified"}),
     "contained": frozenset({"received", "decided", "approved"}),
-    "concluded": _WRITING | {"received", "decided"},
-    **dict.fromkeys(("sealed", "written-back", "announced", "notified"), _TELLING),
+    "concluded": _WRITE_RECORDS | {"received", "decided"},
+    **dict.fromkeys(("sealed", "written-back", "announced", "notified"), _NOTIFY_RECORDS),
     "released": frozenset({"release-intended"}),
 }
-_BY_PEOPLE = frozenset({"approved", "release-intended", "released", "release-withdrawn"})
+_OPERATOR_RECORDS = frozenset({"approved", "release-intended", "released", "release-withdrawn"})
 
 
 @dataclass(frozen=True, slots=True)
-class OwnStep:
+class ActivityEntry:
     """One step of the responder, or of a person by its commands.
 
     Attributes:
         at: When it was over; of reading, when it began.
         text: What was done.
-        took_ms: Milliseconds that it took; None where nothing tells.
-        person: Whether a person took it.
+        duration_ms: Milliseconds that it took; None where nothing tells.
+        by_operator: Whether a person took it.
     """
 
     at: datetime
     text: str
-    took_ms: float | None = None
-    person: bool = False
+    duration_ms: float | None = None
+    by_operator: bool = False
 
 
-def own_steps(
+def activity_entries(
     outcome: JsonObject,
     records: Sequence[JsonObject],
     containment: Sequence[JsonObject] = (),
-    told_at: datetime | None = None,
-    lacking: Collection[str] = (),
-) -> tuple[OwnStep, ...]:
+    updated_at: datetime | None = None,
+    missing: Collection[str] = (),
+) -> tuple[ActivityEntry, ...]:
     """Our own steps in time order.
 
     Args:
         outcome: The outcome.
         records: The records of the case file.
         containment: The records of its containment.
-        told_at: When the outcome was carried on to what it is now; None for a first outcome.
-        lacking: The collectors that had no answer.
+        updated_at: When the outcome was carried on to what it is now; None for a first outcome.
+        missing: The collectors that had no answer.
     """
-    spare = {"contained"} if containment else set()
-    told = [r for r in records if "outcome" not in r or r.get("kind") in ("concluded", "done")]
-    later = [record for record in records if record not in told]
+    skipped = {"contained"} if containment else set()
+    initial = [r for r in records if "outcome" not in r or r.get("kind") in ("concluded", "done")]
+    updates = [record for record in records if record not in initial]
     timed = [
         (at, record)
-        for record in (*told, *containment)
-        if record.get("kind") not in spare and (at := moment(record.get("recorded_at")))
+        for record in (*initial, *containment)
+        if record.get("kind") not in skipped and (at := parse_time(record.get("recorded_at")))
     ]
     timed.sort(key=lambda each: each[0])
     found = [
-        *_read(outcome, records, lacking),
-        *_written(timed, _decide_ms(outcome)),
-        *_later(later),
+        *_evidence_entries(outcome, records, missing),
+        *_record_entries(timed, _decide_ms(outcome)),
+        *_earlier_updates(updates),
     ]
     found.sort(key=lambda step: step.at)
-    return (*found, *_now(outcome, found, records, told_at))
+    return (*found, *_current_update(outcome, found, records, updated_at))
 
 
 def timings(outcome: JsonObject) -> Mapping[str, float]:
     """The milliseconds of each stage and collector, as far as they are numbers."""
-    said = outcome.get("timings_ms")
+    values = outcome.get("timings_ms")
     return {
         str(name): float(value)
-        for name, value in (said.items() if isinstance(said, Mapping) else ())
+        for name, value in (values.items() if isinstance(values, Mapping) else ())
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9  # noqa: PLR2004 - eleven days: no NaN, no infinity
     }
 
 
-def _read(
-    outcome: JsonObject, records: Sequence[JsonObject], lacking: Collection[str]
-) -> Iterator[OwnStep]:
+def _evidence_entries(
+    outcome: JsonObject, records: Sequence[JsonObject], missing: Collection[str]
+) -> Iterator[ActivityEntry]:
     """What was read, side by side, before the finding was taken up; if one run did it all."""
     known = timings(outcome)
     by_kind = {record.get("kind"): record for record in records}
-    received, settled = by_kind.get("received", {}), by_kind.get("concluded", {})
-    at = moment(received.get("recorded_at"))
-    if at is None or "read" not in known or received.get("run") != settled.get("run"):
+    received, concluded = by_kind.get("received", {}), by_kind.get("concluded", {})
+    at = parse_time(received.get("recorded_at"))
+    if at is None or "read" not in known or received.get("run") != concluded.get("run"):
         return
     began = at - timedelta(milliseconds=known["read"] + known.get("decide", 0))
-    yield OwnStep(began, "Read finding, policy, settings", known["read"])
+    yield ActivityEntry(began, "Read finding, policy, settings", known["read"])
     for name, ms in known.items():
-        if name.startswith(COLLECTED):
-            collector = name.removeprefix(COLLECTED)
-            verb = "Could not read" if collector in lacking else "Read"
-            yield OwnStep(began, f"{verb} {collector.replace('-', ' ')}", ms)
+        if name.startswith(COLLECTOR_PREFIX):
+            collector = name.removeprefix(COLLECTOR_PREFIX)
+            verb = "Could not read" if collector in missing else "Read"
+            yield ActivityEntry(began, f"{verb} {collector.replace('-', ' ')}", ms)
 
 
-def _written(
+def _record_entries(
     timed: Sequence[tuple[datetime, JsonObject]], decide_ms: float | None
-) -> Iterator[OwnStep]:
+) -> Iterator[ActivityEntry]:
     """The steps that records tell."""
     for at, record in timed:
         kind = str(record.get("kind"))
-        text = _STEPS.get(kind)
+        text = _RECORD_TEXTS.get(kind)
         if text is None:
             continue
-        took = decide_ms if kind == "decided" else _since(at, record, timed)
-        yield OwnStep(at, text + _detail(kind, record), took, person=kind in _BY_PEOPLE)
+        took = decide_ms if kind == "decided" else _elapsed_ms(at, record, timed)
+        yield ActivityEntry(
+            at, text + _detail(kind, record), took, by_operator=kind in _OPERATOR_RECORDS
+        )
 
 
-def _since(
+def _elapsed_ms(
     at: datetime, record: JsonObject, timed: Sequence[tuple[datetime, JsonObject]]
 ) -> float | None:
-    before = _SINCE.get(str(record.get("kind")), frozenset())
+    before = _STARTED_AFTER.get(str(record.get("kind")), frozenset())
     starts = [
         began
         for began, other in timed
@@ -173,18 +175,18 @@ def _detail(kind: str, record: JsonObject) -> str:
     """What of a record belongs into its line: the verdict, the status, who it was."""
     outcome, by = record.get("outcome"), record.get("by")
     if kind == "concluded" and isinstance(outcome, Mapping):
-        return f": {_text(outcome.get('status'))}{_despite(outcome)}"
+        return f": {_text(outcome.get('status'))}{_refused_note(outcome)}"
     if kind == "decided":
         return f": {_text(record.get('verdict'))}"
     if kind == "reverted":
         who = _text(by.get("who")) if isinstance(by, Mapping) else ""
         return f", by {who or 'somebody'}"
-    if kind in _BY_PEOPLE or kind == "verified":
+    if kind in _OPERATOR_RECORDS or kind == "verified":
         return f", by {'the patrol' if by == 'patrol' else by}" if _text(by) else ""
     return ""
 
 
-def _despite(outcome: JsonObject) -> str:
+def _refused_note(outcome: JsonObject) -> str:
     """Why what was decided to be held has failed all the same; nothing for any other outcome."""
     decision = outcome.get("decision")
     verdict = decision.get("verdict") if isinstance(decision, Mapping) else None
@@ -193,34 +195,36 @@ def _despite(outcome: JsonObject) -> str:
     return ". It was held only because something that the decision needs was refused for good"
 
 
-def _later(records: Sequence[JsonObject]) -> Iterator[OwnStep]:
+def _earlier_updates(records: Sequence[JsonObject]) -> Iterator[ActivityEntry]:
     """What an incident was carried on to before."""
     for record in records:
-        at, kind = moment(record.get("recorded_at")), record.get("kind")
+        at, kind = parse_time(record.get("recorded_at")), record.get("kind")
         if at is not None and kind in list(Status):
-            yield OwnStep(at, f"Carried the incident on: {kind}")
+            yield ActivityEntry(at, f"Carried the incident on: {kind}")
 
 
-def _now(
+def _current_update(
     outcome: JsonObject,
-    found: Sequence[OwnStep],
+    found: Sequence[ActivityEntry],
     records: Sequence[JsonObject],
-    told_at: datetime | None,
-) -> Iterator[OwnStep]:
+    updated_at: datetime | None,
+) -> Iterator[ActivityEntry]:
     """What it is carried on to by now: its record is written after the page is.
 
     It happened when the step was over that led to it, if one is on record: so of several who
     tell the same, each makes the same page.
     """
-    if told_at is None:
+    if updated_at is None:
         return
-    done = [at for r in records if r.get("kind") == "done" and (at := moment(r.get("recorded_at")))]
-    newest = max((step.at for step in found), default=told_at)
-    at = newest if done and newest > max(done) else max(newest, told_at)
+    done = [
+        at for r in records if r.get("kind") == "done" and (at := parse_time(r.get("recorded_at")))
+    ]
+    newest = max((step.at for step in found), default=updated_at)
+    at = newest if done and newest > max(done) else max(newest, updated_at)
     decision = outcome.get("decision")
     reasons = decision.get("reasons") if isinstance(decision, Mapping) else None
     why = f": {reasons[0]}" if isinstance(reasons, list) and reasons else ""
-    yield OwnStep(at, f"Carried the incident on: {_text(outcome.get('status'))}{why}")
+    yield ActivityEntry(at, f"Carried the incident on: {_text(outcome.get('status'))}{why}")
 
 
 def _decide_ms(outcome: JsonObject) -> float | None:

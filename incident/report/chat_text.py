@@ -20,7 +20,7 @@ _LONGEST_SUMMARY = 130
 _STORAGE = "https://console.cloud.google.com/storage/browser"
 # What begins markup in either, and what stands in for it, for the eye nearly the same. An
 # entity for < is markup in Slack and five odd characters in Google Chat.
-_HARMLESS = str.maketrans("<>&*_~`|@#[]", "‹›＆∗＿∼ʼ¦＠＃()")  # noqa: RUF001 - lookalikes are the point
+_LOOKALIKES = str.maketrans("<>&*_~`|@#[]", "‹›＆∗＿∼ʼ¦＠＃()")  # noqa: RUF001 - lookalikes are the point
 # Control and format characters (bidirectional ones among them), surrogates, private and
 # unassigned ones, separators of lines, and marks that pile up on the character before.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Me", "Mn"))
@@ -29,11 +29,11 @@ _SCHEME = re.compile(r":(?=//)|(?<=mailto):|(?<=tel):", re.IGNORECASE)
 # A full stop is also what IDNA takes for one (RFC 3490, section 3.1).
 _DOMAIN = re.compile(r"[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")
 # The only command among what has to be lifted first that a tap may copy; nothing else is in it.
-_CHECK = re.compile(r"python cli\.py policy check [A-Za-z0-9._/:=+-]+")
+_POLICY_CHECK = re.compile(r"python cli\.py policy check [A-Za-z0-9._/:=+-]+")
 
-_LASTING = " (nothing takes it back)"
+_IRREVERSIBLE = " (nothing takes it back)"
 #: What was done, and what is to be done: in braces what a message fills in.
-_SAID: Mapping[Status, tuple[str, str]] = {
+_STATUS_TEXTS: Mapping[Status, tuple[str, str]] = {
     Status.CONTAINED: (
         "stopped by us, and read back as stopped: {changes}",
         "rotate what was in reach first, then find the way in; {show} has the steps.{back}",
@@ -75,50 +75,50 @@ _SAID: Mapping[Status, tuple[str, str]] = {
         "watch it: later events of this finding are held. Rotate what was in reach if you have not",
     ),
 }
-_STOPS = {"job": "cancel-executions"}
+_STOP_ACTIONS = {"job": "cancel-executions"}
 
 
-def brief(outcome: JsonObject) -> str:
+def chat_message(outcome: JsonObject) -> str:
     """The text, a few lines of a few hundred characters each at most."""
     return "\n".join(_lines(outcome))
 
 
-def harmless(text: str) -> str:
+def escape_for_chat(text: str) -> str:
     """A text of anybody's choice as it may stand in a chat room: one bounded line of plain text."""
     composed = unicodedata.normalize("NFC", text[: 2 * _LONGEST])
     visible = "".join(
         " " if char.isspace() else "�" if unicodedata.category(char) in _INVISIBLE else char
         for char in composed
     )
-    plain = " ".join(visible.split()).translate(_HARMLESS)
+    plain = " ".join(visible.split()).translate(_LOOKALIKES)
     shown = f"{plain[:_LONGEST]}…" if len(plain) > _LONGEST or len(text) > 2 * _LONGEST else plain
     return _DOMAIN.sub("[.]", _SCHEME.sub("[:]", shown))
 
 
 def _lines(outcome: JsonObject) -> Iterator[str]:
-    finding, detected = _part(outcome, "finding"), _part(outcome, "detected")
+    finding, detected = _object_at(outcome, "finding"), _object_at(outcome, "detected")
     status = Status(str(outcome["status"]))
     severity = f" ({_text(finding, 'severity')})" if finding.get("severity") else ""
     yield f"{status.value.upper()}: {_text(finding, 'category')}{severity}"
-    yield f"Where: {_where(_part(outcome, 'workload'))}"
+    yield f"Where: {_workload_text(_object_at(outcome, 'workload'))}"
     if detected.get("binary_path"):
         yield f"Detected: {_text(detected, 'binary_path')}"
-    done, to_do = _SAID.get(status, ("nothing", "read {show}"))
-    said = _words(outcome, status)
-    yield f"Done: {done.format_map(said)}"
+    done, to_do = _STATUS_TEXTS.get(status, ("nothing", "read {show}"))
+    placeholders = _placeholders(outcome, status)
+    yield f"Done: {done.format_map(placeholders)}"
     if outcome.get("drains_until"):
-        yield f"Requests in flight may run until {_time(outcome['drains_until'])}"
-    if why := _why(outcome, status):
-        yield f"Why: {harmless(why)}"
-    yield f"To do: {to_do.format_map(said)}"
-    yield f"Incident {_text(outcome, 'incident')}: {_link(_part(outcome, 'links'))}"
+        yield f"Requests in flight may run until {_utc_text(outcome['drains_until'])}"
+    if why := _reason_text(outcome, status):
+        yield f"Why: {escape_for_chat(why)}"
+    yield f"To do: {to_do.format_map(placeholders)}"
+    yield f"Incident {_text(outcome, 'incident')}: {_case_file_link(_object_at(outcome, 'links'))}"
 
 
-def _words(outcome: JsonObject, status: Status) -> Mapping[str, str]:
+def _placeholders(outcome: JsonObject, status: Status) -> Mapping[str, str]:
     """What fills the sentences in; what was of somebody else's choice is made harmless."""
     incident = _text(outcome, "incident")
-    workload = _part(outcome, "workload")
-    stop = _STOPS.get(str(workload.get("kind")), "scale-to-zero")
+    workload = _object_at(outcome, "workload")
+    stop = _STOP_ACTIONS.get(str(workload.get("kind")), "scale-to-zero")
     until = outcome.get("approval_expires")
     commands = {
         "show": f"show {incident}",
@@ -132,82 +132,84 @@ def _words(outcome: JsonObject, status: Status) -> Mapping[str, str]:
     return {
         # Between backticks neither room makes a link of cli.py, and a tap copies it whole.
         **{name: f"`python cli.py {words}`" for name, words in commands.items()},
-        "changes": _changes(listed, status),
-        "by": harmless(next(iter(_reasons(outcome)), "released")),
-        "to_stop": _to_stop(outcome, commands["stop"], commands["show"]),
-        "back": _back(listed, incident),
-        "until": f" before {_time(until)}, when the plan expires" if until else "",
+        "changes": _changes_text(listed, status),
+        "by": escape_for_chat(next(iter(_reasons(outcome)), "released")),
+        "to_stop": _stop_instruction(outcome, commands["stop"], commands["show"]),
+        "back": _release_instruction(listed, incident),
+        "until": f" before {_utc_text(until)}, when the plan expires" if until else "",
     }
 
 
-def _to_stop(outcome: JsonObject, stop: str, show: str) -> str:
+def _stop_instruction(outcome: JsonObject, stop: str, show: str) -> str:
     """How to stop what is held; where the responder would refuse, what has to be lifted first."""
     read = f"read `python cli.py {show}`"
-    if not _part(outcome, "workload"):
+    if not _object_at(outcome, "workload"):
         return read
-    for bar in _objects(_part(outcome, "decision").get("barred")):
-        by_hand = ", which has the commands to stop it by hand: `contain` would refuse. "
-        command = str(bar.get("command") or "")
-        check = f" (`{command}`)" if _CHECK.fullmatch(command) else ""
-        return f"{read}{by_hand}{_text(bar, 'first')}{check}"
+    for blocker in _objects(_object_at(outcome, "decision").get("barred")):
+        manual_note = ", which has the commands to stop it by hand: `contain` would refuse. "
+        command = str(blocker.get("command") or "")
+        check = f" (`{command}`)" if _POLICY_CHECK.fullmatch(command) else ""
+        return f"{read}{manual_note}{_text(blocker, 'first')}{check}"
     return f"{read}; to stop it run `python cli.py {stop}`"
 
 
-def _back(changes: list[JsonObject], incident: str) -> str:
+def _release_instruction(changes: list[JsonObject], incident: str) -> str:
     """How to give it back, unless nothing can."""
     if changes and not any(change.get("reversible") for change in changes):
         return ""
     return f" No attack? `python cli.py release {incident}` gives it back"
 
 
-def _changes(changes: list[JsonObject], status: Status) -> str:
+def _changes_text(changes: list[JsonObject], status: Status) -> str:
     """The actions, each once with how far it came where something was to be written."""
     if status is Status.RELEASED:
-        back = [_text(c, "action") for c in changes if c.get("reversible")]
+        restored = [_text(c, "action") for c in changes if c.get("reversible")]
         lost = [_text(c, "action") for c in changes if not c.get("reversible")]
-        told = [*back, *(f"NOT {action}, which nothing takes back" for action in lost)]
+        items = [*restored, *(f"NOT {action}, which nothing takes back" for action in lost)]
     elif status in (Status.PLANNED, Status.AWAITING_APPROVAL):
-        told = [f"{_text(c, 'action')}{'' if c.get('reversible') else _LASTING}" for c in changes]
+        items = [
+            f"{_text(c, 'action')}{'' if c.get('reversible') else _IRREVERSIBLE}" for c in changes
+        ]
     else:
-        told = [f"{_text(change, 'action')} {_text(change, 'state')}" for change in changes]
-    distinct = list(dict.fromkeys(told))
+        items = [f"{_text(change, 'action')} {_text(change, 'state')}" for change in changes]
+    distinct = list(dict.fromkeys(items))
     more = len(distinct) - _MOST_CHANGES
     nothing = "by a containment" if status is Status.CONTAINED else "no change"
     named = ", ".join(distinct[:_MOST_CHANGES]) or f"{nothing} on record"
     return f"{named} and {more} more" if more > 0 else named
 
 
-def _why(outcome: JsonObject, status: Status) -> str:
+def _reason_text(outcome: JsonObject, status: Status) -> str:
     """What went wrong with a change, if anything did; else the first reason of the decision."""
     errors = [str(c["error"]) for c in _objects(outcome.get("changes")) if c.get("error")]
     if status is Status.RELEASED:
         return ""
     held = status in (Status.HELD, Status.FAILED, Status.EXPIRED)
     # That nothing speaks against it tells nobody anything: what was found out does.
-    found = [] if held else [told] if (told := _assessed(outcome)) else []
+    found = [] if held else [assessment] if (assessment := _assessment_text(outcome)) else []
     return next(iter([*errors, *found, *_reasons(outcome)]), "")
 
 
-def _assessed(outcome: JsonObject) -> str:
+def _assessment_text(outcome: JsonObject) -> str:
     """What was detected, how sure that is, and what VirusTotal says."""
-    assessment, detected = _part(outcome, "assessment"), _part(outcome, "detected")
+    assessment, detected = _object_at(outcome, "assessment"), _object_at(outcome, "detected")
     if not assessment.get("summary"):
         return ""
     whole = str(assessment["summary"]).rstrip(".")
     cut = whole[:_LONGEST_SUMMARY].rpartition(" ")[0] or whole[:_LONGEST_SUMMARY]
-    said = whole if len(whole) <= _LONGEST_SUMMARY else f"{cut}…"
+    summary = whole if len(whole) <= _LONGEST_SUMMARY else f"{cut}…"
     sure = f", with {assessment['confidence']} confidence" if assessment.get("confidence") else ""
-    known = _part(detected, "virustotal")
-    told = f". {known['said']}" if known.get("lookup") in ("known", "unknown") else ""
-    return f"{said}{sure}{told}"
+    known = _object_at(detected, "virustotal")
+    reputation = f". {known['said']}" if known.get("lookup") in ("known", "unknown") else ""
+    return f"{summary}{sure}{reputation}"
 
 
 def _reasons(outcome: JsonObject) -> list[str]:
-    reasons = _part(outcome, "decision").get("reasons")
+    reasons = _object_at(outcome, "decision").get("reasons")
     return [str(reason) for reason in reasons] if isinstance(reasons, list) else []
 
 
-def _where(workload: JsonObject) -> str:
+def _workload_text(workload: JsonObject) -> str:
     if not workload:
         return "no Cloud Run workload that we know of"
     name, project, region = (_text(workload, key) for key in ("name", "project", "location"))
@@ -215,22 +217,22 @@ def _where(workload: JsonObject) -> str:
     return f"{kind} {name} in project {project}, {region}"
 
 
-def _time(moment: Json) -> str:
+def _utc_text(moment: Json) -> str:
     """A time of ours, to the second, in UTC."""
-    return f"{harmless(str(moment))[:19].replace('T', ' ')} UTC"
+    return f"{escape_for_chat(str(moment))[:19].replace('T', ' ')} UTC"
 
 
-def _link(links: JsonObject) -> str:
+def _case_file_link(links: JsonObject) -> str:
     """Where to read on: the case file, in the console where it lies in a bucket.
 
     An address of our own making, without a character that either room takes for markup.
     """
-    place = str(links.get("case_file") or "")
-    bucket = place.removeprefix("gs://")
-    return f"{_STORAGE}/{quote(bucket)}" if bucket != place else quote(place, safe="/:")
+    location = str(links.get("case_file") or "")
+    bucket = location.removeprefix("gs://")
+    return f"{_STORAGE}/{quote(bucket)}" if bucket != location else quote(location, safe="/:")
 
 
-def _part(outcome: JsonObject, key: str) -> JsonObject:
+def _object_at(outcome: JsonObject, key: str) -> JsonObject:
     value = outcome.get(key)
     return value if isinstance(value, Mapping) else {}
 
@@ -240,5 +242,5 @@ def _objects(value: Json) -> list[JsonObject]:
 
 
 def _text(value: JsonObject, key: str) -> str:
-    said: Json = value.get(key)
-    return harmless(str(said)) if said is not None else "unknown"
+    text: Json = value.get(key)
+    return escape_for_chat(str(text)) if text is not None else "unknown"

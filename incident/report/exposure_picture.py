@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from incident.model import JsonObject, Kind
-from incident.report.pictures import Mark
+from incident.report.pictures import BoxFrame
 
-Step = tuple[str, str, Mark]
+BoxContent = tuple[str, str, BoxFrame]
 #: By topic: the title, what the title adds where it is serious, whose gap leaves it unknown.
 _TOPICS = {
     "entry": ("Ingress", "open", ("settings",)),
@@ -20,21 +20,21 @@ _TOPICS = {
     "secrets": ("Secrets in reach", "rotate", ("revisions", "executions", "settings")),
     "volumes": ("Volumes", "they persist", ("revisions", "executions", "settings")),
 }
-_WAY_IN = {
+_ENTRY_POINTS = {
     Kind.SERVICE: ("entry", "callers"),
     Kind.JOB: ("callers",),
     Kind.WORKER_POOL: (),
 }
-_IN_REACH = ("identity", "secrets", "volumes")
-_BY_NAME = ("identity", "secrets", "volumes")
+_BLAST_RADIUS = ("identity", "secrets", "volumes")
+_LIST_NAMES = ("identity", "secrets", "volumes")
 
 
-def exposure(
+def exposure_columns(
     workload: Mapping[str, Any],
     detected: Mapping[str, Any],
     points: Sequence[JsonObject],
     gaps: Iterable[JsonObject],
-) -> Mapping[str, Sequence[Step]]:
+) -> Mapping[str, Sequence[BoxContent]]:
     """The parts of the picture, each with its boxes; none where no workload is named.
 
     Args:
@@ -45,34 +45,40 @@ def exposure(
     """
     if workload.get("kind") not in list(Kind):
         return {}
-    topics = _WAY_IN[Kind(workload["kind"])]
+    topics = _ENTRY_POINTS[Kind(workload["kind"])]
     why = {str(gap.get("collector")): str(gap.get("reason")) for gap in gaps}
-    way_in = [_step(topic, points, why) for topic in topics]
-    way_in = way_in or [("Callers", "nobody calls a worker pool", Mark.PLAIN)]
-    reach = [_step(topic, points, why) for topic in _IN_REACH]
-    return {"The way in": way_in, "What ran": _ran(workload, detected), "In reach": reach}
+    entry_points = [_topic_box(topic, points, why) for topic in topics]
+    entry_points = entry_points or [("Callers", "nobody calls a worker pool", BoxFrame.PLAIN)]
+    blast_radius = [_topic_box(topic, points, why) for topic in _BLAST_RADIUS]
+    return {
+        "The way in": entry_points,
+        "What ran": _affected_boxes(workload, detected),
+        "In reach": blast_radius,
+    }
 
 
-def _ran(workload: Mapping[str, Any], detected: Mapping[str, Any]) -> list[Step]:
+def _affected_boxes(workload: Mapping[str, Any], detected: Mapping[str, Any]) -> list[BoxContent]:
     kind = str(workload["kind"]).replace("-", " ")
     name = " / ".join(
         str(workload[key]) for key in ("name", "revision", "execution") if workload.get(key)
     )
-    steps = [(kind.capitalize(), name or "not named", Mark.PLAIN)]
+    steps = [(kind.capitalize(), name or "not named", BoxFrame.PLAIN)]
     steps += [
-        (f"Parent process {_pid(parent)}", _called(parent), Mark.PLAIN)
+        (f"Parent process {_pid(parent)}", _command_line(parent), BoxFrame.PLAIN)
         for parent in reversed(list(detected.get("parents") or ()))
     ]
     if not detected.get("parents") and detected.get("parent_pid") is not None:
         text = "not described by the finding"
         if detected["parent_pid"] == 1:
             text += "; it is the first process of the container"
-        steps.append((f"Parent process (PID {detected['parent_pid']})", text, Mark.UNKNOWN))
+        steps.append((f"Parent process (PID {detected['parent_pid']})", text, BoxFrame.UNKNOWN))
     if detected.get("binary_path") or detected.get("process"):
-        steps.append((f"Detected process {_pid(detected)}", _called(detected), Mark.SERIOUS))
+        steps.append(
+            (f"Detected process {_pid(detected)}", _command_line(detected), BoxFrame.SERIOUS)
+        )
     file = detected.get("file")
     if file and file != detected.get("binary_path"):
-        steps.append(("Suspected file", str(file), Mark.SERIOUS))
+        steps.append(("Suspected file", str(file), BoxFrame.SERIOUS))
     return steps
 
 
@@ -80,7 +86,7 @@ def _pid(process: Mapping[str, Any]) -> str:
     return "" if process.get("pid") is None else f"(PID {process['pid']})"
 
 
-def _called(process: Mapping[str, Any]) -> str:
+def _command_line(process: Mapping[str, Any]) -> str:
     """A process by its command line, or by what else is named of it."""
     arguments = " ".join(map(str, process.get("arguments") or ()))
     binary = str(process.get("binary_path") or process.get("process") or "")
@@ -89,21 +95,23 @@ def _called(process: Mapping[str, Any]) -> str:
     return f"{binary}: {arguments}" if binary else arguments
 
 
-def _step(topic: str, told: Sequence[JsonObject], why: Mapping[str, str]) -> Step:
+def _topic_box(
+    topic: str, exposure_points: Sequence[JsonObject], why: Mapping[str, str]
+) -> BoxContent:
     title, serious, sources = _TOPICS[topic]
-    points = [point for point in told if point.get("topic") == topic]
+    points = [point for point in exposure_points if point.get("topic") == topic]
     if not points:
         reason = next((why[source] for source in sources if source in why), "it was not read")
-        return f"{title}: not known", reason, Mark.UNKNOWN
+        return f"{title}: not known", reason, BoxFrame.UNKNOWN
     text = str(points[0].get("text", ""))
     if any(point.get("known") is False for point in points):
-        return f"{title}: not known", text, Mark.UNKNOWN
-    names = [str(name) for point in points for name in _listed(point)]
-    if topic in _BY_NAME and names:
+        return f"{title}: not known", text, BoxFrame.UNKNOWN
+    names = [str(name) for point in points for name in _point_names(point)]
+    if topic in _LIST_NAMES and names:
         text = ", ".join(dict.fromkeys(map(_short, names)))
     if any(point.get("serious") is True for point in points):
-        return f"{title}: {serious}", text, Mark.SERIOUS
-    return title, text, Mark.PLAIN
+        return f"{title}: {serious}", text, BoxFrame.SERIOUS
+    return title, text, BoxFrame.PLAIN
 
 
 def _short(name: str) -> str:
@@ -111,6 +119,6 @@ def _short(name: str) -> str:
     return name.rpartition("/")[2] if name.startswith("projects/") else name
 
 
-def _listed(point: JsonObject) -> Sequence[object]:
+def _point_names(point: JsonObject) -> Sequence[object]:
     names = point.get("names")
     return names if isinstance(names, list | tuple) else ()

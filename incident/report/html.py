@@ -17,15 +17,15 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from incident.model import ChangeKind, ChangeState, Json, JsonObject, Part
-from incident.model.decision import UNDONE
-from incident.model.durations import lasted, moment
-from incident.report.activity import COLLECTED, own_steps, timings
-from incident.report.exposure_picture import exposure
-from incident.report.gaps import gaps_told, reasons_told, unknown
-from incident.report.pictures import LETTERS, boxes, rows
-from incident.report.plan_sections import grouped, look_before
-from incident.report.terminal import diff_lines, visible
+from incident.model import ChangeKind, ChangeState, Json, JsonObject, TaskPurpose
+from incident.model.decision import DRIFT_PREFIX
+from incident.model.durations import format_milliseconds, parse_time
+from incident.report.activity import COLLECTOR_PREFIX, activity_entries, timings
+from incident.report.exposure_picture import exposure_columns
+from incident.report.gaps import grouped_gaps, missing_evidence, without_main_reason
+from incident.report.pictures import FONT_SIZE, exposure_picture, timeline_picture
+from incident.report.plan_sections import plan_sections, triage_index
+from incident.report.terminal import diff_lines, escape_unprintable
 from incident.report.timeline import timeline
 
 _LONGEST = 600
@@ -58,18 +58,20 @@ _NO_ASSESSMENT: Mapping[str, Any] = {
     **dict.fromkeys(("reasons", "techniques", "reach", "related", "look_at"), ()),
     "plan": {"automatic": (), "people": ()},
 }
-_WORKLOAD = ("kind", "name", "project", "location", "revision", "execution")
-_EVIDENCE = ("access", "audit-log", "executions", "revisions")
-_DRAWN = ("related-findings", "audit-log", "revisions", "executions", "logs")
-_TOLD = (*_EVIDENCE, "related-findings", "logs")
-_FINDING: Mapping[str, Any] = dict.fromkeys(("category", "severity", "detector", "event_time"))
-_DETECTED: Mapping[str, Any] = {
+_WORKLOAD_FIELDS = ("kind", "name", "project", "location", "revision", "execution")
+_EVIDENCE_TABLES = ("access", "audit-log", "executions", "revisions")
+_TIMELINE_SOURCES = ("related-findings", "audit-log", "revisions", "executions", "logs")
+_GAP_SECTIONS = (*_EVIDENCE_TABLES, "related-findings", "logs")
+_FINDING_DEFAULTS: Mapping[str, Any] = dict.fromkeys(
+    ("category", "severity", "detector", "event_time")
+)
+_DETECTED_DEFAULTS: Mapping[str, Any] = {
     **dict.fromkeys(("binary_path", "process", "pid", "parent_pid", "user_id", "script")),
     **dict.fromkeys(("file", "sha256", "hash_is_partial", "container", "image", "digest")),
     **dict.fromkeys(("user_id_claimed", "virustotal", "connection", "arguments_truncated")),
     **dict.fromkeys(("arguments", "parents", "libraries", "urls"), ()),
 }
-_STAGES = {
+_STAGE_TEXTS = {
     "read": "Read finding, policy, settings",
     "decide": "Decide",
     "contain": "Write and read back, or rehearse it",
@@ -77,21 +79,21 @@ _STAGES = {
     "total": "All of it",
 }
 #: Of these the first reason is what a reader has to know first; of the others an error of a write.
-_BECAUSE = frozenset({"held", "failed", "expired", "released", "already-contained"})
-_ERRING = frozenset({"failed", "unverified", "restricted"})
+_REASON_STATUSES = frozenset({"held", "failed", "expired", "released", "already-contained"})
+_ERROR_STATUSES = frozenset({"failed", "unverified", "restricted"})
 #: A sentence of ours that begins so gets a capital. Anything else may be a name.
-_OPENERS = re.compile(
+_SENTENCE_STARTS = re.compile(
     r"(?:all|an?|another|anybody|approved|as|at|buckets|by|callers|cannot|contained|defaults|each"
     r"|everybody|execution|file|from|how|if|in|internal|its?|named|no|nobody|not|nothing|of|on|only"
     r"|other|perhaps|related|released|revision|since|some|taken|the|these|they|this|those|what|when"
     r"|where|whether|which|who|whoever|why|with) "
 )
-_WRITTEN = (ChangeState.APPLIED, ChangeState.VERIFIED, ChangeState.UNVERIFIED)
+_WRITTEN_STATES = (ChangeState.APPLIED, ChangeState.VERIFIED, ChangeState.UNVERIFIED)
 _FOLDER = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
-class CaseObjects:
+class CaseFileContents:
     """A case file as it is stored.
 
     Attributes:
@@ -101,7 +103,7 @@ class CaseObjects:
         digests: SHA-256 of each object in hex, by its path in the case file, or in the store
             where it is of the containment.
         containment: The records of the containment that the outcome names, in order.
-        told_at: When the incident was carried on to this outcome; None for a first one.
+        updated_at: When the incident was carried on to this outcome; None for a first one.
     """
 
     outcome: JsonObject
@@ -109,70 +111,74 @@ class CaseObjects:
     records: Sequence[JsonObject]
     digests: Mapping[str, str]
     containment: Sequence[JsonObject] = ()
-    told_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
-def render(case: CaseObjects) -> str:
+def render_html(case: CaseFileContents) -> str:
     """The page, as HTML 5."""
     outcome: Mapping[str, Any] = case.outcome
     status = str(outcome.get("status"))
     assessment = {**_NO_ASSESSMENT, **(outcome.get("assessment") or {})}
-    workload = {**dict.fromkeys(_WORKLOAD), **(outcome.get("workload") or {})}
-    detected = {**_DETECTED, **(outcome.get("detected") or {})}
+    workload = {**dict.fromkeys(_WORKLOAD_FIELDS), **(outcome.get("workload") or {})}
+    detected = {**_DETECTED_DEFAULTS, **(outcome.get("detected") or {})}
     gaps = [each for each in outcome.get("gaps") or () if isinstance(each, Mapping)]
-    lacking = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
-    because = _because(status, outcome)
-    groups = grouped(assessment["plan"].get("people") or ())
-    steps = own_steps(case.outcome, case.records, case.containment, case.told_at, lacking)
+    missing = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
+    main_reason = _main_reason(status, outcome)
+    groups = plan_sections(assessment["plan"].get("people") or ())
+    steps = activity_entries(case.outcome, case.records, case.containment, case.updated_at, missing)
     events = timeline(case.outcome, case.evidence, steps)
     return _template().render(
         outcome=outcome,
         status=status,
         headline=_headline(status, outcome),
-        written=_WRITTEN,
+        written=_WRITTEN_STATES,
         tone=_TONES.get(status, "bad"),
         assessment=assessment,
         plan=assessment["plan"],
         groups=groups,
-        waits=bool(groups) and groups[0].steps[0][1].get("part") == Part.WAIT,
-        look_before=look_before(status, groups),
+        waits=bool(groups) and groups[0].tasks[0][1].get("part") == TaskPurpose.WAIT,
+        look_before=triage_index(status, groups),
         workload=workload,
         events=events,
-        undrawn=[name for name in _DRAWN if name in lacking],
+        undrawn=[name for name in _TIMELINE_SOURCES if name in missing],
         lanes=tuple(dict.fromkeys(event.lane for event in events)),
-        rows=rows(events),
-        letters=LETTERS,
+        rows=timeline_picture(events),
+        letters=FONT_SIZE,
         stages=_stages(case.outcome),
-        boxes=boxes(exposure(workload, detected, assessment["reach"], gaps)),
+        boxes=exposure_picture(exposure_columns(workload, detected, assessment["reach"], gaps)),
         detected=detected,
-        finding={**_FINDING, **(outcome.get("finding") or {})},
-        because=because,
-        decided=reasons_told((outcome.get("decision") or {}).get("reasons") or (), because),
-        gaps=tuple(gaps_told(gaps, because)),
-        unknown=unknown(case.evidence, gaps, _TOLD, named=bool(workload["name"])),
+        finding={**_FINDING_DEFAULTS, **(outcome.get("finding") or {})},
+        because=main_reason,
+        decided=without_main_reason(
+            (outcome.get("decision") or {}).get("reasons") or (), main_reason
+        ),
+        gaps=tuple(grouped_gaps(gaps, main_reason)),
+        unknown=missing_evidence(
+            case.evidence, gaps, _GAP_SECTIONS, has_workload=bool(workload["name"])
+        ),
         cancelled=_cancelled(outcome),
         contained_at=_contained_at(case),
-        changes=[_with_diff(change) for change in outcome.get("changes") or ()],
+        changes=[_change_with_diff(change) for change in outcome.get("changes") or ()],
         links=[(name, link) for name, link in _links(outcome) if _is_page(link)],
-        evidence={name: _rows(case.evidence.get(name)) for name in _EVIDENCE},
+        evidence={name: _rows(case.evidence.get(name)) for name in _EVIDENCE_TABLES},
         log_count=len(_rows(case.evidence.get("logs"), most=10**9)),
         logs=_rows(case.evidence.get("logs"), most=_MOST_LOGS),
         digests=case.digests,
     )
 
 
-def shown(text: str) -> str:
+def page_text(text: str) -> str:
     """A text as the page shows it: what is invisible as an escape, cut to a length."""
     left = len(text) - _LONGEST
-    cut = visible(text[:_LONGEST])
+    cut = escape_unprintable(text[:_LONGEST])
     return f"{cut}… ({left} more characters; the case file has them)" if left > 0 else cut
 
 
-def _finalized(value: object) -> object:
+def _finalize(value: object) -> object:
     """Every value that the template prints goes through here, before it is escaped."""
     if isinstance(value, Markup):
         return value
-    return shown(value) if isinstance(value, str) else value
+    return page_text(value) if isinstance(value, str) else value
 
 
 @cache
@@ -181,39 +187,39 @@ def _template() -> Template:
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_finalized,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["clock"] = lambda at: f"{at:%H:%M:%S}"
     environment.filters["day"] = lambda at: f"{at:%Y-%m-%d}"
     environment.filters["stamp"] = _stamp
-    environment.filters["lasted"] = lasted
+    environment.filters["duration"] = format_milliseconds
     environment.filters["sentence"] = _sentence
     environment.tests["page"] = _is_page
     return environment.get_template("report.html.j2")
 
 
 def _headline(status: str, outcome: Mapping[str, Any]) -> str:
-    if status == "unverified" and _undone(outcome):
+    if status == "unverified" and _is_reverted(outcome):
         return "Undone since. What was contained may run again: somebody must look now."
     return _HEADLINES.get(status, status)
 
 
-def _because(status: str, outcome: Mapping[str, Any]) -> str:
+def _main_reason(status: str, outcome: Mapping[str, Any]) -> str:
     """Why it came to this, in a line: what went wrong with a write, else what decided."""
     reasons = (outcome.get("decision") or {}).get("reasons") or ("",)
-    if status in _ERRING and not _undone(outcome):
+    if status in _ERROR_STATUSES and not _is_reverted(outcome):
         errors = [str(each["error"]) for each in outcome.get("changes") or () if each.get("error")]
         if errors:
             return errors[0]
-    undone = status == "unverified" and _undone(outcome)
-    return str(reasons[0]) if status in _BECAUSE or undone else ""
+    undone = status == "unverified" and _is_reverted(outcome)
+    return str(reasons[0]) if status in _REASON_STATUSES or undone else ""
 
 
-def _undone(outcome: Mapping[str, Any]) -> bool:
+def _is_reverted(outcome: Mapping[str, Any]) -> bool:
     errors = (str(change.get("error")) for change in outcome.get("changes") or ())
-    return any(error.startswith(UNDONE) for error in errors)
+    return any(error.startswith(DRIFT_PREFIX) for error in errors)
 
 
 def _stages(outcome: JsonObject) -> list[tuple[str, str, float]]:
@@ -222,8 +228,9 @@ def _stages(outcome: JsonObject) -> list[tuple[str, str, float]]:
     longest = max(known.values(), default=0.0) or 1.0
     return [
         (
-            _STAGES.get(name) or f"Read {name.removeprefix(COLLECTED).replace('-', ' ')}",
-            lasted(ms),
+            _STAGE_TEXTS.get(name)
+            or f"Read {name.removeprefix(COLLECTOR_PREFIX).replace('-', ' ')}",
+            format_milliseconds(ms),
             ms / longest,
         )
         for name, ms in known.items()
@@ -235,25 +242,26 @@ def _cancelled(outcome: Mapping[str, Any]) -> dict[str, str]:
     return {
         str(change.get("target")).rpartition("/")[2]: str(change.get("state"))
         for change in outcome.get("changes") or ()
-        if change.get("kind") == ChangeKind.CANCELLATION and change.get("state") in list(_WRITTEN)
+        if change.get("kind") == ChangeKind.CANCELLATION
+        and change.get("state") in list(_WRITTEN_STATES)
     }
 
 
-def _contained_at(case: CaseObjects) -> datetime | None:
+def _contained_at(case: CaseFileContents) -> datetime | None:
     """When we first wrote to the workload, by the records."""
-    told = {"written", "verified", "contained"}
+    kinds = {"written", "verified", "contained"}
     times = (
-        moment(record.get("recorded_at"))
+        parse_time(record.get("recorded_at"))
         for record in (*case.containment, *case.records)
-        if record.get("kind") in told
+        if record.get("kind") in kinds
     )
     return min((at for at in times if at), default=None)
 
 
 def _sentence(text: object) -> str:
     """A text of ours with a capital at its beginning, unless that may be a name."""
-    said = str(text)
-    return said[:1].upper() + said[1:] if _OPENERS.match(said) else said
+    sentence = str(text)
+    return sentence[:1].upper() + sentence[1:] if _SENTENCE_STARTS.match(sentence) else sentence
 
 
 def _stamp(value: object) -> str:
@@ -262,7 +270,7 @@ def _stamp(value: object) -> str:
     return text.replace("T", " ").partition(".")[0].removesuffix("Z") if text else "unknown"
 
 
-def _with_diff(change: Mapping[str, Any]) -> Mapping[str, Any]:
+def _change_with_diff(change: Mapping[str, Any]) -> Mapping[str, Any]:
     before, after = change.get("before") or {}, change.get("after") or {}
     return {**change, "diff": tuple(diff_lines(before, after))}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from incident.actions.redacted import told_json
+from incident.actions.redacted import redacted_json
 from incident.case_file.journal import SCHEMA_VERSION
 from incident.model import (
     Assessment,
@@ -23,17 +23,17 @@ from incident.model import (
     Verdict,
 )
 from incident.model.json_text import time_text
-from incident.playbook.blockers import barred
+from incident.playbook.blockers import explain_blocker
 from incident.playbook.links import finding_page, virustotal_page, workload_page
-from incident.playbook.order import Situation
+from incident.playbook.order import PlaybookInputs
 from incident.redaction.redactor import Redactor
-from incident.report.outcome_parts import assessment_told, detected_told, short
+from incident.report.outcome_parts import assessment_json, detected_json, truncated
 
-_IN_EFFECT = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
+_WRITTEN_STATES = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class OutcomeParts:
     """All that an outcome is made of.
 
     Attributes:
@@ -44,12 +44,12 @@ class Account:
         responder: Who answered; None where none did.
         assessment: What it made of the evidence; None without a responder.
         changes: The changes and how far they came.
-        folder: The containment's path in the store.
+        containment_folder: The containment's path in the store.
         drains_until: Until when requests in flight may still run.
         approval_expires: When the plan expires that waits for approval.
         timings_ms: Milliseconds per stage.
         case_file: Where the case file is; None where none is kept.
-        policy: Where the policy file is; empty where none is configured.
+        policy_url: Where the policy file is; empty where none is configured.
     """
 
     incident: str
@@ -59,12 +59,12 @@ class Account:
     responder: Responder | None = None
     assessment: Assessment | None = None
     changes: tuple[Change, ...] = ()
-    folder: str | None = None
+    containment_folder: str | None = None
     drains_until: datetime | None = None
     approval_expires: datetime | None = None
     timings_ms: Mapping[str, float] | None = None
     case_file: str | None = None
-    policy: str = ""
+    policy_url: str = ""
 
     @property
     def suspect(self) -> Suspect:
@@ -73,50 +73,50 @@ class Account:
         return self.responder.suspect(finding) if self.responder else finding.suspect
 
 
-def outcome(account: Account, redactor: Redactor) -> dict[str, Json]:
+def build_outcome(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
     """The outcome of an incident."""
-    finding = account.evidence.finding
+    finding = parts.evidence.finding
     return {
         "schema_version": SCHEMA_VERSION,
-        "incident": account.incident,
-        "status": account.status.value,
+        "incident": parts.incident,
+        "status": parts.status.value,
         "finding": _finding(finding, redactor),
-        "workload": _workload(account.evidence),
-        "responder": account.responder.name if account.responder else None,
-        "rule": account.decision.rule,
-        "mode": None if account.status is Status.IGNORED else account.decision.mode.value,
-        "decision": _decision(account, redactor),
-        "assessment": _assessment(account, redactor),
-        "detected": detected_told(account.evidence, account.suspect, redactor),
-        "changes": [_change(change, redactor) for change in account.changes],
-        "containment": account.folder,
-        "drains_until": time_text(account.drains_until),
-        "approval_expires": time_text(account.approval_expires),
-        "gaps": [_gap(gap, redactor) for gap in account.evidence.gaps],
-        "timings_ms": {**(account.timings_ms or {})},
-        "links": _links(finding, account),
+        "workload": _workload(parts.evidence),
+        "responder": parts.responder.name if parts.responder else None,
+        "rule": parts.decision.rule,
+        "mode": None if parts.status is Status.IGNORED else parts.decision.mode.value,
+        "decision": _decision(parts, redactor),
+        "assessment": _assessment(parts, redactor),
+        "detected": detected_json(parts.evidence, parts.suspect, redactor),
+        "changes": [_change(change, redactor) for change in parts.changes],
+        "containment": parts.containment_folder,
+        "drains_until": time_text(parts.drains_until),
+        "approval_expires": time_text(parts.approval_expires),
+        "gaps": [_gap(gap, redactor) for gap in parts.evidence.gaps],
+        "timings_ms": {**(parts.timings_ms or {})},
+        "links": _links(finding, parts),
     }
 
 
-def _assessment(account: Account, redactor: Redactor) -> dict[str, Json] | None:
-    if account.assessment is None:
+def _assessment(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json] | None:
+    if parts.assessment is None:
         return None
-    situation = Situation(
-        account.incident,
-        account.status,
-        account.decision.mode,
-        account.evidence,
-        account.changes,
-        account.drains_until,
-        account.decision.barred,
-        account.policy,
-        account.assessment.look_at,
-        doubtful=account.responder is not None and account.responder.verdict is Verdict.HOLD,
+    situation = PlaybookInputs(
+        parts.incident,
+        parts.status,
+        parts.decision.mode,
+        parts.evidence,
+        parts.changes,
+        parts.drains_until,
+        parts.decision.blockers,
+        parts.policy_url,
+        parts.assessment.investigation_steps,
+        often_benign=parts.responder is not None and parts.responder.verdict is Verdict.HOLD,
     )
-    return assessment_told(account.assessment, situation, redactor)
+    return assessment_json(parts.assessment, situation, redactor)
 
 
-def malformed(digest: str, reason: str, case_file: str) -> dict[str, Json]:
+def malformed_outcome(digest: str, reason: str, case_file: str) -> dict[str, Json]:
     """The outcome of a message that is no notification: no incident, no finding."""
     keys = "incident finding workload responder rule mode assessment detected containment"
     return {
@@ -134,47 +134,49 @@ def malformed(digest: str, reason: str, case_file: str) -> dict[str, Json]:
     }
 
 
-def duplicate(done: Mapping[str, Json]) -> dict[str, Json]:
+def duplicate_outcome(current: Mapping[str, Json]) -> dict[str, Json]:
     """The outcome of a delivery whose incident is done: it did nothing, and says so."""
-    said = f"this event was handled already: its incident is done, as {done.get('status')!r}"
-    decision = done.get("decision")
+    reason = f"this event was handled already: its incident is done, as {current.get('status')!r}"
+    decision = current.get("decision")
     kept = decision if isinstance(decision, Mapping) else {}
     return {
-        **done,
+        **current,
         "status": Status.DUPLICATE.value,
-        "decision": {**kept, "reasons": [said]},
+        "decision": {**kept, "reasons": [reason]},
         "changes": [],
         "timings_ms": {},
     }
 
 
-def refers(done: Mapping[str, Json]) -> bool:
+def has_active_containment(current: Mapping[str, Json]) -> bool:
     """Whether an incident that took part in a containment has something that a release ends.
 
     One that was held or whose writes were all refused is as it was: it only waits for a person.
     """
-    status, changes = done.get("status"), done.get("changes")
+    status, changes = current.get("status"), current.get("changes")
     if status != Status.FAILED:
         return status in (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED)
     listed = changes if isinstance(changes, list) else ()
     states = [change.get("state") for change in listed if isinstance(change, Mapping)]
-    return any(state in _IN_EFFECT for state in states)
+    return any(state in _WRITTEN_STATES for state in states)
 
 
-def released(done: Mapping[str, Json], by: str, lost: Sequence[str] = ()) -> dict[str, Json]:
+def released_outcome(
+    current: Mapping[str, Json], by: str, irreversible: Sequence[str] = ()
+) -> dict[str, Json]:
     """The outcome of an incident whose containment a person has taken back.
 
     Args:
-        done: Its outcome so far.
+        current: Its outcome so far.
         by: Who it was.
-        lost: What could not be taken back, and what to do about it.
+        irreversible: What could not be taken back, and what to do about it.
     """
-    decision = done.get("decision")
+    decision = current.get("decision")
     kept = decision if isinstance(decision, Mapping) else {}
     earlier = kept.get("reasons")
-    reasons = [f"released by {by}", *lost, *(earlier if isinstance(earlier, list) else ())]
+    reasons = [f"released by {by}", *irreversible, *(earlier if isinstance(earlier, list) else ())]
     return {
-        **done,
+        **current,
         "status": Status.RELEASED.value,
         "decision": {**kept, "reasons": reasons},
         "drains_until": None,
@@ -182,37 +184,39 @@ def released(done: Mapping[str, Json], by: str, lost: Sequence[str] = ()) -> dic
     }
 
 
-def taken_up(earlier: Mapping[str, Json], account: Account, redactor: Redactor) -> dict[str, Json]:
+def resumed_outcome(
+    earlier: Mapping[str, Json], parts: OutcomeParts, redactor: Redactor
+) -> dict[str, Json]:
     """The outcome of an incident that was taken up again: what was found out before stays."""
-    decision = _decision(account, redactor)
+    decision = _decision(parts, redactor)
     return {
         **earlier,
-        "status": account.status.value,
-        "workload": _workload(account.evidence),
-        "rule": account.decision.rule or earlier.get("rule"),
-        "mode": account.decision.mode.value,
-        "decision": {**decision, "reasons": _joined(decision["reasons"], earlier)},
-        "changes": [_change(change, redactor) for change in account.changes],
-        "containment": account.folder or earlier.get("containment"),
-        "drains_until": time_text(account.drains_until),
+        "status": parts.status.value,
+        "workload": _workload(parts.evidence),
+        "rule": parts.decision.rule or earlier.get("rule"),
+        "mode": parts.decision.mode.value,
+        "decision": {**decision, "reasons": _merged_reasons(decision["reasons"], earlier)},
+        "changes": [_change(change, redactor) for change in parts.changes],
+        "containment": parts.containment_folder or earlier.get("containment"),
+        "drains_until": time_text(parts.drains_until),
         "approval_expires": None,
     }
 
 
-def expired(done: Mapping[str, Json], reason: str) -> dict[str, Json]:
+def expired_outcome(current: Mapping[str, Json], reason: str) -> dict[str, Json]:
     """The outcome of an incident whose plan nobody approved in time."""
-    kept = done.get("decision")
+    kept = current.get("decision")
     decision = kept if isinstance(kept, Mapping) else {}
-    reasons = _joined([reason], done)
+    reasons = _merged_reasons([reason], current)
     return {
-        **done,
+        **current,
         "status": Status.EXPIRED.value,
         "approval_expires": None,
         "decision": {**decision, "verdict": Verdict.HOLD.value, "reasons": reasons},
     }
 
 
-def _joined(reasons: Json, earlier: Mapping[str, Json]) -> list[Json]:
+def _merged_reasons(reasons: Json, earlier: Mapping[str, Json]) -> list[Json]:
     """New reasons, and after them the earlier ones that they do not repeat."""
     decision = earlier.get("decision")
     before = decision.get("reasons") if isinstance(decision, Mapping) else None
@@ -221,18 +225,18 @@ def _joined(reasons: Json, earlier: Mapping[str, Json]) -> list[Json]:
 
 
 def _change(change: Change, redactor: Redactor) -> dict[str, Json]:
-    shown = told_json(change, redactor)
-    return {**shown, "error": None if shown["error"] is None else short(shown["error"])}
+    shown = redacted_json(change, redactor)
+    return {**shown, "error": None if shown["error"] is None else truncated(shown["error"])}
 
 
 def _finding(finding: Finding, redactor: Redactor) -> dict[str, Json]:
     return {
         "name": redactor.text(finding.name),
         "canonical_name": redactor.text(finding.canonical_name),
-        "category": short(redactor.text(finding.category)),
-        "detector": short(redactor.text(finding.detector)),
-        "severity": short(redactor.text(finding.severity)),
-        "state": short(redactor.text(finding.state)),
+        "category": truncated(redactor.text(finding.category)),
+        "detector": truncated(redactor.text(finding.detector)),
+        "severity": truncated(redactor.text(finding.severity)),
+        "state": truncated(redactor.text(finding.state)),
         "event_time": time_text(finding.event_time),
     }
 
@@ -251,41 +255,45 @@ def _workload(evidence: Evidence) -> dict[str, Json] | None:
         "revision": finding.revision,
         "execution": finding.execution,
         "resource_name": workload.resource_name,
-        "uid": evidence.settings.uid if evidence.settings else None,
+        "uid": evidence.configuration.uid if evidence.configuration else None,
     }
 
 
-def _decision(account: Account, redactor: Redactor) -> dict[str, Json]:
+def _decision(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
     """The decision; what is ``barred`` to a person's ``contain`` too says what comes first."""
-    decision, workload = account.decision, account.evidence.finding.workload
-    bars = [barred(bar, workload, account.policy) for bar in decision.barred] if workload else []
+    decision, workload = parts.decision, parts.evidence.finding.workload
+    blockers = (
+        [explain_blocker(blocker, workload, parts.policy_url) for blocker in decision.blockers]
+        if workload
+        else []
+    )
     return {
         "verdict": decision.verdict.value,
-        "reasons": [short(redactor.text(reason.text)) for reason in decision.reasons],
+        "reasons": [truncated(redactor.text(reason.text)) for reason in decision.reasons],
         "barred": [
             {
-                "text": short(redactor.text(bar.text)),
-                "first": short(redactor.text(bar.first)),
-                "command": short(redactor.text(bar.command)) or None,
+                "text": truncated(redactor.text(bar.text)),
+                "first": truncated(redactor.text(bar.fix)),
+                "command": truncated(redactor.text(bar.command)) or None,
             }
-            for bar in bars
+            for bar in blockers
         ],
     }
 
 
 def _gap(gap: Gap, redactor: Redactor) -> dict[str, Json]:
-    return {"collector": gap.collector, "reason": short(redactor.text(gap.reason))}
+    return {"collector": gap.collector, "reason": truncated(redactor.text(gap.reason))}
 
 
-def _links(finding: Finding, account: Account) -> dict[str, Json]:
-    techniques = account.assessment.techniques if account.assessment else ()
-    file = account.suspect.file
+def _links(finding: Finding, parts: OutcomeParts) -> dict[str, Json]:
+    techniques = parts.assessment.techniques if parts.assessment else ()
+    file = parts.suspect.file
     hashed = file.sha256 if file and not file.partially_hashed else None
     return {
         "console": finding_page(finding),
         "workload": workload_page(finding.workload),
         "virustotal": virustotal_page(hashed) if hashed else None,
         "mitre": [technique.url for technique in techniques],
-        "case_file": account.case_file,
-        "report": f"{account.case_file}/report.html" if account.case_file else None,
+        "case_file": parts.case_file,
+        "report": f"{parts.case_file}/report.html" if parts.case_file else None,
     }

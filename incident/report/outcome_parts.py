@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from incident.investigation.exposure import reach, related
+from incident.investigation.exposure import describe_exposure, related_findings
 from incident.model import (
     Assessment,
     Container,
+    DetectedProcess,
     Evidence,
+    ExposureFact,
     File,
     Finding,
     Json,
-    Point,
-    Process,
+    PlaybookTask,
     Reason,
-    Related,
+    RelatedFinding,
     Reputation,
-    Step,
     Suspect,
 )
-from incident.model.json_text import plain, time_text
-from incident.playbook.order import Situation, automatic, for_people, step_told
+from incident.model.json_text import json_value, time_text
+from incident.playbook.order import PlaybookInputs, automatic_tasks, people_tasks, task_json
 from incident.redaction.redactor import Redactor
 
 _LONGEST_TEXT = 1000
@@ -33,36 +33,38 @@ _MOST_FILE_NAMES = 10
 _MOST_RELATED = 50
 _MOST_ENCODED = 32_000
 _MOST_URLS = 5
-_MOST_PARENTS, _MOST_OF_A_PARENT = 3, 4_000
+_MOST_PARENTS, _MOST_PARENT_ENCODED = 3, 4_000
 _MOST_LIBRARIES = 10
 
 
-def assessment_told(
-    assessment: Assessment, situation: Situation, redactor: Redactor
+def assessment_json(
+    assessment: Assessment, inputs: PlaybookInputs, redactor: Redactor
 ) -> dict[str, Json]:
     """What is thought of the evidence, what is in reach, and what is to be done."""
-    evidence = situation.evidence
+    evidence = inputs.evidence
     return {
-        "summary": short(redactor.text(assessment.summary)),
+        "summary": truncated(redactor.text(assessment.summary)),
         "confidence": assessment.confidence.value,
         "reasons": [_reason(reason, redactor) for reason in assessment.reasons],
-        "techniques": plain(
+        "techniques": json_value(
             [
-                {**plain(technique), "meaning": short(redactor.text(technique.meaning))}
+                {**json_value(technique), "meaning": truncated(redactor.text(technique.meaning))}
                 for technique in assessment.techniques
             ]
         ),
-        "reach": [_point(point, redactor) for point in reach(evidence)],
-        "related": [_related(other, redactor) for other in related(evidence)[:_MOST_RELATED]],
+        "reach": [_point(point, redactor) for point in describe_exposure(evidence)],
+        "related": [
+            _related(other, redactor) for other in related_findings(evidence)[:_MOST_RELATED]
+        ],
         "plan": {
-            "automatic": [_step(step, redactor) for step in automatic(situation)],
-            "people": [_step(step, redactor) for step in for_people(situation)],
+            "automatic": [_step(step, redactor) for step in automatic_tasks(inputs)],
+            "people": [_step(step, redactor) for step in people_tasks(inputs)],
         },
-        "look_at": [short(redactor.text(text)) for text in assessment.look_at],
+        "look_at": [truncated(redactor.text(text)) for text in assessment.investigation_steps],
     }
 
 
-def detected_told(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> dict[str, Json]:
+def detected_json(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> dict[str, Json]:
     """What was detected: the process, the suspected file, where it ran."""
     finding = evidence.finding
     container = next(iter(finding.containers), None)
@@ -70,20 +72,20 @@ def detected_told(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> d
         **_process(suspect.process, redactor),
         "user_id_claimed": _claimed_user(suspect.process, evidence.claim),
         "parents": [
-            _process(parent, redactor, _MOST_OF_A_PARENT)
+            _process(parent, redactor, _MOST_PARENT_ENCODED)
             for parent in _parents(suspect.process, finding)
         ],
         **_file(suspect.file, redactor),
-        "urls": [short(redactor.url(url)) for url in finding.urls[:_MOST_URLS]],
-        "connection": plain(finding.connection),
-        "container": short(redactor.text(container.name)) if container else None,
-        "image": short(redactor.text(container.image)) if container else None,
+        "urls": [truncated(redactor.url(url)) for url in finding.urls[:_MOST_URLS]],
+        "connection": json_value(finding.connection),
+        "container": truncated(redactor.text(container.name)) if container else None,
+        "image": truncated(redactor.text(container.image)) if container else None,
         "digest": _digest(container, redactor),
         "virustotal": _reputation(evidence.reputation, redactor),
     }
 
 
-def short(text: str) -> str:
+def truncated(text: str) -> str:
     """Evidence text at a length that a log line can bear; the case file has the rest."""
     kept = text[:_LONGEST_TEXT]
     while len(json.dumps(kept)) > _LONGEST_ENCODED:
@@ -91,38 +93,38 @@ def short(text: str) -> str:
     return text if kept == text else f"{kept}… ({len(text) - len(kept)} more characters)"
 
 
-def _point(point: Point, redactor: Redactor) -> dict[str, Json]:
+def _point(point: ExposureFact, redactor: Redactor) -> dict[str, Json]:
     return {
         "topic": point.topic.value,
-        "text": short(redactor.text(point.text)),
+        "text": truncated(redactor.text(point.text)),
         "evidence": point.evidence,
-        "names": [short(redactor.text(name)) for name in point.names[:_MOST_NAMES]],
+        "names": [truncated(redactor.text(name)) for name in point.names[:_MOST_NAMES]],
         "serious": point.serious,
         "known": point.known,
     }
 
 
-def _related(other: Related, redactor: Redactor) -> dict[str, Json]:
+def _related(other: RelatedFinding, redactor: Redactor) -> dict[str, Json]:
     return {
-        "category": short(redactor.text(other.category)),
-        "severity": short(redactor.text(other.severity)),
+        "category": truncated(redactor.text(other.category)),
+        "severity": truncated(redactor.text(other.severity)),
         "event_time": time_text(other.event_time),
-        "name": short(redactor.text(other.name)),
-        "linked": other.linked,
-        "text": short(redactor.text(other.text)),
+        "name": truncated(redactor.text(other.name)),
+        "linked": other.same_attack,
+        "text": truncated(redactor.text(other.text)),
     }
 
 
-def _step(step: Step, redactor: Redactor) -> dict[str, Json]:
+def _step(step: PlaybookTask, redactor: Redactor) -> dict[str, Json]:
     return {
-        **step_told(step),
-        "text": short(redactor.text(step.text)),
-        "command": short(redactor.text(step.command)) if step.command else None,
+        **task_json(step),
+        "text": truncated(redactor.text(step.text)),
+        "command": truncated(redactor.text(step.command)) if step.command else None,
     }
 
 
 def _reason(reason: Reason, redactor: Redactor) -> dict[str, Json]:
-    return {"text": short(redactor.text(reason.text)), "evidence": reason.evidence}
+    return {"text": truncated(redactor.text(reason.text)), "evidence": reason.evidence}
 
 
 def _reputation(reputation: Reputation | None, redactor: Redactor) -> dict[str, Json] | None:
@@ -131,35 +133,35 @@ def _reputation(reputation: Reputation | None, redactor: Redactor) -> dict[str, 
         return None
     return {
         "lookup": reputation.lookup.value,
-        "said": short(redactor.text(reputation.sentence)),
+        "said": truncated(redactor.text(reputation.summary)),
         "malicious": reputation.malicious,
         "engines": reputation.engines,
-        "label": short(redactor.text(reputation.label)) or None,
-        "file_type": short(redactor.text(reputation.file_type)) or None,
-        "names": [short(redactor.text(name)) for name in reputation.names[:_MOST_FILE_NAMES]],
-        "tags": [short(redactor.text(tag)) for tag in reputation.tags[:_MOST_FILE_NAMES]],
+        "label": truncated(redactor.text(reputation.label)) or None,
+        "file_type": truncated(redactor.text(reputation.file_type)) or None,
+        "names": [truncated(redactor.text(name)) for name in reputation.names[:_MOST_FILE_NAMES]],
+        "tags": [truncated(redactor.text(tag)) for tag in reputation.tags[:_MOST_FILE_NAMES]],
         "first_seen": time_text(reputation.first_seen),
         "last_seen": time_text(reputation.last_seen),
     }
 
 
 def _digest(container: Container | None, redactor: Redactor) -> str | None:
-    return short(redactor.text(container.digest)) if container and container.digest else None
+    return truncated(redactor.text(container.digest)) if container and container.digest else None
 
 
 def _process(
-    process: Process | None, redactor: Redactor, most: int = _MOST_ENCODED
+    process: DetectedProcess | None, redactor: Redactor, most: int = _MOST_ENCODED
 ) -> dict[str, Json]:
     if process is None:
-        nothing: dict[str, Json] = dict.fromkeys(
+        empty: dict[str, Json] = dict.fromkeys(
             ("binary_path", "process", "pid", "parent_pid", "user_id", "script")
         )
-        return {**nothing, "arguments": [], "arguments_truncated": False, "libraries": []}
+        return {**empty, "arguments": [], "arguments_truncated": False, "libraries": []}
     arguments = redactor.arguments(process.arguments[:_MOST_ARGUMENTS])
-    shown = list(_within((short(text) for text in arguments), most))
+    shown = list(_fitting((truncated(text) for text in arguments), most))
     return {
-        "binary_path": short(redactor.text(process.binary_path)),
-        "process": short(redactor.text(process.name)),
+        "binary_path": truncated(redactor.text(process.binary_path)),
+        "process": truncated(redactor.text(process.name)),
         "arguments": shown,
         "arguments_truncated": process.arguments_truncated
         or len(process.arguments) > len(shown)
@@ -169,21 +171,21 @@ def _process(
         "user_id": process.user_id,
         "script": _script(process.script, redactor),
         "libraries": list(
-            _within((short(redactor.text(path)) for path in _libraries(process)), most)
+            _fitting((truncated(redactor.text(path)) for path in _libraries(process)), most)
         ),
     }
 
 
-def _libraries(process: Process) -> Iterator[str]:
+def _libraries(process: DetectedProcess) -> Iterator[str]:
     return (file.path for file in process.libraries[:_MOST_LIBRARIES] if file.path)
 
 
 def _script(script: File | None, redactor: Redactor) -> str | None:
     """The script's path; its contents are in the evidence."""
-    return short(redactor.text(script.path)) or "of no named file" if script else None
+    return truncated(redactor.text(script.path)) or "of no named file" if script else None
 
 
-def _parents(process: Process | None, finding: Finding) -> tuple[Process, ...]:
+def _parents(process: DetectedProcess | None, finding: Finding) -> tuple[DetectedProcess, ...]:
     """The processes of the finding that began a process, the nearest one first.
 
     The ids are the attacker's container's: a circle of parents ends where it began.
@@ -198,7 +200,7 @@ def _parents(process: Process | None, finding: Finding) -> tuple[Process, ...]:
     return tuple(line[1:])
 
 
-def _claimed_user(process: Process | None, claim: Finding | None) -> int | None:
+def _claimed_user(process: DetectedProcess | None, claim: Finding | None) -> int | None:
     """The user id that only the notification tells: Security Command Center leaves a 0 out."""
     if process is None or process.user_id is not None or claim is None:
         return None
@@ -215,13 +217,13 @@ def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
     if file is None:
         return {"file": None, "sha256": None, "hash_is_partial": False}
     return {
-        "file": short(redactor.text(file.path)),
+        "file": truncated(redactor.text(file.path)),
         "sha256": file.sha256,
         "hash_is_partial": file.partially_hashed,
     }
 
 
-def _within(texts: Iterable[str], left: int) -> Iterator[str]:
+def _fitting(texts: Iterable[str], left: int) -> Iterator[str]:
     """As many texts as fit: escaped, a character may take twelve bytes of a log line."""
     for text in texts:
         left -= len(json.dumps(text))

@@ -24,40 +24,42 @@ _LONGEST_NAME = 200
 _OUTSIDE_ASCII = re.compile(r"[^ -~]")
 
 
-def visible(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """A text of one line in which everything invisible shows as an escape."""
-    return _OUTSIDE_ASCII.sub(lambda found: _escaped(found[0]), text)
+    return _OUTSIDE_ASCII.sub(lambda found: _escaped_char(found[0]), text)
 
 
-def visible_lines(text: str) -> str:
+def escape_unprintable_lines(text: str) -> str:
     """The same of a text whose lines stay lines."""
-    return "\n".join(visible(line) for line in text.split("\n"))
+    return "\n".join(escape_unprintable(line) for line in text.split("\n"))
 
 
-def visible_json(value: Json) -> str:
+def escape_unprintable_json(value: Json) -> str:
     """A value as JSON that reads back as the same value, and is safe to show."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # Outside of strings JSON has nothing invisible but the ends of its lines.
-    lines = (_OUTSIDE_ASCII.sub(lambda m: _in_json(m[0]), line) for line in text.split("\n"))
+    lines = (
+        _OUTSIDE_ASCII.sub(lambda m: _escaped_json_char(m[0]), line) for line in text.split("\n")
+    )
     return "\n".join(lines)
 
 
-def unreadable(names: Mapping[str, str]) -> str:
+def unreadable_names_text(names: Mapping[str, str]) -> str:
     """What lies in the store under names that nothing can be read by, in one line.
 
     Args:
         names: Names, what is invisible in them escaped, each with why it cannot be read.
     """
-    told = [f"{name[:_LONGEST_NAME]} ({why})" for name, why in sorted(names.items())]
-    more = f", and {len(told) - _MOST_NAMES} more" if len(told) > _MOST_NAMES else ""
+    items = [f"{name[:_LONGEST_NAME]} ({why})" for name, why in sorted(names.items())]
+    more = f", and {len(items) - _MOST_NAMES} more" if len(items) > _MOST_NAMES else ""
     return (
-        f"{len(told)} that nobody can read, and that the responder did not write:"
-        f" {', '.join(told[:_MOST_NAMES])}{more}. Find out who wrote to the store, and take each"
+        f"{len(items)} that nobody can read, and that the responder did not write:"
+        f" {', '.join(items[:_MOST_NAMES])}{more}. Find out who wrote to the store, and take each"
         " away; in a bucket with `gcloud storage rm` and its generation"
     )
 
 
-def diff(change: Change) -> Iterator[str]:
+def change_diff_lines(change: Change) -> Iterator[str]:
     """The lines of a change: ``-`` goes, ``+`` comes, the rest stays."""
     return diff_lines(change.before, change.after)
 
@@ -69,13 +71,13 @@ def diff_lines(before: JsonObject, after: JsonObject) -> Iterator[str]:
             yield line.rstrip()
 
 
-def _escaped(char: str) -> str:
+def _escaped_char(char: str) -> str:
     if unicodedata.category(char) not in _INVISIBLE:
         return char
     return char.encode("unicode_escape").decode()
 
 
-def _in_json(char: str) -> str:
+def _escaped_json_char(char: str) -> str:
     if unicodedata.category(char) not in _INVISIBLE:
         return char
     units = char.encode("utf-16-be", "surrogatepass")

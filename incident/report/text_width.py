@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-from incident.report.terminal import visible
+from incident.report.terminal import escape_unprintable
 
 _NARROW = frozenset("iljtfrI.,:;'|!()[]{}/\\ `\"-")
 _BROAD = frozenset("mwMW@%&—…")
@@ -20,27 +20,29 @@ _ASCII = 128
 _MOST_CHARACTERS = 400
 
 
-def width(text: str, size: float) -> float:
+def text_width(text: str, font_size: float) -> float:
     """About how wide a text is, in units of its font size's."""
-    return size * sum(_em(char) for char in text)
+    return font_size * sum(_em(char) for char in text)
 
 
-def lines(text: str, room: float, size: float, most: int = 2) -> tuple[str, ...]:
+def wrapped_lines(
+    text: str, max_width: float, font_size: float, max_lines: int = 2
+) -> tuple[str, ...]:
     """A text on so many lines of a width, broken between words where that is possible.
 
     Args:
         text: Any text; what is invisible in it is spelled out.
-        room: How wide a line may be.
-        size: The font size.
-        most: How many lines at most; the last one says by ``…`` that there was more.
+        max_width: How wide a line may be.
+        font_size: The font size.
+        max_lines: How many lines at most; the last one says by ``…`` that there was more.
     """
-    rest = visible(text[:_MOST_CHARACTERS]).strip()
+    rest = escape_unprintable(text[:_MOST_CHARACTERS]).strip()
     found: list[str] = []
-    while rest and len(found) < most:
-        end = _fitting(rest, room, size)
+    while rest and len(found) < max_lines:
+        end = _fitting(rest, max_width, font_size)
         if end < len(rest):
-            if len(found) == most - 1:
-                end = _fitting(rest, room - width("…", size), size)
+            if len(found) == max_lines - 1:
+                end = _fitting(rest, max_width - text_width("…", font_size), font_size)
                 return (*found, f"{rest[:end].rstrip()}…")
             space = rest.rfind(" ", 0, end + 1)
             end = space if space > end // 2 else end
@@ -49,18 +51,18 @@ def lines(text: str, room: float, size: float, most: int = 2) -> tuple[str, ...]
     return tuple(found) or ("",)
 
 
-def _fitting(text: str, room: float, size: float) -> int:
+def _fitting(text: str, max_width: float, font_size: float) -> int:
     """How many characters fit; at least one, so that breaking goes on."""
-    for count, used in enumerate(_widths(text, size)):
-        if used > room:
+    for count, used in enumerate(_widths(text, font_size)):
+        if used > max_width:
             return max(count, 1)
     return len(text)
 
 
-def _widths(text: str, size: float) -> Iterator[float]:
+def _widths(text: str, font_size: float) -> Iterator[float]:
     used = 0.0
     for char in text:
-        used += size * _em(char)
+        used += font_size * _em(char)
         yield used
 
 

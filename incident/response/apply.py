@@ -9,12 +9,17 @@ import contextlib
 from dataclasses import replace
 
 from incident.actions.before_image import change_json
-from incident.actions.redacted import told
+from incident.actions.redacted import redact_change
 from incident.case_file.case_file import CaseFile
 from incident.containment import contain
-from incident.containment.types import Result
-from incident.decision.assess import Judgement
-from incident.investigation.collect import Bounds, joined, reputed, support
+from incident.containment.types import ContainmentResult
+from incident.decision.assess import AssessedIncident
+from incident.investigation.collect import (
+    CollectionLimits,
+    collect_evidence,
+    merge_evidence,
+    with_reputation,
+)
 from incident.model import (
     Evidence,
     IncidentError,
@@ -27,20 +32,26 @@ from incident.model import (
     Status,
     Template,
 )
-from incident.model.concurrency import together
+from incident.model.concurrency import gather_all
 from incident.policy.schema import EvidenceBounds
-from incident.redaction.errors import told_error
-from incident.report.outcome import Account, taken_up
+from incident.redaction.errors import redact_error
+from incident.report.outcome import OutcomeParts, resumed_outcome
 from incident.response import approvals
-from incident.response.approvals import APPROVED, Refused
-from incident.response.conclude import Conclusion, contained, decided, drained, received
-from incident.response.context import Answer
-from incident.response.propose import Proposal, case_of, refusal
-from incident.response.session import Bench
-from incident.response.update import carry_on
+from incident.response.approvals import APPROVED, RequestRefused
+from incident.response.conclude import (
+    Concluder,
+    containment_record,
+    decision_record,
+    drain_deadline,
+    received_record,
+)
+from incident.response.context import DeliveryResult
+from incident.response.propose import Proposal, case_summary, refusal_text
+from incident.response.session import IncidentSession
+from incident.response.update import publish_update
 
 
-async def carry_out(proposal: Proposal) -> JsonObject:
+async def apply_proposal(proposal: Proposal) -> JsonObject:
     """Do what was proposed, verify it, and tell the incident's outcome.
 
     That the person said yes is on record before anything is written. Whoever is interrupted
@@ -51,157 +62,175 @@ async def carry_out(proposal: Proposal) -> JsonObject:
         Retry: Time may heal it.
         GiveUp: Something cannot be read.
     """
-    bench, judged = proposal.bench, proposal.judged
-    case = judged.core.enforced
+    session, assessed = proposal.session, proposal.assessed
+    case = assessed.inputs.incident_case_file
     try:
         if case.concluded and not case.done:
-            return await _finish(proposal, case.concluded, alarm=case.alarm)
-        await _record_yes(proposal)
+            return await _publish_outcome(proposal, case.concluded, alarm=case.alarm)
+        await _record_approval(proposal)
         if case.done is None:
-            return await _respond(proposal)
-        if earlier := await _settled_meanwhile(proposal):
+            return await _contain_and_conclude(proposal)
+        if earlier := await _concluded_meanwhile(proposal):
             return earlier
         result = await _contain(proposal)
-        evidence = replace(judged.evidence, revisions=await _revisions(bench, judged))
-        return await _tell(proposal, result, evidence)
+        evidence = replace(assessed.evidence, revisions=await _revisions(session, assessed))
+        return await _update_outcome(proposal, result, evidence)
     except IncidentError as error:
-        told_error(error, bench.redactor(judged.evidence))
+        redact_error(error, session.redactor(assessed.evidence))
         raise
     finally:
         await proposal.close()
 
 
-async def _record_yes(proposal: Proposal) -> None:
+async def _record_approval(proposal: Proposal) -> None:
     """Record who said yes to which plan, before anything is written.
 
     To a closed plan nobody says yes any more: what was begun is only finished.
     """
-    case, who = proposal.judged.core.enforced, proposal.attendance
-    if who.plan and who.plan.closed:
+    case, operator = proposal.assessed.inputs.incident_case_file, proposal.operator
+    if operator.recorded_plan and operator.recorded_plan.expired:
         return
-    plan = who.plan.changes if who.plan else proposal.changes
-    shown = [told(change, proposal.hide) for change in plan]
+    plan = operator.recorded_plan.changes if operator.recorded_plan else proposal.changes
+    shown = [redact_change(change, proposal.redactor) for change in plan]
     body: dict[str, Json] = {
-        "by": who.by,
-        "plan": approvals.digest(shown),
+        "by": operator.by,
+        "plan": approvals.plan_digest(shown),
         "changes": [change_json(change) for change in shown],
     }
     if case.done is not None:
-        last = max(record.number for record in case.earlier)
+        last = max(record.number for record in case.known_records)
         await case.journal.append(last, APPROVED, body)
         return
-    if not case.earlier:
-        await case.begin({**received(proposal.bench.claim), "by": who.by})
-    await case.note("decided", decided(proposal.judged, proposal.hide))
-    await case.note(APPROVED, body)
+    if not case.known_records:
+        await case.begin({**received_record(proposal.session.claim), "by": operator.by})
+    await case.add_record("decided", decision_record(proposal.assessed, proposal.redactor))
+    await case.add_record(APPROVED, body)
 
 
-async def _settled_meanwhile(proposal: Proposal) -> JsonObject | None:
+async def _concluded_meanwhile(proposal: Proposal) -> JsonObject | None:
     """What an approved incident has come to since it was read: by another approver, or in time.
 
     Raises:
         Refused: The plan was given up meanwhile.
     """
     before = proposal.case
-    now = case_of(before.incident, await proposal.judged.core.enforced.read_again())
-    if proposal.attendance.plan is None or approvals.waiting(now):
+    now = case_summary(before.incident, await proposal.assessed.inputs.incident_case_file.reload())
+    if proposal.operator.recorded_plan is None or approvals.awaits_approval(now):
         return None
     if now.status == Status.EXPIRED:
-        raise Refused(
+        raise RequestRefused(
             f"cannot approve {now.incident}: its plan has expired at this moment. Run"
             f" `python cli.py contain {now.incident}` for a fresh plan"
         )
     return now.outcome
 
 
-async def _contain(proposal: Proposal) -> Result:
-    bench, judged = proposal.bench, proposal.judged
-    result = await contain.contain(bench.scene(judged), bench.tools(judged))
+async def _contain(proposal: Proposal) -> ContainmentResult:
+    session, assessed = proposal.session, proposal.assessed
+    result = await contain.contain_workload(
+        session.containment_request(assessed), session.containment_tools(assessed)
+    )
     if result.status is Status.HELD:
-        told = replace(judged, decision=result.decision)
-        verb = "approve" if proposal.attendance.plan else "contain"
-        raise Refused(refusal(replace(proposal, judged=told), verb))
+        refreshed = replace(assessed, decision=result.decision)
+        verb = "approve" if proposal.operator.recorded_plan else "contain"
+        raise RequestRefused(refusal_text(replace(proposal, assessed=refreshed), verb))
     return result
 
 
-async def _respond(proposal: Proposal) -> JsonObject:
+async def _contain_and_conclude(proposal: Proposal) -> JsonObject:
     """Where the incident was only rehearsed so far: everything that a delivery would do."""
-    bench, judged = proposal.bench, proposal.judged
-    case, finding, place = judged.core.enforced, judged.evidence.finding, judged.core.place
-    policy = judged.core.policy
-    assert place.workload is not None  # noqa: S101 - something is contained
-    given = EvidenceBounds() if isinstance(policy, InvalidPolicy) else policy.evidence
-    bounds = Bounds(given.log_window, given.log_entries, given.deadline)
-    now = bench.standing.clock()
-    result, found = await together(
-        _contain(proposal), support(finding, place.workload, bench.sources, bounds, now)
+    session, assessed = proposal.session, proposal.assessed
+    case, finding, state = (
+        assessed.inputs.incident_case_file,
+        assessed.evidence.finding,
+        assessed.inputs.workload_state,
     )
-    await case.note("contained", contained(result, bench.redactor(judged.evidence)))
-    told = _attributed(proposal, result, await case.read_again())
-    evidence = await reputed(joined(judged.evidence, found), bench.reputations, bounds.deadline)
-    outcome = await _conclusion(bench).settle(case, judged, evidence, told, {})
-    return await _finish(proposal, outcome, alarm=result.alarm)
+    policy = assessed.inputs.policy
+    assert state.workload is not None  # noqa: S101 - something is contained
+    given = EvidenceBounds() if isinstance(policy, InvalidPolicy) else policy.evidence
+    bounds = CollectionLimits(given.log_window, given.log_entries, given.deadline)
+    now = session.context.clock()
+    result, found = await gather_all(
+        _contain(proposal), collect_evidence(finding, state.workload, session.sources, bounds, now)
+    )
+    await case.add_record(
+        "contained", containment_record(result, session.redactor(assessed.evidence))
+    )
+    attributed = _with_operators(proposal, result, await case.reload())
+    evidence = await with_reputation(
+        merge_evidence(assessed.evidence, found), session.reputations, bounds.deadline
+    )
+    outcome = await _concluder(session).record_outcome(case, assessed, evidence, attributed, {})
+    return await _publish_outcome(proposal, outcome, alarm=result.alarm)
 
 
-async def _finish(proposal: Proposal, outcome: JsonObject, *, alarm: bool) -> JsonObject:
+async def _publish_outcome(proposal: Proposal, outcome: JsonObject, *, alarm: bool) -> JsonObject:
     """Tell everybody and be done; of several who finish at once, what the first one said."""
-    core = proposal.judged.core
-    case = await core.enforced.read_again()
-    conclusion, hide = _conclusion(proposal.bench), proposal.hide
-    settled = Answer(outcome, alarm=alarm)
-    answer = await conclusion.tell(case, settled, core.record, hide)
-    return (await case.read_again()).done or answer.outcome
+    inputs = proposal.assessed.inputs
+    case = await inputs.incident_case_file.reload()
+    concluder, redactor = _concluder(proposal.session), proposal.redactor
+    settled = DeliveryResult(outcome, alarm=alarm)
+    answer = await concluder.publish_outcome(case, settled, inputs.scc_record, redactor)
+    return (await case.reload()).done or answer.outcome
 
 
-async def _tell(proposal: Proposal, result: Result, evidence: Evidence) -> JsonObject:
+async def _update_outcome(
+    proposal: Proposal, result: ContainmentResult, evidence: Evidence
+) -> JsonObject:
     """Carry the incident on from the outcome that it had."""
-    bench = proposal.bench
-    file = await proposal.judged.core.enforced.read_again()
-    now = case_of(bench.claim.incident_id, file)
-    if proposal.attendance.plan and now.outcome and now.status == result.status:
+    session = proposal.session
+    file = await proposal.assessed.inputs.incident_case_file.reload()
+    now = case_summary(session.claim.incident_id, file)
+    if proposal.operator.recorded_plan and now.outcome and now.status == result.status:
         return now.outcome  # of two who approve at once, one has told it
-    attributed = _attributed(proposal, result, file)
+    attributed = _with_operators(proposal, result, file)
     decision = replace(
         attributed.decision, reasons=attributed.decision.reasons + attributed.reasons
     )
-    if proposal.attendance.plan:
+    if proposal.operator.recorded_plan:
         decision = replace(decision, mode=Mode.APPROVE)
-    account = Account(
+    parts = OutcomeParts(
         incident=now.incident,
         status=result.status,
         decision=decision,
         evidence=evidence,
         changes=result.changes,
-        folder=result.folder,
-        drains_until=drained(result.stopped_at, evidence),
+        containment_folder=result.containment_folder,
+        drains_until=drain_deadline(result.stopped_at, evidence),
     )
-    hide = bench.redactor(evidence)
-    told = taken_up(now.outcome or {}, account, hide)
-    last = max(record.number for record in file.earlier)
-    return await carry_on(file.folder, told, bench.books, bench.outside, hide, after=last)
+    redactor = session.redactor(evidence)
+    updated = resumed_outcome(now.outcome or {}, parts, redactor)
+    last = max(record.number for record in file.known_records)
+    return await publish_update(
+        file.folder, updated, session.records, session.ports, redactor, after=last
+    )
 
 
-def _attributed(proposal: Proposal, result: Result, file: CaseFile) -> Result:
+def _with_operators(
+    proposal: Proposal, result: ContainmentResult, file: CaseFile
+) -> ContainmentResult:
     """The result with the names of all who said yes since the incident's last outcome."""
-    told = (r.number for r in file.earlier if "outcome" in r.body)
-    last = max(told, default=0)
-    yes = [r for r in file.earlier if r.kind == APPROVED and r.number > last]
-    names = dict.fromkeys(str(record.body.get("by")) for record in yes)
-    verb = "approved" if proposal.attendance.plan else "contained by hand"
-    reason = Reason(f"{verb} by {' and '.join(names) or proposal.attendance.by}", "person")
+    outcome_numbers = (r.number for r in file.known_records if "outcome" in r.body)
+    last = max(outcome_numbers, default=0)
+    approvals_given = [r for r in file.known_records if r.kind == APPROVED and r.number > last]
+    names = dict.fromkeys(str(record.body.get("by")) for record in approvals_given)
+    verb = "approved" if proposal.operator.recorded_plan else "contained by hand"
+    reason = Reason(f"{verb} by {' and '.join(names) or proposal.operator.by}", "person")
     reasons = (reason, *result.decision.reasons)
     return replace(result, decision=replace(result.decision, reasons=reasons))
 
 
-async def _revisions(bench: Bench, judged: Judgement) -> tuple[Template, ...] | None:
+async def _revisions(
+    session: IncidentSession, assessed: AssessedIncident
+) -> tuple[Template, ...] | None:
     """The revisions, whose timeouts tell how long requests in flight may live on."""
-    workload = judged.core.place.workload
+    workload = assessed.inputs.workload_state.workload
     if workload is None or workload.kind is not Kind.SERVICE:
         return None
     with contextlib.suppress(IncidentError):
-        return await bench.seen.revisions(workload)
+        return await session.cloud_run_reader.revisions(workload)
     return None
 
 
-def _conclusion(bench: Bench) -> Conclusion:
-    return Conclusion(bench.claim.incident_id, bench.standing, bench.outside)
+def _concluder(session: IncidentSession) -> Concluder:
+    return Concluder(session.claim.incident_id, session.context, session.ports)

@@ -11,67 +11,67 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from incident.actions.before_image import change_json
-from incident.actions.recorded_plan import Recorded, recorded_of
-from incident.case_file.index import Case
-from incident.decision.inputs import Books
+from incident.actions.recorded_plan import RecordedPlan, parse_recorded_plan
+from incident.case_file.index import CaseSummary
+from incident.decision.inputs import Records
 from incident.model import Change, GiveUp, JsonObject, Status
 from incident.policy.resolve import Policy
 from incident.redaction.redactor import Redactor
-from incident.report.outcome import expired
-from incident.response.context import Outside
-from incident.response.update import carry_on
+from incident.report.outcome import expired_outcome
+from incident.response.context import Ports
+from incident.response.update import publish_update
 
 APPROVED = "approved"
 #: Whoever has approved may be at work so long; nobody gives the plan up meanwhile.
-_AT_WORK = timedelta(minutes=10)
+_APPLY_GRACE = timedelta(minutes=10)
 
 
-class Refused(GiveUp):
+class RequestRefused(GiveUp):
     """What a person asked for is not done as things are; the message says why."""
 
 
-def waiting(case: Case) -> bool:
+def awaits_approval(case: CaseSummary) -> bool:
     """Whether the incident's plan waits for a person."""
     return case.status == Status.AWAITING_APPROVAL
 
 
-def plan_of(case: Case) -> Recorded:
+def recorded_plan(case: CaseSummary) -> RecordedPlan:
     """The plan that waits, exactly as it was made.
 
     Raises:
         Refused: It cannot be read back.
     """
     try:
-        return recorded_of(case.outcome)
+        return parse_recorded_plan(case.outcome)
     except (KeyError, TypeError, ValueError) as error:
-        raise Refused(
+        raise RequestRefused(
             f"cannot approve {case.incident}: its recorded plan cannot be read back exactly"
             f" ({error!r}). Run `python cli.py contain {case.incident}` for a fresh plan"
         ) from error
 
 
-def planned_at(case: Case) -> datetime | None:
+def planned_at(case: CaseSummary) -> datetime | None:
     """Since when the plan waits: the first record that says so."""
     times = (
         record.recorded_at
         for record in case.records
-        if (told := record.body.get("outcome")) and isinstance(told, dict)
-        if told.get("status") == Status.AWAITING_APPROVAL
+        if (outcome := record.body.get("outcome")) and isinstance(outcome, dict)
+        if outcome.get("status") == Status.AWAITING_APPROVAL
     )
     return min(times, default=None)
 
 
-def stale(case: Case, policy: Policy, now: datetime) -> bool:
+def is_stale(case: CaseSummary, policy: Policy, now: datetime) -> bool:
     """Whether the plan has waited longer than the policy allows, and nobody is applying it."""
     since = planned_at(case)
-    if not waiting(case) or since is None or now - since <= policy.approval_expires:
+    if not awaits_approval(case) or since is None or now - since <= policy.approval_expires:
         return False
-    given = (record.recorded_at for record in case.records if record.kind == APPROVED)
-    return all(now - at > _AT_WORK for at in given)
+    approved_at = (record.recorded_at for record in case.records if record.kind == APPROVED)
+    return all(now - at > _APPLY_GRACE for at in approved_at)
 
 
-async def expire(
-    case: Case, policy: Policy, books: Books, outside: Outside, hide: Redactor
+async def expire_approval(
+    case: CaseSummary, policy: Policy, records: Records, ports: Ports, redactor: Redactor
 ) -> JsonObject | None:
     """Give up a stale plan; None when a write for it was begun, which is to be told instead.
 
@@ -85,17 +85,21 @@ async def expire(
     workload = case.workload
     if workload is None or case.outcome is None:
         return None
-    history = await books.custody(workload).history()
-    images = (image for containment in history.containments for image in containment.images)
-    if any(image.incident == case.incident for image in images):
+    history = await records.containments(workload).history()
+    snapshots = (
+        snapshot for containment in history.containments for snapshot in containment.snapshots
+    )
+    if any(image.incident == case.incident for image in snapshots):
         return None
     hours = policy.approval_expires.total_seconds() / 3600
-    told = expired(case.outcome, f"nobody approved the plan within {hours:g} h, the policy's limit")
+    outcome = expired_outcome(
+        case.outcome, f"nobody approved the plan within {hours:g} h, the policy's limit"
+    )
     last = max(record.number for record in case.records)
-    return await carry_on(case.folder, told, books, outside, hide, after=last)
+    return await publish_update(case.folder, outcome, records, ports, redactor, after=last)
 
 
-def digest(changes: Iterable[Change]) -> str:
+def plan_digest(changes: Iterable[Change]) -> str:
     """Names a plan: the same for the same changes, however far they have come.
 
     Of changes as they may be told: a digest of a secret lets guesses be tested.

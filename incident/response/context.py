@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from incident.case_file.case_file import Announcer
-from incident.case_file.journal import Store
-from incident.containment.types import Run as Writing
-from incident.investigation.collect import Findings, LogReader, Tasks
-from incident.investigation.virustotal import FileReports
+from incident.case_file.case_file import OutcomePublisher
+from incident.case_file.journal import ObjectStore
+from incident.containment.types import ContainmentClient as Writing
+from incident.investigation.collect import FindingReader, LogReader, TaskReader
+from incident.investigation.virustotal import ReputationReader
 from incident.model import (
     JsonObject,
 )
 from incident.response.notify_chat import Messenger
-from incident.response.notify_scc import Noticeboard
+from incident.response.notify_scc import FindingWriter
 
 
-class Run(Writing, Tasks, Protocol):
+class CloudRunPort(Writing, TaskReader, Protocol):
     """Cloud Run, to read and to write."""
 
 
-class SecurityCenter(Findings, Noticeboard, Protocol):
+class SecurityCenterPort(FindingReader, FindingWriter, Protocol):
     """Security Command Center, to read and to write back to."""
 
 
@@ -37,21 +37,21 @@ class PolicyReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Ports:
     """Everything outside that an incident needs; neither a topic nor VirusTotal has to be there."""
 
-    run: Run
-    security_center: SecurityCenter
+    cloud_run: CloudRunPort
+    security_center: SecurityCenterPort
     logging: LogReader
-    store: Store
+    store: ObjectStore
     policy: PolicyReader
-    topic: Announcer | None
+    topic: OutcomePublisher | None
     webhook: Messenger | None
-    virustotal: FileReports | None = None
+    virustotal: ReputationReader | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeliveryResult:
     """What one delivery came to.
 
     Attributes:
@@ -75,8 +75,8 @@ class Answer:
 
 
 #: Puts an answer into the log at once, before its case file is listed.
-Say = Callable[[Answer], None]
+LogOutcome = Callable[[DeliveryResult], None]
 
 
-def unheard(answer: Answer) -> None:
+def log_nothing(result: DeliveryResult) -> None:
     """Where whoever asked tells what it came to, once he has the answer."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from incident.case_file.case_file import quarantine
-from incident.decision.context import Standing
+from incident.case_file.case_file import quarantine_message
+from incident.decision.context import ProcessContext
 from incident.model import Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
-from incident.notification.parse import parse
-from incident.report.outcome import duplicate, malformed
-from incident.response.conclude import ignored
-from incident.response.context import Answer, Outside, Say, unheard
-from incident.response.incident import Incident
+from incident.notification.parse import parse_notification
+from incident.report.outcome import duplicate_outcome, malformed_outcome
+from incident.response.conclude import ignored_result
+from incident.response.context import DeliveryResult, LogOutcome, Ports, log_nothing
+from incident.response.incident import IncidentRun
 
 
-class Unfinished(Retry):
+class RetryDelivery(Retry):
     """A delivery that is to come again, with the names that its log line needs.
 
     Attributes:
@@ -32,20 +32,21 @@ class Unfinished(Retry):
         self.urgent = urgent
 
 
-class Inbox:
+class DeliveryHandler:
     """Takes messages and answers each with what became of it."""
 
-    def __init__(self, standing: Standing, outside: Outside) -> None:
-        self._standing = standing
-        self._outside = outside
-        self._running: dict[tuple[str, str], asyncio.Task[Answer]] = {}
+    def __init__(self, context: ProcessContext, ports: Ports) -> None:
+        self._context = context
+        self._ports = ports
+        self._running: dict[tuple[str, str], asyncio.Task[DeliveryResult]] = {}
 
-    async def receive(self, data: bytes, say: Say = unheard) -> Answer:
+    async def receive(self, data: bytes, log_outcome: LogOutcome = log_nothing) -> DeliveryResult:
         """Answer one delivery, from the bytes of its message.
 
         Args:
             data: The message.
-            say: Puts an outcome that this delivery has put on record into the log, before its
+            log_outcome: Puts an outcome that this delivery has put on record into the log, before
+                its
                 case file is sealed. Whatever it was not called with is for the caller to tell.
 
         Raises:
@@ -53,44 +54,48 @@ class Inbox:
                 to be acknowledged.
         """
         try:
-            notification = parse(data)
+            notification = parse_notification(data)
         except Malformed as error:
-            return await self.refuse(data, str(error))
+            return await self.quarantine(data, str(error))
         finding = notification.finding
-        route = self._standing.route(notification)
+        route = self._context.route(notification)
         if route.verdict is Verdict.IGNORE:
-            return ignored(finding, finding.incident_id, route, self._standing)
+            return ignored_result(finding, finding.incident_id, route, self._context)
         try:
-            return await self._share(finding, route, say)
+            return await self._join_or_start(finding, route, log_outcome)
         except (Retry, GiveUp) as error:
             # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
             urgent = isinstance(error, GiveUp)
             # The incident has redacted it, with all that it knew.
-            raise Unfinished(str(error), finding, urgent=urgent) from error
+            raise RetryDelivery(str(error), finding, urgent=urgent) from error
 
-    async def refuse(self, data: bytes, reason: str) -> Answer:
+    async def quarantine(self, data: bytes, reason: str) -> DeliveryResult:
         """Quarantine a message that nobody can read.
 
         Raises:
             Unfinished: The store does not take it.
         """
-        redactor = self._standing.redactor()
+        redactor = self._context.redactor()
         reason = redactor.text(reason)
         try:
-            digest, path = await quarantine(self._outside.store, data, reason, redactor)
+            digest, path = await quarantine_message(self._ports.store, data, reason, redactor)
         except (Retry, GiveUp) as error:
             urgent = isinstance(error, GiveUp)
-            raise Unfinished(redactor.text(str(error)), None, urgent=urgent) from error
-        return Answer(malformed(digest, reason, f"{self._standing.store_url}/{path}"), alarm=True)
+            raise RetryDelivery(redactor.text(str(error)), None, urgent=urgent) from error
+        return DeliveryResult(
+            malformed_outcome(digest, reason, f"{self._context.store_url}/{path}"), alarm=True
+        )
 
-    async def _share(self, claim: Finding, route: Route, say: Say) -> Answer:
+    async def _join_or_start(
+        self, claim: Finding, route: Route, log_outcome: LogOutcome
+    ) -> DeliveryResult:
         incident = (claim.incident_id, claim.source_parent)
         running = self._running.get(incident)
         if running:
-            answer = await asyncio.shield(running)
-            ignoring = answer.outcome["status"] == Status.IGNORED
-            return answer if ignoring else Answer(duplicate(answer.outcome))
-        run = Incident(claim, route, self._standing, self._outside, say).respond()
-        task = self._running[incident] = asyncio.ensure_future(run)
+            result = await asyncio.shield(running)
+            ignoring = result.outcome["status"] == Status.IGNORED
+            return result if ignoring else DeliveryResult(duplicate_outcome(result.outcome))
+        response = IncidentRun(claim, route, self._context, self._ports, log_outcome).respond()
+        task = self._running[incident] = asyncio.ensure_future(response)
         task.add_done_callback(lambda _: self._running.pop(incident, None))
         return await asyncio.shield(task)

@@ -13,12 +13,23 @@ from typing import Any
 
 from incident.case_file.case_file import CaseFile
 from incident.containment import contain
-from incident.containment.peers import await_fate
-from incident.containment.types import Result
-from incident.decision.assess import Judgement
-from incident.decision.context import Standing
-from incident.decision.inputs import Core, Place, read_core, read_place, same_place
-from incident.investigation.collect import Bounds, joined, reputed, support
+from incident.containment.peers import retry_if_write_pending
+from incident.containment.types import ContainmentResult
+from incident.decision.assess import AssessedIncident
+from incident.decision.context import ProcessContext
+from incident.decision.inputs import (
+    DecisionInputs,
+    WorkloadState,
+    read_decision_inputs,
+    read_workload_state,
+    same_workload,
+)
+from incident.investigation.collect import (
+    CollectionLimits,
+    collect_evidence,
+    merge_evidence,
+    with_reputation,
+)
 from incident.model import (
     Evidence,
     Finding,
@@ -32,185 +43,214 @@ from incident.model import (
     Status,
     Verdict,
 )
-from incident.model.concurrency import together
+from incident.model.concurrency import gather_all
 from incident.model.durations import Stopwatch
 from incident.policy.resolve import Policy
 from incident.policy.schema import EvidenceBounds
-from incident.redaction.errors import told_error
+from incident.redaction.errors import redact_error
 from incident.redaction.redactor import Redactor
-from incident.response.conclude import Conclusion, contained, decided, ignored, received
-from incident.response.context import Answer, Outside, Say, unheard
-from incident.response.duplicates import repeated
-from incident.response.session import Bench
+from incident.response.conclude import (
+    Concluder,
+    containment_record,
+    decision_record,
+    ignored_result,
+    received_record,
+)
+from incident.response.context import DeliveryResult, LogOutcome, Ports, log_nothing
+from incident.response.duplicates import answer_duplicate
+from incident.response.session import IncidentSession
 
-BUDGET = timedelta(seconds=240)
+INCIDENT_BUDGET = timedelta(seconds=240)
 
 
-class Incident:
+class IncidentRun:
     """One run of one incident; deliveries of it may be several, and runs as well."""
 
     def __init__(
         self,
         claim: Finding,
         route: Route,
-        standing: Standing,
-        outside: Outside,
-        say: Say = unheard,
+        context: ProcessContext,
+        ports: Ports,
+        log_outcome: LogOutcome = log_nothing,
     ) -> None:
         self._claim = claim
-        self._standing = standing
-        self._outside = outside
-        self._bench = Bench.make(claim, route, standing, outside)
-        self._conclusion = Conclusion(claim.incident_id, standing, outside, say)
-        self._watch = Stopwatch()
+        self._context = context
+        self._ports = ports
+        self._session = IncidentSession.create(claim, route, context, ports)
+        self._concluder = Concluder(claim.incident_id, context, ports, log_outcome)
+        self._stopwatch = Stopwatch()
         self._evidence = Evidence(claim)
 
-    async def respond(self) -> Answer:
+    async def respond(self) -> DeliveryResult:
         """The road from a routed claim to an outcome, within its budget.
 
         Raises:
             Retry: Time may heal it; a redelivery carries on where this run came to.
         """
         try:
-            async with asyncio.timeout(BUDGET.total_seconds()):
-                return await self._road(waited=False)
+            async with asyncio.timeout(INCIDENT_BUDGET.total_seconds()):
+                return await self._run(waited=False)
         except TimeoutError as error:
             raise Retry(
                 f"cannot finish incident {self._claim.incident_id}: it took longer than"
-                f" {BUDGET.total_seconds():g} s; a redelivery carries on"
+                f" {INCIDENT_BUDGET.total_seconds():g} s; a redelivery carries on"
             ) from error
         except IncidentError as error:
-            told_error(error, self._hide)
+            redact_error(error, self._redactor)
             raise
 
     @property
-    def _hide(self) -> Redactor:
+    def _redactor(self) -> Redactor:
         """Redacts what is known by now."""
-        return self._bench.redactor(self._evidence)
+        return self._session.redactor(self._evidence)
 
-    async def _road(self, *, waited: bool) -> Answer:
-        bench = self._bench
-        case = asyncio.ensure_future(bench.books.case(f"incidents/{self._claim.incident_id}"))
-        policy = asyncio.ensure_future(bench.policy())
-        supporting = asyncio.ensure_future(self._support(self._claim, case, policy))
+    async def _run(self, *, waited: bool) -> DeliveryResult:
+        session = self._session
+        case = asyncio.ensure_future(
+            session.records.case_file(f"incidents/{self._claim.incident_id}")
+        )
+        policy = asyncio.ensure_future(session.policy())
+        supporting = asyncio.ensure_future(self._gather_evidence(self._claim, case, policy))
         tasks = [case, policy, supporting]
         try:
-            with self._watch.stage("read"):
-                core = await read_core(self._claim, case, policy, bench.sources, bench.books)
-            if core.enforced.done:
-                return await self._repeated(core.enforced, core.enforced.done)
-            if told := core.enforced.concluded:
-                return await self._finished(core, told, waited=waited)
-            if core.record and not same_place(core.record, self._claim):
+            with self._stopwatch.stage("read"):
+                inputs = await read_decision_inputs(
+                    self._claim, case, policy, session.sources, session.records
+                )
+            if inputs.incident_case_file.done:
+                return await self._answer_duplicate(
+                    inputs.incident_case_file, inputs.incident_case_file.done
+                )
+            if concluded := inputs.incident_case_file.concluded:
+                return await self._publish_concluded(inputs, concluded, waited=waited)
+            if inputs.scc_record and not same_workload(inputs.scc_record, self._claim):
                 supporting.cancel()
-                supporting = asyncio.ensure_future(self._support(core.record, case, policy))
+                supporting = asyncio.ensure_future(
+                    self._gather_evidence(inputs.scc_record, case, policy)
+                )
                 tasks.append(supporting)
-            return await self._judged(core, supporting, waited=waited)
+            return await self._assess(inputs, supporting, waited=waited)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await bench.close()
+            await session.close()
 
-    async def _finished(self, core: Core, told: JsonObject, *, waited: bool) -> Answer:
+    async def _publish_concluded(
+        self, inputs: DecisionInputs, outcome: JsonObject, *, waited: bool
+    ) -> DeliveryResult:
         """Tell what is settled, unless whoever settled it is still at that.
 
         What it writes to SCC comes back as a notification, and may be here before it is done.
         """
-        case, patience = core.enforced, self._standing.peer_wait
+        case, patience = inputs.incident_case_file, self._context.peer_wait
         if not waited and await case.wait_for_peer(patience):
-            return await self._road(waited=True)
-        self._evidence = Evidence(core.record or self._claim)
-        settled = Answer(told, alarm=case.alarm, contained_at=case.contained_at)
-        telling = self._conclusion.tell(case, settled, core.record, self._hide)
-        return await self._attended(case, telling)
+            return await self._run(waited=True)
+        self._evidence = Evidence(inputs.scc_record or self._claim)
+        settled = DeliveryResult(outcome, alarm=case.alarm, contained_at=case.contained_at)
+        publishing = self._concluder.publish_outcome(
+            case, settled, inputs.scc_record, self._redactor
+        )
+        return await self._with_heartbeat(case, publishing)
 
-    async def _repeated(self, case: CaseFile, done: JsonObject) -> Answer:
-        return await repeated(case, done, self._standing, self._conclusion.say)
+    async def _answer_duplicate(self, case: CaseFile, done: JsonObject) -> DeliveryResult:
+        return await answer_duplicate(case, done, self._context, self._concluder.log_outcome)
 
-    async def _judged(self, core: Core, supporting: Awaitable[Evidence], *, waited: bool) -> Answer:
+    async def _assess(
+        self, inputs: DecisionInputs, supporting: Awaitable[Evidence], *, waited: bool
+    ) -> DeliveryResult:
         """Judge what was read, and see whether somebody else is at it already."""
-        with self._watch.stage("decide"):
-            judged = self._bench.judge.judge(core)
-        self._evidence = judged.evidence
-        if judged.route.verdict is Verdict.IGNORE:
-            finding = judged.evidence.finding
-            return ignored(finding, self._claim.incident_id, judged.route, self._standing)
-        case = core.case(judged.decision.mode, finishing=judged.finishing)
+        with self._stopwatch.stage("decide"):
+            assessed = self._session.assessor.assess(inputs)
+        self._evidence = assessed.evidence
+        if assessed.route.verdict is Verdict.IGNORE:
+            finding = assessed.evidence.finding
+            return ignored_result(finding, self._claim.incident_id, assessed.route, self._context)
+        case = inputs.case_file_for(assessed.decision.mode, finishing=assessed.only_finishes)
         if case.done:
-            return await self._repeated(case, case.done)
+            return await self._answer_duplicate(case, case.done)
         if not waited and await self._peer_at_work(case):
-            return await self._road(waited=True)
-        carrying_on = self._carry_on(case, judged, supporting)
-        return await self._attended(case, carrying_on)
+            return await self._run(waited=True)
+        work = self._contain_and_conclude(case, assessed, supporting)
+        return await self._with_heartbeat(case, work)
 
-    async def _carry_on(
-        self, case: CaseFile, judged: Judgement, supporting: Awaitable[Evidence]
-    ) -> Answer:
+    async def _contain_and_conclude(
+        self, case: CaseFile, assessed: AssessedIncident, supporting: Awaitable[Evidence]
+    ) -> DeliveryResult:
         """Carry the decision out, settle what came of it, and tell everybody."""
-        conclusion, seen = self._conclusion, judged.core.record
+        concluder, listed_finding = self._concluder, assessed.inputs.scc_record
         if case.concluded:
-            settled = Answer(case.concluded, alarm=case.alarm, contained_at=case.contained_at)
-            return await conclusion.tell(case, settled, seen, self._hide)
-        result = await self._carry_out(case, judged)
-        with self._watch.stage("evidence"):
-            evidence = joined(judged.evidence, await supporting)
-            deadline = _bounds(judged.core.policy).deadline
-            evidence = await reputed(evidence, self._bench.reputations, deadline)
+            settled = DeliveryResult(
+                case.concluded, alarm=case.alarm, contained_at=case.contained_at
+            )
+            return await concluder.publish_outcome(case, settled, listed_finding, self._redactor)
+        result = await self._contain(case, assessed)
+        with self._stopwatch.stage("evidence"):
+            evidence = merge_evidence(assessed.evidence, await supporting)
+            deadline = _evidence_bounds(assessed.inputs.policy).deadline
+            evidence = await with_reputation(evidence, self._session.reputations, deadline)
         self._evidence = evidence
-        timings_ms = self._watch.timings_ms
-        told = await conclusion.settle(case, judged, evidence, result, timings_ms)
-        settled = Answer(told, alarm=result.alarm, contained_at=result.seen_at)
-        return await conclusion.tell(case, settled, seen, self._hide)
+        timings_ms = self._stopwatch.timings_ms
+        outcome = await concluder.record_outcome(case, assessed, evidence, result, timings_ms)
+        settled = DeliveryResult(outcome, alarm=result.alarm, contained_at=result.verified_at)
+        return await concluder.publish_outcome(case, settled, listed_finding, self._redactor)
 
-    async def _attended(self, case: CaseFile, work: Coroutine[Any, Any, Answer]) -> Answer:
+    async def _with_heartbeat(
+        self, case: CaseFile, work: Coroutine[Any, Any, DeliveryResult]
+    ) -> DeliveryResult:
         """Do the work while the case file shows that somebody is at it."""
-        alive = asyncio.ensure_future(case.stay_alive(self._standing.peer_wait))
+        heartbeat = asyncio.ensure_future(case.send_heartbeats(self._context.peer_wait))
         try:
             return await work
         except Retry as error:
-            alive.cancel()
-            await case.note("retried", {"reason": str(told_error(error, self._hide))})
+            heartbeat.cancel()
+            await case.add_record("retried", {"reason": str(redact_error(error, self._redactor))})
             raise
         finally:
-            alive.cancel()
-            await asyncio.gather(alive, return_exceptions=True)
+            heartbeat.cancel()
+            await asyncio.gather(heartbeat, return_exceptions=True)
 
     async def _peer_at_work(self, case: CaseFile) -> bool:
         """Whether another run has begun this incident; if so, it has been waited for."""
-        if not case.earlier and await case.begin(received(self._claim)):
+        if not case.known_records and await case.begin(received_record(self._claim)):
             return False
-        fresh = case if case.earlier else await case.read_again()
-        return await fresh.wait_for_peer(self._standing.peer_wait)
+        fresh = case if case.known_records else await case.reload()
+        return await fresh.wait_for_peer(self._context.peer_wait)
 
-    async def _carry_out(self, case: CaseFile, judged: Judgement) -> Result:
+    async def _contain(self, case: CaseFile, assessed: AssessedIncident) -> ContainmentResult:
         """Contain as far as the decision goes; what cannot be healed is a failed incident."""
-        bench, decision, place = self._bench, judged.decision, judged.core.place
-        noting = case.note("decided", decided(judged, self._hide))
-        if decision.failed or place.settings is None or place.workload is None:
+        session, decision, state = self._session, assessed.decision, assessed.inputs.workload_state
+        noting = case.add_record("decided", decision_record(assessed, self._redactor))
+        if decision.failed or state.configuration is None or state.workload is None:
             await noting
-            self._await_fate(place)
+            self._await_open_attempts(state)
             status = Status.FAILED if decision.failed else Status.HELD
-            return Result(status, decision, alarm=decision.alarm or decision.failed)
-        result: Result
-        with self._watch.stage("contain"):
+            return ContainmentResult(status, decision, alarm=decision.alarm or decision.failed)
+        result: ContainmentResult
+        with self._stopwatch.stage("contain"):
             try:
-                scene, tools = bench.scene(judged), bench.tools(judged)
-                result, _ = await together(contain.contain(scene, tools), noting)
+                request, tools = (
+                    session.containment_request(assessed),
+                    session.containment_tools(assessed),
+                )
+                result, _ = await gather_all(contain.contain_workload(request, tools), noting)
             except GiveUp as error:
-                self._await_fate(await read_place(place.workload, bench.sources, bench.books))
+                self._await_open_attempts(
+                    await read_workload_state(state.workload, session.sources, session.records)
+                )
                 failed = replace(decision, reasons=(Reason(str(error), "outside"),), changes=())
-                result = Result(Status.FAILED, failed, alarm=True)
-        if result.folder:
-            await case.note("contained", contained(result, self._hide))
+                result = ContainmentResult(Status.FAILED, failed, alarm=True)
+        if result.containment_folder:
+            await case.add_record("contained", containment_record(result, self._redactor))
         return result
 
-    def _await_fate(self, place: Place) -> None:
+    def _await_open_attempts(self, state: WorkloadState) -> None:
         """Nothing final is said while a write of ours may still come into effect."""
-        clock, incident = self._standing.clock, self._claim.incident_id
-        await_fate(incident, place.history.current, clock)
+        clock, incident = self._context.clock, self._claim.incident_id
+        retry_if_write_pending(incident, state.history.current, clock)
 
-    async def _support(
+    async def _gather_evidence(
         self,
         finding: Finding,
         case: Awaitable[CaseFile],
@@ -222,12 +262,12 @@ class Incident:
         """
         if finding.workload is None or (await asyncio.shield(case)).done:
             return Evidence(finding)
-        bounds = _bounds(await asyncio.shield(policy))
-        workload, now = finding.workload, self._standing.clock()
-        return await support(finding, workload, self._bench.sources, bounds, now)
+        bounds = _evidence_bounds(await asyncio.shield(policy))
+        workload, now = finding.workload, self._context.clock()
+        return await collect_evidence(finding, workload, self._session.sources, bounds, now)
 
 
-def _bounds(policy: Policy | InvalidPolicy) -> Bounds:
+def _evidence_bounds(policy: Policy | InvalidPolicy) -> CollectionLimits:
     """How much is gathered, as the policy says; without one, as it would by default."""
-    said = EvidenceBounds() if isinstance(policy, InvalidPolicy) else policy.evidence
-    return Bounds(said.log_window, said.log_entries, said.deadline)
+    limits = EvidenceBounds() if isinstance(policy, InvalidPolicy) else policy.evidence
+    return CollectionLimits(limits.log_window, limits.log_entries, limits.deadline)

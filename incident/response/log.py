@@ -19,74 +19,78 @@ from typing import TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from incident.model import Json, Kind, Status
-from incident.response.context import Answer
-from incident.response.deliveries import Unfinished
+from incident.response.context import DeliveryResult
+from incident.response.deliveries import RetryDelivery
 from incident.response.trace import Trace
 
 _LOGGER = logging.getLogger("responder")
 _LABELS = "logging.googleapis.com/labels"
 _KINDS = {kind.collection: kind.value for kind in Kind}
 _WORKLOAD = re.compile(r"projects/([^/\s]+)/locations/[^/]+/([A-Za-z]+)/[^/]+")
-_URGENT = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
-_NOTABLE = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.HELD, Status.AWAITING_APPROVAL})
+_ERROR_STATUSES = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
+_WARNING_STATUSES = frozenset(
+    {Status.CONTAINED, Status.RESTRICTED, Status.HELD, Status.AWAITING_APPROVAL}
+)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
     """Ours, whatever other handlers there are."""
 
 
-def answered(answer: Answer, trace: Trace | None, published: datetime | None = None) -> None:
+def delivery_answered(
+    result: DeliveryResult, trace: Trace | None, published: datetime | None = None
+) -> None:
     """The one line of a delivery that was acknowledged.
 
     Args:
-        answer: What it came to.
+        result: What it came to.
         trace: The request's.
         published: When Pub/Sub took the message; None where nobody tells.
     """
-    outcome = answer.outcome
+    outcome = result.outcome
     status = Status(str(outcome["status"]))
     level = logging.INFO
-    if status in _NOTABLE or answer.warning:
+    if status in _WARNING_STATUSES or result.warning:
         level = logging.WARNING
-    if answer.alarm or answer.unlisted or status in _URGENT:
+    if result.alarm or result.unlisted or status in _ERROR_STATUSES:
         level = logging.ERROR
     keys: dict[str, Json] = {
-        **_names(outcome),
-        **manifest_keys(answer.case_file, answer.manifest_sha256, answer.unlisted),
-        "time_to_contain_s": _time_to_contain_s(answer, published),
+        **_incident_keys(outcome),
+        **manifest_keys(result.case_file, result.manifest_sha256, result.unlisted),
+        "time_to_contain_s": _time_to_contain_s(result, published),
         "outcome": outcome,
     }
     log_line(level, f"incident {status.value}", keys, trace)
 
 
-def sealed(answer: Answer, trace: Trace | None) -> None:
+def case_file_sealed(result: DeliveryResult, trace: Trace | None) -> None:
     """The line that follows that of a delivery which had its case file listed after that.
 
     It has no outcome. What could not be listed is an ERROR of its own.
     """
     keys = {
-        "stage": "failed" if answer.unlisted else "sealed",
-        **_names(answer.outcome),
-        **manifest_keys(answer.case_file, answer.manifest_sha256, answer.unlisted),
+        "stage": "failed" if result.unlisted else "sealed",
+        **_incident_keys(result.outcome),
+        **manifest_keys(result.case_file, result.manifest_sha256, result.unlisted),
     }
-    if answer.unlisted:
+    if result.unlisted:
         log_line(logging.ERROR, "case file not sealed", keys, trace)
     else:
         log_line(logging.INFO, "case file sealed", keys, trace)
 
 
-def _time_to_contain_s(answer: Answer, published: datetime | None) -> float | None:
+def _time_to_contain_s(result: DeliveryResult, published: datetime | None) -> float | None:
     """Seconds from the finding's publication to the moment when its workload was seen stopped.
 
     Deliveries in vain are in it, since Pub/Sub keeps the time of the first; gathering evidence is
     not. None for everything but a containment. Clocks may differ by a little: never negative.
     """
-    if answer.outcome["status"] != Status.CONTAINED or not answer.contained_at or not published:
+    if result.outcome["status"] != Status.CONTAINED or not result.contained_at or not published:
         return None
-    return max(round((answer.contained_at - published).total_seconds(), 3), 0.0)
+    return max(round((result.contained_at - published).total_seconds(), 3), 0.0)
 
 
-def retried(error: Unfinished, trace: Trace | None) -> None:
+def delivery_retried(error: RetryDelivery, trace: Trace | None) -> None:
     """The one line of a delivery that is to come again."""
     keys = {
         "stage": "retried",
@@ -105,11 +109,11 @@ def manifest_keys(case_file: str | None, sha256: str | None, unlisted: str) -> d
 
     The folder stands beside it: a dry run and the incident that comes of it have the same id.
     """
-    told: dict[str, Json] = {"case_file": case_file, "manifest_sha256": sha256}
-    return {**told, "unlisted": unlisted} if unlisted else told
+    keys: dict[str, Json] = {"case_file": case_file, "manifest_sha256": sha256}
+    return {**keys, "unlisted": unlisted} if unlisted else keys
 
 
-def failure(message: str, error: Exception, trace: Trace | None) -> None:
+def internal_error(message: str, error: Exception, trace: Trace | None) -> None:
     """A fault of our own, with its traceback and no outcome."""
     names = dict.fromkeys(("incident", "finding", "workload"))
     keys = {"stage": "failed", **names, "outcome": None}
@@ -142,7 +146,7 @@ def _labels(keys: Mapping[str, Json]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if isinstance(value, str) and value}
 
 
-def _names(outcome: Mapping[str, Json]) -> dict[str, Json]:
+def _incident_keys(outcome: Mapping[str, Json]) -> dict[str, Json]:
     finding, workload = outcome.get("finding"), outcome.get("workload")
     return {
         "incident": outcome.get("incident"),

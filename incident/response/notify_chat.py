@@ -7,7 +7,7 @@ from typing import Protocol
 from incident.case_file.case_file import CaseFile
 from incident.model import IncidentError, JsonObject
 from incident.redaction.redactor import Redactor
-from incident.report.chat_text import brief
+from incident.report.chat_text import chat_message
 
 
 class Messenger(Protocol):
@@ -19,8 +19,8 @@ class Messenger(Protocol):
         """Send one text, within a few seconds, whatever happens."""
 
 
-async def notify(
-    case: CaseFile, messenger: Messenger | None, outcome: JsonObject, hide: Redactor
+async def notify_chat(
+    case: CaseFile, messenger: Messenger | None, outcome: JsonObject, redactor: Redactor
 ) -> str | None:
     """Send the outcome's text once; the reason when it was not to be had.
 
@@ -30,15 +30,15 @@ async def notify(
     Raises:
         Retry: The store does not answer.
     """
-    if messenger is None or case.has("notified"):
+    if messenger is None or case.has_record("notified"):
         return None
-    if refused := case.refusal("not-notified"):
+    if refused := case.refusal_reason("not-notified"):
         return refused
     try:
-        await messenger.send(brief(outcome))
+        await messenger.send(chat_message(outcome))
     except IncidentError as error:
-        reason = hide.text(str(error))
-        await case.note("not-notified", {"host": messenger.name, "reason": reason})
+        reason = redactor.text(str(error))
+        await case.add_record("not-notified", {"host": messenger.name, "reason": reason})
         return reason
-    await case.note("notified", {"host": messenger.name})
+    await case.add_record("notified", {"host": messenger.name})
     return None

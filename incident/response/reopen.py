@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from incident.case_file.index import Case
-from incident.investigation.collect import Findings
+from incident.case_file.index import CaseSummary
+from incident.investigation.collect import FindingReader
 from incident.model import Finding, GiveUp, IncidentError, Json, JsonObject, Malformed
 from incident.notification.parse import parse_record
 from incident.notification.resource_names import parse_finding_name
 
 
-async def reopen(case: Case, findings: Findings) -> Finding:
+async def reopen_claim(case: CaseSummary, findings: FindingReader) -> Finding:
     """The claim that an incident began with, filled from SCC's own record of the finding.
 
     The record may tell a later event or another state by now. The claim that comes back is of
@@ -31,7 +31,7 @@ async def reopen(case: Case, findings: Findings) -> Finding:
     source = name.rpartition("/findings/")[0]
     parent = source if "/locations/" in source else f"{source}/locations/global"
     for listed in await findings.findings_at(parent, event_time):
-        record = _readable(listed)
+        record = _parsed_record(listed)
         if record is None:
             continue
         for state in (record.state, "ACTIVE", "INACTIVE"):
@@ -44,35 +44,35 @@ async def reopen(case: Case, findings: Findings) -> Finding:
     )
 
 
-def _subject(case: Case) -> tuple[str, datetime]:
+def _subject(case: CaseSummary) -> tuple[str, datetime]:
     """Name and event time of the finding, as the first record or else the outcome tells.
 
     The outcome is redacted, and whoever sets the workload's environment could have the name
     hidden there.
     """
-    told = case.outcome.get("finding") if case.outcome else None
-    said: JsonObject = told if isinstance(told, Mapping) else {}
+    stored = case.outcome.get("finding") if case.outcome else None
+    outcome_finding: JsonObject = stored if isinstance(stored, Mapping) else {}
     first: JsonObject = case.records[0].body if case.records else {}
-    names = (_text(first.get("finding")), _text(said.get("canonical_name")))
+    names = (_text(first.get("finding")), _text(outcome_finding.get("canonical_name")))
     name = next((name for name in names if parse_finding_name(name)), None)
-    time = _text(said.get("event_time")) or _text(first.get("event_time"))
+    time = _text(outcome_finding.get("event_time")) or _text(first.get("event_time"))
     try:
         event_time = datetime.fromisoformat(time).astimezone(UTC)
     except ValueError as error:
-        raise _unknown(case) from error
+        raise _unknown_finding(case) from error
     if name is None:
-        raise _unknown(case)
+        raise _unknown_finding(case)
     return name, event_time
 
 
-def _unknown(case: Case) -> IncidentError:
+def _unknown_finding(case: CaseSummary) -> IncidentError:
     return GiveUp(
         f"cannot take up incident {case.incident}: its case file does not say which finding it"
         " is about. Deliver the finding's notification again instead"
     )
 
 
-def _readable(record: JsonObject) -> Finding | None:
+def _parsed_record(record: JsonObject) -> Finding | None:
     """A record that has what a finding must have; SCC lists other kinds as well."""
     try:
         return parse_record(record)

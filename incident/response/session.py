@@ -9,17 +9,17 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 
-from incident.actions.plan import needed_for
-from incident.case_file.containments import History
-from incident.case_file.recording_store import witness
-from incident.containment.types import Scene, Tools
-from incident.decision.assess import Judge, Judgement
-from incident.decision.context import Standing
-from incident.decision.guards import Objection
-from incident.decision.inputs import Books, Core, look_again, read_core
-from incident.investigation.collect import Sources
-from incident.investigation.virustotal import Reputations
-from incident.investigation.workload_reader import Looking, Shared, complete
+from incident.actions.plan import details_for_steps
+from incident.case_file.containments import ContainmentHistory
+from incident.case_file.recording_store import as_recording_store
+from incident.containment.types import ContainmentRequest, ContainmentTools
+from incident.decision.assess import AssessedIncident, Assessor
+from incident.decision.context import ProcessContext
+from incident.decision.guards import GuardBlock
+from incident.decision.inputs import DecisionInputs, Records, read_decision_inputs, reread_workload
+from incident.investigation.collect import EvidenceSources
+from incident.investigation.virustotal import ReputationLookup
+from incident.investigation.workload_reader import CachedWorkloadReader, WorkloadReader, add_needs
 from incident.model import (
     Decision,
     Evidence,
@@ -30,64 +30,70 @@ from incident.model import (
     Notification,
     Reason,
     Route,
-    Settings,
     Workload,
+    WorkloadConfiguration,
 )
 from incident.policy.resolve import Policy, parse_policy
 from incident.redaction.redactor import Redactor
-from incident.response.context import Outside
+from incident.response.context import Ports
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class IncidentSession:
     """What one run of one incident works with; to be closed when the run is over.
 
     Attributes:
         claim: The finding as it was notified, or as it is taken up again.
-        standing: What holds for every incident.
-        outside: Everything outside.
-        seen: Cloud Run as this run reads it.
+        context: What holds for every incident.
+        ports: Everything outside.
+        cloud_run_reader: Cloud Run as this run reads it.
         sources: Where evidence comes from.
-        books: Where records are kept.
-        judge: Judges the claim.
+        records: Where records are kept.
+        assessor: Judges the claim.
         reputations: What VirusTotal says.
     """
 
     claim: Finding
-    standing: Standing
-    outside: Outside
-    seen: Shared
-    sources: Sources
-    books: Books
-    judge: Judge
-    reputations: Reputations
+    context: ProcessContext
+    ports: Ports
+    cloud_run_reader: CachedWorkloadReader
+    sources: EvidenceSources
+    records: Records
+    assessor: Assessor
+    reputations: ReputationLookup
 
     @staticmethod
-    def make(claim: Finding, route: Route, standing: Standing, outside: Outside) -> Bench:
+    def create(
+        claim: Finding, route: Route, context: ProcessContext, ports: Ports
+    ) -> IncidentSession:
         """A workbench for one run, whose store remembers what the run creates."""
-        outside = replace(outside, store=witness(outside.store))
-        seen = Shared(outside.run)
-        reputations = Reputations(outside.virustotal, lambda finding: _suspected(finding, standing))
-        run, findings, logs = outside.run, outside.security_center, outside.logging
-        return Bench(
+        ports = replace(ports, store=as_recording_store(ports.store))
+        reader = CachedWorkloadReader(ports.cloud_run)
+        reputations = ReputationLookup(
+            ports.virustotal, lambda finding: _suspected_file(finding, context)
+        )
+        cloud_run, findings, logs = ports.cloud_run, ports.security_center, ports.logging
+        return IncidentSession(
             claim=claim,
-            standing=standing,
-            outside=outside,
-            seen=seen,
-            sources=Sources(findings, seen, run, logs, reputations),
-            books=Books(outside.store, secrets.token_hex(6), standing.clock),
-            judge=Judge(claim, route, standing, lambda: read_policy(outside), reputations),
+            context=context,
+            ports=ports,
+            cloud_run_reader=reader,
+            sources=EvidenceSources(findings, reader, cloud_run, logs, reputations),
+            records=Records(ports.store, secrets.token_hex(6), context.clock),
+            assessor=Assessor(claim, route, context, lambda: read_policy(ports), reputations),
             reputations=reputations,
         )
 
     async def close(self) -> None:
         """Stop whatever is still being asked."""
-        self.seen.close()
+        self.cloud_run_reader.close()
         await self.reputations.close()
 
     def redactor(self, evidence: Evidence | None = None) -> Redactor:
         """Redacts what is known by now: from the evidence, and from all that was read besides."""
-        return self.standing.redactor(evidence or Evidence(self.claim), self.seen.secrets)
+        return self.context.redactor(
+            evidence or Evidence(self.claim), self.cloud_run_reader.secrets
+        )
 
     async def policy(self) -> Policy | InvalidPolicy:
         """The policy as it is now, or why there is none to be had.
@@ -95,9 +101,9 @@ class Bench:
         Raises:
             Retry: It cannot be read now; time may heal it.
         """
-        return await read_policy(self.outside)
+        return await read_policy(self.ports)
 
-    async def core(self) -> Core:
+    async def decision_inputs(self) -> DecisionInputs:
         """Everything that a decision waits for, for whoever does nothing else meanwhile.
 
         Raises:
@@ -105,86 +111,98 @@ class Bench:
             GiveUp: A record of ours cannot be read.
         """
         folder = f"incidents/{self.claim.incident_id}"
-        case = self.books.case(folder)
-        core = await read_core(self.claim, case, self.policy(), self.sources, self.books)
-        place = core.place
-        if place.workload is None or place.settings is None:
-            return core
+        case = self.records.case_file(folder)
+        inputs = await read_decision_inputs(
+            self.claim, case, self.policy(), self.sources, self.records
+        )
+        state = inputs.workload_state
+        if state.workload is None or state.configuration is None:
+            return inputs
         try:
-            settings = await self._with_named(place.settings, place.workload, self.seen)
+            configuration = await self._with_named_actions(
+                state.configuration, state.workload, self.cloud_run_reader
+            )
         except GiveUp as error:
-            return replace(core, place=replace(place, refused=error))
-        return replace(core, place=replace(place, settings=settings))
+            return replace(inputs, workload_state=replace(state, read_error=error))
+        return replace(inputs, workload_state=replace(state, configuration=configuration))
 
-    async def _with_named(self, settings: Settings, workload: Workload, run: Looking) -> Settings:
+    async def _with_named_actions(
+        self, configuration: WorkloadConfiguration, workload: Workload, cloud_run: WorkloadReader
+    ) -> WorkloadConfiguration:
         """The settings with all that the actions need that a person names, if any."""
-        named = self.standing.attendance.steps if self.standing.attendance else ()
-        return await complete(settings, workload, needed_for(named, workload.kind), run)
-
-    def scene(self, judged: Judgement) -> Scene:
-        """What containing begins with; there must be a workload and its settings."""
-        place = judged.core.place
-        assert place.workload is not None  # noqa: S101 - only a workload is contained
-        assert place.settings is not None  # noqa: S101 - as it was read
-        return Scene(
-            incident=self.claim.incident_id,
-            finding=judged.evidence.finding,
-            workload=place.workload,
-            settings=place.settings,
-            history=place.history,
-            decision=judged.decision,
+        named = self.context.operator.steps if self.context.operator else ()
+        return await add_needs(
+            configuration, workload, details_for_steps(named, workload.kind), cloud_run
         )
 
-    def tools(self, judged: Judgement) -> Tools:
+    def containment_request(self, assessed: AssessedIncident) -> ContainmentRequest:
+        """What containing begins with; there must be a workload and its settings."""
+        state = assessed.inputs.workload_state
+        assert state.workload is not None  # noqa: S101 - only a workload is contained
+        assert state.configuration is not None  # noqa: S101 - as it was read
+        return ContainmentRequest(
+            incident=self.claim.incident_id,
+            finding=assessed.evidence.finding,
+            workload=state.workload,
+            configuration=state.configuration,
+            history=state.history,
+            decision=assessed.decision,
+        )
+
+    def containment_tools(self, assessed: AssessedIncident) -> ContainmentTools:
         """What containing is done with."""
-        place = judged.core.place
-        workload = place.workload
+        state = assessed.inputs.workload_state
+        workload = state.workload
         assert workload is not None  # noqa: S101 - only a workload is contained
-        custody = self.books.custody(workload)
-        slots = self.books.slots(workload)
+        containment_records = self.records.containments(workload)
+        slots = self.records.hourly_slots(workload)
 
-        async def decide_again(settings: Settings, history: History) -> Decision:
-            return await self.judge.again(judged, settings, history)
+        async def decide_again(
+            configuration: WorkloadConfiguration, history: ContainmentHistory
+        ) -> Decision:
+            return await self.assessor.reassess(assessed, configuration, history)
 
-        async def look() -> tuple[Settings, History]:
-            finding = judged.evidence.finding
-            run = self.outside.run
-            settings, history = await look_again(place, finding, self.policy, run, custody)
-            return await self._with_named(settings, workload, run), history
+        async def reread() -> tuple[WorkloadConfiguration, ContainmentHistory]:
+            finding = assessed.evidence.finding
+            cloud_run = self.ports.cloud_run
+            configuration, history = await reread_workload(
+                state, finding, self.policy, cloud_run, containment_records
+            )
+            return await self._with_named_actions(configuration, workload, cloud_run), history
 
-        async def claim_slot() -> Objection | None:
-            if self.standing.attendance and self.standing.attendance.unbounded:
+        async def acquire_slot() -> GuardBlock | None:
+            if self.context.operator and self.context.operator.exempt_from_caps:
                 return None
             policy = await self.policy()
             if isinstance(policy, InvalidPolicy):
-                return Objection(Reason(str(policy), "policy"), alarm=True)
-            return await slots.claim(place.folder, policy.guards, place.slots)
+                return GuardBlock(Reason(str(policy), "policy"), alarm=True)
+            return await slots.acquire(state.containment_folder, policy.guards, state.taken_slots)
 
-        return Tools(
-            run=self.outside.run,
-            custody=custody,
-            look_again=look,
+        return ContainmentTools(
+            cloud_run=self.ports.cloud_run,
+            containment_records=containment_records,
+            reread=reread,
             decide_again=decide_again,
-            claim_slot=claim_slot,
-            clock=self.standing.clock,
-            verify_timeout=self.standing.verify_timeout,
-            peer_wait=self.standing.peer_wait,
+            acquire_slot=acquire_slot,
+            clock=self.context.clock,
+            verify_timeout=self.context.verify_timeout,
+            peer_wait=self.context.peer_wait,
         )
 
 
-def _suspected(finding: Finding, standing: Standing) -> File | None:
+def _suspected_file(finding: Finding, context: ProcessContext) -> File | None:
     """The file that the finding's responder suspects: of a script, not the shell that ran it."""
-    responder = standing.route(Notification(finding, deleted=False)).responder
+    responder = context.route(Notification(finding, deleted=False)).responder
     return (responder.suspect(finding) if responder else finding.suspect).file
 
 
-async def read_policy(outside: Outside) -> Policy | InvalidPolicy:
+async def read_policy(ports: Ports) -> Policy | InvalidPolicy:
     """The policy as it is now, or why there is none to be had.
 
     Raises:
         Retry: It cannot be read now; time may heal it.
     """
-    source = outside.policy
+    source = ports.policy
     try:
         return parse_policy(await source.read(), source=source.url)
     except InvalidPolicy as error:

@@ -65,7 +65,7 @@ class Trace:
         }
 
 
-def trace_of(traceparent: str, cloud_trace_context: str, project: str) -> Trace | None:
+def parse_trace(traceparent: str, cloud_trace_context: str, project: str) -> Trace | None:
     """The trace that a request's headers name; None where neither is well-formed.
 
     Args:
@@ -74,11 +74,11 @@ def trace_of(traceparent: str, cloud_trace_context: str, project: str) -> Trace 
         project: The responder's own project. Traces are named by its id: a number counts as
             not known.
     """
-    ours = "" if project.isdecimal() else project
+    project_id = "" if project.isdecimal() else project
     trace, span, sampled = _w3c(traceparent) or _google(cloud_trace_context) or ("", "", False)
     if not trace.strip("0"):
         return None
-    return Trace(trace, span, sampled, ours)
+    return Trace(trace, span, sampled, project_id)
 
 
 def _w3c(header: str) -> tuple[str, str, bool] | None:

@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from incident.case_file.case_file import DONE, publish
-from incident.case_file.manifest_chain import close
-from incident.case_file.recording_store import witness
-from incident.decision.inputs import Books
+from incident.case_file.case_file import DONE_NUMBER, publish_outcome
+from incident.case_file.manifest_chain import try_extend_manifest_chain
+from incident.case_file.recording_store import as_recording_store
+from incident.decision.inputs import Records
 from incident.model import IncidentError, Json, JsonObject
-from incident.playbook.order import replanned
+from incident.playbook.order import with_updated_plan
 from incident.redaction.redactor import Redactor
-from incident.report.chat_text import brief
-from incident.report.seal import try_to_seal
-from incident.response.context import Outside
-from incident.response.notify_scc import carry_back
+from incident.report.chat_text import chat_message
+from incident.report.seal import try_to_seal_case_file
+from incident.response.context import Ports
+from incident.response.notify_scc import correct_finding
 
 
-async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
+async def publish_update(  # noqa: PLR0913 - where, what, with what, and since when
     folder: str,
     outcome: JsonObject,
-    books: Books,
-    outside: Outside,
-    hide: Redactor,
+    records: Records,
+    ports: Ports,
+    redactor: Redactor,
     *,
     after: int | None = None,
     once: bool = False,
@@ -40,9 +40,9 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
     Args:
         folder: The case file's path.
         outcome: What has become of the incident.
-        books: Where records are kept.
-        outside: Security Command Center, and where outcomes are announced.
-        hide: Redacts what goes wrong meanwhile.
+        records: Where records are kept.
+        ports: Security Command Center, and where outcomes are announced.
+        redactor: Redacts what goes wrong meanwhile.
         after: Number of the newest record that the outcome takes into account, where what comes
             of records that are written meanwhile is newer; None where this comes after all.
         once: Whether of several who say the same at once one record is enough.
@@ -50,57 +50,57 @@ async def carry_on(  # noqa: PLR0913 - where, what, with what, and since when
     Raises:
         Retry: The topic or the store does not answer; nothing is recorded then.
     """
-    books = replace(books, store=witness(books.store))
-    outcome, sha256, unsealed = await _sealed(folder, replanned(outcome), books)
-    case = await books.case(folder)
+    records = replace(records, store=as_recording_store(records.store))
+    outcome, sha256, seal_error = await _seal_update(folder, with_updated_plan(outcome), records)
+    case = await records.case_file(folder)
     reasons = {
-        "report": unsealed,
-        "write-back": await carry_back(case, outside.security_center, outcome),
-        "announcement": await publish(outside.topic, outcome) if outside.topic else None,
-        "webhook": await _send(outside, outcome),
+        "report": seal_error,
+        "write-back": await correct_finding(case, ports.security_center, outcome),
+        "announcement": await publish_outcome(ports.topic, outcome) if ports.topic else None,
+        "webhook": await _send_chat(ports, outcome),
     }
-    outcome = _with_gaps(outcome, reasons, hide)
+    outcome = _with_gaps(outcome, reasons, redactor)
     body: JsonObject = {"outcome": outcome, "manifest_sha256": sha256}
-    write = case.journal.claim if once else case.journal.append
-    newest = max((record.number for record in case.earlier), default=DONE)
-    last = max(newest if after is None else after, DONE)
+    write = case.journal.create if once else case.journal.append
+    newest = max((record.number for record in case.known_records), default=DONE_NUMBER)
+    last = max(newest if after is None else after, DONE_NUMBER)
     await write(last + 1 if once else last, str(outcome["status"]), body)
-    _, unlisted = await close(books.store, folder, outcome.get("containment"))
-    return _with_gaps(outcome, {"manifest": unlisted}, hide)
+    _, unlisted = await try_extend_manifest_chain(records.store, folder, outcome.get("containment"))
+    return _with_gaps(outcome, {"manifest": unlisted}, redactor)
 
 
-async def _sealed(
-    folder: str, outcome: JsonObject, books: Books
+async def _seal_update(
+    folder: str, outcome: JsonObject, records: Records
 ) -> tuple[JsonObject, str | None, str | None]:
     """The outcome with its new page, the new manifest's digest, or why there are none.
 
     Raises:
         Retry: The store does not answer.
     """
-    sealed = await try_to_seal(books.store, folder, outcome, books.clock())
+    sealed = await try_to_seal_case_file(records.store, folder, outcome, records.clock())
     if isinstance(sealed, str):
         return outcome, None, sealed
     links = outcome.get("links")
     known: Mapping[str, Json] = links if isinstance(links, Mapping) else {}
-    page = f"{known.get('case_file')}/{sealed.report.rpartition('/')[2]}"
-    return {**outcome, "links": {**known, "report": page}}, sealed.sha256, None
+    page = f"{known.get('case_file')}/{sealed.report_path.rpartition('/')[2]}"
+    return {**outcome, "links": {**known, "report": page}}, sealed.manifest_sha256, None
 
 
 def _with_gaps(
-    outcome: JsonObject, reasons: Mapping[str, str | None], hide: Redactor
+    outcome: JsonObject, reasons: Mapping[str, str | None], redactor: Redactor
 ) -> JsonObject:
     gaps = outcome.get("gaps")
     known = gaps if isinstance(gaps, list) else []
-    new = [{"collector": c, "reason": hide.text(why)} for c, why in reasons.items() if why]
+    new = [{"collector": c, "reason": redactor.text(why)} for c, why in reasons.items() if why]
     return {**outcome, "gaps": [*known, *new]} if new else outcome
 
 
-async def _send(outside: Outside, outcome: JsonObject) -> str | None:
+async def _send_chat(ports: Ports, outcome: JsonObject) -> str | None:
     """The short text to the room, if there is one; nothing ever waits for it."""
-    if outside.webhook is None:
+    if ports.webhook is None:
         return None
     try:
-        await outside.webhook.send(brief(outcome))
+        await ports.webhook.send(chat_message(outcome))
     except IncidentError as error:
         return str(error)
     return None

@@ -19,8 +19,8 @@ from clients.filters import (
 )
 from emulator.api import list_filters
 from emulator.api.list_filters import (
-    LOGGING,
-    SECURITY_CENTER,
+    LOGGING_DIALECT,
+    SECURITY_CENTER_DIALECT,
     All,
     AnyOf,
     Comparison,
@@ -57,9 +57,9 @@ _WORKLOADS = st.builds(
     workload, kind=st.sampled_from(list(Kind)), name=_TEXT, location=_TEXT, project_id=_TEXT
 )
 _BUILDERS = [
-    (findings_of, SECURITY_CENTER),
-    (run_logs_of, LOGGING),
-    (audit_log_of, LOGGING),
+    (findings_of, SECURITY_CENTER_DIALECT),
+    (run_logs_of, LOGGING_DIALECT),
+    (audit_log_of, LOGGING_DIALECT),
 ]
 
 
@@ -68,12 +68,14 @@ def values(node: Node, *path: str) -> list[str]:
     return [each.value.text for each in list_filters.comparisons(node) if each.path == path]
 
 
-@pytest.mark.parametrize("dialect", [SECURITY_CENTER, LOGGING], ids=["findings", "logs"])
+@pytest.mark.parametrize(
+    "dialect", [SECURITY_CENTER_DIALECT, LOGGING_DIALECT], ids=["findings", "logs"]
+)
 @given(value=_TEXT)
 @repeatable
 def test_a_quoted_value_is_read_back_as_it_was(dialect: Dialect, value: str) -> None:
     """One comparison with exactly that text, whatever is in it, and nothing after it."""
-    read = list_filters.parse(f"category={quote(value)}", dialect)
+    read = list_filters.parse_filter(f"category={quote(value)}", dialect)
     assert read == Comparison(("category",), "=", list_filters.Value(value, quoted=True))
 
 
@@ -95,7 +97,7 @@ def test_no_name_changes_what_a_filter_is(found: Workload) -> None:
     harmless = replace(found, name="storefront", location="europe-west1", project_id="shop")
     for build, dialect in _BUILDERS:
         told, usual = (
-            list_filters.parse(build(one, NOW, END), dialect) for one in (found, harmless)
+            list_filters.parse_filter(build(one, NOW, END), dialect) for one in (found, harmless)
         )
         assert shape(told) == shape(usual)
 
@@ -110,7 +112,7 @@ def test_the_logs_asked_for_are_those_of_exactly_one_workload(found: Workload) -
         Kind.WORKER_POOL: "worker_pool_name",
     }[found.kind]
     for build in (run_logs_of, audit_log_of):
-        node = list_filters.parse(build(found, NOW, END), LOGGING)
+        node = list_filters.parse_filter(build(found, NOW, END), LOGGING_DIALECT)
         assert values(node, "resource", "labels", label) == [found.name]
         assert values(node, "resource", "labels", "location") == [found.location]
         logs = values(node, "logName")
@@ -122,12 +124,12 @@ def test_the_logs_asked_for_are_those_of_exactly_one_workload(found: Workload) -
 def _matches(found: Workload, at: Workload) -> bool:
     """Whether a finding on one workload is listed for another."""
     name = f"//run.googleapis.com/{at.resource_name}"
-    node = list_filters.parse(findings_of(found, NOW, END), SECURITY_CENTER)
+    node = list_filters.parse_filter(findings_of(found, NOW, END), SECURITY_CENTER_DIALECT)
 
     def compare(each: Comparison) -> bool:
         return each.path == ("event_time",) or each.value.text in name
 
-    return list_filters.holds(node, compare)
+    return list_filters.evaluate(node, compare)
 
 
 @given(_WORKLOADS, _WORKLOADS)
@@ -152,14 +154,14 @@ def test_times_are_utc_and_quoted(moment: datetime) -> None:
     """Both languages take RFC 3339."""
     assert timestamp(moment) == '"2026-10-02T08:14:12.318000Z"'
     assert findings_since(moment) == 'event_time>="2026-10-02T08:14:12.318000Z"'
-    list_filters.parse(findings_since(moment), SECURITY_CENTER)
+    list_filters.parse_filter(findings_since(moment), SECURITY_CENTER_DIALECT)
 
 
 def test_the_window_bounds_everything() -> None:
     """No filter reads beyond the time it is asked for."""
     later = datetime(2026, 10, 2, 9, tzinfo=UTC)
     for build, dialect in _BUILDERS:
-        node = list_filters.parse(build(workload(), NOW, later), dialect)
+        node = list_filters.parse_filter(build(workload(), NOW, later), dialect)
         assert isinstance(node, All)
         bounds = {
             (each.operator, each.value.text)
@@ -171,14 +173,14 @@ def test_the_window_bounds_everything() -> None:
 
 def test_the_logs_asked_for_are_named() -> None:
     """Four logs of the workload, and two of the audit."""
-    node = list_filters.parse(run_logs_of(workload(), NOW, END), LOGGING)
+    node = list_filters.parse_filter(run_logs_of(workload(), NOW, END), LOGGING_DIALECT)
     assert [log.rpartition("/")[2] for log in values(node, "logName")] == [
         "run.googleapis.com%2Frequests",
         "run.googleapis.com%2Fstdout",
         "run.googleapis.com%2Fstderr",
         "run.googleapis.com%2Fvarlog%2Fsystem",
     ]
-    node = list_filters.parse(audit_log_of(workload(), NOW, END), LOGGING)
+    node = list_filters.parse_filter(audit_log_of(workload(), NOW, END), LOGGING_DIALECT)
     assert [log.rpartition("%2F")[2] for log in values(node, "logName")] == [
         "activity",
         "system_event",

@@ -17,19 +17,26 @@ from grpc import StatusCode
 from commands import cli
 from emulator.api.faults import Fault, Faults
 from incident.model import Kind
-from tests.support.environment import SERVICE, Road, World, printed_by, road, sample
-from tests.support.patrol import called
+from tests.support.environment import (
+    SERVICE,
+    JsonDict,
+    ResponderEnvironment,
+    deliver_and_log,
+    responder_environment,
+    sample_notification,
+)
+from tests.support.patrol import call_as
 from tests.support.releases import (
-    SAMPLES,
-    comparable,
-    contained,
-    dumped,
+    SAMPLE_OF_KIND,
+    comparable_world,
+    contained_workload,
+    dump_world,
+    enforcing_policy,
     rich_world,
-    rules,
     workload_in,
 )
 
-SERVICE_SAMPLE = SAMPLES[Kind.SERVICE]
+SERVICE_SAMPLE = SAMPLE_OF_KIND[Kind.SERVICE]
 SET_POLICY = "/google.cloud.run.v2.Services/SetIamPolicy"
 TOPIC = "projects/example-shop-prod/topics/outcomes"
 TOKEN = "ghp_" + "Fake0Fake1" * 3
@@ -43,7 +50,7 @@ ANNOTATIONS = {
 }
 
 
-def poisoned(**changes: Any) -> World:
+def world_with_secrets(**changes: Any) -> JsonDict:
     """A service whose environment and annotations hold secrets."""
     world = rich_world(Kind.SERVICE, annotations=dict(ANNOTATIONS), **changes)
     (container, *_) = workload_in(world, Kind.SERVICE)["template"]["containers"]
@@ -51,78 +58,84 @@ def poisoned(**changes: Any) -> World:
     return world
 
 
-async def invoked(way: Road, *arguments: str) -> tuple[int, str]:
+async def invoke_command(env: ResponderEnvironment, *arguments: str) -> tuple[int, str]:
     """A command of the command line in a thread of this process: its status and all it printed."""
-    assert way.settings.emulator
-    assert way.settings.now
+    assert env.settings.emulator
+    assert env.settings.now
     environment = {
-        "RESPONDER_EMULATOR": way.settings.emulator.model_dump_json(),
-        "RESPONDER_STORE": way.settings.store,
-        "RESPONDER_POLICY": way.settings.policy,
-        "RESPONDER_NOW": way.settings.now.isoformat(),
+        "RESPONDER_EMULATOR": env.settings.emulator.model_dump_json(),
+        "RESPONDER_STORE": env.settings.store,
+        "RESPONDER_POLICY": env.settings.policy,
+        "RESPONDER_NOW": env.settings.now.isoformat(),
     }
     runner = CliRunner(env=environment)
     result = await asyncio.to_thread(runner.invoke, cli, arguments)
     return result.exit_code, result.output
 
 
-def leaked(way: Road, *printed: str, but: str = "no such record") -> set[str]:
+def leaked_secrets(
+    env: ResponderEnvironment, *printed: str, but: str = "no such record"
+) -> set[str]:
     """Which secrets stand in what was printed and stored, before-images excepted."""
-    stored = [data.decode() for path, data in way.stored().items() if but not in path]
+    stored = [data.decode() for path, data in env.stored_objects().items() if but not in path]
     everything = "\n".join((*printed, *stored))
     return {secret for secret in (TOKEN, KNOWN, NAMED, MEMBER) if secret in everything}
 
 
-async def test_a_release_tells_no_annotation_of_others(tmp_path: Path) -> None:
+async def test_a_release_prints_no_annotation_of_others(tmp_path: Path) -> None:
     """Neither at the terminal nor on record; and all of them are there afterwards, untouched."""
-    async with contained(tmp_path, Kind.SERVICE, world=poisoned()) as case:
-        code, printed = await invoked(case.way, "release", case.outcome["incident"], "--yes")
+    async with contained_workload(tmp_path, Kind.SERVICE, world=world_with_secrets()) as case:
+        code, printed = await invoke_command(case.env, "release", case.outcome["incident"], "--yes")
         assert (code, case.is_restored()) == (0, True), printed
-        (record,) = case.records("released")
+        (record,) = case.read_records("released")
         (change,) = [c for c in record["changes"] if "annotations" in c["mask"]]
         ours = {"scc-responder-incident": case.outcome["incident"]}
         assert change["before"]["annotations"] == ours
         assert change["after"]["annotations"] == {}
         assert "scc-responder-incident" in printed
         assert len(printed) < 20_000
-        assert leaked(case.way, printed) == set()
+        assert leaked_secrets(case.env, printed) == set()
 
 
-async def test_a_drill_tells_no_annotation_of_others(tmp_path: Path) -> None:
+async def test_a_drill_prints_no_annotation_of_others(tmp_path: Path) -> None:
     """It gives back by the same code."""
-    world = poisoned()
-    text = rules(Kind.SERVICE).replace("mode: enforce", "mode: dry-run")
-    async with road(tmp_path, world=world, rules=text) as way:
-        before = workload_in(dumped(way), Kind.SERVICE)["annotations"]
-        code, printed = await invoked(way, "drill", SERVICE, "--yes", "--json")
+    world = world_with_secrets()
+    text = enforcing_policy(Kind.SERVICE).replace("mode: enforce", "mode: dry-run")
+    async with responder_environment(tmp_path, world=world, policy_text=text) as env:
+        before = workload_in(dump_world(env), Kind.SERVICE)["annotations"]
+        code, printed = await invoke_command(env, "drill", SERVICE, "--yes", "--json")
         assert code == 0, printed
         told = json.loads(printed[printed.index("\n{") :])
         assert any("annotations" in change["mask"] for change in told["released"])
-        assert workload_in(dumped(way), Kind.SERVICE)["annotations"] == before == ANNOTATIONS
-        assert leaked(way, printed) == set()
+        assert workload_in(dump_world(env), Kind.SERVICE)["annotations"] == before == ANNOTATIONS
+        assert leaked_secrets(env, printed) == set()
 
 
 # What Google answers, told and stored.
 
-SAYING = f"bad; Authorization: Bearer {TOKEN}; password={NAMED}; SETTING is {KNOWN}"
+SECRET_ERROR_TEXT = f"bad; Authorization: Bearer {TOKEN}; password={NAMED}; SETTING is {KNOWN}"
 
 
-def fails(way: Road, *methods: str, code: StatusCode = StatusCode.INVALID_ARGUMENT) -> None:
+def deny_methods(
+    env: ResponderEnvironment, *methods: str, code: StatusCode = StatusCode.INVALID_ARGUMENT
+) -> None:
     """From now on these methods are refused with a text full of secrets."""
-    way.emulator.world.faults = Faults(tuple(Fault(m, code, message=SAYING) for m in methods))
+    env.emulator.world.faults = Faults(
+        tuple(Fault(m, code, message=SECRET_ERROR_TEXT) for m in methods)
+    )
 
 
-async def test_a_release_that_google_refuses_tells_none_of_its_secrets(tmp_path: Path) -> None:
+async def test_a_release_that_google_refuses_prints_no_secret(tmp_path: Path) -> None:
     """Neither on record, as the reason of what was withdrawn, nor in the JSON that is printed."""
-    async with contained(tmp_path, Kind.SERVICE, world=poisoned()) as case:
-        fails(case.way, "UpdateService")
-        code, printed = await invoked(
-            case.way, "release", case.outcome["incident"], "--yes", "--json"
+    async with contained_workload(tmp_path, Kind.SERVICE, world=world_with_secrets()) as case:
+        deny_methods(case.env, "UpdateService")
+        code, printed = await invoke_command(
+            case.env, "release", case.outcome["incident"], "--yes", "--json"
         )
-        (withdrawn,) = case.records("release-withdrawn")
+        (withdrawn,) = case.read_records("release-withdrawn")
         assert (code, "[redacted:" in withdrawn["reason"]) == (1, True)
         assert "cannot release" in printed
-        assert leaked(case.way, printed, but="-before.json") == set()
+        assert leaked_secrets(case.env, printed, but="-before.json") == set()
 
 
 _REFUSED = ("UpdateService", "GetIamPolicy")
@@ -141,17 +154,20 @@ async def test_no_command_repeats_what_google_quotes(
     tmp_path: Path, arguments: tuple[str, ...], methods: tuple[str, ...]
 ) -> None:
     """Whichever call is refused: what the command has read by then is known to be secret."""
-    text = rules(Kind.SERVICE).replace("mode: enforce", "mode: approve")
-    async with road(
-        tmp_path, notification=sample(SERVICE_SAMPLE), world=poisoned(), rules=text
-    ) as way:
-        incident = str((await way.deliver()).outcome["incident"])
-        fails(way, *methods)
+    text = enforcing_policy(Kind.SERVICE).replace("mode: enforce", "mode: approve")
+    async with responder_environment(
+        tmp_path,
+        notification=sample_notification(SERVICE_SAMPLE),
+        world=world_with_secrets(),
+        policy_text=text,
+    ) as env:
+        incident = str((await env.deliver()).outcome["incident"])
+        deny_methods(env, *methods)
         named = [incident if each == "INCIDENT" else each for each in arguments]
-        code, printed = await invoked(way, *named)
+        code, printed = await invoke_command(env, *named)
         assert code == 1
         assert "[redacted:" in printed, printed
-        assert leaked(way, printed, but="-before.json") == set()
+        assert leaked_secrets(env, printed, but="-before.json") == set()
 
 
 @pytest.mark.parametrize(
@@ -166,28 +182,32 @@ async def test_no_delivery_repeats_what_google_quotes(
     tmp_path: Path, method: str, code: StatusCode
 ) -> None:
     """Neither the line of a retry nor an outcome, a record or a page; process values likewise."""
-    notification = sample(SERVICE_SAMPLE)
+    notification = sample_notification(SERVICE_SAMPLE)
     (process, *_) = notification["finding"]["processes"]
     process["envVariables"] = [{"name": "OTHER", "val": NAMED}]
-    world = poisoned()
+    world = world_with_secrets()
     for listed in world["findings"]:
         if listed["finding"]["name"] == notification["finding"]["name"]:
             listed["finding"]["processes"] = notification["finding"]["processes"]
-    async with road(
-        tmp_path, notification=notification, world=world, rules=rules(Kind.SERVICE), topic=TOPIC
-    ) as way:
+    async with responder_environment(
+        tmp_path,
+        notification=notification,
+        world=world,
+        policy_text=enforcing_policy(Kind.SERVICE),
+        topic=TOPIC,
+    ) as env:
         said = f"{KNOWN} and {NAMED} are no good"
-        way.emulator.world.faults = Faults((Fault(method, code, message=said),))
-        answer, printed = await printed_by(way)
+        env.emulator.world.faults = Faults((Fault(method, code, message=said),))
+        answer, printed = await deliver_and_log(env)
         assert (answer is None) == (code is StatusCode.INTERNAL)
         assert "are no good" in printed
-        assert leaked(way, printed, but="-before.json") == set()
+        assert leaked_secrets(env, printed, but="-before.json") == set()
 
 
 # Members and conditions of an IAM policy.
 
 MEMBER = "ghp_" + "Fake1Fake2" * 3
-BOUND: list[World] = [
+BOUND: list[JsonDict] = [
     {"role": "roles/run.invoker", "members": ["allUsers", f"user:{MEMBER}@example.com"]},
     {
         "role": "roles/run.invoker",
@@ -197,26 +217,30 @@ BOUND: list[World] = [
 ]
 
 
-def bound() -> World:
+def world_with_secret_bindings() -> JsonDict:
     """A service whose IAM policy holds secrets as well."""
-    world = poisoned()
+    world = world_with_secrets()
     (name,) = world["iamPolicies"]
     world["iamPolicies"][name]["bindings"] = copy.deepcopy(BOUND)
     return world
 
 
-async def test_an_iam_policy_is_told_without_its_secrets(tmp_path: Path) -> None:
+async def test_an_iam_policy_is_printed_without_its_secrets(tmp_path: Path) -> None:
     """Planned, approved, undone and seen so, approved anew and released: told nowhere, kept whole.
 
     The plan is read back from a record with marks, and each command has another key for them.
     """
-    text = rules(Kind.SERVICE).replace("mode: enforce", "mode: approve")
-    async with road(
-        tmp_path, notification=sample(SERVICE_SAMPLE), world=bound(), rules=text, topic=TOPIC
-    ) as way:
-        answer, logged = await printed_by(way)
+    text = enforcing_policy(Kind.SERVICE).replace("mode: enforce", "mode: approve")
+    async with responder_environment(
+        tmp_path,
+        notification=sample_notification(SERVICE_SAMPLE),
+        world=world_with_secret_bindings(),
+        policy_text=text,
+        topic=TOPIC,
+    ) as env:
+        answer, logged = await deliver_and_log(env)
         assert answer
-        before, incident = dumped(way), str(answer.outcome["incident"])
+        before, incident = dump_world(env), str(answer.outcome["incident"])
         printed = [logged]
         for arguments in (
             ("show", incident),
@@ -225,39 +249,46 @@ async def test_an_iam_policy_is_told_without_its_secrets(tmp_path: Path) -> None
             ("patrol", "--json"),
             ("release", incident, "--yes", "--json"),
         ):
-            code, said = await invoked(way, *arguments)
+            code, said = await invoke_command(env, *arguments)
             assert code == 0, said
             printed.append(said)
         assert any("allUsers" in said and "[redacted:" in said for said in printed)
-        (policy,) = dumped(way)["iamPolicies"].values()
+        (policy,) = dump_world(env)["iamPolicies"].values()
         assert policy["bindings"] == BOUND
-        assert comparable(dumped(way), Kind.SERVICE) == comparable(before, Kind.SERVICE)
-        told = json.dumps(way.emulator.world.published)
-        assert leaked(way, *printed, told, but="-before.json") == set()
+        assert comparable_world(dump_world(env), Kind.SERVICE) == comparable_world(
+            before, Kind.SERVICE
+        )
+        told = json.dumps(env.emulator.world.published)
+        assert leaked_secrets(env, *printed, told, but="-before.json") == set()
 
 
-async def test_an_iam_policy_that_somebody_undid_is_told_without_its_secrets(
+async def test_a_reverted_iam_policy_is_printed_without_its_secrets(
     tmp_path: Path,
 ) -> None:
     """By the patrol, on record and in why a release is refused; said once."""
-    async with contained(
-        tmp_path, Kind.SERVICE, world=bound(), steps="[require-authentication]"
+    async with contained_workload(
+        tmp_path,
+        Kind.SERVICE,
+        world=world_with_secret_bindings(),
+        actions="[require-authentication]",
     ) as case:
-        await let_in(case.way)
-        later = case.way.later(600)
-        printed = [(await invoked(later, "patrol", *form))[1] for form in ((), ("--json",))]
-        assert len(case.records("reverted")) == 1
-        code, said = await invoked(later, "release", case.outcome["incident"], "--yes", "--json")
+        await open_to_public(case.env)
+        later = case.env.later(600)
+        printed = [(await invoke_command(later, "patrol", *form))[1] for form in ((), ("--json",))]
+        assert len(case.read_records("reverted")) == 1
+        code, said = await invoke_command(
+            later, "release", case.outcome["incident"], "--yes", "--json"
+        )
         assert (code, "somebody changed" in said) == (1, True)
         assert all("[redacted:" in each for each in printed)
-        assert leaked(case.way, *printed, said, but="-before.json") == set()
+        assert leaked_secrets(case.env, *printed, said, but="-before.json") == set()
 
 
-async def let_in(way: Road) -> None:
+async def open_to_public(env: ResponderEnvironment) -> None:
     """Somebody lets everybody in again, and one more."""
-    (policy,) = dumped(way)["iamPolicies"].values()
+    (policy,) = dump_world(env)["iamPolicies"].values()
     members = ["allUsers", f"user:{MEMBER}@example.com", "user:one-more@example.com"]
     edited = [*policy["bindings"], {"role": "roles/run.invoker", "members": members}]
     request = iam_policy_pb2.SetIamPolicyRequest(resource=SERVICE)
     ParseDict({"bindings": edited, "version": 3}, request.policy)
-    await called(way, SET_POLICY, request.SerializeToString(), "somebody@example.com")
+    await call_as(env, SET_POLICY, request.SerializeToString(), "somebody@example.com")

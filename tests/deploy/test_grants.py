@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from commands.catalogue import every_action
+from commands.permission_catalogue import every_action
 from tests.deploy.terraform import GIVEN, evaluated, module
-from tests.deploy.test_permissions import ROLES, WRITING, of_role
+from tests.deploy.test_permissions import ROLES, WRITING, permissions_of_role
 
 FILES = ("grants.tf", "functions.tf", "names.tf")
 SANDBOX = "projects/sandbox-1/locations/europe-west1/services/guinea-pig"
@@ -50,7 +50,7 @@ def writes(permissions: list[str]) -> bool:
     return any(WRITING.search(name) for name in permissions)
 
 
-def test_without_the_switch_nobody_can_write_to_a_workload(tmp_path: Path) -> None:
+def test_without_the_acting_switch_no_one_can_write_to_a_workload(tmp_path: Path) -> None:
     """Neither a function nor a person, whatever else the variables say."""
     grants, roles = granted(tmp_path, **EVERYTHING)
     assert {on for _, _, on in grants} == {GIVEN["scope"]}
@@ -61,7 +61,7 @@ def test_without_the_switch_nobody_can_write_to_a_workload(tmp_path: Path) -> No
     assert not [role for role, _, _ in grants if writes(roles[role])]
 
 
-def test_with_the_switch_alone_nobody_can_either(tmp_path: Path) -> None:
+def test_the_acting_switch_without_scopes_grants_no_writes(tmp_path: Path) -> None:
     """It needs a place as well; naming accounts and images is none."""
     grants, _ = granted(tmp_path, **PEOPLE, **TARGETS, grant_acting_role=True)
     assert {on for _, _, on in grants} == {GIVEN["scope"]}
@@ -101,7 +101,7 @@ def test_no_permission_is_lost_between_the_list_and_the_grants(tmp_path: Path) -
     _, roles = granted(tmp_path, actions=ACTIONS)
     for role in ROLES:
         parts = [set(names) for key, names in roles.items() if key.startswith(f"{role}/")]
-        assert set().union(*parts) == {name for _, name in of_role(role)}
+        assert set().union(*parts) == {name for _, name in permissions_of_role(role)}
 
 
 def test_with_a_project_as_scope_a_role_lives_where_it_is_granted(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_above_projects_the_organization_has_the_roles(tmp_path: Path, kind: str
         assert all(each["named"] == each["role"] for each in some.values())
 
 
-def test_the_first_apply_of_the_example_names_people_who_can_only_look() -> None:
+def test_the_example_first_grants_read_only_access() -> None:
     """Every step after it is a comment until somebody takes it."""
     variables = module().variables
     for name in ("acting_scopes", "drill_services", "image_repositories"):

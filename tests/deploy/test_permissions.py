@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands.catalogue import Role, actions_of, catalogue, every_action
+from commands.permission_catalogue import Role, actions_of, every_action, permission_catalogue
 from incident.model import Kind
 from incident.policy.resolve import parse_policy
 from tests.deploy.terraform import DEPLOY, module
@@ -19,7 +19,7 @@ ROLES = {"reader", "actor", "operator", "approver", "surveyor", "policy-editor"}
 WRITING = re.compile(r"\.(update|setIamPolicy|cancel|actAs|delete|create)$")
 
 
-def of_role(role: str) -> set[tuple[str, str]]:
+def permissions_of_role(role: str) -> set[tuple[str, str]]:
     """What a role may do: scope and permission."""
     return {(p["scope"], p["permission"]) for p in PERMISSIONS if role in p["roles"]}
 
@@ -42,13 +42,13 @@ def test_nothing_is_granted_twice() -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_without_the_acting_role_nothing_outside_can_be_written() -> None:
+def test_the_reader_role_cannot_write_to_any_workload() -> None:
     """The reader writes records and announcements of its own, and that is all."""
-    writing = {key for key in of_role("reader") if WRITING.search(key[1])}
+    writing = {key for key in permissions_of_role("reader") if WRITING.search(key[1])}
     assert writing == {("store", "storage.objects.create")}
 
 
-def test_nobody_deletes() -> None:
+def test_no_role_can_delete() -> None:
     """Neither workloads nor records; without delete a record cannot be overwritten either.
 
     Whoever changes the policy saves over it, in a bucket that keeps what was there.
@@ -58,7 +58,7 @@ def test_nobody_deletes() -> None:
     assert module().one("google_storage_bucket", "policy")["versioning"] == [{"enabled": True}]
 
 
-def test_nobody_may_be_the_function_but_for_a_time() -> None:
+def test_impersonating_the_function_is_temporary() -> None:
     """A surveyor, until a moment that the operator names; by default there is none."""
     entries = [p for p in PERMISSIONS if "getAccessToken" in p["permission"]]
     assert [(p["scope"], p["roles"]) for p in entries] == [("responder-account", ["surveyor"])]
@@ -73,17 +73,22 @@ def test_people_on_call_change_the_policy_and_not_its_bucket() -> None:
     grant = module().one("google_storage_bucket_iam_member", "policy_editors")
     assert grant["bucket"] == "${google_storage_bucket.policy.name}"
     assert grant["for_each"] == "${toset(var.policy_editors)}"
-    assert {scope for scope, _ in of_role("policy-editor")} == {"policy"}
-    assert all(name.startswith("storage.objects.") for _, name in of_role("policy-editor"))
+    assert {scope for scope, _ in permissions_of_role("policy-editor")} == {"policy"}
+    assert all(
+        name.startswith("storage.objects.") for _, name in permissions_of_role("policy-editor")
+    )
 
 
-def test_whoever_approves_can_do_all_that_the_functions_can() -> None:
+def test_approvers_have_every_permission_of_the_functions() -> None:
     """A plan that a person approves is carried out with that person's rights."""
     counting = {("quota-project", "serviceusage.services.use")}
-    assert of_role("approver") == of_role("reader") | of_role("actor") | counting
+    assert (
+        permissions_of_role("approver")
+        == permissions_of_role("reader") | permissions_of_role("actor") | counting
+    )
 
 
-def test_what_people_are_asked_for_besides_is_granted_to_each_of_them() -> None:
+def test_every_operator_role_can_use_the_quota_project() -> None:
     """A person's calls count on the responder's project; a function's count on its own anyway."""
     (entry,) = (p for p in PERMISSIONS if p["scope"] == "quota-project")
     assert set(entry["roles"]) == {"operator", "approver", "surveyor"}
@@ -97,11 +102,11 @@ def test_what_people_are_asked_for_besides_is_granted_to_each_of_them() -> None:
 
 def test_releasing_cancels_nothing() -> None:
     """Operators give back; they cannot stop what runs for good."""
-    assert "run.executions.cancel" not in {name for _, name in of_role("operator")}
+    assert "run.executions.cancel" not in {name for _, name in permissions_of_role("operator")}
 
 
 @pytest.mark.parametrize("scope", ["runtime-service-account", "image-repository"])
-def test_being_somebody_else_is_never_granted_widely(scope: str) -> None:
+def test_act_as_is_granted_per_account_only(scope: str) -> None:
     """ActAs and images are granted per account and repository: never with the rest."""
     places = module().locals["places"]
     assert places[scope] == scope
@@ -110,26 +115,26 @@ def test_being_somebody_else_is_never_granted_widely(scope: str) -> None:
 
 def test_the_roles_are_what_the_code_says_it_needs() -> None:
     """What is declared beside the calls, role by role, is what Terraform grants."""
-    roles = catalogue(every_action(), announces=True)
+    roles = permission_catalogue(every_action(), announces=True)
     said = {
         role.value: {(grant.scope.value, grant.name) for grant in grants}
         for role, grants in roles.items()
     }
-    granted = {role: of_role(role) for role in ROLES}
+    granted = {role: permissions_of_role(role) for role in ROLES}
     granted["actor"] |= granted["reader"]  # the functions are granted both
     assert granted == said
 
 
-EVERY = sorted(f"{kind}/{name}" for kind, names in every_action().items() for name in names)
+ALL_ACTIONS = sorted(f"{kind}/{name}" for kind, names in every_action().items() for name in names)
 
 
-@pytest.mark.parametrize("chosen", [*((each,) for each in EVERY), tuple(EVERY), ()])
+@pytest.mark.parametrize("chosen", [*((each,) for each in ALL_ACTIONS), tuple(ALL_ACTIONS), ()])
 def test_what_no_action_needs_is_left_out(chosen: tuple[str, ...]) -> None:
     """For each action by itself: what the list has it for is what the code says it needs."""
     actions = {
         kind: frozenset(n for n in every_action()[kind] if f"{kind}/{n}" in chosen) for kind in Kind
     }
-    said = catalogue(actions, announces=True)[Role.ACTOR]
+    said = permission_catalogue(actions, announces=True)[Role.ACTOR]
     needed = {
         (p["scope"], p["permission"])
         for p in PERMISSIONS

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.environment import Road, elsewhere, road, sample, world_around_all
+from tests.support.environment import (
+    ResponderEnvironment,
+    findings_on_other_workloads,
+    responder_environment,
+    sample_notification,
+    world_around_all,
+)
 
 SAMPLES = ("revision-by-number", "v1-job-execution", "worker-pool-without-containers")
 RULES = """
@@ -22,9 +28,9 @@ contain:
 PROJECTS = ("2", "3")
 
 
-def stopped(way: Road) -> Counter[str]:
+def stopped_by_project(env: ResponderEnvironment) -> Counter[str]:
     """How many workloads of each project are stopped, as the world has it."""
-    world = way.emulator.world
+    world = env.emulator.world
     names = [name for name, s in world.services.items() if s.scaling.scaling_mode == 2]
     names += [n for n, p in world.worker_pools.items() if p.scaling.manual_instance_count == 0]
     names += [n for n, e in world.executions.items() if e.cancelled_count]
@@ -43,21 +49,21 @@ async def test_exactly_the_caps_are_contained(
         notification
         for project in PROJECTS
         for name in SAMPLES
-        for notification in elsewhere(sample(name), 2, project)
+        for notification in findings_on_other_workloads(sample_notification(name), 2, project)
     ]
     caps = f"max_containments_per_hour: {overall}, max_per_project_per_hour: {in_project}"
-    given: dict[str, Any] = {"world": world_around_all(findings), "rules": RULES}
-    given["rules"] += f"guards: {{{caps}}}\n"
-    async with road(tmp_path, notification=findings[0], **given) as way:
-        inboxes = [await way.inbox(), await way.inbox()]
+    given: dict[str, Any] = {"world": world_around_all(findings), "policy_text": RULES}
+    given["policy_text"] += f"guards: {{{caps}}}\n"
+    async with responder_environment(tmp_path, notification=findings[0], **given) as env:
+        inboxes = [await env.start_process(), await env.start_process()]
         answers = await asyncio.gather(
-            *(way.deliver(each, inbox=inboxes[at % 2]) for at, each in enumerate(findings))
+            *(env.deliver(each, process=inboxes[at % 2]) for at, each in enumerate(findings))
         )
         outcomes: list[Any] = [answer.outcome for answer in answers]
         most = min(overall, in_project * len(PROJECTS))
         became = Counter(outcome["status"] for outcome in outcomes)
         assert became == Counter(contained=most, held=len(findings) - most)
-        by_project = stopped(way)
+        by_project = stopped_by_project(env)
         assert by_project.total() == most
         assert all(count <= in_project for count in by_project.values())
         held = [answer for answer in answers if answer.outcome["status"] == "held"]

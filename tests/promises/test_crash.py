@@ -24,22 +24,22 @@ from typing import Literal
 import grpc
 import pytest
 
-from emulator.api.errors import Refusal
+from emulator.api.errors import ApiError
 from emulator.server import http_routes
-from emulator.services.gate import Dropped, Moment
-from emulator.services.storage.objects import Objects, Stored
-from incident.case_file.manifest import says_nothing
-from incident.case_file.verification import Mark, examined
+from emulator.services.gate import CallPoint, Dropped
+from emulator.services.storage.objects import BucketObjects, StoredObject
+from incident.case_file.manifest import is_plain_heartbeat
+from incident.case_file.verification import ObjectState, verify_objects
 from tests.support.function_process import (
-    JsonObject,
-    Reported,
-    Stage,
-    alive,
+    JsonDict,
+    RunningFunction,
+    SampleFinding,
     children,
-    kept_image,
-    running,
-    scaled_to_zero,
-    world_around,
+    is_alive,
+    is_scaled_to_zero,
+    running_function,
+    snapshot_of_last_write,
+    world_with_findings,
 )
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
@@ -83,9 +83,9 @@ STORED = {
     "incidents/done.json",
     "incidents/manifest.json",
 }
-BAD = {Mark.CHANGED, Mark.MISSING, Mark.NOT_LISTED}
+BAD_MARKS = {ObjectState.CHANGED, ObjectState.MISSING, ObjectState.NOT_LISTED}
 # The other evidence is stored by the same lines: two stand for all.
-ALIKE = re.compile(r"incidents/evidence/(?!finding|settings)")
+REPEATED_EVIDENCE = re.compile(r"incidents/evidence/(?!finding|settings)")
 READ_BACK = {("GetService", 2)}
 
 
@@ -125,11 +125,11 @@ class Killer:
         self.target = None
         worker = self.worker()
         os.kill(worker, signal.SIGKILL)
-        while alive(worker):
+        while is_alive(worker):
             time.sleep(0.001)
         return True
 
-    def hook(self, moment: Moment) -> None:
+    def hook(self, moment: CallPoint) -> None:
         """What the emulator calls around every call; puts are left to the ledger."""
         if moment.method == "storage.PUT":
             return
@@ -138,7 +138,7 @@ class Killer:
             raise Dropped
 
 
-class Ledger(Objects):
+class StepCountingStore(BucketObjects):
     """The objects of a store; to put one is a step with the object's kind for a name.
 
     Attributes:
@@ -155,37 +155,39 @@ class Ledger(Objects):
 
     def put(
         self, bucket: str, name: str, data: bytes, *, content_type: str, if_generation: str = ""
-    ) -> Stored:
+    ) -> StoredObject:
         """Stores an object, unless the worker is killed before that."""
-        if self.killer.reached("before", _kind(name)):
-            raise Refusal(grpc.StatusCode.UNAVAILABLE, "killed before it was stored")
+        if self.killer.reached("before", _object_kind(name)):
+            raise ApiError(grpc.StatusCode.UNAVAILABLE, "killed before it was stored")
         stored = super().put(
             bucket, name, data, content_type=content_type, if_generation=if_generation
         )
         if name in self.contents:
             self.overwritten.append(name)
         self.contents.setdefault(name, data)
-        self.killer.reached("after", _kind(name))
+        self.killer.reached("after", _object_kind(name))
         return stored
 
-    def records(self, folder: str) -> dict[str, JsonObject]:
+    def records(self, folder: str) -> dict[str, JsonDict]:
         """The records in a folder, by name and in order."""
         found = sorted(name for name in self.contents if name.rpartition("/")[0] == folder)
         return {Path(name).stem: json.loads(self.contents[name]) for name in found}
 
-    def suspected(self, reported: Reported) -> list[tuple[str, str]]:
+    def suspected(self, reported: SampleFinding) -> list[tuple[str, str]]:
         """What verifying the finding's incident would not call intact, and why."""
         about = f'"name": "{reported.name}"'.encode()
         done = [name for name, data in self.contents.items() if about in data]
         folder = next((n.rpartition("/")[0] for n in done if n.endswith("-done.json")), "")
-        places = (f"{folder}/", f"{reported.custody}/")
+        places = (f"{folder}/", f"{reported.containment_folder}/")
         bodies = {name: data for name, data in self.contents.items() if name.startswith(places)}
         names = {name.removeprefix(f"{folder}/"): name for name in bodies}
-        alive = frozenset(path for name, path in names.items() if says_nothing(name, bodies[path]))
-        found = examined(folder, bodies, alive, {}, [reported.custody])
-        return [(item.path, item.mark.value) for item in found.items if item.mark in BAD]
+        alive = frozenset(
+            path for name, path in names.items() if is_plain_heartbeat(name, bodies[path])
+        )
+        found = verify_objects(folder, bodies, alive, {}, [reported.containment_folder])
+        return [(item.path, item.state.value) for item in found.objects if item.state in BAD_MARKS]
 
-    def done(self, reported: Reported) -> list[str]:
+    def done(self, reported: SampleFinding) -> list[str]:
         """The statuses that incidents of a finding are done with."""
         names = [name for name in self.contents if name.endswith("-done.json")]
         outcomes = [json.loads(self.contents[name])["outcome"] for name in names]
@@ -193,11 +195,11 @@ class Ledger(Objects):
 
 
 # The store of the lane that the running task belongs to.
-LEDGER: ContextVar[Ledger] = ContextVar("LEDGER")
+CURRENT_STORE: ContextVar[StepCountingStore] = ContextVar("LEDGER")
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class FunctionUnderKills:
     """One function process, to which findings are delivered one after another.
 
     Attributes:
@@ -206,9 +208,9 @@ class Lane:
         reported: The findings, each on a service and in a project of its own.
     """
 
-    stage: Stage
-    ledger: Ledger
-    reported: Sequence[Reported]
+    stage: RunningFunction
+    ledger: StepCountingStore
+    reported: Sequence[SampleFinding]
 
     async def undisturbed(self) -> list[Step]:
         """The steps of an incident that nothing happens to: the last one's."""
@@ -232,19 +234,22 @@ class Lane:
         ]
         return [f"killed {phase} {step[0]} {step[1]}: {flaw}" for flaw in flaws]
 
-    def _flaws(self, reported: Reported) -> list[str]:
+    def _flaws(self, reported: SampleFinding) -> list[str]:
         """What differs from the end of an undisturbed run, in the cloud and in the store."""
         service, ledger = self.stage.service(reported), self.ledger
         annotated = "scc-responder-incident" in service.annotations
-        image = kept_image(ledger.records(reported.custody))
+        image = snapshot_of_last_write(ledger.records(reported.containment_folder))
         published = [message["data"]["finding"] for message in self.stage.emulator.world.published]
         suspected, told = ledger.suspected(reported), self.stage.outcomes(reported)
         return [
             text
             for wrong, text in (
-                (not scaled_to_zero(service), "the service still runs"),
+                (not is_scaled_to_zero(service), "the service still runs"),
                 (service.generation != 7 + 1 + annotated, f"generation {service.generation}"),
-                (image != self.stage.original(reported), f"a release would restore {image}"),
+                (
+                    image != self.stage.restorable_fields(reported),
+                    f"a release would restore {image}",
+                ),
                 (ledger.done(reported) != ["contained"], f"done as {ledger.done(reported)}"),
                 (ledger.overwritten, f"overwritten: {ledger.overwritten}"),
                 (self._said_of(reported) != ["contained"] * 2, "not written back"),
@@ -255,7 +260,7 @@ class Lane:
             if wrong
         ]
 
-    def _said_of(self, reported: Reported) -> list[str | None]:
+    def _said_of(self, reported: SampleFinding) -> list[str | None]:
         """What SCC was told of a finding: its mark, and its external system's status."""
         entries = self.stage.emulator.world.findings
         found = next(e.result.finding for e in entries if e.result.finding.name == reported.name)
@@ -266,79 +271,89 @@ class Lane:
         ]
 
 
-async def in_lane(folder: Path, work: Callable[[Lane], Awaitable[list[str]]]) -> list[str]:
+async def run_in_own_process(
+    folder: Path, work: Callable[[FunctionUnderKills], Awaitable[list[str]]]
+) -> list[str]:
     """What some work in a lane of its own comes to."""
-    LEDGER.set(Ledger())
-    ledger = LEDGER.get()
+    CURRENT_STORE.set(StepCountingStore())
+    ledger = CURRENT_STORE.get()
     now = dt.datetime.now(dt.UTC)
     reported = [
-        Reported(f"{n}", f"shop-{n}", f"example-{n}", f"{10**11 + n}", now)
+        SampleFinding(f"{n}", f"shop-{n}", f"example-{n}", f"{10**11 + n}", now)
         for n in range(1, ROUNDS + 2)
     ]
-    async with running(
-        world_around(*reported), folder, policy=POLICY, settings=SETTINGS, hook=ledger.killer.hook
+    async with running_function(
+        world_with_findings(*reported),
+        folder,
+        policy=POLICY,
+        settings=SETTINGS,
+        hook=ledger.killer.hook,
     ) as stage:
-        master = stage.function.master
+        master = stage.function.master_pid
         ledger.killer.worker = lambda: children(master)[0]
-        return await work(Lane(stage, ledger, reported))
+        return await work(FunctionUnderKills(stage, ledger, reported))
 
 
-async def flaws_of_kills(
+async def problems_after_kills(
     folder: Path, phase: Phase, chosen: Callable[[list[Step]], list[Step]]
 ) -> list[str]:
     """What is wrong after kills at the chosen ones of all steps, shared out among the lanes."""
 
-    async def share(lane: Lane, first: int) -> list[str]:
+    async def share(lane: FunctionUnderKills, first: int) -> list[str]:
         steps = chosen(await lane.undisturbed())[first::LANES]
         flaws = [await lane.killed(n, phase, step) for n, step in enumerate(steps)]
         return [flaw for of_one in flaws for flaw in of_one]
 
     async with asyncio.TaskGroup() as group:
         lanes = [
-            group.create_task(in_lane(folder / str(n), functools.partial(share, first=n)))
+            group.create_task(
+                run_in_own_process(folder / str(n), functools.partial(share, first=n))
+            )
             for n in range(LANES)
         ]
     return [flaw for lane in lanes for flaw in lane.result()]
 
 
-def changes(step: Step) -> bool:
+def has_effect(step: Step) -> bool:
     """Whether a step has an effect: only objects have names with slashes."""
     return step[0] in EFFECTS or "/" in step[0]
 
 
-def changing(steps: list[Step]) -> list[Step]:
+def changing_steps(steps: list[Step]) -> list[Step]:
     """The steps that have an effect, which are the same in every undisturbed run."""
     assert {what for what, _ in steps} >= EFFECTS | STORED
-    return sorted(step for step in steps if changes(step) and not ALIKE.match(step[0]))
+    return sorted(
+        step for step in steps if has_effect(step) and not REPEATED_EVIDENCE.match(step[0])
+    )
 
 
-def reading(steps: list[Step]) -> list[Step]:
+def reading_steps(steps: list[Step]) -> list[Step]:
     """One step of each kind that only reads, and the reading back of the write."""
-    return sorted({step for step in steps if not changes(step) and step[1] == 1} | READ_BACK)
+    return sorted({step for step in steps if not has_effect(step) and step[1] == 1} | READ_BACK)
 
 
-def _kind(name: str) -> str:
+def _object_kind(name: str) -> str:
     """An object's name without whatever differs between incidents."""
     parts = (re.sub(r"^\d{4}-|-\d+(?=\.[a-z]+$)", "", part) for part in name.split("/"))
     return "/".join(part for part in parts if not re.search(r"\d", part))
 
 
 @pytest.fixture(autouse=True)
-def watched_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def counted_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every emulator's store is the ledger of its lane."""
-    monkeypatch.setattr(http_routes, "Objects", LEDGER.get)
+    monkeypatch.setattr(http_routes, "BucketObjects", CURRENT_STORE.get)
 
 
-async def test_a_kill_before_any_effect_changes_nothing_in_the_end(tmp_path: Path) -> None:
+async def test_a_kill_before_any_effect_leads_to_the_same_outcome(tmp_path: Path) -> None:
     """Killed before a write, a publication or a put, the work is done by the redelivery."""
-    assert await flaws_of_kills(tmp_path, "before", changing) == []
+    assert await problems_after_kills(tmp_path, "before", changing_steps) == []
 
 
-async def test_a_kill_after_any_effect_changes_nothing_in_the_end(tmp_path: Path) -> None:
+async def test_a_kill_after_any_effect_leads_to_the_same_outcome(tmp_path: Path) -> None:
     """Killed when the effect was there and its answer was not, the redelivery carries on."""
-    assert await flaws_of_kills(tmp_path, "after", changing) == []
+    assert await problems_after_kills(tmp_path, "after", changing_steps) == []
 
 
-async def test_a_kill_at_reading_changes_nothing_in_the_end(tmp_path: Path) -> None:
+async def test_a_kill_while_reading_leads_to_the_same_outcome(tmp_path: Path) -> None:
     """Killed while it reads what the decision or the verification needs, or evidence."""
-    assert await flaws_of_kills(tmp_path, "after", reading) == []
+    assert await problems_after_kills(tmp_path, "after", reading_steps) == []

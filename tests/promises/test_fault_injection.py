@@ -18,7 +18,13 @@ from emulator.api import proto_json
 from emulator.api.faults import Fault, Faults
 from emulator.world.state import World as Emulated
 from incident.model import Kind, Retry
-from tests.support.environment import Road, World, road, sample, world_around
+from tests.support.environment import (
+    JsonDict,
+    ResponderEnvironment,
+    responder_environment,
+    sample_notification,
+    world_around,
+)
 
 SAMPLES = {
     Kind.SERVICE: "revision-by-number",
@@ -45,17 +51,17 @@ WRITES = {
 }
 CODES = [code for code in Code if code is not Code.OK]
 #: Time heals these, and what was written comes out as if there had been no fault.
-PASSING = {
+TRANSIENT = {
     *(Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS),
     *(Code.CANCELLED, Code.RESOURCE_EXHAUSTED, Code.ABORTED),
 }
 #: One of each meaning that an answer has for us; that each code has one of them is tested with
 #: the clients.
-MEANINGS = (
+TYPICAL_CODES = (
     *(Code.ABORTED, Code.PERMISSION_DENIED, Code.NOT_FOUND, Code.FAILED_PRECONDITION),
     Code.UNAVAILABLE,
 )
-LASTING = (Code.ABORTED, Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
+PERSISTENT = (Code.ABORTED, Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
 TERMINAL = {"contained", "restricted", "unverified", "failed"}
 TABLES = (
     *("services", "revisions", "jobs", "executions", "tasks", "worker_pools"),
@@ -64,7 +70,7 @@ TABLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class WriteFault:
     """What a write is answered with, whether it takes effect all the same, and how often."""
 
     code: Code
@@ -73,76 +79,83 @@ class Case:
 
 
 #: Each code is tried with one write, also lost and lasting, and each meaning with all of them.
-THOROUGHLY = "service-fields"
+WRITE_TESTED_WITH_ALL_CODES = "service-fields"
 
 
-def cases_of(write: str) -> tuple[Case, ...]:
+def write_faults(write: str) -> tuple[WriteFault, ...]:
     """What a write is answered with, one after the other."""
-    thoroughly = write == THOROUGHLY
+    thoroughly = write == WRITE_TESTED_WITH_ALL_CODES
     return (
-        *(Case(code) for code in (CODES if thoroughly else MEANINGS)),
-        *(Case(code, applied=True) for code in (MEANINGS if thoroughly else MEANINGS[-1:])),
-        *(Case(code, times=None) for code in (LASTING if thoroughly else LASTING[:1])),
+        *(WriteFault(code) for code in (CODES if thoroughly else TYPICAL_CODES)),
+        *(
+            WriteFault(code, applied=True)
+            for code in (TYPICAL_CODES if thoroughly else TYPICAL_CODES[-1:])
+        ),
+        *(WriteFault(code, times=None) for code in (PERSISTENT if thoroughly else PERSISTENT[:1])),
     )
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow one another at once, and there is no quota but an injected one."""
-    monkeypatch.setattr("incident.containment.enforce._PAUSE_S", 0.001)
-    monkeypatch.setattr("incident.containment.enforce._LONGEST_PAUSE_S", 0.002)
+    monkeypatch.setattr("incident.containment.enforce._BACKOFF_S", 0.001)
+    monkeypatch.setattr("incident.containment.enforce._MAX_BACKOFF_S", 0.002)
     monkeypatch.setattr("incident.containment.peers._POLL_S", 0.001)
-    monkeypatch.setattr("incident.containment.verify._FIRST_PAUSE_S", 0.002)
+    monkeypatch.setattr("incident.containment.verify._FIRST_POLL_S", 0.002)
     monkeypatch.setattr("emulator.api.rate_limit.PER_MINUTE", 10_000)
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_no_fault_of_a_write_makes_us_say_or_lose_what_we_must_not(
+async def test_every_write_fault_ends_with_a_true_status_and_a_snapshot(
     tmp_path: Path, write: str
 ) -> None:
     """Contained only if stopped; each write with its image; at its end, or delivered again."""
     kind, method, after, part = WRITES[write]
-    notification = sample(SAMPLES[kind])
+    notification = sample_notification(SAMPLES[kind])
     world = world_around(notification, latency={"reconcile": "0ms"}, logEntries=[])
     given: dict[str, Any] = {"peer_wait": timedelta(milliseconds=1)}
     given["verify_timeout"] = timedelta(seconds=10)  # on a busy machine, too
-    async with road(tmp_path, notification=notification, world=world, rules=RULES, **given) as way:
-        emulated = way.emulator.world
-        kept, before = _copy(emulated), state(emulated)
-        assert await way.status() == "contained"
-        wanted = state(emulated)
-        assert written(way), "there is something to fail"
-        for case in cases_of(write):
-            _restore(way, kept)
+    async with responder_environment(
+        tmp_path, notification=notification, world=world, policy_text=RULES, **given
+    ) as env:
+        emulated = env.emulator.world
+        kept, before = _copy(emulated), contained_state(emulated)
+        assert await env.status() == "contained"
+        wanted = contained_state(emulated)
+        assert containment_writes(env), "there is something to fail"
+        for case in write_faults(write):
+            _restore(env, kept)
             fault = Fault(method, case.code, case.times, after, applied=case.applied)
             emulated.faults = Faults((fault,))
-            outcome = await attempted(way)
-            check_images(way, before)
+            outcome = await deliver_once(env)
+            check_snapshots(env, before)
             if outcome is None:
                 emulated.faults = Faults()
-                outcome = await attempted(way)
+                outcome = await deliver_once(env)
                 assert outcome, f"{case}: healed, the next delivery comes to an end"
                 assert outcome["status"] == "contained", case
-                check_images(way, before)
-            check_truth(outcome, state(emulated), wanted, case, part)
+                check_snapshots(env, before)
+            check_outcome_is_true(outcome, contained_state(emulated), wanted, case, part)
 
 
-async def attempted(way: Road) -> Any:
+async def deliver_once(env: ResponderEnvironment) -> Any:
     """The outcome of one delivery; None when it is to come again."""
     try:
-        answer = await way.deliver()
+        answer = await env.deliver()
     except Retry:
-        assert not way.stored("incidents/*/1000-done.json")
+        assert not env.stored_objects("incidents/*/1000-done.json")
         return None
-    assert way.stored("incidents/*/1000-done.json")
+    assert env.stored_objects("incidents/*/1000-done.json")
     assert answer.alarm or answer.outcome["status"] == "contained"
     return answer.outcome
 
 
-def check_truth(outcome: Any, now: World, wanted: World, case: Case, part: str) -> None:
+def check_outcome_is_true(
+    outcome: Any, now: JsonDict, wanted: JsonDict, case: WriteFault, part: str
+) -> None:
     """Nothing is told that is not so, and what was healed is as if nothing had happened."""
     assert outcome["status"] in TERMINAL, case
-    assert stopped(now) or outcome["status"] != "contained", case
+    assert is_stopped(now) or outcome["status"] != "contained", case
     states = {change["kind"]: change["state"] for change in outcome["changes"]}
     for name, state_of_part in states.items():
         if state_of_part == "verified":
@@ -154,8 +167,8 @@ def check_truth(outcome: Any, now: World, wanted: World, case: Case, part: str) 
         assert now == wanted, case
         assert set(states.values()) == {"verified"}, f"{case}: it took effect, and is ours"
     # Conflicts for ever over what only restricts are told, not waited for.
-    given_in = case == Case(Code.ABORTED, times=None) and part == "iam-policy"
-    if case.code in PASSING and not given_in:
+    given_in = case == WriteFault(Code.ABORTED, times=None) and part == "iam-policy"
+    if case.code in TRANSIENT and not given_in:
         assert (now, outcome["status"]) == (wanted, "contained"), case
         assert set(states.values()) == {"verified"}, case
     else:
@@ -163,27 +176,27 @@ def check_truth(outcome: Any, now: World, wanted: World, case: Case, part: str) 
         assert told or not part or now == wanted, f"{case}: what is missing is told"
 
 
-def check_images(way: Road, before: World) -> None:
+def check_snapshots(env: ResponderEnvironment, before: JsonDict) -> None:
     """Every image restores what was there before us, also that of a later attempt."""
-    images = [way.record(path) for path in way.stored("containments/**/*-before.json")]
-    assert images or not written(way)
+    images = [env.read_record(path) for path in env.stored_objects("containments/**/*-before.json")]
+    assert images or not containment_writes(env)
     for image in images:
         for change in image["changes"]:
             there = before[change["kind"]]
-            assert change["restores"].items() >= _known(there, change["restores"]).items()
+            assert change["restores"].items() >= _restored_fields(there, change["restores"]).items()
 
 
-def _known(there: World, restored: World) -> World:
+def _restored_fields(there: JsonDict, restored: JsonDict) -> JsonDict:
     """What was there of the fields that are restored, as the world spelled them."""
     return {key: value for key, value in there.items() if key in restored}
 
 
-def written(way: Road) -> list[Any]:
+def containment_writes(env: ResponderEnvironment) -> list[Any]:
     """The writes that arrived since the store was emptied, besides the annotation."""
-    return [write for write in way.emulator.writes if write.mask != ["annotations"]]
+    return [write for write in env.emulator.writes if write.mask != ["annotations"]]
 
 
-def state(world: Emulated) -> World:
+def contained_state(world: Emulated) -> JsonDict:
     """What containing changes of the only workload, by kind of change, as the world has it."""
     tables: list[Any] = [world.services, world.jobs, world.worker_pools]
     (resource,) = (resource for table in tables for resource in table.values())
@@ -198,7 +211,7 @@ def state(world: Emulated) -> World:
     }
 
 
-def stopped(now: World) -> bool:
+def is_stopped(now: JsonDict) -> bool:
     """Whether nothing of the workload runs; a job has no scaling."""
     scaling = now["fields"].get("scaling")
     if scaling is None:
@@ -215,14 +228,14 @@ def _copy(world: Emulated) -> dict[str, dict[str, Any]]:
     }
 
 
-def _restore(way: Road, kept: dict[str, dict[str, Any]]) -> None:
+def _restore(env: ResponderEnvironment, kept: dict[str, dict[str, Any]]) -> None:
     """The world and the store as they were at first."""
-    world = way.emulator.world
+    world = env.emulator.world
     world.faults = Faults()
     for table, resources in kept.items():
         there = getattr(world, table)
         there.clear()
         there.update({name: proto_json.copy(resource) for name, resource in resources.items()})
-    del way.emulator.writes[:]
-    for part in (way.folder / "store").iterdir():
+    del env.emulator.writes[:]
+    for part in (env.folder / "store").iterdir():
         shutil.rmtree(part)

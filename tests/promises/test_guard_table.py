@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-from incident.case_file.containments import History, fold
+from incident.case_file.containments import ContainmentHistory, containment_from_records
 from incident.decision.decide import decide
 from incident.decision.guards import (
     GUARDS,
-    Attendance,
-    Case,
-    Circumstances,
-    Objection,
-    Ourselves,
-    Slots,
-    containing,
-    objections,
+    DecisionContext,
+    GuardBlock,
+    GuardInput,
+    Operator,
+    ResponderIdentity,
+    TakenSlots,
+    containing_operator,
+    guard_blocks,
 )
 from incident.model import (
     Access,
@@ -45,11 +45,11 @@ from responders import RESPONDERS
 from tests.support.model import (
     CATEGORY,
     NOW,
-    before,
+    configuration,
     finding,
     record,
-    scaled_to_zero,
-    settings,
+    scale_to_zero_change,
+    snapshot_record,
     template,
     workload,
 )
@@ -62,113 +62,121 @@ contain:
   worker-pool: [scale-to-zero]
   job: [cancel-executions, require-authentication]
 """
-RELEASED = (
-    before(1, scaled_to_zero()),
+CONTAINED_RECORDS = (
+    snapshot_record(1, scale_to_zero_change()),
     record(2, "written", image=1, finding=finding().finding_id),
 )
-ELSEWHERE = finding().canonical_name.replace("projects/210987654321", "projects/9")
+OTHER_PROJECT_NAME = finding().canonical_name.replace("projects/210987654321", "projects/9")
 EXECUTION = Execution("e", "e", NOW, NOW, None, "", "", {}, template(), "")
 PUBLIC = {"role": "roles/run.invoker", "members": ["allUsers"]}
 
 
-def release(last: str) -> History:
+def released_history(last: str) -> ContainmentHistory:
     """A containment of the finding whose release has come so far."""
-    return History((fold("containments/x/1", 1, (*RELEASED, record(3, last))),))
+    return ContainmentHistory(
+        (containment_from_records("containments/x/1", 1, (*CONTAINED_RECORDS, record(3, last))),)
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GuardRow:
     """What makes one guard speak, beyond a case in which none does.
 
     Attributes:
-        objects: What makes it object.
-        unknown: What it asks about and cannot be known; empty where that cannot be: reading it
+        blocking: What makes it object.
+        unknown_input: What it asks about and cannot be known; empty where that cannot be: reading
+            it
             would have failed before, and nothing would be decided.
     """
 
-    objects: dict[str, Any]
-    unknown: dict[str, Any] = field(default_factory=dict)
+    blocking: dict[str, Any]
+    unknown_input: dict[str, Any] = field(default_factory=dict)
 
 
 #: A guard that is added without its row fails below.
-TABLE: dict[str, Row] = {
-    "confirmed": Row({"confirmed": False}, unknown={"confirmed": False}),
-    "consistent": Row({"finding": {"contradictions": ("two projects",)}}),
-    "at_home": Row(
-        {"finding": {"canonical_name": ELSEWHERE}}, unknown={"finding": {"ancestors": frozenset()}}
+GUARD_ROWS: dict[str, GuardRow] = {
+    "finding_confirmed": GuardRow({"confirmed": False}, unknown_input={"confirmed": False}),
+    "finding_consistent": GuardRow({"finding": {"contradictions": ("two projects",)}}),
+    "filed_in_own_project": GuardRow(
+        {"finding": {"canonical_name": OTHER_PROJECT_NAME}},
+        unknown_input={"finding": {"ancestors": frozenset()}},
     ),
-    "project_known": Row(
-        {"workload": {"project_id": None}}, unknown={"workload": {"project_id": None}}
+    "project_known": GuardRow(
+        {"workload": {"project_id": None}}, unknown_input={"workload": {"project_id": None}}
     ),
-    "young_enough": Row({"around": {"now": NOW + timedelta(days=9)}}),
-    "not_ourselves": Row(
-        {"around": {"ourselves": Ourselves("storefront", "example-shop-prod")}},
-        unknown={"around": {"ourselves": Ourselves("storefront")}},
+    "within_max_age": GuardRow({"around": {"now": NOW + timedelta(days=9)}}),
+    "not_the_responder": GuardRow(
+        {"around": {"responder": ResponderIdentity("storefront", "example-shop-prod")}},
+        unknown_input={"around": {"responder": ResponderIdentity("storefront")}},
     ),
-    "never_released": Row({"around": {"history": release("released")}}),
-    "not_being_released": Row({"around": {"history": release("release-intended")}}),
-    "under_hourly_cap": Row({"around": {"slots": Slots(tuple(map(str, range(10))))}}),
-    "under_project_cap": Row({"around": {"slots": Slots((), ("a", "b", "c"))}}),
-    "virustotal_gate": Row({"policy": "virustotal: {min_malicious: 3, when_unknown: hold}\n"}),
+    "never_released": GuardRow({"around": {"history": released_history("released")}}),
+    "not_being_released": GuardRow({"around": {"history": released_history("release-intended")}}),
+    "under_hourly_cap": GuardRow({"around": {"slots": TakenSlots(tuple(map(str, range(10))))}}),
+    "under_project_cap": GuardRow({"around": {"slots": TakenSlots((), ("a", "b", "c"))}}),
+    "virustotal_gate": GuardRow({"policy": "virustotal: {min_malicious: 3, when_unknown: hold}\n"}),
 }
-NAMED = {guard.__name__: guard for guard in GUARDS}
+GUARD_BY_NAME = {guard.__name__: guard for guard in GUARDS}
 
 
-def evidence_of(kind: Kind, changed: dict[str, Any]) -> Evidence:
+def confirmed_evidence(kind: Kind, changed: dict[str, Any]) -> Evidence:
     """A confirmed finding on a workload of a kind that has something to contain."""
-    place: Workload = replace(workload(kind=kind), **changed.get("workload", {}))
-    seen: Finding = replace(finding(workload=place), **changed.get("finding", {}))
+    target: Workload = replace(workload(kind=kind), **changed.get("workload", {}))
+    confirmed_finding: Finding = replace(finding(workload=target), **changed.get("finding", {}))
     scaling = {"manualInstanceCount": 2} if kind is Kind.WORKER_POOL else {"minInstanceCount": 1}
-    found = settings(
+    current = configuration(
         scaling,
         kind=kind,
         access=Access((), "ab", (PUBLIC,)),
         executions=(EXECUTION,),
         revisions=(),
     )
-    return Evidence(seen, confirmed=changed.get("confirmed", True) is True, settings=found)
+    return Evidence(
+        confirmed_finding, confirmed=changed.get("confirmed", True) is True, configuration=current
+    )
 
 
-def policy_of(changed: dict[str, Any]) -> Policy:
+def policy_with(changed: dict[str, Any]) -> Policy:
     """A policy that contains every kind, with more keys."""
     return parse_policy(CONTAIN + str(changed.get("policy", "")), source="test")
 
 
 def circumstances(
-    mode: Mode, changed: dict[str, Any], attendance: Attendance | None = None
-) -> Circumstances:
+    mode: Mode, changed: dict[str, Any], attendance: Operator | None = None
+) -> DecisionContext:
     """Circumstances to which no guard objects, with parts replaced."""
-    plain = Circumstances(
+    plain = DecisionContext(
         now=NOW,
         ceiling=mode,
         ceiling_reason="",
-        ourselves=Ourselves(),
-        history=History(),
-        slots=Slots(),
-        folder="containments/x/2",
-        attendance=attendance,
+        responder=ResponderIdentity(),
+        history=ContainmentHistory(),
+        slots=TakenSlots(),
+        containment_folder="containments/x/2",
+        operator=attendance,
     )
     return replace(plain, **changed.get("around", {}))
 
 
-def decided(
-    kind: Kind, mode: Mode, changed: dict[str, Any], attendance: Attendance | None = None
+def decide_case(
+    kind: Kind, mode: Mode, changed: dict[str, Any], attendance: Operator | None = None
 ) -> Decision:
     """The decision about a case that is changed so."""
     route = Route(RESPONDER, Verdict.CONTAIN, "")
     around = circumstances(mode, changed, attendance)
-    return decide(evidence_of(kind, changed), route, policy_of(changed), around)
+    return decide(confirmed_evidence(kind, changed), route, policy_with(changed), around)
 
 
-def case_of(kind: Kind, changed: dict[str, Any]) -> Case:
+def guard_case(kind: Kind, changed: dict[str, Any]) -> GuardInput:
     """What a guard looks at."""
-    evidence = evidence_of(kind, changed)
+    evidence = confirmed_evidence(kind, changed)
     assert evidence.finding.workload
     around = circumstances(Mode.ENFORCE, changed)
-    return Case(evidence, evidence.finding.workload, policy_of(changed), around, writes=True)
+    return GuardInput(
+        evidence, evidence.finding.workload, policy_with(changed), around, has_changes=True
+    )
 
 
-class Unreadable:
+class UnreadableInput:
     """Stands for whatever a guard looks at, and cannot be looked at."""
 
     def __getattr__(self, name: str) -> Any:
@@ -177,64 +185,69 @@ class Unreadable:
 
 def test_every_guard_is_in_the_table() -> None:
     """A guard that is added without its row, or a row without its guard, fails here."""
-    assert list(TABLE) == list(NAMED)
+    assert list(GUARD_ROWS) == list(GUARD_BY_NAME)
 
 
 @pytest.mark.parametrize(("kind", "mode"), list(product(Kind, Mode)))
-def test_where_every_guard_passes_every_kind_is_contained(kind: Kind, mode: Mode) -> None:
+def test_every_kind_is_contained_when_all_guards_pass(kind: Kind, mode: Mode) -> None:
     """The plan is there in every mode; how far it goes is for the stage that writes."""
-    decision = decided(kind, mode, {})
+    decision = decide_case(kind, mode, {})
     assert (decision.verdict, decision.mode) == (Verdict.CONTAIN, mode)
     assert decision.changes
-    assert all(guard(case_of(kind, {})) is None for guard in GUARDS)
+    assert all(guard(guard_case(kind, {})) is None for guard in GUARDS)
 
 
-@pytest.mark.parametrize(("name", "kind", "mode"), list(product(NAMED, Kind, Mode)))
-def test_one_guard_that_objects_holds_every_kind(name: str, kind: Kind, mode: Mode) -> None:
+@pytest.mark.parametrize(("name", "kind", "mode"), list(product(GUARD_BY_NAME, Kind, Mode)))
+def test_one_blocking_guard_holds_every_kind(name: str, kind: Kind, mode: Mode) -> None:
     """It alone is enough, whatever the mode: nothing is planned, and its reason is told."""
-    row = TABLE[name]
-    for changed in filter(None, (row.objects, row.unknown)):
-        said = [guard(case_of(kind, changed)) for guard in GUARDS]
+    row = GUARD_ROWS[name]
+    for changed in filter(None, (row.blocking, row.unknown_input)):
+        said = [guard(guard_case(kind, changed)) for guard in GUARDS]
         (objection,) = filter(None, said)
         assert objection is not None
-        assert said.index(objection) == list(NAMED).index(name)
-        decision = decided(kind, mode, changed)
+        assert said.index(objection) == list(GUARD_BY_NAME).index(name)
+        decision = decide_case(kind, mode, changed)
         assert (decision.verdict, decision.mode, decision.changes) == (Verdict.HOLD, mode, ())
         assert objection.reason in decision.reasons
         # What the plan says of a person's own containment is what that will be told.
-        by_hand = decided(kind, mode, changed, containing("a@example.com"))
-        assert [bar.by for bar in decision.barred] == ([name] if _holds(by_hand) else [])
+        by_hand = decide_case(kind, mode, changed, containing_operator("a@example.com"))
+        assert [bar.raised_by for bar in decision.blockers] == ([name] if _is_held(by_hand) else [])
 
 
-@pytest.mark.parametrize(("name", "kind"), list(product(NAMED, Kind)))
-def test_one_guard_that_cannot_be_evaluated_objects(
+@pytest.mark.parametrize(("name", "kind"), list(product(GUARD_BY_NAME, Kind)))
+def test_a_guard_that_cannot_be_evaluated_blocks(
     monkeypatch: pytest.MonkeyPatch, name: str, kind: Kind
 ) -> None:
     """Whatever it stumbles over: the others are asked all the same, and nothing passes."""
-    unreadable: Any = Unreadable()
+    unreadable: Any = UnreadableInput()
     with pytest.raises(LookupError):
-        NAMED[name](Case(unreadable, unreadable, unreadable, unreadable, writes=True))
-    broken = _stumbling(NAMED[name])
+        GUARD_BY_NAME[name](
+            GuardInput(unreadable, unreadable, unreadable, unreadable, has_changes=True)
+        )
+    broken = _guard_with_unreadable_input(GUARD_BY_NAME[name])
     monkeypatch.setattr(
-        "incident.decision.guards.GUARDS", tuple(broken if g is NAMED[name] else g for g in GUARDS)
+        "incident.decision.guards.GUARDS",
+        tuple(broken if g is GUARD_BY_NAME[name] else g for g in GUARDS),
     )
-    (objection,) = objections(case_of(kind, {}))
+    (objection,) = guard_blocks(guard_case(kind, {}))
     assert objection.alarm
     assert name.replace("_", " ") in objection.reason.text
-    decision = decided(kind, Mode.ENFORCE, {})
+    decision = decide_case(kind, Mode.ENFORCE, {})
     assert (decision.verdict, decision.changes, decision.alarm) == (Verdict.HOLD, (), True)
 
 
-def _holds(decision: Decision) -> bool:
+def _is_held(decision: Decision) -> bool:
     return decision.verdict is Verdict.HOLD
 
 
-def _stumbling(guard: Callable[[Case], Objection | None]) -> Callable[[Case], Objection | None]:
+def _guard_with_unreadable_input(
+    guard: Callable[[GuardInput], GuardBlock | None],
+) -> Callable[[GuardInput], GuardBlock | None]:
     """The same guard, and everything that it looks at cannot be looked at."""
-    unreadable: Any = Unreadable()
+    unreadable: Any = UnreadableInput()
 
-    def stumble(_: Case) -> Objection | None:
-        return guard(Case(unreadable, unreadable, unreadable, unreadable, writes=True))
+    def stumble(_: GuardInput) -> GuardBlock | None:
+        return guard(GuardInput(unreadable, unreadable, unreadable, unreadable, has_changes=True))
 
     stumble.__name__ = guard.__name__
     return stumble

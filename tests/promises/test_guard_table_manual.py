@@ -11,76 +11,78 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.actions.catalogue import ACTIONS
-from incident.actions.recorded_plan import Recorded
-from incident.decision.guards import Attendance, approving, containing
+from incident.actions.recorded_plan import RecordedPlan
+from incident.decision.guards import Operator, approving_operator, containing_operator
 from incident.model import Kind, Mode, Verdict
-from tests.promises.test_guard_table import TABLE, decided, evidence_of
+from tests.promises.test_guard_table import GUARD_ROWS, confirmed_evidence, decide_case
 from tests.support.model import repeatable
 
 #: Which guards do not bind a person who asks for it now, and why.
 WAIVED = {
-    "young_enough": "the person looks at the workload as it is today",
+    "within_max_age": "the person looks at the workload as it is today",
     "under_hourly_cap": "one person at a time is no burst",
     "under_project_cap": "the same",
     "virustotal_gate": "the person has looked for themselves",
 }
-BY_HAND = {
+MANUAL_COMMANDS = {
     "approve": WAIVED,
     "contain": {**WAIVED, "never_released": "that it is theirs to decide is what the guard says"},
 }
 
 
-def attending(act: str, kind: Kind) -> Attendance:
+def operator_input(act: str, kind: Kind) -> Operator:
     """A person who approves the plan that there was, or contains by a fresh one."""
     if act == "contain":
-        return containing("ops@example.com")
-    evidence = evidence_of(kind, {})
-    assert evidence.settings
-    plan = decided(kind, Mode.APPROVE, {}).changes
-    return approving("ops@example.com", Recorded(evidence.settings.uid, plan))
+        return containing_operator("ops@example.com")
+    evidence = confirmed_evidence(kind, {})
+    assert evidence.configuration
+    plan = decide_case(kind, Mode.APPROVE, {}).changes
+    return approving_operator("ops@example.com", RecordedPlan(evidence.configuration.uid, plan))
 
 
-@pytest.mark.parametrize(("act", "kind"), list(product(BY_HAND, Kind)))
-def test_where_no_guard_objects_a_persons_word_is_carried_out(act: str, kind: Kind) -> None:
+@pytest.mark.parametrize(("act", "kind"), list(product(MANUAL_COMMANDS, Kind)))
+def test_without_a_blocking_guard_the_persons_plan_is_enforced(act: str, kind: Kind) -> None:
     """Whatever the mode, since a plan that waits or was rehearsed has a mode of its own."""
-    decision = decided(kind, Mode.ENFORCE, {}, attending(act, kind))
+    decision = decide_case(kind, Mode.ENFORCE, {}, operator_input(act, kind))
     assert (decision.verdict, decision.mode) == (Verdict.CONTAIN, Mode.ENFORCE)
 
 
-@pytest.mark.parametrize(("act", "guard", "kind"), list(product(BY_HAND, TABLE, Kind)))
-def test_a_person_is_bound_by_all_but_what_bounds_unattended_action(
+@pytest.mark.parametrize(("act", "guard", "kind"), list(product(MANUAL_COMMANDS, GUARD_ROWS, Kind)))
+def test_a_person_is_bound_by_every_guard_but_the_waived_ones(
     act: str, guard: str, kind: Kind
 ) -> None:
     """Protection, confirmation and a release under way bind everybody."""
-    decision = decided(kind, Mode.ENFORCE, TABLE[guard].objects, attending(act, kind))
-    waived = guard in BY_HAND[act]
+    decision = decide_case(
+        kind, Mode.ENFORCE, GUARD_ROWS[guard].blocking, operator_input(act, kind)
+    )
+    waived = guard in MANUAL_COMMANDS[act]
     expected = (Verdict.CONTAIN, True) if waived else (Verdict.HOLD, False)
     assert (decision.verdict, bool(decision.changes)) == expected
 
 
-@pytest.mark.parametrize("act", BY_HAND)
-def test_what_is_waived_is_what_the_table_says(act: str) -> None:
+@pytest.mark.parametrize("act", MANUAL_COMMANDS)
+def test_exactly_the_listed_guards_are_waived(act: str) -> None:
     """No guard is waived without its reason here."""
-    assert attending(act, Kind.SERVICE).waived == set(BY_HAND[act])
-    assert attending(act, Kind.SERVICE).unbounded
+    assert operator_input(act, Kind.SERVICE).waived_guards == set(MANUAL_COMMANDS[act])
+    assert operator_input(act, Kind.SERVICE).exempt_from_caps
 
 
 @given(
-    act=st.sampled_from(list(BY_HAND)),
+    act=st.sampled_from(list(MANUAL_COMMANDS)),
     kind=st.sampled_from(list(Kind)),
     names=st.lists(st.sampled_from(["*", "storefront", "x*"]), min_size=1),
     steps=st.lists(st.sampled_from(sorted(ACTIONS)), unique=True),
     ceiling=st.sampled_from(list(Mode)),
 )
 @repeatable
-def test_a_person_never_gets_past_protection_or_the_ceiling(
+def test_a_person_cannot_override_protection_or_the_mode_ceiling(
     act: str, kind: Kind, names: list[str], steps: list[str], ceiling: Mode
 ) -> None:
     """Whatever actions they name: what is protected, or lies above the ceiling, is not written."""
-    who = replace(attending(act, kind), steps=tuple((name,) for name in steps))
+    who = replace(operator_input(act, kind), steps=tuple((name,) for name in steps))
     key = kind.collection if kind is not Kind.WORKER_POOL else "worker_pools"
     protect = {"policy": f"protect: [{{{key}: {json.dumps(names)}}}]\n"}
-    decision = decided(kind, ceiling, protect, who)
+    decision = decide_case(kind, ceiling, protect, who)
     if {"*", "storefront"} & set(names):
         assert (decision.verdict, decision.changes) == (Verdict.HOLD, ())
     assert decision.mode is ceiling

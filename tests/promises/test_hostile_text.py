@@ -14,21 +14,21 @@ import pytest
 
 from emulator.api import list_filters
 from incident.response import log
-from incident.response.context import Answer
-from incident.response.deliveries import Unfinished
-from incident.response.trace import trace_of
+from incident.response.context import DeliveryResult
+from incident.response.deliveries import RetryDelivery
+from incident.response.trace import parse_trace
 from tests.support.environment import (
-    CONTAINMENTS,
+    CONTAINMENTS_FOLDER,
     SERVICE,
-    Road,
-    World,
+    JsonDict,
+    ResponderEnvironment,
+    captured_output,
+    deliver_and_log,
     encode,
-    policy,
-    printed_by,
-    road,
-    sample,
+    policy_yaml,
+    responder_environment,
+    sample_notification,
     service_of,
-    standard_output,
     world_around,
 )
 
@@ -48,7 +48,7 @@ _AUDIT_LOGS = {
     f"projects/example-shop-prod/logs/cloudaudit.googleapis.com%2F{log}"
     for log in ("activity", "system_event")
 }
-_ASKED = {
+_ALLOWED_COMPARISONS = {
     "resource_name": {"//run.googleapis.com/", "/services/storefront"},
     "logName": _RUN_LOGS | _AUDIT_LOGS,
     "resource.type": {"cloud_run_revision"},
@@ -84,9 +84,9 @@ _HOSTILE = {
 }
 
 
-def hostile_finding(text: str) -> World:
+def hostile_finding(text: str) -> JsonDict:
     """A notification whose every text that decides nothing is hostile."""
-    notification = sample()
+    notification = sample_notification()
     finding = notification["finding"]
     (process,) = finding["processes"]
     process["name"] = text
@@ -121,7 +121,7 @@ def hostile_finding(text: str) -> World:
     return notification
 
 
-def hostile_world(text: str, notification: World) -> World:
+def hostile_world(text: str, notification: JsonDict) -> JsonDict:
     """A world whose logs, annotations and related findings say the same."""
     world = world_around(notification)
     world["latency"] = {"reconcile": "1ms"}
@@ -134,7 +134,7 @@ def hostile_world(text: str, notification: World) -> World:
     model = next(entry for entry in world["logEntries"] if "textPayload" in entry)
     bare = {key: value for key, value in model.items() if key != "textPayload"}
     request = {"requestUrl": text, "referer": text, "userAgent": text, "requestMethod": text[:99]}
-    payloads: list[World] = [
+    payloads: list[JsonDict] = [
         {"textPayload": text},
         {"jsonPayload": {"message": text, text[:500] or "x": [text]}},
         {"httpRequest": request},
@@ -146,31 +146,33 @@ def hostile_world(text: str, notification: World) -> World:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[list_filters.Comparison]:
+def filter_comparisons(monkeypatch: pytest.MonkeyPatch) -> list[list_filters.Comparison]:
     """Every comparison of every filter that arrives; one that does not parse is an error."""
     seen: list[list_filters.Comparison] = []
-    original = list_filters.parse
+    original = list_filters.parse_filter
 
     def parse(text: str, dialect: list_filters.Dialect) -> list_filters.Node:
         try:
             node = original(text, dialect)
-        except list_filters.BadFilter as error:
+        except list_filters.FilterSyntaxError as error:
             pytest.fail(f"a filter does not parse: {text!r}: {error}")
         seen.extend(list_filters.comparisons(node))
         return node
 
-    monkeypatch.setattr(list_filters, "parse", parse)
+    monkeypatch.setattr(list_filters, "parse_filter", parse)
     return seen
 
 
-async def receive(way: Road, message: World | bytes | None = None) -> tuple[Answer | None, World]:
+async def deliver_and_log_line(
+    env: ResponderEnvironment, message: JsonDict | bytes | None = None
+) -> tuple[DeliveryResult | None, JsonDict]:
     """One delivery, answered and logged as the function does.
 
     Checks what holds whatever is delivered: nothing is raised but a retry, one line of bounded
     size is printed that has an outcome, and at most one more, of the seal; each is one JSON
     object, and every object's name has its form.
     """
-    answer, printed = await printed_by(way, message)
+    answer, printed = await deliver_and_log(env, message)
     assert printed.endswith("\n")
     lines = printed[:-1].split("\n")
     assert printed.splitlines() == lines, "the same lines, however lines are told apart"
@@ -180,23 +182,25 @@ async def receive(way: Road, message: World | bytes | None = None) -> tuple[Answ
     assert "outcome" in line
     assert [seal["message"] for seal in seals] in ([], ["case file sealed"])
     assert not any("outcome" in seal for seal in seals)
-    assert [path for path in way.stored() if not _OBJECT.fullmatch(path)] == []
+    assert [path for path in env.stored_objects() if not _OBJECT.fullmatch(path)] == []
     return answer, line
 
 
-async def status(way: Road, message: World | bytes | None = None) -> str:
+async def status_of_delivery(
+    env: ResponderEnvironment, message: JsonDict | bytes | None = None
+) -> str:
     """What a delivery comes to: a status, or ``retry``."""
-    answer, _ = await receive(way, message)
+    answer, _ = await deliver_and_log_line(env, message)
     return str(answer.outcome["status"]) if answer else "retry"
 
 
-def names_only_the_workload(asked: list[list_filters.Comparison]) -> bool:
+def compares_only_workload_names(asked: list[list_filters.Comparison]) -> bool:
     """Whether filters asked about the workload and about nothing else."""
     for comparison in asked:
         field, value = ".".join(comparison.path), comparison.value.text
         if field in _TIMES:
             datetime.fromisoformat(value)
-        elif value not in _ASKED.get(field, set()):
+        elif value not in _ALLOWED_COMPARISONS.get(field, set()):
             return False
     return bool(asked)
 
@@ -206,42 +210,44 @@ def names_only_the_workload(asked: list[list_filters.Comparison]) -> bool:
 
 @pytest.mark.parametrize("name", _HOSTILE)
 async def test_hostile_text_changes_nothing_but_the_evidence(
-    tmp_path: Path, name: str, asked: list[list_filters.Comparison]
+    tmp_path: Path, name: str, filter_comparisons: list[list_filters.Comparison]
 ) -> None:
     """In every field of a finding and in its logs, it is contained, kept, and told in bounds."""
     notification = hostile_finding(_HOSTILE[name])
     world = hostile_world(_HOSTILE[name], notification)
-    async with road(tmp_path, notification=notification, world=world, topic=TOPIC) as way:
-        answer, line = await receive(way)
+    async with responder_environment(
+        tmp_path, notification=notification, world=world, topic=TOPIC
+    ) as env:
+        answer, line = await deliver_and_log_line(env)
         assert answer
         outcome: Any = answer.outcome
         assert (outcome["status"], outcome["gaps"]) == ("contained", [])
         assert outcome["workload"]["resource_name"] == SERVICE
         assert (line["message"], line["severity"]) == ("incident contained", "WARNING")
         assert line["outcome"] == outcome
-        assert len(way.containing) == 1
-        (logs,) = way.stored("incidents/*/logs.jsonl").values()
+        assert len(env.containment_writes) == 1
+        (logs,) = env.stored_objects("incidents/*/logs.jsonl").values()
         entries = [json.loads(text) for text in logs.decode().split("\n") if text]
         assert len(entries) == len([e for e in world["logEntries"] if "protoPayload" not in e])
         assert {entry["written_by"] for entry in entries} == {
             "the workload: an attacker may have forged it"
         }
-        (published,) = way.emulator.world.published
+        (published,) = env.emulator.world.published
         assert published["attributes"]["status"] == "contained"
-    assert names_only_the_workload(asked)
+    assert compares_only_workload_names(filter_comparisons)
 
 
 async def test_hostile_text_is_kept_as_it_was(tmp_path: Path) -> None:
     """What harms nobody in a JSON string is evidence, character by character."""
     kept = [_HOSTILE[name] for name in ("terminal", "NUL", "right to left", "format", "template")]
-    notification = sample()
+    notification = sample_notification()
     notification["finding"]["processes"][0]["args"] = kept
-    async with road(tmp_path, notification=notification) as way:
-        answer, line = await receive(way)
+    async with responder_environment(tmp_path, notification=notification) as env:
+        answer, line = await deliver_and_log_line(env)
         assert answer
         assert line["outcome"]["detected"]["arguments"] == kept
-        (path,) = way.stored("incidents/*/evidence/finding.json")
-        assert way.record(path)["finding"]["processes"][0]["args"] == kept
+        (path,) = env.stored_objects("incidents/*/evidence/finding.json")
+        assert env.read_record(path)["finding"]["processes"][0]["args"] == kept
 
 
 @pytest.mark.parametrize(
@@ -257,12 +263,12 @@ async def test_hostile_text_is_kept_as_it_was(tmp_path: Path) -> None:
     ],
     ids="/".join,
 )
-async def test_much_text_makes_no_large_outcome(tmp_path: Path, evidence: World) -> None:
+async def test_much_text_makes_no_large_outcome(tmp_path: Path, evidence: JsonDict) -> None:
     """A finding of megabytes is contained, and its log line stays within an entry's limit."""
-    notification = sample()
+    notification = sample_notification()
     notification["finding"] |= evidence
-    async with road(tmp_path, notification=notification) as way:
-        assert await status(way) == "contained"
+    async with responder_environment(tmp_path, notification=notification) as env:
+        assert await status_of_delivery(env) == "contained"
 
 
 @pytest.mark.parametrize("character", ["x", "\U0001f600"], ids=ascii)
@@ -273,25 +279,29 @@ async def test_a_long_name_makes_no_large_outcome(
     tmp_path: Path, path: str, character: str
 ) -> None:
     """Reasons tell of what they refuse in bounds, whatever its characters take as JSON."""
-    async with road(tmp_path, notification=_with(sample(), path, character * 100_000)) as way:
-        assert await status(way) in {"ignored", "held", "contained"}
+    async with responder_environment(
+        tmp_path, notification=_with(sample_notification(), path, character * 100_000)
+    ) as env:
+        assert await status_of_delivery(env) in {"ignored", "held", "contained"}
 
 
 async def test_a_long_host_makes_no_large_outcome(tmp_path: Path) -> None:
     """The same holds for the host of a resource that is not on Cloud Run."""
-    named = _with(sample(), "finding.resourceName", f"//{'x' * 300_000}/x")
-    async with road(tmp_path, notification=named) as way:
-        assert await status(way) == "held"
+    named = _with(sample_notification(), "finding.resourceName", f"//{'x' * 300_000}/x")
+    async with responder_environment(tmp_path, notification=named) as env:
+        assert await status_of_delivery(env) == "held"
 
 
 @pytest.mark.parametrize("depth", [40, 70, 5000])
 async def test_deep_nesting_is_either_kept_or_refused(tmp_path: Path, depth: int) -> None:
     """What is nested too deeply to be walked is malformed; nothing runs out of stack."""
-    notification = encode(sample()).decode()
+    notification = encode(sample_notification()).decode()
     nested = '{"a":' * depth + "1" + "}" * depth
     data = notification.replace('"sourceProperties": {', f'"sourceProperties": {{"N": {nested}, ')
-    async with road(tmp_path) as way:
-        assert await status(way, data.encode()) == ("contained" if depth < 64 else "malformed")
+    async with responder_environment(tmp_path) as env:
+        assert await status_of_delivery(env, data.encode()) == (
+            "contained" if depth < 64 else "malformed"
+        )
 
 
 @pytest.mark.parametrize(
@@ -299,18 +309,22 @@ async def test_deep_nesting_is_either_kept_or_refused(tmp_path: Path, depth: int
 )
 async def test_a_lone_surrogate_is_refused(tmp_path: Path, escape: str) -> None:
     """Text that no UTF-8 can hold is malformed, wherever it stands."""
-    data = encode(sample()).decode()
-    async with road(tmp_path) as way:
+    data = encode(sample_notification()).decode()
+    async with responder_environment(tmp_path) as env:
         for found in ('"healthcheck"', '"ACTIVE"', '"storefront-1"', '"finding"'):
-            assert await status(way, data.replace(found, f'"{escape}"').encode()) == "malformed"
+            assert (
+                await status_of_delivery(env, data.replace(found, f'"{escape}"').encode())
+                == "malformed"
+            )
 
 
 async def test_a_trace_header_cannot_break_the_line() -> None:
     """Nothing that a caller sends as its trace, and that is none, gets into the one line."""
     hostile = '00-"}\n{"severity":"EMERGENCY"}\u2028%s{}'
-    with standard_output() as output:
-        log.retried(
-            Unfinished("why", None, urgent=False), trace_of(hostile, hostile, "example-security")
+    with captured_output() as output:
+        log.delivery_retried(
+            RetryDelivery("why", None, urgent=False),
+            parse_trace(hostile, hostile, "example-security"),
         )
     assert len(output.getvalue().splitlines()) == 1
     assert json.loads(output.getvalue())["severity"] == "WARNING"
@@ -319,7 +333,7 @@ async def test_a_trace_header_cannot_break_the_line() -> None:
 
 # Text that decides.
 
-_DECIDING = (
+_DECIDING_FIELDS = (
     "finding.canonicalName",
     "finding.resourceName",
     "finding.category",
@@ -334,10 +348,10 @@ _SHORT += [_HOSTILE[name] for name in ("lines", "NUL", "path", "encoded path", "
 
 # What the API's own types have no text for.
 _UNREADABLE = {"finding.eventTime": "1971-01-01T00:00:00Z", "finding.state": "STATE_UNSPECIFIED"}
-_NAME = sample()["finding"]["name"]
+_FINDING_NAME = sample_notification()["finding"]["name"]
 
 
-def _quick(world: World) -> World:
+def _with_short_latency(world: JsonDict) -> JsonDict:
     return {**world, "latency": {"reconcile": "1ms"}}
 
 
@@ -347,7 +361,7 @@ def _at(place: Any, path: str) -> Any:
     return place
 
 
-def _with(notification: World, path: str, value: object) -> World:
+def _with(notification: JsonDict, path: str, value: object) -> JsonDict:
     """A notification with one field changed."""
     changed = copy.deepcopy(notification)
     folder, _, last = path.rpartition(".")
@@ -356,44 +370,46 @@ def _with(notification: World, path: str, value: object) -> World:
     return changed
 
 
-OWN = sample()["finding"]["canonicalName"]
+CANONICAL_NAME = sample_notification()["finding"]["canonicalName"]
 
 
-def written_to(way: Road) -> set[str]:
+def written_resources(env: ResponderEnvironment) -> set[str]:
     """The services and the findings that were written to."""
     names = {
         part["name"]
-        for write in way.emulator.writes
+        for write in env.emulator.writes
         for part in write.request.values()
         if isinstance(part, dict)
     }
     return {re.sub("/(securityMarks|externalSystems/.*)$", "", name) for name in names}
 
 
-@pytest.mark.parametrize("path", _DECIDING)
-async def test_hostile_text_in_a_claim_decides_nothing(tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize("path", _DECIDING_FIELDS)
+async def test_hostile_text_in_a_notification_decides_nothing(tmp_path: Path, path: str) -> None:
     """Whatever a claim says in a field that decides: at most SCC's own finding is contained."""
-    every_other = slice(_DECIDING.index(path) % 2, None, 2)  # neighbours take the rest
-    async with road(tmp_path, world=_quick(world_around(sample()))) as way:
+    every_other = slice(_DECIDING_FIELDS.index(path) % 2, None, 2)  # neighbours take the rest
+    async with responder_environment(
+        tmp_path, world=_with_short_latency(world_around(sample_notification()))
+    ) as env:
         for number, text in [*enumerate(_SHORT)][every_other]:
-            genuine = _at(sample(), path)
+            genuine = _at(sample_notification(), path)
             value = (text, f"{genuine}{text}", genuine[:3] + text + genuine[3:])[number % 3]
-            became = await status(way, _with(sample(), path, value))
+            became = await status_of_delivery(env, _with(sample_notification(), path, value))
             assert became in {"malformed", "ignored", "retry", "contained", "duplicate"}, value
-        assert written_to(way) <= {SERVICE, OWN}
-        assert len(way.containing) <= 1
+        assert written_resources(env) <= {SERVICE, CANONICAL_NAME}
+        assert len(env.containment_writes) <= 1
 
 
-@pytest.mark.parametrize("path", _DECIDING)
+@pytest.mark.parametrize("path", _DECIDING_FIELDS)
 async def test_hostile_text_in_sccs_own_record_contains_nothing(tmp_path: Path, path: str) -> None:
     """Where the record itself is not exactly right, it stops at a person."""
     text = _HOSTILE["filter"] + _HOSTILE["path"] + _HOSTILE["lines"]
-    world = world_around(sample())
-    (entry,) = (e for e in world["findings"] if e["finding"]["name"] == _NAME)
+    world = world_around(sample_notification())
+    (entry,) = (e for e in world["findings"] if e["finding"]["name"] == _FINDING_NAME)
     entry |= _with(entry, path, _UNREADABLE.get(path, f"{text}{_at(entry, path)}"))
-    async with road(tmp_path, world=world, after_s=301) as way:
-        assert await status(way) in {"held", "ignored"}
-        assert way.emulator.writes == []
+    async with responder_environment(tmp_path, world=world, after_s=301) as env:
+        assert await status_of_delivery(env) in {"held", "ignored"}
+        assert env.emulator.writes == []
 
 
 @pytest.mark.parametrize(
@@ -415,13 +431,15 @@ async def test_hostile_text_in_sccs_own_record_contains_nothing(tmp_path: Path, 
         ("finding.name", "organizations/１/sources/1/findings/1", "malformed"),  # noqa: RUF001
     ],
 )
-async def test_a_look_alike_is_not_the_thing(
+async def test_lookalike_characters_do_not_match(
     tmp_path: Path, path: str, value: str, became: str
 ) -> None:
     """Nothing is normalised into what is looked for: another character is another text."""
-    async with road(tmp_path, notification=_with(sample(), path, value)) as way:
-        assert await status(way) == became
-        assert way.emulator.writes == []
+    async with responder_environment(
+        tmp_path, notification=_with(sample_notification(), path, value)
+    ) as env:
+        assert await status_of_delivery(env) == became
+        assert env.emulator.writes == []
 
 
 @pytest.mark.parametrize("name", ["all", "projects", "service", "slots", "a", "x-1000-done-json"])
@@ -430,25 +448,27 @@ async def test_a_service_named_like_a_part_of_the_store_has_a_place_of_its_own(
 ) -> None:
     """Names of workloads stand where nothing else can stand."""
     named = json.loads(
-        encode(sample()).replace(b"services/storefront", f"services/{name}".encode())
+        encode(sample_notification()).replace(b"services/storefront", f"services/{name}".encode())
     )
-    async with road(tmp_path, notification=named) as way:
-        assert await status(way) == "contained"
+    async with responder_environment(tmp_path, notification=named) as env:
+        assert await status_of_delivery(env) == "contained"
         folder = f"containments/example-shop-prod/europe-west1/service/{name}/1"
-        assert way.stored(f"{folder}/*-before.json")
+        assert env.stored_objects(f"{folder}/*-before.json")
 
 
 # Forged notifications.
 
-_FINDING_ID = OWN.rpartition("/")[2]
+_FINDING_ID = CANONICAL_NAME.rpartition("/")[2]
 
 
-def forged(
+def forged_notification(
     folder: Path, path: str, value: object, **given: Any
-) -> AbstractAsyncContextManager[Road]:
+) -> AbstractAsyncContextManager[ResponderEnvironment]:
     """A road on which a claim is delivered that is false in one field; SCC lists the genuine."""
-    claim = _with(sample(), path, value)
-    return road(folder, notification=claim, world=world_around(sample()), **given)
+    claim = _with(sample_notification(), path, value)
+    return responder_environment(
+        folder, notification=claim, world=world_around(sample_notification()), **given
+    )
 
 
 @pytest.mark.parametrize(
@@ -462,54 +482,60 @@ def forged(
         SERVICE.replace("example-shop-prod", "example-bank-prod"),
     ],
 )
-async def test_a_claim_cannot_point_at_another_workload(tmp_path: Path, elsewhere: str) -> None:
+async def test_a_notification_cannot_redirect_the_containment(
+    tmp_path: Path, elsewhere: str
+) -> None:
     """The workload that SCC's own record names is contained, and no other is written to."""
-    claim = _with(sample(), "finding.resourceName", f"//run.googleapis.com/{elsewhere}")
+    claim = _with(
+        sample_notification(), "finding.resourceName", f"//run.googleapis.com/{elsewhere}"
+    )
     claim["resource"]["name"] = f"//run.googleapis.com/{elsewhere}"
-    world = world_around(sample())
+    world = world_around(sample_notification())
     victim = elsewhere.partition("/revisions/")[0]
     if "/services/" in victim:
         world["services"].append({"name": victim})
-    async with road(tmp_path, notification=claim, world=world) as way:
-        assert await status(way) == "contained"
-        assert written_to(way) == {SERVICE, OWN}
-        assert all(path.startswith(CONTAINMENTS) for path in way.stored("containments/**/*"))
+    async with responder_environment(tmp_path, notification=claim, world=world) as env:
+        assert await status_of_delivery(env) == "contained"
+        assert written_resources(env) == {SERVICE, CANONICAL_NAME}
+        assert all(
+            path.startswith(CONTAINMENTS_FOLDER) for path in env.stored_objects("containments/**/*")
+        )
 
 
 @pytest.mark.parametrize(
     "canonical_name",
     [
-        OWN.replace("210987654321", "666666666666"),
-        OWN.replace("projects/210987654321", "projects/example-attacker"),
-        OWN.replace("projects/210987654321", "organizations/666"),
-        OWN.replace("projects/210987654321", "folders/666"),
-        OWN.replace("sources/1234567890123456789", "sources/4242"),
-        OWN.replace("locations/global", "locations/eu"),
-        OWN.replace(_FINDING_ID, "0" * 32),
+        CANONICAL_NAME.replace("210987654321", "666666666666"),
+        CANONICAL_NAME.replace("projects/210987654321", "projects/example-attacker"),
+        CANONICAL_NAME.replace("projects/210987654321", "organizations/666"),
+        CANONICAL_NAME.replace("projects/210987654321", "folders/666"),
+        CANONICAL_NAME.replace("sources/1234567890123456789", "sources/4242"),
+        CANONICAL_NAME.replace("locations/global", "locations/eu"),
+        CANONICAL_NAME.replace(_FINDING_ID, "0" * 32),
     ],
 )
-async def test_a_finding_that_is_not_listed_where_it_claims_to_be_contains_nothing(
+async def test_a_notification_with_a_wrong_name_contains_nothing(
     tmp_path: Path, canonical_name: str
 ) -> None:
     """Another project, source, location or id is another finding: retried while young, held."""
-    async with forged(tmp_path, "finding.canonicalName", canonical_name) as way:
-        assert await status(way) == "retry"
-        assert await status(way.later(300)) == "held"
-        assert way.emulator.writes == []
+    async with forged_notification(tmp_path, "finding.canonicalName", canonical_name) as env:
+        assert await status_of_delivery(env) == "retry"
+        assert await status_of_delivery(env.later(300)) == "held"
+        assert env.emulator.writes == []
 
 
 @pytest.mark.parametrize(
     "canonical_name",
     [
-        OWN.replace("sources/1234567890123456789", "sources/-"),
-        OWN.replace("sources/1234567890123456789", "sources/*"),
-        OWN.replace("projects/210987654321", "projects/-"),
-        OWN.replace("projects/210987654321", "projects/.."),
-        OWN.replace("locations/global", "locations/-"),
-        OWN.replace(_FINDING_ID, "-/../" + _FINDING_ID),
-        OWN.replace(_FINDING_ID, _FINDING_ID + "/x"),
-        OWN + "\n",
-        f" {OWN}",
+        CANONICAL_NAME.replace("sources/1234567890123456789", "sources/-"),
+        CANONICAL_NAME.replace("sources/1234567890123456789", "sources/*"),
+        CANONICAL_NAME.replace("projects/210987654321", "projects/-"),
+        CANONICAL_NAME.replace("projects/210987654321", "projects/.."),
+        CANONICAL_NAME.replace("locations/global", "locations/-"),
+        CANONICAL_NAME.replace(_FINDING_ID, "-/../" + _FINDING_ID),
+        CANONICAL_NAME.replace(_FINDING_ID, _FINDING_ID + "/x"),
+        CANONICAL_NAME + "\n",
+        f" {CANONICAL_NAME}",
         "",
     ],
 )
@@ -517,16 +543,16 @@ async def test_a_name_that_could_mean_many_findings_is_malformed(
     tmp_path: Path, canonical_name: str
 ) -> None:
     """No wildcard and no way up stands in a finding's name, canonical or not."""
-    claim = _with(sample(), "finding.canonicalName", canonical_name)
+    claim = _with(sample_notification(), "finding.canonicalName", canonical_name)
     claim["finding"]["name"] = canonical_name
-    async with road(tmp_path) as way:
-        assert await status(way, claim) == "malformed"
-        assert way.emulator.calls == []
+    async with responder_environment(tmp_path) as env:
+        assert await status_of_delivery(env, claim) == "malformed"
+        assert env.emulator.calls == []
 
 
-def imitation(owner: str, **changes: str) -> tuple[World, World]:
+def custom_source_imitation(owner: str, **changes: str) -> tuple[JsonDict, JsonDict]:
     """A custom source of an attacker's that imitates the detector: the claim, and a world."""
-    claim = sample()
+    claim = sample_notification()
     name = f"{owner}/sources/4242/locations/global/findings/f00d"
     claim["finding"] |= {
         "name": name,
@@ -534,7 +560,7 @@ def imitation(owner: str, **changes: str) -> tuple[World, World]:
         "parent": name.rpartition("/findings/")[0],
         **changes,
     }
-    world = world_around(sample())
+    world = world_around(sample_notification())
     kept = ("name", "canonicalName", "parent", "resourceName", "state", "category", "eventTime")
     finding = {key: claim["finding"][key] for key in (*kept, "parentDisplayName")}
     world["findings"] = [{"finding": finding, "resource": claim["resource"]}]
@@ -542,30 +568,34 @@ def imitation(owner: str, **changes: str) -> tuple[World, World]:
 
 
 @pytest.mark.parametrize("owner", ["projects/666666666666", "organizations/666"])
-@pytest.mark.parametrize("rules", [policy(), policy(extra='sources: ["1234567890123456789"]\n')])
+@pytest.mark.parametrize(
+    "rules", [policy_yaml(), policy_yaml(extra='sources: ["1234567890123456789"]\n')]
+)
 @pytest.mark.parametrize("resource", ["none", "name", "whole"])
 async def test_an_attackers_source_cannot_report_a_victims_service(
     tmp_path: Path, owner: str, rules: str, resource: str
 ) -> None:
     """A finding that is filed elsewhere than its workload is held, with an alarm; pinned or not."""
-    claim, world = imitation(owner)
+    claim, world = custom_source_imitation(owner)
     if resource != "whole":
         name = {"name": f"//run.googleapis.com/{SERVICE}"}
         world["findings"][0]["resource"] = name if resource == "name" else {}
-    async with road(tmp_path, notification=claim, world=world, rules=rules) as way:
-        answer, line = await receive(way)
+    async with responder_environment(
+        tmp_path, notification=claim, world=world, policy_text=rules
+    ) as env:
+        answer, line = await deliver_and_log_line(env)
         assert answer
         assert (answer.outcome["status"], line["severity"]) == ("held", "ERROR")
-        assert way.emulator.writes == []
+        assert env.emulator.writes == []
 
 
 @pytest.mark.parametrize("detector", ["", "Custom", "Container Threat Detection"])
 async def test_a_custom_source_that_imitates_nothing_is_held(tmp_path: Path, detector: str) -> None:
     """A source of another name is not the detector, whatever its findings say."""
-    claim, world = imitation("organizations/666", parentDisplayName=detector)
-    async with road(tmp_path, notification=claim, world=world) as way:
-        assert await status(way) == "held"
-        assert way.emulator.writes == []
+    claim, world = custom_source_imitation("organizations/666", parentDisplayName=detector)
+    async with responder_environment(tmp_path, notification=claim, world=world) as env:
+        assert await status_of_delivery(env) == "held"
+        assert env.emulator.writes == []
 
 
 @pytest.mark.parametrize(
@@ -583,21 +613,21 @@ async def test_a_custom_source_that_imitates_nothing_is_held(tmp_path: Path, det
         ("2026-10-02", "malformed"),
     ],
 )
-async def test_a_claimed_time_makes_no_finding_younger(
+async def test_a_forged_event_time_does_not_bypass_the_age_limit(
     tmp_path: Path, event_time: str, became: str
 ) -> None:
     """SCC's record gives the time; a claim of a time that it has not reached yet is no proof."""
     now = datetime(2026, 10, 2, 8, 14, 20, tzinfo=UTC)
-    async with forged(tmp_path, "finding.eventTime", event_time, now=now) as way:
-        assert await status(way) == became
-        assert bool(way.emulator.writes) is (became == "contained")
+    async with forged_notification(tmp_path, "finding.eventTime", event_time, now=now) as env:
+        assert await status_of_delivery(env) == became
+        assert bool(env.emulator.writes) is (became == "contained")
 
 
-async def test_an_old_finding_is_not_made_young_by_a_claim(tmp_path: Path) -> None:
+async def test_the_age_is_taken_from_the_listed_finding(tmp_path: Path) -> None:
     """Its age is counted from the time in SCC's record, whatever the notification says."""
     claimed, now = "2026-10-02T08:14:06.500Z", datetime(2026, 10, 3, 8, 14, 20, tzinfo=UTC)
-    async with forged(tmp_path, "finding.eventTime", claimed, now=now) as way:
-        answer, _ = await receive(way)
+    async with forged_notification(tmp_path, "finding.eventTime", claimed, now=now) as env:
+        answer, _ = await deliver_and_log_line(env)
         assert answer
         outcome: Any = answer.outcome
         assert outcome["status"] == "held"
@@ -615,31 +645,42 @@ async def test_an_old_finding_is_not_made_young_by_a_claim(tmp_path: Path) -> No
         ("finding.resourceName", "//run.googleapis.com/whatever"),
     ],
 )
-async def test_a_false_copy_does_not_stand_in_the_way_of_the_genuine_one(
+async def test_a_false_copy_does_not_block_the_genuine_notification(
     tmp_path: Path, path: str, value: object
 ) -> None:
     """Whoever may publish cannot have a finding passed over by saying something false first."""
-    async with road(tmp_path) as way:
-        assert await status(way, _with(sample(), path, value)) in {"ignored", "contained"}
-        assert await status(way) in {"contained", "duplicate"}
-        assert len(way.containing) == 1
+    async with responder_environment(tmp_path) as env:
+        assert await status_of_delivery(env, _with(sample_notification(), path, value)) in {
+            "ignored",
+            "contained",
+        }
+        assert await status_of_delivery(env) in {"contained", "duplicate"}
+        assert len(env.containment_writes) == 1
 
 
-async def test_an_unlisted_claim_does_not_stand_in_the_way_of_the_genuine_one(
+async def test_an_unlisted_notification_does_not_block_the_genuine_one(
     tmp_path: Path,
 ) -> None:
     """A copy of the notification that points to a foreign project leaves the finding's own."""
-    claim = _with(sample(), "finding.canonicalName", OWN.replace("210987654321", "666666666666"))
-    async with road(tmp_path) as way:
-        assert await status(way, claim) == "retry"
-        assert await status(way) == "contained"
+    claim = _with(
+        sample_notification(),
+        "finding.canonicalName",
+        CANONICAL_NAME.replace("210987654321", "666666666666"),
+    )
+    async with responder_environment(tmp_path) as env:
+        assert await status_of_delivery(env, claim) == "retry"
+        assert await status_of_delivery(env) == "contained"
 
 
-async def test_many_claims_of_one_finding_are_one_containment(tmp_path: Path) -> None:
+async def test_many_forged_notifications_make_one_containment(tmp_path: Path) -> None:
     """Each forged time is an incident of its own, but there is nothing more to write."""
-    async with road(tmp_path, rules=policy(extra="guards: {max_per_project_per_hour: 1}\n")) as way:
+    async with responder_environment(
+        tmp_path, policy_text=policy_yaml(extra="guards: {max_per_project_per_hour: 1}\n")
+    ) as env:
         for second in range(5):
-            claim = _with(sample(), "finding.eventTime", f"2026-10-02T08:00:0{second}Z")
-            assert await status(way, claim) == "contained"
-        assert len(way.containing) == 1
-        assert len(way.stored("slots/**/*.json")) == 2
+            claim = _with(
+                sample_notification(), "finding.eventTime", f"2026-10-02T08:00:0{second}Z"
+            )
+            assert await status_of_delivery(env, claim) == "contained"
+        assert len(env.containment_writes) == 1
+        assert len(env.stored_objects("slots/**/*.json")) == 2

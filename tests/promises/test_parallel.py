@@ -9,24 +9,30 @@ import pytest
 import pytest_asyncio
 
 from tests.support.function_process import (
-    AFTERWARDS,
-    ENFORCE,
-    Reported,
-    Stage,
-    has_begun,
-    kept_image,
-    running,
-    scaled_to_zero,
-    world_around,
+    ENFORCING_POLICY,
+    FIVE_SECONDS_LATER,
+    RunningFunction,
+    SampleFinding,
+    has_client_threads,
+    is_scaled_to_zero,
+    running_function,
+    snapshot_of_last_write,
+    world_with_findings,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-POLICY = f"{ENFORCE}guards: {{max_containments_per_hour: 100, max_per_project_per_hour: 3}}\n"
-ONE = Reported("1", "lonely", "example-one", "100000000001")
-PAIR = tuple(Reported(str(n), "shared", "example-pair", "100000000002") for n in (2, 3))
-BURST = tuple(Reported(str(n), f"burst-{n}", "example-burst", "100000000003") for n in range(4, 10))
-WARMING = Reported("10", "warming", "example-warming", "100000000004")
+POLICY = (
+    f"{ENFORCING_POLICY}guards: {{max_containments_per_hour: 100, max_per_project_per_hour: 3}}\n"
+)
+LONELY_FINDING = SampleFinding("1", "lonely", "example-one", "100000000001")
+FINDINGS_ON_ONE_SERVICE = tuple(
+    SampleFinding(str(n), "shared", "example-pair", "100000000002") for n in (2, 3)
+)
+BURST_FINDINGS = tuple(
+    SampleFinding(str(n), f"burst-{n}", "example-burst", "100000000003") for n in range(4, 10)
+)
+WARM_UP_FINDING = SampleFinding("10", "warming", "example-warming", "100000000004")
 # Slow enough that what runs side by side meets.
 LATENCY = {"reconcile": "50ms", "UpdateService": "50ms"}
 CAP = "the policy's cap of 3 containments an hour in this project is reached"
@@ -34,91 +40,122 @@ CONTAINING, ANNOTATING = ["scaling", "traffic"], ["annotations"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=[1, 2], ids="{} workers".format)
-async def stage(
+async def running_functions(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[RunningFunction]:
     """A function with one worker process, and one with two."""
-    async with running(
-        world_around(WARMING, ONE, *PAIR, *BURST) | {"latency": LATENCY},
+    async with running_function(
+        world_with_findings(
+            WARM_UP_FINDING, LONELY_FINDING, *FINDINGS_ON_ONE_SERVICE, *BURST_FINDINGS
+        )
+        | {"latency": LATENCY},
         tmp_path_factory.mktemp("parallel"),
         policy=POLICY,
-        settings=AFTERWARDS | {"WORKERS": str(request.param)},
+        settings=FIVE_SECONDS_LATER | {"WORKERS": str(request.param)},
     ) as ready:
-        await warm(ready, request.param)
+        await warm_up_workers(ready, request.param)
         yield ready
 
 
-async def warm(stage: Stage, workers: int) -> None:
+async def warm_up_workers(running_functions: RunningFunction, workers: int) -> None:
     """Deliver something until every worker has answered, so that all are there to compete."""
     begun = [False]
     while len(begun) < workers or not all(begun):
-        await stage.deliver(WARMING, times=8)
-        begun = [has_begun(worker) for worker in stage.function.workers]
+        await running_functions.deliver(WARM_UP_FINDING, times=8)
+        begun = [has_client_threads(worker) for worker in running_functions.function.worker_pids]
 
 
-async def test_twenty_deliveries_of_one_event_contain_once(stage: Stage) -> None:
+async def test_twenty_deliveries_of_one_event_contain_once(
+    running_functions: RunningFunction,
+) -> None:
     """One write, one outcome `contained` and nineteen `duplicate`; all are acknowledged."""
-    deliveries = await stage.deliver(ONE, times=20)
+    deliveries = await running_functions.deliver(LONELY_FINDING, times=20)
 
-    statuses = Counter(outcome["status"] for outcome in stage.outcomes(ONE))
-    masks = [write.mask for write in stage.writes(ONE)]
+    statuses = Counter(outcome["status"] for outcome in running_functions.outcomes(LONELY_FINDING))
+    masks = [write.mask for write in running_functions.writes(LONELY_FINDING)]
     assert [delivery.acknowledged for delivery in deliveries] == [True] * 20
     assert statuses == {"contained": 1, "duplicate": 19}
     assert masks.count(CONTAINING) == 1
     assert masks in ([CONTAINING], [CONTAINING, ANNOTATING])
-    assert scaled_to_zero(stage.service(ONE))
-    assert done(stage, ONE) == ["contained"]
-    assert kept_image(stage.records(ONE.custody)) == stage.original(ONE)
+    assert is_scaled_to_zero(running_functions.service(LONELY_FINDING))
+    assert done_records(running_functions, LONELY_FINDING) == ["contained"]
+    assert snapshot_of_last_write(
+        running_functions.read_records(LONELY_FINDING.containment_folder)
+    ) == running_functions.restorable_fields(LONELY_FINDING)
     # The message's own time came through the framework: only the one that contained tells.
-    named = [entry for entry in stage.function.answers if entry["finding"] == ONE.name]
+    named = [
+        entry
+        for entry in running_functions.function.outcome_entries
+        if entry["finding"] == LONELY_FINDING.name
+    ]
     waited = [entry["time_to_contain_s"] for entry in named]
     assert [seconds > 0 for seconds in waited if seconds is not None] == [True]
 
 
-async def test_two_findings_on_one_service_share_its_containment(stage: Stage) -> None:
+async def test_two_findings_on_one_service_share_its_containment(
+    running_functions: RunningFunction,
+) -> None:
     """Both are contained by one write, which took effect once and can be taken back."""
-    deliveries = await stage.deliver(*PAIR)
+    deliveries = await running_functions.deliver(*FINDINGS_ON_ONE_SERVICE)
 
-    outcomes = [outcome for one in PAIR for outcome in stage.outcomes(one)]
-    image = kept_image(stage.records(PAIR[0].custody))
-    service = stage.service(PAIR[0])
+    outcomes = [
+        outcome for one in FINDINGS_ON_ONE_SERVICE for outcome in running_functions.outcomes(one)
+    ]
+    image = snapshot_of_last_write(
+        running_functions.read_records(FINDINGS_ON_ONE_SERVICE[0].containment_folder)
+    )
+    service = running_functions.service(FINDINGS_ON_ONE_SERVICE[0])
     annotated = "scc-responder-incident" in service.annotations
     assert [delivery.acknowledged for delivery in deliveries] == [True] * 2
     assert [outcome["status"] for outcome in outcomes] == ["contained"] * 2
-    assert {outcome["containment"] for outcome in outcomes} == {PAIR[0].custody}
-    assert scaled_to_zero(service)
+    assert {outcome["containment"] for outcome in outcomes} == {
+        FINDINGS_ON_ONE_SERVICE[0].containment_folder
+    }
+    assert is_scaled_to_zero(service)
     assert service.generation == 7 + 1 + annotated
-    assert image == stage.original(PAIR[0])
-    assert [done(stage, one) for one in PAIR] == [["contained"]] * 2
+    assert image == running_functions.restorable_fields(FINDINGS_ON_ONE_SERVICE[0])
+    assert [done_records(running_functions, one) for one in FINDINGS_ON_ONE_SERVICE] == [
+        ["contained"]
+    ] * 2
 
 
-async def test_a_burst_in_one_project_ends_at_its_cap(stage: Stage) -> None:
+async def test_a_burst_in_one_project_ends_at_its_cap(running_functions: RunningFunction) -> None:
     """Of six services three are contained; three are held, each with an ERROR that says why."""
-    deliveries = await stage.deliver(*BURST)
+    deliveries = await running_functions.deliver(*BURST_FINDINGS)
 
-    outcomes = {one: stage.outcomes(one) for one in BURST}
-    held = [one for one in BURST if [o["status"] for o in outcomes[one]] == ["held"]]
-    stopped = [one for one in BURST if [o["status"] for o in outcomes[one]] == ["contained"]]
+    outcomes = {one: running_functions.outcomes(one) for one in BURST_FINDINGS}
+    held = [one for one in BURST_FINDINGS if [o["status"] for o in outcomes[one]] == ["held"]]
+    stopped = [
+        one for one in BURST_FINDINGS if [o["status"] for o in outcomes[one]] == ["contained"]
+    ]
     assert [delivery.acknowledged for delivery in deliveries] == [True] * 6
     assert (len(held), len(stopped)) == (3, 3)
-    assert [one for one in BURST if scaled_to_zero(stage.service(one))] == stopped
-    assert [stage.service(one).generation for one in held] == [7] * 3
+    assert [
+        one for one in BURST_FINDINGS if is_scaled_to_zero(running_functions.service(one))
+    ] == stopped
+    assert [running_functions.service(one).generation for one in held] == [7] * 3
     for one in held:
         (outcome,) = outcomes[one]
         assert outcome["decision"]["verdict"] == "hold"
         assert outcome["decision"]["reasons"] == [CAP]
-    assert sorted(severities(stage, *held)) == ["ERROR"] * 3
-    assert "ERROR" not in severities(stage, *stopped)
+    assert sorted(severities(running_functions, *held)) == ["ERROR"] * 3
+    assert "ERROR" not in severities(running_functions, *stopped)
 
 
-def severities(stage: Stage, *reported: Reported) -> list[str]:
+def severities(running_functions: RunningFunction, *reported: SampleFinding) -> list[str]:
     """The severities of the lines about findings."""
     names = {one.name for one in reported}
-    return [entry["severity"] for entry in stage.function.answers if entry["finding"] in names]
+    return [
+        entry["severity"]
+        for entry in running_functions.function.outcome_entries
+        if entry["finding"] in names
+    ]
 
 
-def done(stage: Stage, reported: Reported) -> list[str]:
+def done_records(running_functions: RunningFunction, reported: SampleFinding) -> list[str]:
     """What the `done` records of a finding's incidents say."""
-    incidents = {str(outcome["incident"]) for outcome in stage.outcomes(reported)}
-    records = [stage.records(f"incidents/{incident}") for incident in sorted(incidents)]
+    incidents = {str(outcome["incident"]) for outcome in running_functions.outcomes(reported)}
+    records = [
+        running_functions.read_records(f"incidents/{incident}") for incident in sorted(incidents)
+    ]
     return [found["1000-done"]["outcome"]["status"] for found in records if "1000-done" in found]

@@ -9,15 +9,30 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from incident.actions.recorded_plan import Recorded
-from incident.case_file.containments import History
+from incident.actions.recorded_plan import RecordedPlan
+from incident.case_file.containments import ContainmentHistory
 from incident.decision.decide import decide
-from incident.decision.guards import Circumstances, Ourselves, Slots, approving, containing
-from incident.model import Access, Decision, Evidence, Kind, Mode, Route, Settings, Verdict
+from incident.decision.guards import (
+    DecisionContext,
+    ResponderIdentity,
+    TakenSlots,
+    approving_operator,
+    containing_operator,
+)
+from incident.model import (
+    Access,
+    Decision,
+    Evidence,
+    Kind,
+    Mode,
+    Route,
+    Verdict,
+    WorkloadConfiguration,
+)
 from incident.policy.resolve import parse_policy
 from responders import RESPONDERS
-from tests.incident.actions.test_catalogue import BAD, PUBLIC, USER, bound, execution
-from tests.incident.actions.test_recorded_plan import found, services
+from tests.incident.actions.test_catalogue import BAD, PUBLIC, USER, execution, iam_binding
+from tests.incident.actions.test_recorded_plan import services, workload_read
 from tests.support.model import CATEGORY, NOW, finding, repeatable, workload
 
 ACTIONS = {
@@ -34,7 +49,7 @@ ROUTE = Route(RESPONDERS[CATEGORY], Verdict.CONTAIN, "")
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> Settings:
+def worlds(draw: st.DrawFn) -> WorkloadConfiguration:
     """A workload of any kind, in any state."""
     kind = draw(st.sampled_from(Kind))
     if kind is Kind.SERVICE:
@@ -42,16 +57,16 @@ def worlds(draw: st.DrawFn) -> Settings:
     members = draw(st.lists(st.sampled_from([PUBLIC, USER]), unique=True))
     running = draw(st.lists(st.booleans(), max_size=3))
     count = draw(st.integers(0, 3))
-    return found(
+    return workload_read(
         kind,
         fields={"scaling": {"manualInstanceCount": count}} if kind is Kind.WORKER_POOL else {},
-        access=Access((), "ab", (bound(*members),) if members else ()),
+        access=Access((), "ab", (iam_binding(*members),) if members else ()),
         executions=tuple(execution(f"e{at}", running=runs) for at, runs in enumerate(running)),
     )
 
 
 @st.composite
-def contains(draw: st.DrawFn) -> dict[str, Any]:
+def action_lists(draw: st.DrawFn) -> dict[str, Any]:
     """Actions per kind, with alternatives."""
     told = {}
     for kind, names in ACTIONS.items():
@@ -70,40 +85,48 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
         st.builds(lambda value: {"labels": {"env": value}}, st.sampled_from(["prod", "test"])),
     )
     rules = [
-        {"name": f"rule {at}", "match": found, "contain": draw(contains())}
+        {"name": f"rule {at}", "match": found, "contain": draw(action_lists())}
         for at, found in enumerate(draw(st.lists(match, max_size=2)))
     ]
     protect = draw(st.sampled_from([[], [], [{"services": ["other"]}], [{"regions": ["*"]}]]))
-    return {"contain": draw(contains()), "rules": rules, "protect": protect}
+    return {"contain": draw(action_lists()), "rules": rules, "protect": protect}
 
 
-def decided(now: Settings, policy: dict[str, Any], ceiling: Mode, **attending: Any) -> Decision:
+def decide_workload(
+    now: WorkloadConfiguration, policy: dict[str, Any], ceiling: Mode, **attending: Any
+) -> Decision:
     """The decision about a confirmed finding on a workload."""
     seen = finding(revision=BAD, execution="e0", workload=workload(kind=now.kind))
-    around = Circumstances(
+    around = DecisionContext(
         now=NOW,
         ceiling=ceiling,
         ceiling_reason="",
-        ourselves=Ourselves(),
-        history=History(),
-        slots=Slots(),
-        folder="containments/x/1",
+        responder=ResponderIdentity(),
+        history=ContainmentHistory(),
+        slots=TakenSlots(),
+        containment_folder="containments/x/1",
         **attending,
     )
     parsed = parse_policy(json.dumps(policy), source="test")
-    return decide(Evidence(seen, confirmed=True, settings=now), ROUTE, parsed, around)
+    return decide(Evidence(seen, confirmed=True, configuration=now), ROUTE, parsed, around)
 
 
 @given(worlds(), policies())
 @hypothesis_settings(repeatable, max_examples=30)
-def test_the_changes_are_the_same_in_every_mode(now: Settings, policy: dict[str, Any]) -> None:
+def test_every_mode_plans_the_same_changes(
+    now: WorkloadConfiguration, policy: dict[str, Any]
+) -> None:
     """By the policy's mode and by the ceiling; approved and by hand as well."""
-    by_policy = [decided(now, {**policy, "mode": mode.value}, Mode.ENFORCE) for mode in Mode]
+    by_policy = [
+        decide_workload(now, {**policy, "mode": mode.value}, Mode.ENFORCE) for mode in Mode
+    ]
     enforcing = {**policy, "mode": "enforce"}
-    by_ceiling = [decided(now, enforcing, mode) for mode in Mode]
+    by_ceiling = [decide_workload(now, enforcing, mode) for mode in Mode]
     first = by_policy[0]
     assert [each.mode for each in by_policy] == [each.mode for each in by_ceiling] == list(Mode)
-    person = decided(now, enforcing, Mode.ENFORCE, attendance=containing("ops@example.com"))
+    person = decide_workload(
+        now, enforcing, Mode.ENFORCE, operator=containing_operator("ops@example.com")
+    )
     for other in (*by_policy, *by_ceiling, person):
         assert (other.verdict, other.changes, other.steps) == (
             first.verdict,
@@ -111,7 +134,7 @@ def test_the_changes_are_the_same_in_every_mode(now: Settings, policy: dict[str,
             first.steps,
         )
     if first.changes:
-        approver = approving("ops@example.com", Recorded(now.uid, first.changes))
+        approver = approving_operator("ops@example.com", RecordedPlan(now.uid, first.changes))
         waiting = {**policy, "mode": "approve"}
-        approved = decided(now, waiting, Mode.ENFORCE, attendance=approver)
+        approved = decide_workload(now, waiting, Mode.ENFORCE, operator=approver)
         assert (approved.mode, approved.changes) == (Mode.ENFORCE, first.changes)

@@ -18,16 +18,16 @@ import pytest
 from pydantic import SecretStr
 
 from incident.model import Json
-from incident.response.context import Answer
-from tests.support.chat_webhook import receiving
+from incident.response.context import DeliveryResult
+from tests.support.chat_webhook import chat_room
 from tests.support.environment import (
-    Road,
-    World,
+    JsonDict,
+    ResponderEnvironment,
+    deliver_and_log,
     encode,
-    policy,
-    printed_by,
-    road,
-    sample,
+    policy_yaml,
+    responder_environment,
+    sample_notification,
     service_of,
     world_around,
 )
@@ -74,7 +74,7 @@ def random_text(label: str) -> str:
 
 
 @dataclass
-class Plants:
+class PlantedSecrets:
     """The secrets that were planted, each by the place that it stands in."""
 
     secrets: dict[str, str] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def _encodings(secret: str) -> Iterable[str]:
     return *whole, json.dumps(escaped)[1:-1], base64.b64encode(data).decode(), *inside
 
 
-def _printed(secret: str) -> list[str]:
+def _log_forms(secret: str) -> list[str]:
     """What a workload may log of a value that it has."""
     data = secret.encode()
     return [
@@ -132,7 +132,7 @@ def _printed(secret: str) -> list[str]:
     ]
 
 
-def poisoned_finding(plants: Plants, *, subtle: bool = True) -> World:
+def notification_with_secrets(plants: PlantedSecrets, *, subtle: bool = True) -> JsonDict:
     """A notification with a secret in every place that an attacker or a developer can fill.
 
     Args:
@@ -141,13 +141,13 @@ def poisoned_finding(plants: Plants, *, subtle: bool = True) -> World:
             that recur with nothing around them that tells of a secret, and an environment
             that is a map.
     """
-    notification = sample()
+    notification = sample_notification()
     finding = notification["finding"]
     (process,) = finding["processes"]
     setting = plants("finding environment")
     odd = plants.known("odd environment value", f'p"ss w/é&+%{random_text("odd")[:12]}')
     child = plants("environment of a child process")
-    again = [text for secret in (setting, odd, child) for text in _printed(secret) if subtle]
+    again = [text for secret in (setting, odd, child) for text in _log_forms(secret) if subtle]
     echo = setting if subtle else "no echo"
     process["envVariables"] += [
         {"name": "SHOP_SETTING", "val": setting},
@@ -211,7 +211,7 @@ def poisoned_finding(plants: Plants, *, subtle: bool = True) -> World:
     return notification
 
 
-def poisoned_world(plants: Plants, notification: World) -> World:
+def world_with_secrets(plants: PlantedSecrets, notification: JsonDict) -> JsonDict:
     """A world around a notification with secrets in whatever is read as evidence."""
     world = world_around(notification)
     world["latency"] = {"reconcile": "1ms"}
@@ -239,11 +239,11 @@ def poisoned_world(plants: Plants, notification: World) -> World:
 _RECURRING = ("finding environment", "odd environment value", "environment of a child process")
 
 
-def _poison_logs(plants: Plants, world: World, recurring: Iterable[str]) -> None:
+def _poison_logs(plants: PlantedSecrets, world: JsonDict, recurring: Iterable[str]) -> None:
     model = next(entry for entry in world["logEntries"] if "textPayload" in entry)
-    payloads: list[World] = []
+    payloads: list[JsonDict] = []
     for secret in recurring:
-        for text in _printed(secret):
+        for text in _log_forms(secret):
             payloads.append({"textPayload": f"got {text} of it"})
             payloads.append({"jsonPayload": {"message": f"got {text}", "in": {"deep": [text]}}})
     payloads += [{"textPayload": text} for text in _credentials(plants, "text log")]
@@ -263,7 +263,7 @@ def _poison_logs(plants: Plants, world: World, recurring: Iterable[str]) -> None
         world["logEntries"].append({**entry, **payload, "insertId": f"planted-{number}"})
 
 
-def _poison_audit_log(plants: Plants, world: World) -> None:
+def _poison_audit_log(plants: PlantedSecrets, world: JsonDict) -> None:
     audits = [entry["protoPayload"] for entry in world["logEntries"] if "protoPayload" in entry]
     for number, audit in enumerate(audits):
         for part in ("request", "response", "metadata"):
@@ -274,7 +274,7 @@ def _poison_audit_log(plants: Plants, world: World) -> None:
         audit["status"] = {"code": 7, "message": plants(f"refusal {number}", "password={} is bad")}
 
 
-def _poison_related(plants: Plants, world: World, notification: World) -> None:
+def _poison_related(plants: PlantedSecrets, world: JsonDict, notification: JsonDict) -> None:
     own = notification["finding"]["name"]
     for number, entry in enumerate(world["findings"]):
         finding = entry["finding"]
@@ -286,25 +286,27 @@ def _poison_related(plants: Plants, world: World, notification: World) -> None:
             finding["description"] = plants(f"related description {number}", "token={}")
 
 
-def _credentials(plants: Plants, place: str) -> list[str]:
+def _credentials(plants: PlantedSecrets, place: str) -> list[str]:
     return [plants(f"{name} in {place}", f"so: {form}") for name, form in _CREDENTIALS.items()]
 
 
-def everything(way: Road, *deliveries: tuple[Answer | None, str]) -> dict[str, str]:
+def all_output(
+    env: ResponderEnvironment, *deliveries: tuple[DeliveryResult | None, str]
+) -> dict[str, str]:
     """All that left: objects and their names, outcomes, log lines, announcements."""
-    left = {path: f"{path}\n{data.decode()}" for path, data in way.stored().items()}
+    left = {path: f"{path}\n{data.decode()}" for path, data in env.stored_objects().items()}
     for number, (answer, printed) in enumerate(deliveries):
         lines = [json.loads(line) for line in printed.splitlines()]
-        left[f"log lines {number}"] = f"{printed}\n{_readable(lines)}"
-        left[f"outcome {number}"] = _readable(answer.outcome if answer else None)
-    left["published"] = _readable(way.emulator.world.published)
-    left["written back"] = _readable(
-        [write.request for write in way.emulator.writes if "securitycenter" in write.method]
+        left[f"log lines {number}"] = f"{printed}\n{_decoded(lines)}"
+        left[f"outcome {number}"] = _decoded(answer.outcome if answer else None)
+    left["published"] = _decoded(env.emulator.world.published)
+    left["written back"] = _decoded(
+        [write.request for write in env.emulator.writes if "securitycenter" in write.method]
     )
     return left
 
 
-def _readable(value: Any) -> str:
+def _decoded(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -323,8 +325,8 @@ class Scenario:
 
     statuses: tuple[str, ...]
     claim: Mapping[str, Json] = field(default_factory=dict)
-    faults: tuple[World, ...] = ()
-    rules: str = policy()
+    faults: tuple[JsonDict, ...] = ()
+    rules: str = policy_yaml()
     webhook: int = 200
     settings: Mapping[str, Any] = field(default_factory=dict)
     latency: str = "1ms"
@@ -332,10 +334,12 @@ class Scenario:
 
 _SCENARIOS = {
     "contained": Scenario(("contained", "duplicate")),
-    "planned": Scenario(("planned", "duplicate"), rules=policy("dry-run")),
-    "awaiting approval": Scenario(("awaiting-approval",), rules=policy("approve")),
+    "planned": Scenario(("planned", "duplicate"), rules=policy_yaml("dry-run")),
+    "awaiting approval": Scenario(("awaiting-approval",), rules=policy_yaml("approve")),
     "held for its age": Scenario(("held",), settings={"after_s": 86_401}),
-    "held in a dry run": Scenario(("held",), rules=policy("dry-run"), settings={"after_s": 86_401}),
+    "held in a dry run": Scenario(
+        ("held",), rules=policy_yaml("dry-run"), settings={"after_s": 86_401}
+    ),
     "held for its detector": Scenario(("held",), claim={"parentDisplayName": "Somebody"}),
     "held without a policy": Scenario(("held",), rules="mode: enfroce"),
     "ignored": Scenario(("ignored",), claim={"mute": "MUTED"}),
@@ -347,7 +351,7 @@ _SCENARIOS = {
     ),
     "not validated": Scenario(
         ("planned",),
-        rules=policy("dry-run"),
+        rules=policy_yaml("dry-run"),
         faults=({"method": "UpdateService", "code": "PERMISSION_DENIED"},),
     ),
     "unverified": Scenario(
@@ -361,7 +365,7 @@ _SCENARIOS = {
     ),
     "retried in a dry run": Scenario(
         ("retry", "planned"),
-        rules=policy("dry-run"),
+        rules=policy_yaml("dry-run"),
         faults=({"method": "Publish", "code": "INTERNAL", "times": 1},),
     ),
     "retried for its write-back": Scenario(
@@ -379,28 +383,28 @@ _SCENARIOS = {
 
 
 @pytest.mark.parametrize("name", _SCENARIOS)
-async def test_no_secret_leaves_whatever_becomes_of_the_incident(tmp_path: Path, name: str) -> None:
+async def test_no_secret_leaves_in_any_outcome(tmp_path: Path, name: str) -> None:
     """No object, outcome, log line or announcement has any part of any planted secret."""
-    scenario, plants = _SCENARIOS[name], Plants()
-    notification = poisoned_finding(plants)
+    scenario, plants = _SCENARIOS[name], PlantedSecrets()
+    notification = notification_with_secrets(plants)
     notification["finding"] |= scenario.claim
-    world = poisoned_world(plants, notification)
+    world = world_with_secrets(plants, notification)
     world |= {"faults": list(scenario.faults), "latency": {"reconcile": scenario.latency}}
     async with (
-        receiving(scenario.webhook) as room,
-        road(
+        chat_room(scenario.webhook) as room,
+        responder_environment(
             tmp_path,
             notification=notification,
             world=world,
-            rules=scenario.rules,
+            policy_text=scenario.rules,
             topic=TOPIC,
             webhook=SecretStr(room.url + plants("address of the webhook")),
             **scenario.settings,
-        ) as way,
+        ) as env,
     ):
-        deliveries = [await printed_by(way) for _ in scenario.statuses]
-        left = everything(way, *deliveries)
-    left["sent"] = _readable(room.texts)
+        deliveries = [await deliver_and_log(env) for _ in scenario.statuses]
+        left = all_output(env, *deliveries)
+    left["sent"] = _decoded(room.texts)
     assert bool(room.texts) == any(path.endswith("notified.json") for path in left)
     statuses = [answer.outcome["status"] if answer else "retry" for answer, _ in deliveries]
     assert statuses == list(scenario.statuses)
@@ -408,15 +412,15 @@ async def test_no_secret_leaves_whatever_becomes_of_the_incident(tmp_path: Path,
     assert plants.found_in(left) == []
 
 
-async def test_the_plants_are_found_where_nothing_hides_them(tmp_path: Path) -> None:
+async def test_the_search_finds_secrets_in_unredacted_text(tmp_path: Path) -> None:
     """The search itself is sound: in what is delivered and read it finds every single secret."""
-    plants = Plants()
-    notification = poisoned_finding(plants)
-    world = poisoned_world(plants, notification)
-    async with road(tmp_path, notification=notification, world=world) as way:
+    plants = PlantedSecrets()
+    notification = notification_with_secrets(plants)
+    world = world_with_secrets(plants, notification)
+    async with responder_environment(tmp_path, notification=notification, world=world) as env:
         there = {
             "message": encode(notification).decode(),
-            "world": json.dumps(way.emulator.world.dump()),
+            "world": json.dumps(env.emulator.world.dump()),
         }
     found = {leak.rpartition(" in ")[0] for leak in plants.found_in(there)}
     assert found == set(plants.secrets)
@@ -427,13 +431,15 @@ async def test_the_plants_are_found_where_nothing_hides_them(tmp_path: Path) -> 
 
 async def test_the_rotation_list_stays(tmp_path: Path) -> None:
     """Names of secrets and of environment variables are kept: they say what to rotate."""
-    plants = Plants()
-    notification = poisoned_finding(plants)
-    world = poisoned_world(plants, notification)
-    async with road(tmp_path, notification=notification, world=world, topic=TOPIC) as way:
-        answer, _ = await printed_by(way)
+    plants = PlantedSecrets()
+    notification = notification_with_secrets(plants)
+    world = world_with_secrets(plants, notification)
+    async with responder_environment(
+        tmp_path, notification=notification, world=world, topic=TOPIC
+    ) as env:
+        answer, _ = await deliver_and_log(env)
         assert answer
-        left = everything(way)
+        left = all_output(env)
     settings, revisions, finding = (
         next(text for path, text in left.items() if path.endswith(f"evidence/{name}.json"))
         for name in ("settings", "revisions", "finding")
@@ -452,12 +458,12 @@ async def test_the_rotation_list_stays(tmp_path: Path) -> None:
 
 async def test_what_identifies_the_attack_stays(tmp_path: Path) -> None:
     """Hashes, digests, paths, hosts, principals and the words around a secret are evidence."""
-    plants = Plants()
-    notification = poisoned_finding(plants)
-    world = poisoned_world(plants, notification)
-    async with road(tmp_path, notification=notification, world=world) as way:
-        answer, _ = await printed_by(way)
-        left = everything(way)
+    plants = PlantedSecrets()
+    notification = notification_with_secrets(plants)
+    world = world_with_secrets(plants, notification)
+    async with responder_environment(tmp_path, notification=notification, world=world) as env:
+        answer, _ = await deliver_and_log(env)
+        left = all_output(env)
     assert answer
     detected: Any = answer.outcome["detected"]
     assert detected["sha256"] == _SHA256
@@ -497,20 +503,20 @@ async def test_equal_secrets_stay_recognisable_within_one_key_only(tmp_path: Pat
     for key in ("one key", "another key"):
         folder = tmp_path / key.split()[0]
         folder.mkdir()
-        notification = sample()
+        notification = sample_notification()
         (process,) = notification["finding"]["processes"]
         process["envVariables"] = [{"name": "SHOP_SETTING", "val": secret}]
         process["args"] = ["run", f"say={secret}"]
         world = {**world_around(notification), "latency": {"reconcile": "1ms"}}
         entry = copy.deepcopy(next(e for e in world["logEntries"] if "textPayload" in e))
         world["logEntries"].append({**entry, "textPayload": f"say={secret}", "insertId": "said"})
-        async with road(
+        async with responder_environment(
             folder, notification=notification, world=world, redaction_key=SecretStr(key)
-        ) as way:
-            answer, _ = await printed_by(way)
+        ) as env:
+            answer, _ = await deliver_and_log(env)
             assert answer
-            (logs,) = way.stored("incidents/*/logs.jsonl").values()
-            (finding,) = way.stored("incidents/*/evidence/finding.json").values()
+            (logs,) = env.stored_objects("incidents/*/logs.jsonl").values()
+            (finding,) = env.stored_objects("incidents/*/evidence/finding.json").values()
         detected: Any = answer.outcome["detected"]
         mark = detected["arguments"][1].removeprefix("say=")
         assert re.fullmatch(r"\[redacted:[0-9a-f]{8}\]", mark)
@@ -523,13 +529,13 @@ async def test_equal_secrets_stay_recognisable_within_one_key_only(tmp_path: Pat
 # Messages that nobody can read.
 
 
-def _beginnings(plants: Plants) -> list[World]:
+def _cut_notifications(plants: PlantedSecrets) -> list[JsonDict]:
     """Poisoned notifications, each with another part of the evidence at its beginning."""
-    notification = poisoned_finding(plants, subtle=False)
+    notification = notification_with_secrets(plants, subtle=False)
     finding = notification["finding"]
     (process, child) = finding["processes"]
     count = len(process["args"])
-    parts: list[World] = [
+    parts: list[JsonDict] = [
         {"processes": [process | {"args": process["args"][start : start + 8]}, child]}
         for start in range(0, count, 8)
     ]
@@ -539,11 +545,11 @@ def _beginnings(plants: Plants) -> list[World]:
     return [{"finding": {**part, **finding, **part}} for part in parts]
 
 
-def _without_names(message: World) -> World:
+def _without_names(message: JsonDict) -> JsonDict:
     return {"finding": {**message["finding"], "name": "", "canonicalName": ""}}
 
 
-_BREAKS: dict[str, Callable[[World], bytes]] = {
+_WAYS_TO_BREAK: dict[str, Callable[[JsonDict], bytes]] = {
     "cut off": lambda m: encode(m)[:1500],
     "cut off early": lambda m: encode(m)[:130],
     "evidence alone": lambda m: encode(next(iter(m["finding"].values()))),
@@ -567,19 +573,19 @@ _BREAKS: dict[str, Callable[[World], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("way_to_break", _BREAKS)
+@pytest.mark.parametrize("way_to_break", _WAYS_TO_BREAK)
 async def test_a_malformed_message_is_kept_without_its_secrets(
     tmp_path: Path, way_to_break: str
 ) -> None:
     """The redacted beginning in quarantine, the outcome and the ERROR have none of them."""
-    plants = Plants()
-    beginnings = _beginnings(plants)
+    plants = PlantedSecrets()
+    beginnings = _cut_notifications(plants)
     if not way_to_break.startswith("cut off"):
         beginnings = beginnings[::3]  # where all of a message is there, what it begins with is not
-    messages = [_BREAKS[way_to_break](message) for message in beginnings]
-    async with road(tmp_path) as way:
-        deliveries = [await printed_by(way, data) for data in messages]
-        left = everything(way, *deliveries)
+    messages = [_WAYS_TO_BREAK[way_to_break](message) for message in beginnings]
+    async with responder_environment(tmp_path) as env:
+        deliveries = [await deliver_and_log(env, data) for data in messages]
+        left = all_output(env, *deliveries)
     answers = [answer for answer, _ in deliveries if answer]
     assert {(answer.outcome["status"], answer.alarm) for answer in answers} == {("malformed", True)}
     assert {f"quarantine/{hashlib.sha256(data).hexdigest()}.json" for data in messages} < set(left)
@@ -588,12 +594,12 @@ async def test_a_malformed_message_is_kept_without_its_secrets(
 
 async def test_a_request_that_is_no_event_is_kept_without_its_secrets(tmp_path: Path) -> None:
     """What was posted as it is, such as a push whose data is cut, is redacted as well."""
-    plants = Plants()
-    data = base64.b64encode(encode(poisoned_finding(plants, subtle=False))).decode()
+    plants = PlantedSecrets()
+    data = base64.b64encode(encode(notification_with_secrets(plants, subtle=False))).decode()
     pushed = encode({"message": {"data": data[:-1], "attributes": {"token": plants("attribute")}}})
-    async with road(tmp_path) as way:
-        inbox = await way.inbox()
-        answer = await inbox.refuse(pushed, "the event has no Pub/Sub message data")
-        left = everything(way)
+    async with responder_environment(tmp_path) as env:
+        inbox = await env.start_process()
+        answer = await inbox.quarantine(pushed, "the event has no Pub/Sub message data")
+        left = all_output(env)
     assert answer.outcome["status"] == "malformed"
-    assert plants.found_in({**left, "outcome": _readable(answer.outcome)}) == []
+    assert plants.found_in({**left, "outcome": _decoded(answer.outcome)}) == []

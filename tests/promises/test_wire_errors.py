@@ -15,12 +15,18 @@ from typing import Any
 import pytest
 
 from emulator.api import proto_json
-from emulator.services.gate import Moment
+from emulator.services.gate import CallPoint
 from emulator.world.state import World as Emulated
 from incident.model import Kind, Retry
-from tests.support.environment import Road, World, road, sample, world_around
+from tests.support.environment import (
+    JsonDict,
+    ResponderEnvironment,
+    responder_environment,
+    sample_notification,
+    world_around,
+)
 
-SAMPLES = {
+SAMPLE_OF_KIND = {
     Kind.SERVICE: "revision-by-number",
     Kind.JOB: "v1-job-execution",
     Kind.WORKER_POOL: "worker-pool-without-containers",
@@ -39,12 +45,12 @@ NAMES = {
 }
 SERVICE, JOB, POOL = Kind.SERVICE, Kind.JOB, Kind.WORKER_POOL
 #: Whether what a row's workload runs is stopped in the end.
-STOPPED, RUNS = True, False
+IS_STOPPED, STILL_RUNS = True, False
 TO_RUN = "or one that goes with it: iam.serviceAccounts.actAs on the workload's runtime service"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WireError:
     """One error, and what it comes to.
 
     Attributes:
@@ -65,7 +71,7 @@ class Row:
     stopped: bool
     steps: str = ""
     gone: tuple[str, str] = ("", "")
-    world: World = field(default_factory=dict)
+    world: JsonDict = field(default_factory=dict)
 
 
 def denied(method: str) -> tuple[tuple[Any, ...], ...]:
@@ -73,84 +79,106 @@ def denied(method: str) -> tuple[tuple[Any, ...], ...]:
     return ((method, "PERMISSION_DENIED"),)
 
 
-def grant(kind: Kind, permission: str) -> str:
+def missing_permission_text(kind: Kind, permission: str) -> str:
     """What a person is told of a permission that is missing, up to where to grant it."""
     place = f"{NAMES[kind]} or projects/example-shop-prod"
     return f"permission {permission} is missing. Grant it on {place} to"
 
 
-def lacks(kind: Kind) -> str:
+def missing_workload_text(kind: Kind) -> str:
     """What a person is told of a workload that is not there."""
     return f"{NAMES[kind]}: it does not exist"
 
 
 QUOTA = "a quota of its project is used up"
 BUSY = "another change to it is under way"
-ROWS = {
+WIRE_ERRORS = {
     # Permission denied: which permission, and where to grant it.
-    "service unreadable": Row(
-        SERVICE, denied("GetService"), "failed", grant(SERVICE, "run.services.get"), RUNS
+    "service unreadable": WireError(
+        SERVICE,
+        denied("GetService"),
+        "failed",
+        missing_permission_text(SERVICE, "run.services.get"),
+        STILL_RUNS,
     ),
-    "job unreadable": Row(JOB, denied("GetJob"), "failed", grant(JOB, "run.jobs.get"), RUNS),
-    "pool unreadable": Row(
-        POOL, denied("GetWorkerPool"), "failed", grant(POOL, "run.workerpools.get"), RUNS
+    "job unreadable": WireError(
+        JOB, denied("GetJob"), "failed", missing_permission_text(JOB, "run.jobs.get"), STILL_RUNS
     ),
-    "service's policy unreadable, and needed": Row(
+    "pool unreadable": WireError(
+        POOL,
+        denied("GetWorkerPool"),
+        "failed",
+        missing_permission_text(POOL, "run.workerpools.get"),
+        STILL_RUNS,
+    ),
+    "service's policy unreadable, and needed": WireError(
         SERVICE,
         denied("GetIamPolicy"),
         "failed",
-        grant(SERVICE, "run.services.getIamPolicy"),
-        RUNS,
+        missing_permission_text(SERVICE, "run.services.getIamPolicy"),
+        STILL_RUNS,
     ),
-    "service's policy unreadable, as evidence": Row(
+    "service's policy unreadable, as evidence": WireError(
         SERVICE,
         denied("GetIamPolicy"),
         "contained",
-        grant(SERVICE, "run.services.getIamPolicy"),
-        STOPPED,
+        missing_permission_text(SERVICE, "run.services.getIamPolicy"),
+        IS_STOPPED,
         steps="[scale-to-zero]",
     ),
-    "job's policy unreadable": Row(
-        JOB, denied("GetIamPolicy"), "failed", grant(JOB, "run.jobs.getIamPolicy"), RUNS
+    "job's policy unreadable": WireError(
+        JOB,
+        denied("GetIamPolicy"),
+        "failed",
+        missing_permission_text(JOB, "run.jobs.getIamPolicy"),
+        STILL_RUNS,
     ),
-    "executions unreadable": Row(
-        JOB, denied("ListExecutions"), "failed", grant(JOB, "run.executions.list"), RUNS
+    "executions unreadable": WireError(
+        JOB,
+        denied("ListExecutions"),
+        "failed",
+        missing_permission_text(JOB, "run.executions.list"),
+        STILL_RUNS,
     ),
-    "tasks unreadable": Row(
-        JOB, denied("ListTasks"), "contained", grant(JOB, "run.tasks.list"), STOPPED
+    "tasks unreadable": WireError(
+        JOB,
+        denied("ListTasks"),
+        "contained",
+        missing_permission_text(JOB, "run.tasks.list"),
+        IS_STOPPED,
     ),
-    "revisions unreadable, and needed": Row(
+    "revisions unreadable, and needed": WireError(
         SERVICE,
         denied("ListRevisions"),
         "failed",
-        grant(SERVICE, "run.revisions.list"),
-        RUNS,
+        missing_permission_text(SERVICE, "run.revisions.list"),
+        STILL_RUNS,
         steps="[isolate-revision]",
     ),
-    "findings unreadable": Row(
+    "findings unreadable": WireError(
         SERVICE,
         denied("ListFindings"),
         "failed",
         "permission securitycenter.findings.list is missing. Grant it on projects/210987654321"
         " or what is above it",
-        RUNS,
+        STILL_RUNS,
     ),
-    "logs unreadable": Row(
+    "logs unreadable": WireError(
         SERVICE,
         denied("ListLogEntries"),
         "contained",
         "permission logging.logEntries.list is missing. Grant it on projects/example-shop-prod",
-        STOPPED,
+        IS_STOPPED,
     ),
-    "service not writable": Row(
+    "service not writable": WireError(
         SERVICE,
         denied("UpdateService"),
         "failed",
         f"permission run.services.update is missing, {TO_RUN}",
-        RUNS,
+        STILL_RUNS,
         steps="[scale-to-zero]",
     ),
-    "runtime account not usable": Row(
+    "runtime account not usable": WireError(
         SERVICE,
         (
             (
@@ -160,130 +188,170 @@ ROWS = {
         ),
         "failed",
         "permission iam.serviceAccounts.actAs is missing. Grant it on the workload's runtime",
-        RUNS,
+        STILL_RUNS,
         steps="[scale-to-zero]",
     ),
-    "pool not writable": Row(
+    "pool not writable": WireError(
         POOL,
         denied("UpdateWorkerPool"),
         "failed",
         f"permission run.workerpools.update is missing, {TO_RUN}",
-        RUNS,
+        STILL_RUNS,
     ),
-    "execution not cancellable": Row(
+    "execution not cancellable": WireError(
         JOB,
         denied("CancelExecution"),
         "restricted",
-        grant(JOB, "run.executions.cancel"),
-        RUNS,
+        missing_permission_text(JOB, "run.executions.cancel"),
+        STILL_RUNS,
     ),
-    "job's policy not writable": Row(
-        JOB, denied("SetIamPolicy"), "contained", grant(JOB, "run.jobs.setIamPolicy"), STOPPED
+    "job's policy not writable": WireError(
+        JOB,
+        denied("SetIamPolicy"),
+        "contained",
+        missing_permission_text(JOB, "run.jobs.setIamPolicy"),
+        IS_STOPPED,
     ),
-    "service's policy not writable": Row(
+    "service's policy not writable": WireError(
         SERVICE,
         denied("SetIamPolicy"),
         "contained",
-        grant(SERVICE, "run.services.setIamPolicy"),
-        STOPPED,
+        missing_permission_text(SERVICE, "run.services.setIamPolicy"),
+        IS_STOPPED,
     ),
     # Not found: somebody deleted it meanwhile.
-    "service gone before it is read": Row(
-        SERVICE, (("GetService", "NOT_FOUND"),), "failed", lacks(SERVICE), RUNS
+    "service gone before it is read": WireError(
+        SERVICE,
+        (("GetService", "NOT_FOUND"),),
+        "failed",
+        missing_workload_text(SERVICE),
+        STILL_RUNS,
     ),
-    "job gone before it is read": Row(JOB, (("GetJob", "NOT_FOUND"),), "failed", lacks(JOB), RUNS),
-    "pool gone before it is read": Row(
-        POOL, (("GetWorkerPool", "NOT_FOUND"),), "failed", lacks(POOL), RUNS
+    "job gone before it is read": WireError(
+        JOB, (("GetJob", "NOT_FOUND"),), "failed", missing_workload_text(JOB), STILL_RUNS
     ),
-    "service gone before the write": Row(
-        SERVICE, (), "failed", lacks(SERVICE), STOPPED, gone=("before", "UpdateService")
+    "pool gone before it is read": WireError(
+        POOL, (("GetWorkerPool", "NOT_FOUND"),), "failed", missing_workload_text(POOL), STILL_RUNS
     ),
-    "pool gone before the write": Row(
-        POOL, (), "failed", lacks(POOL), STOPPED, gone=("before", "UpdateWorkerPool")
+    "service gone before the write": WireError(
+        SERVICE,
+        (),
+        "failed",
+        missing_workload_text(SERVICE),
+        IS_STOPPED,
+        gone=("before", "UpdateService"),
     ),
-    "execution gone before it is cancelled": Row(
-        JOB, (), "contained", "", STOPPED, gone=("before", "CancelExecution")
+    "pool gone before the write": WireError(
+        POOL,
+        (),
+        "failed",
+        missing_workload_text(POOL),
+        IS_STOPPED,
+        gone=("before", "UpdateWorkerPool"),
     ),
-    "service gone after the write": Row(
-        SERVICE, (), "unverified", lacks(SERVICE), STOPPED, gone=("after", "UpdateService")
+    "execution gone before it is cancelled": WireError(
+        JOB, (), "contained", "", IS_STOPPED, gone=("before", "CancelExecution")
     ),
-    "pool gone after the write": Row(
-        POOL, (), "unverified", lacks(POOL), STOPPED, gone=("after", "UpdateWorkerPool")
+    "service gone after the write": WireError(
+        SERVICE,
+        (),
+        "unverified",
+        missing_workload_text(SERVICE),
+        IS_STOPPED,
+        gone=("after", "UpdateService"),
+    ),
+    "pool gone after the write": WireError(
+        POOL,
+        (),
+        "unverified",
+        missing_workload_text(POOL),
+        IS_STOPPED,
+        gone=("after", "UpdateWorkerPool"),
     ),
     # A service that is being deleted takes no write.
-    "service being deleted": Row(
+    "service being deleted": WireError(
         SERVICE,
         (),
         "restricted",
         "is being deleted and cannot be changed",
-        RUNS,
+        STILL_RUNS,
         world={"services": {"deleteTime": "2026-10-02T08:14:11Z"}},
     ),
-    "pool being deleted": Row(
+    "pool being deleted": WireError(
         POOL,
         (),
         "failed",
         "is being deleted and cannot be changed",
-        RUNS,
+        STILL_RUNS,
         world={"workerPools": {"deleteTime": "2026-10-02T08:14:11Z"}},
     ),
     # Quotas: of writes it is waited for, of log reads it is a gap.
-    "writes exhausted for a moment": Row(
-        SERVICE, (("UpdateService", "RESOURCE_EXHAUSTED", {"times": 2}),), "contained", "", STOPPED
+    "writes exhausted for a moment": WireError(
+        SERVICE,
+        (("UpdateService", "RESOURCE_EXHAUSTED", {"times": 2}),),
+        "contained",
+        "",
+        IS_STOPPED,
     ),
-    "writes exhausted": Row(
-        SERVICE, (("UpdateService", "RESOURCE_EXHAUSTED"),), "retry", QUOTA, RUNS
+    "writes exhausted": WireError(
+        SERVICE, (("UpdateService", "RESOURCE_EXHAUSTED"),), "retry", QUOTA, STILL_RUNS
     ),
-    "pool's writes exhausted": Row(
-        POOL, (("UpdateWorkerPool", "RESOURCE_EXHAUSTED"),), "retry", QUOTA, RUNS
+    "pool's writes exhausted": WireError(
+        POOL, (("UpdateWorkerPool", "RESOURCE_EXHAUSTED"),), "retry", QUOTA, STILL_RUNS
     ),
-    "cancellations exhausted": Row(
-        JOB, (("CancelExecution", "RESOURCE_EXHAUSTED"),), "retry", QUOTA, RUNS
+    "cancellations exhausted": WireError(
+        JOB, (("CancelExecution", "RESOURCE_EXHAUSTED"),), "retry", QUOTA, STILL_RUNS
     ),
-    "log reads exhausted": Row(
-        SERVICE, (("ListLogEntries", "RESOURCE_EXHAUSTED"),), "contained", QUOTA, STOPPED
+    "log reads exhausted": WireError(
+        SERVICE, (("ListLogEntries", "RESOURCE_EXHAUSTED"),), "contained", QUOTA, IS_STOPPED
     ),
-    "log reads of a job exhausted": Row(
-        JOB, (("ListLogEntries", "RESOURCE_EXHAUSTED"),), "contained", QUOTA, STOPPED
+    "log reads of a job exhausted": WireError(
+        JOB, (("ListLogEntries", "RESOURCE_EXHAUSTED"),), "contained", QUOTA, IS_STOPPED
     ),
     # Conflicts: somebody else is at it.
-    "a conflict or three": Row(
-        SERVICE, (("UpdateService", "ABORTED", {"times": 3}),), "contained", "", STOPPED
+    "a conflict or three": WireError(
+        SERVICE, (("UpdateService", "ABORTED", {"times": 3}),), "contained", "", IS_STOPPED
     ),
-    "conflicts for ever": Row(SERVICE, (("UpdateService", "ABORTED"),), "retry", BUSY, RUNS),
-    "pool's conflicts for ever": Row(POOL, (("UpdateWorkerPool", "ABORTED"),), "retry", BUSY, RUNS),
-    "job's conflicts for ever": Row(JOB, (("CancelExecution", "ABORTED"),), "retry", BUSY, RUNS),
-    "a policy in dispute for a moment": Row(
-        SERVICE, (("SetIamPolicy", "ABORTED", {"times": 2}),), "contained", "", STOPPED
+    "conflicts for ever": WireError(
+        SERVICE, (("UpdateService", "ABORTED"),), "retry", BUSY, STILL_RUNS
     ),
-    "a policy in dispute for ever": Row(
-        SERVICE, (("SetIamPolicy", "ABORTED"),), "contained", BUSY, STOPPED
+    "pool's conflicts for ever": WireError(
+        POOL, (("UpdateWorkerPool", "ABORTED"),), "retry", BUSY, STILL_RUNS
+    ),
+    "job's conflicts for ever": WireError(
+        JOB, (("CancelExecution", "ABORTED"),), "retry", BUSY, STILL_RUNS
+    ),
+    "a policy in dispute for a moment": WireError(
+        SERVICE, (("SetIamPolicy", "ABORTED", {"times": 2}),), "contained", "", IS_STOPPED
+    ),
+    "a policy in dispute for ever": WireError(
+        SERVICE, (("SetIamPolicy", "ABORTED"),), "contained", BUSY, IS_STOPPED
     ),
     # Reconciliations: judged by what was observed, and by the fields.
-    "service's reconciliation never ends": Row(
-        SERVICE, (("reconcile", "DEADLINE_EXCEEDED"),), "restricted", "is still at work", STOPPED
+    "service's reconciliation never ends": WireError(
+        SERVICE, (("reconcile", "DEADLINE_EXCEEDED"),), "restricted", "is still at work", IS_STOPPED
     ),
-    "service's reconciliation fails": Row(
-        SERVICE, (("reconcile", "INTERNAL"),), "restricted", "is still at work", STOPPED
+    "service's reconciliation fails": WireError(
+        SERVICE, (("reconcile", "INTERNAL"),), "restricted", "is still at work", IS_STOPPED
     ),
-    "pool's reconciliation never ends": Row(
-        POOL, (("reconcile", "DEADLINE_EXCEEDED"),), "unverified", "is still at work", STOPPED
+    "pool's reconciliation never ends": WireError(
+        POOL, (("reconcile", "DEADLINE_EXCEEDED"),), "unverified", "is still at work", IS_STOPPED
     ),
-    "pool's reconciliation fails": Row(
-        POOL, (("reconcile", "INTERNAL"),), "unverified", "is still at work", STOPPED
+    "pool's reconciliation fails": WireError(
+        POOL, (("reconcile", "INTERNAL"),), "unverified", "is still at work", IS_STOPPED
     ),
-    "cancellation never ends": Row(
-        JOB, (("reconcile", "DEADLINE_EXCEEDED"),), "restricted", "is not over yet", RUNS
+    "cancellation never ends": WireError(
+        JOB, (("reconcile", "DEADLINE_EXCEEDED"),), "restricted", "is not over yet", STILL_RUNS
     ),
-    "cancellation fails": Row(
-        JOB, (("reconcile", "INTERNAL"),), "restricted", "is not over yet", RUNS
+    "cancellation fails": WireError(
+        JOB, (("reconcile", "INTERNAL"),), "restricted", "is not over yet", STILL_RUNS
     ),
-    "the newest revision is broken, the scaling applies": Row(
+    "the newest revision is broken, the scaling applies": WireError(
         SERVICE,
         (),
         "contained",
         "",
-        STOPPED,
+        IS_STOPPED,
         world={
             "revisions": {
                 "conditions": [{"type": "Ready", "state": "CONDITION_FAILED", "message": "broken"}]
@@ -294,44 +362,46 @@ ROWS = {
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow one another at once."""
-    monkeypatch.setattr("incident.containment.enforce._PAUSE_S", 0.001)
-    monkeypatch.setattr("incident.containment.enforce._LONGEST_PAUSE_S", 0.002)
+    monkeypatch.setattr("incident.containment.enforce._BACKOFF_S", 0.001)
+    monkeypatch.setattr("incident.containment.enforce._MAX_BACKOFF_S", 0.002)
     monkeypatch.setattr("incident.containment.peers._POLL_S", 0.001)
-    monkeypatch.setattr("incident.containment.verify._FIRST_PAUSE_S", 0.005)
+    monkeypatch.setattr("incident.containment.verify._FIRST_POLL_S", 0.005)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", WIRE_ERRORS)
 async def test_an_error_of_google_comes_to_a_clear_end(tmp_path: Path, name: str) -> None:
     """The status, the words, the truth about the workload, and the image of what was written."""
-    row = ROWS[name]
-    notification = sample(SAMPLES[row.kind])
-    world = _world(row, notification)
-    hook = _vanishing(row, lambda: way.emulator.world) if row.gone[1] else None
+    row = WIRE_ERRORS[name]
+    notification = sample_notification(SAMPLE_OF_KIND[row.kind])
+    world = _world_of(row, notification)
+    hook = _delete_workload_at(row, lambda: env.emulator.world) if row.gone[1] else None
     given: dict[str, Any] = {
-        "rules": f"mode: enforce\ncontain:\n  {row.kind}: {row.steps or STEPS[row.kind]}\n",
+        "policy_text": f"mode: enforce\ncontain:\n  {row.kind}: {row.steps or STEPS[row.kind]}\n",
         # Long enough for a busy machine; short where it is waited for in vain.
         "verify_timeout": timedelta(seconds=1 if "reconcile" in str(row.faults) else 10),
         "hook": hook,
     }
-    async with road(tmp_path, notification=notification, world=world, **given) as way:
-        before = images_wanted(way.emulator.world, row.kind)
-        status, told = await delivered(way)
+    async with responder_environment(
+        tmp_path, notification=notification, world=world, **given
+    ) as env:
+        before = expected_snapshots(env.emulator.world, row.kind)
+        status, told = await deliver_once(env)
         assert status == row.status, told
         assert row.words in told
-        assert stopped(way.emulator.world, row.kind) is row.stopped
-        assert bool(way.stored("**/1000-done.json")) is (status != "retry")
-        for path in way.stored("containments/**/*-before.json"):
-            for change in way.record(path)["changes"]:
+        assert workload_stopped(env.emulator.world, row.kind) is row.stopped
+        assert bool(env.stored_objects("**/1000-done.json")) is (status != "retry")
+        for path in env.stored_objects("containments/**/*-before.json"):
+            for change in env.read_record(path)["changes"]:
                 if change["kind"] == "fields":
                     assert change["restores"]["scaling"].items() >= before.items()
 
 
-async def delivered(way: Road) -> tuple[str, str]:
+async def deliver_once(env: ResponderEnvironment) -> tuple[str, str]:
     """The status of one delivery, and all that a person is told."""
     try:
-        answer = await way.deliver()
+        answer = await env.deliver()
     except Retry as error:
         return "retry", str(error)
     outcome: Any = answer.outcome
@@ -343,7 +413,7 @@ async def delivered(way: Road) -> tuple[str, str]:
     return str(outcome["status"]), "\n".join(told)
 
 
-def _world(row: Row, notification: World) -> World:
+def _world_of(row: WireError, notification: JsonDict) -> JsonDict:
     """A world around the finding, with the row's faults and changes."""
     faults = [
         {"method": method, "code": code, **(more[0] if more else {})}
@@ -355,10 +425,12 @@ def _world(row: Row, notification: World) -> World:
     return json.loads(json.dumps(world))  # type: ignore[no-any-return]
 
 
-def _vanishing(row: Row, emulated: Callable[[], Emulated]) -> Callable[[Moment], None]:
+def _delete_workload_at(
+    row: WireError, emulated: Callable[[], Emulated]
+) -> Callable[[CallPoint], None]:
     """Deletes what a row is about at its moment."""
 
-    def vanish(moment: Moment) -> None:
+    def vanish(moment: CallPoint) -> None:
         if (moment.phase, moment.method.rpartition("/")[2]) == row.gone:
             for table in (emulated().services, emulated().worker_pools, emulated().executions):
                 table.clear()
@@ -366,7 +438,7 @@ def _vanishing(row: Row, emulated: Callable[[], Emulated]) -> Callable[[Moment],
     return vanish
 
 
-def stopped(world: Emulated, kind: Kind) -> bool:
+def workload_stopped(world: Emulated, kind: Kind) -> bool:
     """Whether nothing of the workload runs, as the world has it."""
     if kind is Kind.JOB:
         return all(execution.running_count == 0 for execution in world.executions.values())
@@ -376,10 +448,10 @@ def stopped(world: Emulated, kind: Kind) -> bool:
     return all(s == {"scalingMode": "MANUAL", "manualInstanceCount": 0} for s in manual)
 
 
-def images_wanted(world: Emulated, kind: Kind) -> World:
+def expected_snapshots(world: Emulated, kind: Kind) -> JsonDict:
     """The scaling that every before-image has to restore."""
     tables: dict[Kind, Any] = {Kind.SERVICE: world.services, Kind.WORKER_POOL: world.worker_pools}
-    scaling: World = {}
+    scaling: JsonDict = {}
     for resource in tables.get(kind, {}).values():
         scaling = proto_json.to_json(resource).get("scaling", {})
     return scaling

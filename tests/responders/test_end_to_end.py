@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from incident.policy.resolve import CATEGORY
-from tests.support.environment import policy, printed_by, road, sample, world_around
+from incident.policy.resolve import DEFAULT_CATEGORY
+from tests.support.environment import (
+    deliver_and_log,
+    policy_yaml,
+    responder_environment,
+    sample_notification,
+    world_around,
+)
 
-EVERYTHING = policy(
+EVERYTHING = policy_yaml(
     extra="rules:\n  - {name: everything, match: {categories: ['*'], services: ['*']}}\n"
 )
 SECRETS = ("sample-not-a-real-secret", "sample-not-a-real-key", "sample-not-a-real-token")
@@ -21,17 +27,19 @@ SECRETS = ("sample-not-a-real-secret", "sample-not-a-real-key", "sample-not-a-re
     [
         ("unknown-finding-type", EVERYTHING, "no responder knows the category"),
         ("malicious-url", EVERYTHING, "crawlers, link checkers"),
-        ("reverse-shell", policy(), "categories"),
+        ("reverse-shell", policy_yaml(), "categories"),
     ],
 )
 async def test_what_is_held_is_investigated(
     tmp_path: Path, name: str, rules: str, because: str
 ) -> None:
     """All evidence is kept, the reasons say why, and nothing is written: also while enforcing."""
-    async with road(tmp_path, notification=sample(name), rules=rules) as way:
-        answer, _ = await printed_by(way)
-        stored, writes = set(way.stored("incidents/*/evidence/*")), way.emulator.writes
-        again = await way.status()
+    async with responder_environment(
+        tmp_path, notification=sample_notification(name), policy_text=rules
+    ) as env:
+        answer, _ = await deliver_and_log(env)
+        stored, writes = set(env.stored_objects("incidents/*/evidence/*")), env.emulator.writes
+        again = await env.status()
     assert answer
     told = answer.outcome
     assert (told["status"], again) == ("held", "duplicate")
@@ -51,35 +59,37 @@ async def test_what_is_held_is_investigated(
     assert writes == []
 
 
-async def test_what_the_policy_names_besides_is_contained(tmp_path: Path) -> None:
+async def test_a_category_named_by_the_policy_is_contained(tmp_path: Path) -> None:
     """A hostile finding type, once named, goes the same way as the default one."""
-    named = policy(extra=f"categories: ['Reverse Shell', '{CATEGORY}']\n")
-    async with road(tmp_path, notification=sample("reverse-shell"), rules=named) as way:
-        assert await way.status() == "contained"
-        assert len(way.containing) == 1
+    named = policy_yaml(extra=f"categories: ['Reverse Shell', '{DEFAULT_CATEGORY}']\n")
+    async with responder_environment(
+        tmp_path, notification=sample_notification("reverse-shell"), policy_text=named
+    ) as env:
+        assert await env.status() == "contained"
+        assert len(env.containment_writes) == 1
 
 
-async def test_a_claim_of_another_category_arms_nothing(tmp_path: Path) -> None:
+async def test_a_notification_of_another_category_contains_nothing(tmp_path: Path) -> None:
     """What SCC lists is what counts: a claim of the default category about an unknown type."""
-    listed = sample("unknown-finding-type")
-    claimed = sample("unknown-finding-type")
-    claimed["finding"]["category"] = CATEGORY
+    listed = sample_notification("unknown-finding-type")
+    claimed = sample_notification("unknown-finding-type")
+    claimed["finding"]["category"] = DEFAULT_CATEGORY
     world = world_around(listed)
-    async with road(tmp_path, notification=claimed, world=world) as way:
-        answer = await way.deliver()
-        assert (answer.outcome["status"], way.emulator.writes) == ("held", [])
+    async with responder_environment(tmp_path, notification=claimed, world=world) as env:
+        answer = await env.deliver()
+        assert (answer.outcome["status"], env.emulator.writes) == ("held", [])
     assert "no responder knows" in json.dumps(answer.outcome["decision"])
 
 
 @pytest.mark.parametrize("name", ["malicious-script", "malicious-url"])
-async def test_secrets_in_scripts_and_addresses_stay_here(tmp_path: Path, name: str) -> None:
+async def test_secrets_in_scripts_and_addresses_are_redacted(tmp_path: Path, name: str) -> None:
     """What a script exports and an address carries is marked; their plain words are evidence."""
-    message = sample(name)
+    message = sample_notification(name)
     assert any(secret in json.dumps(message) for secret in SECRETS[1:])
-    async with road(tmp_path, notification=message) as way:
-        answer, printed = await printed_by(way)
+    async with responder_environment(tmp_path, notification=message) as env:
+        answer, printed = await deliver_and_log(env)
         left = "\n".join(
-            [printed, *(data.decode(errors="replace") for data in way.stored().values())]
+            [printed, *(data.decode(errors="replace") for data in env.stored_objects().values())]
         )
     assert answer
     assert [secret for secret in SECRETS if secret in left] == []

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 #: An answer that never comes.
-HANG = 0
+NO_ANSWER = 0
 SECRET_PATH = "/services/T0PLANTED/B0PLANTED/planted0planted0planted"
 
 
 @dataclass
-class Room:
+class ChatRoom:
     """What was posted.
 
     Attributes:
@@ -25,7 +25,7 @@ class Room:
         texts: The text of every post.
         bodies: Every post as JSON.
         requests: The first line of every request.
-        open: Every connection.
+        connections: Every connection.
     """
 
     answers: Sequence[int]
@@ -33,11 +33,11 @@ class Room:
     texts: list[str] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
-    open: list[asyncio.StreamWriter] = field(default_factory=list)
+    connections: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one post."""
-        self.open.append(writer)
+        self.connections.append(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             headers = dict(line.lower().split(": ") for line in head.splitlines()[1:] if line)
@@ -46,7 +46,7 @@ class Room:
             self.bodies.append(body)
             self.texts.append(str(body.get("text", "")))
             status = self.answers[min(len(self.bodies), len(self.answers)) - 1]
-            if status == HANG:
+            if status == NO_ANSWER:
                 await reader.read()
             else:
                 location = "Location: http://127.0.0.1:9/elsewhere\r\n" if status == 302 else ""
@@ -57,9 +57,9 @@ class Room:
 
 
 @asynccontextmanager
-async def receiving(*answers: int) -> AsyncIterator[Room]:
+async def chat_room(*answers: int) -> AsyncIterator[ChatRoom]:
     """A room that listens while the context lasts."""
-    room = Room(answers or (200,))
+    room = ChatRoom(answers or (200,))
     server = await asyncio.start_server(room.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     room.url = f"http://127.0.0.1:{port}{SECRET_PATH}"
@@ -67,7 +67,7 @@ async def receiving(*answers: int) -> AsyncIterator[Room]:
         yield room
     finally:
         server.close()
-        for writer in room.open:
+        for writer in room.connections:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()

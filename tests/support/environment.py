@@ -23,55 +23,55 @@ from clients import Settings
 from emulator.server.emulator import Emulator
 from emulator.services.gate import Hook
 from emulator.world import surroundings
-from emulator.world.state import parse
+from emulator.world.state import parse_world
 from incident.model import Mode, Retry
 from incident.response import log
-from incident.response.context import Answer, Say, unheard
-from incident.response.deliveries import Inbox, Unfinished
-from wiring import open_desk
+from incident.response.context import DeliveryResult, LogOutcome, log_nothing
+from incident.response.deliveries import DeliveryHandler, RetryDelivery
+from wiring import open_process
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES_FOLDER = Path(__file__).parents[1] / "samples"
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
-CONTAINMENTS = "containments/example-shop-prod/europe-west1/service/storefront"
-UPDATE = "/google.cloud.run.v2.Services/UpdateService"
+CONTAINMENTS_FOLDER = "containments/example-shop-prod/europe-west1/service/storefront"
+UPDATE_SERVICE = "/google.cloud.run.v2.Services/UpdateService"
 CATEGORY = "Execution: Modified Malicious Binary Executed"
 
 # What a write needs to take effect, unless a test says otherwise: soon, and not at once.
-_QUICK = {"reconcile": "1ms"}
+_SHORT_LATENCY = {"reconcile": "1ms"}
 
-World = dict[str, Any]
+JsonDict = dict[str, Any]
 
 
-def sample(name: str = "cloud-run-service") -> World:
+def sample_notification(name: str = "cloud-run-service") -> JsonDict:
     """A notification, as a dictionary to change."""
-    content: World = json.loads((SAMPLES / f"{name}.json").read_bytes())
+    content: JsonDict = json.loads((SAMPLES_FOLDER / f"{name}.json").read_bytes())
     return content
 
 
-def world_around(notification: World, **changes: Any) -> World:
+def world_around(notification: JsonDict, **changes: Any) -> JsonDict:
     """A plausible world around a notification."""
-    return copy.deepcopy({**_around(encode(notification)), **changes})
+    return copy.deepcopy({**_world_around_bytes(encode(notification)), **changes})
 
 
 @functools.lru_cache(maxsize=128)
-def _around(notification: bytes) -> World:
+def _world_around_bytes(notification: bytes) -> JsonDict:
     """Made once for each notification; to be copied before it is changed."""
-    return surroundings.around(notification)
+    return surroundings.world_around(notification)
 
 
-def encode(notification: World) -> bytes:
+def encode(notification: JsonDict) -> bytes:
     """A notification's bytes."""
     return json.dumps(notification).encode()
 
 
-def service_of(world: World, name: str = SERVICE) -> World:
+def service_of(world: JsonDict, name: str = SERVICE) -> JsonDict:
     """A service in a dumped world."""
     (service,) = (service for service in world["services"] if service["name"] == name)
-    found: World = service
+    found: JsonDict = service
     return found
 
 
-def copies(notification: World, count: int) -> list[World]:
+def similar_findings(notification: JsonDict, count: int) -> list[JsonDict]:
     """Findings like one, each with an id of its own, on the same resource."""
     found = []
     for number in range(count):
@@ -81,7 +81,9 @@ def copies(notification: World, count: int) -> list[World]:
     return found
 
 
-def elsewhere(notification: World, count: int, project: str = "") -> list[World]:
+def findings_on_other_workloads(
+    notification: JsonDict, count: int, project: str = ""
+) -> list[JsonDict]:
     """Findings like one, each with an id of its own, on a workload in a region of its own.
 
     Args:
@@ -90,42 +92,42 @@ def elsewhere(notification: World, count: int, project: str = "") -> list[World]
         project: A digit that tells the project from that of other findings like this one.
     """
     found = []
-    for number, notified in enumerate(copies(notification, count)):
-        identity = notified["finding"]["name"].rpartition("/")[2]
-        text = json.dumps(notified).replace("europe-west1", f"region-{number}")
-        for there, here in (
+    for number, similar in enumerate(similar_findings(notification, count)):
+        identity = similar["finding"]["name"].rpartition("/")[2]
+        text = json.dumps(similar).replace("europe-west1", f"region-{number}")
+        for old, new in (
             (identity, f"{identity[:-1]}{project or identity[-1]}"),
             ("example-shop-prod", f"example-shop-prod{project}"),
             ("210987654321", f"21098765432{project or 1}"),
         ):
-            text = text.replace(there, here)
+            text = text.replace(old, new)
         found.append(json.loads(text))
     return found
 
 
-def world_around_all(notifications: list[World]) -> World:
+def world_around_all(notifications: list[JsonDict]) -> JsonDict:
     """A plausible world in which all of these are true."""
-    merged: World = {}
+    merged: JsonDict = {}
     for notification in notifications:
         for key, part in world_around(notification).items():
             if isinstance(part, dict):
                 merged.setdefault(key, {}).update(part)
             else:
-                there = merged.setdefault(key, [])
-                there += [item for item in part if item not in there]
+                merged_items = merged.setdefault(key, [])
+                merged_items += [item for item in part if item not in merged_items]
     return merged
 
 
-def two_on_one_service() -> tuple[World, World, World]:
+def two_findings_on_one_service() -> tuple[JsonDict, JsonDict, JsonDict]:
     """Two findings on one service, and a world in which SCC lists both."""
-    one, other = copies(sample(), 2)
+    one, other = similar_findings(sample_notification(), 2)
     world = world_around(one)
     world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
     return one, other, world
 
 
 @dataclass
-class Road:
+class ResponderEnvironment:
     """An emulated world with a responder in it.
 
     Attributes:
@@ -138,62 +140,64 @@ class Road:
     emulator: Emulator
     folder: Path
     settings: Settings
-    notification: World
-    inboxes: list[Inbox] = field(default_factory=list)
+    notification: JsonDict
+    processes: list[DeliveryHandler] = field(default_factory=list)
 
-    async def inbox(self) -> Inbox:
+    async def start_process(self) -> DeliveryHandler:
         """Another process, as far as the store can tell."""
-        inbox = (await open_desk(self.settings)).inbox
-        self.inboxes.append(inbox)
+        inbox = (await open_process(self.settings)).delivery_handler
+        self.processes.append(inbox)
         return inbox
 
     async def deliver(
         self,
-        notification: World | bytes | None = None,
+        notification: JsonDict | bytes | None = None,
         *,
-        inbox: Inbox | None = None,
-        say: Say = unheard,
-    ) -> Answer:
+        process: DeliveryHandler | None = None,
+        log_outcome: LogOutcome = log_nothing,
+    ) -> DeliveryResult:
         """Deliver one message; by default the road's own, to its first process."""
-        target = inbox or (self.inboxes[0] if self.inboxes else await self.inbox())
+        target = process or (self.processes[0] if self.processes else await self.start_process())
         message = self.notification if notification is None else notification
         data = message if isinstance(message, bytes) else encode(message)
-        return await target.receive(data, say)
+        return await target.receive(data, log_outcome)
 
-    async def status(self, notification: World | bytes | None = None) -> str:
+    async def status(self, notification: JsonDict | bytes | None = None) -> str:
         """What a delivery comes to: a status, or ``retry``."""
         try:
             return str((await self.deliver(notification)).outcome["status"])
         except Retry:
             return "retry"
 
-    def later(self, seconds: float) -> Road:
+    def later(self, seconds: float) -> ResponderEnvironment:
         """The same world and store, at another time: a responder started then."""
         assert self.settings.now
         later = self.settings.model_copy(
             update={"now": self.settings.now + timedelta(seconds=seconds)}
         )
-        return Road(self.emulator, self.folder, later, self.notification)
+        return ResponderEnvironment(self.emulator, self.folder, later, self.notification)
 
-    def policy(self, text: str) -> None:
+    def write_policy(self, text: str) -> None:
         """Change the policy file."""
         (self.folder / "policy.yaml").write_text(text)
 
     @property
-    def containing(self) -> list[Any]:
+    def containment_writes(self) -> list[Any]:
         """The containing writes that arrived, whatever they were answered."""
         return [
             write
             for write in self.emulator.writes
-            if write.method == UPDATE and "scaling" in write.mask and not write.validate_only
+            if write.method == UPDATE_SERVICE
+            and "scaling" in write.mask
+            and not write.validate_only
         ]
 
     @property
-    def service(self) -> World:
+    def service(self) -> JsonDict:
         """The service as it is now."""
         return service_of(self.emulator.world.dump())
 
-    def stored(self, pattern: str = "**/*") -> dict[str, bytes]:
+    def stored_objects(self, pattern: str = "**/*") -> dict[str, bytes]:
         """What is in the store, by path."""
         store = self.folder / "store"
         return {
@@ -202,34 +206,37 @@ class Road:
             if path.is_file()
         }
 
-    def record(self, path: str) -> World:
+    def read_record(self, path: str) -> JsonDict:
         """One record of the store."""
-        content: World = json.loads((self.folder / "store" / path).read_bytes())
+        content: JsonDict = json.loads((self.folder / "store" / path).read_bytes())
         return content
 
 
-def policy(mode: str = "enforce", extra: str = "") -> str:
+def policy_yaml(mode: str = "enforce", extra: str = "") -> str:
     """A policy that scales services to zero."""
     return f"mode: {mode}\ncontain:\n  service: [scale-to-zero]\n{extra}"
 
 
 @asynccontextmanager
-async def road(
+async def responder_environment(
     folder: Path,
     *,
-    notification: World | None = None,
-    world: World | None = None,
-    rules: str | None = None,
+    notification: JsonDict | None = None,
+    world: JsonDict | None = None,
+    policy_text: str | None = None,
     hook: Hook | None = None,
     after_s: float = 5,
     **settings: Any,
-) -> AsyncIterator[Road]:
+) -> AsyncIterator[ResponderEnvironment]:
     """A road whose responder starts some seconds after the finding's event."""
-    message = notification or sample()
-    surrounding = {"latency": _QUICK, **(world if world is not None else world_around(message))}
-    (folder / "policy.yaml").write_text(policy() if rules is None else rules)
+    message = notification or sample_notification()
+    surrounding = {
+        "latency": _SHORT_LATENCY,
+        **(world if world is not None else world_around(message)),
+    }
+    (folder / "policy.yaml").write_text(policy_yaml() if policy_text is None else policy_text)
     event = surroundings.event_time(encode(message)) or datetime.now(UTC)
-    async with Emulator(parse(surrounding, source="test"), hook=hook) as emulator:
+    async with Emulator(parse_world(surrounding, source="test"), hook=hook) as emulator:
         given: dict[str, Any] = {
             "policy": str(folder / "policy.yaml"),
             "store": str(folder / "store"),
@@ -239,10 +246,10 @@ async def road(
             "peer_wait": timedelta(seconds=1),
             **settings,
         }
-        yield Road(emulator, folder, Settings(**given), message)
+        yield ResponderEnvironment(emulator, folder, Settings(**given), message)
 
 
-async def settled(*deliveries: Any) -> list[str]:
+async def statuses_of(*deliveries: Any) -> list[str]:
     """The statuses of deliveries made at once, sorted."""
 
     async def one(delivery: Any) -> str:
@@ -255,7 +262,7 @@ async def settled(*deliveries: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def standard_output() -> Iterator[io.StringIO]:
+def captured_output() -> Iterator[io.StringIO]:
     """What the product prints: its log is set up anew, for this output alone."""
     logger = logging.getLogger("responder")
     kept, logger.handlers = logger.handlers, []
@@ -267,30 +274,32 @@ def standard_output() -> Iterator[io.StringIO]:
         logger.handlers = kept
 
 
-async def printed_by(
-    way: Road, message: World | bytes | None = None, published: datetime | None = None
-) -> tuple[Answer | None, str]:
+async def deliver_and_log(
+    env: ResponderEnvironment,
+    message: JsonDict | bytes | None = None,
+    published: datetime | None = None,
+) -> tuple[DeliveryResult | None, str]:
     """One delivery, answered and logged as the function does: the answer, what was printed."""
-    answer, heard = None, list[Answer]()
+    answer, logged = None, list[DeliveryResult]()
 
-    def say(outcome: Answer) -> None:
-        log.answered(outcome, None, published)
-        heard.append(outcome)
+    def log_outcome(outcome: DeliveryResult) -> None:
+        log.delivery_answered(outcome, None, published)
+        logged.append(outcome)
 
-    with standard_output() as output:
+    with captured_output() as output:
         try:
-            answer = await way.deliver(message, say=say)
-        except Unfinished as error:
-            log.retried(error, trace=None)
+            answer = await env.deliver(message, log_outcome=log_outcome)
+        except RetryDelivery as error:
+            log.delivery_retried(error, trace=None)
         else:
-            if heard:
-                log.sealed(answer, None)
+            if logged:
+                log.case_file_sealed(answer, None)
             else:
-                log.answered(answer, None, published)
+                log.delivery_answered(answer, None, published)
     return answer, output.getvalue()
 
 
-async def put(settings: Settings, name: str, data: bytes = b"") -> None:
+async def put_object(settings: Settings, name: str, data: bytes = b"") -> None:
     """Put an object into a bucket as somebody else does, with a name that we would never give."""
     assert settings.emulator
     # Clients take dots away, as long as they look like ones.

@@ -23,12 +23,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # What a command and a function import, besides what is run: the entry points themselves.
-_IMPORTED = ("functions_framework", "gunicorn.app.base", "gunicorn.arbiter", "wiring", "commands")
+_IMPORTED_MODULES = (
+    "functions_framework",
+    "gunicorn.app.base",
+    "gunicorn.arbiter",
+    "wiring",
+    "commands",
+)
 _REQUEST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ForkRequest:
     """What is to be run.
 
     Attributes:
@@ -42,7 +48,7 @@ class Request:
     cwd: str
 
 
-def serve(path: str) -> Request:
+def serve(path: str) -> ForkRequest:
     """Listen until standard input ends; returns in each forked process what it has to run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us, by closing stdin
     signal.signal(signal.SIGCHLD, _reap)
@@ -57,7 +63,7 @@ def serve(path: str) -> Request:
         _import_everything()
         if os.fork() == 0:
             listener.close()
-            return _keep(connection)
+            return _supervise(connection)
         connection.close()
 
 
@@ -69,14 +75,14 @@ def _reap(*_: object) -> None:
 
 
 def _import_everything() -> None:
-    if _IMPORTED[-1] not in sys.modules:
-        for name in _IMPORTED:
+    if _IMPORTED_MODULES[-1] not in sys.modules:
+        for name in _IMPORTED_MODULES:
             importlib.import_module(name)
         gc.collect()
         gc.freeze()
 
 
-def _keep(connection: socket.socket) -> Request:
+def _supervise(connection: socket.socket) -> ForkRequest:
     """Start what is asked for and stay beside it: tells its id, and how it ended.
 
     Where the one who asked is gone, it is ended with everything that it started.
@@ -85,11 +91,11 @@ def _keep(connection: socket.socket) -> Request:
     data, streams, _, _ = socket.recv_fds(connection, _REQUEST_BYTES, 2)
     while not data.endswith(b"\n"):
         data += connection.recv(_REQUEST_BYTES)
-    request = Request(**json.loads(data))
+    request = ForkRequest(**json.loads(data))
     child = os.fork()
     if child == 0:
         connection.close()
-        return _settle(request, streams)
+        return _become_new_process(request, streams)
     for stream in streams:
         os.close(stream)
     connection.sendall(f"{child}\n".encode())
@@ -103,7 +109,7 @@ def _keep(connection: socket.socket) -> Request:
     os._exit(0)
 
 
-def _settle(request: Request, streams: Sequence[int]) -> Request:
+def _become_new_process(request: ForkRequest, streams: Sequence[int]) -> ForkRequest:
     """Make this process as a new one would be."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -128,7 +134,7 @@ def _settle(request: Request, streams: Sequence[int]) -> Request:
     return request
 
 
-def run(request: Request) -> None:
+def run_request(request: ForkRequest) -> None:
     """Run a module (`-m name`) or a script, as Python would."""
     _, *arguments = request.command
     if arguments[0] == "-m":
@@ -143,4 +149,4 @@ def run(request: Request) -> None:
 
 
 if __name__ == "__main__":
-    run(serve(sys.argv[1]))
+    run_request(serve(sys.argv[1]))

@@ -21,26 +21,26 @@ from typing import Any, Self, cast
 
 from emulator.runner.child_process import LINE_BYTES, ProcessGroup
 
-_SERVER = Path(__file__).parent / "fork_server.py"
-_ADDRESS = "TESTS_WARM"
+_SERVER_FILE = Path(__file__).parent / "fork_server.py"
+_ADDRESS_VARIABLE = "TESTS_WARM"
 """Names the variable of the environment in which test processes find the warm one's address."""
 
 
 @contextmanager
-def warm_processes() -> Iterator[None]:
+def fork_server() -> Iterator[None]:
     """Keep a warm process, which imports nothing before it is needed. Only where Linux is."""
     if sys.platform != "linux":
         yield
         return
     with tempfile.TemporaryDirectory() as folder:
-        os.environ[_ADDRESS] = str(Path(folder) / "warm")
+        os.environ[_ADDRESS_VARIABLE] = str(Path(folder) / "warm")
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("RESPONDER_")
         }
         with subprocess.Popen(
-            [sys.executable, str(_SERVER), os.environ[_ADDRESS]],
-            cwd=_SERVER.parents[2],
-            env=environment | {"PYTHONPATH": str(_SERVER.parents[2])},
+            [sys.executable, str(_SERVER_FILE), os.environ[_ADDRESS_VARIABLE]],
+            cwd=_SERVER_FILE.parents[2],
+            env=environment | {"PYTHONPATH": str(_SERVER_FILE.parents[2])},
             stdin=subprocess.PIPE,
         ) as server:
             try:
@@ -48,29 +48,31 @@ def warm_processes() -> Iterator[None]:
             finally:
                 assert server.stdin
                 server.stdin.close()
-                del os.environ[_ADDRESS]
+                del os.environ[_ADDRESS_VARIABLE]
 
 
-class WarmGroup(ProcessGroup):
+class ForkedProcessGroup(ProcessGroup):
     """A child process as any other, but that its imports are there already."""
 
     async def _start(self) -> Process:
-        return await _begun(self._command, self._environment, self._cwd)
+        return await _start_process(self._command, self._environment, self._cwd)
 
 
-async def output_of(
+async def run_process(
     command: Sequence[str], environment: Mapping[str, str], cwd: Path
 ) -> tuple[int, str, str]:
     """Run a command to its end; its exit status, output and errors."""
-    process = await _begun(command, environment, cwd)
+    process = await _start_process(command, environment, cwd)
     assert process.stdout
     assert process.stderr
     out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
     return await process.wait(), out.decode(), err.decode()
 
 
-async def _begun(command: Sequence[str], environment: Mapping[str, str], cwd: Path) -> Process:
-    address = os.environ.get(_ADDRESS)
+async def _start_process(
+    command: Sequence[str], environment: Mapping[str, str], cwd: Path
+) -> Process:
+    address = os.environ.get(_ADDRESS_VARIABLE)
     if address is None:
         return await asyncio.create_subprocess_exec(
             *command,
@@ -83,11 +85,11 @@ async def _begun(command: Sequence[str], environment: Mapping[str, str], cwd: Pa
             start_new_session=True,
         )
     request = {"command": [*command], "environment": dict(environment), "cwd": str(cwd)}
-    return cast("Process", await _Forked.start(request, address))
+    return cast("Process", await _ForkedProcess.start(request, address))
 
 
 @dataclass(slots=True)
-class _Forked:
+class _ForkedProcess:
     """A fork, as asyncio shows processes.
 
     Attributes:
@@ -106,17 +108,17 @@ class _Forked:
     @classmethod
     async def start(cls, request: Mapping[str, Any], address: str) -> Self:
         """Have a command run in a fork."""
-        (out, theirs), (err, also_theirs) = os.pipe(), os.pipe()
+        (out, child_out), (err, child_err) = os.pipe(), os.pipe()
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(address)
         data = f"{json.dumps(request)}\n".encode()
-        socket.send_fds(connection, [data[:1]], [theirs, also_theirs])
+        socket.send_fds(connection, [data[:1]], [child_out, child_err])
         connection.sendall(data[1:])
-        os.close(theirs)
-        os.close(also_theirs)
-        keeper, keeping = await asyncio.open_unix_connection(sock=connection)
-        started = cls(int(await keeper.readline()), await _reader(out), await _reader(err))
-        started._ended = asyncio.create_task(started._note(keeper, keeping))
+        os.close(child_out)
+        os.close(child_err)
+        exit_reader, exit_writer = await asyncio.open_unix_connection(sock=connection)
+        started = cls(int(await exit_reader.readline()), await _reader(out), await _reader(err))
+        started._ended = asyncio.create_task(started._wait_for_exit(exit_reader, exit_writer))
         return started
 
     async def wait(self) -> int:
@@ -126,7 +128,9 @@ class _Forked:
         assert self.returncode is not None
         return self.returncode
 
-    async def _note(self, keeper: asyncio.StreamReader, keeping: asyncio.StreamWriter) -> None:
+    async def _wait_for_exit(
+        self, keeper: asyncio.StreamReader, keeping: asyncio.StreamWriter
+    ) -> None:
         try:
             self.returncode = int(await keeper.readline())
         finally:

@@ -17,33 +17,33 @@ from typing import Any
 
 from google.cloud import run_v2
 
-from emulator.runner.function_process import Function
+from emulator.runner.function_process import FunctionProcess
 from emulator.server.emulator import Emulator
 from emulator.services.gate import Hook, Write
 from emulator.services.pubsub import push
 from emulator.services.pubsub.push import Delivery
 from emulator.world import surroundings
-from emulator.world.state import parse
-from tests.support.forked_process import WarmGroup
+from emulator.world.state import parse_world
+from tests.support.forked_process import ForkedProcessGroup
 
-SAMPLE = Path(__file__).parents[1] / "samples" / "cloud-run-service.json"
-UPDATE = "/google.cloud.run.v2.Services/UpdateService"
+SAMPLE_FILE = Path(__file__).parents[1] / "samples" / "cloud-run-service.json"
+UPDATE_SERVICE = "/google.cloud.run.v2.Services/UpdateService"
 # The time at which the sample's event was seen, and at which most tests take place.
-THEN = dt.datetime(2026, 10, 2, 8, 14, 7, 318000, tzinfo=dt.UTC)
-AFTERWARDS = {"RESPONDER_NOW": (THEN + dt.timedelta(seconds=5)).isoformat()}
-DRY_RUN = "contain: {service: [scale-to-zero]}\n"
-ENFORCE = f"mode: enforce\n{DRY_RUN}"
+EVENT_TIME = dt.datetime(2026, 10, 2, 8, 14, 7, 318000, tzinfo=dt.UTC)
+FIVE_SECONDS_LATER = {"RESPONDER_NOW": (EVENT_TIME + dt.timedelta(seconds=5)).isoformat()}
+DRY_RUN_POLICY = "contain: {service: [scale-to-zero]}\n"
+ENFORCING_POLICY = f"mode: enforce\n{DRY_RUN_POLICY}"
 # How the threads are called that our loop and our clients add, as far as threads have names.
-_OF_OURS = ("incidents", "grpc", "event_engine", "tokio")
+_CLIENT_THREADS = ("incidents", "grpc", "event_engine", "tokio")
 # A connection's state, as Linux shows it.
 _ESTABLISHED = "01"
-_QUICK = {"reconcile": "5ms"}
+_SHORT_LATENCY = {"reconcile": "5ms"}
 
-JsonObject = dict[str, Any]
+JsonDict = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class SampleFinding:
     """A finding like the sample's, on a service and with an id of its own.
 
     Attributes:
@@ -58,12 +58,12 @@ class Reported:
     service: str = "storefront"
     project: str = "example-shop-prod"
     number: str = "210987654321"
-    event_time: dt.datetime = THEN
+    event_time: dt.datetime = EVENT_TIME
 
     @property
-    def data(self) -> bytes:
+    def notification(self) -> bytes:
         """The notification, as Pub/Sub carries it."""
-        text = SAMPLE.read_text()
+        text = SAMPLE_FILE.read_text()
         for there, here in (
             ("1a9b7055", self.finding.zfill(8)),
             ("storefront", self.service),
@@ -80,131 +80,133 @@ class Reported:
         return f"projects/{self.project}/locations/europe-west1/services/{self.service}"
 
     @property
-    def custody(self) -> str:
+    def containment_folder(self) -> str:
         """Folder of the service's first containment in the store."""
         return f"containments/{self.project}/europe-west1/service/{self.service}/1"
 
     @property
     def name(self) -> str:
         """The finding's name."""
-        return str(json.loads(self.data)["finding"]["name"])
+        return str(json.loads(self.notification)["finding"]["name"])
 
 
-def world_around(*reported: Reported) -> JsonObject:
+def world_with_findings(*findings: SampleFinding) -> JsonDict:
     """A world in which all of these findings are true."""
-    merged: JsonObject = {"latency": _QUICK}
-    for one in reported:
-        for key, part in surroundings.around(one.data).items():
+    merged: JsonDict = {"latency": _SHORT_LATENCY}
+    for one in findings:
+        for key, part in surroundings.world_around(one.notification).items():
             if isinstance(part, dict):
                 merged.setdefault(key, {}).update(part)
             else:
-                there = merged.setdefault(key, [])
-                there += [item for item in part if item not in there]
+                merged_items = merged.setdefault(key, [])
+                merged_items += [item for item in part if item not in merged_items]
     return merged
 
 
-class ListenedFunction(Function):
+class FunctionWithOutput(FunctionProcess):
     """A function of which every line on standard output is kept; it starts warm."""
 
-    group = WarmGroup
+    process_group_type = ForkedProcessGroup
 
     def __init__(self, settings: Mapping[str, str], target: str = "respond") -> None:
         super().__init__(settings, target=target)
         self.lines: list[bytes] = []
 
-    def _listen(self, line: bytes) -> None:
+    def _read_log_line(self, line: bytes) -> None:
         self.lines.append(line)
-        super()._listen(line)
+        super()._read_log_line(line)
 
     @property
-    def entries(self) -> list[JsonObject]:
+    def entries(self) -> list[JsonDict]:
         """The same lines as the JSON objects that they have to be."""
         return [json.loads(line) for line in self.lines]
 
     @property
-    def answers(self) -> list[JsonObject]:
+    def outcome_entries(self) -> list[JsonDict]:
         """Those of them that tell what a delivery came to; the others are of seals."""
         return [entry for entry in self.entries if "outcome" in entry]
 
     @property
-    def master(self) -> int:
+    def master_pid(self) -> int:
         """Process id of gunicorn's master."""
         assert self._group.pid
         return self._group.pid
 
     @property
-    def workers(self) -> list[int]:
+    def worker_pids(self) -> list[int]:
         """Process ids of gunicorn's workers that live now."""
-        return children(self.master)
+        return children(self.master_pid)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class RunningFunction:
     """A running function, the small Google Cloud around it, and its store.
 
     Attributes:
-        before: What existed at first, as the world shows it.
+        world_before: What existed at first, as the world shows it.
         emulator: The cloud.
         function: The function.
         store: Folder of the case files, where the store is a folder.
     """
 
-    before: JsonObject
+    world_before: JsonDict
     emulator: Emulator
-    function: ListenedFunction
+    function: FunctionWithOutput
     store: Path
 
-    async def deliver(self, *reported: Reported, times: int = 1) -> tuple[Delivery, ...]:
+    async def deliver(self, *findings: SampleFinding, times: int = 1) -> tuple[Delivery, ...]:
         """Delivers findings side by side, each so many times; returns once all are answered."""
-        before = len(self.function.said)
+        before = len(self.function.logged_outcomes)
         pushes = [
-            push.push(self.function.url, push.push_of(one.data, one.event_time), times)
-            for one in reported
+            push.push_message(
+                self.function.url, push.push_body(one.notification, one.event_time), times
+            )
+            for one in findings
         ]
         deliveries = sum(await asyncio.gather(*pushes), ())
         answered = [delivery for delivery in deliveries if delivery.http_status]
-        await self.function.told(before + len(answered))
+        await self.function.wait_for_outcomes(before + len(answered))
         return deliveries
 
-    def outcomes(self, reported: Reported) -> list[JsonObject]:
+    def outcomes(self, finding: SampleFinding) -> list[JsonDict]:
         """What was logged about one finding's deliveries, in order, retries left out."""
-        outcomes = [said.outcome for said in self.function.said if said.outcome]
-        return [o for o in outcomes if o["finding"] and o["finding"]["name"] == reported.name]
+        outcomes = [said.outcome for said in self.function.logged_outcomes if said.outcome]
+        return [o for o in outcomes if o["finding"] and o["finding"]["name"] == finding.name]
 
-    def service(self, reported: Reported) -> run_v2.Service:
+    def service(self, finding: SampleFinding) -> run_v2.Service:
         """A finding's service as it is now."""
-        return self.emulator.world.services[reported.resource]
+        return self.emulator.world.services[finding.resource]
 
-    def original(self, reported: Reported) -> JsonObject:
+    def restorable_fields(self, finding: SampleFinding) -> JsonDict:
         """What a release of a finding's service has to restore."""
-        (service,) = (s for s in self.before["services"] if s["name"] == reported.resource)
+        (service,) = (s for s in self.world_before["services"] if s["name"] == finding.resource)
         return {"scaling": service["scaling"], "traffic": service["traffic"]}
 
-    def writes(self, reported: Reported) -> list[Write]:
+    def writes(self, finding: SampleFinding) -> list[Write]:
         """The writes to a finding's service, in order, without those that only validate."""
         return [
             write
             for write in self.emulator.writes
-            if write.method == UPDATE
-            and write.request["service"]["name"] == reported.resource
+            if write.method == UPDATE_SERVICE
+            and write.request["service"]["name"] == finding.resource
             and not write.validate_only
         ]
 
-    def records(self, folder: str) -> dict[str, JsonObject]:
+    def read_records(self, folder: str) -> dict[str, JsonDict]:
         """The records in a folder of the store, by name, in order."""
         paths = sorted((self.store / folder).glob("*.json"))
         return {path.stem: json.loads(path.read_bytes()) for path in paths}
 
 
 @contextlib.asynccontextmanager
-async def running(
-    world: JsonObject,
+async def running_function(
+    world: JsonDict,
     folder: Path,
     *,
-    policy: str = DRY_RUN,
-    settings: Mapping[str, str] = AFTERWARDS,
+    policy: str = DRY_RUN_POLICY,
+    settings: Mapping[str, str] = FIVE_SECONDS_LATER,
     hook: Hook | None = None,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[RunningFunction]:
     """The function and the emulator, until the context is left.
 
     Args:
@@ -214,41 +216,41 @@ async def running(
         settings: Environment variables besides those that every test needs.
         hook: Called by the emulator around every call.
     """
-    async with Emulator(parse(world, source="the world of a test"), hook=hook) as emulator:
+    async with Emulator(parse_world(world, source="the world of a test"), hook=hook) as emulator:
         environment = {name: "" for name in os.environ if name.startswith("RESPONDER_")} | {
             "RESPONDER_EMULATOR": emulator.environment,
-            "RESPONDER_POLICY": str(_written(policy, folder)),
+            "RESPONDER_POLICY": str(_policy_file(policy, folder)),
             "RESPONDER_STORE": str(folder / "store"),
             "RESPONDER_MODE": "enforce",
             "THREADS": "32",
         }
-        async with ListenedFunction(environment | dict(settings)) as function:
-            yield Stage(emulator.world.dump(), emulator, function, folder / "store")
+        async with FunctionWithOutput(environment | dict(settings)) as function:
+            yield RunningFunction(emulator.world.dump(), emulator, function, folder / "store")
 
 
-def _written(policy: str, folder: Path) -> Path:
+def _policy_file(policy: str, folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     file = folder / "policy.yaml"
     file.write_text(policy)
     return file
 
 
-def scaled_to_zero(service: run_v2.Service) -> bool:
+def is_scaled_to_zero(service: run_v2.Service) -> bool:
     """Whether no instance runs and no tag keeps a revision reachable."""
     manual = service.scaling.scaling_mode == run_v2.ServiceScaling.ScalingMode.MANUAL
     tagged = any(t.tag for t in service.traffic) or any(t.tag for t in service.traffic_statuses)
     return manual and service.scaling.manual_instance_count == 0 and not tagged
 
 
-def kept_image(records: Mapping[str, JsonObject]) -> JsonObject | None:
+def snapshot_of_last_write(records: Mapping[str, JsonDict]) -> JsonDict | None:
     """What a release would restore: the image that a containment's last write followed.
 
     Args:
         records: The containment's records, by name and in order.
     """
     written = [record for name, record in records.items() if name.endswith("-written")]
-    image = f"{written[-1]['image']:04d}-before" if written else ""
-    changes = records.get(image, {}).get("changes")
+    snapshot = f"{written[-1]['image']:04d}-before" if written else ""
+    changes = records.get(snapshot, {}).get("changes")
     return changes[0]["restores"] if changes else None
 
 
@@ -257,9 +259,9 @@ def threads_of(pid: int) -> int:
     return len(_threads(pid))
 
 
-def has_begun(pid: int) -> bool:
+def has_client_threads(pid: int) -> bool:
     """Whether a worker has threads of our clients: it has had an event."""
-    return any(name.startswith(_OF_OURS) for name in _threads(pid))
+    return any(name.startswith(_CLIENT_THREADS) for name in _threads(pid))
 
 
 def connections_to(address: str) -> int:
@@ -270,7 +272,7 @@ def connections_to(address: str) -> int:
     return sum(remote.endswith(port) and state == _ESTABLISHED for remote, state in ends)
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether a process still runs."""
     return _status(pid)[0] not in "ZX"
 
@@ -278,7 +280,7 @@ def alive(pid: int) -> bool:
 def children(parent: int) -> list[int]:
     """The ids of a process's children that still run."""
     pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
-    return sorted(pid for pid in pids if alive(pid) and _status(pid)[1] == parent)
+    return sorted(pid for pid in pids if is_alive(pid) and _status(pid)[1] == parent)
 
 
 def _threads(pid: int) -> list[str]:

@@ -33,29 +33,29 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOT
 
 from emulator.server.emulator import Emulator
 from emulator.services.gate import Hook
-from emulator.world.state import parse
+from emulator.world.state import parse_world
 
-PROJECT = "example-shop-prod"
-NUMBER = "210987654321"
-LOCATION = f"projects/{PROJECT}/locations/europe-west1"
+PROJECT_ID = "example-shop-prod"
+PROJECT_NUMBER = "210987654321"
+LOCATION = f"projects/{PROJECT_ID}/locations/europe-west1"
 SERVICE = f"{LOCATION}/services/storefront"
 JOB = f"{LOCATION}/jobs/nightly"
 EXECUTION = f"{JOB}/executions/nightly-abcde"
 POOL = f"{LOCATION}/workerPools/crunch"
-BY_NUMBER = SERVICE.replace(PROJECT, NUMBER)
-PROJECTS = [{"projectId": PROJECT, "projectNumber": NUMBER, "folders": ["345678901234"]}]
+BY_NUMBER = SERVICE.replace(PROJECT_ID, PROJECT_NUMBER)
+PROJECTS = [{"projectId": PROJECT_ID, "projectNumber": PROJECT_NUMBER, "folders": ["345678901234"]}]
 LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 MANUAL_ZERO = run_v2.ServiceScaling(scaling_mode="MANUAL", manual_instance_count=0)
 
 
-def world_with(*services_: dict[str, Any], **others: Any) -> dict[str, Any]:
+def world_with_services(*services_: dict[str, Any], **others: Any) -> dict[str, Any]:
     """A world with these services, in the known project and with a quick reconciliation."""
     latency = {"reconcile": "5ms"} | others.pop("latency", {})
     return {"projects": PROJECTS, "services": list(services_), "latency": latency} | others
 
 
-class Cloud:
+class GoogleClients:
     """An emulator and clients of everything in it, each made when it is first used."""
 
     def __init__(self, emulator: Emulator, channel: grpc.aio.Channel) -> None:
@@ -129,7 +129,7 @@ class Cloud:
         )
         return await self.services.update_service(request)
 
-    async def settled(self, name: str = SERVICE) -> run_v2.Service:
+    async def reconciled_service(self, name: str = SERVICE) -> run_v2.Service:
         """A service when its reconciliation is over."""
         async with asyncio.timeout(5):
             while (service := await self.service(name)).reconciling:  # noqa: ASYNC110  seen from outside
@@ -150,13 +150,15 @@ class Cloud:
 
 
 @contextlib.asynccontextmanager
-async def cloud(world: dict[str, Any], *, hook: Hook | None = None) -> AsyncIterator[Cloud]:
+async def google_clients(
+    world: dict[str, Any], *, hook: Hook | None = None
+) -> AsyncIterator[GoogleClients]:
     """An emulator of a world while the context lasts."""
     async with (
-        Emulator(parse(world, source="test"), hook=hook) as emulator,
+        Emulator(parse_world(world, source="test"), hook=hook) as emulator,
         grpc.aio.insecure_channel(emulator.grpc_address) as channel,
     ):
-        yield Cloud(emulator, channel)
+        yield GoogleClients(emulator, channel)
 
 
 def code_of(error: exceptions.GoogleAPICallError) -> str:

@@ -14,35 +14,35 @@ from hypothesis import settings as hypothesis_settings
 from obstore.store import from_url
 
 from clients.store import Store
-from incident.actions.before_image import Image, Part, image_json
-from incident.actions.plan import plan
-from incident.case_file.containments import Custody
+from incident.actions.before_image import Snapshot, SnapshotPart, snapshot_json
+from incident.actions.plan import plan_changes
+from incident.case_file.containments import ContainmentRecords
 from incident.case_file.journal import Record
 from incident.model import (
     Change,
-    ContainerSettings,
+    ContainerConfiguration,
     Evidence,
     Finding,
     Json,
     Kind,
     Notification,
     Secret,
-    Settings,
     Template,
     Workload,
+    WorkloadConfiguration,
 )
-from incident.notification.parse import parse
+from incident.notification.parse import parse_notification
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES_FOLDER = Path(__file__).parents[1] / "samples"
 CATEGORY = "Execution: Modified Malicious Binary Executed"
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
-CONTAINMENTS = "containments/example-shop-prod/europe-west1/service/storefront"
+CONTAINMENTS_FOLDER = "containments/example-shop-prod/europe-west1/service/storefront"
 UID = "9d4f0c1e"
 LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 #: Five seconds after the sample finding's event.
 NOW = datetime(2026, 10, 2, 8, 14, 12, 318000, tzinfo=UTC)
-STEPS = (("scale-to-zero",),)
+SCALE_TO_ZERO_STEPS = (("scale-to-zero",),)
 
 repeatable = hypothesis_settings(
     deadline=None,
@@ -53,14 +53,14 @@ repeatable = hypothesis_settings(
 )
 
 
-def now() -> datetime:
+def fixed_now() -> datetime:
     """A clock that stands still."""
     return NOW
 
 
 def notification(name: str = "cloud-run-service", /, **changes: Any) -> Notification:
     """A sample notification, with parts of its finding replaced."""
-    parsed = parse((SAMPLES / f"{name}.json").read_bytes())
+    parsed = parse_notification((SAMPLES_FOLDER / f"{name}.json").read_bytes())
     return replace(parsed, finding=replace(parsed.finding, **changes))
 
 
@@ -69,15 +69,15 @@ def finding(**changes: Any) -> Finding:
     return notification(**changes).finding
 
 
-def raw_finding(**changes: Any) -> dict[str, Any]:
+def listed_finding_json(**changes: Any) -> dict[str, Any]:
     """The sample finding with its resource as SCC lists them, to be put into a world."""
-    content = json.loads((SAMPLES / "cloud-run-service.json").read_text())
+    content = json.loads((SAMPLES_FOLDER / "cloud-run-service.json").read_text())
     return {"finding": {**content["finding"], **changes}, "resource": content["resource"]}
 
 
 def workload(**changes: Any) -> Workload:
     """The service that the sample finding is about."""
-    service = Workload(
+    default = Workload(
         kind=Kind.SERVICE,
         location="europe-west1",
         name="storefront",
@@ -85,16 +85,18 @@ def workload(**changes: Any) -> Workload:
         project_number="210987654321",
         folders=("345678901234",),
     )
-    return replace(service, **changes)
+    return replace(default, **changes)
 
 
 def template(**changes: Any) -> Template:
     """What the service runs."""
-    plain = Template(
+    default = Template(
         revision="storefront-00042",
         create_time=NOW - timedelta(days=4),
         ready=True,
-        containers=(ContainerSettings("storefront-1", "registry.example/storefront", ("MODE",)),),
+        containers=(
+            ContainerConfiguration("storefront-1", "registry.example/storefront", ("MODE",)),
+        ),
         service_account="storefront@example-shop-prod.iam.gserviceaccount.com",
         secret_names=("db-password",),
         volumes=(),
@@ -103,13 +105,15 @@ def template(**changes: Any) -> Template:
         creator="ci@example.com",
         secrets=(Secret("MODE", "planted-value"),),
     )
-    return replace(plain, **changes)
+    return replace(default, **changes)
 
 
-def settings(scaling: Json = None, traffic: Json = None, **changes: Any) -> Settings:
+def configuration(
+    scaling: Json = None, traffic: Json = None, **changes: Any
+) -> WorkloadConfiguration:
     """The service's settings; ``scaling`` and ``traffic`` as the API prints them, if at all."""
     written = {"ingress": "INGRESS_TRAFFIC_ALL", "scaling": scaling, "traffic": traffic}
-    plain = Settings(
+    default = WorkloadConfiguration(
         name=SERVICE,
         uid=UID,
         generation=7,
@@ -127,23 +131,25 @@ def settings(scaling: Json = None, traffic: Json = None, **changes: Any) -> Sett
         uri="https://storefront.example.run.app",
         condition="CONDITION_SUCCEEDED",
     )
-    return replace(plain, **changes)
+    return replace(default, **changes)
 
 
-def applied(change: Change, to: Settings) -> Settings:
+def configuration_after(change: Change, to: WorkloadConfiguration) -> WorkloadConfiguration:
     """Settings as they are once a masked write has taken effect."""
     return replace(to, fields={**to.fields, **change.after}, generation=to.generation + 1)
 
 
-def scaled_to_zero(of: Settings | None = None) -> Change:
+def scale_to_zero_change(of: WorkloadConfiguration | None = None) -> Change:
     """The change that stops a service."""
-    (change,) = plan(STEPS, of or settings({"minInstanceCount": 2}), finding()).changes
+    (change,) = plan_changes(
+        SCALE_TO_ZERO_STEPS, of or configuration({"minInstanceCount": 2}), finding()
+    ).changes
     return change
 
 
 def evidence(**changes: Any) -> Evidence:
     """A confirmed finding with the service's settings."""
-    return replace(Evidence(finding(), confirmed=True, settings=settings()), **changes)
+    return replace(Evidence(finding(), confirmed=True, configuration=configuration()), **changes)
 
 
 def folder_store(folder: Path, kind: type[Store] = Store) -> Store:
@@ -151,9 +157,9 @@ def folder_store(folder: Path, kind: type[Store] = Store) -> Store:
     return kind(from_url(folder.as_uri(), mkdir=True), folder.as_uri())
 
 
-def custody(store: Store, run: str = "run-1") -> Custody:
+def containment_records(store: Store, run: str = "run-1") -> ContainmentRecords:
     """The containments of the service in a store, as one run sees them."""
-    return Custody(store, workload(), run, now)
+    return ContainmentRecords(store, workload(), run, fixed_now)
 
 
 def record(number: int, kind: str, /, **body: Json) -> Record:
@@ -162,23 +168,25 @@ def record(number: int, kind: str, /, **body: Json) -> Record:
     return Record(number, kind, at, "run-1", {"incident": "i-1", "finding": "f-1", **body})
 
 
-def part_json(change: Change) -> dict[str, Any]:
+def change_snapshot_json(change: Change) -> dict[str, Any]:
     """What the record of a before-image says of one change."""
-    (part,) = image_json(Image(1, "", NOW, "", UID, 7, (Part(change, change.before),)))["changes"]
-    told: dict[str, Any] = part
-    return told
+    (part,) = snapshot_json(
+        Snapshot(1, "", NOW, "", UID, 7, (SnapshotPart(change, change.before),))
+    )["changes"]
+    recorded: dict[str, Any] = part
+    return recorded
 
 
-def before(number: int, change: Change, /, **body: Json) -> Record:
+def snapshot_record(number: int, change: Change, /, **body: Json) -> Record:
     """The record of a before-image."""
-    told: dict[str, Json] = {
+    recorded: dict[str, Json] = {
         "uid": UID,
         "generation": 7,
-        "changes": [part_json(change)],
+        "changes": [change_snapshot_json(change)],
     }
-    return record(number, "before", **{**told, **body})
+    return record(number, "before", **{**recorded, **body})
 
 
-def kinds(records: Sequence[Record]) -> list[str]:
+def record_kinds(records: Sequence[Record]) -> list[str]:
     """What records tell, in order."""
     return [record.kind for record in records]

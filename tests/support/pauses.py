@@ -6,15 +6,15 @@ import pytest
 
 # How long one pause is says nothing of what comes of it; how often there is one does.
 _PAUSES = {
-    "incident.containment.enforce._PAUSE_S": 0.01,
-    "incident.containment.enforce._LONGEST_PAUSE_S": 0.05,
+    "incident.containment.enforce._BACKOFF_S": 0.01,
+    "incident.containment.enforce._MAX_BACKOFF_S": 0.05,
     "incident.containment.peers._POLL_S": 0.01,
-    "incident.patrol.held._SECOND_LOOK_S": 0.01,
-    "incident.containment.release._PAUSE_S": 0.01,
-    "incident.containment.release._LONGEST_PAUSE_S": 0.05,
-    "incident.containment.validate._PAUSE_S": 0.01,
-    "incident.containment.undo._PAUSE_S": 0.01,
-    "incident.containment.verify._FIRST_PAUSE_S": 0.02,
+    "incident.patrol.held._MISSING_RECHECK_S": 0.01,
+    "incident.containment.release._BACKOFF_S": 0.01,
+    "incident.containment.release._MAX_BACKOFF_S": 0.05,
+    "incident.containment.validate._BACKOFF_S": 0.01,
+    "incident.containment.undo._BACKOFF_S": 0.01,
+    "incident.containment.verify._FIRST_POLL_S": 0.02,
     "incident.case_file.case_file._POLL_S": 0.05,
 }
 

@@ -41,14 +41,14 @@ class Terminal:
     @property
     def screen(self) -> list[str]:
         """The lines that a person sees now, without trailing space and empty lines."""
-        return [line for line in _drawn(self.printed) if line]
+        return [line for line in _render_screen(self.printed) if line]
 
     @property
     def hides_cursor(self) -> bool:
         """Whether the cursor is hidden now."""
         return self.printed.rfind("\x1b[?25l") > self.printed.rfind("\x1b[?25h")
 
-    def shows(self, text: str) -> None:
+    def wait_for(self, text: str) -> None:
         """Wait until a text was printed."""
         until = time.monotonic() + _LONGEST_WAIT_S
         while text not in self.printed:
@@ -59,7 +59,7 @@ class Terminal:
         """Type a text."""
         os.write(self._leader, text.encode())
 
-    def listen(self) -> None:
+    def read_output(self) -> None:
         """Keep what is printed, until nobody can print any more."""
         # At the end Linux answers with an error of input and output.
         with contextlib.suppress(OSError):
@@ -68,13 +68,13 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal() -> Iterator[Terminal]:
+def open_terminal() -> Iterator[Terminal]:
     """A terminal of 100 columns; when it is left, all that was printed has arrived."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
     with os.fdopen(follower, "w", encoding="utf-8") as stream:
         one = Terminal(leader, stream)
-        listener = threading.Thread(target=one.listen)
+        listener = threading.Thread(target=one.read_output)
         listener.start()
         try:
             yield one
@@ -84,7 +84,7 @@ def terminal() -> Iterator[Terminal]:
             os.close(leader)
 
 
-def _drawn(printed: str) -> list[str]:
+def _render_screen(printed: str) -> list[str]:
     """The screen after all of it was printed, for the few commands that are in use."""
     lines, row, column = [""], 0, 0
     for piece in _PIECE.finditer(printed):

@@ -11,42 +11,42 @@ from google.cloud.audit import audit_log_pb2
 from google.cloud.logging_v2.types import LogEntry
 
 from emulator.api import proto_json
-from emulator.api.resource_names import part
+from emulator.api.resource_names import segment_after
 from emulator.services.gate import Method
-from emulator.world.cloud_run.resources import CALLER, now
+from emulator.world.cloud_run.resources import DEFAULT_CALLER, current_time
 from emulator.world.state import World
 
 #: The metadata in which a client may say who it is; real clients send a token instead.
-PRINCIPAL = "x-emulator-principal"
+PRINCIPAL_METADATA = "x-emulator-principal"
 _CLOUD_RUN = "/google.cloud.run.v2."
-_LOG = quote("cloudaudit.googleapis.com/activity", safe="")
-_RESOURCES = {
+_LOG_ID = quote("cloudaudit.googleapis.com/activity", safe="")
+_MONITORED_RESOURCES = {
     "services": ("cloud_run_revision", "service_name"),
     "jobs": ("cloud_run_job", "job_name"),
     "workerPools": ("cloud_run_worker_pool", "worker_pool_name"),
 }
-_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default=CALLER)
+_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default=DEFAULT_CALLER)
 
 
-def caller() -> str:
+def current_caller() -> str:
     """Who makes the call that is being answered."""
     return _caller.get()
 
 
-def identify(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+def set_caller(context: grpc.aio.ServicerContext[Any, Any]) -> None:
     """Take down who makes the call that is about to be answered."""
     metadata = dict(context.invocation_metadata() or ())
-    _caller.set(str(metadata.get(PRINCIPAL, CALLER)))
+    _caller.set(str(metadata.get(PRINCIPAL_METADATA, DEFAULT_CALLER)))
 
 
-def take_down(method: Method, request: Any, world: World) -> None:
+def record_call(method: Method, request: Any, world: World) -> None:
     """Write an accepted call into the activity log, if it is one that changed Cloud Run."""
-    message = proto_json.raw(request)
+    message = proto_json.unwrap(request)
     asked_only = getattr(message, "validate_only", False)
     if not method.name.startswith(_CLOUD_RUN) or method.writes_to is None or asked_only:
         return
     name = world.canonical(_target(message))
-    found = [collection for collection in _RESOURCES if part(name, collection)]
+    found = [collection for collection in _MONITORED_RESOURCES if segment_after(name, collection)]
     if found:
         world.log_entries.append(_entry(method, name, found[0], world))
 
@@ -63,18 +63,18 @@ def _target(message: Any) -> str:
 
 
 def _entry(method: Method, name: str, collection: str, world: World) -> LogEntry:
-    project = part(name, "projects")
-    kind, label = _RESOURCES[collection]
-    moment = now()
+    project = segment_after(name, "projects")
+    kind, label = _MONITORED_RESOURCES[collection]
+    moment = current_time()
     payload = audit_log_pb2.AuditLog(
         service_name="run.googleapis.com",
         method_name=method.name.removeprefix("/").replace("/", "."),
         resource_name=name,
     )
-    payload.authentication_info.principal_email = caller()
+    payload.authentication_info.principal_email = current_caller()
     payload.request_metadata.caller_ip = "192.0.2.201"
     entry = LogEntry(
-        log_name=f"projects/{project}/logs/{_LOG}",
+        log_name=f"projects/{project}/logs/{_LOG_ID}",
         insert_id=proto_json.fingerprint("audit", len(world.log_entries), name)[:16],
         timestamp=moment,
         receive_timestamp=moment,
@@ -85,8 +85,8 @@ def _entry(method: Method, name: str, collection: str, world: World) -> LogEntry
     raw.resource.labels.update(
         {
             "project_id": project,
-            "location": part(name, "locations"),
-            label: part(name, collection),
+            "location": segment_after(name, "locations"),
+            label: segment_after(name, collection),
         }
     )
     raw.proto_payload.Pack(payload)

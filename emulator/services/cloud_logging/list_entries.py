@@ -15,19 +15,19 @@ from google.cloud.logging_v2.types import ListLogEntriesRequest, ListLogEntriesR
 from google.logging.type import log_severity_pb2
 
 from emulator.api import list_filters, list_pages, proto_json, timestamps
-from emulator.api.errors import invalid
-from emulator.api.list_filters import BadFilter, Comparison
+from emulator.api.errors import invalid_argument
+from emulator.api.list_filters import Comparison, FilterSyntaxError
 from emulator.api.rate_limit import Quota
-from emulator.api.resource_names import part
+from emulator.api.resource_names import segment_after
 from emulator.services.gate import Method, method
 from emulator.world.state import World
 
-_PAGE, _LONGEST_PAGE = 50, 1000
-_LONGEST_FILTER = 20_000
-_MOST_RESOURCES = 100
+_DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE = 50, 1000
+_MAX_FILTER_CHARACTERS = 20_000
+_MAX_RESOURCE_NAMES = 100
 _TIMES = ("timestamp", "receiveTimestamp")
 # Below these, keys are whatever somebody wrote, and not names of fields with two spellings.
-_FREE_KEYS = ("labels", "jsonPayload")
+_FREE_KEY_FIELDS = ("labels", "jsonPayload")
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
@@ -36,7 +36,7 @@ _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-class _Entry:
+class _FilteredEntry:
     """A log entry in the two forms that filtering needs; the second one as soon as it does."""
 
     def __init__(self, message: LogEntry) -> None:
@@ -64,29 +64,29 @@ class Logging:
         """The entries of some projects that match a filter, by time, in pages."""
         scopes = self._scopes(list(request.resource_names))
         for scope in scopes:
-            self._reads.take(scope)
+            self._reads.consume(scope)
         matches = _matcher(request.filter)
         found = [
             entry
             for entry in self._world.log_entries
-            if self._scope(entry.log_name) in scopes and matches(_Entry(entry))
+            if self._scope(entry.log_name) in scopes and matches(_FilteredEntry(entry))
         ]
         found.sort(key=_by_time, reverse=_newest_first(request.order_by))
-        length = list_pages.size(
-            request.page_size, default=_PAGE, maximum=_LONGEST_PAGE, strict=True
+        length = list_pages.clamp_page_size(
+            request.page_size, default=_DEFAULT_PAGE_SIZE, maximum=_MAX_PAGE_SIZE, strict=True
         )
         query = (sorted(scopes), request.filter, request.order_by)
-        page, token = list_pages.page(found, size=length, token=request.page_token, query=query)
+        page, token = list_pages.paginate(found, size=length, token=request.page_token, query=query)
         return ListLogEntriesResponse(entries=page, next_page_token=token)
 
     def _scopes(self, names: list[str]) -> set[str]:
         """What is listed: projects, or other owners of logs; views count as their owner."""
-        if not names or len(names) > _MOST_RESOURCES:
-            raise invalid(f"resource_names must have 1 to {_MOST_RESOURCES} entries")
+        if not names or len(names) > _MAX_RESOURCE_NAMES:
+            raise invalid_argument(f"resource_names must have 1 to {_MAX_RESOURCE_NAMES} entries")
         owners = ("projects", "organizations", "folders", "billingAccounts")
         for name in names:
-            if name.split("/")[0] not in owners or not part(name, name.split("/")[0]):
-                raise invalid(f"{name!r} is not a valid resource name")
+            if name.split("/")[0] not in owners or not segment_after(name, name.split("/")[0]):
+                raise invalid_argument(f"{name!r} is not a valid resource name")
         return {self._scope(name) for name in names}
 
     def _scope(self, name: str) -> str:
@@ -100,37 +100,43 @@ def _by_time(entry: LogEntry) -> tuple[int, str]:
 def _newest_first(order_by: str) -> bool:
     orders = {"": False, "timestamp asc": False, "timestamp": False, "timestamp desc": True}
     if order_by not in orders:
-        raise invalid(f"order_by must be 'timestamp asc' or 'timestamp desc', not {order_by!r}")
+        raise invalid_argument(
+            f"order_by must be 'timestamp asc' or 'timestamp desc', not {order_by!r}"
+        )
     return orders[order_by]
 
 
-def _matcher(text: str) -> Callable[[_Entry], bool]:
+def _matcher(text: str) -> Callable[[_FilteredEntry], bool]:
     """The filter of a request as a function.
 
     Raises:
         Refusal: INVALID_ARGUMENT for what is not a filter, names an unknown field, or is longer
             than Google allows.
     """
-    if len(text) > _LONGEST_FILTER:
-        raise invalid(f"The filter must not be longer than {_LONGEST_FILTER} characters.")
+    if len(text) > _MAX_FILTER_CHARACTERS:
+        raise invalid_argument(
+            f"The filter must not be longer than {_MAX_FILTER_CHARACTERS} characters."
+        )
     try:
-        return list_filters.compiled(text, list_filters.LOGGING, _check, _compare)
-    except BadFilter as error:
-        raise invalid(f"Unparseable filter: {error}") from error
+        return list_filters.compile_filter(
+            text, list_filters.LOGGING_DIALECT, _check_comparison, _compare
+        )
+    except FilterSyntaxError as error:
+        raise invalid_argument(f"Unparseable filter: {error}") from error
 
 
-def _check(comparison: Comparison) -> None:
+def _check_comparison(comparison: Comparison) -> None:
     field = _camel(comparison.path[0])
     known = {f.json_name for f in LogEntry.pb(LogEntry()).DESCRIPTOR.fields}
     if field not in known:
-        raise BadFilter(f"Field not found: {'.'.join(comparison.path)!r}")
+        raise FilterSyntaxError(f"Field not found: {'.'.join(comparison.path)!r}")
     if field in _TIMES and timestamps.rfc3339(comparison.value.text) is None:
-        raise BadFilter(f"{comparison.value.text[:40]!r} is not a time")
+        raise FilterSyntaxError(f"{comparison.value.text[:40]!r} is not a time")
     if field == "severity" and _severity(comparison.value.text) is None:
-        raise BadFilter(f"{comparison.value.text[:40]!r} is not a severity")
+        raise FilterSyntaxError(f"{comparison.value.text[:40]!r} is not a severity")
 
 
-def _compare(comparison: Comparison, entry: _Entry) -> bool:
+def _compare(comparison: Comparison, entry: _FilteredEntry) -> bool:
     field = _camel(comparison.path[0])
     text = comparison.value.text
     if field in _TIMES:
@@ -176,7 +182,7 @@ def _values(data: Any, path: tuple[str, ...]) -> list[Any]:
     free = False
     for piece in path:
         found = [inner for one in _elements(found) for inner in _step(one, piece, free=free)]
-        free = free or _camel(piece) in _FREE_KEYS
+        free = free or _camel(piece) in _FREE_KEY_FIELDS
     return _elements(found)
 
 

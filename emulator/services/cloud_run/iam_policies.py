@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 
 from emulator.api import method_names, proto_json
-from emulator.api.errors import aborted, invalid, missing
+from emulator.api.errors import aborted, invalid_argument, resource_not_found
 from emulator.services.gate import Method, method
 from emulator.world.state import World
 
 # What Google answers for a resource that never had a policy.
 _NO_POLICY_ETAG = b"\x00\x20\x01"
-_WITH_CONDITIONS = 3
+_CONDITIONS_VERSION = 3
 # What SetIamPolicy replaces when it is not told.
 _MASK = ("bindings", "etag")
 # Which method a permission is needed for, where the two are not spelled alike.
 _VERBS = {"getIamPolicy": "GetIamPolicy", "setIamPolicy": "SetIamPolicy", "list": "List"}
-_RESOURCES = {
+_SERVICE_NAMES = {
     "services": ("Services", "Service"),
     "revisions": ("Revisions", "Revision"),
     "jobs": ("Jobs", "Job"),
@@ -70,8 +70,8 @@ class IamPolicies:
         """
         stored = self._stored(self._key(request.resource))
         policy = proto_json.copy(stored)
-        if request.options.requested_policy_version < _WITH_CONDITIONS:
-            _hide_conditions(policy)
+        if request.options.requested_policy_version < _CONDITIONS_VERSION:
+            _encode_conditions_as_roles(policy)
         return policy
 
     async def set(self, request: iam_policy_pb2.SetIamPolicyRequest) -> policy_pb2.Policy:
@@ -85,8 +85,8 @@ class IamPolicies:
                 "read-modify-write with exponential backoff."
             )
         conditional = any(binding.HasField("condition") for binding in sent.bindings)
-        if conditional and sent.version != _WITH_CONDITIONS:
-            raise invalid("A policy with conditions must have version 3.")
+        if conditional and sent.version != _CONDITIONS_VERSION:
+            raise invalid_argument("A policy with conditions must have version 3.")
         policy = proto_json.copy(sent)
         for field in {"bindings", "audit_configs"} - set(request.update_mask.paths or _MASK):
             policy.ClearField(field)
@@ -105,32 +105,34 @@ class IamPolicies:
         PERMISSION_DENIED: a fault on UpdateService takes away `run.services.update`.
         """
         self._key(request.resource)
-        granted = [p for p in request.permissions if not self._world.faults.deny(needed_for(p))]
+        granted = [
+            p for p in request.permissions if not self._world.faults.denies(required_method(p))
+        ]
         return iam_policy_pb2.TestIamPermissionsResponse(permissions=granted)
 
     def _key(self, name: str) -> str:
         key = self._world.canonical(name)
         if key not in self.resources:
-            raise missing(self.kind, name)
+            raise resource_not_found(self.kind, name)
         return key
 
     def _stored(self, key: str) -> policy_pb2.Policy:
         return self._world.iam_policies.get(key) or policy_pb2.Policy(etag=_NO_POLICY_ETAG)
 
 
-def needed_for(permission: str) -> str:
+def required_method(permission: str) -> str:
     """The Cloud Run method that a permission is needed for; empty for any other permission."""
     pieces = permission.split(".")
-    if len(pieces) != len(("run", "services", "get")) or pieces[1] not in _RESOURCES:
+    if len(pieces) != len(("run", "services", "get")) or pieces[1] not in _SERVICE_NAMES:
         return ""
-    plural, singular = _RESOURCES[pieces[1]]
+    plural, singular = _SERVICE_NAMES[pieces[1]]
     verb = _VERBS.get(pieces[2], pieces[2].capitalize() + singular)
     verb = f"List{plural}" if verb == "List" else verb
     name = f"/google.cloud.run.v2.{plural}/{verb}"
-    return name if name in method_names.methods() else ""
+    return name if name in method_names.known_methods() else ""
 
 
-def _hide_conditions(policy: policy_pb2.Policy) -> None:
+def _encode_conditions_as_roles(policy: policy_pb2.Policy) -> None:
     for binding in policy.bindings:
         if binding.HasField("condition"):
             digest = proto_json.fingerprint(proto_json.to_json(binding.condition))[:20]

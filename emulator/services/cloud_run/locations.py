@@ -7,16 +7,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from emulator.api.method_names import LIST_LOCATIONS
-from emulator.api.resource_names import part
+from emulator.api.resource_names import segment_after
 from emulator.services.gate import Gate
-from emulator.services.json_errors import answered
+from emulator.services.json_errors import gate_json_request
 from emulator.world.state import World
 
 #: Where people expect a region though nothing runs there.
-_EVERYWHERE = ("europe-west1", "us-central1")
+_DEFAULT_REGIONS = ("europe-west1", "us-central1")
 
 
-class RegionsSite:
+class LocationsApi:
     """`GET /v1/projects/P/locations`: the regions in which the world has anything, and two more."""
 
     def __init__(self, gate: Gate, world: World) -> None:
@@ -34,12 +34,12 @@ class RegionsSite:
         async def handle() -> Response:
             tables = self._world.tables()
             kinds = ("services", "jobs", "workerPools")
-            there = {part(name, "locations") for kind in kinds for name in tables[kind]}
-            names = sorted(there.union(_EVERYWHERE))
+            there = {segment_after(name, "locations") for kind in kinds for name in tables[kind]}
+            names = sorted(there.union(_DEFAULT_REGIONS))
             locations = [
                 {"name": f"projects/{project}/locations/{name}", "locationId": name}
                 for name in names
             ]
             return JSONResponse({"locations": locations})
 
-        return await answered(self._gate, LIST_LOCATIONS, handle)
+        return await gate_json_request(self._gate, LIST_LOCATIONS, handle)

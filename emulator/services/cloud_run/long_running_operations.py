@@ -18,9 +18,9 @@ from google.rpc import status_pb2
 
 from emulator.api import list_pages, proto_json
 from emulator.api.errors import not_found
-from emulator.api.resource_names import parent, part
+from emulator.api.resource_names import parent_name, segment_after
 from emulator.services.gate import Method, method
-from emulator.world.cloud_run.operation_progress import Progress
+from emulator.world.cloud_run.operation_progress import OperationProgress
 from emulator.world.state import World
 
 _POLL_S = 0.01
@@ -29,7 +29,7 @@ _PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Started:
+class _Operation:
     """A write and what it waits for.
 
     Attributes:
@@ -41,7 +41,7 @@ class _Started:
 
     name: str
     key: str
-    progress: Callable[[Any], Progress]
+    progress: Callable[[Any], OperationProgress]
     result: Any | None = None
 
 
@@ -50,15 +50,17 @@ class Operations:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._started: dict[str, _Started] = {}
+        self._started: dict[str, _Operation] = {}
 
-    def start(self, key: str, progress: Callable[[Any], Progress]) -> operations_pb2.Operation:
+    def start(
+        self, key: str, progress: Callable[[Any], OperationProgress]
+    ) -> operations_pb2.Operation:
         """The operation of a write to a resource, just stored in the world."""
-        return self._keep(_Started(_name(key), key, progress))
+        return self._store(_Operation(_name(key), key, progress))
 
-    def done(self, key: str, result: Any) -> operations_pb2.Operation:
+    def finished(self, key: str, result: Any) -> operations_pb2.Operation:
         """The operation of a write that changed nothing, finished with this resource."""
-        return self._keep(_Started(_name(result.name), key, _nothing_to_do, result))
+        return self._store(_Operation(_name(result.name), key, _already_done, result))
 
     def methods(self) -> list[Method]:
         """The methods of `google.longrunning.Operations`."""
@@ -71,57 +73,57 @@ class Operations:
 
     async def get(self, request: operations_pb2.GetOperationRequest) -> operations_pb2.Operation:
         """An operation as it stands."""
-        return self._shown(self._find(request.name))
+        return self._as_operation(self._find(request.name))
 
     async def wait(self, request: operations_pb2.WaitOperationRequest) -> operations_pb2.Operation:
         """An operation when it is done, or as it stands after the timeout that was asked for."""
         started = self._find(request.name)
         limit = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else 0
         end = time.monotonic() + (limit or _DEFAULT_WAIT_S)
-        while not (shown := self._shown(started)).done and time.monotonic() < end:  # noqa: ASYNC110  many things end it
+        while not (operation := self._as_operation(started)).done and time.monotonic() < end:  # noqa: ASYNC110  many things end it
             await asyncio.sleep(_POLL_S)
-        return shown
+        return operation
 
     async def list(
         self, request: operations_pb2.ListOperationsRequest
     ) -> operations_pb2.ListOperationsResponse:
         """The operations of a location, oldest first."""
         where = self._world.canonical(request.name).removesuffix("/operations")
-        found = [o for name, o in self._started.items() if parent(name) == where]
-        length = list_pages.size(request.page_size, default=_PAGE, maximum=_PAGE)
-        page, token = list_pages.page(found, size=length, token=request.page_token, query=where)
+        found = [o for name, o in self._started.items() if parent_name(name) == where]
+        length = list_pages.clamp_page_size(request.page_size, default=_PAGE, maximum=_PAGE)
+        page, token = list_pages.paginate(found, size=length, token=request.page_token, query=where)
         return operations_pb2.ListOperationsResponse(
-            operations=[self._shown(started) for started in page], next_page_token=token
+            operations=[self._as_operation(started) for started in page], next_page_token=token
         )
 
-    def _keep(self, started: _Started) -> operations_pb2.Operation:
+    def _store(self, started: _Operation) -> operations_pb2.Operation:
         self._started[self._world.canonical(started.name)] = started
-        return self._shown(started)
+        return self._as_operation(started)
 
-    def _find(self, name: str) -> _Started:
+    def _find(self, name: str) -> _Operation:
         started = self._started.get(self._world.canonical(name))
         if started is None:
             raise not_found(f"Operation '{name}' not found.")
         return started
 
-    def _shown(self, started: _Started) -> operations_pb2.Operation:
+    def _as_operation(self, started: _Operation) -> operations_pb2.Operation:
         resource = started.result or self._world.resource(started.key)
         progress = started.progress(resource)
-        shown = operations_pb2.Operation(name=started.name, done=progress.done)
-        shown.metadata.Pack(proto_json.raw(resource))
+        operation = operations_pb2.Operation(name=started.name, done=progress.done)
+        operation.metadata.Pack(proto_json.unwrap(resource))
         if progress.done and progress.error:
             # Cloud Run ends such an operation with this code; clients show the condition's text.
             code = grpc.StatusCode.FAILED_PRECONDITION.value[0]
-            shown.error.CopyFrom(status_pb2.Status(code=code, message=progress.error))
+            operation.error.CopyFrom(status_pb2.Status(code=code, message=progress.error))
         elif progress.done:
-            shown.response.Pack(proto_json.raw(resource))
-        return shown
+            operation.response.Pack(proto_json.unwrap(resource))
+        return operation
 
 
 def _name(resource: str) -> str:
-    project, location = part(resource, "projects"), part(resource, "locations")
+    project, location = segment_after(resource, "projects"), segment_after(resource, "locations")
     return f"projects/{project}/locations/{location}/operations/{uuid.uuid4()}"
 
 
-def _nothing_to_do(_: Any) -> Progress:
-    return Progress(done=True)
+def _already_done(_: Any) -> OperationProgress:
+    return OperationProgress(done=True)

@@ -7,16 +7,16 @@ from typing import Any
 
 from google.longrunning import operations_pb2
 
-from emulator.api.errors import conflict
+from emulator.api.errors import write_conflict
 from emulator.api.rate_limit import Quota
-from emulator.api.resource_names import last, part
+from emulator.api.resource_names import last_segment, segment_after
 from emulator.services.cloud_run.long_running_operations import Operations
 from emulator.services.cloud_run.reconciliation import Reconciler
-from emulator.world.cloud_run.operation_progress import Progress
+from emulator.world.cloud_run.operation_progress import OperationProgress
 from emulator.world.state import World
 
 
-class Writes:
+class WriteOperations:
     """What the writes to all kinds of resources share.
 
     Attributes:
@@ -29,18 +29,18 @@ class Writes:
         self._operations = operations
         self._quota = Quota("Write requests per region", "run.googleapis.com")
 
-    def admit(self, name: str) -> str:
+    def take_quota(self, name: str) -> str:
         """The key of a resource that is about to be written, within the quota of its region."""
         key = self.world.canonical(name)
-        self._quota.take(f"{part(key, 'projects')}/{part(key, 'locations')}")
+        self._quota.consume(f"{segment_after(key, 'projects')}/{segment_after(key, 'locations')}")
         return key
 
-    def answered(self, key: str, result: Any) -> operations_pb2.Operation:
+    def finished(self, key: str, result: Any) -> operations_pb2.Operation:
         """The answer to a write that keeps nothing."""
-        return self._operations.done(key, result)
+        return self._operations.finished(key, result)
 
-    def begun(
-        self, key: str, progress: Callable[[Any], Progress], *, reconcile: bool = True
+    def started(
+        self, key: str, progress: Callable[[Any], OperationProgress], *, reconcile: bool = True
     ) -> operations_pb2.Operation:
         """The answer to a write that was just stored; brings about what it asks for."""
         operation = self._operations.start(key, progress)
@@ -52,4 +52,4 @@ class Writes:
 def check_etag(stored: Any, sent: str) -> None:
     """Refuses a write that is meant for another version than the stored one."""
     if sent and sent != stored.etag:
-        raise conflict(last(stored.name), stored.generation)
+        raise write_conflict(last_segment(stored.name), stored.generation)

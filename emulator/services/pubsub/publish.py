@@ -10,7 +10,7 @@ from typing import Any
 
 from google import pubsub_v1
 
-from emulator.api.errors import invalid
+from emulator.api.errors import invalid_argument
 from emulator.services.gate import Method, method
 from emulator.world.state import World
 
@@ -32,11 +32,11 @@ class Publisher:
     async def publish(self, request: pubsub_v1.PublishRequest) -> pubsub_v1.PublishResponse:
         """Adds messages to what was published and answers with their ids."""
         if not _TOPIC.fullmatch(request.topic):
-            raise invalid(f"Invalid [topics] name: (name={request.topic})")
+            raise invalid_argument(f"Invalid [topics] name: (name={request.topic})")
         if not request.messages:
-            raise invalid("The value for message_count is too small. You passed 0.")
+            raise invalid_argument("The value for message_count is too small. You passed 0.")
         if any(not message.data and not message.attributes for message in request.messages):
-            raise invalid("Some messages contain neither data nor attributes.")
+            raise invalid_argument("Some messages contain neither data nor attributes.")
         ids = [self._add(request.topic, message) for message in request.messages]
         return pubsub_v1.PublishResponse(message_ids=ids)
 
@@ -44,7 +44,7 @@ class Publisher:
         message_id = str(_FIRST_ID + len(self._world.published))
         entry = {
             "topic": topic,
-            "data": shown(message.data),
+            "data": decoded_data(message.data),
             "attributes": dict(message.attributes),
             "messageId": message_id,
         }
@@ -52,13 +52,13 @@ class Publisher:
         return message_id
 
 
-def shown(data: bytes) -> Any:
+def decoded_data(data: bytes) -> Any:
     """Data as it appears in the world: decoded if it is JSON, in base64 if it is anything else."""
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse)
+        return json.loads(data.decode("utf-8"), parse_constant=_reject_constant)
     except (ValueError, RecursionError, binascii.Error):
         return base64.b64encode(data).decode()
 
 
-def _refuse(text: str) -> Any:
+def _reject_constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")

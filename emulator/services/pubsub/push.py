@@ -13,7 +13,7 @@ from emulator.services.loopback import NO_TLS
 
 SUBSCRIPTION = "projects/emulator/subscriptions/findings"
 # Above the 240 s that the function takes at most for one incident.
-TIMEOUT_S = 300.0
+PUSH_TIMEOUT_S = 300.0
 _MESSAGE_ID = "1"
 _RETRY = 503
 _SUCCESS = range(200, 300)
@@ -35,17 +35,17 @@ class Delivery:
         return self.http_status in _SUCCESS
 
     @property
-    def retry(self) -> bool:
+    def asks_retry(self) -> bool:
         """Whether the function asked to have the message again, as it promises to."""
         return self.http_status == _RETRY
 
     @property
-    def as_promised(self) -> bool:
+    def is_ack_or_retry(self) -> bool:
         """Whether the answer is one of the two that the function may give."""
-        return self.acknowledged or self.retry
+        return self.acknowledged or self.asks_retry
 
 
-def push_of(
+def push_body(
     data: bytes, published: dt.datetime, message_id: str = _MESSAGE_ID
 ) -> dict[str, object]:
     """The body of a raw push of a message.
@@ -65,7 +65,7 @@ def push_of(
     return {"message": message, "subscription": SUBSCRIPTION}
 
 
-async def push(url: str, body: dict[str, object], times: int) -> tuple[Delivery, ...]:
+async def push_message(url: str, body: dict[str, object], times: int) -> tuple[Delivery, ...]:
     """Pushes one message so many times at once.
 
     Returns:
@@ -74,7 +74,7 @@ async def push(url: str, body: dict[str, object], times: int) -> tuple[Delivery,
     answered: list[Delivery] = []
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(
-        timeout=TIMEOUT_S, limits=limits, trust_env=False, verify=NO_TLS
+        timeout=PUSH_TIMEOUT_S, limits=limits, trust_env=False, verify=NO_TLS
     ) as client:
 
         async def one() -> None:

@@ -14,15 +14,15 @@ from google.cloud import securitycenter_v2
 from google.cloud.securitycenter_v2.types import Finding, ListFindingsResponse
 
 from emulator.api import list_filters, list_pages, proto_json, timestamps
-from emulator.api.errors import invalid
-from emulator.api.list_filters import BadFilter, Comparison
-from emulator.api.resource_names import last, part
+from emulator.api.errors import invalid_argument
+from emulator.api.list_filters import Comparison, FilterSyntaxError
+from emulator.api.resource_names import last_segment, segment_after
 from emulator.services.gate import Method, method
 from emulator.world.state import World
 
-Result = ListFindingsResponse.ListFindingsResult
+FindingResult = ListFindingsResponse.ListFindingsResult
 
-_PAGE, _LONGEST_PAGE = 10, 1000
+_DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE = 10, 1000
 _PARENT = re.compile(
     r"(?P<scope>(organizations|folders|projects)/[^/]+)/sources/(?P<source>[^/]+)"
     r"(/locations/(?P<location>[^/]+))?"
@@ -38,7 +38,7 @@ _ORDERINGS: dict[str, Callable[[int, int], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
 }
-_TEXTS: dict[str, Callable[[Result], Iterable[str]]] = {
+_TEXTS: dict[str, Callable[[FindingResult], Iterable[str]]] = {
     "name": lambda r: [r.finding.name],
     "parent": lambda r: [r.finding.parent or r.finding.name.partition("/findings/")[0]],
     "resource_name": lambda r: [r.finding.resource_name],
@@ -57,11 +57,11 @@ _TEXTS: dict[str, Callable[[Result], Iterable[str]]] = {
         folder.resource_folder for folder in r.resource.gcp_metadata.folders
     ],
 }
-_MARKS = ("security_marks", "marks")
+_MARKS_PATH = ("security_marks", "marks")
 _SORTABLE = ("name", "parent", "state", "category", "resource_name")
 
 
-class SecurityCenter:
+class FindingsService:
     """The findings of one world."""
 
     def __init__(self, world: World) -> None:
@@ -79,28 +79,30 @@ class SecurityCenter:
         """The findings under a parent that match a filter, sorted and in pages."""
         parent = _PARENT.fullmatch(request.parent)
         if parent is None:
-            raise invalid(f"parent {request.parent!r} is not a source")
+            raise invalid_argument(f"parent {request.parent!r} is not a source")
         matches = _matcher(request.filter)
         under = [e.result for e in self._world.findings if self._is_under(e.result, parent)]
         found = _sorted([result for result in under if matches(result)], request.order_by)
-        length = list_pages.size(request.page_size, default=_PAGE, maximum=_LONGEST_PAGE)
+        length = list_pages.clamp_page_size(
+            request.page_size, default=_DEFAULT_PAGE_SIZE, maximum=_MAX_PAGE_SIZE
+        )
         query = (request.parent, request.filter, request.order_by)
-        page, token = list_pages.page(found, size=length, token=request.page_token, query=query)
-        paths = list(proto_json.raw(request).field_mask.paths)
+        page, token = list_pages.paginate(found, size=length, token=request.page_token, query=query)
+        paths = list(proto_json.unwrap(request).field_mask.paths)
         return ListFindingsResponse(
             list_findings_results=[_masked(result, paths) for result in page],
             next_page_token=token,
             total_size=len(found),
         )
 
-    def _is_under(self, result: Result, parent: re.Match[str]) -> bool:
+    def _is_under(self, result: FindingResult, parent: re.Match[str]) -> bool:
         """Whether one of the two names of a finding lies under a parent.
 
         No location means `global`, and the source `-` means every source. For a folder, a project
         that the world or the finding puts into it will do.
         """
         wanted = self._world.canonical(parent["scope"])
-        finding = proto_json.raw(result).finding
+        finding = proto_json.unwrap(result).finding
         for name in (finding.name, finding.canonical_name):
             found = _NAME.fullmatch(name)
             if (
@@ -115,16 +117,16 @@ class SecurityCenter:
                 return True
         return False
 
-    def _scopes(self, result: Result) -> Iterable[str]:
+    def _scopes(self, result: FindingResult) -> Iterable[str]:
         """The folders that a finding's project is in."""
         for folder in result.resource.gcp_metadata.folders:
-            yield f"folders/{last(folder.resource_folder)}"
-        spelling = part(result.finding.canonical_name, "projects")
+            yield f"folders/{last_segment(folder.resource_folder)}"
+        spelling = segment_after(result.finding.canonical_name, "projects")
         project = self._world.projects.find(spelling)
         yield from (f"folders/{number}" for number in (project.folders if project else ()))
 
 
-def _matcher(text: str) -> Callable[[Result], bool]:
+def _matcher(text: str) -> Callable[[FindingResult], bool]:
     """The filter of a request as a function.
 
     Raises:
@@ -132,67 +134,69 @@ def _matcher(text: str) -> Callable[[Result], bool]:
             that the API does not document.
     """
     try:
-        return list_filters.compiled(text, list_filters.SECURITY_CENTER, _check, _compare)
-    except BadFilter as error:
-        raise invalid(f"Invalid filter: {error}") from error
+        return list_filters.compile_filter(
+            text, list_filters.SECURITY_CENTER_DIALECT, _check_comparison, _compare
+        )
+    except FilterSyntaxError as error:
+        raise invalid_argument(f"Invalid filter: {error}") from error
 
 
-def _check(comparison: Comparison) -> None:
+def _check_comparison(comparison: Comparison) -> None:
     field = ".".join(comparison.path)
     if field == "event_time":
         if comparison.operator == ":":
-            raise BadFilter("the operator : is not supported for event_time")
-        if _moment(comparison) is None:
-            raise BadFilter("event_time needs an RFC3339 time in quotes, or milliseconds")
+            raise FilterSyntaxError("the operator : is not supported for event_time")
+        if _event_nanoseconds(comparison) is None:
+            raise FilterSyntaxError("event_time needs an RFC3339 time in quotes, or milliseconds")
         return
-    if field not in _TEXTS and (comparison.path[:2] != _MARKS or len(comparison.path) <= 2):  # noqa: PLR2004  marks and a key
-        raise BadFilter(f"the field {field} is not supported")
+    if field not in _TEXTS and (comparison.path[:2] != _MARKS_PATH or len(comparison.path) <= 2):  # noqa: PLR2004  marks and a key
+        raise FilterSyntaxError(f"the field {field} is not supported")
     if comparison.operator not in ("=" if field == "name" else "=:"):
-        raise BadFilter(f"the operator {comparison.operator} is not supported for {field}")
+        raise FilterSyntaxError(f"the operator {comparison.operator} is not supported for {field}")
     if not comparison.value.quoted:
-        raise BadFilter(f"the value of {field} has to be in quotes")
+        raise FilterSyntaxError(f"the value of {field} has to be in quotes")
 
 
-def _compare(comparison: Comparison, result: Result) -> bool:
+def _compare(comparison: Comparison, result: FindingResult) -> bool:
     field = ".".join(comparison.path)
     if field == "event_time":
-        moment = _moment(comparison)
+        nanoseconds = _event_nanoseconds(comparison)
         event_time = timestamps.nanoseconds(Finding.pb(result.finding).event_time)
-        return moment is not None and _ORDERINGS[comparison.operator](event_time, moment)
+        return nanoseconds is not None and _ORDERINGS[comparison.operator](event_time, nanoseconds)
     wanted = comparison.value.text
-    texts = _TEXTS[field](result) if field in _TEXTS else _marks(result, comparison.path[2:])
+    texts = _TEXTS[field](result) if field in _TEXTS else _mark_values(result, comparison.path[2:])
     if comparison.operator == ":":
         return any(wanted in text for text in texts)
     return any(wanted == text for text in texts)
 
 
-def _marks(result: Result, key: tuple[str, ...]) -> list[str]:
+def _mark_values(result: FindingResult, key: tuple[str, ...]) -> list[str]:
     mark = result.finding.security_marks.marks.get(".".join(key))
     return [] if mark is None else [mark]
 
 
-def _moment(comparison: Comparison) -> int | None:
+def _event_nanoseconds(comparison: Comparison) -> int | None:
     value = comparison.value
     return timestamps.rfc3339(value.text) if value.quoted else timestamps.milliseconds(value.text)
 
 
-def _sorted(results: list[Result], order_by: str) -> list[Result]:
+def _sorted(results: list[FindingResult], order_by: str) -> list[FindingResult]:
     """Results in the order of `field [desc], …`; without one, in the order of the world."""
     for term in reversed([term.split() for term in order_by.split(",") if term.strip()]):
         field, *direction = term
         if field not in (*_SORTABLE, "event_time") or direction not in ([], ["asc"], ["desc"]):
-            raise invalid(f"order_by {order_by!r} is invalid")
+            raise invalid_argument(f"order_by {order_by!r} is invalid")
         results = sorted(results, key=_sort_key(field), reverse=direction == ["desc"])
     return results
 
 
-def _sort_key(field: str) -> Callable[[Result], Any]:
+def _sort_key(field: str) -> Callable[[FindingResult], Any]:
     if field == "event_time":
         return lambda result: timestamps.nanoseconds(Finding.pb(result.finding).event_time)
     return lambda result: list(_TEXTS[field](result))
 
 
-def _masked(result: Result, paths: list[str]) -> Result:
+def _masked(result: FindingResult, paths: list[str]) -> FindingResult:
     """A result with only the fields of the finding that were asked for; none means all."""
     if not paths:
         return result
@@ -200,8 +204,8 @@ def _masked(result: Result, paths: list[str]) -> Result:
     wanted = [path.removeprefix("finding.") for path in paths]
     for path in wanted:
         if path.split(".")[0] not in known:
-            raise invalid(f"field_mask: {path!r} is not a field of a finding")
+            raise invalid_argument(f"field_mask: {path!r} is not a field of a finding")
     finding = proto_json.copy(result.finding)
     for name in known - {path.split(".")[0] for path in wanted}:
         Finding.pb(finding).ClearField(name)
-    return Result(finding=finding, resource=result.resource)
+    return FindingResult(finding=finding, resource=result.resource)

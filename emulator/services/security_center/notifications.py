@@ -17,10 +17,10 @@ from typing import Self
 import httpx
 
 from emulator.services.loopback import NO_TLS
-from emulator.services.pubsub.push import TIMEOUT_S, push_of
+from emulator.services.pubsub.push import PUSH_TIMEOUT_S, push_body
 from emulator.world.document.world_parts import FindingEntry
 
-_CONFIG = "notificationConfigs/emulator"
+_CONFIG_NAME = "notificationConfigs/emulator"
 _GLOBAL = "global"
 _SUCCESS = range(200, 300)
 _ATTEMPTS = 20
@@ -42,7 +42,7 @@ class Notifications:
 
     def add(self, entry: FindingEntry) -> None:
         """Notifies of a finding as it is now."""
-        message = _message(entry)
+        message = _message_data(entry)
         self.messages.append(message)
         for listen in self.listeners:
             listen(message)
@@ -69,7 +69,7 @@ class Subscription:
         self._ids = itertools.count(1)
 
     async def __aenter__(self) -> Self:
-        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=NO_TLS)
+        self._client = httpx.AsyncClient(timeout=PUSH_TIMEOUT_S, trust_env=False, verify=NO_TLS)
         self._notifications.listeners.append(self._begin)
         return self
 
@@ -92,7 +92,7 @@ class Subscription:
 
     async def _push(self, message: bytes) -> None:
         identity = f"renotification-{next(self._ids)}"
-        body = push_of(message, dt.datetime.now(dt.UTC), identity)
+        body = push_body(message, dt.datetime.now(dt.UTC), identity)
         for _ in range(_ATTEMPTS):
             try:
                 answer = await self._client.post(self._endpoint, json=body)
@@ -104,12 +104,12 @@ class Subscription:
             await asyncio.sleep(self._backoff_s)
 
 
-def _message(entry: FindingEntry) -> bytes:
+def _message_data(entry: FindingEntry) -> bytes:
     finding = entry.data["finding"]
     scope, _, rest = finding["name"].partition("/sources/")
     location = rest.partition("/locations/")[2].partition("/")[0] or _GLOBAL
     message = {
-        "notificationConfigName": f"{scope}/locations/{location}/{_CONFIG}",
+        "notificationConfigName": f"{scope}/locations/{location}/{_CONFIG_NAME}",
         "finding": finding,
         "resource": entry.data.get("resource", {}),
     }

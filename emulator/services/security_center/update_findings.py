@@ -15,8 +15,8 @@ from google.cloud import securitycenter_v2
 from google.cloud.securitycenter_v2.types import ExternalSystem, SecurityMarks
 
 from emulator.api import field_masks, proto_json
-from emulator.api.errors import invalid, not_found
-from emulator.api.resource_names import last
+from emulator.api.errors import invalid_argument, not_found
+from emulator.api.resource_names import last_segment
 from emulator.services.gate import Method, method
 from emulator.world.document.world_parts import FindingEntry
 from emulator.world.state import World
@@ -28,12 +28,12 @@ _FINDING = re.compile(
     r"(?P<source>[^/]+/[^/]+/sources/[^/]+)(/locations/(?P<location>[^/]+))?/(?P<tail>findings/.+)"
 )
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,256}")
-_LONGEST_VALUE = 4096
+_MAX_VALUE_CHARACTERS = 4096
 _GLOBAL = "global"
-_DECIDED = frozenset(ExternalSystem.meta.fields) - {"name"}
+_MUTABLE_FIELDS = frozenset(ExternalSystem.meta.fields) - {"name"}
 
 
-Changed = Callable[[FindingEntry], None]
+OnChange = Callable[[FindingEntry], None]
 
 
 class FindingWrites:
@@ -44,9 +44,9 @@ class FindingWrites:
         changed: Called with a finding that was written to.
     """
 
-    def __init__(self, world: World, changed: Changed = lambda _: None) -> None:
+    def __init__(self, world: World, on_change: OnChange = lambda _: None) -> None:
         self._world = world
-        self._changed = changed
+        self._on_change = on_change
 
     def methods(self) -> list[Method]:
         """The methods of `google.cloud.securitycenter.v2.SecurityCenter` that write."""
@@ -70,16 +70,20 @@ class FindingWrites:
     ) -> SecurityMarks:
         """Replaces all marks of a finding, or sets and takes away those that the mask names."""
         entry, _ = self._find(_MARKS, request.security_marks.name)
-        sent = {key: _value(key, text) for key, text in request.security_marks.marks.items()}
+        sent = {
+            key: _checked_value(key, text) for key, text in request.security_marks.marks.items()
+        }
         finding = entry.result.finding
-        marks = _merged(dict(finding.security_marks.marks), sent, list(request.update_mask.paths))
+        marks = _merged_marks(
+            dict(finding.security_marks.marks), sent, list(request.update_mask.paths)
+        )
         finding.security_marks = SecurityMarks(
             name=f"{finding.name}/securityMarks",
             marks=marks,
             canonical_name=f"{finding.canonical_name or finding.name}/securityMarks",
         )
         entry.data["finding"]["securityMarks"] = proto_json.to_json(finding.security_marks)
-        self._changed(entry)
+        self._on_change(entry)
         return finding.security_marks
 
     async def update_system(
@@ -90,12 +94,14 @@ class FindingWrites:
         finding = entry.result.finding
         stored = finding.external_systems.get(key, ExternalSystem())
         paths = list(request.update_mask.paths)
-        system = field_masks.merge(stored, request.external_system, paths, mutable=_DECIDED)
+        system = field_masks.apply_mask(
+            stored, request.external_system, paths, mutable=_MUTABLE_FIELDS
+        )
         system.name = f"{finding.name}/externalSystems/{key}"
         finding.external_systems[key] = system
         systems: dict[str, Any] = entry.data["finding"].setdefault("externalSystems", {})
         systems[key] = proto_json.to_json(system)
-        self._changed(entry)
+        self._on_change(entry)
         return system
 
     def _find(self, pattern: re.Pattern[str], name: str) -> tuple[FindingEntry, str]:
@@ -105,37 +111,39 @@ class FindingWrites:
         """
         found = pattern.fullmatch(name)
         if found is None:
-            raise invalid(f"{name!r} is not a name of what findings have")
-        wanted = self._spelled_out(found["finding"])
+            raise invalid_argument(f"{name!r} is not a name of what findings have")
+        wanted = self._normalized_name(found["finding"])
         for entry in self._world.findings:
             finding = entry.result.finding
             names = (finding.name, finding.canonical_name)
-            if wanted in [self._spelled_out(known) for known in names if known]:
-                return entry, last(name)
+            if wanted in [self._normalized_name(candidate) for candidate in names if candidate]:
+                return entry, last_segment(name)
         raise not_found(f"Finding {name!r} not found.")
 
-    def _spelled_out(self, name: str) -> str:
+    def _normalized_name(self, name: str) -> str:
         found = _FINDING.fullmatch(self._world.canonical(name))
         if found is None:
             return name
         return f"{found['source']}/locations/{found['location'] or _GLOBAL}/{found['tail']}"
 
 
-def _value(key: str, text: str) -> str:
+def _checked_value(key: str, text: str) -> str:
     """The value of a mark as it is kept."""
     if not _KEY.fullmatch(key):
         reason = "1 to 256 letters, digits, underscores or dashes"
-        raise invalid(f"security_marks.marks: the key {key!r} is not {reason}")
+        raise invalid_argument(f"security_marks.marks: the key {key!r} is not {reason}")
     value = text.strip()
-    if not 1 <= len(value) <= _LONGEST_VALUE:
-        raise invalid(f"security_marks.marks: the value of {key!r} has to be 1 to 4096 characters")
+    if not 1 <= len(value) <= _MAX_VALUE_CHARACTERS:
+        raise invalid_argument(
+            f"security_marks.marks: the value of {key!r} has to be 1 to 4096 characters"
+        )
     return value
 
 
-def _merged(stored: dict[str, str], sent: dict[str, str], paths: list[str]) -> dict[str, str]:
+def _merged_marks(stored: dict[str, str], sent: dict[str, str], paths: list[str]) -> dict[str, str]:
     """Marks after an update. Keys that differ in case only are one."""
     if len(set(paths)) != len(paths):
-        raise invalid("update_mask must not contain a field twice")
+        raise invalid_argument("update_mask must not contain a field twice")
     if paths in ([], ["marks"]):
         return sent
     by_folded = {key.casefold(): (key, value) for key, value in sent.items()}
@@ -143,7 +151,7 @@ def _merged(stored: dict[str, str], sent: dict[str, str], paths: list[str]) -> d
     for path in paths:
         head, _, key = path.partition(".")
         if head != "marks" or not _KEY.fullmatch(key):
-            raise invalid(f"update_mask: {path!r} is not marks or marks.<key>")
+            raise invalid_argument(f"update_mask: {path!r} is not marks or marks.<key>")
         for known in [known for known in result if known.casefold() == key.casefold()]:
             del result[known]
         if key.casefold() in by_folded:

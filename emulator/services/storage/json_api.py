@@ -8,16 +8,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from emulator.api.errors import invalid
+from emulator.api.errors import invalid_argument
 from emulator.services.gate import Gate
-from emulator.services.json_errors import answered
-from emulator.services.storage.objects import LONGEST_PAGE, ListQuery, Objects
+from emulator.services.json_errors import gate_json_request
+from emulator.services.storage.objects import MAX_PAGE_SIZE, BucketObjects, ListQuery
 
 
-class StorageJsonSite:
+class StorageJsonApi:
     """`GET /storage/v1/b/BUCKET/o`: objects with name, size and generation, page by page."""
 
-    def __init__(self, gate: Gate, objects: Objects) -> None:
+    def __init__(self, gate: Gate, objects: BucketObjects) -> None:
         self._gate = gate
         self._objects = objects
 
@@ -40,14 +40,14 @@ class StorageJsonSite:
                 page["nextPageToken"] = found.next_token
             return JSONResponse(page)
 
-        return await answered(self._gate, "storage.LIST", handle)
+        return await gate_json_request(self._gate, "storage.LIST", handle)
 
 
 def _query(request: Request) -> ListQuery:
     params = request.query_params
-    most = params.get("maxResults", str(LONGEST_PAGE))
+    most = params.get("maxResults", str(MAX_PAGE_SIZE))
     if not (most.isascii() and most.isdecimal()):
-        raise invalid("maxResults is not a number.")
+        raise invalid_argument("maxResults is not a number.")
     return ListQuery(
         prefix=params.get("prefix", ""),
         start_offset=params.get("startOffset", ""),

@@ -15,15 +15,15 @@ from itertools import count
 
 import grpc
 
-from emulator.api.errors import Refusal, invalid, not_found
+from emulator.api.errors import ApiError, invalid_argument, not_found
 
-LONGEST_PAGE = 1000
+MAX_PAGE_SIZE = 1000
 _FIRST_GENERATION = 1_700_000_000_000_000
-_CREATE = "0"
+_NO_OBJECT = "0"
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredObject:
     """One object as it was last put.
 
     Attributes:
@@ -42,7 +42,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ObjectPage:
     """One page of a bucket.
 
     Attributes:
@@ -51,7 +51,7 @@ class Listing:
         next_token: For the next page; empty after the last one.
     """
 
-    objects: tuple[tuple[str, Stored], ...]
+    objects: tuple[tuple[str, StoredObject], ...]
     prefixes: tuple[str, ...]
     next_token: str
 
@@ -65,21 +65,21 @@ class ListQuery:
     start_after: str = ""
     start_offset: str = ""
     token: str = ""
-    max_keys: int = LONGEST_PAGE
+    max_keys: int = MAX_PAGE_SIZE
 
 
-class Objects:
+class BucketObjects:
     """The objects of all buckets."""
 
     def __init__(self) -> None:
-        self._buckets: defaultdict[str, dict[str, Stored]] = defaultdict(dict)
+        self._buckets: defaultdict[str, dict[str, StoredObject]] = defaultdict(dict)
         self._generations = count(_FIRST_GENERATION)
         # Parts by number of each upload, None once it has ended.
         self._uploads: dict[str, dict[int, bytes] | None] = {}
 
     def put(
         self, bucket: str, name: str, data: bytes, *, content_type: str, if_generation: str = ""
-    ) -> Stored:
+    ) -> StoredObject:
         """Stores an object.
 
         Args:
@@ -94,7 +94,7 @@ class Objects:
             Refusal: FAILED_PRECONDITION when it has another generation.
         """
         self._check(bucket, name, if_generation)
-        stored = Stored(
+        stored = StoredObject(
             data=data,
             etag=_etag(data),
             generation=next(self._generations),
@@ -104,7 +104,7 @@ class Objects:
         self._buckets[bucket][name] = stored
         return stored
 
-    def begin(self) -> str:
+    def begin_upload(self) -> str:
         """Begins an upload in parts and returns its id."""
         upload = f"upload-{len(self._uploads)}"
         self._uploads[upload] = {}
@@ -119,7 +119,7 @@ class Objects:
         self._parts(upload)[number] = data
         return _etag(data)
 
-    def joined(self, upload: str) -> bytes:
+    def complete_upload(self, upload: str) -> bytes:
         """Ends an upload and returns its parts in the order of their numbers.
 
         Raises:
@@ -135,7 +135,7 @@ class Objects:
             raise not_found("The requested upload was not found.")
         return parts
 
-    def get(self, bucket: str, name: str) -> Stored:
+    def get(self, bucket: str, name: str) -> StoredObject:
         """One object.
 
         Raises:
@@ -156,29 +156,29 @@ class Objects:
         self._check(bucket, name, if_generation)
         del self._buckets[bucket][name]
 
-    def list(self, bucket: str, query: ListQuery) -> Listing:
+    def list(self, bucket: str, query: ListQuery) -> ObjectPage:
         """One page of the names in a bucket, sorted.
 
         Raises:
             Refusal: INVALID_ARGUMENT for a continuation token that no listing gave.
         """
-        objects: list[tuple[str, Stored]] = []
+        objects: list[tuple[str, StoredObject]] = []
         prefixes: list[str] = []
-        last = _marker(query.token)
+        last = _decode_token(query.token)
         for entry in self._entries(bucket, query, last):
-            if len(objects) + len(prefixes) >= min(query.max_keys, LONGEST_PAGE):
-                return Listing(tuple(objects), tuple(prefixes), _token(last))
+            if len(objects) + len(prefixes) >= min(query.max_keys, MAX_PAGE_SIZE):
+                return ObjectPage(tuple(objects), tuple(prefixes), _encode_token(last))
             if isinstance(entry, str):
                 prefixes.append(entry)
                 last = entry
             else:
                 objects.append(entry)
                 last = entry[0]
-        return Listing(tuple(objects), tuple(prefixes), "")
+        return ObjectPage(tuple(objects), tuple(prefixes), "")
 
     def _entries(
         self, bucket: str, query: ListQuery, after: str
-    ) -> Iterator[tuple[str, Stored] | str]:
+    ) -> Iterator[tuple[str, StoredObject] | str]:
         """Objects and prefixes in order, behind the last entry of the page before."""
         previous = after
         for name, stored in sorted(self._buckets[bucket].items()):
@@ -186,7 +186,9 @@ class Objects:
                 continue
             if name <= max(query.start_after, after):
                 continue
-            entry = _up_to(query.delimiter, name, len(query.prefix)) if query.delimiter else ""
+            entry = (
+                _common_prefix(query.delimiter, name, len(query.prefix)) if query.delimiter else ""
+            )
             if not entry:
                 yield name, stored
             elif entry != previous:
@@ -197,8 +199,8 @@ class Objects:
         if not if_generation:
             return
         stored = self._buckets[bucket].get(name)
-        if if_generation != (str(stored.generation) if stored else _CREATE):
-            raise Refusal(
+        if if_generation != (str(stored.generation) if stored else _NO_OBJECT):
+            raise ApiError(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 "At least one of the pre-conditions you specified did not hold.",
             )
@@ -208,18 +210,18 @@ def _etag(data: bytes) -> str:
     return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
 
 
-def _up_to(delimiter: str, name: str, start: int) -> str:
+def _common_prefix(delimiter: str, name: str, start: int) -> str:
     """A name up to and with the first delimiter behind its prefix; empty if there is none."""
     end = name.find(delimiter, start)
     return name[: end + len(delimiter)] if end >= 0 else ""
 
 
-def _token(marker: str) -> str:
+def _encode_token(marker: str) -> str:
     return base64.urlsafe_b64encode(marker.encode()).decode()
 
 
-def _marker(token: str) -> str:
+def _decode_token(token: str) -> str:
     try:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except ValueError as error:
-        raise invalid("The continuation token is invalid.") from error
+        raise invalid_argument("The continuation token is invalid.") from error

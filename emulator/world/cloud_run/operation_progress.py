@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class OperationProgress:
     """How far a resource has got with what an operation is about.
 
     Attributes:

@@ -11,16 +11,16 @@ import datetime as dt
 from google.cloud import run_v2
 
 from emulator.api import proto_json
-from emulator.api.resource_names import Projects, part
+from emulator.api.resource_names import Projects, segment_after
 
 State = run_v2.Condition.State
 
 # Who calls are made by, since anonymous callers have no name.
-CALLER = "caller@emulator.example.com"
+DEFAULT_CALLER = "caller@emulator.example.com"
 DEFAULT_IMAGE = "us-docker.pkg.dev/cloudrun/container/hello"
 
 
-def now() -> dt.datetime:
+def current_time() -> dt.datetime:
     """The time of changes: the real one."""
     return dt.datetime.now(dt.UTC)
 
@@ -32,10 +32,12 @@ def condition(kind: str, state: int, since: dt.datetime, message: str = "") -> r
 
 def default_account(name: str, projects: Projects) -> str:
     """The account that a resource of this name runs as when it does not say."""
-    return f"{projects.number(part(name, 'projects'))}-compute@developer.gserviceaccount.com"
+    return (
+        f"{projects.number(segment_after(name, 'projects'))}-compute@developer.gserviceaccount.com"
+    )
 
 
-def uid(name: str) -> str:
+def make_uid(name: str) -> str:
     """An id of the form of a UUID that is always the same for a name."""
     digits = proto_json.fingerprint("uid", name)
     return "-".join(
@@ -43,13 +45,13 @@ def uid(name: str) -> str:
     )
 
 
-def etag(*version: object) -> str:
+def make_etag(*version: object) -> str:
     """The fingerprint of one version of a resource, in quotation marks as Cloud Run writes it."""
     digest = bytes.fromhex(proto_json.fingerprint(*version))[:12]
     return f'"{base64.urlsafe_b64encode(digest).decode()}"'
 
 
-def suffix(*parts: object, length: int = 3) -> str:
+def name_suffix(*parts: object, length: int = 3) -> str:
     """Letters such as Cloud Run ends the names of revisions and executions with."""
     digits = proto_json.fingerprint(*parts)
     return "".join("bcdfghjklmnpqrst"[int(digit, 16)] for digit in digits[:length])

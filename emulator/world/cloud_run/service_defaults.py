@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.api import launch_stage_pb2
 from google.cloud import run_v2
 
-from emulator.api.resource_names import Projects, last, part
+from emulator.api.resource_names import Projects, last_segment, segment_after
 from emulator.world.cloud_run import resources, revision_rules, traffic_split
 
 Mode = run_v2.ServiceScaling.ScalingMode
@@ -13,7 +13,7 @@ Mode = run_v2.ServiceScaling.ScalingMode
 DEFAULT_CONCURRENCY = 80
 
 
-def apply_defaults(service: run_v2.Service, projects: Projects) -> None:
+def apply_service_defaults(service: run_v2.Service, projects: Projects) -> None:
     """Gives the settings that are unset the value that the API documents as their default."""
     everybody = run_v2.IngressTraffic(run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL)
     service.ingress = service.ingress or everybody
@@ -24,9 +24,9 @@ def apply_defaults(service: run_v2.Service, projects: Projects) -> None:
         # Reads show this zero also while it means nothing, so that the count alone says nothing.
         scaling.manual_instance_count = 0
     service.scaling = scaling
-    traffic_split.default_types(service)
+    traffic_split.apply_default_types(service)
     template = service.template
-    revision_rules.default_timeout(template)
+    revision_rules.apply_default_timeout(template)
     template.max_instance_request_concurrency = (
         template.max_instance_request_concurrency or DEFAULT_CONCURRENCY
     )
@@ -36,7 +36,8 @@ def apply_defaults(service: run_v2.Service, projects: Projects) -> None:
     service.template = template
 
 
-def uri(service: run_v2.Service, projects: Projects) -> str:
+def service_uri(service: run_v2.Service, projects: Projects) -> str:
     """The address of a service, in the deterministic form."""
-    number = projects.number(part(service.name, "projects"))
-    return f"https://{last(service.name)}-{number}.{part(service.name, 'locations')}.run.app"
+    number = projects.number(segment_after(service.name, "projects"))
+    region = segment_after(service.name, "locations")
+    return f"https://{last_segment(service.name)}-{number}.{region}.run.app"

@@ -10,10 +10,10 @@ import re
 from google.cloud import run_v2
 
 from emulator.api import field_masks
-from emulator.api.errors import Violation
+from emulator.api.errors import FieldError
 from emulator.world.cloud_run.service_defaults import Mode
 
-MUTABLE = frozenset(
+MUTABLE_FIELDS = frozenset(
     {
         "description",
         "labels",
@@ -37,7 +37,9 @@ MUTABLE = frozenset(
 _TAG = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
-def check_scaling(sent: run_v2.ServiceScaling, after: run_v2.Service, paths: list[str]) -> None:
+def check_service_scaling(
+    sent: run_v2.ServiceScaling, after: run_v2.Service, paths: list[str]
+) -> None:
     """Refuses scaling that contradicts itself.
 
     A maximum together with the manual mode is refused, as gcloud refuses it; so are negative
@@ -60,7 +62,7 @@ def check_scaling(sent: run_v2.ServiceScaling, after: run_v2.Service, paths: lis
         raise _violation("scaling.manual_instance_count", "is required with manual scaling")
 
 
-def settle_scaling(before: run_v2.Service, after: run_v2.Service) -> None:
+def apply_scaling_mode(before: run_v2.Service, after: run_v2.Service) -> None:
     """Applies what Cloud Run does by itself when the scaling mode changes.
 
     Manual: the minimum and maximum of the service are erased. Back to automatic with neither
@@ -92,5 +94,5 @@ def check_tags(after: run_v2.Service) -> None:
         tags |= {target.tag} - {""}
 
 
-def _violation(field: str, reason: str) -> Violation:
-    return Violation("Service", field, reason)
+def _violation(field: str, reason: str) -> FieldError:
+    return FieldError("Service", field, reason)

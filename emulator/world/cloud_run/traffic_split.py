@@ -10,49 +10,49 @@ from typing import Any
 
 from google.cloud import run_v2
 
-from emulator.api.errors import Violation
+from emulator.api.errors import FieldError
 
-Owner = run_v2.Service | run_v2.WorkerPool
+RevisionOwner = run_v2.Service | run_v2.WorkerPool
 
 # The numbers of `TrafficTargetAllocationType` and of `InstanceSplitAllocationType`: the same.
-LATEST = int(run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST)
+TO_LATEST = int(run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST)
 TO_REVISION = int(run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION)
 _REVISION = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-WHOLE = 100
+FULL_PERCENT = 100
 
 
-def of(owner: Owner) -> list[Any]:
+def split_of(owner: RevisionOwner) -> list[Any]:
     """The targets of a service's traffic or the splits of a pool's instances, as asked for."""
     if isinstance(owner, run_v2.Service):
         return list(owner.traffic)
     return list(owner.instance_splits)
 
 
-def statuses(owner: Owner) -> list[Any]:
+def split_statuses(owner: RevisionOwner) -> list[Any]:
     """What an owner says of where its shares have arrived."""
     if isinstance(owner, run_v2.Service):
         return list(owner.traffic_statuses)
     return list(owner.instance_split_statuses)
 
 
-def field(owner: Owner) -> str:
+def split_field(owner: RevisionOwner) -> str:
     """The name of the field that the shares of an owner are in."""
     return "traffic" if isinstance(owner, run_v2.Service) else "instance_splits"
 
 
-def total(owner: Owner) -> int:
+def total_percent(owner: RevisionOwner) -> int:
     """The sum of the percents; no shares at all mean all of it to the latest revision."""
-    return sum(share.percent for share in of(owner)) if of(owner) else WHOLE
+    return sum(share.percent for share in split_of(owner)) if split_of(owner) else FULL_PERCENT
 
 
-def default_types(owner: Owner) -> None:
+def apply_default_types(owner: RevisionOwner) -> None:
     """A share with a revision and no type is one of that revision."""
-    for share in of(owner):
+    for share in split_of(owner):
         if share.revision and not share.type_:
             share.type_ = TO_REVISION
 
 
-def check(owner: Owner, revisions: set[str]) -> None:
+def check_split(owner: RevisionOwner, revisions: set[str]) -> None:
     """Refuses shares that go nowhere or do not add up.
 
     Args:
@@ -60,19 +60,21 @@ def check(owner: Owner, revisions: set[str]) -> None:
         revisions: Short names of its revisions.
     """
     kind = type(owner).__name__
-    for index, share in enumerate(of(owner)):
-        path, reason = _wrong(share, revisions)
+    for index, share in enumerate(split_of(owner)):
+        path, reason = _problem(share, revisions)
         if reason:
-            raise Violation(kind, f"{field(owner)}[{index}].{path}", reason)
-    if total(owner) != WHOLE:
-        raise Violation(kind, field(owner), f"the percents should sum to 100, got {total(owner)}")
+            raise FieldError(kind, f"{split_field(owner)}[{index}].{path}", reason)
+    if total_percent(owner) != FULL_PERCENT:
+        raise FieldError(
+            kind, split_field(owner), f"the percents should sum to 100, got {total_percent(owner)}"
+        )
 
 
-def _wrong(share: Any, revisions: set[str]) -> tuple[str, str]:
+def _problem(share: Any, revisions: set[str]) -> tuple[str, str]:
     """The field of a share that is wrong, and why; both empty for a good share."""
-    if not 0 <= share.percent <= WHOLE:
+    if not 0 <= share.percent <= FULL_PERCENT:
         return "percent", "must be from 0 to 100"
-    if share.type_ == LATEST:
+    if share.type_ == TO_LATEST:
         return ("revision", "must be empty for the latest revision") if share.revision else ("", "")
     if share.type_ != TO_REVISION:
         return "type", "is required"
@@ -83,10 +85,10 @@ def _wrong(share: Any, revisions: set[str]) -> tuple[str, str]:
     return "", ""
 
 
-def arrive(owner: Owner) -> None:
+def apply_split(owner: RevisionOwner) -> None:
     """Makes the statuses of an owner say what its shares say."""
     if isinstance(owner, run_v2.Service):
-        latest = run_v2.TrafficTarget(type_=LATEST, percent=WHOLE)
+        latest = run_v2.TrafficTarget(type_=TO_LATEST, percent=FULL_PERCENT)
         owner.traffic_statuses = [
             run_v2.TrafficTargetStatus(
                 type_=target.type_,
@@ -98,7 +100,7 @@ def arrive(owner: Owner) -> None:
             for target in owner.traffic or [latest]
         ]
         return
-    everything = run_v2.InstanceSplit(type_=LATEST, percent=WHOLE)
+    everything = run_v2.InstanceSplit(type_=TO_LATEST, percent=FULL_PERCENT)
     owner.instance_split_statuses = [
         run_v2.InstanceSplitStatus(
             type_=split.type_, revision=split.revision, percent=split.percent

@@ -12,56 +12,60 @@ from typing import TypeVar
 from google.cloud import run_v2
 
 from emulator.api import proto_json
-from emulator.api.resource_names import last, parent
+from emulator.api.resource_names import last_segment, parent_name
 from emulator.world.cloud_run import execution_phases, resources
-from emulator.world.cloud_run.execution_phases import UNFINISHED, Phase, Running
+from emulator.world.cloud_run.execution_phases import UNFINISHED, ExecutionOrTask, Phase
 from emulator.world.cloud_run.resources import State
-from emulator.world.cloud_run.traffic_split import Owner
-from emulator.world.document.json_document import Place
+from emulator.world.cloud_run.traffic_split import RevisionOwner
+from emulator.world.document.json_document import JsonNode
 
-CREATED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-DEPLOYER = "deployer@example.com"
+DEFAULT_CREATE_TIME = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+DEFAULT_DEPLOYER = "deployer@example.com"
 
 R = TypeVar("R")
 
 
-def placed(place: Place, table: Mapping[str, R]) -> Iterator[tuple[Place, str, R]]:
+def listed_resources(
+    list_node: JsonNode, table: Mapping[str, R]
+) -> Iterator[tuple[JsonNode, str, R]]:
     """The resources that a list of the world gave, each with its place and its key."""
-    for item, (key, resource) in zip(place.items(), tuple(table.items()), strict=True):
-        yield item.named(item.value["name"]), key, resource
+    for item, (key, resource) in zip(list_node.items(), tuple(table.items()), strict=True):
+        yield item.in_resource(item.value["name"]), key, resource
 
 
-def check_owners(place: Place, table: Mapping[str, object], owners: dict[str, set[str]]) -> None:
+def check_owners(
+    list_node: JsonNode, table: Mapping[str, object], owners: dict[str, set[str]]
+) -> None:
     """Refuses resources of what is not in the world: nothing could ever use them.
 
     Args:
-        place: The list that they are in.
+        list_node: The list that they are in.
         table: The same by their keys.
         owners: The keys of what they may belong to, by collection.
     """
     keys = set().union(*owners.values())
-    for here, key, _ in placed(place, table):
-        if parent(key) not in keys:
-            remedy = f"list {parent(here.name)} in {' or '.join(owners)}"
-            raise here.refuse("its owner is not in the world", remedy)
+    for node, key, _ in listed_resources(list_node, table):
+        if parent_name(key) not in keys:
+            remedy = f"list {parent_name(node.resource_name)} in {' or '.join(owners)}"
+            raise node.error("its owner is not in the world", remedy)
 
 
-def check_owner(here: Place, field: str, told: str, name: str) -> None:
+def check_owner(node: JsonNode, field: str, stated: str, name: str) -> None:
     """Refuses a resource that says that it belongs to another one than its name says."""
-    if last(told) not in ("", last(name)):
-        reason = f"is {told!r}, and the name says {last(name)!r}"
-        raise here.at(field).refuse(reason, "leave it out")
+    if last_segment(stated) not in ("", last_segment(name)):
+        reason = f"is {stated!r}, and the name says {last_segment(name)!r}"
+        raise node.child_path(field).error(reason, "leave it out")
 
 
-def phase(here: Place, resource: Running, otherwise: Phase) -> Phase:
+def stated_phase(node: JsonNode, resource: ExecutionOrTask, default: Phase) -> Phase:
     """The phase of an execution or a task; another one if its conditions do not tell."""
-    told = bool(execution_phases.completed(resource).state)
-    where = execution_phases.phase(resource) if told else otherwise
-    has_ended = proto_json.raw(resource).HasField("completion_time")
-    if has_ended and where in UNFINISHED:
-        reason = f"is set, and the condition Completed says {where}"
-        raise here.at("completionTime").refuse(reason, "leave one of them out")
-    return where
+    is_stated = bool(execution_phases.completed_condition(resource).state)
+    current_phase = execution_phases.phase_of(resource) if is_stated else default
+    has_ended = proto_json.unwrap(resource).HasField("completion_time")
+    if has_ended and current_phase in UNFINISHED:
+        reason = f"is set, and the condition Completed says {current_phase}"
+        raise node.child_path("completionTime").error(reason, "leave one of them out")
+    return current_phase
 
 
 def default_containers(message: run_v2.RevisionTemplate | run_v2.TaskTemplate) -> None:
@@ -70,7 +74,7 @@ def default_containers(message: run_v2.RevisionTemplate | run_v2.TaskTemplate) -
         message.containers = [run_v2.Container(image=resources.DEFAULT_IMAGE)]
 
 
-def complete(workload: Owner | run_v2.Job, state: int, message: str = "") -> None:
+def fill_workload(workload: RevisionOwner | run_v2.Job, state: int, message: str = "") -> None:
     """Fills the output-only fields that services, jobs and worker pools share.
 
     Args:
@@ -78,17 +82,17 @@ def complete(workload: Owner | run_v2.Job, state: int, message: str = "") -> Non
         state: How it is doing if it does not say.
         message: Why.
     """
-    workload.uid = workload.uid or resources.uid(workload.name)
+    workload.uid = workload.uid or resources.make_uid(workload.name)
     workload.generation = workload.generation or 1
     behind = 1 if workload.reconciling else 0
     workload.observed_generation = workload.observed_generation or workload.generation - behind
-    workload.creator = workload.creator or DEPLOYER
+    workload.creator = workload.creator or DEFAULT_DEPLOYER
     workload.last_modifier = workload.last_modifier or workload.creator
-    since = proto_json.moment(workload, "create_time")
-    proto_json.set_moment_if_unset(workload, "update_time", since)
+    since = proto_json.timestamp_of(workload, "create_time")
+    proto_json.set_timestamp_if_unset(workload, "update_time", since)
     if not workload.terminal_condition.state:
         if workload.reconciling:
             state, message = State.CONDITION_RECONCILING, ""
-        since = proto_json.moment(workload, "update_time")
+        since = proto_json.timestamp_of(workload, "update_time")
         workload.terminal_condition = resources.condition("Ready", state, since, message)
-    workload.etag = workload.etag or resources.etag(workload.name, workload.generation)
+    workload.etag = workload.etag or resources.make_etag(workload.name, workload.generation)

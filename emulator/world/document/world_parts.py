@@ -13,8 +13,8 @@ from google.iam.v1 import policy_pb2
 
 from emulator.api import method_names, proto_json
 from emulator.api.faults import DEFAULT_MESSAGE, DEFAULT_RECONCILE_S, Fault, Faults, Latency
-from emulator.api.resource_names import Project, Projects
-from emulator.world.document.json_document import Place
+from emulator.api.resource_names import ProjectEntry, Projects
+from emulator.world.document.json_document import JsonNode
 
 M = TypeVar("M")
 
@@ -35,62 +35,66 @@ class FindingEntry:
     result: ListFindingsResponse.ListFindingsResult
 
 
-def projects(place: Place) -> Projects:
+def parse_projects(node: JsonNode) -> Projects:
     """The entries of `projects`: `projectId`, `projectNumber`, `folders` (numbers)."""
-    found: list[Project] = []
-    for item in place.items():
-        item.object(only=("projectId", "projectNumber", "folders"))
-        number = item.key("projectNumber")
-        if not number.text().isascii() or not number.text().isdecimal():
-            raise number.refuse("is not a project number", 'write digits: "210987654321"')
+    found: list[ProjectEntry] = []
+    for item in node.items():
+        item.json_object(allowed_keys=("projectId", "projectNumber", "folders"))
+        number = item.get("projectNumber")
+        if not number.string().isascii() or not number.string().isdecimal():
+            raise number.error("is not a project number", 'write digits: "210987654321"')
         folders = tuple(
-            folder.text().removeprefix("folders/") for folder in item.key("folders", []).items()
+            folder.string().removeprefix("folders/") for folder in item.get("folders", []).items()
         )
-        project = Project(item.key("projectId").text(), number.text(), folders)
-        taken = {spelling for other in found for spelling in (other.project_id, other.number)}
-        if taken & {project.project_id, project.number}:
-            raise item.refuse(f"project {project.project_id!r} is listed twice", "remove one")
+        project = ProjectEntry(item.get("projectId").string(), number.string(), folders)
+        spellings = {spelling for other in found for spelling in (other.project_id, other.number)}
+        if spellings & {project.project_id, project.number}:
+            raise item.error(f"project {project.project_id!r} is listed twice", "remove one")
         found.append(project)
     return Projects(tuple(found))
 
 
-def resources(place: Place, kind: type[M], pattern: str, known_as: Projects) -> dict[str, M]:
+def parse_resources(
+    node: JsonNode, kind: type[M], pattern: str, projects: Projects
+) -> dict[str, M]:
     """A list of resources by name, each a message of one kind.
 
     Args:
-        place: The list.
+        node: The list.
         kind: The message that each entry is the proto JSON of.
         pattern: What names look like, `*` standing for one piece of a name.
-        known_as: Decides which two names are the same.
+        projects: Decides which two names are the same.
     """
-    shape = re.compile("/".join(_piece(piece) for piece in pattern.split("/")))
+    shape = re.compile("/".join(_segment_pattern(piece) for piece in pattern.split("/")))
     table: dict[str, M] = {}
-    for item in place.items():
-        name_place = item.object().key("name")
-        name = name_place.text()
-        here = item.named(name)
+    for item in node.items():
+        name_node = item.json_object().get("name")
+        name = name_node.string()
+        resource_node = item.in_resource(name)
         if not shape.fullmatch(name):
-            raise name_place.named(name).refuse("is not a name of this kind", f"write {pattern}")
-        key = known_as.canonical(name)
+            raise name_node.in_resource(name).error(
+                "is not a name of this kind", f"write {pattern}"
+            )
+        key = projects.canonical(name)
         if key in table:
-            raise here.refuse("the name is in the list twice", "remove one of them")
-        table[key] = here.message(kind)
+            raise resource_node.error("the name is in the list twice", "remove one of them")
+        table[key] = resource_node.proto_message(kind)
     return table
 
 
-def _piece(piece: str) -> str:
+def _segment_pattern(piece: str) -> str:
     return "[^/]+" if piece == "*" else f"(?:{piece})"
 
 
-def policies(place: Place, known_as: Projects) -> dict[str, policy_pb2.Policy]:
+def parse_policies(node: JsonNode, projects: Projects) -> dict[str, policy_pb2.Policy]:
     """IAM policies by resource name. A policy without an etag gets one made of its content."""
     table: dict[str, policy_pb2.Policy] = {}
-    for name in place.object().value:
-        here = place.key(name).named(name)
-        key = known_as.canonical(name)
+    for name in node.json_object().value:
+        resource_node = node.get(name).in_resource(name)
+        key = projects.canonical(name)
         if key in table:
-            raise here.refuse("the resource has two policies", "remove one of them")
-        policy = here.message(policy_pb2.Policy)
+            raise resource_node.error("the resource has two policies", "remove one of them")
+        policy = resource_node.proto_message(policy_pb2.Policy)
         if not policy.etag:
             digest = proto_json.fingerprint(key, proto_json.to_json(policy))
             policy.etag = bytes.fromhex(digest)[:8]
@@ -98,7 +102,7 @@ def policies(place: Place, known_as: Projects) -> dict[str, policy_pb2.Policy]:
     return table
 
 
-def findings(place: Place) -> list[FindingEntry]:
+def parse_findings(node: JsonNode) -> list[FindingEntry]:
     """Findings as ListFindings returns them.
 
     What the API has no field for is kept but not served: real notifications carry such fields,
@@ -106,67 +110,71 @@ def findings(place: Place) -> list[FindingEntry]:
     """
     entries: list[FindingEntry] = []
     names: set[str] = set()
-    for item in place.items():
-        name = item.object().key("finding").object().key("name").text()
-        here = item.named(name)
+    for item in node.items():
+        name = item.json_object().get("finding").json_object().get("name").string()
+        resource_node = item.in_resource(name)
         if name in names:
-            raise here.refuse("the finding is in the list twice", "remove one of them")
+            raise resource_node.error("the finding is in the list twice", "remove one of them")
         names.add(name)
         kind = ListFindingsResponse.ListFindingsResult
-        result = here.message(kind, lenient=True)
+        result = resource_node.proto_message(kind, lenient=True)
         entries.append(FindingEntry(item.value, result))
     return entries
 
 
-def log_entries(place: Place) -> list[LogEntry]:
+def parse_log_entries(node: JsonNode) -> list[LogEntry]:
     """Log entries. `logName` and `timestamp` are required; `insertId` is made up if left out."""
     entries: list[LogEntry] = []
-    for item in place.items():
-        item.object().key("logName").text()
-        item.key("timestamp").text()
-        entry = item.message(LogEntry)
+    for item in node.items():
+        item.json_object().get("logName").string()
+        item.get("timestamp").string()
+        entry = item.proto_message(LogEntry)
         if not entry.insert_id:
             entry.insert_id = proto_json.fingerprint(item.path, item.value)[:16]
         entries.append(entry)
     return entries
 
 
-def latency(place: Place) -> Latency:
+def parse_latency(node: JsonNode) -> Latency:
     """The object `latency`: durations by method, besides `default` and `reconcile`."""
     methods_s: dict[str, float] = {}
-    for method in place.object().value:
+    for method in node.json_object().value:
         if method not in {"default", method_names.RECONCILE}:
-            methods_s[_method(place.at(method), method)] = place.key(method).seconds()
+            methods_s[_checked_method(node.child_path(method), method)] = node.get(method).seconds()
     return Latency(
-        default_s=place.key("default", 0).seconds(),
+        default_s=node.get("default", 0).seconds(),
         methods_s=methods_s,
-        reconcile_s=place.key(method_names.RECONCILE, DEFAULT_RECONCILE_S * 1000).seconds(),
+        reconcile_s=node.get(method_names.RECONCILE, DEFAULT_RECONCILE_S * 1000).seconds(),
     )
 
 
-def faults(place: Place) -> Faults:
+def parse_faults(node: JsonNode) -> Faults:
     """The list `faults`."""
-    return Faults(tuple(_fault(item.object(only=_FAULT_KEYS)) for item in place.items()))
-
-
-def _fault(place: Place) -> Fault:
-    code = place.key("code")
-    if code.text() not in _CODES:
-        raise code.refuse(f"{code.value!r} is not a status code", f"use one of {', '.join(_CODES)}")
-    method = place.key("method").text()
-    return Fault(
-        method=method if method == method_names.RECONCILE else _method(place.at("method"), method),
-        code=grpc.StatusCode[code.value],
-        times=place.key("times").whole_number() if "times" in place.value else None,
-        after=place.key("after", 0).whole_number(),
-        message=place.key("message", DEFAULT_MESSAGE).text(),
-        applied=place.key("applied", False).flag(),
+    return Faults(
+        tuple(_parse_fault(item.json_object(allowed_keys=_FAULT_KEYS)) for item in node.items())
     )
 
 
-def _method(place: Place, method: str) -> str:
+def _parse_fault(node: JsonNode) -> Fault:
+    code = node.get("code")
+    if code.string() not in _CODES:
+        raise code.error(f"{code.value!r} is not a status code", f"use one of {', '.join(_CODES)}")
+    method = node.get("method").string()
+    return Fault(
+        method=method
+        if method == method_names.RECONCILE
+        else _checked_method(node.child_path("method"), method),
+        code=grpc.StatusCode[code.value],
+        times=node.get("times").whole_number() if "times" in node.value else None,
+        after=node.get("after", 0).whole_number(),
+        message=node.get("message", DEFAULT_MESSAGE).string(),
+        applied=node.get("applied", False).boolean(),
+    )
+
+
+def _checked_method(node: JsonNode, method: str) -> str:
     """A method that exists: a misspelled one would otherwise do nothing, silently."""
-    if method not in method_names.spellings():
+    if method not in method_names.known_spellings():
         remedy = "write a method such as UpdateService or storage.PUT"
-        raise place.refuse(f"{method!r} is not a method", remedy)
+        raise node.error(f"{method!r} is not a method", remedy)
     return method

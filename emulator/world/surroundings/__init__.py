@@ -10,12 +10,12 @@ import datetime as dt
 
 from emulator.world.surroundings import cloud_run_resources, listed_findings, log_entries
 from emulator.world.surroundings import notification_fields as claims
-from emulator.world.surroundings.notification_fields import Claim, JsonObject
+from emulator.world.surroundings.notification_fields import JsonObject, NotificationFields
 
-__all__ = ["around", "event_time"]
+__all__ = ["event_time", "world_around"]
 
 
-def around(notification: bytes) -> JsonObject:
+def world_around(notification: bytes) -> JsonObject:
     """A world in which a notification tells the truth, in the form that `world.parse` reads.
 
     It has the confirmed finding and, where that is about a service, job or worker pool of Cloud
@@ -25,39 +25,41 @@ def around(notification: bytes) -> JsonObject:
     Args:
         notification: The message's data as it is delivered; may be anything.
     """
-    claim = claims.read(notification)
-    if claim is None:
+    fields = claims.read_notification(notification)
+    if fields is None:
         return {}
     world: JsonObject = {
-        "projects": [claim.project.to_json()] if claim.project else [],
-        "findings": listed_findings.findings(claim),
-        "virustotal": {digest: _analysis(claim, digest) for digest in claim.hashes},
+        "projects": [fields.project.to_json()] if fields.project else [],
+        "findings": listed_findings.listed_findings(fields),
+        "virustotal": {digest: _virustotal_report(fields, digest) for digest in fields.hashes},
     }
-    if claim.workload is not None and claim.project is not None:
-        world |= cloud_run_resources.resources(claim, claim.workload, claim.project)
-        world["logEntries"] = log_entries.entries(claim, claim.workload, claim.project)
+    if fields.workload is not None and fields.project is not None:
+        world |= cloud_run_resources.workload_resources(fields, fields.workload, fields.project)
+        world["logEntries"] = log_entries.workload_log_entries(
+            fields, fields.workload, fields.project
+        )
     return world
 
 
 def event_time(notification: bytes) -> dt.datetime | None:
     """When the event of a notification was; None where it does not say so readably."""
-    claim = claims.read(notification)
-    return claim.told_time if claim else None
+    fields = claims.read_notification(notification)
+    return fields.stated_event_time if fields else None
 
 
-def _analysis(claim: Claim, digest: str) -> JsonObject:
+def _virustotal_report(fields: NotificationFields, digest: str) -> JsonObject:
     """What VirusTotal v3 answers about a file that most scanners know to be malicious."""
     stats = {
         "malicious": 58, "suspicious": 1, "undetected": 12, "harmless": 0,
         "timeout": 0, "confirmed-timeout": 0, "failure": 1, "type-unsupported": 4,
     }  # fmt: skip
-    seen = claim.event_time
+    event_time = fields.event_time
     attributes = {
         "sha256": digest.lower(),
         "last_analysis_stats": stats,
-        "first_submission_date": _before(seen, days=41),
-        "last_submission_date": _before(seen, days=3),
-        "last_analysis_date": _before(seen, days=2),
+        "first_submission_date": _days_before(event_time, days=41),
+        "last_submission_date": _days_before(event_time, days=3),
+        "last_analysis_date": _days_before(event_time, days=2),
         "popular_threat_classification": {"suggested_threat_label": "miner.example/sample"},
         "type_description": "ELF",
         "meaningful_name": "kworkerds",
@@ -67,6 +69,6 @@ def _analysis(claim: Claim, digest: str) -> JsonObject:
     return {"data": {"id": digest.lower(), "type": "file", "attributes": attributes}}
 
 
-def _before(moment: dt.datetime, *, days: int) -> int:
+def _days_before(moment: dt.datetime, *, days: int) -> int:
     """So many days before a moment, in seconds since 1970."""
     return int((moment - dt.timedelta(days=days)).timestamp())

@@ -11,61 +11,71 @@ from google.cloud import securitycenter_v2
 from google.protobuf import json_format
 
 from emulator.api import proto_json
-from emulator.api.resource_names import Project
-from emulator.world.surroundings.notification_fields import Claim, JsonObject, Workload, get, text
+from emulator.api.resource_names import ProjectEntry
+from emulator.world.surroundings.notification_fields import (
+    AffectedWorkload,
+    JsonObject,
+    NotificationFields,
+    get_text,
+    get_value,
+)
 
 _NAME = re.compile(
     r"(?P<owner>(?:organizations|folders|projects)/[^/]+)/sources/(?P<source>[^/]+)"
     r"(?:/locations/(?P<location>[^/]+))?/findings/(?P<finding>[^/]+)"
 )
 _RESOURCE_MANAGER = "//cloudresourcemanager.googleapis.com"
-RELATED = "Execution: Added Malicious Binary Executed"
+RELATED_CATEGORY = "Execution: Added Malicious Binary Executed"
 
 
-def stamp(moment: dt.datetime) -> str:
+def json_time(moment: dt.datetime) -> str:
     """A time as proto JSON spells it."""
     return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def findings(claim: Claim) -> list[JsonObject]:
+def listed_findings(fields: NotificationFields) -> list[JsonObject]:
     """The record of the claimed finding, and two more where the workload is known.
 
     One lies a few minutes earlier on the same workload. The other is on a service whose name
     only begins like it: whoever counts it as related has matched too loosely.
     """
-    if not text(claim.finding, "name"):
+    if not get_text(fields.finding, "name"):
         return []
-    own = _record(claim)
-    if claim.workload is None:
+    own = _confirmed_finding(fields)
+    if fields.workload is None:
         return [own]
-    neighbour = f"{claim.workload.full_name}-admin"
-    related = _another(own, claim, claim.workload.full_name, dt.timedelta(minutes=-4))
-    other = _another(own, claim, neighbour, dt.timedelta(minutes=-6))
+    neighbour = f"{fields.workload.full_name}-admin"
+    related = _other_finding(own, fields, fields.workload.full_name, dt.timedelta(minutes=-4))
+    other = _other_finding(own, fields, neighbour, dt.timedelta(minutes=-6))
     return [own, related, other]
 
 
-def _record(claim: Claim) -> JsonObject:
+def _confirmed_finding(fields: NotificationFields) -> JsonObject:
     """What SCC says where the notification told the truth: the same, in the form of API v2."""
-    finding = _readable(securitycenter_v2.Finding, claim.finding)
-    name = _located(text(claim.finding, "name"))
-    canonical = _located(text(claim.finding, "canonicalName")) or _canonical(name, claim.project)
-    marks = get(claim.finding, "securityMarks")
+    finding = _readable_fields(securitycenter_v2.Finding, fields.finding)
+    name = _with_location(get_text(fields.finding, "name"))
+    canonical = _with_location(get_text(fields.finding, "canonicalName")) or _canonical_name(
+        name, fields.project
+    )
+    marks = get_value(fields.finding, "securityMarks")
     finding |= {
         "name": name,
         "canonicalName": canonical,
         "parent": name.rpartition("/findings/")[0],
-        "resourceName": claim.resource_name,
-        "securityMarks": _readable(securitycenter_v2.SecurityMarks, marks)
+        "resourceName": fields.resource_name,
+        "securityMarks": _readable_fields(securitycenter_v2.SecurityMarks, marks)
         | {"name": f"{name}/securityMarks", "canonicalName": f"{canonical}/securityMarks"},
     }
-    return {"finding": finding, "resource": _resource(claim)}
+    return {"finding": finding, "resource": _resource(fields)}
 
 
-def _another(own: JsonObject, claim: Claim, workload: str, later: dt.timedelta) -> JsonObject:
+def _other_finding(
+    own: JsonObject, fields: NotificationFields, workload: str, later: dt.timedelta
+) -> JsonObject:
     """A finding of the same detector on a workload, at another time."""
     resource_name = f"//run.googleapis.com/{workload}"
     digest = hashlib.sha256(f"{own['finding']['name']} {workload}".encode()).hexdigest()[:32]
-    moment = claim.event_time + later
+    moment = fields.event_time + later
     path = f"/usr/share/example/{digest[:6]}"
     named = {
         key: f"{own['finding'][key].rpartition('/findings/')[0]}/findings/{digest}"
@@ -76,9 +86,9 @@ def _another(own: JsonObject, claim: Claim, workload: str, later: dt.timedelta) 
         **named,
         "resourceName": resource_name,
         "state": "ACTIVE",
-        "category": RELATED,
-        "eventTime": stamp(moment),
-        "createTime": stamp(moment + dt.timedelta(seconds=2)),
+        "category": RELATED_CATEGORY,
+        "eventTime": json_time(moment),
+        "createTime": json_time(moment + dt.timedelta(seconds=2)),
         "severity": "CRITICAL",
         "mute": "UNDEFINED",
         "moduleName": "CLOUD_RUN_ADDED_MALICIOUS_BINARY_EXECUTED",
@@ -91,18 +101,20 @@ def _another(own: JsonObject, claim: Claim, workload: str, later: dt.timedelta) 
     }
 
 
-def _resource(claim: Claim) -> JsonObject:
+def _resource(fields: NotificationFields) -> JsonObject:
     kind = securitycenter_v2.ListFindingsResponse.ListFindingsResult.Resource
-    resource = _readable(kind, claim.resource) | {
-        "name": claim.resource_name,
+    resource = _readable_fields(kind, fields.resource) | {
+        "name": fields.resource_name,
         "cloudProvider": "GOOGLE_CLOUD_PLATFORM",
     }
-    if claim.project is not None:
-        resource["gcpMetadata"] = _metadata(claim, claim.project) | resource.get("gcpMetadata", {})
-    return _placed(claim.workload) | resource
+    if fields.project is not None:
+        resource["gcpMetadata"] = _metadata(fields, fields.project) | resource.get(
+            "gcpMetadata", {}
+        )
+    return _workload_location(fields.workload) | resource
 
 
-def _placed(workload: Workload | None) -> JsonObject:
+def _workload_location(workload: AffectedWorkload | None) -> JsonObject:
     if workload is None:
         return {}
     return {
@@ -112,9 +124,9 @@ def _placed(workload: Workload | None) -> JsonObject:
     }
 
 
-def _metadata(claim: Claim, project: Project) -> JsonObject:
+def _metadata(fields: NotificationFields, project: ProjectEntry) -> JsonObject:
     folders = [{"resourceFolder": f"{_RESOURCE_MANAGER}/folders/{f}"} for f in project.folders]
-    organization = re.match(r"organizations/[0-9]+", text(claim.finding, "name"))
+    organization = re.match(r"organizations/[0-9]+", get_text(fields.finding, "name"))
     above = organization[0] if organization else ""
     parent = folders[0]["resourceFolder"] if folders else f"{_RESOURCE_MANAGER}/{above}"
     return {
@@ -126,7 +138,7 @@ def _metadata(claim: Claim, project: Project) -> JsonObject:
     }
 
 
-def _located(name: str) -> str:
+def _with_location(name: str) -> str:
     """A finding's name with its location, as API v2 spells it; other texts stay as they are."""
     match = _NAME.fullmatch(name)
     if match is None:
@@ -136,14 +148,14 @@ def _located(name: str) -> str:
     return f"{owner}/sources/{source}/locations/{location}/findings/{finding}"
 
 
-def _canonical(name: str, project: Project | None) -> str:
+def _canonical_name(name: str, project: ProjectEntry | None) -> str:
     match = _NAME.fullmatch(name)
     if match is None or project is None:
         return name
     return f"projects/{project.number}{name.removeprefix(match['owner'])}"
 
 
-def _readable(kind: type[Any], data: object) -> JsonObject:
+def _readable_fields(kind: type[Any], data: object) -> JsonObject:
     """The fields of an object that the API knows and can read; the others are left out."""
     kept: JsonObject = {}
     for key, value in data.items() if isinstance(data, dict) else ():

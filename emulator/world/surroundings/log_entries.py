@@ -8,29 +8,35 @@ import hashlib
 # Registered by being imported: entries about IAM policies carry this type inside an Any.
 from google.iam.v1.logging import audit_data_pb2  # noqa: F401
 
-from emulator.api.resource_names import Project
+from emulator.api.resource_names import ProjectEntry
 from emulator.world.surroundings.cloud_run_resources import (
-    DEPLOYED,
+    DEPLOYED_AFTER_EVENT,
     PLAIN_SECRET,
-    deployer,
-    execution,
-    revisions,
+    deployer_account,
+    execution_name,
+    revision_names,
 )
-from emulator.world.surroundings.listed_findings import stamp
-from emulator.world.surroundings.notification_fields import Claim, JsonObject, Workload
+from emulator.world.surroundings.listed_findings import json_time
+from emulator.world.surroundings.notification_fields import (
+    AffectedWorkload,
+    JsonObject,
+    NotificationFields,
+)
 
-_VISITOR, _ATTACKER, _OPERATOR = "192.0.2.10", "203.0.113.77", "192.0.2.200"
-_SHARED_LATER = dt.timedelta(minutes=9)
+_VISITOR_IP, _ATTACKER_IP, _OPERATOR_IP = "192.0.2.10", "203.0.113.77", "192.0.2.200"
+_PUBLIC_ACCESS_DELAY = dt.timedelta(minutes=9)
 
 
-def entries(claim: Claim, workload: Workload, project: Project) -> list[JsonObject]:
+def workload_log_entries(
+    fields: NotificationFields, workload: AffectedWorkload, project: ProjectEntry
+) -> list[JsonObject]:
     """The entries of a workload, oldest first: audit entries, then the minutes of the event."""
-    return [*_audit(claim, workload, project), *_own(claim, workload)]
+    return [*_audit_entries(fields, workload, project), *_run_log_entries(fields, workload)]
 
 
-def _own(claim: Claim, workload: Workload) -> list[JsonObject]:
+def _run_log_entries(fields: NotificationFields, workload: AffectedWorkload) -> list[JsonObject]:
     """What the workload and its requests left. The query strings and one line hold secrets."""
-    fetch = f"fetched http://198.51.100.23/update.bin to {claim.binary}"
+    fetch = f"fetched http://198.51.100.23/update.bin to {fields.binary}"
     lines: list[tuple[float, str, JsonObject]] = [
         (-612, "varlog%2Fsystem", _text("INFO", "Starting new instance. Reason: AUTOSCALING")),
         (
@@ -40,23 +46,27 @@ def _own(claim: Claim, workload: Workload) -> list[JsonObject]:
         ),
         (-12.6, "stderr", _text("ERROR", f"partner refused key {PLAIN_SECRET}: HTTP 401")),
         (-7.1, "stderr", _text("WARNING", fetch)),
-        (-0.4, "stdout", _text("DEFAULT", f"{claim.binary} started")),
+        (-0.4, "stdout", _text("DEFAULT", f"{fields.binary} started")),
         (3.5, "varlog%2Fsystem", _text("WARNING", "Container CPU usage above 95 % for 3 s")),
     ]
     if workload.kind == "services":
         lines += [
-            (-95.3, "requests", _request("GET", "/cart?session=not-a-real-session", _VISITOR)),
-            (-8.2, "requests", _request("POST", "/upload?name=../../x&token=none", _ATTACKER)),
-            (2.0, "requests", _request("GET", "/status?verbose=1", _ATTACKER)),
+            (-95.3, "requests", _request("GET", "/cart?session=not-a-real-session", _VISITOR_IP)),
+            (-8.2, "requests", _request("POST", "/upload?name=../../x&token=none", _ATTACKER_IP)),
+            (2.0, "requests", _request("GET", "/status?verbose=1", _ATTACKER_IP)),
         ]
-    return [_entry(claim, workload, *line) for line in sorted(lines, key=lambda line: line[0])]
+    return [_entry(fields, workload, *line) for line in sorted(lines, key=lambda line: line[0])]
 
 
 def _entry(
-    claim: Claim, workload: Workload, seconds: float, log: str, content: JsonObject
+    fields: NotificationFields,
+    workload: AffectedWorkload,
+    seconds: float,
+    log: str,
+    content: JsonObject,
 ) -> JsonObject:
     """One entry of a log of Cloud Run, some seconds after the event."""
-    moment = stamp(claim.event_time + dt.timedelta(seconds=seconds))
+    moment = json_time(fields.event_time + dt.timedelta(seconds=seconds))
     return content | {
         "logName": f"projects/{workload.project}/logs/run.googleapis.com%2F{log}",
         "insertId": _digest(workload.full_name, log, moment)[:16],
@@ -67,11 +77,15 @@ def _entry(
     }
 
 
-def _audit(claim: Claim, workload: Workload, project: Project) -> list[JsonObject]:
+def _audit_entries(
+    fields: NotificationFields, workload: AffectedWorkload, project: ProjectEntry
+) -> list[JsonObject]:
     """The last deployment, and opening the workload to those who may invoke it."""
     collection = workload.kind[0].upper() + workload.kind[1:]
-    deployed = claim.event_time + DEPLOYED
-    member = "allUsers" if workload.kind == "services" else f"user:{deployer(workload.project)}"
+    deployed = fields.event_time + DEPLOYED_AFTER_EVENT
+    member = (
+        "allUsers" if workload.kind == "services" else f"user:{deployer_account(workload.project)}"
+    )
     delta = {"action": "ADD", "role": "roles/run.invoker", "member": member}
     opened = {
         "@type": "type.googleapis.com/google.iam.v1.logging.AuditData",
@@ -82,19 +96,25 @@ def _audit(claim: Claim, workload: Workload, project: Project) -> list[JsonObjec
     request = {"service": {"name": workload.full_name, "template": {"containers": [container]}}}
     verb = collection.removesuffix("s")
     return [
-        _admin(workload, project, deployed, f"{collection}.Update{verb}", {"request": request}),
-        _admin(
+        _audit_entry(
+            workload, project, deployed, f"{collection}.Update{verb}", {"request": request}
+        ),
+        _audit_entry(
             workload,
             project,
-            deployed + _SHARED_LATER,
+            deployed + _PUBLIC_ACCESS_DELAY,
             f"{collection}.SetIamPolicy",
             {"serviceData": opened, "request": {"resource": workload.full_name}},
         ),
     ]
 
 
-def _admin(
-    workload: Workload, project: Project, moment: dt.datetime, method: str, more: JsonObject
+def _audit_entry(
+    workload: AffectedWorkload,
+    project: ProjectEntry,
+    moment: dt.datetime,
+    method: str,
+    more: JsonObject,
 ) -> JsonObject:
     """One entry of the admin activity log."""
     kind, labels = _resource(workload)["type"], _resource(workload)["labels"]
@@ -103,22 +123,28 @@ def _admin(
         "serviceName": "run.googleapis.com",
         "methodName": f"google.cloud.run.v2.{method}",
         "resourceName": workload.full_name,
-        "authenticationInfo": {"principalEmail": deployer(workload.project)},
-        "requestMetadata": {"callerIp": _OPERATOR, "callerSuppliedUserAgent": "google-cloud-sdk"},
+        "authenticationInfo": {"principalEmail": deployer_account(workload.project)},
+        "requestMetadata": {
+            "callerIp": _OPERATOR_IP,
+            "callerSuppliedUserAgent": "google-cloud-sdk",
+        },
     }
     return {
         "logName": f"projects/{project.project_id}/logs/cloudaudit.googleapis.com%2Factivity",
         "insertId": _digest(workload.full_name, method)[:16],
-        "timestamp": stamp(moment),
-        "receiveTimestamp": stamp(moment),
+        "timestamp": json_time(moment),
+        "receiveTimestamp": json_time(moment),
         "severity": "NOTICE",
         # An admin's call is about the whole workload, not about one of its revisions.
-        "resource": {"type": kind, "labels": labels | dict.fromkeys(_detail(workload), "")},
+        "resource": {
+            "type": kind,
+            "labels": labels | dict.fromkeys(_resource_details(workload), ""),
+        },
         "protoPayload": payload | more,
     }
 
 
-def _resource(workload: Workload) -> JsonObject:
+def _resource(workload: AffectedWorkload) -> JsonObject:
     """The monitored resource that entries of a workload are filed under."""
     kind, label = {
         "services": ("cloud_run_revision", "service_name"),
@@ -126,19 +152,19 @@ def _resource(workload: Workload) -> JsonObject:
         "workerPools": ("cloud_run_worker_pool", "worker_pool_name"),
     }[workload.kind]
     own = {"project_id": workload.project, "location": workload.location, label: workload.name}
-    return {"type": kind, "labels": own | _detail(workload)}
+    return {"type": kind, "labels": own | _resource_details(workload)}
 
 
-def _detail(workload: Workload) -> dict[str, str]:
+def _resource_details(workload: AffectedWorkload) -> dict[str, str]:
     if workload.kind == "jobs":
         return {}
-    named = {"revision_name": revisions(workload)[1]}
+    named = {"revision_name": revision_names(workload)[1]}
     return named | ({"configuration_name": workload.name} if workload.kind == "services" else {})
 
 
-def _labels(workload: Workload) -> dict[str, str]:
+def _labels(workload: AffectedWorkload) -> dict[str, str]:
     if workload.kind == "jobs":
-        return {"run.googleapis.com/execution_name": execution(workload)}
+        return {"run.googleapis.com/execution_name": execution_name(workload)}
     return {"instanceId": _digest("instance", workload.full_name)}
 
 
@@ -152,7 +178,7 @@ def _request(method: str, path: str, caller: str) -> JsonObject:
         "requestUrl": f"https://www.example.com{path}",
         "status": 200,
         "remoteIp": caller,
-        "userAgent": "curl/8.5.0" if caller == _ATTACKER else "Mozilla/5.0",
+        "userAgent": "curl/8.5.0" if caller == _ATTACKER_IP else "Mozilla/5.0",
         "latency": "0.041s",
         "protocol": "HTTP/1.1",
     }

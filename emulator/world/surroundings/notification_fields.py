@@ -14,7 +14,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from emulator.api.resource_names import Project
+from emulator.api.resource_names import ProjectEntry
 from emulator.world.document import json_document
 
 JsonObject = dict[str, Any]
@@ -30,12 +30,12 @@ _FOLDER = re.compile(r"(?:^|/)folders/(?P<number>[0-9]+)$")
 _IMAGE = re.compile(r"[\x21-\x7e]{1,400}")
 _CONTAINER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 # Whoever gives no readable time gets this one: the world stays the same on every run.
-_SOME_DAY = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
-_YEARS = range(1971, 9000)
+_DEFAULT_EVENT_TIME = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
+_VALID_YEARS = range(1971, 9000)
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class AffectedWorkload:
     """The Cloud Run workload that a finding is about.
 
     Attributes:
@@ -43,7 +43,8 @@ class Workload:
         project: The project's id, invented if only the number is known.
         location: The region.
         name: The short name.
-        part: Short name of the revision or execution; empty where the finding names none.
+        revision_or_execution: Short name of the revision or execution; empty where the finding
+            names none.
         container: Name of the affected container.
         image: URI of its image.
     """
@@ -52,7 +53,7 @@ class Workload:
     project: str
     location: str
     name: str
-    part: str
+    revision_or_execution: str
     container: str
     image: str
 
@@ -63,7 +64,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class NotificationFields:
     """A notification, as far as it can be understood.
 
     Attributes:
@@ -72,43 +73,43 @@ class Claim:
         resource_name: Full name of the affected resource; may be empty.
         project: The project with both its spellings; None where neither is known.
         workload: The affected workload; None where it is not one of Cloud Run's.
-        told_time: The event time; None where it lacks or cannot be read.
+        stated_event_time: The event time; None where it lacks or cannot be read.
     """
 
     finding: JsonObject
     resource: JsonObject
     resource_name: str
-    project: Project | None
-    workload: Workload | None
-    told_time: dt.datetime | None
+    project: ProjectEntry | None
+    workload: AffectedWorkload | None
+    stated_event_time: dt.datetime | None
 
     @property
     def event_time(self) -> dt.datetime:
         """The event time, or a fixed one where the notification tells none."""
-        return self.told_time or _SOME_DAY
+        return self.stated_event_time or _DEFAULT_EVENT_TIME
 
     @property
     def binary(self) -> str:
         """Path of the first executed binary, or a stand-in."""
-        path = text(next(objects(self.finding, "processes"), {}).get("binary"), "path")
+        path = get_text(next(get_objects(self.finding, "processes"), {}).get("binary"), "path")
         return path[:200] or "/tmp/unknown"  # noqa: S108 - a text in a log line, not a file
 
     @property
     def hashes(self) -> tuple[str, ...]:
         """SHA-256 digests of the files named, each once; of whole files only."""
         found = (
-            text(file, "sha256")
-            for item in objects(self.finding, "processes")
-            for file in (item.get("binary"), item.get("script"), *objects(item, "libraries"))
-            if get(file, "partiallyHashed") is not True
+            get_text(file, "sha256")
+            for item in get_objects(self.finding, "processes")
+            for file in (item.get("binary"), item.get("script"), *get_objects(item, "libraries"))
+            if get_value(file, "partiallyHashed") is not True
         )
         return tuple(dict.fromkeys(h for h in found if re.fullmatch("[0-9a-fA-F]{64}", h)))
 
 
-def read(notification: bytes) -> Claim | None:
+def read_notification(notification: bytes) -> NotificationFields | None:
     """What a notification claims; None for what is not a notification at all."""
     try:
-        document = json_document.parsed(notification, source="the notification")
+        document = json_document.parse_json(notification, source="the notification")
     except json_document.BadWorld:
         return None
     if not isinstance(document, dict) or not isinstance(document.get("finding"), dict):
@@ -116,83 +117,85 @@ def read(notification: bytes) -> Claim | None:
     finding = document["finding"]
     given = document.get("resource")
     resource = given if isinstance(given, dict) else {}
-    resource_name = text(finding, "resourceName") or text(resource, "name")
+    resource_name = get_text(finding, "resourceName") or get_text(resource, "name")
     project = _project(resource_name, finding, resource)
-    return Claim(
+    return NotificationFields(
         finding=finding,
         resource=resource,
         resource_name=resource_name,
         project=project,
         workload=_workload(resource_name, finding, project),
-        told_time=_time(text(finding, "eventTime")),
+        stated_event_time=_event_time(get_text(finding, "eventTime")),
     )
 
 
-def get(place: object, key: str) -> Any:
+def get_value(container: object, key: str) -> Any:
     """The value of a key, in camelCase or snake_case; None where there is none."""
-    if not isinstance(place, dict):
+    if not isinstance(container, dict):
         return None
-    return place.get(key, place.get(re.sub("([A-Z])", r"_\1", key).lower()))
+    return container.get(key, container.get(re.sub("([A-Z])", r"_\1", key).lower()))
 
 
-def text(place: object, key: str) -> str:
+def get_text(container: object, key: str) -> str:
     """The text at a key; empty where there is none."""
-    value = get(place, key)
+    value = get_value(container, key)
     return value if isinstance(value, str) else ""
 
 
-def objects(place: object, key: str) -> Iterator[JsonObject]:
+def get_objects(container: object, key: str) -> Iterator[JsonObject]:
     """The objects in the list at a key."""
-    value = get(place, key)
+    value = get_value(container, key)
     return (item for item in (value if isinstance(value, list) else []) if isinstance(item, dict))
 
 
-def _workload(name: str, finding: JsonObject, project: Project | None) -> Workload | None:
+def _workload(
+    name: str, finding: JsonObject, project: ProjectEntry | None
+) -> AffectedWorkload | None:
     match = _CLOUD_RUN.fullmatch(name)
     if match is None or project is None:
         return None
-    container = next(objects(finding, "containers"), {})
-    named, image = text(container, "name"), text(container, "uri")
+    container = next(get_objects(finding, "containers"), {})
+    named, image = get_text(container, "name"), get_text(container, "uri")
     default = f"{match['location']}-docker.pkg.dev/{project.project_id}/apps/{match['name']}:stable"
-    return Workload(
+    return AffectedWorkload(
         kind=match["kind"],
         project=project.project_id,
         location=match["location"],
         name=match["name"],
-        part=match["part"] or "",
+        revision_or_execution=match["part"] or "",
         container=named if _CONTAINER.fullmatch(named) else f"{match['name']}-1",
         image=image if _IMAGE.fullmatch(image) else default,
     )
 
 
-def _project(name: str, finding: JsonObject, resource: JsonObject) -> Project | None:
+def _project(name: str, finding: JsonObject, resource: JsonObject) -> ProjectEntry | None:
     """The project in both spellings; the resource's own name is believed first."""
-    metadata = get(resource, "gcpMetadata")
-    told = [
-        _match(_PROJECT, name),
-        *(_match(_PROJECT, text(place, "project")) for place in (metadata, resource)),
-        *(text(place, "projectDisplayName") for place in (metadata, resource)),
-        _match(_PROJECT, text(resource, "projectName")),
-        _match(_PROJECT, text(finding, "canonicalName")),
+    metadata = get_value(resource, "gcpMetadata")
+    candidates = [
+        _project_in(_PROJECT, name),
+        *(_project_in(_PROJECT, get_text(place, "project")) for place in (metadata, resource)),
+        *(get_text(place, "projectDisplayName") for place in (metadata, resource)),
+        _project_in(_PROJECT, get_text(resource, "projectName")),
+        _project_in(_PROJECT, get_text(finding, "canonicalName")),
     ]
-    spellings = [spelling for spelling in told if re.fullmatch(_WORD, spelling)]
+    spellings = [spelling for spelling in candidates if re.fullmatch(_WORD, spelling)]
     number = next((s for s in spellings if s.isdecimal()), "")
     project_id = next((s for s in spellings if not s.isdecimal()), "")
     if not number and not project_id:
         return None
-    return Project(
+    return ProjectEntry(
         project_id=project_id or f"example-{number}",
         number=number or _invented_number(project_id),
         folders=_folders(metadata) or _folders(resource),
     )
 
 
-def _folders(place: object) -> tuple[str, ...]:
-    names = (text(folder, "resourceFolder") for folder in objects(place, "folders"))
+def _folders(value: object) -> tuple[str, ...]:
+    names = (get_text(folder, "resourceFolder") for folder in get_objects(value, "folders"))
     return tuple(match["number"] for name in names if (match := _FOLDER.search(name)))
 
 
-def _match(pattern: re.Pattern[str], value: str) -> str:
+def _project_in(pattern: re.Pattern[str], value: str) -> str:
     match = pattern.search(value)
     return match["project"] if match else ""
 
@@ -202,11 +205,11 @@ def _invented_number(project_id: str) -> str:
     return str(10**11 + int.from_bytes(digest[:8]) % (9 * 10**11))
 
 
-def _time(value: str) -> dt.datetime | None:
+def _event_time(value: str) -> dt.datetime | None:
     stamp = Timestamp()
     try:
         stamp.FromJsonString(value)
     except ValueError:
         return None
     moment = stamp.ToDatetime(tzinfo=dt.UTC)
-    return moment if moment.year in _YEARS else None
+    return moment if moment.year in _VALID_YEARS else None

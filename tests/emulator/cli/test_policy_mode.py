@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.cli.policy_mode import CannotSetMode, with_mode
+from emulator.cli.policy_mode import CannotSetMode, set_mode
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_only_the_top_level_mode_changes(before: str, after: str | None) -> None
     """Comments, lines and the modes of rules stay; a mode that lacks is added at the end."""
     expected = f"{before}mode: enforce\n" if after is None else after
 
-    assert with_mode(before.encode(), "enforce").decode() == expected
+    assert set_mode(before.encode(), "enforce").decode() == expected
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_only_the_top_level_mode_changes(before: str, after: str | None) -> None
 )
 def test_what_is_not_a_readable_policy_is_passed_on(policy: bytes) -> None:
     """It is for the function to say what is wrong with it."""
-    assert with_mode(policy, "enforce") == policy
+    assert set_mode(policy, "enforce") == policy
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_what_is_not_a_readable_policy_is_passed_on(policy: bytes) -> None:
 def test_a_mode_that_text_cannot_replace_is_refused(policy: bytes) -> None:
     """Nothing else than the mode is ever changed to set it."""
     with pytest.raises(CannotSetMode, match="on a line of its own"):
-        with_mode(policy, "enforce")
+        set_mode(policy, "enforce")

@@ -17,35 +17,35 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from emulator.cli.run import run
+from emulator.cli.run import run_command
 from emulator.runner.child_process import ProcessGroup
-from emulator.runner.function_process import Function
-from tests.support.forked_process import WarmGroup
-from tests.support.terminal import Terminal, terminal
+from emulator.runner.function_process import FunctionProcess
+from tests.support.forked_process import ForkedProcessGroup
+from tests.support.terminal import Terminal, open_terminal
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SAMPLE = SAMPLES / "cloud-run-service.json"
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
 
 
-def told(*arguments: object) -> Result:
+def run_output(*arguments: object) -> Result:
     """What the command answers."""
-    return CliRunner().invoke(run, [str(argument) for argument in arguments])
+    return CliRunner().invoke(run_command, [str(argument) for argument in arguments])
 
 
 def outcome_of(*arguments: object) -> dict[str, Any]:
     """The object that `--json` prints, of a run that went as promised."""
-    result = told(*arguments, "--json")
+    result = run_output(*arguments, "--json")
     assert result.exit_code == 0, result.stderr
     answer: dict[str, Any] = json.loads(result.stdout)
     return answer
 
 
 @contextmanager
-def warm() -> Iterator[None]:
+def use_forked_functions() -> Iterator[None]:
     """Functions start warm; what a newcomer runs first starts as it does for everybody."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Function, "group", WarmGroup)
+        patch.setattr(FunctionProcess, "process_group_type", ForkedProcessGroup)
         yield
 
 
@@ -58,9 +58,9 @@ def _temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def planned() -> Result:
+def default_run() -> Result:
     """The sample with everything left at its default, as a newcomer runs it first."""
-    return told(SAMPLE)
+    return run_output(SAMPLE)
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +70,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def contained(store: Path) -> dict[str, Any]:
+def enforced_run(store: Path) -> dict[str, Any]:
     """The sample in enforce mode, delivered five times at once."""
-    with warm():
+    with use_forked_functions():
         return outcome_of(SAMPLE, "--mode", "enforce", "--deliveries", 5, "--store", store)
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Terminal]:
+def run_at_terminal(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Terminal]:
     """A message that is not JSON, with a person at the terminal and a pipe behind the object."""
     message = tmp_path_factory.mktemp("run") / "cut-off.json"
     message.write_bytes(SAMPLE.read_bytes()[:500])
     with (
-        terminal() as screen,
+        open_terminal() as screen,
         io.TextIOWrapper(io.BytesIO(), write_through=True) as output,
         pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(output),
@@ -90,7 +90,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], T
     ):
         patch.setenv("TERM", "xterm")
         with pytest.raises(SystemExit) as ended:
-            run.main([str(message), "--json"])
+            run_command.main([str(message), "--json"])
         output.seek(0)
         answer: dict[str, Any] = json.load(output)
     assert ended.value.code == 0
@@ -98,93 +98,97 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], T
 
 
 @pytest.fixture(scope="module")
-def quarantined(watched: tuple[dict[str, Any], Terminal]) -> dict[str, Any]:
+def malformed_run(run_at_terminal: tuple[dict[str, Any], Terminal]) -> dict[str, Any]:
     """What became of that message."""
-    return watched[0]
+    return run_at_terminal[0]
 
 
-def test_a_newcomer_sees_a_plan_and_how_to_go_on(planned: Result) -> None:
+def test_a_default_run_shows_the_plan_and_the_next_command(default_run: Result) -> None:
     """By default the plan is shown, with its diff and the next command; nothing else is said."""
-    assert planned.exit_code == 0, planned.stderr
-    assert "PLANNED" in planned.stdout
-    assert "manualInstanceCount: 0" in planned.stdout
-    assert "58 of 71 engines" in " ".join(planned.stdout.split())
-    assert "--mode enforce" in " ".join(planned.stdout.split())
-    assert planned.stderr == ""
+    assert default_run.exit_code == 0, default_run.stderr
+    assert "PLANNED" in default_run.stdout
+    assert "manualInstanceCount: 0" in default_run.stdout
+    assert "58 of 71 engines" in " ".join(default_run.stdout.split())
+    assert "--mode enforce" in " ".join(default_run.stdout.split())
+    assert default_run.stderr == ""
 
 
-def test_what_is_printed_fits_a_page_and_has_no_escapes(planned: Result) -> None:
+def test_what_is_printed_fits_a_page_and_has_no_escapes(default_run: Result) -> None:
     """Into a pipe goes plain text of 120 columns and about 60 lines; what is pasted stays whole."""
-    lines = planned.stdout.splitlines()
+    lines = default_run.stdout.splitlines()
 
-    assert "\x1b" not in planned.stdout
+    assert "\x1b" not in default_run.stdout
     long = [line for line in lines if len(line) > 120]
     assert all("emulator run" in line or "file://" in line for line in long)
     assert len(lines) <= 70
 
 
-def test_enforcing_contains_the_service(contained: dict[str, Any]) -> None:
+def test_enforcing_contains_the_service(enforced_run: dict[str, Any]) -> None:
     """The mode of the command is the policy's: the service is stopped in the world."""
-    service = next(s for s in contained["world"]["services"] if s["name"] == SERVICE)
+    service = next(s for s in enforced_run["world"]["services"] if s["name"] == SERVICE)
 
-    assert "contained" in {outcome["status"] for outcome in contained["outcomes"]}
+    assert "contained" in {outcome["status"] for outcome in enforced_run["outcomes"]}
     assert service["scaling"]["scalingMode"] == "MANUAL"
     assert not any("tag" in target for target in service["traffic"])
 
 
-def test_every_delivery_has_an_answer_and_an_outcome(contained: dict[str, Any]) -> None:
+def test_every_delivery_has_an_answer_and_an_outcome(enforced_run: dict[str, Any]) -> None:
     """Five deliveries at once have five of each, and contain once."""
     stops = [
         write
-        for write in contained["writes"]
+        for write in enforced_run["writes"]
         if "scaling" in write["mask"] and not write["validate_only"]
     ]
 
-    assert [delivery["http_status"] // 100 for delivery in contained["deliveries"]] == [2] * 5
-    assert len(contained["outcomes"]) == 5
+    assert [delivery["http_status"] // 100 for delivery in enforced_run["deliveries"]] == [2] * 5
+    assert len(enforced_run["outcomes"]) == 5
     assert len(stops) == 1
     assert stops[0]["method"] == "/google.cloud.run.v2.Services/UpdateService"
 
 
-def test_what_our_own_writes_cause_is_delivered_after_the_rest(
-    contained: dict[str, Any],
+def test_notifications_of_own_writes_are_delivered_last(
+    enforced_run: dict[str, Any],
 ) -> None:
     """Two writes to the finding come back as two notifications, and start nothing."""
-    again = contained["renotifications"]
+    again = enforced_run["renotifications"]
 
     assert [one["http_status"] // 100 for one in again] == [2, 2]
     assert [one["outcome"]["status"] for one in again] == ["duplicate", "duplicate"]
-    assert {one["outcome"]["incident"] for one in again} == {contained["outcomes"][0]["incident"]}
-    ours = [write for write in contained["writes"] if "securitycenter" in write["method"]]
+    assert {one["outcome"]["incident"] for one in again} == {
+        enforced_run["outcomes"][0]["incident"]
+    }
+    ours = [write for write in enforced_run["writes"] if "securitycenter" in write["method"]]
     assert len(ours) == 2
 
 
-def test_calls_are_counted_from_the_first_delivery(contained: dict[str, Any]) -> None:
+def test_calls_are_counted_from_the_first_delivery(enforced_run: dict[str, Any]) -> None:
     """The function has started before the first delivery: no call comes earlier."""
-    times = [call["at_ms"] for call in contained["calls"]]
+    times = [call["at_ms"] for call in enforced_run["calls"]]
 
     assert times
     assert min(times) >= 0
     assert all(round(time, 1) == time for time in times)
 
 
-def test_the_store_is_made_and_kept(contained: dict[str, Any], store: Path) -> None:
+def test_the_store_is_made_and_kept(enforced_run: dict[str, Any], store: Path) -> None:
     """The case file lies in the folder that the command named."""
-    incident = contained["outcomes"][0]["incident"]
+    incident = enforced_run["outcomes"][0]["incident"]
 
     assert any((store / "incidents" / incident).iterdir())
 
 
-def test_a_malformed_message_arrives_as_it_is(quarantined: dict[str, Any]) -> None:
+def test_a_malformed_message_arrives_as_it_is(malformed_run: dict[str, Any]) -> None:
     """What is not JSON is delivered, quarantined and acknowledged; the world is empty."""
-    assert [outcome["status"] for outcome in quarantined["outcomes"]] == ["malformed"]
-    assert quarantined["calls"] == quarantined["renotifications"] == []
-    assert not any(quarantined["world"].values())
+    assert [outcome["status"] for outcome in malformed_run["outcomes"]] == ["malformed"]
+    assert malformed_run["calls"] == malformed_run["renotifications"] == []
+    assert not any(malformed_run["world"].values())
 
 
-def test_a_person_sees_what_a_run_is_doing(watched: tuple[dict[str, Any], Terminal]) -> None:
+def test_a_person_sees_what_a_run_is_doing(
+    run_at_terminal: tuple[dict[str, Any], Terminal],
+) -> None:
     """Each phase while it lasts, on a line that is gone in the end."""
-    _, screen = watched
+    _, screen = run_at_terminal
 
     assert "starting the function" in screen.printed
     assert screen.printed.index("starting the function") < screen.printed.index("ending the func")
@@ -199,7 +203,7 @@ def test_a_person_sees_what_a_run_is_doing(watched: tuple[dict[str, Any], Termin
 )
 def test_googles_pubsub_emulator_delivers_too() -> None:
     """Two subscriptions push one message to the function, and both pushes are told."""
-    with warm():
+    with use_forked_functions():
         answer = outcome_of(SAMPLE, "--via", "pubsub", "--deliveries", 2)
 
     assert [delivery["http_status"] // 100 for delivery in answer["deliveries"]] == [2, 2]
@@ -207,12 +211,12 @@ def test_googles_pubsub_emulator_delivers_too() -> None:
     assert min(call["at_ms"] for call in answer["calls"]) >= 0
 
 
-def test_a_function_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_that_does_not_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its last words are shown, and the exit status is 1."""
     monkeypatch.setenv("RESPONDER_VERIFY_TIMEOUT", "soon")
 
-    with warm():
-        result = told(SAMPLE, "--json")
+    with use_forked_functions():
+        result = run_output(SAMPLE, "--json")
 
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -238,7 +242,7 @@ def test_a_function_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch)
 )
 def test_bad_arguments_are_refused(arguments: tuple[object, ...], complaint: str) -> None:
     """Before anything starts, what is wrong is said on standard error; the status is 2."""
-    result = told(*arguments, "--json")
+    result = run_output(*arguments, "--json")
 
     assert result.exit_code == 2
     assert complaint in result.stderr
@@ -250,7 +254,7 @@ def test_the_cloud_sdk_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
 
-    result = told(SAMPLE, "--via", "pubsub")
+    result = run_output(SAMPLE, "--via", "pubsub")
 
     assert result.exit_code == 2
     assert "gcloud is not on the PATH; install the Cloud SDK" in result.stderr
@@ -261,7 +265,7 @@ def test_a_run_without_a_key_for_virustotal_has_the_link_only(
 ) -> None:
     """The emulator gives one, unless the variable is set to nothing."""
     monkeypatch.setenv("VIRUSTOTAL_API_KEY", "")
-    with warm():
+    with use_forked_functions():
         (outcome,) = outcome_of(SAMPLE)["outcomes"]
     assert outcome["detected"]["virustotal"]["lookup"] == "no-key"
     assert "virustotal.com" in outcome["links"]["virustotal"]

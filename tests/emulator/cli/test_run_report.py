@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from emulator.cli.change_lines import diff
-from emulator.cli.run_report import report
+from emulator.cli.change_lines import line_diff
+from emulator.cli.run_report import render_report
 from emulator.cli.terminal_text import clean
-from emulator.runner.function_process import Said
-from emulator.runner.run_result import Result, aligned
+from emulator.runner.function_process import LoggedOutcome
+from emulator.runner.run_result import RunResult, in_delivery_order
 from emulator.services.gate import Call, Write
 from emulator.services.pubsub.push import Delivery
 
@@ -69,10 +69,12 @@ OUTCOME: dict[str, Any] = {
 }
 
 
-def a_result(*outcomes: dict[str, Any] | None, **changes: Any) -> Result:
+def result_with(*outcomes: dict[str, Any] | None, **changes: Any) -> RunResult:
     """A result with these outcomes, all of them answered as promised."""
-    result = Result(
-        said=tuple(Said(outcome, "cannot read SCC: UNAVAILABLE") for outcome in outcomes),
+    result = RunResult(
+        logged_outcomes=tuple(
+            LoggedOutcome(outcome, "cannot read SCC: UNAVAILABLE") for outcome in outcomes
+        ),
         deliveries=tuple(Delivery(200 if outcome else 503) for outcome in outcomes),
         calls=(Call("/google.cloud.run.v2.Services/GetService", 10.0123),),
         writes=(Write(UPDATE, {}, ["scaling"], validate_only=True, at=10.1, code="OK"),),
@@ -80,22 +82,22 @@ def a_result(*outcomes: dict[str, Any] | None, **changes: Any) -> Result:
         sent_at=10.0,
         store=Path("/tmp/store"),  # noqa: S108 - only shown
         errors=(),
-        died=False,
+        exited_early=False,
         command=("python", "-m", "emulator", "run", "finding.json"),
         mode=None,
     )
     return replace(result, **changes)
 
 
-def shown(result: Result, width: int = 80, **console: Any) -> str:
+def printed_report(result: RunResult, width: int = 80, **console: Any) -> str:
     """The report as it is printed at a width."""
     out = io.StringIO()
     given = {"file": out, "width": width, "highlight": False, "emoji": False, **console}
-    Console(**given).print(report(result), crop=False)
+    Console(**given).print(render_report(result), crop=False)
     return out.getvalue()
 
 
-def too_long(lines: list[str], width: int) -> list[str]:
+def overlong_lines(lines: list[str], width: int) -> list[str]:
     """The lines longer than that which could have been broken: not one word, no command."""
     long = [line for line in lines if len(line.rstrip()) > width]
     return [line for line in long if " " in line[14:].rstrip() and line[:1] == " "]
@@ -103,17 +105,17 @@ def too_long(lines: list[str], width: int) -> list[str]:
 
 def test_the_status_comes_first_and_everything_fits_a_screen() -> None:
     """The headline says what became of it; the sample takes no more than 60 lines of 80."""
-    lines = shown(a_result(OUTCOME)).splitlines()
+    lines = printed_report(result_with(OUTCOME)).splitlines()
 
     assert "PLANNED" in lines[1]
     assert "storefront" in lines[2]
     assert len(lines) <= 60
-    assert not too_long(lines, 80)
+    assert not overlong_lines(lines, 80)
 
 
 def test_a_diff_shows_what_goes_and_what_comes() -> None:
     """Fields that go have a minus, fields that come a plus, and the rest neither."""
-    text = shown(a_result(OUTCOME))
+    text = printed_report(result_with(OUTCOME))
 
     assert "-   scalingMode: AUTOMATIC" in text
     assert "+   scalingMode: MANUAL" in text
@@ -122,12 +124,12 @@ def test_a_diff_shows_what_goes_and_what_comes() -> None:
     assert "validate_only; nothing was written" in text
 
 
-def test_a_plan_tells_how_to_see_it_enforced() -> None:
+def test_a_plan_shows_the_command_that_enforces_it() -> None:
     """What to do next is a command that can be copied."""
     command = "python -m emulator run finding.json --mode enforce"
 
-    assert command in shown(a_result(OUTCOME))
-    assert command not in shown(a_result({**OUTCOME, "status": "held"}))
+    assert command in printed_report(result_with(OUTCOME))
+    assert command not in printed_report(result_with({**OUTCOME, "status": "held"}))
 
 
 def test_a_library_and_what_to_look_at_are_shown() -> None:
@@ -142,13 +144,13 @@ def test_a_library_and_what_to_look_at_are_shown() -> None:
     ]
     to_look_at = ["the way in", "the parent"]
     assessment = {**OUTCOME["assessment"], "look_at": to_look_at, "reach": reach}
-    lines = shown(a_result({**OUTCOME, "detected": detected, "assessment": assessment}))
+    lines = printed_report(result_with({**OUTCOME, "detected": detected, "assessment": assessment}))
     for text in ("file        /tmp/x.so", "http://x.example/", "· the way in", "· the parent"):
         assert text in lines
     assert "· it runs as a@x.example\n" in re.sub(" +\n", "\n", lines)
     assert "· rotate these secrets: db-password" in lines
     same = {**OUTCOME["detected"], "file": OUTCOME["detected"]["binary_path"]}
-    assert "  file  " not in shown(a_result({**OUTCOME, "detected": same}))
+    assert "  file  " not in printed_report(result_with({**OUTCOME, "detected": same}))
 
 
 @pytest.mark.parametrize(
@@ -157,9 +159,9 @@ def test_a_library_and_what_to_look_at_are_shown() -> None:
 )
 def test_text_of_a_finding_cannot_control_the_terminal(hostile: str) -> None:
     """Control and bidirectional characters show as escapes, wherever they stand."""
-    outcome = poisoned(OUTCOME, hostile)
+    outcome = with_suffix_everywhere(OUTCOME, hostile)
 
-    text = shown(a_result(outcome, outcome), force_terminal=True, color_system=None)
+    text = printed_report(result_with(outcome, outcome), force_terminal=True, color_system=None)
 
     assert not {char for char in hostile if char in "\x1b\x07\x9b\r\u202e"} & set(text)
     assert clean(hostile).splitlines() == [clean(hostile)]
@@ -169,14 +171,14 @@ def test_text_of_a_finding_is_never_markup() -> None:
     """Markup of rich and emoji codes stand there as they were written."""
     outcome = {**OUTCOME, "decision": {"reasons": ["[bold red]x[/] :smile: [link=https://a]b"]}}
 
-    assert "[bold red]x[/] :smile: [link=https://a]b" in shown(a_result(outcome))
+    assert "[bold red]x[/] :smile: [link=https://a]b" in printed_report(result_with(outcome))
 
 
 def test_long_text_is_cut_and_says_so() -> None:
     """A text of a finding cannot fill the screen."""
     outcome = {**OUTCOME, "detected": {"binary_path": "/x" * 5000}}
 
-    text = shown(a_result(outcome))
+    text = printed_report(result_with(outcome))
 
     assert "9700 more" in text
     assert len(text.splitlines()) < 60
@@ -187,7 +189,7 @@ def test_several_deliveries_are_summed_up() -> None:
     duplicate = {**OUTCOME, "status": "duplicate", "changes": []}
     contained = {**OUTCOME, "status": "contained"}
 
-    text = shown(a_result(duplicate, contained, *[duplicate] * 18))
+    text = printed_report(result_with(duplicate, contained, *[duplicate] * 18))
 
     assert "CONTAINED" in text
     assert "20: duplicate \N{MULTIPLICATION SIGN}19, contained \N{MULTIPLICATION SIGN}1" in text
@@ -195,20 +197,20 @@ def test_several_deliveries_are_summed_up() -> None:
 
 def test_the_next_command_keeps_the_mode() -> None:
     """Who enforced once is shown how to do that again, not how to plan."""
-    result = a_result({**OUTCOME, "status": "contained"}, mode="enforce")
+    result = result_with({**OUTCOME, "status": "contained"}, mode="enforce")
 
-    assert "finding.json --mode enforce --json" in shown(result)
-    assert "finding.json --mode enforce --deliveries 20" in shown(result)
+    assert "finding.json --mode enforce --json" in printed_report(result)
+    assert "finding.json --mode enforce --deliveries 20" in printed_report(result)
 
 
-def test_writes_are_told_by_what_became_of_them() -> None:
+def test_writes_are_counted_by_result() -> None:
     """What was only validated, carried out or refused is counted apart."""
     writes = [
         Write(UPDATE, {}, [], validate_only=validate_only, at=0.0, code=code)
         for validate_only, code in ((True, "OK"), (False, "OK"), (False, "ABORTED"))
     ]
 
-    text = shown(a_result(OUTCOME, writes=tuple(writes)), width=120)
+    text = printed_report(result_with(OUTCOME, writes=tuple(writes)), width=120)
 
     one = "\N{MULTIPLICATION SIGN}1"
     assert f"validate_only {one}, carried out {one}, refused with ABORTED {one}" in text
@@ -216,7 +218,7 @@ def test_writes_are_told_by_what_became_of_them() -> None:
 
 def test_a_retry_says_why() -> None:
     """Where nothing came of a delivery, the function's own words stand in its place."""
-    text = shown(a_result(None))
+    text = printed_report(result_with(None))
 
     assert "RETRY" in text
     assert "cannot read SCC: UNAVAILABLE" in text
@@ -224,9 +226,11 @@ def test_a_retry_says_why() -> None:
 
 def test_a_failure_comes_before_everything_else() -> None:
     """What the function did not do as promised stands at the top, with its last words."""
-    result = a_result(OUTCOME, deliveries=(Delivery(500),), errors=("RuntimeError: boom\x1b[2J",))
+    result = result_with(
+        OUTCOME, deliveries=(Delivery(500),), errors=("RuntimeError: boom\x1b[2J",)
+    )
 
-    lines = shown(result).splitlines()
+    lines = printed_report(result).splitlines()
 
     assert "the function failed" in lines[0]
     assert "HTTP 500" in lines[1]
@@ -236,16 +240,16 @@ def test_a_failure_comes_before_everything_else() -> None:
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_any_width_is_kept(width: int) -> None:
     """No line is longer than the terminal is wide, but for what must not be broken."""
-    assert not too_long(shown(a_result(OUTCOME), width).splitlines(), width)
+    assert not overlong_lines(printed_report(result_with(OUTCOME), width).splitlines(), width)
 
 
 def test_what_is_to_be_pasted_is_not_broken() -> None:
     """Commands are lines of their own, however long; so are digests, addresses and paths."""
-    long = a_result(
+    long = result_with(
         {**OUTCOME, "links": {"report": f"file:///{'r' * 90}"}},
         command=("python", "-m", "emulator", "run", f"{'a path ' * 60}.json"),
     )
-    lines = shown(long, 40).splitlines()
+    lines = printed_report(long, 40).splitlines()
     command = f"python -m emulator run '{'a path ' * 60}.json'"
     assert f"{command} --mode enforce" in lines
     assert f"{command} --json" in lines
@@ -257,28 +261,28 @@ def test_what_is_to_be_pasted_is_not_broken() -> None:
 def test_an_outcome_of_another_shape_is_shown_all_the_same(shape: Any) -> None:
     """Whatever a later version of the product puts into an outcome breaks nothing."""
     for key in OUTCOME:
-        assert shown(a_result({**OUTCOME, key: shape}))
+        assert printed_report(result_with({**OUTCOME, key: shape}))
 
 
 def test_a_field_that_is_new_or_gone_is_a_whole_line() -> None:
     """Nothing before means nothing but additions."""
-    assert diff({}, {"ingress": "INGRESS_TRAFFIC_ALL"}) == [("+", "ingress: ALL")]
-    assert diff({"tags": []}, None) == [("-", "tags: []")]
-    assert diff({"on": True}, {"on": False}) == [("-", "on: true"), ("+", "on: false")]
+    assert line_diff({}, {"ingress": "INGRESS_TRAFFIC_ALL"}) == [("+", "ingress: ALL")]
+    assert line_diff({"tags": []}, None) == [("-", "tags: []")]
+    assert line_diff({"on": True}, {"on": False}) == [("-", "on: true"), ("+", "on: false")]
 
 
-def test_retries_are_told_where_they_were_answered() -> None:
+def test_retries_are_shown_with_their_delivery() -> None:
     """Of two deliveries that end together, the lines may come in another order."""
-    said = (Said(None, "again"), Said(OUTCOME, "planned"))
+    said = (LoggedOutcome(None, "again"), LoggedOutcome(OUTCOME, "planned"))
 
-    assert aligned(said, (Delivery(200), Delivery(503))) == (said[1], said[0])
-    assert aligned(said, (Delivery(200), Delivery(200))) == said
-    assert aligned(said[:1], (Delivery(200), Delivery(503))) == said[:1]
+    assert in_delivery_order(said, (Delivery(200), Delivery(503))) == (said[1], said[0])
+    assert in_delivery_order(said, (Delivery(200), Delivery(200))) == said
+    assert in_delivery_order(said[:1], (Delivery(200), Delivery(503))) == said[:1]
 
 
 def test_fewer_outcomes_than_deliveries_are_a_failure() -> None:
     """The function must speak once about every delivery; no answer at all is told as such."""
-    result = a_result(OUTCOME, deliveries=(Delivery(204), Delivery(None)), died=True)
+    result = result_with(OUTCOME, deliveries=(Delivery(204), Delivery(None)), exited_early=True)
 
     assert result.failures == (
         "deliveries that failed: 1 of 2 (no answer)",
@@ -289,7 +293,7 @@ def test_fewer_outcomes_than_deliveries_are_a_failure() -> None:
 
 def test_times_are_counted_from_the_first_delivery() -> None:
     """Calls are told in milliseconds, to a tenth."""
-    told = a_result(OUTCOME).to_json()
+    told = result_with(OUTCOME).to_json()
 
     assert told["calls"] == [{"method": "/google.cloud.run.v2.Services/GetService", "at_ms": 12.3}]
     assert list(told) == [
@@ -297,10 +301,12 @@ def test_times_are_counted_from_the_first_delivery() -> None:
     ]
 
 
-def poisoned(value: Any, text: str) -> Any:
+def with_suffix_everywhere(value: Any, text: str) -> Any:
     """A JSON value with a text appended to every text and key in it."""
     if isinstance(value, dict):
-        return {key: poisoned(item, text) for key, item in value.items()} | {text: text}
+        return {key: with_suffix_everywhere(item, text) for key, item in value.items()} | {
+            text: text
+        }
     if isinstance(value, list):
-        return [poisoned(item, text) for item in value] + [text]
+        return [with_suffix_everywhere(item, text) for item in value] + [text]
     return f"{value}{text}" if isinstance(value, str) else value

@@ -12,15 +12,15 @@ from google.api_core import exceptions
 from google.cloud import run_v2
 from obstore.exceptions import BaseError
 
-from emulator.services.gate import Dropped, Moment
+from emulator.services.gate import CallPoint, Dropped
 from tests.support.google_clients import (
     LOCATION,
     MANUAL_ZERO,
     SERVICE,
-    Cloud,
-    cloud,
+    GoogleClients,
     code_of,
-    world_with,
+    google_clients,
+    world_with_services,
 )
 
 ONE = {"name": SERVICE}
@@ -28,7 +28,7 @@ GET = "/google.cloud.run.v2.Services/GetService"
 UPDATE = "/google.cloud.run.v2.Services/UpdateService"
 
 
-async def codes(google: Cloud, count: int) -> list[str]:
+async def codes(google: GoogleClients, count: int) -> list[str]:
     """What so many reads of the service are answered with, one after another."""
     found: list[str] = []
     for _ in range(count):
@@ -65,13 +65,15 @@ async def test_faults_hit_the_calls_that_they_name(
     faults: list[dict[str, Any]], expected: list[str]
 ) -> None:
     """So many times, after so many calls; the first fault that can hit does."""
-    async with cloud(world_with(ONE, faults=faults)) as google:
+    async with google_clients(world_with_services(ONE, faults=faults)) as google:
         assert await codes(google, 4) == expected
 
 
 async def test_a_fault_says_what_the_world_says() -> None:
     """The text of the error is the world's."""
-    async with cloud(world_with(ONE, faults=[fault(message="out for lunch")])) as google:
+    async with google_clients(
+        world_with_services(ONE, faults=[fault(message="out for lunch")])
+    ) as google:
         with pytest.raises(exceptions.ServiceUnavailable, match="out for lunch"):
             await google.service()
 
@@ -80,7 +82,7 @@ async def test_a_fault_says_what_the_world_says() -> None:
 async def test_a_fault_may_lose_only_the_answer(*, applied: bool, generation: int) -> None:
     """With `applied`, the write took effect although its caller was told that it failed."""
     faults = [{"method": "UpdateService", "code": "ABORTED", "times": 1, "applied": applied}]
-    async with cloud(world_with(ONE, faults=faults)) as google:
+    async with google_clients(world_with_services(ONE, faults=faults)) as google:
         with pytest.raises(exceptions.Aborted):
             await google.update("scaling", scaling=MANUAL_ZERO)
         assert (await google.service()).generation == generation
@@ -90,23 +92,23 @@ async def test_a_fault_may_lose_only_the_answer(*, applied: bool, generation: in
 async def test_faults_also_hit_what_is_not_implemented() -> None:
     """A method that nobody has built can still be denied."""
     faults = [{"method": "DeleteService", "code": "PERMISSION_DENIED"}]
-    async with cloud(world_with(ONE, faults=faults)) as google:
+    async with google_clients(world_with_services(ONE, faults=faults)) as google:
         with pytest.raises(exceptions.PermissionDenied):
             await google.services.delete_service(name=SERVICE)
 
 
 async def test_slow_calls_overlap() -> None:
     """Ten slow calls at once take as long as one."""
-    async with cloud(world_with(ONE, latency={"GetService": "100ms"})) as google:
+    async with google_clients(world_with_services(ONE, latency={"GetService": "100ms"})) as google:
         begin = time.monotonic()
         await asyncio.gather(*(google.service() for _ in range(10)))
         assert 0.1 <= time.monotonic() - begin < 0.6
 
 
-async def test_a_method_of_its_own_beats_the_default() -> None:
+async def test_a_method_specific_latency_overrides_the_default() -> None:
     """The full name, then the last part, then the default."""
     latency = {"default": "200ms", "GetService": 0, GET: "50ms", "storage.PUT": 0}
-    async with cloud(world_with(ONE, latency=latency)) as google:
+    async with google_clients(world_with_services(ONE, latency=latency)) as google:
         for action, least, most in (
             (google.service(), 0.05, 0.19),
             (google.services.list_services(parent=LOCATION), 0.2, 1.0),
@@ -119,7 +121,9 @@ async def test_a_method_of_its_own_beats_the_default() -> None:
 
 async def test_a_call_that_its_caller_gave_up_has_no_effect() -> None:
     """A write whose deadline passes while it is slow is never applied."""
-    async with cloud(world_with(ONE, latency={"UpdateService": "100ms"})) as google:
+    async with google_clients(
+        world_with_services(ONE, latency={"UpdateService": "100ms"})
+    ) as google:
         request = run_v2.UpdateServiceRequest(
             service=run_v2.Service(name=SERVICE, scaling=MANUAL_ZERO),
             update_mask={"paths": ["scaling"]},
@@ -134,8 +138,8 @@ async def test_a_call_that_its_caller_gave_up_has_no_effect() -> None:
 async def test_of_two_writes_at_once_one_is_a_conflict() -> None:
     """The second write to a service that is being written is aborted, in Cloud Run's words."""
     other = f"{LOCATION}/services/other"
-    world = world_with(ONE, {"name": other}, latency={"UpdateService": "50ms"})
-    async with cloud(world) as google:
+    world = world_with_services(ONE, {"name": other}, latency={"UpdateService": "50ms"})
+    async with google_clients(world) as google:
         results = await asyncio.gather(
             google.update("scaling", scaling=MANUAL_ZERO),
             google.update("ingress", ingress=2),
@@ -156,7 +160,7 @@ async def test_of_two_writes_at_once_one_is_a_conflict() -> None:
 async def test_sixty_writes_a_minute_are_allowed_to_a_region() -> None:
     """The sixty-first in a region is refused, asked or meant; another region is not affected."""
     elsewhere = SERVICE.replace("west1", "north1")
-    async with cloud(world_with(ONE, {"name": elsewhere})) as google:
+    async with google_clients(world_with_services(ONE, {"name": elsewhere})) as google:
         for _ in range(60):
             await google.update("ingress", ingress=1, validate_only=True)
         with pytest.raises(exceptions.ResourceExhausted, match="Quota exceeded"):
@@ -165,7 +169,7 @@ async def test_sixty_writes_a_minute_are_allowed_to_a_region() -> None:
         assert (await google.service()).generation == 1
 
 
-async def test_calls_are_remembered_in_order_with_their_times(google: Cloud) -> None:
+async def test_calls_are_remembered_in_order_with_their_times(google: GoogleClients) -> None:
     """Every gRPC call, when it arrived, and nothing else."""
     begin = time.monotonic()
     await google.service()
@@ -179,9 +183,9 @@ async def test_calls_are_remembered_in_order_with_their_times(google: Cloud) -> 
 
 async def test_the_hook_sees_every_call_before_and_after_its_effect() -> None:
     """Moments are numbered over gRPC and storage together, refused calls included."""
-    seen: list[tuple[Moment, int]] = []
+    seen: list[tuple[CallPoint, int]] = []
 
-    async def run(google: Cloud) -> None:
+    async def run(google: GoogleClients) -> None:
         await google.update("scaling", scaling=MANUAL_ZERO)
         store = google.store()
         await obstore.put_async(store, "a", b"")
@@ -192,16 +196,16 @@ async def test_the_hook_sees_every_call_before_and_after_its_effect() -> None:
 
     generations: list[Any] = []
 
-    def hook(moment: Moment) -> None:
+    def hook(moment: CallPoint) -> None:
         (service,) = generations[0].services.values()
         seen.append((moment, service.generation))
 
-    async with cloud(world_with(ONE), hook=hook) as google:
+    async with google_clients(world_with_services(ONE), hook=hook) as google:
         generations.append(google.emulator.world)
         await run(google)
     methods = [UPDATE, "storage.PUT", "storage.LIST", "storage.GET"]
     assert [moment for moment, _ in seen] == [
-        Moment(phase, method, index)
+        CallPoint(phase, method, index)
         for index, method in enumerate(methods)
         for phase in ("before", "after")
     ]
@@ -211,11 +215,11 @@ async def test_the_hook_sees_every_call_before_and_after_its_effect() -> None:
 async def test_a_hook_can_drop_a_call_before_its_effect() -> None:
     """A dropped call never happened: a client that was killed before it sent it."""
 
-    def hook(moment: Moment) -> None:
+    def hook(moment: CallPoint) -> None:
         if moment.phase == "before" and moment.method in (UPDATE, "storage.PUT"):
             raise Dropped
 
-    async with cloud(world_with(ONE), hook=hook) as google:
+    async with google_clients(world_with_services(ONE), hook=hook) as google:
         with pytest.raises(exceptions.ServiceUnavailable):
             await google.update("scaling", scaling=MANUAL_ZERO)
         with pytest.raises(BaseError):

@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.api.list_filters import (
-    LOGGING,
-    SECURITY_CENTER,
-    BadFilter,
+    LOGGING_DIALECT,
+    SECURITY_CENTER_DIALECT,
     Comparison,
     Dialect,
+    FilterSyntaxError,
     Value,
     comparisons,
-    holds,
-    parse,
+    evaluate,
+    parse_filter,
 )
 
-DIALECTS = st.sampled_from([SECURITY_CENTER, LOGGING])
+DIALECTS = st.sampled_from([SECURITY_CENTER_DIALECT, LOGGING_DIALECT])
 PIECES = st.sampled_from(
     ['"', "\\", '\\"', "a", "b.c", ".", '"x"', "=", "!=", ">=", "=~", ":", "-", "(", ")", " ",
      "AND", "OR", "NOT", "1", "*", "\n", "é", "\\x41", "\\u00", "/"]
@@ -28,9 +28,9 @@ PIECES = st.sampled_from(
 FILTERISH = st.lists(PIECES, max_size=30).map("".join)
 
 
-def true_for(text: str, names: str, dialect: Dialect = SECURITY_CENTER) -> bool:
+def true_for(text: str, names: str, dialect: Dialect = SECURITY_CENTER_DIALECT) -> bool:
     """Whether a filter over fields such as `a="1"` holds when just these fields are true."""
-    return holds(parse(text, dialect), lambda comparison: comparison.path[0] in names)
+    return evaluate(parse_filter(text, dialect), lambda comparison: comparison.path[0] in names)
 
 
 def quoted(text: str) -> str:
@@ -38,7 +38,7 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-@pytest.mark.parametrize("dialect", [SECURITY_CENTER, LOGGING])
+@pytest.mark.parametrize("dialect", [SECURITY_CENTER_DIALECT, LOGGING_DIALECT])
 @pytest.mark.parametrize(
     ("text", "meaning"),
     [
@@ -70,7 +70,7 @@ def test_or_binds_tighter_than_and(text: str, meaning: str, dialect: Dialect) ->
 
 def only(text: str, dialect: Dialect) -> Comparison:
     """The one comparison of a filter."""
-    (comparison,) = comparisons(parse(text, dialect))
+    (comparison,) = comparisons(parse_filter(text, dialect))
     return comparison
 
 
@@ -89,7 +89,7 @@ def only(text: str, dialect: Dialect) -> Comparison:
 )  # fmt: skip
 def test_a_comparison_is_read(text: str, path: Any, operator: str, value: Value) -> None:
     """Field, operator and value, with the escapes that both dialects have."""
-    for dialect in (SECURITY_CENTER, LOGGING):
+    for dialect in (SECURITY_CENTER_DIALECT, LOGGING_DIALECT):
         assert only(text, dialect) == Comparison(path, operator, value)
 
 
@@ -108,17 +108,17 @@ def test_a_comparison_is_read(text: str, path: Any, operator: str, value: Value)
 )  # fmt: skip
 def test_cloud_logging_has_more(text: str, path: tuple[str, ...], value: str) -> None:
     """Quoted pieces of a path, `!=`, presence, bare words and more escapes."""
-    comparison = only(text, LOGGING)
+    comparison = only(text, LOGGING_DIALECT)
     assert (comparison.path, comparison.value.text) == (path, value)
 
 
 def test_cloud_logging_compares_with_lists() -> None:
     """A list in parentheses holds if the field compares with one of its values."""
-    node = parse('a=("x" OR "y") AND NOT b:(z "w")', LOGGING)
+    node = parse_filter('a=("x" OR "y") AND NOT b:(z "w")', LOGGING_DIALECT)
     for a in "xyz":
         for b in ("z", "w", "zw", ""):
             values = {"a": {a}, "b": set(b)}
-            found = holds(node, lambda c, values=values: c.value.text in values[c.path[0]])  # type: ignore[misc]
+            found = evaluate(node, lambda c, values=values: c.value.text in values[c.path[0]])  # type: ignore[misc]
             assert found == (a in "xy" and b != "zw")
 
 
@@ -133,9 +133,9 @@ def test_cloud_logging_compares_with_lists() -> None:
 )  # fmt: skip
 def test_what_is_not_a_filter_is_refused(text: str) -> None:
     """Nothing is guessed: a filter that is not understood matches neither all nor nothing."""
-    for dialect in (SECURITY_CENTER, LOGGING):
-        with pytest.raises(BadFilter):
-            parse(text, dialect)
+    for dialect in (SECURITY_CENTER_DIALECT, LOGGING_DIALECT):
+        with pytest.raises(FilterSyntaxError):
+            parse_filter(text, dialect)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_what_is_not_a_filter_is_refused(text: str) -> None:
 )
 def test_security_center_has_less(text: str) -> None:
     """What only Cloud Logging documents is refused."""
-    with pytest.raises(BadFilter):
-        parse(text, SECURITY_CENTER)
+    with pytest.raises(FilterSyntaxError):
+        parse_filter(text, SECURITY_CENTER_DIALECT)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_security_center_has_less(text: str) -> None:
 )
 def test_escapes_that_mean_no_character_are_refused(text: str) -> None:
     """An unfinished or impossible escape is an error."""
-    with pytest.raises(BadFilter, match="escape"):
-        parse(text, LOGGING)
+    with pytest.raises(FilterSyntaxError, match="escape"):
+        parse_filter(text, LOGGING_DIALECT)
 
 
 @settings(deadline=None)
@@ -161,17 +161,17 @@ def test_escapes_that_mean_no_character_are_refused(text: str) -> None:
 def test_a_parser_raises_nothing_but_its_own_error(text: str, dialect: Dialect) -> None:
     """Any text is a filter or a BadFilter."""
     try:
-        node = parse(text, dialect)
-    except BadFilter:
+        node = parse_filter(text, dialect)
+    except FilterSyntaxError:
         return
-    assert holds(node, lambda _: True) in (True, False)
+    assert evaluate(node, lambda _: True) in (True, False)
 
 
 @settings(deadline=None)
 @given(st.text(max_size=60), DIALECTS)
 def test_a_quoted_text_is_one_value_whatever_is_in_it(text: str, dialect: Dialect) -> None:
     """No text can end its quotation and begin to be a filter."""
-    node = parse(f'a={quoted(text)} AND b="1"', dialect)
+    node = parse_filter(f'a={quoted(text)} AND b="1"', dialect)
     first, second = comparisons(node)
     assert first == Comparison(("a",), "=", Value(text, quoted=True))
     assert second == Comparison(("b",), "=", Value("1", quoted=True))

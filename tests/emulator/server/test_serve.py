@@ -20,7 +20,13 @@ from google.cloud import run_v2
 
 from emulator.__main__ import main
 from emulator.services.loopback import NO_TLS
-from tests.support.google_clients import MANUAL_ZERO, SERVICE, Cloud, cloud, world_with
+from tests.support.google_clients import (
+    MANUAL_ZERO,
+    SERVICE,
+    GoogleClients,
+    google_clients,
+    world_with_services,
+)
 
 SERVE = [sys.executable, "-m", "emulator", "serve"]
 ROOT = Path(__file__).parents[3]
@@ -30,7 +36,7 @@ ROOT = Path(__file__).parents[3]
 def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A served world with one service."""
     path = tmp_path / "world.json"
-    path.write_text(json.dumps(world_with({"name": SERVICE})))
+    path.write_text(json.dumps(world_with_services({"name": SERVICE})))
     with subprocess.Popen(
         [*SERVE, "--world", str(path)],
         cwd=ROOT,
@@ -61,7 +67,7 @@ def test_serving_prints_one_line_and_ends_cleanly(process: subprocess.Popen[str]
 @pytest.mark.parametrize(
     "address", ["http://example.com/", "https://127.0.0.1/", "127.0.0.1:8080", "http://10.0.0.1/"]
 )
-def test_notifications_leave_this_machine_never(address: str) -> None:
+def test_notifications_go_to_loopback_only(address: str) -> None:
     """The emulator speaks to loopback only."""
     result = CliRunner().invoke(main, ["serve", "--push", address])
     assert result.exit_code == 2
@@ -94,16 +100,18 @@ def test_a_bad_world_is_a_usage_error(tmp_path: Path) -> None:
 
 async def test_faults_and_latency_are_set_while_it_runs() -> None:
     """What a body leaves out stays; what it has replaces."""
-    async with cloud(world_with({"name": SERVICE}, latency={"ListServices": "1s"})) as google:
+    async with google_clients(
+        world_with_services({"name": SERVICE}, latency={"ListServices": "1s"})
+    ) as google:
         world = google.emulator.world
         fault = {"method": "GetService", "code": "ABORTED"}
         answer = await _post(google, {"faults": [fault]})
         assert answer.status_code == 200
-        assert world.latency.of("/google.cloud.run.v2.Services/ListServices") == 1
-        assert world.faults.take("/google.cloud.run.v2.Services/GetService")
+        assert world.latency.seconds_for("/google.cloud.run.v2.Services/ListServices") == 1
+        assert world.faults.next_fault("/google.cloud.run.v2.Services/GetService")
         await _post(google, {"latency": {"default": 20}, "faults": []})
-        assert world.latency.of("/google.cloud.run.v2.Services/ListServices") == 0.02
-        assert not world.faults.take("/google.cloud.run.v2.Services/GetService")
+        assert world.latency.seconds_for("/google.cloud.run.v2.Services/ListServices") == 0.02
+        assert not world.faults.next_fault("/google.cloud.run.v2.Services/GetService")
 
 
 @pytest.mark.parametrize(
@@ -119,14 +127,14 @@ async def test_faults_and_latency_are_set_while_it_runs() -> None:
 async def test_a_bad_body_is_refused_and_changes_nothing(body: str, reason: str) -> None:
     """The answer is 400 and says what is wrong, and where."""
     faults = [{"method": "GetService", "code": "ABORTED"}]
-    async with cloud(world_with({"name": SERVICE}, faults=faults)) as google:
+    async with google_clients(world_with_services({"name": SERVICE}, faults=faults)) as google:
         answer = await _post(google, body)
         assert answer.status_code == 400
         assert reason in answer.json()["error"]
-        assert google.emulator.world.faults.take("/google.cloud.run.v2.Services/GetService")
+        assert google.emulator.world.faults.next_fault("/google.cloud.run.v2.Services/GetService")
 
 
-async def test_the_state_is_seen_while_it_changes(google: Cloud) -> None:
+async def test_the_world_and_calls_are_served_while_running(google: GoogleClients) -> None:
     """`/world` is the dump, `/calls` the calls and the writes in full."""
     await google.update("scaling", scaling=MANUAL_ZERO)
     async with httpx.AsyncClient(
@@ -142,7 +150,7 @@ async def test_the_state_is_seen_while_it_changes(google: Cloud) -> None:
     assert write["request"]["service"]["name"] == SERVICE
 
 
-async def test_the_environment_names_both_addresses(google: Cloud) -> None:
+async def test_the_environment_names_both_addresses(google: GoogleClients) -> None:
     """The value of RESPONDER_EMULATOR is the line that serving prints."""
     emulator = google.emulator
     assert json.loads(emulator.environment) == {
@@ -151,7 +159,7 @@ async def test_the_environment_names_both_addresses(google: Cloud) -> None:
     }
 
 
-async def _post(google: Cloud, body: object) -> httpx.Response:
+async def _post(google: GoogleClients, body: object) -> httpx.Response:
     text = body if isinstance(body, str) else json.dumps(body)
     async with httpx.AsyncClient(
         base_url=f"http://{google.emulator.http_address}", verify=NO_TLS

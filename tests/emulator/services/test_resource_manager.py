@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from clients.hierarchy import Hierarchy
+from clients.resource_manager import ResourceManager
 from incident.model import Missing, Retry
-from tests.clients.conftest import connected as google
+from tests.clients.conftest import connected_clients as google
 
 WORLD: dict[str, Any] = {
     "projects": [
@@ -19,19 +19,19 @@ WORLD: dict[str, Any] = {
 }
 
 
-async def test_each_level_is_told_by_itself() -> None:
+async def test_each_level_is_listed_by_itself() -> None:
     """What is deeper is not, and any organization is the one above all."""
     async with google(WORLD) as cloud:
-        hierarchy = Hierarchy(cloud.settings)
+        hierarchy = ResourceManager(cloud.settings)
         assert await hierarchy.projects("organizations/9") == (("c", "13"),)
         assert await hierarchy.folders("organizations/9") == ("1",)
         assert await hierarchy.projects("folders/1") == (("b", "12"),)
         assert await hierarchy.folders("folders/1") == ("2",)
         assert await hierarchy.folders("folders/2") == ()
-        assert await hierarchy.above("2") == "folders/1"
-        assert (await hierarchy.above("1")).startswith("organizations/")
+        assert await hierarchy.parent_of("2") == "folders/1"
+        assert (await hierarchy.parent_of("1")).startswith("organizations/")
         with pytest.raises(Missing, match="cannot read folders/7"):
-            await hierarchy.above("7")
+            await hierarchy.parent_of("7")
 
 
 async def test_its_calls_can_be_made_to_fail() -> None:
@@ -39,4 +39,4 @@ async def test_its_calls_can_be_made_to_fail() -> None:
     faults = [{"method": "ListFolders", "code": "UNAVAILABLE"}]
     async with google({**WORLD, "faults": faults}) as cloud:
         with pytest.raises(Retry, match="cannot list the folders of folders/1"):
-            await Hierarchy(cloud.settings).folders("folders/1")
+            await ResourceManager(cloud.settings).folders("folders/1")

@@ -9,7 +9,7 @@ import pytest
 
 from emulator.server.emulator import Emulator
 from emulator.services.loopback import NO_TLS
-from emulator.world.state import BadWorld, parse
+from emulator.world.state import BadWorld, parse_world
 
 HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 ANSWER = {"data": {"id": HASH, "type": "file", "attributes": {"tags": ["elf"]}}}
@@ -20,7 +20,7 @@ async def asked(
     path: str = f"/api/v3/files/{HASH}", headers: dict[str, str] | None = None, **world: Any
 ) -> httpx.Response:
     """What is answered in a world that knows one file."""
-    made = parse({"virustotal": {HASH.upper(): ANSWER}, **world}, source="test")
+    made = parse_world({"virustotal": {HASH.upper(): ANSWER}, **world}, source="test")
     async with (
         Emulator(made) as emulator,
         httpx.AsyncClient(
@@ -32,7 +32,7 @@ async def asked(
         return answer
 
 
-async def test_a_file_of_the_world_is_answered_as_it_stands_there() -> None:
+async def test_a_file_is_answered_as_the_world_has_it() -> None:
     """Whichever way the hash is spelled."""
     answer = await asked()
     assert (answer.status_code, answer.json()) == (200, ANSWER)
@@ -79,6 +79,6 @@ async def test_the_rest_of_the_path_is_storage() -> None:
 
 def test_its_one_call_has_a_name_that_a_world_may_use() -> None:
     """Another one is refused, as it would never come."""
-    parse({"latency": {"GetFileReport": "1ms"}}, source="test")
+    parse_world({"latency": {"GetFileReport": "1ms"}}, source="test")
     with pytest.raises(BadWorld):
-        parse({"latency": {"virustotal.GET": "1ms"}}, source="test")
+        parse_world({"latency": {"virustotal.GET": "1ms"}}, source="test")

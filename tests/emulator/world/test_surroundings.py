@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.world import state
-from emulator.world.surroundings import around, event_time
+from emulator.world.surroundings import event_time, world_around
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SAMPLE = json.loads((SAMPLES / "cloud-run-service.json").read_text())
@@ -25,7 +25,7 @@ JSON = st.recursive(
 )
 
 
-def about(resource_name: str, **finding: Any) -> bytes:
+def notification_about(resource_name: str, **finding: Any) -> bytes:
     """The sample notification, about another resource or with other fields of the finding."""
     message = copy.deepcopy(SAMPLE)
     message["finding"] |= {"resourceName": resource_name, **finding}
@@ -35,27 +35,27 @@ def about(resource_name: str, **finding: Any) -> bytes:
 
 def sample(**finding: Any) -> bytes:
     """The sample notification with other fields of the finding."""
-    return about(SAMPLE["finding"]["resourceName"], **finding)
+    return notification_about(SAMPLE["finding"]["resourceName"], **finding)
 
 
 @pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.json")), ids=lambda file: file.stem)
 def test_every_sample_has_a_world_that_the_emulator_accepts(file: Path) -> None:
     """The world around each sample is valid, and its dump is a world again."""
-    dumped = state.parse(around(file.read_bytes()), source=file.name).dump()
+    dumped = state.parse_world(world_around(file.read_bytes()), source=file.name).dump()
 
-    assert state.parse(json.loads(json.dumps(dumped)), source="dump").dump() == dumped
+    assert state.parse_world(json.loads(json.dumps(dumped)), source="dump").dump() == dumped
 
 
 def test_the_same_notification_lies_in_the_same_world() -> None:
     """Nothing in a world is random."""
-    assert around(sample()) == around(sample())
+    assert world_around(sample()) == world_around(sample())
 
 
-def test_the_record_is_the_claim_in_the_form_of_version_2() -> None:
+def test_the_listed_finding_is_the_notification_in_version_2_form() -> None:
     """What SCC lists has located names, and the metadata that a v1 notification lacks."""
     v1 = (SAMPLES / "v1-job-execution.json").read_bytes()
 
-    record = around(v1)["findings"][0]
+    record = world_around(v1)["findings"][0]
 
     claimed = json.loads(v1)["finding"]
     assert "/locations/global/findings/" in record["finding"]["name"]
@@ -67,7 +67,7 @@ def test_the_record_is_the_claim_in_the_form_of_version_2() -> None:
 
 def test_a_service_has_everything_that_a_containment_touches() -> None:
     """The service scales by itself, serves the public, and has a tagged earlier revision."""
-    found = around(sample())
+    found = world_around(sample())
 
     service = found["services"][0]
     tagged = [target for target in service["traffic"] if "tag" in target]
@@ -82,7 +82,7 @@ def test_the_latest_revision_runs_what_the_finding_names() -> None:
     """The newest of the two revisions has the finding's image, and the name that it gives."""
     name = f"//run.googleapis.com/{SERVICE}/revisions/storefront-00042-xyz"
 
-    earlier, newest = around(about(name))["revisions"]
+    earlier, newest = world_around(notification_about(name))["revisions"]
 
     image = SAMPLE["finding"]["containers"][0]["uri"]
     assert newest["name"] == f"{SERVICE}/revisions/storefront-00042-xyz"
@@ -90,17 +90,17 @@ def test_the_latest_revision_runs_what_the_finding_names() -> None:
     assert earlier["containers"][0]["image"] != image
 
 
-def test_one_other_finding_is_related_and_one_only_looks_like_it() -> None:
+def test_one_other_finding_is_related_and_one_is_a_lookalike() -> None:
     """Minutes before, another detector saw the workload, and one saw a similarly named one."""
-    names = [finding["finding"]["resourceName"] for finding in around(sample())["findings"]]
+    names = [finding["finding"]["resourceName"] for finding in world_around(sample())["findings"]]
 
     claimed = f"//run.googleapis.com/{SERVICE}"
     assert names == [claimed, claimed, f"{claimed}-admin"]
 
 
-def test_the_logs_tell_who_deployed_and_hold_secrets_to_redact() -> None:
+def test_the_logs_show_who_deployed_and_contain_secrets() -> None:
     """There are requests with query strings, a leaked key, a deployment and an IAM change."""
-    entries = state.parse(around(sample()), source="world").dump()["logEntries"]
+    entries = state.parse_world(world_around(sample()), source="world").dump()["logEntries"]
 
     assert isinstance(entries, list)
     text = json.dumps(entries)
@@ -124,7 +124,7 @@ def test_jobs_and_worker_pools_have_their_resources(
     kind: str, name: str, expected: dict[str, int]
 ) -> None:
     """A job comes with executions and a task, a worker pool with revisions."""
-    found = around(about(f"//run.googleapis.com/{PROJECT}/{kind}/{name}"))
+    found = world_around(notification_about(f"//run.googleapis.com/{PROJECT}/{kind}/{name}"))
 
     lists = ("services", "revisions", "jobs", "executions", "tasks", "workerPools")
     assert {key: len(found[key]) for key in lists if found.get(key)} == expected
@@ -134,7 +134,7 @@ def test_jobs_and_worker_pools_have_their_resources(
 
 def test_what_is_not_on_cloud_run_has_a_record_and_no_workload() -> None:
     """The look-alike of another product is listed by SCC, and nothing else exists."""
-    found = around((SAMPLES / "gke-lookalike.json").read_bytes())
+    found = world_around((SAMPLES / "gke-lookalike.json").read_bytes())
 
     assert len(found["findings"]) == 1
     assert not {"services", "jobs", "workerPools", "logEntries"} & found.keys()
@@ -145,7 +145,7 @@ def test_the_missing_spelling_of_a_project_is_invented_and_stable() -> None:
     name = "//run.googleapis.com/projects/42/locations/europe-west1/services/api"
     message = {"finding": {"name": "organizations/1/sources/2/findings/3", "resourceName": name}}
 
-    found = around(json.dumps(message).encode())
+    found = world_around(json.dumps(message).encode())
 
     assert found["projects"] == [{"projectId": "example-42", "projectNumber": "42", "folders": []}]
     assert found["services"][0]["name"].startswith("projects/example-42/")
@@ -161,7 +161,7 @@ def test_the_missing_spelling_of_a_project_is_invented_and_stable() -> None:
 )
 def test_garbage_lies_in_an_empty_world(garbage: bytes) -> None:
     """What is no notification has nothing around it, and no event time."""
-    assert around(garbage) == {}
+    assert world_around(garbage) == {}
     assert event_time(garbage) is None
 
 
@@ -171,7 +171,7 @@ def test_an_unreadable_event_time_is_none(told: str) -> None:
     notification = sample(eventTime=told)
 
     assert event_time(notification) is None
-    state.parse(around(notification), source="world")
+    state.parse_world(world_around(notification), source="world")
 
 
 def test_the_event_time_is_understood_in_any_zone() -> None:
@@ -192,7 +192,7 @@ def test_any_field_may_be_nonsense(data: st.DataObject) -> None:
     for key in data.draw(st.sets(st.sampled_from(sorted(message["resource"])), max_size=2)):
         message["resource"][key] = data.draw(JSON)
 
-    state.parse(around(json.dumps(message).encode()), source="world")
+    state.parse_world(world_around(json.dumps(message).encode()), source="world")
 
 
 def test_virustotal_knows_every_file_that_the_finding_names() -> None:
@@ -202,5 +202,5 @@ def test_virustotal_knows_every_file_that_the_finding_names() -> None:
         {"binary": named[0], "script": named[1], "libraries": [named[2], named[3]]},
         {"script": "text", "libraries": {}},
     ]
-    known = around(sample(processes=processes))["virustotal"]
+    known = world_around(sample(processes=processes))["virustotal"]
     assert list(known) == ["a" * 64, "b" * 64, "c" * 64]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.cloud import run_v2
 
-from emulator.world.state import BadWorld, load, parse
+from emulator.world.state import BadWorld, load_world, parse_world
 from tests.support.google_clients import BY_NUMBER, LATEST, PROJECTS, REVISION, SERVICE
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -70,7 +70,7 @@ FULL = {
 
 def dumped(world: dict[str, Any]) -> dict[str, Any]:
     """A world after a round through the emulator's state."""
-    return dict(parse(world, source="w.json").dump())
+    return dict(parse_world(world, source="w.json").dump())
 
 
 def test_a_dump_is_read_back_to_the_same_dump() -> None:
@@ -79,7 +79,7 @@ def test_a_dump_is_read_back_to_the_same_dump() -> None:
     assert dumped(json.loads(json.dumps(first))) == first
 
 
-def test_a_dump_keeps_everything_that_the_world_said() -> None:
+def test_a_dump_keeps_every_value_of_the_world() -> None:
     """No value of any kind of resource is lost or respelled on the way."""
 
     def assert_within(part: Any, whole: Any, path: str) -> None:
@@ -189,7 +189,7 @@ def test_a_copied_notification_is_a_finding_of_a_world(path: Path) -> None:
 
 def test_names_are_found_under_both_spellings_of_a_project() -> None:
     """Project number and project id make one name, answered as the world spelled it."""
-    world = parse({"projects": PROJECTS, "services": [{"name": BY_NUMBER}]}, source="w")
+    world = parse_world({"projects": PROJECTS, "services": [{"name": BY_NUMBER}]}, source="w")
     assert world.services[world.canonical(SERVICE)].name == BY_NUMBER
     assert isinstance(world.services[world.canonical(BY_NUMBER)], run_v2.Service)
 
@@ -317,7 +317,7 @@ BAD: dict[str, tuple[object, list[str]]] = {
 def test_a_bad_world_is_refused_with_what_and_where(data: object, words: list[str]) -> None:
     """The refusal names the file, the place, the resource, the reason and a remedy."""
     with pytest.raises(BadWorld) as refusal:
-        parse(data, source="w.json")
+        parse_world(data, source="w.json")
     for word in ["w.json", *words]:
         assert word in str(refusal.value)
     assert "; " in str(refusal.value)
@@ -339,30 +339,30 @@ def test_a_file_that_is_not_json_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "world.json"
     path.write_text(text)
     with pytest.raises(BadWorld, match=r"world\.json: .*is not JSON"):
-        load(path)
+        load_world(path)
 
 
 def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     """A path that leads nowhere says so, and so does a file that is not text."""
     with pytest.raises(BadWorld, match="cannot be read"):
-        load(tmp_path / "nowhere.json")
+        load_world(tmp_path / "nowhere.json")
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe")
     with pytest.raises(BadWorld, match="UTF-8"):
-        load(tmp_path / "binary.json")
+        load_world(tmp_path / "binary.json")
 
 
 def test_a_file_is_loaded(tmp_path: Path) -> None:
     """A world in a file is the world that the same data is."""
     path = tmp_path / "world.json"
     path.write_text(json.dumps(FULL))
-    assert load(path).dump() == dumped(FULL)
+    assert load_world(path).dump() == dumped(FULL)
 
 
 def test_the_example_of_the_readme_is_a_world() -> None:
     """What people copy first works."""
     text = (Path(__file__).parents[3] / "emulator" / "README.md").read_text(encoding="utf-8")
     example = text.partition("```json\n")[2].partition("```")[0]
-    world = parse(json.loads(example), source="README.md")
+    world = parse_world(json.loads(example), source="README.md")
     assert len(world.services) == len(world.findings) == len(world.log_entries) == 1
     assert len(world.jobs) == len(world.worker_pools) == 1
     assert [execution.reconciling for execution in world.executions.values()] == [False, True]

@@ -9,8 +9,15 @@ import pytest
 from google.cloud import run_v2
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from emulator.world.state import BadWorld, parse
-from tests.support.google_clients import EXECUTION, JOB, NUMBER, POOL, PROJECTS, cloud
+from emulator.world.state import BadWorld, parse_world
+from tests.support.google_clients import (
+    EXECUTION,
+    JOB,
+    POOL,
+    PROJECT_NUMBER,
+    PROJECTS,
+    google_clients,
+)
 
 TASK = f"{EXECUTION}/tasks/nightly-abcde-task0"
 RUNNING = "CONDITION_RECONCILING"
@@ -43,8 +50,8 @@ def world(
 
 def dumped(data: dict[str, Any]) -> dict[str, Any]:
     """A world after a round through the emulator's state; a second round changes nothing."""
-    dump = dict(parse(data, source="w.json").dump())
-    assert dict(parse(json.loads(json.dumps(dump)), source="again").dump()) == dump
+    dump = dict(parse_world(data, source="w.json").dump())
+    assert dict(parse_world(json.loads(json.dumps(dump)), source="again").dump()) == dump
     return dump
 
 
@@ -65,7 +72,7 @@ def test_a_job_needs_only_a_name() -> None:
     assert job["template"]["taskCount"] == 1
     template = job["template"]["template"]
     assert (template["maxRetries"], template["timeout"]) == (3, "600s")
-    assert template["serviceAccount"] == f"{NUMBER}-compute@developer.gserviceaccount.com"
+    assert template["serviceAccount"] == f"{PROJECT_NUMBER}-compute@developer.gserviceaccount.com"
     assert len(template["containers"]) == 1
     assert "executionCount" not in job
 
@@ -217,7 +224,7 @@ async def test_a_state_in_the_middle_of_things_is_read_back() -> None:
     template = {"taskCount": 3, "parallelism": 1}
     data = world(completed(PENDING), job={"template": template})
     slow = {"latency": {"reconcile": "10s"}}
-    async with cloud(data | {"workerPools": [{"name": POOL}]} | slow) as google:
+    async with google_clients(data | {"workerPools": [{"name": POOL}]} | slow) as google:
         await google.jobs.run_job(name=JOB)
         dumped(google.emulator.world.dump())
         await google.executions.cancel_execution(name=EXECUTION)
@@ -226,7 +233,7 @@ async def test_a_state_in_the_middle_of_things_is_read_back() -> None:
             worker_pool=pool, update_mask=FieldMask(paths=["labels"])
         )
         printed = dumped(google.emulator.world.dump())
-    async with cloud(printed | {"latency": {"reconcile": 0}}) as google:
+    async with google_clients(printed | {"latency": {"reconcile": 0}}) as google:
         for execution in tuple(google.emulator.world.executions.values()):
             if execution.reconciling:
                 await google.executions.cancel_execution(name=execution.name)
@@ -349,7 +356,7 @@ def test_a_contradiction_is_refused_with_what_and_where(
 ) -> None:
     """The refusal names the file, the place, the resource, the reason and a remedy."""
     with pytest.raises(BadWorld) as refusal:
-        parse(data, source="w.json")
+        parse_world(data, source="w.json")
     for word in ["w.json", *words]:
         assert word in str(refusal.value)
     assert "; " in str(refusal.value)

@@ -10,152 +10,196 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.actions.catalogue import ACTIONS, INVOKER, bindings_left
-from incident.actions.plan import in_effect, needed_for, plan
+from incident.actions.catalogue import ACTIONS, INVOKER_ROLE, bindings_to_keep
+from incident.actions.plan import details_for_steps, in_effect, plan_changes
 from incident.model import (
     Access,
     Change,
     ChangeKind,
-    ContainerSettings,
+    ContainerConfiguration,
     Execution,
     Finding,
     Json,
     Kind,
-    Need,
-    Settings,
     Template,
+    WorkloadConfiguration,
+    WorkloadDetail,
 )
-from tests.support.model import LATEST, NOW, REVISION, finding, repeatable, settings, template
+from tests.support.model import LATEST, NOW, REVISION, configuration, finding, repeatable, template
 
 BAD, GOOD, OTHER = "storefront-00042", "storefront-00041", "storefront-00040"
-SEEN = finding(revision=BAD)
+FINDING = finding(revision=BAD)
 IMAGE = "registry.example/storefront:1"
 
 
 def revision(name: str, image: str = IMAGE, **changes: Any) -> Template:
     """A revision that runs an image."""
-    containers = (ContainerSettings("storefront-1", image, ()),)
+    containers = (ContainerConfiguration("storefront-1", image, ()),)
     return template(revision=name, containers=containers, **changes)
 
 
-def share(name: str, percent: int, tag: str = "") -> dict[str, Json]:
+def traffic_target(name: str, percent: int, tag: str = "") -> dict[str, Json]:
     """Traffic of a revision; of the latest where it has no name."""
     target: dict[str, Json] = {"type": REVISION if name else LATEST, "percent": percent}
     return {**target, **({"revision": name} if name else {}), **({"tag": tag} if tag else {})}
 
 
 REVISIONS = (revision(BAD, "registry.example/storefront:2"), revision(GOOD), revision(OTHER))
-SHOP = settings(
+SHOP_CONFIGURATION = configuration(
     {"minInstanceCount": 1},
-    [share("", 80), share(BAD, 10, "new"), share(GOOD, 10, "known-good")],
+    [
+        traffic_target("", 80),
+        traffic_target(BAD, 10, "new"),
+        traffic_target(GOOD, 10, "known-good"),
+    ],
     revisions=REVISIONS,
 )
 
 
-def planned(
-    action: str, found: Settings, seen: Finding = SEEN
+def planned_changes(
+    action: str, found: WorkloadConfiguration, seen: Finding = FINDING
 ) -> tuple[tuple[Change, ...], tuple[str, ...]]:
     """The changes of one action, and why it does not fit."""
-    made = plan(((action,),), found, seen)
-    assert made.fits is not bool(made.misfits)
-    return made.changes, made.misfits
+    made = plan_changes(((action,),), found, seen)
+    assert made.applicable is not bool(made.not_applicable)
+    return made.changes, made.not_applicable
 
 
 def test_an_isolated_revision_has_neither_traffic_nor_a_tag() -> None:
     """Its share, also that of the latest, moves to the known-good one; nothing else changes."""
-    ((change,), _) = planned("isolate-revision", SHOP)
-    assert change.after == {"traffic": [share(GOOD, 100, "known-good")]}
-    assert (change.stops, change.reversible, change.affected) == (True, True, BAD)
+    ((change,), _) = planned_changes("isolate-revision", SHOP_CONFIGURATION)
+    assert change.after == {"traffic": [traffic_target(GOOD, 100, "known-good")]}
+    assert (change.stops, change.reversible, change.affected_revision) == (True, True, BAD)
     assert "scaling" not in change.mask
 
 
 def test_what_other_revisions_have_stays() -> None:
     """Their shares and their tags are not ours to touch."""
     traffic: Json = [
-        share(BAD, 50, "live"),
-        share(OTHER, 50, "beta"),
+        traffic_target(BAD, 50, "live"),
+        traffic_target(OTHER, 50, "beta"),
         {"type": REVISION, "revision": GOOD, "tag": "known-good"},
     ]
-    ((change,), _) = planned("isolate-revision", settings({}, traffic, revisions=REVISIONS))
-    assert change.after["traffic"] == [share(OTHER, 50, "beta"), share(GOOD, 50, "known-good")]
+    ((change,), _) = planned_changes(
+        "isolate-revision", configuration({}, traffic, revisions=REVISIONS)
+    )
+    assert change.after["traffic"] == [
+        traffic_target(OTHER, 50, "beta"),
+        traffic_target(GOOD, 50, "known-good"),
+    ]
 
 
 def test_a_known_good_latest_is_pinned_by_its_name() -> None:
     """Where the tag stands on the latest, the share goes to that revision as it is now."""
-    traffic: Json = [share(BAD, 100), share("", 0, "known-good")]
-    found = settings({}, traffic, revisions=REVISIONS, latest_ready_revision=GOOD)
-    ((change,), _) = planned("isolate-revision", found)
-    assert change.after["traffic"] == [share("", 0, "known-good"), share(GOOD, 100)]
+    traffic: Json = [traffic_target(BAD, 100), traffic_target("", 0, "known-good")]
+    found = configuration({}, traffic, revisions=REVISIONS, latest_ready_revision=GOOD)
+    ((change,), _) = planned_changes("isolate-revision", found)
+    assert change.after["traffic"] == [
+        traffic_target("", 0, "known-good"),
+        traffic_target(GOOD, 100),
+    ]
 
 
-def _with(**changes: Any) -> Settings:
+def _with_known_good(**changes: Any) -> WorkloadConfiguration:
     """The shop, with its known-good revision changed."""
     revisions = tuple(replace(r, **changes) if r.revision == GOOD else r for r in REVISIONS)
-    return replace(SHOP, revisions=revisions)
+    return replace(SHOP_CONFIGURATION, revisions=revisions)
 
 
-MISFITS: dict[str, tuple[Settings, Finding, str]] = {
-    "unknown revision": (SHOP, finding(revision=None), "does not name the affected revision"),
-    "revisions not read": (replace(SHOP, revisions=None), SEEN, "revisions are not known"),
-    "not listed": (SHOP, finding(revision="gone"), "gone is not among"),
+MISFITS: dict[str, tuple[WorkloadConfiguration, Finding, str]] = {
+    "unknown revision": (
+        SHOP_CONFIGURATION,
+        finding(revision=None),
+        "does not name the affected revision",
+    ),
+    "revisions not read": (
+        replace(SHOP_CONFIGURATION, revisions=None),
+        FINDING,
+        "revisions are not known",
+    ),
+    "not listed": (SHOP_CONFIGURATION, finding(revision="gone"), "gone is not among"),
     "affinity of the affected": (
-        replace(SHOP, revisions=(replace(REVISIONS[0], session_affinity=True), *REVISIONS[1:])),
-        SEEN,
+        replace(
+            SHOP_CONFIGURATION,
+            revisions=(replace(REVISIONS[0], session_affinity=True), *REVISIONS[1:]),
+        ),
+        FINDING,
         "session affinity is on",
     ),
     "affinity of the service": (
-        replace(SHOP, template=template(session_affinity=True)),
-        SEEN,
+        replace(SHOP_CONFIGURATION, template=template(session_affinity=True)),
+        FINDING,
         "session affinity is on",
     ),
-    "no tag": (settings({}, [share("", 100)], revisions=REVISIONS), SEEN, "no revision is tagged"),
+    "no tag": (
+        configuration({}, [traffic_target("", 100)], revisions=REVISIONS),
+        FINDING,
+        "no revision is tagged",
+    ),
     "itself": (
-        settings({}, [share("", 100, "known-good")], revisions=REVISIONS),
-        SEEN,
+        configuration({}, [traffic_target("", 100, "known-good")], revisions=REVISIONS),
+        FINDING,
         "is the affected one",
     ),
-    "not ready": (_with(ready=False), SEEN, "is not ready"),
-    "perhaps not ready": (_with(ready=None), SEEN, "is not ready"),
-    "not older": (_with(create_time=NOW), SEEN, "is not older than the finding"),
-    "of unknown age": (_with(create_time=None), SEEN, "is not older than the finding"),
+    "not ready": (_with_known_good(ready=False), FINDING, "is not ready"),
+    "perhaps not ready": (_with_known_good(ready=None), FINDING, "is not ready"),
+    "not older": (_with_known_good(create_time=NOW), FINDING, "is not older than the finding"),
+    "of unknown age": (
+        _with_known_good(create_time=None),
+        FINDING,
+        "is not older than the finding",
+    ),
     "not older than the finding's making": (
-        _with(create_time=NOW - timedelta(hours=1)),
-        replace(SEEN, create_time=NOW - timedelta(hours=2)),
+        _with_known_good(create_time=NOW - timedelta(hours=1)),
+        replace(FINDING, create_time=NOW - timedelta(hours=2)),
         "is not older than the finding",
     ),
     "same image": (
-        _with(containers=REVISIONS[0].containers),
-        SEEN,
+        _with_known_good(containers=REVISIONS[0].containers),
+        FINDING,
         "runs the image of the affected one",
     ),
     "the digest found": (
-        _with(containers=(ContainerSettings("x", f"r.example/s@{SEEN.containers[0].digest}", ()),)),
-        SEEN,
+        _with_known_good(
+            containers=(
+                ContainerConfiguration("x", f"r.example/s@{FINDING.containers[0].digest}", ()),
+            )
+        ),
+        FINDING,
         "runs the image of the affected one",
     ),
-    "good one not listed": (replace(SHOP, revisions=REVISIONS[:1]), SEEN, "is not among those"),
+    "good one not listed": (
+        replace(SHOP_CONFIGURATION, revisions=REVISIONS[:1]),
+        FINDING,
+        "is not among those",
+    ),
 }
 
 
 @pytest.mark.parametrize(("found", "seen", "reason"), MISFITS.values(), ids=MISFITS)
 def test_without_a_revision_to_trust_nothing_is_isolated(
-    found: Settings, seen: Finding, reason: str
+    found: WorkloadConfiguration, seen: Finding, reason: str
 ) -> None:
     """Each doubt is a misfit with its reason, and the next alternative is taken."""
-    assert reason in planned("isolate-revision", found, seen)[1][0]
-    made = plan((("isolate-revision", "scale-to-zero"),), found, seen)
-    assert made.fits
+    assert reason in planned_changes("isolate-revision", found, seen)[1][0]
+    made = plan_changes((("isolate-revision", "scale-to-zero"),), found, seen)
+    assert made.applicable
     assert [change.action for change in made.changes] == ["scale-to-zero"]
 
 
-def test_an_isolated_revision_is_judged_by_what_leads_to_it() -> None:
+def test_isolation_is_verified_by_traffic_and_tags() -> None:
     """Not by the traffic that we wrote: others may split the rest as they like."""
-    ((change,), _) = planned("isolate-revision", SHOP)
-    moved: Json = [share(OTHER, 100), share(GOOD, 0, "x")]
-    assert in_effect(change, settings({}, moved, revisions=None))
-    for back in ([share("", 100)], [share(GOOD, 100), share(BAD, 0, "again")]):
-        assert not in_effect(change, settings({}, [*back]))
-    assert in_effect(change, settings({}, [share("", 100)], latest_ready_revision=GOOD))
+    ((change,), _) = planned_changes("isolate-revision", SHOP_CONFIGURATION)
+    moved: Json = [traffic_target(OTHER, 100), traffic_target(GOOD, 0, "x")]
+    assert in_effect(change, configuration({}, moved, revisions=None))
+    for back in (
+        [traffic_target("", 100)],
+        [traffic_target(GOOD, 100), traffic_target(BAD, 0, "again")],
+    ):
+        assert not in_effect(change, configuration({}, [*back]))
+    assert in_effect(
+        change, configuration({}, [traffic_target("", 100)], latest_ready_revision=GOOD)
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,15 +213,15 @@ def test_an_isolated_revision_is_judged_by_what_leads_to_it() -> None:
 )
 def test_ingress_is_closed_and_never_opened(ingress: str, wanted: str | None) -> None:
     """What is as strict already stays as it is."""
-    found = settings(fields={"ingress": ingress})
-    changes, _ = planned("restrict-ingress", found)
+    found = configuration(fields={"ingress": ingress})
+    changes, _ = planned_changes("restrict-ingress", found)
     assert [change.after for change in changes] == ([{"ingress": wanted}] if wanted else [])
 
 
 PUBLIC, USER = "allUsers", "user:a@example.com"
 
 
-def bound(*members: str, role: str = INVOKER, condition: str = "") -> dict[str, Json]:
+def iam_binding(*members: str, role: str = INVOKER_ROLE, condition: str = "") -> dict[str, Json]:
     """A binding of an IAM policy."""
     binding: dict[str, Json] = {"role": role, "members": [*members]}
     return {**binding, "condition": {"expression": condition}} if condition else binding
@@ -186,19 +230,26 @@ def bound(*members: str, role: str = INVOKER, condition: str = "") -> dict[str, 
 POLICIES: dict[str, tuple[Kind, list[dict[str, Json]], list[dict[str, Json]]]] = {
     "the public goes, others stay": (
         Kind.SERVICE,
-        [bound(PUBLIC, USER, "allAuthenticatedUsers"), bound(PUBLIC, role="roles/viewer")],
-        [bound(USER), bound(PUBLIC, role="roles/viewer")],
+        [
+            iam_binding(PUBLIC, USER, "allAuthenticatedUsers"),
+            iam_binding(PUBLIC, role="roles/viewer"),
+        ],
+        [iam_binding(USER), iam_binding(PUBLIC, role="roles/viewer")],
     ),
-    "a binding of nobody else goes": (Kind.SERVICE, [bound(PUBLIC)], []),
+    "a binding of nobody else goes": (Kind.SERVICE, [iam_binding(PUBLIC)], []),
     "conditions are left alone": (
         Kind.SERVICE,
-        [bound(PUBLIC, condition="x"), bound(PUBLIC)],
-        [bound(PUBLIC, condition="x")],
+        [iam_binding(PUBLIC, condition="x"), iam_binding(PUBLIC)],
+        [iam_binding(PUBLIC, condition="x")],
     ),
     "of a job, everybody goes": (
         Kind.JOB,
-        [bound(USER), bound(PUBLIC, condition="x"), bound(USER, role="roles/owner")],
-        [bound(PUBLIC, condition="x"), bound(USER, role="roles/owner")],
+        [
+            iam_binding(USER),
+            iam_binding(PUBLIC, condition="x"),
+            iam_binding(USER, role="roles/owner"),
+        ],
+        [iam_binding(PUBLIC, condition="x"), iam_binding(USER, role="roles/owner")],
     ),
 }
 
@@ -209,24 +260,24 @@ def test_only_direct_unconditional_invokers_go(
 ) -> None:
     """The edit is of the version that was read and holds all bindings, before and after."""
     access = Access((), "abcd", tuple(before))
-    found = settings(kind=kind, access=access)
-    changes, _ = planned("require-authentication", found)
+    found = configuration(kind=kind, access=access)
+    changes, _ = planned_changes("require-authentication", found)
     (edit,) = (change for change in changes if change.kind is ChangeKind.IAM_POLICY)
     assert (edit.before, edit.after) == ({"bindings": before}, {"bindings": after})
     assert (edit.etag, edit.mask, edit.stops) == ("abcd", ("bindings",), False)
     assert not in_effect(edit, found)
     assert in_effect(edit, replace(found, access=Access((), "ef", tuple(after))))
-    assert bindings_left(tuple(after), kind) == tuple(after)
+    assert bindings_to_keep(tuple(after), kind) == tuple(after)
 
 
 def test_the_invoker_check_goes_on_with_the_policy() -> None:
     """Without the check nobody asks the policy; where it is on, the policy alone is edited."""
-    access = Access((), "ab", (bound(USER),))
-    off = settings(fields={"invokerIamDisabled": True}, access=access)
-    ((change,), _) = planned("require-authentication", off)
+    access = Access((), "ab", (iam_binding(USER),))
+    off = configuration(fields={"invokerIamDisabled": True}, access=access)
+    ((change,), _) = planned_changes("require-authentication", off)
     assert (change.mask, change.after) == (("invoker_iam_disabled",), {"invokerIamDisabled": False})
     assert change.before == {"invokerIamDisabled": True}
-    assert planned("require-authentication", settings(access=access)) == ((), ())
+    assert planned_changes("require-authentication", configuration(access=access)) == ((), ())
 
 
 def execution(name: str, *, running: bool = True) -> Execution:
@@ -239,8 +290,8 @@ def execution(name: str, *, running: bool = True) -> Execution:
 def test_every_running_execution_is_cancelled_the_findings_own_first() -> None:
     """Each is a change of its own, stopping and irreversible; what is over is left alone."""
     executions = (execution("b"), execution("over", running=False), execution("own"))
-    found = settings(kind=Kind.JOB, executions=executions)
-    changes, _ = planned("cancel-executions", found, finding(execution="own"))
+    found = configuration(kind=Kind.JOB, executions=executions)
+    changes, _ = planned_changes("cancel-executions", found, finding(execution="own"))
     assert [change.target.rpartition("/")[2] for change in changes] == ["own", "b"]
     assert all(change.stops and not change.reversible for change in changes)
     assert not any(in_effect(change, found) for change in changes)
@@ -251,30 +302,36 @@ def test_every_running_execution_is_cancelled_the_findings_own_first() -> None:
 
 def test_a_pool_is_stopped_by_its_count() -> None:
     """There is nothing else to a pool; the same count written by hand is no change."""
-    found = settings({"manualInstanceCount": 3}, kind=Kind.WORKER_POOL)
-    ((change,), _) = planned("scale-to-zero", found)
+    found = configuration({"manualInstanceCount": 3}, kind=Kind.WORKER_POOL)
+    ((change,), _) = planned_changes("scale-to-zero", found)
     assert change.after == {"scaling": {"manualInstanceCount": 0}}
     assert change.before == {"scaling": {"manualInstanceCount": 3}}
     assert not in_effect(change, found)
     stopped = replace(found, fields=dict(change.after))
     assert in_effect(change, stopped)
-    assert planned("scale-to-zero", stopped) == ((), ())
+    assert planned_changes("scale-to-zero", stopped) == ((), ())
 
 
 def test_what_was_not_read_does_not_fit() -> None:
     """An action never guesses what it was not told."""
-    assert "IAM policy is not known" in planned("require-authentication", SHOP)[1][0]
-    job = settings(kind=Kind.JOB)
-    assert "executions are not known" in planned("cancel-executions", job)[1][0]
+    assert (
+        "IAM policy is not known"
+        in planned_changes("require-authentication", SHOP_CONFIGURATION)[1][0]
+    )
+    job = configuration(kind=Kind.JOB)
+    assert "executions are not known" in planned_changes("cancel-executions", job)[1][0]
 
 
 def test_each_action_names_what_it_needs() -> None:
     """For the kinds that it is for, whichever alternative it is."""
     steps = (("isolate-revision", "scale-to-zero"), ("require-authentication",))
-    assert needed_for(steps, Kind.SERVICE) == {Need.REVISIONS, Need.ACCESS}
-    assert needed_for(steps, Kind.JOB) == {Need.ACCESS}
-    assert needed_for((("cancel-executions",),), Kind.JOB) == {Need.EXECUTIONS}
-    assert needed_for((("scale-to-zero",),), Kind.WORKER_POOL) == set()
+    assert details_for_steps(steps, Kind.SERVICE) == {
+        WorkloadDetail.REVISIONS,
+        WorkloadDetail.ACCESS,
+    }
+    assert details_for_steps(steps, Kind.JOB) == {WorkloadDetail.ACCESS}
+    assert details_for_steps((("cancel-executions",),), Kind.JOB) == {WorkloadDetail.EXECUTIONS}
+    assert details_for_steps((("scale-to-zero",),), Kind.WORKER_POOL) == set()
 
 
 _STEPS = st.lists(
@@ -283,8 +340,8 @@ _STEPS = st.lists(
     max_size=5,
 ).map(tuple)
 _EVERYTHING = replace(
-    SHOP,
-    access=Access((), "ab", (bound(PUBLIC, USER),)),
+    SHOP_CONFIGURATION,
+    access=Access((), "ab", (iam_binding(PUBLIC, USER),)),
     executions=(execution("a"), execution("b")),
 )
 
@@ -295,23 +352,23 @@ def test_any_list_of_steps_is_one_write_of_fields_and_stops_first(
     steps: tuple[tuple[str, ...], ...], kind: Kind
 ) -> None:
     """All field changes of a workload are one, and what restricts never comes before a stop."""
-    made = plan(steps, replace(_EVERYTHING, kind=kind), SEEN)
+    made = plan_changes(steps, replace(_EVERYTHING, kind=kind), FINDING)
     kinds = [change.kind for change in made.changes]
     assert kinds.count(ChangeKind.FIELDS) <= 1
     assert kinds.count(ChangeKind.IAM_POLICY) <= 1
     stops = [change.stops for change in made.changes]
     assert stops == sorted(stops, reverse=True)
-    fit = [any(kind in ACTIONS[name].wants for name in step) for step in steps]
-    assert made.fits is all(fit)
+    fit = [any(kind in ACTIONS[name].desired_state for name in step) for step in steps]
+    assert made.applicable is all(fit)
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_isolating_and_stopping_come_to_a_stop(order: int) -> None:
     """In whatever order the policy names them: no instance, no tag, no share for the bad one."""
     steps = (("isolate-revision",), ("scale-to-zero",))[::order]
-    (change,) = plan(steps, SHOP, SEEN).changes
-    assert change.after["traffic"] == [share(GOOD, 100)]
+    (change,) = plan_changes(steps, SHOP_CONFIGURATION, FINDING).changes
+    assert change.after["traffic"] == [traffic_target(GOOD, 100)]
     assert set(change.mask) == {"scaling", "traffic"}
-    tagged: Json = [share(GOOD, 100, "known-good")]
-    now = settings(change.after["scaling"], tagged, revisions=REVISIONS)
+    tagged: Json = [traffic_target(GOOD, 100, "known-good")]
+    now = configuration(change.after["scaling"], tagged, revisions=REVISIONS)
     assert not in_effect(change, now)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from incident.actions.compare import differences
-from incident.model import Access, Json, Settings
-from tests.support.model import settings, template
+from incident.actions.compare import changed_fields
+from incident.model import Access, Json, WorkloadConfiguration
+from tests.support.model import configuration, template
 
 SCALING: Json = {"minInstanceCount": 2}
 TRAFFIC: list[Json] = [
@@ -20,18 +20,18 @@ INVOKER: dict[str, Any] = {
     "role": "roles/run.invoker",
     "members": ["allUsers", "user:a@example.com"],
 }
-BEFORE = settings(SCALING, TRAFFIC, access=Access((), raw=(INVOKER,)))
+BEFORE = configuration(SCALING, TRAFFIC, access=Access((), raw=(INVOKER,)))
 
 
-def with_field(name: str, value: Json) -> Settings:
+def with_field(name: str, value: Json) -> WorkloadConfiguration:
     """The same settings with one field of another value."""
     return replace(BEFORE, fields={**BEFORE.fields, name: value})
 
 
-def test_what_only_tells_that_somebody_wrote_is_no_difference() -> None:
+def test_write_metadata_is_no_difference() -> None:
     """Generation, modifier and time change with every write, also with one that restores."""
     after = replace(BEFORE, generation=9, observed_generation=9, last_modifier="us@example.com")
-    assert differences(BEFORE, after) == ()
+    assert changed_fields(BEFORE, after) == ()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_only_tells_that_somebody_wrote_is_no_difference() -> None:
 )
 def test_another_way_to_write_the_same_is_no_difference(field: str, value: Json) -> None:
     """What the API leaves out or spells out after a write means what it meant before."""
-    assert differences(BEFORE, with_field(field, value)) == ()
+    assert changed_fields(BEFORE, with_field(field, value)) == ()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_another_way_to_write_the_same_is_no_difference(field: str, value: Json)
 )
 def test_a_field_with_another_meaning_is_named(field: str, value: Json) -> None:
     """Traffic is compared to the letter: a tag is an address, and order is what people see."""
-    assert differences(BEFORE, with_field(field, value)) == (field,)
+    assert changed_fields(BEFORE, with_field(field, value)) == (field,)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_a_field_with_another_meaning_is_named(field: str, value: Json) -> None:
 )
 def test_what_no_restoring_write_may_touch_is_compared_too(changed: dict[str, Any]) -> None:
     """A word of ours that was left behind, a template that changed, or another workload."""
-    assert differences(BEFORE, replace(BEFORE, **changed)) == (*changed,)
+    assert changed_fields(BEFORE, replace(BEFORE, **changed)) == (*changed,)
 
 
 def test_who_is_let_in_is_compared_without_regard_to_order() -> None:
     """Members are a set; one of them missing is a difference."""
     shuffled = {**INVOKER, "members": INVOKER["members"][::-1]}
     fewer = {**INVOKER, "members": ["allUsers"]}
-    assert differences(BEFORE, replace(BEFORE, access=Access((), raw=(shuffled,)))) == ()
-    assert differences(BEFORE, replace(BEFORE, access=Access((), raw=(fewer,)))) == ("bindings",)
-    assert differences(BEFORE, replace(BEFORE, access=None)) == ("bindings",)
+    assert changed_fields(BEFORE, replace(BEFORE, access=Access((), raw=(shuffled,)))) == ()
+    assert changed_fields(BEFORE, replace(BEFORE, access=Access((), raw=(fewer,)))) == ("bindings",)
+    assert changed_fields(BEFORE, replace(BEFORE, access=None)) == ("bindings",)

@@ -7,8 +7,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.actions.catalogue import bindings_left
-from incident.actions.invokers import alike, bindings_in, invokers, restored, reunited
+from incident.actions.catalogue import bindings_to_keep
+from incident.actions.invokers import (
+    add_missing_invokers,
+    bindings_in,
+    invoker_bindings,
+    restore_invokers,
+    same_invokers,
+)
 from incident.model import JsonObject, Kind
 from tests.support.model import repeatable
 
@@ -38,62 +44,60 @@ _kinds = st.sampled_from([Kind.SERVICE, Kind.JOB])
 
 @given(before=_policies, kind=_kinds)
 @repeatable
-def test_what_an_edit_took_out_comes_back_to_the_letter(
-    before: tuple[JsonObject, ...], kind: Kind
-) -> None:
+def test_removed_members_are_restored_exactly(before: tuple[JsonObject, ...], kind: Kind) -> None:
     """Bindings and members, in their order, if nobody did anything else."""
-    assert restored(bindings_left(before, kind), before) == before
+    assert restore_invokers(bindings_to_keep(before, kind), before) == before
 
 
 @given(before=_policies, kind=_kinds, others=_policies)
 @repeatable
-def test_whatever_others_did_to_other_bindings_stays(
+def test_later_changes_to_other_bindings_are_kept(
     before: tuple[JsonObject, ...], kind: Kind, others: tuple[JsonObject, ...]
 ) -> None:
     """The invokers are the earlier ones, the others are those of now in their order."""
-    left = invokers(bindings_left(before, kind))
-    theirs = tuple(binding for binding in others if binding not in invokers(others))
-    back = restored((*theirs, *left), before)
-    assert invokers(back) == invokers(before)
-    assert tuple(binding for binding in back if binding not in invokers(back)) == theirs
+    left = invoker_bindings(bindings_to_keep(before, kind))
+    theirs = tuple(binding for binding in others if binding not in invoker_bindings(others))
+    back = restore_invokers((*theirs, *left), before)
+    assert invoker_bindings(back) == invoker_bindings(before)
+    assert tuple(binding for binding in back if binding not in invoker_bindings(back)) == theirs
 
 
 @given(before=_policies, kind=_kinds, again=_policies)
 @repeatable
-def test_nobody_that_an_earlier_edit_took_out_is_forgotten(
+def test_members_removed_by_an_earlier_edit_are_restored(
     before: tuple[JsonObject, ...], kind: Kind, again: tuple[JsonObject, ...]
 ) -> None:
     """Everybody who is in now and everybody who was taken out, and nobody else."""
-    left = bindings_left(before, kind)
-    whole = reunited(again, before, left)
-    taken = _in(before) - _in(left)
-    assert _in(whole) == _in(again) | taken
+    left = bindings_to_keep(before, kind)
+    whole = add_missing_invokers(again, before, left)
+    taken = _unconditional_members(before) - _unconditional_members(left)
+    assert _unconditional_members(whole) == _unconditional_members(again) | taken
 
 
 def test_a_place_is_found_among_others_that_came_and_went() -> None:
     """After the nearest binding that was before it and still is there."""
     before = (VIEWER, PUBLIC, ADMIN)
-    assert restored((VIEWER, ADMIN), before) == before
-    assert restored((ADMIN, VIEWER), before) == (ADMIN, VIEWER, PUBLIC)
-    assert restored((ADMIN,), before) == (PUBLIC, ADMIN)
-    assert restored((), before) == (PUBLIC,)
-    assert restored((VIEWER, VIEWER, ADMIN), before) == (VIEWER, PUBLIC, VIEWER, ADMIN)
+    assert restore_invokers((VIEWER, ADMIN), before) == before
+    assert restore_invokers((ADMIN, VIEWER), before) == (ADMIN, VIEWER, PUBLIC)
+    assert restore_invokers((ADMIN,), before) == (PUBLIC, ADMIN)
+    assert restore_invokers((), before) == (PUBLIC,)
+    assert restore_invokers((VIEWER, VIEWER, ADMIN), before) == (VIEWER, PUBLIC, VIEWER, ADMIN)
 
 
-def test_a_conditional_binding_is_none_of_ours() -> None:
+def test_a_conditional_binding_is_left_alone() -> None:
     """It stays as it is now, whatever it was before."""
-    assert invokers((CONDITIONAL, VIEWER)) == ()
-    assert restored((CONDITIONAL,), (PUBLIC,)) == (PUBLIC, CONDITIONAL)
-    assert restored((), (CONDITIONAL, PUBLIC)) == (PUBLIC,)
+    assert invoker_bindings((CONDITIONAL, VIEWER)) == ()
+    assert restore_invokers((CONDITIONAL,), (PUBLIC,)) == (PUBLIC, CONDITIONAL)
+    assert restore_invokers((), (CONDITIONAL, PUBLIC)) == (PUBLIC,)
 
 
 def test_likeness_is_a_matter_of_who_gets_in() -> None:
     """Order and grouping do not count, conditions and other roles neither."""
     both: JsonObject = {**PUBLIC, "members": ["allUsers", "user:a@example.com"]}
     split: tuple[JsonObject, ...] = ({**PUBLIC, "members": ["user:a@example.com"]}, PUBLIC)
-    assert alike((both,), (*split, CONDITIONAL, VIEWER))
-    assert not alike((both,), (PUBLIC,))
-    assert alike((), (CONDITIONAL,))
+    assert same_invokers((both,), (*split, CONDITIONAL, VIEWER))
+    assert not same_invokers((both,), (PUBLIC,))
+    assert same_invokers((), (CONDITIONAL,))
 
 
 def test_an_edit_without_bindings_has_none() -> None:
@@ -102,7 +106,7 @@ def test_an_edit_without_bindings_has_none() -> None:
     assert bindings_in({"bindings": [PUBLIC]}) == (PUBLIC,)
 
 
-def _in(bindings: tuple[JsonObject, ...]) -> set[str]:
+def _unconditional_members(bindings: tuple[JsonObject, ...]) -> set[str]:
     """Everybody whom a policy lets in without a condition."""
-    listed: list[Any] = [binding["members"] for binding in invokers(bindings)]
+    listed: list[Any] = [binding["members"] for binding in invoker_bindings(bindings)]
     return {member for members in listed for member in members}

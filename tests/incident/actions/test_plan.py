@@ -9,31 +9,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.actions.fields import DEFAULTS, normal
-from incident.actions.plan import ACTIONS, in_effect, lacking, plan
-from incident.model import Json, Kind, Settings
+from incident.actions.fields import FIELD_DEFAULTS, normalize_field
+from incident.actions.plan import ACTIONS, in_effect, plan_changes, why_not_in_effect
+from incident.model import Json, Kind, WorkloadConfiguration
 from tests.support.model import (
     LATEST,
     REVISION,
+    SCALE_TO_ZERO_STEPS,
     SERVICE,
-    STEPS,
-    applied,
+    configuration,
+    configuration_after,
     finding,
     repeatable,
-    scaled_to_zero,
-    settings,
+    scale_to_zero_change,
 )
 
 ZERO: dict[str, Json] = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
 ALL_LATEST: list[dict[str, Any]] = [{"type": LATEST, "percent": 100}]
 
 
-def latest(percent: int, **others: Json) -> dict[str, Json]:
+def latest_target(percent: int, **others: Json) -> dict[str, Json]:
     """A traffic target that follows the latest ready revision."""
     return {"type": LATEST, "percent": percent, **others}
 
 
-def pinned(revision: str, percent: int, **others: Json) -> dict[str, Json]:
+def revision_target(revision: str, percent: int, **others: Json) -> dict[str, Json]:
     """A traffic target of a named revision."""
     return {"type": REVISION, "revision": revision, "percent": percent, **others}
 
@@ -41,22 +41,29 @@ def pinned(revision: str, percent: int, **others: Json) -> dict[str, Json]:
 TRAFFIC: dict[str, tuple[Json, Json]] = {
     "none at all": (None, ALL_LATEST),
     "an empty list": ([], ALL_LATEST),
-    "latest only": ([latest(100)], ALL_LATEST),
-    "latest with a tag": ([latest(100, tag="live")], ALL_LATEST),
+    "latest only": ([latest_target(100)], ALL_LATEST),
+    "latest with a tag": ([latest_target(100, tag="live")], ALL_LATEST),
     "a target without its type": ([{"percent": 100}], ALL_LATEST),
-    "a revision without its type": ([{"revision": "a", "percent": 100}], [pinned("a", 100)]),
+    "a revision without its type": (
+        [{"revision": "a", "percent": 100}],
+        [revision_target("a", 100)],
+    ),
     "a target that only has a tag": (
-        [latest(100), {"type": REVISION, "revision": "old", "tag": "known-good"}],
+        [latest_target(100), {"type": REVISION, "revision": "old", "tag": "known-good"}],
         ALL_LATEST,
     ),
-    "a target of no percent": ([latest(100), pinned("old", 0)], ALL_LATEST),
+    "a target of no percent": ([latest_target(100), revision_target("old", 0)], ALL_LATEST),
     "one revision in two targets": (
-        [pinned("a", 30), pinned("b", 40), pinned("a", 30, tag="canary")],
-        [pinned("a", 60), pinned("b", 40)],
+        [
+            revision_target("a", 30),
+            revision_target("b", 40),
+            revision_target("a", 30, tag="canary"),
+        ],
+        [revision_target("a", 60), revision_target("b", 40)],
     ),
     "one revision by name and as the latest": (
-        [latest(50, tag="x"), pinned("a", 50, tag="y")],
-        [latest(50), pinned("a", 50)],
+        [latest_target(50, tag="x"), revision_target("a", 50, tag="y")],
+        [latest_target(50), revision_target("a", 50)],
     ),
     "nothing but tags": ([{"type": REVISION, "revision": "a", "tag": "t"}], ALL_LATEST),
 }
@@ -65,7 +72,10 @@ TRAFFIC: dict[str, tuple[Json, Json]] = {
 @pytest.mark.parametrize(("traffic", "wanted"), TRAFFIC.values(), ids=TRAFFIC)
 def test_tags_go_and_the_split_stays(traffic: Json, wanted: Json) -> None:
     """What traffic a service has is kept to the percent, and nothing is reachable by a tag."""
-    assert scaled_to_zero(settings({"minInstanceCount": 1}, traffic)).after["traffic"] == wanted
+    assert (
+        scale_to_zero_change(configuration({"minInstanceCount": 1}, traffic)).after["traffic"]
+        == wanted
+    )
 
 
 SCALING: dict[str, tuple[Json, bool]] = {
@@ -87,24 +97,26 @@ SCALING: dict[str, tuple[Json, bool]] = {
 @pytest.mark.parametrize(("scaling", "stopped"), SCALING.values(), ids=SCALING)
 def test_only_manual_scaling_with_no_instances_is_a_stop(scaling: Json, *, stopped: bool) -> None:
     """A service is stopped by mode and count together; neither alone says so."""
-    found = settings(scaling)
-    wanted = scaled_to_zero()
+    found = configuration(scaling)
+    wanted = scale_to_zero_change()
     assert in_effect(wanted, found) is stopped
-    planned = plan(STEPS, found, finding())
+    planned = plan_changes(SCALE_TO_ZERO_STEPS, found, finding())
     assert (planned.changes == ()) is stopped
-    assert planned.fits
+    assert planned.applicable
 
 
-@pytest.mark.parametrize("traffic", [[latest(100, tag="live")], [latest(100), {"tag": "old"}]])
+@pytest.mark.parametrize(
+    "traffic", [[latest_target(100, tag="live")], [latest_target(100), {"tag": "old"}]]
+)
 def test_a_stopped_service_with_a_tag_is_not_contained(traffic: Json) -> None:
     """A tagged revision still starts while the service is scaled to zero by hand."""
-    (change,) = plan(STEPS, settings(ZERO, traffic), finding()).changes
+    (change,) = plan_changes(SCALE_TO_ZERO_STEPS, configuration(ZERO, traffic), finding()).changes
     assert change.after == {"scaling": ZERO, "traffic": ALL_LATEST}
 
 
 def test_a_change_says_what_it_does() -> None:
     """Target, mask, effect and reversibility are in the change."""
-    change = scaled_to_zero()
+    change = scale_to_zero_change()
     assert (change.target, change.action) == (SERVICE, "scale-to-zero")
     assert change.mask == ("scaling", "traffic")
     assert (change.stops, change.reversible) == (True, True)
@@ -112,64 +124,70 @@ def test_a_change_says_what_it_does() -> None:
 
 def test_an_empty_traffic_is_spelled_out_before_and_after() -> None:
     """What the API leaves out is written as what it means."""
-    change = scaled_to_zero(settings())
+    change = scale_to_zero_change(configuration())
     assert change.before == {"scaling": {}, "traffic": ALL_LATEST}
     assert change.after == {"scaling": ZERO, "traffic": ALL_LATEST}
 
 
 def test_alternatives_are_tried_in_their_order() -> None:
     """Of one step the first action that fits is taken, and the rest is told."""
-    planned = plan((("isolate-revision", "scale-to-zero"),), settings(), finding())
-    assert planned.fits
+    planned = plan_changes((("isolate-revision", "scale-to-zero"),), configuration(), finding())
+    assert planned.applicable
     assert [change.action for change in planned.changes] == ["scale-to-zero"]
-    assert planned.misfits == ("isolate-revision: the finding does not name the affected revision",)
+    assert planned.not_applicable == (
+        "isolate-revision: the finding does not name the affected revision",
+    )
 
 
 @pytest.mark.parametrize("kind", [Kind.JOB])
 def test_what_does_not_fit_is_not_planned(kind: Kind) -> None:
     """An action for services comes to nothing for another kind of workload."""
-    planned = plan(STEPS, settings(kind=kind), finding())
-    assert (planned.fits, planned.changes) == (False, ())
-    assert planned.misfits == (f"scale-to-zero: it does not fit a {kind}",)
+    planned = plan_changes(SCALE_TO_ZERO_STEPS, configuration(kind=kind), finding())
+    assert (planned.applicable, planned.changes) == (False, ())
+    assert planned.not_applicable == (f"scale-to-zero: it does not fit a {kind}",)
 
 
 def test_no_steps_are_no_plan() -> None:
     """A policy that names no action for a kind has nothing that fits."""
-    planned = plan((), settings(), finding())
-    assert (planned.fits, planned.changes) == (False, ())
+    planned = plan_changes((), configuration(), finding())
+    assert (planned.applicable, planned.changes) == (False, ())
 
 
 def test_one_step_that_does_not_fit_spoils_the_plan() -> None:
     """Every step is applied, or the plan is not what the policy asked for."""
-    assert not plan((*STEPS, ("unheard-of",)), settings(), finding()).fits
+    assert not plan_changes(
+        (*SCALE_TO_ZERO_STEPS, ("unheard-of",)), configuration(), finding()
+    ).applicable
 
 
 # In effect, as Cloud Run tells it.
 
-SPLIT = [pinned("a", 30), pinned("b", 70)]
-STOPPED = applied(scaled_to_zero(), settings({"minInstanceCount": 2}))
-SERVED = replace(STOPPED, observed_generation=STOPPED.generation)
+SPLIT = [revision_target("a", 30), revision_target("b", 70)]
+STOPPED = configuration_after(scale_to_zero_change(), configuration({"minInstanceCount": 2}))
+OBSERVED = replace(STOPPED, observed_generation=STOPPED.generation)
 
 
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (SERVED, None),
-        (replace(SERVED, condition="CONDITION_FAILED"), None),
-        (replace(SERVED, observed_generation=SERVED.generation + 1), None),
-        (replace(SERVED, fields={**SERVED.fields, "traffic": SPLIT}), None),
+        (OBSERVED, None),
+        (replace(OBSERVED, condition="CONDITION_FAILED"), None),
+        (replace(OBSERVED, observed_generation=OBSERVED.generation + 1), None),
+        (replace(OBSERVED, fields={**OBSERVED.fields, "traffic": SPLIT}), None),
         (STOPPED, "observed generation 7 of 8"),
-        (replace(SERVED, live_tags=("live", "old")), "by its tag: live, old"),
-        (settings({"minInstanceCount": 2}), "another change came after it"),
+        (replace(OBSERVED, live_tags=("live", "old")), "by its tag: live, old"),
+        (configuration({"minInstanceCount": 2}), "another change came after it"),
         (
-            replace(SERVED, fields={**SERVED.fields, "traffic": [*SPLIT, {"tag": "x"}]}),
+            replace(OBSERVED, fields={**OBSERVED.fields, "traffic": [*SPLIT, {"tag": "x"}]}),
             "another change",
         ),
     ],
 )
-def test_a_change_is_in_effect_once_it_is_served(found: Settings, reason: str | None) -> None:
+def test_a_change_is_in_effect_once_it_is_served(
+    found: WorkloadConfiguration, reason: str | None
+) -> None:
     """Generation, fields and live tags decide; a terminal condition that failed does not."""
-    said = lacking(scaled_to_zero(), found)
+    said = why_not_in_effect(scale_to_zero_change(), found)
     assert said == reason if reason is None else reason in str(said)
 
 
@@ -208,7 +226,7 @@ def _traffic(draw: st.DrawFn) -> list[dict[str, Json]]:
     return targets
 
 
-_SERVICES = st.builds(settings, st.none() | _SCALING, st.none() | st.just([]) | _traffic())
+_SERVICES = st.builds(configuration, st.none() | _SCALING, st.none() | st.just([]) | _traffic())
 
 
 def _percents(traffic: Any) -> dict[str, int]:
@@ -222,22 +240,22 @@ def _percents(traffic: Any) -> dict[str, int]:
 
 @given(_SERVICES)
 @repeatable
-def test_any_service_is_stopped_by_one_write(found: Settings) -> None:
+def test_any_service_is_stopped_by_one_write(found: WorkloadConfiguration) -> None:
     """Once written, the change is in effect, and planning again comes to nothing."""
-    planned = plan(STEPS, found, finding())
-    assert planned.fits
+    planned = plan_changes(SCALE_TO_ZERO_STEPS, found, finding())
+    assert planned.applicable
     for change in planned.changes:
-        after = applied(change, found)
+        after = configuration_after(change, found)
         assert in_effect(change, after)
-        assert plan(STEPS, after, finding()).changes == ()
+        assert plan_changes(SCALE_TO_ZERO_STEPS, after, finding()).changes == ()
     assert len(planned.changes) <= 1
 
 
 @given(_SERVICES)
 @repeatable
-def test_traffic_keeps_its_split_and_loses_its_tags(found: Settings) -> None:
+def test_traffic_keeps_its_split_and_loses_its_tags(found: WorkloadConfiguration) -> None:
     """Percents stay what they were and sum to 100, whatever the service looked like."""
-    for change in plan(STEPS, found, finding()).changes:
+    for change in plan_changes(SCALE_TO_ZERO_STEPS, found, finding()).changes:
         traffic: Any = change.after["traffic"]
         assert _percents(traffic) == _percents(found.fields.get("traffic"))
         assert sum(target["percent"] for target in traffic) == 100
@@ -247,9 +265,11 @@ def test_traffic_keeps_its_split_and_loses_its_tags(found: Settings) -> None:
 
 @given(_SERVICES)
 @repeatable
-def test_only_scaling_and_traffic_are_written_and_kept_in_full(found: Settings) -> None:
+def test_only_scaling_and_traffic_are_written_and_kept_in_full(
+    found: WorkloadConfiguration,
+) -> None:
     """The mask names nothing else; what is overwritten is held to the last field."""
-    for change in plan(STEPS, found, finding()).changes:
+    for change in plan_changes(SCALE_TO_ZERO_STEPS, found, finding()).changes:
         assert set(change.mask) == {"scaling", "traffic"}
         assert set(change.before) == set(change.after) == set(change.mask)
         scaling: Any = change.before["scaling"]
@@ -264,25 +284,25 @@ def test_only_scaling_and_traffic_are_written_and_kept_in_full(found: Settings) 
 
 @given(_SERVICES)
 @repeatable
-def test_writing_the_image_back_is_the_service_that_was(found: Settings) -> None:
+def test_writing_the_snapshot_back_restores_the_service(found: WorkloadConfiguration) -> None:
     """The before-image has the meaning of the settings that were overwritten."""
-    for change in plan(STEPS, found, finding()).changes:
-        stopped = applied(change, found)
-        restored = applied(replace(change, after=change.before), stopped)
+    for change in plan_changes(SCALE_TO_ZERO_STEPS, found, finding()).changes:
+        stopped = configuration_after(change, found)
+        restored = configuration_after(replace(change, after=change.before), stopped)
         for name in change.mask:
-            there, was = restored.fields[name], found.fields.get(name) or DEFAULTS[name]
-            assert normal(name, there) == normal(name, was)
+            there, was = restored.fields[name], found.fields.get(name) or FIELD_DEFAULTS[name]
+            assert normalize_field(name, there) == normalize_field(name, was)
         assert in_effect(change, stopped)
         assert not in_effect(change, restored)
 
 
-def test_every_action_tells_its_name_and_changes_nothing_by_itself() -> None:
+def test_every_action_has_its_name_and_is_a_pure_function() -> None:
     """The catalogue's keys are the names, and fields are functions of settings alone."""
-    found = settings({"maxInstanceCount": 3}, [latest(100, tag="live")])
+    found = configuration({"maxInstanceCount": 3}, [latest_target(100, tag="live")])
     fields = dict(found.fields)
     for name, action in ACTIONS.items():
         assert action.name == name
-        for kind, want in action.wants.items():
+        for kind, want in action.desired_state.items():
             there = replace(found, kind=kind)
             assert want(there, finding()) == want(there, finding())
     assert found.fields == fields

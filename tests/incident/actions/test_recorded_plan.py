@@ -12,36 +12,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.actions.before_image import change_json
-from incident.actions.plan import plan
-from incident.actions.recorded_plan import Recorded, recorded_of
-from incident.model import Access, Change, ChangeKind, ChangeState, Json, Kind, Settings
+from incident.actions.plan import plan_changes
+from incident.actions.recorded_plan import RecordedPlan, parse_recorded_plan
+from incident.model import (
+    Access,
+    Change,
+    ChangeKind,
+    ChangeState,
+    Json,
+    Kind,
+    WorkloadConfiguration,
+)
 from tests.incident.actions.test_catalogue import (
     BAD,
     PUBLIC,
     REVISIONS,
     USER,
-    bound,
     execution,
-    share,
+    iam_binding,
+    traffic_target,
 )
-from tests.support.model import UID, finding, repeatable, settings
+from tests.support.model import UID, configuration, finding, repeatable
 
 STEPS: dict[Kind, tuple[tuple[str, ...], ...]] = {
     Kind.SERVICE: (("isolate-revision", "scale-to-zero"), ("restrict-ingress",)),
     Kind.JOB: (("cancel-executions",),),
     Kind.WORKER_POOL: (("scale-to-zero",),),
 }
-SEEN = finding(revision=BAD, execution="a")
+FINDING = finding(revision=BAD, execution="a")
 
 
-def found(kind: Kind, **changes: Any) -> Settings:
+def workload_read(kind: Kind, **changes: Any) -> WorkloadConfiguration:
     """A workload of a kind with everything read."""
     scaling = {"manualInstanceCount": 2} if kind is Kind.WORKER_POOL else {"minInstanceCount": 1}
-    plain = settings(
+    plain = configuration(
         scaling,
-        [share("", 100), share(BAD, 0, "new")],
+        [traffic_target("", 100), traffic_target(BAD, 0, "new")],
         kind=kind,
-        access=Access((), "ab", (bound(PUBLIC, USER),)),
+        access=Access((), "ab", (iam_binding(PUBLIC, USER),)),
         executions=(execution("a"), execution("b")),
         revisions=REVISIONS,
     )
@@ -54,26 +62,26 @@ def steps_for(kind: Kind) -> tuple[tuple[str, ...], ...]:
     return STEPS[kind] + last
 
 
-def made(of: Settings) -> tuple[Change, ...]:
+def plan_for(of: WorkloadConfiguration) -> tuple[Change, ...]:
     """The plan for a workload."""
-    return plan(steps_for(of.kind), of, SEEN).changes
+    return plan_changes(steps_for(of.kind), of, FINDING).changes
 
 
-def waiting(of: Settings) -> Recorded:
+def stored_plan(of: WorkloadConfiguration) -> RecordedPlan:
     """The plan as an outcome shows it, read back."""
-    changes = [change_json(change) for change in made(of)]
+    changes = [change_json(change) for change in plan_for(of)]
     outcome = {"changes": changes, "workload": {"uid": of.uid}}
-    return recorded_of(json.loads(json.dumps(outcome)))
+    return parse_recorded_plan(json.loads(json.dumps(outcome)))
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_plan_reads_back_as_it_was_made(kind: Kind) -> None:
     """Etag and affected revision included; on the same workload nothing differs."""
-    now = found(kind)
-    recorded = waiting(now)
-    assert (recorded.uid, recorded.changes) == (UID, made(now))
-    assert recorded.differences(made(now), now) == ()
-    assert recorded.renewed(made(now), kind) == made(now)
+    now = workload_read(kind)
+    recorded = stored_plan(now)
+    assert (recorded.uid, recorded.changes) == (UID, plan_for(now))
+    assert recorded.mismatches(plan_for(now), now) == ()
+    assert recorded.refreshed(plan_for(now), kind) == plan_for(now)
 
 
 @pytest.mark.parametrize(
@@ -91,17 +99,17 @@ def test_a_plan_reads_back_as_it_was_made(kind: Kind) -> None:
 )
 def test_a_plan_that_lacks_anything_is_not_read(spoil: Callable[[Any], Any]) -> None:
     """Whoever wrote it, and why: what cannot be read back exactly is not applied."""
-    changes = [change_json(change) for change in made(found(Kind.SERVICE))]
+    changes = [change_json(change) for change in plan_for(workload_read(Kind.SERVICE))]
     told = json.loads(json.dumps({"changes": changes, "workload": {"uid": UID}}))
     spoil(told)
     with pytest.raises((KeyError, TypeError, ValueError)):
-        recorded_of(told)
+        parse_recorded_plan(told)
 
 
-def test_a_plan_that_somebody_wrote_for_us_is_not_applied() -> None:
+def test_a_forged_plan_is_not_applied() -> None:
     """Only what policy and settings come to now is written, whatever the record says."""
-    now = found(Kind.WORKER_POOL)
-    recorded = waiting(now)
+    now = workload_read(Kind.WORKER_POOL)
+    recorded = stored_plan(now)
     (change,) = recorded.changes
     for forged in (
         replace(change, after={"scaling": {"manualInstanceCount": 50}}),
@@ -110,34 +118,36 @@ def test_a_plan_that_somebody_wrote_for_us_is_not_applied() -> None:
         replace(change, kind=ChangeKind.CANCELLATION),
     ):
         bad = replace(recorded, changes=(forged,))
-        assert bad.differences(made(now), now)
-        assert bad.renewed(made(now), now.kind) == ()
+        assert bad.mismatches(plan_for(now), now)
+        assert bad.refreshed(plan_for(now), now.kind) == ()
     more = replace(recorded, changes=(change, replace(change, kind=ChangeKind.IAM_POLICY)))
-    assert more.differences(made(now), now)
+    assert more.mismatches(plan_for(now), now)
 
 
 def test_the_same_policy_of_another_version_is_the_same() -> None:
     """Its bindings decide; the edit is then of the version that is there now."""
-    recorded = waiting(found(Kind.JOB))
-    now = found(Kind.JOB, access=Access((), "ff", (bound(USER, PUBLIC),)))
-    assert recorded.differences(made(now), now) == ()
-    (edit,) = (c for c in recorded.renewed(made(now), now.kind) if c.kind is ChangeKind.IAM_POLICY)
+    recorded = stored_plan(workload_read(Kind.JOB))
+    now = workload_read(Kind.JOB, access=Access((), "ff", (iam_binding(USER, PUBLIC),)))
+    assert recorded.mismatches(plan_for(now), now) == ()
+    (edit,) = (
+        c for c in recorded.refreshed(plan_for(now), now.kind) if c.kind is ChangeKind.IAM_POLICY
+    )
     assert edit.etag == "ff"
 
 
 def test_an_execution_that_is_over_is_no_matter() -> None:
     """It is as wanted; the others are still to be cancelled."""
-    recorded = waiting(found(Kind.JOB))
-    now = found(Kind.JOB, executions=(execution("a", running=False), execution("b")))
-    assert recorded.differences(made(now), now) == ()
-    targets = [c.target.rpartition("/")[2] for c in recorded.renewed(made(now), now.kind)]
+    recorded = stored_plan(workload_read(Kind.JOB))
+    now = workload_read(Kind.JOB, executions=(execution("a", running=False), execution("b")))
+    assert recorded.mismatches(plan_for(now), now) == ()
+    targets = [c.target.rpartition("/")[2] for c in recorded.refreshed(plan_for(now), now.kind)]
     assert targets == ["b", "storefront"]
 
 
 def test_a_closed_plan_is_never_applied() -> None:
     """It has waited too long, whatever the workload is like."""
-    now = found(Kind.SERVICE)
-    assert replace(waiting(now), closed=True).differences((), now) == ("the plan has expired",)
+    now = workload_read(Kind.SERVICE)
+    assert replace(stored_plan(now), expired=True).mismatches((), now) == ("the plan has expired",)
 
 
 _SCALINGS: st.SearchStrategy[Json] = st.sampled_from(
@@ -150,14 +160,19 @@ _SCALINGS: st.SearchStrategy[Json] = st.sampled_from(
     ]
 )
 _TRAFFIC: st.SearchStrategy[Json] = st.sampled_from(
-    [[], [share("", 100)], [share("", 100), share(BAD, 0, "new")], [share(BAD, 100)]]
+    [
+        [],
+        [traffic_target("", 100)],
+        [traffic_target("", 100), traffic_target(BAD, 0, "new")],
+        [traffic_target(BAD, 100)],
+    ]
 )
 _INGRESS = st.sampled_from(["INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_ONLY"])
 _ACCESS = st.lists(st.sampled_from([PUBLIC, USER]), unique=True)
 
 
 @st.composite
-def services(draw: st.DrawFn) -> Settings:
+def services(draw: st.DrawFn) -> WorkloadConfiguration:
     """A service in any state."""
     fields = {
         "scaling": draw(_SCALINGS),
@@ -166,22 +181,26 @@ def services(draw: st.DrawFn) -> Settings:
         "invokerIamDisabled": draw(st.booleans()),
     }
     members = draw(_ACCESS)
-    access = Access((), draw(st.sampled_from(["a1", "b2"])), (bound(*members),) if members else ())
-    return found(Kind.SERVICE, fields=fields, access=access)
+    access = Access(
+        (), draw(st.sampled_from(["a1", "b2"])), (iam_binding(*members),) if members else ()
+    )
+    return workload_read(Kind.SERVICE, fields=fields, access=access)
 
 
 @given(services(), services())
 @repeatable
-def test_whatever_changed_only_what_was_recorded_is_written(then: Settings, now: Settings) -> None:
+def test_only_recorded_changes_are_ever_written(
+    then: WorkloadConfiguration, now: WorkloadConfiguration
+) -> None:
     """Either it is refused, or each write is one of the plan, and comes to the same end."""
-    if not made(then):
+    if not plan_for(then):
         return
-    recorded = waiting(then)
-    if recorded.differences(made(now), now):
+    recorded = stored_plan(then)
+    if recorded.mismatches(plan_for(now), now):
         return
-    written = recorded.renewed(made(now), now.kind)
-    assert len(written) == len(made(now))
-    for change, fresh in zip(written, made(now), strict=True):
+    written = recorded.refreshed(plan_for(now), now.kind)
+    assert len(written) == len(plan_for(now))
+    for change, fresh in zip(written, plan_for(now), strict=True):
         (origin,) = (
             c for c in recorded.changes if (c.kind, c.target) == (change.kind, change.target)
         )
@@ -197,11 +216,11 @@ def test_whatever_changed_only_what_was_recorded_is_written(then: Settings, now:
 def test_the_form_of_a_policy_is_no_change() -> None:
     """Google answers with a version; what a plan touches are the bindings."""
     public = {"role": "roles/run.invoker", "members": ["allUsers"]}
-    now = settings(access=Access((), "ab", (public,), version=3))
+    now = configuration(access=Access((), "ab", (public,), version=3))
     edit = next(
         change
-        for change in plan((("require-authentication",),), now, finding()).changes
+        for change in plan_changes((("require-authentication",),), now, finding()).changes
         if change.kind is ChangeKind.IAM_POLICY
     )
     assert "version" in edit.before
-    assert Recorded(now.uid, (edit,)).differences((edit,), now) == ()
+    assert RecordedPlan(now.uid, (edit,)).mismatches((edit,), now) == ()

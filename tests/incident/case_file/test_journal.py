@@ -12,15 +12,15 @@ import pytest
 
 from clients.settings import Settings
 from clients.store import Store, open_store
-from incident.case_file.journal import Journal, decode, encode
+from incident.case_file.journal import Journal, decode_record, encode_json
 from incident.model import GiveUp, Json, Retry
-from tests.support.google_clients import cloud
-from tests.support.model import NOW, folder_store, kinds, now
+from tests.support.google_clients import google_clients
+from tests.support.model import NOW, fixed_now, folder_store, record_kinds
 
 FOLDER = "incidents/20261002-0123456789ab"
 
 
-class Forgetful(Store):
+class StoreLosingAnswers(Store):
     """A store that puts the object and then cannot say so, like a retried put that met itself."""
 
     async def create(self, path: str, data: bytes) -> bool:
@@ -29,7 +29,7 @@ class Forgetful(Store):
         return False
 
 
-class Vanishing(Store):
+class StoreLosingObjects(Store):
     """A store that says an object is there and then has none."""
 
     async def create(self, path: str, data: bytes) -> bool:
@@ -39,50 +39,50 @@ class Vanishing(Store):
 
 def journal(store: Store, run: str = "run-1") -> Journal:
     """The journal of one folder, as one run sees it."""
-    return Journal(store, FOLDER, run, now)
+    return Journal(store, FOLDER, run, fixed_now)
 
 
-async def test_what_is_claimed_is_read_back(tmp_path: Path) -> None:
+async def test_a_created_record_is_read_back(tmp_path: Path) -> None:
     """A record has its number, kind, time, run and body."""
     there = journal(folder_store(tmp_path))
-    assert await there.claim(1, "received", {"finding": "f-1", "text": "äöü \u2028 \x00"})
+    assert await there.create(1, "received", {"finding": "f-1", "text": "äöü \u2028 \x00"})
     (record,) = await there.records()
-    assert (record.number, record.kind, record.run) == (1, "received", "run-1")
+    assert (record.number, record.kind, record.run_id) == (1, "received", "run-1")
     assert record.recorded_at == NOW
     assert (record.body["finding"], record.body["text"]) == ("f-1", "äöü \u2028 \x00")
 
 
-async def test_of_many_claims_at_once_one_wins(tmp_path: Path) -> None:
+async def test_of_many_concurrent_creates_one_wins(tmp_path: Path) -> None:
     """Twenty runs claim one number; one has it, and its record is the one that stands."""
     store = folder_store(tmp_path)
     runs = [journal(store, f"run-{number}") for number in range(20)]
-    won = await asyncio.gather(*(run.claim(1, "received", {"by": run.run}) for run in runs))
+    won = await asyncio.gather(*(run.create(1, "received", {"by": run.run_id}) for run in runs))
     (record,) = await journal(store).records()
     assert won.count(True) == 1
-    assert record.body["by"] == runs[won.index(True)].run
+    assert record.body["by"] == runs[won.index(True)].run_id
 
 
-async def test_a_claim_whose_answer_was_lost_has_won(tmp_path: Path) -> None:
+async def test_a_create_whose_answer_was_lost_has_won(tmp_path: Path) -> None:
     """The store applied the put: its own nonce is there, so nobody else has the number."""
-    forgetful = journal(folder_store(tmp_path, Forgetful))
-    assert await forgetful.claim(1, "done", {"outcome": {}})
-    assert not await forgetful.claim(1, "done", {"outcome": {}})
+    forgetful = journal(folder_store(tmp_path, StoreLosingAnswers))
+    assert await forgetful.create(1, "done", {"outcome": {}})
+    assert not await forgetful.create(1, "done", {"outcome": {}})
     assert len(await forgetful.records()) == 1
 
 
-async def test_a_claim_whose_answer_was_lost_in_the_cloud_has_won() -> None:
+async def test_a_create_whose_answer_was_lost_in_the_bucket_has_won() -> None:
     """The library tries the put again, meets its own object, and the claim still stands."""
     lost = {"method": "storage.PUT", "code": "UNAVAILABLE", "times": 1, "applied": True}
-    async with cloud({"faults": [lost]}) as google:
+    async with google_clients({"faults": [lost]}) as google:
         where = json.loads(google.emulator.environment)
         store = open_store(Settings(store="gs://case-files", emulator=where))
-        assert await journal(store).claim(1, "done", {})
-        assert not await journal(store, "run-2").claim(1, "done", {})
+        assert await journal(store).create(1, "done", {})
+        assert not await journal(store, "run-2").create(1, "done", {})
 
 
 async def test_an_object_that_vanishes_is_not_won(tmp_path: Path) -> None:
     """When somebody takes the object away between put and look, the claim has lost."""
-    assert not await journal(folder_store(tmp_path, Vanishing)).claim(1, "done", {})
+    assert not await journal(folder_store(tmp_path, StoreLosingObjects)).create(1, "done", {})
 
 
 async def test_appending_takes_the_next_free_number(tmp_path: Path) -> None:
@@ -106,18 +106,23 @@ async def test_appending_at_once_loses_nothing(tmp_path: Path) -> None:
     numbers = await asyncio.gather(*(run.append(0, "noted", {}) for run in runs))
     records = await journal(store).records()
     assert sorted(numbers) == [record.number for record in records] == list(range(1, 13))
-    assert {record.run for record in records} == {run.run for run in runs}
+    assert {record.run_id for record in records} == {run.run_id for run in runs}
 
 
 async def test_records_come_by_number_and_then_by_time(tmp_path: Path) -> None:
     """Records of one number, of different kinds, come in the order in which they were written."""
     store = folder_store(tmp_path)
     late = Journal(store, FOLDER, "run-2", lambda: NOW + timedelta(seconds=9))
-    await late.claim(2, "annotated", {})
-    await journal(store).claim(2, "verified", {})
-    await journal(store).claim(1000, "done", {})
-    await journal(store).claim(10, "joined", {})
-    assert kinds(await journal(store).records()) == ["verified", "annotated", "joined", "done"]
+    await late.create(2, "annotated", {})
+    await journal(store).create(2, "verified", {})
+    await journal(store).create(1000, "done", {})
+    await journal(store).create(10, "joined", {})
+    assert record_kinds(await journal(store).records()) == [
+        "verified",
+        "annotated",
+        "joined",
+        "done",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +140,7 @@ async def test_other_names_are_passed_over(tmp_path: Path, name: str) -> None:
 async def test_a_namesake_folder_is_another_folder(tmp_path: Path) -> None:
     """A folder whose name begins alike has records of its own."""
     store = folder_store(tmp_path)
-    await Journal(store, f"{FOLDER}-2", "run-1", now).claim(1, "done", {})
+    await Journal(store, f"{FOLDER}-2", "run-1", fixed_now).create(1, "done", {})
     assert await journal(store).records() == ()
 
 
@@ -165,12 +170,12 @@ async def test_an_object_of_somebody_else_is_refused_clearly(
     assert "move the object away" in str(raised.value)
 
 
-async def test_a_foreign_object_in_the_way_of_a_claim_is_refused(tmp_path: Path) -> None:
+async def test_a_foreign_object_in_place_of_a_record_is_refused(tmp_path: Path) -> None:
     """A claim that meets something unreadable does not take it for another claimant's."""
     store = folder_store(tmp_path)
     await store.create(f"{FOLDER}/0001-done.json", b"not json")
     with pytest.raises(GiveUp, match="0001-done"):
-        await journal(store).claim(1, "done", {})
+        await journal(store).create(1, "done", {})
 
 
 async def test_a_store_that_does_not_answer_is_retried() -> None:
@@ -190,11 +195,11 @@ async def test_a_store_that_does_not_answer_is_retried() -> None:
 @pytest.mark.parametrize("value", [{}, {"b": 1, "a": [None, True, "ä"]}, {"x": {"y": 1.5}}])
 def test_what_is_encoded_is_decoded_to_the_same(value: dict[str, Json]) -> None:
     """The same value is always the same bytes, and comes back."""
-    assert encode(value) == encode(dict(value))
-    assert decode("somewhere", encode(value)) == value
+    assert encode_json(value) == encode_json(dict(value))
+    assert decode_record("somewhere", encode_json(value)) == value
 
 
-class Counting(Store):
+class ReadCountingStore(Store):
     """A store that remembers what was read."""
 
     reads: ClassVar[list[str]] = []
@@ -207,13 +212,13 @@ class Counting(Store):
 
 async def test_records_that_are_known_are_not_read_again(tmp_path: Path) -> None:
     """Only what is new is; all of them come back, in order."""
-    there = journal(folder_store(tmp_path, Counting))
+    there = journal(folder_store(tmp_path, ReadCountingStore))
     await there.append(0, "received", {})
     known = await there.records()
     await there.append(1, "decided", {})
-    Counting.reads.clear()
+    ReadCountingStore.reads.clear()
     assert await there.records(known) == await there.records()
-    assert [path.rpartition("/")[2] for path in Counting.reads] == [
+    assert [path.rpartition("/")[2] for path in ReadCountingStore.reads] == [
         "0002-decided.json",
         "0001-received.json",
         "0002-decided.json",

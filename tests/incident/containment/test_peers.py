@@ -8,90 +8,107 @@ from pathlib import Path
 
 import pytest
 
-from incident.actions.before_image import Image
-from incident.case_file.containments import Custody
-from incident.containment.peers import FATE, Peers, await_fate
+from incident.actions.before_image import Snapshot
+from incident.case_file.containments import ContainmentRecords
+from incident.containment.peers import WRITE_SETTLE_TIME, WritePeers, retry_if_write_pending
 from incident.model import Retry
-from tests.support.model import NOW, custody, finding, folder_store, scaled_to_zero, settings
+from tests.support.model import (
+    NOW,
+    configuration,
+    containment_records,
+    finding,
+    folder_store,
+    scale_to_zero_change,
+)
 
-SETTINGS = settings({"minInstanceCount": 2})
-SHORTLY = timedelta(milliseconds=20)
-LONG = timedelta(seconds=20)
+SETTINGS = configuration({"minInstanceCount": 2})
+SHORT_WAIT = timedelta(milliseconds=20)
+LONG_WAIT = timedelta(seconds=20)
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Custody:
+def own_records(tmp_path: Path) -> ContainmentRecords:
     """The workload's containments, as one process sees them."""
-    return custody(folder_store(tmp_path), "mine")
+    return containment_records(folder_store(tmp_path), "mine")
 
 
 @pytest.fixture
-def theirs(mine: Custody) -> Custody:
+def peer_records(own_records: ContainmentRecords) -> ContainmentRecords:
     """The same, as another process sees them."""
-    return custody(mine.store, "theirs")  # type: ignore[arg-type]
+    return containment_records(own_records.store, "theirs")  # type: ignore[arg-type]
 
 
-async def begin(run: Custody) -> Image:
+async def store_snapshot(run: ContainmentRecords) -> Snapshot:
     """Keep the image of what a process is about to write."""
-    history, change = await run.history(), scaled_to_zero(SETTINGS)
-    image = await run.keep_image(history, (change,), SETTINGS, "i-1", finding())
+    history, change = await run.history(), scale_to_zero_change(SETTINGS)
+    image = await run.store_snapshot(history, (change,), SETTINGS, "i-1", finding())
     assert image
     return image
 
 
-async def waited(peers: Peers, run: Custody) -> bool:
+async def wait_for_peers(peers: WritePeers, run: ContainmentRecords) -> bool:
     """Whether a process has waited, for what the records say by now."""
-    return await peers.wait((await run.history()).current, SETTINGS)
+    return await peers.wait_for_peer((await run.history()).current, SETTINGS)
 
 
-async def test_nobody_waits_for_nobody(mine: Custody) -> None:
+async def test_a_process_without_peers_does_not_wait(own_records: ContainmentRecords) -> None:
     """Without a containment, and for an attempt of its own, a process goes on at once."""
-    peers = Peers(mine, LONG)
-    assert not await waited(peers, mine)
-    await begin(mine)
+    peers = WritePeers(own_records, LONG_WAIT)
+    assert not await wait_for_peers(peers, own_records)
+    await store_snapshot(own_records)
     async with asyncio.timeout(15):
-        assert not await waited(peers, mine)
+        assert not await wait_for_peers(peers, own_records)
 
 
-async def test_a_peer_is_waited_for_until_it_tells_what_became_of_its_write(
-    mine: Custody, theirs: Custody
+async def test_a_peer_is_waited_for_until_it_records_its_result(
+    own_records: ContainmentRecords, peer_records: ContainmentRecords
 ) -> None:
     """The wait ends with the record, long before the patience."""
-    image = await begin(theirs)
-    begun = (await mine.history()).current
-    waiting = asyncio.create_task(Peers(mine, LONG).wait(begun, SETTINGS))
-    await theirs.note(await theirs.history(), image.number, "written", {"image": image.number})
+    image = await store_snapshot(peer_records)
+    begun = (await own_records.history()).current
+    waiting = asyncio.create_task(WritePeers(own_records, LONG_WAIT).wait_for_peer(begun, SETTINGS))
+    await peer_records.add_record(
+        await peer_records.history(), image.number, "written", {"image": image.number}
+    )
     async with asyncio.timeout(15):
         assert await waiting
-    assert not await waited(Peers(mine, LONG), mine)
+    assert not await wait_for_peers(WritePeers(own_records, LONG_WAIT), own_records)
 
 
-async def test_a_peer_that_died_is_waited_for_once(mine: Custody, theirs: Custody) -> None:
+async def test_a_peer_that_died_is_waited_for_once(
+    own_records: ContainmentRecords, peer_records: ContainmentRecords
+) -> None:
     """Then its work is carried on; another attempt of a peer's is another matter."""
-    peers = Peers(mine, SHORTLY)
-    await begin(theirs)
-    assert await waited(peers, mine)
-    assert not await waited(peers, mine)
-    await begin(theirs)
-    assert await waited(peers, mine)
+    peers = WritePeers(own_records, SHORT_WAIT)
+    await store_snapshot(peer_records)
+    assert await wait_for_peers(peers, own_records)
+    assert not await wait_for_peers(peers, own_records)
+    await store_snapshot(peer_records)
+    assert await wait_for_peers(peers, own_records)
 
 
-async def test_a_peer_that_began_long_ago_is_not_waited_for(mine: Custody, theirs: Custody) -> None:
+async def test_a_peer_that_began_long_ago_is_not_waited_for(
+    own_records: ContainmentRecords, peer_records: ContainmentRecords
+) -> None:
     """Who has been silent for three times what a peer may be is not at work any more."""
-    await begin(theirs)
-    late = Custody(mine.store, mine.workload, mine.run, lambda: NOW + 3 * LONG)
+    await store_snapshot(peer_records)
+    late = ContainmentRecords(
+        own_records.store, own_records.workload, own_records.run_id, lambda: NOW + 3 * LONG_WAIT
+    )
     async with asyncio.timeout(15):
-        assert not await waited(Peers(late, LONG), late)
+        assert not await wait_for_peers(WritePeers(late, LONG_WAIT), late)
 
 
 async def test_an_incident_has_no_end_while_its_write_may_still_come_into_effect(
-    theirs: Custody,
+    peer_records: ContainmentRecords,
 ) -> None:
     """Its own alone, and only for as long as a write may be under way at Google."""
-    await begin(theirs)
-    current = (await theirs.history()).current
+    await store_snapshot(peer_records)
+    current = (await peer_records.history()).current
     with pytest.raises(Retry, match="may still come into effect"):
-        await_fate("i-1", current, lambda: NOW + FATE - timedelta(seconds=1))
-    await_fate("i-1", current, lambda: NOW + FATE)
-    await_fate("another", current, lambda: NOW)
-    await_fate("i-1", None, lambda: NOW)
+        retry_if_write_pending(
+            "i-1", current, lambda: NOW + WRITE_SETTLE_TIME - timedelta(seconds=1)
+        )
+    retry_if_write_pending("i-1", current, lambda: NOW + WRITE_SETTLE_TIME)
+    retry_if_write_pending("another", current, lambda: NOW)
+    retry_if_write_pending("i-1", None, lambda: NOW)

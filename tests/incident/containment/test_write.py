@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from incident.actions.before_image import stated
-from incident.containment.write import send, status_of
+from incident.actions.before_image import with_state
+from incident.containment.write import send_changes, status_of_changes
 from incident.model import Change, ChangeState, Conflict, Denied, IncidentError, Retry, Status
-from tests.support.model import scaled_to_zero
+from tests.support.model import scale_to_zero_change
 
-STOP = scaled_to_zero()
-CLOSE = replace(STOP, action="restrict-ingress", stops=False)
+STOP = scale_to_zero_change()
+RESTRICT = replace(STOP, action="restrict-ingress", stops=False)
 OK, NO, LOST = ChangeState.VERIFIED, ChangeState.FAILED, ChangeState.UNVERIFIED
 
 
-class Answers:
+class ScriptedCloudRun:
     """Cloud Run, answering each write as it is told to."""
 
     def __init__(self, *answers: IncidentError | int | None) -> None:
@@ -32,11 +32,16 @@ class Answers:
         return answer
 
 
-async def test_what_is_refused_does_not_keep_the_others_from_being_sent() -> None:
+async def test_a_refused_write_does_not_stop_the_others() -> None:
     """It is named among what has no effect, with its error."""
-    sent = await send((STOP, CLOSE, CLOSE), Answers(Denied("no"), 8, 9))
+    sent = await send_changes((STOP, RESTRICT, RESTRICT), ScriptedCloudRun(Denied("no"), 8, 9))
     assert [change.state.value for change in sent.changes] == ["failed", "applied", "applied"]
-    assert (sent.unsent, sent.generation, sent.applied, sent.lost) == ((0,), 9, True, False)
+    assert (sent.unsent, sent.generation, sent.any_applied, sent.answer_lost) == (
+        (0,),
+        9,
+        True,
+        False,
+    )
     assert sent.failed[0].error == "no"
 
 
@@ -47,15 +52,17 @@ async def test_after_a_conflict_or_a_lost_answer_nothing_more_is_sent(
     error: Retry, unsent: tuple[int, ...], *, lost: bool
 ) -> None:
     """A conflict has no effect; what was lost may have one."""
-    run = Answers(8, error, 9)
-    sent = await send((STOP, CLOSE, CLOSE), run)
-    assert (sent.unsent, sent.lost, sent.interrupted) == (unsent, lost, error)
+    run = ScriptedCloudRun(8, error, 9)
+    sent = await send_changes((STOP, RESTRICT, RESTRICT), run)
+    assert (sent.unsent, sent.answer_lost, sent.interrupted) == (unsent, lost, error)
     assert run.answers == [9]
 
 
 async def test_a_refused_change_that_is_found_in_effect_is_applied() -> None:
     """The answer said no, the workload says yes: it is among what was written after all."""
-    sent = await send((STOP, CLOSE, CLOSE), Answers(Denied("no"), 8, Conflict("c")))
+    sent = await send_changes(
+        (STOP, RESTRICT, RESTRICT), ScriptedCloudRun(Denied("no"), 8, Conflict("c"))
+    )
     assert (sent.refused, sent.unsent) == ((0, 2), (0, 2))
     found = sent.corrected([2])
     assert [change.state.value for change in found.changes] == ["failed", "applied", "applied"]
@@ -79,10 +86,12 @@ async def test_a_refused_change_that_is_found_in_effect_is_applied() -> None:
         ([], [], Status.FAILED),
     ],
 )
-def test_contained_is_only_what_is_verified_and_stopped(
+def test_contained_requires_a_verified_stop(
     stops: list[ChangeState], closes: list[ChangeState], status: Status
 ) -> None:
     """Every stop must be seen in effect; else what restricts is all that is told."""
-    changes = [stated(replace(STOP, target=f"s{at}"), state) for at, state in enumerate(stops)]
-    changes += [stated(replace(CLOSE, target=f"c{at}"), state) for at, state in enumerate(closes)]
-    assert status_of(changes) is status
+    changes = [with_state(replace(STOP, target=f"s{at}"), state) for at, state in enumerate(stops)]
+    changes += [
+        with_state(replace(RESTRICT, target=f"c{at}"), state) for at, state in enumerate(closes)
+    ]
+    assert status_of_changes(changes) is status

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.case_file.containments import History, fold
-from incident.decision.decide import decide, finishing
-from incident.decision.guards import Circumstances, Ourselves, containing
+from incident.case_file.containments import ContainmentHistory, containment_from_records
+from incident.decision.decide import decide, decision_to_finish
+from incident.decision.guards import DecisionContext, ResponderIdentity, containing_operator
 from incident.model import (
     Assessment,
     Confidence,
@@ -22,46 +22,46 @@ from incident.model import (
     Mode,
     Responder,
     Route,
-    Settings,
     Verdict,
+    WorkloadConfiguration,
 )
 from incident.policy.resolve import Policy
 from tests.incident.decision.test_guards import (
     AT,
+    BLOCKING_CASES,
     CIRCUMSTANCES,
     FOLDER,
-    OBJECTING,
-    Objecting,
+    BlockingCase,
     history,
     slots,
 )
 from tests.support.model import (
     CATEGORY,
-    STEPS,
-    applied,
-    before,
+    SCALE_TO_ZERO_STEPS,
+    configuration,
+    configuration_after,
     evidence,
     finding,
     record,
     repeatable,
-    scaled_to_zero,
-    settings,
+    scale_to_zero_change,
+    snapshot_record,
     workload,
 )
 
 CONTAINING = {"mode": "enforce", "contain": {"service": ["scale-to-zero"]}}
 
 
-def answering(verdict: Verdict = Verdict.CONTAIN) -> Responder:
+def responder_with(verdict: Verdict = Verdict.CONTAIN) -> Responder:
     """A responder that always says the same."""
     assessment = Assessment("summary", Confidence.HIGH, (), (), verdict)
     return Responder("steady", (CATEGORY,), lambda _: assessment)
 
 
-ROUTE = Route(answering(), Verdict.CONTAIN, "")
+ROUTE = Route(responder_with(), Verdict.CONTAIN, "")
 
 
-def decided(
+def decide_case(
     found: Evidence | None = None,
     policy: dict[str, Any] | InvalidPolicy | None = None,
     route: Route = ROUTE,
@@ -78,7 +78,7 @@ def decided(
 
 def test_a_sound_case_is_contained_and_says_why() -> None:
     """Confirmed, named by the policy, and no guard objects."""
-    decision = decided()
+    decision = decide_case()
     assert (decision.verdict, decision.mode) == (Verdict.CONTAIN, Mode.ENFORCE)
     assert (decision.rule, decision.steps) == ("defaults", (("scale-to-zero",),))
     assert [change.mask for change in decision.changes] == [("scaling", "traffic")]
@@ -91,27 +91,27 @@ def test_a_sound_case_is_contained_and_says_why() -> None:
     assert not decision.failed
 
 
-@pytest.mark.parametrize("objecting", OBJECTING, ids=lambda each: f"{each.guard}: {each.text}")
-def test_each_guard_alone_lowers_contain_to_hold(objecting: Objecting) -> None:
+@pytest.mark.parametrize("objecting", BLOCKING_CASES, ids=lambda each: f"{each.guard}: {each.text}")
+def test_each_guard_alone_lowers_contain_to_hold(objecting: BlockingCase) -> None:
     """One objection is enough; its reason and its alarm are the decision's."""
     found, case = objecting.case.evidence, objecting.case
     if case.workload != workload():
         found = replace(found, finding=replace(found.finding, workload=case.workload))
     policy = case.policy.model_copy(update={"contain": Policy(**CONTAINING).contain})
-    decision = decide(found, ROUTE, policy, case.circumstances)
+    decision = decide(found, ROUTE, policy, case.decision_context)
     assert decision.verdict is Verdict.HOLD
     assert [reason.text for reason in decision.reasons if objecting.text in reason.text]
     assert decision.alarm is objecting.alarm
     assert decision.changes == ()
 
 
-@pytest.mark.parametrize("objecting", OBJECTING, ids=lambda each: f"{each.guard}: {each.text}")
+@pytest.mark.parametrize("objecting", BLOCKING_CASES, ids=lambda each: f"{each.guard}: {each.text}")
 @pytest.mark.parametrize("verdict", [Verdict.HOLD, Verdict.IGNORE])
-def test_no_guard_raises_a_verdict(objecting: Objecting, verdict: Verdict) -> None:
+def test_no_guard_raises_a_verdict(objecting: BlockingCase, verdict: Verdict) -> None:
     """What the responder leaves to a person stays there, guard or no guard."""
-    route = Route(answering(verdict), Verdict.CONTAIN, "")
+    route = Route(responder_with(verdict), Verdict.CONTAIN, "")
     for found, around in (
-        (objecting.case.evidence, objecting.case.circumstances),
+        (objecting.case.evidence, objecting.case.decision_context),
         (evidence(), CIRCUMSTANCES),
     ):
         decision = decide(found, route, Policy.model_validate(CONTAINING), around)
@@ -121,55 +121,57 @@ def test_no_guard_raises_a_verdict(objecting: Objecting, verdict: Verdict) -> No
         ]
 
 
-HELD: dict[str, tuple[Decision, str, bool]] = {
+HELD_CASES: dict[str, tuple[Decision, str, bool]] = {
     "no policy": (
-        decided(policy=InvalidPolicy("the policy is missing")),
+        decide_case(policy=InvalidPolicy("the policy is missing")),
         "the policy is missing",
         True,
     ),
     "a held route": (
-        decided(route=Route(answering(), Verdict.HOLD, "the detector is not named")),
+        decide_case(route=Route(responder_with(), Verdict.HOLD, "the detector is not named")),
         "the detector is not named",
         False,
     ),
     "no responder": (
-        decided(route=Route(None, Verdict.CONTAIN, "nobody answers")),
+        decide_case(route=Route(None, Verdict.CONTAIN, "nobody answers")),
         "nobody answers",
         False,
     ),
     "no workload": (
-        decided(evidence(finding=finding(workload=None)), route=replace(ROUTE, reason="no name")),
+        decide_case(
+            evidence(finding=finding(workload=None)), route=replace(ROUTE, reason="no name")
+        ),
         "no name",
         False,
     ),
-    "no action named": (decided(policy={"contain": {}}), "no action is named", False),
-    "another category": (decided(policy={"categories": ["Reverse Shell"]}), "categor", False),
-    "another source": (decided(policy={"sources": ["42"]}), "not from 42", False),
+    "no action named": (decide_case(policy={"contain": {}}), "no action is named", False),
+    "another category": (decide_case(policy={"categories": ["Reverse Shell"]}), "categor", False),
+    "another source": (decide_case(policy={"sources": ["42"]}), "not from 42", False),
     "protected": (
-        decided(policy={"protect": [{"services": ["store*"]}]}),
+        decide_case(policy={"protect": [{"services": ["store*"]}]}),
         "is protected by protect[0]",
         False,
     ),
     "protected by a label": (
-        decided(policy={"protect": [{"labels": {"env": "prod"}}]}),
+        decide_case(policy={"protect": [{"labels": {"env": "prod"}}]}),
         "is protected by protect[0]",
         True,
     ),
     "labels that are not known": (
-        decided(evidence(settings=None), {"protect": [{"labels": {"env": "prod"}}]}),
+        decide_case(evidence(configuration=None), {"protect": [{"labels": {"env": "prod"}}]}),
         "counts as protected",
         True,
     ),
     "settings that are not known": (
-        decided(evidence(settings=None)),
+        decide_case(evidence(configuration=None)),
         "settings are not known",
         False,
     ),
 }
 
 
-@pytest.mark.parametrize(("decision", "reason", "alarm"), HELD.values(), ids=HELD)
-def test_what_is_not_plain_is_held(decision: Decision, reason: str, *, alarm: bool) -> None:
+@pytest.mark.parametrize(("decision", "reason", "alarm"), HELD_CASES.values(), ids=HELD_CASES)
+def test_a_doubtful_finding_is_held(decision: Decision, reason: str, *, alarm: bool) -> None:
     """A person decides, and is told why and how urgently."""
     assert (decision.verdict, decision.changes) == (Verdict.HOLD, ())
     assert reason in " ".join(each.text for each in decision.reasons)
@@ -178,7 +180,7 @@ def test_what_is_not_plain_is_held(decision: Decision, reason: str, *, alarm: bo
 
 def test_without_a_policy_the_mode_is_the_lowest() -> None:
     """Nothing else can be known about how far one may go."""
-    decision = decided(policy=InvalidPolicy("broken"))
+    decision = decide_case(policy=InvalidPolicy("broken"))
     assert (decision.mode, decision.rule) == (Mode.DRY_RUN, None)
 
 
@@ -186,7 +188,7 @@ def test_without_a_policy_the_mode_is_the_lowest() -> None:
 @pytest.mark.parametrize("mode", list(Mode))
 def test_the_mode_is_the_lower_of_two(mode: Mode, ceiling: Mode) -> None:
     """Policy and environment are each a ceiling, and a lowered mode says who lowered it."""
-    decision = decided(
+    decision = decide_case(
         policy={"mode": mode}, ceiling=ceiling, ceiling_reason="the environment says so"
     )
     assert decision.mode is Mode.lowest(mode, ceiling)
@@ -196,53 +198,61 @@ def test_the_mode_is_the_lower_of_two(mode: Mode, ceiling: Mode) -> None:
 
 def test_a_service_that_is_stopped_already_needs_no_change() -> None:
     """It is contained all the same, with nothing to write."""
-    stopped = applied(scaled_to_zero(), settings())
-    decision = decided(evidence(settings=stopped), slots=slots(10, 3))
+    stopped = configuration_after(scale_to_zero_change(), configuration())
+    decision = decide_case(evidence(configuration=stopped), slots=slots(10, 3))
     assert (decision.verdict, decision.changes) == (Verdict.CONTAIN, ())
 
 
 # A containment of this very incident that is in effect.
 
-STOPPED = applied(scaled_to_zero(), settings())
-OURS = fold("containments/x/1", 1, (before(1, scaled_to_zero()), record(2, "written", image=1)))
+STOPPED = configuration_after(scale_to_zero_change(), configuration())
+OWN_CONTAINMENT = containment_from_records(
+    "containments/x/1",
+    1,
+    (snapshot_record(1, scale_to_zero_change()), record(2, "written", image=1)),
+)
 
 
-def finished(found: Settings | None, now: History, incident: str = "i-1") -> Decision | None:
+def decision_after(
+    found: WorkloadConfiguration | None, now: ContainmentHistory, incident: str = "i-1"
+) -> Decision | None:
     """The decision for an incident that may have been contained before."""
-    return finishing(incident, found, now)
+    return decision_to_finish(incident, found, now)
 
 
-def test_what_was_begun_is_finished_whatever_is_said_by_now() -> None:
+def test_an_existing_containment_is_finished_despite_later_reasons() -> None:
     """The write stands: it is told truthfully, and nothing new is written."""
-    decision = finished(STOPPED, History((OURS,)))
+    decision = decision_after(STOPPED, ContainmentHistory((OWN_CONTAINMENT,)))
     assert decision
     assert (decision.verdict, decision.mode) == (Verdict.CONTAIN, Mode.ENFORCE)
     assert decision.changes == ()
-    assert finished(STOPPED, History((OURS,), uid=STOPPED.uid)) == decision
+    assert (
+        decision_after(STOPPED, ContainmentHistory((OWN_CONTAINMENT,), uid=STOPPED.uid)) == decision
+    )
 
 
 @pytest.mark.parametrize(
     ("found", "now", "incident"),
     [
-        (settings({"minInstanceCount": 1}), History((OURS,)), "i-1"),
-        (None, History((OURS,)), "i-1"),
-        (STOPPED, History((OURS,)), "i-2"),
-        (STOPPED, History((replace(OURS, released=True),)), "i-1"),
-        (STOPPED, History((OURS,), uid="of-a-namesake"), "i-1"),
-        (STOPPED, History(), "i-1"),
+        (configuration({"minInstanceCount": 1}), ContainmentHistory((OWN_CONTAINMENT,)), "i-1"),
+        (None, ContainmentHistory((OWN_CONTAINMENT,)), "i-1"),
+        (STOPPED, ContainmentHistory((OWN_CONTAINMENT,)), "i-2"),
+        (STOPPED, ContainmentHistory((replace(OWN_CONTAINMENT, released=True),)), "i-1"),
+        (STOPPED, ContainmentHistory((OWN_CONTAINMENT,), uid="of-a-namesake"), "i-1"),
+        (STOPPED, ContainmentHistory(), "i-1"),
     ],
 )
-def test_only_our_own_containment_in_effect_is_finished(
-    found: Settings | None, now: History, incident: str
+def test_only_an_own_containment_in_effect_is_finished(
+    found: WorkloadConfiguration | None, now: ContainmentHistory, incident: str
 ) -> None:
     """Undone, unknown, another incident's, released or a namesake's: it is decided anew."""
-    assert finished(found, now, incident) is None
+    assert decision_after(found, now, incident) is None
 
 
 # For any policy and any circumstances.
 
-_OTHERS = [{"services": ["checkout"]}, {"labels": {"env": "sandbox"}}, {"jobs": ["*"]}]
-_OURS = [
+_OTHER_SELECTORS = [{"services": ["checkout"]}, {"labels": {"env": "sandbox"}}, {"jobs": ["*"]}]
+_MATCHING_SELECTORS = [
     {"services": ["store*"]},
     {"projects": ["example-*", "other"]},
     {"projects": ["210987654321"]},
@@ -259,16 +269,16 @@ def _sound_policies(draw: st.DrawFn) -> dict[str, Any]:
     modes = st.sampled_from(list(Mode))
     rules = [
         {"name": f"other {at}", "match": match, "mode": draw(modes), "contain": {"service": []}}
-        for at, match in enumerate(draw(st.lists(st.sampled_from(_OTHERS), max_size=3)))
+        for at, match in enumerate(draw(st.lists(st.sampled_from(_OTHER_SELECTORS), max_size=3)))
     ]
     if by_rule:
-        match = draw(st.sampled_from(_OURS))
+        match = draw(st.sampled_from(_MATCHING_SELECTORS))
         rules.append({"name": "ours", "match": match, "contain": _ACTING})
     return {
         "mode": draw(modes),
         "contain": draw(st.sampled_from([_ACTING, {"job": []}])) if by_rule else _ACTING,
         "rules": rules,
-        "protect": draw(st.lists(st.sampled_from(_OTHERS), max_size=2)),
+        "protect": draw(st.lists(st.sampled_from(_OTHER_SELECTORS), max_size=2)),
         "categories": draw(st.sampled_from([[CATEGORY], ["Reverse Shell", CATEGORY]])),
         "sources": draw(st.sampled_from([[], ["42", finding().source_id]])),
         "virustotal": draw(st.none() | st.just({"min_malicious": 2, "when_unknown": "contain"})),
@@ -276,16 +286,19 @@ def _sound_policies(draw: st.DrawFn) -> dict[str, Any]:
 
 
 _SOUND_EVIDENCE = st.builds(
-    evidence, settings=st.sampled_from([settings({"minInstanceCount": 1}), settings()])
+    evidence,
+    configuration=st.sampled_from([configuration({"minInstanceCount": 1}), configuration()]),
 )
 _SOUND_CIRCUMSTANCES = st.builds(
-    Circumstances,
-    folder=st.just(FOLDER),
+    DecisionContext,
+    containment_folder=st.just(FOLDER),
     now=st.timedeltas(timedelta(0), timedelta(hours=24)).map(lambda age: AT + age),
     ceiling=st.sampled_from(list(Mode)),
     ceiling_reason=st.just("the environment says so"),
-    ourselves=st.sampled_from([Ourselves(), Ourselves("responder"), Ourselves("storefront", "x")]),
-    history=st.sampled_from([History(), history("another")]),
+    responder=st.sampled_from(
+        [ResponderIdentity(), ResponderIdentity("responder"), ResponderIdentity("storefront", "x")]
+    ),
+    history=st.sampled_from([ContainmentHistory(), history("another")]),
     slots=st.one_of(
         st.builds(slots, st.integers(0, 9), st.integers(0, 2)),
         st.builds(slots, st.integers(1, 99), st.integers(1, 99), ours=st.just(True)),
@@ -294,7 +307,7 @@ _SOUND_CIRCUMSTANCES = st.builds(
 #: What is wrong with evidence, with a workload in it, with the policy or around it.
 _WRONG_EVIDENCE: list[dict[str, Any]] = [
     {"confirmed": False},
-    {"settings": None},
+    {"configuration": None},
     {"finding": finding(contradictions=("says two things",))},
     {"finding": finding(workload=workload(project_id=None))},
     {"finding": finding(workload=None)},
@@ -303,7 +316,7 @@ _WRONG_EVIDENCE: list[dict[str, Any]] = [
 _WRONG_POLICIES: list[dict[str, Any]] = [
     {"contain": {}, "rules": []},
     {"contain": {"service": []}, "rules": [{"name": "r", "match": {"services": ["*"]}}]},
-    *({"protect": [match]} for match in _OURS),
+    *({"protect": [match]} for match in _MATCHING_SELECTORS),
     {"sources": ["42"]},
     {"categories": ["Reverse Shell"]},
     {"virustotal": {"min_malicious": 1}},
@@ -311,23 +324,23 @@ _WRONG_POLICIES: list[dict[str, Any]] = [
 ]
 _WRONG_CIRCUMSTANCES: list[dict[str, Any]] = [
     {"now": AT + timedelta(hours=24, seconds=1)},
-    {"ourselves": Ourselves("storefront")},
+    {"responder": ResponderIdentity("storefront")},
     {"history": history(finding().finding_id)},
     {"slots": slots(10)},
     {"slots": slots(3, 3)},
 ]
 _WRONG_ROUTES = [
-    Route(answering(), Verdict.HOLD, "held"),
-    Route(answering(Verdict.HOLD), Verdict.CONTAIN, ""),
-    Route(answering(Verdict.IGNORE), Verdict.CONTAIN, ""),
+    Route(responder_with(), Verdict.HOLD, "held"),
+    Route(responder_with(Verdict.HOLD), Verdict.CONTAIN, ""),
+    Route(responder_with(Verdict.IGNORE), Verdict.CONTAIN, ""),
     Route(None, Verdict.CONTAIN, ""),
 ]
 
 
 @given(_SOUND_EVIDENCE, _sound_policies(), _SOUND_CIRCUMSTANCES)
 @repeatable
-def test_what_nothing_speaks_against_is_contained(
-    found: Evidence, rules: dict[str, Any], around: Circumstances
+def test_without_any_reason_against_it_the_finding_is_contained(
+    found: Evidence, rules: dict[str, Any], around: DecisionContext
 ) -> None:
     """Whatever else policy and circumstances say, in the lower of the two modes."""
     policy = Policy.model_validate(rules)
@@ -350,10 +363,10 @@ def test_what_nothing_speaks_against_is_contained(
     ).filter(lambda wrong: wrong != ({}, {}, {}, ROUTE)),
 )
 @repeatable
-def test_whatever_speaks_against_it_holds_it(
+def test_any_reason_against_containment_holds_it(
     found: Evidence,
     rules: dict[str, Any],
-    around: Circumstances,
+    around: DecisionContext,
     wrong: tuple[dict[str, Any], dict[str, Any], dict[str, Any], Route],
 ) -> None:
     """One thing wrong or several, of any kind: nothing is contained, and it is said why."""
@@ -371,7 +384,7 @@ def test_whatever_speaks_against_it_holds_it(
 
 @given(_SOUND_EVIDENCE, _SOUND_CIRCUMSTANCES)
 @repeatable
-def test_an_invalid_policy_never_contains(found: Evidence, around: Circumstances) -> None:
+def test_an_invalid_policy_never_contains(found: Evidence, around: DecisionContext) -> None:
     """Without a policy everything is held, with an alarm, at the lowest mode."""
     decision = decide(found, ROUTE, InvalidPolicy("broken"), around)
     assert (decision.verdict, decision.mode) == (Verdict.HOLD, Mode.DRY_RUN)
@@ -384,18 +397,22 @@ def test_an_invalid_policy_never_contains(found: Evidence, around: Circumstances
         ("protect", {"protect": [{"labels": {"env": "prod"}}]}, ROUTE),
         ("source", {"sources": ["2"]}, ROUTE),
         ("policy", InvalidPolicy("cannot use it: 1 mistake\nline 2: why"), ROUTE),
-        ("route", None, Route(answering(), Verdict.HOLD, "the detector disagrees")),
+        ("route", None, Route(responder_with(), Verdict.HOLD, "the detector disagrees")),
         ("", {"contain": {}}, ROUTE),
         ("", {"categories": ["Other"]}, ROUTE),
-        ("", None, Route(answering(Verdict.HOLD), Verdict.CONTAIN, "")),
+        ("", None, Route(responder_with(Verdict.HOLD), Verdict.CONTAIN, "")),
     ],
 )
-def test_a_hold_is_barred_exactly_where_a_person_is_refused_as_well(
+def test_a_hold_has_a_blocker_exactly_where_a_person_is_refused(
     by: str, policy: Any, route: Route
 ) -> None:
     """What names no action, or is left to a person, is overruled by naming one."""
-    held = decided(policy=policy, route=route)
-    by_hand = decided(policy=policy, route=route, attendance=containing("a@example.com", STEPS))
+    held = decide_case(policy=policy, route=route)
+    by_hand = decide_case(
+        policy=policy,
+        route=route,
+        operator=containing_operator("a@example.com", SCALE_TO_ZERO_STEPS),
+    )
     assert held.verdict is Verdict.HOLD
-    assert [bar.by for bar in held.barred] == ([by] if by else [])
+    assert [bar.raised_by for bar in held.blockers] == ([by] if by else [])
     assert (by_hand.verdict is Verdict.HOLD) is bool(by)

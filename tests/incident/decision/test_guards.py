@@ -8,35 +8,44 @@ from typing import Any
 
 import pytest
 
-from incident.case_file.containments import History, fold
+from incident.case_file.containments import ContainmentHistory, containment_from_records
 from incident.decision.guards import (
     GUARDS,
-    Case,
-    Circumstances,
-    Ourselves,
-    Slots,
+    DecisionContext,
+    GuardInput,
+    ResponderIdentity,
+    TakenSlots,
     cap_reached,
-    objections,
+    guard_blocks,
 )
 from incident.model import Evidence, Lookup, Mode, Reputation, Workload
 from incident.policy.resolve import Policy
-from tests.support.model import before, evidence, finding, record, scaled_to_zero, workload
+from tests.support.model import (
+    evidence,
+    finding,
+    record,
+    scale_to_zero_change,
+    snapshot_record,
+    workload,
+)
 
 AT = finding().event_time
 FOLDER = "containments/x/2"
-ELSEWHERE = finding().canonical_name.replace("projects/210987654321", "projects/999999999999")
-CIRCUMSTANCES = Circumstances(
-    folder=FOLDER,
+OTHER_PROJECT_NAME = finding().canonical_name.replace(
+    "projects/210987654321", "projects/999999999999"
+)
+CIRCUMSTANCES = DecisionContext(
+    containment_folder=FOLDER,
     now=AT + timedelta(seconds=5),
     ceiling=Mode.ENFORCE,
     ceiling_reason="",
-    ourselves=Ourselves(),
-    history=History(),
-    slots=Slots(),
+    responder=ResponderIdentity(),
+    history=ContainmentHistory(),
+    slots=TakenSlots(),
 )
 
 
-def case(
+def passing_case(
     found: Evidence | None = None,
     at: Workload | None = None,
     guards: dict[str, Any] | None = None,
@@ -44,31 +53,31 @@ def case(
     writes: bool = True,
     virustotal: dict[str, Any] | None = None,
     **circumstances: Any,
-) -> Case:
+) -> GuardInput:
     """A case to which no guard objects, unless something in it says otherwise."""
     policy = Policy.model_validate({"guards": guards or {}, "virustotal": virustotal})
     around = replace(CIRCUMSTANCES, **circumstances)
-    return Case(found or evidence(), at or workload(), policy, around, writes=writes)
+    return GuardInput(found or evidence(), at or workload(), policy, around, has_changes=writes)
 
 
-def history(released_finding: str, last: str = "released") -> History:
+def history(released_finding: str, last: str = "released") -> ContainmentHistory:
     """A containment of a finding, and its release by a person, or what of it was recorded."""
     records = (
-        before(1, scaled_to_zero()),
+        snapshot_record(1, scale_to_zero_change()),
         replace(record(2, "written", image=1), body={"image": 1, "finding": released_finding}),
         record(3, last),
     )
-    return History((fold("containments/x/1", 1, records),))
+    return ContainmentHistory((containment_from_records("containments/x/1", 1, records),))
 
 
-def slots(overall: int, in_project: int = 0, *, ours: bool = False) -> Slots:
+def slots(overall: int, in_project: int = 0, *, ours: bool = False) -> TakenSlots:
     """That many slots taken, by us among others or by others alone."""
     folders = tuple(f"containments/other/{number}" for number in range(100))
     first = (FOLDER,) if ours else ()
-    return Slots((first + folders)[:overall], (first + folders)[:in_project])
+    return TakenSlots((first + folders)[:overall], (first + folders)[:in_project])
 
 
-def reputed(malicious: int, engines: int) -> Evidence:
+def reputation_of(malicious: int, engines: int) -> Evidence:
     """A file that so many of so many engines call malicious."""
     known = Reputation(Lookup.KNOWN, "0" * 64, malicious=malicious, engines=engines)
     return evidence(reputation=known)
@@ -85,108 +94,122 @@ UNKNOWN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Objecting:
+class BlockingCase:
     """One case, and what the guard of that name must say to it."""
 
     guard: str
-    case: Case
+    case: GuardInput
     text: str
     alarm: bool = field(default=False)
 
 
-OBJECTING = [
-    Objecting("confirmed", case(evidence(confirmed=False)), "does not list the finding"),
-    Objecting(
-        "consistent",
-        case(evidence(finding=finding(contradictions=("two project numbers",)))),
+BLOCKING_CASES = [
+    BlockingCase(
+        "finding_confirmed", passing_case(evidence(confirmed=False)), "does not list the finding"
+    ),
+    BlockingCase(
+        "finding_consistent",
+        passing_case(evidence(finding=finding(contradictions=("two project numbers",)))),
         "two project numbers",
         alarm=True,
     ),
-    Objecting(
-        "at_home",
-        case(evidence(finding=finding(canonical_name=ELSEWHERE))),
+    BlockingCase(
+        "filed_in_own_project",
+        passing_case(evidence(finding=finding(canonical_name=OTHER_PROJECT_NAME))),
         "the finding is filed under projects/999999999999",
         alarm=True,
     ),
-    Objecting("project_known", case(at=workload(project_id=None)), "counts as protected"),
-    Objecting(
-        "young_enough",
-        case(now=AT + timedelta(days=1, seconds=1)),
+    BlockingCase(
+        "project_known", passing_case(at=workload(project_id=None)), "counts as protected"
+    ),
+    BlockingCase(
+        "within_max_age",
+        passing_case(now=AT + timedelta(days=1, seconds=1)),
         "the finding is 1 d 1 s old; the policy's limit is 1 d",
     ),
-    Objecting(
-        "young_enough",
-        case(guards={"max_finding_age": "90s"}, now=AT + timedelta(hours=2, minutes=3, seconds=4)),
+    BlockingCase(
+        "within_max_age",
+        passing_case(
+            guards={"max_finding_age": "90s"}, now=AT + timedelta(hours=2, minutes=3, seconds=4)
+        ),
         "the finding is 2 h 3 min old; the policy's limit is 1 min 30 s",
     ),
-    Objecting(
-        "not_ourselves", case(ourselves=Ourselves("storefront")), "the responder itself", alarm=True
-    ),
-    Objecting(
-        "not_ourselves",
-        case(ourselves=Ourselves("storefront", "example-shop-prod")),
+    BlockingCase(
+        "not_the_responder",
+        passing_case(responder=ResponderIdentity("storefront")),
         "the responder itself",
         alarm=True,
     ),
-    Objecting(
-        "not_ourselves",
-        case(ourselves=Ourselves("storefront", "210987654321")),
+    BlockingCase(
+        "not_the_responder",
+        passing_case(responder=ResponderIdentity("storefront", "example-shop-prod")),
         "the responder itself",
         alarm=True,
     ),
-    Objecting(
-        "not_ourselves",
-        case(at=workload(project_number=None), ourselves=Ourselves("storefront", "999999999999")),
+    BlockingCase(
+        "not_the_responder",
+        passing_case(responder=ResponderIdentity("storefront", "210987654321")),
         "the responder itself",
         alarm=True,
     ),
-    Objecting(
+    BlockingCase(
+        "not_the_responder",
+        passing_case(
+            at=workload(project_number=None),
+            responder=ResponderIdentity("storefront", "999999999999"),
+        ),
+        "the responder itself",
+        alarm=True,
+    ),
+    BlockingCase(
         "never_released",
-        case(history=history(finding().finding_id)),
+        passing_case(history=history(finding().finding_id)),
         "released this finding's containment before",
     ),
-    Objecting(
+    BlockingCase(
         "not_being_released",
-        case(history=history("another", last="release-intended")),
+        passing_case(history=history("another", last="release-intended")),
         "a person is releasing the workload's containment",
         alarm=True,
     ),
-    Objecting(
+    BlockingCase(
         "under_hourly_cap",
-        case(slots=slots(10)),
+        passing_case(slots=slots(10)),
         "cap of 10 containments an hour in all is reached",
         alarm=True,
     ),
-    Objecting(
+    BlockingCase(
         "under_project_cap",
-        case(slots=slots(3, 3)),
+        passing_case(slots=slots(3, 3)),
         "cap of 3 containments an hour in this project is reached",
         alarm=True,
     ),
-    Objecting(
+    BlockingCase(
         "under_project_cap",
-        case(guards={"max_per_project_per_hour": 0}),
+        passing_case(guards={"max_per_project_per_hour": 0}),
         "cap of 0 containments an hour in this project is reached",
         alarm=True,
     ),
-    Objecting(
+    BlockingCase(
         "virustotal_gate",
-        case(virustotal={"min_malicious": 3, "when_unknown": "hold"}),
+        passing_case(virustotal={"min_malicious": 3, "when_unknown": "hold"}),
         "wants 3 VirusTotal detections and holds what is unknown. Security Command Center lists",
     ),
     *(
-        Objecting(
+        BlockingCase(
             "virustotal_gate",
-            case(reputed(2, 70), virustotal={"min_malicious": 3, "when_unknown": unknown}),
+            passing_case(
+                reputation_of(2, 70), virustotal={"min_malicious": 3, "when_unknown": unknown}
+            ),
             "wants 3 VirusTotal detections. VirusTotal: 2 of 70 engines call",
         )
         for unknown in ("hold", "contain")
     ),
     *(
-        Objecting(
+        BlockingCase(
             "virustotal_gate",
-            case(evidence(reputation=reputation), virustotal={"min_malicious": 1}),
-            f"wants 1 VirusTotal detections and holds what is unknown. {reputation.sentence}",
+            passing_case(evidence(reputation=reputation), virustotal={"min_malicious": 1}),
+            f"wants 1 VirusTotal detections and holds what is unknown. {reputation.summary}",
             alarm=alarm,
         )
         for reputation, alarm in UNKNOWN.items()
@@ -194,8 +217,8 @@ OBJECTING = [
 ]
 
 
-@pytest.mark.parametrize("objecting", OBJECTING, ids=lambda each: f"{each.guard}: {each.text}")
-def test_each_guard_speaks_up_alone(objecting: Objecting) -> None:
+@pytest.mark.parametrize("objecting", BLOCKING_CASES, ids=lambda each: f"{each.guard}: {each.text}")
+def test_each_blocking_case_is_blocked_by_one_guard(objecting: BlockingCase) -> None:
     """What one guard objects to, no other guard minds."""
     speaking = {guard.__name__: said for guard in GUARDS if (said := guard(objecting.case))}
     assert list(speaking) == [objecting.guard]
@@ -207,59 +230,63 @@ def test_each_guard_speaks_up_alone(objecting: Objecting) -> None:
 
 def test_every_guard_has_a_case_here() -> None:
     """No guard is without a test."""
-    assert {guard.__name__ for guard in GUARDS} == {each.guard for each in OBJECTING}
+    assert {guard.__name__ for guard in GUARDS} == {each.guard for each in BLOCKING_CASES}
 
 
-SILENT = {
-    "nothing special": case(),
-    "a finding of exactly the limit's age": case(now=AT + timedelta(days=1)),
-    "a finding dated ahead of our clock": case(now=AT - timedelta(seconds=30)),
-    "another service of ours": case(ourselves=Ourselves("responder", "example-shop-prod")),
-    "a namesake in another project": case(ourselves=Ourselves("storefront", "security-tools")),
-    "a namesake in another project, by its number": case(
-        ourselves=Ourselves("storefront", "999999999999")
+PASSING_CASES = {
+    "nothing special": passing_case(),
+    "a finding of exactly the limit's age": passing_case(now=AT + timedelta(days=1)),
+    "a finding dated ahead of our clock": passing_case(now=AT - timedelta(seconds=30)),
+    "another service of ours": passing_case(
+        responder=ResponderIdentity("responder", "example-shop-prod")
     ),
-    "a finding filed under a folder above it": case(
+    "a namesake in another project": passing_case(
+        responder=ResponderIdentity("storefront", "security-tools")
+    ),
+    "a namesake in another project, by its number": passing_case(
+        responder=ResponderIdentity("storefront", "999999999999")
+    ),
+    "a finding filed under a folder above it": passing_case(
         evidence(finding=finding(canonical_name="folders/345678901234/sources/1/findings/f"))
     ),
-    "a release of another finding": case(history=history("another")),
-    "slots taken, but one left": case(slots=slots(9, 2)),
-    "caps reached, but we have our slot": case(slots=slots(10, 3, ours=True)),
-    "caps reached, but nothing to write": case(slots=slots(10, 3), writes=False),
-    "a gate that lets the unknown through": case(
+    "a release of another finding": passing_case(history=history("another")),
+    "slots taken, but one left": passing_case(slots=slots(9, 2)),
+    "caps reached, but we have our slot": passing_case(slots=slots(10, 3, ours=True)),
+    "caps reached, but nothing to write": passing_case(slots=slots(10, 3), writes=False),
+    "a gate that lets the unknown through": passing_case(
         virustotal={"min_malicious": 3, "when_unknown": "contain"}
     ),
     **{
-        f"a gate that lets {reputation.lookup} through": case(
+        f"a gate that lets {reputation.lookup} through": passing_case(
             evidence(reputation=reputation),
             virustotal={"min_malicious": 3, "when_unknown": "contain"},
         )
         for reputation in UNKNOWN
     },
-    "just enough engines": case(reputed(3, 70), virustotal={"min_malicious": 3}),
-    "no gate, and a file that nobody objects to": case(reputed(0, 70)),
+    "just enough engines": passing_case(reputation_of(3, 70), virustotal={"min_malicious": 3}),
+    "no gate, and a file that nobody objects to": passing_case(reputation_of(0, 70)),
 }
 
 
-@pytest.mark.parametrize("quiet", SILENT.values(), ids=SILENT)
-def test_no_guard_objects_without_cause(quiet: Case) -> None:
+@pytest.mark.parametrize("quiet", PASSING_CASES.values(), ids=PASSING_CASES)
+def test_passing_cases_are_not_blocked(quiet: GuardInput) -> None:
     """What is within bounds passes."""
-    assert objections(quiet) == ()
+    assert guard_blocks(quiet) == ()
 
 
-def test_all_objections_are_told() -> None:
+def test_every_blocking_guard_is_reported() -> None:
     """A person sees everything that stands in the way, not only the first of it."""
-    said = objections(case(evidence(confirmed=False), workload(project_id=None)))
+    said = guard_blocks(passing_case(evidence(confirmed=False), workload(project_id=None)))
     assert len(said) == 2
     assert not any(objection.alarm for objection in said)
 
 
-def test_every_way_of_saying_nothing_is_tried_here() -> None:
+def test_every_inconclusive_virustotal_answer_has_a_case() -> None:
     """A way that is added without its row fails here."""
     assert {reputation.lookup for reputation in UNKNOWN} | {Lookup.KNOWN} == set(Lookup)
 
 
-def test_a_cap_is_an_alarm_wherever_it_stands() -> None:
+def test_a_reached_cap_always_raises_the_alarm() -> None:
     """Somebody may have used it up on purpose."""
     assert cap_reached("in all", 4).alarm
     assert "cap of 4" in cap_reached("in all", 4).reason.text

@@ -6,24 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from incident.investigation.exposure import reach
+from incident.investigation.exposure import describe_exposure
 from incident.model import (
     Access,
     AuditEvent,
     Binding,
     Evidence,
+    ExposureFact,
+    ExposureTopic,
     Kind,
-    Point,
-    Topic,
     Volume,
-    is_default,
+    is_default_service_account,
 )
-from tests.support.model import NOW, evidence, finding, settings, template, workload
+from tests.support.model import NOW, configuration, evidence, finding, template, workload
 
 
-def point(of: Evidence, topic: Topic) -> Point | None:
+def point(of: Evidence, topic: ExposureTopic) -> ExposureFact | None:
     """The first point about a topic."""
-    return next((each for each in reach(of) if each.topic is topic), None)
+    return next((each for each in describe_exposure(of) if each.topic is topic), None)
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,17 @@ def point(of: Evidence, topic: Topic) -> Point | None:
         ("INGRESS_TRAFFIC_ODD", "INGRESS_TRAFFIC_ODD", False),
     ],
 )
-def test_the_way_in_is_what_the_ingress_says(ingress: str, words: str, *, serious: bool) -> None:
+def test_the_entry_point_is_the_ingress_setting(ingress: str, words: str, *, serious: bool) -> None:
     """Each ingress is told in words; only the open one makes it worse."""
-    told = point(evidence(settings=settings(fields={"ingress": ingress})), Topic.ENTRY)
+    told = point(
+        evidence(configuration=configuration(fields={"ingress": ingress})),
+        ExposureTopic.ENTRY_POINT,
+    )
     assert told
     assert (words in told.text, told.serious) == (True, serious)
 
 
-def bound(role: str, *members: str, condition: str | None = None) -> Binding:
+def iam_binding(role: str, *members: str, condition: str | None = None) -> Binding:
     """A binding of a role of Cloud Run."""
     return Binding(f"roles/run.{role}", members, condition)
 
@@ -58,11 +61,11 @@ GIVES, ALONE = "its IAM policy gives", "only those with a grant may"
 @pytest.mark.parametrize(
     ("kind", "bindings", "texts"),
     [
-        ("service", (bound("invoker", ALL),), [f"{EVERYBODY} call it: {GIVES} allUsers"]),
-        ("service", (bound("invoker", ANY),), [f"{ACCOUNTS} call it: {GIVES} {ANY}"]),
+        ("service", (iam_binding("invoker", ALL),), [f"{EVERYBODY} call it: {GIVES} allUsers"]),
+        ("service", (iam_binding("invoker", ANY),), [f"{ACCOUNTS} call it: {GIVES} {ANY}"]),
         (
             "service",
-            (bound("servicesInvoker", ALL), bound("admin", ANY)),
+            (iam_binding("servicesInvoker", ALL), iam_binding("admin", ANY)),
             [
                 f"{EVERYBODY} call it: {GIVES} allUsers roles/run.servicesInvoker",
                 f"{ACCOUNTS} call it: {GIVES} {ANY} roles/run.admin, which allows much else",
@@ -70,7 +73,7 @@ GIVES, ALONE = "its IAM policy gives", "only those with a grant may"
         ),
         (
             "job",
-            (bound("developer", EVE), bound("jobsExecutor", ANY)),
+            (iam_binding("developer", EVE), iam_binding("jobsExecutor", ANY)),
             [
                 f"{ACCOUNTS} start it: {GIVES} {ANY} roles/run.jobsExecutor",
                 f"its IAM policy has these bindings as well: roles/run.developer for {EVE}",
@@ -78,34 +81,36 @@ GIVES, ALONE = "its IAM policy gives", "only those with a grant may"
         ),
         (
             "service",
-            (bound("viewer", ALL),),
+            (iam_binding("viewer", ALL),),
             [f"{EVERYBODY} do what roles/run.viewer allows: its IAM policy gives it to allUsers"],
         ),
         (
             "service",
-            (bound("invoker", ALL, condition="office hours"),),
+            (iam_binding("invoker", ALL, condition="office hours"),),
             [f"{EVERYBODY} call it under the condition “office hours”: {GIVES} allUsers"],
         ),
         (
             "service",
-            (bound("invoker", EVE), bound("viewer", EVE)),
+            (iam_binding("invoker", EVE), iam_binding("viewer", EVE)),
             [f"{ALONE} call it, from its own IAM policy or one above it: {INVOKER} for {EVE};"],
         ),
         (
             "service",
-            (bound("developer", EVE),),
+            (iam_binding("developer", EVE),),
             [f"its own IAM policy has no binding of {INVOKER}; these other roles may allow it:"],
         ),
         ("service", (), ["its own IAM policy lets nobody call it; a policy above it may"]),
     ],
 )
-def test_callers_are_told_from_every_role(
+def test_callers_of_every_role_are_reported(
     kind: str, bindings: tuple[Binding, ...], texts: list[str]
 ) -> None:
     """The public is serious in any role; nobody is told only where there is no binding at all."""
     about = finding(workload=workload(kind=Kind(kind)))
-    of = evidence(finding=about, access=Access(bindings), settings=settings(kind=Kind(kind)))
-    told = [each for each in reach(of) if each.topic is Topic.CALLERS]
+    of = evidence(
+        finding=about, access=Access(bindings), configuration=configuration(kind=Kind(kind))
+    )
+    told = [each for each in describe_exposure(of) if each.topic is ExposureTopic.CALLERS]
     assert len(told) == len(texts)
     for said, text in zip(told, texts, strict=True):
         assert said.text.startswith(text)
@@ -115,13 +120,13 @@ def test_callers_are_told_from_every_role(
     assert all(member in str(told) for each in bindings for member in each.members)
 
 
-def test_who_opened_it_to_the_public_is_told_where_the_audit_log_shows_it() -> None:
+def test_who_opened_it_to_the_public_is_named_from_the_audit_log() -> None:
     """It may be a step of the attack; a refused call opened nothing. Its evidence is the log."""
     added = ("ADD roles/run.servicesInvoker allUsers",)
     let_in = AuditEvent(NOW, "m@example.com", "x.SetIamPolicy", "", "", "", added)
-    public = Access((bound("servicesInvoker", ALL),))
+    public = Access((iam_binding("servicesInvoker", ALL),))
     for audit, said in (((let_in,), 1), ((replace(let_in, error="denied"),), 0), ((), 0)):
-        points = reach(evidence(access=public, audit=audit))
+        points = describe_exposure(evidence(access=public, audit=audit))
         told = [
             each.evidence
             for each in points
@@ -130,12 +135,12 @@ def test_who_opened_it_to_the_public_is_told_where_the_audit_log_shows_it() -> N
         assert told == ["audit-log"] * said
 
 
-def test_what_takes_no_requests_is_not_told_as_reachable() -> None:
+def test_a_workload_without_requests_is_not_called_reachable() -> None:
     """A job is started, and a worker pool is not called at all."""
     for kind, start in ((Kind.JOB, "to start it"), (Kind.WORKER_POOL, None)):
         about = finding(workload=workload(kind=kind))
-        of = evidence(finding=about, access=Access(()), settings=settings(kind=kind))
-        entry, callers = point(of, Topic.ENTRY), point(of, Topic.CALLERS)
+        of = evidence(finding=about, access=Access(()), configuration=configuration(kind=kind))
+        entry, callers = point(of, ExposureTopic.ENTRY_POINT), point(of, ExposureTopic.CALLERS)
         assert entry
         assert "takes no requests" in entry.text
         assert (callers is None) is (start is None)
@@ -151,13 +156,11 @@ def test_what_takes_no_requests_is_not_told_as_reachable() -> None:
         ("storefront@example-shop-prod.iam.gserviceaccount.com", False),
     ],
 )
-def test_a_default_account_is_told_as_one_that_others_may_have(
-    account: str, *, default: bool
-) -> None:
+def test_a_default_account_is_reported_as_shared(account: str, *, default: bool) -> None:
     """What others may run as reaches further; and which one it is stands where it is told of."""
-    assert is_default(account) is default
+    assert is_default_service_account(account) is default
     what = template(service_account=account, revision="")
-    told = point(evidence(settings=settings(template=what)), Topic.IDENTITY)
+    told = point(evidence(configuration=configuration(template=what)), ExposureTopic.IDENTITY)
     assert told
     assert (
         "other workloads of the project may run as it too (not checked)" in told.text
@@ -165,35 +168,35 @@ def test_a_default_account_is_told_as_one_that_others_may_have(
     assert told.text.startswith(f"it runs as {account or DEFAULT}")
 
 
-def test_what_is_said_is_of_the_revision_that_the_finding_names() -> None:
+def test_exposure_is_that_of_the_affected_revision() -> None:
     """The template may have changed since; the revision that ran is what matters."""
     default = "210987654321-compute@developer.gserviceaccount.com"
     ran = template(revision="storefront-00041", service_account=default)
     of = evidence(finding=finding(revision="storefront-00041"), revisions=(template(), ran))
-    told = point(of, Topic.IDENTITY)
+    told = point(of, ExposureTopic.IDENTITY)
     assert told
     assert told.names == (default,)
     gone = evidence(finding=finding(revision="storefront-00001"), revisions=(template(), ran))
-    told = point(gone, Topic.RAN)
+    told = point(gone, ExposureTopic.AFFECTED_REVISION)
     assert told
     assert "not listed any more; the settings as they are now stand in" in told.text
 
 
-def test_where_several_may_have_run_everything_in_reach_of_any_is_told() -> None:
+def test_the_exposure_of_every_possible_revision_is_reported() -> None:
     """Two revisions, two accounts, two secrets: none is left out, and it says why."""
     shared = {"percent": 50}
     one, two = (
         template(revision=f"shop-{n}", service_account=f"{n}@x.example", secret_names=(f"key-{n}",))
         for n in (1, 2)
     )
-    split = settings(traffic=[{"revision": f"shop-{n}", **shared} for n in (1, 2)])
+    split = configuration(traffic=[{"revision": f"shop-{n}", **shared} for n in (1, 2)])
     served = replace(split, live_revisions=("shop-1", "shop-2"))
-    points = reach(evidence(settings=served, revisions=(two, one)))
-    names = {name for each in points if each.topic is Topic.IDENTITY for name in each.names}
+    points = describe_exposure(evidence(configuration=served, revisions=(two, one)))
+    names = {name for each in points if each.topic is ExposureTopic.IDENTITY for name in each.names}
     assert names == {"1@x.example", "2@x.example"}
-    secrets = next(each for each in points if each.topic is Topic.SECRETS)
+    secrets = next(each for each in points if each.topic is ExposureTopic.SECRETS)
     assert set(secrets.names) == {"key-1", "key-2"}
-    ran = next(each for each in points if each.topic is Topic.RAN)
+    ran = next(each for each in points if each.topic is ExposureTopic.AFFECTED_REVISION)
     assert "one of the revisions shop-2 (50 %), shop-1 (50 %)" in ran.text
     assert ran.text.endswith("what is in reach is told for all of them together")
 
@@ -201,7 +204,11 @@ def test_where_several_may_have_run_everything_in_reach_of_any_is_told() -> None
 def test_names_stand_where_they_belong() -> None:
     """Only a list of names trails its sentence, and then the sentence ends in what they are."""
     what = template(revision="", volumes=(Volume("data", "gcs://uploads", persists=True),))
-    points = reach(evidence(settings=settings(template=what), access=Access((bound("x", ALL),))))
+    points = describe_exposure(
+        evidence(
+            configuration=configuration(template=what), access=Access((iam_binding("x", ALL),))
+        )
+    )
     trailing = {
         each.text for each in points for name in each.names if name and name not in each.text
     }
@@ -213,11 +220,11 @@ def test_names_stand_where_they_belong() -> None:
 
 def test_secrets_are_named_never_their_values() -> None:
     """The rotation list has every name; values are not even known here."""
-    told = point(evidence(), Topic.SECRETS)
+    told = point(evidence(), ExposureTopic.SECRETS)
     assert told
     assert told.names == ("db-password",)
-    names = point(evidence(), Topic.ENVIRONMENT)
+    names = point(evidence(), ExposureTopic.ENVIRONMENT)
     assert names
     # Those of the service, and those that the finding saw in the process.
     assert set(names.names) == {"MODE", "DB_PASSWORD", "PATH"}
-    assert "planted-value" not in str(reach(evidence()))
+    assert "planted-value" not in str(describe_exposure(evidence()))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import pytest
 from google.cloud import run_v2
 
-from clients.cloud_run_reading import template_of
-from incident.investigation.volumes import volumes
-from incident.model import Point, Volume
-from tests.support.model import evidence, settings, template
+from clients.cloud_run_conversion import template_of
+from incident.investigation.volumes import describe_volumes
+from incident.model import ExposureFact, Volume
+from tests.support.model import configuration, evidence, template
 
 BUCKET = run_v2.GCSVolumeSource(bucket="uploads")
 SHARE = run_v2.NFSVolumeSource(server="10.0.0.2", path="/share")
 
 
-def told(*mounted: Volume) -> tuple[Point, ...]:
+def volume_sentences(*mounted: Volume) -> tuple[ExposureFact, ...]:
     """What is said of a service that mounts so."""
-    return volumes(evidence(settings=settings(template=template(revision="", volumes=mounted))))
+    return describe_volumes(
+        evidence(configuration=configuration(template=template(revision="", volumes=mounted)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,31 +55,29 @@ def told(*mounted: Volume) -> tuple[Point, ...]:
         ),
     ],
 )
-def test_each_kind_is_told_as_what_it_is(
-    volume: run_v2.Volume, text: str, *, serious: bool
-) -> None:
+def test_each_volume_kind_is_described(volume: run_v2.Volume, text: str, *, serious: bool) -> None:
     """As the client reads it from Cloud Run."""
     read = template_of(run_v2.Revision(name="r", volumes=[volume])).volumes
-    (point,) = [each for each in told(*read) if each.names]
+    (point,) = [each for each in volume_sentences(*read) if each.names]
     assert text in point.text
     assert point.serious is serious
 
 
-def test_what_is_kept_nowhere_is_not_told_to_be_gone_while_it_runs() -> None:
+def test_an_ephemeral_volume_is_not_called_gone_while_it_runs() -> None:
     """A held or planned incident's workload still runs; the sentence is true for it as well."""
-    (point,) = told()
+    (point,) = volume_sentences()
     assert point.text == (
         "it mounts nothing that keeps a changed file, by its settings as they are now: what was"
         " changed in the container's own file system lasts as long as its instance, and is lost"
         " when that stops"
     )
     listed = evidence(revisions=(template(),))
-    assert "as they are now" not in volumes(listed)[0].text
+    assert "as they are now" not in describe_volumes(listed)[0].text
 
 
 def test_volumes_of_one_kind_are_one_point() -> None:
     """Buckets together, and before what is not kept; secrets are on a list of their own."""
-    first, second = told(
+    first, second = volume_sentences(
         Volume("s", "secret key", persists=False),
         Volume("scratch", "empty_dir", persists=False),
         Volume("a", "gcs one", persists=True),

@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 
 from incident.model import Kind, Workload
 from incident.notification.resource_names import (
-    Claims,
+    MessageNames,
     ProjectName,
     folder_number,
     is_organisation,
     parse_finding_name,
     parse_project,
     parse_resource_name,
-    quoted,
-    settle,
+    quote_untrusted,
+    resolve_workload,
 )
 
 HOST = "//run.googleapis.com/"
@@ -130,7 +130,7 @@ def test_what_cloud_run_would_not_allow_names_no_workload(name: str) -> None:
         ("projects/p", ""),
     ],
 )
-def test_the_host_stands_between_two_slashes_and_the_next(name: str, host: str) -> None:
+def test_the_host_is_parsed_between_the_slashes(name: str, host: str) -> None:
     """The host is compared in lower case; a name that does not begin with it has none."""
     assert parse_resource_name(name).host == host
 
@@ -214,12 +214,12 @@ def test_anything_else_names_no_finding(name: str) -> None:
         ("", ProjectName(None, None)),
     ],
 )
-def test_a_project_is_told_by_id_or_by_number(text: str, project: ProjectName) -> None:
+def test_a_project_is_parsed_from_id_or_number(text: str, project: ProjectName) -> None:
     """A display name that is no project id is not known, rather than wrong."""
     assert parse_project(text) == project
 
 
-def test_folders_and_organisations_are_told_apart() -> None:
+def test_folders_and_organisations_are_distinguished() -> None:
     """Short and full names are the same; a folder is never taken for an organisation."""
     manager = "//cloudresourcemanager.googleapis.com/"
     assert folder_number(f"{manager}folders/345") == folder_number("folders/345") == "345"
@@ -234,8 +234,8 @@ def test_folders_and_organisations_are_told_apart() -> None:
 @given(st.one_of(st.text(), st.text(alphabet="\x00\U0010ffff'\"\\\n", min_size=30)))
 def test_a_quotation_is_short_and_on_one_line(text: str) -> None:
     """However long or odd the text, its quotation is printable and bounded."""
-    assert len(quoted(text)) <= 80
-    assert quoted(text).isprintable()
+    assert len(quote_untrusted(text)) <= 80
+    assert quote_untrusted(text).isprintable()
 
 
 SERVICE = Workload(Kind.SERVICE, "europe-west1", "shop", "example-shop-prod", None)
@@ -246,9 +246,9 @@ def claims(
     findings: tuple[str, ...] = (),
     projects: tuple[str, ...] = (),
     folders: tuple[tuple[str, ...] | None, ...] = (),
-) -> Claims:
+) -> MessageNames:
     """Give each claim a place of its own: ``r0``, ``r1`` and so on."""
-    return Claims(
+    return MessageNames(
         resources=tuple((f"r{index}", name) for index, name in enumerate(resources)),
         findings=tuple((f"f{index}", name) for index, name in enumerate(findings)),
         projects=tuple((f"p{index}", name) for index, name in enumerate(projects)),
@@ -258,7 +258,7 @@ def claims(
 
 def test_id_number_and_folders_come_from_wherever_they_stand() -> None:
     """The resource name gives one spelling of the project; other places give the rest."""
-    workload, doubts = settle(
+    workload, doubts = resolve_workload(
         SERVICE,
         claims(
             resources=(f"{PLACE}/services/shop",),
@@ -308,9 +308,11 @@ def test_id_number_and_folders_come_from_wherever_they_stand() -> None:
         ),
     ],
 )
-def test_a_disagreement_is_said_and_not_raised(disagreeing: Claims, sentence: str) -> None:
+def test_a_contradiction_is_reported_and_not_raised(
+    disagreeing: MessageNames, sentence: str
+) -> None:
     """Each subject on which two places disagree becomes one sentence that names both."""
-    _, doubts = settle(SERVICE, disagreeing)
+    _, doubts = resolve_workload(SERVICE, disagreeing)
 
     assert sentence in doubts
     assert len(doubts) == 1
@@ -319,7 +321,7 @@ def test_a_disagreement_is_said_and_not_raised(disagreeing: Claims, sentence: st
 def test_two_spellings_are_no_disagreement() -> None:
     """Id and number, owner and revision, organisation and project: all name the same."""
     by_number = PLACE.replace("example-shop-prod", "210987654321")
-    workload, doubts = settle(
+    workload, doubts = resolve_workload(
         SERVICE,
         claims(
             resources=(f"{PLACE}/services/shop", f"{by_number}/services/shop/revisions/shop-1"),
@@ -336,8 +338,8 @@ def test_two_spellings_are_no_disagreement() -> None:
 
 def test_no_folders_are_not_the_same_as_unknown_folders() -> None:
     """An empty path is known to be empty; one folder without a number makes it unknown."""
-    empty, _ = settle(SERVICE, claims(folders=((),)))
-    unknown, _ = settle(SERVICE, claims(folders=(("folders/3", "folders/retail"),)))
+    empty, _ = resolve_workload(SERVICE, claims(folders=((),)))
+    unknown, _ = resolve_workload(SERVICE, claims(folders=(("folders/3", "folders/retail"),)))
 
     assert empty is not None
     assert empty.folders == ()

@@ -6,26 +6,33 @@ import json
 from pathlib import Path
 from typing import Any
 
-from incident.case_file.manifest import digest
+from incident.case_file.manifest import sha256_hex
 from incident.patrol import log
 from incident.response.trace import Trace
-from tests.support.environment import CONTAINMENTS, SERVICE, Road, policy, road, standard_output
-from tests.support.patrol import automatic, deploy, patrol
+from tests.support.environment import (
+    CONTAINMENTS_FOLDER,
+    SERVICE,
+    ResponderEnvironment,
+    captured_output,
+    policy_yaml,
+    responder_environment,
+)
+from tests.support.patrol import deploy, run_patrol, with_automatic_scaling
 
 
-async def said(way: Road) -> list[dict[str, Any]]:
+async def patrol_lines(env: ResponderEnvironment) -> list[dict[str, Any]]:
     """The lines of one round."""
-    found = await patrol(way)
-    with standard_output() as output:
-        log.patrolled(found, trace=Trace("abc", "", sampled=False, project=""))
+    found = await run_patrol(env)
+    with captured_output() as output:
+        log.log_round(found, trace=Trace("abc", "", sampled=False, project=""))
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 
-async def test_where_all_stands_one_line_says_so(tmp_path: Path) -> None:
+async def test_an_orderly_patrol_logs_one_line(tmp_path: Path) -> None:
     """With the counts, and no outcome: it is nobody's delivery."""
-    async with road(tmp_path) as way:
-        await way.deliver()
-        (line,) = await said(way)
+    async with responder_environment(tmp_path) as env:
+        await env.deliver()
+        (line,) = await patrol_lines(env)
         assert (line["severity"], line["message"]) == ("INFO", "patrol ended")
         assert (line["patrol"]["stands"], line["patrol"]["complete"]) == (1, True)
         assert line["trace"] == "abc"
@@ -34,14 +41,14 @@ async def test_where_all_stands_one_line_says_so(tmp_path: Path) -> None:
 
 async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: Path) -> None:
     """Everything that an alert has to show."""
-    async with road(tmp_path) as way:
-        outcome = (await way.deliver()).outcome
-        await deploy(way, automatic)
-        line, seal, summary = await said(way)
+    async with responder_environment(tmp_path) as env:
+        outcome = (await env.deliver()).outcome
+        await deploy(env, with_automatic_scaling)
+        line, seal, summary = await patrol_lines(env)
         assert (line["severity"], line["message"]) == ("ERROR", "containment reverted")
         assert line["incident"] == outcome["incident"]
         assert line["workload"] == SERVICE
-        assert line["containment"] == f"{CONTAINMENTS}/1"
+        assert line["containment"] == f"{CONTAINMENTS_FOLDER}/1"
         assert line["differs"][0].startswith("scaling: ")
         assert set(line["by"]) == {"who", "when", "how", "source", "others"}
         assert "reapply_limit" in line["note"]
@@ -51,33 +58,33 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
             "project": "example-shop-prod",
         }
         assert (seal["severity"], seal["incident"]) == ("INFO", outcome["incident"])
-        newest = max(way.stored("incidents/*/manifest-*.json").items())[1]
-        assert seal["manifest_sha256"] == digest(newest)
+        newest = max(env.stored_objects("incidents/*/manifest-*.json").items())[1]
+        assert seal["manifest_sha256"] == sha256_hex(newest)
         assert (summary["severity"], summary["patrol"]["reverted"]) == ("ERROR", 1)
 
 
-async def test_a_policy_that_cannot_be_used_is_an_error_and_stops_no_watching(
+async def test_an_invalid_policy_is_an_error_and_does_not_stop_drift_detection(
     tmp_path: Path,
 ) -> None:
     """What is held is verified all the same."""
-    async with road(tmp_path) as way:
-        await way.deliver()
-        way.policy("mode: enfroce\n")
-        (summary,) = await said(way)
+    async with responder_environment(tmp_path) as env:
+        await env.deliver()
+        env.write_policy("mode: enfroce\n")
+        (summary,) = await patrol_lines(env)
         assert summary["severity"] == "ERROR"
         assert "policy.yaml" in summary["problem"]
         assert summary["patrol"]["stands"] == 1
 
 
-async def test_what_cannot_be_looked_at_is_an_error_of_its_own(tmp_path: Path) -> None:
+async def test_an_unreadable_containment_logs_its_own_error(tmp_path: Path) -> None:
     """And hides nothing of the rest."""
-    async with road(tmp_path, rules=policy("approve")) as way:
-        await way.deliver()
-        folder = tmp_path / "store" / CONTAINMENTS.replace("storefront", "another") / "1"
+    async with responder_environment(tmp_path, policy_text=policy_yaml("approve")) as env:
+        await env.deliver()
+        folder = tmp_path / "store" / CONTAINMENTS_FOLDER.replace("storefront", "another") / "1"
         folder.mkdir(parents=True)
         (folder / "0001-before.json").write_text("[]")
-        later = way.later(86_400)
-        expired, seal, unread, summary = await said(later)
+        later = env.later(86_400)
+        expired, seal, unread, summary = await patrol_lines(later)
         assert expired["outcome"]["status"] == "expired"
         assert seal["message"] == "case file sealed"
         assert "not a JSON object" in unread["reason"]

@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from incident.model import Step
-from incident.playbook.credentials import read_its_deeds, revoke
-from incident.playbook.service_accounts import Owner, account_of
-from tests.support.model import evidence, settings, template, workload
+from incident.model import PlaybookTask
+from incident.playbook.credentials import review_account_activity, revoke_credentials
+from incident.playbook.service_accounts import AccountKind, runtime_account
+from tests.support.model import configuration, evidence, template, workload
 
 COMPUTE = "210987654321-compute@developer.gserviceaccount.com"
 SHOP = "storefront@example-shop-prod.iam.gserviceaccount.com"
 
 
-def steps(account: str, **place: Any) -> tuple[Step, ...]:
+def steps(account: str, **place: Any) -> tuple[PlaybookTask, ...]:
     """The steps for a workload that runs as an account."""
     runs = template(revision="", service_account=account)
-    of = evidence(settings=settings(template=runs))
-    return tuple(revoke(of, replace(workload(), **place)))
+    of = evidence(configuration=configuration(template=runs))
+    return tuple(revoke_credentials(of, replace(workload(), **place)))
 
 
 def commands(account: str, **place: Any) -> str:
@@ -31,38 +31,38 @@ def commands(account: str, **place: Any) -> str:
 @pytest.mark.parametrize(
     ("email", "owner", "project", "elsewhere"),
     [
-        (SHOP, Owner.USER, "example-shop-prod", False),
-        ("x@other.iam.gserviceaccount.com", Owner.USER, "other", True),
-        ("x@shop.example.com.iam.gserviceaccount.com", Owner.USER, "example.com:shop", True),
-        (COMPUTE, Owner.COMPUTE, "210987654321", False),
-        ("1-compute@developer.gserviceaccount.com", Owner.COMPUTE, "1", True),
-        ("example-shop-prod@appspot.gserviceaccount.com", Owner.APP_ENGINE, None, False),
-        ("service-1@gcp-sa-run.iam.gserviceaccount.com", Owner.GOOGLE, "", False),
-        ("1@cloudservices.gserviceaccount.com", Owner.GOOGLE, "", False),
-        ("me@example.com", Owner.UNKNOWN, "", False),
-        ("--x@p.iam.gserviceaccount.com", Owner.UNKNOWN, "", False),
-        ("x'; touch y@p.iam.gserviceaccount.com", Owner.UNKNOWN, "", False),
-        ("x@p.iam.gserviceaccount.com.example", Owner.UNKNOWN, "", False),
+        (SHOP, AccountKind.USER, "example-shop-prod", False),
+        ("x@other.iam.gserviceaccount.com", AccountKind.USER, "other", True),
+        ("x@shop.example.com.iam.gserviceaccount.com", AccountKind.USER, "example.com:shop", True),
+        (COMPUTE, AccountKind.COMPUTE, "210987654321", False),
+        ("1-compute@developer.gserviceaccount.com", AccountKind.COMPUTE, "1", True),
+        ("example-shop-prod@appspot.gserviceaccount.com", AccountKind.APP_ENGINE, None, False),
+        ("service-1@gcp-sa-run.iam.gserviceaccount.com", AccountKind.GOOGLE, "", False),
+        ("1@cloudservices.gserviceaccount.com", AccountKind.GOOGLE, "", False),
+        ("me@example.com", AccountKind.UNKNOWN, "", False),
+        ("--x@p.iam.gserviceaccount.com", AccountKind.UNKNOWN, "", False),
+        ("x'; touch y@p.iam.gserviceaccount.com", AccountKind.UNKNOWN, "", False),
+        ("x@p.iam.gserviceaccount.com.example", AccountKind.UNKNOWN, "", False),
     ],
 )
-def test_an_account_tells_who_made_it_and_where(
-    email: str, owner: Owner, project: str | None, elsewhere: object
+def test_an_account_name_shows_its_kind_and_project(
+    email: str, owner: AccountKind, project: str | None, elsewhere: object
 ) -> None:
     """By the form of its name, and nothing else."""
-    told = account_of(email, workload())
+    told = runtime_account(email, workload())
     named = "example-shop-prod" if project is None else project
-    assert (told.owner, told.project, told.elsewhere) == (owner, named, elsewhere)
+    assert (told.kind, told.project, told.in_other_project) == (owner, named, elsewhere)
 
 
 def test_a_workload_that_names_no_account_runs_as_the_default_one() -> None:
     """Whose name is made of the project's number."""
-    assert account_of("", workload()).email == COMPUTE
+    assert runtime_account("", workload()).email == COMPUTE
 
 
 @pytest.mark.parametrize(
     "email", [SHOP, COMPUTE, "", "example-shop-prod@appspot.gserviceaccount.com"]
 )
-def test_every_account_that_can_be_disabled_is_told_how(email: str) -> None:
+def test_every_account_that_can_be_disabled_has_its_command(email: str) -> None:
     """Who shares it is looked up before, its keys and roles after; side effects are said."""
     named = email or COMPUTE
     told = [step.command for step in steps(email)]
@@ -96,8 +96,8 @@ def test_an_account_of_another_project_is_disabled_there() -> None:
 
 def test_a_project_that_is_known_by_number_alone_is_not_taken_for_another() -> None:
     """What cannot be compared is not claimed."""
-    assert not account_of(SHOP, workload(project_id=None)).elsewhere
-    assert not account_of(COMPUTE, workload(project_number=None)).elsewhere
+    assert not runtime_account(SHOP, workload(project_id=None)).in_other_project
+    assert not runtime_account(COMPUTE, workload(project_number=None)).in_other_project
 
 
 def test_googles_own_account_only_loses_roles() -> None:
@@ -113,8 +113,8 @@ def test_an_account_that_is_not_known_is_looked_up() -> None:
         "gcloud iam service-accounts list --project=example-shop-prod"
     )
     assert commands("me@example.com").startswith("gcloud run services describe storefront")
-    (deeds,) = read_its_deeds(evidence(), workload())
+    (deeds,) = review_account_activity(evidence(), workload())
     assert "to find none proves nothing" in deeds.text
-    (step,) = revoke(evidence(settings=None), workload())
+    (step,) = revoke_credentials(evidence(configuration=None), workload())
     assert step.command.startswith("gcloud run services describe storefront")
-    assert not tuple(read_its_deeds(evidence(settings=None), workload()))
+    assert not tuple(review_account_activity(evidence(configuration=None), workload()))

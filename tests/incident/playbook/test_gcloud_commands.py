@@ -12,41 +12,48 @@ from typing import Any
 
 import pytest
 
-from incident.actions.before_image import stated
+from incident.actions.before_image import with_state
 from incident.model import (
     Access,
     Binding,
     ChangeState,
-    ContainerSettings,
+    ContainerConfiguration,
     Kind,
     Mode,
+    PlaybookTask,
     SecretUse,
     Status,
-    Step,
     Volume,
 )
-from incident.playbook.order import Situation, for_people
+from incident.playbook.order import PlaybookInputs, people_tasks
 from incident.redaction.redactor import Redactor
-from tests.support.model import evidence, finding, scaled_to_zero, settings, template, workload
+from tests.support.model import (
+    configuration,
+    evidence,
+    finding,
+    scale_to_zero_change,
+    template,
+    workload,
+)
 
 _ACCOUNTS = ("", "a@b.iam.gserviceaccount.com", "service-1@gcp-sa-run.iam.gserviceaccount.com")
 
 
-def steps() -> Iterator[Step]:
+def steps() -> Iterator[PlaybookTask]:
     """The steps of plans for every kind and status, every kind of account, and much in reach."""
     statuses = (Status.HELD, Status.CONTAINED, Status.RELEASED)
     named: tuple[dict[str, Any], ...] = (
         {"revision": "r-1", "execution": "e-1"},
         {"revision": None, "execution": None},
     )
-    changes = (stated(scaled_to_zero(), ChangeState.VERIFIED),)
+    changes = (with_state(scale_to_zero_change(), ChangeState.VERIFIED),)
     open_wide = Access((Binding("roles/run.invoker", ("allUsers",), None),))
     names = ("MODE", "DATABASE_URL", "API_TOKEN", "PATH")
     for status, kind, ran, account in product(statuses, Kind, named, _ACCOUNTS):
         what = template(
             revision="",
             service_account=account,
-            containers=(ContainerSettings("c", "gcr.io/p/shop:v2", names),),
+            containers=(ContainerConfiguration("c", "gcr.io/p/shop:v2", names),),
             secret_names=("db-password", "projects/123/secrets/session-token"),
             secret_uses=(
                 SecretUse("db-password", "3", "DB_PASSWORD", mounted=False),
@@ -55,9 +62,11 @@ def steps() -> Iterator[Step]:
             volumes=(Volume("data", "gcs uploads", persists=True),),
         )
         this: Any = finding(workload=workload(kind=kind), containers=(), **ran)
-        found = settings({"invokerIamDisabled": True}, template=what, kind=kind)
-        of = evidence(finding=this, settings=found, access=open_wide)
-        yield from for_people(Situation("20261002-6255b37a8bf0", status, Mode.ENFORCE, of, changes))
+        found = configuration({"invokerIamDisabled": True}, template=what, kind=kind)
+        of = evidence(finding=this, configuration=found, access=open_wide)
+        yield from people_tasks(
+            PlaybookInputs("20261002-6255b37a8bf0", status, Mode.ENFORCE, of, changes)
+        )
 
 
 def test_no_redaction_takes_a_part_of_a_step() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from incident.actions.before_image import change_json, stated
-from incident.decision.guards import GUARDS, containing
+from incident.actions.before_image import change_json, with_state
+from incident.decision.guards import GUARDS, containing_operator
 from incident.model import (
     Access,
     AuditEvent,
-    Bar,
     Binding,
+    Blocker,
     ChangeKind,
     ChangeState,
     Container,
@@ -23,32 +23,48 @@ from incident.model import (
     Json,
     Kind,
     Mode,
-    Part,
     SecretUse,
     Status,
+    TaskPurpose,
     Volume,
 )
-from incident.playbook.blockers import barred
-from incident.playbook.order import Situation, automatic, for_people, replanned, step_told
-from tests.support.model import NOW, evidence, finding, scaled_to_zero, settings, template, workload
+from incident.playbook.blockers import explain_blocker
+from incident.playbook.order import (
+    PlaybookInputs,
+    automatic_tasks,
+    people_tasks,
+    task_json,
+    with_updated_plan,
+)
+from tests.support.model import (
+    NOW,
+    configuration,
+    evidence,
+    finding,
+    scale_to_zero_change,
+    template,
+    workload,
+)
 
 VERIFIED = ChangeState.VERIFIED
 _NO_PLAN = {Status.IGNORED, Status.MALFORMED, Status.DUPLICATE}
-_ABOUT_THE_CONTAINMENT = {"stop", "wait", "no-attack", "give-back", "resume", "look"}
+_CONTAINMENT_PARTS = {"stop", "wait", "no-attack", "give-back", "resume", "look"}
 _HOSTILE = "x'; touch /tmp/owned; echo '"
 
 
-def situation(status: Status, of: Evidence | None = None) -> Situation:
+def situation_of(status: Status, of: Evidence | None = None) -> PlaybookInputs:
     """An incident of a status, with one change read back where there was one."""
     state = ChangeState.VERIFIED if status is Status.CONTAINED else ChangeState.PLANNED
-    change = stated(scaled_to_zero(), state)
-    return Situation("20261002-6255b37a8bf0", status, Mode.ENFORCE, of or evidence(), (change,))
+    change = with_state(scale_to_zero_change(), state)
+    return PlaybookInputs(
+        "20261002-6255b37a8bf0", status, Mode.ENFORCE, of or evidence(), (change,)
+    )
 
 
 def parts(status: Status, of: Evidence | None = None) -> list[str]:
     """The parts of a plan, each once, in order."""
-    steps = for_people(situation(status, of))
-    return list(dict.fromkeys(step.part.value for step in steps if step.part))
+    steps = people_tasks(situation_of(status, of))
+    return list(dict.fromkeys(step.purpose.value for step in steps if step.purpose))
 
 
 @pytest.mark.parametrize(
@@ -71,13 +87,15 @@ def test_what_may_run_on_is_stopped_and_shut_before_anything_is_rotated(status: 
     way_out = "no-attack" if status in (Status.RESTRICTED, Status.UNVERIFIED) else "look"
     shut = ["ingress", "authentication"]
     assert told[:7] == ["stop", way_out, *shut, "tell", "rotate", "revoke"]
-    (rotate,) = {step.why for step in for_people(situation(status)) if step.part is Part.ROTATE} - {
-        ""
-    }
+    (rotate,) = {
+        step.reason
+        for step in people_tasks(situation_of(status))
+        if step.purpose is TaskPurpose.ROTATE
+    } - {""}
     assert "not before it is stopped" in rotate
 
 
-def test_once_it_is_contained_owners_are_told_and_asked_before_anything_is_repaired() -> None:
+def test_after_containment_owners_are_informed_before_any_repair() -> None:
     """They see the outage now, and may say that it was no attack; then the rest is not needed."""
     told = parts(Status.CONTAINED)
     assert told[:4] == ["tell", "no-attack", "rotate", "revoke"]
@@ -88,25 +106,25 @@ def test_once_it_is_contained_owners_are_told_and_asked_before_anything_is_repai
 
 def test_nothing_is_rotated_while_requests_in_flight_may_read_it() -> None:
     """Until when they may run is said before all else."""
-    drains = replace(situation(Status.CONTAINED), drains_until=NOW)
-    first, second = for_people(drains)[:2]
-    assert first.part is Part.WAIT
+    drains = replace(situation_of(Status.CONTAINED), drains_until=NOW)
+    first, second = people_tasks(drains)[:2]
+    assert first.purpose is TaskPurpose.WAIT
     assert "2026-10-02 08:14:12 UTC" in first.text
-    assert second.part is Part.TELL
+    assert second.purpose is TaskPurpose.NOTIFY
 
 
 @pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
-def test_every_part_says_once_why_it_stands_there(status: Status) -> None:
+def test_every_part_gives_its_reason_once(status: Status) -> None:
     """In half a sentence, at its first step; no part is forgotten in the order of any status."""
     open_wide = Access((Binding("roles/run.invoker", ("allUsers",), None),))
     what = template(volumes=(Volume("d", "gcs b", persists=True),))
-    steps = for_people(situation(status, evidence(access=open_wide, revisions=(what,))))
+    steps = people_tasks(situation_of(status, evidence(access=open_wide, revisions=(what,))))
     seen = set()
     for step in steps:
-        assert step.part
-        assert step_told(step)["part_title"]
-        assert bool(step.why) is (step.part not in seen)
-        seen.add(step.part)
+        assert step.purpose
+        assert task_json(step)["part_title"]
+        assert bool(step.reason) is (step.purpose not in seen)
+        seen.add(step.purpose)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +141,11 @@ def test_every_part_says_once_why_it_stands_there(status: Status) -> None:
 )
 def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
     """With the command for it, and one that does without the responder."""
-    first, *others = for_people(situation(status))
+    first, *others = people_tasks(situation_of(status))
     incident = "20261002-6255b37a8bf0"
     wanted = command.format(incident) if "{}" in command else f"{command} {incident}"
     assert first.command == f"python cli.py {wanted}"
-    by_hand = [step.command for step in others if step.part is Part.STOP]
+    by_hand = [step.command for step in others if step.purpose is TaskPurpose.STOP]
     place = "--region=europe-west1 --project=example-shop-prod"
     assert by_hand == [
         f"gcloud beta run services update storefront --scaling=0 {place}",
@@ -143,39 +161,45 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
         ("protect", "", "RESPONDER_POLICY", ""),
         ("source", "-x", "whose source", ""),
         ("project_known", "p.yaml", "which project", "gcloud projects describe example-shop-prod"),
-        *((by, "p.yaml", "nothing lifts this", "") for by in ("route", "consistent", "at_home")),
+        *(
+            (by, "p.yaml", "nothing lifts this", "")
+            for by in ("route", "finding_consistent", "filed_in_own_project")
+        ),
         ("anything", "p.yaml", "put right first", ""),
     ],
 )
-def test_a_containment_that_would_be_refused_is_not_told_to_be_run(
+def test_a_contain_command_that_would_be_refused_is_not_suggested(
     by: str, policy: str, said: str, command: str
 ) -> None:
     """What has to be lifted first is said, and how to stop it by hand."""
-    held = replace(situation(Status.HELD), bars=(Bar(by, "because."),), policy=policy)
-    first, *others = for_people(held)
+    held = replace(
+        situation_of(Status.HELD), blockers=(Blocker(by, "because."),), policy_url=policy
+    )
+    first, *others = people_tasks(held)
     assert "as things are: because. " in first.text
     assert said in first.text
     assert first.command.startswith(command)
     assert bool(first.command) is bool(command)
     assert not any("cli.py contain" in step.command for step in (first, *others))
-    stop = [step.command for step in others if step.part is Part.STOP]
+    stop = [step.command for step in others if step.purpose is TaskPurpose.STOP]
     assert stop[0].startswith("gcloud beta run services update storefront --scaling=0")
 
 
 def test_every_guard_that_binds_a_person_says_what_comes_first() -> None:
     """A guard that is added without its word gets only the general one."""
-    waived = containing("").waived
+    waived = containing_operator("").waived_guards
     names = {guard.__name__ for guard in GUARDS} - waived
     for name in names:
         assert (
-            barred(Bar(name, ""), workload(), "").first != barred(Bar("", ""), workload(), "").first
+            explain_blocker(Blocker(name, ""), workload(), "").fix
+            != explain_blocker(Blocker("", ""), workload(), "").fix
         )
 
 
 def test_a_plan_without_a_change_that_stops_names_the_action() -> None:
     """Else ``contain`` would do again what failed to stop it."""
-    failed = replace(situation(Status.FAILED), changes=())
-    assert for_people(failed)[0].command.endswith(" --action scale-to-zero")
+    failed = replace(situation_of(Status.FAILED), changes=())
+    assert people_tasks(failed)[0].command.endswith(" --action scale-to-zero")
 
 
 @pytest.mark.parametrize(
@@ -197,24 +221,30 @@ def test_a_plan_without_a_change_that_stops_names_the_action() -> None:
 def test_each_kind_is_stopped_in_its_own_way(kind: Kind, commands: list[str]) -> None:
     """A job has executions, a pool a number of instances."""
     this = finding(workload=workload(kind=kind), execution="storefront-abcde", revision=None)
-    steps = for_people(situation(Status.HELD, evidence(finding=this)))
-    told = [step.command for step in steps if step.part is Part.STOP][1:]
+    steps = people_tasks(situation_of(Status.HELD, evidence(finding=this)))
+    told = [step.command for step in steps if step.purpose is TaskPurpose.STOP][1:]
     assert told == [f"{command} --project=example-shop-prod" for command in commands]
 
 
 @pytest.mark.parametrize("doubtful", [True, False])
-def test_what_is_no_attack_has_a_way_out_before_all_that_is_destructive(*, doubtful: bool) -> None:
+def test_the_false_positive_step_precedes_destructive_steps(*, doubtful: bool) -> None:
     """Where the responder itself leaves it to a person, that comes before stopping as well."""
-    held = replace(situation(Status.HELD), look_at=("its parent.",), doubtful=doubtful)
-    steps = for_people(held)
-    assert (steps[0].part is Part.LOOK) is doubtful
-    look, mute = (step for step in steps if step.part is Part.LOOK)
+    held = replace(
+        situation_of(Status.HELD), investigation_steps=("its parent.",), often_benign=doubtful
+    )
+    steps = people_tasks(held)
+    assert (steps[0].purpose is TaskPurpose.TRIAGE) is doubtful
+    look, mute = (step for step in steps if step.purpose is TaskPurpose.TRIAGE)
     assert look.text.endswith("at this: its parent")
     assert mute.command.startswith("gcloud scc findings set-mute ")
     assert "nothing below is needed" in mute.text
     assert ("All that follows is for what is not harmless" in mute.text) is doubtful
-    order = [step.part for step in steps]
-    assert order.index(Part.LOOK) < order.index(Part.INGRESS) < order.index(Part.ROTATE)
+    order = [step.purpose for step in steps]
+    assert (
+        order.index(TaskPurpose.TRIAGE)
+        < order.index(TaskPurpose.INGRESS)
+        < order.index(TaskPurpose.ROTATE)
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,44 +256,50 @@ def test_what_is_no_attack_has_a_way_out_before_all_that_is_destructive(*, doubt
         ((), Kind.JOB, "restores who may start it, exactly", False),
     ],
 )
-def test_a_release_is_said_to_restore_what_was_changed_and_nothing_else(
+def test_the_release_step_describes_only_what_was_changed(
     mask: tuple[str, ...], kind: Kind, restored: str, *, traffic: bool
 ) -> None:
     """Where no traffic was changed there is none to send elsewhere, nor to wait with deleting."""
-    change = replace(stated(scaled_to_zero(), VERIFIED), mask=mask)
+    change = replace(with_state(scale_to_zero_change(), VERIFIED), mask=mask)
     change = replace(change, kind=change.kind if mask else ChangeKind.IAM_POLICY)
     of = evidence(finding=finding(workload=workload(kind=kind), revision="storefront-00041"))
-    now = replace(situation(Status.CONTAINED, of), changes=(change,))
-    steps = for_people(now)
+    now = replace(situation_of(Status.CONTAINED, of), changes=(change,))
+    steps = people_tasks(now)
     texts = " ".join(step.text for step in steps)
-    assert restored in next(step.text for step in steps if step.part is Part.GIVE_BACK)
+    assert restored in next(step.text for step in steps if step.purpose is TaskPurpose.RELEASE)
     assert ("Not before the release" in texts) is traffic
     assert any("--to-latest" in step.command for step in steps) is traffic
     assert ("scaling, traffic or ingress" in texts) is (kind is Kind.SERVICE)
 
 
-def test_what_is_closed_by_hand_is_opened_by_hand() -> None:
+def test_manually_restricted_access_has_a_manual_restore_step() -> None:
     """With what was there before; what the public may do again is its owner's decision."""
     access = Access((Binding("roles/run.invoker", ("allUsers",), None),))
     fields: dict[str, Json] = {
         "ingress": "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
         "invokerIamDisabled": True,
     }
-    of = evidence(access=access, settings=settings(fields=fields))
-    steps = for_people(situation(Status.HELD, of))
-    opened = [step for step in steps if step.part in (Part.OPEN, Part.INVITE)]
+    of = evidence(access=access, configuration=configuration(fields=fields))
+    steps = people_tasks(situation_of(Status.HELD, of))
+    opened = [
+        step
+        for step in steps
+        if step.purpose in (TaskPurpose.RESTORE_INGRESS, TaskPurpose.RESTORE_CALLERS)
+    ]
     first, check, member = (step.command for step in opened)
     assert "--ingress=internal-and-cloud-load-balancing" in first
     assert "--no-invoker-iam-check" in check
     assert "add-iam-policy-binding storefront --member=allUsers" in member
     assert "its owner decides" in opened[-1].text
-    assert any("--scaling=FORMER_SCALING" in s.command for s in steps if s.part is Part.RESUME)
+    assert any(
+        "--scaling=FORMER_SCALING" in s.command for s in steps if s.purpose is TaskPurpose.RESUME
+    )
 
 
-def test_an_attempt_that_is_not_seen_in_effect_kept_how_it_was() -> None:
+def test_an_unverified_attempt_still_has_a_snapshot() -> None:
     """Stopping by hand is told without the false word that there is no before-image."""
     texts = {
-        status: " ".join(step.text for step in for_people(situation(status)))
+        status: " ".join(step.text for step in people_tasks(situation_of(status)))
         for status in (Status.UNVERIFIED, Status.HELD)
     }
     assert "which kept how it was before its attempt" in texts[Status.UNVERIFIED]
@@ -280,8 +316,8 @@ def test_every_secret_volume_and_account_has_its_step() -> None:
     )
     texts = "\n".join(
         f"{step.text} {step.command}"
-        for step in for_people(
-            situation(Status.CONTAINED, evidence(settings=settings(template=what)))
+        for step in people_tasks(
+            situation_of(Status.CONTAINED, evidence(configuration=configuration(template=what)))
         )
     )
     assert "secrets versions add db-password --data-file=FILE --project=example-shop-prod" in texts
@@ -304,36 +340,36 @@ def test_every_secret_volume_and_account_has_its_step() -> None:
         ("user:a@example.com", "invoker", {"invokerIamDisabled": True}, "--invoker-iam-check"),
     ],
 )
-def test_whoever_is_let_in_is_the_one_to_be_kept_out(
+def test_the_command_removes_the_public_members_it_found(
     access: str, role: str, fields: dict[str, Json], command: str
 ) -> None:
     """The command removes the very member out of its very role, or puts the check back."""
     let_in = Access((Binding(f"roles/run.{role}", (access,), None),))
-    of = evidence(access=let_in, settings=settings(fields=fields))
-    commands = [step.command for step in for_people(situation(Status.HELD, of))]
+    of = evidence(access=let_in, configuration=configuration(fields=fields))
+    commands = [step.command for step in people_tasks(situation_of(Status.HELD, of))]
     assert any(command in each for each in commands)
 
 
-def test_who_is_let_in_by_another_role_or_a_condition_is_still_to_be_kept_out() -> None:
+def test_access_by_other_roles_or_conditions_keeps_its_step() -> None:
     """Requiring authentication takes neither out, so neither step is gone with it."""
     roles = (("roles/run.invoker", None), ("roles/run.invoker", "daily"), ("roles/run.admin", None))
     let_in = Access(tuple(Binding(role, ("allUsers",), only) for role, only in roles))
-    change = replace(stated(scaled_to_zero(), VERIFIED), action="require-authentication")
-    done = replace(situation(Status.RESTRICTED, evidence(access=let_in)), changes=(change,))
-    steps = [step for step in for_people(done) if step.part is Part.AUTHENTICATION]
+    change = replace(with_state(scale_to_zero_change(), VERIFIED), action="require-authentication")
+    done = replace(situation_of(Status.RESTRICTED, evidence(access=let_in)), changes=(change,))
+    steps = [step for step in people_tasks(done) if step.purpose is TaskPurpose.AUTHENTICATION]
     assert [bool(step.command) for step in steps] == [True, False]
     assert "(roles/run.admin)" in steps[0].text
     assert "(roles/run.invoker under the condition “daily”)" in steps[1].text
     assert steps[1].link.startswith("https://console.cloud.google.com/run/detail/")
-    planned = situation(Status.PLANNED, evidence(access=let_in))
+    planned = situation_of(Status.PLANNED, evidence(access=let_in))
     told: dict[str, Json] = {
         "incident": "x",
         "status": "restricted",
         "workload": {"kind": "service", "name": "storefront"},
         "changes": [{"action": "require-authentication", "state": "verified"}],
-        "assessment": {"plan": {"people": [step_told(each) for each in for_people(planned)]}},
+        "assessment": {"plan": {"people": [task_json(each) for each in people_tasks(planned)]}},
     }
-    assessment = replanned(told)["assessment"]
+    assessment = with_updated_plan(told)["assessment"]
     assert str(assessment).count("'part': 'authentication'") == 2
     assert "--role=roles/run.invoker" not in str(assessment)
 
@@ -342,13 +378,17 @@ def test_who_is_let_in_by_another_role_or_a_condition_is_still_to_be_kept_out() 
 def test_a_bucket_that_persists_has_its_command(source: str) -> None:
     """However the volume is spelled."""
     what = template(revision="", volumes=(Volume("d", source, persists=True),))
-    of = evidence(settings=settings(template=what))
-    (step,) = (s for s in for_people(situation(Status.HELD, of)) if s.part is Part.FILES)
+    of = evidence(configuration=configuration(template=what))
+    (step,) = (
+        s for s in people_tasks(situation_of(Status.HELD, of)) if s.purpose is TaskPurpose.FILES
+    )
     assert step.command == "gcloud storage ls 'gs://uploads/**' --long"
     assert "changed on gs://uploads since" in step.text
     nfs = template(revision="", volumes=(Volume("d", "nfs filer:/shop", persists=True),))
-    share = evidence(settings=settings(template=nfs))
-    (step,) = (s for s in for_people(situation(Status.HELD, share)) if s.part is Part.FILES)
+    share = evidence(configuration=configuration(template=nfs))
+    (step,) = (
+        s for s in people_tasks(situation_of(Status.HELD, share)) if s.purpose is TaskPurpose.FILES
+    )
     assert "changed on the file share filer:/shop since" in step.text
 
 
@@ -372,8 +412,10 @@ def test_no_command_runs_what_the_evidence_says(hostile: str, kind: Kind, status
         contacts=(hostile,),
     )
     access = Access((Binding("roles/run.invoker", ("allUsers", hostile), None),))
-    of = evidence(finding=this, settings=settings(template=what, kind=kind), access=access)
-    for step in for_people(situation(status, of)):
+    of = evidence(
+        finding=this, configuration=configuration(template=what, kind=kind), access=access
+    )
+    for step in people_tasks(situation_of(status, of)):
         words = shlex.split(step.command)
         assert shlex.join(words) == step.command
         assert not {"touch", "rm", "--flag"} & set(words)
@@ -388,7 +430,7 @@ def test_no_command_runs_what_the_evidence_says(hostile: str, kind: Kind, status
 def test_every_command_about_cloud_run_says_where(kind: Kind, status: Status) -> None:
     """Nobody's default region or project is meant; only a project's lists span its regions."""
     this = finding(workload=workload(kind=kind))
-    for step in for_people(situation(status, evidence(finding=this))):
+    for step in people_tasks(situation_of(status, evidence(finding=this))):
         words = step.command.split()
         if words[:2] == ["gcloud", "run"] or words[:3] == ["gcloud", "beta", "run"]:
             assert "--project=example-shop-prod" in words
@@ -397,14 +439,16 @@ def test_every_command_about_cloud_run_says_where(kind: Kind, status: Status) ->
             assert "services" not in words[:4] or "list" in words[3:5]
 
 
-def test_a_job_is_told_of_executions_and_a_pool_of_its_own_revisions() -> None:
+def test_job_steps_name_executions_and_pool_steps_name_revisions() -> None:
     """A clean revision of a job means nothing."""
     job = finding(workload=workload(kind=Kind.JOB), revision=None, execution="storefront-abcde")
-    told = for_people(situation(Status.CONTAINED, evidence(finding=job)))
+    told = people_tasks(situation_of(Status.CONTAINED, evidence(finding=job)))
     assert any("executions delete storefront-abcde" in step.command for step in told)
     assert not any("revision" in step.text for step in told)
     pool = finding(workload=workload(kind=Kind.WORKER_POOL), revision="storefront-00042")
-    commands = [s.command for s in for_people(situation(Status.CONTAINED, evidence(finding=pool)))]
+    commands = [
+        s.command for s in people_tasks(situation_of(Status.CONTAINED, evidence(finding=pool)))
+    ]
     listed = "gcloud beta run worker-pools revisions list --worker-pool=storefront"
     assert any(command.startswith(listed) for command in commands)
 
@@ -415,8 +459,10 @@ def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
     texts = {
         said: " ".join(
             f"{step.text} {step.command}"
-            for step in for_people(situation(Status.HELD, evidence(finding=finding(contacts=said))))
-            if step.part is Part.TELL
+            for step in people_tasks(
+                situation_of(Status.HELD, evidence(finding=finding(contacts=said)))
+            )
+            if step.purpose is TaskPurpose.NOTIFY
         )
         for said in (contacts, contacts[1:])
     }
@@ -424,10 +470,10 @@ def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
     assert "gcloud essential-contacts compute" in texts[contacts[1:]]
 
 
-def test_what_could_not_be_read_is_not_said_to_be_gathered() -> None:
+def test_unread_evidence_is_not_called_gathered() -> None:
     """With how many of the parts are lacking, and which."""
     blind = evidence(gaps=(Gap("settings", "x"), Gap("logs", "x"), Gap("logs", "y")))
-    told = [automatic(situation(Status.HELD, of))[0].text for of in (evidence(), blind)]
+    told = [automatic_tasks(situation_of(Status.HELD, of))[0].text for of in (evidence(), blind)]
     assert told[0].endswith("it stands in the case file")
     assert told[1].endswith("; 2 could not be (settings, logs)")
 
@@ -435,8 +481,10 @@ def test_what_could_not_be_read_is_not_said_to_be_gathered() -> None:
 def test_the_responders_own_part_says_how_far_each_change_came() -> None:
     """Planned is not done, and failed is not hidden."""
     told = {
-        state: automatic(
-            replace(situation(Status.FAILED), changes=(stated(scaled_to_zero(), state),))
+        state: automatic_tasks(
+            replace(
+                situation_of(Status.FAILED), changes=(with_state(scale_to_zero_change(), state),)
+            )
         )[1].text
         for state in (ChangeState.PLANNED, ChangeState.VERIFIED, ChangeState.FAILED)
     }
@@ -453,75 +501,79 @@ def test_the_responders_own_part_says_how_far_each_change_came() -> None:
         ("unverified", ["stop", "no-attack"], "done, and read back in effect"),
     ],
 )
-def test_a_case_that_is_carried_on_has_a_plan_of_its_own(
-    status: str, parts: list[str], so_far: str
-) -> None:
+def test_a_resumed_incident_has_its_own_plan(status: str, parts: list[str], so_far: str) -> None:
     """Nothing is left of the approval it waited for, and all else stands where it belongs now."""
-    waiting = replace(situation(Status.AWAITING_APPROVAL), mode=Mode.APPROVE)
+    waiting = replace(situation_of(Status.AWAITING_APPROVAL), mode=Mode.APPROVE)
     said: Any = {
-        "automatic": [step_told(step) for step in automatic(waiting)],
-        "people": [step_told(step) for step in for_people(waiting)],
+        "automatic": [task_json(step) for step in automatic_tasks(waiting)],
+        "people": [task_json(step) for step in people_tasks(waiting)],
     }
-    renewed: Any = replanned(carried(status, said))
+    renewed: Any = with_updated_plan(outcome_with_plan(status, said))
     plan = renewed["assessment"]["plan"]
     told = list(dict.fromkeys(step["part"] for step in plan["people"]))
     assert told[:2] == parts
     assert so_far in plan["automatic"][1]["text"]
     assert "cli.py approve" not in str(plan)
-    kept = [step["text"] for step in said["people"] if step["part"] not in _ABOUT_THE_CONTAINMENT]
-    now = [step["text"] for step in plan["people"] if step["part"] not in _ABOUT_THE_CONTAINMENT]
+    kept = [step["text"] for step in said["people"] if step["part"] not in _CONTAINMENT_PARTS]
+    now = [step["text"] for step in plan["people"] if step["part"] not in _CONTAINMENT_PARTS]
     assert sorted(now) == sorted(kept)
 
 
-def test_no_revision_is_told_to_be_deleted_that_may_not_be_the_one() -> None:
+def test_an_uncertain_revision_is_not_to_be_deleted() -> None:
     """Where one of several ran, finding out which comes before any deletion."""
     for revisions, deleted in (
         ((template(),), True),
         ((template(), template(revision="a")), False),
     ):
-        later = settings({"minInstanceCount": 2}, update_time=NOW)
-        of = evidence(revisions=revisions, settings=later)
-        steps = for_people(situation(Status.CONTAINED, of))
+        later = configuration({"minInstanceCount": 2}, update_time=NOW)
+        of = evidence(revisions=revisions, configuration=later)
+        steps = people_tasks(situation_of(Status.CONTAINED, of))
         assert any("revisions delete storefront-00042" in step.command for step in steps) is deleted
         assert any("Find out which revision" in step.text for step in steps) is not deleted
 
 
 @pytest.mark.parametrize("status", ["contained", "released", "unverified", "restricted", "failed"])
-def test_a_plan_made_anew_is_the_plan_that_would_have_been_made(status: str) -> None:
+def test_a_recomputed_plan_equals_a_fresh_plan(status: str) -> None:
     """Whichever way an incident came to its status, people read the same."""
-    now = replace(situation(Status(status)), changes=(stated(scaled_to_zero(), VERIFIED),))
+    now = replace(
+        situation_of(Status(status)), changes=(with_state(scale_to_zero_change(), VERIFIED),)
+    )
     waiting = replace(now, status=Status.AWAITING_APPROVAL)
-    said: Any = {"automatic": [], "people": [step_told(step) for step in for_people(waiting)]}
-    renewed: Any = replanned(carried(status, said, drains_until=None))
-    assert renewed["assessment"]["plan"]["people"] == [step_told(step) for step in for_people(now)]
+    said: Any = {"automatic": [], "people": [task_json(step) for step in people_tasks(waiting)]}
+    renewed: Any = with_updated_plan(outcome_with_plan(status, said, drains_until=None))
+    assert renewed["assessment"]["plan"]["people"] == [
+        task_json(step) for step in people_tasks(now)
+    ]
 
 
-def test_what_was_done_since_is_not_asked_for_any_more() -> None:
+def test_completed_steps_are_dropped() -> None:
     """An approved plan has closed the ingress."""
-    said: Any = {"people": [step_told(step) for step in for_people(situation(Status.HELD))]}
+    said: Any = {"people": [task_json(step) for step in people_tasks(situation_of(Status.HELD))]}
     change = {
-        **carried("contained", said)["changes"][0],
+        **outcome_with_plan("contained", said)["changes"][0],
         "action": "scale-to-zero+restrict-ingress",
     }
-    renewed: Any = replanned({**carried("contained", said), "changes": [change]})
+    renewed: Any = with_updated_plan({**outcome_with_plan("contained", said), "changes": [change]})
     plan = renewed["assessment"]["plan"]
     assert "ingress" in {step["part"] for step in said["people"]}
     assert "ingress" not in {step["part"] for step in plan["people"]}
 
 
-def test_what_could_not_be_read_is_to_be_found_out() -> None:
+def test_each_missing_evidence_has_a_step() -> None:
     """Absence of evidence is no evidence of absence: each part has a step that says why."""
     denied = "cannot read it: permission run.services.get is missing. Grant it"
     gaps = tuple(Gap(name, denied) for name in ("settings", "access", "audit-log"))
     blind = Evidence(finding(), confirmed=True, gaps=gaps)
-    found = {step.part: step for step in reversed(for_people(situation(Status.HELD, blind)))}
+    found = {
+        step.purpose: step for step in reversed(people_tasks(situation_of(Status.HELD, blind)))
+    }
     for part, command in (
-        (Part.INGRESS, "gcloud run services describe storefront"),
-        (Part.AUTHENTICATION, "gcloud run services get-iam-policy storefront"),
-        (Part.ROTATE, "gcloud run services describe storefront"),
-        (Part.FILES, "gcloud run services describe storefront"),
-        (Part.WAY_IN, "gcloud logging read"),
-        (Part.REVOKE, "gcloud run services describe storefront"),
+        (TaskPurpose.INGRESS, "gcloud run services describe storefront"),
+        (TaskPurpose.AUTHENTICATION, "gcloud run services get-iam-policy storefront"),
+        (TaskPurpose.ROTATE, "gcloud run services describe storefront"),
+        (TaskPurpose.FILES, "gcloud run services describe storefront"),
+        (TaskPurpose.ROOT_CAUSE, "gcloud logging read"),
+        (TaskPurpose.REVOKE, "gcloud run services describe storefront"),
     ):
         assert found[part].command.startswith(command)
         assert "not known" in found[part].text
@@ -540,8 +592,8 @@ def test_the_public_that_the_audit_log_shows_is_taken_out_though_the_policy_is_n
         ((event("REMOVE"), event("ADD")), False),
         ((event("ADD", "denied"),), False),
     ):
-        steps = for_people(situation(Status.HELD, evidence(access=None, audit=events)))
-        told = [step for step in steps if step.part is Part.AUTHENTICATION]
+        steps = people_tasks(situation_of(Status.HELD, evidence(access=None, audit=events)))
+        told = [step for step in steps if step.purpose is TaskPurpose.AUTHENTICATION]
         assert ("opened to allUsers" in told[0].text) is taken_out
         assert any("--member=allUsers" in step.command for step in told) is taken_out
 
@@ -550,7 +602,7 @@ def test_a_plan_of_before_there_were_parts_loses_its_old_commands_only() -> None
     """An approval that nobody waits for any more must not stay; what people do stays, last."""
     steps = ("python cli.py approve i", "gcloud secrets versions list s")
     said: Any = {"people": [{"text": f"x{at}", "command": c} for at, c in enumerate(steps)]}
-    renewed: Any = replanned(carried("contained", said))
+    renewed: Any = with_updated_plan(outcome_with_plan("contained", said))
     texts = [step["text"] for step in renewed["assessment"]["plan"]["people"]]
     assert "x0" not in texts
     assert texts[-1] == "x1"
@@ -559,10 +611,10 @@ def test_a_plan_of_before_there_were_parts_loses_its_old_commands_only() -> None
 def test_an_outcome_without_a_plan_stays_as_it_is() -> None:
     """Such as one of a case that was never investigated."""
     bare: Any = {"incident": "i", "status": "failed", "assessment": None, "workload": None}
-    assert replanned(bare) == bare
+    assert with_updated_plan(bare) == bare
 
 
-def carried(status: str, plan: Any, **more: Any) -> Any:
+def outcome_with_plan(status: str, plan: Any, **more: Any) -> Any:
     """The outcome of an incident with a plan, one change of which was read back."""
     return {
         "incident": "20261002-6255b37a8bf0",
@@ -574,7 +626,7 @@ def carried(status: str, plan: Any, **more: Any) -> Any:
             "project": "example-shop-prod",
         },
         "assessment": {"plan": plan},
-        "changes": [change_json(stated(scaled_to_zero(), VERIFIED))],
+        "changes": [change_json(with_state(scale_to_zero_change(), VERIFIED))],
         "drains_until": "2026-10-02T08:19:12.318000Z",
         **more,
     }

@@ -9,11 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.model import Container, Kind, Step
-from incident.playbook.images import image_of
+from incident.model import Container, Kind, PlaybookTask
+from incident.playbook.images import parse_image
 from incident.playbook.links import image_page
-from incident.playbook.rebuild import rebuild
-from tests.support.model import NOW, evidence, finding, repeatable, settings, template, workload
+from incident.playbook.rebuild import rebuild_and_redeploy
+from tests.support.model import (
+    NOW,
+    configuration,
+    evidence,
+    finding,
+    repeatable,
+    template,
+    workload,
+)
 
 SHA = f"sha256:{'0123456789abcdef' * 4}"
 AR = "europe-west1-docker.pkg.dev/example-shop-prod/shop/storefront"
@@ -22,10 +30,10 @@ INSPECT = "docker buildx imagetools inspect"
 PLACE = "--region=europe-west1 --project=example-shop-prod"
 
 
-def steps(image: str, digest: str | None = SHA, **more: object) -> list[Step]:
+def steps(image: str, digest: str | None = SHA, **more: object) -> list[PlaybookTask]:
     """The steps for a finding that names an image."""
     this = replace(finding(), containers=(Container("c", image, digest),), revision=None)
-    return list(rebuild(evidence(finding=replace(this, **more)), workload()))  # type: ignore[arg-type]
+    return list(rebuild_and_redeploy(evidence(finding=replace(this, **more)), workload()))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +70,7 @@ def test_what_is_no_reference_makes_no_command(reference: str) -> None:
     assert deploy.command == ""
 
 
-def test_a_finding_without_an_image_leaves_the_template_to_say() -> None:
+def test_without_an_image_in_the_finding_the_template_is_used() -> None:
     """What the service is configured with, whose digest is not known."""
     _, compare, _ = steps("", None)
     assert compare.command == f"{INSPECT} registry.example/storefront"
@@ -72,7 +80,7 @@ def test_a_finding_without_an_image_leaves_the_template_to_say() -> None:
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_no_reference_is_more_than_one_word(reference: str, digest: str) -> None:
     """Whatever it is made of."""
-    command = image_of(reference, digest).look
+    command = parse_image(reference, digest).inspect_command
     words = shlex.split(command)
     assert len(words) in (0, 5, 6)
     assert not words or not words[-1].startswith("-")
@@ -89,14 +97,14 @@ def test_no_reference_is_more_than_one_word(reference: str, digest: str) -> None
         (Kind.JOB, {}, "gcloud run jobs describe storefront"),
     ],
 )
-def test_a_digest_that_is_not_known_is_looked_up_where_it_is_kept(
+def test_an_unknown_digest_has_a_lookup_command(
     kind: Kind, ran: dict[str, str], command: str
 ) -> None:
     """By revision, by execution, or in the list of them."""
     container, place = Container("c", f"{AR}:v2", None), workload(kind=kind)
     this = replace(finding(), containers=(container,), revision=None, workload=place)
     of = evidence(finding=replace(this, **ran))  # type: ignore[arg-type]
-    first, second, _ = rebuild(of, place)
+    first, second, _ = rebuild_and_redeploy(of, place)
     assert first.command.startswith(command)
     assert first.command.endswith("--project=example-shop-prod")
     assert second.command == f"{DESCRIBE} {AR}:v2"
@@ -112,7 +120,7 @@ def test_a_digest_that_is_not_known_is_looked_up_where_it_is_kept(
         ("Reverse Shell", "may be clean"),
     ],
 )
-def test_the_finding_type_says_what_to_think_of_the_image(category: str, says: str) -> None:
+def test_the_finding_type_decides_whether_the_image_is_clean(category: str, says: str) -> None:
     """A file that was changed at run time leaves a clean image behind; one built in does not."""
     compare, _ = steps(AR, category=category)
     assert says in compare.text
@@ -128,7 +136,7 @@ def test_an_image_of_artifact_registry_has_its_page() -> None:
     assert image_page("x-docker.pkg.dev/p") is None
 
 
-def test_where_several_may_have_run_each_image_is_looked_at() -> None:
+def test_every_possible_image_is_checked() -> None:
     """The finding names neither the revision nor an image."""
     one = template().containers[0]
     revisions = tuple(
@@ -136,9 +144,9 @@ def test_where_several_may_have_run_each_image_is_looked_at() -> None:
         for name in ("a", "b")
     )
     this = replace(finding(), containers=(), revision=None)
-    later = settings(update_time=NOW)
-    of = evidence(finding=this, revisions=revisions, settings=later)
-    texts = [step.text for step in rebuild(of, workload())]
+    later = configuration(update_time=NOW)
+    of = evidence(finding=this, revisions=revisions, configuration=later)
+    texts = [step.text for step in rebuild_and_redeploy(of, workload())]
     assert [name for name in ("a", "b") if any(f"{AR}:{name}" in text for text in texts)] == [
         "a",
         "b",

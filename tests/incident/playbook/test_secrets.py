@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from incident.model import ContainerSettings, Kind, SecretUse, Step
-from incident.playbook.secrets import rotate
-from tests.support.model import evidence, finding, settings, template, workload
+from incident.model import ContainerConfiguration, Kind, PlaybookTask, SecretUse
+from incident.playbook.secrets import rotate_secrets
+from tests.support.model import configuration, evidence, finding, template, workload
 
 PLACE = "--region=europe-west1 --project=example-shop-prod"
-OURS = "--project=example-shop-prod"
+OWN_PROJECT_FLAG = "--project=example-shop-prod"
 #: gcloud names a secret in full by the number of its project.
 FULL = "projects/210987654321/secrets/db"
 
 
-def steps(*uses: SecretUse, names: tuple[str, ...] = (), kind: Kind = Kind.SERVICE) -> list[Step]:
+def steps(
+    *uses: SecretUse, names: tuple[str, ...] = (), kind: Kind = Kind.SERVICE
+) -> list[PlaybookTask]:
     """The steps for a template that uses secrets, and has variables of some names."""
     what = template(
         revision="",
         secret_names=tuple(dict.fromkeys(use.secret for use in uses)),
         secret_uses=uses,
-        containers=(ContainerSettings("c", "image", names),),
+        containers=(ContainerConfiguration("c", "image", names),),
     )
-    of = evidence(finding=finding(processes=()), settings=settings(template=what))
-    return list(rotate(of, workload(kind=kind)))
+    of = evidence(finding=finding(processes=()), configuration=configuration(template=what))
+    return list(rotate_secrets(of, workload(kind=kind)))
 
 
 def test_a_pinned_secret_is_added_moved_to_and_disabled_in_this_order() -> None:
@@ -31,8 +33,8 @@ def test_a_pinned_secret_is_added_moved_to_and_disabled_in_this_order() -> None:
     told = [step.command for step in steps(SecretUse("db", "3", "DB", mounted=False))]
     disable = "gcloud secrets versions disable projects/example-shop-prod/secrets/db/versions"
     assert told == [
-        f"gcloud secrets versions add db --data-file=FILE {OURS}",
-        f"gcloud secrets get-iam-policy db {OURS}",
+        f"gcloud secrets versions add db --data-file=FILE {OWN_PROJECT_FLAG}",
+        f"gcloud secrets get-iam-policy db {OWN_PROJECT_FLAG}",
         f"gcloud run services update storefront --update-secrets=DB={FULL}:latest {PLACE}",
         f"{disable}/3",
         f"{disable}/OLD_VERSION",
@@ -62,7 +64,7 @@ def test_all_pinned_uses_go_in_one_update() -> None:
 
 
 @pytest.mark.parametrize("project", ["example-shop-prod", "210987654321"])
-def test_a_secret_in_full_spelling_may_be_our_own(project: str) -> None:
+def test_a_full_secret_name_may_be_in_the_own_project(project: str) -> None:
     """Whether by the project's id or by its number."""
     told = steps(SecretUse(f"projects/{project}/secrets/db", "latest", "DB", mounted=False))
     assert "ask its owner" not in told[0].text
@@ -109,7 +111,7 @@ def test_many_variables_are_counted() -> None:
 def test_a_secret_of_which_only_the_name_is_known_is_rotated_too() -> None:
     """Such as one of a template that was read before we told its uses."""
     what = template(revision="", secret_names=("db",))
-    told = list(rotate(evidence(settings=settings(template=what)), workload()))
+    told = list(rotate_secrets(evidence(configuration=configuration(template=what)), workload()))
     assert [step.command.split()[3] for step in told[:3]] == ["add", "db", "disable"]
 
 
@@ -122,8 +124,8 @@ def test_what_gcloud_cannot_name_is_left_to_the_console() -> None:
         secret_names=("db",),
         secret_uses=(SecretUse("db", "3", "DB_PASSWORD", mounted=False),),
     )
-    of = evidence(settings=settings(template=what))
-    told = list(rotate(of, workload(project_number=None)))
+    of = evidence(configuration=configuration(template=what))
+    told = list(rotate_secrets(of, workload(project_number=None)))
     (move,) = (step for step in told if step.text.startswith("Point the settings"))
     assert not move.command
     assert move.link

@@ -20,16 +20,16 @@ from pydantic import ValidationError
 from incident.actions import plan
 from incident.model import Kind, Mode, Workload
 from incident.policy.resolve import (
-    CATEGORY,
+    DEFAULT_CATEGORY,
     Hold,
     Policy,
     Resolution,
     Subject,
-    explain,
+    explain_resolution,
     parse_policy,
     resolve,
 )
-from incident.policy.values import available
+from incident.policy.values import available_actions
 
 ROOT = Path(__file__).parents[3]
 SCALE = (("scale-to-zero",),)
@@ -42,7 +42,7 @@ SHOP = Subject(
         project_number="210987654321",
         folders=("345678901234", "45"),
     ),
-    category=CATEGORY,
+    category=DEFAULT_CATEGORY,
     source_id="17",
     labels={"env": "prod", "team": ""},
 )
@@ -77,7 +77,7 @@ def test_the_shipped_policy_scales_services_to_zero_as_a_dry_run() -> None:
     """What is deployed without a thought changes nothing and names one category."""
     shipped = parse_policy((ROOT / "deploy/policy.yaml").read_bytes(), source="policy.yaml")
     assert resolve(shipped, SHOP) == Resolution("defaults", Mode.DRY_RUN, SCALE, ())
-    assert shipped.categories == (CATEGORY,)
+    assert shipped.categories == (DEFAULT_CATEGORY,)
     assert not shipped.rules
     assert not shipped.protect
 
@@ -131,13 +131,13 @@ def test_the_schema_offers_the_available_actions_only() -> None:
     contain = json.loads((ROOT / "deploy/policy.schema.json").read_text())["$defs"]["Contain"]
     for kind, steps in contain["properties"].items():
         offered = steps["items"]["anyOf"][0]["enum"] if steps.get("maxItems") != 0 else []
-        assert offered == available(Kind(kind))
+        assert offered == available_actions(Kind(kind))
 
 
 def test_every_action_that_is_carried_out_can_be_named_for_its_kinds() -> None:
     """The policy can ask for what containment can do, and for nothing else."""
-    done = {(name, kind) for name, action in plan.ACTIONS.items() for kind in action.wants}
-    assert done == {(name, kind) for kind in Kind for name in available(kind)}
+    done = {(name, kind) for name, action in plan.ACTIONS.items() for kind in action.desired_state}
+    assert done == {(name, kind) for kind in Kind for name in available_actions(kind)}
 
 
 def test_without_contain_nothing_is_named() -> None:
@@ -308,7 +308,7 @@ def test_an_empty_list_means_that_nothing_is_done() -> None:
     )
 
 
-def test_a_category_that_nobody_names_is_held() -> None:
+def test_an_unnamed_category_is_held() -> None:
     """Other findings on the same workload are none of this policy's business."""
     other = replace(SHOP, category="Execution: Other")
     assert resolve(rules('{name: one, match: {services: ["*"]}}'), other) == Resolution(
@@ -318,7 +318,7 @@ def test_a_category_that_nobody_names_is_held() -> None:
         holds=(
             Hold(
                 'no rule applies, nor do the defaults (categories: "Execution: Other" '
-                f'is not among "{CATEGORY}")',
+                f'is not among "{DEFAULT_CATEGORY}")',
                 alarm=False,
             ),
         ),
@@ -380,7 +380,7 @@ def test_hostile_text_stays_on_one_line() -> None:
     assert len(hold.text) < 300
 
 
-def test_an_explanation_tells_what_was_tried() -> None:
+def test_an_explanation_lists_every_rule_that_was_tried() -> None:
     """Every entry and rule up to the one that applies, with its answer and reason."""
     explained = policy(
         'protect: [{projects: ["security-*"]}]\n'
@@ -389,14 +389,14 @@ def test_an_explanation_tells_what_was_tried() -> None:
         '- {name: two, match: {services: ["store*"]}, mode: enforce}\n'
         '- {name: three, match: {services: ["*"]}}\n'
     )
-    assert "\n".join(explain(explained, SHOP)) == (
+    assert "\n".join(explain_resolution(explained, SHOP)) == (
         'protect[0]: no, projects (id): "shop-prod" is not among "security-*"\n'
         'rule "one": no, labels: env=dev does not match\n'
-        f'rule "two": yes, categories: "{CATEGORY}" is among "{CATEGORY}"; '
+        f'rule "two": yes, categories: "{DEFAULT_CATEGORY}" is among "{DEFAULT_CATEGORY}"; '
         'name: "storefront" is among "store*"\n'
         "may act: scale-to-zero, mode enforce"
     )
-    assert "\n".join(explain(explained, UNKNOWN)[-2:]) == (
+    assert "\n".join(explain_resolution(explained, UNKNOWN)[-2:]) == (
         "held: the workload counts as protected by protect[0] "
         "(projects (id): not known for this workload)\n"
         'held: rule "one" may apply or not (labels: not known for this workload)'
@@ -438,7 +438,7 @@ WORKLOADS = st.builds(
 SUBJECTS = st.builds(
     Subject,
     workload=WORKLOADS,
-    category=st.sampled_from([CATEGORY, CATEGORY, "Other"]),
+    category=st.sampled_from([DEFAULT_CATEGORY, DEFAULT_CATEGORY, "Other"]),
     source_id=NUMBERS,
     labels=LABELS,
 )
@@ -496,7 +496,7 @@ def test_matching_is_globbing_of_whole_names(match: dict[str, object], subject: 
 
 @given(POLICIES, SUBJECTS, MATCH_DATA)
 @repeatable
-def test_protection_beats_every_rule(
+def test_protection_overrides_every_rule(
     ruled: Policy, subject: Subject, match: dict[str, object]
 ) -> None:
     """Whatever the rules say, a workload that an entry means is held."""
@@ -508,13 +508,15 @@ def test_protection_beats_every_rule(
 
 @given(
     POLICIES,
-    SUBJECTS.filter(lambda each: each.workload.kind is Kind.SERVICE and each.category == CATEGORY),
+    SUBJECTS.filter(
+        lambda each: each.workload.kind is Kind.SERVICE and each.category == DEFAULT_CATEGORY
+    ),
     WORKLOADS,
     LABELS,
     st.sets(st.sampled_from("infl"), min_size=1),
 )
 @settings(repeatable, max_examples=150)
-def test_not_knowing_never_allows_what_knowing_could_have_held(
+def test_an_unknown_value_never_allows_what_a_known_one_would_hold(
     ruled: Policy, subject: Subject, truth: Workload, labels: dict[str, str], hidden: set[str]
 ) -> None:
     """If a subject with gaps may be acted on, so it may, alike, whatever fills the gaps."""
@@ -545,6 +547,6 @@ def test_a_hold_always_says_why_and_acting_always_names_its_actions(
     if not resolution.holds:
         assert resolution.rule
         assert resolution.steps == SCALE
-        assert subject.category == CATEGORY
+        assert subject.category == DEFAULT_CATEGORY
         assert subject.workload.kind is Kind.SERVICE
-    assert explain(ruled, subject)
+    assert explain_resolution(ruled, subject)

@@ -366,7 +366,7 @@ def refusal(text: str | bytes) -> list[str]:
 
 
 @pytest.mark.parametrize(("text", "expected"), MISTAKES)
-def test_a_mistake_is_told_with_its_place_what_was_found_and_what_was_expected(
+def test_a_mistake_names_its_position_what_was_found_and_expected(
     text: str | bytes, expected: str
 ) -> None:
     """Each mistake makes one line that an engineer understands at once."""

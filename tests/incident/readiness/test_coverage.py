@@ -9,17 +9,23 @@ from typing import Any
 import pytest
 
 from clients import Clients, connect
-from commands.surveying import Found, Wanted, survey
+from commands.coverage_search import CoverageReport, CoverageRequest, check_coverage
 from incident.model import InvalidPolicy, Notification, Verdict
-from incident.notification.synthetic_finding import hypothetical
-from incident.policy.resolve import CATEGORY
-from incident.readiness.coverage import Cover, Pace, Project
+from incident.notification.synthetic_finding import synthetic_finding
+from incident.policy.resolve import DEFAULT_CATEGORY
+from incident.readiness.coverage import CoverageStatus, ProjectRef, RequestPacer
 from responders import route
-from tests.support.environment import Road, World, road, sample, world_around
+from tests.support.environment import (
+    JsonDict,
+    ResponderEnvironment,
+    responder_environment,
+    sample_notification,
+    world_around,
+)
 from tests.support.model import NOW, workload
 
 PLACE = "projects/example-shop-prod/locations"
-PROJECT = Project("example-shop-prod")
+PROJECT = ProjectRef("example-shop-prod")
 STEPS = """
 contain:
   service: [scale-to-zero, require-authentication]
@@ -28,9 +34,9 @@ contain:
 """
 
 
-def mixed(**changes: Any) -> World:
+def world_of_every_kind(**changes: Any) -> JsonDict:
     """A world with services in two regions, a job that runs, one that does not, and a pool."""
-    world = world_around(sample(), **changes)
+    world = world_around(sample_notification(), **changes)
     (service,) = world["services"]
     containers = {"containers": [{"image": "registry.example/x:1"}]}
     for name, more in (
@@ -47,30 +53,32 @@ def mixed(**changes: Any) -> World:
     return world
 
 
-def fault(method: str, code: str = "PERMISSION_DENIED", **more: Any) -> World:
+def fault(method: str, code: str = "PERMISSION_DENIED", **more: Any) -> JsonDict:
     """A method that fails."""
     return {"method": method, "code": code, **more}
 
 
-async def surveyed(way: Road, project: Project = PROJECT, regions: tuple[str, ...] = ()) -> Found:
+async def run_survey(
+    env: ResponderEnvironment, project: ProjectRef = PROJECT, regions: tuple[str, ...] = ()
+) -> CoverageReport:
     """What a survey finds, in no time."""
-    clients: Clients = await connect(way.settings, rehearsing=True)
-    pace = Pace(interval_s=0, pauses_s=(0, 0))
+    clients: Clients = await connect(env.settings, dry_run=True)
+    pace = RequestPacer(interval_s=0, pauses_s=(0, 0))
     try:
-        wanted = Wanted((project,), regions, CATEGORY, "")
-        return await survey(wanted, way.settings, clients, pace)
+        wanted = CoverageRequest((project,), regions, DEFAULT_CATEGORY, "")
+        return await check_coverage(wanted, env.settings, clients, pace)
     finally:
         await clients.close()
 
 
-def told(found: Found) -> dict[str, str]:
+def results_by_workload(found: CoverageReport) -> dict[str, str]:
     """What enforcing would come to, by short name."""
-    return {each.workload.name: each.cover.value for each in found.covered}
+    return {each.workload.name: each.status.value for each in found.workloads}
 
 
-def why(found: Found, name: str) -> str:
+def failure_reasons(found: CoverageReport, name: str) -> str:
     """Why it would fail or be held."""
-    return "; ".join(next(c for c in found.covered if c.workload.name == name).reasons)
+    return "; ".join(next(c for c in found.workloads if c.workload.name == name).reasons)
 
 
 PROTECT = f"{STEPS}protect: [{{labels: {{scc-responder: protected}}}}]\n"
@@ -78,11 +86,16 @@ PROTECT = f"{STEPS}protect: [{{labels: {{scc-responder: protected}}}}]\n"
 
 async def test_every_workload_of_every_region_is_asked_about(tmp_path: Path) -> None:
     """Of each kind; what the policy protects is no failure, and nothing at all is written."""
-    async with road(tmp_path, world=mixed(), rules=PROTECT) as way:
-        found = await surveyed(way)
-        assert found.good
+    async with responder_environment(
+        tmp_path, world=world_of_every_kind(), policy_text=PROTECT
+    ) as env:
+        found = await run_survey(env)
+        assert found.passed
         names = ("storefront", "hello", "blind", "nightly", "never", "miner")
-        assert told(found) == {"vault": "held", **dict.fromkeys(names, "enforceable")}
+        assert results_by_workload(found) == {
+            "vault": "held",
+            **dict.fromkeys(names, "enforceable"),
+        }
         assert found.summary == {
             "projects": 1,
             "workloads": 7,
@@ -92,18 +105,20 @@ async def test_every_workload_of_every_region_is_asked_about(tmp_path: Path) -> 
             "unlisted": 0,
             "unread": 0,
         }
-        assert "is protected by protect[0]" in why(found, "vault")
-        assert all(write.validate_only for write in way.emulator.writes)
-        validated = {write.method.rpartition("/")[2] for write in way.emulator.writes}
+        assert "is protected by protect[0]" in failure_reasons(found, "vault")
+        assert all(write.validate_only for write in env.emulator.writes)
+        validated = {write.method.rpartition("/")[2] for write in env.emulator.writes}
         assert validated == {"UpdateService", "UpdateWorkerPool", "CancelExecution"}
-        assert not way.stored()
+        assert not env.stored_objects()
 
 
-async def test_limits_are_told_beside_what_enforcing_comes_to(tmp_path: Path) -> None:
+async def test_limits_are_reported_beside_the_result(tmp_path: Path) -> None:
     """Functions, and what no finding will ever be about."""
-    async with road(tmp_path, world=mixed(), rules=PROTECT) as way:
-        found = await surveyed(way)
-        limits = {each.workload.name: " ".join(each.limits) for each in found.covered}
+    async with responder_environment(
+        tmp_path, world=world_of_every_kind(), policy_text=PROTECT
+    ) as env:
+        found = await run_survey(env)
+        limits = {each.workload.name: " ".join(each.limits) for each in found.workloads}
         assert "a Cloud Function runs on it" in limits["hello"]
         assert "Cloud Run Threat Detection is off" in limits["blind"]
         assert not limits["storefront"]
@@ -120,61 +135,65 @@ DENIED = {
 
 
 @pytest.mark.parametrize(("method", "expected"), DENIED.items(), ids=DENIED)
-async def test_what_is_lacking_is_named(
+async def test_the_missing_permission_is_named(
     tmp_path: Path, method: str, expected: tuple[str, str]
 ) -> None:
     """Also where nothing would have to be written at the moment; all the others are as before."""
-    world = mixed(faults=[fault(method)])
-    async with road(tmp_path, world=world, rules=PROTECT) as way:
-        found = await surveyed(way)
+    world = world_of_every_kind(faults=[fault(method)])
+    async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
+        found = await run_survey(env)
         name, text = expected
-        assert not found.good
-        assert told(found)[name] == "would-fail"
-        assert text in why(found, name)
-        assert Cover.ENFORCEABLE in {each.cover for each in found.covered}
+        assert not found.passed
+        assert results_by_workload(found)[name] == "would-fail"
+        assert text in failure_reasons(found, name)
+        assert CoverageStatus.ENFORCEABLE in {each.status for each in found.workloads}
 
 
-async def test_misfits_and_missing_actions_are_told_apart(tmp_path: Path) -> None:
+async def test_unsuitable_and_missing_actions_are_distinguished(tmp_path: Path) -> None:
     """An action that does not fit would fail; a kind without one is held by the policy."""
     rules = "contain: {service: [isolate-revision]}\n"
     traffic = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
-    world = mixed()
+    world = world_of_every_kind()
     for service in world["services"]:
         service["traffic"] = traffic
-    async with road(tmp_path, world=world, rules=rules) as way:
-        found = await surveyed(way)
-        assert told(found)["storefront"] == "would-fail"
-        assert "no revision is tagged known-good" in why(found, "storefront")
-        assert told(found)["miner"] == "held"
-        assert "no action is named for a worker-pool" in why(found, "miner")
+    async with responder_environment(tmp_path, world=world, policy_text=rules) as env:
+        found = await run_survey(env)
+        assert results_by_workload(found)["storefront"] == "would-fail"
+        assert "no revision is tagged known-good" in failure_reasons(found, "storefront")
+        assert results_by_workload(found)["miner"] == "held"
+        assert "no action is named for a worker-pool" in failure_reasons(found, "miner")
 
 
-async def test_what_is_not_told_of_a_project_counts_as_protected(tmp_path: Path) -> None:
+async def test_an_unknown_project_property_counts_as_protected(tmp_path: Path) -> None:
     """Folders and numbers are in no answer of Cloud Run's; whoever asks tells them."""
     rules = f'{STEPS}protect: [{{folders: ["7"]}}, {{projects: ["210987654321"]}}]\n'
-    async with road(tmp_path, world=world_around(sample()), rules=rules) as way:
-        assert "counts as protected" in why(await surveyed(way), "storefront")
+    async with responder_environment(
+        tmp_path, world=world_around(sample_notification()), policy_text=rules
+    ) as env:
+        assert "counts as protected" in failure_reasons(await run_survey(env), "storefront")
         for number, folder, cover in (
             ("1", "8", "enforceable"),
             ("1", "7", "held"),
             ("210987654321", "8", "held"),
         ):
-            found = await surveyed(way, Project("example-shop-prod", number, (folder,)))
-            assert told(found) == {"storefront": cover}
+            found = await run_survey(env, ProjectRef("example-shop-prod", number, (folder,)))
+            assert results_by_workload(found) == {"storefront": cover}
 
 
 async def test_a_quota_that_is_used_up_is_waited_for(tmp_path: Path) -> None:
     """And what is not known in the end counts as failing, in lists as well."""
     busy = [fault(name, "RESOURCE_EXHAUSTED", times=2) for name in ("UpdateService", "ListJobs")]
-    async with road(tmp_path, world=mixed(faults=busy), rules=PROTECT) as way:
-        assert (await surveyed(way)).good
+    async with responder_environment(
+        tmp_path, world=world_of_every_kind(faults=busy), policy_text=PROTECT
+    ) as env:
+        assert (await run_survey(env)).passed
     for method, name in (("UpdateWorkerPool", "miner"), ("ListWorkerPools", None)):
-        world = mixed(faults=[fault(method, "RESOURCE_EXHAUSTED")])
-        async with road(tmp_path, world=world, rules=PROTECT) as way:
-            found = await surveyed(way, regions=("us-east4",))
-            assert not found.good
+        world = world_of_every_kind(faults=[fault(method, "RESOURCE_EXHAUSTED")])
+        async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
+            found = await run_survey(env, regions=("us-east4",))
+            assert not found.passed
             if name:
-                assert "a quota of its project is used up" in why(found, name)
+                assert "a quota of its project is used up" in failure_reasons(found, name)
             else:
                 (missed,) = found.unlisted
                 assert "a quota of its project is used up" in missed.reason
@@ -187,21 +206,23 @@ async def test_a_quota_that_is_used_up_is_waited_for(tmp_path: Path) -> None:
         ("UNAVAILABLE", "Google does not answer as it should"),
     ],
 )
-async def test_a_project_whose_regions_cannot_be_told_is_said_to_be_unread(
+async def test_a_project_with_unreadable_regions_is_reported_as_unread(
     tmp_path: Path, code: str, expected: str
 ) -> None:
     """Nothing is good then. Naming the regions does without asking for them."""
-    world = mixed(faults=[fault("ListLocations", code)])
-    async with road(tmp_path, world=world, rules=PROTECT) as way:
-        found = await surveyed(way)
+    world = world_of_every_kind(faults=[fault("ListLocations", code)])
+    async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
+        found = await run_survey(env)
         (lost,) = found.unread
-        assert (found.good, found.covered) == (False, ())
-        assert (lost.place, lost.what) == ("projects/example-shop-prod", "its regions")
+        assert (found.passed, found.workloads) == (False, ())
+        assert (lost.resource, lost.what) == ("projects/example-shop-prod", "its regions")
         assert expected in lost.reason
-        assert told(await surveyed(way, regions=("us-east4",))) == {"miner": "enforceable"}
-        way.policy("mode: perhaps\n")
+        assert results_by_workload(await run_survey(env, regions=("us-east4",))) == {
+            "miner": "enforceable"
+        }
+        env.write_policy("mode: perhaps\n")
         with pytest.raises(InvalidPolicy):
-            await surveyed(way)
+            await run_survey(env)
 
 
 @pytest.mark.parametrize(
@@ -212,10 +233,10 @@ async def test_where_cloud_run_is_off_there_is_nothing_to_ask_about(
 ) -> None:
     """Unless it is off in another project, the one that our calls count on for instance."""
     said = f"Cloud Run Admin API has not been used in project {project} before or it is disabled."
-    world = mixed(faults=[fault("ListLocations", message=said)])
-    async with road(tmp_path, world=world, rules=PROTECT) as way:
-        found = await surveyed(way, Project("example-shop-prod", "42"))
-        assert (found.good, found.covered, not found.unread) == (good, (), good)
+    world = world_of_every_kind(faults=[fault("ListLocations", message=said)])
+    async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
+        found = await run_survey(env, ProjectRef("example-shop-prod", "42"))
+        assert (found.passed, found.workloads, not found.unread) == (good, (), good)
 
 
 async def test_what_google_refuses_to_validate_would_fail(tmp_path: Path) -> None:
@@ -223,27 +244,29 @@ async def test_what_google_refuses_to_validate_would_fail(tmp_path: Path) -> Non
     refused = fault(
         "UpdateService", "FAILED_PRECONDITION", message="constraints/run.allowedIngress"
     )
-    async with road(tmp_path, world=mixed(faults=[refused]), rules=PROTECT) as way:
-        found = await surveyed(way)
-        assert told(found)["storefront"] == "would-fail"
-        assert "constraints/run.allowedIngress" in why(found, "storefront")
+    async with responder_environment(
+        tmp_path, world=world_of_every_kind(faults=[refused]), policy_text=PROTECT
+    ) as env:
+        found = await run_survey(env)
+        assert results_by_workload(found)["storefront"] == "would-fail"
+        assert "constraints/run.allowedIngress" in failure_reasons(found, "storefront")
 
 
 async def test_writes_of_one_project_and_region_are_kept_apart() -> None:
     """So that a containment that comes meanwhile finds quota left."""
-    pace, tick = Pace(interval_s=0.02), asyncio.get_running_loop().time
+    pace, tick = RequestPacer(interval_s=0.02), asyncio.get_running_loop().time
     began = tick()
-    await pace.turn(workload())
-    await pace.turn(workload(location="us-east4"))
+    await pace.wait_turn(workload())
+    await pace.wait_turn(workload(location="us-east4"))
     assert tick() - began < 0.02
-    await pace.turn(workload())
-    await pace.turn(workload())
+    await pace.wait_turn(workload())
+    await pace.wait_turn(workload())
     assert tick() - began >= 0.04
 
 
 def test_a_made_up_finding_is_one_that_a_responder_would_answer() -> None:
     """Routing has nothing against it; and it is never confirmed, which is another matter."""
-    finding = hypothetical(workload(), "coverage", CATEGORY, NOW, sources=("42",))
+    finding = synthetic_finding(workload(), "coverage", DEFAULT_CATEGORY, NOW, sources=("42",))
     said = route(Notification(finding, deleted=False))
     assert said.verdict is Verdict.CONTAIN
     assert (finding.source_id, finding.workload) == ("42", workload())

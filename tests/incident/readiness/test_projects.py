@@ -8,15 +8,22 @@ from typing import Any
 import pytest
 
 from clients import connect
-from clients.hierarchy import Hierarchy
-from commands.surveying import Found, Wanted, survey
-from incident.policy.resolve import CATEGORY
-from incident.readiness.coverage import Pace
-from incident.readiness.projects import Walk
-from tests.support.environment import Road, World, road, sample, service_of, world_around
+from clients.resource_manager import ResourceManager
+from commands.coverage_search import CoverageReport, CoverageRequest, check_coverage
+from incident.policy.resolve import DEFAULT_CATEGORY
+from incident.readiness.coverage import RequestPacer
+from incident.readiness.projects import ProjectFinder
+from tests.support.environment import (
+    JsonDict,
+    ResponderEnvironment,
+    responder_environment,
+    sample_notification,
+    service_of,
+    world_around,
+)
 
 #: Project to the folders above it, nearest first: 1 has 2 and 3, 3 has 4, and 4 has 5.
-PLACES = {
+PROJECT_FOLDERS = {
     "loose": (),
     "top": ("1",),
     "two-a": ("2", "1"),
@@ -26,23 +33,24 @@ PLACES = {
 }
 
 
-def tree(**changes: Any) -> World:
+def world_of_projects(**changes: Any) -> JsonDict:
     """A world with a service in each of these projects."""
-    world = world_around(sample(), **changes)
+    world = world_around(sample_notification(), **changes)
     service = service_of(world)
     world["projects"] = [
         {"projectId": name, "projectNumber": str(900 + at), "folders": list(above)}
-        for at, (name, above) in enumerate(PLACES.items())
+        for at, (name, above) in enumerate(PROJECT_FOLDERS.items())
     ]
     world["services"] = [
-        {**service, "name": service["name"].replace("example-shop-prod", name)} for name in PLACES
+        {**service, "name": service["name"].replace("example-shop-prod", name)}
+        for name in PROJECT_FOLDERS
     ]
     world["revisions"] = []
     del world["findings"]
     return world
 
 
-def fault(method: str, code: str = "PERMISSION_DENIED", **more: Any) -> World:
+def fault(method: str, code: str = "PERMISSION_DENIED", **more: Any) -> JsonDict:
     """A method that fails."""
     return {"method": method, "code": code, **more}
 
@@ -50,49 +58,51 @@ def fault(method: str, code: str = "PERMISSION_DENIED", **more: Any) -> World:
 RULES = "contain: {service: [scale-to-zero]}\nprotect: [{folders: ['%s']}]\n"
 
 
-async def walked(
-    way: Road, top: str, above: tuple[str, ...] | None = None
-) -> tuple[Found, list[str]]:
+async def walk_projects(
+    env: ResponderEnvironment, top: str, above: tuple[str, ...] | None = None
+) -> tuple[CoverageReport, list[str]]:
     """What is found below, in no time, and what was said meanwhile."""
-    clients = await connect(way.settings, rehearsing=True)
+    clients = await connect(env.settings, dry_run=True)
     said: list[str] = []
     try:
-        wanted = Wanted((), ("europe-west1",), CATEGORY, "", (top,), above)
-        pace = Pace(interval_s=0, pauses_s=(0,))
-        return await survey(wanted, way.settings, clients, pace, said.append), said
+        wanted = CoverageRequest((), ("europe-west1",), DEFAULT_CATEGORY, "", (top,), above)
+        pace = RequestPacer(interval_s=0, pauses_s=(0,))
+        return await check_coverage(wanted, env.settings, clients, pace, said.append), said
     finally:
         await clients.close()
 
 
-def covers(found: Found) -> dict[str, str]:
+def coverage_by_project(found: CoverageReport) -> dict[str, str]:
     """What enforcing would come to, by project."""
-    return {str(each.workload.project_id): each.cover.value for each in found.covered}
+    return {str(each.workload.project_id): each.status.value for each in found.workloads}
 
 
 @pytest.mark.parametrize(
     ("top", "expected"),
     [
-        ("organizations/123", {*PLACES}),
-        ("folders/1", {*PLACES} - {"loose"}),
+        ("organizations/123", {*PROJECT_FOLDERS}),
+        ("folders/1", {*PROJECT_FOLDERS} - {"loose"}),
         ("folders/2", {"two-a", "two-b", "two-c"}),
         ("folders/3", {"deep"}),
     ],
 )
-async def test_every_level_below_is_walked_through(
-    tmp_path: Path, top: str, expected: set[str]
-) -> None:
+async def test_every_level_below_is_surveyed(tmp_path: Path, top: str, expected: set[str]) -> None:
     """Page by page, telling where it is; each project with its number and all its folders."""
-    async with road(tmp_path, world=tree(), rules=RULES % "4") as way:
-        found, said = await walked(way, top)
-        assert (found.good, found.projects) == (True, len(expected))
-        want = {name: "held" if "4" in PLACES[name] else "enforceable" for name in expected}
-        assert covers(found) == want
+    async with responder_environment(
+        tmp_path, world=world_of_projects(), policy_text=RULES % "4"
+    ) as env:
+        found, said = await walk_projects(env, top)
+        assert (found.passed, found.projects) == (True, len(expected))
+        want = {
+            name: "held" if "4" in PROJECT_FOLDERS[name] else "enforceable" for name in expected
+        }
+        assert coverage_by_project(found) == want
         assert f"looking for projects in {top}" in said
         assert said[-1].startswith(f"asked about {len(expected)} of {len(expected)} workloads")
-        below = await Walk(Hierarchy(way.settings), Pace()).below(top)
+        below = await ProjectFinder(ResourceManager(env.settings), RequestPacer()).find(top)
         assert {(p.id, p.number, p.folders) for p in below.projects} == {
             (name, str(900 + at), above)
-            for at, (name, above) in enumerate(PLACES.items())
+            for at, (name, above) in enumerate(PROJECT_FOLDERS.items())
             if name in expected
         }
 
@@ -101,41 +111,47 @@ async def test_every_level_below_is_walked_through(
     ("method", "after", "lost", "lacking"),
     [
         ("ListProjects", 0, ("folders/1", "its projects"), {"top"}),
-        ("ListFolders", 0, ("folders/1", "its folders"), {*PLACES} - {"loose", "top"}),
+        ("ListFolders", 0, ("folders/1", "its folders"), {*PROJECT_FOLDERS} - {"loose", "top"}),
     ],
 )
-async def test_what_cannot_be_read_is_said_and_the_rest_is_looked_at(
+async def test_an_unreadable_level_is_reported_and_the_rest_is_surveyed(
     tmp_path: Path, method: str, after: int, lost: tuple[str, str], lacking: set[str]
 ) -> None:
     """A level that is denied hides what is below it; the answer is not good."""
     broken = fault(method, times=1, after=after)
-    async with road(tmp_path, world=tree(faults=[broken]), rules=RULES % "9") as way:
-        found, _ = await walked(way, "folders/1")
+    async with responder_environment(
+        tmp_path, world=world_of_projects(faults=[broken]), policy_text=RULES % "9"
+    ) as env:
+        found, _ = await walk_projects(env, "folders/1")
         (unread,) = found.unread
-        assert (unread.place, unread.what) == lost
+        assert (unread.resource, unread.what) == lost
         assert "is missing. Grant it on the organization or folder" in unread.reason
-        assert not found.good
-        assert {*covers(found)} == {*PLACES} - {"loose"} - lacking
+        assert not found.passed
+        assert {*coverage_by_project(found)} == {*PROJECT_FOLDERS} - {"loose"} - lacking
 
 
-async def test_what_is_above_a_folder_is_asked_for_or_told(tmp_path: Path) -> None:
+async def test_the_ancestors_of_a_folder_are_read_or_given(tmp_path: Path) -> None:
     """Where it is neither, what the policy names by folder counts as protected."""
-    denied = tree(faults=[fault("GetFolder")])
-    async with road(tmp_path, world=denied, rules=RULES % "9") as way:
-        found, _ = await walked(way, "folders/3")
+    denied = world_of_projects(faults=[fault("GetFolder")])
+    async with responder_environment(tmp_path, world=denied, policy_text=RULES % "9") as env:
+        found, _ = await walk_projects(env, "folders/3")
         (unread,) = found.unread
-        assert (unread.place, unread.what) == ("folders/3", "what is above it")
-        assert covers(found) == {"deep": "held"}
-        assert "counts as protected" in " ".join(found.covered[0].reasons)
-        found, _ = await walked(way, "folders/3", ("1",))
-        assert (found.good, covers(found)) == (True, {"deep": "enforceable"})
-    async with road(tmp_path, world=tree(), rules=RULES % "1") as way:
-        assert covers((await walked(way, "folders/3"))[0]) == {"deep": "held"}
+        assert (unread.resource, unread.what) == ("folders/3", "what is above it")
+        assert coverage_by_project(found) == {"deep": "held"}
+        assert "counts as protected" in " ".join(found.workloads[0].reasons)
+        found, _ = await walk_projects(env, "folders/3", ("1",))
+        assert (found.passed, coverage_by_project(found)) == (True, {"deep": "enforceable"})
+    async with responder_environment(
+        tmp_path, world=world_of_projects(), policy_text=RULES % "1"
+    ) as env:
+        assert coverage_by_project((await walk_projects(env, "folders/3"))[0]) == {"deep": "held"}
 
 
 async def test_a_quota_on_the_way_is_waited_for(tmp_path: Path) -> None:
     """What time heals is asked again."""
     busy = [fault(name, "RESOURCE_EXHAUSTED", times=1) for name in ("ListProjects", "ListFolders")]
-    async with road(tmp_path, world=tree(faults=busy), rules=RULES % "9") as way:
-        found, _ = await walked(way, "organizations/123")
-        assert (found.good, found.projects) == (True, len(PLACES))
+    async with responder_environment(
+        tmp_path, world=world_of_projects(faults=busy), policy_text=RULES % "9"
+    ) as env:
+        found, _ = await walk_projects(env, "organizations/123")
+        assert (found.passed, found.projects) == (True, len(PROJECT_FOLDERS))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.model import Json
-from incident.redaction.compare import has_mark, reads_as
+from incident.redaction.compare import has_mark, matches_recorded
 from tests.support.model import repeatable
 
 MARK = "[redacted:0123abcd]"
@@ -31,10 +31,10 @@ _PLAIN = st.recursive(
         ({"a": [f"x{MARK}"]}, {"a": ["xy"]}),
     ],
 )
-def test_a_mark_stands_for_any_text(recorded: Json, now: Json) -> None:
+def test_a_redaction_mark_matches_any_text(recorded: Json, now: Json) -> None:
     """Whatever key it was made with."""
     assert has_mark(recorded)
-    assert reads_as(recorded, now)
+    assert matches_recorded(recorded, now)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_a_mark_stands_for_any_text(recorded: Json, now: Json) -> None:
 )
 def test_all_around_a_mark_must_be_the_same(recorded: Json, now: Json) -> None:
     """One value more, one less, or another text beside it is a difference."""
-    assert not reads_as(recorded, now)
+    assert not matches_recorded(recorded, now)
 
 
 @given(_PLAIN, _PLAIN)
 @repeatable
 def test_without_marks_the_same_is_the_same(one: Json, other: Json) -> None:
     """But for the order in lists."""
-    assert reads_as(one, json.loads(json.dumps(one)))
-    if not reads_as(one, other):
+    assert matches_recorded(one, json.loads(json.dumps(one)))
+    if not matches_recorded(one, other):
         assert one != other

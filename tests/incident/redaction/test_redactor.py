@@ -12,20 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident.model import Json, Secret
-from incident.redaction.credential_patterns import PATTERNS, Pattern
+from incident.redaction.credential_patterns import PATTERNS, CredentialPattern
 from incident.redaction.redactor import Redactor
-from incident.redaction.secret_names import announces_secret, suggests_secret
+from incident.redaction.secret_names import names_secret, suggests_secret
 
 KEY = b"key of the tests"
 MARK = r"\[redacted:[0-9a-f]{8}\]"
 SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 IMAGE = "europe-west1-docker.pkg.dev/example-shop-prod/web/storefront"
 
-plain = Redactor(KEY)
+bare_redactor = Redactor(KEY)
 repeatable = settings(deadline=None, derandomize=True, database=None, max_examples=50)
 
 
-def knowing(*values: str) -> Redactor:
+def redactor_knowing(*values: str) -> Redactor:
     """A redactor that knows some values, under names that suggest a secret."""
     return Redactor(KEY, [Secret(f"TOKEN_{number}", value) for number, value in enumerate(values)])
 
@@ -59,15 +59,17 @@ def test_an_empty_key_is_refused() -> None:
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
-def test_each_pattern_hides_its_example_and_leaves_its_near_miss(pattern: Pattern) -> None:
+def test_each_pattern_redacts_its_example_and_keeps_its_near_miss(
+    pattern: CredentialPattern,
+) -> None:
     """A credential in a known form is hidden wherever it stands; what resembles it stays."""
     example = "".join(pattern.example)
     found = pattern.expression.search(example)
 
     assert found
     for text in (example, f"log: {example}", json.dumps(f"line\n{example}\n")):
-        assert found["secret"] not in plain.text(text)
-    assert plain.text(pattern.near_miss) == pattern.near_miss
+        assert found["secret"] not in bare_redactor.text(text)
+    assert bare_redactor.text(pattern.near_miss) == pattern.near_miss
 
 
 def test_each_pattern_has_a_name_of_its_own() -> None:
@@ -96,7 +98,7 @@ def test_each_pattern_has_a_name_of_its_own() -> None:
 )
 def test_evidence_stays(text: str) -> None:
     """Hashes, images, addresses, principals and names of secrets are what an analyst needs."""
-    assert plain.text(text) == text
+    assert bare_redactor.text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -129,9 +131,9 @@ def test_what_a_name_announces_is_hidden_and_nothing_else(
     before: str, secret: str, after: str
 ) -> None:
     """Shell, JSON, YAML, SQL, connection strings, headers and URLs lose their secrets alone."""
-    mark = plain.value("", secret)
+    mark = bare_redactor.value("", secret)
 
-    assert plain.text(f"{before}{secret}{after}") == f"{before}{mark}{after}"
+    assert bare_redactor.text(f"{before}{secret}{after}") == f"{before}{mark}{after}"
 
 
 def test_a_private_key_goes_whole_even_without_its_end() -> None:
@@ -139,8 +141,10 @@ def test_a_private_key_goes_whole_even_without_its_end() -> None:
     begin = "-----BEGIN EC PRI" + "VATE KEY-----"
     body = "MIIfake+/fake\\nfakefakefake"
 
-    assert body[:6] not in plain.text(f"{begin}\\n{body}")
-    assert plain.text(f"a {begin}\n{body}\n{begin.replace('BEGIN', 'END')} b").endswith("] b")
+    assert body[:6] not in bare_redactor.text(f"{begin}\\n{body}")
+    assert bare_redactor.text(f"a {begin}\n{body}\n{begin.replace('BEGIN', 'END')} b").endswith(
+        "] b"
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,7 +171,7 @@ def test_a_private_key_goes_whole_even_without_its_end() -> None:
 )
 def test_an_argument_may_announce_the_next(arguments: list[str], hidden: set[int]) -> None:
     """A flag hides the argument behind it; the other arguments stay as they are."""
-    shown = plain.arguments(arguments)
+    shown = bare_redactor.arguments(arguments)
 
     assert {
         index for index, pair in enumerate(zip(arguments, shown, strict=True)) if pair[0] != pair[1]
@@ -178,7 +182,7 @@ def test_an_argument_may_announce_the_next(arguments: list[str], hidden: set[int
 
 def test_a_script_keeps_what_is_no_secret() -> None:
     """A shell script that begins with an assignment is evidence from its second word on."""
-    assert plain.arguments(["sh", "-c", "TOKEN=X curl evil.example"])[2].endswith(
+    assert bare_redactor.arguments(["sh", "-c", "TOKEN=X curl evil.example"])[2].endswith(
         " curl evil.example"
     )
 
@@ -198,8 +202,8 @@ def test_a_script_keeps_what_is_no_secret() -> None:
 )
 def test_a_url_keeps_its_place_and_the_names_of_its_parameters(url: str, pattern: str) -> None:
     """Userinfo, query values and fragment go; where the request went stays."""
-    assert re.fullmatch(pattern, plain.url(url))
-    assert plain.url(plain.url(url)) == plain.url(url)
+    assert re.fullmatch(pattern, bare_redactor.url(url))
+    assert bare_redactor.url(bare_redactor.url(url)) == bare_redactor.url(url)
 
 
 @pytest.mark.parametrize(
@@ -218,9 +222,9 @@ def test_a_url_keeps_its_place_and_the_names_of_its_parameters(url: str, pattern
         {"command": ["app", "--password", "fake"]},
     ],
 )
-def test_what_is_never_shown_is_hidden_whole(environment: Json) -> None:
+def test_values_that_are_always_secret_are_redacted_whole(environment: Json) -> None:
     """Environment values, audited requests and whatever a key announces are marks in JSON."""
-    assert not any("fake" in string for string in strings(plain.json(environment)))
+    assert not any("fake" in string for string in strings(bare_redactor.json(environment)))
 
 
 @pytest.mark.parametrize(
@@ -243,24 +247,26 @@ def test_what_is_never_shown_is_hidden_whole(environment: Json) -> None:
 )
 def test_names_and_settings_stay(value: Json) -> None:
     """Labels, flags and the names of secrets, which are the rotation list, are left alone."""
-    assert plain.json(value) == value
+    assert bare_redactor.json(value) == value
 
 
 def test_keys_and_numbers_that_are_secret_are_hidden_too() -> None:
     """A secret may be printed as a key, or as a number."""
-    shown = knowing("first-secret", "12345678901").json({"first-secret": [12345678901], "b": 1})
+    shown = redactor_knowing("first-secret", "12345678901").json(
+        {"first-secret": [12345678901], "b": 1}
+    )
 
     assert "first-secret" not in json.dumps(shown)
     assert "12345678901" not in json.dumps(shown)
 
 
-def test_bottomless_json_ends_in_a_mark() -> None:
+def test_deeply_nested_json_is_redacted() -> None:
     """Nesting cannot exhaust the stack."""
     value: Json = "password=fake"
     for _ in range(5000):
         value = [value]
 
-    assert "redacted" in str(plain.json(value))
+    assert "redacted" in str(bare_redactor.json(value))
 
 
 @pytest.mark.parametrize(
@@ -275,7 +281,7 @@ def test_bottomless_json_ends_in_a_mark() -> None:
 )
 def test_a_malformed_message_shows_its_beginning_without_secrets(data: bytes, secret: str) -> None:
     """What is kept in quarantine tells what came, not what was in it."""
-    shown = plain.raw(data, limit=1000)
+    shown = bare_redactor.malformed(data, limit=1000)
 
     assert secret not in shown
     assert "redacted" in shown
@@ -286,7 +292,7 @@ def test_a_cut_never_leaves_half_a_secret(limit: int) -> None:
     """A secret is recognised whole before the message is cut inside it."""
     secret = "Correct-Horse-Battery-Staple"
     data = f'{{"text": "some words before it {secret} and after it, token=gh'.encode()
-    shown = knowing(secret).raw(data + b"p_" + b"Fake0" * 8, limit=limit)
+    shown = redactor_knowing(secret).malformed(data + b"p_" + b"Fake0" * 8, limit=limit)
 
     assert len(shown) <= limit + 20
     assert not any(secret[:cut] in shown for cut in range(4, len(secret)))
@@ -336,16 +342,20 @@ def test_which_values_count_as_secret(name: str, value: str, hidden: bool) -> No
         ("secret_name", True, False),
     ],
 )
-def test_names_are_judged_by_their_words(name: str, suggests: bool, announces: bool) -> None:  # noqa: FBT001
+def test_secret_names_are_matched_by_whole_words(
+    name: str,
+    suggests: bool,  # noqa: FBT001 - pytest names it
+    announces: bool,  # noqa: FBT001 - the same
+) -> None:
     """A monkey is no key, and the name of a secret is none."""
-    assert (suggests_secret(name), announces_secret(name)) == (suggests, announces)
+    assert (suggests_secret(name), names_secret(name)) == (suggests, announces)
 
 
 def test_a_known_value_is_found_in_every_common_encoding() -> None:
     """Base64 of a login, hex, HTML, shell quotes: encoding a secret does not publish it."""
     secret = 'S<cret\'s "päss/wörd" & more'
     login = base64.b64encode(f"someone:{secret}".encode()).decode()
-    shown = knowing(secret).text(f"{login} {secret.encode().hex()} {json.dumps(secret)}")
+    shown = redactor_knowing(secret).text(f"{login} {secret.encode().hex()} {json.dumps(secret)}")
 
     assert login[14:-4] not in shown
     assert secret.encode().hex() not in shown
@@ -370,7 +380,7 @@ def test_a_known_value_is_found_where_every_character_is_escaped(
 ) -> None:
     """Whether it needs that or not, and in capitals as well."""
     form = encoded(b"Zq7fake+swordfish")
-    shown = knowing("Zq7fake+swordfish").text(f"sent {form} off")
+    shown = redactor_knowing("Zq7fake+swordfish").text(f"sent {form} off")
     assert form.rstrip("=") not in shown
     assert re.fullmatch(r"sent \[redacted:[0-9a-f]{8}\]=* off", shown)
 
@@ -411,7 +421,7 @@ def test_the_parts_of_a_known_value_are_known() -> None:
 
 def test_the_beginning_of_a_known_value_is_hidden_where_a_text_ends() -> None:
     """The detector and the log cut what is long, and the first half of a secret is one."""
-    redactor = knowing("correct-horse-battery")
+    redactor = redactor_knowing("correct-horse-battery")
 
     assert redactor.text("app correct-ho").startswith("app [redacted:")
     assert redactor.text("app correct-ho and more") == "app correct-ho and more"
@@ -419,8 +429,8 @@ def test_the_beginning_of_a_known_value_is_hidden_where_a_text_ends() -> None:
 
 def test_equal_secrets_have_equal_marks_wherever_they_stand() -> None:
     """An analyst sees that the password in the log is the one in the environment."""
-    mark = plain.value("ANY", "open sesame")
-    redactor = knowing("open sesame")
+    mark = bare_redactor.value("ANY", "open sesame")
+    redactor = redactor_knowing("open sesame")
 
     assert redactor.text("a open sesame b open%20sesame") == f"a {mark} b {mark}"
     assert redactor.arguments(["app", "--password", "open sesame"])[2] == mark
@@ -428,7 +438,7 @@ def test_equal_secrets_have_equal_marks_wherever_they_stand() -> None:
 
 
 secrets = st.text(min_size=6, max_size=30).filter(
-    lambda text: knowing(text).text(text) != text and text not in "[redacted:"
+    lambda text: redactor_knowing(text).text(text) != text and text not in "[redacted:"
 )
 pieces = st.one_of(
     st.text(max_size=10),
@@ -450,7 +460,7 @@ def test_no_known_secret_survives_in_text(secret: str, before: str, after: str) 
     """Wherever a known value stands, as it is, percent-encoded or escaped, it is gone."""
     escaped = json.dumps(secret)[1:-1]
     for form in (secret, quote(secret, safe=""), escaped):
-        shown = knowing(secret).text(f"{before}{form}{after}")
+        shown = redactor_knowing(secret).text(f"{before}{form}{after}")
         assert form not in shown
 
 
@@ -469,7 +479,7 @@ def test_no_known_secret_survives_in_json(secret: str, data: st.DataObject) -> N
             max_leaves=12,
         )
     )
-    shown = knowing(secret).json(value)
+    shown = redactor_knowing(secret).json(value)
 
     assert not any(secret in string for string in strings(shown))
     assert shape(shown) == shape(value)
@@ -479,7 +489,7 @@ def test_no_known_secret_survives_in_json(secret: str, data: st.DataObject) -> N
 @repeatable
 def test_a_second_pass_changes_nothing(text: str, secret: str) -> None:
     """What was redacted once may be redacted again by whoever stores or sends it."""
-    redactor = knowing(secret)
+    redactor = redactor_knowing(secret)
     once = redactor.text(f"{text}{secret}{text}")
 
     assert redactor.text(once) == once
@@ -489,7 +499,7 @@ def test_a_second_pass_changes_nothing(text: str, secret: str) -> None:
 @repeatable
 def test_any_bytes_have_a_redacted_beginning(data: bytes, limit: int) -> None:
     """No message is so broken that it cannot be put into quarantine."""
-    assert isinstance(plain.raw(data, limit=limit), str)
+    assert isinstance(bare_redactor.malformed(data, limit=limit), str)
 
 
 SIZE = 1_000_000
@@ -497,7 +507,7 @@ GENEROUS_S = 10.0  # quadratic work on a million characters takes hours
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
-def test_no_pattern_is_slow_on_text_made_against_it(pattern: Pattern) -> None:
+def test_no_pattern_is_slow_on_text_made_against_it(pattern: CredentialPattern) -> None:
     """A million characters of beginnings that lead nowhere cost what any others do."""
     example = "".join(pattern.example)
     found = pattern.expression.search(example)
@@ -518,7 +528,7 @@ def test_text_made_against_the_redaction_is_not_slow(part: str) -> None:
     hostile = (part * (SIZE // 4 // len(part) + 1))[: SIZE // 4]
 
     started = time.process_time()
-    plain.text(hostile)
+    bare_redactor.text(hostile)
 
     assert time.process_time() - started < GENEROUS_S
 
@@ -527,7 +537,7 @@ def test_hundreds_of_secrets_with_one_beginning_are_not_slow() -> None:
     """An attacker may fill the environment so that every character begins a secret."""
     values = ["a" * length for length in range(6, 200)]
     values += ["a" * 500 + str(number) for number in range(200)]
-    redactor = knowing(*values)
+    redactor = redactor_knowing(*values)
 
     started = time.process_time()
     shown = redactor.text("a" * 50_000)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.model import Status
-from incident.report.chat_text import brief, harmless
+from incident.report.chat_text import chat_message, escape_for_chat
 from tests.support.model import repeatable
 
 ID = "20261002-6255b37a8bf0"
@@ -53,7 +53,7 @@ def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> N
         f"To do: rotate what was in reach first, then find the way in; {show} has the steps."
         f" No attack? {release} gives it back"
     )
-    assert brief(OUTCOME).splitlines() == [
+    assert chat_message(OUTCOME).splitlines() == [
         "CONTAINED: Execution: Modified Malicious Binary Executed (CRITICAL)",
         "Where: service storefront in project example-shop-prod, europe-west1",
         "Detected: /usr/local/bin/healthcheck",
@@ -68,7 +68,7 @@ def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> N
 @pytest.mark.parametrize("status", list(Status))
 def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
     """Only what was read back as stopped is called stopped by us."""
-    text = brief({**OUTCOME, "status": status.value, "changes": []})
+    text = chat_message({**OUTCOME, "status": status.value, "changes": []})
     assert text.startswith(f"{status.value.upper()}: ")
     assert "\nDone: " in text
     assert "\nTo do: " in text
@@ -89,15 +89,15 @@ def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
         (Status.EXPIRED, f"contain {ID}"),
     ],
 )
-def test_what_is_to_be_done_has_its_command(status: Status, command: str) -> None:
+def test_each_task_has_its_command(status: Status, command: str) -> None:
     """It can be copied from a phone; what may run on is said to."""
-    text = brief({**OUTCOME, "status": status.value})
+    text = chat_message({**OUTCOME, "status": status.value})
     assert f"`python cli.py {command}`" in text
     told = ("runs on", "may run on", "running", "stopped")
     assert any(words in text for words in told)
 
 
-def test_why_says_what_was_detected_and_how_sure_that_is() -> None:
+def test_the_reason_line_has_detection_and_confidence() -> None:
     """That nothing speaks against it, or that the finding is listed, tells nobody anything."""
     known = {"lookup": "known", "said": "VirusTotal: 41 of 70 engines call the file malicious"}
     rich = {
@@ -107,13 +107,13 @@ def test_why_says_what_was_detected_and_how_sure_that_is() -> None:
         "assessment": {"summary": "a changed binary ran.", "confidence": "high"},
         "detected": {**OUTCOME["detected"], "virustotal": known},
     }
-    text = brief(rich)
+    text = chat_message(rich)
     why = "a changed binary ran, with high confidence. VirusTotal: 41 of 70 engines call the file"
     assert f"\nWhy: {why} malicious\n" in text
     long = {**rich, "assessment": {"summary": "word " * 40, "confidence": "high"}}
-    assert "word word…, with high confidence. VirusTotal" in brief(long)
+    assert "word word…, with high confidence. VirusTotal" in chat_message(long)
     assert "\nWhere: worker pool storefront in project" in text
-    assert "\nWhy: rule 1 names it" in brief({**rich, "status": "held"})
+    assert "\nWhy: rule 1 names it" in chat_message({**rich, "status": "held"})
 
 
 def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
@@ -124,21 +124,21 @@ def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
         "approval_expires": "2026-10-02T20:14:12.318000Z",
         "changes": [{**OUTCOME["changes"][0], "state": "validated"}],
     }
-    text = brief(waiting)
+    text = chat_message(waiting)
     assert "Done: nothing yet, it runs on. A plan waits for approval: scale-to-zero\n" in text
     assert "To do: whoever has the rights of an approver: read" in text
     assert text.splitlines()[-2].endswith("before 2026-10-02 20:14:12 UTC, when the plan expires")
 
 
-def test_what_a_person_is_refused_too_is_not_told_to_be_run() -> None:
+def test_a_command_that_would_be_refused_is_not_suggested() -> None:
     """What has to be lifted first is said instead, with the command that checks it."""
     bar = {"text": "t", "first": "Mend `it` first", "command": "python cli.py policy check /p.yaml"}
     held = {**OUTCOME, "status": "held", "decision": {"reasons": [], "barred": [bar]}}
-    text = brief(held)
+    text = chat_message(held)
     assert "cli.py contain" not in text
     assert "Mend ʼitʼ first (`python cli.py policy check /p.yaml`)" in text
     hostile = {**held["decision"], "barred": [{**bar, "command": "python cli.py policy check `x`"}]}
-    assert "`x`" not in brief({**held, "decision": hostile})
+    assert "`x`" not in chat_message({**held, "decision": hostile})
 
 
 def test_a_release_says_who_gave_what_back() -> None:
@@ -151,7 +151,7 @@ def test_a_release_says_who_gave_what_back() -> None:
         "changes": [*OUTCOME["changes"], cancelled],
         "drains_until": None,
     }
-    text = brief(released)
+    text = chat_message(released)
     assert (
         "Done: released by ops＠example[.]com, the containment was taken back and it runs again."
         " Given back: scale-to-zero, NOT cancel-executions, which nothing takes back"
@@ -164,14 +164,14 @@ def test_what_cannot_be_taken_back_is_not_promised() -> None:
     """A plan says so before, and a containment offers no release."""
     cancel = {"action": "cancel-executions", "state": "verified", "stops": True}
     job = {**OUTCOME, "workload": {**OUTCOME["workload"], "kind": "job"}, "changes": [cancel]}
-    assert "cli.py release" not in brief(job)
-    assert "cancel-executions (nothing takes it back)" in brief({**job, "status": "planned"})
-    assert "--action cancel-executions" in brief({**job, "status": "held"})
+    assert "cli.py release" not in chat_message(job)
+    assert "cancel-executions (nothing takes it back)" in chat_message({**job, "status": "planned"})
+    assert "--action cancel-executions" in chat_message({**job, "status": "held"})
 
 
 def test_a_failure_before_any_plan_names_the_action() -> None:
     """There is none on record that ``contain`` would take."""
-    text = brief({**OUTCOME, "status": "failed", "changes": []})
+    text = chat_message({**OUTCOME, "status": "failed", "changes": []})
     assert "it could NOT be done: no change on record. Nothing shows that it is stopped" in text
     assert f"contain {ID} --action scale-to-zero" in text
 
@@ -179,19 +179,19 @@ def test_a_failure_before_any_plan_names_the_action() -> None:
 def test_a_failing_action_is_not_hidden_behind_one_that_held() -> None:
     """Each is named with how far it came."""
     changes = [*OUTCOME["changes"], {"action": "restrict-ingress", "state": "failed"}]
-    text = brief({**OUTCOME, "changes": changes})
+    text = chat_message({**OUTCOME, "changes": changes})
     assert "scale-to-zero verified, restrict-ingress failed" in text
 
 
 def test_many_changes_are_counted() -> None:
     """A job may have had hundreds of executions."""
     changes = [{"action": f"a-{number}", "state": "verified"} for number in range(9)]
-    assert "a-5 verified and 3 more" in brief({**OUTCOME, "changes": changes})
+    assert "a-5 verified and 3 more" in chat_message({**OUTCOME, "changes": changes})
 
 
 def test_an_outcome_of_little_has_a_text_too() -> None:
     """Without a workload, a severity or a link."""
-    text = brief({"status": "held", "incident": "i"})
+    text = chat_message({"status": "held", "incident": "i"})
     assert "no Cloud Run workload" in text
     assert "cli.py show i" in text
     assert "cli.py contain" not in text
@@ -219,14 +219,14 @@ def test_an_outcome_of_little_has_a_text_too() -> None:
 )
 def test_what_either_room_would_act_upon_is_plain_text(said: str, shown: str) -> None:
     """It stays readable, for whoever looks at it."""
-    assert harmless(said) == shown
+    assert escape_for_chat(said) == shown
 
 
 @repeatable
 @given(st.text(max_size=600))
 def test_no_text_has_markup_or_leaves_its_line(said: str) -> None:
     """Whatever it is made of, and however long."""
-    shown = harmless(said)
+    shown = escape_for_chat(said)
     assert not MARKUP.search(shown)
     assert not [c for c in shown if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"}]
     assert len(shown.splitlines()) <= 1
@@ -248,7 +248,7 @@ def test_no_outcome_has_markup_and_none_is_long(said: str, status: Status) -> No
         "changes": [{"action": said, "state": said}] * 9,
         "links": {"case_file": f"gs://{said}"},
     }
-    text = brief(outcome)
+    text = chat_message(outcome)
     assert not MARKUP.search(_COMMAND.sub("", re.sub(r"https://console\S*", "", text)))
     assert len(text.splitlines()) == (7 if status is Status.RELEASED else 8), text
     assert len(text) < 12_000

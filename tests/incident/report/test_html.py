@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from incident.case_file.index import Case
-from incident.patrol.unfinished import closed
-from incident.report.html import CaseObjects, render, shown
-from tests.support.environment import road, sample
+from incident.case_file.index import CaseSummary
+from incident.patrol.unfinished import closing_outcome
+from incident.report.html import CaseFileContents, page_text, render_html
+from tests.support.environment import responder_environment, sample_notification
 from tests.support.model import record
 
 _TAGS = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"
@@ -24,7 +24,7 @@ _FORBIDDEN = {"script", "img", "iframe", "link", "object", "embed", "form", "bas
 _SCHEMES = re.compile(r"(?:https://|#)")
 
 
-class Seen(HTMLParser):
+class ParsedPage(HTMLParser):
     """The elements and attributes of a page."""
 
     def __init__(self) -> None:
@@ -38,11 +38,11 @@ class Seen(HTMLParser):
         self.attributes += attrs
 
 
-async def a_case(folder: Path) -> CaseObjects:
+async def sample_case(folder: Path) -> CaseFileContents:
     """The case file of the sample finding."""
-    async with road(folder) as way:
-        outcome = (await way.deliver()).outcome
-        stored = way.stored(f"incidents/{outcome['incident']}/**/*")
+    async with responder_environment(folder) as env:
+        outcome = (await env.deliver()).outcome
+        stored = env.stored_objects(f"incidents/{outcome['incident']}/**/*")
     named = {path.partition("/")[2].partition("/")[2]: data for path, data in stored.items()}
     evidence = {
         name.removeprefix("evidence/").removesuffix(".json"): json.loads(data)
@@ -51,7 +51,7 @@ async def a_case(folder: Path) -> CaseObjects:
     }
     evidence["logs"] = [json.loads(line) for line in named["logs.jsonl"].splitlines()]
     records = [json.loads(d) for n, d in named.items() if re.fullmatch(r"\d{4}-[a-z]+\.json", n)]
-    return CaseObjects(outcome, evidence, records, dict.fromkeys(named, "0" * 64))
+    return CaseFileContents(outcome, evidence, records, dict.fromkeys(named, "0" * 64))
 
 
 def with_hostile_text(value: Any) -> Any:
@@ -63,9 +63,9 @@ def with_hostile_text(value: Any) -> Any:
     return HOSTILE if isinstance(value, str) else value
 
 
-async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path: Path) -> None:
+async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -> None:
     """Verdict, next steps, process, exposure, evidence; no script, and links are only links."""
-    page = render(await a_case(tmp_path))
+    page = render_html(await sample_case(tmp_path))
     for words in (
         "contained",
         "What to do now",
@@ -83,7 +83,7 @@ async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path
     ):
         assert words in page
     assert re.findall(r"<li[^>]*>[a-z][^<]*", page) == []
-    seen = Seen()
+    seen = ParsedPage()
     seen.feed(page)
     assert not seen.elements & _FORBIDDEN
     for name, value in seen.attributes:
@@ -97,8 +97,8 @@ async def test_the_page_says_what_matters_and_refers_to_nothing_outside(tmp_path
 
 async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None:
     """Numbered through, the first one in the verdict too; what to look at above what follows."""
-    case = await a_case(tmp_path)
-    page = render(case)
+    case = await sample_case(tmp_path)
+    page = render_html(case)
     assessment: Any = case.outcome["assessment"]
     people = assessment["plan"]["people"]
     runs = [(part, len([*steps])) for part, steps in groupby(step["part"] for step in people)]
@@ -108,26 +108,26 @@ async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None
     headings = re.findall(r"<h3>(.*?)</h3>", page)
     at = headings.index("What to look at")
     assert (headings[at - 1], headings[at + 1]) == ("Tell the owners", "If it was no attack")
-    held = re.findall(r"<h3>(.*?)</h3>", changed(case, {}, status="held"))
+    held = re.findall(r"<h3>(.*?)</h3>", page_with(case, {}, status="held"))
     assert held[0] == "What to look at"
     named = [{**step, "part_title": "Its own title"} for step in people]
     told = {**assessment, "plan": {**assessment["plan"], "people": named}}
-    assert "<h3>Its own title</h3>" in changed(case, {}, assessment=told)
+    assert "<h3>Its own title</h3>" in page_with(case, {}, assessment=told)
 
 
 async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
     """Whatever the outcome and the evidence say, the elements of the page are the same."""
-    case = await a_case(tmp_path)
-    hostile = CaseObjects(
+    case = await sample_case(tmp_path)
+    hostile = CaseFileContents(
         {**with_hostile_text(case.outcome), "status": HOSTILE, "incident": HOSTILE},
         with_hostile_text(case.evidence),
         with_hostile_text(list(case.records)),
         {HOSTILE: HOSTILE},
     )
-    page = render(hostile)
-    seen, honest = Seen(), Seen()
+    page = render_html(hostile)
+    seen, honest = ParsedPage(), ParsedPage()
     seen.feed(page)
-    honest.feed(render(case))
+    honest.feed(render_html(case))
     assert seen.elements <= honest.elements
     assert not any(name.startswith("on") for name, _ in seen.attributes)
     assert "<script" not in page
@@ -137,8 +137,8 @@ async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
 
 async def test_the_same_case_makes_the_same_page(tmp_path: Path) -> None:
     """A page is a function of what is stored: two runs that write it write the same bytes."""
-    case = await a_case(tmp_path)
-    assert render(case) == render(copy.deepcopy(case))
+    case = await sample_case(tmp_path)
+    assert render_html(case) == render_html(copy.deepcopy(case))
 
 
 @pytest.mark.parametrize(
@@ -150,43 +150,45 @@ async def test_the_same_case_makes_the_same_page(tmp_path: Path) -> None:
         {"timings_ms": {}, "gaps": [{"collector": "logs", "reason": "no answer within 10 s"}]},
     ],
 )
-async def test_what_is_lacking_is_said(tmp_path: Path, outcome: dict[str, Any]) -> None:
+async def test_missing_parts_are_shown_as_missing(tmp_path: Path, outcome: dict[str, Any]) -> None:
     """No responder, no workload, nothing detected, gaps: the page stands all the same."""
-    case = await a_case(tmp_path)
+    case = await sample_case(tmp_path)
     told: dict[str, Any] = {**case.outcome, **outcome}
     whole: Any = case.outcome["detected"]
     told["detected"] = {**dict.fromkeys(whole), "arguments": [], **told["detected"]}
-    page = render(CaseObjects(told, {}, (), {}))
+    page = render_html(CaseFileContents(told, {}, (), {}))
     assert ("no answer within 10 s" in page) is bool(outcome.get("gaps"))
 
 
-def changed(case: CaseObjects, evidence: dict[str, Any], **outcome: Any) -> str:
+def page_with(case: CaseFileContents, evidence: dict[str, Any], **outcome: Any) -> str:
     """The page of a case of which some things are otherwise; what is None was not read."""
     told: dict[str, Any] = {**case.outcome, **outcome}
     gathered = {n: v for n, v in {**case.evidence, **evidence}.items() if v is not None}
-    return render(CaseObjects(told, gathered, case.records, case.digests, case.containment))
+    return render_html(
+        CaseFileContents(told, gathered, case.records, case.digests, case.containment)
+    )
 
 
 _COLLECTORS = ("related-findings", "audit-log", "revisions", "access", "logs")
 _NOTHING = ("None in the time", "No change in the time", "None.", "grants nothing", "No entries in")
 
 
-async def test_what_was_not_read_is_not_said_to_be_nothing(tmp_path: Path) -> None:
+async def test_unread_evidence_is_not_shown_as_empty(tmp_path: Path) -> None:
     """Empty evidence is told as such; evidence that is lacking is told with its reason."""
-    case = await a_case(tmp_path)
+    case = await sample_case(tmp_path)
     nobody: Any = {"assessment": None}
-    empty = changed(
+    empty = page_with(
         case, {**{name: [] for name in _COLLECTORS}, "access": {"bindings": []}}, **nobody
     )
     assert all(words in empty for words in _NOTHING)
     assert "Not known:" not in empty
     gaps = [{"collector": name, "reason": f"no {name}"} for name in _COLLECTORS]
-    lacking = changed(case, dict.fromkeys(_COLLECTORS), gaps=gaps, **nobody)
+    lacking = page_with(case, dict.fromkeys(_COLLECTORS), gaps=gaps, **nobody)
     assert not any(words in lacking for words in _NOTHING)
     for name in _COLLECTORS:
         assert f"<strong>{name}:</strong> no {name}</p>" in lacking
     assert lacking.count("<strong>Not known:</strong> <a href") == len(_COLLECTORS)
-    unread = changed(case, dict.fromkeys(_COLLECTORS), **nobody)
+    unread = page_with(case, dict.fromkeys(_COLLECTORS), **nobody)
     assert unread.count("<strong>Not known:</strong> it was not read") == len(_COLLECTORS)
 
 
@@ -199,14 +201,14 @@ async def test_what_was_not_read_is_not_said_to_be_nothing(tmp_path: Path) -> No
         (None, 0, "<strong>root</strong> (0), by the notification"),
     ],
 )
-async def test_the_process_is_told_with_its_parent(
+async def test_the_process_is_shown_with_its_parent(
     tmp_path: Path, user_id: int | None, claimed: int | None, words: str
 ) -> None:
     """Who ran it, and what started it: a 0 that was left out is not taken for root."""
-    case = await a_case(tmp_path)
+    case = await sample_case(tmp_path)
     detected: Any = case.outcome["detected"]
     assert (detected["user_id"], detected["user_id_claimed"]) == (None, 0)
-    assert "Process id 1 is the first process of the container" in render(case)
+    assert "Process id 1 is the first process of the container" in render_html(case)
     parent = {**detected, "pid": 12, "binary_path": "/usr/sbin/nginx", "arguments": ["nginx: w"]}
     told = {
         **detected,
@@ -215,9 +217,9 @@ async def test_the_process_is_told_with_its_parent(
         "parent_pid": 12,
         "parents": [parent],
     }
-    page = changed(case, {}, detected={**told, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"})
+    page = page_with(case, {}, detected={**told, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"})
     known = {**detected["virustotal"], "said": "VirusTotal: 58 of 71 engines call it malicious"}
-    assert "<dt>VirusTotal</dt><dd>58 of" in changed(
+    assert "<dt>VirusTotal</dt><dd>58 of" in page_with(
         case, {}, detected={**told, "virustotal": known}
     )
     for text in (words, "process id 12: <code>nginx: w</code>", "/opt/x.so", "/opt/i.sh"):
@@ -226,11 +228,11 @@ async def test_the_process_is_told_with_its_parent(
 
 async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path: Path) -> None:
     """The evidence says running of what was cancelled since: the table says when it was read."""
-    job = sample("v1-job-execution")
+    job = sample_notification("v1-job-execution")
     rules = "mode: enforce\ncontain:\n  job: [cancel-executions]\n"
-    async with road(tmp_path, notification=job, rules=rules) as way:
-        await way.deliver()
-        (path,) = way.stored("incidents/*/report.html")
+    async with responder_environment(tmp_path, notification=job, policy_text=rules) as env:
+        await env.deliver()
+        (path,) = env.stored_objects("incidents/*/report.html")
         page = (tmp_path / "store" / path).read_text()
     assert "As read before the containment at 2" in page
     assert "State before" in page
@@ -241,7 +243,7 @@ async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path
 
 async def test_the_same_reason_is_given_once_in_full(tmp_path: Path) -> None:
     """A refused read is the verdict's reason, the decision's, a gap and a lack of evidence."""
-    case = await a_case(tmp_path)
+    case = await sample_case(tmp_path)
     gaps = [
         *(
             {"collector": "settings", "reason": "r-one"},
@@ -251,14 +253,14 @@ async def test_the_same_reason_is_given_once_in_full(tmp_path: Path) -> None:
     ]
     decision = {"verdict": "hold", "reasons": ["r-one"]}
     refused = {"status": "failed", "gaps": gaps, "decision": decision, "changes": []}
-    page = changed(case, dict.fromkeys(_COLLECTORS), **refused)
+    page = page_with(case, dict.fromkeys(_COLLECTORS), **refused)
     said = page[: page.index('<svg viewBox="0 0 360')] + page.rpartition("</svg>")[2]
     assert (said.count("r-one"), said.count("r-two")) == (1, 1)
     assert "<strong>audit-log:</strong> for the same reason as logs</p>" in page
     assert "<li>As the verdict at the top says</li>" in page
 
 
-_WHY = (
+_VERDICT_REASONS = (
     ("held", None, "the first reason"),
     ("failed", "permission missing", "permission missing"),
     ("failed", None, "the first reason"),
@@ -271,39 +273,41 @@ _WHY = (
 
 async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
     """What went wrong with a write, else what decided; where all went well, nothing."""
-    case = await a_case(tmp_path)
+    case = await sample_case(tmp_path)
     listed: Any = case.outcome["changes"]
     decision = {"verdict": "contain", "reasons": ["the first reason", "another"]}
-    for status, error, why in _WHY:
+    for status, error, why in _VERDICT_REASONS:
         changes = [{**change, "error": error} for change in listed]
-        page = changed(case, {}, status=status, changes=changes, decision=decision)
+        page = page_with(case, {}, status=status, changes=changes, decision=decision)
         said = re.search(r"<strong>Why:</strong> (.*)</p>", page)
         assert (said and said[1]) == why
         assert not why or page.index("Do first:") < page.index("Why:</strong>")
         assert ("Undone since." in page) is bool(error and error.startswith("undone"))
 
 
-async def test_a_plan_that_waits_says_until_when_and_for_whom(tmp_path: Path) -> None:
+async def test_a_pending_plan_shows_its_deadline_and_approver(tmp_path: Path) -> None:
     """In the verdict; a plan that does not wait any more says nothing of it."""
-    case = await a_case(tmp_path)
+    case = await sample_case(tmp_path)
     expires = "2026-10-02T20:14:12.352003Z"
-    page = changed(case, {}, status="awaiting-approval", approval_expires=expires)
+    page = page_with(case, {}, status="awaiting-approval", approval_expires=expires)
     verdict = page.partition("</header>")[0]
     assert "<strong>Until 2026-10-02 20:14:12 UTC</strong> the plan may be approved" in verdict
     assert "<code>approver</code>" in verdict
-    assert "may be approved" not in changed(case, {}, approval_expires=expires)
+    assert "may be approved" not in page_with(case, {}, approval_expires=expires)
 
 
-def test_an_incident_that_could_not_be_taken_up_again_has_a_page() -> None:
+def test_an_incident_that_could_not_be_resumed_has_a_page() -> None:
     """Of it nothing is left but its first record: all else is not known, and said to be."""
     first = record(1, "received", finding="f", event_time="2026-10-02T08:14:07Z", workload="w")
-    outcome = closed(Case("20261002-6255b37a8bf0", "incidents/x", (first,)), "gone", "file:///x")
-    page = render(CaseObjects(outcome, {}, (), {}))
+    outcome = closing_outcome(
+        CaseSummary("20261002-6255b37a8bf0", "incidents/x", (first,)), "gone", "file:///x"
+    )
+    page = render_html(CaseFileContents(outcome, {}, (), {}))
     assert "A finding whose category is not known" in page
     assert page.count("<strong>Not known:</strong> the finding names no Cloud Run workload") > 1
 
 
-def test_what_cannot_be_seen_is_shown() -> None:
+def test_invisible_characters_are_spelled_out() -> None:
     """Control and bidirectional characters are spelled out, and length is bounded."""
-    assert shown("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
-    assert len(shown("x" * 100_000)) < 1000
+    assert page_text("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
+    assert len(page_text("x" * 100_000)) < 1000

@@ -15,8 +15,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-from incident.report.html import CaseObjects, render
-from tests.incident.report.test_html import a_case, with_hostile_text
+from incident.report.html import CaseFileContents, render_html
+from tests.incident.report.test_html import sample_case, with_hostile_text
 
 _CHROMIUM, _DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -75,15 +75,15 @@ async def test_the_page_renders_and_does_nothing(
     browser: Browser, tmp_path: Path, *, hostile: bool
 ) -> None:
     """At phone and desktop width, light and dark, honest and hostile: text, and nothing else."""
-    case = await a_case(tmp_path)
+    case = await sample_case(tmp_path)
     if hostile:
         told = {**with_hostile_text(case.outcome), "status": "contained"}
         long = [*told["detected"]["arguments"], "A" * 100_000]
         told["detected"] = {**told["detected"], "arguments": long}
         told["workload"] = {**told["workload"], "kind": "service"}
-        case = CaseObjects(told, with_hostile_text(case.evidence), case.records, case.digests)
+        case = CaseFileContents(told, with_hostile_text(case.evidence), case.records, case.digests)
     page = tmp_path / "report.html"
-    page.write_text(render(case))
+    page.write_text(render_html(case))
     backgrounds = set()
     for width in (_PHONE, _DESKTOP):
         for dark in (False, True):
@@ -104,7 +104,7 @@ async def test_the_page_renders_and_does_nothing(
 async def test_the_page_can_be_read_by_everybody(browser: Browser, tmp_path: Path) -> None:
     """Headings in order, named pictures, header cells, and contrast of at least 4.5 to 1."""
     page = tmp_path / "report.html"
-    page.write_text(render(await a_case(tmp_path)))
+    page.write_text(render_html(await sample_case(tmp_path)))
     for dark in (False, True):
         browser.show(page, _DESKTOP, dark=dark)
         levels = browser.ask(
@@ -124,14 +124,14 @@ async def test_the_page_can_be_read_by_everybody(browser: Browser, tmp_path: Pat
 @pytest.mark.parametrize("wide", ["W", "\u6f22", "\U0001f600", "\u0634", "\u202e", "word "])
 async def test_nothing_overruns_a_picture(browser: Browser, tmp_path: Path, wide: str) -> None:
     """Wide letters, Chinese, emoji, Arabic, what is spelled out: every line ends in its picture."""
-    case = await a_case(tmp_path)
+    case = await sample_case(tmp_path)
     told: Any = dict(case.outcome)
     told["finding"] = {**told["finding"], "category": wide * 200}
     told["detected"] = {**told["detected"], "arguments": [wide * 200]}
     evidence: Any = dict(case.evidence)
     evidence["audit-log"] = [{**evidence["audit-log"][0], "principal": wide * 200}]
     page = tmp_path / "report.html"
-    page.write_text(render(CaseObjects(told, evidence, case.records, case.digests)))
+    page.write_text(render_html(CaseFileContents(told, evidence, case.records, case.digests)))
     browser.show(page, _PHONE, dark=False)
     assert browser.ask(_OVERRUNNING) == []
     assert browser.ask("document.documentElement.scrollWidth") <= _PHONE
@@ -143,7 +143,7 @@ async def test_paper_holds_what_a_screen_folds(browser: Browser, tmp_path: Path)
     Steps but for the first are folded on a phone alone, and their numbers are whole everywhere.
     """
     page = tmp_path / "report.html"
-    page.write_text(render(await a_case(tmp_path)))
+    page.write_text(render_html(await sample_case(tmp_path)))
     cells = "[...document.querySelectorAll('details td')]"
     shown = f"{cells}.filter(e => e.checkVisibility() && e.getClientRects().length).length"
     browser.show(page, _PHONE, dark=True)

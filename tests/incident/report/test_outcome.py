@@ -15,6 +15,7 @@ from incident.model import (
     Connection,
     Container,
     Decision,
+    DetectedProcess,
     File,
     Finding,
     Gap,
@@ -22,7 +23,6 @@ from incident.model import (
     Kind,
     Lookup,
     Mode,
-    Process,
     Reason,
     Reputation,
     Responder,
@@ -32,17 +32,24 @@ from incident.model import (
     Technique,
     Verdict,
 )
-from incident.model.json_text import plain
+from incident.model.json_text import json_value
 from incident.redaction.redactor import Redactor
-from incident.report.outcome import Account, duplicate, malformed, outcome, refers, released
+from incident.report.outcome import (
+    OutcomeParts,
+    build_outcome,
+    duplicate_outcome,
+    has_active_containment,
+    malformed_outcome,
+    released_outcome,
+)
 from tests.support.model import (
     CATEGORY,
     NOW,
     SERVICE,
+    configuration,
     evidence,
     finding,
-    scaled_to_zero,
-    settings,
+    scale_to_zero_change,
     template,
     workload,
 )
@@ -76,17 +83,17 @@ ASSESSMENT = Assessment(
 DECISION = Decision(Verdict.CONTAIN, (Reason("no guard objected", "guards"),), Mode.ENFORCE, "r")
 
 
-def account(found: Finding | None = None, **changes: Any) -> Account:
+def outcome_parts(found: Finding | None = None, **changes: Any) -> OutcomeParts:
     """A contained incident, with parts replaced."""
-    full = Account(
+    full = OutcomeParts(
         incident="20261002-0123456789ab",
         status=Status.CONTAINED,
         decision=DECISION,
         evidence=evidence(finding=found or finding()),
         responder=Responder("steady", (CATEGORY,), lambda _: ASSESSMENT),
         assessment=ASSESSMENT,
-        changes=(scaled_to_zero(),),
-        folder="containments/x/1",
+        changes=(scale_to_zero_change(),),
+        containment_folder="containments/x/1",
         drains_until=NOW,
         timings_ms={"read": 1.5, "total": 3.0},
         case_file="gs://case-files/incidents/20261002-0123456789ab",
@@ -94,9 +101,9 @@ def account(found: Finding | None = None, **changes: Any) -> Account:
     return replace(full, **changes)
 
 
-def told(found: Finding | None = None, *secrets: Secret, **changes: Any) -> Any:
+def stored_outcome(found: Finding | None = None, *secrets: Secret, **changes: Any) -> Any:
     """The outcome of an account, as it is stored."""
-    made = outcome(account(found, **changes), Redactor(b"key", secrets))
+    made = build_outcome(outcome_parts(found, **changes), Redactor(b"key", secrets))
     return json.loads(json.dumps(made))
 
 
@@ -110,32 +117,32 @@ def test_a_user_id_that_the_record_leaves_out_is_the_notification_s() -> None:
     """Told apart from the record's own, and only of the same process."""
     silent = with_process(user_id=None)
     for claim, claimed in ((with_process(user_id=0), 0), (with_process(user_id=0, pid=9), None)):
-        found = told(evidence=evidence(finding=silent, claim=claim))["detected"]
+        found = stored_outcome(evidence=evidence(finding=silent, claim=claim))["detected"]
         assert (found["user_id"], found["user_id_claimed"]) == (None, claimed)
     named = evidence(finding=with_process(user_id=7), claim=with_process(user_id=0))
-    assert told(evidence=named)["detected"]["user_id_claimed"] is None
+    assert stored_outcome(evidence=named)["detected"]["user_id_claimed"] is None
 
 
 def test_an_outcome_has_its_keys_and_no_others() -> None:
     """Full or empty, every outcome has the same top-level keys."""
-    bare = told(
+    bare = stored_outcome(
         finding(workload=None, processes=(), containers=()),
         responder=None,
         assessment=None,
         changes=(),
-        folder=None,
+        containment_folder=None,
         drains_until=None,
         timings_ms=None,
         case_file=None,
     )
-    assert set(told()) == set(bare) == KEYS
-    assert set(malformed("digest", "reason", "where")) == KEYS | {"message_sha256"}
-    assert set(duplicate(told())) == KEYS
+    assert set(stored_outcome()) == set(bare) == KEYS
+    assert set(malformed_outcome("digest", "reason", "where")) == KEYS | {"message_sha256"}
+    assert set(duplicate_outcome(stored_outcome())) == KEYS
 
 
 def test_an_outcome_says_what_became_of_the_incident() -> None:
     """Status, workload, rule, mode, decision and containment stand where they are looked for."""
-    made = told()
+    made = stored_outcome()
     assert (made["schema_version"], made["incident"]) == (1, "20261002-0123456789ab")
     assert (made["status"], made["mode"], made["rule"]) == ("contained", "enforce", "r")
     assert made["decision"] == {
@@ -155,14 +162,14 @@ def test_an_outcome_says_what_became_of_the_incident() -> None:
 
 def test_a_change_shows_its_whole_fields() -> None:
     """Before and after are there in full, with target, mask, state and error."""
-    (change,) = told()["changes"]
+    (change,) = stored_outcome()["changes"]
     assert set(change) >= {"action", "target", "mask", "before", "after", "state", "error"}
     assert set(change["before"]) == set(change["after"]) == {"scaling", "traffic"}
 
 
-def test_what_was_detected_is_told() -> None:
+def test_the_outcome_has_what_was_detected() -> None:
     """Binary, arguments, container, image, digest and hash come from the finding."""
-    detected = told()["detected"]
+    detected = stored_outcome()["detected"]
     assert detected["binary_path"] == "/usr/local/bin/healthcheck"
     assert detected["arguments"][1:] == ["--url", "stratum+tcp://pool.example.net:3333"]
     assert (detected["sha256"], detected["hash_is_partial"]) == (SHA256, False)
@@ -171,7 +178,7 @@ def test_what_was_detected_is_told() -> None:
     assert detected["digest"].startswith("sha256:80e1d5")
 
 
-def test_the_parents_of_the_process_are_told_as_far_as_the_finding_names_them() -> None:
+def test_the_outcome_has_the_known_parent_processes() -> None:
     """The nearest first, redacted as the process is; a circle of parents ends where it began."""
     (process,) = finding().processes
     child = replace(process, pid=81, parent_pid=12)
@@ -181,14 +188,14 @@ def test_the_parents_of_the_process_are_told_as_far_as_the_finding_names_them() 
     reader = Responder(
         "reader", (CATEGORY,), lambda _: ASSESSMENT, suspect=lambda _: Suspect(child, None)
     )
-    made = told(found, Secret("TOKEN", "hunter2hunter2"), responder=reader)
+    made = stored_outcome(found, Secret("TOKEN", "hunter2hunter2"), responder=reader)
     parents = made["detected"]["parents"]
     assert [parent["pid"] for parent in parents] == [12, 7]
     assert "hunter2" not in json.dumps(made)
-    assert told()["detected"]["parents"] == []
+    assert stored_outcome()["detected"]["parents"] == []
 
 
-def test_what_a_responder_suspects_is_what_is_told() -> None:
+def test_the_file_that_the_responder_suspects_is_reported() -> None:
     """A library's or a script's hash, and its process, in place of the main process's binary."""
     library = File("/tmp/x.so", "b" * 64, partially_hashed=False)  # noqa: S108 - of the finding
     (process,) = finding().processes
@@ -196,40 +203,45 @@ def test_what_a_responder_suspects_is_what_is_told() -> None:
     reader = Responder(
         "reader", (CATEGORY,), lambda _: ASSESSMENT, suspect=lambda _: Suspect(loading, library)
     )
-    made = told(responder=reader)
+    made = stored_outcome(responder=reader)
     assert made["detected"]["binary_path"] == "/usr/sbin/nginx"
     assert (made["detected"]["file"], made["detected"]["sha256"]) == (library.path, library.sha256)
     assert made["links"]["virustotal"].endswith(f"/{library.sha256}")
-    assert told(responder=None)["detected"]["file"] == "/usr/local/bin/healthcheck"
+    assert stored_outcome(responder=None)["detected"]["file"] == "/usr/local/bin/healthcheck"
 
 
-def test_addresses_and_connection_are_told() -> None:
+def test_the_outcome_has_addresses_and_connection() -> None:
     """Of the addresses the first, without what may be secret in them."""
     urls = ("http://a:sample-not-a-real-secret@x.example/p?key=sample-not-a-real-key", *"abcdef")
     found = finding(urls=urls, connection=Connection("203.0.113.77", 4444, "", None))
-    detected = told(found)["detected"]
+    detected = stored_outcome(found)["detected"]
     assert len(detected["urls"]) == 5
     assert detected["urls"][0].endswith("]")
     assert "sample-not-a-real" not in json.dumps(detected)
     assert detected["connection"]["remote_ip"] == "203.0.113.77"
 
 
-def test_what_to_look_at_is_told() -> None:
+def test_the_outcome_has_what_to_check() -> None:
     """Redacted and cut like everything else."""
-    assessment = replace(ASSESSMENT, look_at=("password=sample-not-a-secret", "x" * 5000))
-    first, second = told(assessment=assessment)["assessment"]["look_at"]
+    assessment = replace(
+        ASSESSMENT, investigation_steps=("password=sample-not-a-secret", "x" * 5000)
+    )
+    first, second = stored_outcome(assessment=assessment)["assessment"]["look_at"]
     assert first.startswith("password=[redacted:")
     assert second.endswith("more characters)")
 
 
 def test_a_finding_without_processes_or_containers_has_nothing_detected() -> None:
     """The keys are there all the same."""
-    full, empty = told()["detected"], told(finding(processes=(), containers=()))["detected"]
+    full, empty = (
+        stored_outcome()["detected"],
+        stored_outcome(finding(processes=(), containers=()))["detected"],
+    )
     assert set(full) == set(empty)
     assert set(map(str, empty.values())) == {"None", "[]", "False"}
 
 
-def test_what_virustotal_says_is_told_in_short() -> None:
+def test_the_outcome_has_a_short_virustotal_summary() -> None:
     """Numbers and times as they are; every text is somebody's choice, redacted and cut."""
     known = Reputation(
         Lookup.KNOWN,
@@ -241,15 +253,17 @@ def test_what_virustotal_says_is_told_in_short() -> None:
         tags=("elf",),
         first_seen=NOW,
     )
-    made = told(None, Secret("PASSWORD", "hunter2-planted"), evidence=evidence(reputation=known))
+    made = stored_outcome(
+        None, Secret("PASSWORD", "hunter2-planted"), evidence=evidence(reputation=known)
+    )
     shown = made["detected"]["virustotal"]
     assert (shown["lookup"], shown["malicious"], shown["engines"]) == ("known", 58, 71)
-    assert shown["said"] == known.sentence
+    assert shown["said"] == known.summary
     assert (shown["first_seen"], shown["last_seen"]) == ("2026-10-02T08:14:12.318000Z", None)
     assert (shown["tags"], shown["file_type"], len(shown["names"])) == (["elf"], None, 10)
     assert max(map(len, shown["names"])) < 1100
     assert "hunter2" not in json.dumps(made)
-    assert told()["detected"]["virustotal"] is None
+    assert stored_outcome()["detected"]["virustotal"] is None
 
 
 @pytest.mark.parametrize(
@@ -265,7 +279,7 @@ def test_what_virustotal_says_is_told_in_short() -> None:
 )
 def test_times_are_utc_with_a_z(moment: datetime, shown: str) -> None:
     """Wherever a time came from, it is written in one form."""
-    made = told(finding(event_time=moment), drains_until=moment)
+    made = stored_outcome(finding(event_time=moment), drains_until=moment)
     assert (made["finding"]["event_time"], made["drains_until"]) == (shown, shown)
 
 
@@ -274,7 +288,7 @@ def test_times_are_utc_with_a_z(moment: datetime, shown: str) -> None:
 
 def test_links_lead_to_the_console_virustotal_mitre_and_the_case() -> None:
     """Everything that a person wants to open next is a link."""
-    links = told()["links"]
+    links = stored_outcome()["links"]
     assert links["console"] == (
         f"{CONSOLE}/security/command-center/findingsv2?project=example-shop-prod&resourceId="
         "projects%2F210987654321%2Fsources%2F1234567890123456789%2Flocations%2Fglobal"
@@ -290,7 +304,7 @@ def test_links_lead_to_the_console_virustotal_mitre_and_the_case() -> None:
 def test_a_partial_hash_is_not_looked_up() -> None:
     """The page of a partial hash is another file's, unless the finding itself links to one."""
     assert (
-        told(replace(with_process(partially_hashed=True), virustotal_url=None))["links"][
+        stored_outcome(replace(with_process(partially_hashed=True), virustotal_url=None))["links"][
             "virustotal"
         ]
         is None
@@ -307,13 +321,13 @@ def test_a_partial_hash_is_not_looked_up() -> None:
 )
 def test_each_kind_of_workload_has_its_page(kind: Kind, page: str) -> None:
     """Services, jobs and worker pools lie in different places of the console."""
-    link = told(finding(workload=workload(kind=kind)))["links"]["workload"]
+    link = stored_outcome(finding(workload=workload(kind=kind)))["links"]["workload"]
     assert link.startswith(f"{CONSOLE}/run/{page}/europe-west1/storefront?")
 
 
 def test_a_finding_without_a_workload_links_to_the_finding_alone() -> None:
     """There is no workload's page, and no project to name."""
-    links = told(finding(workload=None))["links"]
+    links = stored_outcome(finding(workload=None))["links"]
     assert links["workload"] is None
     assert "findingsv2?resourceId=" in links["console"]
 
@@ -334,7 +348,7 @@ LONG = "A" * 100_000
 )
 def test_long_text_is_cut_and_says_so(found: Finding) -> None:
     """A log line bears all of it, and shows that more was there."""
-    made = json.dumps(told(found))
+    made = json.dumps(stored_outcome(found))
     assert len(made) < 100_000
     assert "(99000 more characters)" in made
 
@@ -347,7 +361,7 @@ def test_text_of_the_assessment_is_cut_too() -> None:
         reasons=(Reason(LONG, "finding"),),
         techniques=(replace(TECHNIQUE, meaning=LONG),),
     )
-    assert len(json.dumps(told(assessment=assessment)["assessment"])) < 20_000
+    assert len(json.dumps(stored_outcome(assessment=assessment)["assessment"])) < 20_000
 
 
 @pytest.mark.parametrize(
@@ -363,7 +377,7 @@ def test_text_of_the_assessment_is_cut_too() -> None:
 )
 def test_arguments_say_whether_they_are_all(process: dict[str, Any], *, truncated: bool) -> None:
     """Cut by the detector or by us, the outcome tells."""
-    detected = told(with_process(**process))["detected"]
+    detected = stored_outcome(with_process(**process))["detected"]
     assert detected["arguments_truncated"] is truncated
     assert len(detected["arguments"]) <= 50
 
@@ -382,7 +396,7 @@ def test_known_secrets_are_marks_wherever_they_stand() -> None:
         binary_path=f"/{planted}", arguments=("--x", planted), name=f"{planted}.sh"
     )
     made = json.dumps(
-        told(
+        stored_outcome(
             replace(found, containers=(Container(planted, f"image/{planted}", None),)),
             Secret("DB_PASSWORD", planted),
             decision=decision,
@@ -399,17 +413,17 @@ def test_known_secrets_are_marks_wherever_they_stand() -> None:
 
 def test_a_malformed_message_has_an_outcome_without_a_finding() -> None:
     """It is held, says why, and names its digest."""
-    made: Any = malformed("abc", "cannot read it", "gs://x/quarantine/abc.json")
+    made: Any = malformed_outcome("abc", "cannot read it", "gs://x/quarantine/abc.json")
     assert (made["status"], made["message_sha256"]) == ("malformed", "abc")
     assert made["decision"] == {"verdict": "hold", "reasons": ["cannot read it"]}
     assert (made["finding"], made["incident"], made["changes"]) == (None, None, [])
     assert made["links"] == {"case_file": "gs://x/quarantine/abc.json"}
 
 
-def test_a_duplicate_is_the_outcome_that_stands_without_its_work() -> None:
+def test_a_duplicate_repeats_the_outcome_without_its_changes() -> None:
     """It says that the incident is done, and as what; it changed nothing itself."""
-    done = told()
-    made: Any = duplicate(done)
+    done = stored_outcome()
+    made: Any = duplicate_outcome(done)
     assert made["status"] == "duplicate"
     assert made["decision"]["verdict"] == "contain"
     assert "'contained'" in made["decision"]["reasons"][0]
@@ -420,14 +434,14 @@ def test_a_duplicate_is_the_outcome_that_stands_without_its_work() -> None:
 
 def test_a_duplicate_of_something_odd_is_still_an_outcome() -> None:
     """A record without a decision is no reason to fail."""
-    made: Any = duplicate({"status": "held", "decision": None})
+    made: Any = duplicate_outcome({"status": "held", "decision": None})
     assert (made["status"], list(made["decision"])) == ("duplicate", ["reasons"])
 
 
 def test_a_plain_value_has_no_field_that_is_not_printed() -> None:
     """Secrets of a template, and of a finding, are not carried into JSON."""
     hidden = template(secrets=(Secret("DB_PASSWORD", "planted-and-known"),))
-    shown = plain({"settings": settings(template=hidden), "finding": finding()})
+    shown = json_value({"settings": configuration(template=hidden), "finding": finding()})
     assert "planted-and-known" not in repr(shown)
     assert "sample-not-a-real-secret" not in repr(shown)
     assert "secrets" not in shown["settings"]["template"]
@@ -439,8 +453,8 @@ def test_a_plain_value_has_no_field_that_is_not_printed() -> None:
 def test_a_plain_process_keeps_names_of_the_environment_only() -> None:
     """What a process was started with is told by name."""
     (process,) = finding().processes
-    assert isinstance(process, Process)
-    assert plain(process)["environment_names"] == ["PATH", "DB_PASSWORD"]
+    assert isinstance(process, DetectedProcess)
+    assert json_value(process)["environment_names"] == ["PATH", "DB_PASSWORD"]
 
 
 @pytest.mark.parametrize(
@@ -458,14 +472,14 @@ def test_a_plain_process_keeps_names_of_the_environment_only() -> None:
 )
 def test_a_release_ends_only_what_has_an_effect(status: str, state: str, *, expected: bool) -> None:
     """An incident that was held or refused, or is released already, stays as it is."""
-    assert refers({"status": status, "changes": [{"state": state}]}) is expected
-    assert refers({"status": "failed", "changes": None}) is False
+    assert has_active_containment({"status": status, "changes": [{"state": state}]}) is expected
+    assert has_active_containment({"status": "failed", "changes": None}) is False
 
 
 def test_a_released_incident_says_by_whom_and_what_stays_lost() -> None:
     """First of all its reasons, the earlier ones after them."""
     done: dict[str, Json] = {"status": "contained", "decision": {"reasons": ["why"]}}
-    told = released(done, "someone@example.com", ("an execution",))
+    told = released_outcome(done, "someone@example.com", ("an execution",))
     assert told["decision"] == {
         "reasons": ["released by someone@example.com", "an execution", "why"]
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from incident.model import Json, JsonObject, Part
-from incident.report.plan_sections import grouped
+from incident.model import Json, JsonObject, TaskPurpose
+from incident.report.plan_sections import plan_sections
 
 
 def step(part: Json, why: str | None = None, **more: Json) -> JsonObject:
@@ -11,24 +11,24 @@ def step(part: Json, why: str | None = None, **more: Json) -> JsonObject:
     return {"part": part, "why": why, "text": "t", **more}
 
 
-def test_steps_for_the_same_stand_together_and_are_numbered_through() -> None:
+def test_steps_of_one_part_are_grouped_and_numbered() -> None:
     """A part that comes again has a group again: the plan's order is never changed."""
     plan = [step("rotate", "before all"), step("rotate"), step("read"), step("rotate")]
-    groups = grouped(plan)
-    assert [(g.title, g.why, g.first, g.last, g.follows) for g in groups] == [
+    groups = plan_sections(plan)
+    assert [(g.title, g.reason, g.first_number, g.last_number, g.after_triage) for g in groups] == [
         ("Rotate its secrets", "before all", 1, 2, False),
         ("Read what it did", "", 3, 3, True),
         ("Rotate its secrets", "", 4, 4, False),
     ]
 
 
-def test_a_plan_that_names_its_parts_is_taken_at_its_word() -> None:
+def test_titles_of_the_plan_are_kept() -> None:
     """A title of the plan's own comes first, and what has no part that we know has one too."""
     titled = [step("stop", part_title="Stop it now"), step("stop", part_title="")]
     plan = [*titled, step(None), step("unheard-of")]
-    numbered = [each for group in grouped(plan) for each in group.steps]
+    numbered = [each for group in plan_sections(plan) for each in group.tasks]
     assert numbered == list(enumerate(plan, start=1))
-    titles = [group.title for group in grouped(plan)]
+    titles = [group.title for group in plan_sections(plan)]
     assert titles == ["Stop it now", "Stop it", "What is left to do", "What is left to do"]
-    every = {group.title for part in Part for group in grouped([step(part.value)])}
-    assert len(every) == len(Part)
+    every = {group.title for part in TaskPurpose for group in plan_sections([step(part.value)])}
+    assert len(every) == len(TaskPurpose)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.model import Json, JsonObject
-from incident.model.durations import lasted, moment
-from incident.report.activity import OwnStep, own_steps, timings
-from incident.report.exposure_picture import exposure
-from incident.report.pictures import Mark, boxes, rows
+from incident.model.durations import format_milliseconds, parse_time
+from incident.report.activity import ActivityEntry, activity_entries, timings
+from incident.report.exposure_picture import exposure_columns
+from incident.report.pictures import BoxFrame, exposure_picture, timeline_picture
 from incident.report.timeline import Lane, timeline
 from tests.support.model import repeatable
 
@@ -25,7 +25,7 @@ def at(seconds: float) -> str:
     return (EVENT + timedelta(seconds=seconds)).isoformat()
 
 
-def test_everything_that_has_a_time_stands_in_order() -> None:
+def test_all_dated_events_are_in_time_order() -> None:
     """Deployment, related finding, logs, finding and our own steps, whoever tells them."""
     events = timeline(
         OUTCOME,
@@ -37,7 +37,7 @@ def test_everything_that_has_a_time_stands_in_order() -> None:
             "related-findings": [{"event_time": at(-240), "category": "Reverse Shell"}],
             "logs": [{"timestamp": at(-100)}, {"timestamp": at(-101)}],
         },
-        [OwnStep(EVENT + timedelta(seconds=4), "Decided", 12.0)],
+        [ActivityEntry(EVENT + timedelta(seconds=4), "Decided", 12.0)],
     )
     assert [event.lane for event in events] == [
         *(Lane.DEPLOYMENT, Lane.DEPLOYMENT, Lane.RELATED),
@@ -45,10 +45,10 @@ def test_everything_that_has_a_time_stands_in_order() -> None:
     ]
     assert events[0].text == "UpdateService by me"
     assert events[3].count == len(["both entries of that minute"]) + 1
-    assert [bool(event.quiet) for event in events] == [False, False, True, True, True, False]
+    assert [bool(event.quiet_before) for event in events] == [False, False, True, True, True, False]
 
 
-def test_a_job_s_executions_stand_in_it() -> None:
+def test_executions_of_a_job_are_in_the_timeline() -> None:
     """Who started what ran and when; one that still ran when it was read has no end."""
     executions: list[Json] = [
         {"short_name": "n-1", "create_time": at(-600), "completion_time": None, "creator": "me"},
@@ -67,7 +67,7 @@ def test_what_was_held_and_failed_says_why() -> None:
     decision: JsonObject = {"verdict": "hold"}
     for status, more in (("failed", ". It was held only because"), ("held", "")):
         outcome: JsonObject = {"status": status, "decision": decision}
-        (step,) = own_steps(outcome, [record("concluded", 5, outcome=outcome)])
+        (step,) = activity_entries(outcome, [record("concluded", 5, outcome=outcome)])
         assert step.text.startswith(f"Settled the outcome: {status}{more}")
         assert step.text.count("refused for good") == bool(more)
 
@@ -89,18 +89,18 @@ _odd = st.recursive(
 
 @repeatable
 @given(_odd, _odd, _odd)
-def test_odd_evidence_draws_no_error(audit: Any, logs: Any, timed: Any) -> None:
+def test_odd_evidence_raises_no_error(audit: Any, logs: Any, timed: Any) -> None:
     """A store that somebody else wrote to makes an odd page at worst."""
     evidence = {"audit-log": audit, "logs": logs, "revisions": audit, "related-findings": logs}
     evidence["executions"] = audit
     records = [record for record in (audit, logs) if isinstance(record, dict)]
     outcome = {**OUTCOME, "timings_ms": timed, "decision": logs, "status": audit}
-    steps = own_steps(outcome, records, records, EVENT)
-    picture = rows(timeline(OUTCOME, evidence, steps))
+    steps = activity_entries(outcome, records, records, EVENT)
+    picture = timeline_picture(timeline(OUTCOME, evidence, steps))
     places = [row.y for row in picture.rows]
     assert places == sorted(places)
     assert picture.height > max(places)
-    assert moment(audit) is None or isinstance(audit, str)
+    assert parse_time(audit) is None or isinstance(audit, str)
 
 
 def record(kind: str, seconds: float, run: str = "a", **body: Any) -> JsonObject:
@@ -108,27 +108,29 @@ def record(kind: str, seconds: float, run: str = "a", **body: Any) -> JsonObject
     return {"kind": kind, "recorded_at": at(seconds), "run": run, **body}
 
 
-FIRST = [
+RUN_RECORDS = [
     record("received", 5),
     record("decided", 5.1, verdict="contain"),
     record("contained", 8),
     record("concluded", 9, outcome={"status": "contained"}),
     record("done", 9.5, outcome={"status": "contained"}),
 ]
-HELD = [record("before", 5.5), record("written", 6), record("verified", 7.25)]
+VERIFIED_RECORDS = [record("before", 5.5), record("written", 6), record("verified", 7.25)]
 
 
-def told(*args: Any) -> list[tuple[str, float | None]]:
+def step_durations(*args: Any) -> list[tuple[str, float | None]]:
     """What was done and the seconds that it took."""
-    return [(s.text, s.took_ms and round(s.took_ms / 1000, 3)) for s in own_steps(*args)]
+    return [
+        (s.text, s.duration_ms and round(s.duration_ms / 1000, 3)) for s in activity_entries(*args)
+    ]
 
 
-def test_each_step_of_ours_has_its_duration() -> None:
+def test_each_responder_step_has_its_duration() -> None:
     """By the stopwatch where it ran, else since the record that it began with."""
     outcome: JsonObject = {
         "timings_ms": {"evidence/audit-log": 700, "read": 400, "decide": 2, "total": 4000}
     }
-    assert told(outcome, FIRST, HELD) == [
+    assert step_durations(outcome, RUN_RECORDS, VERIFIED_RECORDS) == [
         ("Read finding, policy, settings", 0.4),
         ("Read audit log", 0.7),
         ("Took the finding up", None),
@@ -138,52 +140,63 @@ def test_each_step_of_ours_has_its_duration() -> None:
         ("Read it back: it is in effect", 1.25),
         ("Settled the outcome: contained", 1.75),
     ]
-    assert own_steps(outcome, FIRST, lacking={"audit-log"})[1].text == "Could not read audit log"
-    assert own_steps(outcome, FIRST)[0].at == EVENT + timedelta(seconds=4.598)
+    assert (
+        activity_entries(outcome, RUN_RECORDS, missing={"audit-log"})[1].text
+        == "Could not read audit log"
+    )
+    assert activity_entries(outcome, RUN_RECORDS)[0].at == EVENT + timedelta(seconds=4.598)
 
 
 def test_what_another_run_began_has_no_duration() -> None:
     """A redelivery that carried on an hour later did not take that hour."""
     other = [record("before", 5.5), record("written", 3600, run="b")]
-    assert told({"timings_ms": {"read": 400}}, FIRST[:1], other)[-1] == ("Wrote the change", None)
-    settled = [FIRST[0], record("concluded", 3601, run="b")]
-    assert told({"timings_ms": {"read": 400}}, settled)[0] == ("Took the finding up", None)
+    assert step_durations({"timings_ms": {"read": 400}}, RUN_RECORDS[:1], other)[-1] == (
+        "Wrote the change",
+        None,
+    )
+    settled = [RUN_RECORDS[0], record("concluded", 3601, run="b")]
+    assert step_durations({"timings_ms": {"read": 400}}, settled)[0] == (
+        "Took the finding up",
+        None,
+    )
 
 
 def test_a_case_that_was_carried_on_shows_the_step_that_led_to_it() -> None:
     """A release is on the containment's records before the page is; what is not, has our clock."""
     outcome: JsonObject = {"status": "released", "decision": {"reasons": ["released by me"]}}
     later = [
-        *HELD,
+        *VERIFIED_RECORDS,
         record("release-intended", 3600, run="b", by="me"),
         record("released", 3602, run="b", by="me"),
     ]
     now = EVENT + timedelta(hours=2)
-    assert told(outcome, FIRST, later, now)[-3:] == [
+    assert step_durations(outcome, RUN_RECORDS, later, now)[-3:] == [
         ("Release begun, by me", None),
         ("Release read back: as it was before, by me", 2.0),
         ("Carried the incident on: released: released by me", None),
     ]
-    assert own_steps(outcome, FIRST, later, now)[-1].at == EVENT + timedelta(seconds=3602)
-    assert own_steps(outcome, FIRST, later, now)[-2].person
-    assert own_steps(outcome, FIRST, HELD, now)[-1].at == now
-    assert "Carried" not in told(outcome, FIRST, later)[-1][0]
+    assert activity_entries(outcome, RUN_RECORDS, later, now)[-1].at == EVENT + timedelta(
+        seconds=3602
+    )
+    assert activity_entries(outcome, RUN_RECORDS, later, now)[-2].by_operator
+    assert activity_entries(outcome, RUN_RECORDS, VERIFIED_RECORDS, now)[-1].at == now
+    assert "Carried" not in step_durations(outcome, RUN_RECORDS, later)[-1][0]
 
 
 def test_only_durations_that_can_be_are_shown() -> None:
     """A store that somebody else wrote to may say anything."""
     odd: JsonObject = {"a": float("nan"), "b": -1, "c": True, "d": "1", "e": 1e300, "f": 3}
     assert timings({"timings_ms": odd}) == {"f": 3.0}
-    assert [lasted(ms) for ms in (0.2, 450.4, 1275, 61_000)] == [
+    assert [format_milliseconds(ms) for ms in (0.2, 450.4, 1275, 61_000)] == [
         *("under 1 ms", "450 ms", "1.3 s", "1 min 1 s")
     ]
 
 
 def test_the_longest_bar_is_full_and_the_others_have_their_share() -> None:
     """What took no time that is known has none."""
-    steps = [OwnStep(EVENT, "x", ms) for ms in (25.0, 100.0, None)]
-    short, full, none = rows(timeline({}, {}, steps)).rows
-    assert (short.bar * 4, none.bar, none.took) == (full.bar, 0, "")
+    steps = [ActivityEntry(EVENT, "x", ms) for ms in (25.0, 100.0, None)]
+    short, full, none = timeline_picture(timeline({}, {}, steps)).rows
+    assert (short.bar * 4, none.bar, none.duration) == (full.bar, 0, "")
 
 
 def test_a_change_of_the_iam_policy_is_no_deployment() -> None:
@@ -203,16 +216,16 @@ def test_a_change_of_the_iam_policy_is_no_deployment() -> None:
 SHOP: dict[str, Any] = {"kind": "service", "name": "shop"}
 
 
-def drawn(
+def boxes_by_title(
     points: list[JsonObject], gaps: list[JsonObject] | None = None, **detected: Any
-) -> dict[str, tuple[str, Mark]]:
+) -> dict[str, tuple[str, BoxFrame]]:
     """The boxes of the exposure: text and mark by title, in order."""
-    placed = boxes(exposure(SHOP, detected, points, gaps or [])).boxes
+    placed = exposure_picture(exposure_columns(SHOP, detected, points, gaps or [])).boxes
     assert [box.y for box in placed] == sorted(box.y for box in placed)
-    return {box.title: (box.text, box.mark) for box in placed}
+    return {box.title: (box.text, box.frame) for box in placed}
 
 
-def test_the_exposure_goes_from_outside_to_what_is_in_reach() -> None:
+def test_the_exposure_picture_goes_from_ingress_to_secrets() -> None:
     """Ingress before callers before the workload before what ran before what it could read."""
     secrets: JsonObject = {"topic": "secrets", "text": "rotate", "serious": True}
     points: list[JsonObject] = [
@@ -220,26 +233,31 @@ def test_the_exposure_goes_from_outside_to_what_is_in_reach() -> None:
         {"topic": "entry", "text": "anybody", "names": [], "serious": True},
         {"topic": "identity", "text": "tokens", "names": ["me@p"], "serious": False},
     ]
-    found = drawn(points, binary_path="/bin/sh", arguments=["sh", "-c"], pid=7, parent_pid=1)
+    found = boxes_by_title(
+        points, binary_path="/bin/sh", arguments=["sh", "-c"], pid=7, parent_pid=1
+    )
     assert list(found) == [
         *("Ingress: open", "Callers: not known", "Service"),
         *("Parent process (PID 1)", "Detected process (PID 7)"),
         *("Runs as", "Secrets in reach: rotate", "Volumes: not known"),
     ]
-    assert found["Secrets in reach: rotate"] == ("key", Mark.SERIOUS)
+    assert found["Secrets in reach: rotate"] == ("key", BoxFrame.SERIOUS)
     assert found["Detected process (PID 7)"][0] == "/bin/sh: sh -c"
 
 
 def test_what_was_not_read_is_drawn_as_not_known() -> None:
     """With the reason; and never as if there were nothing."""
     gaps: list[JsonObject] = [{"collector": "access", "reason": "permission denied"}]
-    found = drawn([], gaps)
-    assert found["Callers: not known"] == ("permission denied", Mark.UNKNOWN)
-    assert found["Secrets in reach: not known"][1] is Mark.UNKNOWN
+    found = boxes_by_title([], gaps)
+    assert found["Callers: not known"] == ("permission denied", BoxFrame.UNKNOWN)
+    assert found["Secrets in reach: not known"][1] is BoxFrame.UNKNOWN
     none: JsonObject = {"topic": "secrets", "text": "its settings name no secrets", "names": []}
-    assert drawn([none])["Secrets in reach"] == ("its settings name no secrets", Mark.PLAIN)
+    assert boxes_by_title([none])["Secrets in reach"] == (
+        "its settings name no secrets",
+        BoxFrame.PLAIN,
+    )
     unread: JsonObject = {**none, "text": "which secrets is not known: denied", "known": False}
-    assert drawn([unread])["Secrets in reach: not known"][1] is Mark.UNKNOWN
+    assert boxes_by_title([unread])["Secrets in reach: not known"][1] is BoxFrame.UNKNOWN
 
 
 def test_a_box_names_what_all_points_of_its_topic_name() -> None:
@@ -248,8 +266,8 @@ def test_a_box_names_what_all_points_of_its_topic_name() -> None:
         {"topic": "identity", "text": "tokens", "names": [name], "serious": serious}
         for name, serious in (("web@p", False), ("shop@p", True))
     ]
-    found = drawn(points)["Runs as: its tokens may be taken"]
-    assert found == ("web@p, shop@p", Mark.SERIOUS)
+    found = boxes_by_title(points)["Runs as: its tokens may be taken"]
+    assert found == ("web@p, shop@p", BoxFrame.SERIOUS)
 
 
 def test_a_share_keeps_its_path_and_a_sentence_its_end() -> None:
@@ -258,15 +276,15 @@ def test_a_share_keeps_its_path_and_a_sentence_its_end() -> None:
     secret: JsonObject = {"topic": "secrets", "text": "t", "names": ["projects/p/secrets/key"]}
     said = f"everybody may call it; {'deployer' * 4}@example.com opened it on 2026-10-02 05:03:07"
     callers: JsonObject = {"topic": "callers", "text": f"{said} UTC, as the audit log shows"}
-    parts = exposure(SHOP, {}, [share, secret, callers], [])
-    told = {box.title: " ".join(box.lines) for box in boxes(parts).boxes}
+    parts = exposure_columns(SHOP, {}, [share, secret, callers], [])
+    told = {box.title: " ".join(box.lines) for box in exposure_picture(parts).boxes}
     assert (told["Volumes"], told["Secrets in reach"]) == ("nfs 10.0.0.4:/export", "key")
     assert told["Callers"].endswith("log shows")
 
 
 def test_no_workload_has_no_picture() -> None:
     """There is nothing to draw."""
-    assert exposure({"kind": None}, {}, [], []) == {}
+    assert exposure_columns({"kind": None}, {}, [], []) == {}
 
 
 def test_parents_stand_above_their_children() -> None:
@@ -275,7 +293,7 @@ def test_parents_stand_above_their_children() -> None:
         {"pid": 12, "parent_pid": 1, "arguments": ["nginx: worker"], "binary_path": "/nginx"},
         {"pid": 1, "parent_pid": None, "arguments": [], "binary_path": "/init"},
     ]
-    found = drawn([], parents=parents, binary_path="/bin/sh", pid=81, parent_pid=12)
+    found = boxes_by_title([], parents=parents, binary_path="/bin/sh", pid=81, parent_pid=12)
     assert list(found)[3:6] == [
         *("Parent process (PID 1)", "Parent process (PID 12)", "Detected process (PID 81)"),
     ]

@@ -11,8 +11,8 @@ import pytest
 
 from incident.model import Finding, Json, Status
 from incident.response import log
-from incident.response.context import Answer
-from incident.response.deliveries import Unfinished
+from incident.response.context import DeliveryResult
+from incident.response.deliveries import RetryDelivery
 from incident.response.trace import Trace
 from tests.support.model import SERVICE, finding
 
@@ -71,7 +71,7 @@ def test_a_line_is_as_severe_as_its_outcome(
     capsys: pytest.CaptureFixture[str], status: Status, *, alarm: bool
 ) -> None:
     """What a person must see is an ERROR, what changed something a WARNING, the rest INFO."""
-    log.answered(Answer(outcome(status.value), alarm=alarm), None)
+    log.delivery_answered(DeliveryResult(outcome(status.value), alarm=alarm), None)
     (line,) = lines(capsys)
     assert line["severity"] == ("ERROR" if alarm else EXPECTED.get(status, "INFO"))
     assert line["message"] == f"incident {status.value}"
@@ -80,7 +80,7 @@ def test_a_line_is_as_severe_as_its_outcome(
 def test_a_line_names_incident_finding_and_workload(capsys: pytest.CaptureFixture[str]) -> None:
     """It can be searched for by each, and carries the whole outcome."""
     told = outcome("contained", rule="r")
-    log.answered(Answer(told), TRACE)
+    log.delivery_answered(DeliveryResult(told), TRACE)
     (line,) = lines(capsys)
     assert (line["incident"], line["finding"], line["workload"]) == (
         "i-1",
@@ -100,7 +100,9 @@ def test_a_line_has_labels_to_filter_by(
 ) -> None:
     """Short texts, beside what is looked for in the outcome; what is not known is left out."""
     name = f"projects/example-shop-prod/locations/europe-west1/{resource}/storefront"
-    log.answered(Answer(outcome("contained", workload={"resource_name": name})), None)
+    log.delivery_answered(
+        DeliveryResult(outcome("contained", workload={"resource_name": name})), None
+    )
     (line,) = lines(capsys)
     expected = {
         "incident": "i-1",
@@ -115,15 +117,18 @@ def test_a_line_about_nothing_in_particular_has_no_labels(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A retry of something unreadable is nobody's."""
-    log.retried(Unfinished("no answer", None, urgent=False), None)
+    log.delivery_retried(RetryDelivery("no answer", None, urgent=False), None)
     (line,) = lines(capsys)
     assert LABELS not in line
 
 
 def test_a_malformed_message_has_nothing_to_name(capsys: pytest.CaptureFixture[str]) -> None:
     """The keys are there, and empty."""
-    log.answered(
-        Answer(outcome("malformed", incident=None, finding=None, workload=None), alarm=True), None
+    log.delivery_answered(
+        DeliveryResult(
+            outcome("malformed", incident=None, finding=None, workload=None), alarm=True
+        ),
+        None,
     )
     (line,) = lines(capsys)
     assert (line["incident"], line["finding"], line["workload"]) == (None, None, None)
@@ -133,9 +138,9 @@ def test_a_malformed_message_has_nothing_to_name(capsys: pytest.CaptureFixture[s
 def test_hostile_text_stays_inside_its_value(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a line break nor a format in a finding makes a line of its own."""
     hostile = outcome("held", finding={"name": HOSTILE}, workload={"resource_name": HOSTILE})
-    log.answered(Answer(hostile), None)
+    log.delivery_answered(DeliveryResult(hostile), None)
     claim = finding(name=HOSTILE)
-    log.retried(Unfinished(HOSTILE, claim, urgent=False), None)
+    log.delivery_retried(RetryDelivery(HOSTILE, claim, urgent=False), None)
     answered, retried = lines(capsys)
     assert (answered["finding"], answered["severity"]) == (HOSTILE, "WARNING")
     assert answered["message"] == "incident held"
@@ -150,7 +155,7 @@ def test_a_retry_has_no_outcome(
 ) -> None:
     """It says why the delivery comes again, of which incident, and whether time will heal it."""
     claim = finding()
-    log.retried(Unfinished("cannot read the policy", claim, urgent=urgent), None)
+    log.delivery_retried(RetryDelivery("cannot read the policy", claim, urgent=urgent), None)
     (line,) = lines(capsys)
     assert (line["severity"], line["outcome"]) == (severity, None)
     assert (line["reason"], line["stage"]) == ("cannot read the policy", "retried")
@@ -171,17 +176,17 @@ def test_a_retry_may_have_nothing_to_name(
     capsys: pytest.CaptureFixture[str], claim: Finding | None
 ) -> None:
     """The keys are there, and empty."""
-    log.retried(Unfinished("no answer", claim, urgent=False), None)
+    log.delivery_retried(RetryDelivery("no answer", claim, urgent=False), None)
     (line,) = lines(capsys)
     assert {"incident", "finding", "workload"} <= set(line)
     assert line["workload"] is None
 
 
-def test_a_fault_of_ours_brings_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_internal_error_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     """One line holds all of it."""
     with pytest.raises(ValueError, match="DEBUG") as raised:
         raise ValueError(HOSTILE)
-    log.failure("the responder failed", raised.value, None)
+    log.internal_error("the responder failed", raised.value, None)
     (line,) = lines(capsys)
     assert (line["severity"], line["outcome"]) == ("ERROR", None)
     assert "ValueError" in line["exc_info"]
@@ -193,7 +198,7 @@ def test_lines_do_not_reach_other_loggers(capsys: pytest.CaptureFixture[str]) ->
     logging.getLogger().addHandler(root)
     try:
         for _ in range(3):
-            log.answered(Answer(outcome("held")), None)
+            log.delivery_answered(DeliveryResult(outcome("held")), None)
     finally:
         logging.getLogger().removeHandler(root)
     assert len(lines(capsys)) == 3

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.response.trace import Trace, trace_of
+from incident.response.trace import Trace, parse_trace
 
 ID, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 W3C = f"00-{ID}-{SPAN}-01"
@@ -18,12 +18,12 @@ PROJECT = "example-security"
 
 def w3c(header: str) -> Trace | None:
     """The trace of a request with this `traceparent` and no other header."""
-    return trace_of(header, "", PROJECT)
+    return parse_trace(header, "", PROJECT)
 
 
 def older(header: str) -> Trace | None:
     """The trace of a request with this `X-Cloud-Trace-Context` and no other header."""
-    return trace_of("", header, PROJECT)
+    return parse_trace("", header, PROJECT)
 
 
 def test_a_line_links_to_the_trace_of_the_request() -> None:
@@ -41,7 +41,7 @@ def test_a_line_links_to_the_trace_of_the_request() -> None:
 @pytest.mark.parametrize("project", ["", "210987654321"])
 def test_without_the_id_of_a_project_the_plain_id_is_all(project: str) -> None:
     """A link to nowhere would be worse than none: traces are not named by a project's number."""
-    trace = trace_of(W3C, "", project)
+    trace = parse_trace(W3C, "", project)
     assert trace
     assert trace.keys == {"trace": ID}
 
@@ -67,8 +67,8 @@ def test_the_older_header_is_read_too(header: str, span: str, *, sampled: bool) 
 def test_the_header_of_the_w3c_goes_first() -> None:
     """The older one counts where that one is missing or malformed."""
     other = f"{'a' * 32}/1;o=0"
-    assert trace_of(W3C, other, PROJECT) == Trace(ID, SPAN, sampled=True, project=PROJECT)
-    assert trace_of("nonsense", other, PROJECT) == older(other)
+    assert parse_trace(W3C, other, PROJECT) == Trace(ID, SPAN, sampled=True, project=PROJECT)
+    assert parse_trace("nonsense", other, PROJECT) == older(other)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_malformed_older_header_is_ignored(header: str) -> None:
 )
 def test_any_header_makes_short_plain_keys_or_none(first: str, second: str) -> None:
     """Whatever arrives: no error, and only digits get into a line."""
-    trace = trace_of(first, second, PROJECT)
+    trace = parse_trace(first, second, PROJECT)
     if trace:
         assert set(trace.trace_id + trace.span_id) <= set(string.hexdigits.lower())
         assert len(json.dumps(trace.keys)) < 400

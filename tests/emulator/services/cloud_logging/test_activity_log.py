@@ -7,13 +7,18 @@ from typing import Any
 
 from google.cloud import run_v2
 
-from tests.support.environment import SERVICE, Road, policy, road
-from tests.support.patrol import SOMEBODY, automatic, deploy
+from tests.support.environment import (
+    SERVICE,
+    ResponderEnvironment,
+    policy_yaml,
+    responder_environment,
+)
+from tests.support.patrol import OTHER_PRINCIPAL, deploy, with_automatic_scaling
 
 
-def made(way: Road) -> list[tuple[str, str]]:
+def emulator_entries(env: ResponderEnvironment) -> list[tuple[str, str]]:
     """Who called what, of the entries that the emulator has written itself."""
-    entries = way.emulator.world.dump()["logEntries"]
+    entries = env.emulator.world.dump()["logEntries"]
     assert isinstance(entries, list)
     own = [e["protoPayload"] for e in entries if "protoPayload" in e]
     return [
@@ -23,24 +28,24 @@ def made(way: Road) -> list[tuple[str, str]]:
     ]
 
 
-async def test_writes_are_written_down_with_their_caller(tmp_path: Path) -> None:
+async def test_writes_are_logged_with_their_caller(tmp_path: Path) -> None:
     """By default the nameless one; what only asks or is refused leaves nothing."""
-    async with road(tmp_path, rules=policy("dry-run")) as way:
-        await way.deliver()
-        assert made(way) == []
-        await deploy(way, automatic)
-        assert made(way) == [(SOMEBODY, "UpdateService")]
-        assert way.emulator.world.services[SERVICE].last_modifier == SOMEBODY
-        way.policy(policy())
-        await way.deliver()
-        assert made(way)[1:] == [("caller@emulator.example.com", "UpdateService")] * 2
+    async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
+        await env.deliver()
+        assert emulator_entries(env) == []
+        await deploy(env, with_automatic_scaling)
+        assert emulator_entries(env) == [(OTHER_PRINCIPAL, "UpdateService")]
+        assert env.emulator.world.services[SERVICE].last_modifier == OTHER_PRINCIPAL
+        env.write_policy(policy_yaml())
+        await env.deliver()
+        assert emulator_entries(env)[1:] == [("caller@emulator.example.com", "UpdateService")] * 2
 
 
 async def test_an_entry_reads_as_googles_do(tmp_path: Path) -> None:
     """Filed under the whole service, by the name of the project's id."""
-    async with road(tmp_path) as way:
-        await deploy(way, lambda service: setattr(service, "ingress", run_v2.IngressTraffic(2)))
-        entries: Any = way.emulator.world.dump()["logEntries"]
+    async with responder_environment(tmp_path) as env:
+        await deploy(env, lambda service: setattr(service, "ingress", run_v2.IngressTraffic(2)))
+        entries: Any = env.emulator.world.dump()["logEntries"]
         entry = entries[-1]
         assert entry["logName"].endswith("logs/cloudaudit.googleapis.com%2Factivity")
         assert entry["resource"]["type"] == "cloud_run_revision"

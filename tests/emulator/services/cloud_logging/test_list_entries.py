@@ -9,9 +9,15 @@ from google.api_core import exceptions
 from google.cloud.audit import audit_log_pb2
 from google.cloud.logging_v2.types import LogEntry
 
-from tests.support.google_clients import NUMBER, PROJECT, Cloud, cloud, world_with
+from tests.support.google_clients import (
+    PROJECT_ID,
+    PROJECT_NUMBER,
+    GoogleClients,
+    google_clients,
+    world_with_services,
+)
 
-PARENT = f"projects/{PROJECT}"
+PARENT = f"projects/{PROJECT_ID}"
 METHOD = "google.cloud.run.v2.Services.UpdateService"
 
 
@@ -46,14 +52,14 @@ ENTRIES = [
 ]  # fmt: skip
 
 
-async def listed(google: Cloud, text: str = "", **request: Any) -> list[LogEntry]:
+async def listed(google: GoogleClients, text: str = "", **request: Any) -> list[LogEntry]:
     """The entries that a request lists, all pages of them."""
     whole = {"resource_names": [PARENT], "filter": text, **request}
     pages = await google.logging.list_log_entries(request=whole, retry=None)
     return [found async for found in pages]
 
 
-async def ids(google: Cloud, text: str = "", **request: Any) -> str:
+async def ids(google: GoogleClients, text: str = "", **request: Any) -> str:
     """The same, as one digit for each entry."""
     return "".join(found.insert_id[1:] for found in await listed(google, text, **request))
 
@@ -64,14 +70,14 @@ async def ids(google: Cloud, text: str = "", **request: Any) -> str:
 )
 async def test_entries_come_in_the_order_of_time(order_by: str, found: str) -> None:
     """Oldest first unless the newest are asked for, whatever the order of the world."""
-    async with cloud(world_with(logEntries=ENTRIES)) as google:
+    async with google_clients(world_with_services(logEntries=ENTRIES)) as google:
         assert await ids(google, order_by=order_by) == found
 
 
 async def test_entries_are_those_of_the_named_projects() -> None:
     """A project is meant by its id and by its number; views count as their project."""
-    async with cloud(world_with(logEntries=ENTRIES)) as google:
-        assert await ids(google, resource_names=[f"projects/{NUMBER}"]) == "1234"
+    async with google_clients(world_with_services(logEntries=ENTRIES)) as google:
+        assert await ids(google, resource_names=[f"projects/{PROJECT_NUMBER}"]) == "1234"
         view = f"{PARENT}/locations/global/buckets/_Default/views/_AllLogs"
         assert await ids(google, resource_names=[view]) == "1234"
         assert len(await listed(google, resource_names=[PARENT, "projects/other"])) == 5
@@ -82,7 +88,7 @@ async def test_entries_are_those_of_the_named_projects() -> None:
 
 async def test_an_audit_entry_carries_its_payload() -> None:
     """The payload is an audit log in an Any, as a real client expects it."""
-    async with cloud(world_with(logEntries=ENTRIES)) as google:
+    async with google_clients(world_with_services(logEntries=ENTRIES)) as google:
         (found,) = await listed(google, f'protoPayload.methodName="{METHOD}"')
         payload = audit_log_pb2.AuditLog()
         assert LogEntry.pb(found).proto_payload.Unpack(payload)
@@ -131,7 +137,7 @@ async def test_an_audit_entry_carries_its_payload() -> None:
 )
 async def test_filters_choose_entries(text: str, found: str) -> None:
     """Fields of every kind, by the rules of the Logging query language."""
-    async with cloud(world_with(logEntries=ENTRIES)) as google:
+    async with google_clients(world_with_services(logEntries=ENTRIES)) as google:
         assert await ids(google, text) == found
 
 
@@ -142,13 +148,13 @@ async def test_filters_choose_entries(text: str, found: str) -> None:
         'timestamp>="yesterday"', "textPayload=", 'a="', "insertId=abc:def",
     ],
 )  # fmt: skip
-async def test_a_filter_that_is_not_understood_is_refused(text: str, google: Cloud) -> None:
+async def test_a_filter_that_is_not_understood_is_refused(text: str, google: GoogleClients) -> None:
     """Unknown fields, and what this subset of the language does not have."""
     with pytest.raises(exceptions.InvalidArgument, match="Unparseable filter"):
         await listed(google, text)
 
 
-async def test_a_filter_may_be_twenty_thousand_characters_long(google: Cloud) -> None:
+async def test_a_filter_may_be_twenty_thousand_characters_long(google: GoogleClients) -> None:
     """One character more is refused."""
     text = 'insertId="' + "x" * (20_000 - 11) + '"'
     assert not await listed(google, text)
@@ -159,7 +165,7 @@ async def test_a_filter_may_be_twenty_thousand_characters_long(google: Cloud) ->
 async def test_pages_are_of_fifty_and_at_most_a_thousand() -> None:
     """The sizes that the API documents; a longer page is refused rather than cut."""
     entries = [entry(0, insertId=f"{n:04}") for n in range(120)]
-    async with cloud(world_with(logEntries=entries)) as google:
+    async with google_clients(world_with_services(logEntries=entries)) as google:
         request = {"resource_names": [PARENT]}
         first = await anext((await google.logging.list_log_entries(request=request)).pages)
         assert len(first.entries) == 50
@@ -175,9 +181,9 @@ async def test_pages_are_of_fifty_and_at_most_a_thousand() -> None:
 
 async def test_sixty_reads_a_minute_are_allowed_to_a_project() -> None:
     """The sixty-first is refused; another project is not affected."""
-    async with cloud(world_with(logEntries=ENTRIES)) as google:
+    async with google_clients(world_with_services(logEntries=ENTRIES)) as google:
         for _ in range(60):
             await listed(google)
         with pytest.raises(exceptions.ResourceExhausted, match="Quota exceeded"):
-            await listed(google, resource_names=[f"projects/{NUMBER}"])
+            await listed(google, resource_names=[f"projects/{PROJECT_NUMBER}"])
         assert await listed(google, resource_names=["projects/other"])

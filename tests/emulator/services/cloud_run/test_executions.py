@@ -10,17 +10,17 @@ from google.api_core import exceptions
 from google.cloud import run_v2
 from google.iam.v1 import iam_policy_pb2
 
-from emulator.api.proto_json import moment
-from emulator.world.state import parse
+from emulator.api.proto_json import timestamp_of
+from emulator.world.state import parse_world
 from tests.support.google_clients import (
     EXECUTION,
     JOB,
     LOCATION,
-    NUMBER,
-    PROJECT,
-    Cloud,
-    cloud,
-    world_with,
+    PROJECT_ID,
+    PROJECT_NUMBER,
+    GoogleClients,
+    google_clients,
+    world_with_services,
 )
 
 State = run_v2.Condition.State
@@ -50,22 +50,24 @@ FINISHED = {"name": BEFORE, "createTime": "2026-10-01T08:00:00Z", "conditions": 
 
 def world(**others: Any) -> dict[str, Any]:
     """A world with a job, an execution that is over, and one that runs."""
-    return world_with(jobs=[{"name": JOB}], executions=[FINISHED, RUNNING], tasks=TASKS, **others)
+    return world_with_services(
+        jobs=[{"name": JOB}], executions=[FINISHED, RUNNING], tasks=TASKS, **others
+    )
 
 
-async def execution(google: Cloud, name: str = EXECUTION) -> run_v2.Execution:
+async def execution(google: GoogleClients, name: str = EXECUTION) -> run_v2.Execution:
     """An execution as it is now."""
     return await google.executions.get_execution(name=name)
 
 
-async def cancel(google: Cloud, name: str = EXECUTION, **request: Any) -> Any:
+async def cancel(google: GoogleClients, name: str = EXECUTION, **request: Any) -> Any:
     """Asks for a cancellation and returns its operation."""
     return await google.executions.cancel_execution(
         run_v2.CancelExecutionRequest(name=name, **request)
     )
 
 
-async def over(google: Cloud, name: str = EXECUTION) -> run_v2.Execution:
+async def over(google: GoogleClients, name: str = EXECUTION) -> run_v2.Execution:
     """An execution when it has ended."""
     async with asyncio.timeout(5):
         while (found := await execution(google, name)).reconciling:  # noqa: ASYNC110  seen from outside
@@ -73,7 +75,7 @@ async def over(google: Cloud, name: str = EXECUTION) -> run_v2.Execution:
     return found
 
 
-async def tasks(google: Cloud, parent: str = EXECUTION) -> list[run_v2.Task]:
+async def tasks(google: GoogleClients, parent: str = EXECUTION) -> list[run_v2.Task]:
     """The tasks below a parent."""
     return [task async for task in await google.tasks.list_tasks(parent=parent)]
 
@@ -86,8 +88,8 @@ def completed(resource: run_v2.Execution | run_v2.Task) -> run_v2.Condition:
 
 async def test_an_execution_is_found_by_either_spelling_of_its_project() -> None:
     """Project id and number lead to the same one; a missing one is not found."""
-    async with cloud(world()) as google:
-        found = await execution(google, EXECUTION.replace(PROJECT, NUMBER))
+    async with google_clients(world()) as google:
+        found = await execution(google, EXECUTION.replace(PROJECT_ID, PROJECT_NUMBER))
         assert found == await execution(google)
         with pytest.raises(exceptions.NotFound, match="'x' of kind 'EXECUTION'"):
             await execution(google, f"{JOB}/executions/x")
@@ -99,10 +101,10 @@ async def test_executions_are_listed_newest_first() -> None:
     data = world()
     data["jobs"].append({"name": other})
     data["executions"].append({"name": f"{other}/executions/other-1"})
-    async with cloud(data) as google:
+    async with google_clients(data) as google:
         for parent, names in (
             (JOB, [EXECUTION, BEFORE]),
-            (JOB.replace(PROJECT, NUMBER), [EXECUTION, BEFORE]),
+            (JOB.replace(PROJECT_ID, PROJECT_NUMBER), [EXECUTION, BEFORE]),
             (other, [f"{other}/executions/other-1"]),
             (f"{LOCATION}/jobs/-", [EXECUTION, BEFORE, f"{other}/executions/other-1"]),
         ):
@@ -113,7 +115,7 @@ async def test_executions_are_listed_newest_first() -> None:
 
 async def test_executions_of_what_is_no_job_are_refused() -> None:
     """A job that does not exist is not found, and a location is not a job."""
-    async with cloud(world()) as google:
+    async with google_clients(world()) as google:
         with pytest.raises(exceptions.NotFound, match="of kind 'JOB'"):
             await google.executions.list_executions(parent=f"{LOCATION}/jobs/x")
         with pytest.raises(exceptions.InvalidArgument, match="parent"):
@@ -122,7 +124,7 @@ async def test_executions_of_what_is_no_job_are_refused() -> None:
 
 async def test_tasks_are_listed_by_their_index() -> None:
     """Of one execution, of all of a job, of all jobs; a retried one says how it ended last."""
-    async with cloud(world()) as google:
+    async with google_clients(world()) as google:
         found = await tasks(google)
         assert [task.index for task in found] == [0, 1, 2, 3]
         assert found[1].retried == 2
@@ -139,7 +141,7 @@ async def test_tasks_are_listed_by_their_index() -> None:
 
 async def test_a_cancellation_takes_a_while() -> None:
     """First it is cancelling, then cancelled; the record stays."""
-    async with cloud(world(latency={"reconcile": "250ms"})) as google:
+    async with google_clients(world(latency={"reconcile": "250ms"})) as google:
         operation = await cancel(google)
         assert not operation.operation.done
         during = await execution(google)
@@ -152,13 +154,13 @@ async def test_a_cancellation_takes_a_while() -> None:
         assert completed(after).state == State.CONDITION_FAILED
         assert (after.succeeded_count, after.cancelled_count) == (1, 3)
         assert (after.running_count, after.failed_count) == (0, 0)
-        assert moment(after, "completion_time") > moment(after, "start_time")
+        assert timestamp_of(after, "completion_time") > timestamp_of(after, "start_time")
         assert after.etag != during.etag
 
 
 async def test_a_cancelled_execution_leaves_its_tasks() -> None:
     """What had ended stays; what ran was sent a signal; what waited never ran."""
-    async with cloud(world()) as google:
+    async with google_clients(world()) as google:
         before = await tasks(google)
         await cancel(google)
         await over(google)
@@ -176,9 +178,9 @@ async def test_a_cancelled_execution_leaves_its_tasks() -> None:
             assert "completion_time" in task
 
 
-async def test_the_job_tells_that_its_latest_execution_was_cancelled() -> None:
+async def test_the_job_shows_that_its_latest_execution_was_cancelled() -> None:
     """The reference follows; a cancelled execution that is not the latest does not show."""
-    async with cloud(world()) as google:
+    async with google_clients(world()) as google:
         await cancel(google)
         after = await over(google)
         reference = (await google.jobs.get_job(name=JOB)).latest_created_execution
@@ -190,15 +192,17 @@ async def test_the_job_tells_that_its_latest_execution_was_cancelled() -> None:
 
 async def test_the_operation_of_a_cancellation_ends_with_it() -> None:
     """It has succeeded, with the cancelled execution."""
-    async with cloud(world()) as google:
-        ended = await (await cancel(google, EXECUTION.replace(PROJECT, NUMBER))).result(timeout=5)
+    async with google_clients(world()) as google:
+        ended = await (await cancel(google, EXECUTION.replace(PROJECT_ID, PROJECT_NUMBER))).result(
+            timeout=5
+        )
         assert ended.name == EXECUTION
         assert ended.cancelled_count == 3
 
 
 async def test_cancelling_twice_is_harmless() -> None:
     """The second call finds it cancelling and changes nothing."""
-    async with cloud(world(latency={"reconcile": "250ms"})) as google:
+    async with google_clients(world(latency={"reconcile": "250ms"})) as google:
         first = await cancel(google)
         during = await execution(google)
         second = await cancel(google)
@@ -210,7 +214,7 @@ async def test_cancelling_twice_is_harmless() -> None:
 @pytest.mark.parametrize("name", [BEFORE, EXECUTION])
 async def test_what_is_over_cannot_be_cancelled(name: str) -> None:
     """Whether it succeeded or was cancelled before."""
-    async with cloud(world()) as google:
+    async with google_clients(world()) as google:
         await cancel(google)
         await over(google)
         before = await execution(google, name)
@@ -222,7 +226,7 @@ async def test_what_is_over_cannot_be_cancelled(name: str) -> None:
 
 async def test_validating_only_cancels_nothing() -> None:
     """It is refused like a real one, and otherwise changes nothing."""
-    async with cloud(world()) as google:
+    async with google_clients(world()) as google:
         before = await execution(google)
         operation = await cancel(google, validate_only=True)
         assert operation.operation.done
@@ -236,7 +240,7 @@ async def test_validating_only_cancels_nothing() -> None:
 
 async def test_a_cancellation_may_be_meant_for_one_version() -> None:
     """A stale etag is aborted, the current one accepted; a missing execution is not found."""
-    async with cloud(world()) as google:
+    async with google_clients(world()) as google:
         etag = (await execution(google)).etag
         with pytest.raises(exceptions.Aborted, match="Conflict for resource 'nightly-abcde'"):
             await cancel(google, etag="stale")
@@ -247,7 +251,7 @@ async def test_a_cancellation_may_be_meant_for_one_version() -> None:
 
 async def test_of_two_cancellations_at_once_one_is_a_conflict() -> None:
     """The execution is cancelled all the same."""
-    async with cloud(world(latency={"CancelExecution": "50ms"})) as google:
+    async with google_clients(world(latency={"CancelExecution": "50ms"})) as google:
         results = await asyncio.gather(cancel(google), cancel(google), return_exceptions=True)
         failed = [result for result in results if isinstance(result, Exception)]
         assert [type(error) for error in failed] == [exceptions.Aborted]
@@ -257,7 +261,7 @@ async def test_of_two_cancellations_at_once_one_is_a_conflict() -> None:
 async def test_a_cancellation_may_never_end() -> None:
     """With DEADLINE_EXCEEDED for `reconcile`; until it is asked for again."""
     faults = [{"method": "reconcile", "code": "DEADLINE_EXCEEDED", "times": 1}]
-    async with cloud(world(faults=faults)) as google:
+    async with google_clients(world(faults=faults)) as google:
         await cancel(google)
         await asyncio.sleep(0.05)
         assert completed(await execution(google)).execution_reason == Reason.CANCELLING
@@ -268,7 +272,7 @@ async def test_a_cancellation_may_never_end() -> None:
 async def test_a_cancellation_may_fail() -> None:
     """The execution runs on, and the operation says why."""
     faults = [{"method": "reconcile", "code": "INTERNAL", "times": 1, "message": "stuck"}]
-    async with cloud(world(faults=faults)) as google:
+    async with google_clients(world(faults=faults)) as google:
         operation = await cancel(google)
         with pytest.raises(exceptions.GoogleAPICallError, match="stuck"):
             await operation.result(timeout=5)
@@ -281,15 +285,15 @@ async def test_a_cancellation_may_fail() -> None:
 
 async def test_a_world_that_was_printed_while_cancelling_carries_on() -> None:
     """A running execution does not end by itself, a cancelling one does."""
-    async with cloud(world(latency={"reconcile": "10s"})) as google:
+    async with google_clients(world(latency={"reconcile": "10s"})) as google:
         await cancel(google)
         printed = google.emulator.world.dump()
-    async with cloud(dict(printed) | {"latency": {"reconcile": "5ms"}}) as google:
+    async with google_clients(dict(printed) | {"latency": {"reconcile": "5ms"}}) as google:
         assert (await over(google)).cancelled_count == 3
-        assert dict(parse(google.emulator.world.dump(), source="dump").dump()) == (
+        assert dict(parse_world(google.emulator.world.dump(), source="dump").dump()) == (
             google.emulator.world.dump()
         )
-    async with cloud(world()) as google:
+    async with google_clients(world()) as google:
         await asyncio.sleep(0.03)
         assert (await execution(google)).running_count == 1
 
@@ -298,7 +302,7 @@ async def test_a_fault_takes_away_the_permission_to_cancel() -> None:
     """Asked of the job, which the permission is granted on."""
     asked = ["run.executions.cancel", "run.executions.list", "run.tasks.list", "run.jobs.run"]
     faults = [{"method": "CancelExecution", "code": "PERMISSION_DENIED"}]
-    async with cloud(world(faults=faults)) as google:
+    async with google_clients(world(faults=faults)) as google:
         answer = await google.jobs.test_iam_permissions(
             iam_policy_pb2.TestIamPermissionsRequest(resource=JOB, permissions=asked)
         )

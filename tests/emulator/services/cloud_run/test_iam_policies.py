@@ -8,7 +8,15 @@ import pytest
 from google.api_core import exceptions
 from google.iam.v1 import iam_policy_pb2, options_pb2, policy_pb2
 
-from tests.support.google_clients import BY_NUMBER, JOB, POOL, SERVICE, Cloud, cloud, world_with
+from tests.support.google_clients import (
+    BY_NUMBER,
+    JOB,
+    POOL,
+    SERVICE,
+    GoogleClients,
+    google_clients,
+    world_with_services,
+)
 
 INVOKER = "roles/run.invoker"
 CONDITIONAL = {
@@ -23,10 +31,10 @@ CONDITIONAL = {
     ],
     "auditConfigs": [{"service": "allServices"}],
 }
-WORLD = world_with({"name": SERVICE}, iamPolicies={SERVICE: CONDITIONAL})
+WORLD = world_with_services({"name": SERVICE}, iamPolicies={SERVICE: CONDITIONAL})
 
 
-async def policy(google: Cloud, version: int = 3, name: str = SERVICE) -> policy_pb2.Policy:
+async def policy(google: GoogleClients, version: int = 3, name: str = SERVICE) -> policy_pb2.Policy:
     """The policy of a resource in a version."""
     request = iam_policy_pb2.GetIamPolicyRequest(
         resource=name, options=options_pb2.GetPolicyOptions(requested_policy_version=version)
@@ -34,7 +42,7 @@ async def policy(google: Cloud, version: int = 3, name: str = SERVICE) -> policy
     return await google.services.get_iam_policy(request)
 
 
-async def put(google: Cloud, changed: policy_pb2.Policy) -> policy_pb2.Policy:
+async def put(google: GoogleClients, changed: policy_pb2.Policy) -> policy_pb2.Policy:
     """Sets the policy of the service."""
     request = iam_policy_pb2.SetIamPolicyRequest(resource=SERVICE, policy=changed)
     return await google.services.set_iam_policy(request)
@@ -42,7 +50,7 @@ async def put(google: Cloud, changed: policy_pb2.Policy) -> policy_pb2.Policy:
 
 async def test_a_policy_is_read_and_written_back_by_its_etag() -> None:
     """Read, change, write: the etag that was read is accepted, and a new one answered."""
-    async with cloud(WORLD) as google:
+    async with google_clients(WORLD) as google:
         read = await policy(google)
         del read.bindings[0]
         written = await put(google, read)
@@ -55,7 +63,7 @@ async def test_a_policy_is_read_and_written_back_by_its_etag() -> None:
 
 async def test_a_stale_etag_is_aborted_and_changes_nothing() -> None:
     """Somebody else was faster."""
-    async with cloud(WORLD) as google:
+    async with google_clients(WORLD) as google:
         read = await policy(google)
         await put(google, read)
         with pytest.raises(exceptions.Aborted, match="concurrent policy changes"):
@@ -64,21 +72,21 @@ async def test_a_stale_etag_is_aborted_and_changes_nothing() -> None:
 
 async def test_a_policy_without_an_etag_overwrites() -> None:
     """No etag means: whatever is there now."""
-    async with cloud(WORLD) as google:
+    async with google_clients(WORLD) as google:
         await put(google, policy_pb2.Policy())
         assert not (await policy(google)).bindings
 
 
 async def test_audit_configs_survive_a_default_mask() -> None:
     """Bindings and etag are replaced unless the mask says otherwise."""
-    async with cloud(WORLD) as google:
+    async with google_clients(WORLD) as google:
         written = await put(google, policy_pb2.Policy())
         assert [config.service for config in written.audit_configs] == ["allServices"]
 
 
 async def test_conditions_are_hidden_from_old_versions() -> None:
     """Below version 3 a conditional binding appears under a made-up role without its condition."""
-    async with cloud(WORLD) as google:
+    async with google_clients(WORLD) as google:
         old = await policy(google, version=1)
         assert old.version == 1
         assert old.bindings[0].role == INVOKER
@@ -89,14 +97,14 @@ async def test_conditions_are_hidden_from_old_versions() -> None:
 
 async def test_conditions_need_version_three() -> None:
     """Writing them back under an older version is refused."""
-    async with cloud(WORLD) as google:
+    async with google_clients(WORLD) as google:
         read = await policy(google)
         read.version = 1
         with pytest.raises(exceptions.InvalidArgument, match="version 3"):
             await put(google, read)
 
 
-async def test_a_service_without_a_policy_has_an_empty_one(google: Cloud) -> None:
+async def test_a_service_without_a_policy_has_an_empty_one(google: GoogleClients) -> None:
     """An empty policy has an etag as well; a missing service has no policy."""
     empty = await policy(google)
     assert empty.etag
@@ -128,7 +136,7 @@ async def test_permissions_are_granted_unless_a_fault_denies_the_method(
         "run.services.setIamPolicy",
         "iam.serviceAccounts.actAs",
     }
-    async with cloud(world_with({"name": SERVICE}, faults=faults)) as google:
+    async with google_clients(world_with_services({"name": SERVICE}, faults=faults)) as google:
         answer = await google.services.test_iam_permissions(
             iam_policy_pb2.TestIamPermissionsRequest(resource=SERVICE, permissions=sorted(asked))
         )
@@ -143,7 +151,7 @@ async def test_jobs_and_pools_have_policies_of_their_own(key: str, client: str, 
     binding = {"role": INVOKER, "members": ["allUsers"]}
     resources: dict[str, Any] = {key: [{"name": name}]}
     policies = {name: {"bindings": [binding]}}
-    async with cloud(world_with(**resources, iamPolicies=policies)) as google:
+    async with google_clients(world_with_services(**resources, iamPolicies=policies)) as google:
         guarded = getattr(google, client)
         read = await guarded.get_iam_policy(iam_policy_pb2.GetIamPolicyRequest(resource=name))
         assert read.bindings[0].members == ["allUsers"]
@@ -160,7 +168,7 @@ async def test_jobs_and_pools_have_policies_of_their_own(key: str, client: str, 
             await google.services.get_iam_policy(iam_policy_pb2.GetIamPolicyRequest(resource=name))
 
 
-def bindings_of(google: Cloud, name: str) -> list[Any]:
+def bindings_of(google: GoogleClients, name: str) -> list[Any]:
     """The bindings that the world has for a resource."""
     return list(google.emulator.world.iam_policies[name].bindings)
 
@@ -180,7 +188,7 @@ async def test_a_fault_takes_away_the_permission_of_its_method(
     """Under the names that the permissions of the other workloads have."""
     faults = [{"method": method, "code": "PERMISSION_DENIED"}]
     asked = [permission, "run.jobs.get", "run.services.setIamPolicy", "run.tasks.get"]
-    async with cloud(world_with(jobs=[{"name": JOB}], faults=faults)) as google:
+    async with google_clients(world_with_services(jobs=[{"name": JOB}], faults=faults)) as google:
         answer = await google.jobs.test_iam_permissions(
             iam_policy_pb2.TestIamPermissionsRequest(resource=JOB, permissions=asked)
         )

@@ -10,18 +10,18 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import run_v2
 
-from emulator.api.proto_json import moment
+from emulator.api.proto_json import timestamp_of
 from tests.support.google_clients import (
     JOB,
     LOCATION,
     MANUAL_ZERO,
-    NUMBER,
     POOL,
-    PROJECT,
+    PROJECT_ID,
+    PROJECT_NUMBER,
     SERVICE,
-    Cloud,
-    cloud,
-    world_with,
+    GoogleClients,
+    google_clients,
+    world_with_services,
 )
 
 State = run_v2.Condition.State
@@ -51,33 +51,33 @@ RICH: dict[str, Any] = {
 
 def jobs(*entries: dict[str, Any], **others: Any) -> dict[str, Any]:
     """A world with these jobs."""
-    return world_with(jobs=list(entries), **others)
+    return world_with_services(jobs=list(entries), **others)
 
 
-async def job(google: Cloud, name: str = JOB) -> run_v2.Job:
+async def job(google: GoogleClients, name: str = JOB) -> run_v2.Job:
     """A job as it is now."""
     return await google.jobs.get_job(name=name)
 
 
-async def update(google: Cloud, changed: run_v2.Job, **request: Any) -> Any:
+async def update(google: GoogleClients, changed: run_v2.Job, **request: Any) -> Any:
     """Sends a replacement of a job and returns its operation."""
     return await google.jobs.update_job(run_v2.UpdateJobRequest(job=changed, **request))
 
 
-async def run(google: Cloud, **request: Any) -> Any:
+async def run(google: GoogleClients, **request: Any) -> Any:
     """Runs the job and returns the operation of that."""
     return await google.jobs.run_job(run_v2.RunJobRequest(name=JOB, **request))
 
 
-async def tasks(google: Cloud, execution: str) -> list[run_v2.Task]:
+async def tasks(google: GoogleClients, execution: str) -> list[run_v2.Task]:
     """The tasks of an execution."""
     return [task async for task in await google.tasks.list_tasks(parent=execution)]
 
 
 async def test_a_job_is_found_by_either_spelling_of_its_project() -> None:
     """Project id and number lead to the same job; a missing one is not found."""
-    async with cloud(jobs(RICH)) as google:
-        assert await job(google) == await job(google, JOB.replace(PROJECT, NUMBER))
+    async with google_clients(jobs(RICH)) as google:
+        assert await job(google) == await job(google, JOB.replace(PROJECT_ID, PROJECT_NUMBER))
         with pytest.raises(exceptions.NotFound, match="'other' of kind 'JOB' in region"):
             await job(google, f"{LOCATION}/jobs/other")
 
@@ -85,7 +85,7 @@ async def test_a_job_is_found_by_either_spelling_of_its_project() -> None:
 async def test_jobs_are_listed_by_location_in_pages() -> None:
     """Pages continue where the one before ended."""
     names = [f"{LOCATION}/jobs/j{n}" for n in range(3)]
-    async with cloud(jobs(*({"name": name} for name in names))) as google:
+    async with google_clients(jobs(*({"name": name} for name in names))) as google:
         request = run_v2.ListJobsRequest(parent=LOCATION, page_size=2)
         assert [found.name async for found in await google.jobs.list_jobs(request)] == names
         with pytest.raises(exceptions.InvalidArgument):
@@ -94,7 +94,7 @@ async def test_jobs_are_listed_by_location_in_pages() -> None:
 
 async def test_an_update_replaces_every_field_that_callers_decide() -> None:
     """There is no mask: what is not sent falls to its default, what is only output stays."""
-    async with cloud(jobs(RICH)) as google:
+    async with google_clients(jobs(RICH)) as google:
         before = await job(google)
         containers = before.template.template.containers
         template = run_v2.ExecutionTemplate(template=run_v2.TaskTemplate(containers=containers))
@@ -113,7 +113,7 @@ async def test_an_update_replaces_every_field_that_callers_decide() -> None:
 
 async def test_what_is_sent_back_as_it_was_read_changes_nothing() -> None:
     """Read, and write the same."""
-    async with cloud(jobs(RICH)) as google:
+    async with google_clients(jobs(RICH)) as google:
         before = await job(google)
         operation = await update(google, before)
         assert operation.operation.done
@@ -122,7 +122,7 @@ async def test_what_is_sent_back_as_it_was_read_changes_nothing() -> None:
 
 async def test_a_replacement_of_another_version_is_a_conflict() -> None:
     """An etag has to be the current one; none replaces whatever is there."""
-    async with cloud(jobs(RICH)) as google:
+    async with google_clients(jobs(RICH)) as google:
         read = await job(google)
         read.labels = {"env": "test"}
         await update(google, read)
@@ -135,7 +135,7 @@ async def test_a_replacement_of_another_version_is_a_conflict() -> None:
 
 async def test_a_missing_job_is_created_only_where_that_is_allowed() -> None:
     """NOT_FOUND, unless the request allows the job to be missing."""
-    async with cloud(jobs()) as google:
+    async with google_clients(jobs()) as google:
         task = run_v2.TaskTemplate(containers=[run_v2.Container(image="i")])
         sent = run_v2.Job(name=JOB, template=run_v2.ExecutionTemplate(template=task))
         with pytest.raises(exceptions.NotFound):
@@ -151,7 +151,7 @@ async def test_a_missing_job_is_created_only_where_that_is_allowed() -> None:
 
 async def test_validating_only_keeps_nothing() -> None:
     """The answer is done and shows defaults; the job is as before."""
-    async with cloud(jobs(RICH)) as google:
+    async with google_clients(jobs(RICH)) as google:
         before = await job(google)
         sent = run_v2.Job(name=JOB, template=before.template)
         planned = await (await update(google, sent, validate_only=True)).result()
@@ -164,7 +164,7 @@ async def test_validating_only_keeps_nothing() -> None:
 
 async def test_jobs_that_cannot_run_are_refused() -> None:
     """No container, negative counts, reserved namespaces; starting by token is not built."""
-    async with cloud(jobs(RICH)) as google:
+    async with google_clients(jobs(RICH)) as google:
         good = await job(google)
         empty = run_v2.Job(name=JOB)
         with pytest.raises(exceptions.InvalidArgument, match=r"job\.template\.template"):
@@ -184,7 +184,7 @@ async def test_jobs_that_cannot_run_are_refused() -> None:
 
 async def test_of_two_replacements_at_once_one_is_a_conflict() -> None:
     """The second write to a job that is being written is aborted."""
-    async with cloud(jobs(RICH, latency={"UpdateJob": "50ms"})) as google:
+    async with google_clients(jobs(RICH, latency={"UpdateJob": "50ms"})) as google:
         read = await job(google)
         read.etag = ""
         results = await asyncio.gather(
@@ -195,7 +195,7 @@ async def test_of_two_replacements_at_once_one_is_a_conflict() -> None:
 
 async def test_running_makes_an_execution_with_its_tasks() -> None:
     """As many tasks run as may at once; the others wait; the job counts it."""
-    async with cloud(jobs(RICH)) as google:
+    async with google_clients(jobs(RICH)) as google:
         operation = await run(google)
         assert not operation.operation.done
         assert operation.operation.name.startswith(f"{LOCATION}/operations/")
@@ -204,7 +204,7 @@ async def test_running_makes_an_execution_with_its_tasks() -> None:
         assert (execution.job, execution.task_count, execution.running_count) == ("nightly", 3, 2)
         assert execution.labels == {"team": "data"}
         assert execution.reconciling
-        assert moment(execution, "start_time").year > 2000
+        assert timestamp_of(execution, "start_time").year > 2000
         found = await tasks(google, execution.name)
         assert [task.index for task in found] == [0, 1, 2]
         states = [task.conditions[0].state for task in found]
@@ -221,7 +221,7 @@ async def test_running_makes_an_execution_with_its_tasks() -> None:
 
 async def test_runs_of_a_job_do_not_disturb_one_another() -> None:
     """Each is an execution of its own, also at once."""
-    async with cloud(jobs(RICH, latency={"RunJob": "20ms"})) as google:
+    async with google_clients(jobs(RICH, latency={"RunJob": "20ms"})) as google:
         await asyncio.gather(*(run(google) for _ in range(5)))
         assert (await job(google)).execution_count == 5
         assert len({w.request["name"] for w in google.emulator.writes}) == 1
@@ -231,7 +231,7 @@ async def test_runs_of_a_job_do_not_disturb_one_another() -> None:
 
 async def test_a_run_may_override_its_job() -> None:
     """Arguments are replaced, the environment is merged, counts and timeout are its own."""
-    async with cloud(jobs(RICH)) as google:
+    async with google_clients(jobs(RICH)) as google:
         overrides = run_v2.RunJobRequest.Overrides(
             task_count=1,
             timeout=dt.timedelta(seconds=5),
@@ -259,7 +259,7 @@ async def test_a_run_may_override_its_job() -> None:
 
 async def test_a_run_that_only_validates_or_is_refused_leaves_nothing() -> None:
     """Nothing for `validate_only`, a stale etag, a missing job."""
-    async with cloud(jobs(RICH)) as google:
+    async with google_clients(jobs(RICH)) as google:
         before = await job(google)
         planned = await (await run(google, validate_only=True)).result()
         assert planned.running_count == 2
@@ -274,7 +274,7 @@ async def test_a_run_that_only_validates_or_is_refused_leaves_nothing() -> None:
 
 async def test_a_run_that_was_cancelled_ends_without_an_error() -> None:
     """Whoever waits for it has to look at the counts."""
-    async with cloud(jobs(RICH)) as google:
+    async with google_clients(jobs(RICH)) as google:
         started = await run(google)
         execution = started.metadata.name
         await google.executions.cancel_execution(name=execution)
@@ -284,8 +284,8 @@ async def test_a_run_that_was_cancelled_ends_without_an_error() -> None:
 
 async def test_all_kinds_of_writes_in_a_region_share_one_quota() -> None:
     """The sixty-first write is refused, whatever it is about."""
-    world = world_with({"name": SERVICE}, jobs=[RICH], workerPools=[{"name": POOL}])
-    async with cloud(world) as google:
+    world = world_with_services({"name": SERVICE}, jobs=[RICH], workerPools=[{"name": POOL}])
+    async with google_clients(world) as google:
         for _ in range(20):
             await google.update("scaling", scaling=MANUAL_ZERO, validate_only=True)
             await run(google, validate_only=True)

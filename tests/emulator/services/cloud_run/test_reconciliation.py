@@ -10,14 +10,21 @@ from google.cloud import run_v2
 from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 
-from tests.support.google_clients import LATEST, MANUAL_ZERO, SERVICE, Cloud, cloud, world_with
+from tests.support.google_clients import (
+    LATEST,
+    MANUAL_ZERO,
+    SERVICE,
+    GoogleClients,
+    google_clients,
+    world_with_services,
+)
 
 State = run_v2.Condition.State
 TAGGED = {"name": SERVICE, "traffic": [{"type": LATEST, "percent": 100, "tag": "live"}]}
 UNTAGGED = [run_v2.TrafficTarget(type_=LATEST, percent=100)]
 
 
-async def operation(google: Cloud, name: str, wait_s: int = 0) -> operations_pb2.Operation:
+async def operation(google: GoogleClients, name: str, wait_s: int = 0) -> operations_pb2.Operation:
     """An operation as it is, or after waiting for it."""
     if not wait_s:
         request = operations_pb2.GetOperationRequest(name=name)
@@ -37,7 +44,7 @@ async def operation(google: Cloud, name: str, wait_s: int = 0) -> operations_pb2
 
 async def test_what_is_observed_lags_behind_what_was_written() -> None:
     """Until the reconciliation ends, the new settings are shown, and the old state is observed."""
-    async with cloud(world_with(TAGGED, latency={"reconcile": "40ms"})) as google:
+    async with google_clients(world_with_services(TAGGED, latency={"reconcile": "40ms"})) as google:
         await google.update("traffic", "scaling", traffic=UNTAGGED, scaling=MANUAL_ZERO)
         during = await google.service()
         assert during.reconciling
@@ -45,7 +52,7 @@ async def test_what_is_observed_lags_behind_what_was_written() -> None:
         assert during.terminal_condition.state == State.CONDITION_RECONCILING
         assert [t.tag for t in during.traffic] == [""]
         assert [s.tag for s in during.traffic_statuses] == ["live"]
-        after = await google.settled()
+        after = await google.reconciled_service()
         assert (after.generation, after.observed_generation) == (2, 2)
         assert after.terminal_condition.state == State.CONDITION_SUCCEEDED
         assert [s.tag for s in after.traffic_statuses] == [""]
@@ -54,7 +61,7 @@ async def test_what_is_observed_lags_behind_what_was_written() -> None:
 
 async def test_a_reconciliation_may_take_no_time() -> None:
     """With a latency of zero the answer already shows the end."""
-    async with cloud(world_with(TAGGED, latency={"reconcile": 0})) as google:
+    async with google_clients(world_with_services(TAGGED, latency={"reconcile": 0})) as google:
         done = await google.update("scaling", scaling=MANUAL_ZERO)
         assert not (await google.service()).reconciling
         assert done.operation.metadata
@@ -62,19 +69,21 @@ async def test_a_reconciliation_may_take_no_time() -> None:
 
 async def test_a_later_write_begins_a_reconciliation_of_its_own() -> None:
     """Only the end of the last one is the end."""
-    async with cloud(world_with(TAGGED, latency={"reconcile": "30ms"})) as google:
+    async with google_clients(world_with_services(TAGGED, latency={"reconcile": "30ms"})) as google:
         await google.update("scaling", scaling=MANUAL_ZERO)
         await google.update("traffic", traffic=UNTAGGED)
-        after = await google.settled()
+        after = await google.reconciled_service()
         assert (after.generation, after.observed_generation) == (3, 3)
 
 
 async def test_a_broken_template_stays_failed_while_settings_apply() -> None:
     """The terminal condition is about the revision; scaling and traffic took effect regardless."""
     condition = {"type": "Ready", "state": "CONDITION_FAILED", "message": "no such image"}
-    async with cloud(world_with(TAGGED | {"terminalCondition": condition})) as google:
+    async with google_clients(
+        world_with_services(TAGGED | {"terminalCondition": condition})
+    ) as google:
         await google.update("scaling", "traffic", scaling=MANUAL_ZERO, traffic=UNTAGGED)
-        after = await google.settled()
+        after = await google.reconciled_service()
         assert after.terminal_condition.state == State.CONDITION_FAILED
         assert after.observed_generation == after.generation == 2
         assert after.scaling.scaling_mode == run_v2.ServiceScaling.ScalingMode.MANUAL
@@ -84,11 +93,13 @@ async def test_a_broken_template_stays_failed_while_settings_apply() -> None:
 async def test_a_working_template_heals_a_failed_service() -> None:
     """A new revision that is ready ends the failure."""
     condition = {"type": "Ready", "state": "CONDITION_FAILED"}
-    async with cloud(world_with(TAGGED | {"terminalCondition": condition})) as google:
+    async with google_clients(
+        world_with_services(TAGGED | {"terminalCondition": condition})
+    ) as google:
         container = run_v2.Container(image="example/web:2")
         template = run_v2.RevisionTemplate(containers=[container])
         await google.update("template", template=template)
-        after = await google.settled()
+        after = await google.reconciled_service()
         assert after.terminal_condition.state == State.CONDITION_SUCCEEDED
         assert after.latest_ready_revision == after.latest_created_revision
 
@@ -100,20 +111,22 @@ def reconcile_fault(code: str) -> dict[str, Any]:
 
 async def test_a_fault_can_keep_a_reconciliation_from_ending() -> None:
     """DEADLINE_EXCEEDED: the service goes on reconciling until another write."""
-    async with cloud(world_with(TAGGED, **reconcile_fault("DEADLINE_EXCEEDED"))) as google:
+    async with google_clients(
+        world_with_services(TAGGED, **reconcile_fault("DEADLINE_EXCEEDED"))
+    ) as google:
         started = await google.update("scaling", scaling=MANUAL_ZERO)
         waited = await operation(google, started.operation.name, wait_s=1)
         assert not waited.done
         assert (await google.service()).reconciling
         await google.update("traffic", traffic=UNTAGGED)
-        assert (await google.settled()).observed_generation == 3
+        assert (await google.reconciled_service()).observed_generation == 3
 
 
 async def test_a_fault_can_make_a_reconciliation_fail() -> None:
     """Any other code: it ends as failed, and what is observed stays behind."""
-    async with cloud(world_with(TAGGED, **reconcile_fault("INTERNAL"))) as google:
+    async with google_clients(world_with_services(TAGGED, **reconcile_fault("INTERNAL"))) as google:
         started = await google.update("traffic", traffic=UNTAGGED)
-        after = await google.settled()
+        after = await google.reconciled_service()
         assert after.terminal_condition.state == State.CONDITION_FAILED
         assert after.terminal_condition.message == "stuck"
         assert (after.generation, after.observed_generation) == (2, 1)
@@ -126,15 +139,17 @@ async def test_a_fault_can_make_a_reconciliation_fail() -> None:
 async def test_a_service_that_a_world_finds_reconciling_gets_there() -> None:
     """A world that was printed in the middle of a change carries on from there."""
     unfinished = TAGGED | {"reconciling": True, "generation": "4"}
-    async with cloud(world_with(unfinished, latency={"reconcile": "20ms"})) as google:
+    async with google_clients(
+        world_with_services(unfinished, latency={"reconcile": "20ms"})
+    ) as google:
         during = await google.service()
         assert (during.generation, during.observed_generation) == (4, 3)
-        assert (await google.settled()).observed_generation == 4
+        assert (await google.reconciled_service()).observed_generation == 4
 
 
 async def test_an_operation_is_done_after_the_reconciliation() -> None:
     """Its name, its metadata and its response are those of Cloud Run."""
-    async with cloud(world_with(TAGGED, latency={"reconcile": "30ms"})) as google:
+    async with google_clients(world_with_services(TAGGED, latency={"reconcile": "30ms"})) as google:
         started = await google.update("scaling", scaling=MANUAL_ZERO)
         name = started.operation.name
         assert name.startswith("projects/example-shop-prod/locations/europe-west1/operations/")
@@ -150,7 +165,7 @@ async def test_an_operation_is_done_after_the_reconciliation() -> None:
 
 async def test_operations_are_listed_by_location() -> None:
     """A location lists its operations, and a missing one is not found."""
-    async with cloud(world_with(TAGGED)) as google:
+    async with google_clients(world_with_services(TAGGED)) as google:
         await google.update("scaling", scaling=MANUAL_ZERO)
         await google.update("scaling", scaling=MANUAL_ZERO)
         parent = "projects/210987654321/locations/europe-west1"

@@ -8,7 +8,13 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import run_v2
 
-from tests.support.google_clients import LATEST, REVISION, SERVICE, cloud, world_with
+from tests.support.google_clients import (
+    LATEST,
+    REVISION,
+    SERVICE,
+    google_clients,
+    world_with_services,
+)
 
 OLD, NEW = "storefront-00041-old", "storefront-00042-new"
 WORLD = {
@@ -28,21 +34,21 @@ def target(kind: str = REVISION, **fields: Any) -> run_v2.TrafficTarget:
 
 async def test_a_written_list_replaces_the_whole_list_tags_included() -> None:
     """Tags that are not sent are gone, and the statuses follow once it is reconciled."""
-    async with cloud(world_with(WORLD, revisions=REVISIONS)) as google:
+    async with google_clients(world_with_services(WORLD, revisions=REVISIONS)) as google:
         before = await google.service()
         assert [status.tag for status in before.traffic_statuses] == ["canary", "live"]
         assert before.traffic_statuses[0].uri.startswith("https://canary---")
         await google.update("traffic", traffic=[target(LATEST, percent=100)])
-        after = await google.settled()
+        after = await google.reconciled_service()
         assert [(t.percent, t.tag) for t in after.traffic] == [(100, "")]
         assert [(s.percent, s.tag, s.uri) for s in after.traffic_statuses] == [(100, "", "")]
 
 
 async def test_no_targets_mean_everything_to_the_latest_revision() -> None:
     """An empty list is stored as sent, and its status is spelled out."""
-    async with cloud(world_with(WORLD, revisions=REVISIONS)) as google:
+    async with google_clients(world_with_services(WORLD, revisions=REVISIONS)) as google:
         await google.update("traffic", traffic=[])
-        after = await google.settled()
+        after = await google.reconciled_service()
         assert not after.traffic
         (status,) = after.traffic_statuses
         assert (status.type_.name, status.percent) == (LATEST, 100)
@@ -50,14 +56,14 @@ async def test_no_targets_mean_everything_to_the_latest_revision() -> None:
 
 async def test_traffic_makes_no_revision() -> None:
     """Moving traffic does not touch the template."""
-    async with cloud(world_with(WORLD, revisions=REVISIONS)) as google:
+    async with google_clients(world_with_services(WORLD, revisions=REVISIONS)) as google:
         await google.update("traffic", traffic=[target(revision=OLD, percent=100)])
         assert len(google.emulator.world.revisions) == 2
 
 
 async def test_a_target_that_names_a_revision_may_leave_out_its_type() -> None:
     """A revision's name says which type is meant."""
-    async with cloud(world_with(WORLD, revisions=REVISIONS)) as google:
+    async with google_clients(world_with_services(WORLD, revisions=REVISIONS)) as google:
         sent = run_v2.TrafficTarget(revision=OLD, percent=100)
         await google.update("traffic", traffic=[sent])
         assert (await google.service()).traffic[0].type_.name == REVISION
@@ -86,7 +92,7 @@ async def test_traffic_that_cannot_be_routed_is_refused(
     traffic: list[run_v2.TrafficTarget], reason: str
 ) -> None:
     """Wrong sums, names that are not short, revisions that do not exist, tags given twice."""
-    async with cloud(world_with(WORLD, revisions=REVISIONS)) as google:
+    async with google_clients(world_with_services(WORLD, revisions=REVISIONS)) as google:
         before = await google.service()
         with pytest.raises(exceptions.InvalidArgument, match=reason):
             await google.update("traffic", traffic=traffic)

@@ -6,13 +6,13 @@ import pytest
 from google import pubsub_v1
 from google.api_core import exceptions
 
-from emulator.world.state import parse
-from tests.support.google_clients import PROJECT, Cloud
+from emulator.world.state import parse_world
+from tests.support.google_clients import PROJECT_ID, GoogleClients
 
-TOPIC = f"projects/{PROJECT}/topics/incidents"
+TOPIC = f"projects/{PROJECT_ID}/topics/incidents"
 
 
-async def test_what_was_published_shows_in_the_world(google: Cloud) -> None:
+async def test_what_was_published_shows_in_the_world(google: GoogleClients) -> None:
     """JSON appears decoded, anything else in base64, each with the id that was answered."""
     messages = [
         pubsub_v1.PubsubMessage(data=b'{"status": "contained"}', attributes={"a": "b"}),
@@ -34,15 +34,15 @@ async def test_what_was_published_shows_in_the_world(google: Cloud) -> None:
     assert len(set(answer.message_ids)) == 4
 
 
-async def test_what_was_published_is_kept_by_a_reloaded_world(google: Cloud) -> None:
+async def test_what_was_published_is_kept_by_a_reloaded_world(google: GoogleClients) -> None:
     """A printed world goes on where it ended, with new ids."""
     message = pubsub_v1.PubsubMessage(data=b"1")
     await google.publisher.publish(topic=TOPIC, messages=[message])
-    again = parse(google.emulator.world.dump(), source="dump")
+    again = parse_world(google.emulator.world.dump(), source="dump")
     assert again.published == google.emulator.world.published
 
 
-async def test_publishing_is_a_call_but_no_write(google: Cloud) -> None:
+async def test_publishing_is_a_call_but_no_write(google: GoogleClients) -> None:
     """Announcements are not changes of anything; they are seen in the world."""
     message = pubsub_v1.PubsubMessage(data=b"1")
     await google.publisher.publish(topic=TOPIC, messages=[message])
@@ -56,13 +56,13 @@ async def test_publishing_is_a_call_but_no_write(google: Cloud) -> None:
     ("topic", "messages"),
     [
         ("incidents", [pubsub_v1.PubsubMessage(data=b"1")]),
-        (f"projects/{PROJECT}/topics/ab", [pubsub_v1.PubsubMessage(data=b"1")]),
+        (f"projects/{PROJECT_ID}/topics/ab", [pubsub_v1.PubsubMessage(data=b"1")]),
         (TOPIC, []),
         (TOPIC, [pubsub_v1.PubsubMessage()]),
     ],
 )
 async def test_what_cannot_be_published_is_refused(
-    topic: str, messages: list[pubsub_v1.PubsubMessage], google: Cloud
+    topic: str, messages: list[pubsub_v1.PubsubMessage], google: GoogleClients
 ) -> None:
     """A name that is no topic, no messages, an empty message."""
     with pytest.raises(exceptions.InvalidArgument):

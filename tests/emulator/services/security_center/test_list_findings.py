@@ -11,7 +11,13 @@ from google.api_core import exceptions
 from google.cloud import securitycenter_v2
 from google.protobuf import field_mask_pb2
 
-from tests.support.google_clients import NUMBER, PROJECT, Cloud, cloud, world_with
+from tests.support.google_clients import (
+    PROJECT_ID,
+    PROJECT_NUMBER,
+    GoogleClients,
+    google_clients,
+    world_with_services,
+)
 
 ORGANIZATION = "organizations/123456789012"
 ALL = f"{ORGANIZATION}/sources/-/locations/global"
@@ -27,9 +33,9 @@ def entry(
     return {
         "finding": {
             "name": f"{ORGANIZATION}/{tail}",
-            "canonicalName": f"projects/{NUMBER}/{tail}",
+            "canonicalName": f"projects/{PROJECT_NUMBER}/{tail}",
             "parent": f"{ORGANIZATION}/sources/{source}{location}",
-            "resourceName": f"//run.googleapis.com/projects/{PROJECT}/services/s{number}",
+            "resourceName": f"//run.googleapis.com/projects/{PROJECT_ID}/services/s{number}",
             "category": CATEGORY,
             "state": "ACTIVE",
             "severity": "CRITICAL",
@@ -41,8 +47,8 @@ def entry(
             "name": "//run.googleapis.com/r",
             "type": "google.cloud.run.Service",
             "gcpMetadata": {
-                "project": f"//cloudresourcemanager.googleapis.com/projects/{NUMBER}",
-                "projectDisplayName": PROJECT,
+                "project": f"//cloudresourcemanager.googleapis.com/projects/{PROJECT_NUMBER}",
+                "projectDisplayName": PROJECT_ID,
                 "parentDisplayName": "retail",
                 "folders": [{"resourceFolder": "//cloudresourcemanager.googleapis.com/folders/5"}],
             },
@@ -50,7 +56,7 @@ def entry(
     }
 
 
-async def listed(google: Cloud, parent: str = ALL, **request: Any) -> list[str]:
+async def listed(google: GoogleClients, parent: str = ALL, **request: Any) -> list[str]:
     """Short names of the findings that a request lists, all pages of them."""
     pages = await google.security_center.list_findings(
         request={"parent": parent, **request}, retry=None
@@ -60,11 +66,11 @@ async def listed(google: Cloud, parent: str = ALL, **request: Any) -> list[str]:
 
 async def test_a_finding_is_answered_with_its_resource() -> None:
     """Both parts of an entry are there; what the API has no field for is passed over."""
-    async with cloud(world_with(findings=[entry(0)])) as google:
+    async with google_clients(world_with_services(findings=[entry(0)])) as google:
         page = await google.security_center.list_findings(parent=ALL)
         (result,) = [found async for found in page]
         assert result.finding.category == CATEGORY
-        assert result.resource.gcp_metadata.project_display_name == PROJECT
+        assert result.resource.gcp_metadata.project_display_name == PROJECT_ID
         assert page.total_size == 1
         assert google.emulator.world.dump()["findings"] == [entry(0)]
 
@@ -77,8 +83,8 @@ async def test_a_finding_is_answered_with_its_resource() -> None:
         (f"{ORGANIZATION}/sources/-/locations/eu", ["f2"]),
         (f"{ORGANIZATION}/sources/77", ["f0", "f3"]),
         (f"{ORGANIZATION}/sources/88/locations/global", ["f1"]),
-        (f"projects/{NUMBER}/sources/-", ["f0", "f1", "f3"]),
-        (f"projects/{PROJECT}/sources/77/locations/global", ["f0", "f3"]),
+        (f"projects/{PROJECT_NUMBER}/sources/-", ["f0", "f1", "f3"]),
+        (f"projects/{PROJECT_ID}/sources/77/locations/global", ["f0", "f3"]),
         ("folders/345678901234/sources/-", ["f0", "f1", "f3"]),
         ("folders/5/sources/77", ["f0", "f3"]),
         ("folders/6/sources/-", []),
@@ -90,12 +96,12 @@ async def test_findings_lie_under_both_of_their_names(parent: str, found: list[s
     """Organisation, folder and project; any source or one; no location means global."""
     entries = [entry(0), entry(1, source="88"), entry(2, location="/locations/eu"),
                entry(3, location="")]  # fmt: skip
-    async with cloud(world_with(findings=entries)) as google:
+    async with google_clients(world_with_services(findings=entries)) as google:
         assert await listed(google, parent) == found
 
 
 @pytest.mark.parametrize("parent", ["", "organizations/1", "projects/p/sources/", "x/1/sources/-"])
-async def test_a_parent_that_is_no_source_is_refused(parent: str, google: Cloud) -> None:
+async def test_a_parent_that_is_no_source_is_refused(parent: str, google: GoogleClients) -> None:
     """The parent has to be a source or every source."""
     with pytest.raises(exceptions.InvalidArgument):
         await listed(google, parent)
@@ -122,8 +128,8 @@ async def test_a_parent_that_is_no_source_is_refused(parent: str, google: Cloud)
         ('security_marks.marks.owner:"w" AND -security_marks.marks.other:""', "3"),
         ('external_uri=""', "0123"),
         ('resource.type="google.cloud.run.Service"', "0123"),
-        (f'resource.project_display_name="{PROJECT}"', "0123"),
-        (f'resource.project_name:"{NUMBER}"', "0123"),
+        (f'resource.project_display_name="{PROJECT_ID}"', "0123"),
+        (f'resource.project_name:"{PROJECT_NUMBER}"', "0123"),
         ('resource.parent_display_name="retail" AND resource.folders.resource_folder:"folders/5"',
          "0123"),
         ('resource.name="x" OR resource.display_name="x" OR resource.parent_name="x"', ""),
@@ -134,7 +140,7 @@ async def test_filters_choose_findings(text: str, found: str) -> None:
     """Every documented field and operator."""
     marks: dict[str, Any] = {"securityMarks": {"marks": {"owner": "web"}}}
     entries = [entry(0), entry(1), entry(2, state="INACTIVE", severity="LOW"), entry(3, **marks)]
-    async with cloud(world_with(findings=entries)) as google:
+    async with google_clients(world_with_services(findings=entries)) as google:
         assert "".join(name[1:] for name in await listed(google, filter=text)) == found
 
 
@@ -147,7 +153,9 @@ async def test_filters_choose_findings(text: str, found: str) -> None:
         'security_marks.marks="x"', 'category="a', "category", 'resource.labels.a="b"',
     ],
 )  # fmt: skip
-async def test_filters_that_the_api_does_not_document_are_refused(text: str, google: Cloud) -> None:
+async def test_filters_that_the_api_does_not_document_are_refused(
+    text: str, google: GoogleClients
+) -> None:
     """Unknown fields, unsupported operators and malformed values."""
     with pytest.raises(exceptions.InvalidArgument, match="Invalid filter"):
         await listed(google, filter=text)
@@ -159,7 +167,7 @@ HOSTILE = ['a"', 'a\\"', "a\\", 'x" OR category:"', "a\nb", "*", "é", "AND", ""
 async def test_a_quoted_hostile_text_matches_only_itself() -> None:
     """Names that try to leave their quotation marks are just names."""
     entries = [entry(n, resourceName=text) for n, text in enumerate(HOSTILE)]
-    async with cloud(world_with(findings=entries)) as google:
+    async with google_clients(world_with_services(findings=entries)) as google:
         for number, text in enumerate(HOSTILE):
             value = text.replace("\\", "\\\\").replace('"', '\\"')
             assert await listed(google, filter=f'resource_name="{value}"') == [f"f{number}"]
@@ -178,12 +186,12 @@ async def test_a_quoted_hostile_text_matches_only_itself() -> None:
 async def test_findings_are_ordered_as_asked(order_by: str, found: str) -> None:
     """Several fields, each in its own direction."""
     entries = [entry(1, state="INACTIVE"), entry(0), entry(2)]
-    async with cloud(world_with(findings=entries)) as google:
+    async with google_clients(world_with_services(findings=entries)) as google:
         names = await listed(google, order_by=order_by)
         assert "".join(name[1:] for name in names) == found
 
 
-async def test_an_unknown_order_is_refused(google: Cloud) -> None:
+async def test_an_unknown_order_is_refused(google: GoogleClients) -> None:
     """Only the documented fields can be sorted by."""
     for order_by in ("severity", "event_time down", "event_time desc desc"):
         with pytest.raises(exceptions.InvalidArgument, match="order_by"):
@@ -193,7 +201,7 @@ async def test_an_unknown_order_is_refused(google: Cloud) -> None:
 async def test_pages_are_of_ten_and_at_most_a_thousand() -> None:
     """The sizes that the API documents; the total counts all pages."""
     entries = [entry(n % 60, source=str(n)) for n in range(1005)]
-    async with cloud(world_with(findings=entries)) as google:
+    async with google_clients(world_with_services(findings=entries)) as google:
         for asked, given in ((0, 10), (3, 3), (1000, 1000), (5000, 1000)):
             pages = await google.security_center.list_findings(
                 request={"parent": ALL, "page_size": asked}
@@ -208,7 +216,7 @@ async def test_pages_are_of_ten_and_at_most_a_thousand() -> None:
 
 async def test_a_token_of_another_query_is_refused() -> None:
     """A page token belongs to parent, filter and order."""
-    async with cloud(world_with(findings=[entry(0), entry(1)])) as google:
+    async with google_clients(world_with_services(findings=[entry(0), entry(1)])) as google:
         pages = await google.security_center.list_findings(request={"parent": ALL, "page_size": 1})
         token = pages.next_page_token
         assert await listed(google, page_token=token) == ["f1"]
@@ -218,7 +226,7 @@ async def test_a_token_of_another_query_is_refused() -> None:
 
 async def test_a_field_mask_leaves_only_the_fields_asked_for() -> None:
     """Other fields of the finding are empty; a field that does not exist is refused."""
-    async with cloud(world_with(findings=[entry(0)])) as google:
+    async with google_clients(world_with_services(findings=[entry(0)])) as google:
         for paths, good in itertools.product((["name"], ["finding.name"], ["nonsense"]), (True,)):
             request = securitycenter_v2.ListFindingsRequest(
                 parent=ALL, field_mask=field_mask_pb2.FieldMask(paths=paths)

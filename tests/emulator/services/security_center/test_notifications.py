@@ -13,30 +13,36 @@ from google.api_core import exceptions
 from google.cloud import securitycenter_v2
 from google.cloud.securitycenter_v2.types import ExternalSystem, SecurityMarks
 
-from emulator.runner.function_process import Function, Said
-from emulator.runner.renotifications import notify_again
+from emulator.runner.function_process import FunctionProcess, LoggedOutcome
+from emulator.runner.renotifications import deliver_renotifications
 from emulator.services.pubsub.push import Delivery
 from emulator.services.security_center.notifications import Notifications, Subscription
 from emulator.world.document.world_parts import FindingEntry
-from tests.support.chat_webhook import Room, receiving
-from tests.support.google_clients import NUMBER, PROJECT, Cloud, cloud, world_with
+from tests.support.chat_webhook import ChatRoom, chat_room
+from tests.support.google_clients import (
+    PROJECT_ID,
+    PROJECT_NUMBER,
+    GoogleClients,
+    google_clients,
+    world_with_services,
+)
 
 TAIL = "sources/77/locations/eu/findings/f0"
 NAME = f"organizations/123456789012/{TAIL}"
 ENTRY: dict[str, Any] = {
     "finding": {
         "name": NAME,
-        "canonicalName": f"projects/{NUMBER}/{TAIL}",
+        "canonicalName": f"projects/{PROJECT_NUMBER}/{TAIL}",
         "category": "C",
         "eventTime": "2026-10-02T08:14:07.318Z",
         "state": "ACTIVE",
         "contextUris": {"kept": "though the API has no such field"},
     },
-    "resource": {"name": f"//run.googleapis.com/projects/{PROJECT}/x", "type": "t"},
+    "resource": {"name": f"//run.googleapis.com/projects/{PROJECT_ID}/x", "type": "t"},
 }
 
 
-async def mark(google: Cloud, value: str = "x") -> None:
+async def mark(google: GoogleClients, value: str = "x") -> None:
     """Writes a security mark."""
     marks = SecurityMarks(name=f"{NAME}/securityMarks", marks={"k": value})
     request = securitycenter_v2.UpdateSecurityMarksRequest(security_marks=marks)
@@ -45,7 +51,7 @@ async def mark(google: Cloud, value: str = "x") -> None:
 
 async def test_every_write_to_a_finding_is_notified_with_the_finding_as_it_is() -> None:
     """With its resource and what the API has no field for; neither time nor state moves."""
-    async with cloud(world_with(findings=[copy.deepcopy(ENTRY)])) as google:
+    async with google_clients(world_with_services(findings=[copy.deepcopy(ENTRY)])) as google:
         await mark(google)
         system = ExternalSystem(name=f"{NAME}/externalSystems/jira", status="open")
         request = securitycenter_v2.UpdateExternalSystemRequest(external_system=system)
@@ -63,13 +69,15 @@ async def test_every_write_to_a_finding_is_notified_with_the_finding_as_it_is() 
 async def test_what_is_refused_is_not_notified() -> None:
     """Nothing has changed."""
     faults = [{"method": "UpdateSecurityMarks", "code": "PERMISSION_DENIED"}]
-    async with cloud(world_with(findings=[copy.deepcopy(ENTRY)]) | {"faults": faults}) as google:
+    async with google_clients(
+        world_with_services(findings=[copy.deepcopy(ENTRY)]) | {"faults": faults}
+    ) as google:
         with pytest.raises(exceptions.PermissionDenied):
             await mark(google)
         assert google.emulator.notifications.messages == []
 
 
-async def posted(room: Room, count: int) -> list[dict[str, Any]]:
+async def posted(room: ChatRoom, count: int) -> list[dict[str, Any]]:
     """The first posts to a room, once there are so many."""
     async with asyncio.timeout(10):
         while len(room.bodies) < count:  # noqa: ASYNC110 - a room tells nobody
@@ -79,8 +87,8 @@ async def posted(room: Room, count: int) -> list[dict[str, Any]]:
 
 async def test_a_subscription_pushes_until_it_is_acknowledged() -> None:
     """As Pub/Sub does: raw pushes, each message with an id of its own, again after a refusal."""
-    world = world_with(findings=[copy.deepcopy(ENTRY)])
-    async with receiving(503, 200) as room, cloud(world) as google:
+    world = world_with_services(findings=[copy.deepcopy(ENTRY)])
+    async with chat_room(503, 200) as room, google_clients(world) as google:
         notifications = google.emulator.notifications
         async with Subscription(notifications, room.url, backoff_s=0.01):
             await mark(google)
@@ -94,18 +102,18 @@ async def test_a_subscription_pushes_until_it_is_acknowledged() -> None:
     assert (len(room.bodies), len(notifications.messages)) == (3, 3)
 
 
-async def test_a_run_ends_though_its_function_writes_at_every_notification() -> None:
+async def test_a_run_ends_even_if_every_notification_causes_a_write() -> None:
     """A loop is told, not followed."""
-    notifications, function = Notifications(), Function({})
+    notifications, function = Notifications(), FunctionProcess({})
     entry = FindingEntry(ENTRY, securitycenter_v2.ListFindingsResponse.ListFindingsResult())
     notifications.add(entry)
 
     async def push(_: bytes, __: int) -> tuple[Delivery, ...]:
-        function.said.append(Said({"status": "contained"}, ""))
+        function.logged_outcomes.append(LoggedOutcome({"status": "contained"}, ""))
         notifications.add(entry)
         return (Delivery(200),)
 
-    notified, endless = await notify_again(notifications, function, push)
+    notified, endless = await deliver_renotifications(notifications, function, push)
     assert endless
     assert len(notified) == 20
     assert notified[0].to_json() == {"http_status": 200, "outcome": {"status": "contained"}}

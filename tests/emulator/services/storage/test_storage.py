@@ -11,7 +11,7 @@ import pytest
 from obstore import exceptions
 
 from emulator.services.loopback import NO_TLS
-from tests.support.google_clients import Cloud, cloud, world_with
+from tests.support.google_clients import GoogleClients, google_clients, world_with_services
 
 HARD_NAMES = [
     "plain.json", "a/b/c.json", "with space.txt", "per%cent%2Fescaped", "ümläut/é.json", "a+b=c&d",
@@ -24,7 +24,7 @@ async def names(store: Any, prefix: str | None = None, **options: Any) -> list[s
     return [meta["path"] async for page in obstore.list(store, prefix, **options) for meta in page]
 
 
-async def test_an_object_is_put_and_read_back(google: Cloud) -> None:
+async def test_an_object_is_put_and_read_back(google: GoogleClients) -> None:
     """Content, size, and etag, of an object and of one that replaced it."""
     store = google.store()
     first = await obstore.put_async(store, "a/b.json", b"first")
@@ -36,7 +36,7 @@ async def test_an_object_is_put_and_read_back(google: Cloud) -> None:
     assert (meta["size"], meta["e_tag"]) == (6, second["e_tag"])
 
 
-async def test_a_large_object_is_put_in_parts(google: Cloud) -> None:
+async def test_a_large_object_is_put_in_parts(google: GoogleClients) -> None:
     """The client cuts what is larger than 5 MiB; it appears as one object, at the end."""
     store = google.store()
     content = bytes(range(256)) * 50_000
@@ -46,7 +46,7 @@ async def test_a_large_object_is_put_in_parts(google: Cloud) -> None:
     assert await names(store) == ["large"]
 
 
-async def test_a_range_of_an_object_is_read(google: Cloud) -> None:
+async def test_a_range_of_an_object_is_read(google: GoogleClients) -> None:
     """Beginning, middle and end; a range behind the end is an error."""
     store = google.store()
     await obstore.put_async(store, "a", b"0123456789")
@@ -58,7 +58,7 @@ async def test_a_range_of_an_object_is_read(google: Cloud) -> None:
         await obstore.get_range_async(store, "a", start=20, end=30)
 
 
-async def test_what_is_missing_is_not_found(google: Cloud) -> None:
+async def test_what_is_missing_is_not_found(google: GoogleClients) -> None:
     """Reading, asking about, and deleting it."""
     store = google.store()
     with pytest.raises(FileNotFoundError):
@@ -71,7 +71,7 @@ async def test_what_is_missing_is_not_found(google: Cloud) -> None:
         assert (await client.delete("/case-files/missing")).status_code == 404
 
 
-async def test_an_object_is_deleted(google: Cloud) -> None:
+async def test_an_object_is_deleted(google: GoogleClients) -> None:
     """It is gone from reads and from lists."""
     store = google.store()
     await obstore.put_async(store, "a", b"x")
@@ -79,7 +79,7 @@ async def test_an_object_is_deleted(google: Cloud) -> None:
     assert await names(store) == []
 
 
-async def test_a_create_only_put_has_one_winner(google: Cloud) -> None:
+async def test_a_create_only_put_has_one_winner(google: GoogleClients) -> None:
     """Of many at once one succeeds, and its content stays."""
     store = google.store()
 
@@ -95,7 +95,7 @@ async def test_a_create_only_put_has_one_winner(google: Cloud) -> None:
     assert [content] == [str(winner).encode() for winner in winners]
 
 
-async def test_a_put_can_ask_for_the_version_that_it_replaces(google: Cloud) -> None:
+async def test_a_put_can_ask_for_the_version_that_it_replaces(google: GoogleClients) -> None:
     """Compare and swap: the stale version is refused."""
     store = google.store()
     first = await obstore.put_async(store, "a", b"1")
@@ -104,7 +104,7 @@ async def test_a_put_can_ask_for_the_version_that_it_replaces(google: Cloud) -> 
         await obstore.put_async(store, "a", b"3", mode={"version": first["version"]})
 
 
-async def test_names_may_hold_anything(google: Cloud) -> None:
+async def test_names_may_hold_anything(google: GoogleClients) -> None:
     """Names that need escaping in a path or in XML come back as they were."""
     store = google.store()
     for name in HARD_NAMES:
@@ -115,7 +115,7 @@ async def test_names_may_hold_anything(google: Cloud) -> None:
         assert bytes(content) == name.encode()
 
 
-async def test_lists_go_on_behind_a_thousand_objects(google: Cloud) -> None:
+async def test_lists_go_on_behind_a_thousand_objects(google: GoogleClients) -> None:
     """Pages of a thousand, put together by the client; an offset leaves out what is before it."""
     store = google.store()
     wanted = [f"n/{number:05}" for number in range(1100)]
@@ -124,7 +124,7 @@ async def test_lists_go_on_behind_a_thousand_objects(google: Cloud) -> None:
     assert await names(store, "n", offset="n/01090") == wanted[1091:]
 
 
-async def test_a_list_can_stop_at_a_delimiter(google: Cloud) -> None:
+async def test_a_list_can_stop_at_a_delimiter(google: GoogleClients) -> None:
     """Objects of one folder, and the folders below it, each once."""
     store = google.store()
     for name in ("i/1/a", "i/1/b", "i/2/a", "i/x", "j/y"):
@@ -134,7 +134,7 @@ async def test_a_list_can_stop_at_a_delimiter(google: Cloud) -> None:
     assert [meta["path"] for meta in found["objects"]] == ["i/x"]
 
 
-async def test_pages_do_not_repeat_a_folder(google: Cloud) -> None:
+async def test_pages_do_not_repeat_a_folder(google: GoogleClients) -> None:
     """A page that ends with a folder is followed by what is behind the folder."""
     store = google.store()
     for name in ("a", "b/1", "b/2", "b/3", "c"):
@@ -162,7 +162,7 @@ def _between(text: str, start: str, inner: str = "") -> str:
     return (rest.partition(inner)[2] if inner else rest).partition("<")[0]
 
 
-async def test_a_store_may_live_under_a_prefix(google: Cloud) -> None:
+async def test_a_store_may_live_under_a_prefix(google: GoogleClients) -> None:
     """Buckets are apart, and a prefix is part of the name."""
     await obstore.put_async(google.store(prefix="team"), "a", b"x")
     assert await names(google.store()) == ["team/a"]
@@ -170,7 +170,7 @@ async def test_a_store_may_live_under_a_prefix(google: Cloud) -> None:
     assert await names(google.store("other")) == []
 
 
-async def test_what_the_emulator_does_not_have_is_not_implemented(google: Cloud) -> None:
+async def test_what_the_emulator_does_not_have_is_not_implemented(google: GoogleClients) -> None:
     """Unusual requests are refused instead of being misunderstood."""
     async with httpx.AsyncClient(
         base_url=f"http://{google.emulator.http_address}", verify=NO_TLS
@@ -189,7 +189,7 @@ async def test_what_the_emulator_does_not_have_is_not_implemented(google: Cloud)
 async def test_storage_has_faults_too(*, applied: bool) -> None:
     """A put that fails leaves nothing; one whose answer is lost leaves the object."""
     fault = {"method": "storage.PUT", "code": "UNAVAILABLE", "times": 1, "applied": applied}
-    async with cloud(world_with(faults=[fault])) as google:
+    async with google_clients(world_with_services(faults=[fault])) as google:
         store = google.store()
         with pytest.raises(exceptions.BaseError):
             await obstore.put_async(store, "a", b"x", mode="create")

@@ -12,12 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from clients.listing import Page, flaw_of
 from clients.settings import Settings
 from clients.store import Store, open_store
+from clients.store_listing import ListedPage, path_problem
 from incident.model import Denied, GiveUp
-from tests.clients.conftest import Connecting
-from tests.support.environment import put
+from tests.clients.conftest import ConnectClients
+from tests.support.environment import put_object
 from tests.support.model import repeatable
 
 NAMES = st.text(st.sampled_from("ab./%#\\ \x00\x1b\n\x7f\x85é\u202e"), min_size=1, max_size=6)
@@ -35,7 +35,7 @@ async def test_a_name_has_a_flaw_if_the_library_refuses_it(name: str) -> None:
         refused = True
     else:
         refused = False
-    assert bool(flaw_of(name.removeprefix("/").removesuffix("/"))) is refused or name == "/"
+    assert bool(path_problem(name.removeprefix("/").removesuffix("/"))) is refused or name == "/"
 
 
 BAD = {
@@ -47,71 +47,75 @@ BAD = {
 }
 
 
-def told(unreadable: Mapping[str, str]) -> dict[str, str]:
+def names_and_flaws(unreadable: Mapping[str, str]) -> dict[str, str]:
     """The same, without the numbers of generations."""
     return {name: why.rstrip("0123456789") for name, why in unreadable.items()}
 
 
-async def all_pages(store: Store, limit: int) -> Page:
+async def all_pages(store: Store, limit: int) -> ListedPage:
     """All pages below a prefix, as one."""
     paths: list[str] = []
     unreadable: dict[str, str] = {}
     behind = ""
-    while (page := await store.page("a/", behind, limit)).behind:
-        assert page.behind > behind
+    while (page := await store.page("a/", behind, limit)).next_after:
+        assert page.next_after > behind
         assert len(page.paths) + len(page.unreadable) <= limit
         paths += page.paths
         unreadable |= page.unreadable
-        behind = page.behind
-    return Page(tuple(paths), "", unreadable)
+        behind = page.next_after
+    return ListedPage(tuple(paths), "", unreadable)
 
 
-async def test_no_name_in_a_bucket_hides_another(google: Connecting) -> None:
+async def test_no_name_in_a_bucket_hides_another(connect_clients: ConnectClients) -> None:
     """Lists and pages go on around it, and tell where it is and which it is."""
-    async with google({}) as cloud:
+    async with connect_clients({}) as cloud:
         store = cloud.clients.store
         good = ("a/b/1.json", "a/b/2.json", "a/c/1.json")
         for path in good:
             await store.create(path, b"x")
         for name in ("a/", "a/notes/", "elsewhere//x"):
-            await put(cloud.settings, name)
+            await put_object(cloud.settings, name)
         assert await store.unreadable("a/") == {}
         for name in BAD:
-            await put(cloud.settings, name, b"garbage")
+            await put_object(cloud.settings, name, b"garbage")
         shown = {name.replace("\x1b", "\\x1b"): why for name, why in BAD.items()}
         assert await store.list("a/c/") == ("a/c/1.json",)
         assert await store.list("a/") == good
-        assert told(await store.unreadable("a/")) == shown
+        assert names_and_flaws(await store.unreadable("a/")) == shown
         assert await store.unreadable("a/c/") == {}
         for limit in (1, 2, 100):
             found = await all_pages(store, limit)
             assert [path for path in found.paths if path in good] == [*good]
             # The library alone takes the slash away from the last of them.
-            assert told(found.unreadable).items() >= dict(list(shown.items())[:4]).items()
+            assert (
+                names_and_flaws(found.unreadable).items() >= dict(list(shown.items())[:4]).items()
+            )
         nowhere = "a/" + "".join(chr(number) for number in range(1, 9))
-        assert (await store.page("a/", nowhere, 9)).behind > nowhere
+        assert (await store.page("a/", nowhere, 9)).next_after > nowhere
 
 
 async def test_a_long_list_is_whole_although_a_name_is_bad(
-    google: Connecting, monkeypatch: pytest.MonkeyPatch
+    connect_clients: ConnectClients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many answers the bucket makes of it."""
-    monkeypatch.setattr("emulator.services.storage.objects.LONGEST_PAGE", 2)
-    async with google({}) as cloud:
+    monkeypatch.setattr("emulator.services.storage.objects.MAX_PAGE_SIZE", 2)
+    async with connect_clients({}) as cloud:
         paths = tuple(f"a/{number}.json" for number in range(5))
         for path in paths:
             await cloud.clients.store.create(path, b"x")
         for name in ("a/2//x", "a/notes/", "a/notes/b/", "a/z//y"):
-            await put(cloud.settings, name)
+            await put_object(cloud.settings, name)
         assert await cloud.clients.store.list("a/") == paths
         assert [*await cloud.clients.store.unreadable("a/")] == ["a/2//x", "a/z//y"]
 
 
-async def test_who_may_not_list_is_told_so_though_a_name_is_bad(google: Connecting) -> None:
+async def test_a_denied_listing_is_denied_even_if_a_name_is_bad(
+    connect_clients: ConnectClients,
+) -> None:
     """Nothing is called empty that we may not see."""
     fault = {"method": "storage.LIST", "code": "PERMISSION_DENIED", "after": 1}
-    async with google({"faults": [fault]}) as cloud:
-        await put(cloud.settings, "a//x", b"x")
+    async with connect_clients({"faults": [fault]}) as cloud:
+        await put_object(cloud.settings, "a//x", b"x")
         with pytest.raises(Denied, match=r"storage\.objects\.list"):
             await cloud.clients.store.list("a/")
 

@@ -11,33 +11,33 @@ from contextvars import ContextVar
 
 # Called with what is begun, such as ``read the settings of`` and a resource name; returns what
 # is called when it is over, however it ended. Must not raise.
-Onlooker = Callable[[str, str], Callable[[], None]]
+CallObserver = Callable[[str, str], Callable[[], None]]
 
-_ONLOOKER: ContextVar[Onlooker | None] = ContextVar("onlooker", default=None)
+_OBSERVER: ContextVar[CallObserver | None] = ContextVar("onlooker", default=None)
 
 
 @contextmanager
-def watched_by(onlooker: Onlooker) -> Iterator[None]:
+def observed_by(observer: CallObserver) -> Iterator[None]:
     """Have an onlooker told of every call that is made in here, by tasks begun in here too."""
-    before = _ONLOOKER.set(onlooker)
+    before = _OBSERVER.set(observer)
     try:
         yield
     finally:
-        _ONLOOKER.reset(before)
+        _OBSERVER.reset(before)
 
 
 @contextmanager
-def underway(what: str, on: str) -> Iterator[None]:
+def call_in_progress(verb: str, target: str) -> Iterator[None]:
     """One call, while it lasts.
 
     Args:
-        what: Verb and object, the verb first and in its plain form.
-        on: What it is about: a resource name, an address.
+        verb: Verb and object, the verb first and in its plain form.
+        target: What it is about: a resource name, an address.
     """
-    onlooker = _ONLOOKER.get()
-    over = onlooker(what, on) if onlooker else None
+    observer = _OBSERVER.get()
+    finish = observer(verb, target) if observer else None
     try:
         yield
     finally:
-        if over:
-            over()
+        if finish:
+            finish()

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from commands.saying import say, say_diff
-from tests.support.model import scaled_to_zero
+from commands.console import print_diff, print_line
+from tests.support.model import scale_to_zero_change
 
 
-def at_a_terminal() -> tuple[Console, io.StringIO]:
+def console_output() -> tuple[Console, io.StringIO]:
     """A narrow terminal without colours, and what arrives there."""
     screen = io.StringIO()
     return Console(file=screen, width=20, force_terminal=True, no_color=True), screen
@@ -24,8 +24,8 @@ def at_a_terminal() -> tuple[Console, io.StringIO]:
 @given(st.text())
 def test_a_line_stays_one_line_and_moves_nothing(text: str) -> None:
     """Whatever somebody else chose, nothing of it is an order to the terminal."""
-    console, screen = at_a_terminal()
-    say(console, text)
+    console, screen = console_output()
+    print_line(console, text)
     assert screen.getvalue().endswith("\n")
     line = screen.getvalue()[:-1]
     assert not [each for each in line if unicodedata.category(each) in ("Zl", "Zp")]
@@ -34,15 +34,17 @@ def test_a_line_stays_one_line_and_moves_nothing(text: str) -> None:
 
 def test_a_name_is_not_broken_in_two() -> None:
     """What is copied from a narrow terminal is the name."""
-    console, screen = at_a_terminal()
+    console, screen = console_output()
     name = "projects/example-shop-prod/locations/europe-west1/services/storefront"
-    say(console, name)
+    print_line(console, name)
     assert screen.getvalue() == f"{name}\n"
 
 
-def test_a_change_is_told_by_what_goes_and_what_comes() -> None:
+def test_a_change_is_printed_as_a_diff() -> None:
     """Line by line, and what is invisible in a value shows as an escape."""
-    console, screen = at_a_terminal()
-    told = replace(scaled_to_zero(), before={"ingress": "\x1b[2J"}, after={"ingress": "internal"})
-    say_diff(console, told)
+    console, screen = console_output()
+    told = replace(
+        scale_to_zero_change(), before={"ingress": "\x1b[2J"}, after={"ingress": "internal"}
+    )
+    print_diff(console, told)
     assert screen.getvalue() == '- ingress: "\\e[2J"\n+ ingress: internal\n'

@@ -13,22 +13,22 @@ from google.protobuf.json_format import MessageToDict
 from incident.model import (
     Access,
     Binding,
-    ContainerSettings,
+    ContainerConfiguration,
     Execution,
     Json,
     Kind,
-    Listed,
+    ListedWorkload,
     Secret,
     SecretUse,
-    Settings,
     Task,
     Template,
     Volume,
+    WorkloadConfiguration,
 )
 
 #: Writable fields outside the template that containments are made of. What else a workload
 #: has is left alone, so it is not carried around either.
-FIELDS = (
+WRITABLE_FIELDS = (
     "annotations",
     "default_uri_disabled",
     "ingress",
@@ -48,12 +48,14 @@ _KINDS: Mapping[type, Kind] = {
 }
 
 
-def settings_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> Settings:
+def configuration_of(
+    resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool,
+) -> WorkloadConfiguration:
     """The settings of a service, a job or a worker pool."""
     message = type(resource).pb(resource)
     kind = _KINDS[type(resource)]
     latest = "" if kind is Kind.JOB else _short(message.latest_ready_revision)
-    return Settings(
+    return WorkloadConfiguration(
         name=message.name,
         uid=message.uid,
         generation=message.generation,
@@ -75,7 +77,7 @@ def settings_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> Se
     )
 
 
-def listed_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> Listed:
+def listed_workload_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> ListedWorkload:
     """What a list tells of a workload that decides whether and where it can be contained.
 
     Of a function's service ``build_config`` names the function's entry point.
@@ -83,10 +85,12 @@ def listed_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> List
     message = type(resource).pb(resource)
     known = message.DESCRIPTOR.fields_by_name
     service = "build_config" in known
-    return Listed(
+    return ListedWorkload(
         name=message.name,
-        watched=message.threat_detection_enabled if "threat_detection_enabled" in known else None,
-        function=bool(service and message.build_config.function_target),
+        threat_detection_enabled=message.threat_detection_enabled
+        if "threat_detection_enabled" in known
+        else None,
+        is_function=bool(service and message.build_config.function_target),
         regions=tuple(message.multi_region_settings.regions) if service else (),
     )
 
@@ -191,7 +195,7 @@ def _live_revisions(message: Any, kind: Kind, latest: str) -> tuple[str, ...]:
 def _fields(message: Any) -> dict[str, Json]:
     """The fields as set, in proto JSON: what is absent there is at its default."""
     kept = type(message)()
-    for field in FIELDS:
+    for field in WRITABLE_FIELDS:
         descriptor = message.DESCRIPTOR.fields_by_name.get(field)
         if descriptor is None or (descriptor.has_presence and not message.HasField(field)):
             continue
@@ -207,14 +211,14 @@ def _own_template(message: Any, kind: Kind) -> Template:
     """What the next revision or execution runs."""
     template = message.template.template if kind is Kind.JOB else message.template
     revision = "" if kind is Kind.JOB else template.revision
-    made = _template(template, revision=revision, create_time=None, ready=None)
-    return replace(made, secrets=(*made.secrets, *_build_values(message, kind)))
+    own = _template(template, revision=revision, create_time=None, ready=None)
+    return replace(own, secrets=(*own.secrets, *_build_values(message, kind)))
 
 
 def _build_values(message: Any, kind: Kind) -> Iterable[Secret]:
     """What a function's build is given; in one order, since a map of the API has none."""
-    given = message.build_config.environment_variables if kind is Kind.SERVICE else {}
-    return (Secret(name, value) for name, value in sorted(given.items()) if value)
+    variables = message.build_config.environment_variables if kind is Kind.SERVICE else {}
+    return (Secret(name, value) for name, value in sorted(variables.items()) if value)
 
 
 def _template(
@@ -244,8 +248,8 @@ def _template(
     )
 
 
-def _container(container: Any) -> ContainerSettings:
-    return ContainerSettings(
+def _container(container: Any) -> ContainerConfiguration:
+    return ContainerConfiguration(
         name=container.name,
         image=container.image,
         environment_names=tuple(variable.name for variable in container.env),

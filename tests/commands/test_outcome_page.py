@@ -13,11 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from commands.saying import say_page
-from commands.telling import page, style_of
+from commands.console import print_page
+from commands.outcome_page import outcome_page, status_style
 from incident.model import Json, Status
-from incident.report.terminal import visible, visible_json, visible_lines
-from tests.support.environment import policy, road
+from incident.report.terminal import (
+    escape_unprintable,
+    escape_unprintable_json,
+    escape_unprintable_lines,
+)
+from tests.support.environment import policy_yaml, responder_environment
 from tests.support.model import repeatable
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 \u202egnp.exe\u2066 [bold]x[/bold] \x7f\x9b2J \u2028next\r"
@@ -33,33 +37,33 @@ KEYS = (
 )
 
 
-def shown(outcome: Any, width: int = 200) -> str:
+def rendered(outcome: Any, width: int = 200) -> str:
     """What a terminal gets, without colours."""
     output = io.StringIO()
-    Console(file=output, width=width, color_system=None).print(page(outcome), crop=False)
+    Console(file=output, width=width, color_system=None).print(outcome_page(outcome), crop=False)
     return output.getvalue()
 
 
-def tricks(text: str) -> set[str]:
+def invisible_characters(text: str) -> set[str]:
     """The characters that a reader does not see, but for the ends of lines."""
     hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     return {char for char in text if unicodedata.category(char) in hidden} - {"\n"}
 
 
-def poisoned(value: Any) -> Any:
+def with_hostile_suffix(value: Any) -> Any:
     """The same value with hostile text at the end of each of its texts."""
     if isinstance(value, dict):
-        return {key: poisoned(item) for key, item in value.items()}
+        return {key: with_hostile_suffix(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [poisoned(item) for item in value]
+        return [with_hostile_suffix(item) for item in value]
     return f"{value}{HOSTILE}" if isinstance(value, str) else value
 
 
-async def test_a_page_tells_everything_and_nothing_hidden(tmp_path: Path) -> None:
+async def test_a_page_shows_everything_and_escapes_hostile_text(tmp_path: Path) -> None:
     """What was found, decided and planned; and hostile text shows as what it is."""
-    async with road(tmp_path, rules=policy("dry-run")) as way:
-        outcome: Any = (await way.deliver()).outcome
-    told = shown(outcome)
+    async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
+        outcome: Any = (await env.deliver()).outcome
+    told = rendered(outcome)
     for text in (
         *("PLANNED", outcome["incident"], outcome["workload"]["resource_name"]),
         *outcome["decision"]["reasons"],
@@ -68,13 +72,13 @@ async def test_a_page_tells_everything_and_nothing_hidden(tmp_path: Path) -> Non
         "(first: what runs goes on reading secrets and calling out)",
     ):
         assert text in told.replace("\n", ""), text
-    lines = shown(outcome, 80).splitlines()
+    lines = rendered(outcome, 80).splitlines()
     for step in outcome["assessment"]["plan"]["people"]:
         assert (step["command"] or step["link"] or step["text"]) in [*lines, step["text"]], step
     for whole in (outcome["detected"]["digest"], outcome["links"]["report"]):
         assert [line for line in lines if line.endswith(f" {whole}")], whole
-    hostile = shown(poisoned(outcome))
-    assert tricks(hostile) == set()
+    hostile = rendered(with_hostile_suffix(outcome))
+    assert invisible_characters(hostile) == set()
     assert "\\x1b[31mred" in hostile
     assert "[bold]x[/bold]" in hostile
 
@@ -91,7 +95,7 @@ def test_a_command_is_a_line_of_its_own_however_long(
     decision = {"reasons": [gaps[0]["reason"]]}
     outcome: Any = {"status": "held", "assessment": plan, "gaps": gaps, "decision": decision}
     console = Console(width=80, force_terminal=terminal, color_system=None)
-    say_page(console, page(outcome))
+    print_page(console, outcome_page(outcome))
     lines = capsys.readouterr().out.splitlines()
     assert lines.count(command) == 1
     assert [line for line in lines if len(line.rstrip()) > 80] == [command, "https://" + "l" * 99]
@@ -104,28 +108,28 @@ def test_a_command_is_a_line_of_its_own_however_long(
 @given(outcome=st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUES)))
 def test_any_outcome_can_be_shown(outcome: Any) -> None:
     """Also one of another version, or one that somebody has tampered with."""
-    assert tricks(shown(outcome)) == set()
+    assert invisible_characters(rendered(outcome)) == set()
 
 
 @repeatable
 @given(value=VALUES)
 def test_json_for_a_terminal_reads_back_as_it_was(value: Json) -> None:
     """Escaping what is invisible changes no value."""
-    text = visible_json(value)
-    assert tricks(text) == set()
+    text = escape_unprintable_json(value)
+    assert invisible_characters(text) == set()
     assert json.loads(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "plain", "größer als 3 µs", "日本語"])
 def test_what_can_be_read_stays_as_it_is(text: str) -> None:
     """Letters of any language are no trick."""
-    assert visible(text) == visible_lines(text) == text
-    assert visible_lines(f"{text}\n{text}") == f"{text}\n{text}"
+    assert escape_unprintable(text) == escape_unprintable_lines(text) == text
+    assert escape_unprintable_lines(f"{text}\n{text}") == f"{text}\n{text}"
 
 
 def test_every_status_has_its_style_and_meaning() -> None:
     """One that nobody knows is urgent rather than quiet."""
     for status in Status:
-        assert len(shown({"status": status.value}).split("  ")[1]) > 5
-    assert style_of("no such status") == style_of(Status.FAILED) == "bold red"
-    assert style_of("open") == "yellow"
+        assert len(rendered({"status": status.value}).split("  ")[1]) > 5
+    assert status_style("no such status") == status_style(Status.FAILED) == "bold red"
+    assert status_style("open") == "yellow"

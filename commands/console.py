@@ -7,17 +7,17 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from incident.model import Change
-from incident.report.terminal import diff, visible
+from incident.report.terminal import change_diff_lines, escape_unprintable
 
 _DIFF_STYLES = {"-": "red", "+": "green"}
 
 
-def say(console: Console, text: str, style: str = "") -> None:
+def print_line(console: Console, text: str, style: str = "") -> None:
     """One line as it is; what is invisible in it shows as an escape."""
-    console.print(Text(visible(text), style=style), soft_wrap=True)
+    console.print(Text(escape_unprintable(text), style=style), soft_wrap=True)
 
 
-def say_page(console: Console, page: RenderableType) -> None:
+def print_page(console: Console, page: RenderableType) -> None:
     """A page as wide as the console, but for lines that are not to be broken.
 
     Padding that only a terminal needs would be in the way of grep, diff and whoever copies.
@@ -30,7 +30,7 @@ def say_page(console: Console, page: RenderableType) -> None:
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
-def say_diff(console: Console, change: Change) -> None:
+def print_diff(console: Console, change: Change) -> None:
     """A change line by line: what goes, what comes, what stays."""
-    for line in diff(change):
-        say(console, line, _DIFF_STYLES.get(line[:1], ""))
+    for line in change_diff_lines(change):
+        print_line(console, line, _DIFF_STYLES.get(line[:1], ""))

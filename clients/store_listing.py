@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from clients.rest import pages
+from clients.rest import response_pages
 from clients.settings import Settings
 
 _HOST = "https://storage.googleapis.com"
@@ -23,50 +23,50 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedObject:
     """One object.
 
     Attributes:
         name: Its path in the store, as it is; bytes that are no text as escapes.
-        flaw: Why it cannot be read; empty where it can.
+        problem: Why it cannot be read; empty where it can.
     """
 
     name: str
-    flaw: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListedPage:
     """Some of the objects below a prefix, in order.
 
     Attributes:
         paths: Those that can be read.
-        behind: Behind what the next page begins; empty at the end.
+        next_after: Behind what the next page begins; empty at the end.
         unreadable: By name, what is invisible escaped, why the others cannot be read.
     """
 
     paths: tuple[str, ...] = ()
-    behind: str = ""
+    next_after: str = ""
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
-def page_of(entries: Sequence[Entry]) -> Page:
+def to_page(entries: Sequence[ListedObject]) -> ListedPage:
     """A page of some entries that are in order."""
-    behind = entries[-1].name if entries else ""
-    return Page(readable(entries), behind, unreadable(entries))
+    next_after = entries[-1].name if entries else ""
+    return ListedPage(readable_paths(entries), next_after, unreadable_names(entries))
 
 
-def readable(entries: Iterable[Entry]) -> tuple[str, ...]:
+def readable_paths(entries: Iterable[ListedObject]) -> tuple[str, ...]:
     """The paths of those that can be read."""
-    return tuple(entry.name for entry in entries if not entry.flaw)
+    return tuple(entry.name for entry in entries if not entry.problem)
 
 
-def unreadable(entries: Iterable[Entry]) -> dict[str, str]:
+def unreadable_names(entries: Iterable[ListedObject]) -> dict[str, str]:
     """By name, what is invisible escaped, why the others cannot be read."""
-    return {_shown(entry.name): entry.flaw for entry in entries if entry.flaw}
+    return {_escaped(entry.name): entry.problem for entry in entries if entry.problem}
 
 
-def flaw_of(path: str) -> str:
+def path_problem(path: str) -> str:
     """Why the library refuses a path; empty where it takes it."""
     parts = path.split("/")
     if "" in parts:
@@ -76,9 +76,9 @@ def flaw_of(path: str) -> str:
     return "a control character in its name" if _CONTROL.search(path) else ""
 
 
-def in_bucket(
+def list_bucket(
     settings: Settings, prefix: str, after: str = "", limit: int | None = None
-) -> list[Entry]:
+) -> list[ListedObject]:
     """The objects of a bucket below a prefix and behind a name, in order.
 
     By ``objects.list`` of the JSON API, which tells names exactly: XML, which the library reads,
@@ -97,24 +97,26 @@ def in_bucket(
     """
     bucket, _, base = settings.store.removeprefix("gs://").strip("/").partition("/")
     base = f"{base}/" if base else ""
-    asked = {"prefix": f"{base}{prefix}", "fields": "items(name,size,generation),nextPageToken"}
-    asked |= {"startOffset": f"{base}{after}"} if after else {}
-    with closing(pages(_HOST, f"/storage/v1/b/{quote(bucket)}/o", settings, asked)) as answers:
-        found = (_object(item, base) for page in answers for item in page.get("items", ()))
+    query = {"prefix": f"{base}{prefix}", "fields": "items(name,size,generation),nextPageToken"}
+    query |= {"startOffset": f"{base}{after}"} if after else {}
+    with closing(
+        response_pages(_HOST, f"/storage/v1/b/{quote(bucket)}/o", settings, query)
+    ) as answers:
+        found = (_listed_object(item, base) for page in answers for item in page.get("items", ()))
         return list(islice((each for each in found if each and each.name > after), limit))
 
 
-def _object(item: Mapping[str, str], base: str) -> Entry | None:
+def _listed_object(item: Mapping[str, str], base: str) -> ListedObject | None:
     name = str(item["name"]).removeprefix(base)
-    flaw = flaw_of(name)
-    if name.endswith("/") and not flaw_of(name[:-1]):
+    problem = path_problem(name)
+    if name.endswith("/") and not path_problem(name[:-1]):
         if str(item.get("size")) == "0":
             return None
-        flaw = "a slash at the end of its name, and content"
-    return Entry(name, f"{flaw}; generation {item.get('generation')}" if flaw else "")
+        problem = "a slash at the end of its name, and content"
+    return ListedObject(name, f"{problem}; generation {item.get('generation')}" if problem else "")
 
 
-def in_folder(root: Path, prefix: str) -> list[Entry]:
+def list_folder(root: Path, prefix: str) -> list[ListedObject]:
     """The files of a folder below a prefix, in order.
 
     Links to files count as files, as they do for the library. Links to folders are not followed:
@@ -133,7 +135,7 @@ def in_folder(root: Path, prefix: str) -> list[Entry]:
     return sorted(_walk(root, prefix.rstrip("/")), key=lambda entry: entry.name)
 
 
-def _walk(root: Path, top: str) -> Iterator[Entry]:
+def _walk(root: Path, top: str) -> Iterator[ListedObject]:
     waiting = [top]
     while waiting:
         folder = waiting.pop()
@@ -145,22 +147,26 @@ def _walk(root: Path, top: str) -> Iterator[Entry]:
         except OSError as error:
             if folder == top:
                 raise
-            yield Entry(_text(folder), f"a folder that cannot be opened: {error.strerror}")
+            yield ListedObject(
+                _decoded(folder), f"a folder that cannot be opened: {error.strerror}"
+            )
             continue
         for each in found:
             name = f"{folder}/{each.name}"
-            flaw = _flaw_in_folder(each)
-            if flaw or not each.is_dir(follow_symlinks=False):
-                yield from () if _cut_off(each.name) else (Entry(_text(name), flaw),)
+            problem = _entry_problem(each)
+            if problem or not each.is_dir(follow_symlinks=False):
+                yield from (
+                    () if _is_partial_put(each.name) else (ListedObject(_decoded(name), problem),)
+                )
             else:
                 waiting.append(name)
 
 
-def _flaw_in_folder(entry: os.DirEntry[str]) -> str:
-    if _text(entry.name) != entry.name:
+def _entry_problem(entry: os.DirEntry[str]) -> str:
+    if _decoded(entry.name) != entry.name:
         return "bytes in its name that are no UTF-8"
-    if flaw := flaw_of(entry.name):
-        return flaw
+    if problem := path_problem(entry.name):
+        return problem
     try:
         if entry.is_file() or entry.is_dir(follow_symlinks=False):
             return ""
@@ -169,16 +175,16 @@ def _flaw_in_folder(entry: os.DirEntry[str]) -> str:
     return "a link that leads to no file" if entry.is_symlink() else "neither a file nor a folder"
 
 
-def _cut_off(name: str) -> bool:
+def _is_partial_put(name: str) -> bool:
     """Whether the library gives such names to what is being put: a number behind the first #."""
     number = name.partition("#")[2]
     return number.isascii() and number.isdigit()
 
 
-def _text(name: str) -> str:
+def _decoded(name: str) -> str:
     """A name as the file system gave it, as text."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def _shown(name: str) -> str:
+def _escaped(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -12,17 +12,17 @@ import vt
 from yarl import URL
 
 #: What VirusTotal answers when it says no; has a ``code``.
-REFUSED = vt.APIError
+ApiError = vt.APIError
 #: What is raised when it does not answer.
-UNREACHABLE = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+CONNECTION_ERRORS = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 _AGENT = "cloud-run-threat-responder"
 
 
-class _ElsewhereError(aiohttp.ClientError):
+class _OtherHostError(aiohttp.ClientError):
     """The answer leads to another host, which must not see the key."""
 
 
-class _OneHost(aiohttp.TCPConnector):
+class _SingleHostConnector(aiohttp.TCPConnector):
     """Connects to one origin only: a redirection would carry the key to wherever it leads."""
 
     def __init__(self, host: str) -> None:
@@ -36,7 +36,7 @@ class _OneHost(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> Any:
         if req.url.origin() != self._only:
-            raise _ElsewhereError
+            raise _OtherHostError
         return await super().connect(req, traces, timeout)
 
 
@@ -44,11 +44,11 @@ async def get_file(host: str, key: str, sha256: str, timeout_s: float) -> object
     """VirusTotal's answer about a file, as JSON.
 
     Raises:
-        REFUSED: It says no.
+        ApiError: It says no.
         UNREACHABLE: It does not answer.
         Exception: It answers what cannot be read.
     """
-    connector = _OneHost(host)
+    connector = _SingleHostConnector(host)
     # A client for each look-up: they are few, and a connection that idles while the process has
     # no CPU is no use.
     async with vt.Client(

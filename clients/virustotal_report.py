@@ -16,7 +16,7 @@ _VERDICTS = ("malicious", "suspicious", "undetected", "harmless")
 _LATEST = 253_402_300_799  # the last second of the year 9999
 
 
-def read_report(answer: object, sha256: str) -> Reputation:
+def parse_report(answer: object, sha256: str) -> Reputation:
     """What VirusTotal v3 says of a file.
 
     The attributes: https://docs.virustotal.com/reference/files. Those that lack or are not what
@@ -41,7 +41,7 @@ def read_report(answer: object, sha256: str) -> Reputation:
     return Reputation(
         lookup=Lookup.KNOWN if engines else Lookup.UNKNOWN,
         sha256=sha256,
-        unjudged=not engines,
+        without_verdicts=not engines,
         malicious=counts["malicious"],
         suspicious=counts["suspicious"],
         engines=engines,

@@ -13,15 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from clients.store import Store
-from commands.saying import say, say_page
-from commands.shared import as_json_option, print_json, read_store
-from commands.telling import page, style_of
-from incident.case_file.index import DRILLS, Case, Cases
+from commands.console import print_line, print_page
+from commands.outcome_page import outcome_page, status_style
+from commands.shared import as_json_option, print_json, run_with_store
+from incident.case_file.index import DRILLS_ROOT, CaseFileIndex, CaseSummary
 from incident.model import JsonObject, Status
-from incident.model.concurrency import together
-from incident.report.terminal import visible, visible_json
+from incident.model.concurrency import gather_all
+from incident.report.terminal import escape_unprintable, escape_unprintable_json
 
-_MOST_TOLD = 5
+_MOST_LISTED = 5
 
 
 @click.command(name="list")
@@ -37,7 +37,7 @@ _MOST_TOLD = 5
 @click.option(
     "--dry-runs", "section", flag_value="dry-runs", help="The dry runs instead of the incidents."
 )
-@click.option("--drills", "section", flag_value=DRILLS, help="The drills instead of them.")
+@click.option("--drills", "section", flag_value=DRILLS_ROOT, help="The drills instead of them.")
 @as_json_option
 def list_(
     *,
@@ -53,17 +53,17 @@ def list_(
     `unreadable`. Exit status: 0 done; 1 something could not be read, or it failed; 2 wrong use.
     """
 
-    async def work(store: Store) -> tuple[tuple[Case, ...], dict[str, str]]:
-        asked = {"dry_runs": section == "dry-runs", "drills": section == DRILLS}
-        found = await Cases(store).all(**asked)
-        planted = await together(*map(store.unreadable, found.roots))
-        return found.cases, {
+    async def work(store: Store) -> tuple[tuple[CaseSummary, ...], dict[str, str]]:
+        asked = {"dry_runs": section == "dry-runs", "drills": section == DRILLS_ROOT}
+        found = await CaseFileIndex(store).list_all(**asked)
+        unreadable_names = await gather_all(*map(store.unreadable, found.roots))
+        return found.summaries, {
             **found.unreadable,
-            **{k: v for one in planted for k, v in one.items()},
+            **{k: v for one in unreadable_names for k, v in one.items()},
         }
 
     day = since.strftime("%Y%m%d") if since else ""
-    there, unreadable = read_store(work)
+    there, unreadable = run_with_store(work)
     cases = [
         case
         for case in there
@@ -72,37 +72,40 @@ def list_(
         and case.incident[:8] >= day
     ]
     if as_json:
-        print_json([_row(case) for case in cases])
+        print_json([_summary_row(case) for case in cases])
     else:
-        _print(cases)
+        _print_table(cases)
     if unreadable:
-        _complain(unreadable, as_json=as_json)
+        _print_unreadable(unreadable, as_json=as_json)
         sys.exit(1)
 
 
-def _print(cases: Sequence[Case]) -> None:
+def _print_table(cases: Sequence[CaseSummary]) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("incident", "status", "workload", "reason"):
         table.add_column(title, overflow="fold")
     for case in cases:
-        row = _row(case)
-        reason = Text(visible(str(row["reason"] or "")))
-        place = Text(visible(str(row["workload"] or "-")))
-        became = Text(visible(case.status), style=style_of(case.status))
-        table.add_row(Text(case.incident), became, place, reason)
+        row = _summary_row(case)
+        reason = Text(escape_unprintable(str(row["reason"] or "")))
+        workload = Text(escape_unprintable(str(row["workload"] or "-")))
+        status = Text(escape_unprintable(case.status), style=status_style(case.status))
+        table.add_row(Text(case.incident), status, workload, reason)
     Console().print(table if cases else "no incidents")
 
 
-def _complain(unreadable: Mapping[str, str], *, as_json: bool) -> None:
+def _print_unreadable(unreadable: Mapping[str, str], *, as_json: bool) -> None:
     """Say what could not be read, in one line."""
-    told = sorted(unreadable.items())
+    items = sorted(unreadable.items())
     if as_json:
-        value = {"unreadable": [{"path": path, "reason": reason} for path, reason in told]}
-        click.echo(" ".join(visible_json(value).split("\n")), err=True)
+        value = {"unreadable": [{"path": path, "reason": reason} for path, reason in items]}
+        click.echo(" ".join(escape_unprintable_json(value).split("\n")), err=True)
         return
-    more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
-    said = "; ".join(f"{path}: {reason}" for path, reason in told[:_MOST_TOLD])
-    click.echo(f"Error: cannot read {len(told)} of what is there: {visible(said)}{more}", err=True)
+    more = f"; and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
+    listing = "; ".join(f"{path}: {reason}" for path, reason in items[:_MOST_LISTED])
+    click.echo(
+        f"Error: cannot read {len(items)} of what is there: {escape_unprintable(listing)}{more}",
+        err=True,
+    )
 
 
 @click.command()
@@ -111,29 +114,29 @@ def _complain(unreadable: Mapping[str, str], *, as_json: bool) -> None:
 def show(*, incident: str, as_json: bool) -> None:
     """Show one incident: its outcome and its records."""
 
-    async def work(store: Store) -> Case:
-        return await Cases(store).one(incident)
+    async def work(store: Store) -> CaseSummary:
+        return await CaseFileIndex(store).get(incident)
 
-    case = read_store(work)
+    case = run_with_store(work)
     records = [
         {"number": r.number, "kind": r.kind, "recorded_at": r.recorded_at.isoformat()}
         for r in case.records
     ]
-    told = {"incident": case.incident, "status": case.status, "outcome": case.outcome}
+    summary = {"incident": case.incident, "status": case.status, "outcome": case.outcome}
     if as_json:
-        print_json({**told, "records": records})
+        print_json({**summary, "records": records})
         return
     console = Console()
     # An unfinished incident has no outcome yet; that it is open is all there is to say.
     unfinished: JsonObject = {"status": case.status, "incident": case.incident}
-    say_page(console, page(case.outcome or unfinished))
-    say(console, "")
-    say(console, "Records", "bold")
+    print_page(console, outcome_page(case.outcome or unfinished))
+    print_line(console, "")
+    print_line(console, "Records", "bold")
     for record in records:
-        say(console, f"  {record['recorded_at']}  {record['number']:04d}  {record['kind']}")
+        print_line(console, f"  {record['recorded_at']}  {record['number']:04d}  {record['kind']}")
 
 
-def _row(case: Case) -> dict[str, Any]:
+def _summary_row(case: CaseSummary) -> dict[str, Any]:
     outcome: JsonObject = case.outcome or {}
     decision = outcome.get("decision")
     reasons = decision.get("reasons") if isinstance(decision, dict) else None
@@ -142,5 +145,5 @@ def _row(case: Case) -> dict[str, Any]:
         "status": case.status,
         "workload": case.workload.resource_name if case.workload else None,
         "reason": reasons[0] if isinstance(reasons, list) and reasons else None,
-        "began_at": case.began_at.isoformat() if case.began_at else None,
+        "began_at": case.started_at.isoformat() if case.started_at else None,
     }

@@ -8,16 +8,16 @@ import google.auth
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession, Request
 
-from clients.permissions import Permission, Scope
+from clients.call_progress import call_in_progress
+from clients.permissions import GrantScope, Permission
 from clients.settings import Settings
-from clients.underway import underway
 from incident.model import Denied
 
 #: What a person's own calls need besides what they do: a service account's count on its own
 #: project, a person's on the one that their credentials name.
 USE_QUOTA = Permission(
     "serviceusage.services.use",
-    Scope.QUOTA_PROJECT,
+    GrantScope.QUOTA_PROJECT,
     "some APIs refuse a person's calls that count on no project",
 )
 _TOKEN_INFO = "https://oauth2.googleapis.com/tokeninfo"  # noqa: S105 - an address
@@ -40,20 +40,20 @@ def whoami(settings: Settings) -> str:
     if settings.emulator:
         return f"{_local_account()} (emulator)"
     try:
-        with underway("ask", "Google who we are"):
+        with call_in_progress("ask", "Google who we are"):
             credentials, _ = google.auth.default(scopes=_SCOPES)
             credentials.refresh(Request())  # type: ignore[no-untyped-call]
             session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
             answer = session.post(
                 _TOKEN_INFO, data={"access_token": credentials.token}, timeout=_TIMEOUT_S
             )
-            told = answer.json()
+            token_info = answer.json()
     except (GoogleAuthError, OSError, ValueError) as error:
         raise Denied(
             f"cannot tell who you are: Google does not accept your credentials ({error}). Run:"
             " gcloud auth application-default login"
         ) from error
-    email = told.get("email") if isinstance(told, dict) else None
+    email = token_info.get("email") if isinstance(token_info, dict) else None
     if not isinstance(email, str) or not email:
         raise Denied(
             "cannot tell who you are: your token names no e-mail address. Run: gcloud auth"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from incident.model import JsonObject, Secret, Template
 
 
-class Heard:
+class ObservedSecrets:
     """Remembers values while a command runs; a process that answers for ever keeps none.
 
     Attributes:
@@ -19,14 +19,14 @@ class Heard:
         self.secrets: dict[Secret, None] = {}
         self.names: set[str] = set()
 
-    def templates(self, name: str, found: Iterable[Template]) -> None:
+    def add_templates(self, name: str, found: Iterable[Template]) -> None:
         """Remember the environments of a workload, by its resource name."""
         self.names.update(name.split("/"))
         self.secrets |= dict.fromkeys(secret for each in found for secret in each.secrets)
 
-    def finding(self, listed: JsonObject) -> None:
+    def add_finding(self, record: JsonObject) -> None:
         """Remember the environments of a finding's processes, as Security Command Center lists."""
-        for process in _objects(_object(listed.get("finding")).get("processes")):
+        for process in _objects(_object(record.get("finding")).get("processes")):
             for variable in _objects(process.get("envVariables")):
                 name, value = variable.get("name"), variable.get("val")
                 if isinstance(name, str) and isinstance(value, str):

@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clients import cloud_logging, cloud_run, hierarchy, pubsub, security_center, store
-from clients.identity import USE_QUOTA
+from clients import cloud_logging, cloud_run, pubsub, resource_manager, security_center, store
+from clients.caller_identity import USE_QUOTA
 from clients.impersonation import MAKE_TOKENS
-from clients.permissions import Permission, Scope
+from clients.permissions import GrantScope, Permission
 from clients.regions import LOCATIONS
 from incident.actions.plan import ACTIONS
 from incident.model import ChangeKind, Kind, Mode
 from incident.policy.resolve import Policy
 
 #: Actions by the kind of workload that they are for.
-Actions = Mapping[Kind, frozenset[str]]
+ActionsByKind = Mapping[Kind, frozenset[str]]
 
 
 class Role(StrEnum):
@@ -51,7 +51,7 @@ _PURPOSES = {
 #: Whose work each command is; None where it asks Google for nothing. `contain` and `patrol` may
 #: come to the function's whole road, and `replay` to its dry run: hence the approver, who has all
 #: of it.
-COMMANDS: Mapping[str, Role | None] = {
+COMMAND_ROLES: Mapping[str, Role | None] = {
     "list": Role.OPERATOR,
     "show": Role.OPERATOR,
     "verify": Role.OPERATOR,
@@ -79,11 +79,13 @@ class Grant:
     """
 
     name: str
-    scope: Scope
+    scope: GrantScope
     reasons: tuple[str, ...]
 
 
-def catalogue(actions: Actions, *, announces: bool) -> dict[Role, tuple[Grant, ...]]:
+def permission_catalogue(
+    actions: ActionsByKind, *, announces: bool
+) -> dict[Role, tuple[Grant, ...]]:
     """The least that each role needs.
 
     Args:
@@ -97,23 +99,26 @@ def catalogue(actions: Actions, *, announces: bool) -> dict[Role, tuple[Grant, .
         Role.ACTOR: _merged(acting),
         Role.OPERATOR: _merged((*_releasing(actions, announces=announces), USE_QUOTA)),
         Role.APPROVER: _merged((*acting, USE_QUOTA)),
-        Role.SURVEYOR: _merged(_surveying()),
+        Role.SURVEYOR: _merged(_searching()),
         Role.POLICY_EDITOR: _merged(store.EDIT_POLICY),
     }
 
 
-def every_action() -> Actions:
+def every_action() -> ActionsByKind:
     """Every action there is: what any policy may come to need."""
     return {
-        kind: frozenset(n for n, each in ACTIONS.items() if kind in each.wants) for kind in Kind
+        kind: frozenset(n for n, each in ACTIONS.items() if kind in each.desired_state)
+        for kind in Kind
     }
 
 
-def actions_of(policy: Policy) -> Actions:
+def actions_of(policy: Policy) -> ActionsByKind:
     """The actions that a policy names anywhere, whatever the mode."""
-    said = (policy.contain, *(rule.contain for rule in policy.rules))
+    action_sets = (policy.contain, *(rule.contain for rule in policy.rules))
     return {
-        kind: frozenset(name for each in said for step in each.steps(kind) or () for name in step)
+        kind: frozenset(
+            name for each in action_sets for step in each.steps(kind) or () for name in step
+        )
         for kind in Kind
     }
 
@@ -129,8 +134,8 @@ def _reading(*, announces: bool) -> Iterator[Permission]:
     """What a dry run needs. Of every kind: a finding may be about any, named or not."""
     yield security_center.LIST
     for kind in Kind:
-        yield from cloud_run.READS[kind]
-    yield cloud_logging.ENTRIES
+        yield from cloud_run.READ_PERMISSIONS[kind]
+    yield cloud_logging.LIST_ENTRIES
     yield from store.READ
     yield store.CREATE
     yield store.READ_POLICY
@@ -138,50 +143,50 @@ def _reading(*, announces: bool) -> Iterator[Permission]:
         yield pubsub.PUBLISH
 
 
-def _surveying() -> Iterator[Permission]:
+def _searching() -> Iterator[Permission]:
     """Looking for workloads; what is asked about them is asked as the function."""
-    yield from hierarchy.WALK
-    yield from cloud_run.LISTS
+    yield from resource_manager.WALK_PERMISSIONS
+    yield from cloud_run.LIST_PERMISSIONS
     yield LOCATIONS
     yield store.READ_POLICY
     yield USE_QUOTA
     yield MAKE_TOKENS
 
 
-def _acting(actions: Actions) -> Iterator[Permission]:
+def _acting(actions: ActionsByKind) -> Iterator[Permission]:
     if any(actions.values()):
-        yield from security_center.WRITE_BACK
+        yield from security_center.UPDATE_FINDING
     for kind, names in actions.items():
         for change in _changes(kind, names):
-            yield from cloud_run.carrying_out(change, kind)
+            yield from cloud_run.permissions_for_change(change, kind)
 
 
-def _releasing(actions: Actions, *, announces: bool) -> Iterator[Permission]:
+def _releasing(actions: ActionsByKind, *, announces: bool) -> Iterator[Permission]:
     """Looking at what is held, who changed it since, and writing back what can be taken back."""
     yield from store.READ
     yield store.CREATE
     if any(actions.values()):
-        yield from security_center.WRITE_BACK
+        yield from security_center.UPDATE_FINDING
     if announces:
         yield pubsub.PUBLISH
     for kind, names in actions.items():
         if names:
-            yield cloud_run.SETTINGS[kind]
-            yield cloud_logging.ENTRIES
+            yield cloud_run.GET_PERMISSIONS[kind]
+            yield cloud_logging.LIST_ENTRIES
         for change in _changes(kind, (name for name in names if ACTIONS[name].reversible)):
-            yield from cloud_run.carrying_out(change, kind)
+            yield from cloud_run.permissions_for_change(change, kind)
 
 
 def _changes(kind: Kind, names: Iterable[str]) -> tuple[ChangeKind, ...]:
-    made = {change for name in names for change in ACTIONS[name].makes[kind]}
-    return tuple(change for change in ChangeKind if change in made)
+    kinds = {change for name in names for change in ACTIONS[name].change_kinds[kind]}
+    return tuple(change for change in ChangeKind if change in kinds)
 
 
 def _merged(permissions: Iterable[Permission]) -> tuple[Grant, ...]:
     """Each permission once on each scope, with every reason, in the order of the scopes."""
-    reasons: dict[tuple[Scope, str], dict[str, None]] = {}
+    reasons: dict[tuple[GrantScope, str], dict[str, None]] = {}
     for each in permissions:
         reasons.setdefault((each.scope, each.name), {})[each.reason] = None
-    order = list(Scope)
+    order = list(GrantScope)
     found = sorted(reasons, key=lambda key: (order.index(key[0]), key[1]))
     return tuple(Grant(name, scope, tuple(reasons[scope, name])) for scope, name in found)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.file_report import read_report
+from clients.virustotal_report import parse_report
 from incident.model import Lookup
 from tests.support.model import repeatable
 
@@ -40,7 +40,7 @@ ATTRIBUTES = st.fixed_dictionaries(
 def test_anything_is_refused_that_is_no_report(answer: Any) -> None:
     """Whatever JSON comes, it is either read or refused in one way."""
     with contextlib.suppress(ValueError):
-        read_report(answer, HASH)
+        parse_report(answer, HASH)
 
 
 @repeatable
@@ -48,7 +48,7 @@ def test_anything_is_refused_that_is_no_report(answer: Any) -> None:
 def test_whatever_is_read_can_be_stored_and_counted(attributes: dict[str, Any]) -> None:
     """Texts are bounded and storable; only counted engines make a file known."""
     with contextlib.suppress(ValueError):
-        found = read_report({"data": {"id": HASH.upper(), "attributes": attributes}}, HASH)
+        found = parse_report({"data": {"id": HASH.upper(), "attributes": attributes}}, HASH)
         assert 0 <= found.malicious <= found.engines
         assert (found.lookup is Lookup.KNOWN) == bool(found.engines)
         for text in (found.label, found.file_type, *found.names, *found.tags):

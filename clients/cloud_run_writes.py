@@ -16,36 +16,42 @@ from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import ParseDict
 
-from clients.errors import calling
-from clients.permissions import Permission, Scope
+from clients.errors import google_call
+from clients.permissions import GrantScope, Permission
 from clients.retries import WRITE
 from incident.model import Change, ChangeKind, Kind
 
 # Google checks both when a service or pool is updated, whatever the mask: what would run must be
 # allowed to run as its account, and from its image.
-_TO_RUN = (
+_DEPLOY_PERMISSIONS = (
     Permission(
         "iam.serviceAccounts.actAs",
-        Scope.RUNTIME_ACCOUNT,
+        GrantScope.RUNTIME_ACCOUNT,
         "Google asks for it at every update; over the project it would be a way to become anybody",
     ),
     Permission(
         "artifactregistry.repositories.downloadArtifacts",
-        Scope.IMAGE_REPOSITORY,
+        GrantScope.IMAGE_REPOSITORY,
         "Google asks for it at every update",
     ),
 )
-_UPDATES = "writes the masked fields, and the annotation that names the incident"
-_EDITS = "takes invokers out of the IAM policy"
-_UPDATE_SERVICE = (Permission("run.services.update", Scope.WORKLOAD, _UPDATES), *_TO_RUN)
-_UPDATE_POOL = (Permission("run.workerpools.update", Scope.WORKLOAD, _UPDATES), *_TO_RUN)
-_CANCEL = Permission("run.executions.cancel", Scope.WORKLOAD, "cancels what runs")
+_UPDATE_REASON = "writes the masked fields, and the annotation that names the incident"
+_EDIT_REASON = "takes invokers out of the IAM policy"
+_UPDATE_SERVICE = (
+    Permission("run.services.update", GrantScope.WORKLOAD, _UPDATE_REASON),
+    *_DEPLOY_PERMISSIONS,
+)
+_UPDATE_POOL = (
+    Permission("run.workerpools.update", GrantScope.WORKLOAD, _UPDATE_REASON),
+    *_DEPLOY_PERMISSIONS,
+)
+_CANCEL = Permission("run.executions.cancel", GrantScope.WORKLOAD, "cancels what runs")
 _SET_POLICY = {
-    Kind.SERVICE: Permission("run.services.setIamPolicy", Scope.WORKLOAD, _EDITS),
-    Kind.JOB: Permission("run.jobs.setIamPolicy", Scope.WORKLOAD, _EDITS),
+    Kind.SERVICE: Permission("run.services.setIamPolicy", GrantScope.WORKLOAD, _EDIT_REASON),
+    Kind.JOB: Permission("run.jobs.setIamPolicy", GrantScope.WORKLOAD, _EDIT_REASON),
 }
 #: What sending each kind of change to each kind of workload needs; what is not here is never sent.
-WRITES: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
+WRITE_PERMISSIONS: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
     (ChangeKind.FIELDS, Kind.SERVICE): _UPDATE_SERVICE,
     (ChangeKind.FIELDS, Kind.WORKER_POOL): _UPDATE_POOL,
     (ChangeKind.IAM_POLICY, Kind.SERVICE): (_SET_POLICY[Kind.SERVICE],),
@@ -57,7 +63,7 @@ WRITES: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
 CONDITIONAL_POLICY_VERSION = 3
 
 
-class Apis(Protocol):
+class WriteApis(Protocol):
     """Google's clients that take writes."""
 
     @property
@@ -77,7 +83,7 @@ class Apis(Protocol):
         """Executions."""
 
 
-async def send(change: Change, apis: Apis, *, validate_only: bool) -> int | None:
+async def send_change(change: Change, apis: WriteApis, *, validate_only: bool) -> int | None:
     """Send one change; the generation that it made, where the answer tells it.
 
     Raises:
@@ -100,41 +106,41 @@ async def send(change: Change, apis: Apis, *, validate_only: bool) -> int | None
     return None
 
 
-async def _update_service(change: Change, apis: Apis, *, validate_only: bool) -> int | None:
+async def _update_service(change: Change, apis: WriteApis, *, validate_only: bool) -> int | None:
     service = ParseDict({"name": change.target, **change.after}, run_v2.Service.pb()())
     request = run_v2.UpdateServiceRequest(
         service=run_v2.Service.wrap(service),
         update_mask=FieldMask(paths=change.mask),
         validate_only=validate_only,
     )
-    with calling(_verb(validate_only=validate_only), change.target, *_UPDATE_SERVICE):
+    with google_call(_verb(validate_only=validate_only), change.target, *_UPDATE_SERVICE):
         operation = await apis.services.update_service(request, **WRITE.options())
         await _check(operation)
     return _generation(operation.operation, run_v2.Service.pb()())
 
 
-async def _update_pool(change: Change, apis: Apis, *, validate_only: bool) -> int | None:
+async def _update_pool(change: Change, apis: WriteApis, *, validate_only: bool) -> int | None:
     pool = ParseDict({"name": change.target, **change.after}, run_v2.WorkerPool.pb()())
     request = run_v2.UpdateWorkerPoolRequest(
         worker_pool=run_v2.WorkerPool.wrap(pool),
         update_mask=FieldMask(paths=change.mask),
         validate_only=validate_only,
     )
-    with calling(_verb(validate_only=validate_only), change.target, *_UPDATE_POOL):
+    with google_call(_verb(validate_only=validate_only), change.target, *_UPDATE_POOL):
         operation = await apis.worker_pools.update_worker_pool(request, **WRITE.options())
         await _check(operation)
     return _generation(operation.operation, run_v2.WorkerPool.pb()())
 
 
-async def _cancel(change: Change, apis: Apis, *, validate_only: bool) -> None:
+async def _cancel(change: Change, apis: WriteApis, *, validate_only: bool) -> None:
     request = run_v2.CancelExecutionRequest(name=change.target, validate_only=validate_only)
     verb = "validate the cancellation of" if validate_only else "cancel"
-    with calling(verb, change.target, _CANCEL):
+    with google_call(verb, change.target, _CANCEL):
         operation = await apis.executions.cancel_execution(request, **WRITE.options())
         await _check(operation)
 
 
-async def _set_policy(change: Change, apis: Apis) -> None:
+async def _set_policy(change: Change, apis: WriteApis) -> None:
     """Replace all bindings of exactly the policy that was read; audit configs stay.
 
     The version of its form stays too, but must be 3 wherever there are conditions, or Google
@@ -142,13 +148,13 @@ async def _set_policy(change: Change, apis: Apis) -> None:
     """
     policy = ParseDict({"bindings": change.after["bindings"]}, policy_pb2.Policy())
     conditional = any(binding.HasField("condition") for binding in policy.bindings)
-    told = CONDITIONAL_POLICY_VERSION if conditional else change.after.get("version")
-    policy.version = told if isinstance(told, int) else 0
+    version = CONDITIONAL_POLICY_VERSION if conditional else change.after.get("version")
+    policy.version = version if isinstance(version, int) else 0
     policy.etag = bytes.fromhex(change.etag)
     request = iam_policy_pb2.SetIamPolicyRequest(resource=change.target, policy=policy)
     kind = Kind.JOB if "/jobs/" in change.target else Kind.SERVICE
     api: Any = apis.jobs if kind is Kind.JOB else apis.services
-    with calling("change the IAM policy of", change.target, _SET_POLICY[kind]):
+    with google_call("change the IAM policy of", change.target, _SET_POLICY[kind]):
         await api.set_iam_policy(request, **WRITE.options())
 
 

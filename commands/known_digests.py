@@ -15,7 +15,7 @@ _FOLDER = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Vouched:
+class KnownDigest:
     """One digest.
 
     Attributes:
@@ -28,44 +28,46 @@ class Vouched:
     folder: str | None = None
 
 
-def digest_of(text: str) -> Vouched | None:
+def parse_digest(text: str) -> KnownDigest | None:
     """The digest that a person gives; None of what is none."""
-    told = text.strip().lower()
-    return Vouched(told) if _SHA256.fullmatch(told) else None
+    cleaned = text.strip().lower()
+    return KnownDigest(cleaned) if _SHA256.fullmatch(cleaned) else None
 
 
-def digests_in(log: str) -> tuple[Vouched, ...]:
+def digests_in_log(log: str) -> tuple[KnownDigest, ...]:
     """All digests that a log has: what the query prints, the log's lines, or entries as JSON."""
-    whole = _parsed(log)
+    whole = _parse_json(log)
     entries = whole if isinstance(whole, list) else [whole] if isinstance(whole, dict) else None
     if entries is not None:
-        return tuple(dict.fromkeys(told for entry in entries for told in _of_entry(entry)))
-    return tuple(dict.fromkeys(told for line in log.splitlines() for told in _of_line(line)))
+        return tuple(dict.fromkeys(told for entry in entries for told in _digests_in_entry(entry)))
+    return tuple(
+        dict.fromkeys(digest for line in log.splitlines() for digest in _digests_in_line(line))
+    )
 
 
-def _of_line(line: str) -> Iterator[Vouched]:
-    entry = _parsed(line)
+def _digests_in_line(line: str) -> Iterator[KnownDigest]:
+    entry = _parse_json(line)
     if isinstance(entry, dict):
-        yield from _of_entry(entry)
+        yield from _digests_in_entry(entry)
         return
     folders = set(_FOLDER.findall(line.lower()))
     folder = folders.pop() if len(folders) == 1 else None
     for sha256 in _SHA256.findall(line.lower()):
-        yield Vouched(sha256, folder)
+        yield KnownDigest(sha256, folder)
 
 
-def _of_entry(entry: Any) -> Iterator[Vouched]:
+def _digests_in_entry(entry: Any) -> Iterator[KnownDigest]:
     """Of an entry as Cloud Logging keeps it, or of a line as it was printed."""
     payload = entry.get("jsonPayload", entry) if isinstance(entry, Mapping) else None
     if not isinstance(payload, Mapping):
         return
-    told = digest_of(str(payload.get("manifest_sha256")))
+    digest = parse_digest(str(payload.get("manifest_sha256")))
     folder = str(payload.get("case_file"))
-    if told:
-        yield Vouched(told.sha256, folder if _FOLDER.fullmatch(folder) else None)
+    if digest:
+        yield KnownDigest(digest.sha256, folder if _FOLDER.fullmatch(folder) else None)
 
 
-def _parsed(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -10,13 +10,13 @@ import pytest
 from google.api_core.exceptions import Aborted
 
 from clients import connect
-from clients.errors import calling
-from clients.underway import underway, watched_by
+from clients.call_progress import call_in_progress, observed_by
+from clients.errors import google_call
 from incident.model import Conflict
-from tests.support.environment import road
+from tests.support.environment import responder_environment
 
 
-class Onlooker:
+class CallListener:
     """Notes what begins and what ends."""
 
     def __init__(self) -> None:
@@ -28,24 +28,24 @@ class Onlooker:
         return lambda: self.seen.append(f"/{what} {on}")
 
 
-def test_a_call_that_fails_is_over_too() -> None:
+def test_a_failed_call_is_reported_as_ended() -> None:
     """Before its error is one of ours."""
-    onlooker = Onlooker()
-    with watched_by(onlooker), pytest.raises(Conflict), calling("change", "services/x"):
+    onlooker = CallListener()
+    with observed_by(onlooker), pytest.raises(Conflict), google_call("change", "services/x"):
         raise Aborted("another one")  # type: ignore[no-untyped-call]
     assert onlooker.seen == ["change services/x", "/change services/x"]
 
 
-async def test_tasks_are_seen_by_the_onlooker_that_they_were_begun_under() -> None:
+async def test_calls_are_reported_to_the_listener_of_their_task() -> None:
     """And by no other; outside of it nobody looks on."""
-    first, second = Onlooker(), Onlooker()
+    first, second = CallListener(), CallListener()
 
     async def call(name: str) -> None:
-        with underway("read", name):
+        with call_in_progress("read", name):
             await asyncio.sleep(0)
 
-    async def both(onlooker: Onlooker, name: str) -> None:
-        with watched_by(onlooker):
+    async def both(onlooker: CallListener, name: str) -> None:
+        with observed_by(onlooker):
             await asyncio.gather(call(name), call(name))
 
     await asyncio.gather(both(first, "a"), both(second, "b"), call("c"))
@@ -53,13 +53,13 @@ async def test_tasks_are_seen_by_the_onlooker_that_they_were_begun_under() -> No
     assert sorted(second.seen) == ["/read b", "/read b", "read b", "read b"]
 
 
-async def test_a_whole_incident_is_seen_call_by_call(tmp_path: Path) -> None:
+async def test_every_call_of_an_incident_is_reported(tmp_path: Path) -> None:
     """In the words of its errors: the store, Security Command Center, Cloud Run, the logs."""
-    onlooker = Onlooker()
-    async with road(tmp_path) as way:
-        with watched_by(onlooker):
-            assert (await way.deliver()).outcome["status"] == "contained"
-            clients = await connect(way.settings)
+    onlooker = CallListener()
+    async with responder_environment(tmp_path) as env:
+        with observed_by(onlooker):
+            assert (await env.deliver()).outcome["status"] == "contained"
+            clients = await connect(env.settings)
             await clients.close()
     begun = [text for text in onlooker.seen if not text.startswith("/")]
     assert sorted(f"/{text}" for text in begun) == sorted(
@@ -69,8 +69,8 @@ async def test_a_whole_incident_is_seen_call_by_call(tmp_path: Path) -> None:
     for text in (
         "connect to Google Cloud",
         "read the policy ",
-        f"create {way.settings.store}/incidents/",
-        f"list {way.settings.store}/containments/",
+        f"create {env.settings.store}/incidents/",
+        f"list {env.settings.store}/containments/",
         "list the findings of ",
         f"read the settings of {service}",
         f"read the logs of {service}",

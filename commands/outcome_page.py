@@ -17,11 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from incident.model import Json, JsonObject, Status
-from incident.report.plan_sections import StepGroup, grouped
-from incident.report.terminal import diff_lines, visible
+from incident.report.plan_sections import PlanSection, plan_sections
+from incident.report.terminal import diff_lines, escape_unprintable
 
 _LABEL_WIDTH = 11
-_POINT = "· "
+_BULLET = "· "
 _STYLES = {
     Status.CONTAINED: "green",
     Status.ALREADY_CONTAINED: "green",
@@ -33,7 +33,7 @@ _STYLES = {
     Status.DUPLICATE: "blue",
     Status.EXPIRED: "yellow",
 }
-_OPEN = ("open", "yellow")
+_OPEN_STYLE = ("open", "yellow")
 _URGENT = "bold red"
 _MEANINGS = {
     Status.IGNORED: "none of our business",
@@ -60,16 +60,16 @@ _DETECTED = {
 }
 _DIFF_STYLES = {"-": "red", "+": "green"}
 
-Rows = Iterator[tuple[str, str]]
+LabelledRows = Iterator[tuple[str, str]]
 
 
-def style_of(status: str) -> str:
+def status_style(status: str) -> str:
     """How a status is coloured; one that nobody knows is urgent."""
     known = {str(each): style for each, style in _STYLES.items()}
-    return dict((_OPEN,)).get(status) or known.get(status, _URGENT)
+    return dict((_OPEN_STYLE,)).get(status) or known.get(status, _URGENT)
 
 
-def page(outcome: JsonObject) -> RenderableType:
+def outcome_page(outcome: JsonObject) -> RenderableType:
     """The whole outcome, from what matters most to where the rest is found.
 
     To be printed with ``crop=False``: commands and addresses are lines of their own, as long as
@@ -84,24 +84,24 @@ def page(outcome: JsonObject) -> RenderableType:
         parts.append(Padding(_diff(change), (0, 0, 0, 4)))
     parts += _plan(_object(outcome.get("assessment")))
     parts += _section("Gaps", _gaps(outcome))
-    parts += _more(outcome)
+    parts += _links_section(outcome)
     return Group(*parts)
 
 
 def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
     status = _text(outcome.get("status"))
     meaning = {str(each): text for each, text in _MEANINGS.items()}.get(status, "")
-    yield Text.assemble((visible(status.upper()), style_of(status)), f"  {meaning}")
-    place, incident = _object(outcome.get("workload")), _text(outcome.get("incident"))
+    yield Text.assemble((escape_unprintable(status.upper()), status_style(status)), f"  {meaning}")
+    workload, incident = _object(outcome.get("workload")), _text(outcome.get("incident"))
     if incident:
-        yield Text(visible(f"incident {incident}"))
-    if place:
-        part = place.get("revision") or place.get("execution")
+        yield Text(escape_unprintable(f"incident {incident}"))
+    if workload:
+        part = workload.get("revision") or workload.get("execution")
         within = f", {_text(part)}" if part else ""
-        yield Text(visible(_text(place.get("resource_name")) + within), style="bold")
+        yield Text(escape_unprintable(_text(workload.get("resource_name")) + within), style="bold")
 
 
-def _detected(outcome: JsonObject) -> Rows:
+def _detected(outcome: JsonObject) -> LabelledRows:
     finding, detected = _object(outcome.get("finding")), _object(outcome.get("detected"))
     notes = {
         "sha256": " (of its beginning only)" if detected.get("hash_is_partial") else "",
@@ -115,39 +115,41 @@ def _detected(outcome: JsonObject) -> Rows:
             yield label, _text(detected[key]) + notes.get(key, "")
 
 
-def _decision(outcome: JsonObject) -> Rows:
+def _decision(outcome: JsonObject) -> LabelledRows:
     decision = _object(outcome.get("decision"))
     applied = [f"{key} {_text(outcome[key])}" for key in ("mode", "rule") if outcome.get(key)]
     yield "verdict", ", ".join((_text(decision.get("verdict")), *applied))
-    yield from _listed("because", decision.get("reasons"))
+    yield from _bulleted_rows("because", decision.get("reasons"))
 
 
-def _assessment(assessment: JsonObject) -> Rows:
+def _assessment(assessment: JsonObject) -> LabelledRows:
     yield "in short", _text(assessment.get("summary"))
     yield "how sure", _text(assessment.get("confidence"))
-    yield from _listed("because", assessment.get("reasons"))
+    yield from _bulleted_rows("because", assessment.get("reasons"))
     for at, point in enumerate(_objects(assessment.get("reach"))):
         text = _text(point.get("text"))
         names = ", ".join(name for name in _texts(point.get("names")) if name not in text)
-        said = f"{text}: {names}" if names else text
-        yield "" if at else "in reach", f"{_POINT}{said}"
+        line = f"{text}: {names}" if names else text
+        yield "" if at else "in reach", f"{_BULLET}{line}"
     techniques = _objects(assessment.get("techniques"))
     yield "ATT&CK", ", ".join(f"{_text(t.get('id'))} {_text(t.get('name'))}" for t in techniques)
 
 
 def _plan(assessment: JsonObject) -> Iterator[RenderableType]:
     """What is left to people, in order, each with its command."""
-    groups = grouped(_objects(_object(assessment.get("plan")).get("people")))
+    groups = plan_sections(_objects(_object(assessment.get("plan")).get("people")))
     if groups:
         yield _title("To do")
     for group in groups:
-        yield from _group(group)
+        yield from _plan_section(group)
 
 
-def _group(group: StepGroup) -> Iterator[RenderableType]:
-    why = f" ({visible(group.why)})" if group.why else ""
-    yield Padding(Text.assemble((visible(group.title), "bold"), (why, "dim")), (1, 0, 0, 2))
-    for number, step in group.steps:
+def _plan_section(group: PlanSection) -> Iterator[RenderableType]:
+    why = f" ({escape_unprintable(group.reason)})" if group.reason else ""
+    yield Padding(
+        Text.assemble((escape_unprintable(group.title), "bold"), (why, "dim")), (1, 0, 0, 2)
+    )
+    for number, step in group.tasks:
         yield _numbered(number, _text(step.get("text")))
         # A page is where to go only where there is no command to type.
         whole = _text(step.get("command")) or _text(step.get("link"))
@@ -159,16 +161,16 @@ def _numbered(number: int, text: str) -> Padding:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(min_width=3, justify="right")
     table.add_column(overflow="fold")
-    table.add_row(f"{number}.", Text(visible(text)))
+    table.add_row(f"{number}.", Text(escape_unprintable(text)))
     return Padding(table, (0, 0, 0, 2))
 
 
 def _unbroken(text: str, style: str = "") -> Text:
     """A line that is as long as it is: a command or an address that was broken is none."""
-    return Text(visible(text), style=style, no_wrap=True, overflow="ignore")
+    return Text(escape_unprintable(text), style=style, no_wrap=True, overflow="ignore")
 
 
-def _change(change: JsonObject) -> Rows:
+def _change(change: JsonObject) -> LabelledRows:
     yield "action", _text(change.get("action"))
     yield "target", _text(change.get("target"))
     yield "mask", ", ".join(_texts(change.get("mask")))
@@ -178,24 +180,24 @@ def _change(change: JsonObject) -> Rows:
     yield "error", _text(change.get("error"))
 
 
-def _gaps(outcome: JsonObject) -> Rows:
+def _gaps(outcome: JsonObject) -> LabelledRows:
     """What could not be had, and why; a reason that decided is not told twice."""
     decided = _texts(_object(outcome.get("decision")).get("reasons"))
     for gap in _objects(outcome.get("gaps")):
         reason = _text(gap.get("reason"))
-        said = "see the decision" if reason in decided else reason
-        yield "", f"{_POINT}{_text(gap.get('collector'))}: {said}"
+        explanation = "see the decision" if reason in decided else reason
+        yield "", f"{_BULLET}{_text(gap.get('collector'))}: {explanation}"
 
 
-def _more(outcome: JsonObject) -> Iterator[RenderableType]:
+def _links_section(outcome: JsonObject) -> Iterator[RenderableType]:
     """Where the rest is found, each in a line of its own."""
-    found = [_line(label, value) for label, value in _links(outcome) if value]
+    found = [_unbroken_row(label, value) for label, value in _links(outcome) if value]
     if found:
         yield _title("More")
     yield from found
 
 
-def _links(outcome: JsonObject) -> Rows:
+def _links(outcome: JsonObject) -> LabelledRows:
     yield "expires", _text(outcome.get("approval_expires"))
     yield "drains by", _text(outcome.get("drains_until"))
     yield "containment", _text(outcome.get("containment"))
@@ -206,12 +208,14 @@ def _links(outcome: JsonObject) -> Rows:
 
 def _diff(change: JsonObject) -> Text:
     lines = diff_lines(_object(change.get("before")), _object(change.get("after")))
-    shown = (Text(visible(line), style=_DIFF_STYLES.get(line[:1], "dim")) for line in lines)
+    shown = (
+        Text(escape_unprintable(line), style=_DIFF_STYLES.get(line[:1], "dim")) for line in lines
+    )
     return Text("\n").join(shown)
 
 
 def _title(text: str) -> Padding:
-    return Padding(Text(visible(text), style="bold"), (1, 0, 0, 0))
+    return Padding(Text(escape_unprintable(text), style="bold"), (1, 0, 0, 0))
 
 
 def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[RenderableType]:
@@ -219,11 +223,11 @@ def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[RenderableType
 
     A value of one word, such as a digest, has a line of its own as long as it is.
     """
-    told = [(label, value) for label, value in rows if value]
+    filled = [(label, value) for label, value in rows if value]
     parts: list[RenderableType] = []
-    for whole, several in groupby(told, lambda row: " " not in row[1]):
+    for whole, several in groupby(filled, lambda row: " " not in row[1]):
         listed = tuple(several)
-        parts += [_line(*row) for row in listed] if whole else [_table(listed)]
+        parts += [_unbroken_row(*row) for row in listed] if whole else [_table(listed)]
     return [_title(title), *parts] if parts else []
 
 
@@ -233,31 +237,34 @@ def _table(rows: Iterable[tuple[str, str]]) -> Padding:
     table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
     table.add_column(overflow="fold")
     for label, value in rows:
-        text, pointed = Text(visible(value.removeprefix(_POINT))), value.startswith(_POINT)
-        table.add_row(Text(visible(label)), _pointed(text) if pointed else text)
+        text, is_bullet = (
+            Text(escape_unprintable(value.removeprefix(_BULLET))),
+            value.startswith(_BULLET),
+        )
+        table.add_row(Text(escape_unprintable(label)), _bulleted(text) if is_bullet else text)
     return Padding(table, (0, 0, 0, 2))
 
 
-def _pointed(text: Text) -> Table:
+def _bulleted(text: Text) -> Table:
     """A text of which every line stands beside its point, not under it."""
     table = Table.grid()
-    table.add_column(width=len(_POINT))
+    table.add_column(width=len(_BULLET))
     table.add_column(overflow="fold")
-    table.add_row(_POINT, text)
+    table.add_row(_BULLET, text)
     return table
 
 
-def _line(label: str, value: str) -> Text:
+def _unbroken_row(label: str, value: str) -> Text:
     """A label and a value that is not broken."""
-    told = (f"  {visible(label):<{_LABEL_WIDTH}} ", "dim"), visible(value)
-    return Text.assemble(*told, no_wrap=True, overflow="ignore")
+    cells = (f"  {escape_unprintable(label):<{_LABEL_WIDTH}} ", "dim"), escape_unprintable(value)
+    return Text.assemble(*cells, no_wrap=True, overflow="ignore")
 
 
-def _listed(label: str, reasons: Json) -> Rows:
+def _bulleted_rows(label: str, reasons: Json) -> LabelledRows:
     """Reasons, one a line: texts, or objects with a text inside."""
     for at, reason in enumerate(reasons if isinstance(reasons, list) else ()):
         text = reason.get("text") if isinstance(reason, dict) else reason
-        yield "" if at else label, f"{_POINT}{_text(text)}"
+        yield "" if at else label, f"{_BULLET}{_text(text)}"
 
 
 def _text(value: Any) -> str:
