@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+import hypothesis  # noqa: F401 - its plugins warn when they load late, and warnings are errors
 import pytest
 
 from emulator.services.loopback import ReservedPort
