@@ -136,7 +136,7 @@ class CaseFile:
         while True:
             await asyncio.sleep(peer_timeout.total_seconds() / 2)
             with contextlib.suppress(Retry):
-                await self.add_record("alive", {})
+                await self.add_record("heartbeat", {})
 
     async def reload(self) -> CaseFile:
         """The case file as it stands now."""
@@ -238,10 +238,10 @@ async def publish_outcome_once(
     Raises:
         Retry: The topic does not answer; a redelivery finishes what is missing.
     """
-    if topic is None or case_file.has_record("announced"):
+    if topic is None or case_file.has_record("published"):
         return None
     refusal = await publish_outcome(topic, outcome)
-    await case_file.add_record("not-announced" if refusal else "announced", {"topic": topic.name})
+    await case_file.add_record("not-published" if refusal else "published", {"topic": topic.name})
     return refusal
 
 
@@ -287,7 +287,7 @@ async def quarantine_message(
         "sha256": digest,
         "size": len(data),
         "error": reason,
-        "beginning": redactor.malformed(data, limit=_QUARANTINE_EXCERPT_BYTES),
+        "excerpt": redactor.malformed(data, limit=_QUARANTINE_EXCERPT_BYTES),
     }
     await store.create(path, encode_json(body))
     return digest, path

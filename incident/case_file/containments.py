@@ -35,7 +35,7 @@ from incident.notification.synthetic_finding import DRILL_ID_PREFIX
 #: Records after which the attempt that an image was taken for is over.
 _ATTEMPT_END_KINDS = frozenset({"written", "abandoned"})
 #: Records after which an attempt is as if it had never been: not sent, or taken back by us.
-_VOID_ATTEMPT_KINDS = frozenset({"abandoned", "withdrawn"})
+_VOID_ATTEMPT_KINDS = frozenset({"abandoned", "write-undone"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ class ContainmentRecords:
             **snapshot_json(snapshot),
         }
         journal = self._journal(history.next_number)
-        return snapshot if await journal.create(number, "before", body) else None
+        return snapshot if await journal.create(number, "snapshot", body) else None
 
     async def add_record(
         self, history: ContainmentHistory, after: int, kind: str, body: JsonObject
@@ -246,19 +246,21 @@ class ContainmentRecords:
 def containment_from_records(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
     """What the records of one containment come to. Their order matters only where it must."""
     kinds = [record.kind for record in records]
-    void = {record.body.get("image") for record in records if record.kind in _VOID_ATTEMPT_KINDS}
+    void = {record.body.get("snapshot") for record in records if record.kind in _VOID_ATTEMPT_KINDS}
     unsent = {
-        r.body.get("image"): _ints(r.body.get("unsent")) for r in records if r.kind == "written"
+        r.body.get("snapshot"): _ints(r.body.get("unsent")) for r in records if r.kind == "written"
     }
     snapshots = tuple(
         parse_snapshot(record).without_unsent(unsent.get(record.number, ()))
         for record in records
-        if record.kind == "before" and record.number not in void
+        if record.kind == "snapshot" and record.number not in void
     )
-    writes = [r for r in records if r.kind == "written" and r.body.get("image") not in void]
+    writes = [r for r in records if r.kind == "written" and r.body.get("snapshot") not in void]
     by_number = {snapshot.number: snapshot for snapshot in snapshots}
-    last_written = _int_or_none(writes[-1].body.get("image")) if writes else None
-    closed = {record.body.get("image") for record in records if record.kind in _ATTEMPT_END_KINDS}
+    last_written = _int_or_none(writes[-1].body.get("snapshot")) if writes else None
+    closed = {
+        record.body.get("snapshot") for record in records if record.kind in _ATTEMPT_END_KINDS
+    }
     # An image older than the one that the last write followed is superseded by it.
     pending = [i for i in snapshots if i.number not in closed and i.number > (last_written or 0)]
     last_write = writes[-1].number if writes else 0
@@ -282,8 +284,8 @@ def containment_from_records(folder: str, number: int, records: tuple[Record, ..
 
 def _release_in_progress(records: tuple[Record, ...]) -> bool:
     """Whether a release was begun, and not given up before it wrote anything."""
-    cancelled = {r.body.get("intent") for r in records if r.kind == "release-withdrawn"}
-    return any(r.kind == "release-intended" and r.number not in cancelled for r in records)
+    cancelled = {r.body.get("release_started") for r in records if r.kind == "release-cancelled"}
+    return any(r.kind == "release-started" and r.number not in cancelled for r in records)
 
 
 def _int_or_none(value: Json) -> int | None:

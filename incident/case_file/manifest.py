@@ -30,7 +30,7 @@ _CASE_FILE_OBJECT_NAME = re.compile(
 #: What it writes into a containment.
 _CONTAINMENT_OBJECT_NAME = re.compile(r"(?:reapplications/)?\d{4,9}-[a-z-]+\.json")
 _RECORD_NAME = re.compile(r"\d{4,9}-[a-z-]+\.json")
-_HEARTBEAT_NAME = re.compile(r"\d{4,9}-alive\.json")
+_HEARTBEAT_NAME = re.compile(r"\d{4,9}-heartbeat\.json")
 _HEARTBEAT_KEYS = {"schema_version", "kind", "recorded_at", "run", "nonce"}
 
 

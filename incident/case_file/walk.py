@@ -130,7 +130,7 @@ async def _walk_section(
             folder, resume_after = path_folder, resume_after if path_folder else path
             paths += [path] if path_folder else []
         if page.next_after <= after:
-            fault = f"the list does not go on behind {after!r}, and its rest is unseen"
+            fault = f"listing stopped after {after!r}; the rest was not checked"
             yield WalkedPage(resume_after, folder, fault)
             break
         after = page.next_after

@@ -136,7 +136,7 @@ async def carry_out_release(
         return ()
     body = _record_body(plan, options.by)
     intent = await containment_records.add_record(
-        plan.history, plan.containment.last_number, "release-intended", body
+        plan.history, plan.containment.last_number, "release-started", body
     )
     options.on_step("intended")
     work = _ReleaseRun(plan, containment_records, cloud_run, options)
@@ -144,15 +144,19 @@ async def carry_out_release(
         await work.restore()
         if not work.released_meanwhile:
             changes: list[Json] = [redacted_json(c, options.redactor) for c in work.changes]
-            record = {**body, "changes": changes, "intent": intent}
+            record = {**body, "changes": changes, "release_started": intent}
             await containment_records.add_record(plan.history, intent, "released", record)
     except IncidentError as error:
         redact_error(error, options.redactor)
         if work.nothing_written:
-            cancelled: dict[str, Json] = {"by": options.by, "intent": intent, "reason": str(error)}
+            cancelled: dict[str, Json] = {
+                "by": options.by,
+                "release_started": intent,
+                "reason": str(error),
+            }
             with contextlib.suppress(IncidentError):
                 await containment_records.add_record(
-                    plan.history, intent, "release-withdrawn", cancelled
+                    plan.history, intent, "release-cancelled", cancelled
                 )
         raise ReleaseIncomplete(_incomplete_text(plan, work, error), work.changes) from error
     options.on_step("released")
@@ -167,7 +171,7 @@ def _record_body(plan: ReleasePlan, by: str) -> dict[str, Json]:
     ]
     return {
         "by": by,
-        "image": snapshot.number if snapshot else None,
+        "snapshot": snapshot.number if snapshot else None,
         "restores": snapshot.restores if snapshot else {},
         "overwrites": [difference.name for difference in plan.differences],
         "not_restored": not_restored,

@@ -90,7 +90,7 @@ class ContainmentTools:
         body = {
             "incident": request.incident,
             "finding": request.finding.finding_id,
-            "image": snapshot.number,
+            "snapshot": snapshot.number,
             **details,
         }
         return await self.containment_records.add_record(request.history, after, kind, body)

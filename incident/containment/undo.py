@@ -109,8 +109,8 @@ async def undo_write(
     if irreversible:
         text += f"; cannot take back the cancellation of {', '.join(irreversible)}"
     last_number = max((record.number for record in records), default=0)
-    body: dict[str, Json] = {"image": snapshot.number, "by": "patrol", "done": text}
-    await journal.append(last_number, "withdrawn", body)
+    body: dict[str, Json] = {"snapshot": snapshot.number, "by": "patrol", "done": text}
+    await journal.append(last_number, "write-undone", body)
     return text
 
 
@@ -176,7 +176,7 @@ def _reverse_change(
         return None
     return replace(
         change,
-        action="withdraw",
+        action="undo",
         mask=change.mask if policy else tuple(map(to_snake_case, after)),
         before={name: now[name] for name in after},
         after=after,

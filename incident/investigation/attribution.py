@@ -70,11 +70,11 @@ class Attribution:
         other_principals: list[Json] = [*self.other_principals]
         changed_at = self.changed_at.isoformat() if self.changed_at else None
         return {
-            "who": self.principal,
-            "when": changed_at,
-            "how": self.method,
+            "principal": self.principal,
+            "changed_at": changed_at,
+            "method": self.method,
             "source": self.source,
-            "others": other_principals,
+            "other_principals": other_principals,
         }
 
 
@@ -82,11 +82,11 @@ def attribution_from_json(value: Json) -> Attribution | None:
     """What :attr:`Blame.json` told; None for anything else."""
     if not isinstance(value, Mapping):
         return None
-    changed_at, other_principals = value.get("when"), value.get("others")
+    changed_at, other_principals = value.get("changed_at"), value.get("other_principals")
     return Attribution(
-        principal=str(value.get("who") or ""),
+        principal=str(value.get("principal") or ""),
         changed_at=datetime.fromisoformat(changed_at) if isinstance(changed_at, str) else None,
-        method=str(value.get("how") or ""),
+        method=str(value.get("method") or ""),
         source=str(value.get("source")),
         other_principals=tuple(map(str, other_principals))
         if isinstance(other_principals, list)

@@ -106,7 +106,7 @@ class ContainmentReconciler:
         """It holds: recorded only where the records said otherwise."""
         state_record, state = checked.recorded_state.state_record, CheckState.IN_EFFECT
         if state_record is None or state_record.kind != "verified":
-            body: JsonObject = {"image": checked.snapshot.number, "by": "patrol"}
+            body: JsonObject = {"snapshot": checked.snapshot.number, "by": "patrol"}
             await checked.add_record("verified", body)
             state = CheckState.VERIFIED
             checked = await checked.reload(self._ports.cloud_run)
@@ -188,7 +188,7 @@ class ContainmentReconciler:
     ) -> ContainmentCheck:
         """A release under way is left alone; one that nobody ends leaves nobody on guard."""
         records = await self._context.journal(containment.folder).records()
-        started = [record.recorded_at for record in records if record.kind == "release-intended"]
+        started = [record.recorded_at for record in records if record.kind == "release-started"]
         stuck = bool(started) and self._records.clock() - max(started) > _RESPONSE_TIME_LIMIT
         text = "a person is releasing it, or began to"
         if stuck:
@@ -240,7 +240,9 @@ class ContainmentReconciler:
             await update_incidents.update_incident(
                 self._context, incident, changes, reason, redactor
             )
-        await checked.add_record("told", {"of": record_reference(state_record)})
+        await checked.add_record(
+            "incidents-updated", {"state_record": record_reference(state_record)}
+        )
 
     def _in_progress(self, containment: Containment) -> bool:
         """Whether somebody may be at it at this moment."""

@@ -102,7 +102,9 @@ def record_reference(record: Record) -> Json:
 
 
 def _is_update_of(record: Record, state_record: Record) -> bool:
-    return record.kind == "told" and record.body.get("of") == record_reference(state_record)
+    return record.kind == "incidents-updated" and record.body.get(
+        "state_record"
+    ) == record_reference(state_record)
 
 
 def last_own_write(records: Iterable[Record], snapshot: Snapshot) -> datetime:
@@ -211,11 +213,11 @@ def record_names_in(folder: str, paths: Iterable[str]) -> RecordNames | None:
     for match in found:
         if int(match[1]) == newest:
             numbers.setdefault(match[3], []).append(int(match[2]))
-    intended = numbers.get("release-intended", [])
-    written, withdrawn = max(numbers.get("written", [0])), max(numbers.get("withdrawn", [0]))
+    intended = numbers.get("release-started", [])
+    written, withdrawn = max(numbers.get("written", [0])), max(numbers.get("write-undone", [0]))
     return RecordNames(
         number=newest,
-        ended="released" in numbers or "gone" in numbers,
+        ended="released" in numbers or "workload-deleted" in numbers,
         written_after_release=bool(intended) and written >= min(intended) and withdrawn < written,
     )
 

@@ -26,13 +26,13 @@ def log_round(patrol_round: RoundResult, trace: Trace | None) -> None:
         level = logging.ERROR if check.alarm else _CHECK_LEVELS.get(check.state, logging.WARNING)
         incident = next(iter(check.incidents), None)
         names: dict[str, Json] = {"stage": "patrol", "incident": incident, "finding": None}
-        log_line(level, f"containment {check.state.value}", {**names, **check.json}, trace)
+        log_line(level, f"Containment {check.state.value}", {**names, **check.json}, trace)
     for unfinished in patrol_round.incidents:
         if unfinished.result:
             delivery_answered(unfinished.result, trace)
         else:
             keys = {"incident": unfinished.incident, "reason": unfinished.note}
-            _patrol_error("incident unfinished", keys, trace)
+            _patrol_error("Patrol could not finish an incident", keys, trace)
     for folder, sha256 in sorted(patrol_round.manifest_digests.items()):
         incident = folder.rpartition("/")[2]
         named: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
@@ -40,11 +40,11 @@ def log_round(patrol_round: RoundResult, trace: Trace | None) -> None:
         log_line(logging.INFO, "case file sealed", seal, trace)
     for fault in patrol_round.faults:
         keys = {"folder": fault.folder, "reason": fault.reason}
-        _patrol_error("cannot look after what is in a folder", keys, trace)
+        _patrol_error("Patrol could not check a folder", keys, trace)
     names = dict.fromkeys(("incident", "finding", "workload"))
     summed = {"patrol": {**patrol_round.summary}, "problem": patrol_round.problem or None}
     level = logging.ERROR if patrol_round.alarm else logging.INFO
-    log_line(level, "patrol ended", {"stage": "patrol", **names, **summed}, trace)
+    log_line(level, "Patrol finished", {"stage": "patrol", **names, **summed}, trace)
 
 
 def _patrol_error(message: str, keys: Mapping[str, Json], trace: Trace | None) -> None:

@@ -90,7 +90,7 @@ class ReapplyLimit:
             return None
         refusal = self._refusal(reapplications, limit)
         if refusal is None and not await self.journal.create(
-            len(reapplications) + 1, "claimed", {}
+            len(reapplications) + 1, "reapplication", {}
         ):
             return "another patrol is applying it again at this moment"
         return refusal

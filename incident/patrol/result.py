@@ -12,14 +12,14 @@ from incident.model import Json
 class CheckState(StrEnum):
     """What a patrol finds at a containment."""
 
-    IN_EFFECT = "stands"
+    IN_EFFECT = "in-effect"
     VERIFIED = "verified"
     PENDING = "pending"
     REVERTED = "reverted"
     REAPPLIED = "reapplied"
-    DELETED = "gone"
-    UNDONE_FOR_RELEASE = "withdrawn"
-    RELEASING = "left-alone"
+    DELETED = "deleted"
+    UNDONE_FOR_RELEASE = "undone-for-release"
+    RELEASING = "releasing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ class ContainmentCheck:
     def json(self) -> dict[str, Json]:
         """The same for a log line."""
         return {
-            "sight": self.state.value,
+            "state": self.state.value,
             "workload": self.workload,
             "containment": self.containment or None,
             "incidents": [*self.incidents],
-            "differs": [*self.drift],
+            "drift": [*self.drift],
             "by": self.attribution.json if self.attribution else None,
             "note": self.note,
         }

@@ -24,7 +24,7 @@ async def record_reversion(checked: CheckedContainment, context: PatrolContext) 
     """
     before = checked.recorded_state.reversion
     raw: list[Json] = [_drift_json(one) for one in checked.drift]
-    same = before is not None and matches_recorded(before.body.get("differs"), raw)
+    same = before is not None and matches_recorded(before.body.get("drift"), raw)
     recorded_attribution = attribution_from_json(before.body.get("by")) if before and same else None
     if recorded_attribution and recorded_attribution.from_audit_log:
         return recorded_attribution
@@ -36,8 +36,8 @@ async def record_reversion(checked: CheckedContainment, context: PatrolContext) 
     if recorded_attribution and not attribution.from_audit_log:
         return recorded_attribution
     body: dict[str, Json] = {
-        "image": checked.snapshot.number,
-        "differs": [_drift_json(one.redacted(checked.redactor)) for one in checked.drift],
+        "snapshot": checked.snapshot.number,
+        "drift": [_drift_json(one.redacted(checked.redactor)) for one in checked.drift],
         "by": attribution.json,
         "gap": gap,
     }
@@ -58,9 +58,9 @@ async def record_deletion(checked: CheckedContainment, context: PatrolContext) -
     body: dict[str, Json] = {
         "by": attribution.json,
         "gap": gap,
-        "namesake": checked.replacement_uid,
+        "replacement_uid": checked.replacement_uid,
     }
-    await checked.add_record("gone", body)
+    await checked.add_record("workload-deleted", body)
     return attribution
 
 
@@ -86,6 +86,6 @@ def _drift_json(drift: Drift) -> JsonObject:
         "kind": kind,
         "target": change.target,
         "field": drift.field,
-        "ours": drift.as_written,
+        "as_written": drift.as_written,
         "now": drift.now,
     }

@@ -165,7 +165,10 @@ def _next_cursor(reached: WalkedPage, start: str, result: RoundResult) -> str:
     """Where the next round begins: one folder that is too large must not stop all rounds."""
     if reached.resume_after != start or not reached.open_folder:
         return reached.resume_after
-    reason = "to list it took the whole round: nobody looks after it. Move what is not ours away"
+    reason = (
+        "listing it took the whole round, so it is not checked. Remove objects that the responder"
+        " did not write"
+    )
     result.faults.append(PatrolFault(reached.open_folder, reason))
     return reached.open_folder
 
@@ -276,11 +279,11 @@ class _RoundRunner:
             async with asyncio.timeout_at(self._hard_deadline):
                 return await self._visit(folder, store)
         except TimeoutError:
-            reason = "it took longer than the round had; the next one takes it up"
+            reason = "timed out in this round; the next round resumes it"
         except IncidentError as error:
             reason = str(error)
         except Exception as error:  # noqa: BLE001 - one bad stop must not hide the others
-            reason = f"the patrol failed in a way that we did not foresee: {error!r}"
+            reason = f"unexpected error in the patrol: {error!r}"
         return PatrolFault(folder.folder, self._context.redact(reason))
 
     async def _visit(

@@ -27,7 +27,7 @@ from incident.readiness.drill_report import DrillReport, containment_problems
 from incident.response.conclude import containment_record, decision_record
 
 _RECORD_TEXTS = {
-    "before": "before-image kept",
+    "snapshot": "snapshot stored",
     "written": "written",
     "verified": "seen in effect",
     "unverified": "not seen in effect",

@@ -58,7 +58,7 @@ class DrillReport:
             "changes": [change_json(change) for change in self.changes],
             "released": [change_json(change) for change in self.release_changes],
             "given_back": self.fully_released,
-            "differs": [*self.differences],
+            "differences": [*self.differences],
             "steps": [{"step": name, "at_ms": at_ms} for name, at_ms in self.steps],
             "problems": [*self.problems],
         }

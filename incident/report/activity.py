@@ -19,7 +19,7 @@ COLLECTOR_PREFIX = "evidence/"
 _RECORD_TEXTS = {
     "received": "Took the finding up",
     "decided": "Decided",
-    "before": "Kept what was there before",
+    "snapshot": "Kept what was there before",
     "written": "Wrote the change",
     "verified": "Read it back: it is in effect",
     "unverified": "Read it back: not seen in effect",
@@ -31,34 +31,34 @@ _RECORD_TEXTS = {
     "sealed": "Sealed the case file",
     "written-back": "Told Security Command Center",
     "not-written-back": "Could not tell Security Command Center",
-    "announced": "Announced the outcome",
-    "not-announced": "Could not announce the outcome",
+    "published": "Announced the outcome",
+    "not-published": "Could not announce the outcome",
     "notified": "Sent the message to the chat room",
     "not-notified": "Could not send the message to the chat room",
     "retried": "Stopped for now; a redelivery carries on",
     "approved": "Said yes to the plan",
-    "release-intended": "Release begun",
+    "release-started": "Release begun",
     "released": "Release read back: as it was before",
-    "release-withdrawn": "Release given up",
+    "release-cancelled": "Release given up",
     "reverted": "The patrol saw it undone",
-    "withdrawn": "The patrol took a leftover write back",
-    "gone": "The patrol saw that the workload is deleted",
+    "write-undone": "The patrol took a leftover write back",
+    "workload-deleted": "The patrol saw that the workload is deleted",
 }
-_WRITE_RECORDS = frozenset({"before", "written", "verified", "annotated", "contained", "joined"})
-_NOTIFY_RECORDS = frozenset({"concluded", "sealed", "written-back", "announced", "notified"})
+_WRITE_RECORDS = frozenset({"snapshot", "written", "verified", "annotated", "contained", "joined"})
+_NOTIFY_RECORDS = frozenset({"concluded", "sealed", "written-back", "published", "notified"})
 #: After which records, of the same run, a step began at once.
 _STARTED_AFTER: Mapping[str, frozenset[str]] = {
-    "before": frozenset({"received", "decided", "approved"}),
-    "written": frozenset({"before"}),
+    "snapshot": frozenset({"received", "decided", "approved"}),
+    "written": frozenset({"snapshot"}),
     "verified": frozenset({"written"}),
     "unverified": frozenset({"written"}),
     "annotated": frozenset({"verified"}),
     "contained": frozenset({"received", "decided", "approved"}),
     "concluded": _WRITE_RECORDS | {"received", "decided"},
-    **dict.fromkeys(("sealed", "written-back", "announced", "notified"), _NOTIFY_RECORDS),
-    "released": frozenset({"release-intended"}),
+    **dict.fromkeys(("sealed", "written-back", "published", "notified"), _NOTIFY_RECORDS),
+    "released": frozenset({"release-started"}),
 }
-_OPERATOR_RECORDS = frozenset({"approved", "release-intended", "released", "release-withdrawn"})
+_OPERATOR_RECORDS = frozenset({"approved", "release-started", "released", "release-cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def _detail(kind: str, record: JsonObject) -> str:
     if kind == "decided":
         return f": {_text(record.get('verdict'))}"
     if kind == "reverted":
-        who = _text(by.get("who")) if isinstance(by, Mapping) else ""
+        who = _text(by.get("principal")) if isinstance(by, Mapping) else ""
         return f", by {who or 'somebody'}"
     if kind in _OPERATOR_RECORDS or kind == "verified":
         return f", by {'the patrol' if by == 'patrol' else by}" if _text(by) else ""

@@ -117,7 +117,7 @@ async def test_every_put_of_an_incident_asks_that_nothing_is_there(
         assert await env.status() == "contained"
         assert await env.status() == "duplicate"
     last = {name.rpartition("/")[2] for name, _ in puts}
-    assert last >= {"1000-done.json", "0001-before.json", "report.html", "manifest-2.json"}
+    assert last >= {"1000-done.json", "0001-snapshot.json", "report.html", "manifest-2.json"}
     assert {asked for _, asked in puts} == {"0"}
 
 

@@ -132,10 +132,10 @@ async def test_a_release_that_google_refuses_prints_no_secret(tmp_path: Path) ->
         code, printed = await invoke_command(
             case.env, "release", case.outcome["incident"], "--yes", "--json"
         )
-        (withdrawn,) = case.read_records("release-withdrawn")
+        (withdrawn,) = case.read_records("release-cancelled")
         assert (code, "[redacted:" in withdrawn["reason"]) == (1, True)
         assert "cannot release" in printed
-        assert leaked_secrets(case.env, printed, but="-before.json") == set()
+        assert leaked_secrets(case.env, printed, but="-snapshot.json") == set()
 
 
 _REFUSED = ("UpdateService", "GetIamPolicy")
@@ -167,7 +167,7 @@ async def test_no_command_repeats_what_google_quotes(
         code, printed = await invoke_command(env, *named)
         assert code == 1
         assert "[redacted:" in printed, printed
-        assert leaked_secrets(env, printed, but="-before.json") == set()
+        assert leaked_secrets(env, printed, but="-snapshot.json") == set()
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ async def test_no_delivery_repeats_what_google_quotes(
         answer, printed = await deliver_and_log(env)
         assert (answer is None) == (code is StatusCode.INTERNAL)
         assert "are no good" in printed
-        assert leaked_secrets(env, printed, but="-before.json") == set()
+        assert leaked_secrets(env, printed, but="-snapshot.json") == set()
 
 
 # Members and conditions of an IAM policy.
@@ -259,7 +259,7 @@ async def test_an_iam_policy_is_printed_without_its_secrets(tmp_path: Path) -> N
             before, Kind.SERVICE
         )
         told = json.dumps(env.emulator.world.published)
-        assert leaked_secrets(env, *printed, told, but="-before.json") == set()
+        assert leaked_secrets(env, *printed, told, but="-snapshot.json") == set()
 
 
 async def test_a_reverted_iam_policy_is_printed_without_its_secrets(
@@ -281,7 +281,7 @@ async def test_a_reverted_iam_policy_is_printed_without_its_secrets(
         )
         assert (code, "somebody changed" in said) == (1, True)
         assert all("[redacted:" in each for each in printed)
-        assert leaked_secrets(case.env, *printed, said, but="-before.json") == set()
+        assert leaked_secrets(case.env, *printed, said, but="-snapshot.json") == set()
 
 
 async def open_to_public(env: ResponderEnvironment) -> None:

@@ -67,7 +67,7 @@ async def test_a_redelivery_reports_containment_even_if_the_finding_is_muted_sin
     service_of(world).update(scaling=STOPPED, traffic=[], generation="99")
     listed_sample_finding(world)["finding"].update(change)
     async with responder_environment(tmp_path, world=world) as env:
-        uid = env.read_record(f"{CONTAINMENTS_FOLDER}/1/0001-before.json")["uid"]
+        uid = env.read_record(f"{CONTAINMENTS_FOLDER}/1/0001-snapshot.json")["uid"]
         assert env.service["uid"] == uid, "the plausible world has stable ids"
         outcome: Any = (await env.deliver()).outcome
         assert (outcome["status"], outcome["containment"]) == (
@@ -231,7 +231,7 @@ async def test_a_partly_undone_containment_is_restored_to_what_was_before_all_of
         service.traffic[0].tag = "back-door"
         assert await env.status(other) == "contained"
         images = [
-            env.read_record(path) for path in env.stored_objects("containments/**/*-before.json")
+            env.read_record(path) for path in env.stored_objects("containments/**/*-snapshot.json")
         ]
         assert len(images) == len(env.containment_writes) == 2
         assert images[1]["changes"][0]["before"]["scaling"] == STOPPED
@@ -359,7 +359,7 @@ async def test_a_release_in_progress_stops_the_write(tmp_path: Path) -> None:
         assert await env.status(one) == "contained"
         service = env.emulator.world.services[SERVICE]
         service.scaling.manual_instance_count = 1
-        intended = tmp_path / "store" / CONTAINMENTS_FOLDER / "1" / "0098-release-intended.json"
+        intended = tmp_path / "store" / CONTAINMENTS_FOLDER / "1" / "0098-release-started.json"
         intended.write_text('{"recorded_at": "2026-10-02T09:00:00+00:00", "run": "a-person"}')
         answer = await env.deliver(other)
         assert (answer.outcome["status"], answer.alarm) == ("held", True)

@@ -70,7 +70,7 @@ STORED = {
     "incidents/decided.json",
     "slots/projects/slot.json",
     "slots/all/slot.json",
-    "containments/service/before.json",
+    "containments/service/snapshot.json",
     "containments/service/written.json",
     "containments/service/verified.json",
     "containments/service/annotated.json",
@@ -79,7 +79,7 @@ STORED = {
     "incidents/evidence/finding.json",
     "incidents/evidence/settings.json",
     "incidents/written-back.json",
-    "incidents/announced.json",
+    "incidents/published.json",
     "incidents/done.json",
     "incidents/manifest.json",
 }
@@ -114,7 +114,7 @@ class Killer:
 
     def reached(self, phase: Phase, what: str) -> bool:
         """Count a step; whether the worker died of it."""
-        if what == "incidents/alive.json":
+        if what == "incidents/heartbeat.json":
             return False  # a sign of life comes with time, not with the road
         self._counts[phase, what] += 1
         step = (what, self._counts[phase, what])

@@ -178,7 +178,9 @@ def check_outcome_is_true(
 
 def check_snapshots(env: ResponderEnvironment, before: JsonDict) -> None:
     """Every image restores what was there before us, also that of a later attempt."""
-    images = [env.read_record(path) for path in env.stored_objects("containments/**/*-before.json")]
+    images = [
+        env.read_record(path) for path in env.stored_objects("containments/**/*-snapshot.json")
+    ]
     assert images or not containment_writes(env)
     for image in images:
         for change in image["changes"]:

@@ -64,7 +64,7 @@ contain:
 """
 CONTAINED_RECORDS = (
     snapshot_record(1, scale_to_zero_change()),
-    record(2, "written", image=1, finding=finding().finding_id),
+    record(2, "written", snapshot=1, finding=finding().finding_id),
 )
 OTHER_PROJECT_NAME = finding().canonical_name.replace("projects/210987654321", "projects/9")
 EXECUTION = Execution("e", "e", NOW, NOW, None, "", "", {}, template(), "")
@@ -110,7 +110,7 @@ GUARD_ROWS: dict[str, GuardRow] = {
         unknown_input={"around": {"responder": ResponderIdentity("storefront")}},
     ),
     "never_released": GuardRow({"around": {"history": released_history("released")}}),
-    "not_being_released": GuardRow({"around": {"history": released_history("release-intended")}}),
+    "not_being_released": GuardRow({"around": {"history": released_history("release-started")}}),
     "under_hourly_cap": GuardRow({"around": {"slots": TakenSlots(tuple(map(str, range(10))))}}),
     "under_project_cap": GuardRow({"around": {"slots": TakenSlots((), ("a", "b", "c"))}}),
     "virustotal_gate": GuardRow({"policy": "virustotal: {min_malicious: 3, when_unknown: hold}\n"}),

@@ -453,7 +453,7 @@ async def test_a_service_named_like_a_part_of_the_store_has_a_place_of_its_own(
     async with responder_environment(tmp_path, notification=named) as env:
         assert await status_of_delivery(env) == "contained"
         folder = f"containments/example-shop-prod/europe-west1/service/{name}/1"
-        assert env.stored_objects(f"{folder}/*-before.json")
+        assert env.stored_objects(f"{folder}/*-snapshot.json")
 
 
 # Forged notifications.

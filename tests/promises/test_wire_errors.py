@@ -392,7 +392,7 @@ async def test_an_error_of_google_comes_to_a_clear_end(tmp_path: Path, name: str
         assert row.words in told
         assert workload_stopped(env.emulator.world, row.kind) is row.stopped
         assert bool(env.stored_objects("**/1000-done.json")) is (status != "retry")
-        for path in env.stored_objects("containments/**/*-before.json"):
+        for path in env.stored_objects("containments/**/*-snapshot.json"):
             for change in env.read_record(path)["changes"]:
                 if change["kind"] == "fields":
                     assert change["restores"]["scaling"].items() >= before.items()

@@ -305,7 +305,7 @@ async def test_a_partly_reverted_containment_is_reapplied_and_fully_restored(
         assert outcome["status"] == "contained"
         assert invokers(env) == []
         images = [
-            env.read_record(path) for path in env.stored_objects("containments/**/*-before.json")
+            env.read_record(path) for path in env.stored_objects("containments/**/*-snapshot.json")
         ]
         parts = {change["kind"]: change for change in images[-1]["changes"]}
         assert (parts["fields"]["carried"], parts["iam-policy"]["carried"]) == (True, False)

@@ -249,7 +249,7 @@ def snapshot_of_last_write(records: Mapping[str, JsonDict]) -> JsonDict | None:
         records: The containment's records, by name and in order.
     """
     written = [record for name, record in records.items() if name.endswith("-written")]
-    snapshot = f"{written[-1]['image']:04d}-before" if written else ""
+    snapshot = f"{written[-1]['snapshot']:04d}-snapshot" if written else ""
     changes = records.get(snapshot, {}).get("changes")
     return changes[0]["restores"] if changes else None
 

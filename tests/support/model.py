@@ -184,7 +184,7 @@ def snapshot_record(number: int, change: Change, /, **body: Json) -> Record:
         "generation": 7,
         "changes": [change_snapshot_json(change)],
     }
-    return record(number, "before", **{**recorded, **body})
+    return record(number, "snapshot", **{**recorded, **body})
 
 
 def record_kinds(records: Sequence[Record]) -> list[str]:

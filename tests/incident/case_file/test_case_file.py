@@ -88,7 +88,7 @@ async def test_the_records_of_one_run_are_numbered_in_order(tmp_path: Path) -> N
     assert [record.number for record in again.known_records] == [1, 2, 3, 1000]
     assert again.done == {"status": "contained"}
     assert again.has_record("decided")
-    assert not again.has_record("announced")
+    assert not again.has_record("published")
 
 
 async def test_a_later_run_goes_on_after_the_records_that_stand(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ async def test_a_later_run_goes_on_after_the_records_that_stand(tmp_path: Path) 
     await first.add_record("retried", {"reason": "x"})
     await first.finish({"status": "contained"})
     later = await new_case_file(store, "run-2")
-    await later.add_record("announced", {})
+    await later.add_record("published", {})
     assert [record.number for record in (await later.reload()).known_records] == [1, 2, 3, 1000]
 
 
@@ -131,7 +131,7 @@ async def test_the_first_of_many_conclusions_counts(tmp_path: Path) -> None:
     assert len({str(outcome) for outcome in settled}) == 1
     case = await new_case_file(store)
     assert (case.concluded, case.done) == (settled[0], None)
-    await case.add_record("announced", {})
+    await case.add_record("published", {})
     await case.finish(settled[0])
     numbers = [record.number for record in (await new_case_file(store)).known_records]
     assert numbers == [1, 999, 1000]
@@ -152,7 +152,7 @@ async def test_a_heartbeat_keeps_peers_waiting(tmp_path: Path) -> None:
     async with asyncio.timeout(5):
         assert await waiting
     alive.cancel()
-    assert "alive" in record_kinds((await new_case_file(store)).known_records)
+    assert "heartbeat" in record_kinds((await new_case_file(store)).known_records)
 
 
 async def test_of_many_that_finish_at_once_one_has_the_last_word(tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ async def test_a_refused_announcement_is_reported(tmp_path: Path) -> None:
         await new_case_file(store), RefusingTopic(GiveUp("no such topic")), OUTCOME
     )
     assert said == "no such topic"
-    assert record_kinds((await new_case_file(store)).known_records) == ["not-announced"]
+    assert record_kinds((await new_case_file(store)).known_records) == ["not-published"]
 
 
 async def test_an_announcement_that_may_succeed_later_is_retried(tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ async def test_an_announcement_that_may_succeed_later_is_retried(tmp_path: Path)
         await publish_outcome_once(
             await new_case_file(store), RefusingTopic(Retry("later")), OUTCOME
         )
-    assert not (await new_case_file(store)).has_record("announced")
+    assert not (await new_case_file(store)).has_record("published")
 
 
 # Quarantine.
@@ -408,7 +408,7 @@ async def test_a_malformed_message_is_kept_by_its_digest(tmp_path: Path, data: b
     kept = json.loads((tmp_path / path).read_bytes())
     assert digest == hashlib.sha256(data).hexdigest()
     assert (kept["sha256"], kept["size"], kept["error"]) == (digest, len(data), "cannot be read")
-    assert len(kept["beginning"]) <= 2048
+    assert len(kept["excerpt"]) <= 2048
 
 
 async def test_the_same_malformed_message_is_kept_once(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_a_write_names_its_snapshot() -> None:
     found = containment_from(
         snapshot_record(1, CHANGE),
         snapshot_record(2, SCALED_BACK),
-        record(3, "written", image=2),
-        record(4, "verified", image=2),
+        record(3, "written", snapshot=2),
+        record(4, "verified", snapshot=2),
     )
     assert found.effective_snapshot
     assert found.effective_snapshot.number == 2
@@ -73,9 +73,9 @@ def test_an_abandoned_attempt_is_forgotten() -> None:
     """An image whose write was never sent is not restored."""
     found = containment_from(
         snapshot_record(1, CHANGE),
-        record(2, "written", image=1),
+        record(2, "written", snapshot=1),
         snapshot_record(3, SCALED_BACK),
-        record(4, "abandoned", image=3),
+        record(4, "abandoned", snapshot=3),
     )
     assert found.effective_snapshot
     assert (found.effective_snapshot.number, found.pending_snapshot) == (1, None)
@@ -84,7 +84,7 @@ def test_an_abandoned_attempt_is_forgotten() -> None:
 
 def test_an_attempt_abandoned_alone_leaves_nothing() -> None:
     """Where nothing was ever written there is nothing to release."""
-    found = containment_from(snapshot_record(1, CHANGE), record(2, "abandoned", image=1))
+    found = containment_from(snapshot_record(1, CHANGE), record(2, "abandoned", snapshot=1))
     assert (found.effective_snapshot, found.pending_snapshot, found.snapshots) == (None, None, ())
     assert found.last_number == 2
 
@@ -93,8 +93,8 @@ def test_a_write_without_its_record_is_found_by_its_snapshot() -> None:
     """A crash after the write leaves an image newer than the last known write: it tells."""
     found = containment_from(
         snapshot_record(1, CHANGE),
-        record(2, "written", image=1),
-        record(3, "verified", image=1),
+        record(2, "written", snapshot=1),
+        record(3, "verified", snapshot=1),
         snapshot_record(4, SCALED_BACK),
     )
     assert found.effective_snapshot
@@ -102,7 +102,7 @@ def test_a_write_without_its_record_is_found_by_its_snapshot() -> None:
     recovered = containment_from(
         snapshot_record(1, CHANGE),
         snapshot_record(2, CHANGE),
-        record(3, "written", image=2, recovered=True),
+        record(3, "written", snapshot=2, recovered=True),
     )
     assert recovered.effective_snapshot
     assert (recovered.effective_snapshot.number, recovered.pending_snapshot) == (2, None)
@@ -112,13 +112,13 @@ def test_verification_is_of_the_last_write() -> None:
     """An earlier write that was seen in effect says nothing of a later one."""
     records = (
         snapshot_record(1, CHANGE),
-        record(2, "written", image=1),
-        record(3, "verified", image=1),
+        record(2, "written", snapshot=1),
+        record(3, "verified", snapshot=1),
         snapshot_record(4, SCALED_BACK),
-        record(5, "written", image=4),
+        record(5, "written", snapshot=4),
     )
     assert not containment_from(*records).verified
-    assert containment_from(*records, record(6, "verified", image=4)).verified
+    assert containment_from(*records, record(6, "verified", snapshot=4)).verified
 
 
 def test_a_containment_knows_its_incidents_and_findings() -> None:
@@ -136,18 +136,20 @@ def test_a_containment_knows_its_incidents_and_findings() -> None:
 
 def test_a_release_that_gave_up_before_it_wrote_is_not_under_way() -> None:
     """Of several that were begun, each is withdrawn by itself."""
-    begun = (record(3, "release-intended"), record(4, "release-intended"))
-    image = (snapshot_record(1, CHANGE), record(2, "written", image=1))
+    begun = (record(3, "release-started"), record(4, "release-started"))
+    image = (snapshot_record(1, CHANGE), record(2, "written", snapshot=1))
     assert containment_from(*image, *begun).releasing
-    assert containment_from(*image, *begun, record(5, "release-withdrawn", intent=3)).releasing
-    withdrawn = [record(5 + n, "release-withdrawn", intent=3 + n) for n in range(2)]
+    assert containment_from(
+        *image, *begun, record(5, "release-cancelled", release_started=3)
+    ).releasing
+    withdrawn = [record(5 + n, "release-cancelled", release_started=3 + n) for n in range(2)]
     assert not containment_from(*image, *begun, *withdrawn).releasing
 
 
 def test_after_a_release_the_next_containment_has_the_next_number() -> None:
     """What is released is over, and its findings are remembered."""
     released = containment_from(
-        snapshot_record(1, CHANGE), record(2, "written", image=1), record(3, "released")
+        snapshot_record(1, CHANGE), record(2, "written", snapshot=1), record(3, "released")
     )
     held = replace(
         containment_from(snapshot_record(1, CHANGE)), number=2, findings=frozenset({"f-9"})
@@ -220,7 +222,7 @@ async def test_a_containment_undone_in_part_restores_what_was_there_first(tmp_pa
     there = containment_records(folder_store(tmp_path))
     first = await there.store_snapshot(ContainmentHistory(), (CHANGE,), ORIGINAL, "i-1", finding())
     assert first
-    await there.add_record(ContainmentHistory(), 1, "written", {"image": first.number})
+    await there.add_record(ContainmentHistory(), 1, "written", {"snapshot": first.number})
     stopped = configuration_after(CHANGE, ORIGINAL)
     by_hand = replace(stopped, fields={**stopped.fields, "scaling": {"minInstanceCount": 9}})
     again = scale_to_zero_change(by_hand)
@@ -244,7 +246,7 @@ async def test_tags_are_restored_after_repeated_containment(
         history = await there.history()
         image = await there.store_snapshot(history, (change,), found, "i-1", finding())
         assert image
-        await there.add_record(history, image.number, "written", {"image": image.number})
+        await there.add_record(history, image.number, "written", {"snapshot": image.number})
         stopped = configuration_after(change, found)
         found = replace(stopped, fields={**stopped.fields, "scaling": {"minInstanceCount": 5}})
     history = await there.history()
@@ -260,7 +262,7 @@ async def test_numbers_of_containments_count_as_numbers(tmp_path: Path) -> None:
     store = folder_store(tmp_path)
     there = containment_records(store)
     await store.create(f"{CONTAINMENTS_FOLDER}/notes.txt", b"hello")
-    await store.create(f"{CONTAINMENTS_FOLDER}-2/1/0001-before.json", b"another service's")
+    await store.create(f"{CONTAINMENTS_FOLDER}-2/1/0001-snapshot.json", b"another service's")
     for _ in range(11):
         history = await there.history()
         await there.store_snapshot(history, (CHANGE,), ORIGINAL, "i-1", finding())
@@ -274,14 +276,14 @@ async def test_a_record_that_lacks_what_it_must_say_is_refused_clearly(tmp_path:
     """Somebody else wrote it: the folder is named, and what to do."""
     store = folder_store(tmp_path)
     foreign = b'{"recorded_at": "2026-10-02T08:14:12+00:00", "run": "x"}'
-    await store.create(f"{CONTAINMENTS_FOLDER}/1/0001-before.json", foreign)
+    await store.create(f"{CONTAINMENTS_FOLDER}/1/0001-snapshot.json", foreign)
     with pytest.raises(GiveUp, match=f"{CONTAINMENTS_FOLDER}/1: one lacks what it must say"):
         await containment_records(store).history()
 
 
 def test_a_recreated_workload_is_not_the_contained_one() -> None:
     """A service deleted and made again under its name has another unique id."""
-    held = containment_from(snapshot_record(1, CHANGE), record(2, "written", image=1))
+    held = containment_from(snapshot_record(1, CHANGE), record(2, "written", snapshot=1))
     same, other = configuration(), configuration(uid="another")
     assert ContainmentHistory((held,)).for_workload(same).current == held
     assert ContainmentHistory((held,)).for_workload(None).current == held
@@ -295,11 +297,11 @@ STOPPED = configuration_after(CHANGE, ORIGINAL)
 @pytest.mark.parametrize(
     ("records", "found", "image"),
     [
-        ((snapshot_record(1, CHANGE), record(2, "written", image=1)), STOPPED, 1),
-        ((snapshot_record(1, CHANGE), record(2, "written", image=1)), ORIGINAL, None),
+        ((snapshot_record(1, CHANGE), record(2, "written", snapshot=1)), STOPPED, 1),
+        ((snapshot_record(1, CHANGE), record(2, "written", snapshot=1)), ORIGINAL, None),
         ((snapshot_record(1, CHANGE),), STOPPED, 1),
         ((snapshot_record(1, CHANGE),), replace(STOPPED, generation=7), None),
-        ((snapshot_record(1, CHANGE), record(2, "abandoned", image=1)), STOPPED, None),
+        ((snapshot_record(1, CHANGE), record(2, "abandoned", snapshot=1)), STOPPED, None),
         ((), STOPPED, None),
     ],
 )
@@ -317,7 +319,7 @@ def test_an_attempt_is_open_however_late_the_write_before_it_was_recorded() -> N
         found = containment_from(
             snapshot_record(1, CHANGE),
             snapshot_record(2, SCALED_BACK),
-            record(number, "written", image=1),
+            record(number, "written", snapshot=1),
         )
         assert found.pending_snapshot
         assert found.pending_snapshot.number == 2

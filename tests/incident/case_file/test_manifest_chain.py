@@ -208,14 +208,14 @@ async def test_only_objects_of_own_runs_are_listed_as_found(
         return Journal(store, folder, run, lambda: NOW)
 
     await journal(FOLDER, "died").create(1, "received", {})
-    await journal(held, "died").create(1, "before", {})
+    await journal(held, "died").create(1, "snapshot", {})
     await journal(held, "other").create(2, "joined", {})
     seen = RecordingStore(store)
     await extend_manifest_chain(seen, FOLDER, held)
     (link,) = (await verify_case_file(store, FOLDER)).links
     assert link.manifest
     names = {path.rpartition("/")[2] for path in link.manifest.found}
-    assert names == {"0001-received.json", "0001-before.json"}
+    assert names == {"0001-received.json", "0001-snapshot.json"}
 
 
 async def test_an_object_whose_put_answer_was_lost_is_listed_as_own(tmp_path: Path) -> None:

@@ -169,9 +169,11 @@ def test_what_may_be_listed_as_found_is_what_we_write() -> None:
 
 def test_a_heartbeat_record_has_no_other_content() -> None:
     """Under that name and with that content only."""
-    alive = b'{"kind": "alive", "run": "x", "nonce": "y", "recorded_at": "z", "schema_version": 1}'
-    assert is_heartbeat_name("0007-alive.json")
-    assert is_plain_heartbeat("0007-alive.json", alive)
+    alive = (
+        b'{"kind": "heartbeat", "run": "x", "nonce": "y", "recorded_at": "z", "schema_version": 1}'
+    )
+    assert is_heartbeat_name("0007-heartbeat.json")
+    assert is_plain_heartbeat("0007-heartbeat.json", alive)
     assert not is_plain_heartbeat("0007-done.json", alive)
-    assert not is_plain_heartbeat("0007-alive.json", alive.replace(b'"run"', b'"outcome"'))
-    assert not is_plain_heartbeat("0007-alive.json", b"\xff")
+    assert not is_plain_heartbeat("0007-heartbeat.json", alive.replace(b'"run"', b'"outcome"'))
+    assert not is_plain_heartbeat("0007-heartbeat.json", b"\xff")

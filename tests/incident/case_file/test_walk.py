@@ -60,7 +60,7 @@ async def stops_of_round(store: Any, cursor: str = "", size: int = PAGES) -> lis
 def containment_paths(*names: str, records: int = 2) -> list[str]:
     """The records of some services' containments."""
     folders = [f"containments/p/europe-west1/service/{name}/1" for name in names]
-    return [f"{folder}/{n:04d}-before.json" for folder in folders for n in range(records)]
+    return [f"{folder}/{n:04d}-snapshot.json" for folder in folders for n in range(records)]
 
 
 NAMES = st.lists(
@@ -134,7 +134,7 @@ async def test_a_listing_that_repeats_pages_is_reported_as_a_fault(tmp_path: Pat
         found = await patrol_over(env, StoreRepeatingPages("incidents/x/1"))
         (fault,) = found.faults
         assert fault.folder == "incidents/x/"
-        assert "does not go on" in fault.reason
+        assert "listing stopped after" in fault.reason
         assert (found.complete, found.alarm) == (True, True)
 
 
@@ -182,7 +182,7 @@ async def test_unreadable_object_names_do_not_stop_the_patrol(tmp_path: Path) ->
             await put_object(env.settings, name)
         assert await env.status() == "duplicate"
         found = await run_patrol(env, page_size=3)
-        assert (found.counts["stands"], found.complete, found.alarm) == (1, True, True)
+        assert (found.counts["in-effect"], found.complete, found.alarm) == (1, True, True)
         held_there, cases = sorted(found.faults, key=lambda fault: fault.folder)
         assert (held_there.folder, cases.folder) == ("containments/", "incidents/")
         assert "1//y.json (an empty part in its name; generation 1" in held_there.reason
@@ -268,9 +268,9 @@ async def test_the_next_walk_resumes_where_the_last_ran_out_of_time(
         rounds = [await run_patrol(env.later(60 * n), **bounds) for n in range(6)]
         assert not any(each.complete or each.faults for each in rounds)
         # Five containments, then five incidents that might be waiting for a person.
-        assert [each.counts["stands"] for each in rounds] == [2, 2, 1, 0, 0, 2]
+        assert [each.counts["in-effect"] for each in rounds] == [2, 2, 1, 0, 0, 2]
         whole = await run_patrol(env, page_size=4, concurrency=2)
-        assert (whole.counts["stands"], whole.complete) == (5, True)
+        assert (whole.counts["in-effect"], whole.complete) == (5, True)
 
 
 class ReadCountingStore(Store):
@@ -290,7 +290,7 @@ async def test_closed_incidents_are_recognised_without_reading(tmp_path: Path) -
     for number in range(1000):
         place = tmp_path / "store" / "containments/p/europe-west1/service" / f"s{number}" / "1"
         place.mkdir(parents=True)
-        (place / "0001-before.json").touch()
+        (place / "0001-snapshot.json").touch()
         (place / "0002-released.json").touch()
     for number in range(200):
         place = tmp_path / "store" / "incidents" / f"20250101-{number:012x}"

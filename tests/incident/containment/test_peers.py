@@ -68,7 +68,7 @@ async def test_a_peer_is_waited_for_until_it_records_its_result(
     begun = (await own_records.history()).current
     waiting = asyncio.create_task(WritePeers(own_records, LONG_WAIT).wait_for_peer(begun, SETTINGS))
     await peer_records.add_record(
-        await peer_records.history(), image.number, "written", {"image": image.number}
+        await peer_records.history(), image.number, "written", {"snapshot": image.number}
     )
     async with asyncio.timeout(15):
         assert await waiting

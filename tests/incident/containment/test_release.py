@@ -354,12 +354,12 @@ async def test_a_response_under_way_is_not_released_against(tmp_path: Path) -> N
     """Its write may come any moment: nothing is written, and its own guard does not see us."""
     async with contained_workload(tmp_path, Kind.SERVICE, actions="[scale-to-zero]") as held:
         plan = await held.plan_release()
-        (record,) = held.read_records("before")
-        folder = next(iter(held.env.stored_objects("containments/**/*-before.json"))).rpartition(
+        (record,) = held.read_records("snapshot")
+        folder = next(iter(held.env.stored_objects("containments/**/*-snapshot.json"))).rpartition(
             "/"
         )[0]
         image = {**record, "recorded_at": held.containment_records.clock().isoformat()}
-        path = f"{folder}/0099-before.json"
+        path = f"{folder}/0099-snapshot.json"
         (held.env.folder / "store" / path).write_text(json.dumps(image))
         writes = len(held.writes())
         with pytest.raises(
@@ -491,7 +491,7 @@ async def test_a_write_without_its_record_is_released(tmp_path: Path) -> None:
     """A crash after the write left an attempt open: its image is what is restored."""
     async with contained_workload(tmp_path, Kind.SERVICE) as held:
         for path in held.env.stored_objects("containments/**/*.json"):
-            if not path.endswith("-before.json"):
+            if not path.endswith("-snapshot.json"):
                 (held.env.folder / "store" / path).unlink()
         plan = await held.plan_release()
         assert plan.containment
@@ -509,7 +509,7 @@ async def test_all_attempts_of_a_containment_are_taken_back(tmp_path: Path) -> N
         _policy(held).bindings.add(role="roles/run.invoker", members=["user:again@example.com"])
         answer = await held.env.deliver(other)
         assert answer.outcome["status"] == "contained"
-        assert len(held.read_records("before")) == 2
+        assert len(held.read_records("snapshot")) == 2
         await held.release()
         (policy,) = held.world["iamPolicies"].values()
         members = {m for b in policy["bindings"] for m in b["members"]}

@@ -33,7 +33,7 @@ EDIT = "google.cloud.run.v2.Services.SetIamPolicy"
 CONTAINMENT = containment_from_records(
     f"{CONTAINMENTS_FOLDER}/1",
     1,
-    (snapshot_record(1, scale_to_zero_change()), record(2, "written", image=1)),
+    (snapshot_record(1, scale_to_zero_change()), record(2, "written", snapshot=1)),
 )
 JOB = replace(workload(), kind=Kind.JOB, name="nightly; rm -rf ~")
 CANCELLED = Change(

@@ -209,7 +209,7 @@ STOPPED = configuration_after(scale_to_zero_change(), configuration())
 OWN_CONTAINMENT = containment_from_records(
     "containments/x/1",
     1,
-    (snapshot_record(1, scale_to_zero_change()), record(2, "written", image=1)),
+    (snapshot_record(1, scale_to_zero_change()), record(2, "written", snapshot=1)),
 )
 
 

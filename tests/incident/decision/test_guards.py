@@ -64,7 +64,9 @@ def history(released_finding: str, last: str = "released") -> ContainmentHistory
     """A containment of a finding, and its release by a person, or what of it was recorded."""
     records = (
         snapshot_record(1, scale_to_zero_change()),
-        replace(record(2, "written", image=1), body={"image": 1, "finding": released_finding}),
+        replace(
+            record(2, "written", snapshot=1), body={"snapshot": 1, "finding": released_finding}
+        ),
         record(3, last),
     )
     return ContainmentHistory((containment_from_records("containments/x/1", 1, records),))
@@ -168,7 +170,7 @@ BLOCKING_CASES = [
     ),
     BlockingCase(
         "not_being_released",
-        passing_case(history=history("another", last="release-intended")),
+        passing_case(history=history("another", last="release-started")),
         "a person is releasing the workload's containment",
         alarm=True,
     ),

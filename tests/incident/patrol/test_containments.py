@@ -126,7 +126,7 @@ async def test_an_orderly_patrol_writes_nothing(tmp_path: Path) -> None:
         await env.deliver()
         before = env.stored_objects()
         found = await run_patrol(env)
-        assert (found.counts["stands"], found.alarm, found.complete) == (1, False, True)
+        assert (found.counts["in-effect"], found.alarm, found.complete) == (1, False, True)
         assert env.stored_objects() == before
 
 
@@ -148,11 +148,11 @@ async def test_drift_is_attributed_from_the_audit_log(tmp_path: Path) -> None:
         (path,) = env.stored_objects("containments/**/*-reverted.json")
         told = env.read_record(path)
         assert (
-            told["by"]["when"] == sighting.attribution.changed_at.isoformat()
+            told["by"]["changed_at"] == sighting.attribution.changed_at.isoformat()
             if sighting.attribution.changed_at
             else None
         )
-        assert {line["field"] for line in told["differs"]} == {"scaling"}
+        assert {line["field"] for line in told["drift"]} == {"scaling"}
         await deploy(env, with_new_image, by="later@example.com")
         (again,) = (await run_patrol(env)).checks
         assert again.attribution == sighting.attribution
@@ -213,7 +213,7 @@ async def test_a_containment_is_reapplied_up_to_the_limit(tmp_path: Path) -> Non
     """Twice here; the third time it is told only. A release would restore what was before."""
     async with responder_environment(tmp_path, policy_text=REAPPLY_TWICE) as env:
         await env.deliver()
-        original = env.read_record(f"{CONTAINMENTS_FOLDER}/1/0001-before.json")
+        original = env.read_record(f"{CONTAINMENTS_FOLDER}/1/0001-snapshot.json")
         sights = []
         for number in range(1, 4):
             later = env.later(number * 600)
@@ -226,7 +226,7 @@ async def test_a_containment_is_reapplied_up_to_the_limit(tmp_path: Path) -> Non
         assert sights == ["reapplied", "reapplied", "reverted"]
         assert "applied again 2 times" in found.checks[0].note
         assert len(env.containment_writes) == 3
-        assert len(env.stored_objects("containments/**/*-claimed.json")) == 2
+        assert len(env.stored_objects("containments/**/*-reapplication.json")) == 2
         assert original["changes"][0]["restores"]["traffic"]
         assert drift_found(await run_patrol(env.later(2400))) == ["reverted"]
 
@@ -290,7 +290,7 @@ async def test_only_what_the_policy_wants_now_is_applied_again(
         assert why in found.checks[0].note
         assert not is_stopped(env)
         assert len(env.containment_writes) == 1
-        assert not env.stored_objects("containments/**/*-claimed.json")
+        assert not env.stored_objects("containments/**/*-reapplication.json")
 
 
 async def test_the_kill_switch_works_up_to_the_moment_of_writing(tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ async def test_two_patrols_at_once_apply_it_again_once(tmp_path: Path) -> None:
         assert "reapplied" in {sight for each in found for sight in drift_found(each)}
         assert is_stopped(env)
         assert len(env.containment_writes) == 2
-        assert len(env.stored_objects("containments/**/*-claimed.json")) == 1
+        assert len(env.stored_objects("containments/**/*-reapplication.json")) == 1
         await run_patrol(env.later(1200))
         assert statuses(env) == ["contained"]
 
@@ -338,8 +338,8 @@ async def test_a_released_containment_is_not_reapplied(tmp_path: Path) -> None:
     async with responder_environment(tmp_path, policy_text=REAPPLY_TWICE) as env:
         await env.deliver()
         await deploy(env, with_automatic_scaling)
-        write_record(env, f"{CONTAINMENTS_FOLDER}/1/0090-release-intended.json")
-        assert drift_found(await run_patrol(env.later(600))) == ["left-alone"]
+        write_record(env, f"{CONTAINMENTS_FOLDER}/1/0090-release-started.json")
+        assert drift_found(await run_patrol(env.later(600))) == ["releasing"]
         write_record(env, f"{CONTAINMENTS_FOLDER}/1/0091-released.json")
         before = env.stored_objects()
         assert drift_found(await run_patrol(env.later(600))) == []
@@ -358,14 +358,14 @@ async def test_a_write_on_its_way_when_a_release_begins_is_taken_back(
         undone = env.service["scaling"]
 
         def intend() -> None:
-            write_record(env, f"{CONTAINMENTS_FOLDER}/1/0090-release-intended.json")
+            write_record(env, f"{CONTAINMENTS_FOLDER}/1/0090-release-started.json")
 
         with interrupt_call(env, UPDATE_SERVICE, intend, phase):
             found = await run_patrol(env.later(600))
-        assert drift_found(found) == ["withdrawn"]
+        assert drift_found(found) == ["undone-for-release"]
         assert env.service["scaling"] == undone
-        assert "withdrawn" in record_kinds_of(env)
-        assert drift_found(await run_patrol(env.later(1200))) == ["left-alone"]
+        assert "write-undone" in record_kinds_of(env)
+        assert drift_found(await run_patrol(env.later(1200))) == ["releasing"]
         journal = Journal(
             folder_store(tmp_path / "store"), f"{CONTAINMENTS_FOLDER}/1", "", fixed_now
         )
@@ -388,10 +388,10 @@ async def test_a_patrol_that_dies_before_taking_its_write_back_is_followed_by_on
         number = max(
             int(path.rpartition("/")[2][:4]) for path in env.stored_objects("**/*-written.json")
         )
-        write_record(env, f"{CONTAINMENTS_FOLDER}/1/{number:04d}-release-intended.json")
-        assert drift_found(await run_patrol(env.later(1200))) == ["withdrawn"]
+        write_record(env, f"{CONTAINMENTS_FOLDER}/1/{number:04d}-release-started.json")
+        assert drift_found(await run_patrol(env.later(1200))) == ["undone-for-release"]
         assert env.service["scaling"] == undone
-        assert drift_found(await run_patrol(env.later(1800))) == ["left-alone"]
+        assert drift_found(await run_patrol(env.later(1800))) == ["releasing"]
 
 
 async def test_a_deleted_workload_is_reported_once(tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ async def test_a_deleted_workload_is_reported_once(tmp_path: Path) -> None:
         await env.deliver()
         del env.emulator.world.services[SERVICE]
         found = await run_patrol(env)
-        assert (drift_found(found), found.alarm) == (["gone"], False)
+        assert (drift_found(found), found.alarm) == (["deleted"], False)
         assert drift_found(await run_patrol(env)) == []
 
 
@@ -411,7 +411,7 @@ async def test_a_recreated_workload_is_not_monitored(tmp_path: Path) -> None:
         env.emulator.world.services[SERVICE].uid = "another"
         await deploy(env, with_automatic_scaling)
         found = await run_patrol(env.later(600))
-        assert (drift_found(found), found.alarm) == (["gone"], True)
+        assert (drift_found(found), found.alarm) == (["deleted"], True)
         assert "is not contained" in found.checks[0].note
         assert len(env.containment_writes) == 1
         assert statuses(env) == ["unverified"]
@@ -431,10 +431,10 @@ async def test_an_unfinished_release_is_reported(tmp_path: Path) -> None:
     """While it lasts nobody keeps watch: after some minutes a person must know."""
     async with responder_environment(tmp_path, world=world_without_latency()) as env:
         await env.deliver()
-        write_record(env, f"{CONTAINMENTS_FOLDER}/1/0090-release-intended.json", by="a-person")
+        write_record(env, f"{CONTAINMENTS_FOLDER}/1/0090-release-started.json", by="a-person")
         young, old = await run_patrol(env.later(60)), await run_patrol(env.later(3600))
-        assert (drift_found(young), young.alarm) == (["left-alone"], False)
-        assert (drift_found(old), old.alarm) == (["left-alone"], True)
+        assert (drift_found(young), young.alarm) == (["releasing"], False)
+        assert (drift_found(old), old.alarm) == (["releasing"], True)
         assert "release it again" in old.checks[0].note
 
 
@@ -571,13 +571,13 @@ async def test_a_policy_that_was_opened_again_is_closed_unless_a_person_releases
                 moment = datetime.now(UTC).isoformat()
                 content = {"recorded_at": moment, "run": "a-person"}
                 path = (
-                    env.folder / "store" / CONTAINMENTS_FOLDER / "1" / "0090-release-intended.json"
+                    env.folder / "store" / CONTAINMENTS_FOLDER / "1" / "0090-release-started.json"
                 )
                 path.write_text(json.dumps(content))
 
         with interrupt_call(env, change, intend, "after"):
             (sighting,) = (await run_patrol(env)).checks
-        assert sighting.state.value == ("withdrawn" if releasing else "reapplied")
+        assert sighting.state.value == ("undone-for-release" if releasing else "reapplied")
         assert sighting.attribution
         assert (sighting.attribution.principal, sighting.attribution.method.rpartition(".")[2]) == (
             OTHER_PRINCIPAL,

@@ -33,8 +33,8 @@ async def test_an_orderly_patrol_logs_one_line(tmp_path: Path) -> None:
     async with responder_environment(tmp_path) as env:
         await env.deliver()
         (line,) = await patrol_lines(env)
-        assert (line["severity"], line["message"]) == ("INFO", "patrol ended")
-        assert (line["patrol"]["stands"], line["patrol"]["complete"]) == (1, True)
+        assert (line["severity"], line["message"]) == ("INFO", "Patrol finished")
+        assert (line["patrol"]["in-effect"], line["patrol"]["complete"]) == (1, True)
         assert line["trace"] == "abc"
         assert "outcome" not in line
 
@@ -45,12 +45,18 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
         outcome = (await env.deliver()).outcome
         await deploy(env, with_automatic_scaling)
         line, seal, summary = await patrol_lines(env)
-        assert (line["severity"], line["message"]) == ("ERROR", "containment reverted")
+        assert (line["severity"], line["message"]) == ("ERROR", "Containment reverted")
         assert line["incident"] == outcome["incident"]
         assert line["workload"] == SERVICE
         assert line["containment"] == f"{CONTAINMENTS_FOLDER}/1"
-        assert line["differs"][0].startswith("scaling: ")
-        assert set(line["by"]) == {"who", "when", "how", "source", "others"}
+        assert line["drift"][0].startswith("scaling: ")
+        assert set(line["by"]) == {
+            "principal",
+            "changed_at",
+            "method",
+            "source",
+            "other_principals",
+        }
         assert "reapply_limit" in line["note"]
         assert line["logging.googleapis.com/labels"] == {
             "incident": outcome["incident"],
@@ -73,7 +79,7 @@ async def test_an_invalid_policy_is_an_error_and_does_not_stop_drift_detection(
         (summary,) = await patrol_lines(env)
         assert summary["severity"] == "ERROR"
         assert "policy.yaml" in summary["problem"]
-        assert summary["patrol"]["stands"] == 1
+        assert summary["patrol"]["in-effect"] == 1
 
 
 async def test_an_unreadable_containment_logs_its_own_error(tmp_path: Path) -> None:
@@ -82,7 +88,7 @@ async def test_an_unreadable_containment_logs_its_own_error(tmp_path: Path) -> N
         await env.deliver()
         folder = tmp_path / "store" / CONTAINMENTS_FOLDER.replace("storefront", "another") / "1"
         folder.mkdir(parents=True)
-        (folder / "0001-before.json").write_text("[]")
+        (folder / "0001-snapshot.json").write_text("[]")
         later = env.later(86_400)
         expired, seal, unread, summary = await patrol_lines(later)
         assert expired["outcome"]["status"] == "expired"

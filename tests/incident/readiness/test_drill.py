@@ -110,7 +110,7 @@ async def test_after_a_drill_the_world_is_what_it_was(tmp_path: Path, kind: Kind
         assert report.status is Status.CONTAINED
         assert here.is_as_before()
         told = [name for name, _ in report.steps]
-        assert told[:3] == ["before-image kept", "written", "seen in effect"]
+        assert told[:3] == ["snapshot stored", "written", "seen in effect"]
         assert told[-1] == "release: released"
         times = [at_ms for _, at_ms in report.steps]
         assert times == sorted(times)
@@ -157,7 +157,7 @@ async def test_a_finding_during_a_drill_keeps_the_workload_contained(tmp_path: P
         assert f"python cli.py release {outcome['incident']}" in report.problems[0]
         scaling = here.env.service["scaling"]
         assert (scaling["scalingMode"], scaling.get("manualInstanceCount", 0)) == ("MANUAL", 0)
-        assert not here.env.stored_objects("containments/**/*release-intended.json")
+        assert not here.env.stored_objects("containments/**/*release-started.json")
 
 
 async def test_a_finding_that_joins_at_the_last_moment_stops_the_release(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ async def test_a_finding_that_joins_at_the_last_moment_stops_the_release(tmp_pat
             await release.carry_out_release(
                 plan, drill.containment_records, here.user.ports.cloud_run, given
             )
-        assert here.env.stored_objects("containments/**/*release-withdrawn.json")
+        assert here.env.stored_objects("containments/**/*release-cancelled.json")
         assert here.env.service["scaling"]["scalingMode"] == "MANUAL"
 
 
@@ -192,7 +192,7 @@ async def test_a_finding_while_a_drill_is_given_back_waits_for_that(tmp_path: Pa
         history = await drill.containment_records.history()
         assert history.current
         await drill.containment_records.add_record(
-            history, history.current.last_number, "release-intended", {}
+            history, history.current.last_number, "release-started", {}
         )
         assert await here.env.status() == "retry"
         late: Any = await here.env.later(400).deliver()
@@ -328,4 +328,4 @@ async def test_changes_during_a_drill_are_not_overwritten(tmp_path: Path) -> Non
         assert not report.passed
         assert "somebody changed scaling" in report.problems[0]
         assert f"python cli.py release {report.drill}" in report.problems[0]
-        assert here.env.stored_objects(f"{CONTAINMENTS_FOLDER}/1/*-before.json")
+        assert here.env.stored_objects(f"{CONTAINMENTS_FOLDER}/1/*-snapshot.json")

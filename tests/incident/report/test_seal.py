@@ -87,24 +87,24 @@ DAMAGES: list[tuple[str, Damage, str, ObjectState]] = [
     ("manifest.json", plant_object("manifest-9.json"), "manifest-9.json", ObjectState.NOT_LISTED),
     (
         "0001-received.json",
-        plant_object("0009-alive.json"),
-        "0009-alive.json",
+        plant_object("0009-heartbeat.json"),
+        "0009-heartbeat.json",
         ObjectState.HEARTBEAT,
     ),
     (
-        f"../../{CONTAINMENTS_FOLDER}/1/0001-before.json",
+        f"../../{CONTAINMENTS_FOLDER}/1/0001-snapshot.json",
         reformat,
-        "0001-before.json",
+        "0001-snapshot.json",
         ObjectState.CHANGED,
     ),
     (
-        f"../../{CONTAINMENTS_FOLDER}/1/0001-before.json",
+        f"../../{CONTAINMENTS_FOLDER}/1/0001-snapshot.json",
         Path.unlink,
-        "0001-before.json",
+        "0001-snapshot.json",
         ObjectState.MISSING,
     ),
     (
-        f"../../{CONTAINMENTS_FOLDER}/1/0001-before.json",
+        f"../../{CONTAINMENTS_FOLDER}/1/0001-snapshot.json",
         plant_object("0009-released.json"),
         "0009-released.json",
         ObjectState.NOT_LISTED,
@@ -137,10 +137,10 @@ async def test_a_heartbeat_with_other_content_is_suspect(tmp_path: Path) -> None
     """Nobody hides an outcome under the name of what is never listed."""
     async with responder_environment(tmp_path) as env:
         folder, _ = await delivered_case(env)
-        forged = {"kind": "alive", "outcome": {"status": "released"}}
-        (tmp_path / "store" / folder / "1001-alive.json").write_text(json.dumps(forged))
+        forged = {"kind": "heartbeat", "outcome": {"status": "released"}}
+        (tmp_path / "store" / folder / "1001-heartbeat.json").write_text(json.dumps(forged))
         found = await verify_case_file(folder_store(tmp_path / "store"), folder)
-        assert marks_by_name(found)["1001-alive.json"] is ObjectState.NOT_LISTED
+        assert marks_by_name(found)["1001-heartbeat.json"] is ObjectState.NOT_LISTED
 
 
 async def test_a_fully_forged_chain_is_detected_with_the_log_only(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ async def test_what_a_dead_run_left_is_listed_as_found_by_the_next_delivery(
         assert found.links[-1].sha256 == answer.manifest_sha256
         assert marks_by_name(found)["1000-done.json"] is ObjectState.FOUND
         assert (
-            marks_by_name(found)["0001-before.json"] is ObjectState.INTACT
+            marks_by_name(found)["0001-snapshot.json"] is ObjectState.INTACT
         )  # it was listed before the outcome
         assert found.counts[ObjectState.NOT_LISTED] == 1  # what we never write is never listed
         assert (await env.deliver()).manifest_sha256 is None  # nothing was new

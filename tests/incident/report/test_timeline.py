@@ -115,7 +115,7 @@ RUN_RECORDS = [
     record("concluded", 9, outcome={"status": "contained"}),
     record("done", 9.5, outcome={"status": "contained"}),
 ]
-VERIFIED_RECORDS = [record("before", 5.5), record("written", 6), record("verified", 7.25)]
+VERIFIED_RECORDS = [record("snapshot", 5.5), record("written", 6), record("verified", 7.25)]
 
 
 def step_durations(*args: Any) -> list[tuple[str, float | None]]:
@@ -149,7 +149,7 @@ def test_each_responder_step_has_its_duration() -> None:
 
 def test_what_another_run_began_has_no_duration() -> None:
     """A redelivery that carried on an hour later did not take that hour."""
-    other = [record("before", 5.5), record("written", 3600, run="b")]
+    other = [record("snapshot", 5.5), record("written", 3600, run="b")]
     assert step_durations({"timings_ms": {"read": 400}}, RUN_RECORDS[:1], other)[-1] == (
         "Wrote the change",
         None,
@@ -166,7 +166,7 @@ def test_a_case_that_was_carried_on_shows_the_step_that_led_to_it() -> None:
     outcome: JsonObject = {"status": "released", "decision": {"reasons": ["released by me"]}}
     later = [
         *VERIFIED_RECORDS,
-        record("release-intended", 3600, run="b", by="me"),
+        record("release-started", 3600, run="b", by="me"),
         record("released", 3602, run="b", by="me"),
     ]
     now = EVENT + timedelta(hours=2)

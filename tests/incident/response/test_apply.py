@@ -395,7 +395,7 @@ async def test_an_interrupted_approval_can_be_repeated(tmp_path: Path, mode: str
                 "contain": ["concluded", "done"],
             }[act]
         )
-        image = env.read_record(min(env.stored_objects("containments/**/*-before.json")))
+        image = env.read_record(min(env.stored_objects("containments/**/*-snapshot.json")))
         assert image["changes"][0]["restores"]["scaling"].items() >= original.items()
     assert steps > 5
 

@@ -266,19 +266,19 @@ async def test_a_snapshot_is_stored_before_each_write(
 
     def look(moment: CallPoint) -> None:
         if moment.method == UPDATE_SERVICE and moment.phase == "before":
-            seen.append(env.stored_objects("containments/**/*-before.json"))
+            seen.append(env.stored_objects("containments/**/*-snapshot.json"))
 
     faults = [{"method": "UpdateService", "code": "ABORTED", "times": 2}]
     world = {**world_around(sample_notification()), "faults": faults}
     async with responder_environment(tmp_path, world=world, hook=look) as env:
         original = env.service["scaling"]
         assert await env.status() == "contained"
-        images = env.stored_objects("containments/**/*-before.json")
+        images = env.stored_objects("containments/**/*-snapshot.json")
         assert [len(found) for found in seen[:3]] == [1, 2, 3]
         assert all(images[path] == content for found in seen for path, content in found.items())
         (written,) = env.stored_objects("containments/**/*-written.json")
         image = env.read_record(
-            f"{CONTAINMENTS_FOLDER}/1/{env.read_record(written)['image']:04d}-before.json"
+            f"{CONTAINMENTS_FOLDER}/1/{env.read_record(written)['snapshot']:04d}-snapshot.json"
         )
         assert image["changes"][0]["restores"]["scaling"].items() >= original.items()
 
@@ -349,7 +349,7 @@ async def test_a_write_whose_answer_is_lost_is_found_out(tmp_path: Path, *, appl
         assert len(env.containment_writes) == (1 if applied else 2)
         (written,) = env.stored_objects("containments/**/*-written.json")
         image = env.read_record(
-            f"{CONTAINMENTS_FOLDER}/1/{env.read_record(written)['image']:04d}-before.json"
+            f"{CONTAINMENTS_FOLDER}/1/{env.read_record(written)['snapshot']:04d}-snapshot.json"
         )
         assert image["changes"][0]["restores"]["scaling"].items() >= original.items()
 
