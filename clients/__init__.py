@@ -1,6 +1,6 @@
-"""The only code that talks to the outside; its errors are Retry or GiveUp.
+"""Clients of all external services; errors are mapped to Retry or GiveUp.
 
-Nothing here connects when it is imported: gunicorn forks after that.
+Nothing connects at import time: gunicorn forks after import.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from clients.webhook import Webhook
 
 __all__ = ["Clients", "Settings", "SettingsError", "connect", "read_settings"]
 
-# Pages of log entries and revisions outgrow gRPC's default of 4 MB; the library lifts the
-# limit on the channels that it makes itself.
-# A proxy of the environment has no business between us and a loopback address.
+# Pages of log entries and revisions exceed gRPC's default of 4 MB; the library lifts the limit on
+# the channels that it creates itself.
+# A proxy of the environment must not be used for a loopback address.
 _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Everything outside that an incident needs."""
+    """The clients that an incident needs, one for each service."""
 
     cloud_run: CloudRun
     security_center: SecurityCenter
@@ -62,21 +62,20 @@ async def connect(
     impersonate: str = "",
     observed_secrets: ObservedSecrets | None = None,
 ) -> Clients:
-    """Make the clients, on the loop that will use them.
+    """Create the clients, on the event loop that will use them.
 
-    With the emulator, every client speaks to its loopback address without credentials, and
-    none of Google's own addresses is ever used.
+    With the emulator, every client connects to its loopback address without credentials; none of
+    Google's own addresses is used.
 
     Args:
         settings: The environment.
-        dry_run: Refuse every write to a workload that does not only ask to be validated.
-        impersonate: E-mail address of a service account to speak as; our own credentials must be
-            allowed to make tokens of it. Empty for our own.
-        observed_secrets: Remembers what may be secret of all that is read; None where nobody wants
-            that.
+        dry_run: Refuse every write to a workload unless it is validate-only.
+        impersonate: E-mail address of a service account to impersonate; our own credentials must
+            be allowed to create its tokens. Empty to use our own.
+        observed_secrets: Collects secret values from all that is read; None to collect nothing.
 
     Raises:
-        Denied: There are no credentials to be had.
+        Denied: No credentials were found.
     """
     with google_call("connect", "to Google Cloud"):
         credentials = impersonated(impersonate) if impersonate and not settings.emulator else None
@@ -122,7 +121,7 @@ def _run_apis(make: _ClientFactory) -> CloudRunApis:
 
 
 class _ClientFactory:
-    """Makes Google's clients, all of them on one channel when they speak to the emulator."""
+    """Creates Google's clients; with the emulator, all of them share one channel."""
 
     def __init__(self, settings: Settings, credentials: Any = None) -> None:
         self.transports: list[Any] = []

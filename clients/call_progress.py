@@ -1,6 +1,6 @@
-"""Which calls to the outside are under way, for whoever looks on; in the function nobody does.
+"""Report remote calls in progress to an observer; the function itself has none.
 
-Nothing depends on it: what an onlooker is told is the words that an error of the call would use.
+The observer gets the words that an error of the call would use. Nothing depends on it.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# Called with what is begun, such as ``read the settings of`` and a resource name; returns what
-# is called when it is over, however it ended. Must not raise.
+# Called at the start of a call with its verb, such as ``read the settings of``, and the resource
+# name; returns a function that is called when the call ends, also by an error. Must not raise.
 CallObserver = Callable[[str, str], Callable[[], None]]
 
-_OBSERVER: ContextVar[CallObserver | None] = ContextVar("onlooker", default=None)
+_OBSERVER: ContextVar[CallObserver | None] = ContextVar("call_observer", default=None)
 
 
 @contextmanager
 def observed_by(observer: CallObserver) -> Iterator[None]:
-    """Have an onlooker told of every call that is made in here, by tasks begun in here too."""
+    """Report every call inside the context to an observer, those of tasks started in it too."""
     before = _OBSERVER.set(observer)
     try:
         yield
@@ -28,11 +28,11 @@ def observed_by(observer: CallObserver) -> Iterator[None]:
 
 @contextmanager
 def call_in_progress(verb: str, target: str) -> Iterator[None]:
-    """One call, while it lasts.
+    """Report one call for as long as the context lasts.
 
     Args:
         verb: Verb and object, the verb first and in its plain form.
-        target: What it is about: a resource name, an address.
+        target: A resource name or an address.
     """
     observer = _OBSERVER.get()
     finish = observer(verb, target) if observer else None

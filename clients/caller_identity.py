@@ -1,4 +1,4 @@
-"""Who we are: the name that goes on the record of what a person does by hand."""
+"""Email address of the caller's credentials, for the record of manual actions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from clients.permissions import GrantScope, Permission
 from clients.settings import Settings
 from incident.model import Denied
 
-#: What a person's own calls need besides what they do: a service account's count on its own
-#: project, a person's on the one that their credentials name.
+#: Needed by a person's calls, whose quota counts on the project that their credentials name. A
+#: service account's calls count on its own project.
 USE_QUOTA = Permission(
     "serviceusage.services.use",
     GrantScope.QUOTA_PROJECT,
-    "some APIs refuse a person's calls that count on no project",
+    "some APIs refuse calls of user credentials without a quota project",
 )
 _TOKEN_INFO = "https://oauth2.googleapis.com/tokeninfo"  # noqa: S105 - an address
 _SCOPES = (
@@ -29,13 +29,13 @@ _TIMEOUT_S = 10
 
 
 def whoami(settings: Settings) -> str:
-    """The e-mail address behind our credentials, as Google tells it of our access token.
+    """The e-mail address of the application default credentials, from Google's tokeninfo.
 
-    With the emulator there are no credentials: it is the name of the local account, and marked
-    as that. The token itself is sent to Google alone, and never kept or shown.
+    With the emulator there are no credentials: it is the name of the local account, marked as
+    such. The access token is sent to Google only, and is never stored or shown.
 
     Raises:
-        Denied: There are no credentials, or Google does not tell whose they are.
+        Denied: There are no credentials, or Google does not say whose they are.
     """
     if settings.emulator:
         return f"{_local_account()} (emulator)"

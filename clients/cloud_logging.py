@@ -1,6 +1,6 @@
-"""Cloud Logging: what a workload logged, and who changed it.
+"""Cloud Logging client: workload logs and audit log.
 
-Uses the generated client only: the handwritten one starts threads and metadata look-ups.
+Uses the generated client only: the handwritten one starts threads and reads metadata.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class CloudLogging:
         """The workload's own logs between two moments.
 
         Raises:
-            Retry: Time may heal it; the quota is 60 reads a minute for each project.
-            GiveUp: It will not.
+            Retry: A transient failure; the quota is 60 reads a minute for each project.
+            GiveUp: A permanent failure.
         """
         kept: list[LogEntry] = []
         size = 0
@@ -61,11 +61,11 @@ class CloudLogging:
     async def audit(
         self, workload: Workload, start: datetime, end: datetime, *, limit: int
     ) -> tuple[AuditEvent, ...]:
-        """Who changed the workload between two moments.
+        """Audit log entries of changes to the workload between two moments.
 
         Raises:
-            Retry: Time may heal it; the quota is 60 reads a minute for each project.
-            GiveUp: It will not.
+            Retry: A transient failure; the quota is 60 reads a minute for each project.
+            GiveUp: A permanent failure.
         """
         events: list[AuditEvent] = []
         async for entry in self._read(workload, audit_log_of(workload, start, end), limit):
@@ -106,7 +106,7 @@ def _entry(entry: GoogleEntry) -> LogEntry:
 
 
 def _severity(number: int) -> str:
-    """A severity by name; one that this library does not know yet by its number."""
+    """A severity by name, or by its number where this library does not know it."""
     known = log_severity_pb2.LogSeverity.DESCRIPTOR.values_by_number
     return known[number].name if number in known else str(number)
 
@@ -140,7 +140,7 @@ def _request(message: Any) -> JsonObject | None:
 
 
 def _audit_event(entry: GoogleEntry) -> AuditEvent | None:
-    """The parts that say who did what; request and response, which hold values, stay behind."""
+    """Who did what. Request and response hold values, so they are not kept."""
     message = type(entry).pb(entry)
     log = audit_log_pb2.AuditLog()
     if not message.proto_payload.Unpack(log):

@@ -1,6 +1,6 @@
-"""Cloud Run Admin API v2: what there is to be read of a workload, of every kind.
+"""Cloud Run Admin API v2 client: read workloads, IAM policies, revisions, executions.
 
-Writing is next door, in ``cloud_run_writing``.
+The writes are in ``cloud_run_writes``.
 """
 
 from __future__ import annotations
@@ -55,26 +55,28 @@ def _permission_by_kind(verb: str, reason: str) -> Mapping[Kind, Permission]:
     }
 
 
-#: Reading the settings of each kind of workload.
+#: What reading the settings of each kind of workload needs.
 GET_PERMISSIONS = _permission_by_kind("get", "reads the settings, also before and after a write")
 _ACCESS = _permission_by_kind(
     "getIamPolicy", "reads who may reach it or start it, also before and after an edit"
 )
 _REVISIONS = Permission("run.revisions.list", GrantScope.WORKLOAD, "reads what ran and what runs")
 _EXECUTIONS = Permission(
-    "run.executions.list", GrantScope.WORKLOAD, "finds what runs, and proves that it is over"
+    "run.executions.list",
+    GrantScope.WORKLOAD,
+    "finds running executions, and verifies that they have ended",
 )
 _TASKS = Permission(
     "run.tasks.list", GrantScope.WORKLOAD, "reads how the tasks of an execution ended"
 )
-#: What reading each kind of workload needs: its settings, and all evidence that it holds.
+#: What reading each kind of workload needs: its settings and the evidence about it.
 READ_PERMISSIONS: Mapping[Kind, tuple[Permission, ...]] = {
     Kind.SERVICE: (GET_PERMISSIONS[Kind.SERVICE], _ACCESS[Kind.SERVICE], _REVISIONS),
     Kind.WORKER_POOL: (GET_PERMISSIONS[Kind.WORKER_POOL], _ACCESS[Kind.WORKER_POOL], _REVISIONS),
     Kind.JOB: (GET_PERMISSIONS[Kind.JOB], _ACCESS[Kind.JOB], _EXECUTIONS, _TASKS),
 }
 
-#: What looking for workloads needs, once for each project.
+#: What listing workloads needs, once for each project.
 LIST_PERMISSIONS: tuple[Permission, ...] = tuple(
     Permission(
         f"run.{resource}.list", GrantScope.PROJECT, "finds the workloads that coverage asks about"
@@ -84,7 +86,7 @@ LIST_PERMISSIONS: tuple[Permission, ...] = tuple(
 
 
 def permissions_for_change(change: ChangeKind, kind: Kind) -> tuple[Permission, ...]:
-    """All that one kind of change to one kind of workload needs: read, write, read back."""
+    """Permissions for a kind of change to a kind of workload: read, write, read back."""
     read = {
         ChangeKind.FIELDS: GET_PERMISSIONS[kind],
         ChangeKind.IAM_POLICY: _ACCESS[kind],
@@ -119,8 +121,8 @@ class CloudRun:
 
     Args:
         apis: Google's clients.
-        rehearsing: Refuse every write that does not only ask to be validated.
-        heard: Remembers the environments that are read; None where nobody wants that.
+        dry_run: Refuse every write unless it is validate-only.
+        observed_secrets: Collects the environment values that are read; None to collect nothing.
     """
 
     def __init__(
@@ -135,10 +137,10 @@ class CloudRun:
         self._dry_run = dry_run
 
     async def configuration(self, workload: Workload) -> WorkloadConfiguration:
-        """The workload's settings as they are now.
+        """The workload's current settings.
 
         Raises:
-            Retry: Time may heal it.
+            Retry: A transient failure.
             Missing: The workload does not exist.
             Denied: ``run.services.get``, or that of its kind, is missing.
         """
@@ -159,8 +161,8 @@ class CloudRun:
         """All workloads of a kind in one region of a project.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         parent = f"projects/{project}/locations/{region}"
         permission = LIST_PERMISSIONS[list(_RESOURCES).index(kind)]
@@ -177,8 +179,8 @@ class CloudRun:
         """The revisions of a service or pool, newest first, at most a hundred.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         name = workload.resource_name
         with google_call("list the revisions of", name, _REVISIONS):
@@ -192,8 +194,8 @@ class CloudRun:
         """The executions of a job, newest first, at most a hundred.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         name = workload.resource_name
         with google_call("list the executions of", name, _EXECUTIONS):
@@ -207,8 +209,8 @@ class CloudRun:
         """The tasks of an execution by its resource name, at most a hundred.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         with google_call("list the tasks of", execution, _TASKS):
             request = run_v2.ListTasksRequest(parent=execution, page_size=_MAX_ITEMS)
@@ -219,8 +221,8 @@ class CloudRun:
         """The workload's own IAM policy, with conditional bindings.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         name = workload.resource_name
         options = options_pb2.GetPolicyOptions(requested_policy_version=CONDITIONAL_POLICY_VERSION)
@@ -232,13 +234,13 @@ class CloudRun:
         return access_of(policy)
 
     async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
-        """Which permissions on the workload itself we do not have for a kind of change to it.
+        """The permissions on the workload itself that a kind of change to it lacks.
 
-        Asking needs no permission (Google's reference of TestIamPermissions).
+        TestIamPermissions itself needs no permission (Google's reference).
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         name = workload.resource_name
         needed = permissions_for_change(change, workload.kind)
@@ -252,12 +254,11 @@ class CloudRun:
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
         """Send one change: a masked update, an edit of an IAM policy, or a cancellation.
 
-        The API answers when it has accepted the write, not when it is in effect; and no
-        condition on what was there before is sent but the etag of an IAM policy, since the
-        API holds to no other.
+        The API answers when it has accepted the write, not when the write is in effect. The
+        only precondition sent is the etag of an IAM policy: the API checks no other.
 
         Returns:
-            The generation that an update made, where the answer tells it.
+            The generation that an update created, where the answer has it.
 
         Raises:
             Conflict: Another change to the workload is under way.
@@ -265,7 +266,7 @@ class CloudRun:
             GiveUp: Google refuses the change, or this is a rehearsal.
         """
         if self._dry_run and not validate_only:
-            raise GiveUp(f"cannot change {change.target}: this is a rehearsal, nothing is written")
+            raise GiveUp(f"cannot change {change.target}: this is a dry run, nothing is written")
         return await send_change(change, self._apis, validate_only=validate_only)
 
     def _observe(self, name: str, templates: Iterable[Template]) -> None:

@@ -1,4 +1,4 @@
-"""Cloud Run's messages as our frozen types. Environment values are wrapped, never copied on."""
+"""Convert Cloud Run API messages to model types; environment values are wrapped as secrets."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from incident.model import (
     WorkloadConfiguration,
 )
 
-#: Writable fields outside the template that containments are made of. What else a workload
-#: has is left alone, so it is not carried around either.
+#: The writable fields outside the template that actions change. Others are never written, so
+#: they are not kept.
 WRITABLE_FIELDS = (
     "annotations",
     "default_uri_disabled",
@@ -38,7 +38,7 @@ WRITABLE_FIELDS = (
 )
 _DEFAULT_TIMEOUT_S = 300
 _PROBES = ("liveness_probe", "startup_probe", "readiness_probe")
-#: What Cloud Run takes where a template names no version.
+#: The version of a secret that Cloud Run uses where a template names none.
 _LATEST = "latest"
 _COMPLETED = "Completed"
 _KINDS: Mapping[type, Kind] = {
@@ -78,9 +78,9 @@ def configuration_of(
 
 
 def listed_workload_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> ListedWorkload:
-    """What a list tells of a workload that decides whether and where it can be contained.
+    """What a list says about whether and where a workload can be contained.
 
-    Of a function's service ``build_config`` names the function's entry point.
+    In the service of a Cloud Run function, ``build_config`` names the function's entry point.
     """
     message = type(resource).pb(resource)
     known = message.DESCRIPTOR.fields_by_name
@@ -149,7 +149,7 @@ def task_of(task: run_v2.Task) -> Task:
 
 
 def _completed(message: Any) -> tuple[str, str]:
-    """State and reason of the condition that says how far an execution or a task has come."""
+    """State and reason of the ``Completed`` condition of an execution or a task."""
     for condition in message.conditions:
         if condition.type_ == _COMPLETED:
             reason = condition.execution_reason
@@ -182,7 +182,7 @@ def _live_tags(message: Any, kind: Kind) -> tuple[str, ...]:
 
 
 def _live_revisions(message: Any, kind: Kind, latest: str) -> tuple[str, ...]:
-    """What a service serves, and what the instances of a worker pool run."""
+    """The revisions that a service serves, or that the instances of a worker pool run."""
     if kind is Kind.SERVICE:
         live = [s.revision for s in message.traffic_statuses if s.percent or s.tag]
     elif kind is Kind.WORKER_POOL:
@@ -193,7 +193,7 @@ def _live_revisions(message: Any, kind: Kind, latest: str) -> tuple[str, ...]:
 
 
 def _fields(message: Any) -> dict[str, Json]:
-    """The fields as set, in proto JSON: what is absent there is at its default."""
+    """The fields that are set, in proto JSON; an absent field has its default."""
     kept = type(message)()
     for field in WRITABLE_FIELDS:
         descriptor = message.DESCRIPTOR.fields_by_name.get(field)
@@ -208,7 +208,7 @@ def _fields(message: Any) -> dict[str, Json]:
 
 
 def _own_template(message: Any, kind: Kind) -> Template:
-    """What the next revision or execution runs."""
+    """The template of the next revision or execution."""
     template = message.template.template if kind is Kind.JOB else message.template
     revision = "" if kind is Kind.JOB else template.revision
     own = _template(template, revision=revision, create_time=None, ready=None)
@@ -216,7 +216,7 @@ def _own_template(message: Any, kind: Kind) -> Template:
 
 
 def _build_values(message: Any, kind: Kind) -> Iterable[Secret]:
-    """What a function's build is given; in one order, since a map of the API has none."""
+    """Build environment variables of a function, sorted: the API's map has no order."""
     variables = message.build_config.environment_variables if kind is Kind.SERVICE else {}
     return (Secret(name, value) for name, value in sorted(variables.items()) if value)
 
@@ -229,7 +229,7 @@ def _template(
     ready: bool | None,
     creator: str = "",
 ) -> Template:
-    """What a template and a revision have in common, under the same names."""
+    """The fields that a template and a revision share under the same names."""
     volumes = tuple(_volume(volume) for volume in message.volumes)
     has = message.DESCRIPTOR.fields_by_name
     return Template(
@@ -257,7 +257,7 @@ def _container(container: Any) -> ContainerConfiguration:
 
 
 def _literal_values(containers: Iterable[Any]) -> Iterable[Secret]:
-    """Values of the environment, and of the headers that probes send."""
+    """Values of environment variables and of the headers that probes send."""
     for container in containers:
         for variable in container.env:
             if variable.value:
@@ -270,7 +270,7 @@ def _literal_values(containers: Iterable[Any]) -> Iterable[Secret]:
 
 
 def _secret_names(message: Any) -> tuple[str, ...]:
-    """Secret Manager secrets in reach, from environment variables and volumes."""
+    """Secret Manager secrets that environment variables and volumes use."""
     names = [use.secret for use in _in_variables(message)]
     names += [volume.secret.secret for volume in message.volumes if volume.secret.secret]
     return tuple(dict.fromkeys(names))
@@ -286,7 +286,7 @@ def _in_variables(message: Any) -> Iterator[SecretUse]:
 
 
 def _in_files(message: Any) -> Iterator[SecretUse]:
-    """Secrets in files. A volume without items is one file, named as the secret, of the latest."""
+    """Secrets in files. A volume without items is one file, the latest version."""
     mounts = {m.name: m.mount_path for each in message.containers for m in each.volume_mounts}
     for volume in message.volumes:
         used, mount = volume.secret, mounts.get(volume.name, "")
@@ -298,7 +298,7 @@ def _in_files(message: Any) -> Iterator[SecretUse]:
 
 
 def _volume(volume: Any) -> Volume:
-    """A bucket or a file server keeps a modified file; memory and secrets do not."""
+    """A volume. A modified file persists in a bucket or on a file server, not in memory."""
     match volume.WhichOneof("volume_type"):
         case "gcs":
             return Volume(
@@ -317,7 +317,7 @@ def _volume(volume: Any) -> Volume:
 
 
 def _state(number: int) -> str:
-    """A condition's state by name; one that this library does not know yet by its number."""
+    """A condition's state by name, or by its number where this library does not know it."""
     try:
         return str(run_v2.Condition.State(number).name)
     except ValueError:

@@ -1,8 +1,8 @@
-"""Cloud Run Admin API v2: the writes. Three forms, and no other.
+"""Cloud Run Admin API v2 writes: masked update, IAM policy edit, cancellation.
 
-Never sends a template, never an update without a mask: an update without one replaces every
-field that it does not name, and one with a template may mint a revision or be refused. A job
-is never updated at all, since its update has no mask.
+Never sends a template, and never an update without a mask: without a mask, every field that the
+update does not name is replaced; with a template, a new revision may be created or the update
+refused. A job is never updated: its update takes no mask.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from clients.permissions import GrantScope, Permission
 from clients.retries import WRITE
 from incident.model import Change, ChangeKind, Kind
 
-# Google checks both when a service or pool is updated, whatever the mask: what would run must be
-# allowed to run as its account, and from its image.
+# Google checks both at every update of a service or worker pool, whatever the mask: the caller must
+# be allowed to act as the runtime service account and to pull the image.
 _DEPLOY_PERMISSIONS = (
     Permission(
         "iam.serviceAccounts.actAs",
         GrantScope.RUNTIME_ACCOUNT,
-        "Google asks for it at every update; over the project it would be a way to become anybody",
+        "Google requires it at every update; on the project it would allow acting as any account",
     ),
     Permission(
         "artifactregistry.repositories.downloadArtifacts",
         GrantScope.IMAGE_REPOSITORY,
-        "Google asks for it at every update",
+        "Google requires it at every update",
     ),
 )
 _UPDATE_REASON = "writes the masked fields, and the annotation that names the incident"
-_EDIT_REASON = "takes invokers out of the IAM policy"
+_EDIT_REASON = "removes invokers from the IAM policy"
 _UPDATE_SERVICE = (
     Permission("run.services.update", GrantScope.WORKLOAD, _UPDATE_REASON),
     *_DEPLOY_PERMISSIONS,
@@ -45,12 +45,12 @@ _UPDATE_POOL = (
     Permission("run.workerpools.update", GrantScope.WORKLOAD, _UPDATE_REASON),
     *_DEPLOY_PERMISSIONS,
 )
-_CANCEL = Permission("run.executions.cancel", GrantScope.WORKLOAD, "cancels what runs")
+_CANCEL = Permission("run.executions.cancel", GrantScope.WORKLOAD, "cancels running executions")
 _SET_POLICY = {
     Kind.SERVICE: Permission("run.services.setIamPolicy", GrantScope.WORKLOAD, _EDIT_REASON),
     Kind.JOB: Permission("run.jobs.setIamPolicy", GrantScope.WORKLOAD, _EDIT_REASON),
 }
-#: What sending each kind of change to each kind of workload needs; what is not here is never sent.
+#: What each kind of change to each kind of workload needs. Other combinations are never sent.
 WRITE_PERMISSIONS: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
     (ChangeKind.FIELDS, Kind.SERVICE): _UPDATE_SERVICE,
     (ChangeKind.FIELDS, Kind.WORKER_POOL): _UPDATE_POOL,
@@ -59,12 +59,12 @@ WRITE_PERMISSIONS: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
     (ChangeKind.CANCELLATION, Kind.JOB): (_CANCEL,),
 }
 
-#: The version of an IAM policy that may have conditions.
+#: The version of an IAM policy that supports conditions.
 CONDITIONAL_POLICY_VERSION = 3
 
 
 class WriteApis(Protocol):
-    """Google's clients that take writes."""
+    """Google's clients for the writes."""
 
     @property
     def services(self) -> run_v2.ServicesAsyncClient:
@@ -84,13 +84,13 @@ class WriteApis(Protocol):
 
 
 async def send_change(change: Change, apis: WriteApis, *, validate_only: bool) -> int | None:
-    """Send one change; the generation that it made, where the answer tells it.
+    """Send one change. Returns the generation that it created, where the answer has it.
 
     Raises:
-        Conflict: Another change to it is under way.
-        Retry: Time may heal it. The write may have been accepted all the same.
+        Conflict: Another change to the workload is in progress.
+        Retry: A transient failure. The write may have been accepted nevertheless.
         GiveUp: Google refuses it.
-        ValueError: A change of an IAM policy cannot be validated, nor a job be updated.
+        ValueError: An IAM policy change cannot be validated, and a job cannot be updated.
     """
     match change.kind:
         case ChangeKind.CANCELLATION:
@@ -102,7 +102,9 @@ async def send_change(change: Change, apis: WriteApis, *, validate_only: bool) -
         case ChangeKind.FIELDS if "/workerPools/" in change.target:
             return await _update_pool(change, apis, validate_only=validate_only)
         case _:
-            raise ValueError(f"there is no such write: {change.kind} of {change.target}")
+            raise ValueError(
+                f"cannot send a {change.kind} change to {change.target}: no such write exists"
+            )
     return None
 
 
@@ -141,10 +143,10 @@ async def _cancel(change: Change, apis: WriteApis, *, validate_only: bool) -> No
 
 
 async def _set_policy(change: Change, apis: WriteApis) -> None:
-    """Replace all bindings of exactly the policy that was read; audit configs stay.
+    """Replace all bindings of the policy that was read, guarded by its etag.
 
-    The version of its form stays too, but must be 3 wherever there are conditions, or Google
-    would drop them.
+    Audit configs stay. The policy's version stays too, but must be 3 where there are conditions,
+    or Google would drop them.
     """
     policy = ParseDict({"bindings": change.after["bindings"]}, policy_pb2.Policy())
     conditional = any(binding.HasField("condition") for binding in policy.bindings)
@@ -163,7 +165,7 @@ def _verb(*, validate_only: bool) -> str:
 
 
 async def _check(operation: Any) -> None:
-    """Raise why an accepted operation has failed already, if it has."""
+    """Raise the error of an operation that has failed already."""
     if not operation.operation.done or await operation.exception() is None:
         return
     error = operation.operation.error
@@ -171,7 +173,7 @@ async def _check(operation: Any) -> None:
 
 
 def _generation(operation: Any, resource: Any) -> int | None:
-    """The generation that an accepted update made, where the operation tells it."""
+    """The generation that an accepted update created, where the operation has it."""
     if not operation.metadata.Unpack(resource):
         return None
     return int(resource.generation) or None

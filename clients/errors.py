@@ -1,4 +1,4 @@
-"""What Google's clients raise, as what to do about it: Retry or GiveUp."""
+"""Map errors of Google's clients to Retry or GiveUp."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _DETAIL_CHARACTERS = 300
 
 _Meaning = tuple[tuple[type[Exception], ...], type[IncidentError], str]
 
-# The first row that fits says what the error means to us. ``{missing}`` is what the call needed
-# and where to grant it, ``{detail}`` what Google said.
+# The first row that matches an error decides. ``{missing}`` is the missing permission and where to
+# grant it, ``{detail}`` is Google's message.
 _MEANINGS: tuple[_Meaning, ...] = (
     (
         (api.Aborted,),
@@ -66,20 +66,20 @@ _MEANINGS: tuple[_Meaning, ...] = (
 
 @contextmanager
 def google_call(verb: str, target: str, *permissions: Permission) -> Iterator[None]:
-    """Turn an error of a Google client into one of ours; the call is seen while it lasts.
+    """Translate errors of a Google client, and report the call in progress.
 
     Args:
         verb: Verb and object for the message, such as ``read the settings of``.
         target: Resource name.
-        permissions: What the call needs, the likeliest to be missing first; named when it is
-            denied.
+        permissions: What the call needs, the likeliest to be missing first; named in the error
+            when the call is denied.
 
     Raises:
-        Conflict: Another writer was at the resource.
-        Retry: Time may heal it.
+        Conflict: Another change to the resource is in progress.
+        Retry: A transient failure.
         Denied: The permission is missing.
         Missing: The resource does not exist.
-        GiveUp: Anything else that time will not heal.
+        GiveUp: Any other permanent failure.
     """
     try:
         with call_in_progress(verb, target):

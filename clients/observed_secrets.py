@@ -1,4 +1,4 @@
-"""What may be secret of all that a command has read: its errors must not repeat any of it."""
+"""Collect secret values that a command has read, to redact its errors."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from incident.model import JsonObject, Secret, Template
 
 
 class ObservedSecrets:
-    """Remembers values while a command runs; a process that answers for ever keeps none.
+    """Collects values while a command runs. The function, which runs on, does not use it.
 
     Attributes:
-        secrets: What may be secret, each once.
-        names: Names of what was read, which stay in every text.
+        secrets: Values that may be secret, each once.
+        names: Parts of the names of what was read; these are not redacted.
     """
 
     def __init__(self) -> None:
@@ -20,12 +20,12 @@ class ObservedSecrets:
         self.names: set[str] = set()
 
     def add_templates(self, name: str, found: Iterable[Template]) -> None:
-        """Remember the environments of a workload, by its resource name."""
+        """Collect the environment values of a workload's templates."""
         self.names.update(name.split("/"))
         self.secrets |= dict.fromkeys(secret for each in found for secret in each.secrets)
 
     def add_finding(self, record: JsonObject) -> None:
-        """Remember the environments of a finding's processes, as Security Command Center lists."""
+        """Collect the environment values of the processes in a finding from SCC."""
         for process in _objects(_object(record.get("finding")).get("processes")):
             for variable in _objects(process.get("envVariables")):
                 name, value = variable.get("name"), variable.get("val")

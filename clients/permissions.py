@@ -1,6 +1,6 @@
-"""A permission as the code that needs it declares it: for its error, and for the catalogue.
+"""IAM permissions that calls need: scope, reason, error text.
 
-Which call needs which stands beside the calls.
+Each client module declares the permissions of its calls.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-# projects/P/locations/L/services/S: what follows, such as an execution, has no policy of its own.
+# projects/P/locations/L/services/S: what lies below, such as an execution, has no IAM policy.
 _WORKLOAD_SEGMENTS = 6
 
 
 class GrantScope(StrEnum):
-    """What a permission is granted on, at its narrowest."""
+    """The narrowest resource that a permission can be granted on."""
 
     WORKLOAD = "workload"
     PROJECT = "project"
@@ -29,11 +29,11 @@ class GrantScope(StrEnum):
 
     @property
     def described(self) -> str:
-        """Where to grant it, for a person."""
+        """Where to grant it, in words."""
         return _DESCRIBED[self]
 
     def grant_target(self, target: str) -> str:
-        """Where to grant it, for a call that had this target."""
+        """Where to grant it, for a call with this target."""
         parts = target.split("/")
         project = "/".join(parts[:2]) if parts[0] == "projects" else "its project"
         match self:
@@ -61,13 +61,13 @@ _DESCRIBED = {
     GrantScope.TOPIC: "the topic of RESPONDER_TOPIC",
     GrantScope.QUOTA_PROJECT: "the project that a person's calls count on:"
     " GOOGLE_CLOUD_QUOTA_PROJECT, or that of gcloud auth application-default set-quota-project",
-    GrantScope.RESPONDER_ACCOUNT: "the service account that is asked as, for as long as it takes",
-    GrantScope.HIERARCHY: "the organization or folder whose projects are looked for",
+    GrantScope.RESPONDER_ACCOUNT: "the impersonated service account, only for as long as needed",
+    GrantScope.HIERARCHY: "the organization or folder whose projects are listed",
 }
 
 
-# What Google says to a person's credentials that name no project, and to those that may not use
-# the one that they name (its troubleshooting page for Application Default Credentials).
+# Google's messages for user credentials without a quota project, and for those that may not use
+# theirs (its troubleshooting page for Application Default Credentials).
 _NO_QUOTA_PROJECT = "requires a quota project"
 _USE_QUOTA = "serviceusage.services.use"
 
@@ -77,8 +77,8 @@ class Permission:
     """One IAM permission.
 
     Attributes:
-        name: As IAM spells it.
-        scope: What it is granted on, at its narrowest.
+        name: Such as ``run.services.get``.
+        scope: The narrowest resource to grant it on.
         reason: What it is for, as the end of a sentence.
     """
 
@@ -88,12 +88,12 @@ class Permission:
 
 
 def missing_permission_text(permissions: tuple[Permission, ...], target: str, message: str) -> str:
-    """Which permission a denied call lacks, and where to grant it, as a sentence.
+    """The permission that a denied call lacks and where to grant it, as a sentence.
 
     Args:
         permissions: What the call needs, the likeliest one first.
-        target: What the call was about.
-        message: What Google said. Where that names one of them, it is that one.
+        target: The call's resource name.
+        message: Google's message. If it names one of the permissions, that one is reported.
     """
     if _NO_QUOTA_PROJECT in message:
         return (

@@ -1,4 +1,4 @@
-"""Pub/Sub: where outcomes are announced."""
+"""Pub/Sub publisher of outcomes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clients.permissions import GrantScope, Permission
 from clients.retries import PROMPT
 
 PUBLISH = Permission(
-    "pubsub.topics.publish", GrantScope.TOPIC, "announces what became of an incident"
+    "pubsub.topics.publish", GrantScope.TOPIC, "publishes the outcome of an incident"
 )
 
 
@@ -27,8 +27,8 @@ class Topic:
         """Publish one message.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not: no such topic, no permission.
+            Retry: A transient failure.
+            GiveUp: A permanent failure: no such topic, no permission.
         """
         message = PubsubMessage(data=data, attributes=dict(attributes))
         with google_call("publish the outcome to", self.name, PUBLISH):

@@ -1,4 +1,4 @@
-"""Security Command Center v2: the record that is the truth about a finding, and our word on it."""
+"""Security Command Center v2 client: list findings, set security marks and external systems."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ LIST = Permission(
 _MARK = Permission(
     "securitycenter.findingsecuritymarks.update",
     GrantScope.SECURITY_CENTER,
-    "marks the finding with what became of it",
+    "sets security marks with the outcome",
 )
 _LINK = Permission(
     "securitycenter.findingexternalsystems.update",
     GrantScope.SECURITY_CENTER,
-    "tells the finding where its case file is",
+    "links the case file to the finding",
 )
-#: What telling Security Command Center of a containment or a release needs.
+#: What updating a finding after a containment or a release needs.
 UPDATE_FINDING = (_MARK, _LINK)
 
 
 class SecurityCenter:
-    """Reads findings, and writes to them what became of their incident.
+    """Lists findings, and writes the outcome of an incident to them.
 
-    Answers are proto JSON, as ``ListFindings`` would print them.
+    Findings are returned as proto JSON of ``ListFindings`` results.
 
     Args:
         client: Google's client.
-        heard: Remembers the environments that are read; None where nobody wants that.
+        observed_secrets: Collects the environment values that are read; None to collect nothing.
     """
 
     def __init__(
@@ -58,40 +58,40 @@ class SecurityCenter:
     async def findings_at(self, source: str, since: datetime) -> tuple[JsonObject, ...]:
         """The findings of one source, detected or updated at ``since`` or later.
 
-        A second earlier is asked for, since the API may keep times less finely than
+        The filter starts a second earlier: the API may store times less precisely than
         notifications carry them.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not, for example a missing permission.
+            Retry: A transient failure.
+            GiveUp: A permanent failure, for example a missing permission.
         """
         return await self._list(source, findings_since(since - _PRECISION), prompt=True)
 
     async def findings_on(
         self, workload: Workload, start: datetime, end: datetime, *, location: str
     ) -> tuple[JsonObject, ...]:
-        """The findings in a window whose resource name contains the workload's.
+        """The findings in a time window whose resource name contains the workload's.
 
-        More than the workload's own: the caller matches exactly. The location is that of
-        SCC's data, ``global`` unless the organisation keeps its findings elsewhere.
+        The API matches substrings only, so the caller filters exactly. The location is that of
+        SCC's data, ``global`` unless the organization stores its findings elsewhere.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not, for example a missing permission.
+            Retry: A transient failure.
+            GiveUp: A permanent failure, for example a missing permission.
         """
         parent = f"projects/{workload.project}/sources/-/locations/{location}"
         return await self._list(parent, findings_of(workload, start, end), prompt=False)
 
     async def set_marks(self, finding: str, marks: Mapping[str, str]) -> None:
-        """Set some security marks of a finding; those of others stay.
+        """Set security marks of a finding; other marks stay.
 
         Args:
             finding: Its canonical name, with its location.
-            marks: Values by key; keys that differ in their case only are one.
+            marks: Values by key; keys are case-insensitive.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not: a missing permission, a finding that is gone.
+            Retry: A transient failure.
+            GiveUp: A permanent failure: a missing permission, a deleted finding.
         """
         request = scc.UpdateSecurityMarksRequest(
             security_marks=scc.SecurityMarks(name=f"{finding}/securityMarks", marks=dict(marks)),
@@ -103,7 +103,7 @@ class SecurityCenter:
     async def set_external_system(
         self, finding: str, system: str, fields: Mapping[str, str]
     ) -> None:
-        """Say what an external system makes of a finding; other fields and systems stay.
+        """Set fields of an external system on a finding; other fields and systems stay.
 
         Args:
             finding: Its canonical name, with its location.
@@ -111,8 +111,8 @@ class SecurityCenter:
             fields: Values by field of the API's ``ExternalSystem``, such as ``case_uri``.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not: a missing permission, a finding that is gone.
+            Retry: A transient failure.
+            GiveUp: A permanent failure: a missing permission, a deleted finding.
         """
         request = scc.UpdateExternalSystemRequest(
             external_system=scc.ExternalSystem(

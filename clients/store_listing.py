@@ -1,7 +1,8 @@
-"""Every object below a prefix of a store, also those whose names the storage library refuses.
+"""List store objects, including names that obstore refuses.
 
-The library fails a whole listing for one such name. Whoever may write to the store could blind us
-with it, so that in a folder, and wherever it fails in a bucket, names are listed without it.
+obstore fails a whole listing because of one such name, so anyone who may write to the store could
+hide all records. In a folder always, and in a bucket where obstore fails, names are listed without
+it.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class ListedObject:
     """One object.
 
     Attributes:
-        name: Its path in the store, as it is; bytes that are no text as escapes.
-        problem: Why it cannot be read; empty where it can.
+        name: Its path in the store; bytes that are not UTF-8 are escaped.
+        problem: Why it cannot be read; empty if it can.
     """
 
     name: str
@@ -37,12 +38,12 @@ class ListedObject:
 
 @dataclass(frozen=True, slots=True)
 class ListedPage:
-    """Some of the objects below a prefix, in order.
+    """One page of the objects below a prefix, sorted.
 
     Attributes:
-        paths: Those that can be read.
-        next_after: Behind what the next page begins; empty at the end.
-        unreadable: By name, what is invisible escaped, why the others cannot be read.
+        paths: The readable ones.
+        next_after: Where the next page begins; empty at the end.
+        unreadable: Why the others cannot be read, by name with control characters escaped.
     """
 
     paths: tuple[str, ...] = ()
@@ -51,23 +52,23 @@ class ListedPage:
 
 
 def to_page(entries: Sequence[ListedObject]) -> ListedPage:
-    """A page of some entries that are in order."""
+    """A page of sorted entries."""
     next_after = entries[-1].name if entries else ""
     return ListedPage(readable_paths(entries), next_after, unreadable_names(entries))
 
 
 def readable_paths(entries: Iterable[ListedObject]) -> tuple[str, ...]:
-    """The paths of those that can be read."""
+    """The paths of the readable ones."""
     return tuple(entry.name for entry in entries if not entry.problem)
 
 
 def unreadable_names(entries: Iterable[ListedObject]) -> dict[str, str]:
-    """By name, what is invisible escaped, why the others cannot be read."""
+    """Why the others cannot be read, by name with control characters escaped."""
     return {_escaped(entry.name): entry.problem for entry in entries if entry.problem}
 
 
 def path_problem(path: str) -> str:
-    """Why the library refuses a path; empty where it takes it."""
+    """Why obstore refuses a path; empty if it accepts it."""
     parts = path.split("/")
     if "" in parts:
         return "an empty part in its name"
@@ -79,17 +80,17 @@ def path_problem(path: str) -> str:
 def list_bucket(
     settings: Settings, prefix: str, after: str = "", limit: int | None = None
 ) -> list[ListedObject]:
-    """The objects of a bucket below a prefix and behind a name, in order.
+    """The objects of a bucket below a prefix that sort after a name, sorted.
 
-    By ``objects.list`` of the JSON API, which tells names exactly: XML, which the library reads,
-    has no way to spell control characters. An empty object whose name ends at a slash is a
-    folder that the console has made, and no object of anybody's.
+    Uses ``objects.list`` of the JSON API, which returns names exactly; the XML API, which obstore
+    uses, cannot represent control characters. An empty object whose name ends with a slash is a
+    folder created in the console, and is left out.
 
     Args:
-        settings: Names the store.
-        prefix: Ends at a slash.
+        settings: Has the store's URL.
+        prefix: Ends with a slash.
         after: Any text.
-        limit: How many at most; all by default.
+        limit: Maximum number; all by default.
 
     Raises:
         GoogleAPICallError: As Google's clients raise it.
@@ -117,15 +118,14 @@ def _listed_object(item: Mapping[str, str], base: str) -> ListedObject | None:
 
 
 def list_folder(root: Path, prefix: str) -> list[ListedObject]:
-    """The files of a folder below a prefix, in order.
+    """The files of a folder below a prefix, sorted.
 
-    Links to files count as files, as they do for the library. Links to folders are not followed:
-    they may go round in circles, and out of the store. What the library leaves behind when a put
-    is cut off is left out, as the library does.
+    Links to files count as files, as in obstore. Links to folders are not followed: they may form
+    cycles or leave the store. Temporary files of an interrupted put are left out, as in obstore.
 
     Args:
-        root: Where the store is.
-        prefix: Ends at a slash.
+        root: The store's folder.
+        prefix: Ends with a slash.
 
     Raises:
         OSError: The store cannot be listed.
@@ -176,13 +176,13 @@ def _entry_problem(entry: os.DirEntry[str]) -> str:
 
 
 def _is_partial_put(name: str) -> bool:
-    """Whether the library gives such names to what is being put: a number behind the first #."""
+    """Whether a name is that of obstore's temporary file: a number after the first #."""
     number = name.partition("#")[2]
     return number.isascii() and number.isdigit()
 
 
 def _decoded(name: str) -> str:
-    """A name as the file system gave it, as text."""
+    """A file name as text; bytes that are not UTF-8 are escaped."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 

@@ -1,7 +1,6 @@
-"""VirusTotal v3: what is known of a file, by its hash. No file is ever uploaded.
+"""VirusTotal v3 client: look up a file by hash, with cache; uploads nothing.
 
-Its library is imported when it is first needed, beside the loop: whoever has no key never pays
-for it, and no containment waits for it that need not.
+The library is imported at the first look-up, in a thread: without a key it is never imported.
 """
 
 from __future__ import annotations
@@ -9,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import ModuleType
+from typing import Any
 from weakref import WeakValueDictionary
 
 from pydantic import SecretStr
 
 from clients.call_progress import call_in_progress
 from clients.retries import RetryPolicy
-from clients.virustotal_report import parse_report
 from incident.model import Denied, GiveUp, IncidentError, Lookup, Reputation, Retry
 
-#: The public quota is four a minute, so that a file is not asked about anew for every finding.
+#: The public quota is four requests a minute, so answers are shared between findings.
 _CACHE_TTL_S = 300.0
 _MAX_CACHED = 200
 _ATTEMPTS = 3
@@ -28,7 +29,7 @@ _PAUSE_S = 0.1
 _MAX_CODE_LENGTH = 60
 _RETRY_POLICY = RetryPolicy(attempt_s=5, total_s=8)
 
-# Codes of VirusTotal's errors: https://docs.virustotal.com/reference/errors
+# VirusTotal's error codes: https://docs.virustotal.com/reference/errors
 _NOT_FOUND = "NotFoundError"
 _QUOTA = frozenset({"QuotaExceededError", "TooManyRequestsError"})
 _KEY = frozenset(
@@ -37,16 +38,24 @@ _KEY = frozenset(
 _TRANSIENT = frozenset({"FailedDependencyError", "ServerError"})  # the second: any 5xx
 
 
+_LONGEST = 200
+_MOST_NAMES = 20
+_MOST_TAGS = 50
+_MOST_ENGINES = 10_000
+_VERDICTS = ("malicious", "suspicious", "undetected", "harmless")
+_LATEST = 253_402_300_799  # the last second of the year 9999
+
+
 class _Transient(Retry):
-    """Another attempt may succeed at once."""
+    """An immediate retry may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class VirusTotalEndpoint:
-    """Where VirusTotal is and who asks.
+    """VirusTotal's origin and the API key.
 
     Attributes:
-        host: Scheme, host and port; nothing else is ever spoken to.
+        host: Scheme, host and port; no other host is contacted.
         key: The API key.
     """
 
@@ -55,7 +64,7 @@ class VirusTotalEndpoint:
 
 
 class VirusTotal:
-    """Looks files up. Answers are kept a few minutes, and shared by all incidents."""
+    """Looks up files. Answers are cached for five minutes and shared by all incidents."""
 
     def __init__(
         self, endpoint: VirusTotalEndpoint, retry_policy: RetryPolicy = _RETRY_POLICY
@@ -66,10 +75,10 @@ class VirusTotal:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def file(self, sha256: str) -> Reputation:
-        """What is known of a file, by its SHA-256 in lower-case hex.
+        """VirusTotal's report on a file, by its SHA-256 in lower-case hex.
 
         Raises:
-            Retry: Time may heal it: no answer, or the quota is used up.
+            Retry: No answer, or the quota is used up.
             Denied: VirusTotal does not accept the key.
             GiveUp: The answer cannot be read.
         """
@@ -107,9 +116,10 @@ class VirusTotal:
         return await self._attempt(sha256, library)
 
     async def _attempt(self, sha256: str, library: ModuleType) -> Reputation:
-        """One request. What an error says beyond its kind is not passed on, and not chained.
+        """Send one request.
 
-        It is outside text, and might repeat the key.
+        Only the kind of an error is reported, and the error is not chained: its text comes from
+        outside and might contain the key.
         """
         endpoint = self._endpoint
         try:
@@ -137,7 +147,7 @@ def _parse(answer: object, sha256: str) -> Reputation:
 
 
 def _translated(sha256: str, code: str) -> IncidentError:
-    """An error of VirusTotal's as one of ours."""
+    """Map an error code of VirusTotal to Retry or GiveUp."""
     if code in _QUOTA:
         text = f"the quota of the key is used up ({code}); the public one is four a minute"
         return Retry(_error_text(sha256, text))
@@ -160,3 +170,84 @@ def _library() -> ModuleType:
     from clients import virustotal_library  # noqa: PLC0415 - see above: only a look-up needs it
 
     return virustotal_library
+
+
+def parse_report(answer: object, sha256: str) -> Reputation:
+    """Parse VirusTotal's report on a file; only its structure is trusted. Pure.
+
+    The attributes: https://docs.virustotal.com/reference/files. Missing or malformed ones are left
+    out, except those that the decision uses.
+
+    Args:
+        answer: The parsed JSON.
+        sha256: The requested hash, in lower-case hex.
+
+    Raises:
+        ValueError: It is not a report on that file. The message has no text of the answer.
+    """
+    data = _object(_object(answer).get("data"))
+    attributes = _object(data.get("attributes"))
+    named = [data.get("id"), attributes.get("sha256")]
+    if not any(isinstance(name, str) and name.lower() == sha256 for name in named):
+        raise ValueError("it is not about this file")
+    counts = _counts(attributes.get("last_analysis_stats", {}))
+    engines = sum(counts.values())
+    threat = _object(attributes.get("popular_threat_classification"))
+    names = [attributes.get("meaningful_name"), *_list(attributes.get("names"))]
+    return Reputation(
+        lookup=Lookup.KNOWN if engines else Lookup.UNKNOWN,
+        sha256=sha256,
+        without_verdicts=not engines,
+        malicious=counts["malicious"],
+        suspicious=counts["suspicious"],
+        engines=engines,
+        label=_text(threat.get("suggested_threat_label")),
+        file_type=_text(attributes.get("type_description")),
+        names=_texts(names, _MOST_NAMES),
+        tags=_texts(_list(attributes.get("tags")), _MOST_TAGS),
+        first_seen=_time(attributes.get("first_submission_date")),
+        last_seen=_time(attributes.get("last_submission_date")),
+        analysed_at=_time(attributes.get("last_analysis_date")),
+    )
+
+
+def _counts(stats: object) -> dict[str, int]:
+    """The number of engines by verdict. Engines that failed or do not support the type gave none.
+
+    Raises:
+        ValueError: A count is not a number of engines.
+    """
+    if not isinstance(stats, Mapping):
+        raise ValueError("it counts no engines")  # noqa: TRY004 - not an error of the caller
+    return {name: _count(stats.get(name, 0)) for name in _VERDICTS}
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_ENGINES:
+        raise ValueError("it does not count engines in numbers")
+    return value
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(values: list[Any], most: int) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for value in values if (text := _text(value))))[:most]
+
+
+def _text(value: object) -> str:
+    """A text cut to 200 characters, with lone surrogates replaced: JSON allows them."""
+    text = value if isinstance(value, str) else ""
+    return text[:_LONGEST].encode(errors="replace").decode()
+
+
+def _time(value: object) -> datetime | None:
+    """A time from seconds since 1970; None for 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LATEST:
+        return None
+    return datetime.fromtimestamp(value, UTC)

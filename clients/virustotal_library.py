@@ -1,4 +1,4 @@
-"""VirusTotal's own library, and that it speaks to one host alone.
+"""vt-py client that connects to one host only.
 
 Imported when it is first needed: see ``clients/virustotal.py``.
 """

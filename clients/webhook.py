@@ -1,7 +1,7 @@
-"""A chat room's incoming webhook, of Slack or Google Chat: one text in, nothing read back.
+"""Chat webhook client (Slack, Google Chat): posts one text, reads nothing back.
 
-The address is a secret: whoever has it may post. Neither it nor what an HTTP library says of
-a failure, which has the address in it, ever leaves this module; the host alone is told.
+The URL is a secret: whoever has it may post. Neither the URL nor the HTTP library's error messages,
+which contain it, leave this module; errors name the host only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RETRYABLE, _SERVER_ERROR = frozenset({408, 425, 429}), 500
 
 
 class Webhook:
-    """One room. A host that drips its answer holds up threads of its own, and no others."""
+    """One chat room. A slow host blocks only the threads of this webhook."""
 
     def __init__(self, url: SecretStr) -> None:
         self._url = url
@@ -32,11 +32,11 @@ class Webhook:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhook")
 
     async def send(self, text: str) -> None:
-        """Post one text, tried a few times within ten seconds in all.
+        """Post one text, with a few attempts within ten seconds.
 
         Raises:
-            Retry: The host does not answer, or answers that it cannot now.
-            GiveUp: It does not take the text: the address may be wrong or withdrawn.
+            Retry: The host does not answer, or answers with a transient error.
+            GiveUp: The host refuses the text: the URL may be wrong or revoked.
         """
         try:
             with call_in_progress("notify the webhook at", self.name):
@@ -56,10 +56,10 @@ class Webhook:
             await asyncio.sleep(_PAUSE_S * attempt)
 
     def _post(self, text: str) -> IncidentError | None:
-        """One attempt. What goes wrong is returned, without the error that has the address."""
+        """One attempt. Returns the failure, without the original error, which has the URL."""
         try:
             with requests.Session() as session:
-                # Neither a proxy nor credentials of the environment, and no other host.
+                # No proxy or credentials from the environment, and no redirection to another host.
                 session.trust_env = False
                 answer = session.post(
                     self._url.get_secret_value(),
@@ -80,7 +80,7 @@ class Webhook:
         if status in _RETRYABLE or status >= _SERVER_ERROR:
             return Retry(self._error_text(reason))
         return GiveUp(
-            self._error_text(f"{reason}. Check RESPONDER_WEBHOOK: it may be wrong or withdrawn")
+            self._error_text(f"{reason}. Check RESPONDER_WEBHOOK: it may be wrong or revoked")
         )
 
     def _error_text(self, reason: str) -> str:

@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 
 from clients import Clients, Settings, connect
 from clients.caller_identity import whoami
-from clients.regions import list_regions
-from clients.resource_manager import ResourceManager
+from clients.rest import ResourceManager, list_regions
 from incident.model import IncidentError, InvalidPolicy, ListedWorkload, Workload
 from incident.model.concurrency import gather_all
 from incident.readiness.coverage import (

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clients import cloud_logging, cloud_run, pubsub, resource_manager, security_center, store
+from clients import cloud_logging, cloud_run, pubsub, rest, security_center, store
 from clients.caller_identity import USE_QUOTA
 from clients.impersonation import MAKE_TOKENS
 from clients.permissions import GrantScope, Permission
-from clients.regions import LOCATIONS
+from clients.rest import LOCATIONS
 from incident.actions.plan import ACTIONS
 from incident.model import ChangeKind, Kind, Mode
 from incident.policy.resolve import Policy
@@ -145,7 +145,7 @@ def _reading(*, announces: bool) -> Iterator[Permission]:
 
 def _searching() -> Iterator[Permission]:
     """Looking for workloads; what is asked about them is asked as the function."""
-    yield from resource_manager.WALK_PERMISSIONS
+    yield from rest.WALK_PERMISSIONS
     yield from cloud_run.LIST_PERMISSIONS
     yield LOCATIONS
     yield store.READ_POLICY

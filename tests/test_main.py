@@ -344,5 +344,5 @@ async def test_a_wrong_setting_stops_the_process(
 
     words = str(failure.value)
     assert "it ended at once with status" in words
-    assert "cannot start: the environment is wrong; correct it and start again" in words
+    assert "cannot start: invalid environment; correct it and start again" in words
     assert complaint in words

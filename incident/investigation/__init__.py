@@ -1,1 +1,1 @@
-"""Collectors of evidence: settings, access, logs, deployments, exposure, reputation."""
+"""Collect and describe evidence: settings, access, logs, deployments, exposure, reputation."""

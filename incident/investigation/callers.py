@@ -1,7 +1,7 @@
-"""Who may call a service or start a job, by its own IAM policy and what guards it. Pure.
+"""Describe who may invoke a service or job: public access and IAM bindings. Pure.
 
-Which roles allow it is from Google's page of Cloud Run's IAM roles. Of any other role, a custom one
-above all, it is not known what it allows: that is said, and nobody is told to be kept out.
+Which roles allow it: Google's page of Cloud Run IAM roles. What other roles allow is not known,
+custom ones above all: the description says so, and does not claim that anybody is kept out.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from incident.actions.catalogue import INVOKER_ROLE, PUBLIC_MEMBERS
 from incident.model import Access, Binding, Evidence, ExposureFact, ExposureTopic, Kind
 
-#: Roles that are for calling or starting and for nothing else.
+#: Roles that only allow calling or starting.
 INVOKER_ROLES: Mapping[Kind, frozenset[str]] = {
     Kind.SERVICE: frozenset({INVOKER_ROLE, "roles/run.servicesInvoker"}),
     Kind.JOB: frozenset(
         {INVOKER_ROLE, "roles/run.jobsExecutor", "roles/run.jobsExecutorWithOverrides"},
     ),
 }
-#: Roles that allow it beside much else.
+#: Roles that allow it and much more.
 _BROADER_INVOKER_ROLES: Mapping[Kind, frozenset[str]] = {
     Kind.SERVICE: frozenset({"roles/run.admin"}),
     Kind.JOB: frozenset({"roles/run.admin", "roles/run.developer"}),
@@ -27,13 +27,13 @@ _PUBLIC_MEMBERS = {
     "allUsers": "everybody",
     "allAuthenticatedUsers": "everybody with a Google account",
 }
-#: What calling comes to for each kind; nobody calls a worker pool.
+#: The verb for each kind; a worker pool cannot be invoked.
 _INVOKE_VERBS = {Kind.SERVICE: "call", Kind.JOB: "start"}
 _MAX_MEMBERS = 5
 
 
 def describe_callers(evidence: Evidence, kind: Kind) -> tuple[ExposureFact, ...]:
-    """Who may invoke it: of a service to reach its code, of a job to start it."""
+    """Who may call a service or start a job."""
     configuration, access = evidence.configuration, evidence.access
     if kind not in _INVOKE_VERBS:
         return ()
@@ -54,14 +54,14 @@ def describe_callers(evidence: Evidence, kind: Kind) -> tuple[ExposureFact, ...]
 
 
 def condition_clause(condition: str | None) -> str:
-    """The condition of a binding, for a sentence; it is named, not weighed."""
+    """The condition of a binding, for a sentence; it is named, not evaluated."""
     return f" under the condition “{condition}”" if condition else ""
 
 
 def _describe_public_access(
     access: Access, evidence: Evidence, kind: Kind
 ) -> Iterator[ExposureFact]:
-    """Each role that the public has, whatever it allows, the ones that let it in first."""
+    """Each role of the public, invoking roles first."""
     invoking_roles = INVOKER_ROLES[kind] | _BROADER_INVOKER_ROLES[kind]
     for binding in sorted(access.bindings, key=lambda each: each.role not in invoking_roles):
         for member in (each for each in _PUBLIC_MEMBERS if each in binding.members):
@@ -86,7 +86,7 @@ def _describe_public_access(
 
 
 def _describe_opening(role: str, member: str, evidence: Evidence) -> Iterator[ExposureFact]:
-    """Who let the public in, where the audit log shows it."""
+    """Who granted the public access, if the audit log shows it."""
     for event in evidence.audit or ():
         if not event.error and f"ADD {role} {member}" in event.bindings:
             who = event.principal or "an account that is not named"
@@ -100,7 +100,7 @@ def _describe_opening(role: str, member: str, evidence: Evidence) -> Iterator[Ex
 def _describe_named_access(
     access: Access, evidence: Evidence, kind: Kind, *, public_excluded: bool
 ) -> Iterator[ExposureFact]:
-    """Whom the policy lets in by name; that is all only where the public is not let in."""
+    """The named members; they are the only ones where the public has no access."""
     invoking_roles = INVOKER_ROLES[kind] | _BROADER_INVOKER_ROLES[kind]
     bindings = [each for each in access.bindings if not PUBLIC_MEMBERS.issuperset(each.members)]
     invoker_bindings = _bindings_text(each for each in bindings if each.role in invoking_roles)
@@ -135,7 +135,7 @@ def _invoker_text(invoker_bindings: str, other_bindings: str, verb: str) -> str:
 
 
 def _bindings_text(bindings: Iterable[Binding]) -> str:
-    """Roles, each with whom it is given to and on what condition."""
+    """Roles, each with its members and condition."""
     return "; ".join(_binding_text(each) for each in bindings)
 
 
@@ -149,5 +149,5 @@ def _binding_text(binding: Binding) -> str:
 
 
 def _named_members(bindings: Iterable[Binding]) -> list[str]:
-    """Whoever is named; the public is told apart."""
+    """The members without the public ones."""
     return [member for each in bindings for member in each.members if member not in PUBLIC_MEMBERS]

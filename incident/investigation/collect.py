@@ -1,6 +1,6 @@
-"""The collectors: what is asked of the outside about a finding, each with a deadline.
+"""Run the evidence collectors, each with a deadline; failures become gaps.
 
-Confirmation and settings decide; everything else supports, and becomes a gap when it fails.
+The decision needs the confirmation and the settings; all other evidence is supporting.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from incident.model.durations import Stopwatch
 from incident.notification.parse import parse_record
 
 _MAX_EXECUTIONS = 5
-# SCC may keep times less finely than a notification carries them.
+# SCC may store times less precisely than a notification carries them.
 _EVENT_TIME_TOLERANCE = timedelta(seconds=1)
 
 
 class FindingReader(Protocol):
-    """What investigating needs of Security Command Center."""
+    """Reads findings from Security Command Center."""
 
     async def findings_at(self, source: str, since: datetime) -> tuple[JsonObject, ...]:
         """The findings of one source since a moment."""
@@ -51,14 +51,14 @@ class FindingReader(Protocol):
 
 
 class TaskReader(Protocol):
-    """What investigating needs of Cloud Run besides looking at the workload."""
+    """Reads tasks from Cloud Run."""
 
     async def tasks(self, execution: str) -> tuple[Task, ...]:
         """The tasks of an execution, by its resource name."""
 
 
 class LogReader(Protocol):
-    """What investigating needs of Cloud Logging."""
+    """Reads logs from Cloud Logging."""
 
     async def entries(
         self, workload: Workload, start: datetime, end: datetime, *, limit: int
@@ -68,12 +68,12 @@ class LogReader(Protocol):
     async def audit(
         self, workload: Workload, start: datetime, end: datetime, *, limit: int
     ) -> tuple[AuditEvent, ...]:
-        """Who changed it between two moments."""
+        """Changes to it between two moments."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSources:
-    """Where evidence comes from."""
+    """The sources of evidence."""
 
     findings: FindingReader
     workloads: CachedWorkloadReader
@@ -84,12 +84,12 @@ class EvidenceSources:
 
 @dataclass(frozen=True, slots=True)
 class CollectionLimits:
-    """How much is gathered.
+    """Limits of what is collected.
 
     Attributes:
-        window: How long before and after the event.
-        log_entries: How many log entries at most.
-        deadline: How long one collector may take.
+        window: Time before and after the event.
+        log_entries: Maximum number of log entries.
+        deadline: Maximum time of one collector.
     """
 
     window: timedelta
@@ -100,12 +100,12 @@ class CollectionLimits:
 async def confirm_finding(claim: Finding, findings: FindingReader) -> Finding | None:
     """SCC's own record of a claimed finding, or None when SCC does not list it (yet).
 
-    Matched by source and finding id, in code. A newer event time of the same finding is the
-    same finding, updated; an older one does not bear the claim out.
+    Matched by source and finding id, in code. A record with a newer event time is the same
+    finding, updated; one with an older event time does not confirm the claim.
 
     Raises:
-        Retry: SCC does not answer.
-        GiveUp: SCC refuses, for example for lack of a permission.
+        Retry: A transient failure of SCC.
+        GiveUp: A permanent failure, for example a missing permission.
     """
     listed = await findings.findings_at(claim.source_parent, claim.event_time)
     for record in _parse_findings(listed, claim.finding_id):
@@ -122,7 +122,7 @@ async def collect_evidence(
     limits: CollectionLimits,
     now: datetime,
 ) -> Evidence:
-    """Everything that the decision does not wait for. Never fails: a failure is a gap."""
+    """Collect all evidence that the decision does not wait for. Failures become gaps."""
     start, end = finding.event_time - limits.window, min(finding.event_time + limits.window, now)
     since = finding.event_time - AUDIT_WINDOW
     logs, workloads = sources.logs, sources.workloads
@@ -151,7 +151,7 @@ async def collect_evidence(
 
 
 def merge_evidence(decision_evidence: Evidence, supporting: Evidence) -> Evidence:
-    """What the decision was made of, with all that was gathered meanwhile."""
+    """The evidence of the decision, completed by the supporting evidence."""
     return replace(
         supporting,
         finding=decision_evidence.finding,
@@ -166,9 +166,9 @@ def merge_evidence(decision_evidence: Evidence, supporting: Evidence) -> Evidenc
 async def with_reputation(
     evidence: Evidence, reputations: ReputationLookup, deadline: timedelta
 ) -> Evidence:
-    """The same evidence with what VirusTotal says, or with the gap that its silence leaves.
+    """The same evidence with VirusTotal's answer, or with a gap if there is none.
 
-    An answer by which was decided stays: the outcome must not contradict the decision.
+    An answer that the decision used stays: the outcome must not contradict the decision.
     """
     reputation = evidence.reputation
     if reputation is None or reputation.lookup is Lookup.NO_HASH:
@@ -180,7 +180,7 @@ async def with_reputation(
 async def _collect_tasks(
     finding: Finding, workload: Workload, sources: EvidenceSources
 ) -> tuple[Task, ...]:
-    """The tasks of the execution that the finding names, else of those that run."""
+    """The tasks of the execution that the finding names, or else of the running ones."""
     executions = await sources.workloads.executions(workload)
     named = [each for each in executions if each.short_name == finding.execution]
     selected = named or [each for each in executions if each.running]
@@ -193,7 +193,7 @@ async def _collect_tasks(
 async def _collect_related_findings(
     finding: Finding, workload: Workload, findings: FindingReader, start: datetime, end: datetime
 ) -> tuple[Finding, ...]:
-    """Other findings on exactly this workload; the API's substring match also finds namesakes."""
+    """Other findings on exactly this workload: the API's substring match returns others too."""
     location = finding.data_location
     records = _parse_findings(await findings.findings_on(workload, start, end, location=location))
     related = [
@@ -207,10 +207,10 @@ async def _collect_related_findings(
 
 
 def _parse_findings(records: Sequence[JsonObject], required_id: str = "") -> list[Finding]:
-    """The records that have what a finding must have; SCC lists other kinds as well.
+    """The records that are valid findings; SCC lists other kinds as well.
 
     Raises:
-        Malformed: The one that is wanted, by its id, cannot be read.
+        Malformed: The record with the required id is invalid.
     """
     found = []
     for record in records:
@@ -239,8 +239,8 @@ async def _collect_within_deadline(
         return Gap(name, f"no answer within {deadline.total_seconds():g} s, the policy's deadline")
     except IncidentError as error:
         return Gap(name, str(error))
-    except Exception as error:  # noqa: BLE001 - a fault of ours must not stop a containment
-        return Gap(name, f"the collector failed in a way that we did not foresee: {error!r}")
+    except Exception as error:  # noqa: BLE001 - a bug here must not stop a containment
+        return Gap(name, f"unexpected error in the collector: {error!r}")
 
 
 def _build_evidence(finding: Finding, gathered: Mapping[str, Any]) -> Evidence:

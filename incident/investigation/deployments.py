@@ -1,7 +1,7 @@
-"""Who put the code there that ran, who started it, and when, from the evidence. Pure.
+"""Describe who deployed and started the affected revision, from the audit log. Pure.
 
-The audit log is Google's, and no workload can forge it; where it does not show it, the account that
-Cloud Run itself names stands in, and why the log does not show it is told.
+A workload cannot forge the audit log. Where the log has no entry, the account that Cloud Run names
+is used instead, with the reason why the log has none.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from incident.model import (
     Template,
 )
 
-#: Beginnings of the Admin API's methods, of both its versions, that deploy or start.
+#: Prefixes of the Admin API's methods, v1 and v2, that deploy or start.
 _DEPLOY_METHODS = ("Create", "Update", "Replace", "Patch")
 _START_METHODS = ("Run",)
-#: The audit entry of a deployment and the revision that it made are this near to one another.
+#: Maximum time between the audit entry of a deployment and the revision that it created.
 _MATCH_WINDOW = timedelta(minutes=5)
 _MAX_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """Something that somebody did.
+    """A deployment, a start or a change.
 
     Attributes:
         description: What was done, for a sentence.
         moment: When.
-        methods: Beginnings of the methods that do it.
-        reported_principal: Whom Cloud Run names; empty where it names nobody.
-        source: The evidence in which it does.
+        methods: Prefixes of the methods that do it.
+        reported_principal: The account that Cloud Run names; empty if it names none.
+        source: The evidence that names the account.
     """
 
     description: str
@@ -50,7 +50,7 @@ class _Operation:
 
 
 def describe_deployment(evidence: Evidence) -> tuple[ExposureFact, ...]:
-    """Who made what ran, who started it, and who changed the workload since."""
+    """Who deployed the affected revision, who started it, and who changed the workload since."""
     workload = evidence.finding.workload
     if workload is None:
         return ()
@@ -86,7 +86,7 @@ def _describe_revision(template: Template, evidence: Evidence) -> ExposureFact:
 
 
 def _describe_executions(evidence: Evidence) -> Iterator[ExposureFact]:
-    """Who started what ran: of a job that is as telling as who deployed it."""
+    """Who started the affected executions."""
     executions = evidence.affected_revision.executions
     if not executions:
         text = f"who started what ran is {_missing_reason(evidence, 'executions')}"
@@ -104,7 +104,7 @@ def _describe_execution(execution: Execution, moment: datetime, evidence: Eviden
 
 
 def _describe_job_deployment(evidence: Evidence) -> Iterator[ExposureFact]:
-    """The last deployment before the execution began, or before the event."""
+    """The last deployment before the execution started, or before the event."""
     started = [
         each.create_time for each in evidence.affected_revision.executions if each.create_time
     ]
@@ -151,7 +151,7 @@ def _describe_job_deployment(evidence: Evidence) -> Iterator[ExposureFact]:
 
 
 def _describe_later_change(evidence: Evidence, kind: Kind) -> Iterator[ExposureFact]:
-    """A change between the event and our reading: what ran is not what is there now."""
+    """A change after the event: the current settings are not those that ran."""
     configuration, event = evidence.configuration, evidence.finding.event_time
     if (
         configuration is None
@@ -170,7 +170,7 @@ def _describe_later_change(evidence: Evidence, kind: Kind) -> Iterator[ExposureF
 
 
 def _describe_operation(operation: _Operation, evidence: Evidence) -> ExposureFact:
-    """A sentence of what was done, when, and by whom."""
+    """Describe an operation: what, when, by whom."""
     moment, principal = operation.moment, operation.reported_principal
     near = [
         e
@@ -192,7 +192,7 @@ def _describe_operation(operation: _Operation, evidence: Evidence) -> ExposureFa
 
 
 def _successful_calls(evidence: Evidence, methods: tuple[str, ...]) -> Sequence[AuditEvent]:
-    """The calls of some methods that succeeded."""
+    """The successful calls of methods with these prefixes."""
     return [
         event
         for event in evidence.audit or ()
@@ -206,7 +206,7 @@ def _caller_text(event: AuditEvent) -> str:
 
 
 def _audit_gap_reason(evidence: Evidence, moment: datetime | None) -> str:
-    """Why the audit log does not say who it was."""
+    """Why the audit log does not name the account."""
     if evidence.audit is None:
         return f"what the audit log says is {evidence.describe_gap('audit-log')}"
     times = [event.timestamp for event in evidence.audit]
@@ -218,7 +218,7 @@ def _audit_gap_reason(evidence: Evidence, moment: datetime | None) -> str:
 
 
 def _missing_reason(evidence: Evidence, collector: str) -> str:
-    """Why nothing is said of what ran."""
+    """Why the affected revision or execution is unknown."""
     listed = evidence.executions if collector == "executions" else evidence.revisions
     if listed is None:
         return evidence.describe_gap(collector)

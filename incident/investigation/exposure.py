@@ -1,14 +1,13 @@
-"""What an attacker inside the workload came through and could get at, from the evidence. Pure.
+"""Describe exposure: entry point, identity, secrets, environment, volumes. Pure.
 
-Says nothing about the finding itself: that is the responder's business. Every topic is always told:
-where its evidence is lacking, that it is not known, and why.
+Does not describe the finding itself: the responder does. Every topic is described: where evidence
+is missing, as unknown with the reason.
 """
 
 from __future__ import annotations
 
 from incident.investigation.callers import describe_callers
 from incident.investigation.deployments import describe_deployment
-from incident.investigation.volumes import describe_volumes
 from incident.model import (
     AffectedRevision,
     Evidence,
@@ -16,6 +15,7 @@ from incident.model import (
     ExposureTopic,
     Kind,
     RelatedFinding,
+    Volume,
     is_default_service_account,
 )
 
@@ -26,10 +26,28 @@ _INGRESS_TEXTS = {
     "INGRESS_TRAFFIC_NONE": "nothing reaches it",
 }
 _MAX_REVISIONS = 5
+#: What becomes of a changed file on each kind of volume, whether the workload runs or not.
+_PERSISTENT_TEXTS = {
+    "gcs": "a file that was changed in a Cloud Storage bucket stays there, and comes back with"
+    " every instance that mounts it",
+    "nfs": "a file that was changed on a file share stays there, and comes back with every"
+    " instance and every other machine that mounts it",
+}
+_PERSISTENT_DEFAULT_TEXT = "a file that was changed there outlives the instance"
+_NON_PERSISTENT_TEXTS = {
+    "gcs": "buckets mounted read-only could be read, not changed",
+    "nfs": "file shares mounted read-only could be read, not changed",
+    "cloud-sql": "the databases behind its Cloud SQL connections could be reached, and keep what"
+    " was changed in them",
+    "empty_dir": "what is in memory is lost with its instance",
+}
+_MAX_NAMES = 5
+_SERIOUS_KINDS = frozenset({"cloud-sql"})
+_KIND_ALIASES = {"empty-dir": "empty_dir", "memory": "empty_dir"}
 
 
 def describe_exposure(evidence: Evidence) -> tuple[ExposureFact, ...]:
-    """How one gets in, what is in reach from inside, and who put the code there."""
+    """The entry point, what can be reached from inside, and who deployed the code."""
     workload = evidence.finding.workload
     if workload is None:
         return ()
@@ -45,7 +63,7 @@ def describe_exposure(evidence: Evidence) -> tuple[ExposureFact, ...]:
 
 
 def related_findings(evidence: Evidence) -> tuple[RelatedFinding, ...]:
-    """The other findings on the workload in time order, each with what speaks for one attack."""
+    """The other findings on the workload by time, each with its relation to this one."""
     return evidence.correlations or ()
 
 
@@ -68,7 +86,7 @@ def _describe_entry_point(evidence: Evidence, kind: Kind) -> ExposureFact:
 
 
 def _describe_affected_revision(evidence: Evidence) -> ExposureFact:
-    """Which revision or execution it was: what is in reach may differ from one to the other."""
+    """The affected revision or execution: each may reach different things."""
     affected = evidence.affected_revision
     union = (
         "; what is in reach is told for all of them together" if len(affected.templates) > 1 else ""
@@ -165,3 +183,58 @@ def _describe_environment(evidence: Evidence) -> tuple[ExposureFact, ...]:
     return (
         ExposureFact(ExposureTopic.ENVIRONMENT, text, source, tuple(sorted(names | finding_names))),
     )
+
+
+def describe_volumes(evidence: Evidence) -> tuple[ExposureFact, ...]:
+    """A fact for each kind of volume: whether a changed file there outlives the instance.
+
+    Mounted secrets are listed with the secrets.
+    """
+    affected, source = evidence.affected_template, evidence.affected_revision.template_source
+    if affected is None:
+        text = f"what it mounts is {evidence.describe_gap('settings')}"
+        return (ExposureFact(ExposureTopic.VOLUMES, text, "settings", known=False),)
+    persistent = [volume for volume in affected.volumes if volume.persists]
+    points = [*_describe_kinds(persistent, source, persistent=True)]
+    if not persistent:
+        text = (
+            "it mounts nothing that keeps a changed"
+            f" file{evidence.affected_revision.current_only_note}: what was changed"
+            " in the container's own file system lasts as long as its instance, and is lost when"
+            " that stops"
+        )
+        points.append(ExposureFact(ExposureTopic.VOLUMES, text, source))
+    others = [v for v in affected.volumes if not v.persists and _volume_kind(v) != "secret"]
+    return (*points, *_describe_kinds(others, source, persistent=False))
+
+
+def _describe_kinds(mounted: list[Volume], source: str, *, persistent: bool) -> list[ExposureFact]:
+    texts = _PERSISTENT_TEXTS if persistent else _NON_PERSISTENT_TEXTS
+    points = []
+    for kind in dict.fromkeys(_volume_kind(volume) for volume in mounted):
+        names = tuple(_volume_name(volume) for volume in mounted if _volume_kind(volume) == kind)
+        default = (
+            _PERSISTENT_DEFAULT_TEXT
+            if persistent
+            else f"whether a change to a volume of type {kind} lasts is not known"
+        )
+        text = f"it mounts {_names_text(names)}: {texts.get(kind, default)}"
+        serious = persistent or kind in _SERIOUS_KINDS
+        points.append(ExposureFact(ExposureTopic.VOLUMES, text, source, names, serious=serious))
+    return points
+
+
+def _names_text(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return f"{', '.join(names[:_MAX_NAMES])}{more}"
+
+
+def _volume_kind(volume: Volume) -> str:
+    """The first word of the volume's source, such as ``gcs``."""
+    word = volume.source.replace("://", " ", 1).partition(" ")[0]
+    return _KIND_ALIASES.get(word, word)
+
+
+def _volume_name(volume: Volume) -> str:
+    """The volume's source, or its name if the source is only a kind."""
+    return volume.source if {" ", ":"} & set(volume.source) else volume.name

@@ -1,6 +1,6 @@
-"""VirusTotal as one run of an incident asks it: each hash once, from the moment it is known.
+"""Look up file reputations in VirusTotal, once per hash and run.
 
-What an answer means for the decision is the guards' business.
+The guards decide what an answer means for the decision.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from incident.model import File, Finding, IncidentError, Lookup, Reputation
 
 
 class ReputationReader(Protocol):
-    """What looking a file up needs of VirusTotal."""
+    """Reads file reports from VirusTotal."""
 
     async def file(self, sha256: str) -> Reputation:
-        """What is known of a file, by its SHA-256 in lower-case hex."""
+        """VirusTotal's report on a file, by its SHA-256 in lower-case hex."""
 
 
 class ReputationLookup:
-    """Looks files up, and shares each answer between the decision and the evidence.
+    """Looks up files; the decision and the evidence share each answer.
 
     Args:
-        source: VirusTotal; None where no key is configured.
-        suspected: Which file of a finding is suspected, as its responder reads it.
+        reader: The VirusTotal client; None if no key is configured.
+        suspected: Returns the suspected file of a finding, by its responder.
     """
 
     def __init__(
@@ -37,23 +37,23 @@ class ReputationLookup:
         self._requests: dict[str, tuple[float, asyncio.Task[Reputation]]] = {}
 
     def prefetch(self, finding: Finding) -> None:
-        """Ask about a finding's file, if there is anything to ask about, and do not wait."""
+        """Start looking up a finding's file, if it has a hash, without waiting."""
         if self._reader and not isinstance(subject := self._hash_to_look_up(finding), Lookup):
             self._request_once(self._reader, subject)
 
     async def reputation_of(self, finding: Finding, deadline: timedelta) -> Reputation:
-        """What VirusTotal says of a finding's file, or why it says nothing. Never fails.
+        """VirusTotal's report on a finding's file, or why there is none. Never fails.
 
         Args:
-            finding: What the file is taken from.
-            deadline: How long the answer may take, counted from when it was first asked for.
+            finding: Its suspected file is looked up.
+            deadline: Maximum time for the answer, counted from the first request.
         """
         file = self._suspected(finding)
         reputation = await self._answer(self._hash_to_look_up(finding), deadline)
         return replace(reputation, file_role=file.role) if file else reputation
 
     async def _answer(self, subject: str | Lookup, deadline: timedelta) -> Reputation:
-        """What VirusTotal says of a hash, or why there is nothing to ask about."""
+        """VirusTotal's report on a hash, or why there is no hash to look up."""
         if isinstance(subject, Lookup):
             return Reputation(subject)
         if self._reader is None:
@@ -67,14 +67,14 @@ class ReputationLookup:
             return Reputation(Lookup.NO_ANSWER, subject, text)
 
     async def close(self) -> None:
-        """Stop whatever is still being asked, and let its connection go."""
+        """Cancel pending requests."""
         requests = [task for _, task in self._requests.values()]
         for task in requests:
             task.cancel()
         await asyncio.gather(*requests, return_exceptions=True)
 
     def _hash_to_look_up(self, finding: Finding) -> str | Lookup:
-        """The hash to ask about: that of the suspected file alone. Or why there is none."""
+        """The hash of the suspected file, or why there is none to look up."""
         file = self._suspected(finding)
         if file is None or file.sha256 is None:
             return Lookup.NO_HASH
@@ -94,6 +94,6 @@ async def _fetch_reputation(reader: ReputationReader, sha256: str) -> Reputation
         return await reader.file(sha256)
     except IncidentError as error:
         return Reputation(Lookup.NO_ANSWER, sha256, str(error))
-    except Exception as error:  # noqa: BLE001 - a fault of ours must not stop a containment
-        text = f"the look-up failed in a way that we did not foresee: {type(error).__name__}"
+    except Exception as error:  # noqa: BLE001 - a bug here must not stop a containment
+        text = f"unexpected error in the look-up: {type(error).__name__}"
         return Reputation(Lookup.NO_ANSWER, sha256, text)

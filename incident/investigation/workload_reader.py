@@ -1,4 +1,4 @@
-"""A workload's settings with all that an action needs to know besides them, read side by side."""
+"""Read a workload's settings, IAM policy, revisions and executions; cache within a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from incident.model import (
 )
 from incident.model.concurrency import gather_all
 
-#: What can be asked about each kind of workload at all.
+#: The details that exist for each kind of workload.
 READABLE_NEEDS = {
     Kind.SERVICE: (WorkloadDetail.ACCESS, WorkloadDetail.REVISIONS),
     Kind.JOB: (WorkloadDetail.ACCESS, WorkloadDetail.EXECUTIONS),
@@ -28,10 +28,10 @@ READABLE_NEEDS = {
 
 
 class WorkloadReader(Protocol):
-    """What looking at a workload needs of Cloud Run."""
+    """Reads workloads from Cloud Run."""
 
     async def configuration(self, workload: Workload) -> WorkloadConfiguration:
-        """Its settings as they are now."""
+        """Its current settings."""
 
     async def access(self, workload: Workload) -> Access:
         """Its IAM policy."""
@@ -46,11 +46,11 @@ class WorkloadReader(Protocol):
 async def read_workload(
     workload: Workload, needs: Collection[WorkloadDetail], reader: WorkloadReader
 ) -> WorkloadConfiguration:
-    """The settings, with what is needed.
+    """The settings with the needed details, read concurrently.
 
     Raises:
-        Retry: Time may heal it.
-        GiveUp: It will not.
+        Retry: A transient failure.
+        GiveUp: A permanent failure.
     """
     configuration, *values = await gather_all(
         reader.configuration(workload), *(_read_need(need, workload, reader) for need in needs)
@@ -66,7 +66,7 @@ async def add_needs(
     needs: Collection[WorkloadDetail],
     reader: WorkloadReader,
 ) -> WorkloadConfiguration:
-    """The same settings with what is needed besides."""
+    """The same settings with further details."""
     values = await gather_all(*(_read_need(need, workload, reader) for need in needs))
     values_by_field = {need.value: value for need, value in zip(needs, values, strict=True)}
     filled: WorkloadConfiguration = replace(configuration, **values_by_field)
@@ -83,11 +83,11 @@ def _read_need(need: WorkloadDetail, workload: Workload, reader: WorkloadReader)
 
 
 class CachedWorkloadReader:
-    """Cloud Run as one run of an incident reads it: what is evidence as well is read once.
+    """Reads workloads for one run of an incident; details are read once and shared.
 
-    Settings are read anew each time. The rest is asked for when the run begins, before it is
-    known whether the policy needs it: as evidence it is wanted anyway, and nothing waits for
-    it that does not need it.
+    Settings are read again each time. Details are requested when the run begins, before it is
+    known whether the policy needs them: they are evidence in any case, and only what needs them
+    waits for them.
     """
 
     def __init__(self, reader: WorkloadReader) -> None:
@@ -96,25 +96,25 @@ class CachedWorkloadReader:
         self._configuration: WorkloadConfiguration | None = None
 
     def prefetch(self, workload: Workload | None) -> None:
-        """Ask for everything that can be asked about a workload."""
+        """Start reading all details of a workload."""
         if workload is None:
             return
         for need in READABLE_NEEDS[workload.kind]:
             self._read_once(need, workload)
 
     def close(self) -> None:
-        """Stop whatever is still being asked."""
+        """Cancel pending reads."""
         for pending in self._pending.values():
             pending.cancel()
 
     async def configuration(self, workload: Workload) -> WorkloadConfiguration:
-        """The workload's settings as they are now."""
+        """The workload's current settings, not cached."""
         self._configuration = await self._reader.configuration(workload)
         return self._configuration
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """What may be secret of all that was read so far, also where something else failed."""
+        """Secret values in everything read so far, also where other reads failed."""
         templates = [self._configuration.template] if self._configuration else []
         for (need, _), pending in self._pending.items():
             if not pending.done() or pending.cancelled() or pending.exception():
@@ -154,6 +154,6 @@ class CachedWorkloadReader:
 
 
 def _ignore_failure(pending: asyncio.Future[Any]) -> None:
-    """A failure that nobody waits for is nobody's business; the others are told it anyway."""
+    """Retrieve the exception, so that asyncio does not log a read that nobody waits for."""
     if not pending.cancelled():
         pending.exception()

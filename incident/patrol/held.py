@@ -13,9 +13,9 @@ from incident.actions.before_image import Snapshot
 from incident.actions.plan import details_for_changes
 from incident.case_file.containments import Containment, containment_from_records
 from incident.case_file.journal import Journal, Record
-from incident.investigation.attribution import Attribution
 from incident.investigation.workload_reader import WorkloadReader, read_workload
 from incident.model import JsonObject, Missing, Workload, WorkloadConfiguration
+from incident.patrol.attribution import Attribution
 from incident.patrol.drift import Drift, RecordedState, find_drift, recorded_state
 from incident.patrol.result import CheckState, ContainmentCheck
 from incident.redaction.redactor import Redactor

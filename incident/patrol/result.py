@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from incident.investigation.attribution import Attribution
 from incident.model import Json
+from incident.patrol.attribution import Attribution
 
 
 class CheckState(StrEnum):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from incident.investigation.attribution import Attribution, attribute_drift, attribution_from_json
 from incident.model import AuditEvent, ChangeKind, IncidentError, Json, JsonObject
+from incident.patrol.attribution import Attribution, attribute_drift, attribution_from_json
 from incident.patrol.context import PatrolContext
 from incident.patrol.drift import Drift, last_own_write
 from incident.patrol.held import CheckedContainment

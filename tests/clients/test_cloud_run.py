@@ -347,7 +347,7 @@ async def test_a_dry_run_client_only_validates(connect_clients: ConnectClients) 
     async with connect_clients(world()) as cloud:
         clients = await connect(cloud.settings, dry_run=True)
         change = scale_to_zero_change(await clients.cloud_run.configuration(workload()))
-        with pytest.raises(GiveUp, match="this is a rehearsal"):
+        with pytest.raises(GiveUp, match="this is a dry run"):
             await clients.cloud_run.write(change, validate_only=False)
         assert await clients.cloud_run.write(change, validate_only=True) is not None
         assert [write.validate_only for write in cloud.emulator.writes] == [True]

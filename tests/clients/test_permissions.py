@@ -14,7 +14,7 @@ from clients.cloud_run import permissions_for_change
 from clients.cloud_run_writes import WRITE_PERMISSIONS
 from clients.impersonation import MAKE_TOKENS
 from clients.permissions import missing_permission_text
-from clients.resource_manager import WALK_PERMISSIONS
+from clients.rest import WALK_PERMISSIONS
 from commands.permission_catalogue import (
     ActionsByKind,
     Role,

@@ -112,7 +112,7 @@ def test_a_wrong_value_is_refused_with_its_variable(
     with pytest.raises(SettingsError) as raised:
         read_settings()
     message = str(raised.value)
-    assert message.startswith("cannot start: the environment is wrong; correct it")
+    assert message.startswith("cannot start: invalid environment; correct it")
     assert f"RESPONDER_{variable}" in message
     assert said in message
     assert "\n" not in message

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from clients.retries import RetryPolicy
-from clients.virustotal import VirusTotal, VirusTotalEndpoint
+from clients.virustotal import VirusTotal, VirusTotalEndpoint, parse_report
 from emulator.server.emulator import Emulator
 from emulator.services.gate import CallPoint
 from emulator.world.state import parse_world
 from incident.model import Denied, GiveUp, Lookup, Retry
+from tests.support.model import repeatable
 
 HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 OTHER = "0" * 64
@@ -287,3 +291,47 @@ def test_the_key_is_nowhere_to_be_read() -> None:
     """Not in what a client prints of itself."""
     client = impatient_client("https://virustotal.example")
     assert KEY not in f"{client!r} {client._endpoint!r}"  # noqa: SLF001
+
+
+HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=9,
+)
+ATTRIBUTES = st.fixed_dictionaries(
+    {},
+    optional={
+        "last_analysis_stats": st.dictionaries(st.sampled_from(["malicious", "harmless"]), JSON)
+        | JSON,
+        "popular_threat_classification": st.fixed_dictionaries({"suggested_threat_label": JSON}),
+        "names": st.lists(JSON, max_size=4) | JSON,
+        "meaningful_name": JSON,
+        "tags": st.lists(JSON, max_size=4) | JSON,
+        "type_description": JSON,
+        "first_submission_date": st.integers() | JSON,
+        "last_submission_date": st.integers() | JSON,
+        "last_analysis_date": st.integers() | JSON,
+    },
+)
+
+
+@repeatable
+@given(JSON)
+def test_anything_is_refused_that_is_no_report(answer: Any) -> None:
+    """Whatever JSON comes, it is either read or refused in one way."""
+    with contextlib.suppress(ValueError):
+        parse_report(answer, HASH)
+
+
+@repeatable
+@given(ATTRIBUTES)
+def test_whatever_is_read_can_be_stored_and_counted(attributes: dict[str, Any]) -> None:
+    """Texts are bounded and storable; only counted engines make a file known."""
+    with contextlib.suppress(ValueError):
+        found = parse_report({"data": {"id": HASH.upper(), "attributes": attributes}}, HASH)
+        assert 0 <= found.malicious <= found.engines
+        assert (found.lookup is Lookup.KNOWN) == bool(found.engines)
+        for text in (found.label, found.file_type, *found.names, *found.tags):
+            assert len(text.encode()) <= 4 * 200
+        assert "" not in (*found.names, *found.tags)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clients.resource_manager import ResourceManager
+from clients.rest import ResourceManager
 from incident.model import Missing, Retry
 from tests.clients.conftest import connected_clients as google
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clients import connect
-from clients.resource_manager import ResourceManager
+from clients.rest import ResourceManager
 from commands.coverage_search import CoverageReport, CoverageRequest, check_coverage
 from incident.policy.resolve import DEFAULT_CATEGORY
 from incident.readiness.coverage import RequestPacer

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from incident.investigation.attribution import Attribution, attribute_drift, attribution_from_json
 from incident.model import AuditEvent, ChangeKind
+from incident.patrol.attribution import Attribution, attribute_drift, attribution_from_json
 from tests.support.model import NOW, configuration
 
 V1, V2 = "google.cloud.run.v1.Services.ReplaceService", "google.cloud.run.v2.Services.UpdateService"
