@@ -11,7 +11,7 @@ from rich.text import Text
 
 from clients import Clients, read_settings
 from commands.shared import as_json_option, print_json, run_with_clients
-from incident.patrol.result import ContainmentCheck
+from incident.patrol.checked_containment import ContainmentCheck
 from incident.patrol.round import RoundResult
 from incident.patrol.unfinished import UnfinishedIncident
 from wiring import build_patrol

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-PATH = re.compile(r"`((?:incident|responders|clients|commands|emulator|deploy|tests|docs)/[\w./-]+)`")
+PATH = re.compile(
+    r"`((?:incident|responders|clients|commands|emulator|deploy|tests|docs)/[\w./-]+)`"
+)
 
 
 @pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md"])

@@ -16,6 +16,7 @@ from incident.case_file.containments import Containment
 from incident.containment.peers import WritePeers, retry_if_write_pending
 from incident.containment.read_back import SentWrites, containment_result, read_back_writes
 from incident.containment.types import ContainmentRequest, ContainmentResult, ContainmentTools
+from incident.containment.validate import validate_change
 from incident.containment.write import recheck_refused, send_changes
 from incident.decision.guards import GuardBlock
 from incident.model import (
@@ -26,6 +27,7 @@ from incident.model import (
     IncidentError,
     Json,
     Kind,
+    Mode,
     Reason,
     Retry,
     Status,
@@ -288,3 +290,29 @@ class Enforcement:
 
     async def _add_record(self, after: int, kind: str, snapshot: Snapshot, **details: Json) -> int:
         return await self._tools.add_record(self._request, after, kind, snapshot, **details)
+
+
+async def contain_workload(
+    request: ContainmentRequest, tools: ContainmentTools
+) -> ContainmentResult:
+    """Carry the decision out, as far as its mode goes.
+
+    Raises:
+        Retry: Time may heal it; whatever was written is on record, and a redelivery goes on.
+        GiveUp: The store or the workload cannot be used.
+    """
+    decision = request.decision
+    if decision.enforces:
+        return await Enforcement(request, tools).enforce()
+    retry_if_write_pending(request.incident, request.history.current, tools.clock)
+    if decision.verdict is not Verdict.CONTAIN:
+        return ContainmentResult(Status.HELD, decision, alarm=decision.alarm)
+    if not decision.changes:
+        return already_in_effect(decision)
+    if decision.mode is Mode.APPROVE:
+        return ContainmentResult(Status.AWAITING_APPROVAL, decision, decision.changes)
+    validated = [
+        await validate_change(change, request.workload, tools.cloud_run)
+        for change in decision.changes
+    ]
+    return ContainmentResult(Status.PLANNED, decision, tuple(validated))

@@ -13,10 +13,10 @@ from incident.actions.before_image import with_state
 from incident.actions.plan import why_not_in_effect
 from incident.actions.redacted import redact_change
 from incident.case_file.containments import Containment, containment_from_records
-from incident.case_file.walk import WalkedFolder
 from incident.containment.undo import undo_write
 from incident.model import ChangeState, IncidentError, JsonObject, Workload
 from incident.patrol import update_incidents
+from incident.patrol.checked_containment import CheckedContainment, CheckState, ContainmentCheck
 from incident.patrol.context import PatrolContext
 from incident.patrol.drift import (
     RecordNames,
@@ -25,10 +25,9 @@ from incident.patrol.drift import (
     record_reference,
     workload_of_folder,
 )
-from incident.patrol.held import CheckedContainment
 from incident.patrol.reapply import Reapplier, ReapplyResult, reapply_journal
-from incident.patrol.result import CheckState, ContainmentCheck
 from incident.patrol.reverted import record_deletion, record_reversion
+from incident.patrol.walk import WalkedFolder
 from incident.policy.resolve import Policy
 
 #: No response works longer than this: what is younger may still be under way.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from incident.model import Json
-from incident.patrol.result import CheckState
+from incident.patrol.checked_containment import CheckState
 from incident.patrol.round import RoundResult
 from incident.response.log import delivery_answered, log_line, manifest_keys
 from incident.response.trace import Trace

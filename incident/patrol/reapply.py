@@ -13,7 +13,7 @@ from incident.actions.before_image import Snapshot
 from incident.case_file.containments import Containment
 from incident.case_file.index import CaseFileIndex
 from incident.case_file.journal import Journal, ObjectStore, Record
-from incident.containment import contain
+from incident.containment.enforce import contain_workload
 from incident.containment.types import ContainmentResult
 from incident.containment.undo import undo_if_released
 from incident.decision.assess import AssessedIncident
@@ -182,7 +182,7 @@ class Reapplier:
             tools, acquire_slot=_with_reapply_limit(tools.acquire_slot, reapply_limit, session)
         )
         try:
-            result = await contain.contain_workload(request, limited)
+            result = await contain_workload(request, limited)
         except IncidentError:
             await self._undo_if_released(session, request.workload, containment)
             raise

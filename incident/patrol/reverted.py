@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from incident.model import AuditEvent, ChangeKind, IncidentError, Json, JsonObject
 from incident.patrol.attribution import Attribution, attribute_drift, attribution_from_json
+from incident.patrol.checked_containment import CheckedContainment
 from incident.patrol.context import PatrolContext
 from incident.patrol.drift import Drift, last_own_write
-from incident.patrol.held import CheckedContainment
 from incident.redaction.compare import matches_recorded
 
 #: Audit entries lag, and are stamped by another clock.

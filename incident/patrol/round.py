@@ -14,7 +14,14 @@ from datetime import timedelta
 
 from incident.case_file.manifest_chain import list_containment_records
 from incident.case_file.recording_store import RecordingStore
-from incident.case_file.walk import (
+from incident.decision.context import ProcessContext
+from incident.decision.inputs import Records
+from incident.model import IncidentError, InvalidPolicy, Retry
+from incident.patrol.checked_containment import CheckState, ContainmentCheck
+from incident.patrol.containments import ContainmentReconciler
+from incident.patrol.context import PatrolContext
+from incident.patrol.unfinished import IncidentFinisher, UnfinishedIncident
+from incident.patrol.walk import (
     CONTAINMENTS,
     PagedStore,
     WalkCursors,
@@ -22,13 +29,6 @@ from incident.case_file.walk import (
     WalkedPage,
     walk_store,
 )
-from incident.decision.context import ProcessContext
-from incident.decision.inputs import Records
-from incident.model import IncidentError, InvalidPolicy, Retry
-from incident.patrol.containments import ContainmentReconciler
-from incident.patrol.context import PatrolContext
-from incident.patrol.result import CheckState, ContainmentCheck
-from incident.patrol.unfinished import IncidentFinisher, UnfinishedIncident
 from incident.policy.resolve import Policy
 from incident.report.terminal import unreadable_names_text
 from incident.response.context import Ports

@@ -12,7 +12,6 @@ from incident.case_file.index import CaseSummary
 from incident.case_file.journal import SCHEMA_VERSION, Record
 from incident.case_file.manifest import manifest_number
 from incident.case_file.manifest_chain import try_extend_manifest_chain
-from incident.case_file.walk import INCIDENTS, WalkedFolder
 from incident.model import (
     Denied,
     GiveUp,
@@ -25,6 +24,7 @@ from incident.model import (
     Verdict,
 )
 from incident.patrol.context import PatrolContext
+from incident.patrol.walk import INCIDENTS, WalkedFolder
 from incident.policy.resolve import Policy
 from incident.response.apply import apply_proposal
 from incident.response.approvals import APPROVED, expire_approval, is_stale

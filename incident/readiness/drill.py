@@ -16,7 +16,8 @@ from incident.actions.plan import details_for_changes
 from incident.actions.redacted import redact_change
 from incident.case_file.journal import Journal
 from incident.case_file.manifest_chain import try_extend_manifest_chain
-from incident.containment import contain, release
+from incident.containment import release
+from incident.containment.enforce import contain_workload
 from incident.containment.release import ReleaseRefused
 from incident.containment.release_plan import ReleasePlan, plan_release
 from incident.containment.types import ContainmentResult
@@ -80,7 +81,7 @@ class DrillRun:
         await file.begin({"workload": report.workload, "by": report.by})
         await file.add_record("decided", decision_record(assessed, self._redactor))
         try:
-            result = await contain.contain_workload(
+            result = await contain_workload(
                 session.containment_request(assessed), session.containment_tools(assessed)
             )
         except IncidentError as error:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from incident.actions.before_image import change_json
 from incident.actions.redacted import redact_change
 from incident.case_file.case_file import CaseFile
-from incident.containment import contain
+from incident.containment.enforce import contain_workload
 from incident.containment.types import ContainmentResult
 from incident.decision.assess import AssessedIncident
 from incident.investigation.collect import (
@@ -127,7 +127,7 @@ async def _concluded_meanwhile(proposal: Proposal) -> JsonObject | None:
 
 async def _contain(proposal: Proposal) -> ContainmentResult:
     session, assessed = proposal.session, proposal.assessed
-    result = await contain.contain_workload(
+    result = await contain_workload(
         session.containment_request(assessed), session.containment_tools(assessed)
     )
     if result.status is Status.HELD:

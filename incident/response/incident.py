@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from incident.case_file.case_file import CaseFile
-from incident.containment import contain
+from incident.containment.enforce import contain_workload
 from incident.containment.peers import retry_if_write_pending
 from incident.containment.types import ContainmentResult
 from incident.decision.assess import AssessedIncident
@@ -234,7 +234,7 @@ class IncidentRun:
                     session.containment_request(assessed),
                     session.containment_tools(assessed),
                 )
-                result, _ = await gather_all(contain.contain_workload(request, tools), noting)
+                result, _ = await gather_all(contain_workload(request, tools), noting)
             except GiveUp as error:
                 self._await_open_attempts(
                     await read_workload_state(state.workload, session.sources, session.records)

@@ -17,7 +17,7 @@ from emulator.services.cloud_logging.list_entries import Logging
 from emulator.world.state import parse_world
 from incident.model import Status
 from incident.patrol import log as patrol_log
-from incident.patrol.result import CheckState, ContainmentCheck
+from incident.patrol.checked_containment import CheckState, ContainmentCheck
 from incident.patrol.round import PatrolFault, RoundResult
 from incident.patrol.unfinished import UnfinishedIncident
 from incident.response import log

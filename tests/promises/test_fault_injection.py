@@ -101,7 +101,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("incident.containment.enforce._BACKOFF_S", 0.001)
     monkeypatch.setattr("incident.containment.enforce._MAX_BACKOFF_S", 0.002)
     monkeypatch.setattr("incident.containment.peers._POLL_S", 0.001)
-    monkeypatch.setattr("incident.containment.verify._FIRST_POLL_S", 0.002)
+    monkeypatch.setattr("incident.containment.read_back._FIRST_POLL_S", 0.002)
     monkeypatch.setattr("emulator.api.rate_limit.PER_MINUTE", 10_000)
 
 

@@ -18,8 +18,8 @@ from clients.store import Store
 from clients.store_listing import ListedPage
 from incident.case_file.verification import ObjectState
 from incident.case_file.verify import verify_case_file
-from incident.case_file.walk import WalkCursors, WalkedFolder, WalkedPage, walk_store
 from incident.patrol.round import Patrol, PatrolLimits, RoundResult
+from incident.patrol.walk import WalkCursors, WalkedFolder, WalkedPage, walk_store
 from tests.support.environment import (
     CONTAINMENTS_FOLDER,
     ResponderEnvironment,
