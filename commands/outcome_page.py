@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from incident.model import Json, JsonObject, Status
-from incident.report.plan_sections import PlanSection, plan_sections
+from incident.playbook.task_order import PlanSection, plan_sections
 from incident.report.terminal import diff_lines, escape_unprintable
 
 _LABEL_WIDTH = 11

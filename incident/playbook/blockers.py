@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from incident.model import Blocker, Workload
-from incident.playbook.gcloud import gcloud, is_printable, shell_command
+from incident.playbook.commands_and_links import gcloud, is_printable, shell_command
 
 _STOP_MANUALLY = "Whoever is sure all the same stops it by hand"
 #: By what raises a bar: what has to be done first. In braces the place of the policy file.

@@ -17,9 +17,9 @@ from incident.model import (
     Workload,
     WorkloadConfiguration,
 )
-from incident.playbook.gcloud import gcloud, location_flags
+from incident.playbook.commands_and_links import gcloud, location_flags
+from incident.playbook.inputs import PlaybookFacts, PlaybookInputs
 from incident.playbook.links import finding_page
-from incident.playbook.situation import PlaybookFacts, PlaybookInputs
 
 _WHEN_UNUSED = "When nothing needs it any more"
 

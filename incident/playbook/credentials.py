@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident.model import Evidence, PlaybookTask, TaskPurpose, Workload
-from incident.playbook.gcloud import gcloud, workload_command
+from incident.playbook.commands_and_links import gcloud, workload_command
 from incident.playbook.links import logs_page, service_account_page
 from incident.playbook.service_accounts import AccountKind, ServiceAccount, runtime_account
 

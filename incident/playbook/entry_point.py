@@ -18,9 +18,9 @@ from incident.model import (
     TaskPurpose,
     Workload,
 )
-from incident.playbook.gcloud import gcloud, workload_command
+from incident.playbook.commands_and_links import gcloud, workload_command
+from incident.playbook.inputs import PlaybookFacts
 from incident.playbook.links import finding_page, logs_page, workload_page
-from incident.playbook.situation import PlaybookFacts
 
 _MOST_NAMES = 20
 #: What is shown as an address; the finding may call anything a contact.

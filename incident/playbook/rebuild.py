@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident.model import Evidence, Finding, Kind, PlaybookTask, TaskPurpose, Workload
-from incident.playbook.gcloud import gcloud, location_flags, workload_command
+from incident.playbook.commands_and_links import gcloud, location_flags, workload_command
 from incident.playbook.images import ImageReference, parse_image
 from incident.playbook.links import image_page, workload_page
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from incident.model import Evidence, Kind, PlaybookTask, SecretUse, TaskPurpose, Workload
-from incident.playbook.gcloud import gcloud, is_printable, workload_command
+from incident.playbook.commands_and_links import gcloud, is_printable, workload_command
 from incident.playbook.links import secret_page, workload_page
 from incident.redaction.secret_names import names_secret, suggests_secret
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident.model import Kind, PlaybookTask, Status, TaskPurpose, Workload
-from incident.playbook.gcloud import gcloud, location_flags, workload_command
+from incident.playbook.commands_and_links import gcloud, location_flags, workload_command
+from incident.playbook.inputs import PlaybookFacts
 from incident.playbook.links import workload_page
-from incident.playbook.situation import PlaybookFacts
 
 #: The parts that are made here.
 CONTAINMENT_PURPOSES = frozenset(

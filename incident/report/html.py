@@ -20,11 +20,11 @@ from markupsafe import Markup
 from incident.model import ChangeKind, ChangeState, Json, JsonObject, TaskPurpose
 from incident.model.decision import DRIFT_PREFIX
 from incident.model.durations import format_milliseconds, parse_time
+from incident.playbook.task_order import plan_sections, triage_index
 from incident.report.activity import COLLECTOR_PREFIX, activity_entries, timings
 from incident.report.exposure_picture import exposure_columns
 from incident.report.gaps import grouped_gaps, missing_evidence, without_main_reason
 from incident.report.pictures import FONT_SIZE, exposure_picture, timeline_picture
-from incident.report.plan_sections import plan_sections, triage_index
 from incident.report.terminal import diff_lines, escape_unprintable
 from incident.report.timeline import timeline
 

@@ -25,7 +25,7 @@ from incident.model import (
 from incident.model.json_text import time_text
 from incident.playbook.blockers import explain_blocker
 from incident.playbook.links import finding_page, virustotal_page, workload_page
-from incident.playbook.order import PlaybookInputs
+from incident.playbook.plan import PlaybookInputs
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_parts import assessment_json, detected_json, truncated
 

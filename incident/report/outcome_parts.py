@@ -22,7 +22,7 @@ from incident.model import (
     Suspect,
 )
 from incident.model.json_text import json_value, time_text
-from incident.playbook.order import PlaybookInputs, automatic_tasks, people_tasks, task_json
+from incident.playbook.plan import PlaybookInputs, automatic_tasks, people_tasks, task_json
 from incident.redaction.redactor import Redactor
 
 _LONGEST_TEXT = 1000

@@ -13,7 +13,7 @@ from incident.case_file.manifest_chain import try_extend_manifest_chain
 from incident.case_file.recording_store import as_recording_store
 from incident.decision.inputs import Records
 from incident.model import IncidentError, Json, JsonObject
-from incident.playbook.order import with_updated_plan
+from incident.playbook.plan import with_updated_plan
 from incident.redaction.redactor import Redactor
 from incident.report.chat_text import chat_message
 from incident.report.seal import try_to_seal_case_file

@@ -10,7 +10,7 @@ import pytest
 from incident.actions.before_image import with_state
 from incident.model import ChangeState, Container, Evidence, Kind, Mode, PlaybookTask, Status
 from incident.playbook.close import delete_affected
-from incident.playbook.situation import PlaybookInputs, facts_from_inputs
+from incident.playbook.inputs import PlaybookInputs, facts_from_inputs
 from tests.support.model import (
     NOW,
     configuration,

@@ -25,7 +25,7 @@ from incident.model import (
     Status,
     Volume,
 )
-from incident.playbook.order import PlaybookInputs, people_tasks
+from incident.playbook.plan import PlaybookInputs, people_tasks
 from incident.redaction.redactor import Redactor
 from tests.support.model import (
     configuration,

@@ -18,16 +18,16 @@ from incident.playbook.entry_point import (
     notify_owner,
     review_logs,
 )
-from incident.playbook.links import finding_page
-from incident.playbook.rebuild import check_volumes, rebuild_and_redeploy
-from incident.playbook.secrets import rotate_secrets
-from incident.playbook.situation import (
+from incident.playbook.inputs import (
     PlaybookFacts,
     PlaybookInputs,
     facts_from_inputs,
     facts_from_outcome,
     json_objects,
 )
+from incident.playbook.links import finding_page
+from incident.playbook.rebuild import check_volumes, rebuild_and_redeploy
+from incident.playbook.secrets import rotate_secrets
 from incident.playbook.stop import CONTAINMENT_PURPOSES, containment_tasks
 
 __all__ = ["PlaybookInputs", "automatic_tasks", "people_tasks", "task_json", "with_updated_plan"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from incident.model import Json, JsonObject, TaskPurpose
-from incident.report.plan_sections import plan_sections
+from incident.playbook.task_order import plan_sections
 
 
 def step(part: Json, why: str | None = None, **more: Json) -> JsonObject:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from incident.model import Json, JsonObject, Status, TaskPurpose
-from incident.playbook.order import PURPOSE_TITLES
+from incident.playbook.plan import PURPOSE_TITLES
 
 _UNTITLED = "What is left to do"
 #: What an investigation leads to: whoever takes these steps has looked at the evidence before.

@@ -29,7 +29,7 @@ from incident.model import (
     Volume,
 )
 from incident.playbook.blockers import explain_blocker
-from incident.playbook.order import (
+from incident.playbook.plan import (
     PlaybookInputs,
     automatic_tasks,
     people_tasks,
