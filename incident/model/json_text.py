@@ -1,12 +1,14 @@
-"""Values of the model as JSON, and times as text."""
+"""Convert model values to JSON and times to text; read values of a parsed JSON object safely."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
+
+from incident.model.workload import Json, JsonObject
 
 
 def json_value(value: Any) -> Any:
@@ -32,3 +34,23 @@ def time_text(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def json_object(value: Json) -> JsonObject:
+    """The object, or an empty one where the value is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def json_list(value: Json) -> Sequence[Json]:
+    """The list, or an empty one where the value is none."""
+    return value if isinstance(value, list | tuple) else ()
+
+
+def json_objects(value: Json) -> list[JsonObject]:
+    """The objects of a list; empty where the value is no list."""
+    return [each for each in json_list(value) if isinstance(each, Mapping)]
+
+
+def json_string(value: Json) -> str:
+    """The string, or an empty one where the value is none."""
+    return value if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
-"""The last steps: what is deleted when nothing needs it any more, and the finding. Pure.
+"""Playbook tasks for triage, deletion of the affected revision, closing of the finding. Pure.
 
-Cloud Run deletes no revision that has traffic or a tag, is the latest or the only one (its
-documentation of managing revisions). What is deleted can be restored by nobody.
+Cloud Run refuses to delete a revision that has traffic or a tag, or is the latest or only one
+(Cloud Run documentation, "Managing revisions"). Deletion cannot be undone.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from incident.model import (
     Workload,
     WorkloadConfiguration,
 )
-from incident.playbook.commands_and_links import gcloud, location_flags
+from incident.playbook.commands_and_links import finding_page, gcloud, location_flags
 from incident.playbook.inputs import PlaybookFacts, PlaybookInputs
-from incident.playbook.links import finding_page
 
 _WHEN_UNUSED = "When nothing needs it any more"
 
 
 def delete_affected(evidence: Evidence, facts: PlaybookFacts) -> Iterator[PlaybookTask]:
-    """Deleting the revision or the execution that ran, once the evidence is safe."""
+    """Tasks that verify the case file, then delete the affected revision or execution."""
     text = "See that the case file is whole, and export what else you need of logs and settings"
     yield PlaybookTask(text, f"python cli.py verify {facts.incident}", purpose=TaskPurpose.DELETE)
     if facts.workload.kind is Kind.JOB:
@@ -35,7 +34,7 @@ def delete_affected(evidence: Evidence, facts: PlaybookFacts) -> Iterator[Playbo
 
 
 def triage(inputs: PlaybookInputs, facts: PlaybookFacts) -> Iterator[PlaybookTask]:
-    """The way out for what is no attack, where nothing has been decided yet."""
+    """Tasks for an undecided incident: what to check, and how to mute a false positive."""
     if not facts.undecided:
         return
     finding = inputs.evidence.finding
@@ -56,14 +55,14 @@ def triage(inputs: PlaybookInputs, facts: PlaybookFacts) -> Iterator[PlaybookTas
 
 
 def close_finding(finding: Finding) -> Iterator[PlaybookTask]:
-    """Closing the finding."""
+    """The task that closes the finding."""
     close = gcloud("scc findings update", finding.canonical_name, state="INACTIVE")
     text = "Close the finding: the responder never changes its state"
     yield PlaybookTask(text, close, finding_page(finding), TaskPurpose.CLOSE)
 
 
 def _execution(evidence: Evidence, workload: Workload) -> PlaybookTask:
-    """An execution is a record: deleting it stops a running one, and takes its details away."""
+    """Delete the affected execution. This stops it if it runs, and deletes its record."""
     executions, where = "run jobs executions", location_flags(workload)
     name = evidence.affected_revision.name
     if not name:
@@ -76,7 +75,7 @@ def _execution(evidence: Evidence, workload: Workload) -> PlaybookTask:
 
 
 def _revision(evidence: Evidence, facts: PlaybookFacts) -> PlaybookTask:
-    """The revision that ran, where there is no doubt which, and nothing needs it."""
+    """Delete the affected revision if it is known, serves nothing and no release needs it."""
     workload, ran = facts.workload, evidence.affected_revision
     name = ran.name
     if not name:

@@ -1,25 +1,104 @@
-"""The steps about the identity that the workload had: its tokens, keys and roles. Pure.
+"""Playbook tasks for the runtime service account: activity, tokens, keys, roles. Pure.
 
-No access token of a service account can be revoked by itself. Disabling the account refuses the
-tokens that are out, and enabling it accepts them again until they expire (Google's documentation
-of disabling service accounts).
+A single access token cannot be revoked. Disabling the account rejects all its tokens; enabling
+it accepts them again until they expire (IAM documentation, "Disable service accounts"). Kinds of
+accounts are those of the IAM documentation, "Types of service accounts".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
 
 from incident.model import Evidence, PlaybookTask, TaskPurpose, Workload
-from incident.playbook.commands_and_links import gcloud, workload_command
-from incident.playbook.links import logs_page, service_account_page
-from incident.playbook.service_accounts import AccountKind, ServiceAccount, runtime_account
+from incident.playbook.commands_and_links import (
+    gcloud,
+    logs_page,
+    service_account_page,
+    workload_command,
+)
+
+_EMAIL = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]{0,99})@(?P<domain>[a-z0-9][a-z0-9.-]{0,199})")
+_COMPUTE_DOMAIN = "developer.gserviceaccount.com"
+_APP_ENGINE_DOMAIN = "appspot.gserviceaccount.com"
+_USER_MANAGED_SUFFIX = ".iam.gserviceaccount.com"
+_SERVICE_ACCOUNT_SUFFIX = ".gserviceaccount.com"
+
+
+class AccountKind(Enum):
+    """Who created a service account."""
+
+    USER = "user"
+    COMPUTE = "compute"
+    APP_ENGINE = "app-engine"
+    GOOGLE = "google"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A service account.
+
+    Attributes:
+        email: Its email; empty where unknown.
+        kind: Who created it.
+        project: Its project, as id or number; empty where the email does not name it.
+        in_other_project: Whether its project is known to differ from the workload's.
+    """
+
+    email: str
+    kind: AccountKind
+    project: str
+    in_other_project: bool
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is a default account, which many resources of a project share."""
+        return self.kind in (AccountKind.COMPUTE, AccountKind.APP_ENGINE)
+
+
+def runtime_account(email: str, workload: Workload) -> ServiceAccount:
+    """The account that a workload runs as; an empty email means the project's default account."""
+    number = workload.project_number
+    if not email and number:
+        email = f"{number}-compute@{_COMPUTE_DOMAIN}"
+    kind, project = _parse_email(email)
+    if not email:
+        return ServiceAccount("", AccountKind.COMPUTE, workload.project, in_other_project=False)
+    own_projects = (workload.project_id, number)
+    # A project number and a project id cannot be compared.
+    known = number if project.isdigit() else workload.project_id
+    return ServiceAccount(
+        email, kind, project, bool(project and known and project not in own_projects)
+    )
+
+
+def _parse_email(email: str) -> tuple[AccountKind, str]:
+    """Kind and project of an account, by its email."""
+    match = _EMAIL.fullmatch(email)
+    if match is None or not match["domain"].endswith(_SERVICE_ACCOUNT_SUFFIX):
+        return AccountKind.UNKNOWN, ""
+    name, domain = match["name"], match["domain"]
+    if domain == _COMPUTE_DOMAIN and name.endswith("-compute"):
+        return AccountKind.COMPUTE, name.removesuffix("-compute")
+    if domain == _APP_ENGINE_DOMAIN:
+        return AccountKind.APP_ENGINE, name
+    project = domain.removesuffix(_USER_MANAGED_SUFFIX)
+    if project == domain or project.startswith(("gcp-sa-", "gcf-")):
+        return AccountKind.GOOGLE, ""
+    # In emails, the domain-scoped project example.com:shop is spelled shop.example.com.
+    first, _, scope = project.partition(".")
+    return AccountKind.USER, f"{scope}:{first}" if scope else project
+
 
 _REVOCATION_LIMIT = "No token can be revoked by itself; disabling the account is what refuses them"
 _REENABLE_WARNING = (
     "It takes minutes. Enable it again no sooner than an hour later: until they expire, old tokens"
     " would be good again"
 )
-#: What runs in Cloud Run: what lists it, and where the list has its account.
+#: gcloud list command by workload kind, and the path of the service account in its output.
 _RUNTIME_LISTS = {
     "services": ("run services", "spec.template.spec.serviceAccountName"),
     "jobs": ("run jobs", "spec.template.spec.template.spec.serviceAccountName"),
@@ -28,7 +107,7 @@ _RUNTIME_LISTS = {
 
 
 def review_account_activity(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
-    """What was done with its identity."""
+    """Tasks that review what was done as the account."""
     for email in evidence.affected_revision.service_accounts:
         account = runtime_account(email, workload)
         if account.kind is not AccountKind.UNKNOWN and account.email:
@@ -54,7 +133,7 @@ def _review_account(
 
 
 def revoke_credentials(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
-    """Making what was taken of the identity worthless, whatever kind of account it is."""
+    """Tasks that revoke the account's tokens, keys and roles."""
     if not evidence.affected_revision.service_accounts:
         text = (
             f"Find out what it ran as: that is {evidence.describe_gap('settings')}. Revoke"
@@ -85,7 +164,7 @@ def _revoke_account(account: ServiceAccount, workload: Workload) -> Iterator[Pla
 
 
 def _unnamed_account(workload: Workload) -> PlaybookTask:
-    """The default account of a project whose number, of which its name is made, is not known."""
+    """The task for the default account of a project whose number is unknown."""
     text = (
         f"{_REVOCATION_LIMIT}. It runs as the project's default account: see its name,"
         " and what else"
@@ -96,9 +175,9 @@ def _unnamed_account(workload: Workload) -> PlaybookTask:
 
 
 def _check_shared_use(account: ServiceAccount, workload: Workload) -> Iterator[PlaybookTask]:
-    """Who else would be hit: nobody has looked, so people have to."""
+    """Tasks that list what else runs as the account; the responder does not check that."""
     email = account.email
-    first = ". Nobody has looked yet whether it is shared: these lists tell"
+    first = ". The responder does not check whether it is shared: these lists show it"
     for what, (group, field) in _RUNTIME_LISTS.items():
         text = f"See which other {what} run as {email}: what disables it stops them too{first}"
         first = ""
@@ -112,10 +191,10 @@ def _check_shared_use(account: ServiceAccount, workload: Workload) -> Iterator[P
 
 
 def _disable_account(account: ServiceAccount, workload: Workload) -> PlaybookTask:
-    """The only command that refuses a token already taken, with all that it does besides."""
+    """Disabling is the only command that rejects tokens already issued."""
     email, project = account.email, account.project or workload.project
     whose = (
-        f" It is in project {project}: whoever owns that must agree."
+        f" It is in project {project}: the owner of that project must agree."
         if account.in_other_project
         else ""
     )
@@ -137,7 +216,7 @@ def _disable_account(account: ServiceAccount, workload: Workload) -> PlaybookTas
 
 
 def _delete_keys(account: ServiceAccount, workload: Workload) -> Iterator[PlaybookTask]:
-    """A key that an attacker made of the account is good until it is deleted."""
+    """A key that an attacker created is valid until it is deleted."""
     email, project = account.email, account.project or workload.project
     keys = "iam service-accounts keys"
     listed = gcloud(f"{keys} list", iam_account=email, managed_by="user", project=project)
@@ -150,7 +229,7 @@ def _delete_keys(account: ServiceAccount, workload: Workload) -> Iterator[Playbo
 
 
 def _remove_roles(account: ServiceAccount, workload: Workload) -> Iterator[PlaybookTask]:
-    """What weakens a token without stopping what runs; of Google's own accounts all there is."""
+    """Tasks that remove roles from the account; Google's own accounts allow nothing else."""
     email, project = account.email, workload.project
     member = f"serviceAccount:{email}"
     only = (

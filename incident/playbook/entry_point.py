@@ -1,4 +1,4 @@
-"""The steps about the way in: closing it, finding it, and telling who owns what it led to. Pure."""
+"""Playbook tasks for the entry point: ingress, callers, owners, logs, root cause. Pure."""
 
 from __future__ import annotations
 
@@ -18,30 +18,35 @@ from incident.model import (
     TaskPurpose,
     Workload,
 )
-from incident.playbook.commands_and_links import gcloud, workload_command
+from incident.playbook.commands_and_links import (
+    finding_page,
+    gcloud,
+    logs_page,
+    workload_command,
+    workload_page,
+)
 from incident.playbook.inputs import PlaybookFacts
-from incident.playbook.links import finding_page, logs_page, workload_page
 
 _MOST_NAMES = 20
-#: What is shown as an address; the finding may call anything a contact.
+#: A finding's contacts are untrusted: only email addresses are shown.
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}")
 _LOG_RESOURCES = {
     Kind.SERVICE: ("cloud_run_revision", "service_name"),
     Kind.JOB: ("cloud_run_job", "job_name"),
     Kind.WORKER_POOL: ("cloud_run_worker_pool", "worker_pool_name"),
 }
-#: What gcloud calls an ingress that is not closed.
+#: gcloud's flag value by open ingress setting.
 _INGRESS = {
     "INGRESS_TRAFFIC_ALL": "all",
     "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal-and-cloud-load-balancing",
 }
 _OWNER_DECIDES = "its owner decides"
-#: Whoever changed the file came in before that: how far back to look.
+#: The attacker came in before the finding: how far back to read logs.
 _LOG_LOOKBACK = timedelta(days=7)
 
 
 def close_entry_point(evidence: Evidence, facts: PlaybookFacts) -> Iterator[PlaybookTask]:
-    """Closing the way in: what was restricted already is not asked for again."""
+    """Tasks that restrict ingress and callers, unless a verified change did."""
     if facts.workload.kind is not Kind.WORKER_POOL:
         yield from _restrict_ingress(evidence, facts)
         yield from _restrict_invokers(evidence, facts)
@@ -67,7 +72,7 @@ def _restrict_ingress(evidence: Evidence, facts: PlaybookFacts) -> Iterator[Play
         close = workload_command("update", workload, ingress="internal")
         yield PlaybookTask("…to close it to the internet", close, "", TaskPurpose.INGRESS)
         undo = workload_command("update", workload, ingress="FORMER_INGRESS")
-        text = "If it was closed to the internet by hand, open it again as it was noted before"
+        text = "If it was closed to the internet manually, open it again as noted before"
         yield PlaybookTask(text, undo, "", TaskPurpose.RESTORE_INGRESS)
     elif configuration.fields.get("ingress") not in CLOSED_INGRESS:
         text = (
@@ -78,7 +83,7 @@ def _restrict_ingress(evidence: Evidence, facts: PlaybookFacts) -> Iterator[Play
             text, workload_command("update", workload, ingress="internal"), "", TaskPurpose.INGRESS
         )
         former = _INGRESS.get(str(configuration.fields.get("ingress")), "all")
-        text = "If it was closed to the internet by hand, open it again as it was before"
+        text = "If it was closed to the internet manually, open it again as it was before"
         yield PlaybookTask(
             text,
             workload_command("update", workload, ingress=former),
@@ -88,7 +93,7 @@ def _restrict_ingress(evidence: Evidence, facts: PlaybookFacts) -> Iterator[Play
 
 
 def _restrict_invokers(evidence: Evidence, facts: PlaybookFacts) -> Iterator[PlaybookTask]:
-    """Keeping out whoever is let in: the public, whatever its role; of a job all that start it."""
+    """Tasks that remove public members from any role; of a job, all who may start it."""
     configuration, access, workload = evidence.configuration, evidence.access, facts.workload
     done = "require-authentication" in facts.verified_actions
     off = configuration is not None and configuration.fields.get("invokerIamDisabled")
@@ -96,7 +101,7 @@ def _restrict_invokers(evidence: Evidence, facts: PlaybookFacts) -> Iterator[Pla
         text = "Require authentication until the clean version serves: the check of invokers is off"
         check = workload_command("update", workload, invoker_iam_check=True)
         yield PlaybookTask(text, check, "", TaskPurpose.AUTHENTICATION)
-        text = f"If that was done by hand: {_OWNER_DECIDES} whether callers go unchecked again"
+        text = f"If that was done manually: {_OWNER_DECIDES} whether callers go unchecked again"
         yield PlaybookTask(
             text,
             workload_command("update", workload, no_invoker_iam_check=True),
@@ -119,14 +124,14 @@ def _restrict_invokers(evidence: Evidence, facts: PlaybookFacts) -> Iterator[Pla
 
 
 def _review_access(evidence: Evidence, added: tuple[str, ...], workload: Workload) -> PlaybookTask:
-    """Seeing who is let in, where the policy could not be read."""
+    """The task that reads the IAM policy where the responder could not."""
     audit_note = (
         f"; the audit log shows that it was opened to {' and '.join(added)}" if added else ""
     )
     text = (
         f"Find out who may {_verb(workload)} it: that is"
-        f" {evidence.describe_gap('access')}{audit_note}. Take"
-        " out whoever should not, above all allUsers and allAuthenticatedUsers, as"
+        f" {evidence.describe_gap('access')}{audit_note}. Remove"
+        " members that should not, above all allUsers and allAuthenticatedUsers, as"
         f" {INVOKER_ROLE}; and"
         " see the policies of the project and of what is above it"
     )
@@ -135,7 +140,7 @@ def _review_access(evidence: Evidence, added: tuple[str, ...], workload: Workloa
 
 
 def _members_to_remove(binding: Binding, kind: Kind, *, done: bool) -> Iterable[str]:
-    """Whom a binding lets in that is to be kept out; what we took out ourselves is out."""
+    """The members of a binding to remove; none where a verified change removed them."""
     if done and binding.role == INVOKER_ROLE and not binding.condition:
         return ()
     everybody = kind is Kind.JOB and binding.role in INVOKER_ROLES[kind] and not binding.condition
@@ -143,7 +148,10 @@ def _members_to_remove(binding: Binding, kind: Kind, *, done: bool) -> Iterable[
 
 
 def _remove_member(binding: Binding, member: str, workload: Workload) -> Iterator[PlaybookTask]:
-    """One member out of one role, and in again. A condition must be named whole: in the console."""
+    """Tasks that remove a member from a role and add it again.
+
+    gcloud needs the whole condition of a conditional binding, so that gets a console link instead.
+    """
     verb = _verb(workload)
     role, only = binding.role, condition_clause(binding.condition)
     who = (
@@ -151,7 +159,7 @@ def _remove_member(binding: Binding, member: str, workload: Workload) -> Iterato
     )
     text = f"Take {member} out of {who} ({role}{only}), until the clean version is there"
     again = (
-        f"If {member} was taken out of {role}{only} by hand: {_OWNER_DECIDES} whether"
+        f"If {member} was taken out of {role}{only} manually: {_OWNER_DECIDES} whether"
         " it is let in again"
     )
     if binding.condition:
@@ -170,7 +178,7 @@ def _verb(workload: Workload) -> str:
 
 
 def _public_members_added(evidence: Evidence) -> tuple[str, ...]:
-    """Of the public, whom the audit log shows to have been let in and not taken out since."""
+    """Public members that the audit log shows as added and not removed since."""
     last: dict[str, str] = {}
     for event in evidence.audit or ():  # newest first
         for delta in event.bindings if not event.error else ():
@@ -182,7 +190,7 @@ def _public_members_added(evidence: Evidence) -> tuple[str, ...]:
 
 
 def notify_owner(finding: Finding, workload: Workload) -> Iterator[PlaybookTask]:
-    """Who is to be told."""
+    """The task that informs the owners."""
     named = [contact for contact in finding.contacts if _EMAIL.fullmatch(contact)]
     if named:
         more = len(named) - _MOST_NAMES
@@ -203,14 +211,14 @@ def notify_owner(finding: Finding, workload: Workload) -> Iterator[PlaybookTask]
 
 
 def review_logs(finding: Finding, workload: Workload) -> Iterator[PlaybookTask]:
-    """Reading what it did."""
+    """The task that reads and exports the workload's logs."""
     kind, label = _LOG_RESOURCES[workload.kind]
     query = (
         f'resource.type="{kind}" resource.labels.{label}="{workload.name}"'
         f' resource.labels.location="{workload.location}"'
         f' timestamp>="{finding.event_time - _LOG_LOOKBACK:%Y-%m-%dT00:00:00Z}"'
     )
-    text = "Read and export its logs of the week before: the way in is older than the finding"
+    text = "Read and export its logs of the week before: the attack began before the finding"
     command = gcloud("logging read", query, project=workload.project)
     yield PlaybookTask(
         text, command, logs_page(workload.project, query), TaskPurpose.REVIEW_ACTIVITY
@@ -218,7 +226,7 @@ def review_logs(finding: Finding, workload: Workload) -> Iterator[PlaybookTask]:
 
 
 def find_entry_point(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
-    """What no command does, but who deployed it is to be seen."""
+    """Tasks that look for the root cause."""
     if evidence.audit is None:
         since = f"{evidence.finding.event_time - AUDIT_WINDOW:%Y-%m-%dT00:00:00Z}"
         query = (
@@ -240,5 +248,5 @@ def find_entry_point(evidence: Evidence, workload: Workload) -> Iterator[Playboo
             f" {evidence.describe_gap('related-findings')}. The console lists it"
         )
         yield PlaybookTask(text, "", finding_page(evidence.finding), TaskPurpose.ROOT_CAUSE)
-    text = "Find the way in and close it: its code has a hole, or its build, or who deploys it"
+    text = "Find the root cause and fix it: a hole in its code, its build or its deployment"
     yield PlaybookTask(text, "", workload_page(workload) or "", TaskPurpose.ROOT_CAUSE)

@@ -1,4 +1,4 @@
-"""What a plan is made of: the situation with its evidence, and the position without it. Pure."""
+"""Inputs of the playbook, from evidence or a stored outcome; blockers with fixes. Pure."""
 
 from __future__ import annotations
 
@@ -12,36 +12,109 @@ from incident.model import (
     ChangeKind,
     ChangeState,
     Evidence,
-    Json,
     JsonObject,
     Kind,
     Mode,
     Status,
     Workload,
 )
-from incident.playbook.blockers import ExplainedBlocker, explain_blocker
+from incident.model.json_text import json_list, json_object, json_objects
+from incident.playbook.commands_and_links import gcloud, is_printable, shell_command
 
-#: Somebody saw to it that nothing of what was found goes on running.
+_STOP_MANUALLY = "If you are sure all the same, stop it manually"
+#: The fix by what raised the blocker; ``{at}`` is the location of the policy file.
+_FIXES: Mapping[str, str] = {
+    "policy": "Fix the policy{at} first",
+    "protect": "The policy's owner{at} has to remove it from `protect` first; where"
+    " only a label or something unknown protects it, put that right. " + _STOP_MANUALLY,
+    "source": "Find out whose source that is; if it is yours, it has to be in the"
+    " policy's `sources`{at}",
+    "route": "Find out what reported it, and about what: as long as Security Command Center says"
+    " so, nothing lifts this. " + _STOP_MANUALLY,
+    "finding_confirmed": "See first whether Security Command Center lists it by now, at the"
+    " finding's link. If not, find out who sent the notification",
+    "finding_consistent": "Find out first which project is meant, and whether it is yours: as long"
+    " as the record contradicts itself, nothing lifts this. " + _STOP_MANUALLY,
+    "filed_in_own_project": "Find out first who filed it there: nothing lifts this. "
+    + _STOP_MANUALLY,
+    "project_known": "See first which project it is, and let the responder read that",
+    "not_the_responder": "Nothing lifts this: its own containment would stop the answer to all"
+    " others. " + _STOP_MANUALLY,
+    "not_being_released": "Finish that release first: `list` shows the incident that it is of",
+}
+_DEFAULT_FIX = "That has to be put right first. " + _STOP_MANUALLY
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedBlocker:
+    """Why `contain` would be refused, and how to fix that.
+
+    Attributes:
+        text: The reason.
+        fix: What to do first, in a sentence or two.
+        command: Command that checks or shows it; empty where there is none.
+    """
+
+    text: str
+    fix: str
+    command: str = ""
+
+
+def explain_blocker(blocker: Blocker, workload: Workload, policy_url: str) -> ExplainedBlocker:
+    """A blocker with its fix.
+
+    Args:
+        blocker: The decision's blocker.
+        workload: The held workload.
+        policy_url: Path or URL of the policy file; empty where none is configured.
+    """
+    from_policy = blocker.raised_by in ("policy", "protect", "source")
+    fix = _FIXES.get(blocker.raised_by, _DEFAULT_FIX).format(at=_policy_location(policy_url))
+    command = _policy_check_command(policy_url) if from_policy else ""
+    if from_policy and command and policy_url.startswith("gs://"):
+        fix += ". Copy it, change it, check it with `policy check`, and put it back"
+    if blocker.raised_by == "project_known":
+        command = gcloud("projects describe", workload.project)
+    return ExplainedBlocker(blocker.text.rstrip("."), fix, command)
+
+
+def _policy_location(policy_url: str) -> str:
+    return (
+        f" ({policy_url})" if is_printable(policy_url) else " (RESPONDER_POLICY says where it is)"
+    )
+
+
+def _policy_check_command(policy_url: str) -> str:
+    """Command that checks the policy file, or copies it from its bucket."""
+    file = policy_url.removeprefix("file://")
+    if not is_printable(file) or file.startswith("-"):
+        return ""
+    if file.startswith("gs://"):
+        return shell_command("gcloud", "storage", "cp", file, "policy.yaml")
+    return shell_command("python", "cli.py", "policy", "check", file)
+
+
+#: Verified as stopped, by the responder or by somebody else.
 _STOPPED_STATUSES = frozenset({Status.CONTAINED, Status.ALREADY_CONTAINED})
-#: There may be a containment of ours, which a release takes back.
+#: There may be a containment that a release undoes.
 _RELEASABLE_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybookInputs:
-    """What a plan is made of.
+    """Inputs of a playbook, with evidence.
 
     Attributes:
         incident: The incident's id.
-        status: What became of it.
-        mode: The mode that applied.
-        evidence: What was gathered.
-        changes: The changes and how far they came.
-        drains_until: Until when requests in flight may still run.
-        blockers: What a person's own ``contain`` would be refused for, where it is held.
-        policy_url: Where the policy file is; empty where none is configured.
-        investigation_steps: What the responder says that a person should look at, in order.
-        often_benign: Whether the responder leaves findings of this type to a person: often benign.
+        status: The incident's status.
+        mode: The policy's mode.
+        evidence: The collected evidence.
+        changes: The changes with their states.
+        drains_until: Until when requests in flight may run.
+        blockers: Why an operator's ``contain`` would be refused.
+        policy_url: Path or URL of the policy file; empty where none is configured.
+        investigation_steps: The responder's checks for a person, in order.
+        often_benign: Whether the responder holds findings of this type, as often benign.
     """
 
     incident: str
@@ -58,22 +131,22 @@ class PlaybookInputs:
 
 @dataclass(frozen=True, slots=True)
 class PlaybookFacts:
-    """What the steps about the containment itself hang on: an outcome alone tells it.
+    """Inputs of the containment tasks; a stored outcome has all of them.
 
     Attributes:
         incident: The incident's id.
-        status: What became of it.
-        workload: What it is about.
+        status: The incident's status.
+        workload: The workload.
         execution: Short name of the execution that the finding names; else empty.
-        verified_actions: Names of the actions that were read back in effect.
-        stops: Whether the plan holds a change that stops what runs.
-        reversible: Whether it holds one that a release takes back.
-        cancels: Whether it cancels executions.
-        drains_until: Until when requests in flight may still run, in UTC; else empty.
-        blockers: Why a person's ``contain`` would be refused, and what has to be done first.
-        restored_fields: The first parts of the field paths that a release gives back, and
+        verified_actions: Names of the actions that were verified.
+        stops: Whether a change of the plan stops what runs.
+        reversible: Whether a change of the plan can be released.
+        cancels: Whether a change of the plan cancels an execution.
+        drains_until: Until when requests in flight may run, as UTC text; else empty.
+        blockers: Why an operator's ``contain`` would be refused, with the fix.
+        restored_fields: First parts of the field paths that a release restores, and
             ``iam-policy``.
-        often_benign: Whether looking comes before stopping.
+        often_benign: Whether triage comes before stopping.
     """
 
     incident: str
@@ -91,22 +164,22 @@ class PlaybookFacts:
 
     @property
     def may_be_running(self) -> bool:
-        """Whether what was found may run on: true wherever it was not read back as stopped."""
+        """Whether the workload may run: true unless it was verified as stopped."""
         return self.status not in _STOPPED_STATUSES
 
     @property
     def releasable(self) -> bool:
-        """Whether there is something that a release of ours would give back."""
+        """Whether a release would restore something."""
         return self.status in _RELEASABLE_STATUSES and self.reversible
 
     @property
     def undecided(self) -> bool:
-        """Whether it may run on, with nothing of ours in effect and nobody's word on it yet."""
+        """Whether it may run, with no containment in effect and no decision of an operator."""
         return self.may_be_running and not self.releasable and self.status is not Status.RELEASED
 
 
 def facts_from_inputs(inputs: PlaybookInputs, workload: Workload) -> PlaybookFacts:
-    """The position of a situation."""
+    """Facts from inputs with evidence."""
     changes, until = inputs.changes, inputs.drains_until
     return PlaybookFacts(
         incident=inputs.incident,
@@ -131,7 +204,7 @@ def facts_from_inputs(inputs: PlaybookInputs, workload: Workload) -> PlaybookFac
 
 
 def facts_from_outcome(outcome: JsonObject) -> PlaybookFacts | None:
-    """The position that an outcome tells; None where it names no workload of Cloud Run."""
+    """Facts from a stored outcome; None where it names no Cloud Run workload."""
     workload, changes = outcome.get("workload"), json_objects(outcome.get("changes"))
     if not isinstance(workload, Mapping) or workload.get("kind") not in list(Kind):
         return None
@@ -155,7 +228,7 @@ def facts_from_outcome(outcome: JsonObject) -> PlaybookFacts | None:
         drains_until=f"{until[:19].replace('T', ' ')} UTC" if until else "",
         blockers=blockers_from_outcome(outcome),
         restored_fields=_restored_fields(
-            (map(str, _list(c.get("mask"))), str(c.get("kind")))
+            (map(str, json_list(c.get("mask"))), str(c.get("kind")))
             for c in changes
             if c.get("reversible") is True and c.get("state") != ChangeState.FAILED
         ),
@@ -163,24 +236,14 @@ def facts_from_outcome(outcome: JsonObject) -> PlaybookFacts | None:
 
 
 def blockers_from_outcome(outcome: JsonObject) -> tuple[ExplainedBlocker, ...]:
-    """Why a person's ``contain`` would be refused, as an outcome tells it."""
-    decision = outcome.get("decision")
-    values = json_objects(decision.get("barred")) if isinstance(decision, Mapping) else []
+    """Why an operator's ``contain`` would be refused, from a stored outcome."""
+    values = json_objects(json_object(outcome.get("decision")).get("barred"))
     keys = ("text", "first", "command")
     return tuple(ExplainedBlocker(*(str(each.get(key) or "") for key in keys)) for each in values)
 
 
-def json_objects(value: Json) -> list[JsonObject]:
-    """The objects of a list, where it is one."""
-    return [each for each in _list(value) if isinstance(each, Mapping)]
-
-
-def _list(value: Json) -> Iterable[Json]:
-    return value if isinstance(value, list | tuple) else ()
-
-
 def _restored_fields(changes: Iterable[tuple[Iterable[str], str]]) -> frozenset[str]:
-    """What a release gives back: fields by the first part of their paths, and an IAM policy."""
+    """Fields that a release restores, by the first part of their paths; ``iam-policy``."""
     fields: set[str] = set()
     for mask, kind in changes:
         fields |= {path.partition(".")[0] for path in mask}
@@ -189,7 +252,7 @@ def _restored_fields(changes: Iterable[tuple[Iterable[str], str]]) -> frozenset[
 
 
 def _verified_actions(status: Status, changes: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """The actions that were read back and not taken back; one change may serve several."""
+    """Actions of verified changes; one change may belong to several, joined by ``+``."""
     if status is Status.RELEASED:
         return frozenset()
     verified = (action for action, state in changes if state == ChangeState.VERIFIED)

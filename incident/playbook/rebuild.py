@@ -1,25 +1,102 @@
-"""The steps about what is deployed again: changed files and the image. Pure."""
+"""Playbook tasks for redeployment: mounted volumes, image digests, rebuild. Pure.
+
+Image references follow Docker's grammar. Artifact Registry serves gcr.io since the shutdown of
+Container Registry; ``gcloud artifacts`` takes both (seen in gcloud 528).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from incident.model import Evidence, Finding, Kind, PlaybookTask, TaskPurpose, Workload
-from incident.playbook.commands_and_links import gcloud, location_flags, workload_command
-from incident.playbook.images import ImageReference, parse_image
-from incident.playbook.links import image_page, workload_page
+from incident.playbook.commands_and_links import (
+    gcloud,
+    image_page,
+    location_flags,
+    shell_command,
+    workload_command,
+    workload_page,
+)
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._:-]*(?:/[a-z0-9][a-z0-9._-]*)+")
+_DOCKER_HUB = "docker.io"
+_ARTIFACT_REGISTRY = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev|(?:(?:us|eu|asia)\.)?gcr\.io")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """A parsed container image reference.
+
+    Attributes:
+        name: Registry and path, without tag and digest; empty for an invalid reference.
+        tag: Its tag; empty where it has none.
+        digest: Its digest; empty where unknown.
+        registry: The registry's host.
+    """
+
+    name: str
+    tag: str
+    digest: str
+    registry: str
+
+    @property
+    def in_artifact_registry(self) -> bool:
+        """Whether Artifact Registry serves it."""
+        return _ARTIFACT_REGISTRY.fullmatch(self.registry) is not None
+
+    @property
+    def pinned(self) -> str:
+        """The reference by digest, else by tag."""
+        if self.digest:
+            return f"{self.name}@{self.digest}"
+        return f"{self.name}:{self.tag}" if self.tag else self.name
+
+    @property
+    def inspect_command(self) -> str:
+        """Command that inspects the image without running it; empty for an invalid reference."""
+        if not self.name:
+            return ""
+        if self.in_artifact_registry:
+            return gcloud("artifacts docker images describe", self.pinned)
+        return shell_command("docker", "buildx", "imagetools", "inspect", self.pinned)
+
+
+def parse_image(reference: str, digest: str | None = None) -> ImageReference:
+    """Parse the image reference of a finding or template.
+
+    Args:
+        reference: With a tag, a digest, or neither.
+        digest: The digest that ran, from another source; None where unknown.
+    """
+    named, _, pinned = reference.partition("@")
+    before, colon, tag = named.rpartition(":")
+    if not colon or "/" in tag:
+        before, tag = named, ""
+    first, slash, _ = before.partition("/")
+    if not slash:
+        before = f"{_DOCKER_HUB}/library/{before}" if before else ""
+    elif not {".", ":"} & {*first} and first != "localhost":
+        before = f"{_DOCKER_HUB}/{before}"
+    if not _NAME.fullmatch(before) or (tag and not re.fullmatch(r"\w[\w.-]{0,127}", tag)):
+        return ImageReference("", "", "", "")
+    known = (each for each in (digest or "", pinned) if DIGEST.fullmatch(each))
+    return ImageReference(before, tag, next(known, ""), before.partition("/")[0])
+
 
 _DIGEST_FORMAT = "table(metadata.name,metadata.creationTimestamp,status.imageDigest)"
-#: What the finding types of Cloud Run Threat Detection say of the image by their names.
+#: What the category of a Cloud Run Threat Detection finding implies about the image.
 _IMAGE_TRUST_TEXTS = {
     "Execution: Modified ": "The program was changed while it ran, so the image may be clean, and"
     " the hole in its code or in what it is built from",
     "Execution: Added ": "The program was brought in while it ran, so the image may be clean, and"
     " the hole in its code or in what it is built from",
-    "Execution: Built in ": "The program came with the image: whoever built or pushed it put it"
-    " there, so trust neither the image nor what it is built from",
+    "Execution: Built in ": "The program came with the image, from its build or its push, so trust"
+    " neither the image nor what it is built from",
 }
-#: What a release gives back, and so refuses to where a deployment has set it.
+#: A release restores these fields and refuses if a deployment changed them.
 _DEPLOYMENT_WARNINGS = {
     Kind.SERVICE: ". Do not set scaling, traffic or ingress with that deployment",
     Kind.WORKER_POOL: ". Do not set the number of instances with that deployment",
@@ -30,7 +107,7 @@ _UNKNOWN_ORIGIN_TEXT = "It may be clean, and the hole in its code, or hold the h
 
 
 def check_volumes(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
-    """What outlives the instances."""
+    """Tasks that look for changed files on volumes, which outlive instances."""
     affected = evidence.affected_template
     if affected is None:
         text = (
@@ -57,7 +134,7 @@ def check_volumes(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTa
 
 
 def rebuild_and_redeploy(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
-    """Which image ran, what to make of it, and another one in its place."""
+    """Tasks that compare the affected image, rebuild and redeploy."""
     images = _affected_images(evidence)
     if not all(image.digest for image in images):
         yield _find_digest(evidence, workload)
@@ -66,8 +143,8 @@ def rebuild_and_redeploy(evidence: Evidence, workload: Workload) -> Iterator[Pla
             yield _compare_image(image, evidence.finding)
     image = images[0]
     text = (
-        "Build the image anew from its source, without the hole, and deploy that by its digest; an"
-        f" image that others make, in a version without it{_DEPLOYMENT_WARNINGS[workload.kind]}"
+        "Rebuild the image from its source with the fix, and deploy that by its digest; of a"
+        f" third party's image, deploy a fixed version{_DEPLOYMENT_WARNINGS[workload.kind]}"
     )
     new = f"{image.name}@sha256:NEW_DIGEST"
     deploy = workload_command("update", workload, image=new) if image.name else ""
@@ -75,7 +152,7 @@ def rebuild_and_redeploy(evidence: Evidence, workload: Workload) -> Iterator[Pla
 
 
 def _affected_images(evidence: Evidence) -> tuple[ImageReference, ...]:
-    """The image as the finding names it, else as each template does that may have run."""
+    """The finding's image, else the image of each template that may have run."""
     container = next((each for each in evidence.finding.containers if each.image), None)
     if container:
         return (parse_image(container.image, container.digest),)
@@ -86,7 +163,7 @@ def _affected_images(evidence: Evidence) -> tuple[ImageReference, ...]:
 
 
 def _find_digest(evidence: Evidence, workload: Workload) -> PlaybookTask:
-    """Cloud Run resolves a tag when it deploys, and keeps what it came to."""
+    """Cloud Run resolves a tag at deployment and keeps the digest."""
     where, revisions = location_flags(workload), "run revisions"
     ran = evidence.affected_revision.name or None
     if workload.kind is Kind.WORKER_POOL:

@@ -1,8 +1,8 @@
-"""The steps about secrets: what was in reach is known to the attacker now. Pure.
+"""Playbook tasks that rotate secrets and environment variables. Pure.
 
-Adding a version disables none, and who may read a secret may read each enabled version of it. A
-variable gets its value when an instance starts, a mounted file at each access (Google's
-documentation of Cloud Run and of Secret Manager).
+A new version disables no old one, and whoever may access a secret may read every enabled version.
+A variable gets its value when an instance starts, a mounted file at each read (documentation of
+Cloud Run and Secret Manager).
 """
 
 from __future__ import annotations
@@ -12,20 +12,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from incident.model import Evidence, Kind, PlaybookTask, SecretUse, TaskPurpose, Workload
-from incident.playbook.commands_and_links import gcloud, is_printable, workload_command
-from incident.playbook.links import secret_page, workload_page
+from incident.playbook.commands_and_links import (
+    gcloud,
+    is_printable,
+    secret_page,
+    workload_command,
+    workload_page,
+)
 from incident.redaction.secret_names import names_secret, suggests_secret
 
 _MOST_NAMES = 20
 _LATEST = "latest"
-#: What may stand in a flag of pairs without meaning something else there.
+#: Characters without a meaning of their own in a flag of comma-separated pairs.
 _FLAG_SAFE = re.compile(r"[A-Za-z0-9_./-]{1,300}")
 _NAMED = re.compile(r"projects/(?P<project>[^/]+)/secrets/(?P<name>[^/]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class _AffectedSecret:
-    """A secret with its uses, none where it is not known how it is used."""
+    """A secret with its uses; no uses where they are unknown."""
 
     configured_name: str
     project: str
@@ -35,17 +40,17 @@ class _AffectedSecret:
 
     @property
     def resource(self) -> str:
-        """Its name in full."""
+        """Its resource name."""
         return f"projects/{self.project}/secrets/{self.name}"
 
     @property
     def pinned(self) -> tuple[SecretUse, ...]:
-        """The uses that name a version, and so go on with the old one."""
+        """The uses that name a version number."""
         return tuple(use for use in self.uses if use.version != _LATEST)
 
 
 def rotate_secrets(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
-    """A new version of each, what uses it moved to that, and the old one disabled."""
+    """Tasks that add versions, update references and disable old versions."""
     if evidence.affected_template is None:
         text = (
             "Find out which secrets it could read: that is"
@@ -76,7 +81,7 @@ def _affected_secrets(evidence: Evidence, workload: Workload) -> tuple[_Affected
         match = _NAMED.fullmatch(full)
         project, name = (match["project"], match["name"]) if match else (workload.project, full)
         own_projects = (workload.project_id, workload.project_number)
-        # An id cannot be told from a number's project, nor a number from an id's.
+        # A project number and a project id cannot be compared.
         known = workload.project_number if project.isdigit() else workload.project_id
         found.append(
             _AffectedSecret(full, project, name, bool(known) and project not in own_projects, uses)
@@ -85,7 +90,7 @@ def _affected_secrets(evidence: Evidence, workload: Workload) -> tuple[_Affected
 
 
 def _add_version(secret: _AffectedSecret) -> Iterator[PlaybookTask]:
-    """The new value, and whoever else reads the old one."""
+    """Tasks that add a version, and list who else may access the secret."""
     whose = (
         f", which is in project {secret.project}: ask its owner" if secret.in_other_project else ""
     )
@@ -104,14 +109,14 @@ def _add_version(secret: _AffectedSecret) -> Iterator[PlaybookTask]:
 
 
 def _file_hint(secret: _AffectedSecret) -> str:
-    """How a value gets into a file without its end of line, and without the shell's history."""
+    """How to write a value to a file without a newline and without shell history."""
     if secret.uses and all(use.mounted for use in secret.uses):
         return " exactly as it is to be mounted"
     return ', without an end of line (in bash: read -rs V; printf %s "$V" > FILE)'
 
 
 def _usage_text(secret: _AffectedSecret) -> str:
-    """How it was used, as far as that is known."""
+    """Where the template used it, if known."""
     if not secret.uses:
         return ""
     mentions = [
@@ -124,7 +129,7 @@ def _usage_text(secret: _AffectedSecret) -> str:
 def _update_references(
     secrets: tuple[_AffectedSecret, ...], workload: Workload
 ) -> Iterator[PlaybookTask]:
-    """What names an old version by its number goes on with that, or fails once it is disabled."""
+    """A reference to a version number keeps the old value, or fails once it is disabled."""
     pinned = [(secret, use) for secret in secrets for use in secret.pinned]
     if pinned:
         names = ", ".join(dict.fromkeys(secret.name for secret, _ in pinned))
@@ -149,10 +154,10 @@ def _update_references(
 
 
 def _secret_flag_value(secret: _AffectedSecret, use: SecretUse, workload: Workload) -> str:
-    """Target and secret as the flag takes them; empty where it would not, or mean another thing.
+    """Value of the ``--update-secrets`` flag; empty where the flag would read it differently.
 
-    gcloud names a secret in full by its project's number alone (read in gcloud 528). In full, it
-    is told from a value: a redaction would hide what follows ``DB_PASSWORD=``.
+    gcloud takes full secret names by project number only (seen in gcloud 528). The full name also
+    keeps redaction from hiding what follows ``DB_PASSWORD=``.
     """
     number = secret.project if secret.project.isdigit() else workload.project_number
     name = "" if secret.in_other_project and not secret.project.isdigit() else secret.name
@@ -165,7 +170,7 @@ def _secret_flag_value(secret: _AffectedSecret, use: SecretUse, workload: Worklo
 
 
 def _disable_old_versions(secret: _AffectedSecret) -> Iterator[PlaybookTask]:
-    """The old versions, since whoever has the identity may read every enabled one."""
+    """Tasks that disable old versions, which the account may still read."""
     numbers = dict.fromkeys(use.version for use in secret.pinned if use.version.isdigit())
     for number in [*numbers, "OLD_VERSION"]:
         which = f"version {number}" if number.isdigit() else "each other old version"
@@ -177,7 +182,7 @@ def _disable_old_versions(secret: _AffectedSecret) -> Iterator[PlaybookTask]:
 
 
 def _rotate_variables(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
-    """Values in the settings themselves: their names are all that is kept of them here."""
+    """Tasks for plain variables, of which only the names are known here."""
     affected = evidence.affected_template
     containers = affected.containers if affected else ()
     named = {name for container in containers for name in container.environment_names}

@@ -1,6 +1,6 @@
-"""The steps about the containment itself: stopping what runs, and giving it back. Pure.
+"""Playbook tasks that stop the workload, release it and start it again. Pure.
 
-They hang on the position alone, so that they can be made anew for an outcome that is carried on.
+They depend on `PlaybookFacts` only, so that a stored outcome's playbook can be updated.
 """
 
 from __future__ import annotations
@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident.model import Kind, PlaybookTask, Status, TaskPurpose, Workload
-from incident.playbook.commands_and_links import gcloud, location_flags, workload_command
+from incident.playbook.commands_and_links import (
+    gcloud,
+    location_flags,
+    workload_command,
+    workload_page,
+)
 from incident.playbook.inputs import PlaybookFacts
-from incident.playbook.links import workload_page
 
-#: The parts that are made here.
+#: The purposes of the tasks of this module.
 CONTAINMENT_PURPOSES = frozenset(
     {
         TaskPurpose.STOP,
@@ -22,7 +26,7 @@ CONTAINMENT_PURPOSES = frozenset(
         TaskPurpose.RESUME,
     }
 )
-#: What a release gives back, by the first parts of field paths, in the order of a sentence.
+#: What a release restores, by the first part of the field path; in order of mention.
 _RESTORED_TEXTS = {
     "scaling": "its scaling",
     "traffic": "the traffic split with its tags",
@@ -31,7 +35,7 @@ _RESTORED_TEXTS = {
     "iam-policy": "who may call it",
 }
 _CLI = "python cli.py"
-#: Executions may have been cancelled by then, and not before.
+#: Statuses in which executions may have been cancelled.
 _MAY_HAVE_CANCELLED = (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED, Status.RELEASED)
 _STOP_ACTIONS = {
     Kind.SERVICE: "scale-to-zero",
@@ -43,14 +47,14 @@ _STOP_TEXTS = {
     " written, but is not seen in effect",
     Status.RESTRICTED: "Stop it, unless it must go on: access is restricted, but what runs runs on",
     Status.HELD: "Decide whether it is to be stopped, and stop it: nothing was done to it",
-    Status.FAILED: "Mend what the reasons name and contain it: nothing shows that it is stopped",
+    Status.FAILED: "Fix the cause and contain it: not confirmed stopped",
     Status.EXPIRED: "Make a fresh plan and apply it: the old one expired, and nothing was done",
     Status.PLANNED: "Contain it, if this plan is right: this was a dry run, and it goes on running",
 }
 
 
 def containment_tasks(facts: PlaybookFacts) -> tuple[PlaybookTask, ...]:
-    """Stopping it, waiting for what still runs, and what comes when a clean version is there."""
+    """Tasks that stop the workload, wait, release it and start it again."""
     return (
         *_stop(facts),
         *_wait(facts),
@@ -61,7 +65,7 @@ def containment_tasks(facts: PlaybookFacts) -> tuple[PlaybookTask, ...]:
 
 
 def _stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
-    """What stops it, which hangs on how far the incident has come."""
+    """Tasks that stop the workload, by incident status."""
     incident, status = facts.incident, facts.status
     page = workload_page(facts.workload) or ""
     contain = f"{_CLI} contain {incident}"
@@ -76,7 +80,7 @@ def _stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
         case Status.RELEASED:
             text = "Watch it: a person took the containment back, and it runs"
             yield PlaybookTask(text, "", page, TaskPurpose.STOP)
-            text = "If it is hostile after all, contain it anew"
+            text = "If it is hostile after all, contain it again"
             yield PlaybookTask(text, contain, "", TaskPurpose.STOP)
         case Status.AWAITING_APPROVAL:
             text = "Read the plan and approve it: nothing is done to the workload until then"
@@ -86,7 +90,7 @@ def _stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
             yield from _blocked_stop(facts)
             yield from _stop_with_gcloud(facts)
         case _:
-            # Held, or only restricted: the policy names nothing that stops it, so a person does.
+            # The plan has no action that stops the workload, so the command names one.
             named = status in (Status.HELD, Status.RESTRICTED) or not facts.stops
             action = f" --action {_STOP_ACTIONS[facts.workload.kind]}" if named else ""
             text = _STOP_TEXTS.get(status, "Stop it: it goes on running")
@@ -95,7 +99,7 @@ def _stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
 
 
 def _blocked_stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
-    """What is in the way of a containment by the responder: no command that it refuses."""
+    """Tasks that fix each blocker, where the responder would refuse to contain."""
     intro = "Decide whether it is to be stopped: nothing was done to it. "
     page = workload_page(facts.workload) or ""
     for blocker in facts.blockers:
@@ -108,7 +112,7 @@ def _blocked_stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
 
 
 def _stop_with_gcloud(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
-    """The same with nothing but gcloud, for whoever has no access to the case file."""
+    """Manual alternative with gcloud, for people without access to the case file."""
     workload = facts.workload
     intro, snapshot_note = (
         "Or do it without the responder",
@@ -118,7 +122,7 @@ def _stop_with_gcloud(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
         snapshot_note = ", which kept how it was before its attempt"
     if facts.blockers:
         intro, snapshot_note = (
-            "Stop it by hand, if it is what is meant",
+            "Stop it manually, if it is what is meant",
             "; the responder keeps no image then",
         )
     match workload.kind:
@@ -190,7 +194,7 @@ def _release(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
 
 
 def restored_text(facts: PlaybookFacts) -> str:
-    """What a release gives back, for a sentence."""
+    """What a release restores, as part of a sentence."""
     by_kind = {Kind.JOB: {"iam-policy": "who may start it"}, Kind.WORKER_POOL: {}, Kind.SERVICE: {}}
     words = {**_RESTORED_TEXTS, **by_kind[facts.workload.kind]}
     if facts.workload.kind is Kind.WORKER_POOL:
@@ -213,8 +217,8 @@ def _resume(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
 
 
 def _restart_with_gcloud(workload: Workload) -> Iterator[PlaybookTask]:
-    """What a person stopped without the responder, a person starts again."""
-    if_stopped_manually = "If it was stopped by hand, start it again as it was noted then"
+    """Tasks that start again what was stopped without the responder."""
+    if_stopped_manually = "If it was stopped manually, start it again as noted then"
     match workload.kind:
         case Kind.SERVICE:
             where = location_flags(workload)
@@ -234,7 +238,7 @@ def _restart_with_gcloud(workload: Workload) -> Iterator[PlaybookTask]:
                 purpose=TaskPurpose.RESUME,
             )
         case Kind.JOB:
-            text = "If executions were cancelled by hand, start that work again from its beginning"
+            text = "If executions were cancelled manually, start that work again from its beginning"
             yield PlaybookTask(
                 text, workload_command("execute", workload), purpose=TaskPurpose.RESUME
             )

@@ -1,1 +1,1 @@
-"""An outcome as page, chat text and terminal text."""
+"""Render an outcome as JSON, HTML report, chat text and terminal text."""

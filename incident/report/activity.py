@@ -1,7 +1,7 @@
-"""What we did ourselves and how long each of it took, from the records and the timings. Pure.
+"""Activity log of the responder and operators, with durations, from records and timings. Pure.
 
-A record says when a step was over. A step lasted since the record before it, where one run wrote
-both, one right after the other; or as long as the stopwatch said.
+A record has the end time of a step. Its duration comes from the timings, or is the time since the
+record before it, if the same run wrote both.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from incident.model import Json, JsonObject, Status, Verdict
+from incident.model import JsonObject, Status, Verdict
 from incident.model.durations import parse_time
+from incident.model.json_text import json_string
 
-#: Prefix of the timings of single collectors, in an outcome's ``timings_ms``.
+#: Prefix of collectors in an outcome's ``timings_ms``.
 COLLECTOR_PREFIX = "evidence/"
 
 _RECORD_TEXTS = {
@@ -29,14 +30,14 @@ _RECORD_TEXTS = {
     "contained": "Wrote, and read back",
     "concluded": "Settled the outcome",
     "sealed": "Sealed the case file",
-    "written-back": "Told Security Command Center",
-    "not-written-back": "Could not tell Security Command Center",
+    "written-back": "Updated the finding in Security Command Center",
+    "not-written-back": "Could not update the finding in Security Command Center",
     "published": "Announced the outcome",
     "not-published": "Could not announce the outcome",
     "notified": "Sent the message to the chat room",
     "not-notified": "Could not send the message to the chat room",
     "retried": "Stopped for now; a redelivery carries on",
-    "approved": "Said yes to the plan",
+    "approved": "Approved the plan",
     "release-started": "Release begun",
     "released": "Release read back: as it was before",
     "release-cancelled": "Release given up",
@@ -46,7 +47,7 @@ _RECORD_TEXTS = {
 }
 _WRITE_RECORDS = frozenset({"snapshot", "written", "verified", "annotated", "contained", "joined"})
 _NOTIFY_RECORDS = frozenset({"concluded", "sealed", "written-back", "published", "notified"})
-#: After which records, of the same run, a step began at once.
+#: The records of the same run after which a step begins at once.
 _STARTED_AFTER: Mapping[str, frozenset[str]] = {
     "snapshot": frozenset({"received", "decided", "approved"}),
     "written": frozenset({"snapshot"}),
@@ -63,13 +64,13 @@ _OPERATOR_RECORDS = frozenset({"approved", "release-started", "released", "relea
 
 @dataclass(frozen=True, slots=True)
 class ActivityEntry:
-    """One step of the responder, or of a person by its commands.
+    """One step of the responder or an operator.
 
     Attributes:
-        at: When it was over; of reading, when it began.
+        at: Its end; for reads, the start.
         text: What was done.
-        duration_ms: Milliseconds that it took; None where nothing tells.
-        by_operator: Whether a person took it.
+        duration_ms: Duration in milliseconds; None where unknown.
+        by_operator: Whether an operator did it.
     """
 
     at: datetime
@@ -85,14 +86,14 @@ def activity_entries(
     updated_at: datetime | None = None,
     missing: Collection[str] = (),
 ) -> tuple[ActivityEntry, ...]:
-    """Our own steps in time order.
+    """All steps, sorted by time.
 
     Args:
         outcome: The outcome.
-        records: The records of the case file.
-        containment: The records of its containment.
-        updated_at: When the outcome was carried on to what it is now; None for a first outcome.
-        missing: The collectors that had no answer.
+        records: Records of the case file.
+        containment: Records of its containment.
+        updated_at: When the outcome was updated; None for a first outcome.
+        missing: Collectors without an answer.
     """
     skipped = {"contained"} if containment else set()
     initial = [r for r in records if "outcome" not in r or r.get("kind") in ("concluded", "done")]
@@ -113,7 +114,7 @@ def activity_entries(
 
 
 def timings(outcome: JsonObject) -> Mapping[str, float]:
-    """The milliseconds of each stage and collector, as far as they are numbers."""
+    """Milliseconds of each stage and collector; values that are no duration are left out."""
     values = outcome.get("timings_ms")
     return {
         str(name): float(value)
@@ -125,7 +126,7 @@ def timings(outcome: JsonObject) -> Mapping[str, float]:
 def _evidence_entries(
     outcome: JsonObject, records: Sequence[JsonObject], missing: Collection[str]
 ) -> Iterator[ActivityEntry]:
-    """What was read, side by side, before the finding was taken up; if one run did it all."""
+    """Parallel reads before the record `received`, if one run did all."""
     known = timings(outcome)
     by_kind = {record.get("kind"): record for record in records}
     received, concluded = by_kind.get("received", {}), by_kind.get("concluded", {})
@@ -144,7 +145,7 @@ def _evidence_entries(
 def _record_entries(
     timed: Sequence[tuple[datetime, JsonObject]], decide_ms: float | None
 ) -> Iterator[ActivityEntry]:
-    """The steps that records tell."""
+    """Steps from records."""
     for at, record in timed:
         kind = str(record.get("kind"))
         text = _RECORD_TEXTS.get(kind)
@@ -172,22 +173,22 @@ def _elapsed_ms(
 
 
 def _detail(kind: str, record: JsonObject) -> str:
-    """What of a record belongs into its line: the verdict, the status, who it was."""
+    """What a record adds to its line: verdict, status, who."""
     outcome, by = record.get("outcome"), record.get("by")
     if kind == "concluded" and isinstance(outcome, Mapping):
-        return f": {_text(outcome.get('status'))}{_refused_note(outcome)}"
+        return f": {json_string(outcome.get('status'))}{_refused_note(outcome)}"
     if kind == "decided":
-        return f": {_text(record.get('verdict'))}"
+        return f": {json_string(record.get('verdict'))}"
     if kind == "reverted":
-        who = _text(by.get("principal")) if isinstance(by, Mapping) else ""
+        who = json_string(by.get("principal")) if isinstance(by, Mapping) else ""
         return f", by {who or 'somebody'}"
     if kind in _OPERATOR_RECORDS or kind == "verified":
-        return f", by {'the patrol' if by == 'patrol' else by}" if _text(by) else ""
+        return f", by {'the patrol' if by == 'patrol' else by}" if json_string(by) else ""
     return ""
 
 
 def _refused_note(outcome: JsonObject) -> str:
-    """Why what was decided to be held has failed all the same; nothing for any other outcome."""
+    """Why an outcome with verdict hold is failed; empty for other outcomes."""
     decision = outcome.get("decision")
     verdict = decision.get("verdict") if isinstance(decision, Mapping) else None
     if (outcome.get("status"), verdict) != (Status.FAILED, Verdict.HOLD):
@@ -196,7 +197,7 @@ def _refused_note(outcome: JsonObject) -> str:
 
 
 def _earlier_updates(records: Sequence[JsonObject]) -> Iterator[ActivityEntry]:
-    """What an incident was carried on to before."""
+    """Earlier updates of the incident."""
     for record in records:
         at, kind = parse_time(record.get("recorded_at")), record.get("kind")
         if at is not None and kind in list(Status):
@@ -209,10 +210,9 @@ def _current_update(
     records: Sequence[JsonObject],
     updated_at: datetime | None,
 ) -> Iterator[ActivityEntry]:
-    """What it is carried on to by now: its record is written after the page is.
+    """The current update, whose record is written after the report.
 
-    It happened when the step was over that led to it, if one is on record: so of several who
-    tell the same, each makes the same page.
+    Its time is that of the last recorded step, so that concurrent writers make the same report.
     """
     if updated_at is None:
         return
@@ -224,12 +224,8 @@ def _current_update(
     decision = outcome.get("decision")
     reasons = decision.get("reasons") if isinstance(decision, Mapping) else None
     why = f": {reasons[0]}" if isinstance(reasons, list) and reasons else ""
-    yield ActivityEntry(at, f"Carried the incident on: {_text(outcome.get('status'))}{why}")
+    yield ActivityEntry(at, f"Carried the incident on: {json_string(outcome.get('status'))}{why}")
 
 
 def _decide_ms(outcome: JsonObject) -> float | None:
     return timings(outcome).get("decide")
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else ""

@@ -1,6 +1,6 @@
-"""What the report's picture of the exposure shows: the way in, what ran, what is in reach. Pure.
+"""Boxes of the report's exposure picture: entry point, affected revision, blast radius. Pure.
 
-What was not read is shown as not known, with the reason; never as if there were nothing.
+What was not read is a box of its own with the reason.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from incident.model import JsonObject, Kind
 from incident.report.pictures import BoxFrame
 
 BoxContent = tuple[str, str, BoxFrame]
-#: By topic: the title, what the title adds where it is serious, whose gap leaves it unknown.
+#: Title, addition to the title where serious, collectors whose gap makes it unknown; by topic.
 _TOPICS = {
     "entry": ("Ingress", "open", ("settings",)),
     "callers": ("Callers", "open", ("access", "settings")),
     "identity": ("Runs as", "its tokens may be taken", ("revisions", "executions", "settings")),
-    "secrets": ("Secrets in reach", "rotate", ("revisions", "executions", "settings")),
+    "secrets": ("Exposed secrets", "rotate", ("revisions", "executions", "settings")),
     "volumes": ("Volumes", "they persist", ("revisions", "executions", "settings")),
 }
 _ENTRY_POINTS = {
@@ -35,12 +35,12 @@ def exposure_columns(
     points: Sequence[JsonObject],
     gaps: Iterable[JsonObject],
 ) -> Mapping[str, Sequence[BoxContent]]:
-    """The parts of the picture, each with its boxes; none where no workload is named.
+    """Boxes by column; none without a workload.
 
     Args:
         workload: The outcome's workload.
-        detected: What the outcome says was detected.
-        points: What the assessment says of the reach.
+        detected: The outcome's detected process.
+        points: The assessment's exposure facts.
         gaps: The outcome's gaps.
     """
     if workload.get("kind") not in list(Kind):
@@ -51,9 +51,9 @@ def exposure_columns(
     entry_points = entry_points or [("Callers", "nobody calls a worker pool", BoxFrame.PLAIN)]
     blast_radius = [_topic_box(topic, points, why) for topic in _BLAST_RADIUS]
     return {
-        "The way in": entry_points,
+        "Entry point": entry_points,
         "What ran": _affected_boxes(workload, detected),
-        "In reach": blast_radius,
+        "Blast radius": blast_radius,
     }
 
 
@@ -87,7 +87,7 @@ def _pid(process: Mapping[str, Any]) -> str:
 
 
 def _command_line(process: Mapping[str, Any]) -> str:
-    """A process by its command line, or by what else is named of it."""
+    """A process by its command line, else by its name."""
     arguments = " ".join(map(str, process.get("arguments") or ()))
     binary = str(process.get("binary_path") or process.get("process") or "")
     if not arguments or arguments.startswith(binary):
@@ -115,7 +115,7 @@ def _topic_box(
 
 
 def _short(name: str) -> str:
-    """The last part of a resource's name; what is no such name, a share's path say, stays whole."""
+    """The last part of a resource name; other texts, such as file share paths, stay."""
     return name.rpartition("/")[2] if name.startswith("projects/") else name
 
 

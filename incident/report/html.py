@@ -1,21 +1,15 @@
-"""The case as a page for people: one self-contained file, without script or outside request. Pure.
+"""HTML report of an incident: one self-contained file, no scripts. Pure.
 
-Made of the outcome and the evidence as they are stored, so that nothing stands in it that was
-not redacted, and the same case file always makes the same page.
+It is made of the stored outcome and evidence, which are redacted. The same case file gives the
+same bytes.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from incident.model import ChangeKind, ChangeState, Json, JsonObject, TaskPurpose
 from incident.model.decision import DRIFT_PREFIX
@@ -23,12 +17,11 @@ from incident.model.durations import format_milliseconds, parse_time
 from incident.playbook.task_order import plan_sections, triage_index
 from incident.report.activity import COLLECTOR_PREFIX, activity_entries, timings
 from incident.report.exposure_picture import exposure_columns
-from incident.report.gaps import grouped_gaps, missing_evidence, without_main_reason
-from incident.report.pictures import FONT_SIZE, exposure_picture, timeline_picture
-from incident.report.terminal import diff_lines, escape_unprintable
+from incident.report.html_template import is_page, report_template
+from incident.report.pictures import exposure_picture, timeline_picture
+from incident.report.terminal import diff_lines
 from incident.report.timeline import timeline
 
-_LONGEST = 600
 _MOST_LOGS = 200
 _MOST_ROWS = 100
 _HEADLINES = {
@@ -62,6 +55,7 @@ _WORKLOAD_FIELDS = ("kind", "name", "project", "location", "revision", "executio
 _EVIDENCE_TABLES = ("access", "audit-log", "executions", "revisions")
 _TIMELINE_SOURCES = ("related-findings", "audit-log", "revisions", "executions", "logs")
 _GAP_SECTIONS = (*_EVIDENCE_TABLES, "related-findings", "logs")
+_SEE_VERDICT = "as the verdict at the top says"
 _FINDING_DEFAULTS: Mapping[str, Any] = dict.fromkeys(
     ("category", "severity", "detector", "event_time")
 )
@@ -78,32 +72,24 @@ _STAGE_TEXTS = {
     "evidence": "Wait for evidence",
     "total": "All of it",
 }
-#: Of these the first reason is what a reader has to know first; of the others an error of a write.
+#: Statuses whose verdict quotes the decision's first reason, and those that quote a write's error.
 _REASON_STATUSES = frozenset({"held", "failed", "expired", "released", "already-contained"})
 _ERROR_STATUSES = frozenset({"failed", "unverified", "restricted"})
-#: A sentence of ours that begins so gets a capital. Anything else may be a name.
-_SENTENCE_STARTS = re.compile(
-    r"(?:all|an?|another|anybody|approved|as|at|buckets|by|callers|cannot|contained|defaults|each"
-    r"|everybody|execution|file|from|how|if|in|internal|its?|named|no|nobody|not|nothing|of|on|only"
-    r"|other|perhaps|related|released|revision|since|some|taken|the|these|they|this|those|what|when"
-    r"|where|whether|which|who|whoever|why|with) "
-)
 _WRITTEN_STATES = (ChangeState.APPLIED, ChangeState.VERIFIED, ChangeState.UNVERIFIED)
-_FOLDER = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFileContents:
-    """A case file as it is stored.
+    """The contents of a case file.
 
     Attributes:
         outcome: The outcome.
         evidence: Evidence by its collector, ``logs`` as a list of entries; all of it redacted.
         records: The records, in order.
         digests: SHA-256 of each object in hex, by its path in the case file, or in the store
-            where it is of the containment.
-        containment: The records of the containment that the outcome names, in order.
-        updated_at: When the incident was carried on to this outcome; None for a first one.
+            for objects of the containment.
+        containment: Records of the containment that the outcome names, in order.
+        updated_at: When the outcome was updated; None for a first outcome.
     """
 
     outcome: JsonObject
@@ -115,89 +101,55 @@ class CaseFileContents:
 
 
 def render_html(case: CaseFileContents) -> str:
-    """The page, as HTML 5."""
+    """The report as HTML 5."""
     outcome: Mapping[str, Any] = case.outcome
     status = str(outcome.get("status"))
     assessment = {**_NO_ASSESSMENT, **(outcome.get("assessment") or {})}
     workload = {**dict.fromkeys(_WORKLOAD_FIELDS), **(outcome.get("workload") or {})}
     detected = {**_DETECTED_DEFAULTS, **(outcome.get("detected") or {})}
     gaps = [each for each in outcome.get("gaps") or () if isinstance(each, Mapping)]
-    missing = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
+    unread = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
     main_reason = _main_reason(status, outcome)
-    groups = plan_sections(assessment["plan"].get("people") or ())
-    steps = activity_entries(case.outcome, case.records, case.containment, case.updated_at, missing)
+    sections = plan_sections(assessment["plan"].get("people") or ())
+    steps = activity_entries(case.outcome, case.records, case.containment, case.updated_at, unread)
     events = timeline(case.outcome, case.evidence, steps)
-    return _template().render(
+    return report_template().render(
         outcome=outcome,
         status=status,
         headline=_headline(status, outcome),
-        written=_WRITTEN_STATES,
+        written_states=_WRITTEN_STATES,
         tone=_TONES.get(status, "bad"),
         assessment=assessment,
         plan=assessment["plan"],
-        groups=groups,
-        waits=bool(groups) and groups[0].tasks[0][1].get("part") == TaskPurpose.WAIT,
-        look_before=triage_index(status, groups),
+        sections=sections,
+        first_task_waits=bool(sections) and sections[0].tasks[0][1].get("part") == TaskPurpose.WAIT,
+        triage_section=triage_index(status, sections),
         workload=workload,
         events=events,
-        undrawn=[name for name in _TIMELINE_SOURCES if name in missing],
+        missing_sources=[name for name in _TIMELINE_SOURCES if name in unread],
         lanes=tuple(dict.fromkeys(event.lane for event in events)),
-        rows=timeline_picture(events),
-        letters=FONT_SIZE,
+        timeline=timeline_picture(events),
         stages=_stages(case.outcome),
-        boxes=exposure_picture(exposure_columns(workload, detected, assessment["reach"], gaps)),
+        exposure=exposure_picture(exposure_columns(workload, detected, assessment["reach"], gaps)),
         detected=detected,
         finding={**_FINDING_DEFAULTS, **(outcome.get("finding") or {})},
-        because=main_reason,
-        decided=without_main_reason(
+        main_reason=main_reason,
+        decision_reasons=without_main_reason(
             (outcome.get("decision") or {}).get("reasons") or (), main_reason
         ),
         gaps=tuple(grouped_gaps(gaps, main_reason)),
-        unknown=missing_evidence(
+        missing=missing_evidence(
             case.evidence, gaps, _GAP_SECTIONS, has_workload=bool(workload["name"])
         ),
         cancelled=_cancelled(outcome),
         contained_at=_contained_at(case),
         changes=[_change_with_diff(change) for change in outcome.get("changes") or ()],
-        links=[(name, link) for name, link in _links(outcome) if _is_page(link)],
+        links=[(name, link) for name, link in _links(outcome) if is_page(link)],
         evidence={name: _rows(case.evidence.get(name)) for name in _EVIDENCE_TABLES},
         log_count=len(_rows(case.evidence.get("logs"), most=10**9)),
         logs=_rows(case.evidence.get("logs"), most=_MOST_LOGS),
         digests=case.digests,
     )
-
-
-def page_text(text: str) -> str:
-    """A text as the page shows it: what is invisible as an escape, cut to a length."""
-    left = len(text) - _LONGEST
-    cut = escape_unprintable(text[:_LONGEST])
-    return f"{cut}… ({left} more characters; the case file has them)" if left > 0 else cut
-
-
-def _finalize(value: object) -> object:
-    """Every value that the template prints goes through here, before it is escaped."""
-    if isinstance(value, Markup):
-        return value
-    return page_text(value) if isinstance(value, str) else value
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clock"] = lambda at: f"{at:%H:%M:%S}"
-    environment.filters["day"] = lambda at: f"{at:%Y-%m-%d}"
-    environment.filters["stamp"] = _stamp
-    environment.filters["duration"] = format_milliseconds
-    environment.filters["sentence"] = _sentence
-    environment.tests["page"] = _is_page
-    return environment.get_template("report.html.j2")
 
 
 def _headline(status: str, outcome: Mapping[str, Any]) -> str:
@@ -207,7 +159,7 @@ def _headline(status: str, outcome: Mapping[str, Any]) -> str:
 
 
 def _main_reason(status: str, outcome: Mapping[str, Any]) -> str:
-    """Why it came to this, in a line: what went wrong with a write, else what decided."""
+    """The reason for the status: an error of a write, else the decision's first reason."""
     reasons = (outcome.get("decision") or {}).get("reasons") or ("",)
     if status in _ERROR_STATUSES and not _is_reverted(outcome):
         errors = [str(each["error"]) for each in outcome.get("changes") or () if each.get("error")]
@@ -223,7 +175,7 @@ def _is_reverted(outcome: Mapping[str, Any]) -> bool:
 
 
 def _stages(outcome: JsonObject) -> list[tuple[str, str, float]]:
-    """Each stage in words, how long it took, and its share of the longest, from 0 to 1."""
+    """Name, duration and share of the longest (0 to 1) of each stage."""
     known = timings(outcome)
     longest = max(known.values(), default=0.0) or 1.0
     return [
@@ -238,7 +190,7 @@ def _stages(outcome: JsonObject) -> list[tuple[str, str, float]]:
 
 
 def _cancelled(outcome: Mapping[str, Any]) -> dict[str, str]:
-    """How far the cancellation of each execution came, by its short name."""
+    """State of the cancellation of each execution, by short name."""
     return {
         str(change.get("target")).rpartition("/")[2]: str(change.get("state"))
         for change in outcome.get("changes") or ()
@@ -248,7 +200,7 @@ def _cancelled(outcome: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _contained_at(case: CaseFileContents) -> datetime | None:
-    """When we first wrote to the workload, by the records."""
+    """Time of the first write to the workload."""
     kinds = {"written", "verified", "contained"}
     times = (
         parse_time(record.get("recorded_at"))
@@ -256,18 +208,6 @@ def _contained_at(case: CaseFileContents) -> datetime | None:
         if record.get("kind") in kinds
     )
     return min((at for at in times if at), default=None)
-
-
-def _sentence(text: object) -> str:
-    """A text of ours with a capital at its beginning, unless that may be a name."""
-    sentence = str(text)
-    return sentence[:1].upper() + sentence[1:] if _SENTENCE_STARTS.match(sentence) else sentence
-
-
-def _stamp(value: object) -> str:
-    """A time as the evidence spells it, at a length for people."""
-    text = str(value or "")
-    return text.replace("T", " ").partition(".")[0].removesuffix("Z") if text else "unknown"
 
 
 def _change_with_diff(change: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -285,13 +225,55 @@ def _links(outcome: Mapping[str, Any]) -> list[tuple[str, object]]:
     return [*named, *((f"MITRE ATT&CK: {url}", url) for url in links.get("mitre") or ())]
 
 
-def _is_page(link: object) -> bool:
-    """Whether a link may be followed: a page, never a script or a file."""
-    return isinstance(link, str) and link.startswith("https://")
-
-
 def _rows(value: Any, most: int = _MOST_ROWS) -> list[Any]:
-    """The objects of a piece of evidence, at most so many."""
+    """The objects of a piece of evidence, up to a number."""
     if isinstance(value, Mapping):
         return [value]
     return [each for each in value or () if isinstance(each, Mapping)][:most]
+
+
+def grouped_gaps(gaps: Sequence[JsonObject], main_reason: str) -> Iterator[tuple[str, str]]:
+    """Collector and reason of each gap; a repeated reason refers to its first place.
+
+    Args:
+        gaps: The outcome's gaps.
+        main_reason: The reason in the verdict; may be empty.
+    """
+    explained = {main_reason: _SEE_VERDICT} if main_reason else {}
+    for gap in gaps:
+        collector, reason = str(gap.get("collector")), str(gap.get("reason"))
+        yield collector, explained.setdefault(reason, reason)
+        if explained[reason] == reason:
+            explained[reason] = f"for the same reason as {collector}"
+
+
+def without_main_reason(reasons: Iterable[object], main_reason: str) -> list[object]:
+    """The decision's reasons; the one in the verdict becomes a reference to it."""
+    return [_SEE_VERDICT if reason == main_reason else reason for reason in reasons]
+
+
+def missing_evidence(
+    evidence: Mapping[str, Json],
+    gaps: Sequence[JsonObject],
+    collectors: Iterable[str],
+    *,
+    has_workload: bool,
+) -> dict[str, str]:
+    """The reason why each piece of evidence is missing; empty for what is there.
+
+    Args:
+        evidence: Evidence by its collector.
+        gaps: The outcome's gaps.
+        collectors: The collectors that the report shows.
+        has_workload: Whether the finding names a workload.
+    """
+    reasons = {str(gap.get("collector")): str(gap.get("reason")) for gap in gaps}
+    unread = (
+        "it was not read"
+        if has_workload
+        else "the finding names no Cloud Run workload to read it of"
+    )
+    return {
+        name: "" if isinstance(evidence.get(name), list | Mapping) else reasons.get(name, unread)
+        for name in collectors
+    }

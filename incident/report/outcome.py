@@ -1,4 +1,4 @@
-"""The outcome of an incident as one JSON object. Pure; everything in it is redacted."""
+"""Build the outcome of an incident as a JSON object; update a stored one. Pure, redacted."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from incident.model import (
     Verdict,
 )
 from incident.model.json_text import time_text
-from incident.playbook.blockers import explain_blocker
-from incident.playbook.links import finding_page, virustotal_page, workload_page
+from incident.playbook.commands_and_links import finding_page, virustotal_page, workload_page
+from incident.playbook.inputs import explain_blocker
 from incident.playbook.plan import PlaybookInputs
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_parts import assessment_json, detected_json, truncated
@@ -34,22 +34,22 @@ _WRITTEN_STATES = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APP
 
 @dataclass(frozen=True, slots=True)
 class OutcomeParts:
-    """All that an outcome is made of.
+    """Everything that an outcome is made of.
 
     Attributes:
         incident: The incident's id.
-        status: What became of it.
-        decision: What was decided.
-        evidence: What was gathered.
-        responder: Who answered; None where none did.
-        assessment: What it made of the evidence; None without a responder.
-        changes: The changes and how far they came.
-        containment_folder: The containment's path in the store.
-        drains_until: Until when requests in flight may still run.
-        approval_expires: When the plan expires that waits for approval.
+        status: The incident's status.
+        decision: The decision.
+        evidence: The collected evidence.
+        responder: The responder for the finding's type; None where there is none.
+        assessment: The responder's assessment; None without a responder.
+        changes: The changes with their states.
+        containment_folder: Path of the containment in the store.
+        drains_until: Until when requests in flight may run.
+        approval_expires: When the plan that awaits approval expires.
         timings_ms: Milliseconds per stage.
-        case_file: Where the case file is; None where none is kept.
-        policy_url: Where the policy file is; empty where none is configured.
+        case_file: URL of the case file; None where none is kept.
+        policy_url: Path or URL of the policy file; empty where none is configured.
     """
 
     incident: str
@@ -68,13 +68,13 @@ class OutcomeParts:
 
     @property
     def suspect(self) -> Suspect:
-        """What of the finding is suspected, as the responder reads it."""
+        """The suspected process and file, as the responder reads the finding."""
         finding = self.evidence.finding
         return self.responder.suspect(finding) if self.responder else finding.suspect
 
 
 def build_outcome(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
-    """The outcome of an incident."""
+    """The outcome as JSON."""
     finding = parts.evidence.finding
     return {
         "schema_version": SCHEMA_VERSION,
@@ -117,7 +117,7 @@ def _assessment(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json] | No
 
 
 def malformed_outcome(digest: str, reason: str, case_file: str) -> dict[str, Json]:
-    """The outcome of a message that is no notification: no incident, no finding."""
+    """The outcome of a message that is no notification."""
     keys = "incident finding workload responder rule mode assessment detected containment"
     return {
         "schema_version": SCHEMA_VERSION,
@@ -135,7 +135,7 @@ def malformed_outcome(digest: str, reason: str, case_file: str) -> dict[str, Jso
 
 
 def duplicate_outcome(current: Mapping[str, Json]) -> dict[str, Json]:
-    """The outcome of a delivery whose incident is done: it did nothing, and says so."""
+    """The outcome of a duplicate delivery: nothing was done."""
     reason = f"this event was handled already: its incident is done, as {current.get('status')!r}"
     decision = current.get("decision")
     kept = decision if isinstance(decision, Mapping) else {}
@@ -149,9 +149,9 @@ def duplicate_outcome(current: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def has_active_containment(current: Mapping[str, Json]) -> bool:
-    """Whether an incident that took part in a containment has something that a release ends.
+    """Whether a release would end a containment of this incident.
 
-    One that was held or whose writes were all refused is as it was: it only waits for a person.
+    False for a held incident, and for a failed one whose writes were all refused.
     """
     status, changes = current.get("status"), current.get("changes")
     if status != Status.FAILED:
@@ -164,12 +164,12 @@ def has_active_containment(current: Mapping[str, Json]) -> bool:
 def released_outcome(
     current: Mapping[str, Json], by: str, irreversible: Sequence[str] = ()
 ) -> dict[str, Json]:
-    """The outcome of an incident whose containment a person has taken back.
+    """The outcome after a release.
 
     Args:
-        current: Its outcome so far.
-        by: Who it was.
-        irreversible: What could not be taken back, and what to do about it.
+        current: The outcome before.
+        by: Who released it.
+        irreversible: What could not be restored, and what to do about it.
     """
     decision = current.get("decision")
     kept = decision if isinstance(decision, Mapping) else {}
@@ -187,7 +187,7 @@ def released_outcome(
 def resumed_outcome(
     earlier: Mapping[str, Json], parts: OutcomeParts, redactor: Redactor
 ) -> dict[str, Json]:
-    """The outcome of an incident that was taken up again: what was found out before stays."""
+    """The outcome of a resumed incident; what the evidence gave stays."""
     decision = _decision(parts, redactor)
     return {
         **earlier,
@@ -204,7 +204,7 @@ def resumed_outcome(
 
 
 def expired_outcome(current: Mapping[str, Json], reason: str) -> dict[str, Json]:
-    """The outcome of an incident whose plan nobody approved in time."""
+    """The outcome of an incident whose plan expired without approval."""
     kept = current.get("decision")
     decision = kept if isinstance(kept, Mapping) else {}
     reasons = _merged_reasons([reason], current)
@@ -217,7 +217,7 @@ def expired_outcome(current: Mapping[str, Json], reason: str) -> dict[str, Json]
 
 
 def _merged_reasons(reasons: Json, earlier: Mapping[str, Json]) -> list[Json]:
-    """New reasons, and after them the earlier ones that they do not repeat."""
+    """New reasons, then the earlier ones, each once."""
     decision = earlier.get("decision")
     before = decision.get("reasons") if isinstance(decision, Mapping) else None
     lists = (each for each in (reasons, before) if isinstance(each, list))
@@ -260,7 +260,7 @@ def _workload(evidence: Evidence) -> dict[str, Json] | None:
 
 
 def _decision(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
-    """The decision; what is ``barred`` to a person's ``contain`` too says what comes first."""
+    """The decision; ``barred`` has the reasons why an operator's ``contain`` is refused."""
     decision, workload = parts.decision, parts.evidence.finding.workload
     blockers = (
         [explain_blocker(blocker, workload, parts.policy_url) for blocker in decision.blockers]

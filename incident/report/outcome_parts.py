@@ -1,4 +1,4 @@
-"""What was detected and is thought of it, as parts of the outcome. Pure; all of it redacted."""
+"""Parts of the outcome: assessment and detected process, file, image. Pure, redacted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MOST_LIBRARIES = 10
 def assessment_json(
     assessment: Assessment, inputs: PlaybookInputs, redactor: Redactor
 ) -> dict[str, Json]:
-    """What is thought of the evidence, what is in reach, and what is to be done."""
+    """Assessment, exposure, related findings and playbook."""
     evidence = inputs.evidence
     return {
         "summary": truncated(redactor.text(assessment.summary)),
@@ -65,7 +65,7 @@ def assessment_json(
 
 
 def detected_json(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> dict[str, Json]:
-    """What was detected: the process, the suspected file, where it ran."""
+    """The detected process, the suspected file, container and image."""
     finding = evidence.finding
     container = next(iter(finding.containers), None)
     return {
@@ -86,7 +86,7 @@ def detected_json(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> d
 
 
 def truncated(text: str) -> str:
-    """Evidence text at a length that a log line can bear; the case file has the rest."""
+    """Untrusted text cut to a length that a log line can bear."""
     kept = text[:_LONGEST_TEXT]
     while len(json.dumps(kept)) > _LONGEST_ENCODED:
         kept = kept[: len(kept) // 2]
@@ -128,7 +128,7 @@ def _reason(reason: Reason, redactor: Redactor) -> dict[str, Json]:
 
 
 def _reputation(reputation: Reputation | None, redactor: Redactor) -> dict[str, Json] | None:
-    """What VirusTotal says, in short; the case file has all of it."""
+    """VirusTotal's result in short; the evidence has all of it."""
     if reputation is None:
         return None
     return {
@@ -181,14 +181,14 @@ def _libraries(process: DetectedProcess) -> Iterator[str]:
 
 
 def _script(script: File | None, redactor: Redactor) -> str | None:
-    """The script's path; its contents are in the evidence."""
+    """Path of the script; its contents are in the evidence."""
     return truncated(redactor.text(script.path)) or "of no named file" if script else None
 
 
 def _parents(process: DetectedProcess | None, finding: Finding) -> tuple[DetectedProcess, ...]:
-    """The processes of the finding that began a process, the nearest one first.
+    """The finding's known parent processes, nearest first.
 
-    The ids are the attacker's container's: a circle of parents ends where it began.
+    Process ids are untrusted: a circle of parents ends where it began.
     """
     line = [process] if process else []
     while line and line[-1].parent_pid and len(line) <= _MOST_PARENTS:
@@ -201,7 +201,7 @@ def _parents(process: DetectedProcess | None, finding: Finding) -> tuple[Detecte
 
 
 def _claimed_user(process: DetectedProcess | None, claim: Finding | None) -> int | None:
-    """The user id that only the notification tells: Security Command Center leaves a 0 out."""
+    """The user id that only the notification has: Security Command Center omits 0."""
     if process is None or process.user_id is not None or claim is None:
         return None
     same = (
@@ -213,7 +213,7 @@ def _claimed_user(process: DetectedProcess | None, claim: Finding | None) -> int
 
 
 def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
-    """The file that is suspected: the binary, or what it loaded or interpreted."""
+    """The suspected file: binary, library or script."""
     if file is None:
         return {"file": None, "sha256": None, "hash_is_partial": False}
     return {
@@ -224,7 +224,7 @@ def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
 
 
 def _fitting(texts: Iterable[str], left: int) -> Iterator[str]:
-    """As many texts as fit: escaped, a character may take twelve bytes of a log line."""
+    """As many texts as fit; escaped, a character may take twelve bytes of a log line."""
     for text in texts:
         left -= len(json.dumps(text))
         if left < 0:

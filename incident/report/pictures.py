@@ -1,17 +1,18 @@
-"""Where the parts of the report's pictures stand: the timeline and the exposure. Pure.
+"""Layout of the report's SVG pictures: timeline rows, exposure boxes, line breaks. Pure.
 
-Lengths are in the units of the pictures' own view boxes, 360 wide, so that a phone shows them at
-their natural size. What they are drawn with is the template's business.
+Lengths are in units of the view box, 360 wide: a phone shows it at its natural size. Fonts of
+readers differ, so text widths are estimates for wide fonts; the template clips what overruns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from incident.model.durations import format_milliseconds
-from incident.report.text_width import wrapped_lines
+from incident.report.terminal import escape_unprintable
 from incident.report.timeline import Lane, TimelineEvent
 
 WIDTH = 360
@@ -27,17 +28,17 @@ _ACTIVITY_LANES = (Lane.RESPONDER, Lane.PERSON)
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """One event of the timeline, with its place.
+    """A row of the timeline.
 
     Attributes:
         event: The event.
-        y: The base line of its first line of text.
-        quiet_y: Where the time of quiet before it is written; 0 for none.
-        lines: Its text, as much as fits.
-        show_date: Whether the day is written beneath the time: the first event, or another day.
-        bar: How long the bar of its duration is; 0 where it has none.
-        bar_y: Where that is.
-        duration: The duration in words; empty where it has none.
+        y: Base line of the first line of text.
+        quiet_y: Base line of the time since the event before; 0 for none.
+        lines: The text in lines, cut to fit.
+        show_date: Whether the date is shown: for the first event and for a new day.
+        bar: Length of the duration bar; 0 for none.
+        bar_y: Base line of the bar.
+        duration: The duration as text; empty for none.
     """
 
     event: TimelineEvent
@@ -51,7 +52,7 @@ class TimelineRow:
 
 
 class BoxFrame(StrEnum):
-    """What a box of the exposure says by its frame, besides by its words."""
+    """Frame of an exposure box, by meaning."""
 
     PLAIN = "plain"
     SERIOUS = "serious"
@@ -60,16 +61,16 @@ class BoxFrame(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExposureBox:
-    """One box of the exposure: what it is, what is known of it, its frame, its place.
+    """A box of the exposure picture.
 
     Attributes:
-        column: Heading of the part of the picture that begins with it; empty inside of one.
-        title: What it is.
-        text: What is known of it, whole.
-        frame: Whether it makes the incident worse, or is not known.
-        lines: The text, as much as fits.
-        y: Its upper edge.
-        height: How high it is.
+        column: Heading of the column, for its first box; else empty.
+        title: Title.
+        text: Whole text.
+        frame: Plain, serious or unknown.
+        lines: The text in lines, cut to fit.
+        y: Upper edge.
+        height: Height.
     """
 
     column: str
@@ -83,7 +84,7 @@ class ExposureBox:
 
 @dataclass(frozen=True, slots=True)
 class TimelinePicture:
-    """The rows, and how high the picture is."""
+    """Rows and height of the timeline."""
 
     rows: tuple[TimelineRow, ...]
     height: int
@@ -91,14 +92,14 @@ class TimelinePicture:
 
 @dataclass(frozen=True, slots=True)
 class ExposurePicture:
-    """The boxes, and how high the picture is."""
+    """Boxes and height of the exposure picture."""
 
     boxes: tuple[ExposureBox, ...]
     height: int
 
 
 def timeline_picture(events: Sequence[TimelineEvent]) -> TimelinePicture:
-    """The timeline, from top to bottom."""
+    """Lay out the timeline, from top to bottom."""
     longest = max((event.duration_ms or 0.0 for event in events), default=0.0) or 1.0
     placed: list[TimelineRow] = []
     y = _TOP
@@ -121,10 +122,10 @@ def timeline_picture(events: Sequence[TimelineEvent]) -> TimelinePicture:
 
 
 def exposure_picture(columns: Mapping[str, Sequence[tuple[str, str, BoxFrame]]]) -> ExposurePicture:
-    """The way from outside to what is in reach, one box a step.
+    """Lay out the exposure picture, from entry point to blast radius.
 
     Args:
-        columns: Heading of each part of the picture, with title, text and mark of its boxes.
+        columns: Title, text and frame of each box, by heading of the column.
     """
     placed: list[ExposureBox] = []
     y = 4
@@ -136,3 +137,72 @@ def exposure_picture(columns: Mapping[str, Sequence[tuple[str, str, BoxFrame]]])
             placed.append(ExposureBox("" if at else column, title, text, frame, shown, y, height))
             y += height + _BOX_SPACING
     return ExposurePicture(tuple(placed), max(y - _BOX_SPACING + 4, 4))
+
+
+_NARROW = frozenset("iljtfrI.,:;'|!()[]{}/\\ `\"-")
+_BROAD = frozenset("mwMW@%&—…")
+_NARROW_EM, _USUAL_EM, _UPPER_EM, _BROAD_EM = 0.4, 0.63, 0.76, 1.0
+#: Characters of two columns, such as emoji; other scripts.
+_WIDE_EM, _FOREIGN_EM = 1.4, 1.1
+_ASCII = 128
+_MOST_CHARACTERS = 400
+
+
+def text_width(text: str, font_size: float) -> float:
+    """Estimated width of a text, in the unit of the font size."""
+    return font_size * sum(_em(char) for char in text)
+
+
+def wrapped_lines(
+    text: str, max_width: float, font_size: float, max_lines: int = 2
+) -> tuple[str, ...]:
+    """Break a text into lines of a width, between words where possible.
+
+    Args:
+        text: Any text; invisible characters become escapes.
+        max_width: Width of a line.
+        font_size: The font size.
+        max_lines: Number of lines; the last one ends in ``…`` where text is cut.
+    """
+    rest = escape_unprintable(text[:_MOST_CHARACTERS]).strip()
+    found: list[str] = []
+    while rest and len(found) < max_lines:
+        end = _fitting(rest, max_width, font_size)
+        if end < len(rest):
+            if len(found) == max_lines - 1:
+                end = _fitting(rest, max_width - text_width("…", font_size), font_size)
+                return (*found, f"{rest[:end].rstrip()}…")
+            space = rest.rfind(" ", 0, end + 1)
+            end = space if space > end // 2 else end
+        found.append(rest[:end].rstrip())
+        rest = rest[end:].lstrip()
+    return tuple(found) or ("",)
+
+
+def _fitting(text: str, max_width: float, font_size: float) -> int:
+    """How many characters fit; at least one, so that every line takes some."""
+    for count, used in enumerate(_widths(text, font_size)):
+        if used > max_width:
+            return max(count, 1)
+    return len(text)
+
+
+def _widths(text: str, font_size: float) -> Iterator[float]:
+    used = 0.0
+    for char in text:
+        used += font_size * _em(char)
+        yield used
+
+
+def _em(char: str) -> float:
+    if ord(char) < _ASCII:
+        if char in _NARROW:
+            return _NARROW_EM
+        if char in _BROAD:
+            return _BROAD_EM
+        return _UPPER_EM if char.isupper() else _USUAL_EM
+    if unicodedata.category(char) in ("Mn", "Me"):
+        return 0.0
+    if unicodedata.east_asian_width(char) in ("W", "F") or unicodedata.category(char) == "So":
+        return _WIDE_EM
+    return _BROAD_EM if char in _BROAD else _FOREIGN_EM

@@ -1,7 +1,7 @@
-"""Texts for people: what is invisible made visible, and changes line by line. Pure.
+"""Escape unprintable characters for terminals; line diffs of changes. Pure.
 
-An attacker chose much of what is shown: names, arguments, log lines. None of it may move the
-cursor, colour the terminal or turn the direction of writing.
+Names, arguments and log lines are untrusted. They must not move the cursor, change colours or
+reverse the direction of writing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import yaml
 
 from incident.model import Change, Json, JsonObject
 
-# Control, format (bidirectional overrides among them), surrogate, private and unassigned
-# characters, line and paragraph separators.
+# Control, format (bidirectional overrides too), surrogate, private, unassigned and separator
+# characters.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _MOST_NAMES = 5
 _LONGEST_NAME = 200
@@ -25,19 +25,19 @@ _OUTSIDE_ASCII = re.compile(r"[^ -~]")
 
 
 def escape_unprintable(text: str) -> str:
-    """A text of one line in which everything invisible shows as an escape."""
+    """A line of text with invisible characters as escapes."""
     return _OUTSIDE_ASCII.sub(lambda found: _escaped_char(found[0]), text)
 
 
 def escape_unprintable_lines(text: str) -> str:
-    """The same of a text whose lines stay lines."""
+    """The same for a text of several lines."""
     return "\n".join(escape_unprintable(line) for line in text.split("\n"))
 
 
 def escape_unprintable_json(value: Json) -> str:
-    """A value as JSON that reads back as the same value, and is safe to show."""
+    """A value as JSON with invisible characters as JSON escapes."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    # Outside of strings JSON has nothing invisible but the ends of its lines.
+    # Outside strings, JSON's only invisible characters are line ends.
     lines = (
         _OUTSIDE_ASCII.sub(lambda m: _escaped_json_char(m[0]), line) for line in text.split("\n")
     )
@@ -45,10 +45,10 @@ def escape_unprintable_json(value: Json) -> str:
 
 
 def unreadable_names_text(names: Mapping[str, str]) -> str:
-    """What lies in the store under names that nothing can be read by, in one line.
+    """Objects of the store with unreadable names, as one line.
 
     Args:
-        names: Names, what is invisible in them escaped, each with why it cannot be read.
+        names: The reason why each cannot be read, by escaped name.
     """
     items = [f"{name[:_LONGEST_NAME]} ({why})" for name, why in sorted(names.items())]
     more = f", and {len(items) - _MOST_NAMES} more" if len(items) > _MOST_NAMES else ""
@@ -60,12 +60,12 @@ def unreadable_names_text(names: Mapping[str, str]) -> str:
 
 
 def change_diff_lines(change: Change) -> Iterator[str]:
-    """The lines of a change: ``-`` goes, ``+`` comes, the rest stays."""
+    """The diff of a change: ``-`` before, ``+`` after, else unchanged."""
     return diff_lines(change.before, change.after)
 
 
 def diff_lines(before: JsonObject, after: JsonObject) -> Iterator[str]:
-    """The lines of two objects: ``-`` is in the first, ``+`` in the second, the rest in both."""
+    """The diff of two objects: ``-`` first, ``+`` second, else in both."""
     for line in difflib.ndiff(_lines(before), _lines(after)):
         if not line.startswith("?"):
             yield line.rstrip()

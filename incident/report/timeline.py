@@ -1,7 +1,4 @@
-"""The incident as a timeline: what happened when, from the outcome and the stored evidence. Pure.
-
-Knows times and texts; how it is drawn does not belong here.
-"""
+"""Timeline of an incident, from outcome, evidence and activity. Pure; no layout."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from itertools import pairwise
 
 from incident.model import Json, JsonObject, format_duration
 from incident.model.durations import parse_time
+from incident.model.json_text import json_object, json_objects, json_string
 from incident.report.activity import ActivityEntry
 
 _MOST_EVENTS = 60
@@ -25,7 +23,7 @@ _IAM = "SetIamPolicy"
 
 
 class Lane(StrEnum):
-    """What an event is about."""
+    """Kind of a timeline event."""
 
     FINDING = "finding"
     RELATED = "related finding"
@@ -40,15 +38,15 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TimelineEvent:
-    """One event.
+    """An event.
 
     Attributes:
-        at: When.
-        lane: What it is about.
+        at: Time.
+        lane: Kind.
         text: What happened.
-        count: How many log entries it stands for; 0 for anything else.
-        quiet_before: Time since the event before, where that is long; empty otherwise.
-        duration_ms: How long a step of ours took; None where nothing tells, and for anything else.
+        count: Number of log entries; 0 for other events.
+        quiet_before: Time since the event before, if long; else empty.
+        duration_ms: Duration of a step of the activity; None where unknown, and for other events.
     """
 
     at: datetime
@@ -62,15 +60,15 @@ class TimelineEvent:
 def timeline(
     outcome: JsonObject, evidence: Mapping[str, Json], activity: Sequence[ActivityEntry] = ()
 ) -> tuple[TimelineEvent, ...]:
-    """Everything that has a time, in order; of many, what we did and what is near the finding.
+    """All dated events in order; of many, the activity and those nearest to the finding.
 
     Args:
         outcome: The outcome.
         evidence: Evidence by its collector, ``logs`` as a list of entries.
-        activity: Our own steps.
+        activity: Steps of the responder and operators.
     """
-    finding = _object(outcome.get("finding"))
-    category = _text(finding.get("category"))
+    finding = json_object(outcome.get("finding"))
+    category = json_string(finding.get("category"))
     found = [
         *_at(finding.get("event_time"), Lane.FINDING, category),
         *_related(evidence.get("related-findings")),
@@ -93,15 +91,17 @@ def _at(time: Json, lane: Lane, text: str, count: int = 0) -> Iterator[TimelineE
 
 
 def _related(findings: Json) -> Iterator[TimelineEvent]:
-    for finding in _objects(findings):
-        yield from _at(finding.get("event_time"), Lane.RELATED, _text(finding.get("category")))
+    for finding in json_objects(findings):
+        yield from _at(
+            finding.get("event_time"), Lane.RELATED, json_string(finding.get("category"))
+        )
 
 
 def _audit_events(audit: Json) -> Iterator[TimelineEvent]:
-    """Who changed the workload, and who changed who may call it: told apart by the method."""
-    for event in _objects(audit):
-        method = _text(event.get("method")).rpartition(".")[2]
-        who = _text(event.get("principal")) or "somebody"
+    """Audit log entries, their lane by method."""
+    for event in json_objects(audit):
+        method = json_string(event.get("method")).rpartition(".")[2]
+        who = json_string(event.get("principal")) or "somebody"
         refused = " (refused)" if event.get("error") else ""
         lane, text = Lane.CHANGE, f"{method or 'change'} by {who}"
         if method == _IAM:
@@ -117,15 +117,16 @@ def _audit_events(audit: Json) -> Iterator[TimelineEvent]:
 
 
 def _deployments(revisions: Json) -> Iterator[TimelineEvent]:
-    for revision in _objects(revisions):
-        name = _text(revision.get("revision"))
+    for revision in json_objects(revisions):
+        name = json_string(revision.get("revision"))
         yield from _at(revision.get("create_time"), Lane.DEPLOYMENT, f"revision {name} made")
 
 
 def _executions(executions: Json) -> Iterator[TimelineEvent]:
-    """When each execution of a job began and was over, and who Cloud Run says started it."""
-    for execution in _objects(executions):
-        name, creator = _text(execution.get("short_name")), _text(execution.get("creator"))
+    """Start and end of each execution, with the creator that Cloud Run names."""
+    for execution in json_objects(executions):
+        name = json_string(execution.get("short_name"))
+        creator = json_string(execution.get("creator"))
         by = f" by {creator}, as Cloud Run says" if creator else ""
         yield from _at(
             execution.get("create_time"), Lane.EXECUTION, f"execution {name} started{by}"
@@ -134,9 +135,9 @@ def _executions(executions: Json) -> Iterator[TimelineEvent]:
 
 
 def _log_bursts(logs: Json) -> Iterator[TimelineEvent]:
-    """Log entries by the minute."""
+    """Number of log entries per minute."""
     minutes: Counter[datetime] = Counter()
-    for entry in _objects(logs):
+    for entry in json_objects(logs):
         at = parse_time(entry.get("timestamp"))
         if at is not None:
             minutes[at.replace(second=0, microsecond=0)] += 1
@@ -157,15 +158,3 @@ def _with_quiet(events: Sequence[TimelineEvent]) -> Iterator[TimelineEvent]:
         apart = event.at - before.at
         quiet = format_duration(apart) if apart > _QUIET else ""
         yield replace(event, quiet_before=quiet)
-
-
-def _object(value: Json) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _objects(value: Json) -> list[JsonObject]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else ""

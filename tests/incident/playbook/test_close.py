@@ -1,4 +1,4 @@
-"""Deleting what ran: last, after the evidence is safe, and only what nothing needs."""
+"""Last tasks of the playbook: secure the evidence, delete what is affected and unused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIST = f"gcloud run revisions list --service=storefront {PLACE}"
 
 
 def final_steps(status: Status, of: Evidence, kind: Kind = Kind.SERVICE) -> PlaybookTask:
-    """The step after the one that secures the evidence."""
+    """The tasks after the one that secures the evidence."""
     changes = (with_state(scale_to_zero_change(), ChangeState.VERIFIED),)
     where = facts_from_inputs(
         PlaybookInputs("i-1", status, Mode.ENFORCE, of, changes), workload(kind=kind)
@@ -39,12 +39,12 @@ def final_steps(status: Status, of: Evidence, kind: Kind = Kind.SERVICE) -> Play
 
 
 def finding_with_revision(**changes: Any) -> Evidence:
-    """A finding that names the revision."""
+    """A finding that names the affected revision."""
     return evidence(finding=finding(revision=RUNNING_REVISION), **changes)
 
 
 def test_the_revision_that_the_finding_names_is_deleted_after_the_release() -> None:
-    """Deleted before, the split that the release restores would lead to nothing."""
+    """Deletion waits for the release, which restores a traffic split that may name the revision."""
     step = final_steps(Status.CONTAINED, finding_with_revision())
     assert step.command == DELETE
     assert "Not before the release" in step.text
@@ -57,7 +57,7 @@ def test_the_revision_that_the_finding_names_is_deleted_after_the_release() -> N
 def test_the_serving_revision_is_not_deleted_without_a_release_to_come(
     changes: dict[str, Any],
 ) -> None:
-    """Another one has to serve before; the list tells when."""
+    """Deletion waits until another revision serves; the task lists the revisions."""
     step = final_steps(Status.HELD, finding_with_revision(configuration=configuration(**changes)))
     assert step.command == LIST
     assert "it serves now" in step.text
@@ -70,7 +70,7 @@ def test_the_serving_revision_is_not_deleted_without_a_release_to_come(
 
 
 def test_an_idle_revision_is_free_to_go_and_one_that_may_serve_is_not() -> None:
-    """Nothing leads to it; where the settings could not be read, that is not known."""
+    """A revision without traffic gets a delete command; an unread configuration gets a list."""
     assert (
         final_steps(Status.HELD, finding_with_revision(configuration=configuration())).command
         == DELETE
@@ -81,7 +81,7 @@ def test_an_idle_revision_is_free_to_go_and_one_that_may_serve_is_not() -> None:
 
 
 def test_an_uncertain_revision_has_a_lookup_step() -> None:
-    """They are named, and the command lists them; nothing is deleted on a guess."""
+    """Where several revisions may be affected, the task lists them and deletes none."""
     this = replace(finding(revision=None), containers=(Container("c", "image", None),))
     runs = template(containers=(replace(template().containers[0], image="image"),))
     revisions = (replace(runs, revision=RUNNING_REVISION), replace(runs, revision="b"))
@@ -100,7 +100,7 @@ def test_an_uncertain_revision_has_a_lookup_step() -> None:
 
 
 def test_executions_of_a_job_are_listed_where_the_finding_names_none() -> None:
-    """Else the one that ran is deleted."""
+    """A job's task lists its executions, or deletes the one that the finding names."""
     job = workload(kind=Kind.JOB)
     this = replace(finding(), workload=job, revision=None, execution=None)
     step = final_steps(Status.CONTAINED, evidence(finding=this), Kind.JOB)

@@ -1,4 +1,4 @@
-"""Revoking what was taken of the identity: a true command for every kind of account."""
+"""Tasks that revoke the credentials of each kind of service account."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from incident.model import PlaybookTask
-from incident.playbook.credentials import review_account_activity, revoke_credentials
-from incident.playbook.service_accounts import AccountKind, runtime_account
+from incident.playbook.credentials import (
+    AccountKind,
+    review_account_activity,
+    revoke_credentials,
+    runtime_account,
+)
 from tests.support.model import configuration, evidence, template, workload
 
 COMPUTE = "210987654321-compute@developer.gserviceaccount.com"
@@ -17,14 +21,14 @@ SHOP = "storefront@example-shop-prod.iam.gserviceaccount.com"
 
 
 def steps(account: str, **place: Any) -> tuple[PlaybookTask, ...]:
-    """The steps for a workload that runs as an account."""
+    """The tasks for a workload that runs as a service account."""
     runs = template(revision="", service_account=account)
     of = evidence(configuration=configuration(template=runs))
     return tuple(revoke_credentials(of, replace(workload(), **place)))
 
 
 def commands(account: str, **place: Any) -> str:
-    """Their commands, a line each."""
+    """Their commands, one a line."""
     return "\n".join(step.command for step in steps(account, **place))
 
 
@@ -48,14 +52,14 @@ def commands(account: str, **place: Any) -> str:
 def test_an_account_name_shows_its_kind_and_project(
     email: str, owner: AccountKind, project: str | None, elsewhere: object
 ) -> None:
-    """By the form of its name, and nothing else."""
+    """The email alone gives the account's kind and project."""
     told = runtime_account(email, workload())
     named = "example-shop-prod" if project is None else project
     assert (told.kind, told.project, told.in_other_project) == (owner, named, elsewhere)
 
 
 def test_a_workload_that_names_no_account_runs_as_the_default_one() -> None:
-    """Whose name is made of the project's number."""
+    """The default account's email starts with the project number."""
     assert runtime_account("", workload()).email == COMPUTE
 
 
@@ -63,12 +67,12 @@ def test_a_workload_that_names_no_account_runs_as_the_default_one() -> None:
     "email", [SHOP, COMPUTE, "", "example-shop-prod@appspot.gserviceaccount.com"]
 )
 def test_every_account_that_can_be_disabled_has_its_command(email: str) -> None:
-    """Who shares it is looked up before, its keys and roles after; side effects are said."""
+    """Tasks list shared use first, then disable, keys and roles; they name side effects."""
     named = email or COMPUTE
     told = [step.command for step in steps(email)]
     verbs = [" ".join(command.split()[1:4]) for command in told]
     assert any(command.startswith("gcloud beta run worker-pools list") for command in told)
-    assert "Nobody has looked yet whether it is shared" in steps(email)[0].text or not email
+    assert "does not check whether it is shared" in steps(email)[0].text or not email
     assert verbs.index("run services list") < verbs.index("iam service-accounts disable")
     assert f"--iam-account={named} --managed-by=user" in commands(email)
     assert f"--member=serviceAccount:{named}" in commands(email)
@@ -79,14 +83,14 @@ def test_every_account_that_can_be_disabled_has_its_command(email: str) -> None:
 
 
 def test_a_default_account_is_never_disabled_without_another_choice() -> None:
-    """It stops most of a project: taking its roles away is the smaller harm."""
+    """The task also offers to remove roles, since disabling stops most of a project."""
     assert "compute instances list" in commands(COMPUTE)
     assert "--role=roles/editor" in commands(COMPUTE)
     assert "compute instances list" not in commands(SHOP)
 
 
 def test_an_account_of_another_project_is_disabled_there() -> None:
-    """Its roles in our project are taken away here."""
+    """Disabling names the account's project; roles are removed in the workload's project."""
     told = commands("x@other.iam.gserviceaccount.com")
     assert "disable x@other.iam.gserviceaccount.com --project=other" in told
     assert "remove-iam-policy-binding example-shop-prod --member=serviceAccount:x@other" in told
@@ -95,20 +99,20 @@ def test_an_account_of_another_project_is_disabled_there() -> None:
 
 
 def test_a_project_that_is_known_by_number_alone_is_not_taken_for_another() -> None:
-    """What cannot be compared is not claimed."""
+    """An id and a number are not compared."""
     assert not runtime_account(SHOP, workload(project_id=None)).in_other_project
     assert not runtime_account(COMPUTE, workload(project_number=None)).in_other_project
 
 
 def test_googles_own_account_only_loses_roles() -> None:
-    """Nobody can disable it."""
+    """A Google-managed account gets no disable command."""
     told = commands("service-1@gcp-sa-run.iam.gserviceaccount.com")
     assert "disable" not in told
     assert "remove-iam-policy-binding" in told
 
 
 def test_an_account_that_is_not_known_is_looked_up() -> None:
-    """Without the project's number, without settings, or by a name that is none."""
+    """A lookup command replaces the missing project number, settings or email."""
     assert commands("", project_number=None) == (
         "gcloud iam service-accounts list --project=example-shop-prod"
     )

@@ -1,4 +1,4 @@
-"""All commands of all plans: gcloud knows each of them, and no redaction spoils one."""
+"""All commands of all playbooks: gcloud accepts each, and redaction changes none."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ACCOUNTS = ("", "a@b.iam.gserviceaccount.com", "service-1@gcp-sa-run.iam.gservi
 
 
 def steps() -> Iterator[PlaybookTask]:
-    """The steps of plans for every kind and status, every kind of account, and much in reach."""
+    """The tasks of playbooks for every workload kind, status and account kind."""
     statuses = (Status.HELD, Status.CONTAINED, Status.RELEASED)
     named: tuple[dict[str, Any], ...] = (
         {"revision": "r-1", "execution": "e-1"},
@@ -70,7 +70,7 @@ def steps() -> Iterator[PlaybookTask]:
 
 
 def test_no_redaction_takes_a_part_of_a_step() -> None:
-    """Names are no secrets: what people are to paste reaches them whole."""
+    """Redaction leaves texts and commands of tasks unchanged."""
     redactor = Redactor(b"key", ())
     for step in steps():
         assert (redactor.text(step.text), redactor.text(step.command)) == (step.text, step.command)
@@ -78,7 +78,7 @@ def test_no_redaction_takes_a_part_of_a_step() -> None:
 
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="needs the Cloud SDK")
 def test_gcloud_knows_every_command_and_every_flag() -> None:
-    """By the SDK's own tree of commands, which needs no network."""
+    """The SDK's static completion tree has each command and flag."""
     gcloud = Path(str(shutil.which("gcloud"))).resolve()
     file = (gcloud.parent / "../data/cli/gcloud_completions.py").resolve()
     if not file.exists():
@@ -90,7 +90,7 @@ def test_gcloud_knows_every_command_and_every_flag() -> None:
 
 
 def _lacks(tree: dict[str, Any], command: str) -> list[str]:
-    """What of a command the SDK does not know."""
+    """The words of a command that the SDK does not know."""
     node, flags, words = tree, {*tree["flags"]}, shlex.split(command)[1:]
     while words and words[0] in node["commands"]:
         node = node["commands"][words.pop(0)]

@@ -1,4 +1,4 @@
-"""The response plan: the right next step for each outcome, and commands that are safe to paste."""
+"""The playbook: the right next task for each outcome, and commands that are safe to paste."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from incident.model import (
     TaskPurpose,
     Volume,
 )
-from incident.playbook.blockers import explain_blocker
+from incident.playbook.inputs import explain_blocker
 from incident.playbook.plan import (
     PlaybookInputs,
     automatic_tasks,
@@ -53,7 +53,7 @@ _HOSTILE = "x'; touch /tmp/owned; echo '"
 
 
 def situation_of(status: Status, of: Evidence | None = None) -> PlaybookInputs:
-    """An incident of a status, with one change read back where there was one."""
+    """Inputs of an incident with a status; with CONTAINED its change is verified."""
     state = ChangeState.VERIFIED if status is Status.CONTAINED else ChangeState.PLANNED
     change = with_state(scale_to_zero_change(), state)
     return PlaybookInputs(
@@ -62,7 +62,7 @@ def situation_of(status: Status, of: Evidence | None = None) -> PlaybookInputs:
 
 
 def parts(status: Status, of: Evidence | None = None) -> list[str]:
-    """The parts of a plan, each once, in order."""
+    """The purposes of a playbook, each once, in order."""
     steps = people_tasks(situation_of(status, of))
     return list(dict.fromkeys(step.purpose.value for step in steps if step.purpose))
 
@@ -80,7 +80,7 @@ def parts(status: Status, of: Evidence | None = None) -> list[str]:
     ],
 )
 def test_what_may_run_on_is_stopped_and_shut_before_anything_is_rotated(status: Status) -> None:
-    """A running attacker would read the new version of a secret, and get a new token."""
+    """A running attacker would read a new secret version and get a new token."""
     told = parts(
         status, evidence(access=Access((Binding("roles/run.invoker", ("allUsers",), None),)))
     )
@@ -96,7 +96,7 @@ def test_what_may_run_on_is_stopped_and_shut_before_anything_is_rotated(status: 
 
 
 def test_after_containment_owners_are_informed_before_any_repair() -> None:
-    """They see the outage now, and may say that it was no attack; then the rest is not needed."""
+    """Owners see the outage and may report a false positive."""
     told = parts(Status.CONTAINED)
     assert told[:4] == ["tell", "no-attack", "rotate", "revoke"]
     assert told.index("rebuild") < told.index("ingress") < told.index("give-back")
@@ -105,7 +105,7 @@ def test_after_containment_owners_are_informed_before_any_repair() -> None:
 
 
 def test_nothing_is_rotated_while_requests_in_flight_may_read_it() -> None:
-    """Until when they may run is said before all else."""
+    """The first task names the time until which requests may run."""
     drains = replace(situation_of(Status.CONTAINED), drains_until=NOW)
     first, second = people_tasks(drains)[:2]
     assert first.purpose is TaskPurpose.WAIT
@@ -115,7 +115,7 @@ def test_nothing_is_rotated_while_requests_in_flight_may_read_it() -> None:
 
 @pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
 def test_every_part_gives_its_reason_once(status: Status) -> None:
-    """In half a sentence, at its first step; no part is forgotten in the order of any status."""
+    """The first task of each purpose has a reason; every order has every purpose."""
     open_wide = Access((Binding("roles/run.invoker", ("allUsers",), None),))
     what = template(volumes=(Volume("d", "gcs b", persists=True),))
     steps = people_tasks(situation_of(status, evidence(access=open_wide, revisions=(what,))))
@@ -140,7 +140,7 @@ def test_every_part_gives_its_reason_once(status: Status) -> None:
     ],
 )
 def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
-    """With the command for it, and one that does without the responder."""
+    """With the responder's command, and one that needs gcloud only."""
     first, *others = people_tasks(situation_of(status))
     incident = "20261002-6255b37a8bf0"
     wanted = command.format(incident) if "{}" in command else f"{command} {incident}"
@@ -156,7 +156,7 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
 @pytest.mark.parametrize(
     ("by", "policy", "said", "command"),
     [
-        ("policy", "file:///etc/p.yaml", "Mend", "python cli.py policy check /etc/p.yaml"),
+        ("policy", "file:///etc/p.yaml", "Fix", "python cli.py policy check /etc/p.yaml"),
         ("protect", "gs://b/p.yaml", "(gs://b/p.yaml)", "gcloud storage cp gs://b/p.yaml"),
         ("protect", "", "RESPONDER_POLICY", ""),
         ("source", "-x", "whose source", ""),
@@ -171,7 +171,7 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
 def test_a_contain_command_that_would_be_refused_is_not_suggested(
     by: str, policy: str, said: str, command: str
 ) -> None:
-    """What has to be lifted first is said, and how to stop it by hand."""
+    """The task names the fix and the manual alternative instead."""
     held = replace(
         situation_of(Status.HELD), blockers=(Blocker(by, "because."),), policy_url=policy
     )
@@ -186,7 +186,7 @@ def test_a_contain_command_that_would_be_refused_is_not_suggested(
 
 
 def test_every_guard_that_binds_a_person_says_what_comes_first() -> None:
-    """A guard that is added without its word gets only the general one."""
+    """Each guard has a fix of its own; an unknown guard gets the default fix."""
     waived = containing_operator("").waived_guards
     names = {guard.__name__ for guard in GUARDS} - waived
     for name in names:
@@ -197,7 +197,7 @@ def test_every_guard_that_binds_a_person_says_what_comes_first() -> None:
 
 
 def test_a_plan_without_a_change_that_stops_names_the_action() -> None:
-    """Else ``contain`` would do again what failed to stop it."""
+    """Else `contain` would repeat what failed to stop the workload."""
     failed = replace(situation_of(Status.FAILED), changes=())
     assert people_tasks(failed)[0].command.endswith(" --action scale-to-zero")
 
@@ -219,7 +219,7 @@ def test_a_plan_without_a_change_that_stops_names_the_action() -> None:
     ],
 )
 def test_each_kind_is_stopped_in_its_own_way(kind: Kind, commands: list[str]) -> None:
-    """A job has executions, a pool a number of instances."""
+    """A job's executions are cancelled; a pool is scaled to zero."""
     this = finding(workload=workload(kind=kind), execution="storefront-abcde", revision=None)
     steps = people_tasks(situation_of(Status.HELD, evidence(finding=this)))
     told = [step.command for step in steps if step.purpose is TaskPurpose.STOP][1:]
@@ -228,7 +228,7 @@ def test_each_kind_is_stopped_in_its_own_way(kind: Kind, commands: list[str]) ->
 
 @pytest.mark.parametrize("doubtful", [True, False])
 def test_the_false_positive_step_precedes_destructive_steps(*, doubtful: bool) -> None:
-    """Where the responder itself leaves it to a person, that comes before stopping as well."""
+    """Where findings of a type are often benign, triage comes before stopping too."""
     held = replace(
         situation_of(Status.HELD), investigation_steps=("its parent.",), often_benign=doubtful
     )
@@ -259,7 +259,7 @@ def test_the_false_positive_step_precedes_destructive_steps(*, doubtful: bool) -
 def test_the_release_step_describes_only_what_was_changed(
     mask: tuple[str, ...], kind: Kind, restored: str, *, traffic: bool
 ) -> None:
-    """Where no traffic was changed there is none to send elsewhere, nor to wait with deleting."""
+    """Without a traffic change no task mentions traffic."""
     change = replace(with_state(scale_to_zero_change(), VERIFIED), mask=mask)
     change = replace(change, kind=change.kind if mask else ChangeKind.IAM_POLICY)
     of = evidence(finding=finding(workload=workload(kind=kind), revision="storefront-00041"))
@@ -273,7 +273,7 @@ def test_the_release_step_describes_only_what_was_changed(
 
 
 def test_manually_restricted_access_has_a_manual_restore_step() -> None:
-    """With what was there before; what the public may do again is its owner's decision."""
+    """The task restores the earlier ingress; the owner decides about public callers."""
     access = Access((Binding("roles/run.invoker", ("allUsers",), None),))
     fields: dict[str, Json] = {
         "ingress": "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
@@ -297,7 +297,7 @@ def test_manually_restricted_access_has_a_manual_restore_step() -> None:
 
 
 def test_an_unverified_attempt_still_has_a_snapshot() -> None:
-    """Stopping by hand is told without the false word that there is no before-image."""
+    """The manual alternative mentions the snapshot of the attempt."""
     texts = {
         status: " ".join(step.text for step in people_tasks(situation_of(status)))
         for status in (Status.UNVERIFIED, Status.HELD)
@@ -308,7 +308,7 @@ def test_an_unverified_attempt_still_has_a_snapshot() -> None:
 
 
 def test_every_secret_volume_and_account_has_its_step() -> None:
-    """Nothing in reach is left out of the list of what to do."""
+    """Each secret, volume and account of the blast radius has a task."""
     what = template(
         revision="",
         secret_names=("db-password", "projects/other/secrets/shared-key"),
@@ -343,7 +343,7 @@ def test_every_secret_volume_and_account_has_its_step() -> None:
 def test_the_command_removes_the_public_members_it_found(
     access: str, role: str, fields: dict[str, Json], command: str
 ) -> None:
-    """The command removes the very member out of its very role, or puts the check back."""
+    """The command removes the member from the role that has it, or turns the check on."""
     let_in = Access((Binding(f"roles/run.{role}", (access,), None),))
     of = evidence(access=let_in, configuration=configuration(fields=fields))
     commands = [step.command for step in people_tasks(situation_of(Status.HELD, of))]
@@ -351,7 +351,7 @@ def test_the_command_removes_the_public_members_it_found(
 
 
 def test_access_by_other_roles_or_conditions_keeps_its_step() -> None:
-    """Requiring authentication takes neither out, so neither step is gone with it."""
+    """Requiring authentication removes neither, so neither task is dropped."""
     roles = (("roles/run.invoker", None), ("roles/run.invoker", "daily"), ("roles/run.admin", None))
     let_in = Access(tuple(Binding(role, ("allUsers",), only) for role, only in roles))
     change = replace(with_state(scale_to_zero_change(), VERIFIED), action="require-authentication")
@@ -376,7 +376,7 @@ def test_access_by_other_roles_or_conditions_keeps_its_step() -> None:
 
 @pytest.mark.parametrize("source", ["gcs://uploads", "gcs uploads"])
 def test_a_bucket_that_persists_has_its_command(source: str) -> None:
-    """However the volume is spelled."""
+    """Each spelling of the volume source gives the same command."""
     what = template(revision="", volumes=(Volume("d", source, persists=True),))
     of = evidence(configuration=configuration(template=what))
     (step,) = (
@@ -396,7 +396,7 @@ def test_a_bucket_that_persists_has_its_command(source: str) -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("status", [Status.CONTAINED, Status.HELD])
 def test_no_command_runs_what_the_evidence_says(hostile: str, kind: Kind, status: Status) -> None:
-    """Pasted into a shell, every word from outside stays one word, and none is a flag."""
+    """In a shell every untrusted value stays one word, and none becomes a flag."""
     what = template(
         revision="",
         service_account=hostile,
@@ -428,7 +428,7 @@ def test_no_command_runs_what_the_evidence_says(hostile: str, kind: Kind, status
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
 def test_every_command_about_cloud_run_says_where(kind: Kind, status: Status) -> None:
-    """Nobody's default region or project is meant; only a project's lists span its regions."""
+    """Every command names region and project; lists of a project name the project only."""
     this = finding(workload=workload(kind=kind))
     for step in people_tasks(situation_of(status, evidence(finding=this))):
         words = step.command.split()
@@ -440,7 +440,7 @@ def test_every_command_about_cloud_run_says_where(kind: Kind, status: Status) ->
 
 
 def test_job_steps_name_executions_and_pool_steps_name_revisions() -> None:
-    """A clean revision of a job means nothing."""
+    """Job tasks speak of executions, pool tasks of revisions."""
     job = finding(workload=workload(kind=Kind.JOB), revision=None, execution="storefront-abcde")
     told = people_tasks(situation_of(Status.CONTAINED, evidence(finding=job)))
     assert any("executions delete storefront-abcde" in step.command for step in told)
@@ -454,7 +454,7 @@ def test_job_steps_name_executions_and_pool_steps_name_revisions() -> None:
 
 
 def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
-    """What the finding calls a contact may be any text."""
+    """A contact that is no email address is left out."""
     contacts = ("soc@example.com", "<script>x</script>", "a b@example.com", "\u202ex@example.com")
     texts = {
         said: " ".join(
@@ -471,7 +471,7 @@ def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
 
 
 def test_unread_evidence_is_not_called_gathered() -> None:
-    """With how many of the parts are lacking, and which."""
+    """The automatic task counts and names the collectors with a gap."""
     blind = evidence(gaps=(Gap("settings", "x"), Gap("logs", "x"), Gap("logs", "y")))
     told = [automatic_tasks(situation_of(Status.HELD, of))[0].text for of in (evidence(), blind)]
     assert told[0].endswith("it stands in the case file")
@@ -479,7 +479,7 @@ def test_unread_evidence_is_not_called_gathered() -> None:
 
 
 def test_the_responders_own_part_says_how_far_each_change_came() -> None:
-    """Planned is not done, and failed is not hidden."""
+    """Planned, verified, unverified and failed changes read differently."""
     told = {
         state: automatic_tasks(
             replace(
@@ -502,7 +502,7 @@ def test_the_responders_own_part_says_how_far_each_change_came() -> None:
     ],
 )
 def test_a_resumed_incident_has_its_own_plan(status: str, parts: list[str], so_far: str) -> None:
-    """Nothing is left of the approval it waited for, and all else stands where it belongs now."""
+    """After an approval the approval task is gone, and the order is that of the new status."""
     waiting = replace(situation_of(Status.AWAITING_APPROVAL), mode=Mode.APPROVE)
     said: Any = {
         "automatic": [task_json(step) for step in automatic_tasks(waiting)],
@@ -520,7 +520,7 @@ def test_a_resumed_incident_has_its_own_plan(status: str, parts: list[str], so_f
 
 
 def test_an_uncertain_revision_is_not_to_be_deleted() -> None:
-    """Where one of several ran, finding out which comes before any deletion."""
+    """Where several revisions may be affected, the task finds out which first."""
     for revisions, deleted in (
         ((template(),), True),
         ((template(), template(revision="a")), False),
@@ -534,7 +534,7 @@ def test_an_uncertain_revision_is_not_to_be_deleted() -> None:
 
 @pytest.mark.parametrize("status", ["contained", "released", "unverified", "restricted", "failed"])
 def test_a_recomputed_plan_equals_a_fresh_plan(status: str) -> None:
-    """Whichever way an incident came to its status, people read the same."""
+    """The update of a stored playbook gives what the evidence would give."""
     now = replace(
         situation_of(Status(status)), changes=(with_state(scale_to_zero_change(), VERIFIED),)
     )
@@ -547,7 +547,7 @@ def test_a_recomputed_plan_equals_a_fresh_plan(status: str) -> None:
 
 
 def test_completed_steps_are_dropped() -> None:
-    """An approved plan has closed the ingress."""
+    """After an approved containment the ingress task is gone."""
     said: Any = {"people": [task_json(step) for step in people_tasks(situation_of(Status.HELD))]}
     change = {
         **outcome_with_plan("contained", said)["changes"][0],
@@ -560,7 +560,7 @@ def test_completed_steps_are_dropped() -> None:
 
 
 def test_each_missing_evidence_has_a_step() -> None:
-    """Absence of evidence is no evidence of absence: each part has a step that says why."""
+    """Each gap has a task that names the reason."""
     denied = "cannot read it: permission run.services.get is missing. Grant it"
     gaps = tuple(Gap(name, denied) for name in ("settings", "access", "audit-log"))
     blind = Evidence(finding(), confirmed=True, gaps=gaps)
@@ -581,7 +581,7 @@ def test_each_missing_evidence_has_a_step() -> None:
 
 
 def test_the_public_that_the_audit_log_shows_is_taken_out_though_the_policy_is_not_read() -> None:
-    """Unless it was taken out since, or could not be let in; it is not claimed to be there."""
+    """Public members of the audit log get a command, unless removed or refused."""
 
     def event(verb: str, error: str = "") -> AuditEvent:
         member = f"{verb} roles/run.invoker allUsers"
@@ -598,24 +598,23 @@ def test_the_public_that_the_audit_log_shows_is_taken_out_though_the_policy_is_n
         assert any("--member=allUsers" in step.command for step in told) is taken_out
 
 
-def test_a_plan_of_before_there_were_parts_loses_its_old_commands_only() -> None:
-    """An approval that nobody waits for any more must not stay; what people do stays, last."""
-    steps = ("python cli.py approve i", "gcloud secrets versions list s")
-    said: Any = {"people": [{"text": f"x{at}", "command": c} for at, c in enumerate(steps)]}
-    renewed: Any = with_updated_plan(outcome_with_plan("contained", said))
+def test_tasks_of_an_unknown_purpose_stay_last() -> None:
+    """The update of a stored playbook keeps them in their order, after all others."""
+    commands = ("gcloud secrets versions list s", "gcloud run services list")
+    people = [{"text": f"x{at}", "command": c, "part": "new"} for at, c in enumerate(commands)]
+    renewed: Any = with_updated_plan(outcome_with_plan("contained", {"people": people}))
     texts = [step["text"] for step in renewed["assessment"]["plan"]["people"]]
-    assert "x0" not in texts
-    assert texts[-1] == "x1"
+    assert texts[-2:] == ["x0", "x1"]
 
 
 def test_an_outcome_without_a_plan_stays_as_it_is() -> None:
-    """Such as one of a case that was never investigated."""
+    """Such as the outcome of an incident without evidence."""
     bare: Any = {"incident": "i", "status": "failed", "assessment": None, "workload": None}
     assert with_updated_plan(bare) == bare
 
 
 def outcome_with_plan(status: str, plan: Any, **more: Any) -> Any:
-    """The outcome of an incident with a plan, one change of which was read back."""
+    """An outcome with a playbook and one verified change."""
     return {
         "incident": "20261002-6255b37a8bf0",
         "status": status,

@@ -1,4 +1,4 @@
-"""The image that ran: what looks into its registry, and what the finding says of it."""
+"""Tasks about the container image: inspect commands by registry, digests, provenance."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.model import Container, Kind, PlaybookTask
-from incident.playbook.images import parse_image
-from incident.playbook.links import image_page
-from incident.playbook.rebuild import rebuild_and_redeploy
+from incident.playbook.commands_and_links import image_page
+from incident.playbook.rebuild import parse_image, rebuild_and_redeploy
 from tests.support.model import (
     NOW,
     configuration,
@@ -31,7 +30,7 @@ PLACE = "--region=europe-west1 --project=example-shop-prod"
 
 
 def steps(image: str, digest: str | None = SHA, **more: object) -> list[PlaybookTask]:
-    """The steps for a finding that names an image."""
+    """The tasks for a finding that names an image."""
     this = replace(finding(), containers=(Container("c", image, digest),), revision=None)
     return list(rebuild_and_redeploy(evidence(finding=replace(this, **more)), workload()))  # type: ignore[arg-type]
 
@@ -55,7 +54,7 @@ def steps(image: str, digest: str | None = SHA, **more: object) -> list[Playbook
     ],
 )
 def test_each_registry_is_asked_by_what_can_read_it(reference: str, command: str) -> None:
-    """By the digest that ran, never by a tag that may have moved."""
+    """By the digest that ran, since a tag may have moved."""
     compare, deploy = steps(reference)
     assert compare.command == command
     name = command.rsplit(maxsplit=1)[-1].partition("@")[0]
@@ -64,14 +63,14 @@ def test_each_registry_is_asked_by_what_can_read_it(reference: str, command: str
 
 @pytest.mark.parametrize("reference", ["--help", "a b", "A/B", "x'; touch /tmp/owned; '", "a\nb"])
 def test_what_is_no_reference_makes_no_command(reference: str) -> None:
-    """Where the image is not known, the revisions tell."""
+    """Without a valid reference the task lists the revisions' digests."""
     listed, deploy = steps(reference)
     assert listed.command.startswith("gcloud run revisions list --service=storefront")
     assert deploy.command == ""
 
 
 def test_without_an_image_in_the_finding_the_template_is_used() -> None:
-    """What the service is configured with, whose digest is not known."""
+    """The template's image is used, whose digest is unknown."""
     _, compare, _ = steps("", None)
     assert compare.command == f"{INSPECT} registry.example/storefront"
 
@@ -79,7 +78,7 @@ def test_without_an_image_in_the_finding_the_template_is_used() -> None:
 @repeatable
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_no_reference_is_more_than_one_word(reference: str, digest: str) -> None:
-    """Whatever it is made of."""
+    """Any reference stays one word of the command."""
     command = parse_image(reference, digest).inspect_command
     words = shlex.split(command)
     assert len(words) in (0, 5, 6)
@@ -100,7 +99,7 @@ def test_no_reference_is_more_than_one_word(reference: str, digest: str) -> None
 def test_an_unknown_digest_has_a_lookup_command(
     kind: Kind, ran: dict[str, str], command: str
 ) -> None:
-    """By revision, by execution, or in the list of them."""
+    """By revision, by execution, or in the list of revisions."""
     container, place = Container("c", f"{AR}:v2", None), workload(kind=kind)
     this = replace(finding(), containers=(container,), revision=None, workload=place)
     of = evidence(finding=replace(this, **ran))  # type: ignore[arg-type]
@@ -121,13 +120,13 @@ def test_an_unknown_digest_has_a_lookup_command(
     ],
 )
 def test_the_finding_type_decides_whether_the_image_is_clean(category: str, says: str) -> None:
-    """A file that was changed at run time leaves a clean image behind; one built in does not."""
+    """A file changed at run time leaves a clean image; a built-in one does not."""
     compare, _ = steps(AR, category=category)
     assert says in compare.text
 
 
 def test_an_image_of_artifact_registry_has_its_page() -> None:
-    """Any other has none in the console."""
+    """Images of other registries have no console page."""
     assert image_page(AR) == (
         "https://console.cloud.google.com/artifacts/docker/example-shop-prod/europe-west1/shop"
         "/storefront?project=example-shop-prod"
@@ -137,7 +136,7 @@ def test_an_image_of_artifact_registry_has_its_page() -> None:
 
 
 def test_every_possible_image_is_checked() -> None:
-    """The finding names neither the revision nor an image."""
+    """Where the finding names no image, every candidate template's image is checked."""
     one = template().containers[0]
     revisions = tuple(
         template(revision=name, containers=(replace(one, image=f"{AR}:{name}"),))

@@ -1,4 +1,4 @@
-"""Rotating secrets: the whole way, from a new version to the end of the old one."""
+"""Tasks that rotate secrets: add a version, update the references, disable old versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FULL = "projects/210987654321/secrets/db"
 def steps(
     *uses: SecretUse, names: tuple[str, ...] = (), kind: Kind = Kind.SERVICE
 ) -> list[PlaybookTask]:
-    """The steps for a template that uses secrets, and has variables of some names."""
+    """The tasks for a template with secrets and variables."""
     what = template(
         revision="",
         secret_names=tuple(dict.fromkeys(use.secret for use in uses)),
@@ -29,7 +29,7 @@ def steps(
 
 
 def test_a_pinned_secret_is_added_moved_to_and_disabled_in_this_order() -> None:
-    """Disabled before, the next instance would not start; by number, since that is known."""
+    """Disabled earlier, the next instance would not start."""
     told = [step.command for step in steps(SecretUse("db", "3", "DB", mounted=False))]
     disable = "gcloud secrets versions disable projects/example-shop-prod/secrets/db/versions"
     assert told == [
@@ -52,7 +52,7 @@ def test_the_latest_version_needs_no_other_settings() -> None:
 
 
 def test_all_pinned_uses_go_in_one_update() -> None:
-    """Of a variable and a file, of our project and another one."""
+    """A variable and a file, of the own and another project, share a command."""
     theirs = "projects/123/secrets/tls"
     told = steps(
         SecretUse("db", "3", "DB", mounted=False), SecretUse(theirs, "7", "/tls/key", mounted=True)
@@ -65,7 +65,7 @@ def test_all_pinned_uses_go_in_one_update() -> None:
 
 @pytest.mark.parametrize("project", ["example-shop-prod", "210987654321"])
 def test_a_full_secret_name_may_be_in_the_own_project(project: str) -> None:
-    """Whether by the project's id or by its number."""
+    """By the project's id or by its number."""
     told = steps(SecretUse(f"projects/{project}/secrets/db", "latest", "DB", mounted=False))
     assert "ask its owner" not in told[0].text
     assert f"--project={project}" in told[0].command
@@ -79,7 +79,7 @@ def test_a_full_secret_name_may_be_in_the_own_project(project: str) -> None:
     ],
 )
 def test_each_kind_is_updated_by_its_own_command(kind: Kind, update: str) -> None:
-    """And a job has no revisions."""
+    """Services, jobs and pools have their own commands; a job has no revisions."""
     told = steps(SecretUse("db", "3", "DB", mounted=False), kind=kind)
     (step,) = (step for step in told if "--update-secrets" in step.command)
     assert step.command.startswith(update)
@@ -88,13 +88,13 @@ def test_each_kind_is_updated_by_its_own_command(kind: Kind, update: str) -> Non
 
 @pytest.mark.parametrize("hostile", ["DB=x,EVIL", "A B", "a,b", ""])
 def test_a_name_that_would_be_another_pair_makes_no_command(hostile: str) -> None:
-    """The flag takes pairs, and quoting for a shell does not help there."""
+    """The flag separates pairs by commas, which shell quoting does not escape."""
     told = steps(SecretUse("db", "3", hostile, mounted=False))
     assert not any("--update-secrets" in step.command for step in told)
 
 
 def test_variables_are_rotated_by_name_and_secrets_are_not_named_twice() -> None:
-    """What looks like a secret comes first, then the rest to look through."""
+    """Names that suggest a secret come first, then the others."""
     names = ("MODE", "PARTNER_API_KEY", "DB", "DATABASE_URL", "AUTH_TOKEN")
     *_, telling, rest = steps(SecretUse("db", "latest", "DB", mounted=False), names=names)
     assert "AUTH_TOKEN, PARTNER_API_KEY. " in telling.text
@@ -103,20 +103,20 @@ def test_variables_are_rotated_by_name_and_secrets_are_not_named_twice() -> None
 
 
 def test_many_variables_are_counted() -> None:
-    """A list of hundreds is of no use in a step."""
+    """A long list is cut and counted."""
     (rest,) = steps(names=tuple(f"N{number:03d}" for number in range(30)))
     assert "N019 and 10 more: " in rest.text
 
 
 def test_a_secret_of_which_only_the_name_is_known_is_rotated_too() -> None:
-    """Such as one of a template that was read before we told its uses."""
+    """A secret without known uses gets its task."""
     what = template(revision="", secret_names=("db",))
     told = list(rotate_secrets(evidence(configuration=configuration(template=what)), workload()))
     assert [step.command.split()[3] for step in told[:3]] == ["add", "db", "disable"]
 
 
 def test_what_gcloud_cannot_name_is_left_to_the_console() -> None:
-    """A secret of another project by its id; or one whose spelling a redaction would hide."""
+    """A secret of another project by id, or a pair that redaction would hide, has no command."""
     theirs = steps(SecretUse("projects/other/secrets/tls", "7", "TLS", mounted=False))
     assert not any("--update-secrets" in step.command for step in theirs)
     what = template(

@@ -1,4 +1,4 @@
-"""The steps of a plan by what they are for: numbered through, each group with its heading."""
+"""Sections of a playbook: numbered tasks, one title for each run of tasks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from incident.playbook.task_order import plan_sections
 
 
 def step(part: Json, why: str | None = None, **more: Json) -> JsonObject:
-    """A step as an outcome tells it."""
+    """A task as the outcome's JSON has it."""
     return {"part": part, "why": why, "text": "t", **more}
 
 
 def test_steps_of_one_part_are_grouped_and_numbered() -> None:
-    """A part that comes again has a group again: the plan's order is never changed."""
+    """A purpose that comes again gets a section again; the order stays."""
     plan = [step("rotate", "before all"), step("rotate"), step("read"), step("rotate")]
     groups = plan_sections(plan)
     assert [(g.title, g.reason, g.first_number, g.last_number, g.after_triage) for g in groups] == [
@@ -23,7 +23,7 @@ def test_steps_of_one_part_are_grouped_and_numbered() -> None:
 
 
 def test_titles_of_the_plan_are_kept() -> None:
-    """A title of the plan's own comes first, and what has no part that we know has one too."""
+    """A title in the JSON wins; an unknown purpose gets a title too."""
     titled = [step("stop", part_title="Stop it now"), step("stop", part_title="")]
     plan = [*titled, step(None), step("unheard-of")]
     numbered = [each for group in plan_sections(plan) for each in group.tasks]

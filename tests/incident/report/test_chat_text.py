@@ -1,4 +1,4 @@
-"""The short text for a chat room: it says what matters, and nothing in it is anybody's markup."""
+"""Chat text of an outcome: what it reports, and that untrusted text stays plain text."""
 # ruff: noqa: RUF001 - lookalikes are what it is about
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ MARKUP = re.compile(r"[<>&*_~`|@#]|\]\(|(?<!\[:)://(?!console\.cloud\.google\.co
 
 
 def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> None:
-    """A line for each."""
+    """One line for each."""
     show, release = (f"`python cli.py {verb} {ID}`" for verb in ("show", "release"))
     to_do = (
-        f"To do: rotate what was in reach first, then find the way in; {show} has the steps."
+        f"To do: rotate the exposed secrets first, then find the root cause; {show} has the steps."
         f" No attack? {release} gives it back"
     )
     assert chat_message(OUTCOME).splitlines() == [
@@ -67,7 +67,7 @@ def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> N
 
 @pytest.mark.parametrize("status", list(Status))
 def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
-    """Only what was read back as stopped is called stopped by us."""
+    """Only verified containments are called stopped."""
     text = chat_message({**OUTCOME, "status": status.value, "changes": []})
     assert text.startswith(f"{status.value.upper()}: ")
     assert "\nDone: " in text
@@ -90,7 +90,7 @@ def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
     ],
 )
 def test_each_task_has_its_command(status: Status, command: str) -> None:
-    """It can be copied from a phone; what may run on is said to."""
+    """Each status has the command to run next, in backticks."""
     text = chat_message({**OUTCOME, "status": status.value})
     assert f"`python cli.py {command}`" in text
     told = ("runs on", "may run on", "running", "stopped")
@@ -98,7 +98,7 @@ def test_each_task_has_its_command(status: Status, command: str) -> None:
 
 
 def test_the_reason_line_has_detection_and_confidence() -> None:
-    """That nothing speaks against it, or that the finding is listed, tells nobody anything."""
+    """The reason line quotes the assessment, not that no guard objected."""
     known = {"lookup": "known", "said": "VirusTotal: 41 of 70 engines call the file malicious"}
     rich = {
         **OUTCOME,
@@ -117,7 +117,7 @@ def test_the_reason_line_has_detection_and_confidence() -> None:
 
 
 def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
-    """A plan that is approved too late is not applied."""
+    """The text names the approver's role and the expiry."""
     waiting = {
         **OUTCOME,
         "status": "awaiting-approval",
@@ -126,23 +126,23 @@ def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
     }
     text = chat_message(waiting)
     assert "Done: nothing yet, it runs on. A plan waits for approval: scale-to-zero\n" in text
-    assert "To do: whoever has the rights of an approver: read" in text
+    assert "To do: as an approver: read" in text
     assert text.splitlines()[-2].endswith("before 2026-10-02 20:14:12 UTC, when the plan expires")
 
 
 def test_a_command_that_would_be_refused_is_not_suggested() -> None:
-    """What has to be lifted first is said instead, with the command that checks it."""
-    bar = {"text": "t", "first": "Mend `it` first", "command": "python cli.py policy check /p.yaml"}
+    """The text names the fix and the command that checks it."""
+    bar = {"text": "t", "first": "Fix `it` first", "command": "python cli.py policy check /p.yaml"}
     held = {**OUTCOME, "status": "held", "decision": {"reasons": [], "barred": [bar]}}
     text = chat_message(held)
     assert "cli.py contain" not in text
-    assert "Mend ʼitʼ first (`python cli.py policy check /p.yaml`)" in text
+    assert "Fix ʼitʼ first (`python cli.py policy check /p.yaml`)" in text
     hostile = {**held["decision"], "barred": [{**bar, "command": "python cli.py policy check `x`"}]}
     assert "`x`" not in chat_message({**held, "decision": hostile})
 
 
 def test_a_release_says_who_gave_what_back() -> None:
-    """Nobody reads it as another containment, and what is lost is said to be."""
+    """The text names the operator, what was restored and what was not."""
     cancelled = {"action": "cancel-executions", "state": "verified", "reversible": False}
     released = {
         **OUTCOME,
@@ -161,7 +161,7 @@ def test_a_release_says_who_gave_what_back() -> None:
 
 
 def test_what_cannot_be_taken_back_is_not_promised() -> None:
-    """A plan says so before, and a containment offers no release."""
+    """A plan marks irreversible changes, and a containment offers no release of them."""
     cancel = {"action": "cancel-executions", "state": "verified", "stops": True}
     job = {**OUTCOME, "workload": {**OUTCOME["workload"], "kind": "job"}, "changes": [cancel]}
     assert "cli.py release" not in chat_message(job)
@@ -170,27 +170,27 @@ def test_what_cannot_be_taken_back_is_not_promised() -> None:
 
 
 def test_a_failure_before_any_plan_names_the_action() -> None:
-    """There is none on record that ``contain`` would take."""
+    """Without a recorded plan the command has `--action`."""
     text = chat_message({**OUTCOME, "status": "failed", "changes": []})
     assert "it could NOT be done: no change on record. Nothing shows that it is stopped" in text
     assert f"contain {ID} --action scale-to-zero" in text
 
 
 def test_a_failing_action_is_not_hidden_behind_one_that_held() -> None:
-    """Each is named with how far it came."""
+    """Each action has its state."""
     changes = [*OUTCOME["changes"], {"action": "restrict-ingress", "state": "failed"}]
     text = chat_message({**OUTCOME, "changes": changes})
     assert "scale-to-zero verified, restrict-ingress failed" in text
 
 
 def test_many_changes_are_counted() -> None:
-    """A job may have had hundreds of executions."""
+    """A long list is cut and counted."""
     changes = [{"action": f"a-{number}", "state": "verified"} for number in range(9)]
     assert "a-5 verified and 3 more" in chat_message({**OUTCOME, "changes": changes})
 
 
 def test_an_outcome_of_little_has_a_text_too() -> None:
-    """Without a workload, a severity or a link."""
+    """Workload, severity and link may be missing."""
     text = chat_message({"status": "held", "incident": "i"})
     assert "no Cloud Run workload" in text
     assert "cli.py show i" in text
@@ -218,14 +218,14 @@ def test_an_outcome_of_little_has_a_text_too() -> None:
     ],
 )
 def test_what_either_room_would_act_upon_is_plain_text(said: str, shown: str) -> None:
-    """It stays readable, for whoever looks at it."""
+    """Markup becomes lookalikes, and the text stays readable."""
     assert escape_for_chat(said) == shown
 
 
 @repeatable
 @given(st.text(max_size=600))
 def test_no_text_has_markup_or_leaves_its_line(said: str) -> None:
-    """Whatever it is made of, and however long."""
+    """Any text gives one bounded line without markup."""
     shown = escape_for_chat(said)
     assert not MARKUP.search(shown)
     assert not [c for c in shown if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"}]
@@ -236,7 +236,7 @@ def test_no_text_has_markup_or_leaves_its_line(said: str) -> None:
 @repeatable
 @given(st.text(min_size=1, max_size=300), st.sampled_from(list(Status)))
 def test_no_outcome_has_markup_and_none_is_long(said: str, status: Status) -> None:
-    """With the same text in every place that a finding or its workload fills."""
+    """The same with the text in every untrusted place of an outcome."""
     outcome = {
         **OUTCOME,
         "status": status.value,

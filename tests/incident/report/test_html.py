@@ -1,4 +1,4 @@
-"""The report: what stands in it, and that nothing in it is anything but text."""
+"""HTML report: its content, and that untrusted text stays text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 
 from incident.case_file.index import CaseSummary
 from incident.patrol.unfinished import closing_outcome
-from incident.report.html import CaseFileContents, page_text, render_html
+from incident.report.html import CaseFileContents, render_html
+from incident.report.html_template import page_text
 from tests.support.environment import responder_environment, sample_notification
 from tests.support.model import record
 
@@ -25,7 +26,7 @@ _SCHEMES = re.compile(r"(?:https://|#)")
 
 
 class ParsedPage(HTMLParser):
-    """The elements and attributes of a page."""
+    """Elements and attributes of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +34,7 @@ class ParsedPage(HTMLParser):
         self.attributes: list[tuple[str, str | None]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note one element."""
+        """Record one element."""
         self.elements.add(tag)
         self.attributes += attrs
 
@@ -55,7 +56,7 @@ async def sample_case(folder: Path) -> CaseFileContents:
 
 
 def with_hostile_text(value: Any) -> Any:
-    """The same with a hostile text in the place of each text that is not a number or a word."""
+    """The same value with every string replaced by a hostile one."""
     if isinstance(value, dict):
         return {key: with_hostile_text(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -64,7 +65,7 @@ def with_hostile_text(value: Any) -> Any:
 
 
 async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -> None:
-    """Verdict, next steps, process, exposure, evidence; no script, and links are only links."""
+    """Every section is there; no script; links are links only."""
     page = render_html(await sample_case(tmp_path))
     for words in (
         "contained",
@@ -96,7 +97,7 @@ async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -
 
 
 async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None:
-    """Numbered through, the first one in the verdict too; what to look at above what follows."""
+    """Tasks are numbered through; the first one is in the verdict too."""
     case = await sample_case(tmp_path)
     page = render_html(case)
     assessment: Any = case.outcome["assessment"]
@@ -107,7 +108,7 @@ async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None
     assert re.search(r"Do first:</strong> <a href=\"#next\">Wait until", page)
     headings = re.findall(r"<h3>(.*?)</h3>", page)
     at = headings.index("What to look at")
-    assert (headings[at - 1], headings[at + 1]) == ("Tell the owners", "If it was no attack")
+    assert (headings[at - 1], headings[at + 1]) == ("Inform the owners", "If it was no attack")
     held = re.findall(r"<h3>(.*?)</h3>", page_with(case, {}, status="held"))
     assert held[0] == "What to look at"
     named = [{**step, "part_title": "Its own title"} for step in people]
@@ -116,7 +117,7 @@ async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None
 
 
 async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
-    """Whatever the outcome and the evidence say, the elements of the page are the same."""
+    """Hostile values add no element and no attribute."""
     case = await sample_case(tmp_path)
     hostile = CaseFileContents(
         {**with_hostile_text(case.outcome), "status": HOSTILE, "incident": HOSTILE},
@@ -136,7 +137,7 @@ async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
 
 
 async def test_the_same_case_makes_the_same_page(tmp_path: Path) -> None:
-    """A page is a function of what is stored: two runs that write it write the same bytes."""
+    """Two runs on the same case file write the same bytes."""
     case = await sample_case(tmp_path)
     assert render_html(case) == render_html(copy.deepcopy(case))
 
@@ -151,7 +152,7 @@ async def test_the_same_case_makes_the_same_page(tmp_path: Path) -> None:
     ],
 )
 async def test_missing_parts_are_shown_as_missing(tmp_path: Path, outcome: dict[str, Any]) -> None:
-    """No responder, no workload, nothing detected, gaps: the page stands all the same."""
+    """An outcome without responder, workload and detection has a page."""
     case = await sample_case(tmp_path)
     told: dict[str, Any] = {**case.outcome, **outcome}
     whole: Any = case.outcome["detected"]
@@ -161,7 +162,7 @@ async def test_missing_parts_are_shown_as_missing(tmp_path: Path, outcome: dict[
 
 
 def page_with(case: CaseFileContents, evidence: dict[str, Any], **outcome: Any) -> str:
-    """The page of a case of which some things are otherwise; what is None was not read."""
+    """The page of a case with parts replaced; None means not read."""
     told: dict[str, Any] = {**case.outcome, **outcome}
     gathered = {n: v for n, v in {**case.evidence, **evidence}.items() if v is not None}
     return render_html(
@@ -174,7 +175,7 @@ _NOTHING = ("None in the time", "No change in the time", "None.", "grants nothin
 
 
 async def test_unread_evidence_is_not_shown_as_empty(tmp_path: Path) -> None:
-    """Empty evidence is told as such; evidence that is lacking is told with its reason."""
+    """Missing evidence shows its reason, empty evidence that it is empty."""
     case = await sample_case(tmp_path)
     nobody: Any = {"assessment": None}
     empty = page_with(
@@ -204,7 +205,7 @@ async def test_unread_evidence_is_not_shown_as_empty(tmp_path: Path) -> None:
 async def test_the_process_is_shown_with_its_parent(
     tmp_path: Path, user_id: int | None, claimed: int | None, words: str
 ) -> None:
-    """Who ran it, and what started it: a 0 that was left out is not taken for root."""
+    """A missing user id is not shown as root."""
     case = await sample_case(tmp_path)
     detected: Any = case.outcome["detected"]
     assert (detected["user_id"], detected["user_id_claimed"]) == (None, 0)
@@ -227,7 +228,7 @@ async def test_the_process_is_shown_with_its_parent(
 
 
 async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path: Path) -> None:
-    """The evidence says running of what was cancelled since: the table says when it was read."""
+    """The table says that its states are older than the cancellation."""
     job = sample_notification("v1-job-execution")
     rules = "mode: enforce\ncontain:\n  job: [cancel-executions]\n"
     async with responder_environment(tmp_path, notification=job, policy_text=rules) as env:
@@ -242,7 +243,7 @@ async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path
 
 
 async def test_the_same_reason_is_given_once_in_full(tmp_path: Path) -> None:
-    """A refused read is the verdict's reason, the decision's, a gap and a lack of evidence."""
+    """Later places refer to the first one."""
     case = await sample_case(tmp_path)
     gaps = [
         *(
@@ -272,7 +273,7 @@ _VERDICT_REASONS = (
 
 
 async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
-    """What went wrong with a write, else what decided; where all went well, nothing."""
+    """The verdict quotes the error of a write, or the decision's first reason."""
     case = await sample_case(tmp_path)
     listed: Any = case.outcome["changes"]
     decision = {"verdict": "contain", "reasons": ["the first reason", "another"]}
@@ -286,7 +287,7 @@ async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
 
 
 async def test_a_pending_plan_shows_its_deadline_and_approver(tmp_path: Path) -> None:
-    """In the verdict; a plan that does not wait any more says nothing of it."""
+    """Only while the plan waits."""
     case = await sample_case(tmp_path)
     expires = "2026-10-02T20:14:12.352003Z"
     page = page_with(case, {}, status="awaiting-approval", approval_expires=expires)
@@ -297,7 +298,7 @@ async def test_a_pending_plan_shows_its_deadline_and_approver(tmp_path: Path) ->
 
 
 def test_an_incident_that_could_not_be_resumed_has_a_page() -> None:
-    """Of it nothing is left but its first record: all else is not known, and said to be."""
+    """A case file with only its first record has a page."""
     first = record(1, "received", finding="f", event_time="2026-10-02T08:14:07Z", workload="w")
     outcome = closing_outcome(
         CaseSummary("20261002-6255b37a8bf0", "incidents/x", (first,)), "gone", "file:///x"
@@ -308,6 +309,6 @@ def test_an_incident_that_could_not_be_resumed_has_a_page() -> None:
 
 
 def test_invisible_characters_are_spelled_out() -> None:
-    """Control and bidirectional characters are spelled out, and length is bounded."""
+    """Control and bidirectional characters become escapes, and length is bounded."""
     assert page_text("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
     assert len(page_text("x" * 100_000)) < 1000

@@ -1,4 +1,4 @@
-"""The report in a real Chromium: it renders, asks for nothing, runs nothing, fits the screen."""
+"""HTML report in a real Chromium: renders, requests nothing, runs nothing, fits the screen."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _PICTURES = len(("timeline", "exposure"))
 
 @dataclass(frozen=True)
 class Browser:
-    """A browser, and what it has done since it was asked last."""
+    """A browser and its events since the last question."""
 
     driver: Any
 
     def show(self, page: Path, width: int, *, dark: bool, media: str = "screen") -> None:
-        """Open a page at a width, for a reader who wants it light or dark, or on paper."""
+        """Open a page at a width, in a colour scheme, on screen or paper."""
         metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
@@ -45,19 +45,19 @@ class Browser:
         self.driver.get(page.as_uri())
 
     def requests(self) -> list[str]:
-        """The addresses that were asked for since."""
+        """Addresses requested since."""
         events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
         sent = [event for event in events if event["method"] == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
 
     def ask(self, script: str) -> Any:
-        """The value of an expression in the page."""
+        """Value of an expression in the page."""
         return self.driver.execute_script(f"return {script}")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of this file, ended by the driver that started it."""
+    """One Chromium for all tests of this file, stopped by its driver."""
     options = Options()
     options.binary_location = str(_CHROMIUM)
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
@@ -74,7 +74,7 @@ def browser() -> Iterator[Browser]:
 async def test_the_page_renders_and_does_nothing(
     browser: Browser, tmp_path: Path, *, hostile: bool
 ) -> None:
-    """At phone and desktop width, light and dark, honest and hostile: text, and nothing else."""
+    """At phone and desktop width, light and dark, with usual and hostile text."""
     case = await sample_case(tmp_path)
     if hostile:
         told = {**with_hostile_text(case.outcome), "status": "contained"}
@@ -102,7 +102,7 @@ async def test_the_page_renders_and_does_nothing(
 
 
 async def test_the_page_can_be_read_by_everybody(browser: Browser, tmp_path: Path) -> None:
-    """Headings in order, named pictures, header cells, and contrast of at least 4.5 to 1."""
+    """Headings in order, named pictures, header cells, contrast of at least 4.5 to 1."""
     page = tmp_path / "report.html"
     page.write_text(render_html(await sample_case(tmp_path)))
     for dark in (False, True):
@@ -123,7 +123,7 @@ async def test_the_page_can_be_read_by_everybody(browser: Browser, tmp_path: Pat
 
 @pytest.mark.parametrize("wide", ["W", "\u6f22", "\U0001f600", "\u0634", "\u202e", "word "])
 async def test_nothing_overruns_a_picture(browser: Browser, tmp_path: Path, wide: str) -> None:
-    """Wide letters, Chinese, emoji, Arabic, what is spelled out: every line ends in its picture."""
+    """Wide letters, Chinese, emoji, Arabic and escapes end inside the picture."""
     case = await sample_case(tmp_path)
     told: Any = dict(case.outcome)
     told["finding"] = {**told["finding"], "category": wide * 200}

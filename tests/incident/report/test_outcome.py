@@ -1,4 +1,4 @@
-"""The outcome: its keys, its links, and that nothing in it is longer or freer than it may be."""
+"""The outcome's JSON: keys, links, redaction and length limits."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ DECISION = Decision(Verdict.CONTAIN, (Reason("no guard objected", "guards"),), M
 
 
 def outcome_parts(found: Finding | None = None, **changes: Any) -> OutcomeParts:
-    """A contained incident, with parts replaced."""
+    """Parts of a contained incident's outcome, some replaced."""
     full = OutcomeParts(
         incident="20261002-0123456789ab",
         status=Status.CONTAINED,
@@ -102,7 +102,7 @@ def outcome_parts(found: Finding | None = None, **changes: Any) -> OutcomeParts:
 
 
 def stored_outcome(found: Finding | None = None, *secrets: Secret, **changes: Any) -> Any:
-    """The outcome of an account, as it is stored."""
+    """The outcome as the case file stores it."""
     made = build_outcome(outcome_parts(found, **changes), Redactor(b"key", secrets))
     return json.loads(json.dumps(made))
 
@@ -114,7 +114,7 @@ def with_process(**changes: Any) -> Finding:
 
 
 def test_a_user_id_that_the_record_leaves_out_is_the_notification_s() -> None:
-    """Told apart from the record's own, and only of the same process."""
+    """It stands under a key of its own, for the same process only."""
     silent = with_process(user_id=None)
     for claim, claimed in ((with_process(user_id=0), 0), (with_process(user_id=0, pid=9), None)):
         found = stored_outcome(evidence=evidence(finding=silent, claim=claim))["detected"]
@@ -141,7 +141,7 @@ def test_an_outcome_has_its_keys_and_no_others() -> None:
 
 
 def test_an_outcome_says_what_became_of_the_incident() -> None:
-    """Status, workload, rule, mode, decision and containment stand where they are looked for."""
+    """Status, workload, rule, mode, decision and containment have their values."""
     made = stored_outcome()
     assert (made["schema_version"], made["incident"]) == (1, "20261002-0123456789ab")
     assert (made["status"], made["mode"], made["rule"]) == ("contained", "enforce", "r")
@@ -161,7 +161,7 @@ def test_an_outcome_says_what_became_of_the_incident() -> None:
 
 
 def test_a_change_shows_its_whole_fields() -> None:
-    """Before and after are there in full, with target, mask, state and error."""
+    """Before and after, target, mask, state and error are complete."""
     (change,) = stored_outcome()["changes"]
     assert set(change) >= {"action", "target", "mask", "before", "after", "state", "error"}
     assert set(change["before"]) == set(change["after"]) == {"scaling", "traffic"}
@@ -179,7 +179,7 @@ def test_the_outcome_has_what_was_detected() -> None:
 
 
 def test_the_outcome_has_the_known_parent_processes() -> None:
-    """The nearest first, redacted as the process is; a circle of parents ends where it began."""
+    """Nearest first and redacted; a circle of parents ends."""
     (process,) = finding().processes
     child = replace(process, pid=81, parent_pid=12)
     shell = replace(process, name="sh", pid=12, parent_pid=7, arguments=("sh", "hunter2hunter2"))
@@ -196,7 +196,7 @@ def test_the_outcome_has_the_known_parent_processes() -> None:
 
 
 def test_the_file_that_the_responder_suspects_is_reported() -> None:
-    """A library's or a script's hash, and its process, in place of the main process's binary."""
+    """The hash and process of a library or script replace the binary's."""
     library = File("/tmp/x.so", "b" * 64, partially_hashed=False)  # noqa: S108 - of the finding
     (process,) = finding().processes
     loading = replace(process, binary_path="/usr/sbin/nginx")
@@ -211,7 +211,7 @@ def test_the_file_that_the_responder_suspects_is_reported() -> None:
 
 
 def test_the_outcome_has_addresses_and_connection() -> None:
-    """Of the addresses the first, without what may be secret in them."""
+    """The first URLs, without parts that may be secret."""
     urls = ("http://a:sample-not-a-real-secret@x.example/p?key=sample-not-a-real-key", *"abcdef")
     found = finding(urls=urls, connection=Connection("203.0.113.77", 4444, "", None))
     detected = stored_outcome(found)["detected"]
@@ -222,7 +222,7 @@ def test_the_outcome_has_addresses_and_connection() -> None:
 
 
 def test_the_outcome_has_what_to_check() -> None:
-    """Redacted and cut like everything else."""
+    """Redacted and cut."""
     assessment = replace(
         ASSESSMENT, investigation_steps=("password=sample-not-a-secret", "x" * 5000)
     )
@@ -232,7 +232,7 @@ def test_the_outcome_has_what_to_check() -> None:
 
 
 def test_a_finding_without_processes_or_containers_has_nothing_detected() -> None:
-    """The keys are there all the same."""
+    """All keys are there, empty."""
     full, empty = (
         stored_outcome()["detected"],
         stored_outcome(finding(processes=(), containers=()))["detected"],
@@ -242,7 +242,7 @@ def test_a_finding_without_processes_or_containers_has_nothing_detected() -> Non
 
 
 def test_the_outcome_has_a_short_virustotal_summary() -> None:
-    """Numbers and times as they are; every text is somebody's choice, redacted and cut."""
+    """Numbers and times stay; texts are redacted and cut."""
     known = Reputation(
         Lookup.KNOWN,
         SHA256,
@@ -278,7 +278,7 @@ def test_the_outcome_has_a_short_virustotal_summary() -> None:
     ],
 )
 def test_times_are_utc_with_a_z(moment: datetime, shown: str) -> None:
-    """Wherever a time came from, it is written in one form."""
+    """Times of any time zone are written in UTC."""
     made = stored_outcome(finding(event_time=moment), drains_until=moment)
     assert (made["finding"]["event_time"], made["drains_until"]) == (shown, shown)
 
@@ -287,7 +287,7 @@ def test_times_are_utc_with_a_z(moment: datetime, shown: str) -> None:
 
 
 def test_links_lead_to_the_console_virustotal_mitre_and_the_case() -> None:
-    """Everything that a person wants to open next is a link."""
+    """Console, VirusTotal, MITRE and case file have links."""
     links = stored_outcome()["links"]
     assert links["console"] == (
         f"{CONSOLE}/security/command-center/findingsv2?project=example-shop-prod&resourceId="
@@ -302,7 +302,7 @@ def test_links_lead_to_the_console_virustotal_mitre_and_the_case() -> None:
 
 
 def test_a_partial_hash_is_not_looked_up() -> None:
-    """The page of a partial hash is another file's, unless the finding itself links to one."""
+    """A partial hash has no VirusTotal link."""
     assert (
         stored_outcome(replace(with_process(partially_hashed=True), virustotal_url=None))["links"][
             "virustotal"
@@ -320,13 +320,13 @@ def test_a_partial_hash_is_not_looked_up() -> None:
     ],
 )
 def test_each_kind_of_workload_has_its_page(kind: Kind, page: str) -> None:
-    """Services, jobs and worker pools lie in different places of the console."""
+    """Services, jobs and worker pools have different console pages."""
     link = stored_outcome(finding(workload=workload(kind=kind)))["links"]["workload"]
     assert link.startswith(f"{CONSOLE}/run/{page}/europe-west1/storefront?")
 
 
 def test_a_finding_without_a_workload_links_to_the_finding_alone() -> None:
-    """There is no workload's page, and no project to name."""
+    """There is no workload page and no project."""
     links = stored_outcome(finding(workload=None))["links"]
     assert links["workload"] is None
     assert "findingsv2?resourceId=" in links["console"]
@@ -347,14 +347,14 @@ LONG = "A" * 100_000
     ],
 )
 def test_long_text_is_cut_and_says_so(found: Finding) -> None:
-    """A log line bears all of it, and shows that more was there."""
+    """Untrusted text is cut with the number of characters left out."""
     made = json.dumps(stored_outcome(found))
     assert len(made) < 100_000
     assert "(99000 more characters)" in made
 
 
 def test_text_of_the_assessment_is_cut_too() -> None:
-    """A summary, a reason or a meaning may quote a path of any length."""
+    """A summary, reason or meaning may quote a path of any length."""
     assessment = replace(
         ASSESSMENT,
         summary=LONG,
@@ -376,14 +376,14 @@ def test_text_of_the_assessment_is_cut_too() -> None:
     ],
 )
 def test_arguments_say_whether_they_are_all(process: dict[str, Any], *, truncated: bool) -> None:
-    """Cut by the detector or by us, the outcome tells."""
+    """The outcome says whether the detector or the responder cut them."""
     detected = stored_outcome(with_process(**process))["detected"]
     assert detected["arguments_truncated"] is truncated
     assert len(detected["arguments"]) <= 50
 
 
 def test_known_secrets_are_marks_wherever_they_stand() -> None:
-    """A value known to be secret is in no text of the outcome."""
+    """A known secret is in no text of the outcome."""
     planted = "planted-and-known"
     decision = replace(DECISION, reasons=(Reason(f"because of {planted}", "finding"),))
     assessment = replace(
@@ -412,7 +412,7 @@ def test_known_secrets_are_marks_wherever_they_stand() -> None:
 
 
 def test_a_malformed_message_has_an_outcome_without_a_finding() -> None:
-    """It is held, says why, and names its digest."""
+    """It has the reason and the message's digest."""
     made: Any = malformed_outcome("abc", "cannot read it", "gs://x/quarantine/abc.json")
     assert (made["status"], made["message_sha256"]) == ("malformed", "abc")
     assert made["decision"] == {"verdict": "hold", "reasons": ["cannot read it"]}
@@ -421,7 +421,7 @@ def test_a_malformed_message_has_an_outcome_without_a_finding() -> None:
 
 
 def test_a_duplicate_repeats_the_outcome_without_its_changes() -> None:
-    """It says that the incident is done, and as what; it changed nothing itself."""
+    """It names the earlier status and has no changes."""
     done = stored_outcome()
     made: Any = duplicate_outcome(done)
     assert made["status"] == "duplicate"
@@ -433,13 +433,13 @@ def test_a_duplicate_repeats_the_outcome_without_its_changes() -> None:
 
 
 def test_a_duplicate_of_something_odd_is_still_an_outcome() -> None:
-    """A record without a decision is no reason to fail."""
+    """A record without a decision raises no error."""
     made: Any = duplicate_outcome({"status": "held", "decision": None})
     assert (made["status"], list(made["decision"])) == ("duplicate", ["reasons"])
 
 
 def test_a_plain_value_has_no_field_that_is_not_printed() -> None:
-    """Secrets of a template, and of a finding, are not carried into JSON."""
+    """Fields with secrets are not converted to JSON."""
     hidden = template(secrets=(Secret("DB_PASSWORD", "planted-and-known"),))
     shown = json_value({"settings": configuration(template=hidden), "finding": finding()})
     assert "planted-and-known" not in repr(shown)
@@ -451,7 +451,7 @@ def test_a_plain_value_has_no_field_that_is_not_printed() -> None:
 
 
 def test_a_plain_process_keeps_names_of_the_environment_only() -> None:
-    """What a process was started with is told by name."""
+    """Values of a process's environment are not converted to JSON."""
     (process,) = finding().processes
     assert isinstance(process, DetectedProcess)
     assert json_value(process)["environment_names"] == ["PATH", "DB_PASSWORD"]
@@ -471,13 +471,13 @@ def test_a_plain_process_keeps_names_of_the_environment_only() -> None:
     ],
 )
 def test_a_release_ends_only_what_has_an_effect(status: str, state: str, *, expected: bool) -> None:
-    """An incident that was held or refused, or is released already, stays as it is."""
+    """A held, refused or released incident has no active containment."""
     assert has_active_containment({"status": status, "changes": [{"state": state}]}) is expected
     assert has_active_containment({"status": "failed", "changes": None}) is False
 
 
 def test_a_released_incident_says_by_whom_and_what_stays_lost() -> None:
-    """First of all its reasons, the earlier ones after them."""
+    """The release comes first, then the earlier reasons."""
     done: dict[str, Json] = {"status": "contained", "decision": {"reasons": ["why"]}}
     told = released_outcome(done, "someone@example.com", ("an execution",))
     assert told["decision"] == {

@@ -1,4 +1,4 @@
-"""Lettering: no line is wider than its room, and what is left out is said."""
+"""SVG pictures: text width, line breaks and truncation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.report.text_width import text_width, wrapped_lines
+from incident.report.pictures import text_width, wrapped_lines
 from tests.support.model import repeatable
 
 ROOM, SIZE = 264.0, 13
@@ -15,7 +15,7 @@ ROOM, SIZE = 264.0, 13
 @repeatable
 @given(st.text(max_size=300))
 def test_no_line_is_wider_than_its_box(text: str) -> None:
-    """Whatever is written: an estimate, and a character where not even one fits."""
+    """Any text fits by the estimate, at least one character a line."""
     found = wrapped_lines(text, ROOM, SIZE)
     assert 1 <= len(found) <= len(("one", "two"))
     assert all(text_width(line, SIZE) <= ROOM for line in found)
@@ -23,7 +23,7 @@ def test_no_line_is_wider_than_its_box(text: str) -> None:
 
 @pytest.mark.parametrize("wide", ["W", "漢", "😀", "\u202e"])
 def test_wide_characters_leave_fewer_to_a_line(wide: str) -> None:
-    """Two columns count as two, and what is spelled out counts as it is spelled."""
+    """Wide characters count more, and escapes count as spelled."""
     (line, *_) = wrapped_lines(wide * 100, ROOM, SIZE)
     (usual, *_) = wrapped_lines("e" * 100, ROOM, SIZE)
     assert len(line.encode("unicode_escape").decode()) > 0
@@ -32,7 +32,7 @@ def test_wide_characters_leave_fewer_to_a_line(wide: str) -> None:
 
 
 def test_lines_break_between_words_and_say_what_is_left_out() -> None:
-    """A short text stands as it is; the last line of a long one ends in an ellipsis."""
+    """A long text ends in an ellipsis, a short one stays."""
     assert wrapped_lines("revision made", ROOM, SIZE) == ("revision made",)
     first, last = wrapped_lines("word " * 60, ROOM, SIZE)
     assert first.endswith("word")

@@ -1,4 +1,4 @@
-"""The timeline: every event in its place, in order, and few enough to be read."""
+"""Timeline and exposure picture of the report."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OUTCOME: dict[str, Any] = {"finding": {"event_time": EVENT.isoformat(), "categor
 
 
 def at(seconds: float) -> str:
-    """A time after the event, as evidence spells it."""
+    """A time so many seconds after the event, as evidence spells it."""
     return (EVENT + timedelta(seconds=seconds)).isoformat()
 
 
 def test_all_dated_events_are_in_time_order() -> None:
-    """Deployment, related finding, logs, finding and our own steps, whoever tells them."""
+    """Deployments, related findings, logs, finding and activity are sorted."""
     events = timeline(
         OUTCOME,
         {
@@ -49,7 +49,7 @@ def test_all_dated_events_are_in_time_order() -> None:
 
 
 def test_executions_of_a_job_are_in_the_timeline() -> None:
-    """Who started what ran and when; one that still ran when it was read has no end."""
+    """Start with creator, and end; a running execution has no end."""
     executions: list[Json] = [
         {"short_name": "n-1", "create_time": at(-600), "completion_time": None, "creator": "me"},
         {"short_name": "n-0", "create_time": at(-9000), "completion_time": at(-8000)},
@@ -63,7 +63,7 @@ def test_executions_of_a_job_are_in_the_timeline() -> None:
 
 
 def test_what_was_held_and_failed_says_why() -> None:
-    """Held because a read was refused is a failure; held for a person is none."""
+    """A failed outcome with verdict hold has a note; a held one has none."""
     decision: JsonObject = {"verdict": "hold"}
     for status, more in (("failed", ". It was held only because"), ("held", "")):
         outcome: JsonObject = {"status": status, "decision": decision}
@@ -73,7 +73,7 @@ def test_what_was_held_and_failed_says_why() -> None:
 
 
 def test_of_many_events_the_nearest_to_the_finding_stay() -> None:
-    """A thousand deployments do not push the finding off its own timeline."""
+    """A thousand deployments do not displace the finding."""
     audit = [{"timestamp": at(-60 * n), "method": "UpdateService"} for n in range(1, 1000)]
     events = timeline(OUTCOME, {"audit-log": audit}, [])
     assert len(events) < len(audit) // 10
@@ -90,7 +90,7 @@ _odd = st.recursive(
 @repeatable
 @given(_odd, _odd, _odd)
 def test_odd_evidence_raises_no_error(audit: Any, logs: Any, timed: Any) -> None:
-    """A store that somebody else wrote to makes an odd page at worst."""
+    """Evidence of any JSON type gives a page."""
     evidence = {"audit-log": audit, "logs": logs, "revisions": audit, "related-findings": logs}
     evidence["executions"] = audit
     records = [record for record in (audit, logs) if isinstance(record, dict)]
@@ -104,7 +104,7 @@ def test_odd_evidence_raises_no_error(audit: Any, logs: Any, timed: Any) -> None
 
 
 def record(kind: str, seconds: float, run: str = "a", **body: Any) -> JsonObject:
-    """A record of one run."""
+    """A record of a run."""
     return {"kind": kind, "recorded_at": at(seconds), "run": run, **body}
 
 
@@ -119,14 +119,14 @@ VERIFIED_RECORDS = [record("snapshot", 5.5), record("written", 6), record("verif
 
 
 def step_durations(*args: Any) -> list[tuple[str, float | None]]:
-    """What was done and the seconds that it took."""
+    """Texts and durations in seconds."""
     return [
         (s.text, s.duration_ms and round(s.duration_ms / 1000, 3)) for s in activity_entries(*args)
     ]
 
 
 def test_each_responder_step_has_its_duration() -> None:
-    """By the stopwatch where it ran, else since the record that it began with."""
+    """From the timings, or since the record that began the step."""
     outcome: JsonObject = {
         "timings_ms": {"evidence/audit-log": 700, "read": 400, "decide": 2, "total": 4000}
     }
@@ -148,7 +148,7 @@ def test_each_responder_step_has_its_duration() -> None:
 
 
 def test_what_another_run_began_has_no_duration() -> None:
-    """A redelivery that carried on an hour later did not take that hour."""
+    """A resumed run's record has no duration across runs."""
     other = [record("snapshot", 5.5), record("written", 3600, run="b")]
     assert step_durations({"timings_ms": {"read": 400}}, RUN_RECORDS[:1], other)[-1] == (
         "Wrote the change",
@@ -162,7 +162,7 @@ def test_what_another_run_began_has_no_duration() -> None:
 
 
 def test_a_case_that_was_carried_on_shows_the_step_that_led_to_it() -> None:
-    """A release is on the containment's records before the page is; what is not, has our clock."""
+    """An update has the time of its last record, or its own."""
     outcome: JsonObject = {"status": "released", "decision": {"reasons": ["released by me"]}}
     later = [
         *VERIFIED_RECORDS,
@@ -184,7 +184,7 @@ def test_a_case_that_was_carried_on_shows_the_step_that_led_to_it() -> None:
 
 
 def test_only_durations_that_can_be_are_shown() -> None:
-    """A store that somebody else wrote to may say anything."""
+    """Values that are no duration are left out."""
     odd: JsonObject = {"a": float("nan"), "b": -1, "c": True, "d": "1", "e": 1e300, "f": 3}
     assert timings({"timings_ms": odd}) == {"f": 3.0}
     assert [format_milliseconds(ms) for ms in (0.2, 450.4, 1275, 61_000)] == [
@@ -193,14 +193,14 @@ def test_only_durations_that_can_be_are_shown() -> None:
 
 
 def test_the_longest_bar_is_full_and_the_others_have_their_share() -> None:
-    """What took no time that is known has none."""
+    """An event without duration has no bar."""
     steps = [ActivityEntry(EVENT, "x", ms) for ms in (25.0, 100.0, None)]
     short, full, none = timeline_picture(timeline({}, {}, steps)).rows
     assert (short.bar * 4, none.bar, none.duration) == (full.bar, 0, "")
 
 
 def test_a_change_of_the_iam_policy_is_no_deployment() -> None:
-    """Nor is anything else that deploys nothing."""
+    """Each audit log method gives its lane."""
     audit: list[Any] = [
         {"timestamp": at(n), "method": f"google.cloud.run.v1.Services.{method}", "principal": "me"}
         for n, method in enumerate(("SetIamPolicy", "ReplaceService", "RunJob", "DeleteService"))
@@ -219,14 +219,14 @@ SHOP: dict[str, Any] = {"kind": "service", "name": "shop"}
 def boxes_by_title(
     points: list[JsonObject], gaps: list[JsonObject] | None = None, **detected: Any
 ) -> dict[str, tuple[str, BoxFrame]]:
-    """The boxes of the exposure: text and mark by title, in order."""
+    """Text and frame of the exposure boxes by title, in order."""
     placed = exposure_picture(exposure_columns(SHOP, detected, points, gaps or [])).boxes
     assert [box.y for box in placed] == sorted(box.y for box in placed)
     return {box.title: (box.text, box.frame) for box in placed}
 
 
 def test_the_exposure_picture_goes_from_ingress_to_secrets() -> None:
-    """Ingress before callers before the workload before what ran before what it could read."""
+    """Ingress, callers, workload, process, then what it could read."""
     secrets: JsonObject = {"topic": "secrets", "text": "rotate", "serious": True}
     points: list[JsonObject] = [
         {**secrets, "names": ["projects/p/secrets/key"]},
@@ -239,29 +239,29 @@ def test_the_exposure_picture_goes_from_ingress_to_secrets() -> None:
     assert list(found) == [
         *("Ingress: open", "Callers: not known", "Service"),
         *("Parent process (PID 1)", "Detected process (PID 7)"),
-        *("Runs as", "Secrets in reach: rotate", "Volumes: not known"),
+        *("Runs as", "Exposed secrets: rotate", "Volumes: not known"),
     ]
-    assert found["Secrets in reach: rotate"] == ("key", BoxFrame.SERIOUS)
+    assert found["Exposed secrets: rotate"] == ("key", BoxFrame.SERIOUS)
     assert found["Detected process (PID 7)"][0] == "/bin/sh: sh -c"
 
 
 def test_what_was_not_read_is_drawn_as_not_known() -> None:
-    """With the reason; and never as if there were nothing."""
+    """With the reason, never as empty."""
     gaps: list[JsonObject] = [{"collector": "access", "reason": "permission denied"}]
     found = boxes_by_title([], gaps)
     assert found["Callers: not known"] == ("permission denied", BoxFrame.UNKNOWN)
-    assert found["Secrets in reach: not known"][1] is BoxFrame.UNKNOWN
+    assert found["Exposed secrets: not known"][1] is BoxFrame.UNKNOWN
     none: JsonObject = {"topic": "secrets", "text": "its settings name no secrets", "names": []}
-    assert boxes_by_title([none])["Secrets in reach"] == (
+    assert boxes_by_title([none])["Exposed secrets"] == (
         "its settings name no secrets",
         BoxFrame.PLAIN,
     )
     unread: JsonObject = {**none, "text": "which secrets is not known: denied", "known": False}
-    assert boxes_by_title([unread])["Secrets in reach: not known"][1] is BoxFrame.UNKNOWN
+    assert boxes_by_title([unread])["Exposed secrets: not known"][1] is BoxFrame.UNKNOWN
 
 
 def test_a_box_names_what_all_points_of_its_topic_name() -> None:
-    """Where several revisions may have run, each has its account."""
+    """Where several revisions may be affected, each account is named."""
     points: list[JsonObject] = [
         {"topic": "identity", "text": "tokens", "names": [name], "serious": serious}
         for name, serious in (("web@p", False), ("shop@p", True))
@@ -271,24 +271,24 @@ def test_a_box_names_what_all_points_of_its_topic_name() -> None:
 
 
 def test_a_share_keeps_its_path_and_a_sentence_its_end() -> None:
-    """A resource is known by its last part, a share is not; six lines hold what a point says."""
+    """Resource names are shortened, file share paths are not."""
     share: JsonObject = {"topic": "volumes", "text": "t", "names": ["nfs 10.0.0.4:/export"]}
     secret: JsonObject = {"topic": "secrets", "text": "t", "names": ["projects/p/secrets/key"]}
     said = f"everybody may call it; {'deployer' * 4}@example.com opened it on 2026-10-02 05:03:07"
     callers: JsonObject = {"topic": "callers", "text": f"{said} UTC, as the audit log shows"}
     parts = exposure_columns(SHOP, {}, [share, secret, callers], [])
     told = {box.title: " ".join(box.lines) for box in exposure_picture(parts).boxes}
-    assert (told["Volumes"], told["Secrets in reach"]) == ("nfs 10.0.0.4:/export", "key")
+    assert (told["Volumes"], told["Exposed secrets"]) == ("nfs 10.0.0.4:/export", "key")
     assert told["Callers"].endswith("log shows")
 
 
 def test_no_workload_has_no_picture() -> None:
-    """There is nothing to draw."""
+    """An outcome without a workload has no boxes."""
     assert exposure_columns({"kind": None}, {}, [], []) == {}
 
 
 def test_parents_stand_above_their_children() -> None:
-    """The farthest first, as far as the finding tells of them."""
+    """The farthest parent comes first."""
     parents = [
         {"pid": 12, "parent_pid": 1, "arguments": ["nginx: worker"], "binary_path": "/nginx"},
         {"pid": 1, "parent_pid": None, "arguments": [], "binary_path": "/init"},
