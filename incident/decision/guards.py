@@ -5,8 +5,9 @@ A guard that cannot be evaluated does not pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from incident.actions.recorded_plan import RecordedPlan
@@ -19,15 +20,20 @@ CONFIRMATION_WINDOW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class TakenSlots:
-    """Containments that were begun in this hour, by anybody, as folders in the store.
+    """The slots of this hour that containments have taken: number to holder (:func:`slot_holder`).
 
     Attributes:
-        overall: All of them.
+        overall: All of them; a holder is empty where it is not known yet.
         in_project: Those in the workload's project.
     """
 
-    overall: tuple[str, ...] = ()
-    in_project: tuple[str, ...] = ()
+    overall: Mapping[int, str] = field(default_factory=dict)
+    in_project: Mapping[int, str] = field(default_factory=dict)
+
+
+def slot_holder(folder: str) -> str:
+    """The holder of a slot, from the containment's folder: 16 hex digits, fit for a name."""
+    return hashlib.sha256(folder.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,13 +286,10 @@ def under_project_cap(guard_input: GuardInput) -> GuardBlock | None:
 
 
 def _under_cap(
-    cap: int, taken: Sequence[str], scope: str, guard_input: GuardInput
+    cap: int, taken: Mapping[int, str], scope: str, guard_input: GuardInput
 ) -> GuardBlock | None:
-    if (
-        not guard_input.has_changes
-        or guard_input.decision_context.containment_folder in taken
-        or len(taken) < cap
-    ):
+    holder = slot_holder(guard_input.decision_context.containment_folder)
+    if not guard_input.has_changes or holder in taken.values() or len(taken) < cap:
         return None
     return cap_reached(scope, cap)
 

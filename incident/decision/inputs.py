@@ -212,22 +212,17 @@ async def read_workload_state(
     """
     if workload is None:
         return WorkloadState(workload)
-    containment_records = records.containments(workload)
+    containment_records, slots = records.containments(workload), records.hourly_slots(workload)
     answer, history, taken_slots = await gather_all(
         _configuration_or_error(workload, sources),
         containment_records.history(),
-        records.hourly_slots(workload).taken(),
+        slots.taken(),
     )
     configuration, read_error = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
     history = history.for_workload(configuration)
-    return WorkloadState(
-        workload,
-        configuration,
-        read_error,
-        history,
-        taken_slots,
-        containment_records.current_folder(history),
-    )
+    folder = containment_records.current_folder(history)
+    taken_slots = await slots.resolved(taken_slots, folder)
+    return WorkloadState(workload, configuration, read_error, history, taken_slots, folder)
 
 
 async def with_action_needs(

@@ -69,7 +69,9 @@ STORED = {
     "incidents/received.json",
     "incidents/decided.json",
     "slots/projects/slot.json",
+    "slots/projects/holder.json",
     "slots/all/slot.json",
+    "slots/all/holder.json",
     "containments/service/snapshot.json",
     "containments/service/written.json",
     "containments/service/verified.json",
@@ -334,6 +336,7 @@ def reading_steps(steps: list[Step]) -> list[Step]:
 
 def _object_kind(name: str) -> str:
     """An object's name without whatever differs between incidents."""
+    name = re.sub(r"(slots/.*/\d{4}-)[0-9a-f]{16}\.json$", r"\1holder.json", name)
     parts = (re.sub(r"^\d{4}-|-\d+(?=\.[a-z]+$)", "", part) for part in name.split("/"))
     return "/".join(part for part in parts if not re.search(r"\d", part))
 

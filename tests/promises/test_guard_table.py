@@ -69,6 +69,8 @@ CONTAINED_RECORDS = (
 OTHER_PROJECT_NAME = finding().canonical_name.replace("projects/210987654321", "projects/9")
 EXECUTION = Execution("e", "e", NOW, NOW, None, "", "", {}, template(), "")
 PUBLIC = {"role": "roles/run.invoker", "members": ["allUsers"]}
+TEN_TAKEN = dict.fromkeys(range(1, 11), "other")
+THREE_TAKEN = dict.fromkeys(range(1, 4), "other")
 
 
 def released_history(last: str) -> ContainmentHistory:
@@ -111,8 +113,8 @@ GUARD_ROWS: dict[str, GuardRow] = {
     ),
     "never_released": GuardRow({"around": {"history": released_history("released")}}),
     "not_being_released": GuardRow({"around": {"history": released_history("release-started")}}),
-    "under_hourly_cap": GuardRow({"around": {"slots": TakenSlots(tuple(map(str, range(10))))}}),
-    "under_project_cap": GuardRow({"around": {"slots": TakenSlots((), ("a", "b", "c"))}}),
+    "under_hourly_cap": GuardRow({"around": {"slots": TakenSlots(TEN_TAKEN)}}),
+    "under_project_cap": GuardRow({"around": {"slots": TakenSlots({}, THREE_TAKEN)}}),
     "virustotal_gate": GuardRow({"policy": "virustotal: {min_malicious: 3, when_unknown: hold}\n"}),
 }
 GUARD_BY_NAME = {guard.__name__: guard for guard in GUARDS}

@@ -39,7 +39,7 @@ _OBJECT = re.compile(
     r"(?:[0-9]{4}-[a-z-]+\.json|evidence/[a-z-]+\.json|logs\.jsonl|report\.html|manifest(-2)?\.json)"
     r"|containments/[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z0-9-]+/service/[a-z][a-z0-9-]{0,62}"
     r"/[0-9]+/[0-9]{4}-[a-z]+\.json"
-    r"|slots/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}/(?:all|projects/[a-z0-9-]+)/[0-9]{4}-slot\.json"
+    r"|slots/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}/(?:all|projects/[a-z0-9-]+)/[0-9]{4}-(?:slot|[0-9a-f]{16})\.json"
     r"|quarantine/[0-9a-f]{64}\.json"
 )
 _OWN_LOGS = ("requests", "stdout", "stderr", "varlog%2Fsystem")
@@ -683,4 +683,4 @@ async def test_many_forged_notifications_make_one_containment(tmp_path: Path) ->
             )
             assert await status_of_delivery(env, claim) == "contained"
         assert len(env.containment_writes) == 1
-        assert len(env.stored_objects("slots/**/*.json")) == 2
+        assert len(env.stored_objects("slots/**/*-slot.json")) == 2

@@ -17,6 +17,7 @@ from incident.decision.guards import (
     TakenSlots,
     cap_reached,
     guard_blocks,
+    slot_holder,
 )
 from incident.model import Evidence, Lookup, Mode, Reputation, Workload
 from incident.policy.resolve import Policy
@@ -74,9 +75,11 @@ def history(released_finding: str, last: str = "released") -> ContainmentHistory
 
 def slots(overall: int, in_project: int = 0, *, ours: bool = False) -> TakenSlots:
     """That many slots taken, by us among others or by others alone."""
-    folders = tuple(f"containments/other/{number}" for number in range(100))
-    first = (FOLDER,) if ours else ()
-    return TakenSlots((first + folders)[:overall], (first + folders)[:in_project])
+    others = [f"{number:016x}" for number in range(100)]
+    holders = [slot_holder(FOLDER), *others] if ours else others
+    return TakenSlots(
+        dict(enumerate(holders[:overall], 1)), dict(enumerate(holders[:in_project], 1))
+    )
 
 
 def reputation_of(malicious: int, engines: int) -> Evidence:
