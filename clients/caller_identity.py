@@ -9,9 +9,8 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession, Request
 
 from clients.call_progress import call_in_progress
-from clients.permissions import GrantScope, Permission
 from clients.settings import Settings
-from incident.model import Denied
+from incident.model import Denied, GrantScope, Permission
 
 #: Needed by a person's calls, whose quota counts on the project that their credentials name. A
 #: service account's calls count on its own project.

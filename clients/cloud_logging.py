@@ -19,9 +19,8 @@ from google.protobuf.json_format import MessageToDict
 
 from clients.errors import google_call
 from clients.filters import audit_log_of, run_logs_of
-from clients.permissions import GrantScope, Permission
 from clients.retries import PATIENT
-from incident.model import AuditEvent, JsonObject, LogEntry, Logs, Workload
+from incident.model import AuditEvent, GrantScope, JsonObject, LogEntry, Logs, Permission, Workload
 
 # An entry may be 256 KiB: a page of 1,000 could be over 100 MB.
 _PAGE_SIZE = 250

@@ -23,7 +23,6 @@ from clients.cloud_run_conversion import (
 from clients.cloud_run_writes import CONDITIONAL_POLICY_VERSION, WRITE_PERMISSIONS, send_change
 from clients.errors import google_call
 from clients.observed_secrets import ObservedSecrets
-from clients.permissions import GrantScope, Permission
 from clients.retries import PATIENT, PROMPT
 from incident.model import (
     Access,
@@ -31,8 +30,10 @@ from incident.model import (
     ChangeKind,
     Execution,
     GiveUp,
+    GrantScope,
     Kind,
     ListedWorkload,
+    Permission,
     Task,
     Template,
     Workload,

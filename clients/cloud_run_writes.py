@@ -17,33 +17,18 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import ParseDict
 
 from clients.errors import google_call
-from clients.permissions import GrantScope, Permission
 from clients.retries import WRITE
-from incident.model import Change, ChangeKind, Kind
+from incident.model import DEPLOY_PERMISSIONS, Change, ChangeKind, GrantScope, Kind, Permission
 
-# Google checks both at every update of a service or worker pool, whatever the mask: the caller must
-# be allowed to act as the runtime service account and to pull the image.
-_DEPLOY_PERMISSIONS = (
-    Permission(
-        "iam.serviceAccounts.actAs",
-        GrantScope.RUNTIME_ACCOUNT,
-        "Google requires it at every update; on the project it would allow acting as any account",
-    ),
-    Permission(
-        "artifactregistry.repositories.downloadArtifacts",
-        GrantScope.IMAGE_REPOSITORY,
-        "Google requires it at every update",
-    ),
-)
 _UPDATE_REASON = "writes the masked fields, and the annotation that names the incident"
 _EDIT_REASON = "removes invokers from the IAM policy"
 _UPDATE_SERVICE = (
     Permission("run.services.update", GrantScope.WORKLOAD, _UPDATE_REASON),
-    *_DEPLOY_PERMISSIONS,
+    *DEPLOY_PERMISSIONS,
 )
 _UPDATE_POOL = (
     Permission("run.workerpools.update", GrantScope.WORKLOAD, _UPDATE_REASON),
-    *_DEPLOY_PERMISSIONS,
+    *DEPLOY_PERMISSIONS,
 )
 _CANCEL = Permission("run.executions.cancel", GrantScope.WORKLOAD, "cancels running executions")
 _SET_POLICY = {

@@ -9,8 +9,8 @@ from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
 from clients.call_progress import call_in_progress
-from clients.permissions import Permission, missing_permission_text
-from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Retry
+from clients.permissions import missing_permission_text
+from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Permission, Retry
 
 _DETAIL_CHARACTERS = 300
 

@@ -7,7 +7,7 @@ from typing import Any
 import google.auth
 from google.auth import impersonated_credentials
 
-from clients.permissions import GrantScope, Permission
+from incident.model import GrantScope, Permission
 
 #: What impersonation needs. Whoever has it may do everything that the account may do.
 MAKE_TOKENS = Permission(

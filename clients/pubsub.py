@@ -8,8 +8,8 @@ from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
 from clients.errors import google_call
-from clients.permissions import GrantScope, Permission
 from clients.retries import PROMPT
+from incident.model import GrantScope, Permission
 
 PUBLISH = Permission(
     "pubsub.topics.publish", GrantScope.TOPIC, "publishes the outcome of an incident"

@@ -17,8 +17,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 
 from clients.errors import google_call
-from clients.permissions import GrantScope, Permission
 from clients.settings import Settings
+from incident.model import GrantScope, Permission
 
 _RUN_HOST = "https://run.googleapis.com"
 _RESOURCE_MANAGER_HOST = "https://cloudresourcemanager.googleapis.com"

@@ -12,9 +12,8 @@ from google.protobuf.json_format import MessageToDict
 from clients.errors import google_call
 from clients.filters import findings_of, findings_since
 from clients.observed_secrets import ObservedSecrets
-from clients.permissions import GrantScope, Permission
 from clients.retries import PATIENT, PROMPT
-from incident.model import JsonObject, Workload
+from incident.model import GrantScope, JsonObject, Permission, Workload
 
 _PAGE_SIZE = 1000
 _MAX_RECORDS = 20_000

@@ -20,10 +20,10 @@ from obstore.store import from_url
 from clients import store_listing
 from clients.call_progress import call_in_progress
 from clients.errors import google_call
-from clients.permissions import GrantScope, Permission, missing_permission_text
+from clients.permissions import missing_permission_text
 from clients.settings import Settings
 from clients.store_listing import ListedObject, ListedPage
-from incident.model import Denied, GiveUp, IncidentError, Missing, Retry
+from incident.model import Denied, GiveUp, GrantScope, IncidentError, Missing, Permission, Retry
 
 _TIMEOUT = timedelta(seconds=10)
 _DENIALS = (PermissionError, failures.PermissionDeniedError, failures.UnauthenticatedError)

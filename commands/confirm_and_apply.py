@@ -13,8 +13,8 @@ from commands.console import print_diff, print_line
 from commands.manifest_digests import manifest_digests, print_manifest_digests
 from commands.progress import progress_paused
 from commands.shared import print_json
-from incident.actions.redacted import redact_change as told_change
-from incident.actions.redacted import redacted_json
+from incident.actions.changes import redact_change as told_change
+from incident.actions.changes import redacted_json
 from incident.model import ChangeState, JsonObject, Status
 from incident.response.apply import apply_proposal
 from incident.response.propose import Proposal, Propose, confirm_unchanged

@@ -10,10 +10,10 @@ from clients import Clients, read_settings
 from clients.caller_identity import whoami
 from commands.confirm_and_apply import confirm_and_apply, print_report, refusal_printer
 from commands.shared import as_json_option, run_with_clients
+from incident.actions.catalogue import ACTIONS, available_actions
 from incident.case_file.index import CaseFileIndex, CaseSummary
 from incident.decision.guards import Operator
 from incident.policy.resolve import Steps
-from incident.policy.values import ACTION_KINDS, available_actions
 from incident.response.propose import Proposal, propose_containment
 from wiring import build_context, build_ports
 
@@ -24,7 +24,7 @@ from wiring import build_context, build_ports
     "--action",
     "actions",
     multiple=True,
-    type=click.Choice(list(ACTION_KINDS)),
+    type=click.Choice(list(ACTIONS)),
     help="Do this instead of what the policy names; may be given several times.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -13,7 +13,7 @@ from clients.caller_identity import whoami
 from commands.console import print_diff, print_line
 from commands.manifest_digests import print_manifest_digests
 from commands.shared import as_json_option, print_json, run_with_clients
-from incident.actions.redacted import redact_change
+from incident.actions.changes import redact_change
 from incident.containment.release import ReleaseRefused
 from incident.decision.guards import Operator
 from incident.model import Kind, Workload

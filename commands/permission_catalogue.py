@@ -1,6 +1,6 @@
 """What to grant: the least permissions for a policy, by role. Pure.
 
-Which call needs what is declared beside the calls, in ``clients``; here it is put together.
+Each client declares beside its calls what they need, and each containment action in its file.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from enum import StrEnum
 from clients import cloud_logging, cloud_run, pubsub, rest, security_center, store
 from clients.caller_identity import USE_QUOTA
 from clients.impersonation import MAKE_TOKENS
-from clients.permissions import GrantScope, Permission
 from clients.rest import LOCATIONS
-from incident.actions.plan import ACTIONS
-from incident.model import ChangeKind, Kind, Mode
+from incident.actions.action import Action
+from incident.actions.catalogue import ACTIONS, available_actions
+from incident.model import GrantScope, Kind, Mode, Permission
 from incident.policy.resolve import Policy
 
 #: Actions by the kind of workload that they are for.
@@ -106,10 +106,7 @@ def permission_catalogue(
 
 def every_action() -> ActionsByKind:
     """Every action there is: what any policy may come to need."""
-    return {
-        kind: frozenset(n for n, each in ACTIONS.items() if kind in each.desired_state)
-        for kind in Kind
-    }
+    return {kind: frozenset(available_actions(kind)) for kind in Kind}
 
 
 def actions_of(policy: Policy) -> ActionsByKind:
@@ -157,8 +154,9 @@ def _acting(actions: ActionsByKind) -> Iterator[Permission]:
     if any(actions.values()):
         yield from security_center.UPDATE_FINDING
     for kind, names in actions.items():
-        for change in _changes(kind, names):
-            yield from cloud_run.permissions_for_change(change, kind)
+        for action in _in_order(names):
+            yield from action.permissions[kind]
+            yield from action.permissions_to_plan
 
 
 def _releasing(actions: ActionsByKind, *, announces: bool) -> Iterator[Permission]:
@@ -173,13 +171,14 @@ def _releasing(actions: ActionsByKind, *, announces: bool) -> Iterator[Permissio
         if names:
             yield cloud_run.GET_PERMISSIONS[kind]
             yield cloud_logging.LIST_ENTRIES
-        for change in _changes(kind, (name for name in names if ACTIONS[name].reversible)):
-            yield from cloud_run.permissions_for_change(change, kind)
+        for action in _in_order(names):
+            if action.reversible:
+                yield from action.permissions[kind]
 
 
-def _changes(kind: Kind, names: Iterable[str]) -> tuple[ChangeKind, ...]:
-    kinds = {change for name in names for change in ACTIONS[name].change_kinds[kind]}
-    return tuple(change for change in ChangeKind if change in kinds)
+def _in_order(names: Iterable[str]) -> tuple[Action, ...]:
+    """Actions in the catalogue's order, so that the reasons come in one order too."""
+    return tuple(action for name, action in ACTIONS.items() if name in names)
 
 
 def _merged(permissions: Iterable[Permission]) -> tuple[Grant, ...]:

@@ -15,7 +15,7 @@ from commands.console import print_diff, print_line
 from commands.manifest_digests import manifest_digests, print_manifest_digests
 from commands.progress import progress_paused
 from commands.shared import as_json_option, print_json, run_with_clients
-from incident.actions.redacted import redact_change as told_change
+from incident.actions.changes import redact_change as told_change
 from incident.case_file.containments import Containment
 from incident.case_file.index import DRILLS_ROOT, CaseFileIndex, CaseSummary
 from incident.case_file.manifest_chain import try_extend_manifest_chain

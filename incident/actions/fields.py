@@ -1,4 +1,4 @@
-"""Fields of a workload in proto JSON, such that equal meanings are equal. Pure."""
+"""Normal form of workload fields in proto JSON, and which fields differ. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from incident.model import Json, Kind
+from incident.model import Json, Kind, WorkloadConfiguration
 
 TRAFFIC_TO_LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 TRAFFIC_TO_REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
@@ -105,3 +105,32 @@ def _normalize_scaling(value: Mapping[str, Json]) -> dict[str, Json]:
     without = ("scalingMode", "manualInstanceCount")
     bounds = {key: count for key, count in value.items() if count and key not in without}
     return {"scalingMode": "AUTOMATIC", **bounds}
+
+
+#: What a containment never touches, but for the annotations, where it leaves a word of its own.
+_NEVER_WRITTEN = ("uid", "labels", "annotations", "template")
+
+
+def changed_fields(before: WorkloadConfiguration, after: WorkloadConfiguration) -> tuple[str, ...]:
+    """What is not as it was: every field that we may touch, and the template, which we never do."""
+    names = sorted({*before.fields, *after.fields} - {"annotations"})
+    changed = [
+        name
+        for name in names
+        if not _same_value(name, before.fields.get(name), after.fields.get(name), before.kind)
+    ]
+    changed += [name for name in _NEVER_WRITTEN if getattr(before, name) != getattr(after, name)]
+    raw = [
+        configuration.access.raw if configuration.access else ()
+        for configuration in (before, after)
+    ]
+    if normalize_field("bindings", raw[0]) != normalize_field("bindings", raw[1]):
+        changed.append("bindings")
+    return tuple(changed)
+
+
+def _same_value(name: str, one: Json, other: Json, kind: Kind) -> bool:
+    """Whether two values of a field mean the same; of traffic, target for target."""
+    if name == "traffic":
+        return traffic_targets(one) == traffic_targets(other)
+    return normalize_field(name, one, kind) == normalize_field(name, other, kind)

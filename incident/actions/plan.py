@@ -1,29 +1,18 @@
-"""From the policy's steps and a workload's settings to exact changes, and back. Pure.
-
-How a change is applied, verified and taken back is written once, for changes, elsewhere.
-"""
+"""Plan the exact changes of a policy's actions; check whether they are in effect. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from incident.actions.catalogue import (
-    ACTIONS,
-    CLOSED_INGRESS,
-    Action,
-    Bindings,
-    DesiredState,
-    NotApplicable,
-    bindings_to_keep,
-)
+from incident.actions.action import Action, DesiredState, NotApplicable, Steps
+from incident.actions.catalogue import ACTIONS
 from incident.actions.fields import (
     field_with_default,
     normalize_field,
     to_snake_case,
-    traffic_targets,
 )
-from incident.actions.traffic import is_isolated
+from incident.actions.require_authentication import has_bindings_to_remove
 from incident.model import (
     Change,
     ChangeKind,
@@ -33,19 +22,6 @@ from incident.model import (
     WorkloadConfiguration,
     WorkloadDetail,
 )
-
-__all__ = [
-    "ACTIONS",
-    "ContainmentPlan",
-    "Steps",
-    "details_for_changes",
-    "details_for_steps",
-    "in_effect",
-    "plan_changes",
-    "why_not_in_effect",
-]
-
-Steps = tuple[tuple[str, ...], ...]
 
 EXECUTION_RUNNING, EXECUTION_CANCELLED = {"state": "RUNNING"}, {"state": "CANCELLED"}
 
@@ -115,29 +91,21 @@ def details_for_changes(changes: Iterable[Change]) -> frozenset[WorkloadDetail]:
 
 
 def in_effect(change: Change, configuration: WorkloadConfiguration) -> bool:
-    """Whether what the change was for holds, in settings with all that it needs.
+    """Whether the settings are as the change was to make them, in the judgement of its actions.
 
-    Judged by meaning, not by the message that was sent: with no instance and no tag a
-    service is stopped, however its traffic is split by now.
+    Judged by meaning, not by the message that was sent: with no instance and no tag a service
+    is stopped, however its traffic is split by now. A change of an unknown action never is.
     """
-    match change.kind:
-        case ChangeKind.CANCELLATION:
-            running = {execution.name for execution in configuration.running}
-            return configuration.executions is not None and change.target not in running
-        case ChangeKind.IAM_POLICY:
-            access = configuration.access
-            return access is not None and not _has_bindings_to_remove(
-                access.raw, configuration.kind
-            )
-        case ChangeKind.FIELDS:
-            return all(_field_in_effect(name, change, configuration) for name in change.after)
+    actions = _actions_of(change)
+    return bool(actions) and all(each.in_effect(change, configuration) for each in actions)
 
 
 def why_not_in_effect(change: Change, configuration: WorkloadConfiguration) -> str | None:
     """Why a change that was accepted is not in effect yet; None when it is.
 
-    Judged by the generation that Cloud Run has observed and by the fields themselves. The
-    terminal condition says nothing here: a broken template may have left it failed.
+    Judged by the generation that Cloud Run has observed, by the settings, and by what the
+    serving state still leads to. The terminal condition says nothing here: a broken template may
+    have left it failed.
     """
     fields = change.kind is ChangeKind.FIELDS
     if fields and configuration.observed_generation < configuration.generation:
@@ -147,7 +115,10 @@ def why_not_in_effect(change: Change, configuration: WorkloadConfiguration) -> s
         )
     if not in_effect(change, configuration):
         return _mismatch_text(change)
-    return _still_reachable(change, configuration) if "traffic" in change.after else None
+    if "traffic" not in change.after:
+        return None
+    served = (each.still_served(change, configuration) for each in _actions_of(change))
+    return next((text for text in served if text), None)
 
 
 def _mismatch_text(change: Change) -> str:
@@ -156,32 +127,10 @@ def _mismatch_text(change: Change) -> str:
     return "the settings read back are not the ones written: another change came after it"
 
 
-def _still_reachable(change: Change, configuration: WorkloadConfiguration) -> str | None:
-    """What the serving state still leads to, although the settings do not any more."""
-    if change.affected_revision in configuration.live_revisions:
-        return f"the revision {change.affected_revision} is still served"
-    if _keeps_tags(change) or not configuration.live_tags:
-        return None
-    return f"a revision is still reachable by its tag: {', '.join(configuration.live_tags)}"
-
-
-def _keeps_tags(change: Change) -> bool:
-    """Whether tags may stay: isolating a revision strips only its own."""
-    return bool(change.affected_revision) and "scale-to-zero" not in change.action.split("+")
-
-
-def _field_in_effect(name: str, change: Change, configuration: WorkloadConfiguration) -> bool:
-    """Whether a field, as it is now, does what the change was for."""
-    now = field_with_default(configuration.fields, name)
-    if name == "ingress":
-        return now in CLOSED_INGRESS
-    if name != "traffic":
-        return normalize_field(name, now, configuration.kind) == normalize_field(
-            name, change.after[name], configuration.kind
-        )
-    if change.affected_revision and not is_isolated(now, configuration, change.affected_revision):
-        return False
-    return _keeps_tags(change) or not any(target.get("tag") for target in traffic_targets(now))
+def _actions_of(change: Change) -> list[Action]:
+    """The actions behind a change, in the catalogue's order."""
+    names = change.action.split("+")
+    return [action for name, action in ACTIONS.items() if name in names]
 
 
 def _desired_state(
@@ -262,7 +211,7 @@ def _other_changes(
     if (
         desired.bindings is not None
         and access
-        and _has_bindings_to_remove(access.raw, configuration.kind)
+        and has_bindings_to_remove(access.raw, configuration.kind)
     ):
         # The version of the policy's form is not ours to change, so it goes along.
         version_field: dict[str, Json] = {"version": access.version} if access.version else {}
@@ -279,8 +228,3 @@ def _other_changes(
         )
         changes.append(edit)
     return changes
-
-
-def _has_bindings_to_remove(bindings: Bindings, kind: Kind) -> bool:
-    """Whether a policy lets in whom ``require-authentication`` keeps out."""
-    return bindings_to_keep(bindings, kind) != bindings

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from incident.actions.before_image import change_json, parse_change
+from incident.actions.changes import change_json, parse_change
 from incident.actions.fields import field_with_default, normalize_field
 from incident.actions.plan import in_effect
 from incident.model import Change, ChangeKind, Json, Kind, WorkloadConfiguration

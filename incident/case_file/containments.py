@@ -12,13 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from incident.actions.before_image import (
-    Snapshot,
-    SnapshotPart,
-    parse_change,
-    snapshot_json,
-    snapshot_parts,
-)
+from incident.actions.changes import parse_change
+from incident.actions.snapshot import Snapshot, SnapshotPart, snapshot_json, snapshot_parts
 from incident.case_file.journal import Journal, ObjectStore, Record
 from incident.model import (
     Change,

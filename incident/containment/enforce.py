@@ -11,7 +11,8 @@ import random
 from dataclasses import replace
 
 from incident.actions import plan
-from incident.actions.before_image import Snapshot, with_state
+from incident.actions.changes import with_state
+from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
 from incident.containment.peers import WritePeers, retry_if_write_pending
 from incident.containment.read_back import SentWrites, containment_result, read_back_writes

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from incident.actions import plan
-from incident.actions.annotation import INCIDENT_ANNOTATION, annotation_change
-from incident.actions.before_image import Snapshot, with_state
+from incident.actions.changes import INCIDENT_ANNOTATION, annotation_change, with_state
+from incident.actions.snapshot import Snapshot
 from incident.containment.types import ContainmentRequest, ContainmentResult, ContainmentTools
 from incident.containment.write import status_of_changes
 from incident.investigation.workload_reader import WorkloadReader, read_workload

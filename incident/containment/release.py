@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from incident.actions.before_image import with_state
-from incident.actions.redacted import redacted_json
+from incident.actions.changes import redacted_json, with_state
 from incident.case_file.containments import ContainmentRecords
 from incident.containment.peers import WRITE_SETTLE_TIME
 from incident.containment.release_plan import (

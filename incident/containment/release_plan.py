@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from incident.actions.annotation import INCIDENT_ANNOTATION
-from incident.actions.before_image import Snapshot, SnapshotPart
+from incident.actions.changes import INCIDENT_ANNOTATION
 from incident.actions.fields import (
     field_to_restore,
     field_with_default,
@@ -17,14 +16,15 @@ from incident.actions.fields import (
     to_snake_case,
     traffic_targets,
 )
-from incident.actions.invokers import (
+from incident.actions.plan import details_for_changes
+from incident.actions.require_authentication import (
     INVOKER_BINDINGS_LABEL,
     bindings_in,
     invoker_bindings,
     restore_invokers,
     same_invokers,
 )
-from incident.actions.plan import details_for_changes
+from incident.actions.snapshot import Snapshot, SnapshotPart
 from incident.case_file.containments import Containment, ContainmentHistory, ContainmentRecords
 from incident.investigation.workload_reader import WorkloadReader, read_workload
 from incident.model import Change, ChangeKind, Json, Workload, WorkloadConfiguration, WorkloadDetail

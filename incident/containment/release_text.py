@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from incident.actions.invokers import INVOKER_BINDINGS_LABEL
-from incident.actions.redacted import redacted_json
+from incident.actions.changes import redacted_json
+from incident.actions.require_authentication import INVOKER_BINDINGS_LABEL
 from incident.containment.release_plan import Difference, ReleasePlan
 from incident.model import AuditEvent, Change, ChangeKind, Json, Workload
 from incident.redaction.redactor import Redactor

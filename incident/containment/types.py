@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from incident.actions.before_image import Snapshot
+from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import ContainmentHistory, ContainmentRecords
 from incident.containment.validate import ValidationClient
 from incident.decision.guards import GuardBlock

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from incident.actions.before_image import Snapshot, SnapshotPart
 from incident.actions.fields import (
     field_to_restore,
     field_with_default,
@@ -19,6 +18,7 @@ from incident.actions.fields import (
     to_snake_case,
 )
 from incident.actions.plan import details_for_changes
+from incident.actions.snapshot import Snapshot, SnapshotPart
 from incident.case_file.containments import Containment, ContainmentRecords
 from incident.case_file.journal import Journal, Record
 from incident.investigation.workload_reader import WorkloadReader, read_workload

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from incident.actions.before_image import with_state
+from incident.actions.changes import with_state
 from incident.model import (
     Change,
     ChangeKind,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from incident.actions import plan
-from incident.actions.before_image import Snapshot, with_state
+from incident.actions.changes import with_state
+from incident.actions.snapshot import Snapshot
 from incident.investigation.workload_reader import WorkloadReader, read_workload
 from incident.model import (
     Change,

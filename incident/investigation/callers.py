@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from incident.actions.catalogue import INVOKER_ROLE, PUBLIC_MEMBERS
 from incident.model import Access, Binding, Evidence, ExposureFact, ExposureTopic, Kind
+from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS
 
 #: Roles that only allow calling or starting.
 INVOKER_ROLES: Mapping[Kind, frozenset[str]] = {

@@ -61,6 +61,7 @@ from incident.model.finding import (
     Notification,
     Suspect,
 )
+from incident.model.permissions import DEPLOY_PERMISSIONS, GrantScope, Permission
 from incident.model.workload import (
     ChangeKind,
     ChangeState,
@@ -81,6 +82,7 @@ from incident.model.workload import (
 __all__ = [
     "AUDIT_EVENTS",
     "AUDIT_WINDOW",
+    "DEPLOY_PERMISSIONS",
     "Access",
     "AffectedRevision",
     "Assessment",
@@ -106,6 +108,7 @@ __all__ = [
     "Finding",
     "Gap",
     "GiveUp",
+    "GrantScope",
     "IncidentError",
     "InvalidPolicy",
     "Json",
@@ -119,6 +122,7 @@ __all__ = [
     "Missing",
     "Mode",
     "Notification",
+    "Permission",
     "PlaybookTask",
     "Reason",
     "RelatedFinding",

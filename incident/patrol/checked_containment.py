@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from incident.actions.before_image import Snapshot
 from incident.actions.plan import details_for_changes
+from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment, containment_from_records
 from incident.case_file.journal import Journal, Record
 from incident.investigation.workload_reader import WorkloadReader, read_workload

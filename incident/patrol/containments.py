@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from incident.actions.before_image import with_state
+from incident.actions.changes import redact_change, with_state
 from incident.actions.plan import why_not_in_effect
-from incident.actions.redacted import redact_change
 from incident.case_file.containments import Containment, containment_from_records
 from incident.containment.undo import undo_write
 from incident.model import ChangeState, IncidentError, JsonObject, Workload

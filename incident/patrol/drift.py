@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from incident.actions.before_image import Snapshot, with_state
+from incident.actions.changes import with_state
 from incident.actions.plan import in_effect, why_not_in_effect
+from incident.actions.snapshot import Snapshot
 from incident.case_file.journal import Record
 from incident.model import (
     Change,

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident.actions.before_image import Snapshot
+from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
 from incident.case_file.index import CaseFileIndex
 from incident.case_file.journal import Journal, ObjectStore, Record

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from incident.actions.before_image import change_json
+from incident.actions.changes import change_json
 from incident.case_file.case_file import DONE_NUMBER
 from incident.case_file.containments import released_by
 from incident.case_file.index import CaseSummary

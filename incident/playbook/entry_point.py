@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
-from incident.actions.catalogue import CLOSED_INGRESS, INVOKER_ROLE, PUBLIC_MEMBERS
+from incident.actions.restrict_ingress import CLOSED_INGRESS
 from incident.investigation.callers import INVOKER_ROLES, condition_clause
 from incident.model import (
     AUDIT_WINDOW,
@@ -18,6 +18,7 @@ from incident.model import (
     TaskPurpose,
     Workload,
 )
+from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS
 from incident.playbook.commands_and_links import (
     finding_page,
     gcloud,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from incident.actions.catalogue import INVOKER_ROLE
 from incident.model import ChangeState, Json, JsonObject, PlaybookTask, Status, TaskPurpose
+from incident.model.calling_roles import INVOKER_ROLE
 from incident.model.json_text import json_objects
 from incident.playbook.close import close_finding, delete_affected, triage
 from incident.playbook.commands_and_links import finding_page

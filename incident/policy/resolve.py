@@ -14,6 +14,7 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
+from incident.actions.action import Steps
 from incident.model import Blocker, Kind, Mode
 from incident.policy.errors import KeyPath, quote_value
 from incident.policy.match import (
@@ -26,7 +27,7 @@ from incident.policy.match import (
     first_result,
 )
 from incident.policy.schema import Policy
-from incident.policy.values import DEFAULT_CATEGORY, DEFAULTS_RULE, Steps
+from incident.policy.values import DEFAULT_CATEGORY, DEFAULTS_RULE
 from incident.policy.yaml_file import Document, read_document
 
 __all__ = [

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validat
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from incident.actions.action import Steps
 from incident.model import Kind, Mode
 from incident.policy.errors import invalid_value
 from incident.policy.values import (
@@ -29,7 +30,6 @@ from incident.policy.values import (
     RuleName,
     ServiceSteps,
     Sources,
-    Steps,
     WorkerPoolSteps,
     duration_up_to,
     format_policy_duration,

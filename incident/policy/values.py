@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from types import MappingProxyType
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -23,40 +22,17 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import InitErrorDetails
 
-from incident.actions import plan
+from incident.actions.action import Steps
+from incident.actions.catalogue import ACTIONS, available_actions
 from incident.model import Kind
 from incident.policy.errors import KeyPath, did_you_mean, invalid_value
 
 DEFAULT_CATEGORY = "Execution: Modified Malicious Binary Executed"
 DEFAULTS_RULE = "defaults"
 
-Steps: TypeAlias = plan.Steps
-
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 #: What stands in regular expressions, paths and mistakes, and never in a name on Google Cloud.
 _NEVER_IN_NAMES = re.compile(r"[\s/\\^$()|+{}]")
-
-#: Every action by name, with the kinds of workload for which it makes sense at all. For which
-#: of them this version carries it out is told by ``containment.ACTIONS``.
-ACTION_KINDS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
-    {
-        "scale-to-zero": (Kind.SERVICE, Kind.WORKER_POOL),
-        "isolate-revision": (Kind.SERVICE,),
-        "restrict-ingress": (Kind.SERVICE,),
-        "require-authentication": (Kind.SERVICE, Kind.JOB),
-        "cancel-executions": (Kind.JOB,),
-    }
-)
-
-
-def available_actions(kind: Kind) -> list[str]:
-    """The names of the actions that this version carries out for a kind of workload."""
-    implemented = plan.ACTIONS
-    return [
-        name
-        for name, kinds in ACTION_KINDS.items()
-        if kind in kinds and name in implemented and kind in implemented[name].desired_state
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +74,11 @@ class _StepsValidator:
         listed = f"available for a {self.kind}: {', '.join(allowed) or 'none yet'}"
         if not isinstance(action, str):
             yield path, f"expected the name of an action; {listed}"
-        elif action not in ACTION_KINDS:
-            yield path, f"no such action{did_you_mean(action, ACTION_KINDS)}; {listed}"
-        elif self.kind not in ACTION_KINDS[action]:
-            kinds = " or a ".join(ACTION_KINDS[action])
-            yield path, f"it never fits a {self.kind}, only a {kinds}; {listed}"
+        elif action not in ACTIONS:
+            yield path, f"no such action{did_you_mean(action, ACTIONS)}; {listed}"
         elif action not in allowed:
-            yield path, f"not available in this version yet; {listed}"
+            kinds = " or a ".join(ACTIONS[action].kinds)
+            yield path, f"it never fits a {self.kind}, only a {kinds}; {listed}"
         elif action in before:
             yield path, "expected each alternative once"
 

@@ -11,9 +11,9 @@ import contextlib
 from collections.abc import Callable
 from datetime import datetime
 
-from incident.actions.compare import changed_fields
+from incident.actions.changes import redact_change
+from incident.actions.fields import changed_fields
 from incident.actions.plan import details_for_changes
-from incident.actions.redacted import redact_change
 from incident.case_file.journal import Journal
 from incident.case_file.manifest_chain import try_extend_manifest_chain
 from incident.containment import release

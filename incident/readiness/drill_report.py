@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from incident.actions.before_image import change_json
+from incident.actions.changes import change_json
 from incident.case_file.journal import SCHEMA_VERSION
 from incident.containment.types import ContainmentResult
 from incident.model import Change, ChangeState, Json, JsonObject, Status, Verdict, Workload

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from incident.actions.redacted import redacted_json
+from incident.actions.changes import redacted_json
 from incident.case_file.journal import SCHEMA_VERSION
 from incident.model import (
     Assessment,

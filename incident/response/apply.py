@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from incident.actions.before_image import change_json
-from incident.actions.redacted import redact_change
+from incident.actions.changes import change_json, redact_change
 from incident.case_file.case_file import CaseFile
 from incident.containment.enforce import contain_workload
 from incident.containment.types import ContainmentResult

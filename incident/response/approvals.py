@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from incident.actions.before_image import change_json
+from incident.actions.changes import change_json
 from incident.actions.recorded_plan import RecordedPlan, parse_recorded_plan
 from incident.case_file.index import CaseSummary
 from incident.decision.inputs import Records

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident.actions.redacted import redacted_json
+from incident.actions.changes import redacted_json
 from incident.case_file.case_file import CaseFile, publish_outcome_once, store_evidence
 from incident.case_file.containments import released_by
 from incident.containment.types import ContainmentResult

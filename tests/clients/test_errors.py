@@ -12,15 +12,16 @@ from google.auth import exceptions as google_auth
 
 from clients.cloud_run_writes import WRITE_PERMISSIONS
 from clients.errors import google_call
-from clients.permissions import GrantScope, Permission
 from incident.model import (
     ChangeKind,
     Conflict,
     Denied,
     GiveUp,
+    GrantScope,
     IncidentError,
     Kind,
     Missing,
+    Permission,
     Retry,
 )
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.actions.catalogue import ACTIONS, INVOKER_ROLE, bindings_to_keep
+from clients.cloud_run import permissions_for_change
+from incident import actions
+from incident.actions.action import Action
+from incident.actions.catalogue import ACTIONS, by_name
 from incident.actions.plan import details_for_steps, in_effect, plan_changes
+from incident.actions.require_authentication import bindings_to_keep
 from incident.model import (
     Access,
     Change,
@@ -25,6 +33,7 @@ from incident.model import (
     WorkloadConfiguration,
     WorkloadDetail,
 )
+from incident.model.calling_roles import INVOKER_ROLE
 from tests.support.model import LATEST, NOW, REVISION, configuration, finding, repeatable, template
 
 BAD, GOOD, OTHER = "storefront-00042", "storefront-00041", "storefront-00040"
@@ -372,3 +381,70 @@ def test_isolating_and_stopping_come_to_a_stop(order: int) -> None:
     tagged: Json = [traffic_target(GOOD, 100, "known-good")]
     now = configuration(change.after["scaling"], tagged, revisions=REVISIONS)
     assert not in_effect(change, now)
+
+
+def _module_with(**changes: Any) -> ModuleType:
+    """A module that declares scale-to-zero, with some of it changed."""
+    module = ModuleType("another_action")
+    module.ACTION = replace(ACTIONS["scale-to-zero"], **changes)  # type: ignore[attr-defined]
+    return module
+
+
+def test_every_module_with_an_action_is_in_the_catalogue() -> None:
+    """An action's file without its line in the catalogue fails here."""
+    found = [
+        import_module(f"incident.actions.{module.name}")
+        for module in pkgutil.iter_modules(actions.__path__)
+    ]
+    declared = {module.ACTION.name for module in found if hasattr(module, "ACTION")}
+    assert declared == set(ACTIONS)
+
+
+def test_two_actions_of_one_name_are_refused() -> None:
+    """The error names the modules of both."""
+    original = import_module("incident.actions.scale_to_zero")
+    with pytest.raises(
+        ValueError, match=r"incident\.actions\.scale_to_zero and another_action both claim"
+    ):
+        by_name((original, _module_with()))
+
+
+@pytest.mark.parametrize("mapping", ["writes", "change_kinds", "permissions"])
+def test_an_action_says_everything_of_each_kind(mapping: str) -> None:
+    """An action that leaves out a kind that it fits is refused."""
+    with pytest.raises(ValueError, match="another_action does not say all"):
+        by_name((_module_with(**{mapping: {}}),))
+
+
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+def test_an_action_declares_the_permissions_of_its_calls(action: Action) -> None:
+    """It names what its calls need, each with a reason, and nothing else."""
+    for kind, declared in action.permissions.items():
+        names = {(permission.name, permission.scope) for permission in declared}
+        needed = {
+            (permission.name, permission.scope)
+            for change in action.change_kinds[kind]
+            for permission in permissions_for_change(change, kind)
+        }
+        assert names == needed
+        assert all(permission.reason for permission in declared)
+    to_plan = {permission.name for permission in action.permissions_to_plan}
+    lists_revisions = WorkloadDetail.REVISIONS in action.details
+    assert to_plan == ({"run.revisions.list"} if lists_revisions else set())
+
+
+def test_the_readmes_table_is_the_catalogue() -> None:
+    """One row for each action, as its file describes it."""
+    rows = [
+        f"| `{name}` | {action.writes.get(Kind.SERVICE, '')} |"
+        f" {action.writes.get(Kind.WORKER_POOL, '')} | {action.writes.get(Kind.JOB, '')} |"
+        f" {'yes' if action.stops else 'no'} | {'yes' if action.reversible else '**no**'} |"
+        for name, action in ACTIONS.items()
+    ]
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    in_readme = [
+        line
+        for line in readme.splitlines()
+        if line.startswith("| `") and line[3:].split("`")[0] in ACTIONS
+    ]
+    assert [" ".join(line.split()) for line in in_readme] == [" ".join(row.split()) for row in rows]

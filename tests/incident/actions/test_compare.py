@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from incident.actions.compare import changed_fields
+from incident.actions.fields import changed_fields
 from incident.model import Access, Json, WorkloadConfiguration
 from tests.support.model import configuration, template
 

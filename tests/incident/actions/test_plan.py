@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from incident.actions.catalogue import ACTIONS
 from incident.actions.fields import FIELD_DEFAULTS, normalize_field
-from incident.actions.plan import ACTIONS, in_effect, plan_changes, why_not_in_effect
+from incident.actions.plan import in_effect, plan_changes, why_not_in_effect
 from incident.model import Json, Kind, WorkloadConfiguration
 from tests.support.model import (
     LATEST,

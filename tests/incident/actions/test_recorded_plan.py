@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.actions.before_image import change_json
+from incident.actions.changes import change_json
 from incident.actions.plan import plan_changes
 from incident.actions.recorded_plan import RecordedPlan, parse_recorded_plan
 from incident.model import (

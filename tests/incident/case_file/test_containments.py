@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from incident.actions.before_image import change_json, with_state
+from incident.actions.changes import change_json, with_state
 from incident.case_file.containments import (
     Containment,
     ContainmentHistory,

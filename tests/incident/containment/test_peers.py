@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from incident.actions.before_image import Snapshot
+from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import ContainmentRecords
 from incident.containment.peers import WRITE_SETTLE_TIME, WritePeers, retry_if_write_pending
 from incident.model import Retry

@@ -13,8 +13,8 @@ from google.cloud import run_v2
 
 from emulator.api.faults import Fault
 from emulator.services.gate import CallPoint
-from incident.actions.annotation import INCIDENT_ANNOTATION
-from incident.actions.invokers import INVOKER_BINDINGS_LABEL
+from incident.actions.changes import INCIDENT_ANNOTATION
+from incident.actions.require_authentication import INVOKER_BINDINGS_LABEL
 from incident.containment.release import ReleaseIncomplete
 from incident.model import ChangeKind, ChangeState, Denied, Kind, Missing, Retry
 from tests.support.environment import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from incident.actions.invokers import INVOKER_BINDINGS_LABEL
+from incident.actions.require_authentication import INVOKER_BINDINGS_LABEL
 from incident.case_file.containments import ContainmentHistory, containment_from_records
 from incident.containment.release_plan import Difference, ReleasePlan
 from incident.containment.release_text import (

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from incident.actions.before_image import with_state
+from incident.actions.changes import with_state
 from incident.containment.write import send_changes, status_of_changes
 from incident.model import Change, ChangeState, Conflict, Denied, IncidentError, Retry, Status
 from tests.support.model import scale_to_zero_change

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from incident.actions.before_image import with_state
+from incident.actions.changes import with_state
 from incident.model import ChangeState, Container, Evidence, Kind, Mode, PlaybookTask, Status
 from incident.playbook.close import delete_affected
 from incident.playbook.inputs import PlaybookInputs, facts_from_inputs

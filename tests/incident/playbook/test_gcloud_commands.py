@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from incident.actions.before_image import with_state
+from incident.actions.changes import with_state
 from incident.model import (
     Access,
     Binding,

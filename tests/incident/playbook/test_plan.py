@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from incident.actions.before_image import change_json, with_state
+from incident.actions.changes import change_json, with_state
 from incident.decision.guards import GUARDS, containing_operator
 from incident.model import (
     Access,

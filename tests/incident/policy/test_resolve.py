@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from incident.actions import plan
+from incident.actions.catalogue import ACTIONS, available_actions
 from incident.model import Kind, Mode, Workload
 from incident.policy.resolve import (
     DEFAULT_CATEGORY,
@@ -29,7 +29,6 @@ from incident.policy.resolve import (
     parse_policy,
     resolve,
 )
-from incident.policy.values import available_actions
 
 ROOT = Path(__file__).parents[3]
 SCALE = (("scale-to-zero",),)
@@ -136,7 +135,7 @@ def test_the_schema_offers_the_available_actions_only() -> None:
 
 def test_every_action_that_is_carried_out_can_be_named_for_its_kinds() -> None:
     """The policy can ask for what containment can do, and for nothing else."""
-    done = {(name, kind) for name, action in plan.ACTIONS.items() for kind in action.desired_state}
+    done = {(name, kind) for name, action in ACTIONS.items() for kind in action.desired_state}
     assert done == {(name, kind) for kind in Kind for name in available_actions(kind)}
 
 

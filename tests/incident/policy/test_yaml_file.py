@@ -195,13 +195,13 @@ MISTAKES = [
         "contain:\n  service: [scale-to-zer]\n",
         'p.yaml:2:13: contain.service[0]: found "scale-to-zer"; no such action (did you mean '
         "scale-to-zero?); available for a service: "
-        "scale-to-zero, isolate-revision, restrict-ingress, require-authentication",
+        "isolate-revision, scale-to-zero, restrict-ingress, require-authentication",
         id="misspelled action",
     ),
     pytest.param(
         "contain: {job: [scale-to-zero]}",
         'p.yaml:1:17: contain.job[0]: found "scale-to-zero"; it never fits a job, only a '
-        "service or a worker-pool; available for a job: require-authentication, cancel-executions",
+        "service or a worker-pool; available for a job: cancel-executions, require-authentication",
         id="action of another kind",
     ),
     pytest.param(
@@ -233,7 +233,7 @@ MISTAKES = [
         "contain: {service: [[[scale-to-zero]]]}",
         "p.yaml:1:22: contain.service[0][0]: found a list; expected the name of an action; "
         "available for a service: "
-        "scale-to-zero, isolate-revision, restrict-ingress, require-authentication",
+        "isolate-revision, scale-to-zero, restrict-ingress, require-authentication",
         id="lists too deep",
     ),
     pytest.param(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from incident.actions.before_image import change_json, with_state
+from incident.actions.changes import change_json, with_state
 from incident.case_file.containments import ContainmentRecords
 from incident.case_file.index import CaseFileIndex, CaseSummary
 from incident.case_file.journal import Journal

@@ -1,22 +1,74 @@
-"""Which revision a finding is about, and which one the operator vouches for. Pure.
+"""``isolate-revision``: move a service's traffic off the affected revision. Pure.
 
-Nothing is chosen by us: an earlier revision usually has the same hole, so only one that the
-operator has tagged ``known-good`` takes over.
+Fits: a service whose revisions could be read, if the finding names the affected revision,
+    neither has session affinity, and a revision to take over is tagged ``known-good``: ready,
+    older than the finding, and of another image. The responder never chooses that revision
+    itself, since an earlier one usually has the same hole.
+Writes: ``traffic``: the affected revision's share to the known-good one, its tags gone.
+Goal: nothing leads to the affected revision, so that it scales to zero.
+Undo: a release writes the traffic back from the snapshot.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from incident.actions.action import Action, DesiredState, NotApplicable
 from incident.actions.fields import (
     TRAFFIC_TO_LATEST,
     TRAFFIC_TO_REVISION,
     field_with_default,
     traffic_targets,
 )
-from incident.model import Finding, Json, Template, WorkloadConfiguration
+from incident.model import (
+    DEPLOY_PERMISSIONS,
+    Change,
+    ChangeKind,
+    Finding,
+    GrantScope,
+    Json,
+    Kind,
+    Permission,
+    Template,
+    WorkloadConfiguration,
+    WorkloadDetail,
+)
 
 KNOWN_GOOD_TAG = "known-good"
+
+
+def desired_state(
+    configuration: WorkloadConfiguration, finding: Finding
+) -> DesiredState | NotApplicable:
+    """The affected revision loses its traffic and its tags, so that it scales to zero."""
+    affected = find_affected_revision(configuration, finding)
+    if isinstance(affected, str):
+        return NotApplicable(affected)
+    traffic = field_with_default(configuration.fields, "traffic")
+    if not is_isolated(traffic, configuration, affected.revision):
+        good = find_known_good_revision(configuration, affected, finding)
+        if isinstance(good, str):
+            return NotApplicable(good)
+        traffic = shift_traffic(configuration, affected.revision, good.revision)
+    return DesiredState({"traffic": traffic}, affected_revision=affected.revision)
+
+
+def in_effect(change: Change, configuration: WorkloadConfiguration) -> bool:
+    """Whether neither a share nor a tag of the traffic leads to the affected revision.
+
+    How the rest is split does not matter.
+    """
+    if "traffic" not in change.after:
+        return True
+    traffic = field_with_default(configuration.fields, "traffic")
+    return is_isolated(traffic, configuration, change.affected_revision)
+
+
+def still_served(change: Change, configuration: WorkloadConfiguration) -> str | None:
+    """The affected revision, if the serving state still leads to it."""
+    if change.affected_revision not in configuration.live_revisions:
+        return None
+    return f"the revision {change.affected_revision} is still served"
 
 
 def find_affected_revision(
@@ -120,3 +172,39 @@ def _target_revision(target: dict[str, Json], configuration: WorkloadConfigurati
 
 def _find_revision(revisions: tuple[Template, ...], name: str) -> Template | None:
     return next((each for each in revisions if each.revision == name), None)
+
+
+ACTION = Action(
+    name="isolate-revision",
+    goal="neither traffic nor a tag leads to the affected revision",
+    undo="A release writes the traffic back as it was.",
+    stops=True,
+    reversible=True,
+    desired_state={Kind.SERVICE: desired_state},
+    writes={
+        Kind.SERVICE: "traffic and tags of the affected revision go; the one tagged"
+        f" `{KNOWN_GOOD_TAG}` takes over"
+    },
+    change_kinds={Kind.SERVICE: (ChangeKind.FIELDS,)},
+    permissions={
+        Kind.SERVICE: (
+            Permission(
+                "run.services.get",
+                GrantScope.WORKLOAD,
+                "reads the traffic before and after the write",
+            ),
+            Permission("run.services.update", GrantScope.WORKLOAD, "writes the traffic"),
+            *DEPLOY_PERMISSIONS,
+        )
+    },
+    in_effect=in_effect,
+    still_served=still_served,
+    details=frozenset({WorkloadDetail.REVISIONS}),
+    permissions_to_plan=(
+        Permission(
+            "run.revisions.list",
+            GrantScope.WORKLOAD,
+            "finds the affected revision and the known-good one",
+        ),
+    ),
+)

@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.actions.catalogue import bindings_to_keep
-from incident.actions.invokers import (
+from incident.actions.require_authentication import (
     add_missing_invokers,
     bindings_in,
+    bindings_to_keep,
     invoker_bindings,
     restore_invokers,
     same_invokers,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from incident.actions.changes import change_json
 from incident.actions.fields import normalize_field, to_snake_case
-from incident.actions.invokers import add_missing_invokers, bindings_in
 from incident.actions.plan import in_effect
+from incident.actions.require_authentication import add_missing_invokers, bindings_in
 from incident.model import (
     Change,
     ChangeKind,
-    ChangeState,
     Json,
     JsonObject,
     WorkloadConfiguration,
@@ -184,52 +184,6 @@ def _was_changed(change: Change, generation: int, configuration: WorkloadConfigu
             return in_effect(change, configuration)
 
 
-def change_json(change: Change) -> dict[str, Any]:
-    """A change as the outcome and the records show it; :func:`parse_change` reads it back.
-
-    Nothing in it is redacted: it holds no environment value, and must be exact.
-    """
-    return {
-        "action": change.action,
-        "kind": change.kind.value,
-        "target": change.target,
-        "mask": list(change.mask),
-        "before": change.before,
-        "after": change.after,
-        "state": change.state.value,
-        "error": change.error,
-        "stops": change.stops,
-        "reversible": change.reversible,
-        "etag": change.etag,
-        "affected": change.affected_revision,
-    }
-
-
-def parse_change(value: Any) -> Change:
-    """The change that :func:`change_json` wrote.
-
-    Raises:
-        KeyError, TypeError, ValueError: It lacks what it must say.
-    """
-    for side in ("before", "after"):
-        if not isinstance(value[side], Mapping):
-            raise TypeError(f"{side} is not a mapping")
-    return Change(
-        action=value["action"],
-        target=value["target"],
-        mask=tuple(value["mask"]),
-        before=value["before"],
-        after=value["after"],
-        stops=value["stops"],
-        reversible=value["reversible"],
-        kind=ChangeKind(value["kind"]),
-        etag=value["etag"],
-        affected_revision=value["affected"],
-        state=ChangeState(value["state"]),
-        error=value["error"],
-    )
-
-
 def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
     """What the record of an image says of its parts."""
     return {
@@ -251,8 +205,3 @@ def _merged(many: Iterable[JsonObject]) -> JsonObject:
     for one in many:
         merged = {**one, **merged}
     return merged
-
-
-def with_state(change: Change, state: ChangeState, error: str | None = None) -> Change:
-    """The change, one step on."""
-    return replace(change, state=state, error=error)
