@@ -1,7 +1,7 @@
-"""The Cloud Run function: a Pub/Sub message in, acknowledged or to be retried out.
+"""Cloud Run function: entry points for Pub/Sub deliveries and the scheduled patrol.
 
-Only wires: settings to clients, clients to the incident, its answer to an HTTP status. The
-only module that knows functions-framework.
+Only wires: settings to clients, a delivery to the incident, its result to an HTTP status. The
+only module that imports functions-framework.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from incident.patrol import log as patrol_log
 from incident.response import log
 from incident.response.context import DeliveryResult, LogOutcome
 from incident.response.deliveries import DeliveryHandler, RetryDelivery
-from incident.response.trace import Trace, parse_trace
+from incident.response.log import Trace, parse_trace
 from wiring import Process, open_process
 
 T = TypeVar("T")
 
-# Read when the process starts: a wrong setting stops the deployment that brings it.
+# Read when the process starts, so that a deployment with a wrong setting fails.
 try:
     SETTINGS = read_settings()
 except SettingsError as _error:
@@ -40,34 +40,37 @@ except SettingsError as _error:
 
 @functions_framework.cloud_event
 def respond(event: CloudEvent) -> None:
-    """Answer one Pub/Sub message, pushed or through Eventarc.
+    """Handle one Pub/Sub message, from a push subscription or Eventarc.
 
-    Returning acknowledges the message; a 5xx status has Pub/Sub deliver it again.
+    Returning acknowledges the message; after a 5xx status Pub/Sub delivers it again.
     """
-    flask.g.reached_us = True
+    flask.g.function_reached = True
     data = _message_data(event.data)
     if data is None:
         reason = "the event has no Pub/Sub message data"
-        _handle(lambda inbox, _: inbox.quarantine(_request_body(), reason))
+        _handle(lambda handler, _: handler.quarantine(_request_body(), reason))
     else:
-        _handle(lambda inbox, say: inbox.receive(data, say), _publish_time(event.data))
+        _handle(
+            lambda handler, log_outcome: handler.receive(data, log_outcome),
+            _publish_time(event.data),
+        )
 
 
 @functions_framework.http
 def patrol(request: flask.Request) -> str:
-    """Go one round over what is held; deployed as a function of its own, called by a schedule.
+    """Run one round of the patrol; deployed as a function of its own, called by a schedule.
 
-    What is posted does not matter, so it is not parsed: as an event, a message that has
-    attributes only would be refused before it came here. Rounds that overlap do no harm.
-    Returning acknowledges it, also where a round did not get all around: the next one goes on.
+    An HTTP function, whose body is not parsed: as an event function it would reject a message
+    that has attributes only. Rounds may overlap. An incomplete round is acknowledged too; the
+    next one continues.
     """
-    flask.g.reached_us = True
+    flask.g.function_reached = True
     if request.method != "POST":
         raise MethodNotAllowed(["POST"])
     try:
-        patrol_round = _LOOP_THREAD.run(lambda desk: desk.patrol.run_round())
+        patrol_round = _LOOP_THREAD.run(lambda process: process.patrol.run_round())
     except (Retry, GiveUp) as error:
-        log.internal_error("the patrol could not go its round; it is retried", error, _trace())
+        log.internal_error("Patrol failed; it will be retried", error, _trace())
         raise ServiceUnavailable from error
     patrol_log.log_round(patrol_round, _trace())
     return "OK"
@@ -75,28 +78,28 @@ def patrol(request: flask.Request) -> str:
 
 @functions_framework.errorhandler(Exception)  # type: ignore[untyped-decorator]
 def handle_error(error: Exception) -> Any:
-    """Take over what the framework rejects before our function runs.
+    """Quarantine what the framework rejects before the function runs.
 
-    A body that it cannot read would otherwise be refused, and so be delivered again for ever.
+    Otherwise a body that it cannot parse would be rejected and redelivered forever.
     """
     if isinstance(error, ServiceUnavailable):
         return error
-    if flask.g.get("reached_us") and not isinstance(error, MethodNotAllowed):
+    if flask.g.get("function_reached") and not isinstance(error, MethodNotAllowed):
         return _internal_error(error)
     if isinstance(error, HTTPException) and error.code not in (400, 415):
         return error
     reason = f"the request is not a Pub/Sub push or CloudEvent: {type(error).__name__}"
     try:
-        _handle(lambda inbox, _: inbox.quarantine(_request_body(), reason))
+        _handle(lambda handler, _: handler.quarantine(_request_body(), reason))
     except ServiceUnavailable as unavailable:
         return unavailable
-    except Exception as fault:  # noqa: BLE001 - whatever it is, the delivery must come again
+    except Exception as fault:  # noqa: BLE001 - whatever it is, the message must be redelivered
         return _internal_error(fault)
     return "OK"
 
 
 def _internal_error(error: Exception) -> ServiceUnavailable:
-    log.internal_error("the responder failed; the delivery is retried", error, _trace())
+    log.internal_error("Internal error; Pub/Sub will redeliver the message", error, _trace())
     return ServiceUnavailable()
 
 
@@ -110,10 +113,10 @@ def _handle(
     work: Callable[[DeliveryHandler, LogOutcome], Coroutine[Any, Any, DeliveryResult]],
     published: datetime | None = None,
 ) -> None:
-    """Hand work to the loop, wait for it, and log what it came to, in one line with an outcome.
+    """Run work on the loop, wait for it, and log its outcome, in one line.
 
-    An outcome that this delivery puts on record is logged right then, from the loop; its seal
-    follows in a line of its own.
+    An outcome that this delivery records is logged at once, from the loop; the manifest's
+    digest follows in a line of its own.
     """
     trace, logged = _trace(), list[DeliveryResult]()
 
@@ -122,7 +125,7 @@ def _handle(
         logged.append(result)
 
     try:
-        result = _LOOP_THREAD.run(lambda desk: work(desk.delivery_handler, log_outcome))
+        result = _LOOP_THREAD.run(lambda process: work(process.delivery_handler, log_outcome))
     except RetryDelivery as error:
         log.delivery_retried(error, trace)
         raise ServiceUnavailable from error
@@ -133,7 +136,7 @@ def _handle(
 
 
 def _message_data(data: object) -> bytes | None:
-    """The message's bytes; None when there are none to be found."""
+    """The message's bytes; None if the event has none."""
     message = data.get("message") if isinstance(data, dict) else None
     encoded = message.get("data") if isinstance(message, dict) else None
     if not isinstance(encoded, str):
@@ -145,7 +148,7 @@ def _message_data(data: object) -> bytes | None:
 
 
 def _publish_time(data: object) -> datetime | None:
-    """When Pub/Sub took the message, the same in every delivery of it; None if it does not say."""
+    """When Pub/Sub received the message, the same in every delivery; None if not given."""
     message = data.get("message") if isinstance(data, dict) else None
     text = message.get("publishTime") if isinstance(message, dict) else None
     try:
@@ -160,7 +163,7 @@ def _request_body() -> bytes:
 
 
 class _LoopThread:
-    """One long-lived asyncio loop, made at the first event: gunicorn forks before that."""
+    """One long-lived asyncio loop, created at the first event, after gunicorn has forked."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""Introduces clients, responders and incidents to one another, for ``main.py`` and the commands."""
+"""Dependency wiring: build process context, ports and patrol from settings and clients."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from responders import route
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What one process works with: the inbox that messages go to, and the patrol."""
+    """A process's delivery handler and patrol."""
 
     delivery_handler: DeliveryHandler
     patrol: Patrol
 
 
 async def open_process(settings: Settings) -> Process:
-    """Connect to the outside, on the loop that will do the work."""
+    """Connect the clients; call it on the loop that will use them."""
     clients = await connect(settings)
     handler = DeliveryHandler(build_context(settings), build_ports(clients))
     return Process(handler, build_patrol(settings, clients))
@@ -35,12 +35,12 @@ async def open_process(settings: Settings) -> Process:
 def build_patrol(
     settings: Settings, clients: Clients, bounds: PatrolLimits | None = None
 ) -> Patrol:
-    """The patrol of a process with these settings."""
+    """Build the patrol."""
     return Patrol(build_context(settings), build_ports(clients), clients.store, bounds)
 
 
 def build_ports(clients: Clients) -> Ports:
-    """The clients, as an incident sees them."""
+    """The clients as the ports that an incident uses."""
     return Ports(
         cloud_run=clients.cloud_run,
         security_center=clients.security_center,
@@ -54,7 +54,7 @@ def build_ports(clients: Clients) -> Ports:
 
 
 def build_context(settings: Settings, operator: Operator | None = None) -> ProcessContext:
-    """What holds for every incident of a process with these settings."""
+    """Build the context that holds for all incidents of a process."""
     ceiling, reason = _mode_ceiling(settings, operator)
     key = settings.redaction_key
     return ProcessContext(
@@ -79,11 +79,11 @@ def _mode_ceiling(settings: Settings, operator: Operator | None) -> tuple[Mode, 
         )
         return Mode.DRY_RUN, text
     if operator and operator.is_person:
-        return Mode.ENFORCE, "a person asks for it; their own permissions are the bound"
+        return Mode.ENFORCE, "requested by a person, within their own permissions"
     return settings.mode, f"RESPONDER_MODE allows no more than {settings.mode.value}"
 
 
 def build_clock(settings: Settings) -> Callable[[], datetime]:
-    """The time; with the emulator, from the time that it wants it to be at the first event."""
+    """The current time; with the emulator, time starts at ``RESPONDER_NOW``."""
     ahead = settings.now - datetime.now(UTC) if settings.now else timedelta(0)
     return lambda: datetime.now(UTC) + ahead

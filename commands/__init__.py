@@ -1,4 +1,4 @@
-"""The operator's commands, one module each. They only wire and call, as ``main.py`` does.
+"""CLI commands, one module each. They only wire and call, as ``main.py`` does.
 
 Exit status: 0 done, 1 refused or failed, 2 wrong use.
 """

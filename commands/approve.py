@@ -1,4 +1,4 @@
-"""``approve``: apply the plan that an incident waits with."""
+"""``approve``: apply the recorded plan of an incident."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from wiring import build_context, build_ports
 @click.option("--yes", is_flag=True, help="Do not ask, even at a terminal.")
 @as_json_option
 def approve(*, incident: str, yes: bool, as_json: bool) -> None:
-    """Apply the plan that INCIDENT waits with, exactly as it was recorded.
+    """Apply the recorded plan of INCIDENT, exactly as it was recorded.
 
-    It is written with your own credentials, and your name goes on the record. Refuses when the
-    workload has changed in what the plan touches, when policy or guards would not let the plan
-    be made any more, and when it has expired. At a terminal it asks first.
+    It is written with your own credentials, and your name is recorded. Refuses if the
+    workload has changed in what the plan touches, if policy or guards no longer allow the plan,
+    and if it has expired. At a terminal it asks first.
 
     Exit status: 0 all of the plan is in effect, 1 refused, or not all of it is, 2 wrong use.
     """

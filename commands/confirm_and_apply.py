@@ -1,4 +1,4 @@
-"""What ``approve`` and ``contain`` have in common: show the plan, ask, apply, tell."""
+"""Show a containment plan, ask for confirmation, apply it, print the result."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from commands.console import print_diff, print_line
-from commands.manifest_digests import manifest_digests, print_manifest_digests
+from commands.console import manifest_digests, print_diff, print_line, print_manifest_digests
 from commands.progress import progress_paused
 from commands.shared import print_json
-from incident.actions.changes import redact_change as told_change
-from incident.actions.changes import redacted_json
+from incident.actions.changes import redact_change, redacted_json
 from incident.model import ChangeState, JsonObject, Status
 from incident.response.apply import apply_proposal
 from incident.response.propose import Proposal, Propose, confirm_unchanged
@@ -23,11 +21,14 @@ _SUCCESS_STATUSES = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICT
 
 
 async def confirm_and_apply(propose: Propose, *, ask: bool, as_json: bool) -> dict[str, Any]:
-    """Propose, show, ask if need be, and do it; the plan and what became of it.
+    """Propose, show, ask if required, and apply.
+
+    Returns:
+        The report: incident, plan, result, manifest digests.
 
     Raises:
-        IncidentError: It was not done; says why.
-        click.Abort: The person said no.
+        IncidentError: It was not applied; says why.
+        click.Abort: The operator declined.
     """
     proposal = await propose()
     try:
@@ -56,7 +57,7 @@ async def confirm_and_apply(propose: Propose, *, ask: bool, as_json: bool) -> di
 
 
 def refusal_printer(incident: str, *, as_json: bool) -> Callable[[str], None] | None:
-    """What says in JSON that nothing came of it, and why; None where nobody wants JSON."""
+    """Prints a refusal as JSON; None without ``--json``."""
     nothing: dict[str, Any] = {
         "incident": incident,
         "plan": None,
@@ -67,7 +68,7 @@ def refusal_printer(incident: str, *, as_json: bool) -> Callable[[str], None] | 
 
 
 def print_report(report: dict[str, Any], *, as_json: bool) -> None:
-    """Say what became of it. Ends with status 1 unless all of the plan is in effect."""
+    """Print the result. Exits with status 1 unless all of the plan is in effect."""
     outcome: JsonObject = report["result"]
     changes: Any = outcome.get("changes") or ()
     incomplete = [change for change in changes if change["state"] != ChangeState.VERIFIED]
@@ -93,13 +94,13 @@ def _print_proposal(proposal: Proposal, console: Console) -> None:
     for reason in proposal.reasons:
         print_line(console, f"  {reason}")
     if not proposal.changes:
-        print_line(console, "nothing is left to be written")
+        print_line(console, "nothing is left to write")
     redactor = proposal.redactor
     for change in proposal.changes:
         print_line(console, f"{change.action} on {change.target}", "bold")
-        print_diff(console, told_change(change, redactor))
+        print_diff(console, redact_change(change, redactor))
         if not change.reversible:
-            print_line(console, "this cannot be taken back", "bold yellow")
+            print_line(console, "this cannot be undone", "bold yellow")
 
 
 def _plan_json(proposal: Proposal) -> dict[str, Any]:

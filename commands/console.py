@@ -1,4 +1,4 @@
-"""Lines for people at a terminal, which neither obeys them nor breaks a name in two."""
+"""Print lines, pages, diffs and manifest digests to a terminal safely."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from incident.model import Change
+from incident.case_file.journal import ObjectStore
+from incident.case_file.recording_store import as_recording_store
+from incident.model import Change, Json
 from incident.report.terminal import change_diff_lines, escape_unprintable
 
 _DIFF_STYLES = {"-": "red", "+": "green"}
 
 
 def print_line(console: Console, text: str, style: str = "") -> None:
-    """One line as it is; what is invisible in it shows as an escape."""
+    """Print one line unwrapped; unprintable characters are escaped."""
     console.print(Text(escape_unprintable(text), style=style), soft_wrap=True)
 
 
 def print_page(console: Console, page: RenderableType) -> None:
-    """A page as wide as the console, but for lines that are not to be broken.
+    """Print a page as wide as the console; commands and addresses are not wrapped.
 
-    Padding that only a terminal needs would be in the way of grep, diff and whoever copies.
+    Trailing padding is removed unless this is a terminal, for grep, diff and copying.
     """
     if console.is_terminal:
         console.print(page, crop=False)
@@ -31,6 +33,18 @@ def print_page(console: Console, page: RenderableType) -> None:
 
 
 def print_diff(console: Console, change: Change) -> None:
-    """A change line by line: what goes, what comes, what stays."""
+    """Print a change as a diff."""
     for line in change_diff_lines(change):
         print_line(console, line, _DIFF_STYLES.get(line[:1], ""))
+
+
+def manifest_digests(store: ObjectStore) -> dict[str, Json]:
+    """Digest of the newest manifest written through a store, by case file."""
+    return {**dict(sorted(as_recording_store(store).manifest_digests.items()))}
+
+
+def print_manifest_digests(console: Console, store: ObjectStore) -> None:
+    """Print the digests, for the operator to keep: a copy outside the store."""
+    for folder, sha256 in manifest_digests(store).items():
+        text = escape_unprintable(f"{folder} is sealed. Keep this, for `verify --sha256`: {sha256}")
+        console.print(Text(text), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``contain``: a fresh plan for an incident, by hand."""
+"""``contain``: make and apply a fresh containment plan for an incident."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from wiring import build_context, build_ports
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json_option
 def contain(*, incident: str, actions: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Contain INCIDENT's workload by hand: make a fresh plan, show it, ask, and apply it.
+    """Contain INCIDENT's workload: make a fresh plan, show it, ask, and apply it.
 
-    It is written with your own credentials, and your name goes on the record. Neither the mode
-    nor the finding's age nor the hourly caps bind you; what is protected, and what Security
-    Command Center does not confirm, is refused all the same.
+    It is written with your own credentials, and your name is recorded. The mode, the finding's
+    age and the hourly caps do not apply to you. Protected workloads are refused, and so are
+    findings that Security Command Center does not confirm.
 
     Exit status: 0 all of the plan is in effect, 1 refused, or not all of it is, 2 wrong use.
     """
@@ -62,7 +62,7 @@ async def _contain(
 
 
 def _steps(case: CaseSummary, actions: tuple[str, ...]) -> Steps:
-    """Each action is a step of its own; it must be one for the workload's kind."""
+    """One step for each action, which must fit the workload's kind."""
     if case.workload:
         allowed = available_actions(case.workload.kind)
         for action in actions:

@@ -1,4 +1,4 @@
-"""``coverage``: for which workloads enforcing would fail, and why."""
+"""``coverage``: list workloads for which enforcing would fail, and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from commands.shared import (
 )
 from incident.notification.resource_names import parse_project
 from incident.policy.resolve import DEFAULT_CATEGORY
-from incident.readiness.coverage import CoverageStatus, ProjectRef, RequestPacer
+from incident.readiness.coverage import CoverageStatus
+from incident.readiness.workload_search import ProjectRef, RequestPacer
 from incident.report.terminal import escape_unprintable
 
 _STYLES = {
@@ -142,10 +143,10 @@ def _lines(file: TextIO | None) -> Iterable[str]:
 def _request(
     given: Sequence[str], where: Mapping[str, Any], settings: Settings, **asked: str
 ) -> CoverageRequest:
-    """What the command line asks about.
+    """The request that the options describe.
 
     Raises:
-        click.UsageError: It names nothing, or a text that is no name.
+        click.UsageError: They name nothing, or something invalid.
     """
     tops = {"--folder": where["folders"], "--organization": where["organizations"]}
     for option, numbers in (*tops.items(), ("--above", where["above"])):

@@ -1,7 +1,4 @@
-"""For which workloads enforcing would fail: from folders to projects to workloads, and asked.
-
-What is asked about one workload is the business of ``incident.readiness.coverage``.
-"""
+"""Find the workloads of projects, folders and organizations, and check coverage of each."""
 
 from __future__ import annotations
 
@@ -15,17 +12,16 @@ from clients.caller_identity import whoami
 from clients.rest import ResourceManager, list_regions
 from incident.model import IncidentError, InvalidPolicy, ListedWorkload, Workload
 from incident.model.concurrency import gather_all
-from incident.readiness.coverage import (
-    CoverageCheck,
-    CoverageStatus,
+from incident.readiness.coverage import CoverageCheck, CoverageStatus, WorkloadCoverage
+from incident.readiness.workload_search import (
+    FoundProjects,
+    ProjectFinder,
     ProjectRef,
     RequestPacer,
     UnlistedWorkloads,
     UnreadResource,
-    WorkloadCoverage,
     find_workloads,
 )
-from incident.readiness.projects import FoundProjects, ProjectFinder
 from incident.redaction.redactor import Redactor
 from incident.report.terminal import escape_unprintable
 from incident.response.session import read_policy
@@ -34,16 +30,16 @@ from wiring import build_ports
 
 @dataclass(frozen=True, slots=True)
 class CoverageRequest:
-    """What is looked at.
+    """What to check.
 
     Attributes:
-        projects: Where.
-        parents: Folders and organizations below all of whose projects are looked at as well.
-        ancestors: Numbers of the folders above the folders of ``tops``, nearest first; None where
-            they are to be asked for.
-        regions: The regions; empty for every one that a project sees.
-        category: The finding type that is asked about.
-        account: The service account to ask as; empty to ask as ourselves.
+        projects: Projects.
+        parents: Folders and organizations, whose projects at any depth are checked too.
+        ancestors: Numbers of the folders above the folders in ``parents``, nearest first; None to
+            read them.
+        regions: Regions; empty for all regions of each project.
+        category: The finding type to check for.
+        account: The service account to impersonate; empty for the caller's own credentials.
     """
 
     projects: tuple[ProjectRef, ...]
@@ -56,13 +52,13 @@ class CoverageRequest:
 
 @dataclass(frozen=True, slots=True)
 class CoverageReport:
-    """What came of it.
+    """Result of ``coverage``.
 
     Attributes:
-        asked_as: Who asked.
-        workloads: Every workload.
-        unlisted: What could not be looked at in a project.
-        projects: How many projects were found.
+        asked_as: Email address of the credentials that were checked.
+        workloads: Coverage of each workload.
+        unlisted: Workloads that could not be listed.
+        projects: Number of projects found.
         unread: Folders and projects that could not be read.
     """
 
@@ -73,7 +69,7 @@ class CoverageReport:
     unread: tuple[UnreadResource, ...] = ()
 
     def redacted(self, redactor: Redactor) -> CoverageReport:
-        """The same with reasons that may be told: Google's own words are in them."""
+        """The report with redacted reasons, which quote Google's error messages."""
         workloads = (
             replace(
                 each,
@@ -90,7 +86,7 @@ class CoverageReport:
 
     @property
     def summary(self) -> dict[str, int]:
-        """How many there are of what."""
+        """Counts by status."""
         counts = Counter(each.status for each in self.workloads)
         return {
             "projects": self.projects,
@@ -102,7 +98,7 @@ class CoverageReport:
 
     @property
     def passed(self) -> bool:
-        """Whether enforcing would fail nowhere, as far as all of it could be looked at."""
+        """Whether enforcing would fail nowhere, and everything could be read."""
         return not (self.unlisted or self.unread) and not any(
             c.status is CoverageStatus.FAILS for c in self.workloads
         )
@@ -119,11 +115,11 @@ async def check_coverage(
     pacer: RequestPacer,
     progress: Callable[[str], object] = lambda _: None,
 ) -> CoverageReport:
-    """Look at every workload of some projects.
+    """Check every workload of the requested projects.
 
     Raises:
-        InvalidPolicy: There is no policy to ask.
-        Retry: Time may heal it.
+        InvalidPolicy: The policy is missing or invalid.
+        Retry: A service does not answer; try again later.
         GiveUp: There are no credentials.
     """
     policy = await read_policy(build_ports(clients))
@@ -168,7 +164,7 @@ async def check_coverage(
 
 @dataclass(frozen=True, slots=True)
 class SearchContext:
-    """What looking for workloads takes: with whom, how fast, and who is told."""
+    """Clients, request rate and progress callback of the search."""
 
     settings: Settings
     clients: Clients
@@ -178,7 +174,7 @@ class SearchContext:
 
 @dataclass(frozen=True, slots=True)
 class ProjectResult:
-    """What was found in one project, and what could not be looked at."""
+    """Workloads of one project, and what could not be read."""
 
     workloads: tuple[tuple[Workload, ListedWorkload], ...] = ()
     unlisted: tuple[UnlistedWorkloads, ...] = ()
@@ -186,7 +182,7 @@ class ProjectResult:
 
 
 async def _find_projects(request: CoverageRequest, walk: ProjectFinder) -> FoundProjects:
-    """The projects that were named, and those that lie below what was named; each once."""
+    """The named projects and those below the named folders, each once."""
     found = [await walk.find(top, request.ancestors) for top in request.parents]
     every = (*request.projects, *(project for each in found for project in each.projects))
     projects = {project.id: project for project in every}
@@ -212,7 +208,7 @@ async def _search_projects(
 async def _search_project(
     project: ProjectRef, request: CoverageRequest, search: SearchContext
 ) -> ProjectResult:
-    """Every workload of a project; where its regions cannot be told, it is unread."""
+    """List a project's workloads; the project is unread if its regions are unknown."""
 
     async def regions() -> tuple[str, ...]:
         return request.regions or await list_regions(project.id, search.settings, project.number)

@@ -1,4 +1,4 @@
-"""``drill``: the whole enforcing road on a sandbox service, and back."""
+"""``drill``: contain and release a sandbox service."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from rich.console import Console
 
 from clients import Clients, read_settings
 from clients.caller_identity import whoami
-from commands.console import print_diff, print_line
-from commands.manifest_digests import print_manifest_digests
+from commands.console import print_diff, print_line, print_manifest_digests
 from commands.shared import as_json_option, print_json, run_with_clients
 from incident.actions.changes import redact_change
 from incident.containment.release import ReleaseRefused
 from incident.decision.guards import Operator
 from incident.model import Kind, Workload
 from incident.notification.resource_names import parse_resource_name
-from incident.readiness.drill import run_drill
+from incident.readiness.drill import DrillReport, run_drill
 from incident.readiness.drill_plan import DrillPlan, prepare_drill
-from incident.readiness.drill_report import DrillReport
 from wiring import build_context, build_ports
 
 
@@ -38,19 +36,19 @@ def drill(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Stop a sandbox service as enforcing would, prove it, give it back, prove that.
+    """Contain a sandbox service as enforcing would, verify, release it, and verify that.
 
     SERVICE is projects/P/locations/L/services/S, or a short name with --project and --region; it
     may be a worker pool as well. IT IS REALLY DOWN for some seconds. Everything is done with your
-    own credentials: the before-image, the write that the policy's actions come to, whatever mode
-    it says, the read-back, and the release. There is no finding, so Security Command Center is
-    not asked, nothing is announced, and no hourly slot is taken. What the policy protects is
-    refused, and so is what we hold already.
+    own credentials: the snapshot, the write of the policy's actions, whatever its mode, the
+    read-back, and the release. There is no finding: Security Command Center is not read, nothing
+    is published, and no hourly slot is taken. Protected workloads are refused, and so are those
+    that are contained already.
 
-    It asks for the service's name first. Interrupted, it leaves a containment that `release` with
-    the drill's id takes back. A finding that comes in meanwhile keeps the service contained.
+    It asks for the service's name first. If it is interrupted, `release` with the drill's id ends
+    the containment. If a finding arrives meanwhile, the service stays contained.
 
-    Exit status: 0 contained, seen in effect, and every field as before; 1 refused, or anything
+    Exit status: 0 contained, verified, and every field as before; 1 refused, or anything
     else; 2 wrong use.
     """
     workload = _workload(service, project, region)
@@ -63,10 +61,10 @@ def drill(
 
 
 def _workload(service: str, project: str | None, region: str | None) -> Workload:
-    """The workload of the command line.
+    """The workload that the arguments name.
 
     Raises:
-        click.UsageError: It names none that can be drilled on.
+        click.UsageError: They name none that a drill is possible on.
     """
     if "/" not in service:
         if not project or not region:
@@ -78,7 +76,7 @@ def _workload(service: str, project: str | None, region: str | None) -> Workload
     if named.workload is None or named.revision or named.execution:
         raise click.UsageError("expected projects/P/locations/L/services/S")
     if named.workload.kind is Kind.JOB:
-        raise click.UsageError("a job's cancelled executions cannot be given back")
+        raise click.UsageError("a job's cancelled executions cannot be restored")
     return named.workload
 
 
@@ -130,9 +128,7 @@ def _print_report(report: DrillReport) -> None:
         print_line(console, f"{name} is not as it was before", "bold red")
     if report.passed:
         took = report.steps[-1][1] / 1000 if report.steps else 0
-        summary = (
-            f"drill {report.drill} passed: stopped, seen stopped, and as before in every field"
-        )
+        summary = f"drill {report.drill} passed: contained, verified, and as before in every field"
         print_line(console, f"{summary}, after {took:.1f} s", "green")
     else:
         print_line(console, f"drill {report.drill} failed", "bold red")

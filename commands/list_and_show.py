@@ -1,4 +1,4 @@
-"""``list`` and ``show``: what became of each incident, by now."""
+"""``list`` and ``show``: incidents and their outcomes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def list_(
 ) -> None:
     """List incidents, the newest event first.
 
-    What cannot be read is told on standard error, with --json as one object with the list
+    What cannot be read is reported on standard error, with --json as one object with the list
     `unreadable`. Exit status: 0 done; 1 something could not be read, or it failed; 2 wrong use.
     """
 
@@ -94,7 +94,7 @@ def _print_table(cases: Sequence[CaseSummary]) -> None:
 
 
 def _print_unreadable(unreadable: Mapping[str, str], *, as_json: bool) -> None:
-    """Say what could not be read, in one line."""
+    """Report what could not be read, in one line."""
     items = sorted(unreadable.items())
     if as_json:
         value = {"unreadable": [{"path": path, "reason": reason} for path, reason in items]}
@@ -127,7 +127,7 @@ def show(*, incident: str, as_json: bool) -> None:
         print_json({**summary, "records": records})
         return
     console = Console()
-    # An unfinished incident has no outcome yet; that it is open is all there is to say.
+    # An unfinished incident has no outcome yet.
     unfinished: JsonObject = {"status": case.status, "incident": case.incident}
     print_page(console, outcome_page(case.outcome or unfinished))
     print_line(console, "")

@@ -1,7 +1,7 @@
-"""An outcome as a page for a terminal: from its JSON to renderables of rich.
+"""Render an outcome as a terminal page, with rich. Pure.
 
-Pure: nothing is printed here. Much in an outcome is an attacker's choice, so that no text of it
-is read as markup, and none reaches the terminal with characters that nobody sees.
+An attacker chose much of an outcome's text: it is never parsed as markup, and unprintable
+characters are escaped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STYLES = {
 _OPEN_STYLE = ("open", "yellow")
 _URGENT = "bold red"
 _MEANINGS = {
-    Status.IGNORED: "none of our business",
+    Status.IGNORED: "out of scope",
     Status.HELD: "a person must decide",
     Status.MALFORMED: "not a notification",
     Status.PLANNED: "a dry run: this is what enforcing would write",
@@ -64,16 +64,16 @@ LabelledRows = Iterator[tuple[str, str]]
 
 
 def status_style(status: str) -> str:
-    """How a status is coloured; one that nobody knows is urgent."""
+    """Style of a status; an unknown status is urgent."""
     known = {str(each): style for each, style in _STYLES.items()}
     return dict((_OPEN_STYLE,)).get(status) or known.get(status, _URGENT)
 
 
 def outcome_page(outcome: JsonObject) -> RenderableType:
-    """The whole outcome, from what matters most to where the rest is found.
+    """Render the outcome, most important part first.
 
-    To be printed with ``crop=False``: commands and addresses are lines of their own, as long as
-    they are, so that a person can take them as they stand.
+    Print it with ``crop=False``: commands and addresses are unwrapped lines, so that they can be
+    copied.
     """
     parts: list[RenderableType] = [*_headline(outcome)]
     parts += _section("Detected", _detected(outcome))
@@ -136,7 +136,7 @@ def _assessment(assessment: JsonObject) -> LabelledRows:
 
 
 def _plan(assessment: JsonObject) -> Iterator[RenderableType]:
-    """What is left to people, in order, each with its command."""
+    """Tasks for people, in order, each with its command."""
     groups = plan_sections(_objects(_object(assessment.get("plan")).get("people")))
     if groups:
         yield _title("To do")
@@ -151,7 +151,7 @@ def _plan_section(group: PlanSection) -> Iterator[RenderableType]:
     )
     for number, step in group.tasks:
         yield _numbered(number, _text(step.get("text")))
-        # A page is where to go only where there is no command to type.
+        # The link is shown only if there is no command.
         whole = _text(step.get("command")) or _text(step.get("link"))
         if whole:
             yield _unbroken(whole)
@@ -166,7 +166,7 @@ def _numbered(number: int, text: str) -> Padding:
 
 
 def _unbroken(text: str, style: str = "") -> Text:
-    """A line that is as long as it is: a command or an address that was broken is none."""
+    """An unwrapped line, for commands and addresses."""
     return Text(escape_unprintable(text), style=style, no_wrap=True, overflow="ignore")
 
 
@@ -176,12 +176,12 @@ def _change(change: JsonObject) -> LabelledRows:
     yield "mask", ", ".join(_texts(change.get("mask")))
     yield "state", _text(change.get("state"))
     if change.get("reversible") is False:
-        yield "release", "cannot be taken back"
+        yield "release", "cannot be undone"
     yield "error", _text(change.get("error"))
 
 
 def _gaps(outcome: JsonObject) -> LabelledRows:
-    """What could not be had, and why; a reason that decided is not told twice."""
+    """Missing evidence with reasons; a reason of the decision is not repeated."""
     decided = _texts(_object(outcome.get("decision")).get("reasons"))
     for gap in _objects(outcome.get("gaps")):
         reason = _text(gap.get("reason"))
@@ -190,7 +190,7 @@ def _gaps(outcome: JsonObject) -> LabelledRows:
 
 
 def _links_section(outcome: JsonObject) -> Iterator[RenderableType]:
-    """Where the rest is found, each in a line of its own."""
+    """Links, one per line."""
     found = [_unbroken_row(label, value) for label, value in _links(outcome) if value]
     if found:
         yield _title("More")
@@ -219,9 +219,9 @@ def _title(text: str) -> Padding:
 
 
 def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[RenderableType]:
-    """A titled table of labels and values; nothing at all where no row says anything.
+    """A titled table of labels and values; empty if no row has a value.
 
-    A value of one word, such as a digest, has a line of its own as long as it is.
+    A value of one word, such as a digest, is an unwrapped line of its own.
     """
     filled = [(label, value) for label, value in rows if value]
     parts: list[RenderableType] = []
@@ -232,7 +232,7 @@ def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[RenderableType
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> Padding:
-    """Labels, points and values, these broken between words."""
+    """Labels, bullets and values; values are wrapped between words."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
     table.add_column(overflow="fold")
@@ -246,7 +246,7 @@ def _table(rows: Iterable[tuple[str, str]]) -> Padding:
 
 
 def _bulleted(text: Text) -> Table:
-    """A text of which every line stands beside its point, not under it."""
+    """A text with a bullet and a hanging indent."""
     table = Table.grid()
     table.add_column(width=len(_BULLET))
     table.add_column(overflow="fold")
@@ -255,7 +255,7 @@ def _bulleted(text: Text) -> Table:
 
 
 def _unbroken_row(label: str, value: str) -> Text:
-    """A label and a value that is not broken."""
+    """A label and an unwrapped value."""
     cells = (f"  {escape_unprintable(label):<{_LABEL_WIDTH}} ", "dim"), escape_unprintable(value)
     return Text.assemble(*cells, no_wrap=True, overflow="ignore")
 

@@ -1,4 +1,4 @@
-"""``patrol``: does everything that we contained still hold?"""
+"""``patrol``: check all containments for drift once."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from wiring import build_patrol
 @click.command()
 @as_json_option
 def patrol(*, as_json: bool) -> None:
-    """Look after everything that is held, once, with your own credentials.
+    """Check all containments once, with your own credentials.
 
     Does what the function `patrol` does: verifies every containment that is not released,
-    records who undid it, finishes incidents whose deliveries ran out, and lets plans expire
-    that nobody approved. It applies a containment again only where the policy's reapply_limit
-    and RESPONDER_MODE allow it. Exit status: 0 all stands, 1 something was undone, is
-    unfinished or could not be looked at.
+    records who undid it, finishes incidents whose deliveries ran out, and expires plans that
+    nobody approved. It applies a containment again only if the policy's reapply_limit and
+    RESPONDER_MODE allow it. Exit status: 0 all containments are in effect, 1 something was
+    undone, is unfinished or could not be checked.
     """
     patrol_round = run_with_clients(_run_round)
     if as_json:
@@ -65,14 +65,14 @@ def _print_round(patrol_round: RoundResult) -> None:
         text = _incident_json(unfinished)["status"] or f"unfinished: {unfinished.note}"
         console.print(Text(f"incident {unfinished.incident}: {text}"))
     for fault in patrol_round.faults:
-        console.print(Text(f"cannot look after {fault.folder}: {fault.reason}", style="bold red"))
+        console.print(Text(f"cannot check {fault.folder}: {fault.reason}", style="bold red"))
     if patrol_round.problem:
         console.print(Text(patrol_round.problem, style="bold red"))
     counts = {
         name: count for name, count in patrol_round.summary.items() if count and name != "complete"
     }
-    summary = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing is held"
-    more = "" if patrol_round.complete else "; the time was up, the next patrol goes on"
+    summary = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no containments"
+    more = "" if patrol_round.complete else "; ran out of time, the next patrol continues"
     console.print(Text(f"{summary}{more}"))
 
 

@@ -1,4 +1,4 @@
-"""What to grant: the least permissions for a policy, by role. Pure.
+"""Permission catalogue: least IAM permissions by role, for a policy. Pure.
 
 Each client declares beside its calls what they need, and each containment action in its file.
 """
@@ -23,7 +23,7 @@ ActionsByKind = Mapping[Kind, frozenset[str]]
 
 
 class Role(StrEnum):
-    """Who is granted something."""
+    """Roles that permissions are granted to."""
 
     READER = "reader"
     ACTOR = "actor"
@@ -48,9 +48,8 @@ _PURPOSES = {
 }
 
 
-#: Whose work each command is; None where it asks Google for nothing. `contain` and `patrol` may
-#: come to the function's whole road, and `replay` to its dry run: hence the approver, who has all
-#: of it.
+#: Role that each command needs; None if it makes no call to Google. `contain` and `patrol` may do
+#: everything that the function does, and `replay` its dry run: hence the approver.
 COMMAND_ROLES: Mapping[str, Role | None] = {
     "list": Role.OPERATOR,
     "show": Role.OPERATOR,
@@ -73,8 +72,8 @@ class Grant:
     """One permission of a role.
 
     Attributes:
-        name: As IAM spells it.
-        scope: What to grant it on, at its narrowest.
+        name: IAM permission.
+        scope: Narrowest resource to grant it on.
         reasons: What it is for.
     """
 
@@ -86,11 +85,11 @@ class Grant:
 def permission_catalogue(
     actions: ActionsByKind, *, announces: bool
 ) -> dict[Role, tuple[Grant, ...]]:
-    """The least that each role needs.
+    """Least permissions of each role.
 
     Args:
-        actions: What is done to each kind of workload.
-        announces: Whether outcomes are announced on a topic.
+        actions: Actions for each kind of workload.
+        announces: Whether outcomes are published to a topic.
     """
     reading = [*_reading(announces=announces)]
     acting = [*reading, *_acting(actions)]
@@ -105,7 +104,7 @@ def permission_catalogue(
 
 
 def every_action() -> ActionsByKind:
-    """Every action there is: what any policy may come to need."""
+    """All actions: what any policy may need."""
     return {kind: frozenset(available_actions(kind)) for kind in Kind}
 
 
@@ -128,7 +127,7 @@ def role_of_function(policy: Policy) -> Role:
 
 
 def _reading(*, announces: bool) -> Iterator[Permission]:
-    """What a dry run needs. Of every kind: a finding may be about any, named or not."""
+    """Permissions of a dry run, for every kind: a finding may be about any."""
     yield security_center.LIST
     for kind in Kind:
         yield from cloud_run.READ_PERMISSIONS[kind]
@@ -141,7 +140,7 @@ def _reading(*, announces: bool) -> Iterator[Permission]:
 
 
 def _searching() -> Iterator[Permission]:
-    """Looking for workloads; what is asked about them is asked as the function."""
+    """Permissions to search for workloads; ``coverage`` checks them with the function's own."""
     yield from rest.WALK_PERMISSIONS
     yield from cloud_run.LIST_PERMISSIONS
     yield LOCATIONS
@@ -160,7 +159,7 @@ def _acting(actions: ActionsByKind) -> Iterator[Permission]:
 
 
 def _releasing(actions: ActionsByKind, *, announces: bool) -> Iterator[Permission]:
-    """Looking at what is held, who changed it since, and writing back what can be taken back."""
+    """Permissions to read containments and their audit logs, and to release them."""
     yield from store.READ
     yield store.CREATE
     if any(actions.values()):

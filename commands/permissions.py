@@ -1,4 +1,4 @@
-"""``permissions``: what to grant, to whom, on what, and why."""
+"""``permissions``: print the permissions to grant, by role and scope."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from commands.shared import as_json_option, exit_on_error, print_json
 from incident.policy.resolve import Policy, parse_policy
 from incident.report.terminal import escape_unprintable
 
-#: Roles that are shown by what they may besides another one.
+#: Roles that are shown as additions to another role.
 _BASES = {Role.ACTOR: Role.READER, Role.APPROVER: Role.ACTOR}
 
 
@@ -45,7 +45,7 @@ def permissions(*, file: Path | None, as_json: bool) -> None:
     """Print the least IAM permissions that the policy's actions need, by role and scope.
 
     Counts every action that the policy names, whatever the mode, so that a dry run can be
-    prepared for enforcing. With RESPONDER_TOPIC, announcing is among them.
+    prepared for enforcing. With RESPONDER_TOPIC, publishing is included.
     """
     source, policy = exit_on_error(lambda: _policy(file))
     actions = actions_of(policy) if policy else every_action()
@@ -59,7 +59,7 @@ def permissions(*, file: Path | None, as_json: bool) -> None:
 
 
 def _policy(file: Path | None) -> tuple[str | None, Policy | None]:
-    """Where the policy is and what it says; None where there is none.
+    """Address and content of the policy; None if no policy is named.
 
     Raises:
         GiveUp: It cannot be read.

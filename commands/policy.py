@@ -1,4 +1,4 @@
-"""``policy check``: is a policy file right, and what would it do about a finding."""
+"""``policy check``: validate a policy file and explain what it does about a finding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from incident.report.terminal import escape_unprintable, escape_unprintable_line
 
 @click.group()
 def policy() -> None:
-    """Look at a policy file."""
+    """Check a policy file."""
 
 
 @policy.command()
@@ -31,7 +31,7 @@ def policy() -> None:
 def check(*, file: Path, finding: Path | None, as_json: bool) -> None:
     """Check a policy file, and say what it would do about a finding.
 
-    Labels are not known here: a rule or protection that asks for them counts as unknown.
+    Labels are not read: a rule or protection that matches labels counts as unknown.
     """
     try:
         parsed = parse_policy(file.read_bytes(), source=str(file))

@@ -1,4 +1,4 @@
-"""``release``: take a containment back."""
+"""``release``: undo a containment."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from rich.text import Text
 
 from clients import Clients, read_settings
 from clients.caller_identity import whoami
-from commands.console import print_diff, print_line
-from commands.manifest_digests import manifest_digests, print_manifest_digests
+from commands.console import manifest_digests, print_diff, print_line, print_manifest_digests
 from commands.progress import progress_paused
 from commands.shared import as_json_option, print_json, run_with_clients
-from incident.actions.changes import redact_change as told_change
+from incident.actions.changes import redact_change
 from incident.case_file.containments import Containment
 from incident.case_file.index import DRILLS_ROOT, CaseFileIndex, CaseSummary
 from incident.case_file.manifest_chain import try_extend_manifest_chain
@@ -36,7 +35,7 @@ from incident.model import (
 from incident.redaction.redactor import Redactor
 from incident.report.outcome import has_active_containment, released_outcome
 from incident.report.terminal import escape_unprintable
-from incident.response.update import publish_update
+from incident.response.conclude import publish_update
 from wiring import build_context, build_ports
 
 _MARGIN = timedelta(minutes=1)
@@ -50,23 +49,23 @@ _TITLES = {ChangeKind.FIELDS: "settings", ChangeKind.IAM_POLICY: "IAM policy"}
 @click.option("--force", is_flag=True, help="Also when somebody changed the same fields since.")
 @as_json_option
 def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
-    """Take the containment of INCIDENT's workload back, field for field.
+    """Release INCIDENT's workload: undo its containment, field for field.
 
     Shows what will be written and asks; then writes, reads it back and records it. It ends the
-    containment for every incident that refers to it. What cannot be taken back, cancelled
-    executions, it names. It refuses when somebody changed the same fields since, and tells who.
-    Releasing twice is harmless, and a release that was interrupted is finished by the next one.
+    containment for every incident that refers to it. It names what cannot be undone: cancelled
+    executions. It refuses if somebody changed the same fields since, and names who did.
+    Releasing twice is harmless, and an interrupted release is finished by the next one.
 
-    Exit status: 0 released, or nothing of ours holds it; 1 refused, failed, released in part
-    only or not confirmed; 2 wrong use. With --json one object is printed in every one of these
-    cases but the last, with what came of it as `result`.
+    Exit status: 0 released, or not contained by the responder; 1 refused, failed, released in
+    part or not confirmed; 2 wrong use. With --json one object is printed in each of these cases
+    but the last, with `result`.
     """
     result: dict[str, Json] = {"incident": incident, "result": "failed", "error": None}
     result["manifest_sha256"] = {}
 
     async def work(clients: Clients) -> None:
         try:
-            # In JSON mode people read standard error, and only where they are asked.
+            # With --json the plan is shown on standard error, and only if a question follows.
             console = Console(stderr=as_json, quiet=as_json and yes, soft_wrap=True)
             await _ReleaseCommand(clients, incident, result, console).work(yes=yes, force=force)
         except click.Abort:
@@ -81,13 +80,13 @@ def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
 
 
 class _ReleaseCommand:
-    """One run of the command: looks, shows, asks, releases, tells.
+    """One run of the command: read, show, ask, release, report.
 
     Args:
-        clients: The outside.
+        clients: Clients of all services.
         incident: The incident's id.
-        told: What is printed as JSON in the end, filled on the way.
-        console: Where people read.
+        result: Printed as JSON at the end; filled step by step.
+        console: Console that shows the plan.
     """
 
     def __init__(
@@ -104,11 +103,11 @@ class _ReleaseCommand:
         self._context = build_context(self._settings)
 
     async def work(self, *, yes: bool, force: bool) -> None:
-        """Release it, or say why not.
+        """Release the containment.
 
         Raises:
-            IncidentError: It is not released; the message says why and what to do.
-            click.Abort: The person said no.
+            IncidentError: It was not released; the message says why and what to do.
+            click.Abort: The operator declined.
         """
         workload = await self._workload()
         plan = await self._plan(workload)
@@ -189,8 +188,8 @@ class _ReleaseCommand:
             return now
         self._result["result"] = "refused"
         raise releasing.ReleaseRefused(
-            f"cannot release {plan.workload.resource_name}: it changed while you were asked. Look"
-            " at the difference again"
+            f"cannot release {plan.workload.resource_name}: it changed while you were asked."
+            " Run release again and check the new difference"
         )
 
     async def _carry_out(self, plan: releasing.ReleasePlan) -> None:
@@ -209,7 +208,7 @@ class _ReleaseCommand:
             "result": "released",
             "by": self._by,
         }
-        # Read again: an incident may have joined while it was released.
+        # Read again: an incident may have joined during the release.
         for ended in (await containment_records.history()).containments:
             if plan.containment and ended.number == plan.containment.number:
                 await self._update_incidents(plan.workload, ended, redactor)
@@ -217,16 +216,13 @@ class _ReleaseCommand:
         done = Text(f"released {name}, read back as it was before", style="green")
         with progress_paused():
             Console(stderr=True, soft_wrap=True).print(done)
-            self._print_errors(told_change(change, redactor) for change in changes)
+            self._print_errors(redact_change(change, redactor) for change in changes)
             self._print_irreversible(plan)
 
     async def _update_incidents(
         self, workload: Workload, ended: Containment, redactor: Redactor
     ) -> None:
-        """Carry every incident of a containment on as released, each once.
-
-        What else is to be done about an incident that is released belongs here.
-        """
+        """Publish the outcome ``released`` for every incident of a containment, each once."""
         irreversible = [
             texts.irreversible_text(change, workload) for change in ended.irreversible_changes
         ]
@@ -251,7 +247,7 @@ class _ReleaseCommand:
             print_manifest_digests(Console(stderr=True), self._store)
 
     async def _close_drill(self, case: CaseSummary) -> None:
-        """A drill that was interrupted is over; nobody was told of it, and nobody is now."""
+        """Record the end of an interrupted drill; drills are not published."""
         if case.status != Status.RELEASED:
             ended = {**(case.outcome or {}), "incident": case.incident, "status": "released"}
             file = await self._records.case_file(case.folder)
@@ -259,7 +255,7 @@ class _ReleaseCommand:
             await try_extend_manifest_chain(self._store, case.folder)
 
     async def _audit(self, plan: releasing.ReleasePlan) -> tuple[AuditEvent, ...]:
-        """Who changed it since; without an answer nobody is named, and that is all."""
+        """Audit events since the snapshot; none if Cloud Logging does not answer."""
         now = datetime.now(UTC)
         since = (texts.snapshot_taken_at(plan) or now) - _MARGIN
         until = max(now, since) + _MARGIN
@@ -271,15 +267,17 @@ class _ReleaseCommand:
             return ()
 
     def _print_plan(self, plan: releasing.ReleasePlan) -> None:
-        """What would be written, what somebody changed since, and what stays lost."""
+        """Print what will be written and what cannot be undone."""
         console, redactor = self._console, self._redactor(plan)
         if plan.containment:
-            print_line(console, f"{plan.workload.resource_name}, held by {plan.containment.folder}")
+            print_line(
+                console, f"{plan.workload.resource_name}, contained by {plan.containment.folder}"
+            )
         if not plan.changes:
-            print_line(console, "all is as it was before already; only the record is missing")
+            print_line(console, "everything is as before already; only the record is missing")
         for change in plan.changes:
             print_line(console, f"{_TITLES[change.kind]} of {change.target}:", "bold")
-            print_diff(console, told_change(change, redactor))
+            print_diff(console, redact_change(change, redactor))
         self._print_irreversible(plan)
 
     def _print_irreversible(self, plan: releasing.ReleasePlan) -> None:
@@ -294,7 +292,7 @@ class _ReleaseCommand:
 
 
 def _released_containment(plan: releasing.ReleasePlan, incident: str) -> Containment | None:
-    """The containment of an incident that was taken back already, if it has no other by now."""
+    """The released containment of an incident that is part of no current one."""
     current = plan.containment.incidents if plan.containment else frozenset()
     past = [each for each in plan.history.containments if each.released]
     found = [each for each in past if incident in each.incidents and incident not in current]

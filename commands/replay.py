@@ -1,6 +1,7 @@
-"""``replay``: a finding against the real project, with the operator's own credentials.
+"""``replay``: run a notification against the real project as a dry run.
 
-Always a dry run: the ceiling says so, and the clients refuse every other write.
+Uses the operator's own credentials. The mode's ceiling is ``dry-run``, and the clients refuse all
+other writes.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def replay(*, finding: Path, policy: Path | None, store: Path | None, as_json: b
     """Run the notification in FINDING against the real project, always as a dry run.
 
     Whatever RESPONDER_MODE and the policy say, nothing is written to a workload or to Security
-    Command Center, nothing is announced, and the records go to a folder of their own, never to
+    Command Center, nothing is published, and the records go to a folder of their own, never to
     RESPONDER_STORE. Exit status: 0 the finding was answered, 1 it could not be or the incident
     failed, 2 wrong use.
     """
@@ -61,7 +62,7 @@ def replay(*, finding: Path, policy: Path | None, store: Path | None, as_json: b
 
 
 def _folder(store: Path | None) -> Path:
-    """Where the records go: what others have recorded must not be mixed up with a replay."""
+    """Folder for the records; must be empty, so that a replay is not mixed with other records."""
     if store is None:
         return Path(tempfile.mkdtemp(prefix="replay-"))
     if store.exists() and any(store.iterdir()):
@@ -70,20 +71,20 @@ def _folder(store: Path | None) -> Path:
 
 
 def _settings(policy: Path | None, store: Path) -> Settings:
-    """The environment's settings, as far as a replay heeds them.
+    """The environment's settings, with those that a replay overrides.
 
     Raises:
-        SettingsError: The environment is wrong.
+        SettingsError: The environment is invalid.
     """
     overrides = {"mode": Mode.DRY_RUN, "topic": "", "store": str(store)}
     return read_settings(**overrides, **({"policy": str(policy)} if policy else {}))
 
 
 async def dry_run_outcome(data: bytes, settings: Settings, clients: Clients) -> JsonObject:
-    """The outcome of a message, answered with a dry run.
+    """Run a message as a dry run and return its outcome.
 
     Raises:
-        Retry: Something does not answer; the finding may be replayed later.
+        Retry: A service does not answer; replay the finding later.
     """
     context = replace(build_context(settings), mode_ceiling_reason=_CEILING_REASON)
     result = await DeliveryHandler(context, build_ports(clients)).receive(data)

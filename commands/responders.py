@@ -1,4 +1,4 @@
-"""``responders``: what each finding type means, and the most that is done about it."""
+"""``responders``: list finding types and the most that is done about each."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ async def test_patrol_reports_reverted_containments(tmp_path: Path) -> None:
         outcome: Any = (await env.deliver()).outcome
         environment = {"policy": str(tmp_path / "policy.yaml")}
         code, out, err = await run_command(env, "patrol", **environment)
-        assert (code, out.strip()) == (0, "1 stands"), err
+        assert (code, out.strip()) == (0, "1 in-effect"), err
         env.write_policy(policy_yaml(extra="reapply_limit: 1\n"))
         await deploy(env, with_automatic_scaling)
         code, out, _ = await run_command(env, "patrol", **environment)

@@ -276,7 +276,7 @@ async def test_every_line_is_an_object_that_cloud_logging_reads(
 
     lines = staged_function.function.lines
     entries: list[Any] = [json.loads(line) for line in lines]
-    sealed = [entry for entry in entries if entry["message"] == "case file sealed"]
+    sealed = [entry for entry in entries if entry["message"] == "Case file manifest written"]
     assert len(entries) - len(sealed) == len(staged_function.function.logged_outcomes)
     assert not [entry for entry in sealed if "outcome" in entry]
     for entry in entries:

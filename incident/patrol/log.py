@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from incident.model import Json
 from incident.patrol.checked_containment import CheckState
 from incident.patrol.round import RoundResult
-from incident.response.log import delivery_answered, log_line, manifest_keys
-from incident.response.trace import Trace
+from incident.response.log import Trace, delivery_answered, log_line, manifest_keys
 
 _CHECK_LEVELS = {
     CheckState.REVERTED: logging.ERROR,
@@ -37,7 +36,7 @@ def log_round(patrol_round: RoundResult, trace: Trace | None) -> None:
         incident = folder.rpartition("/")[2]
         named: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
         seal = {"stage": "patrol", **named, **manifest_keys(folder, sha256, "")}
-        log_line(logging.INFO, "case file sealed", seal, trace)
+        log_line(logging.INFO, "Case file manifest written", seal, trace)
     for fault in patrol_round.faults:
         keys = {"folder": fault.folder, "reason": fault.reason}
         _patrol_error("Patrol could not check a folder", keys, trace)

@@ -18,7 +18,7 @@ from incident.model.decision import DRIFT_PREFIX
 from incident.patrol.context import PatrolContext
 from incident.redaction.redactor import Redactor
 from incident.report.outcome import released_outcome
-from incident.response.update import publish_update
+from incident.response.conclude import publish_update
 
 _UPDATABLE_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
 

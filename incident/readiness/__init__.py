@@ -1,1 +1,1 @@
-"""Before an incident: coverage of permissions and policy, and drills."""
+"""Readiness before an incident: coverage of policy and permissions, and drills."""

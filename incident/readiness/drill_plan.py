@@ -1,8 +1,4 @@
-"""What a drill would write to a workload that a person names. Writes nothing.
-
-Reads and decides as for a finding, by the same guards. What is missing is the finding: nobody
-reports one, so Security Command Center is not asked.
-"""
+"""Plan a drill for a named workload: same guards, no finding. Writes nothing."""
 
 from __future__ import annotations
 
@@ -44,14 +40,14 @@ _BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class DrillPlan:
-    """A drill as it is proposed; nothing is written yet.
+    """A planned drill; nothing is written yet.
 
     Attributes:
-        session: What it is worked on with; to be closed.
+        session: The drill's session; close it when done.
         assessed: What was read and decided.
-        before: The workload as it was read, with all that its changes touch.
-        case_file: Its case file.
-        by: Who drills.
+        before: The workload's settings, with everything that the changes touch.
+        case_file: The drill's case file.
+        by: The operator.
     """
 
     session: IncidentSession
@@ -62,29 +58,29 @@ class DrillPlan:
 
     @property
     def id(self) -> str:
-        """The drill's id: whoever is interrupted releases it by that."""
+        """The drill's id; ``release`` takes it after an interruption."""
         return self.session.claim.incident_id
 
     @property
     def workload(self) -> Workload:
-        """What is stopped and given back."""
+        """The workload that is contained and released."""
         workload = self.assessed.inputs.workload_state.workload
         assert workload is not None  # noqa: S101 - it was named
         return workload
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What will be written."""
+        """The changes that will be written."""
         return self.assessed.decision.changes
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why these; redacted."""
+        """Reasons of the decision, redacted."""
         return tuple(self.redactor.text(reason.text) for reason in self.assessed.decision.reasons)
 
     @property
     def redactor(self) -> Redactor:
-        """Redacts what is told of it."""
+        """Redacts with all secrets that were read for the plan."""
         return self.session.redactor(self.assessed.evidence)
 
     @property
@@ -93,18 +89,18 @@ class DrillPlan:
         return self.session.records.containments(self.workload)
 
     async def close(self) -> None:
-        """Stop whatever is still being read."""
+        """Stop reads that are still in progress."""
         await self.session.close()
 
 
 async def prepare_drill(
     workload: Workload, context: ProcessContext, ports: Ports, by: str
 ) -> DrillPlan:
-    """What a drill would write, for settings and policy read now. Writes nothing.
+    """Plan a drill from the current settings and policy. Writes nothing.
 
     Raises:
-        Refused: The workload is not drilled on; says why.
-        Retry: Time may heal it.
+        ReleaseRefused: No drill is possible on this workload; says why.
+        Retry: A service does not answer; try again later.
         GiveUp: Something cannot be read.
     """
     policy = await read_policy(ports)
@@ -127,7 +123,7 @@ async def prepare_drill(
 def _synthetic_claim(
     workload: Workload, configuration: WorkloadConfiguration, policy: Policy, now: datetime
 ) -> Finding:
-    """The finding that nobody reported: of our own category, unless the policy leaves that out."""
+    """A synthetic finding, of the default category if the policy has it."""
     named = [each for each in (DEFAULT_CATEGORY, *policy.categories) if each in policy.categories]
     category = (*named, DEFAULT_CATEGORY)[0]
     identity = DRILL_ID_PREFIX + secrets.token_hex(_BYTES)
@@ -153,30 +149,27 @@ async def _plan(session: IncidentSession, policy: Policy, by: str) -> DrillPlan:
 def _require_drillable(
     assessed: AssessedIncident, state: WorkloadState, context: ProcessContext
 ) -> None:
-    """Refuse what cannot be drilled on.
-
-    Raises:
-        Refused: Why.
-    """
+    """Raise ReleaseRefused unless a drill on the workload is possible."""
     workload, decision = state.workload, assessed.decision
     assert workload is not None  # noqa: S101 - it was named
     if current := state.history.current:
         holding = ", ".join(sorted(current.incidents)) or current.folder
-        raise _refused(workload, f"we hold it already, for {holding}. Release that first")
+        raise _refused(workload, f"it is contained already, for {holding}. Release that first")
     if decision.verdict is not Verdict.CONTAIN:
         raise _refused(workload, "; ".join(reason.text for reason in decision.reasons))
     if decision.mode is not Mode.ENFORCE:
         raise _refused(workload, context.mode_ceiling_reason)
     if not decision.changes:
-        text = "it is already as the policy's actions want it, so that a drill would prove nothing"
-        raise _refused(workload, text)
+        raise _refused(
+            workload, "it is already as the policy's actions would leave it: a drill proves nothing"
+        )
     lost = [change.action for change in decision.changes if not change.reversible]
     if lost:
-        raise _refused(workload, f"{lost[0]} cannot be taken back")
+        raise _refused(workload, f"{lost[0]} cannot be undone")
 
 
 def _with_project_id(workload: Workload, configuration: WorkloadConfiguration) -> Workload:
-    """The workload by its project's id, as findings name it, where Cloud Run's answer tells it."""
+    """The workload with its project's id, as findings name it, if Cloud Run's answer has it."""
     answered = configuration.name.split("/")[1]
     if workload.project_id or answered.isdigit():
         return workload

@@ -1,6 +1,6 @@
-"""What a person said yes to is done: written, verified, put on record and told.
+"""Apply a plan that an operator approved or requested; record and publish the result.
 
-Contains as a delivery does; what is proposed, and when not, is next door in ``propose``.
+Contains as a delivery does. ``propose`` makes the proposal and refuses it.
 """
 
 from __future__ import annotations
@@ -37,28 +37,25 @@ from incident.redaction.errors import redact_error
 from incident.report.outcome import OutcomeParts, resumed_outcome
 from incident.response import approvals
 from incident.response.approvals import APPROVED, RequestRefused
-from incident.response.conclude import (
-    Concluder,
-    containment_record,
-    decision_record,
-    drain_deadline,
-    received_record,
-)
+from incident.response.conclude import Concluder, drain_deadline, publish_update
 from incident.response.context import DeliveryResult
 from incident.response.propose import Proposal, case_summary, refusal_text
+from incident.response.records import containment_record, decision_record, received_record
 from incident.response.session import IncidentSession
-from incident.response.update import publish_update
 
 
 async def apply_proposal(proposal: Proposal) -> JsonObject:
-    """Do what was proposed, verify it, and tell the incident's outcome.
+    """Write the proposed changes, verify them, and publish the incident's outcome.
 
-    That the person said yes is on record before anything is written. Whoever is interrupted
-    does it again: what was written is found and told, and nothing is written twice.
+    The approval is recorded before anything is written. After an interruption, apply it again:
+    what was written is found and verified, and nothing is written twice.
+
+    Returns:
+        The incident's outcome.
 
     Raises:
-        Refused: It was not done: policy, guards or workload have changed at the last moment.
-        Retry: Time may heal it.
+        RequestRefused: Policy, guards or workload changed at the last moment.
+        Retry: A service does not answer; try again later.
         GiveUp: Something cannot be read.
     """
     session, assessed = proposal.session, proposal.assessed
@@ -82,9 +79,9 @@ async def apply_proposal(proposal: Proposal) -> JsonObject:
 
 
 async def _record_approval(proposal: Proposal) -> None:
-    """Record who said yes to which plan, before anything is written.
+    """Record who approved which plan, before anything is written.
 
-    To a closed plan nobody says yes any more: what was begun is only finished.
+    An expired plan is not approved again; only what was begun is finished.
     """
     case, operator = proposal.assessed.inputs.incident_case_file, proposal.operator
     if operator.recorded_plan and operator.recorded_plan.expired:
@@ -107,10 +104,10 @@ async def _record_approval(proposal: Proposal) -> None:
 
 
 async def _concluded_meanwhile(proposal: Proposal) -> JsonObject | None:
-    """What an approved incident has come to since it was read: by another approver, or in time.
+    """The outcome that another approver recorded since the case file was read, if any.
 
     Raises:
-        Refused: The plan was given up meanwhile.
+        RequestRefused: The plan expired meanwhile.
     """
     before = proposal.case
     now = case_summary(before.incident, await proposal.assessed.inputs.incident_case_file.reload())
@@ -118,7 +115,7 @@ async def _concluded_meanwhile(proposal: Proposal) -> JsonObject | None:
         return None
     if now.status == Status.EXPIRED:
         raise RequestRefused(
-            f"cannot approve {now.incident}: its plan has expired at this moment. Run"
+            f"cannot approve {now.incident}: its plan has just expired. Run"
             f" `python cli.py contain {now.incident}` for a fresh plan"
         )
     return now.outcome
@@ -137,7 +134,7 @@ async def _contain(proposal: Proposal) -> ContainmentResult:
 
 
 async def _contain_and_conclude(proposal: Proposal) -> JsonObject:
-    """Where the incident was only rehearsed so far: everything that a delivery would do."""
+    """Contain an incident that has no outcome yet, as a delivery would."""
     session, assessed = proposal.session, proposal.assessed
     case, finding, state = (
         assessed.inputs.incident_case_file,
@@ -145,7 +142,7 @@ async def _contain_and_conclude(proposal: Proposal) -> JsonObject:
         assessed.inputs.workload_state,
     )
     policy = assessed.inputs.policy
-    assert state.workload is not None  # noqa: S101 - something is contained
+    assert state.workload is not None  # noqa: S101 - a decision to contain has one
     given = EvidenceBounds() if isinstance(policy, InvalidPolicy) else policy.evidence
     bounds = CollectionLimits(given.log_window, given.log_entries, given.deadline)
     now = session.context.clock()
@@ -164,7 +161,7 @@ async def _contain_and_conclude(proposal: Proposal) -> JsonObject:
 
 
 async def _publish_outcome(proposal: Proposal, outcome: JsonObject, *, alarm: bool) -> JsonObject:
-    """Tell everybody and be done; of several who finish at once, what the first one said."""
+    """Publish the outcome and finish. The first writer wins; returns the stored outcome."""
     inputs = proposal.assessed.inputs
     case = await inputs.incident_case_file.reload()
     concluder, redactor = _concluder(proposal.session), proposal.redactor
@@ -176,12 +173,12 @@ async def _publish_outcome(proposal: Proposal, outcome: JsonObject, *, alarm: bo
 async def _update_outcome(
     proposal: Proposal, result: ContainmentResult, evidence: Evidence
 ) -> JsonObject:
-    """Carry the incident on from the outcome that it had."""
+    """Publish a new outcome that continues the incident's earlier one."""
     session = proposal.session
     file = await proposal.assessed.inputs.incident_case_file.reload()
     now = case_summary(session.claim.incident_id, file)
     if proposal.operator.recorded_plan and now.outcome and now.status == result.status:
-        return now.outcome  # of two who approve at once, one has told it
+        return now.outcome  # another approver has published it
     attributed = _with_operators(proposal, result, file)
     decision = replace(
         attributed.decision, reasons=attributed.decision.reasons + attributed.reasons
@@ -208,12 +205,12 @@ async def _update_outcome(
 def _with_operators(
     proposal: Proposal, result: ContainmentResult, file: CaseFile
 ) -> ContainmentResult:
-    """The result with the names of all who said yes since the incident's last outcome."""
+    """The result with the names of all operators who approved since the last outcome."""
     outcome_numbers = (r.number for r in file.known_records if "outcome" in r.body)
     last = max(outcome_numbers, default=0)
     approvals_given = [r for r in file.known_records if r.kind == APPROVED and r.number > last]
     names = dict.fromkeys(str(record.body.get("by")) for record in approvals_given)
-    verb = "approved" if proposal.operator.recorded_plan else "contained by hand"
+    verb = "approved" if proposal.operator.recorded_plan else "contained manually"
     reason = Reason(f"{verb} by {' and '.join(names) or proposal.operator.by}", "person")
     reasons = (reason, *result.decision.reasons)
     return replace(result, decision=replace(result.decision, reasons=reasons))
@@ -222,7 +219,7 @@ def _with_operators(
 async def _revisions(
     session: IncidentSession, assessed: AssessedIncident
 ) -> tuple[Template, ...] | None:
-    """The revisions, whose timeouts tell how long requests in flight may live on."""
+    """The service's revisions; their timeouts bound how long requests in flight last."""
     workload = assessed.inputs.workload_state.workload
     if workload is None or workload.kind is not Kind.SERVICE:
         return None

@@ -1,6 +1,6 @@
-"""Plans that wait for a person: read back, and given up when nobody approves them in time.
+"""Pending approvals: read the recorded plan, detect and expire stale ones.
 
-Applying one does not belong here.
+``apply`` applies a plan.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from incident.model import Change, GiveUp, JsonObject, Status
 from incident.policy.resolve import Policy
 from incident.redaction.redactor import Redactor
 from incident.report.outcome import expired_outcome
+from incident.response.conclude import publish_update
 from incident.response.context import Ports
-from incident.response.update import publish_update
 
 APPROVED = "approved"
-#: Whoever has approved may be at work so long; nobody gives the plan up meanwhile.
+#: How long applying an approved plan may take; the plan does not expire meanwhile.
 _APPLY_GRACE = timedelta(minutes=10)
 
 
 class RequestRefused(GiveUp):
-    """What a person asked for is not done as things are; the message says why."""
+    """An operator's request was refused; the message says why."""
 
 
 def awaits_approval(case: CaseSummary) -> bool:
-    """Whether the incident's plan waits for a person."""
+    """Whether the incident's plan waits for approval."""
     return case.status == Status.AWAITING_APPROVAL
 
 
 def recorded_plan(case: CaseSummary) -> RecordedPlan:
-    """The plan that waits, exactly as it was made.
+    """The plan that waits for approval, exactly as it was recorded.
 
     Raises:
-        Refused: It cannot be read back.
+        RequestRefused: It cannot be read back.
     """
     try:
         return parse_recorded_plan(case.outcome)
@@ -51,7 +51,7 @@ def recorded_plan(case: CaseSummary) -> RecordedPlan:
 
 
 def planned_at(case: CaseSummary) -> datetime | None:
-    """Since when the plan waits: the first record that says so."""
+    """When the plan began to wait for approval: the time of the first such record."""
     times = (
         record.recorded_at
         for record in case.records
@@ -62,7 +62,7 @@ def planned_at(case: CaseSummary) -> datetime | None:
 
 
 def is_stale(case: CaseSummary, policy: Policy, now: datetime) -> bool:
-    """Whether the plan has waited longer than the policy allows, and nobody is applying it."""
+    """Whether the plan waited longer than the policy allows, and nobody is applying it."""
     since = planned_at(case)
     if not awaits_approval(case) or since is None or now - since <= policy.approval_expires:
         return False
@@ -73,10 +73,13 @@ def is_stale(case: CaseSummary, policy: Policy, now: datetime) -> bool:
 async def expire_approval(
     case: CaseSummary, policy: Policy, records: Records, ports: Ports, redactor: Redactor
 ) -> JsonObject | None:
-    """Give up a stale plan; None when a write for it was begun, which is to be told instead.
+    """Expire a stale plan and publish the outcome ``expired``.
 
-    Somebody may approve it at this moment. The record takes the next number after those that
-    were seen, so that what the approval comes to is newer, and is what counts.
+    Somebody may approve the plan at this moment. The record takes the next number after those
+    that were read, so that the result of the approval is newer and takes precedence.
+
+    Returns:
+        The outcome; None if a write for the plan was begun, which has to be finished instead.
 
     Raises:
         Retry: The store or the topic does not answer.
@@ -100,9 +103,9 @@ async def expire_approval(
 
 
 def plan_digest(changes: Iterable[Change]) -> str:
-    """Names a plan: the same for the same changes, however far they have come.
+    """Digest that identifies a plan, whatever the state of its changes.
 
-    Of changes as they may be told: a digest of a secret lets guesses be tested.
+    Pass redacted changes: with the digest of a secret, guesses could be tested.
     """
     exact = [{**change_json(change), "state": None, "error": None} for change in changes]
     return hashlib.sha256(json.dumps(exact, sort_keys=True).encode()).hexdigest()

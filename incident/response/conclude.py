@@ -1,4 +1,7 @@
-"""The end of an incident: its outcome settled, written back, announced, sent, and done."""
+"""Conclude an incident: record the outcome, update SCC, publish, notify chat, finish.
+
+A concluded incident may get a new outcome later, such as a release: ``publish_update``.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident.actions.changes import redacted_json
-from incident.case_file.case_file import CaseFile, publish_outcome_once, store_evidence
+from incident.case_file.case_file import (
+    DONE_NUMBER,
+    CaseFile,
+    publish_outcome,
+    publish_outcome_once,
+    store_evidence,
+)
 from incident.case_file.containments import released_by
+from incident.case_file.manifest_chain import try_extend_manifest_chain
+from incident.case_file.recording_store import as_recording_store
 from incident.containment.types import ContainmentResult
 from incident.decision.assess import AssessedIncident
 from incident.decision.context import ProcessContext
+from incident.decision.inputs import Records
 from incident.model import (
     Decision,
     Evidence,
     Finding,
+    IncidentError,
     InvalidPolicy,
     Json,
     JsonObject,
@@ -28,8 +40,10 @@ from incident.model import (
     Status,
     Verdict,
 )
+from incident.playbook.plan import with_updated_plan
 from incident.redaction.redactor import Redactor
 from incident.report.activity import COLLECTOR_PREFIX
+from incident.report.chat_text import chat_message
 from incident.report.outcome import (
     OutcomeParts,
     build_outcome,
@@ -39,8 +53,7 @@ from incident.report.outcome import (
 from incident.report.seal import try_to_seal_case_file
 from incident.response.context import DeliveryResult, LogOutcome, Ports, log_nothing
 from incident.response.duplicates import answer_duplicate, log_and_list
-from incident.response.notify_chat import notify_chat
-from incident.response.notify_scc import finding_update, update_finding
+from incident.response.notify import correct_finding, finding_update, notify_chat, update_finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +62,9 @@ class Concluder:
 
     Attributes:
         incident: The incident's id.
-        context: What holds for every incident.
+        context: Settings that hold for all incidents.
         ports: Security Command Center, the topic and the webhook.
-        log_outcome: Puts the answer into the log.
+        log_outcome: Logs the result.
     """
 
     incident: str
@@ -67,7 +80,10 @@ class Concluder:
         result: ContainmentResult,
         timings_ms: Mapping[str, float],
     ) -> JsonObject:
-        """Assess from all evidence, keep it, and settle the outcome.
+        """Store the evidence and record the outcome. The first writer wins.
+
+        Returns:
+            The stored outcome.
 
         Raises:
             Retry: The store does not answer.
@@ -93,7 +109,7 @@ class Concluder:
             policy_url=self.ports.policy.url,
         )
         await store_evidence(case, evidence, redactor)
-        # Redacting megabytes must not keep the other incidents waiting.
+        # Redacting megabytes must not block the other incidents on this loop.
         new_outcome = await asyncio.to_thread(build_outcome, parts, redactor)
         return await case.conclude(new_outcome, _filed_name(case, evidence), alarm=result.alarm)
 
@@ -104,15 +120,15 @@ class Concluder:
         listed_finding: Finding | None,
         redactor: Redactor,
     ) -> DeliveryResult:
-        """Write a settled outcome back to SCC, announce it, send it, and be done.
+        """Publish a recorded outcome: seal the report, update SCC, publish, notify chat, finish.
 
-        What has to wait holds up nothing else: people are told while SCC is away.
+        The steps are independent: the chat room is notified while SCC does not answer.
 
         Args:
             case: The incident's case file.
-            settled: The outcome, whether a person must look, and when it was read back as stopped.
+            settled: The recorded outcome, whether it alarms, and when the containment was verified.
             listed_finding: The finding as SCC listed it in this run, if it did.
-            redactor: Redacts what goes wrong meanwhile, with all that is known by now.
+            redactor: Redacts errors; knows all secrets read so far.
 
         Raises:
             Retry: SCC, the topic or the store does not answer; a redelivery does what is missing.
@@ -122,7 +138,7 @@ class Concluder:
         sha256, unsealed = await self._seal(case, outcome, redactor)
         if unsealed:
             gaps["report"] = unsealed
-            outcome = _with_gap(outcome, "report", unsealed)
+            outcome = _with_gaps(outcome, {"report": unsealed}, redactor)
         for name, step in (
             ("write-back", self._notify_scc),
             ("announcement", self._announce),
@@ -135,7 +151,7 @@ class Concluder:
                 continue
             if reason:
                 gaps[name] = reason
-                outcome = _with_gap(outcome, name, reason)
+                outcome = _with_gaps(outcome, {name: reason}, redactor)
         if late:
             raise late[0]
         if not await case.finish(outcome, sha256):
@@ -153,10 +169,10 @@ class Concluder:
         return await log_and_list(case, answer, redactor, self.log_outcome)
 
     async def _unless_released(self, case: CaseFile, outcome: JsonObject) -> JsonObject:
-        """The outcome; of a containment that was taken back since, that it was.
+        """The outcome, changed to ``released`` if its containment was released meanwhile.
 
-        A release records itself and then carries settled incidents on; we settle an outcome and
-        then look for a release: one of the two sees the other.
+        A release is recorded before it updates the incidents that it finds concluded; a run
+        records its outcome before it checks for a release. So one of the two sees the other.
         """
         by = await released_by(case.journal.store, outcome.get("containment"))
         return (
@@ -168,7 +184,10 @@ class Concluder:
     async def _seal(
         self, case: CaseFile, outcome: JsonObject, redactor: Redactor
     ) -> tuple[str | None, str | None]:
-        """The manifest's digest, or why there is none: a page never stands in the way.
+        """Write report and manifest, once. A failure never blocks the outcome.
+
+        Returns:
+            The manifest's digest, and why there is none.
 
         Raises:
             Retry: The store does not answer.
@@ -209,34 +228,118 @@ class Concluder:
         return await notify_chat(case, self.ports.webhook, outcome, redactor)
 
     def _expiry(self, assessed: AssessedIncident, result: ContainmentResult) -> datetime | None:
-        """When a plan that waits from now on expires, as the policy is now."""
+        """When a plan that waits for approval from now on expires; None if no plan waits."""
         policy = assessed.inputs.policy
         if result.status is not Status.AWAITING_APPROVAL or isinstance(policy, InvalidPolicy):
             return None
         return self.context.clock() + policy.approval_expires
 
     def _own_containment_folder(self, assessed: AssessedIncident) -> str | None:
-        """The containment that this incident began before, whatever became of it since."""
+        """The current containment's folder, if this incident is part of it."""
         current = assessed.inputs.workload_state.history.current
         included = current is not None and self.incident in current.incidents
         return current.folder if current and included else None
 
 
 def _filed_name(case: CaseFile, evidence: Evidence) -> str:
-    """The finding's name where SCC is written to, which SCC itself told if it ever did."""
+    """The finding's name to update in SCC; the one that SCC itself reported, if it did."""
     if evidence.confirmed:
         return evidence.finding.filed_name
     return case.finding or evidence.finding.filed_name
 
 
-def _with_gap(outcome: JsonObject, name: str, reason: str) -> JsonObject:
+def _with_gaps(
+    outcome: JsonObject, reasons: Mapping[str, str | None], redactor: Redactor
+) -> JsonObject:
     gaps = outcome.get("gaps")
-    gap = {"collector": name, "reason": reason}
-    return {**outcome, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}
+    known = gaps if isinstance(gaps, list) else []
+    new = [{"collector": c, "reason": redactor.text(why)} for c, why in reasons.items() if why]
+    return {**outcome, "gaps": [*known, *new]} if new else outcome
+
+
+async def publish_update(  # noqa: PLR0913 - where, what, with what, and since when
+    folder: str,
+    outcome: JsonObject,
+    records: Records,
+    ports: Ports,
+    redactor: Redactor,
+    *,
+    after: int | None = None,
+    once: bool = False,
+) -> JsonObject:
+    """Publish a new outcome for a concluded incident and record it.
+
+    Every outcome after ``done`` goes through this function. The record is written last, so that
+    an interrupted update is published again; then the manifest chain is extended.
+
+    Args:
+        folder: The case file's path.
+        outcome: The new outcome.
+        records: The store's records.
+        ports: Security Command Center, the topic and the webhook.
+        redactor: Redacts errors.
+        after: Number of the newest record that the outcome takes into account. Records that
+            others write meanwhile then take precedence. None: this outcome takes precedence.
+        once: Whether one record is enough when several processes record the same outcome.
+
+    Returns:
+        The outcome as recorded, with gaps for what failed.
+
+    Raises:
+        Retry: The topic or the store does not answer; nothing is recorded.
+    """
+    records = replace(records, store=as_recording_store(records.store))
+    outcome, sha256, seal_error = await _seal_update(folder, with_updated_plan(outcome), records)
+    case = await records.case_file(folder)
+    reasons = {
+        "report": seal_error,
+        "write-back": await correct_finding(case, ports.security_center, outcome),
+        "announcement": await publish_outcome(ports.topic, outcome) if ports.topic else None,
+        "webhook": await _send_chat(ports, outcome),
+    }
+    outcome = _with_gaps(outcome, reasons, redactor)
+    body: JsonObject = {"outcome": outcome, "manifest_sha256": sha256}
+    write = case.journal.create if once else case.journal.append
+    newest = max((record.number for record in case.known_records), default=DONE_NUMBER)
+    last = max(newest if after is None else after, DONE_NUMBER)
+    await write(last + 1 if once else last, str(outcome["status"]), body)
+    _, unlisted = await try_extend_manifest_chain(records.store, folder, outcome.get("containment"))
+    return _with_gaps(outcome, {"manifest": unlisted}, redactor)
+
+
+async def _seal_update(
+    folder: str, outcome: JsonObject, records: Records
+) -> tuple[JsonObject, str | None, str | None]:
+    """Write a new report and manifest.
+
+    Returns:
+        The outcome with a link to the report, the manifest's digest, and why there are none.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    sealed = await try_to_seal_case_file(records.store, folder, outcome, records.clock())
+    if isinstance(sealed, str):
+        return outcome, None, sealed
+    links = outcome.get("links")
+    known: Mapping[str, Json] = links if isinstance(links, Mapping) else {}
+    page = f"{known.get('case_file')}/{sealed.report_path.rpartition('/')[2]}"
+    return {**outcome, "links": {**known, "report": page}}, sealed.manifest_sha256, None
+
+
+async def _send_chat(ports: Ports, outcome: JsonObject) -> str | None:
+    """Send the chat message; returns why it was not sent."""
+    if ports.webhook is None:
+        return None
+    try:
+        await ports.webhook.send(chat_message(outcome))
+    except IncidentError as error:
+        return str(error)
+    return None
 
 
 def drain_deadline(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:
-    """Until when requests in flight may outlive a stop; only a service has requests."""
+    """When the last request in flight at the stop has ended; None unless it is a service."""
     if stopped_at is None or evidence.configuration is None:
         return None
     if evidence.configuration.kind is not Kind.SERVICE:
@@ -247,38 +350,7 @@ def drain_deadline(stopped_at: datetime | None, evidence: Evidence) -> datetime 
 def ignored_result(
     finding: Finding, incident: str, route: Route, context: ProcessContext
 ) -> DeliveryResult:
-    """The answer to a notification that is none of our business; nothing is stored of it."""
+    """Result for a notification that is out of scope; nothing is stored."""
     decision = Decision(Verdict.IGNORE, (Reason(route.reason, "finding"),), Mode.DRY_RUN, rule=None)
     parts = OutcomeParts(incident, Status.IGNORED, decision, Evidence(finding))
     return DeliveryResult(build_outcome(parts, context.redactor(Evidence(finding))))
-
-
-def received_record(claim: Finding) -> JsonObject:
-    """The record that work on a claim begins."""
-    return {
-        "finding": claim.canonical_name,
-        "event_time": claim.event_time.isoformat(),
-        "workload": claim.workload.resource_name if claim.workload else None,
-    }
-
-
-def decision_record(assessed: AssessedIncident, redactor: Redactor) -> JsonObject:
-    """The record of what was decided, before anything is done about it."""
-    decision = assessed.decision
-    changes: list[Json] = [redacted_json(change, redactor) for change in decision.changes]
-    return {
-        "verdict": decision.verdict.value,
-        "mode": decision.mode.value,
-        "rule": decision.rule,
-        "reasons": [redactor.text(reason.text) for reason in decision.reasons],
-        "changes": changes,
-    }
-
-
-def containment_record(result: ContainmentResult, redactor: Redactor) -> JsonObject:
-    """The record of what was written and how far it came."""
-    return {
-        "status": result.status.value,
-        "containment": result.containment_folder,
-        "changes": [redacted_json(change, redactor) for change in result.changes],
-    }

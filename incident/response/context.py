@@ -1,4 +1,4 @@
-"""What a responding process is given: the outside, and what holds for every incident."""
+"""Ports to the services that an incident uses, and the result of a delivery."""
 
 from __future__ import annotations
 
@@ -9,36 +9,33 @@ from typing import Protocol
 
 from incident.case_file.case_file import OutcomePublisher
 from incident.case_file.journal import ObjectStore
-from incident.containment.types import ContainmentClient as Writing
+from incident.containment.types import ContainmentClient
 from incident.investigation.collect import FindingReader, LogReader, TaskReader
 from incident.investigation.virustotal import ReputationReader
-from incident.model import (
-    JsonObject,
-)
-from incident.response.notify_chat import Messenger
-from incident.response.notify_scc import FindingWriter
+from incident.model import JsonObject
+from incident.response.notify import FindingWriter, Messenger
 
 
-class CloudRunPort(Writing, TaskReader, Protocol):
-    """Cloud Run, to read and to write."""
+class CloudRunPort(ContainmentClient, TaskReader, Protocol):
+    """Cloud Run: reads and writes."""
 
 
 class SecurityCenterPort(FindingReader, FindingWriter, Protocol):
-    """Security Command Center, to read and to write back to."""
+    """Security Command Center: reads findings and updates them."""
 
 
 class PolicyReader(Protocol):
-    """Where the policy file is."""
+    """Reads the policy file; ``url`` is its address."""
 
     url: str
 
     async def read(self) -> bytes:
-        """Its bytes; Missing or Denied when there is none to be had."""
+        """Read the file; raises Missing or Denied if it cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything outside that an incident needs; neither a topic nor VirusTotal has to be there."""
+    """All external services that an incident uses; None where one is not configured."""
 
     cloud_run: CloudRunPort
     security_center: SecurityCenterPort
@@ -52,17 +49,16 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What one delivery came to.
+    """Result of one delivery.
 
     Attributes:
         outcome: The incident's outcome.
-        alarm: Whether a person must look now.
-        case_file: Path of the case file in the store; None where none is kept.
-        manifest_sha256: Digest of the newest manifest of the case file that was written for it;
-            None where none was.
-        warning: Whether something besides the incident needs mending.
-        unlisted: Why the newest objects are in no manifest yet; empty where they are.
-        contained_at: When the workload was read back as stopped, where this delivery tells of it.
+        alarm: Whether a person must act now.
+        case_file: Path of the case file in the store; None if there is none.
+        manifest_sha256: Digest of the newest manifest that was written; None if none was.
+        warning: Whether something other than the incident needs a fix, such as the chat webhook.
+        unlisted: Why the newest objects are in no manifest yet; empty if they are.
+        contained_at: When the containment was verified; None if this delivery does not report it.
     """
 
     outcome: JsonObject
@@ -74,9 +70,9 @@ class DeliveryResult:
     contained_at: datetime | None = None
 
 
-#: Puts an answer into the log at once, before its case file is listed.
+#: Logs a result at once, before the case file's manifest is written.
 LogOutcome = Callable[[DeliveryResult], None]
 
 
 def log_nothing(result: DeliveryResult) -> None:
-    """Where whoever asked tells what it came to, once he has the answer."""
+    """For callers that report the result themselves."""

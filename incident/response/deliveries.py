@@ -1,4 +1,4 @@
-"""Deliveries: parses and routes each, and lets those of one incident share one run."""
+"""Handle deliveries: parse, route, and share one run between deliveries of one incident."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from incident.response.incident import IncidentRun
 
 
 class RetryDelivery(Retry):
-    """A delivery that is to come again, with the names that its log line needs.
+    """The delivery must not be acknowledged; carries the names for its log line.
 
     Attributes:
         incident: The incident's id.
         finding: The finding's name.
-        workload: The workload's resource name, where it has one.
-        urgent: Whether time alone will not heal it: somebody has to mend something.
+        workload: The workload's resource name, if there is one.
+        urgent: Whether a person has to fix something before a redelivery can succeed.
     """
 
     def __init__(self, reason: str, claim: Finding | None, *, urgent: bool) -> None:
@@ -33,7 +33,7 @@ class RetryDelivery(Retry):
 
 
 class DeliveryHandler:
-    """Takes messages and answers each with what became of it."""
+    """Handles Pub/Sub messages."""
 
     def __init__(self, context: ProcessContext, ports: Ports) -> None:
         self._context = context
@@ -41,17 +41,15 @@ class DeliveryHandler:
         self._running: dict[tuple[str, str], asyncio.Task[DeliveryResult]] = {}
 
     async def receive(self, data: bytes, log_outcome: LogOutcome = log_nothing) -> DeliveryResult:
-        """Answer one delivery, from the bytes of its message.
+        """Handle one delivery.
 
         Args:
-            data: The message.
-            log_outcome: Puts an outcome that this delivery has put on record into the log, before
-                its
-                case file is sealed. Whatever it was not called with is for the caller to tell.
+            data: The message's bytes.
+            log_outcome: Logs an outcome that this delivery recorded, before the manifest is
+                written. If it was not called, the caller has to log the result.
 
         Raises:
-            Unfinished: Time, or somebody who mends the store, may heal it: the delivery is not
-                to be acknowledged.
+            RetryDelivery: A transient fault, or a store that has to be fixed: do not acknowledge.
         """
         try:
             notification = parse_notification(data)
@@ -64,16 +62,16 @@ class DeliveryHandler:
         try:
             return await self._join_or_start(finding, route, log_outcome)
         except (Retry, GiveUp) as error:
-            # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
+            # After a GiveUp nothing could be recorded, so the delivery is not acknowledged.
             urgent = isinstance(error, GiveUp)
-            # The incident has redacted it, with all that it knew.
+            # The incident's run has redacted the error already.
             raise RetryDelivery(str(error), finding, urgent=urgent) from error
 
     async def quarantine(self, data: bytes, reason: str) -> DeliveryResult:
-        """Quarantine a message that nobody can read.
+        """Quarantine a malformed message.
 
         Raises:
-            Unfinished: The store does not take it.
+            RetryDelivery: The store does not accept it.
         """
         redactor = self._context.redactor()
         reason = redactor.text(reason)

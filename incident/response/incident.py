@@ -1,7 +1,4 @@
-"""The sequence of one incident: read, judge, contain, record, announce.
-
-Wires the stages to one another; what each of them does is its own business.
-"""
+"""Run one incident: read, decide, contain, record, publish, within a time budget."""
 
 from __future__ import annotations
 
@@ -49,22 +46,17 @@ from incident.policy.resolve import Policy
 from incident.policy.schema import EvidenceBounds
 from incident.redaction.errors import redact_error
 from incident.redaction.redactor import Redactor
-from incident.response.conclude import (
-    Concluder,
-    containment_record,
-    decision_record,
-    ignored_result,
-    received_record,
-)
+from incident.response.conclude import Concluder, ignored_result
 from incident.response.context import DeliveryResult, LogOutcome, Ports, log_nothing
 from incident.response.duplicates import answer_duplicate
+from incident.response.records import containment_record, decision_record, received_record
 from incident.response.session import IncidentSession
 
 INCIDENT_BUDGET = timedelta(seconds=240)
 
 
 class IncidentRun:
-    """One run of one incident; deliveries of it may be several, and runs as well."""
+    """One run of an incident. An incident may have several deliveries and several runs."""
 
     def __init__(
         self,
@@ -83,10 +75,10 @@ class IncidentRun:
         self._evidence = Evidence(claim)
 
     async def respond(self) -> DeliveryResult:
-        """The road from a routed claim to an outcome, within its budget.
+        """Run the incident from its routed notification to its outcome, within the budget.
 
         Raises:
-            Retry: Time may heal it; a redelivery carries on where this run came to.
+            Retry: A service does not answer; a redelivery continues from where this run ended.
         """
         try:
             async with asyncio.timeout(INCIDENT_BUDGET.total_seconds()):
@@ -94,7 +86,7 @@ class IncidentRun:
         except TimeoutError as error:
             raise Retry(
                 f"cannot finish incident {self._claim.incident_id}: it took longer than"
-                f" {INCIDENT_BUDGET.total_seconds():g} s; a redelivery carries on"
+                f" {INCIDENT_BUDGET.total_seconds():g} s; a redelivery continues"
             ) from error
         except IncidentError as error:
             redact_error(error, self._redactor)
@@ -102,7 +94,7 @@ class IncidentRun:
 
     @property
     def _redactor(self) -> Redactor:
-        """Redacts what is known by now."""
+        """Redacts with all secrets that were read so far."""
         return self._session.redactor(self._evidence)
 
     async def _run(self, *, waited: bool) -> DeliveryResult:
@@ -140,9 +132,9 @@ class IncidentRun:
     async def _publish_concluded(
         self, inputs: DecisionInputs, outcome: JsonObject, *, waited: bool
     ) -> DeliveryResult:
-        """Tell what is settled, unless whoever settled it is still at that.
+        """Publish an outcome that an earlier run recorded, unless that run still publishes it.
 
-        What it writes to SCC comes back as a notification, and may be here before it is done.
+        Its update of SCC causes a notification, which may arrive before it is done.
         """
         case, patience = inputs.incident_case_file, self._context.peer_wait
         if not waited and await case.wait_for_peer(patience):
@@ -160,7 +152,7 @@ class IncidentRun:
     async def _assess(
         self, inputs: DecisionInputs, supporting: Awaitable[Evidence], *, waited: bool
     ) -> DeliveryResult:
-        """Judge what was read, and see whether somebody else is at it already."""
+        """Decide, and wait for another run that works on the same incident."""
         with self._stopwatch.stage("decide"):
             assessed = self._session.assessor.assess(inputs)
         self._evidence = assessed.evidence
@@ -178,7 +170,7 @@ class IncidentRun:
     async def _contain_and_conclude(
         self, case: CaseFile, assessed: AssessedIncident, supporting: Awaitable[Evidence]
     ) -> DeliveryResult:
-        """Carry the decision out, settle what came of it, and tell everybody."""
+        """Carry out the decision, record the outcome and publish it."""
         concluder, listed_finding = self._concluder, assessed.inputs.scc_record
         if case.concluded:
             settled = DeliveryResult(
@@ -199,7 +191,7 @@ class IncidentRun:
     async def _with_heartbeat(
         self, case: CaseFile, work: Coroutine[Any, Any, DeliveryResult]
     ) -> DeliveryResult:
-        """Do the work while the case file shows that somebody is at it."""
+        """Do the work while heartbeat records show other runs that this one is alive."""
         heartbeat = asyncio.ensure_future(case.send_heartbeats(self._context.peer_wait))
         try:
             return await work
@@ -212,14 +204,14 @@ class IncidentRun:
             await asyncio.gather(heartbeat, return_exceptions=True)
 
     async def _peer_at_work(self, case: CaseFile) -> bool:
-        """Whether another run has begun this incident; if so, it has been waited for."""
+        """Whether another run had begun this incident; if so, waits for it first."""
         if not case.known_records and await case.begin(received_record(self._claim)):
             return False
         fresh = case if case.known_records else await case.reload()
         return await fresh.wait_for_peer(self._context.peer_wait)
 
     async def _contain(self, case: CaseFile, assessed: AssessedIncident) -> ContainmentResult:
-        """Contain as far as the decision goes; what cannot be healed is a failed incident."""
+        """Contain as far as the decision says; a permanent fault gives the status ``failed``."""
         session, decision, state = self._session, assessed.decision, assessed.inputs.workload_state
         noting = case.add_record("decided", decision_record(assessed, self._redactor))
         if decision.failed or state.configuration is None or state.workload is None:
@@ -246,7 +238,7 @@ class IncidentRun:
         return result
 
     def _await_open_attempts(self, state: WorkloadState) -> None:
-        """Nothing final is said while a write of ours may still come into effect."""
+        """Raise Retry while a write of an earlier attempt may still take effect."""
         clock, incident = self._context.clock, self._claim.incident_id
         retry_if_write_pending(incident, state.history.current, clock)
 
@@ -256,9 +248,9 @@ class IncidentRun:
         case: Awaitable[CaseFile],
         policy: Awaitable[Policy | InvalidPolicy],
     ) -> Evidence:
-        """The evidence that the decision does not wait for, bounded as the policy says.
+        """Gather the evidence that the decision does not wait for, within the policy's bounds.
 
-        A redelivery of what is done gathers nothing: log reads are few a minute.
+        A redelivery of a finished incident gathers nothing: the quota of log reads is small.
         """
         if finding.workload is None or (await asyncio.shield(case)).done:
             return Evidence(finding)
@@ -268,6 +260,6 @@ class IncidentRun:
 
 
 def _evidence_bounds(policy: Policy | InvalidPolicy) -> CollectionLimits:
-    """How much is gathered, as the policy says; without one, as it would by default."""
+    """The policy's bounds on evidence; the defaults if the policy is invalid."""
     limits = EvidenceBounds() if isinstance(policy, InvalidPolicy) else policy.evidence
     return CollectionLimits(limits.log_window, limits.log_entries, limits.deadline)

@@ -1,9 +1,17 @@
-"""Structured log lines, as Cloud Logging reads them from standard output: one JSON object each.
+"""Structured JSON log lines for Cloud Logging: severity, labels, trace.
 
-``severity``, ``time``, ``logging.googleapis.com/labels`` and the keys of the trace become fields
-of the log entry (https://cloud.google.com/logging/docs/structured-logging, special fields): the
-labels can be filtered by as ``labels.incident="…"``. All other keys make up its ``jsonPayload``.
-Text of a finding stands in values only, never in a message's format.
+Each line is one JSON object on standard output. ``severity``, ``time``,
+``logging.googleapis.com/labels``, ``logging.googleapis.com/trace``, ``spanId`` and
+``trace_sampled`` become fields of the log entry; filter by a label with ``labels.incident="…"``.
+All other keys become its ``jsonPayload``. The trace links a line to its request: Cloud Run writes
+``projects/PROJECT_ID/traces/ID`` into the request's entry.
+
+Text of a finding is an argument of the message, never its format, and is escaped and cut.
+
+Sources: https://cloud.google.com/logging/docs/structured-logging (special fields),
+https://cloud.google.com/run/docs/logging (linking lines to their request),
+https://www.w3.org/TR/trace-context/ (``traceparent``),
+https://cloud.google.com/trace/docs/trace-context (``X-Cloud-Trace-Context``).
 """
 
 from __future__ import annotations
@@ -13,18 +21,20 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-from incident.model import Json, Kind, Status
+from incident.model import Json, JsonObject, Kind, Status
+from incident.report.terminal import escape_unprintable
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
-from incident.response.trace import Trace
 
 _LOGGER = logging.getLogger("responder")
-_LABELS = "logging.googleapis.com/labels"
+_SPECIAL = "logging.googleapis.com"
+_LABELS = f"{_SPECIAL}/labels"
 _KINDS = {kind.collection: kind.value for kind in Kind}
 _WORKLOAD = re.compile(r"projects/([^/\s]+)/locations/[^/]+/([A-Za-z]+)/[^/]+")
 _ERROR_STATUSES = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
@@ -32,20 +42,103 @@ _WARNING_STATUSES = frozenset(
     {Status.CONTAINED, Status.RESTRICTED, Status.HELD, Status.AWAITING_APPROVAL}
 )
 
+# Versions after 00 may append fields behind another hyphen; ff is invalid.
+_W3C = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})"
+    r"-(?P<flags>[0-9a-f]{2})(?P<more>-[!-~]{0,200})?"
+)
+_GOOGLE = re.compile(
+    r"(?P<trace>[0-9a-fA-F]{32})(/(?P<span>[0-9]{1,20}))?(;o=(?P<options>[0-9]{1,3}))?"
+)
+_FIRST, _NO_VERSION = "00", "ff"
+_SAMPLED = 1
+_SPANS = 1 << 64
+#: Longest part of a message that a finding supplies.
+_MAX_PART = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The trace of one delivery.
+
+    Attributes:
+        trace_id: 32 lower-case hex digits, not all of them 0.
+        span_id: 16 lower-case hex digits: the caller's span; empty if the header has none.
+        sampled: Whether Cloud Trace keeps it.
+        project: Id of the trace's project; empty if unknown.
+    """
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+    project: str
+
+    @property
+    def keys(self) -> Mapping[str, Json]:
+        """Keys that the trace adds to a log line; without a project only the trace id."""
+        plain: dict[str, Json] = {"trace": self.trace_id}
+        if not self.project:
+            return plain
+        span = {f"{_SPECIAL}/spanId": self.span_id} if self.span_id else {}
+        name = f"projects/{self.project}/traces/{self.trace_id}"
+        return {
+            **plain,
+            f"{_SPECIAL}/trace": name,
+            **span,
+            f"{_SPECIAL}/trace_sampled": self.sampled,
+        }
+
+
+def parse_trace(traceparent: str, cloud_trace_context: str, project: str) -> Trace | None:
+    """Parse the trace of a request from its headers; None if neither is well-formed.
+
+    Args:
+        traceparent: The W3C header, which takes precedence; empty if absent.
+        cloud_trace_context: The older header ``X-Cloud-Trace-Context``; empty if absent.
+        project: The responder's own project. Trace names contain the project's id, so a number
+            counts as unknown.
+    """
+    project_id = "" if project.isdecimal() else project
+    trace, span, sampled = _w3c(traceparent) or _google(cloud_trace_context) or ("", "", False)
+    if not trace.strip("0"):
+        return None
+    return Trace(trace, span, sampled, project_id)
+
+
+def _w3c(header: str) -> tuple[str, str, bool] | None:
+    found = _W3C.fullmatch(header)
+    if not found or found["version"] == _NO_VERSION:
+        return None
+    if found["version"] == _FIRST and found["more"]:
+        return None
+    if not found["trace"].strip("0") or not found["span"].strip("0"):
+        return None
+    return found["trace"], found["span"], bool(int(found["flags"], 16) & _SAMPLED)
+
+
+def _google(header: str) -> tuple[str, str, bool] | None:
+    """Parse Google's header, whose span id is a decimal number of up to 64 bits."""
+    found = _GOOGLE.fullmatch(header)
+    span = int(found["span"] or 0) if found else 0
+    if not found or span >= _SPANS:
+        return None
+    sampled = bool(int(found["options"] or 0) & _SAMPLED)
+    return found["trace"].lower(), f"{span:016x}" if span else "", sampled
+
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Ours, whatever other handlers there are."""
+    """Marks the handler that this module adds, so that it is added once."""
 
 
 def delivery_answered(
     result: DeliveryResult, trace: Trace | None, published: datetime | None = None
 ) -> None:
-    """The one line of a delivery that was acknowledged.
+    """Log the outcome of an acknowledged delivery, in one line.
 
     Args:
-        result: What it came to.
-        trace: The request's.
-        published: When Pub/Sub took the message; None where nobody tells.
+        result: The delivery's result.
+        trace: The request's trace.
+        published: When Pub/Sub received the message; None if unknown.
     """
     outcome = result.outcome
     status = Status(str(outcome["status"]))
@@ -60,13 +153,30 @@ def delivery_answered(
         "time_to_contain_s": _time_to_contain_s(result, published),
         "outcome": outcome,
     }
-    log_line(level, f"incident {status.value}", keys, trace)
+    log_line(level, _outcome_message(outcome), keys, trace)
+
+
+def _outcome_message(outcome: JsonObject) -> str:
+    """``HELD storefront (example-shop-prod, europe-west1): Unexpected Child Shell, ID``."""
+    workload, finding = outcome.get("workload"), outcome.get("finding")
+    text = str(outcome["status"]).upper()
+    name, *where = (_message_part(workload, key) for key in ("name", "project", "location"))
+    if name:
+        text = f"{text} {name} ({', '.join(where)})"
+    details = (_message_part(finding, "category"), _message_part(outcome, "incident"))
+    return f"{text}: {', '.join(filter(None, details))}" if any(details) else f"{text} message"
+
+
+def _message_part(values: Json, key: str) -> str:
+    """A text of the outcome, which is redacted, escaped and cut."""
+    value = values.get(key) if isinstance(values, Mapping) else None
+    return escape_unprintable(value if isinstance(value, str) else "")[:_MAX_PART]
 
 
 def case_file_sealed(result: DeliveryResult, trace: Trace | None) -> None:
-    """The line that follows that of a delivery which had its case file listed after that.
+    """Log the digest of the manifest that was written after the outcome was logged.
 
-    It has no outcome. What could not be listed is an ERROR of its own.
+    The line has no outcome. A manifest that could not be written is an ERROR.
     """
     keys = {
         "stage": "failed" if result.unlisted else "sealed",
@@ -74,16 +184,16 @@ def case_file_sealed(result: DeliveryResult, trace: Trace | None) -> None:
         **manifest_keys(result.case_file, result.manifest_sha256, result.unlisted),
     }
     if result.unlisted:
-        log_line(logging.ERROR, "case file not sealed", keys, trace)
+        log_line(logging.ERROR, "Case file manifest NOT written", keys, trace)
     else:
-        log_line(logging.INFO, "case file sealed", keys, trace)
+        log_line(logging.INFO, "Case file manifest written", keys, trace)
 
 
 def _time_to_contain_s(result: DeliveryResult, published: datetime | None) -> float | None:
-    """Seconds from the finding's publication to the moment when its workload was seen stopped.
+    """Seconds from the message's publication to the read-back that verified the containment.
 
-    Deliveries in vain are in it, since Pub/Sub keeps the time of the first; gathering evidence is
-    not. None for everything but a containment. Clocks may differ by a little: never negative.
+    Failed deliveries count, since Pub/Sub keeps the first publish time; gathering evidence does
+    not. None unless the outcome is ``contained``. Never negative, although clocks may differ.
     """
     if result.outcome["status"] != Status.CONTAINED or not result.contained_at or not published:
         return None
@@ -91,7 +201,7 @@ def _time_to_contain_s(result: DeliveryResult, published: datetime | None) -> fl
 
 
 def delivery_retried(error: RetryDelivery, trace: Trace | None) -> None:
-    """The one line of a delivery that is to come again."""
+    """Log a delivery that was not acknowledged, in one line."""
     keys = {
         "stage": "retried",
         "incident": error.incident,
@@ -101,20 +211,21 @@ def delivery_retried(error: RetryDelivery, trace: Trace | None) -> None:
         "outcome": None,
     }
     level = logging.ERROR if error.urgent else logging.WARNING
-    log_line(level, "delivery to be retried", keys, trace)
+    log_line(level, "Delivery not acknowledged; Pub/Sub will redeliver it", keys, trace)
 
 
 def manifest_keys(case_file: str | None, sha256: str | None, unlisted: str) -> dict[str, Json]:
-    """The digest that vouches for a case file, out of the store's reach; or why there is none.
+    """Log keys of a case file's manifest: its digest, or why none was written.
 
-    The folder stands beside it: a dry run and the incident that comes of it have the same id.
+    The digest in the log is out of reach of whoever can write to the store. The folder is logged
+    with it because a dry run and the incident that follows have the same id.
     """
     keys: dict[str, Json] = {"case_file": case_file, "manifest_sha256": sha256}
     return {**keys, "unlisted": unlisted} if unlisted else keys
 
 
 def internal_error(message: str, error: Exception, trace: Trace | None) -> None:
-    """A fault of our own, with its traceback and no outcome."""
+    """Log an internal error with its traceback and no outcome."""
     names = dict.fromkeys(("incident", "finding", "workload"))
     keys = {"stage": "failed", **names, "outcome": None}
     log_line(logging.ERROR, message, keys, trace, error)
@@ -135,7 +246,7 @@ def log_line(
 
 
 def _labels(keys: Mapping[str, Json]) -> dict[str, str]:
-    """What lines are filtered by most: the same names as the attributes on the outcome's topic."""
+    """Labels to filter by; the same names as the attributes of the outcome's Pub/Sub message."""
     outcome, workload = keys.get("outcome"), _WORKLOAD.fullmatch(str(keys.get("workload")))
     labels = {
         "incident": keys.get("incident"),
@@ -156,7 +267,7 @@ def _incident_keys(outcome: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _logger() -> logging.Logger:
-    """Ours alone, set up at the first line: importing this module changes nothing."""
+    """The responder's logger, set up at the first line: importing this module changes nothing."""
     if not any(isinstance(handler, _Handler) for handler in _LOGGER.handlers):
         handler = _Handler(sys.stdout)
         formatter = JsonFormatter(

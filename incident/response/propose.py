@@ -1,7 +1,7 @@
-"""What a person is asked about: the recorded plan of an incident, or a fresh one. Writes nothing.
+"""Propose a containment to an operator: the recorded plan or a fresh one. Writes nothing.
 
-The same reading and judging as for a delivery; what differs is who stands behind it. How it is
-shown and asked does not belong here.
+Reads and decides as for a delivery, with the operator's authority. The commands show the proposal
+and ask for confirmation.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from incident.response.session import IncidentSession, read_policy
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a person is asked about.
+    """A containment proposed to an operator.
 
     Attributes:
-        session: What the incident is worked on with; to be closed.
+        session: The incident's session; close it when done.
         assessed: What was read and decided.
-        operator: Who asks for it.
+        operator: Who requests it.
     """
 
     session: IncidentSession
@@ -49,33 +49,33 @@ class Proposal:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What would be written."""
+        """The changes that would be written."""
         return self.assessed.decision.changes
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why, for a person; redacted."""
+        """Reasons of the decision, redacted."""
         redactor = self.redactor
         return tuple(redactor.text(reason.text) for reason in self.assessed.decision.reasons)
 
     @property
     def redactor(self) -> Redactor:
-        """Redacts what is told of it."""
+        """Redacts with all secrets that were read for the proposal."""
         return self.session.redactor(self.assessed.evidence)
 
     @property
     def case(self) -> CaseSummary:
-        """The incident's case file among those that may act, as it was read."""
+        """The incident's case file as it was read."""
         return case_summary(self.session.claim.incident_id, self.assessed.inputs.incident_case_file)
 
     @property
     def already_contained(self) -> bool:
-        """Whether the incident is contained, in effect, and nothing is left to be written."""
+        """Whether the incident is contained, still in effect, and nothing is left to write."""
         contained_already = self.case.status == Status.CONTAINED
         return contained_already and self.assessed.only_finishes and not self.changes
 
     async def close(self) -> None:
-        """Stop whatever is still being read."""
+        """Stop reads that are still in progress."""
         await self.session.close()
 
 
@@ -85,13 +85,13 @@ Propose = Callable[[], Awaitable[Proposal]]
 async def propose_approval(
     case: CaseSummary, context: ProcessContext, ports: Ports, by: str
 ) -> Proposal:
-    """What applying the recorded plan of an incident would write now. Writes nothing there.
+    """Propose the recorded plan of an incident. Writes nothing to the workload.
 
-    A plan that has waited too long is given up instead.
+    A plan that has waited too long expires instead.
 
     Raises:
-        Refused: The plan is not applied as things are; says why.
-        Retry: Time may heal it.
+        RequestRefused: The plan cannot be applied; says why.
+        Retry: A service does not answer; try again later.
         GiveUp: Something cannot be read.
     """
     if not approvals.awaits_approval(case):
@@ -108,7 +108,7 @@ async def propose_approval(
             f"cannot approve {case.incident}: its plan has expired. Run"
             f" `python cli.py contain {case.incident}` for a fresh plan"
         )
-    # Of a plan that is too old, what was begun in time is finished, and nothing new is written.
+    # An expired plan whose write was begun is finished; nothing new is written.
     plan = replace(approvals.recorded_plan(case), expired=expired)
     session = await _open_session(case, context, ports, approving_operator(by, plan))
     return await require_permitted(await _propose(session, "approve"), "approve")
@@ -117,14 +117,14 @@ async def propose_approval(
 async def propose_finishing(
     case: CaseSummary, context: ProcessContext, ports: Ports, by: str
 ) -> Proposal | None:
-    """What is left of an approval that was interrupted; None where nothing of it is in effect.
+    """Propose to finish an interrupted approval; None if nothing of it is in effect.
 
-    Carrying it out writes nothing to the workload: what was written is verified and told. For
-    whoever is not the approver, such as the patrol.
+    Applying the proposal writes nothing to the workload: it verifies what was written and
+    publishes the outcome. For callers other than the approver, such as the patrol.
 
     Raises:
-        Refused: The plan cannot be read back.
-        Retry: Time may heal it.
+        RequestRefused: The plan cannot be read back.
+        Retry: A service does not answer; try again later.
         GiveUp: Something cannot be read.
     """
     plan = replace(approvals.recorded_plan(case), expired=True)
@@ -140,18 +140,18 @@ async def propose_finishing(
 async def propose_containment(
     case: CaseSummary, context: ProcessContext, ports: Ports, by: str, steps: Steps = ()
 ) -> Proposal:
-    """What a fresh plan for an incident would write now. Writes nothing.
+    """Propose a fresh plan for an incident. Writes nothing.
 
     Args:
-        case: The incident's case file, also that of a dry run.
-        context: What holds for every incident.
-        ports: Everything outside.
-        by: The person who asks for it.
-        steps: Actions that the person names instead of the policy's.
+        case: The incident's case file; may be that of a dry run.
+        context: Settings that hold for all incidents.
+        ports: External services.
+        by: The operator.
+        steps: Actions that the operator names instead of the policy's.
 
     Raises:
-        Refused: Nothing may be contained; says why.
-        Retry: Time may heal it.
+        RequestRefused: Nothing may be contained; says why.
+        Retry: A service does not answer; try again later.
         GiveUp: Something cannot be read.
     """
     session = await _open_session(case, context, ports, containing_operator(by, steps))
@@ -161,26 +161,25 @@ async def propose_containment(
     if current.records and current.outcome is None and not by_operator:
         await proposal.close()
         raise RequestRefused(
-            f"cannot contain {case.incident}: it is still open. Wait until its delivery is"
-            " answered, or let `python cli.py patrol` finish it"
+            f"cannot contain {case.incident}: its delivery is still in progress. Wait for it,"
+            " or finish it with `python cli.py patrol`"
         )
     return await require_permitted(proposal, "contain")
 
 
 async def confirm_unchanged(proposal: Proposal, propose: Propose) -> Proposal:
-    """The same proposal made anew, after a person was asked.
+    """Make the same proposal again, after the operator has confirmed it.
 
     Raises:
-        Refused: It is another one by now.
+        RequestRefused: The plan has changed meanwhile.
     """
     await proposal.close()
     fresh = await propose()
     if fresh.changes != proposal.changes:
         await fresh.close()
         raise RequestRefused(
-            f"cannot contain {_workload_name(fresh)}: it changed while you were asked."
-            " Look at the plan"
-            " again"
+            f"cannot contain {_workload_name(fresh)}: its settings changed while you were asked."
+            " Run the command again and check the new plan"
         )
     return fresh
 
@@ -195,7 +194,7 @@ async def _open_session(
 
 async def _propose(session: IncidentSession, verb: str) -> Proposal:
     operator = session.context.operator
-    assert operator is not None  # noqa: S101 - it was made with one
+    assert operator is not None  # noqa: S101 - the session was created with one
     try:
         inputs = await session.decision_inputs()
         assessed = session.assessor.assess(inputs)
@@ -214,10 +213,10 @@ async def _propose(session: IncidentSession, verb: str) -> Proposal:
 
 
 async def require_permitted(proposal: Proposal, verb: str) -> Proposal:
-    """The proposal, unless nothing may be written.
+    """Return the proposal if it may be written.
 
     Raises:
-        Refused: Why not.
+        RequestRefused: It may not; says why.
     """
     decision = proposal.assessed.decision
     if decision.enforces:
@@ -227,11 +226,11 @@ async def require_permitted(proposal: Proposal, verb: str) -> Proposal:
 
 
 def refusal_text(proposal: Proposal, verb: str) -> str:
-    """Why nothing is written, for a person."""
+    """Error text: why nothing is written."""
     incident, texts = proposal.session.claim.incident_id, proposal.reasons
     if proposal.assessed.decision.verdict is Verdict.CONTAIN:
         texts = (proposal.session.context.mode_ceiling_reason,)
-    fresh = f". `python cli.py contain {incident}` makes a fresh plan" if verb == "approve" else ""
+    fresh = f". Make a fresh plan: `python cli.py contain {incident}`" if verb == "approve" else ""
     return f"cannot {verb} {incident}: {'; '.join(texts)}{fresh}"
 
 
@@ -241,12 +240,12 @@ def _not_waiting_text(case: CaseSummary) -> str:
         return f"{prefix}it was a dry run. Run `python cli.py contain {case.incident}`"
     match case.status:
         case "open":
-            return f"{prefix}it is still open; wait until its delivery is answered"
+            return f"{prefix}its delivery is still in progress; wait for it"
         case Status.CONTAINED | Status.ALREADY_CONTAINED | Status.RELEASED:
-            return f"{prefix}it is {case.status} already; no plan waits"
+            return f"{prefix}it is {case.status}; no plan waits for approval"
         case status:
             return (
-                f"{prefix}it is {status}, and no plan waits. Run"
+                f"{prefix}it is {status}; no plan waits for approval. Run"
                 f" `python cli.py contain {case.incident}` for a fresh plan"
             )
 
@@ -257,5 +256,5 @@ def _workload_name(proposal: Proposal) -> str:
 
 
 def case_summary(incident: str, file: CaseFile) -> CaseSummary:
-    """A case file as an operator sees it."""
+    """Summary of a case file, as the commands show it."""
     return CaseSummary(incident, file.folder, file.known_records)

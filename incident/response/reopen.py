@@ -1,7 +1,4 @@
-"""Taking an incident up again after its notification is gone: the finding as SCC lists it now.
-
-What is then done about it does not belong here.
-"""
+"""Reopen an incident: rebuild its finding from SCC's record, without its notification."""
 
 from __future__ import annotations
 
@@ -17,15 +14,14 @@ from incident.notification.resource_names import parse_finding_name
 
 
 async def reopen_claim(case: CaseSummary, findings: FindingReader) -> Finding:
-    """The claim that an incident began with, filled from SCC's own record of the finding.
+    """Rebuild the finding that an incident began with from SCC's record.
 
-    The record may tell a later event or another state by now. The claim that comes back is of
-    the incident's own event, so that it has the incident's id.
+    SCC may report a later event time or another state by now. The result has the event time and
+    state of the incident, so that it has the incident's id.
 
     Raises:
         Retry: SCC does not answer.
-        GiveUp: SCC refuses or no longer lists the finding, or the case file does not say which
-            finding it is about.
+        GiveUp: SCC refuses or no longer lists the finding, or the case file does not name it.
     """
     name, event_time = _subject(case)
     source = name.rpartition("/findings/")[0]
@@ -39,16 +35,16 @@ async def reopen_claim(case: CaseSummary, findings: FindingReader) -> Finding:
             if claim.incident_id == case.event_id:
                 return claim
     raise GiveUp(
-        f"cannot take up incident {case.incident}: Security Command Center does not list its"
-        f" finding {name} any more. Look for the finding in the console"
+        f"cannot reopen incident {case.incident}: Security Command Center no longer lists its"
+        f" finding {name}. Look for the finding in the console"
     )
 
 
 def _subject(case: CaseSummary) -> tuple[str, datetime]:
-    """Name and event time of the finding, as the first record or else the outcome tells.
+    """Name and event time of the finding, from the first record or else from the outcome.
 
-    The outcome is redacted, and whoever sets the workload's environment could have the name
-    hidden there.
+    The first record takes precedence: the outcome is redacted, and who controls the workload's
+    environment could have the name redacted there.
     """
     stored = case.outcome.get("finding") if case.outcome else None
     outcome_finding: JsonObject = stored if isinstance(stored, Mapping) else {}
@@ -67,13 +63,13 @@ def _subject(case: CaseSummary) -> tuple[str, datetime]:
 
 def _unknown_finding(case: CaseSummary) -> IncidentError:
     return GiveUp(
-        f"cannot take up incident {case.incident}: its case file does not say which finding it"
-        " is about. Deliver the finding's notification again instead"
+        f"cannot reopen incident {case.incident}: its case file does not name its finding."
+        " Publish the finding's notification again instead"
     )
 
 
 def _parsed_record(record: JsonObject) -> Finding | None:
-    """A record that has what a finding must have; SCC lists other kinds as well."""
+    """Parse a listed finding; None if it lacks required fields, as other kinds of finding do."""
     try:
         return parse_record(record)
     except Malformed:

@@ -1,7 +1,6 @@
-"""One incident's workbench: what it is read from, judged by and contained with.
+"""Session of one incident run: readers, records, assessor, containment tools.
 
-A delivery works at it, and so does whoever takes an incident up again: a person, or the patrol.
-In which order things are done does not belong here.
+Used by deliveries, by operators' commands and by the patrol.
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ from incident.response.context import Ports
 
 @dataclass(frozen=True, slots=True)
 class IncidentSession:
-    """What one run of one incident works with; to be closed when the run is over.
+    """Everything that one run of an incident uses; close it when the run is over.
 
     Attributes:
-        claim: The finding as it was notified, or as it is taken up again.
-        context: What holds for every incident.
-        ports: Everything outside.
-        cloud_run_reader: Cloud Run as this run reads it.
-        sources: Where evidence comes from.
-        records: Where records are kept.
-        assessor: Judges the claim.
-        reputations: What VirusTotal says.
+        claim: The finding as notified, or as rebuilt from SCC's record.
+        context: Settings that hold for all incidents.
+        ports: External services.
+        cloud_run_reader: Cloud Run reads, cached for this run.
+        sources: Sources of evidence.
+        records: The store's records.
+        assessor: Assesses the finding and decides.
+        reputations: VirusTotal look-ups.
     """
 
     claim: Finding
@@ -66,7 +65,7 @@ class IncidentSession:
     def create(
         claim: Finding, route: Route, context: ProcessContext, ports: Ports
     ) -> IncidentSession:
-        """A workbench for one run, whose store remembers what the run creates."""
+        """Create the session of one run; its store remembers which objects the run creates."""
         ports = replace(ports, store=as_recording_store(ports.store))
         reader = CachedWorkloadReader(ports.cloud_run)
         reputations = ReputationLookup(
@@ -85,30 +84,30 @@ class IncidentSession:
         )
 
     async def close(self) -> None:
-        """Stop whatever is still being asked."""
+        """Stop reads that are still in progress."""
         self.cloud_run_reader.close()
         await self.reputations.close()
 
     def redactor(self, evidence: Evidence | None = None) -> Redactor:
-        """Redacts what is known by now: from the evidence, and from all that was read besides."""
+        """Redacts with the secrets in the evidence and in everything else that was read."""
         return self.context.redactor(
             evidence or Evidence(self.claim), self.cloud_run_reader.secrets
         )
 
     async def policy(self) -> Policy | InvalidPolicy:
-        """The policy as it is now, or why there is none to be had.
+        """Read the policy; InvalidPolicy if it is missing or invalid.
 
         Raises:
-            Retry: It cannot be read now; time may heal it.
+            Retry: It cannot be read at the moment.
         """
         return await read_policy(self.ports)
 
     async def decision_inputs(self) -> DecisionInputs:
-        """Everything that a decision waits for, for whoever does nothing else meanwhile.
+        """Read everything that a decision needs.
 
         Raises:
-            Retry: Something does not answer; time may heal it.
-            GiveUp: A record of ours cannot be read.
+            Retry: A service does not answer; try again later.
+            GiveUp: A record in the store cannot be read.
         """
         folder = f"incidents/{self.claim.incident_id}"
         case = self.records.case_file(folder)
@@ -129,14 +128,14 @@ class IncidentSession:
     async def _with_named_actions(
         self, configuration: WorkloadConfiguration, workload: Workload, cloud_run: WorkloadReader
     ) -> WorkloadConfiguration:
-        """The settings with all that the actions need that a person names, if any."""
+        """The settings with the details that the actions named by the operator need."""
         named = self.context.operator.steps if self.context.operator else ()
         return await add_needs(
             configuration, workload, details_for_steps(named, workload.kind), cloud_run
         )
 
     def containment_request(self, assessed: AssessedIncident) -> ContainmentRequest:
-        """What containing begins with; there must be a workload and its settings."""
+        """The request to contain; a workload and its settings must have been read."""
         state = assessed.inputs.workload_state
         assert state.workload is not None  # noqa: S101 - only a workload is contained
         assert state.configuration is not None  # noqa: S101 - as it was read
@@ -150,7 +149,7 @@ class IncidentSession:
         )
 
     def containment_tools(self, assessed: AssessedIncident) -> ContainmentTools:
-        """What containing is done with."""
+        """Clients, records and callbacks for containing."""
         state = assessed.inputs.workload_state
         workload = state.workload
         assert workload is not None  # noqa: S101 - only a workload is contained
@@ -191,16 +190,16 @@ class IncidentSession:
 
 
 def _suspected_file(finding: Finding, context: ProcessContext) -> File | None:
-    """The file that the finding's responder suspects: of a script, not the shell that ran it."""
+    """The file that the finding's responder suspects: a script, not the shell that runs it."""
     responder = context.route(Notification(finding, deleted=False)).responder
     return (responder.suspect(finding) if responder else finding.suspect).file
 
 
 async def read_policy(ports: Ports) -> Policy | InvalidPolicy:
-    """The policy as it is now, or why there is none to be had.
+    """Read the policy; InvalidPolicy if it is missing or invalid.
 
     Raises:
-        Retry: It cannot be read now; time may heal it.
+        Retry: It cannot be read at the moment.
     """
     source = ports.policy
     try:

@@ -38,8 +38,8 @@ async def test_approve_json_is_one_object_with_plan_and_result(tmp_path: Path) -
             env, "approve", incident, "--json", **command_settings(env)
         )
         assert (code, json.loads(out)["result"]) == (1, None)
-        assert "it is contained already" in json.loads(out)["error"]
-        assert "it is contained already" in err
+        assert "it is contained" in json.loads(out)["error"]
+        assert "it is contained" in err
         code, _, err = await run_command(env, "release", incident, "--yes", **command_settings(env))
         assert code == 0, err
         code, out, _ = await run_command(env, "list", "--json")

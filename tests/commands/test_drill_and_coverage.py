@@ -116,7 +116,7 @@ async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) 
         (("drill", "storefront"), "a short name needs --project and --region"),
         (("drill", SERVICE, "--region", "r"), "a full name needs neither"),
         (("drill", "projects/p/services/s"), "expected projects/P/locations/L/services/S"),
-        (("drill", SERVICE.replace("services", "jobs")), "cannot be given back"),
+        (("drill", SERVICE.replace("services", "jobs")), "cannot be restored"),
         (("drill", f"{SERVICE}/revisions/r"), "expected projects/P/locations/L/services/S"),
         (("coverage",), "name a project"),
         (("coverage", "--project", "210987654321"), "is no project id"),

@@ -16,7 +16,7 @@ from emulator.api import list_filters
 from incident.response import log
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
-from incident.response.trace import parse_trace
+from incident.response.log import parse_trace
 from tests.support.environment import (
     CONTAINMENTS_FOLDER,
     SERVICE,
@@ -180,7 +180,7 @@ async def deliver_and_log_line(
     assert all(len(line) < _LARGEST_ENTRY for line in lines)
     line, *seals = [json.loads(line) for line in lines]
     assert "outcome" in line
-    assert [seal["message"] for seal in seals] in ([], ["case file sealed"])
+    assert [seal["message"] for seal in seals] in ([], ["Case file manifest written"])
     assert not any("outcome" in seal for seal in seals)
     assert [path for path in env.stored_objects() if not _OBJECT.fullmatch(path)] == []
     return answer, line
@@ -223,7 +223,12 @@ async def test_hostile_text_changes_nothing_but_the_evidence(
         outcome: Any = answer.outcome
         assert (outcome["status"], outcome["gaps"]) == ("contained", [])
         assert outcome["workload"]["resource_name"] == SERVICE
-        assert (line["message"], line["severity"]) == ("incident contained", "WARNING")
+        assert line["message"].startswith(
+            "CONTAINED storefront (example-shop-prod, europe-west1): "
+        )
+        assert line["message"].isprintable()
+        assert len(line["message"]) < 600
+        assert line["severity"] == "WARNING"
         assert line["outcome"] == outcome
         assert len(env.containment_writes) == 1
         (logs,) = env.stored_objects("incidents/*/logs.jsonl").values()

@@ -8,7 +8,7 @@ from typing import Any
 
 from incident.case_file.manifest import sha256_hex
 from incident.patrol import log
-from incident.response.trace import Trace
+from incident.response.log import Trace
 from tests.support.environment import (
     CONTAINMENTS_FOLDER,
     SERVICE,
@@ -92,7 +92,7 @@ async def test_an_unreadable_containment_logs_its_own_error(tmp_path: Path) -> N
         later = env.later(86_400)
         expired, seal, unread, summary = await patrol_lines(later)
         assert expired["outcome"]["status"] == "expired"
-        assert seal["message"] == "case file sealed"
+        assert seal["message"] == "Case file manifest written"
         assert "not a JSON object" in unread["reason"]
         assert summary["patrol"]["unchecked"] == 1
         assert [each["severity"] for each in (expired, unread, summary)] == ["ERROR"] * 3

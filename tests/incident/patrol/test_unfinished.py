@@ -14,7 +14,7 @@ from emulator.api.faults import Faults
 from incident.case_file.journal import Journal
 from incident.notification.parse import parse_notification
 from incident.patrol.unfinished import is_inactive
-from incident.response.conclude import received_record
+from incident.response.records import received_record
 from tests.support.environment import (
     CONTAINMENTS_FOLDER,
     ResponderEnvironment,
@@ -124,7 +124,7 @@ async def test_an_incident_of_a_missing_finding_is_ended(tmp_path: Path) -> None
         assert answer
         assert answer.alarm
         outcome: Any = answer.outcome
-        assert "does not list its finding" in outcome["decision"]["reasons"][0]
+        assert "no longer lists its finding" in outcome["decision"]["reasons"][0]
         assert outcome["workload"]["name"] == "storefront"
         assert resumed_statuses(await run_patrol(env.later(7200))) == []
 

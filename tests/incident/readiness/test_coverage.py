@@ -13,7 +13,8 @@ from commands.coverage_search import CoverageReport, CoverageRequest, check_cove
 from incident.model import InvalidPolicy, Notification, Verdict
 from incident.notification.synthetic_finding import synthetic_finding
 from incident.policy.resolve import DEFAULT_CATEGORY
-from incident.readiness.coverage import CoverageStatus, ProjectRef, RequestPacer
+from incident.readiness.coverage import CoverageStatus
+from incident.readiness.workload_search import ProjectRef, RequestPacer
 from responders import route
 from tests.support.environment import (
     JsonDict,
@@ -119,7 +120,7 @@ async def test_limits_are_reported_beside_the_result(tmp_path: Path) -> None:
     ) as env:
         found = await run_survey(env)
         limits = {each.workload.name: " ".join(each.limits) for each in found.workloads}
-        assert "a Cloud Function runs on it" in limits["hello"]
+        assert "a Cloud Function: deploying it again" in limits["hello"]
         assert "Cloud Run Threat Detection is off" in limits["blind"]
         assert not limits["storefront"]
 

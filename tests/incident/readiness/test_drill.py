@@ -21,9 +21,8 @@ from incident.containment.release_plan import plan_release
 from incident.decision.inputs import Records
 from incident.model import Denied, Kind, Status, Workload
 from incident.notification.resource_names import parse_resource_name
-from incident.readiness.drill import DrillRun, run_drill
+from incident.readiness.drill import DrillReport, DrillRun, run_drill
 from incident.readiness.drill_plan import DrillPlan, prepare_drill
-from incident.readiness.drill_report import DrillReport
 from incident.redaction.redactor import Redactor
 from tests.support.environment import (
     CONTAINMENTS_FOLDER,
@@ -110,7 +109,7 @@ async def test_after_a_drill_the_world_is_what_it_was(tmp_path: Path, kind: Kind
         assert report.status is Status.CONTAINED
         assert here.is_as_before()
         told = [name for name, _ in report.steps]
-        assert told[:3] == ["snapshot stored", "written", "seen in effect"]
+        assert told[:3] == ["snapshot stored", "written", "verified"]
         assert told[-1] == "release: released"
         times = [at_ms for _, at_ms in report.steps]
         assert times == sorted(times)
@@ -140,7 +139,7 @@ async def test_a_finding_after_a_drill_is_contained_as_if_there_had_been_none(
         assert outcome["status"] == "contained"
         assert outcome["containment"].endswith("/2")
         assert here.env.stored_objects("slots/**/*")
-        with pytest.raises(ReleaseRefused, match="we hold it already, for"):
+        with pytest.raises(ReleaseRefused, match="it is contained already, for"):
             await here.prepare_drill()
 
 
@@ -213,7 +212,7 @@ async def test_a_drill_that_crashed_can_be_released(tmp_path: Path) -> None:
         writes = len(here.env.emulator.writes)
         found = await run_patrol(here.env.later(3000))
         assert drift_found(found) == ["reverted"]
-        assert "cannot take up incident" in found.checks[0].note
+        assert "cannot reopen incident" in found.checks[0].note
         assert len(here.env.emulator.writes) == writes
         case = await here.user.case_summary(drill.id)
         assert (case.workload, case.folder) == (drill.workload, f"drills/{drill.id}")
@@ -288,7 +287,7 @@ async def test_a_service_that_is_stopped_already_proves_nothing(tmp_path: Path) 
         scaling=stopped,
         traffic=latest,
     ) as here:
-        with pytest.raises(ReleaseRefused, match="a drill would prove nothing"):
+        with pytest.raises(ReleaseRefused, match="a drill proves nothing"):
             await here.prepare_drill()
         here.fail_method("GetService", StatusCode.PERMISSION_DENIED)
         with pytest.raises(Denied, match=r"run\.services\.get"):

@@ -11,8 +11,7 @@ from clients import connect
 from clients.rest import ResourceManager
 from commands.coverage_search import CoverageReport, CoverageRequest, check_coverage
 from incident.policy.resolve import DEFAULT_CATEGORY
-from incident.readiness.coverage import RequestPacer
-from incident.readiness.projects import ProjectFinder
+from incident.readiness.workload_search import ProjectFinder, RequestPacer
 from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,

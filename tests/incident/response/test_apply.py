@@ -202,7 +202,9 @@ async def test_a_plan_for_a_changed_workload_is_refused(tmp_path: Path, kind: Ki
                 change(env)
                 with pytest.raises(RequestRefused, match=said) as refused:
                     await me.propose_approval(incident)
-                assert f"cli.py contain {incident}` makes a fresh plan" in str(refused.value)
+                assert f"Make a fresh plan: `python cli.py contain {incident}`" in str(
+                    refused.value
+                )
                 for part, was in zip(parts, before, strict=True):
                     part.clear()
                     part.update(was)
@@ -298,7 +300,7 @@ async def test_a_plan_expires_and_a_fresh_one_is_made(tmp_path: Path) -> None:
             assert (
                 reasons["reasons"][0] == "nobody approved the plan within 12 h, the policy's limit"
             )
-            with pytest.raises(RequestRefused, match="it is expired, and no plan waits"):
+            with pytest.raises(RequestRefused, match="it is expired; no plan waits"):
                 await me.propose_approval(incident)
             assert workload_writes(env) == []
             assert (await me.contain(incident))["status"] == "contained"
@@ -444,7 +446,7 @@ async def test_a_plan_that_expires_during_approval_is_not_applied(tmp_path: Path
             assert await expire_approval(
                 await me.case_summary(incident), Policy(), books, me.ports, Redactor(b"k")
             )
-            with pytest.raises(RequestRefused, match="has expired at this moment"):
+            with pytest.raises(RequestRefused, match="has just expired"):
                 await apply_proposal(proposal)
             assert (await me.case_summary(incident)).status == "expired"
         assert workload_writes(env) == []
@@ -469,11 +471,11 @@ async def test_a_store_that_is_lost_with_the_instance_binds_a_person_too(tmp_pat
 
 
 STATUSES = {
-    "contained": "it is contained already",
-    "released": "it is released already",
-    "held": "and no plan waits. Run `python cli.py contain",
-    "expired": "it is expired, and no plan waits",
-    "failed": "it is failed, and no plan waits",
+    "contained": "it is contained",
+    "released": "it is released; no plan waits",
+    "held": "no plan waits for approval. Run `python cli.py contain",
+    "expired": "it is expired; no plan waits",
+    "failed": "it is failed; no plan waits",
 }
 
 
@@ -499,7 +501,7 @@ async def test_a_dry_run_and_an_open_incident_have_no_plan_to_approve(tmp_path: 
             store = me.ports.store
             body = json.dumps({"recorded_at": NOW.isoformat(), "run": "r"}).encode()
             await store.create(f"incidents/{incident}/0001-received.json", body)
-            with pytest.raises(RequestRefused, match="it is still open"):
+            with pytest.raises(RequestRefused, match="its delivery is still in progress"):
                 await me.propose_approval(incident)
 
 
@@ -570,7 +572,7 @@ async def test_held_and_planned_incidents_can_be_contained_manually(
             outcome = await me.contain(incident)
             case = await me.case_summary(incident)
         assert (outcome["status"], case.status, case.outcome) == ("contained", "contained", outcome)
-        assert outcome["decision"]["reasons"][0] == f"contained by hand by {OPERATOR_EMAIL}"
+        assert outcome["decision"]["reasons"][0] == f"contained manually by {OPERATOR_EMAIL}"
         assert (outcome["mode"], outcome["decision"]["verdict"]) == ("enforce", "contain")
         assert case.folder == f"incidents/{incident}"
         assert outcome["detected"]["binary_path"]
@@ -631,7 +633,7 @@ async def test_an_unconfirmed_finding_cannot_be_contained_manually(tmp_path: Pat
             with pytest.raises(RequestRefused, match="inactive"):
                 await me.propose_containment(incident)
             env.emulator.world.findings.clear()
-            with pytest.raises(GiveUp, match="does not list its finding"):
+            with pytest.raises(GiveUp, match="no longer lists its finding"):
                 await me.propose_containment(incident)
         assert workload_writes(env) == []
 
@@ -661,7 +663,7 @@ async def test_an_open_incident_cannot_be_contained_manually(tmp_path: Path) -> 
             received = env.read_record(f"dry-runs/{incident}/0001-received.json")
             path = f"incidents/{incident}/0001-received.json"
             await me.ports.store.create(path, json.dumps(received).encode())
-            with pytest.raises(RequestRefused, match="it is still open"):
+            with pytest.raises(RequestRefused, match="its delivery is still in progress"):
                 await me.propose_containment(incident)
 
 
@@ -676,6 +678,6 @@ async def test_a_workload_changed_during_the_prompt_is_not_written(tmp_path: Pat
 
             same = await confirm_unchanged(await propose(), propose)
             scale_up(env)
-            with pytest.raises(RequestRefused, match="it changed while you were asked"):
+            with pytest.raises(RequestRefused, match="changed while you were asked"):
                 await confirm_unchanged(same, propose)
         assert workload_writes(env) == []

@@ -13,7 +13,7 @@ from incident.model import Finding, Json, Status
 from incident.response import log
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
-from incident.response.trace import Trace
+from incident.response.log import Trace
 from tests.support.model import SERVICE, finding
 
 TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True, project="")
@@ -74,7 +74,7 @@ def test_a_line_is_as_severe_as_its_outcome(
     log.delivery_answered(DeliveryResult(outcome(status.value), alarm=alarm), None)
     (line,) = lines(capsys)
     assert line["severity"] == ("ERROR" if alarm else EXPECTED.get(status, "INFO"))
-    assert line["message"] == f"incident {status.value}"
+    assert line["message"] == f"{status.value.upper()}: i-1"
 
 
 def test_a_line_names_incident_finding_and_workload(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,6 +135,29 @@ def test_a_malformed_message_has_nothing_to_name(capsys: pytest.CaptureFixture[s
     assert "trace" not in line
 
 
+def test_a_message_names_workload_category_and_incident(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The message of an outcome says what happened to which workload, and why."""
+    workload = {"name": "storefront", "project": "example-shop-prod", "location": "europe-west1"}
+    finding = {"name": "finding-1", "category": "Unexpected Child Shell"}
+    log.delivery_answered(DeliveryResult(outcome("held", finding=finding, workload=workload)), None)
+    (line,) = lines(capsys)
+    where = "storefront (example-shop-prod, europe-west1)"
+    assert line["message"] == f"HELD {where}: Unexpected Child Shell, i-1"
+
+
+def test_a_message_escapes_and_cuts_what_a_finding_supplies(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A category of any length and content stays one printable part of the message."""
+    hostile = HOSTILE + "\x1b[2J" + "x" * 5000
+    log.delivery_answered(DeliveryResult(outcome("held", finding={"category": hostile})), None)
+    (line,) = lines(capsys)
+    assert line["message"].isprintable()
+    assert len(line["message"]) < 200
+
+
 def test_hostile_text_stays_inside_its_value(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a line break nor a format in a finding makes a line of its own."""
     hostile = outcome("held", finding={"name": HOSTILE}, workload={"resource_name": HOSTILE})
@@ -143,8 +166,11 @@ def test_hostile_text_stays_inside_its_value(capsys: pytest.CaptureFixture[str])
     log.delivery_retried(RetryDelivery(HOSTILE, claim, urgent=False), None)
     answered, retried = lines(capsys)
     assert (answered["finding"], answered["severity"]) == (HOSTILE, "WARNING")
-    assert answered["message"] == "incident held"
-    assert (retried["reason"], retried["message"]) == (HOSTILE, "delivery to be retried")
+    assert answered["message"] == "HELD: i-1"
+    assert (retried["reason"], retried["message"]) == (
+        HOSTILE,
+        "Delivery not acknowledged; Pub/Sub will redeliver it",
+    )
     assert retried["finding"] == HOSTILE
     assert answered[LABELS] == {"incident": "i-1", "status": "held"}
 

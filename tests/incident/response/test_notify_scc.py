@@ -13,7 +13,7 @@ from google.cloud.securitycenter_v2.types import Finding
 
 from emulator.services.gate import CallPoint, Dropped
 from incident.model import Status
-from incident.response.notify_scc import EXTERNAL_SYSTEM, REPORTED_STATUSES, finding_update
+from incident.response.notify import EXTERNAL_SYSTEM, REPORTED_STATUSES, finding_update
 from tests.support.environment import (
     CONTAINMENTS_FOLDER,
     JsonDict,

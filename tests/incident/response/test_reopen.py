@@ -94,7 +94,7 @@ async def test_a_name_without_a_location_is_looked_up_in_global() -> None:
 )
 async def test_an_unlisted_finding_is_not_resumed(records: tuple[JsonObject, ...]) -> None:
     """Nothing at all, nothing readable, or another finding."""
-    with pytest.raises(GiveUp, match="does not list its finding"):
+    with pytest.raises(GiveUp, match="no longer lists its finding"):
         await reopen_claim(open_incident(), ListingClient(records))
 
 
@@ -103,7 +103,7 @@ async def test_an_unlisted_finding_is_not_resumed(records: tuple[JsonObject, ...
 )
 async def test_a_case_file_without_a_finding_is_reported(changes: dict[str, Any]) -> None:
     """Without its name or its time there is nothing to look up."""
-    with pytest.raises(GiveUp, match="does not say which finding"):
+    with pytest.raises(GiveUp, match="does not name its finding"):
         await reopen_claim(open_incident(**changes), ListingClient(()))
 
 

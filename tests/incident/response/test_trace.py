@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.response.trace import Trace, parse_trace
+from incident.response.log import Trace, parse_trace
 
 ID, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 W3C = f"00-{ID}-{SPAN}-01"

@@ -1,8 +1,8 @@
-"""What became of an incident, written back to Security Command Center, beside what others say.
+"""Notify Security Command Center and the chat room of an outcome.
 
-Only what was read back is written there: see ``REPORTED_STATUSES``. Whoever looks at the finding
-finds the
-status, the incident and the case file.
+SCC gets security marks and an external system with the status, the incident and the case file,
+and only for outcomes whose write was verified: see ``REPORTED_STATUSES``. The chat room gets one
+short message; a failure to send it never blocks the incident.
 """
 
 from __future__ import annotations
@@ -12,25 +12,26 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from incident.case_file.case_file import CaseFile
-from incident.model import Finding, GiveUp, Json, JsonObject, Retry, Status
+from incident.model import Finding, GiveUp, IncidentError, Json, JsonObject, Retry, Status
 from incident.redaction.redactor import Redactor
+from incident.report.chat_text import chat_message
 
-#: What the external system is called under which SCC keeps our word.
+#: Name of the external system in SCC.
 EXTERNAL_SYSTEM = "scc-responder"
 STATUS_MARK, INCIDENT_MARK, CONTAINMENT_MARK = (
     "responder-status",
     "responder-incident",
     "responder-containment",
 )
-#: The statuses that SCC is told: a write of ours was read back, or taken back and read back.
-#: Every other one either wrote nothing (planned, held, ignored, awaiting-approval, expired,
-#: already-contained, duplicate) or could not show what its write did (unverified, failed). What was
-#: said before is corrected, whatever is true by now: see ``statement``.
+#: Statuses that are written to SCC: a write, or its release, was verified by reading it back.
+#: All others wrote nothing (planned, held, ignored, awaiting-approval, expired,
+#: already-contained, duplicate) or could not be verified (unverified, failed). What SCC was sent
+#: before is corrected in any case: see ``finding_update``.
 REPORTED_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.RELEASED})
 
 
 class FindingWriter(Protocol):
-    """What writing back needs of Security Command Center."""
+    """Writes to a finding in Security Command Center."""
 
     async def set_marks(self, finding: str, marks: Mapping[str, str]) -> None:
         """Set some security marks of a finding."""
@@ -38,16 +39,16 @@ class FindingWriter(Protocol):
     async def set_external_system(
         self, finding: str, system: str, fields: Mapping[str, str]
     ) -> None:
-        """Say what an external system makes of a finding."""
+        """Set the fields of an external system on a finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindingUpdate:
-    """What is said of a finding.
+    """Security marks and external system to write to a finding.
 
     Attributes:
-        finding: The finding at its canonical name: its project's own name for it is the one
-            under which writing works with a project's permissions, too.
+        finding: The finding's canonical name. It names the project, so that writing works with
+            permissions on that project alone.
         marks: Security marks.
         external_system: Fields of the external system.
     """
@@ -57,18 +58,18 @@ class FindingUpdate:
     external_system: Mapping[str, str]
 
     def has_marks(self, finding: JsonObject) -> bool:
-        """Whether the marks of a finding, as SCC lists it, say the same already.
+        """Whether a finding, as SCC lists it, has these marks already.
 
-        The incident does not count. A later event of the same finding joins its containment,
-        and if it said so anew, an event time that moves with each of our writes would never
-        let it end.
+        The incident mark is not compared. A later event of the same finding refers to the same
+        containment; if it wrote its own incident, and a write moved the event time, each write
+        would cause the next event.
         """
         current = _text_members(finding, "securityMarks", "marks")
         keys = self.marks.keys() - {INCIDENT_MARK}
         return all(current.get(key) == self.marks[key] for key in keys)
 
     def has_external_system(self, finding: JsonObject) -> bool:
-        """Whether what SCC lists links to a case file of ours with the same status already."""
+        """Whether the finding already links to a case file with the same status."""
         current = _text_members(finding, "externalSystems", EXTERNAL_SYSTEM)
         same = current.get("status") == self.external_system["status"] and bool(
             current.get("caseUri")
@@ -79,14 +80,15 @@ class FindingUpdate:
 def finding_update(
     outcome: JsonObject, finding: str | None, *, correction: bool = False
 ) -> FindingUpdate | None:
-    """What SCC is told of an outcome; None where it is told nothing.
+    """The update that an outcome makes to its finding in SCC; None for no update.
 
-    What it was told before is corrected, whatever is true by now: a finding must not go on
-    saying that a workload is contained.
+    Args:
+        outcome: The incident's outcome.
+        finding: The finding's canonical name; None if unknown.
+        correction: Whether SCC was updated before. It is then updated whatever the status, so
+            that a finding does not keep a status that is no longer true.
     """
-    has_containment = (
-        outcome.get("containment") is not None
-    )  # of what others did, SCC is told nothing
+    has_containment = outcome.get("containment") is not None
     if (
         finding is None
         or not has_containment
@@ -112,15 +114,18 @@ async def update_finding(
     listed_finding: Finding | None,
     redactor: Redactor,
 ) -> str | None:
-    """Tell SCC what became of a finding, once; the reason when it will never be told.
+    """Update the finding in SCC, once.
 
     Args:
         case: The incident's case file.
         writer: Security Command Center.
-        update: What to say; None for nothing.
-        listed_finding: The finding as SCC listed it in this run: what it says already is not said
-            again.
+        update: What to write; None for nothing.
+        listed_finding: The finding as SCC listed it in this run; what it already has is not
+            written again.
         redactor: Redacts the reason.
+
+    Returns:
+        Why SCC refused for good; None on success.
 
     Raises:
         Retry: SCC or the store does not answer; a redelivery finishes what is missing.
@@ -144,10 +149,13 @@ async def update_finding(
 
 
 async def correct_finding(case: CaseFile, writer: FindingWriter, outcome: JsonObject) -> str | None:
-    """Tell SCC what has become of a finished incident since, such as its release.
+    """Update the finding in SCC for the new outcome of a concluded incident, such as a release.
 
-    Whatever it may say is overwritten, and SCC away for a moment counts as a refusal: nobody
-    comes back for it. The reason is returned, for the person who does it.
+    Overwrites what is there. A transient fault of SCC counts as a refusal, since nothing
+    retries this update.
+
+    Returns:
+        Why SCC was not updated; None on success.
 
     Raises:
         Retry: The store does not answer.
@@ -169,7 +177,7 @@ async def correct_finding(case: CaseFile, writer: FindingWriter, outcome: JsonOb
 async def _send_update(
     writer: FindingWriter, update: FindingUpdate, listed: JsonObject
 ) -> str | None:
-    """Write what is missing; a refusal of the one is none of the other."""
+    """Write what is missing. Marks and external system are refused independently."""
     refusals = []
     if not update.has_marks(listed):
         try:
@@ -187,7 +195,7 @@ async def _send_update(
 
 
 def _listed_record(finding: Finding | None, update: FindingUpdate) -> JsonObject:
-    """The very finding as SCC listed it; empty where it is another one, or was not listed."""
+    """The finding as SCC listed it; empty if it was not listed or is another finding."""
     listed = (
         finding.raw.get("finding") if finding and finding.filed_name == update.finding else None
     )
@@ -199,3 +207,40 @@ def _text_members(value: Json, *path: str) -> Mapping[str, str]:
         value = value.get(key) if isinstance(value, Mapping) else None
     members = value if isinstance(value, Mapping) else {}
     return {key: text for key, text in members.items() if isinstance(text, str)}
+
+
+class Messenger(Protocol):
+    """Sends messages to a chat room; ``name`` is its host, which is safe to show."""
+
+    name: str
+
+    async def send(self, text: str) -> None:
+        """Send one message; ends within a few seconds."""
+
+
+async def notify_chat(
+    case: CaseFile, messenger: Messenger | None, outcome: JsonObject, redactor: Redactor
+) -> str | None:
+    """Send the chat message of an outcome, once.
+
+    A failure is recorded and not retried, so that redeliveries for other reasons do not flood
+    the room.
+
+    Returns:
+        Why it was not sent; None on success.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    if messenger is None or case.has_record("notified"):
+        return None
+    if refused := case.refusal_reason("not-notified"):
+        return refused
+    try:
+        await messenger.send(chat_message(outcome))
+    except IncidentError as error:
+        reason = redactor.text(str(error))
+        await case.add_record("not-notified", {"host": messenger.name, "reason": reason})
+        return reason
+    await case.add_record("notified", {"host": messenger.name})
+    return None
