@@ -69,8 +69,10 @@ async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> N
         code, out, _ = await run_command(env, "list", "--json")
         assert [row["status"] for row in json.loads(out)] == ["released", "released"]
         findings: Any = env.emulator.world.dump()["findings"]
-        said = [entry["finding"].get("securityMarks", {}).get("marks", {}) for entry in findings]
-        assert [mark.get("responder-status") for mark in said].count("released") == 2
+        reported_text = [
+            entry["finding"].get("securityMarks", {}).get("marks", {}) for entry in findings
+        ]
+        assert [mark.get("responder-status") for mark in reported_text].count("released") == 2
         written = [path for path in env.stored_objects("incidents/*/1*-*.json") if "back" in path]
         assert len(written) == 2
         code, out, _ = await run_command(env, "release", first["incident"], "--yes")
@@ -81,12 +83,12 @@ async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> N
 
 
 def scale_to_two(service: Any) -> None:
-    """Somebody scales it up again by hand."""
+    """Somebody scales the service up again."""
     service.scaling.manual_instance_count = 2
 
 
 async def test_release_refuses_to_overwrite_later_changes(tmp_path: Path) -> None:
-    """Their work is not overwritten unless it is said so; who it was is named."""
+    """Others' changes are overwritten only with --force; the error names who made them."""
     async with responder_environment(
         tmp_path, notification=current_notification(), now=None
     ) as env:
@@ -96,10 +98,13 @@ async def test_release_refuses_to_overwrite_later_changes(tmp_path: Path) -> Non
         code, out, err = await run_command(env, "release", outcome["incident"], "--yes", "--json")
         assert code == 1
         assert "somebody changed since it was contained" in err
-        told = json.loads(out)
-        assert (told["result"], told["error"]) == ("refused", err.strip().removeprefix("Error: "))
-        assert [each["name"] for each in told["changed_since"]] == ["scaling"]
-        assert "somebody@example.com" in told["changed_by"]
+        reported = json.loads(out)
+        assert (reported["result"], reported["error"]) == (
+            "refused",
+            err.strip().removeprefix("Error: "),
+        )
+        assert [each["name"] for each in reported["changed_since"]] == ["scaling"]
+        assert "somebody@example.com" in reported["changed_by"]
         assert env.service["scaling"]["manualInstanceCount"] == 2
         denied = {"method": "UpdateSecurityMarks", "code": "PERMISSION_DENIED"}
         env.emulator.world.faults = parse_faults(JsonNode("test", [denied]))
@@ -111,7 +116,7 @@ async def test_release_refuses_to_overwrite_later_changes(tmp_path: Path) -> Non
 
 
 async def test_release_of_a_job_names_what_cannot_be_restored(tmp_path: Path) -> None:
-    """One JSON object with all of it; and incidents that were not told so yet are, later."""
+    """--json prints one object; incidents that were not updated yet are updated later."""
     message = sample_notification("v1-job-execution")
     steps = "mode: enforce\ncontain: {job: [cancel-executions, require-authentication]}\n"
     async with responder_environment(tmp_path, notification=message, policy_text=steps) as env:
@@ -119,20 +124,20 @@ async def test_release_of_a_job_names_what_cannot_be_restored(tmp_path: Path) ->
         incident = outcome["incident"]
         env.emulator.world.faults = Faults((Fault("SetIamPolicy", StatusCode.PERMISSION_DENIED),))
         code, out, err = await run_command(env, "release", incident, "--yes", "--json")
-        told = json.loads(out)
-        assert (code, told["result"]) == (1, "failed")
-        assert "run.jobs.setIamPolicy" in told["error"]
-        assert [change["state"] for change in told["changes"]] == ["failed"]
+        reported = json.loads(out)
+        assert (code, reported["result"]) == (1, "failed")
+        assert "run.jobs.setIamPolicy" in reported["error"]
+        assert [change["state"] for change in reported["changes"]] == ["failed"]
         env.emulator.world.faults = Faults()
         code, out, err = await run_command(env, "release", incident, "--yes", "--json")
-        told = json.loads(out)
-        assert (code, told["result"], told["incidents"]) == (0, "released", [incident]), err
-        assert [change["state"] for change in told["changes"]] == ["verified"]
-        assert "gcloud run jobs execute" in told["not_restored"][0]["reason"]
+        reported = json.loads(out)
+        assert (code, reported["result"], reported["incidents"]) == (0, "released", [incident]), err
+        assert [change["state"] for change in reported["changes"]] == ["verified"]
+        assert "gcloud run jobs execute" in reported["not_restored"][0]["reason"]
         (record,) = (tmp_path / "store").glob(f"incidents/{incident}/*-released.json")
-        said = json.loads(record.read_bytes())["outcome"]
-        assert "gcloud run jobs execute" in said["decision"]["reasons"][1]
-        # As a crash leaves it between the release and telling the incident, or before it is done.
+        reported_text = json.loads(record.read_bytes())["outcome"]
+        assert "gcloud run jobs execute" in reported_text["decision"]["reasons"][1]
+        # As a crash leaves it between the release and the update of the incident.
         record.unlink()
         (tmp_path / "store" / "incidents" / incident / "1000-done.json").unlink()
         code, out, err = await run_command(env, "release", incident)
@@ -168,9 +173,9 @@ async def test_list_and_show_print_incident_statuses(tmp_path: Path) -> None:
         _, out, _ = await run_command(env, "list", "--dry-runs", "--json")
         assert [row["status"] for row in json.loads(out)] == ["planned"]
         code, out, _ = await run_command(env, "show", outcome["incident"], "--json")
-        told = json.loads(out)
-        assert told["outcome"] == outcome
-        assert [record["kind"] for record in told["records"]][-1] == "done"
+        reported = json.loads(out)
+        assert reported["outcome"] == outcome
+        assert [record["kind"] for record in reported["records"]][-1] == "done"
 
 
 @pytest.mark.parametrize("name", ["20261002-000000000000", "../../etc", "x"])
@@ -184,17 +189,17 @@ async def test_an_incident_that_does_not_exist_is_a_clear_error(tmp_path: Path, 
 
 
 async def test_policy_check_says_what_would_apply_and_why(tmp_path: Path) -> None:
-    """A valid file and a finding are explained; a mistake is told with its line."""
+    """A valid file and a finding are explained; an error names its line."""
     file = tmp_path / "policy.yaml"
     file.write_text(policy_yaml(extra="protect: [{projects: [example-*]}]\n"))
     finding = str(SAMPLES_FOLDER / "cloud-run-service.json")
     code, out, _ = await run_command(
         None, "policy", "check", str(file), "--finding", finding, "--json"
     )
-    told = json.loads(out)
+    reported = json.loads(out)
     assert code == 0
-    assert told["steps"] == [["scale-to-zero"]]
-    assert "protect" in told["holds"][0]
+    assert reported["steps"] == [["scale-to-zero"]]
+    assert "protect" in reported["holds"][0]
     file.write_text("mode: enfroce\n")
     code, _, err = await run_command(None, "policy", "check", str(file))
     assert code == 1
@@ -202,7 +207,7 @@ async def test_policy_check_says_what_would_apply_and_why(tmp_path: Path) -> Non
 
 
 async def test_patrol_reports_reverted_containments(tmp_path: Path) -> None:
-    """Its exit status says whether all stands; without RESPONDER_MODE it never writes to it."""
+    """The exit status says whether all hold; without RESPONDER_MODE it writes nothing."""
     async with responder_environment(tmp_path) as env:
         outcome: Any = (await env.deliver()).outcome
         environment = {"policy": str(tmp_path / "policy.yaml")}
@@ -215,7 +220,7 @@ async def test_patrol_reports_reverted_containments(tmp_path: Path) -> None:
         assert f"{outcome['changes'][0]['target']}: reverted" in out
         assert "RESPONDER_MODE allows no more than dry-run" in " ".join(out.split())
         code, out, _ = await run_command(env, "patrol", "--json", **environment)
-        told = json.loads(out)
-        assert (code, told["summary"]["reverted"]) == (1, 1)
-        assert told["containments"][0]["incidents"] == [outcome["incident"]]
+        reported = json.loads(out)
+        assert (code, reported["summary"]["reverted"]) == (1, 1)
+        assert reported["containments"][0]["incidents"] == [outcome["incident"]]
         assert len(env.containment_writes) == 1

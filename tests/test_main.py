@@ -119,7 +119,7 @@ async def post(
     staged_function: RunningFunction, body: bytes, headers: dict[str, str], *, method: str = "POST"
 ) -> tuple[int, list[JsonDict]]:
     """How a request is answered, and what is logged about it."""
-    before, said = (
+    before, reported_text = (
         len(staged_function.function.outcome_entries),
         len(staged_function.function.logged_outcomes),
     )
@@ -128,7 +128,7 @@ async def post(
             method, staged_function.function.url, content=body, headers=headers
         )
     if method == "POST":
-        await staged_function.function.wait_for_outcomes(said + 1)
+        await staged_function.function.wait_for_outcomes(reported_text + 1)
     return answer.status_code, staged_function.function.outcome_entries[before:]
 
 

@@ -11,7 +11,7 @@ from tests.test_cli import run_command
 
 
 def command_settings(env: ResponderEnvironment, **later: float) -> dict[str, str]:
-    """What the commands are told besides where the store is: the policy, and the time."""
+    """The policy and the time that the commands use."""
     assert env.settings.now
     then = env.settings.now + timedelta(**later)
     return {"policy": env.settings.policy, "now": then.isoformat()}
@@ -26,12 +26,12 @@ async def test_approve_json_is_one_object_with_plan_and_result(tmp_path: Path) -
             env, "approve", incident, "--json", **command_settings(env)
         )
         assert code == 0, err
-        told = json.loads(out)
-        assert (told["incident"], told["result"]["status"]) == (incident, "contained")
-        assert "(emulator)" in told["result"]["decision"]["reasons"][0]
+        reported = json.loads(out)
+        assert (reported["incident"], reported["result"]["status"]) == (incident, "contained")
+        assert "(emulator)" in reported["result"]["decision"]["reasons"][0]
         exact = ("target", "mask", "before", "after")
-        assert [{key: c[key] for key in exact} for c in told["plan"]["changes"]] == [
-            {key: c[key] for key in exact} for c in told["result"]["changes"]
+        assert [{key: c[key] for key in exact} for c in reported["plan"]["changes"]] == [
+            {key: c[key] for key in exact} for c in reported["result"]["changes"]
         ]
         assert "-   tag: known-good" in err
         code, out, err = await run_command(

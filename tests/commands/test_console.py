@@ -43,8 +43,8 @@ def test_a_name_is_not_broken_in_two() -> None:
 def test_a_change_is_printed_as_a_diff() -> None:
     """Line by line, and what is invisible in a value shows as an escape."""
     console, screen = console_output()
-    told = replace(
+    reported = replace(
         scale_to_zero_change(), before={"ingress": "\x1b[2J"}, after={"ingress": "internal"}
     )
-    print_diff(console, told)
+    print_diff(console, reported)
     assert screen.getvalue() == '- ingress: "\\e[2J"\n+ ingress: internal\n'

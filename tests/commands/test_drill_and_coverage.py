@@ -46,9 +46,9 @@ async def test_a_drill_asks_and_an_interrupted_one_is_released_by_its_id(tmp_pat
         assert "-   tag: known-good" in err
         assert "Type the service's name to stop it" in err
         code, out, err = await run_command(env, "drill", SERVICE, "--yes", "--json", **there)
-        told = json.loads(out)
-        assert (code, told["result"], told["workload"]) == (0, "passed", SERVICE), err
-        assert f"if interrupted, run python cli.py release {told['drill']}" in err
+        reported = json.loads(out)
+        assert (code, reported["result"], reported["workload"]) == (0, "passed", SERVICE), err
+        assert f"if interrupted, run python cli.py release {reported['drill']}" in err
         drill = await prepare_drill(workload(), me.context, me.ports, me.name)
         await DrillRun(drill).contain()
         assert comparable_world(dump_world(env), Kind.SERVICE) != comparable_world(
@@ -61,7 +61,7 @@ async def test_a_drill_asks_and_an_interrupted_one_is_released_by_its_id(tmp_pat
         )
         drills = (await CaseFileIndex(me.ports.store).list_all(drills=True)).summaries
         assert {case.incident: case.status for case in drills} == {
-            told["drill"]: "released",
+            reported["drill"]: "released",
             drill.id: "released",
         }
         assert not (await CaseFileIndex(me.ports.store).list_all()).summaries
@@ -84,7 +84,7 @@ async def test_coverage_reports_what_would_fail_and_for_which_account(tmp_path: 
 
 
 async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) -> None:
-    """In both forms; a surveyor's role is enough for looking, where the questions are another's."""
+    """Both output forms; with --as the caller needs only the surveyor's role."""
     world = world_around(
         sample_notification(), faults=[{"method": "ListFolders", "code": "PERMISSION_DENIED"}]
     )
@@ -96,11 +96,11 @@ async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) 
     ) as env:
         arguments = ("coverage", "--folder", folder, "--above", *(above or ("none",)))
         code, out, err = await run_command(env, *arguments, "--json", policy=env.settings.policy)
-        told = json.loads(out)
+        reported = json.loads(out)
         assert (code, err) == (1, "")
-        (unread,) = told["unread"]
+        (unread,) = reported["unread"]
         assert (unread["place"], unread["what"]) == (f"folders/{folder}", "its folders")
-        assert told["summary"]["projects"] == told["summary"]["enforceable"] == 1
+        assert reported["summary"]["projects"] == reported["summary"]["enforceable"] == 1
         surveyor = {
             grant.name for grant in permission_catalogue({}, announces=False)[Role.SURVEYOR]
         }

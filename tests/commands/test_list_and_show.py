@@ -57,9 +57,9 @@ async def test_unreadable_records_are_listed_last(tmp_path: Path) -> None:
         assert line.endswith("; and 1 more")
         found = await list_output(env, "--json", "--status", "contained")
         assert [row["incident"] for row in json.loads(found.stdout)] == [incident]
-        told = {each["path"]: each["reason"] for each in json.loads(found.stderr)["unreadable"]}
+        reported = {each["path"]: each["reason"] for each in json.loads(found.stderr)["unreadable"]}
         names = [f"{OTHER_INCIDENT[:-1]}{number}" for number in range(len(UNREADABLE_RECORDS))]
-        assert [*told] == ["incidents/1\\x1b[31m.json", *names]
-        assert "not a JSON object" in told[names[0]]
-        assert "lacks what it must say" in told[names[2]]
+        assert [*reported] == ["incidents/1\\x1b[31m.json", *names]
+        assert "not a JSON object" in reported[names[0]]
+        assert "lacks what it must say" in reported[names[2]]
         assert found.exit_code == 1

@@ -1,4 +1,4 @@
-"""An outcome on a terminal: all of it is told, and none of it plays tricks."""
+"""Terminal page of an outcome: complete, and its text is escaped."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_a_page_shows_everything_and_escapes_hostile_text(tmp_path: Path) 
     """What was found, decided and planned; and hostile text shows as what it is."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
         outcome: Any = (await env.deliver()).outcome
-    told = rendered(outcome)
+    reported = rendered(outcome)
     for text in (
         *("PLANNED", outcome["incident"], outcome["workload"]["resource_name"]),
         *outcome["decision"]["reasons"],
@@ -71,7 +71,7 @@ async def test_a_page_shows_everything_and_escapes_hostile_text(tmp_path: Path) 
         *(outcome["detected"]["sha256"], outcome["links"]["virustotal"]),
         "(first: what runs goes on reading secrets and calling out)",
     ):
-        assert text in told.replace("\n", ""), text
+        assert text in reported.replace("\n", ""), text
     lines = rendered(outcome, 80).splitlines()
     for step in outcome["assessment"]["plan"]["people"]:
         assert (step["command"] or step["link"] or step["text"]) in [*lines, step["text"]], step

@@ -28,7 +28,7 @@ from tests.support.terminal import Terminal, open_terminal
 
 REPOSITORY = Path(__file__).parents[2]
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
-# Every verb that a call begins with, and how it is said of one that goes on.
+# Every verb that a call begins with, and its continuous form.
 VERBS = {
     "ask": "asking",
     "cancel": "cancelling",
@@ -101,7 +101,7 @@ def test_a_call_is_shown_in_the_progressive_form(verb: str, continuous: str) -> 
 
 
 def test_every_verb_in_use_is_known_here() -> None:
-    """Whoever adds a call sees how it reads."""
+    """Every verb of a remote call has a continuous form here."""
     assert verbs_in_use() <= set(VERBS)
     assert len(verbs_in_use()) > 8
 
@@ -222,7 +222,7 @@ def slow(env: ResponderEnvironment, **seconds: float) -> None:
 
 
 def command_environment(env: ResponderEnvironment) -> dict[str, str]:
-    """What a command is told of a road."""
+    """Environment of a command."""
     assert env.settings.emulator
     assert env.settings.now
     return {
@@ -238,15 +238,15 @@ async def test_a_slow_command_prints_the_same_into_a_pipe(tmp_path: Path) -> Non
     async with responder_environment(tmp_path, store="gs://case-files") as env:
         incident = str((await env.deliver()).outcome["incident"])
 
-        async def told(*arguments: str) -> tuple[int, bytes, bytes]:
+        async def reported(*arguments: str) -> tuple[int, bytes, bytes]:
             runner = CliRunner(env=command_environment(env))
             result = await asyncio.to_thread(runner.invoke, cli, arguments)
             return result.exit_code, result.stdout_bytes, result.stderr_bytes
 
         commands = (("list",), ("show", incident, "--json"))
-        quick = [await told(*arguments) for arguments in commands]
+        quick = [await reported(*arguments) for arguments in commands]
         slow(env, **{"storage.GET": 0.6})
-        assert [await told(*arguments) for arguments in commands] == quick
+        assert [await reported(*arguments) for arguments in commands] == quick
         for code, out, err in quick:
             assert (code, err) == (0, b"")
             assert incident.encode() in out

@@ -29,7 +29,7 @@ TOPIC = "projects/example-shop-prod/topics/outcomes"
 
 
 async def replayed(env: ResponderEnvironment, folder: Path, *options: str) -> tuple[int, str, str]:
-    """Replay the road's own finding as a process, in an environment that enforces."""
+    """Replay the environment's finding as a process, in an environment that enforces."""
     finding, rules = folder / "finding.json", folder / "policy.yaml"
     finding.write_bytes(encode(env.notification))
     assert env.settings.now
@@ -76,7 +76,7 @@ async def test_a_replay_writes_its_report_into_an_empty_folder(tmp_path: Path) -
 async def test_the_clients_of_a_replay_write_nothing_even_for_an_unfinished_containment(
     tmp_path: Path,
 ) -> None:
-    """Not even where the store tells of a write of ours that is to be finished."""
+    """A replay writes nothing, even if the store has an unfinished write."""
     async with responder_environment(tmp_path) as env:
         await env.deliver()
         env.emulator.world.services[SERVICE].annotations.clear()
@@ -104,13 +104,13 @@ def test_what_is_no_finding_is_a_clear_error(tmp_path: Path, content: str) -> No
 
 
 def test_permissions_are_printed_for_a_policy(tmp_path: Path) -> None:
-    """By role and scope, each with its reason; a policy with a mistake is told."""
+    """Permissions are listed by role and scope with reasons; an invalid policy is an error."""
     file = tmp_path / "policy.yaml"
     file.write_text(policy_yaml())
     result = CliRunner().invoke(cli, ["permissions", "--policy", str(file), "--json"])
-    told: Any = json.loads(result.stdout)
-    roles = {each["role"]: each["permissions"] for each in told["roles"]}
-    assert (result.exit_code, told["function"]) == (0, "actor")
+    reported: Any = json.loads(result.stdout)
+    roles = {each["role"]: each["permissions"] for each in reported["roles"]}
+    assert (result.exit_code, reported["function"]) == (0, "actor")
     assert list(roles) == list(map(str, Role))
     (update,) = (p for p in roles["actor"] if p["permission"] == "run.services.update")
     assert (update["scope"], bool(update["reasons"])) == ("workload", True)

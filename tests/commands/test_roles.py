@@ -81,5 +81,5 @@ async def test_no_command_asks_for_more_than_its_role_has(tmp_path: Path) -> Non
 
 
 def test_an_approver_can_release_an_interrupted_drill() -> None:
-    """A drill that was interrupted is released by whoever drilled."""
+    """The approver's role can release an interrupted drill."""
     assert permissions_of_role(Role.OPERATOR) <= permissions_of_role(Role.APPROVER)

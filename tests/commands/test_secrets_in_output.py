@@ -76,7 +76,7 @@ async def invoke_command(env: ResponderEnvironment, *arguments: str) -> tuple[in
 def leaked_secrets(
     env: ResponderEnvironment, *printed: str, but: str = "no such record"
 ) -> set[str]:
-    """Which secrets stand in what was printed and stored, before-images excepted."""
+    """Secrets found in output and stored objects, snapshots excepted."""
     stored = [data.decode() for path, data in env.stored_objects().items() if but not in path]
     everything = "\n".join((*printed, *stored))
     return {secret for secret in (TOKEN, KNOWN, NAMED, MEMBER) if secret in everything}
@@ -105,13 +105,13 @@ async def test_a_drill_prints_no_annotation_of_others(tmp_path: Path) -> None:
         before = workload_in(dump_world(env), Kind.SERVICE)["annotations"]
         code, printed = await invoke_command(env, "drill", SERVICE, "--yes", "--json")
         assert code == 0, printed
-        told = json.loads(printed[printed.index("\n{") :])
-        assert any("annotations" in change["mask"] for change in told["released"])
+        reported = json.loads(printed[printed.index("\n{") :])
+        assert any("annotations" in change["mask"] for change in reported["released"])
         assert workload_in(dump_world(env), Kind.SERVICE)["annotations"] == before == ANNOTATIONS
         assert leaked_secrets(env, printed) == set()
 
 
-# What Google answers, told and stored.
+# What Google answers, printed and stored.
 
 SECRET_ERROR_TEXT = f"bad; Authorization: Bearer {TOKEN}; password={NAMED}; SETTING is {KNOWN}"
 
@@ -196,8 +196,8 @@ async def test_no_delivery_repeats_what_google_quotes(
         policy_text=enforcing_policy(Kind.SERVICE),
         topic=TOPIC,
     ) as env:
-        said = f"{KNOWN} and {NAMED} are no good"
-        env.emulator.world.faults = Faults((Fault(method, code, message=said),))
+        reported_text = f"{KNOWN} and {NAMED} are no good"
+        env.emulator.world.faults = Faults((Fault(method, code, message=reported_text),))
         answer, printed = await deliver_and_log(env)
         assert (answer is None) == (code is StatusCode.INTERNAL)
         assert "are no good" in printed
@@ -226,7 +226,7 @@ def world_with_secret_bindings() -> JsonDict:
 
 
 async def test_an_iam_policy_is_printed_without_its_secrets(tmp_path: Path) -> None:
-    """Planned, approved, undone and seen so, approved anew and released: told nowhere, kept whole.
+    """Plan, approval, drift, second approval and release print no secret and keep the policy.
 
     The plan is read back from a record with marks, and each command has another key for them.
     """
@@ -249,23 +249,26 @@ async def test_an_iam_policy_is_printed_without_its_secrets(tmp_path: Path) -> N
             ("patrol", "--json"),
             ("release", incident, "--yes", "--json"),
         ):
-            code, said = await invoke_command(env, *arguments)
-            assert code == 0, said
-            printed.append(said)
-        assert any("allUsers" in said and "[redacted:" in said for said in printed)
+            code, reported_text = await invoke_command(env, *arguments)
+            assert code == 0, reported_text
+            printed.append(reported_text)
+        assert any(
+            "allUsers" in reported_text and "[redacted:" in reported_text
+            for reported_text in printed
+        )
         (policy,) = dump_world(env)["iamPolicies"].values()
         assert policy["bindings"] == BOUND
         assert comparable_world(dump_world(env), Kind.SERVICE) == comparable_world(
             before, Kind.SERVICE
         )
-        told = json.dumps(env.emulator.world.published)
-        assert leaked_secrets(env, *printed, told, but="-snapshot.json") == set()
+        reported = json.dumps(env.emulator.world.published)
+        assert leaked_secrets(env, *printed, reported, but="-snapshot.json") == set()
 
 
 async def test_a_reverted_iam_policy_is_printed_without_its_secrets(
     tmp_path: Path,
 ) -> None:
-    """By the patrol, on record and in why a release is refused; said once."""
+    """Neither the patrol, the records nor the refusal of a release print the secrets."""
     async with contained_workload(
         tmp_path,
         Kind.SERVICE,
@@ -276,12 +279,12 @@ async def test_a_reverted_iam_policy_is_printed_without_its_secrets(
         later = case.env.later(600)
         printed = [(await invoke_command(later, "patrol", *form))[1] for form in ((), ("--json",))]
         assert len(case.read_records("reverted")) == 1
-        code, said = await invoke_command(
+        code, reported_text = await invoke_command(
             later, "release", case.outcome["incident"], "--yes", "--json"
         )
-        assert (code, "somebody changed" in said) == (1, True)
+        assert (code, "somebody changed" in reported_text) == (1, True)
         assert all("[redacted:" in each for each in printed)
-        assert leaked_secrets(case.env, *printed, said, but="-snapshot.json") == set()
+        assert leaked_secrets(case.env, *printed, reported_text, but="-snapshot.json") == set()
 
 
 async def open_to_public(env: ResponderEnvironment) -> None:

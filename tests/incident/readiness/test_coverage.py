@@ -166,7 +166,7 @@ async def test_unsuitable_and_missing_actions_are_distinguished(tmp_path: Path) 
 
 
 async def test_an_unknown_project_property_counts_as_protected(tmp_path: Path) -> None:
-    """Folders and numbers are in no answer of Cloud Run's; whoever asks tells them."""
+    """Cloud Run's answers lack folders and project numbers; the caller supplies them."""
     rules = f'{STEPS}protect: [{{folders: ["7"]}}, {{projects: ["210987654321"]}}]\n'
     async with responder_environment(
         tmp_path, world=world_around(sample_notification()), policy_text=rules
@@ -233,8 +233,10 @@ async def test_where_cloud_run_is_off_there_is_nothing_to_ask_about(
     tmp_path: Path, project: str, *, good: bool
 ) -> None:
     """Unless it is off in another project, the one that our calls count on for instance."""
-    said = f"Cloud Run Admin API has not been used in project {project} before or it is disabled."
-    world = world_of_every_kind(faults=[fault("ListLocations", message=said)])
+    reported_text = (
+        f"Cloud Run Admin API has not been used in project {project} before or it is disabled."
+    )
+    world = world_of_every_kind(faults=[fault("ListLocations", message=reported_text)])
     async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
         found = await run_survey(env, ProjectRef("example-shop-prod", "42"))
         assert (found.passed, found.workloads, not found.unread) == (good, (), good)
@@ -268,6 +270,6 @@ async def test_writes_of_one_project_and_region_are_kept_apart() -> None:
 def test_a_made_up_finding_is_one_that_a_responder_would_answer() -> None:
     """Routing has nothing against it; and it is never confirmed, which is another matter."""
     finding = synthetic_finding(workload(), "coverage", DEFAULT_CATEGORY, NOW, sources=("42",))
-    said = route(Notification(finding, deleted=False))
-    assert said.verdict is Verdict.CONTAIN
+    reported_text = route(Notification(finding, deleted=False))
+    assert reported_text.verdict is Verdict.CONTAIN
     assert (finding.source_id, finding.workload) == ("42", workload())

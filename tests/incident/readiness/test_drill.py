@@ -1,4 +1,4 @@
-"""Drills: the enforcing road and back, beside findings, patrols and people."""
+"""Drills: contain and release, concurrent with findings, patrols and people."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class DrillEnvironment:
         return await run_drill(await self.prepare_drill())
 
     def is_as_before(self) -> bool:
-        """Whether all of the world is what it was, but for what tells that somebody wrote."""
+        """Whether the world is as before, except fields that record a write."""
         kind = self.workload.kind
         return comparable_world(self.world_before, kind) == comparable_world(
             dump_world(self.env), kind
@@ -102,15 +102,15 @@ async def drill_environment(
 
 @pytest.mark.parametrize("kind", [Kind.SERVICE, Kind.WORKER_POOL])
 async def test_after_a_drill_the_world_is_what_it_was(tmp_path: Path, kind: Kind) -> None:
-    """It was stopped, seen stopped and given back; nobody was asked or told, no slot is taken."""
+    """A drill contains, verifies and releases; SCC is not used and no slot is taken."""
     async with drill_environment(tmp_path, kind) as here:
         report = await here.run_drill()
         assert report.passed, report.json
         assert report.status is Status.CONTAINED
         assert here.is_as_before()
-        told = [name for name, _ in report.steps]
-        assert told[:3] == ["snapshot stored", "written", "verified"]
-        assert told[-1] == "release: released"
+        reported = [name for name, _ in report.steps]
+        assert reported[:3] == ["snapshot stored", "written", "verified"]
+        assert reported[-1] == "release: released"
         times = [at_ms for _, at_ms in report.steps]
         assert times == sorted(times)
         stored = here.env.stored_objects()
@@ -160,7 +160,7 @@ async def test_a_finding_during_a_drill_keeps_the_workload_contained(tmp_path: P
 
 
 async def test_a_finding_that_joins_at_the_last_moment_stops_the_release(tmp_path: Path) -> None:
-    """The release looks once more after its intent is on record, and withdraws that."""
+    """The release checks again after recording its intent, and withdraws it."""
     async with drill_environment(tmp_path, policy=enforcing_policy(Kind.SERVICE)) as here:
         drill = await here.prepare_drill()
         exercise = DrillRun(drill)
@@ -221,21 +221,23 @@ async def test_a_drill_that_crashed_can_be_released(tmp_path: Path) -> None:
 async def test_a_drill_that_crashes_anywhere_can_be_released(tmp_path: Path) -> None:
     """After each of its records, and after the last one there is nothing left to release."""
     async with drill_environment(tmp_path) as here:
-        outside, died = here.user.ports, 0
-        kept: Any = outside.store
+        all_ports, died = here.user.ports, 0
+        kept: Any = all_ports.store
         while True:
-            dying = replace(outside, store=StoreKilledAfterWrites(kept, died + 1))
+            dying = replace(all_ports, store=StoreKilledAfterWrites(kept, died + 1))
             try:
                 drill = await prepare_drill(here.workload, here.user.context, dying, here.user.name)
                 assert (await run_drill(drill)).passed
                 break
             except ProcessKilled:
                 died += 1
-            books = Records(outside.store, f"cli {died}", a_minute_later(here.user.context.clock))
-            custody = books.containments(here.workload)
-            plan = await plan_release(here.workload, custody, outside.cloud_run)
+            store_records = Records(
+                all_ports.store, f"cli {died}", a_minute_later(here.user.context.clock)
+            )
+            workload_containments = store_records.containments(here.workload)
+            plan = await plan_release(here.workload, workload_containments, all_ports.cloud_run)
             given = release.ReleaseOptions("x", here.env.settings.verify_timeout, Redactor(b"key"))
-            await release.carry_out_release(plan, custody, outside.cloud_run, given)
+            await release.carry_out_release(plan, workload_containments, all_ports.cloud_run, given)
             assert here.is_as_before(), died
         assert died > 8
         assert here.is_as_before()
@@ -268,7 +270,7 @@ REFUSED = {
 async def test_a_workload_the_policy_protects_is_not_drilled(
     tmp_path: Path, policy: str, why: str
 ) -> None:
-    """Nothing is stored and nothing written, whoever asks."""
+    """Nothing is stored or written, whatever the operator's permissions."""
     traffic = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
     async with drill_environment(tmp_path, policy=policy, traffic=traffic) as here:
         with pytest.raises(ReleaseRefused, match=why):
@@ -317,7 +319,7 @@ async def test_what_was_written_before_a_refusal_is_given_back(tmp_path: Path) -
 
 
 async def test_changes_during_a_drill_are_not_overwritten(tmp_path: Path) -> None:
-    """It stays contained where they did not touch it, and the way out is told."""
+    """What they did not change stays contained, and the error names the command to release it."""
     async with drill_environment(tmp_path) as here:
         exercise = DrillRun(await here.prepare_drill())
         await exercise.contain()

@@ -1,4 +1,4 @@
-"""Approving a recorded plan, and containing by hand: what is written, told and refused."""
+"""Approving a recorded plan and containing manually: what is written, reported and refused."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def planned_changes(outcome: Any) -> list[Any]:
 
 @pytest.mark.parametrize("kind", Kind)
 async def test_approving_writes_exactly_the_recorded_plan(tmp_path: Path, kind: Kind) -> None:
-    """Every change of the plan, verified; who approved it is told, and it is announced."""
+    """Every change of the plan is verified; the approver is named and the outcome published."""
     rules = f"mode: approve\ncontain:\n  {kind}: {ALL_ACTIONS[kind]}\n"
     given: dict[str, Any] = {"policy_text": rules, "topic": "projects/p/topics/outcomes"}
     async with responder_environment(
@@ -197,10 +197,10 @@ async def test_a_plan_for_a_changed_workload_is_refused(tmp_path: Path, kind: Ki
         world = env.emulator.world
         parts = (world.services, world.executions, world.iam_policies)
         async with command_line_user(env) as me:
-            for said, change in DRIFT_BY_KIND[kind].items():
+            for reported_text, change in DRIFT_BY_KIND[kind].items():
                 before = copy.deepcopy(parts)
                 change(env)
-                with pytest.raises(RequestRefused, match=said) as refused:
+                with pytest.raises(RequestRefused, match=reported_text) as refused:
                     await me.propose_approval(incident)
                 assert f"Make a fresh plan: `python cli.py contain {incident}`" in str(
                     refused.value
@@ -249,9 +249,9 @@ async def test_a_plan_that_the_policy_would_not_make_any_more_is_refused(tmp_pat
         command_line_user(env) as me,
     ):
         incident = await deliver_and_wait(env)
-        for said, rules in POLICIES_THAT_FORBID.items():
+        for reported_text, rules in POLICIES_THAT_FORBID.items():
             env.write_policy(rules)
-            with pytest.raises(RequestRefused, match=said):
+            with pytest.raises(RequestRefused, match=reported_text):
                 await me.propose_approval(incident)
         assert workload_writes(env) == []
 
@@ -271,7 +271,7 @@ async def test_a_policy_that_is_lowered_at_the_last_moment_stops_the_write(tmp_p
 
 
 async def test_caps_and_age_do_not_bind_a_person_and_no_slot_is_taken(tmp_path: Path) -> None:
-    """They bound what happens while nobody looks."""
+    """The caps and the age limit bound automatic containment only."""
     async with responder_environment(tmp_path, policy_text=WAITING) as env:
         incident = await deliver_and_wait(env)
         bounds = "max_finding_age: 1s, max_containments_per_hour: 0, max_per_project_per_hour: 0"
@@ -282,7 +282,7 @@ async def test_caps_and_age_do_not_bind_a_person_and_no_slot_is_taken(tmp_path: 
 
 
 async def test_a_plan_expires_and_a_fresh_one_is_made(tmp_path: Path) -> None:
-    """Twelve hours by default: expired, told on the topic, and `contain` is the way on."""
+    """A plan expires after twelve hours by default, is published, and `contain` is suggested."""
     async with responder_environment(
         tmp_path, policy_text=WAITING, topic="projects/p/topics/outcomes"
     ) as env:
@@ -364,7 +364,7 @@ class StoreFailingFrom(Store):
 
 @pytest.mark.parametrize(("mode", "act"), [("approve", "approve"), ("dry-run", "contain")])
 async def test_an_interrupted_approval_can_be_repeated(tmp_path: Path, mode: str, act: str) -> None:
-    """Between any two records: the second time it is contained, once, and told once."""
+    """After a crash between any two records, a second approval contains and publishes once."""
     world = world_around(sample_notification(), latency={"reconcile": "0ms"})
     given: dict[str, Any] = {
         "world": world,
@@ -380,8 +380,8 @@ async def test_an_interrupted_approval_can_be_repeated(tmp_path: Path, mode: str
         async with responder_environment(folder, **given) as env, command_line_user(env) as me:
             broken = StoreFailingFrom(from_url(env.settings.store), env.settings.store)
             broken.left = steps
-            outside = replace(me.ports, store=broken)
-            interrupted = replace(me, ports=outside, name="a@example.com")
+            all_ports = replace(me.ports, store=broken)
+            interrupted = replace(me, ports=all_ports, name="a@example.com")
             with contextlib.suppress(RuntimeError):
                 await getattr(interrupted, act)(incident)
                 break
@@ -389,9 +389,9 @@ async def test_an_interrupted_approval_can_be_repeated(tmp_path: Path, mode: str
             case = await me.case_summary(incident)
         assert outcome["status"] == case.status == "contained", steps
         assert workload_writes(env) == ["UpdateService"]
-        told = [r.kind for r in case.records if r.body.get("outcome")]
+        reported = [r.kind for r in case.records if r.body.get("outcome")]
         assert (
-            told
+            reported
             == {
                 "approve": ["concluded", "done", "contained"],
                 "contain": ["concluded", "done"],
@@ -405,7 +405,7 @@ async def test_an_interrupted_approval_can_be_repeated(tmp_path: Path, mode: str
 async def test_an_interrupted_approval_is_finished_without_another_write(
     tmp_path: Path,
 ) -> None:
-    """The patrol, or the approver when the plan has expired: told, or that nothing was done."""
+    """The patrol, or the approver of an expired plan, finishes what was begun or expires it."""
     async with responder_environment(tmp_path, policy_text=WAITING, peer_wait=SHORT_EXPIRY) as env:
         incident = await deliver_and_wait(env)
         async with command_line_user(env) as me, command_line_user(env.later(13 * 3600)) as late:
@@ -420,10 +420,11 @@ async def test_an_interrupted_approval_is_finished_without_another_write(
             case = await late.case_summary(incident)
             policy_now = await read_policy(late.ports)
             assert isinstance(policy_now, Policy)
-            books = Records(late.ports.store, "patrol", late.context.clock)
+            store_records = Records(late.ports.store, "patrol", late.context.clock)
             assert is_stale(case, policy_now, late.context.clock())
             assert (
-                await expire_approval(case, policy_now, books, late.ports, Redactor(b"k")) is None
+                await expire_approval(case, policy_now, store_records, late.ports, Redactor(b"k"))
+                is None
             )
             await late.propose_approval(incident)
             proposal = await propose_finishing(case, *patrol)
@@ -437,14 +438,14 @@ async def test_an_interrupted_approval_is_finished_without_another_write(
 
 
 async def test_a_plan_that_expires_during_approval_is_not_applied(tmp_path: Path) -> None:
-    """Whoever says yes looks once more before the write."""
+    """An approval checks again, before the write, whether the plan has expired."""
     async with responder_environment(tmp_path, policy_text=WAITING) as env:
         incident = await deliver_and_wait(env)
         async with command_line_user(env) as me:
             proposal = await me.propose_approval(incident)
-            books = Records(me.ports.store, "patrol", me.context.clock)
+            store_records = Records(me.ports.store, "patrol", me.context.clock)
             assert await expire_approval(
-                await me.case_summary(incident), Policy(), books, me.ports, Redactor(b"k")
+                await me.case_summary(incident), Policy(), store_records, me.ports, Redactor(b"k")
             )
             with pytest.raises(RequestRefused, match="has just expired"):
                 await apply_proposal(proposal)
@@ -482,10 +483,10 @@ STATUSES = {
 async def test_only_a_pending_incident_can_be_approved(tmp_path: Path) -> None:
     """Each other status is refused with what to do instead."""
     async with responder_environment(tmp_path) as env, command_line_user(env) as me:
-        for status, said in STATUSES.items():
+        for status, reported_text in STATUSES.items():
             done = Record(1000, "done", NOW, "r", {"outcome": {"status": status}})
             case = CaseSummary("20261002-000000000000", "incidents/20261002-000000000000", (done,))
-            with pytest.raises(RequestRefused, match=said):
+            with pytest.raises(RequestRefused, match=reported_text):
                 await propose_approval(case, me.context, me.ports, OPERATOR_EMAIL)
 
 
@@ -508,7 +509,7 @@ async def test_a_dry_run_and_an_open_incident_have_no_plan_to_approve(tmp_path: 
 async def test_without_the_permission_the_incident_is_failed_and_may_be_contained(
     tmp_path: Path,
 ) -> None:
-    """What the approver may not write is told with the permission; `contain` is the way on."""
+    """The error names the permission that the approver lacks and suggests `contain`."""
     faults = [{"method": "UpdateService", "code": "PERMISSION_DENIED", "times": 1}]
     world = world_around(sample_notification(), faults=faults)
     async with responder_environment(tmp_path, policy_text=WAITING, world=world) as env:
@@ -521,7 +522,7 @@ async def test_without_the_permission_the_incident_is_failed_and_may_be_containe
 
 
 async def test_a_write_that_never_takes_effect_is_unverified(tmp_path: Path) -> None:
-    """Unverified, whoever approved it; looking again later finds it in effect."""
+    """A write that is not in effect in time is unverified; a later approval verifies it."""
     faults = [{"method": "reconcile", "code": "DEADLINE_EXCEEDED", "times": 1}]
     world = world_around(sample_notification(), faults=faults)
     given: dict[str, Any] = {"policy_text": WAITING, "world": world}
@@ -563,7 +564,7 @@ MANUALLY_CONTAINABLE: dict[str, tuple[str, str]] = {
 async def test_held_and_planned_incidents_can_be_contained_manually(
     tmp_path: Path, rules: str, status: str
 ) -> None:
-    """By a fresh plan, verified; who did it is told first, and why it was held stays."""
+    """A fresh plan is verified; the operator is named first, and the hold's reasons stay."""
     async with responder_environment(
         tmp_path, policy_text=rules, topic="projects/p/topics/outcomes"
     ) as env:
@@ -616,9 +617,9 @@ async def test_a_person_cannot_override_the_policy(tmp_path: Path) -> None:
         command_line_user(env) as me,
     ):
         incident = await deliver_and_wait(env, "held")
-        for (said, rules), steps in product(REFUSED.items(), ((), (("scale-to-zero",),))):
+        for (reported_text, rules), steps in product(REFUSED.items(), ((), (("scale-to-zero",),))):
             env.write_policy(rules)
-            with pytest.raises(RequestRefused, match=said):
+            with pytest.raises(RequestRefused, match=reported_text):
                 await me.propose_containment(incident, steps)
         assert workload_writes(env) == []
 
@@ -639,7 +640,7 @@ async def test_an_unconfirmed_finding_cannot_be_contained_manually(tmp_path: Pat
 
 
 async def test_a_contained_incident_is_not_contained_again(tmp_path: Path) -> None:
-    """Nothing to write and nothing new to tell; what was undone since is written again."""
+    """A contained workload is not written or published again; an undone one is."""
     async with responder_environment(tmp_path) as env:
         incident = await deliver_and_wait(env, "contained")
         async with command_line_user(env) as me:
@@ -668,7 +669,7 @@ async def test_an_open_incident_cannot_be_contained_manually(tmp_path: Path) -> 
 
 
 async def test_a_workload_changed_during_the_prompt_is_not_written(tmp_path: Path) -> None:
-    """They said yes to something else."""
+    """The operator confirmed another plan."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
         incident = await deliver_and_wait(env, "planned")
         async with command_line_user(env) as me:

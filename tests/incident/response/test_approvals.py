@@ -72,7 +72,7 @@ def waiting_case(*later: Any) -> CaseSummary:
 
 
 def approved(at: datetime) -> Any:
-    """The record that somebody said yes."""
+    """The record of an approval."""
     return replace(record(1001, "approved", by="a@example.com"), recorded_at=at)
 
 
@@ -137,42 +137,44 @@ def test_a_digest_names_a_plan_however_far_it_has_come() -> None:
 async def stored_case(folder: Path, *later: Any) -> tuple[Records, CaseSummary]:
     """The same in a store."""
     store = folder_store(folder)
-    books = Records(store, "patrol", fixed_now)
+    store_records = Records(store, "patrol", fixed_now)
     journal = Journal(store, FOLDER, "r", fixed_now)
     for entry in (PLANNED, DONE, *later):
         await journal.create(entry.number, entry.kind, entry.body)
-    return books, await CaseFileIndex(store).get(ID)
+    return store_records, await CaseFileIndex(store).get(ID)
 
 
 async def test_an_expired_plan_is_recorded_and_kept_visible(tmp_path: Path) -> None:
     """Nobody was at it: held, with the reason first and the plan as it was."""
-    books, found = await stored_case(tmp_path)
-    told: Any = await expire_approval(found, POLICY, books, NO_PORTS, Redactor(b"k"))
-    assert told["decision"] == {
+    store_records, found = await stored_case(tmp_path)
+    reported: Any = await expire_approval(found, POLICY, store_records, NO_PORTS, Redactor(b"k"))
+    assert reported["decision"] == {
         "verdict": "hold",
         "reasons": ["nobody approved the plan within 12 h, the policy's limit", "because"],
     }
-    after = await CaseFileIndex(books.store).get(ID)
-    assert (after.status, after.outcome) == ("expired", told)
-    assert told["changes"] == json.loads(json.dumps(WAITING["changes"]))
+    after = await CaseFileIndex(store_records.store).get(ID)
+    assert (after.status, after.outcome) == ("expired", reported)
+    assert reported["changes"] == json.loads(json.dumps(WAITING["changes"]))
 
 
 async def test_what_was_begun_does_not_expire(tmp_path: Path) -> None:
-    """A before-image of this incident: a write may have followed, and is to be told."""
-    books, found = await stored_case(tmp_path)
-    custody = ContainmentRecords(books.store, workload(), "r", fixed_now)
-    history = await custody.history()
-    await custody.store_snapshot(history, (scale_to_zero_change(),), configuration(), ID, finding())
-    assert await expire_approval(found, POLICY, books, NO_PORTS, Redactor(b"k")) is None
-    assert (await CaseFileIndex(books.store).get(ID)).status == "awaiting-approval"
+    """A plan with a snapshot does not expire: a write may have followed."""
+    store_records, found = await stored_case(tmp_path)
+    containment_records = ContainmentRecords(store_records.store, workload(), "r", fixed_now)
+    history = await containment_records.history()
+    await containment_records.store_snapshot(
+        history, (scale_to_zero_change(),), configuration(), ID, finding()
+    )
+    assert await expire_approval(found, POLICY, store_records, NO_PORTS, Redactor(b"k")) is None
+    assert (await CaseFileIndex(store_records.store).get(ID)).status == "awaiting-approval"
 
 
 async def test_an_approval_at_the_same_moment_counts(tmp_path: Path) -> None:
     """What comes of it is newer than the expiry, in whatever order both are written."""
-    books, seen = await stored_case(tmp_path)
-    journal = Journal(books.store, FOLDER, "r", fixed_now)
+    store_records, seen = await stored_case(tmp_path)
+    journal = Journal(store_records.store, FOLDER, "r", fixed_now)
     contained = {"outcome": {**WAITING, "status": "contained"}}
     await journal.append(1000, "approved", {"by": "a@example.com"})
     await journal.append(1001, "contained", contained)
-    await expire_approval(seen, POLICY, books, NO_PORTS, Redactor(b"k"))
-    assert (await CaseFileIndex(books.store).get(ID)).status == "contained"
+    await expire_approval(seen, POLICY, store_records, NO_PORTS, Redactor(b"k"))
+    assert (await CaseFileIndex(store_records.store).get(ID)).status == "contained"

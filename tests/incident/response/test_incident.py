@@ -1,4 +1,4 @@
-"""The road of one incident, from delivery to outcome, promise by promise."""
+"""One incident from delivery to outcome, promise by promise."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ async def test_a_dry_run_never_makes_an_enforcing_delivery_a_duplicate(tmp_path:
 async def test_a_dry_run_that_may_not_validate_says_what_enforcing_would_lack(
     tmp_path: Path,
 ) -> None:
-    """Without the permission to write, the plan stands and names the permission."""
+    """Without the permission to write, the outcome keeps the plan and names the permission."""
     world = {
         **world_around(sample_notification()),
         "faults": [{"method": "UpdateService", "code": "PERMISSION_DENIED"}],
@@ -264,13 +264,13 @@ async def test_a_snapshot_is_stored_before_each_write(
     """Every write that arrives finds its own image in the store; none is ever overwritten."""
     seen: list[dict[str, bytes]] = []
 
-    def look(moment: CallPoint) -> None:
+    def check_moment(moment: CallPoint) -> None:
         if moment.method == UPDATE_SERVICE and moment.phase == "before":
             seen.append(env.stored_objects("containments/**/*-snapshot.json"))
 
     faults = [{"method": "UpdateService", "code": "ABORTED", "times": 2}]
     world = {**world_around(sample_notification()), "faults": faults}
-    async with responder_environment(tmp_path, world=world, hook=look) as env:
+    async with responder_environment(tmp_path, world=world, hook=check_moment) as env:
         original = env.service["scaling"]
         assert await env.status() == "contained"
         images = env.stored_objects("containments/**/*-snapshot.json")
@@ -371,17 +371,17 @@ async def test_a_write_that_does_not_take_effect_is_unverified(tmp_path: Path) -
 
 
 async def test_a_write_that_takes_effect_late_is_polled(tmp_path: Path) -> None:
-    """The first look finds the service still at work; what is told is what was seen at last."""
+    """The first read-back finds the service reconciling; the outcome has the last one."""
     world = {**world_around(sample_notification()), "latency": {"reconcile": "300ms"}}
     async with responder_environment(tmp_path, world=world) as env:
         answer = await env.deliver()
         outcome: Any = answer.outcome
         assert (outcome["status"], answer.alarm) == ("contained", False)
         methods = [call.method for call in env.emulator.calls]
-        looks = methods[methods.index(UPDATE_SERVICE) :].count(
+        reads = methods[methods.index(UPDATE_SERVICE) :].count(
             UPDATE_SERVICE.replace("Update", "Get")
         )
-        assert looks > 1
+        assert reads > 1
 
 
 async def test_a_broken_template_does_not_prevent_verification(
@@ -399,7 +399,7 @@ async def test_a_broken_template_does_not_prevent_verification(
 
 @pytest.mark.parametrize("data", [b"", b"not json", b"[]", b'{"finding": "x"}', b"\xff\xfe"])
 async def test_a_malformed_message_is_quarantined(tmp_path: Path, data: bytes) -> None:
-    """What cannot be read is kept by its digest, said once, and acknowledged."""
+    """A malformed message is quarantined by its digest, logged once and acknowledged."""
     async with responder_environment(tmp_path) as env:
         answer = await env.deliver(data)
         assert (answer.outcome["status"], answer.alarm) == ("malformed", True)
@@ -481,7 +481,7 @@ async def test_a_store_that_is_lost_with_the_instance_forbids_acting(tmp_path: P
 
 
 async def test_a_label_that_protects_raises_an_alarm(tmp_path: Path) -> None:
-    """An attacker may have set the label: a person must look."""
+    """A hold by a label alarms: an attacker may have set the label."""
     world = world_around(sample_notification())
     service_of(world).setdefault("labels", {})["scc-responder"] = "protected"
     rules = policy_yaml(extra="protect: [{labels: {scc-responder: protected}}]\n")

@@ -44,7 +44,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def outcome(status: str, **changes: Json) -> dict[str, Json]:
-    """An outcome with what the log looks at."""
+    """An outcome with the fields that the log uses."""
     found: dict[str, Json] = {
         "status": status,
         "incident": "i-1",
@@ -79,15 +79,15 @@ def test_a_line_is_as_severe_as_its_outcome(
 
 def test_a_line_names_incident_finding_and_workload(capsys: pytest.CaptureFixture[str]) -> None:
     """It can be searched for by each, and carries the whole outcome."""
-    told = outcome("contained", rule="r")
-    log.delivery_answered(DeliveryResult(told), TRACE)
+    reported = outcome("contained", rule="r")
+    log.delivery_answered(DeliveryResult(reported), TRACE)
     (line,) = lines(capsys)
     assert (line["incident"], line["finding"], line["workload"]) == (
         "i-1",
         "finding-1",
         "services/x",
     )
-    assert (line["outcome"], line["stage"], line["trace"]) == (told, "done", TRACE.trace_id)
+    assert (line["outcome"], line["stage"], line["trace"]) == (reported, "done", TRACE.trace_id)
     assert line["time"].endswith("Z")
 
 
@@ -98,7 +98,7 @@ def test_a_line_names_incident_finding_and_workload(capsys: pytest.CaptureFixtur
 def test_a_line_has_labels_to_filter_by(
     capsys: pytest.CaptureFixture[str], resource: str, kind: str | None
 ) -> None:
-    """Short texts, beside what is looked for in the outcome; what is not known is left out."""
+    """Labels are short texts for filters; unknown ones are left out."""
     name = f"projects/example-shop-prod/locations/europe-west1/{resource}/storefront"
     log.delivery_answered(
         DeliveryResult(outcome("contained", workload={"resource_name": name})), None

@@ -1,4 +1,4 @@
-"""Chat: a room is told once, and a room that cannot be told changes nothing."""
+"""Chat notification: sent once; a failure blocks nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chat_records(env: ResponderEnvironment) -> list[str]:
-    """What the case file tells of the room."""
+    """Records of chat notifications in the case file."""
     kinds = ("notified", "not-notified")
     return [path for path in env.stored_objects() if path.removesuffix(".json").endswith(kinds)]
 
@@ -100,7 +100,7 @@ async def test_a_failing_chat_webhook_in_a_dry_run_is_a_warning(tmp_path: Path) 
 
 
 async def test_a_redelivery_sends_what_was_not_sent_and_nothing_twice(tmp_path: Path) -> None:
-    """While the topic is away people are told already, and once."""
+    """The chat message is sent once even while the topic does not answer."""
     fault = {"method": "Publish", "code": "INTERNAL", "times": 1}
     world = {**world_around(sample_notification()), "faults": [fault]}
     async with (
@@ -114,7 +114,7 @@ async def test_a_redelivery_sends_what_was_not_sent_and_nothing_twice(tmp_path: 
 
 
 async def test_a_failure_is_not_tried_again_by_a_redelivery(tmp_path: Path) -> None:
-    """It was tried as often as is good for the room, and its gap is told in the end."""
+    """A failed message is not retried without end, and the outcome has its gap."""
     fault = {"method": "Publish", "code": "INTERNAL", "times": 1}
     world = {**world_around(sample_notification()), "faults": [fault]}
     async with (

@@ -1,4 +1,4 @@
-"""Security Command Center is told what was verified, once, and hears of nothing else."""
+"""Updates of SCC findings: verified outcomes only, once."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def records(env: ResponderEnvironment, kind: str) -> list[str]:
     return list(env.stored_objects(f"**/*-{kind}.json"))
 
 
-# What is said, and where.
+# What is written, and where.
 
 
 async def test_a_containment_is_written_at_the_canonical_name(tmp_path: Path) -> None:
@@ -131,9 +131,9 @@ async def test_every_finding_of_a_workload_is_updated(tmp_path: Path) -> None:
     one, other, world = two_findings_on_one_service()
     async with responder_environment(tmp_path, notification=one, world=world) as env:
         assert [await env.status(one), await env.status(other)] == ["contained", "contained"]
-        told = [marks(env, one), marks(env, other)]
-    assert {mark["responder-containment"] for mark in told} == {f"{CONTAINMENTS_FOLDER}/1"}
-    assert len({mark["responder-incident"] for mark in told}) == 2
+        reported = [marks(env, one), marks(env, other)]
+    assert {mark["responder-containment"] for mark in reported} == {f"{CONTAINMENTS_FOLDER}/1"}
+    assert len({mark["responder-incident"] for mark in reported}) == 2
 
 
 async def test_a_name_equal_to_an_environment_value_is_still_used(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ async def test_a_name_equal_to_an_environment_value_is_still_used(tmp_path: Path
         assert marks(env, hostile)["responder-status"] == "contained"
 
 
-# What is never said.
+# What is never written.
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ async def test_what_was_not_verified_writes_nothing(
 
 
 async def test_a_workload_stopped_by_others_is_not_claimed(tmp_path: Path) -> None:
-    """There is no containment of ours to point at."""
+    """Without a containment of the responder SCC is not updated."""
     world = world_around(sample_notification())
     stopped = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
     world["services"][0].update(scaling=stopped, traffic=[])
@@ -205,7 +205,7 @@ async def test_a_workload_stopped_by_others_is_not_claimed(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("status", sorted(set(Status) - REPORTED_STATUSES))
 def test_no_other_status_is_written_to_scc(status: Status) -> None:
-    """Whoever asks."""
+    """Statuses without a verified write are not written, even with a containment."""
     outcome = {"status": status.value, "incident": "i", "containment": "c"}
     assert finding_update(outcome, NAME) is None
 
@@ -249,7 +249,7 @@ async def test_a_redelivery_finishes_what_a_lost_call_left(
 
 
 async def test_an_scc_outage_retries_the_delivery_and_delays_nothing_else(tmp_path: Path) -> None:
-    """The outcome is announced meanwhile, once, and it is not done before SCC was told."""
+    """The outcome is published once meanwhile; the incident is done only after SCC was updated."""
     world = world_with_finding_fields(
         faults=[{"method": "UpdateSecurityMarks", "code": "INTERNAL", "times": 1}]
     )
@@ -263,7 +263,7 @@ async def test_an_scc_outage_retries_the_delivery_and_delays_nothing_else(tmp_pa
 
 
 async def test_a_redelivery_that_finishes_keeps_the_alarm(tmp_path: Path) -> None:
-    """A person must look at what is only restricted, whoever logs it in the end."""
+    """A restricted workload alarms, whichever delivery logs it."""
     faults = [{"method": "UpdateSecurityMarks", "code": "INTERNAL", "times": 1}]
     rules = "mode: enforce\ncontain: {service: [restrict-ingress]}\n"
     async with responder_environment(
@@ -350,7 +350,7 @@ async def test_a_notification_of_an_own_write_waits_for_the_running_delivery(
 
 
 async def test_an_event_time_moved_by_own_writes_does_not_loop(tmp_path: Path) -> None:
-    """If SCC took our writes for events, they would join the containment and say nothing anew."""
+    """If an update counted as an event, that event would not cause another update."""
     async with responder_environment(tmp_path, after_s=60) as env:
         moved = 0
 
@@ -366,13 +366,13 @@ async def test_an_event_time_moved_by_own_writes_does_not_loop(tmp_path: Path) -
 
         env.emulator.notifications.listeners.append(move)
         assert await env.status() == "contained"
-        told, heard = [], 0
-        while heard < len(env.emulator.notifications.messages) and heard < 10:
-            message = json.loads(env.emulator.notifications.messages[heard])
+        reported, delivered = [], 0
+        while delivered < len(env.emulator.notifications.messages) and delivered < 10:
+            message = json.loads(env.emulator.notifications.messages[delivered])
             message["finding"]["eventTime"] = current_finding(env)["eventTime"]
-            told.append(await env.status(message))
-            heard += 1
-        assert told == ["contained", "duplicate"]
+            reported.append(await env.status(message))
+            delivered += 1
+        assert reported == ["contained", "duplicate"]
         assert (moved, len(env.containment_writes)) == (2, 1)
         assert scc_writes(env) == ["UpdateSecurityMarks", "UpdateExternalSystem"]
 

@@ -50,7 +50,7 @@ def open_incident(**changes: Any) -> CaseSummary:
 
 
 async def test_a_reopened_incident_keeps_its_id() -> None:
-    """Also when the record tells a later event and another state by now."""
+    """Also if SCC's record has a later event time and another state by now."""
     later = (NOW + timedelta(hours=3)).isoformat()
     for changes in ({}, {"state": "INACTIVE"}, {"eventTime": later}):
         claim = await reopen_claim(
@@ -64,12 +64,12 @@ async def test_a_reopened_incident_keeps_its_id() -> None:
 
 
 async def test_a_name_that_was_redacted_in_the_outcome_is_known_all_the_same() -> None:
-    """Whoever sets the environment could have it hidden there; the first record has it."""
-    told = {
+    """The finding's name may be redacted in the outcome; the first record has it."""
+    reported = {
         "canonical_name": "[redacted:12345678]",
         "event_time": NOTIFIED_FINDING.event_time.isoformat(),
     }
-    done = record(1000, "done", outcome={"status": "held", "finding": told})
+    done = record(1000, "done", outcome={"status": "held", "finding": reported})
     case = open_incident()
     case = replace(case, records=(*case.records, done))
     assert (
@@ -102,7 +102,7 @@ async def test_an_unlisted_finding_is_not_resumed(records: tuple[JsonObject, ...
     "changes", [{"finding": None}, {"finding": "x"}, {"event_time": ""}, {"event_time": "today"}]
 )
 async def test_a_case_file_without_a_finding_is_reported(changes: dict[str, Any]) -> None:
-    """Without its name or its time there is nothing to look up."""
+    """Without the finding's name or time it cannot be looked up."""
     with pytest.raises(GiveUp, match="does not name its finding"):
         await reopen_claim(open_incident(**changes), ListingClient(()))
 

@@ -60,13 +60,13 @@ RULES = "contain: {service: [scale-to-zero]}\nprotect: [{folders: ['%s']}]\n"
 async def walk_projects(
     env: ResponderEnvironment, top: str, above: tuple[str, ...] | None = None
 ) -> tuple[CoverageReport, list[str]]:
-    """What is found below, in no time, and what was said meanwhile."""
+    """Run the coverage check without pauses; returns the report and the progress lines."""
     clients = await connect(env.settings, dry_run=True)
-    said: list[str] = []
+    message: list[str] = []
     try:
         wanted = CoverageRequest((), ("europe-west1",), DEFAULT_CATEGORY, "", (top,), above)
         pace = RequestPacer(interval_s=0, pauses_s=(0,))
-        return await check_coverage(wanted, env.settings, clients, pace, said.append), said
+        return await check_coverage(wanted, env.settings, clients, pace, message.append), message
     finally:
         await clients.close()
 
@@ -86,18 +86,18 @@ def coverage_by_project(found: CoverageReport) -> dict[str, str]:
     ],
 )
 async def test_every_level_below_is_surveyed(tmp_path: Path, top: str, expected: set[str]) -> None:
-    """Page by page, telling where it is; each project with its number and all its folders."""
+    """All pages are read, with progress; each project has its number and all its folders."""
     async with responder_environment(
         tmp_path, world=world_of_projects(), policy_text=RULES % "4"
     ) as env:
-        found, said = await walk_projects(env, top)
+        found, message = await walk_projects(env, top)
         assert (found.passed, found.projects) == (True, len(expected))
         want = {
             name: "held" if "4" in PROJECT_FOLDERS[name] else "enforceable" for name in expected
         }
         assert coverage_by_project(found) == want
-        assert f"looking for projects in {top}" in said
-        assert said[-1].startswith(f"asked about {len(expected)} of {len(expected)} workloads")
+        assert f"looking for projects in {top}" in message
+        assert message[-1].startswith(f"asked about {len(expected)} of {len(expected)} workloads")
         below = await ProjectFinder(ResourceManager(env.settings), RequestPacer()).find(top)
         assert {(p.id, p.number, p.folders) for p in below.projects} == {
             (name, str(900 + at), above)
