@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from incident.model import JsonObject, Secret, Template
+from incident.model import JsonObject, Secret, Template, json_object, json_objects
 
 
 class ObservedSecrets:
@@ -26,16 +26,8 @@ class ObservedSecrets:
 
     def add_finding(self, record: JsonObject) -> None:
         """Collect the environment values of the processes in a finding from SCC."""
-        for process in _objects(_object(record.get("finding")).get("processes")):
-            for variable in _objects(process.get("envVariables")):
+        for process in json_objects(json_object(record.get("finding")).get("processes")):
+            for variable in json_objects(process.get("envVariables")):
                 name, value = variable.get("name"), variable.get("val")
                 if isinstance(name, str) and isinstance(value, str):
                     self.secrets[Secret(name, value)] = None
-
-
-def _object(value: object) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _objects(value: object) -> list[JsonObject]:
-    return [_object(each) for each in value] if isinstance(value, list) else []

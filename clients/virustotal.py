@@ -8,18 +8,27 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import ModuleType
-from typing import Any
 from weakref import WeakValueDictionary
 
 from pydantic import SecretStr
 
 from clients.call_progress import call_in_progress
 from clients.retries import RetryPolicy
-from incident.model import Denied, GiveUp, IncidentError, Lookup, Reputation, Retry
+from incident.model import (
+    Denied,
+    GiveUp,
+    IncidentError,
+    Lookup,
+    Reputation,
+    Retry,
+    json_list,
+    json_object,
+    json_string,
+)
 
 #: The public quota is four requests a minute, so answers are shared between findings.
 _CACHE_TTL_S = 300.0
@@ -185,15 +194,15 @@ def parse_report(answer: object, sha256: str) -> Reputation:
     Raises:
         ValueError: It is not a report on that file. The message has no text of the answer.
     """
-    data = _object(_object(answer).get("data"))
-    attributes = _object(data.get("attributes"))
+    data = json_object(json_object(answer).get("data"))
+    attributes = json_object(data.get("attributes"))
     named = [data.get("id"), attributes.get("sha256")]
     if not any(isinstance(name, str) and name.lower() == sha256 for name in named):
         raise ValueError("it is not about this file")
     counts = _counts(attributes.get("last_analysis_stats", {}))
     engines = sum(counts.values())
-    threat = _object(attributes.get("popular_threat_classification"))
-    names = [attributes.get("meaningful_name"), *_list(attributes.get("names"))]
+    threat = json_object(attributes.get("popular_threat_classification"))
+    names = [attributes.get("meaningful_name"), *json_list(attributes.get("names"))]
     return Reputation(
         lookup=Lookup.KNOWN if engines else Lookup.UNKNOWN,
         sha256=sha256,
@@ -201,10 +210,10 @@ def parse_report(answer: object, sha256: str) -> Reputation:
         malicious=counts["malicious"],
         suspicious=counts["suspicious"],
         engines=engines,
-        label=_text(threat.get("suggested_threat_label")),
-        file_type=_text(attributes.get("type_description")),
-        names=_texts(names, _MOST_NAMES),
-        tags=_texts(_list(attributes.get("tags")), _MOST_TAGS),
+        label=_cut_text(threat.get("suggested_threat_label")),
+        file_type=_cut_text(attributes.get("type_description")),
+        names=_cut_texts(names, _MOST_NAMES),
+        tags=_cut_texts(json_list(attributes.get("tags")), _MOST_TAGS),
         first_seen=_time(attributes.get("first_submission_date")),
         last_seen=_time(attributes.get("last_submission_date")),
         analysed_at=_time(attributes.get("last_analysis_date")),
@@ -228,22 +237,13 @@ def _count(value: object) -> int:
     return value
 
 
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _cut_texts(values: Sequence[object], most: int) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for value in values if (text := _cut_text(value))))[:most]
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _texts(values: list[Any], most: int) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text for value in values if (text := _text(value))))[:most]
-
-
-def _text(value: object) -> str:
+def _cut_text(value: object) -> str:
     """A text cut to 200 characters, with lone surrogates replaced: JSON allows them."""
-    text = value if isinstance(value, str) else ""
-    return text[:_LONGEST].encode(errors="replace").decode()
+    return json_string(value)[:_LONGEST].encode(errors="replace").decode()
 
 
 def _time(value: object) -> datetime | None:

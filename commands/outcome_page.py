@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from incident.model import Json, JsonObject, Status
+from incident.model import Json, JsonObject, Status, json_object, json_objects
 from incident.playbook.task_order import PlanSection, plan_sections
 from incident.report.terminal import diff_lines, escape_unprintable
 
@@ -78,11 +78,11 @@ def outcome_page(outcome: JsonObject) -> RenderableType:
     parts: list[RenderableType] = [*_headline(outcome)]
     parts += _section("Detected", _detected(outcome))
     parts += _section("Decision", _decision(outcome))
-    parts += _section("Assessment", _assessment(_object(outcome.get("assessment"))))
-    for number, change in enumerate(_objects(outcome.get("changes")), start=1):
+    parts += _section("Assessment", _assessment(json_object(outcome.get("assessment"))))
+    for number, change in enumerate(json_objects(outcome.get("changes")), start=1):
         parts += _section(f"Change {number}", _change(change))
         parts.append(Padding(_diff(change), (0, 0, 0, 4)))
-    parts += _plan(_object(outcome.get("assessment")))
+    parts += _plan(json_object(outcome.get("assessment")))
     parts += _section("Gaps", _gaps(outcome))
     parts += _links_section(outcome)
     return Group(*parts)
@@ -92,7 +92,7 @@ def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
     status = _text(outcome.get("status"))
     meaning = {str(each): text for each, text in _MEANINGS.items()}.get(status, "")
     yield Text.assemble((escape_unprintable(status.upper()), status_style(status)), f"  {meaning}")
-    workload, incident = _object(outcome.get("workload")), _text(outcome.get("incident"))
+    workload, incident = json_object(outcome.get("workload")), _text(outcome.get("incident"))
     if incident:
         yield Text(escape_unprintable(f"incident {incident}"))
     if workload:
@@ -102,7 +102,7 @@ def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
 
 
 def _detected(outcome: JsonObject) -> LabelledRows:
-    finding, detected = _object(outcome.get("finding")), _object(outcome.get("detected"))
+    finding, detected = json_object(outcome.get("finding")), json_object(outcome.get("detected"))
     notes = {
         "sha256": " (of its beginning only)" if detected.get("hash_is_partial") else "",
         "arguments": " … (cut off)" if detected.get("arguments_truncated") else "",
@@ -116,7 +116,7 @@ def _detected(outcome: JsonObject) -> LabelledRows:
 
 
 def _decision(outcome: JsonObject) -> LabelledRows:
-    decision = _object(outcome.get("decision"))
+    decision = json_object(outcome.get("decision"))
     applied = [f"{key} {_text(outcome[key])}" for key in ("mode", "rule") if outcome.get(key)]
     yield "verdict", ", ".join((_text(decision.get("verdict")), *applied))
     yield from _bulleted_rows("because", decision.get("reasons"))
@@ -126,18 +126,18 @@ def _assessment(assessment: JsonObject) -> LabelledRows:
     yield "in short", _text(assessment.get("summary"))
     yield "how sure", _text(assessment.get("confidence"))
     yield from _bulleted_rows("because", assessment.get("reasons"))
-    for at, point in enumerate(_objects(assessment.get("reach"))):
+    for at, point in enumerate(json_objects(assessment.get("reach"))):
         text = _text(point.get("text"))
         names = ", ".join(name for name in _texts(point.get("names")) if name not in text)
         line = f"{text}: {names}" if names else text
         yield "" if at else "in reach", f"{_BULLET}{line}"
-    techniques = _objects(assessment.get("techniques"))
+    techniques = json_objects(assessment.get("techniques"))
     yield "ATT&CK", ", ".join(f"{_text(t.get('id'))} {_text(t.get('name'))}" for t in techniques)
 
 
 def _plan(assessment: JsonObject) -> Iterator[RenderableType]:
     """Tasks for people, in order, each with its command."""
-    groups = plan_sections(_objects(_object(assessment.get("plan")).get("people")))
+    groups = plan_sections(json_objects(json_object(assessment.get("plan")).get("people")))
     if groups:
         yield _title("To do")
     for group in groups:
@@ -182,8 +182,8 @@ def _change(change: JsonObject) -> LabelledRows:
 
 def _gaps(outcome: JsonObject) -> LabelledRows:
     """Missing evidence with reasons; a reason of the decision is not repeated."""
-    decided = _texts(_object(outcome.get("decision")).get("reasons"))
-    for gap in _objects(outcome.get("gaps")):
+    decided = _texts(json_object(outcome.get("decision")).get("reasons"))
+    for gap in json_objects(outcome.get("gaps")):
         reason = _text(gap.get("reason"))
         explanation = "see the decision" if reason in decided else reason
         yield "", f"{_BULLET}{_text(gap.get('collector'))}: {explanation}"
@@ -201,13 +201,13 @@ def _links(outcome: JsonObject) -> LabelledRows:
     yield "expires", _text(outcome.get("approval_expires"))
     yield "drains by", _text(outcome.get("drains_until"))
     yield "containment", _text(outcome.get("containment"))
-    for name, link in _object(outcome.get("links")).items():
+    for name, link in json_object(outcome.get("links")).items():
         for each in _texts(link) if isinstance(link, list) else (_text(link),):
             yield name.replace("_", " "), each
 
 
 def _diff(change: JsonObject) -> Text:
-    lines = diff_lines(_object(change.get("before")), _object(change.get("after")))
+    lines = diff_lines(json_object(change.get("before")), json_object(change.get("after")))
     shown = (
         Text(escape_unprintable(line), style=_DIFF_STYLES.get(line[:1], "dim")) for line in lines
     )
@@ -276,11 +276,3 @@ def _text(value: Any) -> str:
 
 def _texts(values: Json) -> list[str]:
     return [_text(value) for value in values] if isinstance(values, list | tuple) else []
-
-
-def _object(value: Json) -> JsonObject:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(values: Json) -> list[JsonObject]:
-    return [item for item in values if isinstance(item, dict)] if isinstance(values, list) else []

@@ -10,6 +10,7 @@ from datetime import datetime
 from incident.case_file.journal import Journal, ObjectStore, Record
 from incident.model import Denied, GiveUp, JsonObject, Kind, Workload
 from incident.model.concurrency import gather_all
+from incident.model.json_text import parse_workload
 from incident.notification.resource_names import parse_resource_name
 
 _INCIDENT_ID = r"\d{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?"
@@ -76,41 +77,23 @@ class CaseSummary:
 
         While it is open, the containment that it made names it, or else its first record.
         """
-        workload_fields = self.latest_outcome.get("workload") if self.latest_outcome else None
-        if isinstance(workload_fields, Mapping):
-            number = workload_fields.get("project_number")
-            return _workload_from_parts(
-                str(workload_fields["project"]),
-                (
-                    str(workload_fields["location"]),
-                    str(workload_fields["kind"]),
-                    str(workload_fields["name"]),
-                ),
-                str(number) if number else None,
-            )
+        named_by_outcome = (self.latest_outcome or {}).get("workload")
+        if isinstance(named_by_outcome, Mapping):
+            workload = parse_workload(named_by_outcome)
+            if workload is None:
+                raise ValueError("workload")
+            return workload
         for record in reversed(self.records):
             path_match = _CONTAINMENT_PATH.fullmatch(str(record.body.get("containment")))
             if path_match:
-                return _workload_from_parts(
-                    path_match[1], (path_match[2], path_match[3], path_match[4]), None
+                return Workload.of_project(
+                    path_match[1],
+                    location=path_match[2],
+                    kind=Kind(path_match[3]),
+                    name=path_match[4],
                 )
         named = [str(record.body.get("workload")) for record in self.records[:1]]
         return parse_resource_name(f"//run.googleapis.com/{named[0]}").workload if named else None
-
-
-def _workload_from_parts(
-    project: str, location_kind_name: tuple[str, str, str], number: str | None
-) -> Workload:
-    """A workload by its project and by its location, kind and name."""
-    location, kind, name = location_kind_name
-    numbered = project.isdigit()
-    return Workload(
-        kind=Kind(kind),
-        location=location,
-        name=name,
-        project_id=None if numbered else project,
-        project_number=number or (project if numbered else None),
-    )
 
 
 @dataclass(frozen=True, slots=True)

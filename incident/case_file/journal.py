@@ -10,13 +10,14 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from pydantic_core import to_json
 
 from incident.model import GiveUp, Json, JsonObject
 from incident.model.concurrency import gather_all
+from incident.model.json_text import parse_time, time_text
 
 SCHEMA_VERSION = 1
 _RECORD_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
@@ -113,7 +114,7 @@ class Journal:
         record = {
             "schema_version": SCHEMA_VERSION,
             "kind": kind,
-            "recorded_at": self.clock().astimezone(UTC).isoformat(),
+            "recorded_at": time_text(self.clock()),
             "run": self.run_id,
             "nonce": nonce,
             **body,
@@ -166,8 +167,9 @@ def _match_record_name(folder: str, path: str) -> re.Match[str] | None:
 def _parse_stored_record(path: str, number: int, kind: str, data: bytes) -> Record:
     body = decode_record(path, data)
     try:
-        recorded_at = datetime.fromisoformat(str(body["recorded_at"])).astimezone(UTC)
-        run_id = str(body["run"])
-    except (KeyError, ValueError, OverflowError) as error:
+        recorded_at, run_id = parse_time(body["recorded_at"]), str(body["run"])
+    except KeyError as error:
         raise GiveUp(_not_a_record_text(path)) from error
+    if recorded_at is None:
+        raise GiveUp(_not_a_record_text(path))
     return Record(number, kind, recorded_at, run_id, body)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 
 from incident.case_file.journal import ObjectStore
 from incident.case_file.manifest import (
@@ -82,7 +81,11 @@ async def read_manifest_chain(
     while manifest_name(len(names) + 1) in named:
         names.append(manifest_name(len(names) + 1))
     bodies = await gather_all(*(store.read(f"{folder}/{name}") for name in names))
-    read = list(takewhile(lambda one: one[1] is not None, zip(names, bodies, strict=True)))
+    read: list[tuple[str, bytes]] = []
+    for name, data in zip(names, bodies, strict=True):
+        if data is None:
+            break
+        read.append((name, data))
     links = tuple(_decode_link(folder, name, data) for name, data in read)
     return ManifestChain(links, sha256_hex(read[-1][1]) if read else None)
 

@@ -32,6 +32,7 @@ from incident.model.decision import (
     TaskPurpose,
     Technique,
 )
+from incident.model.durations import format_duration
 from incident.model.errors import (
     Conflict,
     Denied,
@@ -61,6 +62,7 @@ from incident.model.finding import (
     Notification,
     Suspect,
 )
+from incident.model.json_text import json_list, json_object, json_objects, json_string, json_strings
 from incident.model.permissions import DEPLOY_PERMISSIONS, GrantScope, Permission
 from incident.model.workload import (
     ChangeKind,
@@ -76,7 +78,6 @@ from incident.model.workload import (
     Verdict,
     Workload,
     WorkloadDetail,
-    format_duration,
 )
 
 __all__ = [
@@ -145,4 +146,9 @@ __all__ = [
     "WorkloadDetail",
     "format_duration",
     "is_default_service_account",
+    "json_list",
+    "json_object",
+    "json_objects",
+    "json_string",
+    "json_strings",
 ]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
+from incident.model.durations import format_duration
 from incident.model.finding import Container, Finding
-from incident.model.workload import format_duration
 
 #: Findings so near to one another may be one attack for their place alone.
 _SAME_PLACE_WINDOW = timedelta(minutes=15)

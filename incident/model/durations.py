@@ -1,13 +1,11 @@
-"""How long things take: a stopwatch for stages, and times and durations in words."""
+"""Stopwatch for the stages of an incident, and durations as text."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-
-from incident.model import Json, format_duration
+from datetime import timedelta
 
 _SECOND_MS, _MINUTE_MS = 1000, 60_000
 
@@ -54,11 +52,12 @@ def format_milliseconds(ms: float) -> str:
     return format_duration(timedelta(milliseconds=ms))
 
 
-def parse_time(value: Json) -> datetime | None:
-    """A time as records and evidence spell it; None for anything else."""
-    if not isinstance(value, str):
-        return None
-    try:
-        return datetime.fromisoformat(value).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+def format_duration(duration: timedelta) -> str:
+    """A duration for a person, in the two largest of its units."""
+    seconds = max(int(duration.total_seconds()), 0)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"

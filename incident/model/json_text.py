@@ -1,4 +1,4 @@
-"""Convert model values to JSON and times to text; read values of a parsed JSON object safely."""
+"""Model values and times as JSON, and back; read values of a parsed JSON object safely."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from incident.model.workload import Json, JsonObject
+from incident.model.workload import Json, JsonObject, Kind, Workload
 
 
 def json_value(value: Any) -> Any:
@@ -36,21 +36,62 @@ def time_text(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def json_object(value: Json) -> JsonObject:
-    """The object, or an empty one where the value is none."""
+def parse_time(value: object) -> datetime | None:
+    """A time that :func:`time_text` or Google wrote, in UTC; None for any other value."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def workload_json(workload: Workload) -> dict[str, Json]:
+    """A workload as records and outcomes have it; :func:`parse_workload` reads it back."""
+    return {
+        "kind": workload.kind.value,
+        "project": workload.project,
+        "project_number": workload.project_number,
+        "location": workload.location,
+        "name": workload.name,
+        "resource_name": workload.resource_name,
+    }
+
+
+def parse_workload(value: object) -> Workload | None:
+    """The workload that :func:`workload_json` wrote; None for any other value."""
+    fields = json_object(value)
+    kind, project, location, name = (
+        json_string(fields.get(key)) for key in ("kind", "project", "location", "name")
+    )
+    if kind not in list(Kind) or not (project and location and name):
+        return None
+    number = json_string(fields.get("project_number")) or None
+    return Workload.of_project(
+        project, kind=Kind(kind), location=location, name=name, number=number
+    )
+
+
+def json_object(value: object) -> JsonObject:
+    """The object, or an empty one for any other value."""
     return value if isinstance(value, Mapping) else {}
 
 
-def json_list(value: Json) -> Sequence[Json]:
-    """The list, or an empty one where the value is none."""
+def json_list(value: object) -> Sequence[Json]:
+    """The list, or an empty one for any other value."""
     return value if isinstance(value, list | tuple) else ()
 
 
-def json_objects(value: Json) -> list[JsonObject]:
-    """The objects of a list; empty where the value is no list."""
+def json_objects(value: object) -> list[JsonObject]:
+    """The objects of a list; none for any other value."""
     return [each for each in json_list(value) if isinstance(each, Mapping)]
 
 
-def json_string(value: Json) -> str:
-    """The string, or an empty one where the value is none."""
+def json_string(value: object) -> str:
+    """The string, or an empty one for any other value."""
     return value if isinstance(value, str) else ""
+
+
+def json_strings(value: object) -> list[str]:
+    """The strings of a list; none for any other value."""
+    return [each for each in json_list(value) if isinstance(each, str)]

@@ -1,15 +1,19 @@
-"""The words that everything else is made of: kinds, modes, statuses, the workload."""
+"""The workload that a finding is about, and the enums: Kind, Mode, Verdict, Status and others."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 JsonObject: TypeAlias = Mapping[str, Json]
+
+_RESOURCE_NAME = re.compile(
+    r"projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<collection>[^/]+)/(?P<name>[^/]+)"
+)
 
 
 class Kind(StrEnum):
@@ -141,6 +145,39 @@ class Workload:
     project_number: str | None
     folders: tuple[str, ...] | None = None
 
+    @classmethod
+    def of_project(
+        cls, project: str, *, kind: Kind, location: str, name: str, number: str | None = None
+    ) -> Workload:
+        """A workload of a project that is spelled by its id or by its number.
+
+        Args:
+            project: Either of the two.
+            kind: Service, job or worker pool.
+            location: The region.
+            name: The short name.
+            number: The project's number, where it is known besides.
+        """
+        by_number = project.isdigit()
+        return cls(
+            kind=kind,
+            location=location,
+            name=name,
+            project_id=None if by_number else project,
+            project_number=number or (project if by_number else None),
+        )
+
+    @classmethod
+    def from_resource_name(cls, resource_name: str) -> Workload | None:
+        """The workload of a name as :attr:`resource_name` spells it; None for any other text."""
+        match = _RESOURCE_NAME.fullmatch(resource_name)
+        kinds = [kind for kind in Kind if match and kind.collection == match["collection"]]
+        if match is None or not kinds:
+            return None
+        return cls.of_project(
+            match["project"], kind=kinds[0], location=match["location"], name=match["name"]
+        )
+
     @property
     def project(self) -> str:
         """The project as Google's APIs take it: the id where known, else the number."""
@@ -182,14 +219,3 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"Secret({self.name!r}, …)"
-
-
-def format_duration(duration: timedelta) -> str:
-    """A duration for a person, in the two largest of its units."""
-    seconds = max(int(duration.total_seconds()), 0)
-    parts = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"

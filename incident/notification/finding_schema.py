@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from incident.model import Json
+from incident.model import Json, json_objects, json_string, json_strings
 from incident.notification.strict_json import UnreadableError
 
 _INT64 = re.compile(r"-?[0-9]{1,19}")
@@ -48,19 +48,11 @@ _EXPECTED = {
 }
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _texts(value: object) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _objects(value: object) -> list[object]:
+def _one_or_more_objects(value: object) -> list[object]:
     """Keep the objects of a list; one alone counts as a list of one."""
     if isinstance(value, dict):
         return [value]
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return [*json_objects(value)]
 
 
 def _objects_by_name(value: object) -> object:
@@ -92,7 +84,7 @@ def _address(value: object) -> str:
 
 
 def _addresses(value: object) -> list[str]:
-    return [address for address in map(_address, _texts(value)) if address]
+    return [address for address in map(_address, json_strings(value)) if address]
 
 
 def _sha256(value: object) -> str | None:
@@ -101,15 +93,15 @@ def _sha256(value: object) -> str | None:
 
 _T = TypeVar("_T", bound="_FieldsModel")
 _Text = Annotated[StrictStr, BeforeValidator(lambda value: "" if value is None else value)]
-_AnyText = Annotated[str, BeforeValidator(_text)]
-_AnyTexts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+_AnyText = Annotated[str, BeforeValidator(json_string)]
+_AnyTexts = Annotated[tuple[str, ...], BeforeValidator(json_strings)]
 _AnyFlag = Annotated[bool, BeforeValidator(lambda value: value is True)]
 _AnyInt64 = Annotated[int | None, BeforeValidator(_int64)]
 _AnyPort = Annotated[int | None, BeforeValidator(_port)]
 _AnyAddress = Annotated[str, BeforeValidator(_address)]
 _AnyAddresses = Annotated[tuple[str, ...], BeforeValidator(_addresses)]
 _AnySha256 = Annotated[str | None, BeforeValidator(_sha256)]
-_AnyObjects = Annotated[tuple[_T, ...], BeforeValidator(_objects)]
+_AnyObjects = Annotated[tuple[_T, ...], BeforeValidator(_one_or_more_objects)]
 _AnyObjectsByName = Annotated[dict[str, _T], BeforeValidator(_objects_by_name)]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incident.model import AuditEvent, ChangeKind, Json, JsonObject, WorkloadConfiguration
+from incident.model.json_text import json_strings, parse_time, time_text
 
 #: Beginnings of the methods, whatever the API's version, that can undo each kind of change.
 _METHOD_PREFIXES = {
@@ -68,10 +69,9 @@ class Attribution:
     def json(self) -> JsonObject:
         """The same as a record tells it."""
         other_principals: list[Json] = [*self.other_principals]
-        changed_at = self.changed_at.isoformat() if self.changed_at else None
         return {
             "principal": self.principal,
-            "changed_at": changed_at,
+            "changed_at": time_text(self.changed_at),
             "method": self.method,
             "source": self.source,
             "other_principals": other_principals,
@@ -82,15 +82,12 @@ def attribution_from_json(value: Json) -> Attribution | None:
     """What :attr:`Blame.json` told; None for anything else."""
     if not isinstance(value, Mapping):
         return None
-    changed_at, other_principals = value.get("changed_at"), value.get("other_principals")
     return Attribution(
         principal=str(value.get("principal") or ""),
-        changed_at=datetime.fromisoformat(changed_at) if isinstance(changed_at, str) else None,
+        changed_at=parse_time(value.get("changed_at")),
         method=str(value.get("method") or ""),
         source=str(value.get("source")),
-        other_principals=tuple(map(str, other_principals))
-        if isinstance(other_principals, list)
-        else (),
+        other_principals=tuple(json_strings(value.get("other_principals"))),
     )
 
 

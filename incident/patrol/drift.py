@@ -179,14 +179,7 @@ def workload_of_folder(folder: str) -> Workload | None:
     match = _CONTAINMENTS_FOLDER.fullmatch(folder)
     if match is None or match[3] not in list(Kind):
         return None
-    numbered = match[1].isdigit()
-    return Workload(
-        kind=Kind(match[3]),
-        location=match[2],
-        name=match[4],
-        project_id=None if numbered else match[1],
-        project_number=match[1] if numbered else None,
-    )
+    return Workload.of_project(match[1], kind=Kind(match[3]), location=match[2], name=match[4])
 
 
 @dataclass(frozen=True, slots=True)

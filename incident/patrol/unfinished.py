@@ -22,7 +22,9 @@ from incident.model import (
     Retry,
     Status,
     Verdict,
+    Workload,
 )
+from incident.model.json_text import json_string, workload_json
 from incident.patrol.context import PatrolContext
 from incident.patrol.walk import INCIDENTS, WalkedFolder
 from incident.policy.resolve import Policy
@@ -46,10 +48,6 @@ _CLOCK_TOLERANCE = timedelta(days=7)
 _LISTING_GRACE = timedelta(minutes=5)
 _OUTCOME_KINDS = frozenset({"done", *(status.value for status in Status)})
 _RECORD_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
-_WORKLOAD_NAME = re.compile(
-    r"projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<kinds>[^/]+)/(?P<name>[^/]+)"
-)
-_KIND_BY_COLLECTION = {"services": "service", "jobs": "job", "workerPools": "worker-pool"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,18 +279,9 @@ def closing_outcome(summary: CaseSummary, reason: str, case_file: str) -> dict[s
     }
 
 
-def _workload_json(name: Json) -> Mapping[str, Json] | None:
-    """The workload of a resource name, as an outcome tells it."""
-    match = _WORKLOAD_NAME.fullmatch(str(name))
-    if match is None or match["kinds"] not in _KIND_BY_COLLECTION:
+def _workload_json(resource_name: Json) -> Mapping[str, Json] | None:
+    """The workload of a resource name, as an outcome has it."""
+    workload = Workload.from_resource_name(json_string(resource_name))
+    if workload is None:
         return None
-    return {
-        "kind": _KIND_BY_COLLECTION[match["kinds"]],
-        "project": match["project"],
-        "project_number": match["project"] if match["project"].isdigit() else None,
-        "location": match["location"],
-        "name": match["name"],
-        "revision": None,
-        "execution": None,
-        "resource_name": name,
-    }
+    return {**workload_json(workload), "revision": None, "execution": None}

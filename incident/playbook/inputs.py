@@ -13,12 +13,17 @@ from incident.model import (
     ChangeState,
     Evidence,
     JsonObject,
-    Kind,
     Mode,
     Status,
     Workload,
 )
-from incident.model.json_text import json_list, json_object, json_objects
+from incident.model.json_text import (
+    json_list,
+    json_object,
+    json_objects,
+    json_string,
+    parse_workload,
+)
 from incident.playbook.commands_and_links import gcloud, is_printable, shell_command
 
 _STOP_MANUALLY = "If you are sure all the same, stop it manually"
@@ -205,20 +210,16 @@ def facts_from_inputs(inputs: PlaybookInputs, workload: Workload) -> PlaybookFac
 
 def facts_from_outcome(outcome: JsonObject) -> PlaybookFacts | None:
     """Facts from a stored outcome; None where it names no Cloud Run workload."""
-    workload, changes = outcome.get("workload"), json_objects(outcome.get("changes"))
-    if not isinstance(workload, Mapping) or workload.get("kind") not in list(Kind):
+    workload = parse_workload(outcome.get("workload"))
+    if workload is None:
         return None
-    names = {
-        key: str(workload.get(key) or "") for key in ("location", "name", "project", "execution")
-    }
+    changes = json_objects(outcome.get("changes"))
     status, until = Status(str(outcome["status"])), str(outcome.get("drains_until") or "")
     return PlaybookFacts(
         incident=str(outcome["incident"]),
         status=status,
-        workload=Workload(
-            Kind(str(workload["kind"])), names["location"], names["name"], names["project"], None
-        ),
-        execution=names["execution"],
+        workload=workload,
+        execution=json_string(json_object(outcome["workload"]).get("execution")),
         verified_actions=_verified_actions(
             status, ((str(c.get("action")), str(c.get("state"))) for c in changes)
         ),

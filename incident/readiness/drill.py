@@ -32,6 +32,7 @@ from incident.model import (
     Verdict,
     Workload,
 )
+from incident.model.json_text import workload_json
 from incident.readiness.drill_plan import DrillPlan
 from incident.response.records import containment_record, decision_record
 
@@ -268,20 +269,9 @@ class DrillReport:
             **self.json,
             "incident": self.drill,
             "status": Status.RELEASED.value if fully_released else contained,
-            "workload": _workload_json(workload),
+            "workload": workload_json(workload),
             "decision": {"verdict": Verdict.CONTAIN.value, "reasons": [*reasons]},
         }
-
-
-def _workload_json(workload: Workload) -> JsonObject:
-    return {
-        "kind": workload.kind.value,
-        "project": workload.project,
-        "project_number": workload.project_number,
-        "location": workload.location,
-        "name": workload.name,
-        "resource_name": workload.resource_name,
-    }
 
 
 def containment_problems(result: ContainmentResult) -> list[str]:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from incident.model import JsonObject, Status, Verdict
-from incident.model.durations import parse_time
-from incident.model.json_text import json_string
+from incident.model.json_text import json_string, parse_time
 
 #: Prefix of collectors in an outcome's ``timings_ms``.
 COLLECTOR_PREFIX = "evidence/"

@@ -13,7 +13,8 @@ from typing import Any
 
 from incident.model import ChangeKind, ChangeState, Json, JsonObject, TaskPurpose
 from incident.model.decision import DRIFT_PREFIX
-from incident.model.durations import format_milliseconds, parse_time
+from incident.model.durations import format_milliseconds
+from incident.model.json_text import parse_time
 from incident.playbook.task_order import plan_sections, triage_index
 from incident.report.activity import COLLECTOR_PREFIX, activity_entries, timings
 from incident.report.exposure_picture import exposure_columns

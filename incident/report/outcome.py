@@ -22,7 +22,7 @@ from incident.model import (
     Suspect,
     Verdict,
 )
-from incident.model.json_text import time_text
+from incident.model.json_text import time_text, workload_json
 from incident.playbook.commands_and_links import finding_page, virustotal_page, workload_page
 from incident.playbook.inputs import explain_blocker
 from incident.playbook.plan import PlaybookInputs
@@ -247,14 +247,9 @@ def _workload(evidence: Evidence) -> dict[str, Json] | None:
     if workload is None:
         return None
     return {
-        "kind": workload.kind.value,
-        "project": workload.project,
-        "project_number": workload.project_number,
-        "location": workload.location,
-        "name": workload.name,
+        **workload_json(workload),
         "revision": finding.revision,
         "execution": finding.execution,
-        "resource_name": workload.resource_name,
         "uid": evidence.configuration.uid if evidence.configuration else None,
     }
 

@@ -10,8 +10,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from incident.model import Json, JsonObject, format_duration
-from incident.model.durations import parse_time
-from incident.model.json_text import json_object, json_objects, json_string
+from incident.model.json_text import json_object, json_objects, json_string, parse_time
 from incident.report.activity import ActivityEntry
 
 _MOST_EVENTS = 60

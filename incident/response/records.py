@@ -6,6 +6,7 @@ from incident.actions.changes import redacted_json
 from incident.containment.types import ContainmentResult
 from incident.decision.assess import AssessedIncident
 from incident.model import Finding, Json, JsonObject
+from incident.model.json_text import time_text
 from incident.redaction.redactor import Redactor
 
 
@@ -13,7 +14,7 @@ def received_record(claim: Finding) -> JsonObject:
     """Body of the first record: which finding was received."""
     return {
         "finding": claim.canonical_name,
-        "event_time": claim.event_time.isoformat(),
+        "event_time": time_text(claim.event_time),
         "workload": claim.workload.resource_name if claim.workload else None,
     }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from incident.case_file.index import CaseSummary
 from incident.investigation.collect import FindingReader
-from incident.model import Finding, GiveUp, IncidentError, Json, JsonObject, Malformed
+from incident.model import Finding, GiveUp, IncidentError, JsonObject, Malformed
+from incident.model.json_text import json_string, parse_time
 from incident.notification.parse import parse_record
 from incident.notification.resource_names import parse_finding_name
 
@@ -49,14 +50,11 @@ def _subject(case: CaseSummary) -> tuple[str, datetime]:
     stored = case.outcome.get("finding") if case.outcome else None
     outcome_finding: JsonObject = stored if isinstance(stored, Mapping) else {}
     first: JsonObject = case.records[0].body if case.records else {}
-    names = (_text(first.get("finding")), _text(outcome_finding.get("canonical_name")))
+    names = (json_string(first.get("finding")), json_string(outcome_finding.get("canonical_name")))
     name = next((name for name in names if parse_finding_name(name)), None)
-    time = _text(outcome_finding.get("event_time")) or _text(first.get("event_time"))
-    try:
-        event_time = datetime.fromisoformat(time).astimezone(UTC)
-    except ValueError as error:
-        raise _unknown_finding(case) from error
-    if name is None:
+    time = json_string(outcome_finding.get("event_time")) or json_string(first.get("event_time"))
+    event_time = parse_time(time)
+    if event_time is None or name is None:
         raise _unknown_finding(case)
     return name, event_time
 
@@ -74,7 +72,3 @@ def _parsed_record(record: JsonObject) -> Finding | None:
         return parse_record(record)
     except Malformed:
         return None
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else ""

@@ -31,8 +31,8 @@ async def test_results_keep_the_order_of_the_arguments() -> None:
     """Whoever is fastest."""
     assert await gather_all(
         value_after(0.02, "a"), value_after(0, "b"), value_after(0.01, "c")
-    ) == ["a", "b", "c"]
-    assert await gather_all() == []
+    ) == ("a", "b", "c")
+    assert await gather_all() == ()
 
 
 async def test_all_run_at_once() -> None:
@@ -72,4 +72,4 @@ async def test_cancelling_the_caller_cancels_all_tasks() -> None:
 async def test_an_existing_task_can_be_awaited_too() -> None:
     """A future that was begun before is waited for like the others."""
     begun = asyncio.ensure_future(value_after(0.01, "a"))
-    assert await gather_all(begun, value_after(0, "b")) == ["a", "b"]
+    assert await gather_all(begun, value_after(0, "b")) == ("a", "b")

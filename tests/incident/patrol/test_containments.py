@@ -18,6 +18,7 @@ from clients import connect
 from emulator.api.faults import Fault, Faults
 from incident.case_file.containments import ContainmentRecords, containment_from_records
 from incident.case_file.journal import Journal
+from incident.model.json_text import time_text
 from tests.support.environment import (
     CONTAINMENTS_FOLDER,
     SERVICE,
@@ -147,11 +148,7 @@ async def test_drift_is_attributed_from_the_audit_log(tmp_path: Path) -> None:
         assert sighting.attribution.other_principals == ()
         (path,) = env.stored_objects("containments/**/*-reverted.json")
         told = env.read_record(path)
-        assert (
-            told["by"]["changed_at"] == sighting.attribution.changed_at.isoformat()
-            if sighting.attribution.changed_at
-            else None
-        )
+        assert told["by"]["changed_at"] == time_text(sighting.attribution.changed_at)
         assert {line["field"] for line in told["drift"]} == {"scaling"}
         await deploy(env, with_new_image, by="later@example.com")
         (again,) = (await run_patrol(env)).checks

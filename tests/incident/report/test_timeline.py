@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.model import Json, JsonObject
-from incident.model.durations import format_milliseconds, parse_time
+from incident.model.durations import format_milliseconds
+from incident.model.json_text import parse_time
 from incident.report.activity import ActivityEntry, activity_entries, timings
 from incident.report.exposure_picture import exposure_columns
 from incident.report.pictures import BoxFrame, exposure_picture, timeline_picture
