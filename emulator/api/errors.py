@@ -1,4 +1,4 @@
-"""How a method says no."""
+"""API errors with gRPC status codes, worded as Google words them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes slow and what goes wrong: latency and faults, set by a world or while it runs."""
+"""Injected faults and latency, set by a world or over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Field masks: which fields of a stored message an update replaces.
+"""Field masks: apply a masked update to a stored message.
 
 Over gRPC the paths arrive as the client spelled them. Cloud Run resolves snake_case names only;
 what it does with a camelCase path was seen to differ between products, from silently changing
@@ -27,7 +27,7 @@ def apply_mask(stored: M, sent: M, paths: list[str], *, mutable: frozenset[str])
             passed over, as Google passes over what is only output.
 
     Raises:
-        Refusal: INVALID_ARGUMENT, for a path that the message does not have.
+        ApiError: INVALID_ARGUMENT, for a path that the message does not have.
     """
     result = proto_json.copy(stored)
     for path in sorted(mutable) if paths in ([], ["*"]) else paths:

@@ -1,4 +1,4 @@
-"""The filter language of Google's list methods, in its two dialects, as syntax.
+"""Parse the filter language of Google's list methods, in its two dialects.
 
 What fields exist and how values compare is the business of the service that a filter is for.
 Common to both dialects, and unlike most languages: `OR` binds tighter than `AND`, and expressions
@@ -119,7 +119,7 @@ def parse_filter(text: str, dialect: Dialect) -> Node:
     """The filter in a text; an empty one matches everything.
 
     Raises:
-        BadFilter: The text is not a filter of this dialect.
+        FilterSyntaxError: The text is not a filter of this dialect.
     """
     parser = _Parser(_tokens(text), dialect)
     if parser.at_end:
@@ -145,7 +145,7 @@ def compile_filter(
         compare: Decides a single comparison for the thing that is looked at.
 
     Raises:
-        BadFilter: The text is not a filter of this service.
+        FilterSyntaxError: The text is not a filter of this service.
     """
     node = parse_filter(text, dialect)
     for comparison in comparisons(node):

@@ -1,4 +1,4 @@
-"""Pages of a list and the tokens between them."""
+"""Paginate a list with page sizes and page tokens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def paginate(items: Sequence[T], *, size: int, token: str, query: object) -> tup
         query: What was asked for. A token is good for the query that it came from only.
 
     Raises:
-        Refusal: INVALID_ARGUMENT, for a token that this query never gave.
+        ApiError: INVALID_ARGUMENT, for a token that this query never gave.
     """
     digest = proto_json.fingerprint(query)[:16]
     start = _start(token, digest) if token else 0
@@ -55,7 +55,7 @@ def clamp_page_size(asked: int, *, default: int, maximum: int, strict: bool = Fa
         strict: Refuses what is longer, instead of giving the longest page.
 
     Raises:
-        Refusal: INVALID_ARGUMENT, for a negative length, or a too long one where that is strict.
+        ApiError: INVALID_ARGUMENT, for a negative length, or a too long one where that is strict.
     """
     if asked < 0 or (strict and asked > maximum):
         raise invalid_argument(f"page_size must be between 0 and {maximum}")

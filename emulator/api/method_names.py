@@ -1,4 +1,4 @@
-"""Which methods exist: what a fault or a latency may be about."""
+"""Names of all methods that faults and latencies may name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of the APIs as JSON and back, in the spelling that the APIs themselves use.
+"""Convert API messages to and from proto JSON.
 
 Proto JSON has camelCase names and enum names. The proto-plus helpers of the client libraries are
 not used for it: they print enum numbers and every default.

@@ -1,4 +1,4 @@
-"""Rate limits: so many calls of a kind in any minute."""
+"""Quotas: calls per minute."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Quota:
         """Counts one call of a consumer, such as a project or a project in a region.
 
         Raises:
-            Refusal: RESOURCE_EXHAUSTED when the last minute had as many as the limit allows.
+            ApiError: RESOURCE_EXHAUSTED when the last minute had as many as the limit allows.
         """
         now = time.monotonic()
         call_times = self._call_times[consumer]

@@ -1,4 +1,4 @@
-"""Resource names, and the two spellings that every project has."""
+"""Parse resource names, and map project ids to numbers and back."""
 
 from __future__ import annotations
 

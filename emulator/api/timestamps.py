@@ -1,4 +1,4 @@
-"""Times as filters write them, exact to the nanosecond that the APIs keep."""
+"""Parse RFC 3339 timestamps to nanoseconds."""
 
 from __future__ import annotations
 

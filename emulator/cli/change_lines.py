@@ -1,4 +1,4 @@
-"""Before and after of a change as lines that are read at a glance.
+"""Before and after of a change as a line diff.
 
 Nothing is styled here, and nothing made safe for a terminal: that is `show`'s business.
 """

@@ -1,4 +1,4 @@
-"""A policy file with another top-level mode, and everything else as it stands in the file."""
+"""Set the top-level mode of a policy file and keep the rest as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is doing right now, live on a terminal; nothing where standard error is none."""
+"""Progress line on a terminal; nothing where standard error is no terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `run`: one finding through the real function, in a small Google Cloud."""
+"""`python -m emulator run`: one finding through the real function."""
 
 from __future__ import annotations
 

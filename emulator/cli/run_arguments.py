@@ -1,4 +1,4 @@
-"""What a run is to do, and how it is made of what the command line names."""
+"""Validate the arguments of `run` and build its request."""
 
 from __future__ import annotations
 

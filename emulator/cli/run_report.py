@@ -1,4 +1,4 @@
-"""What a run came to, for people: from the result to renderables of rich.
+"""Render the result of a run for a terminal.
 
 Pure: nothing is printed here. Texts of an incident are the attacker's choice, so that none of
 them is ever read as markup, and none reaches a terminal with its control characters.

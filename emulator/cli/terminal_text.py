@@ -1,4 +1,4 @@
-"""How people's text is laid out at a terminal: what is invisible shown, what is whole kept whole.
+"""Escape and lay out text for terminals.
 
 Pure. To be printed with ``crop=False``: what must not be broken is as long as it is.
 """

@@ -1,4 +1,4 @@
-"""A child process in a group of its own, which always ends with everything it started."""
+"""A child process group that is always ended with all that it started."""
 
 from __future__ import annotations
 

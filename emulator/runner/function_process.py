@@ -1,4 +1,4 @@
-"""The real function, under functions-framework in a process of its own."""
+"""Run the function under functions-framework in a child process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delivers through Google's own Pub/Sub emulator: the one of the Cloud SDK, or a running one.
+"""Deliver through Google's own Pub/Sub emulator.
 
 What the other emulator of this package knows of Pub/Sub is publishing only, for the product's
 own announcements; this is about the message that triggers the function.

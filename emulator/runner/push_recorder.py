@@ -1,4 +1,4 @@
-"""A reverse proxy on loopback that passes pushes on and remembers how they were answered."""
+"""Reverse proxy on loopback that records pushes and their answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delivers what Security Command Center notifies of again, once a run's own deliveries are over."""
+"""Deliver the notifications that the function's own writes cause."""
 
 from __future__ import annotations
 

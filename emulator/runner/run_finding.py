@@ -1,4 +1,4 @@
-"""Carries an order out: the emulator, the real function, and the message between them."""
+"""Deliver a finding to the real function against the emulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run of a finding is asked to do, and how it reports its progress."""
+"""What one run of a finding does, and how it reports progress."""
 
 from __future__ import annotations
 

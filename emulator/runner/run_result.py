@@ -1,4 +1,4 @@
-"""What one run came to: what the function was told, answered, did and left behind."""
+"""Result of one run, for people and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The emulator's own HTTP endpoints: its world, the calls so far, faults and latency."""
+"""Control endpoints of the emulator: /world, /calls, /faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The emulator as a server: gRPC and HTTP on free loopback ports, over one world."""
+"""The emulator: gRPC and HTTP servers on loopback over one world."""
 
 from __future__ import annotations
 

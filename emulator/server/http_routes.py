@@ -1,4 +1,4 @@
-"""Routes of the Google services, and of VirusTotal, that are emulated over HTTP."""
+"""Routes of the APIs that are emulated over HTTP."""
 
 from __future__ import annotations
 

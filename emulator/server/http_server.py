@@ -1,4 +1,4 @@
-"""The HTTP server of the emulator, on a free port of the loopback interface."""
+"""Serve HTTP on a free loopback port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What passes between a client and the emulator, and what is remembered of it."""
+"""The gate of every call: records it, runs hooks, applies latency and faults."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Gate:
             handle: Has the effect and returns the answer.
 
         Raises:
-            Refusal: What the call is answered with instead.
+            ApiError: What the call is answered with instead.
         """
         index, self._count = self._count, self._count + 1
         await asyncio.sleep(self._world.latency.seconds_for(name))

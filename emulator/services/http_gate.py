@@ -1,4 +1,4 @@
-"""HTTP requests through the same gate as the gRPC calls: recorded, delayed and failed alike."""
+"""Pass HTTP requests through the same gate as gRPC calls."""
 
 from __future__ import annotations
 

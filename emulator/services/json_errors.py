@@ -1,4 +1,4 @@
-"""Answers of Google's JSON APIs: a refusal as they put it."""
+"""Errors of Google's JSON APIs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Free ports on loopback, for processes that have to be told theirs."""
+"""Reserve free ports on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders and projects over HTTP, as version 3 of the Resource Manager API tells them."""
+"""Resource Manager API v3 over HTTP: projects and folders."""
 
 from __future__ import annotations
 

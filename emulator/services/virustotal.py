@@ -1,4 +1,4 @@
-"""VirusTotal v3 over HTTP: the report on a file, as the world has it."""
+"""VirusTotal API v3 over HTTP: file reports."""
 
 from __future__ import annotations
 

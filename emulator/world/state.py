@@ -1,4 +1,4 @@
-"""The world: what exists in the small Google Cloud, as one JSON document and as live state.
+"""The world: the state of the emulated cloud; load and dump it as one JSON document.
 
 How Google's services change it is the business of the modules named after them.
 """

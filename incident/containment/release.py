@@ -128,7 +128,7 @@ async def carry_out_release(
         The writes that restored it, each verified; empty when all was as before already.
 
     Raises:
-        Halted: It is not released for certain; the message says what holds and what to do.
+        ReleaseIncomplete: It is not released for certain; the message says what holds and what to do.
         Retry: The store does not answer; nothing was written.
     """
     if plan.containment is None:
@@ -212,7 +212,7 @@ class _ReleaseRun:
         """Write what is missing, in order, and see all of it in effect at once in the end.
 
         Raises:
-            Refused: Somebody stands in the way, or it was not seen in effect in time.
+            RequestRefused: Somebody stands in the way, or it was not seen in effect in time.
             IncidentError: Google or the store refuses, or does not answer.
         """
         for kind in _WRITE_ORDER:
@@ -268,7 +268,7 @@ class _ReleaseRun:
         """Read until what was written is seen in effect.
 
         Raises:
-            Refused: It is not, in time.
+            RequestRefused: It is not, in time.
         """
         why: str | None = "it was not read back in time"
         pause = _BACKOFF_S / 2
@@ -305,7 +305,7 @@ class _ReleaseRun:
         """The plan for settings and records read now; None when somebody else has released it.
 
         Raises:
-            Refused: It is not what the person agreed to any more.
+            RequestRefused: It is not what the person agreed to any more.
         """
         agreed = self._plan
         current_plan = await plan_release(

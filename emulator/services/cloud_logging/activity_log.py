@@ -1,4 +1,4 @@
-"""The admin activity log: who changed what, as Google writes it down for every call that writes."""
+"""Admin activity audit log: one entry for each accepted write."""
 
 from __future__ import annotations
 

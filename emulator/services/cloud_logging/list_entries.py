@@ -1,4 +1,4 @@
-"""Cloud Logging: listing log entries.
+"""Cloud Logging API v2: ListLogEntries.
 
 The filter is a subset of Google's Logging query language: no regular expressions, no functions,
 no bare search terms. Strings are compared without regard to case, as Google documents it.
@@ -110,7 +110,7 @@ def _matcher(text: str) -> Callable[[_FilteredEntry], bool]:
     """The filter of a request as a function.
 
     Raises:
-        Refusal: INVALID_ARGUMENT for what is not a filter, names an unknown field, or is longer
+        ApiError: INVALID_ARGUMENT for what is not a filter, names an unknown field, or is longer
             than Google allows.
     """
     if len(text) > _MAX_FILTER_CHARACTERS:

@@ -1,4 +1,4 @@
-"""Cloud Run Admin API v2: everything of it that is there, put together.
+"""All methods of the Cloud Run Admin API v2.
 
 Each kind of resource has a module of its own.
 """

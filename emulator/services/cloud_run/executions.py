@@ -1,4 +1,4 @@
-"""Cloud Run executions and tasks: reading them, starting and cancelling executions."""
+"""Cloud Run executions and tasks: get, list, run, cancel."""
 
 from __future__ import annotations
 

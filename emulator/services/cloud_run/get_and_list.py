@@ -1,4 +1,4 @@
-"""The resources of one kind: getting one by its name, listing those below a parent."""
+"""Get and list the Cloud Run resources of one kind."""
 
 from __future__ import annotations
 

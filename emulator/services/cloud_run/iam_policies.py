@@ -1,4 +1,4 @@
-"""IAM policies of Cloud Run resources. The calls lie under the name of the resource's service."""
+"""IAM policies of Cloud Run resources: get and set."""
 
 from __future__ import annotations
 

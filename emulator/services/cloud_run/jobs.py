@@ -1,4 +1,4 @@
-"""Cloud Run jobs: their settings, and starting executions of them."""
+"""Cloud Run jobs: update and run."""
 
 from __future__ import annotations
 

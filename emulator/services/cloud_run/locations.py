@@ -1,4 +1,4 @@
-"""The regions of a project, as version 1 of the Admin API tells them over HTTP."""
+"""Cloud Run locations, by the Admin API v1 over HTTP."""
 
 from __future__ import annotations
 

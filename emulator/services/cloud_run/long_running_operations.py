@@ -1,4 +1,4 @@
-"""Long-running operations, as `google.longrunning.Operations` shows them.
+"""Long-running operations (`google.longrunning.Operations`).
 
 An operation is never stored as done: it is done when the resource that it is about has got there.
 """

@@ -1,4 +1,4 @@
-"""Reconciliation: a write to a resource takes effect some time after it was answered.
+"""Reconciliation: a write takes effect after the reconcile latency.
 
 The words and the fields are those of the Cloud Run Admin API v2: while `reconciling` is true,
 `observed_generation` and the statuses are behind.

@@ -1,4 +1,4 @@
-"""Cloud Run revisions: reading them, and making them when a template changes."""
+"""Cloud Run revisions: get, list, and create when a template changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cloud Run services."""
+"""Cloud Run services: get, list, update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cloud Run worker pools: no address, no traffic, no tags, and a count that people set."""
+"""Cloud Run worker pools: get, list, update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Updating services, jobs and worker pools: what the three have in common.
+"""Update services, jobs and worker pools.
 
 What a kind of its own allows, erases and defaults stands in the module named after it.
 """

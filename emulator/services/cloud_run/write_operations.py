@@ -1,4 +1,4 @@
-"""How Cloud Run takes a write: within a quota, answered with an operation that follows it."""
+"""Accept a Cloud Run write: quota, etag check, long-running operation."""
 
 from __future__ import annotations
 

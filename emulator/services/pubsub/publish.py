@@ -1,4 +1,4 @@
-"""Pub/Sub publishing. Every well-formed topic exists; what was published stays in the world."""
+"""Pub/Sub Publisher API: publish. Every well-formed topic exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delivers a message as Pub/Sub does: raw pushes over HTTP."""
+"""Push a message over HTTP as Pub/Sub does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Security Command Center v2: listing findings.
+"""Security Command Center API v2: ListFindings.
 
 Fields, operators and sizes are those that the v2 API documents for ListFindings.
 """
@@ -130,7 +130,7 @@ def _matcher(text: str) -> Callable[[FindingResult], bool]:
     """The filter of a request as a function.
 
     Raises:
-        Refusal: INVALID_ARGUMENT for what is not a filter, and for fields, operators and values
+        ApiError: INVALID_ARGUMENT for what is not a filter, and for fields, operators and values
             that the API does not document.
     """
     try:

@@ -1,4 +1,4 @@
-"""What Security Command Center notifies of again: findings that somebody wrote to.
+"""Notifications of findings that were updated.
 
 It publishes every update of a finding, not only what the detector says, so that whoever writes
 to a finding hears of it. Neither the event time nor the state of the finding moves with that.

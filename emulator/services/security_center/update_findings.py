@@ -1,4 +1,4 @@
-"""Security Command Center v2: what others may write to a finding, marks and external systems.
+"""Security Command Center API v2: update security marks and external systems.
 
 Every write is told to whoever listens, as Security Command Center notifies of it again.
 

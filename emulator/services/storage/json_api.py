@@ -1,4 +1,4 @@
-"""The list of a bucket as the JSON API of Cloud Storage tells it: every name exactly as it is."""
+"""Cloud Storage JSON API over HTTP: list objects by their exact names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cloud Storage over HTTP: the XML API, as much of it as a client for objects needs.
+"""In-memory buckets: create-only puts, generations, listing.
 
 Every bucket exists. Objects live in memory and are not part of the world.
 """
@@ -91,7 +91,7 @@ class BucketObjects:
                 empty for whatever is there.
 
         Raises:
-            Refusal: FAILED_PRECONDITION when it has another generation.
+            ApiError: FAILED_PRECONDITION when it has another generation.
         """
         self._check(bucket, name, if_generation)
         stored = StoredObject(
@@ -114,7 +114,7 @@ class BucketObjects:
         """Takes one part of an upload and returns its etag.
 
         Raises:
-            Refusal: NOT_FOUND for an upload that is not going on.
+            ApiError: NOT_FOUND for an upload that is not going on.
         """
         self._parts(upload)[number] = data
         return _etag(data)
@@ -123,7 +123,7 @@ class BucketObjects:
         """Ends an upload and returns its parts in the order of their numbers.
 
         Raises:
-            Refusal: NOT_FOUND for an upload that is not going on.
+            ApiError: NOT_FOUND for an upload that is not going on.
         """
         parts = self._parts(upload)
         self._uploads[upload] = None
@@ -139,7 +139,7 @@ class BucketObjects:
         """One object.
 
         Raises:
-            Refusal: NOT_FOUND.
+            ApiError: NOT_FOUND.
         """
         stored = self._buckets[bucket].get(name)
         if stored is None:
@@ -150,7 +150,7 @@ class BucketObjects:
         """Removes an object.
 
         Raises:
-            Refusal: NOT_FOUND, or FAILED_PRECONDITION when it has another generation.
+            ApiError: NOT_FOUND, or FAILED_PRECONDITION when it has another generation.
         """
         self.get(bucket, name)
         self._check(bucket, name, if_generation)
@@ -160,7 +160,7 @@ class BucketObjects:
         """One page of the names in a bucket, sorted.
 
         Raises:
-            Refusal: INVALID_ARGUMENT for a continuation token that no listing gave.
+            ApiError: INVALID_ARGUMENT for a continuation token that no listing gave.
         """
         objects: list[tuple[str, StoredObject]] = []
         prefixes: list[str] = []

@@ -1,4 +1,4 @@
-"""Answers the HTTP requests of Cloud Storage clients: paths, headers and XML around `storage`."""
+"""Cloud Storage XML API over HTTP."""
 
 from __future__ import annotations
 

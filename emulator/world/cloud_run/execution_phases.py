@@ -1,4 +1,4 @@
-"""Executions and their tasks: which phase they are in, and how they get from one to the next.
+"""State machine of executions and their tasks.
 
 Pure. Nothing runs here: an execution that was started runs until it is cancelled.
 """

@@ -1,4 +1,4 @@
-"""What a job is when it says nothing, and what no job may say."""
+"""Defaults and validation of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a resource has got with what a long-running operation is about."""
+"""Progress of a long-running operation on a resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all resources of Cloud Run have: ids, etags, conditions, an account to run as.
+"""Fields that all Cloud Run resources share: uid, etag, conditions, default account.
 
 Forms of values follow the answers of the Cloud Run Admin API v2.
 """

@@ -1,4 +1,4 @@
-"""Revisions: what they are made of, and whether a template may make one.
+"""Create and validate revisions.
 
 Pure. A revision belongs to a service or a worker pool.
 """
@@ -97,7 +97,7 @@ def check_revision_template(
         forced: A revision is wanted even if the template did not change.
 
     Raises:
-        Refusal: ALREADY_EXISTS when the template has the name of an existing revision and is not
+        ApiError: ALREADY_EXISTS when the template has the name of an existing revision and is not
             what that revision was made from; INVALID_ARGUMENT otherwise.
     """
     kind, short = type(after).__name__, last_segment(after.name)

@@ -1,4 +1,4 @@
-"""What Cloud Run itself derives from a service: the defaults of its settings, its address."""
+"""Defaults of a service: its settings and its URL."""
 
 from __future__ import annotations
 

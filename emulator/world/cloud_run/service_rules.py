@@ -1,4 +1,4 @@
-"""The rules of Cloud Run for services alone: what is refused, what is erased on the way.
+"""Validation and side effects of service updates.
 
 Pure: a rule looks at the service before and after and never at the network.
 """

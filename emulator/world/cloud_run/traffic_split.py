@@ -1,4 +1,4 @@
-"""Which revisions get which part: the traffic of a service, the instances of a worker pool.
+"""Traffic targets of services and instance splits of worker pools.
 
 Pure. What only services have, tags, is not here.
 """

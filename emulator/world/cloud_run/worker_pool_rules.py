@@ -1,4 +1,4 @@
-"""What a worker pool is when it says nothing, and what no pool may say."""
+"""Defaults and validation of worker pools."""
 
 from __future__ import annotations
 

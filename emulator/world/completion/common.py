@@ -1,4 +1,4 @@
-"""What a world leaves out gets a plausible value: what all its Cloud Run resources share.
+"""Default values for what a world leaves out.
 
 Values are made from names alone, so that the same world always has the same ids and etags.
 """

@@ -1,4 +1,4 @@
-"""Completes the executions of a world.
+"""Fill in what a world leaves out of executions.
 
 An execution is over when it has a time of completion, or when its condition `Completed` says so.
 Else it runs, or waits if that condition is pending.

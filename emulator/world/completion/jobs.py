@@ -1,4 +1,4 @@
-"""Completes the jobs of a world. Their executions are completed in `plausible_executions`."""
+"""Fill in what a world leaves out of jobs."""
 
 from __future__ import annotations
 

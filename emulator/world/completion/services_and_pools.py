@@ -1,4 +1,4 @@
-"""Completes the services and worker pools of a world, and the revisions that they own."""
+"""Fill in what a world leaves out of services, worker pools and their revisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completes the tasks of a world, and makes those that it leaves out.
+"""Fill in what a world leaves out of tasks, and add missing ones.
 
 A task is over when it has a time of completion, or when its condition `Completed` says so. One that
 says neither is like its execution.

@@ -1,4 +1,4 @@
-"""Reads JSON that people wrote, and says exactly what is wrong with it and where."""
+"""Read a JSON document; errors name the path in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the parts of a world, each from its place in the document."""
+"""Parse the sections of a world document."""
 
 from __future__ import annotations
 

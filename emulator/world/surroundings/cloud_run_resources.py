@@ -1,4 +1,4 @@
-"""Realistic resources of Cloud Run: a service, a job or a worker pool, and who may invoke it."""
+"""An example service, job or worker pool, and its IAM policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings as Security Command Center's own list shows them: the confirmed one and others."""
+"""Findings as Security Command Center lists them: the confirmed one and related ones."""
 
 from __future__ import annotations
 

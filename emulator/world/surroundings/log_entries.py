@@ -1,4 +1,4 @@
-"""Log entries around an event: what the workload wrote, and what Google recorded about it."""
+"""Log and audit entries around the event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notification claims, read tolerantly: any field may lack, or be nonsense.
+"""Read the fields of a notification, tolerating any that are missing or malformed.
 
 Only what a world is built from is read here; judging a notification is the product's business.
 """
