@@ -128,7 +128,8 @@ async def carry_out_release(
         The writes that restored it, each verified; empty when all was as before already.
 
     Raises:
-        ReleaseIncomplete: It is not released for certain; the message says what holds and what to do.
+        ReleaseIncomplete: It is not released for certain; the message says what holds and what to
+            do.
         Retry: The store does not answer; nothing was written.
     """
     if plan.containment is None:
