@@ -31,7 +31,7 @@ from incident.model import (
     Verdict,
     Workload,
 )
-from incident.redaction.errors import redact_error
+from incident.redaction.redactor import redact_error
 from incident.response.context import Ports
 from incident.response.reopen import reopen_claim
 from incident.response.session import IncidentSession

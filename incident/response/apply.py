@@ -33,7 +33,7 @@ from incident.model import (
 )
 from incident.model.concurrency import gather_all
 from incident.policy.schema import EvidenceBounds
-from incident.redaction.errors import redact_error
+from incident.redaction.redactor import redact_error
 from incident.report.outcome import OutcomeParts, resumed_outcome
 from incident.response import approvals
 from incident.response.approvals import APPROVED, RequestRefused

@@ -44,8 +44,7 @@ from incident.model.concurrency import gather_all
 from incident.model.durations import Stopwatch
 from incident.policy.resolve import Policy
 from incident.policy.schema import EvidenceBounds
-from incident.redaction.errors import redact_error
-from incident.redaction.redactor import Redactor
+from incident.redaction.redactor import Redactor, redact_error
 from incident.response.conclude import Concluder, ignored_result
 from incident.response.context import DeliveryResult, LogOutcome, Ports, log_nothing
 from incident.response.duplicates import answer_duplicate

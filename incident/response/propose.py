@@ -24,8 +24,7 @@ from incident.model import (
     Verdict,
 )
 from incident.policy.resolve import Steps
-from incident.redaction.errors import redact_error
-from incident.redaction.redactor import Redactor
+from incident.redaction.redactor import Redactor, redact_error
 from incident.response import approvals
 from incident.response.approvals import RequestRefused
 from incident.response.context import Ports
