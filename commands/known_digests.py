@@ -39,7 +39,9 @@ def digests_in_log(log: str) -> tuple[KnownDigest, ...]:
     whole = _parse_json(log)
     entries = whole if isinstance(whole, list) else [whole] if isinstance(whole, dict) else None
     if entries is not None:
-        return tuple(dict.fromkeys(told for entry in entries for told in _digests_in_entry(entry)))
+        return tuple(
+            dict.fromkeys(digest for entry in entries for digest in _digests_in_entry(entry))
+        )
     return tuple(
         dict.fromkeys(digest for line in log.splitlines() for digest in _digests_in_line(line))
     )

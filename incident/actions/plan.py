@@ -62,7 +62,7 @@ def plan_changes(
             for name, result in tried
             if isinstance(result, NotApplicable)
         ]
-        fitting = [ACTIONS[name] for name, said in tried if isinstance(said, DesiredState)]
+        fitting = [ACTIONS[name] for name, result in tried if isinstance(result, DesiredState)]
         chosen += [action for action in fitting[:1] if action not in chosen]
         applicable = applicable and bool(fitting)
     order = list(ACTIONS)
