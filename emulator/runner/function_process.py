@@ -27,7 +27,7 @@ _SETTINGS_PREFIX = "RESPONDER_"
 
 
 class FunctionFailed(Exception):  # noqa: N818 - named for what happened
-    """The function did not start. The text has the reason, where its output gives one."""
+    """The function did not start. The text says why, as far as it told."""
 
 
 @dataclass(frozen=True, slots=True)

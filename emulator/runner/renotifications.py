@@ -9,7 +9,7 @@ from emulator.runner.run_result import Renotification
 from emulator.services.pubsub.push import Delivery
 from emulator.services.security_center.notifications import Notifications
 
-# An incident writes to its finding twice; many more renotifications are a loop.
+# Two writes to a finding are two of them; with more than these the function loops.
 _MAX_RENOTIFICATIONS = 20
 
 
@@ -18,17 +18,17 @@ async def deliver_renotifications(
     function: FunctionProcess,
     push: Callable[[bytes, int], Awaitable[tuple[Delivery, ...]]],
 ) -> tuple[tuple[Renotification, ...], bool]:
-    """Deliver renotifications one after another, until no more arrive.
+    """Delivers one after the other, until nothing more comes of it.
 
-    Call it after the run's own deliveries, so that each log line belongs to a known delivery.
+    After the deliveries, so that each line of the function's log is known to belong to one.
 
     Args:
-        notifications: The notifications so far; more may arrive meanwhile.
-        function: The function to deliver to.
+        notifications: What is notified of; more may come while this goes on.
+        function: Who is told.
         push: Delivers one message, which is given with its number.
 
     Returns:
-        The result of each, and whether they did not end.
+        What came of each, and whether there was no end of them.
     """
     renotifications: list[Renotification] = []
     while len(renotifications) < min(len(notifications.messages), _MAX_RENOTIFICATIONS):

@@ -50,8 +50,8 @@ class WorkerPools(Workloads[run_v2.WorkerPool]):
         revisions.check_revisions(self._world, before, after, forced=change.new_revision)
 
     def on_create(self, workload: run_v2.WorkerPool) -> None:
-        """A worker pool has no URL."""
+        """A worker pool has nothing for good: no address."""
 
     def on_template_change(self, workload: run_v2.WorkerPool) -> None:
-        """Create the revision of a changed template, or one that the request forces."""
+        """Makes the revision of a changed template, or one that is wanted all the same."""
         revisions.add_revision(self._world, workload)
