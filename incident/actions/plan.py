@@ -16,6 +16,7 @@ from incident.actions.require_authentication import has_bindings_to_remove
 from incident.model import (
     Change,
     ChangeKind,
+    CutList,
     Finding,
     Json,
     Kind,
@@ -90,6 +91,12 @@ def details_for_changes(changes: Iterable[Change]) -> frozenset[WorkloadDetail]:
     return frozenset(needs[change.kind] for change in changes if change.kind in needs)
 
 
+def executions_of_changes(changes: Iterable[Change]) -> frozenset[str]:
+    """Short names of the executions to read by name, where the list of executions was cut."""
+    cancelled = (change for change in changes if change.kind is ChangeKind.CANCELLATION)
+    return frozenset(change.target.rpartition("/")[2] for change in cancelled)
+
+
 def in_effect(change: Change, configuration: WorkloadConfiguration) -> bool:
     """Whether the settings are what the change was to make them, as its actions judge.
 
@@ -115,6 +122,8 @@ def why_not_in_effect(change: Change, configuration: WorkloadConfiguration) -> s
         )
     if not in_effect(change, configuration):
         return _mismatch_text(change)
+    if change.kind is ChangeKind.CANCELLATION and isinstance(configuration.executions, CutList):
+        return f"whether another execution runs is not known: {configuration.executions.reason}"
     if "traffic" not in change.after:
         return None
     served = (each.still_served(change, configuration) for each in _actions_of(change))

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from incident.case_file.journal import (
     SCHEMA_VERSION,
@@ -28,10 +28,12 @@ from incident.case_file.paths import (
     quarantine_path,
     record_path,
 )
-from incident.model import Evidence, GiveUp, Json, JsonObject, Retry
+from incident.model import Evidence, GiveUp, Json, JsonObject, Listing, Retry, found_in
 from incident.model.concurrency import gather_all
 from incident.model.json_text import json_value, time_text
 from incident.redaction.redactor import Redactor
+
+T = TypeVar("T")
 
 #: ``concluded`` and ``done`` have fixed numbers, so that of many writers one wins. Later records
 #: (approved, released, …) are numbered from there.
@@ -232,6 +234,11 @@ async def store_evidence(case_file: CaseFile, evidence: Evidence, redactor: Reda
     await gather_all(*stored)
 
 
+def _stored_list(listing: Listing[T] | None) -> tuple[T, ...] | None:
+    """What was read of a list; that it was cut is among the gaps."""
+    return None if listing is None else found_in(listing)
+
+
 def _evidence_objects(
     folder: str, evidence: Evidence, redactor: Redactor
 ) -> dict[tuple[str, str], bytes]:
@@ -241,15 +248,15 @@ def _evidence_objects(
         "finding": evidence.finding.raw,
         "notification": evidence.claim.raw if evidence.claim else None,
         "settings": json_value(evidence.configuration),
-        "revisions": json_value(evidence.revisions),
+        "revisions": json_value(_stored_list(evidence.revisions)),
         "affected-revision": json_value(evidence.affected_revision)
         if evidence.affected_revision.templates
         else None,
         "access": json_value(evidence.access),
-        "executions": json_value(evidence.executions),
-        "tasks": json_value(evidence.tasks),
-        "related-findings": json_value(evidence.related),
-        "audit-log": json_value(evidence.audit),
+        "executions": json_value(_stored_list(evidence.executions)),
+        "tasks": json_value(_stored_list(evidence.tasks)),
+        "related-findings": json_value(_stored_list(evidence.related)),
+        "audit-log": json_value(_stored_list(evidence.audit)),
         "virustotal": json_value(reputation) if reputation and reputation.answered else None,
         "gaps": json_value(evidence.gaps),
     }

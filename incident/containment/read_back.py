@@ -136,14 +136,14 @@ async def _recheck_cancellations(
     cancelled = [change for change in failed if change.kind is ChangeKind.CANCELLATION]
     if not cancelled:
         return failed
-    needs = plan.details_for_changes(cancelled)
+    needs, named = plan.details_for_changes(cancelled), plan.executions_of_changes(cancelled)
     try:
-        configuration = await read_workload(request.workload, needs, tools.cloud_run)
+        configuration = await read_workload(request.workload, needs, tools.cloud_run, named)
     except IncidentError:
         return failed
     return tuple(
         with_state(change, ChangeState.VERIFIED)
-        if change in cancelled and plan.in_effect(change, configuration)
+        if change in cancelled and plan.why_not_in_effect(change, configuration) is None
         else change
         for change in failed
     )
@@ -197,13 +197,13 @@ async def wait_until_in_effect(
     """
     configuration: WorkloadConfiguration | None = None
     reasons: tuple[str | None, ...] = (_NOT_READ_BACK_TEXT,) * len(changes)
-    needs = plan.details_for_changes(changes)
+    needs, named = plan.details_for_changes(changes), plan.executions_of_changes(changes)
     pause = _FIRST_POLL_S
     try:
         async with asyncio.timeout(limit.total_seconds()):
             while True:
                 try:
-                    configuration = await read_workload(workload, needs, reader)
+                    configuration = await read_workload(workload, needs, reader, named)
                     reasons = tuple(plan.why_not_in_effect(each, configuration) for each in changes)
                 except Retry as error:
                     reasons = tuple(reason and str(error) for reason in reasons)

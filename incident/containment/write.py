@@ -120,9 +120,10 @@ async def recheck_refused(
     """
     if not sent.refused:
         return sent
-    needs = plan.details_for_changes(snapshot.changes[at] for at in sent.refused)
+    refused = [snapshot.changes[at] for at in sent.refused]
+    needs, named = plan.details_for_changes(refused), plan.executions_of_changes(refused)
     try:
-        configuration = await read_workload(workload, needs, reader)
+        configuration = await read_workload(workload, needs, reader, named)
     except IncidentError:
         return sent
     return sent.corrected(at for at in sent.refused if snapshot.took_effect(at, configuration))

@@ -120,7 +120,7 @@ def _apply_guards(
     blocks = [
         *(GuardBlock(Reason(hold.text, "policy"), hold.alarm) for hold in resolution.holds),
         *guard_blocks(guard_input),
-        *_no_action_fits(plan, resolution),
+        *_no_action_fits(plan, resolution, guard_input.evidence.configuration),
         *_responder_requires_person(guard_input, responder),
         *_exceeds_recorded_plan(guard_input, resolution, plan),
     ]
@@ -198,13 +198,17 @@ def _containment_plan(resolution: Resolution, evidence: Evidence) -> containment
 
 
 def _no_action_fits(
-    plan: containment.ContainmentPlan, resolution: Resolution
+    plan: containment.ContainmentPlan,
+    resolution: Resolution,
+    configuration: WorkloadConfiguration | None,
 ) -> tuple[GuardBlock, ...]:
+    """Held; with an alarm where a cut list hides whether something runs, or which revision."""
     if plan.applicable or not resolution.steps:
         return ()
     return (
         GuardBlock(
-            Reason("no configured action fits: " + "; ".join(plan.not_applicable), "settings")
+            Reason("no configured action fits: " + "; ".join(plan.not_applicable), "settings"),
+            alarm=configuration is not None and configuration.has_cut_list,
         ),
     )
 

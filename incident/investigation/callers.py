@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from incident.model import Access, Binding, Evidence, ExposureFact, ExposureTopic, Kind
+from incident.model import Access, Binding, Evidence, ExposureFact, ExposureTopic, Kind, found_in
 from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS
 
 #: Roles that only allow calling or starting.
@@ -87,7 +87,7 @@ def _describe_public_access(
 
 def _describe_opening(role: str, member: str, evidence: Evidence) -> Iterator[ExposureFact]:
     """Who granted the public access, if the audit log shows it."""
-    for event in evidence.audit or ():
+    for event in found_in(evidence.audit):
         if not event.error and f"ADD {role} {member}" in event.bindings:
             who = event.principal or "an account that is not named"
             when = f"{event.timestamp:%Y-%m-%d %H:%M:%S} UTC"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from incident.model.listing import CutList, Listing, found_in
 from incident.model.workload import JsonObject, Kind, Secret
 
 _DEFAULT_ACCOUNT_SUFFIXES = (
@@ -229,13 +230,27 @@ class WorkloadConfiguration:
     kind: Kind = Kind.SERVICE
     live_revisions: tuple[str, ...] = ()
     access: Access | None = field(default=None, repr=False)
-    revisions: tuple[Template, ...] | None = field(default=None, repr=False)
-    executions: tuple[Execution, ...] | None = field(default=None, repr=False)
+    revisions: Listing[Template] | None = field(default=None, repr=False)
+    executions: Listing[Execution] | None = field(default=None, repr=False)
+
+    @property
+    def has_cut_list(self) -> bool:
+        """Whether its revisions or executions were not read to the end."""
+        return isinstance(self.revisions, CutList) or isinstance(self.executions, CutList)
+
+    @property
+    def addressed_revisions(self) -> tuple[str, ...]:
+        """Short names of the revisions that have traffic or a tag, in the settings or served."""
+        traffic = self.fields.get("traffic")
+        targets = traffic if isinstance(traffic, list | tuple) else ()
+        set_names = [str(t.get("revision") or "") for t in targets if isinstance(t, Mapping)]
+        names = (*self.live_revisions, *set_names, self.latest_ready_revision)
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def running(self) -> tuple[Execution, ...]:
-        """The executions that have not ended."""
-        return tuple(execution for execution in self.executions or () if execution.running)
+        """The executions that have not ended; of a cut list, those that are known."""
+        return tuple(each for each in found_in(self.executions) if each.running)
 
 
 @dataclass(frozen=True, slots=True)

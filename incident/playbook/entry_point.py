@@ -17,6 +17,7 @@ from incident.model import (
     PlaybookTask,
     TaskPurpose,
     Workload,
+    found_in,
 )
 from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS
 from incident.playbook.commands_and_links import (
@@ -181,7 +182,7 @@ def _verb(workload: Workload) -> str:
 def _public_members_added(evidence: Evidence) -> tuple[str, ...]:
     """Public members that the audit log shows as added and not removed since."""
     last: dict[str, str] = {}
-    for event in evidence.audit or ():  # newest first
+    for event in found_in(evidence.audit):  # newest first
         for delta in event.bindings if not event.error else ():
             verb, _, rest = delta.partition(" ")
             role, _, member = rest.partition(" ")

@@ -13,7 +13,7 @@ from clients import connect
 from incident.model import ChangeKind, Conflict, Denied, GiveUp, Missing, Retry, SecretUse
 from incident.model.json_text import json_value
 from tests.clients.conftest import ConnectClients, ConnectedClients
-from tests.support.model import LATEST, REVISION, SERVICE, scale_to_zero_change, workload
+from tests.support.model import LATEST, REVISION, SERVICE, scale_to_zero_change, whole, workload
 
 PLANTED = "planted-environment-value"
 CONTAINER = {
@@ -184,7 +184,7 @@ async def test_a_bare_service_has_the_defaults(connect_clients: ConnectClients) 
 async def test_revisions_come_newest_first(connect_clients: ConnectClients) -> None:
     """Each with its containers, its maker, and whether it is ready."""
     async with connect_clients(world()) as cloud:
-        found = await cloud.clients.cloud_run.revisions(workload())
+        found = whole(await cloud.clients.cloud_run.revisions(workload()))
     assert [(each.revision, each.ready, each.creator) for each in found] == [
         ("storefront-00042", True, "ci-42@example.com"),
         ("storefront-00041", False, "ci-41@example.com"),
