@@ -295,7 +295,7 @@ STOPPED = configuration_after(CHANGE, ORIGINAL)
 
 
 @pytest.mark.parametrize(
-    ("records", "found", "image"),
+    ("records", "found", "number"),
     [
         ((snapshot_record(1, CHANGE), record(2, "written", snapshot=1)), STOPPED, 1),
         ((snapshot_record(1, CHANGE), record(2, "written", snapshot=1)), ORIGINAL, None),
