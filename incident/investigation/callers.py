@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from incident.model import Access, Binding, Evidence, ExposureFact, ExposureTopic, Kind, found_in
+from incident.model import (
+    Access,
+    Binding,
+    Evidence,
+    ExposureFact,
+    ExposureTopic,
+    Kind,
+    WorkloadConfiguration,
+    found_in,
+)
 from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS
 
 #: Roles that only allow calling or starting.
@@ -41,16 +50,28 @@ def describe_callers(evidence: Evidence, kind: Kind) -> tuple[ExposureFact, ...]
     if configuration is not None and configuration.fields.get("invokerIamDisabled"):
         text = f"everybody may {verb} it: the check of invokers is off"
         points.append(ExposureFact(ExposureTopic.CALLERS, text, "settings", serious=True))
+    proxy = _describe_iap(configuration)
     if access is not None:
         points += dict.fromkeys(_describe_public_access(access, evidence, kind))
         return (
+            *proxy,
             *points,
             *_describe_named_access(access, evidence, kind, public_excluded=not points),
         )
     if not points:
         text = f"who may {verb} it is {evidence.describe_gap('access')}"
         points.append(ExposureFact(ExposureTopic.CALLERS, text, "access", known=False))
-    return tuple(points)
+    return (*proxy, *points)
+
+
+def _describe_iap(configuration: WorkloadConfiguration | None) -> tuple[ExposureFact, ...]:
+    if configuration is None or not configuration.iap_enabled:
+        return ()
+    text = (
+        "Identity-Aware Proxy checks its callers first: who may pass is in the proxy's own"
+        " policy, which is not read"
+    )
+    return (ExposureFact(ExposureTopic.CALLERS, text, "settings"),)
 
 
 def condition_clause(condition: str | None) -> str:

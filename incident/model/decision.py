@@ -107,6 +107,7 @@ class TaskPurpose(StrEnum):
 
     TRIAGE = "look"
     STOP = "stop"
+    REGIONS = "regions"
     WAIT = "wait"
     INGRESS = "ingress"
     AUTHENTICATION = "authentication"

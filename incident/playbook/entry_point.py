@@ -23,11 +23,13 @@ from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS
 from incident.playbook.commands_and_links import (
     finding_page,
     gcloud,
+    location_flags,
     logs_page,
     workload_command,
     workload_page,
 )
 from incident.playbook.inputs import PlaybookFacts
+from incident.playbook.workload_facts import is_function
 
 _MOST_NAMES = 20
 #: A finding's contacts are untrusted: only email addresses are shown.
@@ -110,6 +112,8 @@ def _restrict_invokers(evidence: Evidence, facts: PlaybookFacts) -> Iterator[Pla
             "",
             TaskPurpose.RESTORE_CALLERS,
         )
+    if configuration is not None and configuration.iap_enabled:
+        yield _review_iap(workload)
     if access is None:
         added = _public_members_added(evidence)
         yield _review_access(evidence, added, workload)
@@ -191,19 +195,42 @@ def _public_members_added(evidence: Evidence) -> tuple[str, ...]:
     return tuple(sorted(member for member, verb in last.items() if verb == "ADD"))
 
 
-def notify_owner(finding: Finding, workload: Workload) -> Iterator[PlaybookTask]:
+def _review_iap(workload: Workload) -> PlaybookTask:
+    """IAP has an IAM policy of its own, which the responder does not read."""
+    text = (
+        "Identity-Aware Proxy checks its callers: see who may pass, and take out who should not."
+        " The responder neither reads nor changes that policy"
+    )
+    shown = gcloud(
+        "beta iap web get-iam-policy",
+        resource_type="cloud-run",
+        service=workload.name,
+        **location_flags(workload),
+    )
+    return PlaybookTask(text, shown, workload_page(workload) or "", TaskPurpose.AUTHENTICATION)
+
+
+def notify_owner(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
     """The task that informs the owners."""
+    finding = evidence.finding
+    ask = (
+        ". Ask them to deploy the function only once its source is fixed: deploying it lifts the"
+        " containment"
+        if is_function(evidence)
+        else ""
+    )
     named = [contact for contact in finding.contacts if _EMAIL.fullmatch(contact)]
     if named:
         more = len(named) - _MOST_NAMES
         text = f"Tell the owners what happened and what is down: {', '.join(named[:_MOST_NAMES])}"
         yield PlaybookTask(
-            f"{text} and {more} more" if more > 0 else text, purpose=TaskPurpose.NOTIFY
+            f"{text} and {more} more{ask}" if more > 0 else f"{text}{ask}",
+            purpose=TaskPurpose.NOTIFY,
         )
         return
     text = (
         "Tell the owner what happened and what is down. The finding names no contact; these are the"
-        " project's"
+        f" project's{ask}"
     )
     categories = "security,technical,all"
     command = gcloud(

@@ -74,7 +74,7 @@ def people_tasks(inputs: PlaybookInputs) -> tuple[PlaybookTask, ...]:
         *containment_tasks(facts),
         *triage(inputs, facts),
         *close_entry_point(evidence, facts),
-        *notify_owner(finding, workload),
+        *notify_owner(evidence, workload),
         *rotate_secrets(evidence, workload),
         *revoke_credentials(evidence, workload),
         *review_logs(finding, workload),

@@ -118,9 +118,11 @@ async def test_a_template_has_secret_names_and_no_values(connect_clients: Connec
     assert template.containers[0].environment_names == ("MODE", "EMPTY", "DB_PASSWORD", "AGAIN")
     assert template.secret_names == ("db-password", "tls-cert")
     assert template.secret_uses == (
-        SecretUse("db-password", "latest", "DB_PASSWORD", mounted=False),
-        SecretUse("db-password", "3", "AGAIN", mounted=False),
-        SecretUse("tls-cert", "latest", "/etc/tls/tls-cert", mounted=True),
+        SecretUse("db-password", "latest", "DB_PASSWORD", mounted=False, container="storefront-1"),
+        SecretUse("db-password", "3", "AGAIN", mounted=False, container="storefront-1"),
+        SecretUse(
+            "tls-cert", "latest", "/etc/tls/tls-cert", mounted=True, container="storefront-1"
+        ),
     )
     assert [(secret.name, secret.value) for secret in template.secrets] == [("MODE", PLANTED)]
     assert (template.timeout_s, template.session_affinity) == (900, True)
