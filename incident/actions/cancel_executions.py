@@ -73,4 +73,5 @@ ACTION = Action(
     },
     in_effect=in_effect,
     details=frozenset({WorkloadDetail.EXECUTIONS}),
+    details_to_verify=frozenset({WorkloadDetail.EXECUTIONS}),
 )

@@ -81,7 +81,7 @@ class CaseSummary:
         named_by_outcome = (self.latest_outcome or {}).get("workload")
         if isinstance(named_by_outcome, Mapping):
             workload = parse_workload(named_by_outcome)
-            if workload is None:
+            if workload is None or not (workload.project and workload.location and workload.name):
                 raise ValueError("workload")
             return workload
         for record in reversed(self.records):

@@ -128,12 +128,16 @@ def _apply_guards(
         return _hold(mode, resolution.rule, *blocks)
     return Decision(
         verdict=Verdict.CONTAIN,
-        reasons=_reasons_to_contain(guard_input, resolution, mode),
+        reasons=(
+            *_reasons_to_contain(guard_input, resolution, mode),
+            *(Reason(text, "access") for text in (*plan.unreached, *plan.remarks)),
+        ),
         mode=mode,
         rule=resolution.rule,
         steps=resolution.steps,
         changes=_changes_to_write(guard_input, plan),
         stops=plan.stops,
+        unreached=plan.unreached,
     )
 
 
