@@ -59,7 +59,9 @@ def _decide(
         return _hold(Mode.DRY_RUN, None, *blocks)
     if workload is None or route.responder is None or route.verdict is Verdict.HOLD:
         mode = Mode.lowest(policy.mode, decision_context.ceiling)
-        return _hold(mode, None, GuardBlock(Reason(route.reason, "finding")))
+        # Nobody chose this hold: the responder cannot read or does not know something of it.
+        listed = evidence.confirmed and evidence.finding.state == "ACTIVE"
+        return _hold(mode, None, GuardBlock(Reason(route.reason, "finding"), alarm=listed))
     resolution = resolve(policy, _policy_subject(evidence, workload))
     if decision_context.operator and decision_context.operator.steps:
         resolution = with_chosen_steps(resolution, decision_context.operator.steps)
