@@ -10,6 +10,7 @@ from typing import Any
 from google.cloud import run_v2
 from google.protobuf.json_format import MessageToDict
 
+from clients.unknown_fields import json_with_unknown, unknown_bytes
 from incident.model import (
     Access,
     Binding,
@@ -172,9 +173,9 @@ def _completed(message: Any) -> tuple[str, str]:
 
 def access_of(policy: Any) -> Access:
     """An IAM policy; a conditional binding keeps its condition's title."""
-    raw = MessageToDict(policy).get("bindings", [])
     return Access(
-        raw=tuple(raw),
+        raw=tuple(json_with_unknown(binding) for binding in policy.bindings),
+        has_unknown_fields=bool(unknown_bytes(policy)),
         etag=policy.etag.hex(),
         version=policy.version,
         bindings=tuple(
@@ -216,6 +217,13 @@ def _fields(message: Any) -> dict[str, Json]:
         else:
             setattr(kept, field, getattr(message, field))
     fields: dict[str, Json] = MessageToDict(kept)
+    for field, value in kept.ListFields():
+        if field.message_type and not field.message_type.GetOptions().map_entry:
+            fields[field.json_name] = (
+                json_with_unknown(value)
+                if hasattr(value, "ListFields")
+                else [json_with_unknown(each) for each in value]
+            )
     return fields
 
 

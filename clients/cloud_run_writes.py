@@ -14,10 +14,10 @@ from google.api_core.exceptions import from_grpc_status
 from google.cloud import run_v2
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.json_format import ParseDict
 
 from clients.errors import google_call
 from clients.retries import WRITE
+from clients.unknown_fields import parse_with_unknown
 from incident.model import DEPLOY_PERMISSIONS, Change, ChangeKind, GrantScope, Kind, Permission
 
 _UPDATE_REASON = "writes the masked fields, and the annotation that names the incident"
@@ -94,7 +94,7 @@ async def send_change(change: Change, apis: WriteApis, *, validate_only: bool) -
 
 
 async def _update_service(change: Change, apis: WriteApis, *, validate_only: bool) -> int | None:
-    service = ParseDict({"name": change.target, **change.after}, run_v2.Service.pb()())
+    service = parse_with_unknown({"name": change.target, **change.after}, run_v2.Service.pb()())
     request = run_v2.UpdateServiceRequest(
         service=run_v2.Service.wrap(service),
         update_mask=FieldMask(paths=change.mask),
@@ -107,7 +107,7 @@ async def _update_service(change: Change, apis: WriteApis, *, validate_only: boo
 
 
 async def _update_pool(change: Change, apis: WriteApis, *, validate_only: bool) -> int | None:
-    pool = ParseDict({"name": change.target, **change.after}, run_v2.WorkerPool.pb()())
+    pool = parse_with_unknown({"name": change.target, **change.after}, run_v2.WorkerPool.pb()())
     request = run_v2.UpdateWorkerPoolRequest(
         worker_pool=run_v2.WorkerPool.wrap(pool),
         update_mask=FieldMask(paths=change.mask),
@@ -133,7 +133,7 @@ async def _set_policy(change: Change, apis: WriteApis) -> None:
     Audit configs stay. The policy's version stays too, but must be 3 where there are conditions,
     or Google would drop them.
     """
-    policy = ParseDict({"bindings": change.after["bindings"]}, policy_pb2.Policy())
+    policy = parse_with_unknown({"bindings": change.after["bindings"]}, policy_pb2.Policy())
     conditional = any(binding.HasField("condition") for binding in policy.bindings)
     version = CONDITIONAL_POLICY_VERSION if conditional else change.after.get("version")
     policy.version = version if isinstance(version, int) else 0

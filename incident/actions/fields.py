@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from incident.model import Json, Kind, WorkloadConfiguration
+from incident.model import UNKNOWN_FIELDS, Json, Kind, WorkloadConfiguration
 
 TRAFFIC_TO_LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 TRAFFIC_TO_REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
@@ -38,7 +38,9 @@ def field_with_default(fields: Mapping[str, Json], name: str) -> Json:
 def normalize_field(name: str, value: Json, kind: Kind = Kind.SERVICE) -> Json:
     """A field's value in normal form: equal meanings are equal."""
     if name == "scaling" and kind is Kind.WORKER_POOL:
-        return value.get("manualInstanceCount", 0) if isinstance(value, Mapping) else value
+        if isinstance(value, Mapping) and UNKNOWN_FIELDS not in value:
+            value = value.get("manualInstanceCount", 0)
+        return value
     if name == "bindings":
         return _normalize_bindings(value)
     if name in ("ingress", "invokerIamDisabled"):
@@ -46,9 +48,10 @@ def normalize_field(name: str, value: Json, kind: Kind = Kind.SERVICE) -> Json:
     if name == "scaling" and isinstance(value, Mapping):
         return _normalize_scaling(value)
     if name == "traffic":
-        shares: dict[tuple[str, str, str], int] = {}
+        shares: dict[tuple[str, ...], int] = {}
         for target in traffic_targets(value or FIELD_DEFAULTS["traffic"]):
-            key = (str(target["type"]), str(target.get("revision", "")), str(target.get("tag", "")))
+            names = ("revision", "tag", UNKNOWN_FIELDS)
+            key = (str(target["type"]), *(str(target.get(name, "")) for name in names))
             shares[key] = shares.get(key, 0) + int(str(target.get("percent", 0)))
         return [[*key, percent] for key, percent in sorted(shares.items()) if percent or key[2]]
     return value
@@ -82,7 +85,8 @@ def _normalize_bindings(value: Json) -> list[Json]:
     members: dict[str, set[str]] = {}
     for binding in value if isinstance(value, list | tuple) else ():
         if isinstance(binding, Mapping):
-            key = json.dumps([binding.get("role"), binding.get("condition")], sort_keys=True)
+            parts = [binding.get("role"), binding.get("condition"), binding.get(UNKNOWN_FIELDS)]
+            key = json.dumps(parts, sort_keys=True)
             listed = binding.get("members")
             found = (
                 {str(member) for member in listed} if isinstance(listed, list | tuple) else set()
@@ -97,10 +101,12 @@ def _normalize_scaling(value: Mapping[str, Json]) -> dict[str, Json]:
     The API reports a manual count of 0 while scaling is automatic, and may report bounds
     while it is manual.
     """
+    unknown = {key: data for key, data in value.items() if key == UNKNOWN_FIELDS}
     if value.get("scalingMode") == "MANUAL":
         return {
             "scalingMode": "MANUAL",
             "manualInstanceCount": value.get("manualInstanceCount") or 0,
+            **unknown,
         }
     without = ("scalingMode", "manualInstanceCount")
     bounds = {key: count for key, count in value.items() if count and key not in without}

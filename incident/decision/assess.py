@@ -186,6 +186,10 @@ class Assessor:
             gaps.append(Gap("security-center", str(inputs.scc_error)))
         if state.read_error:
             gaps.append(Gap("settings", str(state.read_error)))
+        if state.configuration and state.configuration.unknown_fields:
+            names = ", ".join(state.configuration.unknown_fields)
+            text = f"{names}: has fields that this version of the responder does not know"
+            gaps.append(Gap("settings", text))
         confirmed = inputs.scc_record is not None
         claim = self.claim if confirmed else None
         return Evidence(

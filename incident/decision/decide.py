@@ -14,6 +14,7 @@ from incident.decision.guards import guard_blockers as guard_bars
 from incident.model import (
     Blocker,
     Change,
+    ChangeKind,
     Decision,
     Evidence,
     InvalidPolicy,
@@ -25,6 +26,7 @@ from incident.model import (
     Workload,
     WorkloadConfiguration,
 )
+from incident.model.configuration import IAM_POLICY_FIELD
 from incident.policy.resolve import Policy, Resolution, Subject, resolve, with_chosen_steps
 from incident.policy.resolve import policy_blockers as policy_bars
 
@@ -67,7 +69,12 @@ def _decide(
         resolution = with_chosen_steps(resolution, decision_context.operator.steps)
     plan = _containment_plan(resolution, evidence)
     guard_input = GuardInput(
-        evidence, workload, policy, decision_context, has_changes=bool(plan.changes)
+        evidence,
+        workload,
+        policy,
+        decision_context,
+        has_changes=bool(plan.changes),
+        written_fields=_written_fields(plan.changes),
     )
     return _apply_guards(guard_input, route.responder, resolution, plan)
 
@@ -141,6 +148,12 @@ def _apply_guards(
         stops=plan.stops,
         unreached=plan.unreached,
     )
+
+
+def _written_fields(changes: tuple[Change, ...]) -> frozenset[str]:
+    """The fields that some changes would write, the IAM policy among them."""
+    policy = {IAM_POLICY_FIELD for change in changes if change.kind is ChangeKind.IAM_POLICY}
+    return frozenset({name for change in changes for name in change.before} | policy)
 
 
 def _effective_mode(guard_input: GuardInput, resolution: Resolution) -> Mode:

@@ -85,7 +85,9 @@ def approving_operator(by: str, plan: RecordedPlan) -> Operator:
 
 def containing_operator(by: str, steps: Steps = ()) -> Operator:
     """A person contains by hand, also what somebody has released before."""
-    return Operator(by, _UNATTENDED_GUARDS | {"never_released"}, is_person=True, steps=steps)
+    return Operator(
+        by, _UNATTENDED_GUARDS | {"never_released", "fields_known"}, is_person=True, steps=steps
+    )
 
 
 def drilling_operator(by: str) -> Operator:
@@ -141,13 +143,23 @@ class GuardBlock:
 
 @dataclass(frozen=True, slots=True)
 class GuardInput:
-    """All that a guard may look at; ``writes`` says whether there is anything to write."""
+    """All that a guard may look at.
+
+    Attributes:
+        evidence: The evidence of the decision.
+        workload: The finding's workload.
+        policy: The policy.
+        decision_context: The circumstances.
+        has_changes: Whether there is anything to write.
+        written_fields: The fields that would be written; None if that is not known.
+    """
 
     evidence: Evidence
     workload: Workload
     policy: Policy
     decision_context: DecisionContext
     has_changes: bool
+    written_fields: frozenset[str] | None = None
 
 
 def guard_blocks(guard_input: GuardInput) -> tuple[GuardBlock, ...]:
@@ -321,6 +333,21 @@ def virustotal_gate(guard_input: GuardInput) -> GuardBlock | None:
     return GuardBlock(Reason(text, "virustotal"), alarm=alarm)
 
 
+def fields_known(guard_input: GuardInput) -> GuardBlock | None:
+    """A write must not reset what the responder cannot read, unless the policy says so."""
+    configuration, written = guard_input.evidence.configuration, guard_input.written_fields
+    found = configuration.unknown_fields if configuration else ()
+    names = ", ".join(name for name in found if written is None or name in written)
+    if not names or guard_input.policy.guards.unknown_fields == "contain":
+        return None
+    text = (
+        f"the workload's {names} has fields that this version of the responder does not know: a"
+        " write would reset them. Deploy a newer version, or allow it with"
+        " guards.unknown_fields: contain"
+    )
+    return GuardBlock(Reason(text, "settings"), alarm=True)
+
+
 GUARDS: tuple[Callable[[GuardInput], GuardBlock | None], ...] = (
     finding_confirmed,
     finding_consistent,
@@ -333,6 +360,7 @@ GUARDS: tuple[Callable[[GuardInput], GuardBlock | None], ...] = (
     under_hourly_cap,
     under_project_cap,
     virustotal_gate,
+    fields_known,
 )
 
 

@@ -5,6 +5,8 @@ No behaviour beyond what a value says of itself; no input or output.
 
 from incident.model.affected_revision import AffectedRevision
 from incident.model.configuration import (
+    IAM_POLICY_FIELD,
+    UNKNOWN_FIELDS,
     Access,
     Binding,
     ContainerConfiguration,
@@ -16,6 +18,7 @@ from incident.model.configuration import (
     Template,
     Volume,
     WorkloadConfiguration,
+    holds_unknown_fields,
     is_default_service_account,
 )
 from incident.model.correlation import RelatedFinding
@@ -86,6 +89,8 @@ __all__ = [
     "AUDIT_EVENTS",
     "AUDIT_WINDOW",
     "DEPLOY_PERMISSIONS",
+    "IAM_POLICY_FIELD",
+    "UNKNOWN_FIELDS",
     "Access",
     "AffectedRevision",
     "Assessment",
@@ -152,6 +157,7 @@ __all__ = [
     "cut_reason",
     "format_duration",
     "found_in",
+    "holds_unknown_fields",
     "is_default_service_account",
     "json_list",
     "json_object",

@@ -7,12 +7,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from incident.model.listing import CutList, Listing, found_in
-from incident.model.workload import JsonObject, Kind, Secret
+from incident.model.workload import Json, JsonObject, Kind, Secret
 
+#: Key in the JSON of a message: base64 of the fields that the locked client does not know.
+UNKNOWN_FIELDS = "unknownFields"
+#: How the IAM policy is called among the fields.
+IAM_POLICY_FIELD = "IAM policy"
 _DEFAULT_ACCOUNT_SUFFIXES = (
     "-compute@developer.gserviceaccount.com",
     "@appspot.gserviceaccount.com",
 )
+
+
+def holds_unknown_fields(value: Json) -> bool:
+    """Whether a message in proto JSON, or one in a list of them, has unknown fields."""
+    if isinstance(value, Mapping):
+        return UNKNOWN_FIELDS in value
+    return isinstance(value, list | tuple) and any(holds_unknown_fields(each) for each in value)
 
 
 def is_default_service_account(account: str) -> bool:
@@ -128,12 +139,14 @@ class Access:
         bindings: Its bindings, for reading.
         etag: Its version, in hex: an edit of another version is refused.
         raw: Its bindings in proto JSON, lossless: an edit starts from them.
+        has_unknown_fields: Whether the policy has fields that the locked client does not know.
         version: Version of the policy format; 0 where none is set. Conditions need 3.
     """
 
     bindings: tuple[Binding, ...]
     etag: str = ""
     raw: tuple[JsonObject, ...] = field(default=(), repr=False)
+    has_unknown_fields: bool = field(default=False, repr=False)
     version: int = field(default=0, repr=False)
 
 
@@ -261,6 +274,15 @@ class WorkloadConfiguration:
         """The regions of a multi-region service besides the one that its name has."""
         _, _, rest = self.name.partition("/locations/")
         return tuple(region for region in self.regions if region != rest.partition("/")[0])
+
+    @property
+    def unknown_fields(self) -> tuple[str, ...]:
+        """The writable fields that hold something which the locked client does not know."""
+        found = [name for name, value in self.fields.items() if holds_unknown_fields(value)]
+        policy = self.access is not None and (
+            self.access.has_unknown_fields or holds_unknown_fields(list(self.access.raw))
+        )
+        return (*found, *((IAM_POLICY_FIELD,) if policy else ()))
 
     @property
     def has_cut_list(self) -> bool:

@@ -128,6 +128,11 @@ class Guards(_Section):
     max_per_project_per_hour: _Cap = Field(
         default=3, description="In any one project; 0 holds everything."
     )
+    unknown_fields: Literal["contain", "hold"] = Field(
+        default="hold",
+        description="What to do when a write would reset settings that the locked Google client "
+        "does not know.",
+    )
 
 
 class VirusTotalGate(_Section):

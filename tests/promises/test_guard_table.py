@@ -28,6 +28,7 @@ from incident.decision.guards import (
     guard_blocks,
 )
 from incident.model import (
+    UNKNOWN_FIELDS,
     Access,
     Decision,
     Evidence,
@@ -116,6 +117,7 @@ GUARD_ROWS: dict[str, GuardRow] = {
     "under_hourly_cap": GuardRow({"around": {"slots": TakenSlots(TEN_TAKEN)}}),
     "under_project_cap": GuardRow({"around": {"slots": TakenSlots({}, THREE_TAKEN)}}),
     "virustotal_gate": GuardRow({"policy": "virustotal: {min_malicious: 3, when_unknown: hold}\n"}),
+    "fields_known": GuardRow({"unknown": True}, unknown_input={"unknown": True}),
 }
 GUARD_BY_NAME = {guard.__name__: guard for guard in GUARDS}
 
@@ -124,11 +126,13 @@ def confirmed_evidence(kind: Kind, changed: dict[str, Any]) -> Evidence:
     """A confirmed finding on a workload of a kind that has something to contain."""
     target: Workload = replace(workload(kind=kind), **changed.get("workload", {}))
     confirmed_finding: Finding = replace(finding(workload=target), **changed.get("finding", {}))
-    scaling = {"manualInstanceCount": 2} if kind is Kind.WORKER_POOL else {"minInstanceCount": 1}
+    unknown = changed.get("unknown", False)
+    scaling: dict[str, Any] = {UNKNOWN_FIELDS: "mAYB"} if unknown and kind is not Kind.JOB else {}
+    scaling["manualInstanceCount" if kind is Kind.WORKER_POOL else "minInstanceCount"] = 2
     current = configuration(
         scaling,
         kind=kind,
-        access=Access((), "ab", (PUBLIC,)),
+        access=Access((), "ab", (PUBLIC,), has_unknown_fields=unknown and kind is Kind.JOB),
         executions=(EXECUTION,),
         revisions=(),
     )

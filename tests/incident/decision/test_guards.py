@@ -19,9 +19,10 @@ from incident.decision.guards import (
     guard_blocks,
     slot_holder,
 )
-from incident.model import Evidence, Lookup, Mode, Reputation, Workload
+from incident.model import UNKNOWN_FIELDS, Evidence, Lookup, Mode, Reputation, Workload
 from incident.policy.resolve import Policy
 from tests.support.model import (
+    configuration,
     evidence,
     finding,
     record,
@@ -203,6 +204,12 @@ BLOCKING_CASES = [
         passing_case(virustotal={"min_malicious": 3, "when_unknown": "hold"}),
         "wants 3 VirusTotal detections and holds what is unknown. Security Command Center lists",
     ),
+    BlockingCase(
+        "fields_known",
+        passing_case(evidence(configuration=configuration({UNKNOWN_FIELDS: "mAYB"}))),
+        "the workload's scaling has fields that this version of the responder does not know",
+        alarm=True,
+    ),
     *(
         BlockingCase(
             "virustotal_gate",
@@ -242,6 +249,14 @@ def test_every_guard_has_a_case_here() -> None:
 
 
 PASSING_CASES = {
+    "something unknown, and the policy contains": passing_case(
+        evidence(configuration=configuration({UNKNOWN_FIELDS: "mAYB"})),
+        guards={"unknown_fields": "contain"},
+    ),
+    "something unknown that is not written": replace(
+        passing_case(evidence(configuration=configuration({UNKNOWN_FIELDS: "mAYB"}))),
+        written_fields=frozenset({"ingress"}),
+    ),
     "nothing special": passing_case(),
     "a finding of exactly the limit's age": passing_case(now=AT + timedelta(days=1)),
     "a finding dated ahead of our clock": passing_case(now=AT - timedelta(seconds=30)),
