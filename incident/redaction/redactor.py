@@ -27,6 +27,7 @@ from incident.redaction.secret_names import names_secret, split_name, suggests_s
 from incident.redaction.spans import (
     Span,
     credential_spans,
+    encoded_url_spans,
     merge_spans,
     named_value_spans,
     suspicious_spans,
@@ -169,6 +170,7 @@ class Redactor:
             *self._known.spans(text),
             *credential_spans(text, lowered),
             *named_value_spans(text, lowered),
+            *encoded_url_spans(text, lowered),
         ]
 
     def _with_marks(self, text: str, spans: Iterable[Span], limit: int | None = None) -> str:

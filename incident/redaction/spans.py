@@ -1,7 +1,4 @@
-"""Where in a text something stands that must not be shown, told by its form, name or place.
-
-Which values are known to be secret does not belong here, nor what is shown in their place.
-"""
+"""Collect and merge the spans of a text to redact: by format, by name, in URLs."""
 
 from __future__ import annotations
 
@@ -9,10 +6,11 @@ import base64
 import binascii
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from incident.redaction.credential_patterns import MARK_PATTERN, candidate_patterns
+from incident.redaction.credential_search import find_credentials
 from incident.redaction.secret_names import (
     find_named_values,
     may_name_secret,
@@ -21,6 +19,12 @@ from incident.redaction.secret_names import (
 )
 
 _MARK = re.compile(MARK_PATTERN)
+_ESCAPED = re.compile("%[0-9A-Fa-f]{2}")
+_ENCODED_URL = re.compile(
+    r"(?i)(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{1,20}+%(?:25){0,2}+3A(?:%(?:25){0,2}+2F){2}[^\s\"'<>\\&]*+"
+)
+_MAX_DECODINGS = 3
+_MIN_URL_LENGTH = 30  # of a URL with a credential in its path
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{32,}+={0,2}")
 
 
@@ -33,7 +37,9 @@ class Span(NamedTuple):
 
 
 def credential_spans(text: str, lowered: str) -> Iterator[Span]:
-    """Credentials by their form, in a text given as it is and in lower case."""
+    """Credentials by their format, in a text given as it is and in lower case."""
+    for start, end in find_credentials(text):
+        yield Span(start, end, text[start:end])
     for pattern in candidate_patterns(text, lowered):
         for found in pattern.expression.finditer(text):
             yield Span(*found.span("secret"), found["secret"])
@@ -90,6 +96,34 @@ def url_spans(value: str) -> Iterator[Span]:
         name, equals, shown = pair.partition("=")
         begin, end = end + 1, end + 1 + len(pair)
         yield Span(begin + len(name) + 1, end, shown) if equals else Span(begin, end, pair)
+
+
+def encoded_url_spans(text: str, lowered: str) -> Iterator[Span]:
+    """The secret parts of URLs that are percent-encoded as a whole, up to three times."""
+    if "2f%2" not in lowered:
+        return
+    for found in _ENCODED_URL.finditer(text):
+        url, starts = found[0], list(range(found.start(), found.end() + 1))
+        for _ in range(_MAX_DECODINGS):
+            url, starts = _decode_percent(url, starts)
+            if "://" in url[:32]:
+                break
+        credentials = credential_spans(url, url.lower()) if len(url) >= _MIN_URL_LENGTH else ()
+        for start, end, value in (*url_spans(url), *credentials):
+            if start < end:
+                yield Span(starts[start], starts[end], value)
+
+
+def _decode_percent(text: str, starts: Sequence[int]) -> tuple[str, list[int]]:
+    """A text decoded once, and where each of its characters begins; one more for the end."""
+    decoded: list[str] = []
+    positions: list[int] = []
+    done = 0
+    for found in _ESCAPED.finditer(text):
+        decoded += (text[done : found.start()], chr(int(found[0][1:], 16)))
+        positions += starts[done : found.start() + 1]
+        done = found.end()
+    return "".join(decoded) + text[done:], [*positions, *starts[done:]]
 
 
 def merge_spans(text: str, spans: Iterable[Span]) -> Iterator[Span]:
