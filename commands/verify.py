@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 import click
@@ -18,7 +18,12 @@ from clients.store import Store
 from commands.known_digests import digests_in_log, parse_digest
 from commands.shared import as_json_option, print_json, run_with_store
 from incident.case_file.index import CaseFileIndex
-from incident.case_file.paths import event_day, event_id, parse_case_file_path
+from incident.case_file.paths import (
+    event_day,
+    event_id,
+    parse_case_file_path,
+    parse_containment_path,
+)
 from incident.case_file.verification import (
     CaseFileVerification,
     KnownDigest,
@@ -87,21 +92,32 @@ def _parse_digests(digests: tuple[str, ...]) -> Iterator[KnownDigest]:
 
 
 def _log_query(result: CaseFileVerification) -> str:
-    """The command that prints the digests of all manifests that list the case file's objects."""
-    folders = [result.folder, *(manifest.folder for manifest in result.manifests)]
-    cases = filter(None, map(parse_case_file_path, folders))
+    """The command that prints the digests of all manifests that list the case file's objects.
+
+    Most lines name an incident; that of a folder that the patrol could not check names the folder.
+    """
+    manifests = [result.folder, *(manifest.folder for manifest in result.manifests)]
+    cases = filter(None, map(parse_case_file_path, manifests))
     # The log names a claim by its event.
     events = sorted({event_id(case.incident) for case in cases})
+    shared = (parse_containment_path(item.path) for item in result.objects)
+    folders = {result.folder, *(containment.folder for containment in shared if containment)}
     day = event_day(events[0])
-    names = " OR ".join(f'"{event}"' for event in events)
     return (
         'gcloud logging read \'resource.type="cloud_run_revision"'
-        f" AND jsonPayload.incident={f'({names})' if len(events) > 1 else names}"
+        f" AND (jsonPayload.incident={_any_of(events)}"
+        f" OR jsonPayload.case_file={_any_of(sorted(folders))})"
         ' AND jsonPayload.manifest_sha256=~"^[0-9a-f]{64}$"'
         f' AND timestamp>="{day[:4]}-{day[4:6]}-{day[6:]}T00:00:00Z"\''
         f" --project={shlex.quote(_project())} --order=asc"
         " --format='value(timestamp,jsonPayload.manifest_sha256,jsonPayload.case_file)'"
     )
+
+
+def _any_of(values: Sequence[str]) -> str:
+    """One value, or several, in the query language of Cloud Logging."""
+    quoted = " OR ".join(f'"{value}"' for value in values)
+    return f"({quoted})" if len(values) > 1 else quoted
 
 
 def _project() -> str:

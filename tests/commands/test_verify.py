@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,19 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from google.cloud.logging_v2.types import ListLogEntriesRequest
 
 from commands.verify import verify
+from emulator.services.cloud_logging.list_entries import Logging
+from emulator.world.state import parse_world
 from incident.case_file.manifest import encode_manifest, sha256_hex
+from incident.patrol import log as patrol_log
+from incident.patrol.round import PatrolFault, RoundResult
 from tests.support.environment import (
     CONTAINMENTS_FOLDER,
+    JsonDict,
     ResponderEnvironment,
+    captured_output,
     deliver_and_log,
     policy_yaml,
     responder_environment,
@@ -97,6 +105,56 @@ async def test_without_digests_it_prints_the_query_for_the_log(tmp_path: Path) -
         _, out, _ = await run_verify(env, incident, GOOGLE_CLOUD_PROJECT="sec-responder")
         assert "--project=sec-responder " in out
         assert "PROJECT_ID" not in out
+
+
+async def lines_matched(command: str, lines: list[JsonDict]) -> list[int]:
+    """Which lines of a log the filter of a command selects, evaluated as Cloud Logging does."""
+    arguments = shlex.split(command)
+    assert arguments[:3] == ["gcloud", "logging", "read"]
+    # The emulator has no regular expressions; this one leaves out lines without a digest.
+    has_digest = ' AND jsonPayload.manifest_sha256=~"^[0-9a-f]{64}$"'
+    assert has_digest in arguments[3]
+    entries = [
+        {
+            "logName": "projects/sec/logs/run.googleapis.com%2Fstdout",
+            "timestamp": line["time"],
+            "insertId": str(number),
+            "resource": {"type": "cloud_run_revision"},
+            "jsonPayload": line,
+        }
+        for number, line in enumerate(lines)
+    ]
+    world = {"projects": [{"projectId": "sec", "projectNumber": "42"}], "logEntries": entries}
+    request = ListLogEntriesRequest(
+        resource_names=["projects/sec"],
+        filter=arguments[3].replace(has_digest, ""),
+        page_size=100,
+    )
+    found = await Logging(parse_world(world, source="test")).list_entries(request)
+    selected = (int(entry.insert_id) for entry in found.entries)
+    return sorted(number for number in selected if lines[number]["manifest_sha256"])
+
+
+async def test_the_query_selects_every_line_that_has_a_digest(tmp_path: Path) -> None:
+    """Of deliveries, and of the patrol, which may name the folder and no incident."""
+    async with responder_environment(tmp_path) as env:
+        result, printed = await deliver_and_log(env)
+        assert result
+        _, duplicate = await deliver_and_log(env)
+        containment, other = f"{CONTAINMENTS_FOLDER}/1", f"{CONTAINMENTS_FOLDER}-2/1"
+        found = RoundResult(
+            faults=[
+                PatrolFault("x/", "it took too long", case_file=folder, manifest_sha256="0" * 64)
+                for folder in (containment, str(result.case_file), other)
+            ]
+        )
+        with captured_output() as output:
+            patrol_log.log_round(found, trace=None)
+        lines = (printed + duplicate + output.getvalue()).splitlines()
+        _, report = await verify_json(env, str(result.outcome["incident"]))
+        matched = await lines_matched(report["log_query"], [json.loads(line) for line in lines])
+        # The delivery, and two faults; neither a line without a digest nor one of another folder.
+        assert matched == [0, 2, 3]
 
 
 async def test_tampering_is_printed_first(tmp_path: Path) -> None:
