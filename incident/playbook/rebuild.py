@@ -21,7 +21,7 @@ from incident.playbook.commands_and_links import (
     workload_page,
 )
 from incident.playbook.source_deployment import deploy_source
-from incident.playbook.workload_facts import has_several_containers, source_build
+from incident.playbook.workload_facts import has_several_containers, is_function, source_build
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._:-]*(?:/[a-z0-9][a-z0-9._-]*)+")
@@ -144,7 +144,7 @@ def rebuild_and_redeploy(evidence: Evidence, workload: Workload) -> Iterator[Pla
     for image in images:
         if image.name:
             yield _compare_image(image, evidence.finding)
-    if source_build(evidence):
+    if source_build(evidence) or is_function(evidence):
         yield from deploy_source(evidence, workload)
     else:
         yield from _deploy_images(evidence, workload, images)

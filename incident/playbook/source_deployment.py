@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from incident.model import Evidence, PlaybookTask, TaskPurpose, Workload
+from incident.model import Evidence, PlaybookTask, SourceBuild, TaskPurpose, Workload
 from incident.playbook.commands_and_links import gcloud, location_flags, workload_page
-from incident.playbook.workload_facts import function_name, is_function, source_build
+from incident.playbook.workload_facts import (
+    function_name,
+    is_function,
+    managed_by_functions,
+    source_build,
+)
 
-_MANAGED_BY = "goog-managed-by"
 _SOURCE = "SOURCE_DIRECTORY"
 
 
@@ -25,31 +29,25 @@ def source_deploy_command(evidence: Evidence, workload: Workload, **flags: str) 
         workload: The service.
         flags: More flags by name, with underscores.
     """
-    source, configuration = source_build(evidence), evidence.configuration
-    if source is None or configuration is None:
-        return ""
-    where = location_flags(workload)
-    if configuration.labels.get(_MANAGED_BY) == "cloudfunctions":
+    source, where = source_build(evidence) or SourceBuild(""), location_flags(workload)
+    named = {"entry_point": source.function_target}
+    if managed_by_functions(evidence):
+        name = function_name(evidence)
+        shown = {key: value for key, value in named.items() if value}
         return gcloud(
-            "functions deploy",
-            function_name(evidence) or workload.name,
-            gen2=True,
-            **{"entry_point": source.function_target} if source.function_target else {},
-            source=_SOURCE,
-            **flags,
-            **where,
+            "functions deploy", name, gen2=True, source=_SOURCE, **shown, **flags, **where
         )
+    if source_build(evidence) is None:
+        return ""
     named = {"function": source.function_target, "base_image": source.base_image}
-    shown = {name: value for name, value in named.items() if value and source.function_target}
+    shown = {key: value for key, value in named.items() if value and source.function_target}
     return gcloud("run deploy", workload.name, source=_SOURCE, **shown, **flags, **where)
 
 
 def deploy_source(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
     """Tasks that review the deployed source and deploy a fixed one."""
     source = source_build(evidence)
-    if source is None:
-        return
-    if source.location:
+    if source and source.location:
         text = (
             f"Compare the source that was deployed, {source.location}, with your repository: a"
             " changed source brings the hostile code back with each deployment"

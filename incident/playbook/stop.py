@@ -82,6 +82,11 @@ def _stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
             yield PlaybookTask(text, _show_execution(facts), page, TaskPurpose.STOP)
         case Status.ALREADY_CONTAINED:
             text = "Find out who stopped it before us, and keep it stopped"
+            if facts.workload.kind is Kind.JOB:
+                text = (
+                    "Find out who stopped it before us, or whether it ended by itself, and keep"
+                    " the job from starting again"
+                )
             yield PlaybookTask(
                 text, workload_command("describe", facts.workload), page, TaskPurpose.STOP
             )

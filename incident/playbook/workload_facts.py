@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from incident.model import Evidence, Execution, SourceBuild
 
-#: Label of the Cloud Functions API with the function's name.
-_FUNCTION_ID = "goog-drz-cloudfunctions-id"
+#: Labels and annotation of the Cloud Functions API.
+_MANAGED_BY, _FUNCTION_ID = "goog-managed-by", "goog-drz-cloudfunctions-id"
+_FUNCTION_ANNOTATION = "cloudfunctions.googleapis.com/function-id"
 _MAX_EXECUTIONS = 3
 
 
@@ -14,10 +15,20 @@ def source_build(evidence: Evidence) -> SourceBuild | None:
     return evidence.configuration.source if evidence.configuration else None
 
 
+def managed_by_functions(evidence: Evidence) -> bool:
+    """Whether the Cloud Functions API deploys the service."""
+    configuration = evidence.configuration
+    return configuration is not None and (
+        configuration.labels.get(_MANAGED_BY) == "cloudfunctions"
+        or _FUNCTION_ID in configuration.labels
+        or _FUNCTION_ANNOTATION in configuration.annotations
+    )
+
+
 def is_function(evidence: Evidence) -> bool:
     """Whether the service is a Cloud Run function."""
     source = source_build(evidence)
-    return bool(source and source.function_target)
+    return managed_by_functions(evidence) or bool(source and source.function_target)
 
 
 def function_name(evidence: Evidence) -> str:
@@ -25,7 +36,11 @@ def function_name(evidence: Evidence) -> str:
     configuration = evidence.configuration
     if configuration is None or not is_function(evidence):
         return ""
-    return configuration.labels.get(_FUNCTION_ID) or configuration.name.rpartition("/")[2]
+    return (
+        configuration.labels.get(_FUNCTION_ID)
+        or configuration.annotations.get(_FUNCTION_ANNOTATION)
+        or configuration.name.rpartition("/")[2]
+    )
 
 
 def other_regions(evidence: Evidence) -> tuple[str, ...]:

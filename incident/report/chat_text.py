@@ -118,9 +118,7 @@ def _lines(outcome: JsonObject) -> Iterator[str]:
     for named in json_objects(detected.get("source_properties")):
         if named.get("name") == _BINARY_PROPERTY and not detected.get("binary_path"):
             yield f"Detected: {_text(named, 'text')} (from sourceProperties)"
-    done, to_do = _STATUS_TEXTS.get(status, ("nothing", "read {show}"))
-    if status is Status.ALREADY_CONTAINED and workload.get("execution_ended"):
-        done, to_do = _ENDED_TEXTS
+    done, to_do = _status_texts(status, workload)
     placeholders = _placeholders(outcome, status)
     yield f"Done: {done.format_map(placeholders)}"
     if outcome.get("drains_until"):
@@ -134,6 +132,16 @@ def _lines(outcome: JsonObject) -> Iterator[str]:
     if workload.get("function"):
         yield "It is a Cloud Run function: deploying it lifts the containment"
     yield f"Incident {_text(outcome, 'incident')}: {_case_file_link(links)}"
+
+
+def _status_texts(status: Status, workload: JsonObject) -> tuple[str, str]:
+    """What was done and what to do; of a job that was over, nothing that somebody stopped."""
+    done, to_do = _STATUS_TEXTS.get(status, ("nothing", "read {show}"))
+    if status is not Status.ALREADY_CONTAINED or workload.get("kind") != "job":
+        return done, to_do
+    if workload.get("execution_ended"):
+        return _ENDED_TEXTS
+    return "nothing, since nothing of the job ran any more", to_do
 
 
 def _placeholders(outcome: JsonObject, status: Status) -> Mapping[str, str]:

@@ -159,9 +159,12 @@ def render_html(case: CaseFileContents) -> str:
 def _headline(status: str, outcome: Mapping[str, Any]) -> str:
     if status == "unverified" and _is_reverted(outcome):
         return "Undone since. What was contained may run again: somebody must look now."
-    ended = (outcome.get("workload") or {}).get("execution_ended")
+    workload = outcome.get("workload") or {}
+    ended = workload.get("execution_ended")
     if status == "already-contained" and ended:
         return f"Over before the responder looked: {ended}, by itself. Nobody stopped it."
+    if status == "already-contained" and workload.get("kind") == "job":
+        return "Over before the responder looked: nothing of the job ran any more."
     return _HEADLINES.get(status, status)
 
 

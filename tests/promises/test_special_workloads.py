@@ -151,13 +151,26 @@ async def test_a_function_is_deployed_from_its_source(tmp_path: Path) -> None:
         "sourceLocation": "gs://gcf-v2-sources-1/x.zip",
     }
     answer = await answer_to(tmp_path, notification, world)
-    deploy = "gcloud functions deploy checkout --gen2 --entry-point=handler"
-    assert any(each.startswith(deploy) for each in answer.commands)
+    deploy = "gcloud functions deploy checkout --gen2 --source=SOURCE_DIRECTORY"
+    assert any(
+        each.startswith(f"{deploy} --entry-point=handler --region=") for each in answer.commands
+    )
     assert any("gs://gcf-v2-sources-1/x.zip" in each for each in answer.commands)
     assert not any("--image=" in each for each in answer.commands)
     assert answer.outcome["workload"]["function"] == "checkout"
     for text in (answer.page, answer.chat):
         assert "deploying it lifts the containment" in text
+
+
+async def test_a_function_is_known_by_its_label_alone(tmp_path: Path) -> None:
+    """A service whose build is not described, but which the Cloud Functions API manages."""
+    notification = sample_notification()
+    world = world_around(notification)
+    service_of(world)["labels"] = {"goog-managed-by": "cloudfunctions"}
+    answer = await answer_to(tmp_path, notification, world)
+    deploy = "gcloud functions deploy storefront --gen2 --source=SOURCE_DIRECTORY --region="
+    assert any(each.startswith(deploy) for each in answer.commands)
+    assert not any("--image=" in each for each in answer.commands)
 
 
 async def test_a_function_of_cloud_run_alone_is_deployed_by_run_deploy(tmp_path: Path) -> None:
