@@ -1,6 +1,6 @@
 """Playbook tasks that rotate secrets and environment variables. Pure.
 
-A new version disables no old one, and whoever may access a secret may read every enabled version.
+A new version disables no old one, and a member with access may read every enabled version.
 A variable gets its value when an instance starts, a mounted file at each read (documentation of
 Cloud Run and Secret Manager).
 """

@@ -53,9 +53,9 @@ def test_an_account_name_shows_its_kind_and_project(
     email: str, owner: AccountKind, project: str | None, elsewhere: object
 ) -> None:
     """The email alone gives the account's kind and project."""
-    told = runtime_account(email, workload())
+    result = runtime_account(email, workload())
     named = "example-shop-prod" if project is None else project
-    assert (told.kind, told.project, told.in_other_project) == (owner, named, elsewhere)
+    assert (result.kind, result.project, result.in_other_project) == (owner, named, elsewhere)
 
 
 def test_a_workload_that_names_no_account_runs_as_the_default_one() -> None:
@@ -69,9 +69,9 @@ def test_a_workload_that_names_no_account_runs_as_the_default_one() -> None:
 def test_every_account_that_can_be_disabled_has_its_command(email: str) -> None:
     """Tasks list shared use first, then disable, keys and roles; they name side effects."""
     named = email or COMPUTE
-    told = [step.command for step in steps(email)]
-    verbs = [" ".join(command.split()[1:4]) for command in told]
-    assert any(command.startswith("gcloud beta run worker-pools list") for command in told)
+    result = [step.command for step in steps(email)]
+    verbs = [" ".join(command.split()[1:4]) for command in result]
+    assert any(command.startswith("gcloud beta run worker-pools list") for command in result)
     assert "does not check whether it is shared" in steps(email)[0].text or not email
     assert verbs.index("run services list") < verbs.index("iam service-accounts disable")
     assert f"--iam-account={named} --managed-by=user" in commands(email)
@@ -91,9 +91,9 @@ def test_a_default_account_is_never_disabled_without_another_choice() -> None:
 
 def test_an_account_of_another_project_is_disabled_there() -> None:
     """Disabling names the account's project; roles are removed in the workload's project."""
-    told = commands("x@other.iam.gserviceaccount.com")
-    assert "disable x@other.iam.gserviceaccount.com --project=other" in told
-    assert "remove-iam-policy-binding example-shop-prod --member=serviceAccount:x@other" in told
+    result = commands("x@other.iam.gserviceaccount.com")
+    assert "disable x@other.iam.gserviceaccount.com --project=other" in result
+    assert "remove-iam-policy-binding example-shop-prod --member=serviceAccount:x@other" in result
     texts = " ".join(step.text for step in steps("x@other.iam.gserviceaccount.com"))
     assert "It is in project other" in texts
 
@@ -106,9 +106,9 @@ def test_a_project_that_is_known_by_number_alone_is_not_taken_for_another() -> N
 
 def test_googles_own_account_only_loses_roles() -> None:
     """A Google-managed account gets no disable command."""
-    told = commands("service-1@gcp-sa-run.iam.gserviceaccount.com")
-    assert "disable" not in told
-    assert "remove-iam-policy-binding" in told
+    result = commands("service-1@gcp-sa-run.iam.gserviceaccount.com")
+    assert "disable" not in result
+    assert "remove-iam-policy-binding" in result
 
 
 def test_an_account_that_is_not_known_is_looked_up() -> None:

@@ -97,5 +97,7 @@ def _lacks(tree: dict[str, Any], command: str) -> list[str]:
         flags |= {*node["flags"]}
     if node["commands"]:
         return [f"no command {words[:1]}"]
-    told = (word.partition("=")[0] for word in words if word.startswith("-"))
-    return [flag for flag in told if flag not in flags and flag.replace("--", "--no-") not in flags]
+    result = (word.partition("=")[0] for word in words if word.startswith("-"))
+    return [
+        flag for flag in result if flag not in flags and flag.replace("--", "--no-") not in flags
+    ]

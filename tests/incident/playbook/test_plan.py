@@ -82,12 +82,12 @@ def parts(status: Status, of: Evidence | None = None) -> list[str]:
 )
 def test_what_may_run_on_is_stopped_and_shut_before_anything_is_rotated(status: Status) -> None:
     """A running attacker would read a new secret version and get a new token."""
-    told = parts(
+    result = parts(
         status, evidence(access=Access((Binding("roles/run.invoker", ("allUsers",), None),)))
     )
     way_out = "no-attack" if status in (Status.RESTRICTED, Status.UNVERIFIED) else "look"
     shut = ["ingress", "authentication"]
-    assert told[:7] == ["stop", way_out, *shut, "tell", "rotate", "revoke"]
+    assert result[:7] == ["stop", way_out, *shut, "tell", "rotate", "revoke"]
     (rotate,) = {
         step.reason
         for step in people_tasks(situation_of(status))
@@ -98,11 +98,11 @@ def test_what_may_run_on_is_stopped_and_shut_before_anything_is_rotated(status: 
 
 def test_after_containment_owners_are_informed_before_any_repair() -> None:
     """Owners see the outage and may report a false positive."""
-    told = parts(Status.CONTAINED)
-    assert told[:4] == ["tell", "no-attack", "rotate", "revoke"]
-    assert told.index("rebuild") < told.index("ingress") < told.index("give-back")
-    assert told.index("give-back") < told.index("open") < told.index("delete")
-    assert told[-1] == "close"
+    result = parts(Status.CONTAINED)
+    assert result[:4] == ["tell", "no-attack", "rotate", "revoke"]
+    assert result.index("rebuild") < result.index("ingress") < result.index("give-back")
+    assert result.index("give-back") < result.index("open") < result.index("delete")
+    assert result[-1] == "close"
 
 
 def test_nothing_is_rotated_while_requests_in_flight_may_read_it() -> None:
@@ -155,7 +155,7 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "policy", "said", "command"),
+    ("by", "policy", "expected", "command"),
     [
         ("policy", "file:///etc/p.yaml", "Fix", "python cli.py policy check /etc/p.yaml"),
         ("protect", "gs://b/p.yaml", "(gs://b/p.yaml)", "gcloud storage cp gs://b/p.yaml"),
@@ -170,7 +170,7 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
     ],
 )
 def test_a_contain_command_that_would_be_refused_is_not_suggested(
-    by: str, policy: str, said: str, command: str
+    by: str, policy: str, expected: str, command: str
 ) -> None:
     """The task names the fix and the manual alternative instead."""
     held = replace(
@@ -178,7 +178,7 @@ def test_a_contain_command_that_would_be_refused_is_not_suggested(
     )
     first, *others = people_tasks(held)
     assert "as things are: because. " in first.text
-    assert said in first.text
+    assert expected in first.text
     assert first.command.startswith(command)
     assert bool(first.command) is bool(command)
     assert not any("cli.py contain" in step.command for step in (first, *others))
@@ -223,8 +223,8 @@ def test_each_kind_is_stopped_in_its_own_way(kind: Kind, commands: list[str]) ->
     """A job's executions are cancelled; a pool is scaled to zero."""
     this = finding(workload=workload(kind=kind), execution="storefront-abcde", revision=None)
     steps = people_tasks(situation_of(Status.HELD, evidence(finding=this)))
-    told = [step.command for step in steps if step.purpose is TaskPurpose.STOP][1:]
-    assert told == [f"{command} --project=example-shop-prod" for command in commands]
+    result = [step.command for step in steps if step.purpose is TaskPurpose.STOP][1:]
+    assert result == [f"{command} --project=example-shop-prod" for command in commands]
 
 
 @pytest.mark.parametrize("doubtful", [True, False])
@@ -363,14 +363,14 @@ def test_access_by_other_roles_or_conditions_keeps_its_step() -> None:
     assert "(roles/run.invoker under the condition “daily”)" in steps[1].text
     assert steps[1].link.startswith("https://console.cloud.google.com/run/detail/")
     planned = situation_of(Status.PLANNED, evidence(access=let_in))
-    told: dict[str, Json] = {
+    result: dict[str, Json] = {
         "incident": "x",
         "status": "restricted",
         "workload": workload_json(workload()),
         "changes": [{"action": "require-authentication", "state": "verified"}],
         "assessment": {"plan": {"people": [task_json(each) for each in people_tasks(planned)]}},
     }
-    assessment = with_updated_plan(told)["assessment"]
+    assessment = with_updated_plan(result)["assessment"]
     assert str(assessment).count("'part': 'authentication'") == 2
     assert "--role=roles/run.invoker" not in str(assessment)
 
@@ -443,9 +443,9 @@ def test_every_command_about_cloud_run_says_where(kind: Kind, status: Status) ->
 def test_job_steps_name_executions_and_pool_steps_name_revisions() -> None:
     """Job tasks speak of executions, pool tasks of revisions."""
     job = finding(workload=workload(kind=Kind.JOB), revision=None, execution="storefront-abcde")
-    told = people_tasks(situation_of(Status.CONTAINED, evidence(finding=job)))
-    assert any("executions delete storefront-abcde" in step.command for step in told)
-    assert not any("revision" in step.text for step in told)
+    result = people_tasks(situation_of(Status.CONTAINED, evidence(finding=job)))
+    assert any("executions delete storefront-abcde" in step.command for step in result)
+    assert not any("revision" in step.text for step in result)
     pool = finding(workload=workload(kind=Kind.WORKER_POOL), revision="storefront-00042")
     commands = [
         s.command for s in people_tasks(situation_of(Status.CONTAINED, evidence(finding=pool)))
@@ -458,14 +458,14 @@ def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
     """A contact that is no email address is left out."""
     contacts = ("soc@example.com", "<script>x</script>", "a b@example.com", "\u202ex@example.com")
     texts = {
-        said: " ".join(
+        listed_contacts: " ".join(
             f"{step.text} {step.command}"
             for step in people_tasks(
-                situation_of(Status.HELD, evidence(finding=finding(contacts=said)))
+                situation_of(Status.HELD, evidence(finding=finding(contacts=listed_contacts)))
             )
             if step.purpose is TaskPurpose.NOTIFY
         )
-        for said in (contacts, contacts[1:])
+        for listed_contacts in (contacts, contacts[1:])
     }
     assert texts[contacts].rstrip().endswith("what is down: soc@example.com")
     assert "gcloud essential-contacts compute" in texts[contacts[1:]]
@@ -474,14 +474,14 @@ def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
 def test_unread_evidence_is_not_called_gathered() -> None:
     """The automatic task counts and names the collectors with a gap."""
     blind = evidence(gaps=(Gap("settings", "x"), Gap("logs", "x"), Gap("logs", "y")))
-    told = [automatic_tasks(situation_of(Status.HELD, of))[0].text for of in (evidence(), blind)]
-    assert told[0].endswith("it stands in the case file")
-    assert told[1].endswith("; 2 could not be (settings, logs)")
+    result = [automatic_tasks(situation_of(Status.HELD, of))[0].text for of in (evidence(), blind)]
+    assert result[0].endswith("it stands in the case file")
+    assert result[1].endswith("; 2 could not be (settings, logs)")
 
 
 def test_the_responders_own_part_says_how_far_each_change_came() -> None:
     """Planned, verified, unverified and failed changes read differently."""
-    told = {
+    result = {
         state: automatic_tasks(
             replace(
                 situation_of(Status.FAILED), changes=(with_state(scale_to_zero_change(), state),)
@@ -489,9 +489,9 @@ def test_the_responders_own_part_says_how_far_each_change_came() -> None:
         )[1].text
         for state in (ChangeState.PLANNED, ChangeState.VERIFIED, ChangeState.FAILED)
     }
-    assert "nothing was written" in told[ChangeState.PLANNED]
-    assert "read back in effect" in told[ChangeState.VERIFIED]
-    assert "failed" in told[ChangeState.FAILED]
+    assert "nothing was written" in result[ChangeState.PLANNED]
+    assert "read back in effect" in result[ChangeState.VERIFIED]
+    assert "failed" in result[ChangeState.FAILED]
 
 
 @pytest.mark.parametrize(
@@ -505,17 +505,17 @@ def test_the_responders_own_part_says_how_far_each_change_came() -> None:
 def test_a_resumed_incident_has_its_own_plan(status: str, parts: list[str], so_far: str) -> None:
     """After an approval the approval task is gone, and the order is that of the new status."""
     waiting = replace(situation_of(Status.AWAITING_APPROVAL), mode=Mode.APPROVE)
-    said: Any = {
+    stored: Any = {
         "automatic": [task_json(step) for step in automatic_tasks(waiting)],
         "people": [task_json(step) for step in people_tasks(waiting)],
     }
-    renewed: Any = with_updated_plan(outcome_with_plan(status, said))
+    renewed: Any = with_updated_plan(outcome_with_plan(status, stored))
     plan = renewed["assessment"]["plan"]
-    told = list(dict.fromkeys(step["part"] for step in plan["people"]))
-    assert told[:2] == parts
+    result = list(dict.fromkeys(step["part"] for step in plan["people"]))
+    assert result[:2] == parts
     assert so_far in plan["automatic"][1]["text"]
     assert "cli.py approve" not in str(plan)
-    kept = [step["text"] for step in said["people"] if step["part"] not in _CONTAINMENT_PARTS]
+    kept = [step["text"] for step in stored["people"] if step["part"] not in _CONTAINMENT_PARTS]
     now = [step["text"] for step in plan["people"] if step["part"] not in _CONTAINMENT_PARTS]
     assert sorted(now) == sorted(kept)
 
@@ -540,8 +540,8 @@ def test_a_recomputed_plan_equals_a_fresh_plan(status: str) -> None:
         situation_of(Status(status)), changes=(with_state(scale_to_zero_change(), VERIFIED),)
     )
     waiting = replace(now, status=Status.AWAITING_APPROVAL)
-    said: Any = {"automatic": [], "people": [task_json(step) for step in people_tasks(waiting)]}
-    renewed: Any = with_updated_plan(outcome_with_plan(status, said, drains_until=None))
+    stored: Any = {"automatic": [], "people": [task_json(step) for step in people_tasks(waiting)]}
+    renewed: Any = with_updated_plan(outcome_with_plan(status, stored, drains_until=None))
     assert renewed["assessment"]["plan"]["people"] == [
         task_json(step) for step in people_tasks(now)
     ]
@@ -549,14 +549,16 @@ def test_a_recomputed_plan_equals_a_fresh_plan(status: str) -> None:
 
 def test_completed_steps_are_dropped() -> None:
     """After an approved containment the ingress task is gone."""
-    said: Any = {"people": [task_json(step) for step in people_tasks(situation_of(Status.HELD))]}
+    stored: Any = {"people": [task_json(step) for step in people_tasks(situation_of(Status.HELD))]}
     change = {
-        **outcome_with_plan("contained", said)["changes"][0],
+        **outcome_with_plan("contained", stored)["changes"][0],
         "action": "scale-to-zero+restrict-ingress",
     }
-    renewed: Any = with_updated_plan({**outcome_with_plan("contained", said), "changes": [change]})
+    renewed: Any = with_updated_plan(
+        {**outcome_with_plan("contained", stored), "changes": [change]}
+    )
     plan = renewed["assessment"]["plan"]
-    assert "ingress" in {step["part"] for step in said["people"]}
+    assert "ingress" in {step["part"] for step in stored["people"]}
     assert "ingress" not in {step["part"] for step in plan["people"]}
 
 
@@ -594,9 +596,9 @@ def test_the_public_that_the_audit_log_shows_is_taken_out_though_the_policy_is_n
         ((event("ADD", "denied"),), False),
     ):
         steps = people_tasks(situation_of(Status.HELD, evidence(access=None, audit=events)))
-        told = [step for step in steps if step.purpose is TaskPurpose.AUTHENTICATION]
-        assert ("opened to allUsers" in told[0].text) is taken_out
-        assert any("--member=allUsers" in step.command for step in told) is taken_out
+        result = [step for step in steps if step.purpose is TaskPurpose.AUTHENTICATION]
+        assert ("opened to allUsers" in result[0].text) is taken_out
+        assert any("--member=allUsers" in step.command for step in result) is taken_out
 
 
 def test_tasks_of_an_unknown_purpose_stay_last() -> None:

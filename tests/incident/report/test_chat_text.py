@@ -93,8 +93,8 @@ def test_each_task_has_its_command(status: Status, command: str) -> None:
     """Each status has the command to run next, in backticks."""
     text = chat_message({**OUTCOME, "status": status.value})
     assert f"`python cli.py {command}`" in text
-    told = ("runs on", "may run on", "running", "stopped")
-    assert any(words in text for words in told)
+    states = ("runs on", "may run on", "running", "stopped")
+    assert any(words in text for words in states)
 
 
 def test_the_reason_line_has_detection_and_confidence() -> None:
@@ -198,7 +198,7 @@ def test_an_outcome_of_little_has_a_text_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("hostile", "shown"),
     [
         ("<!channel> look", "‹!channel› look"),
         ("<https://evil.example|log in>", "‹https[:]//evil[.]example¦log in›"),
@@ -217,16 +217,16 @@ def test_an_outcome_of_little_has_a_text_too() -> None:
         ("x" * 300, "x" * 240 + "…"),
     ],
 )
-def test_what_either_room_would_act_upon_is_plain_text(said: str, shown: str) -> None:
+def test_what_either_room_would_act_upon_is_plain_text(hostile: str, shown: str) -> None:
     """Markup becomes lookalikes, and the text stays readable."""
-    assert escape_for_chat(said) == shown
+    assert escape_for_chat(hostile) == shown
 
 
 @repeatable
 @given(st.text(max_size=600))
-def test_no_text_has_markup_or_leaves_its_line(said: str) -> None:
+def test_no_text_has_markup_or_leaves_its_line(hostile: str) -> None:
     """Any text gives one bounded line without markup."""
-    shown = escape_for_chat(said)
+    shown = escape_for_chat(hostile)
     assert not MARKUP.search(shown)
     assert not [c for c in shown if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"}]
     assert len(shown.splitlines()) <= 1
@@ -235,18 +235,18 @@ def test_no_text_has_markup_or_leaves_its_line(said: str) -> None:
 
 @repeatable
 @given(st.text(min_size=1, max_size=300), st.sampled_from(list(Status)))
-def test_no_outcome_has_markup_and_none_is_long(said: str, status: Status) -> None:
+def test_no_outcome_has_markup_and_none_is_long(hostile: str, status: Status) -> None:
     """The same with the text in every untrusted place of an outcome."""
     outcome = {
         **OUTCOME,
         "status": status.value,
-        "incident": said,
-        "finding": {"category": said, "severity": said},
-        "workload": dict.fromkeys(("kind", "name", "project", "location"), said),
-        "detected": {"binary_path": said},
-        "decision": {"reasons": [said]},
-        "changes": [{"action": said, "state": said}] * 9,
-        "links": {"case_file": f"gs://{said}"},
+        "incident": hostile,
+        "finding": {"category": hostile, "severity": hostile},
+        "workload": dict.fromkeys(("kind", "name", "project", "location"), hostile),
+        "detected": {"binary_path": hostile},
+        "decision": {"reasons": [hostile]},
+        "changes": [{"action": hostile, "state": hostile}] * 9,
+        "links": {"case_file": f"gs://{hostile}"},
     }
     text = chat_message(outcome)
     assert not MARKUP.search(_COMMAND.sub("", re.sub(r"https://console\S*", "", text)))

@@ -112,8 +112,8 @@ async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None
     held = re.findall(r"<h3>(.*?)</h3>", page_with(case, {}, status="held"))
     assert held[0] == "What to look at"
     named = [{**step, "part_title": "Its own title"} for step in people]
-    told = {**assessment, "plan": {**assessment["plan"], "people": named}}
-    assert "<h3>Its own title</h3>" in page_with(case, {}, assessment=told)
+    changed = {**assessment, "plan": {**assessment["plan"], "people": named}}
+    assert "<h3>Its own title</h3>" in page_with(case, {}, assessment=changed)
 
 
 async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
@@ -154,19 +154,19 @@ async def test_the_same_case_makes_the_same_page(tmp_path: Path) -> None:
 async def test_missing_parts_are_shown_as_missing(tmp_path: Path, outcome: dict[str, Any]) -> None:
     """An outcome without responder, workload and detection has a page."""
     case = await sample_case(tmp_path)
-    told: dict[str, Any] = {**case.outcome, **outcome}
+    changed: dict[str, Any] = {**case.outcome, **outcome}
     whole: Any = case.outcome["detected"]
-    told["detected"] = {**dict.fromkeys(whole), "arguments": [], **told["detected"]}
-    page = render_html(CaseFileContents(told, {}, (), {}))
+    changed["detected"] = {**dict.fromkeys(whole), "arguments": [], **changed["detected"]}
+    page = render_html(CaseFileContents(changed, {}, (), {}))
     assert ("no answer within 10 s" in page) is bool(outcome.get("gaps"))
 
 
 def page_with(case: CaseFileContents, evidence: dict[str, Any], **outcome: Any) -> str:
     """The page of a case with parts replaced; None means not read."""
-    told: dict[str, Any] = {**case.outcome, **outcome}
+    changed: dict[str, Any] = {**case.outcome, **outcome}
     gathered = {n: v for n, v in {**case.evidence, **evidence}.items() if v is not None}
     return render_html(
-        CaseFileContents(told, gathered, case.records, case.digests, case.containment)
+        CaseFileContents(changed, gathered, case.records, case.digests, case.containment)
     )
 
 
@@ -211,17 +211,19 @@ async def test_the_process_is_shown_with_its_parent(
     assert (detected["user_id"], detected["user_id_claimed"]) == (None, 0)
     assert "Process id 1 is the first process of the container" in render_html(case)
     parent = {**detected, "pid": 12, "binary_path": "/usr/sbin/nginx", "arguments": ["nginx: w"]}
-    told = {
+    changed = {
         **detected,
         "user_id": user_id,
         "user_id_claimed": claimed,
         "parent_pid": 12,
         "parents": [parent],
     }
-    page = page_with(case, {}, detected={**told, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"})
+    page = page_with(
+        case, {}, detected={**changed, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"}
+    )
     known = {**detected["virustotal"], "said": "VirusTotal: 58 of 71 engines call it malicious"}
     assert "<dt>VirusTotal</dt><dd>58 of" in page_with(
-        case, {}, detected={**told, "virustotal": known}
+        case, {}, detected={**changed, "virustotal": known}
     )
     for text in (words, "process id 12: <code>nginx: w</code>", "/opt/x.so", "/opt/i.sh"):
         assert text in page

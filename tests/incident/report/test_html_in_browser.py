@@ -77,11 +77,13 @@ async def test_the_page_renders_and_does_nothing(
     """At phone and desktop width, light and dark, with usual and hostile text."""
     case = await sample_case(tmp_path)
     if hostile:
-        told = {**with_hostile_text(case.outcome), "status": "contained"}
-        long = [*told["detected"]["arguments"], "A" * 100_000]
-        told["detected"] = {**told["detected"], "arguments": long}
-        told["workload"] = {**told["workload"], "kind": "service"}
-        case = CaseFileContents(told, with_hostile_text(case.evidence), case.records, case.digests)
+        changed = {**with_hostile_text(case.outcome), "status": "contained"}
+        long = [*changed["detected"]["arguments"], "A" * 100_000]
+        changed["detected"] = {**changed["detected"], "arguments": long}
+        changed["workload"] = {**changed["workload"], "kind": "service"}
+        case = CaseFileContents(
+            changed, with_hostile_text(case.evidence), case.records, case.digests
+        )
     page = tmp_path / "report.html"
     page.write_text(render_html(case))
     backgrounds = set()
@@ -96,8 +98,8 @@ async def test_the_page_renders_and_does_nothing(
             assert browser.ask("document.querySelectorAll('svg[role=img]').length") == _PICTURES
             assert browser.ask("document.body.innerText.length") > len("a page of some length")
             backgrounds.add(browser.ask("getComputedStyle(document.body).backgroundColor"))
-            told = browser.driver.get_log("browser")
-            assert not [entry for entry in told if entry["level"] == "SEVERE"]
+            changed = browser.driver.get_log("browser")
+            assert not [entry for entry in changed if entry["level"] == "SEVERE"]
     assert len(backgrounds) == len(("light", "dark"))
 
 
@@ -125,13 +127,13 @@ async def test_the_page_can_be_read_by_everybody(browser: Browser, tmp_path: Pat
 async def test_nothing_overruns_a_picture(browser: Browser, tmp_path: Path, wide: str) -> None:
     """Wide letters, Chinese, emoji, Arabic and escapes end inside the picture."""
     case = await sample_case(tmp_path)
-    told: Any = dict(case.outcome)
-    told["finding"] = {**told["finding"], "category": wide * 200}
-    told["detected"] = {**told["detected"], "arguments": [wide * 200]}
+    changed: Any = dict(case.outcome)
+    changed["finding"] = {**changed["finding"], "category": wide * 200}
+    changed["detected"] = {**changed["detected"], "arguments": [wide * 200]}
     evidence: Any = dict(case.evidence)
     evidence["audit-log"] = [{**evidence["audit-log"][0], "principal": wide * 200}]
     page = tmp_path / "report.html"
-    page.write_text(render_html(CaseFileContents(told, evidence, case.records, case.digests)))
+    page.write_text(render_html(CaseFileContents(changed, evidence, case.records, case.digests)))
     browser.show(page, _PHONE, dark=False)
     assert browser.ask(_OVERRUNNING) == []
     assert browser.ask("document.documentElement.scrollWidth") <= _PHONE

@@ -479,8 +479,8 @@ def test_a_release_ends_only_what_has_an_effect(status: str, state: str, *, expe
 def test_a_released_incident_says_by_whom_and_what_stays_lost() -> None:
     """The release comes first, then the earlier reasons."""
     done: dict[str, Json] = {"status": "contained", "decision": {"reasons": ["why"]}}
-    told = released_outcome(done, "someone@example.com", ("an execution",))
-    assert told["decision"] == {
+    released = released_outcome(done, "someone@example.com", ("an execution",))
+    assert released["decision"] == {
         "reasons": ["released by someone@example.com", "an execution", "why"]
     }
-    assert (told["status"], told["drains_until"]) == ("released", None)
+    assert (released["status"], released["drains_until"]) == ("released", None)

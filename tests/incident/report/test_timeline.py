@@ -275,12 +275,12 @@ def test_a_share_keeps_its_path_and_a_sentence_its_end() -> None:
     """Resource names are shortened, file share paths are not."""
     share: JsonObject = {"topic": "volumes", "text": "t", "names": ["nfs 10.0.0.4:/export"]}
     secret: JsonObject = {"topic": "secrets", "text": "t", "names": ["projects/p/secrets/key"]}
-    said = f"everybody may call it; {'deployer' * 4}@example.com opened it on 2026-10-02 05:03:07"
-    callers: JsonObject = {"topic": "callers", "text": f"{said} UTC, as the audit log shows"}
+    who = f"everybody may call it; {'deployer' * 4}@example.com opened it on 2026-10-02 05:03:07"
+    callers: JsonObject = {"topic": "callers", "text": f"{who} UTC, as the audit log shows"}
     parts = exposure_columns(SHOP, {}, [share, secret, callers], [])
-    told = {box.title: " ".join(box.lines) for box in exposure_picture(parts).boxes}
-    assert (told["Volumes"], told["Exposed secrets"]) == ("nfs 10.0.0.4:/export", "key")
-    assert told["Callers"].endswith("log shows")
+    changed = {box.title: " ".join(box.lines) for box in exposure_picture(parts).boxes}
+    assert (changed["Volumes"], changed["Exposed secrets"]) == ("nfs 10.0.0.4:/export", "key")
+    assert changed["Callers"].endswith("log shows")
 
 
 def test_no_workload_has_no_picture() -> None:
