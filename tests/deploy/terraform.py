@@ -21,7 +21,7 @@ import pytest
 from hcl2.utils import SerializationOptions
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-MODULE = DEPLOY / "terraform"
+MODULE = DEPLOY / "terraform" / "responder"
 #: What a test's deployment is called; all other variables have their defaults.
 GIVEN = {
     "project_id": "sec-responder",
@@ -85,7 +85,7 @@ class Module:
 
 @cache
 def module() -> Module:
-    """The module in ``deploy/terraform``."""
+    """The module in ``deploy/terraform/responder``."""
     files = [hcl2.loads(path.read_text(), serialization_options=_READ) for path in _files()]
     resources = [
         Resource(kind.strip('"'), name.strip('"'), body)
@@ -133,7 +133,7 @@ def evaluated(folder: Path, expression: str, *files: str, **variables: Any) -> A
     terraform = shutil.which("terraform")
     if terraform is None:
         pytest.skip("needs terraform, to evaluate an expression of the module")
-    beside = folder / "terraform"
+    beside = folder / "terraform" / "responder"
     beside.mkdir(parents=True)
     shutil.copytree(DEPLOY / "runbooks", folder / "runbooks")
     for name in ("policy.yaml", "permissions.json"):

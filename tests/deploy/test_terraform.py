@@ -319,7 +319,7 @@ def test_the_module_is_formatted() -> None:
 
 def test_the_example_gives_the_module_what_it_asks_for() -> None:
     """Every variable without a default, and none that is not there."""
-    text = (DEPLOY / "example" / "main.tf").read_text()
+    text = (DEPLOY / "examples" / "minimal" / "main.tf").read_text()
     body = text[text.index('module "responder"') :]
     given = set(re.findall(r"^  (?:# )?([a-z_]+) += ", body, re.MULTILINE)) - {"source", "value"}
     needed = {name for name, body in module().variables.items() if "default" not in body}
@@ -330,7 +330,7 @@ def test_versions_have_bounds_on_both_sides() -> None:
     """A major version of the provider that nobody has read about is refused; the root agrees."""
     asked = [
         re.findall(r'^ +(?:required_version|version) += "(.*)"', path.read_text(), re.MULTILINE)
-        for path in (MODULE / "versions.tf", DEPLOY / "example" / "main.tf")
+        for path in (MODULE / "versions.tf", DEPLOY / "examples" / "minimal" / "main.tf")
     ]
     assert asked == [[">= 1.5, < 2.0", ">= 6.0, < 8.0"]] * 2
     assert not list(MODULE.glob(".terraform.lock.hcl"))
@@ -338,7 +338,7 @@ def test_versions_have_bounds_on_both_sides() -> None:
 
 def test_what_the_module_reads_lies_beside_it() -> None:
     """Whoever fetches the folder gets the files that it refers to."""
-    named = re.findall(r'\$\{path\.module\}/(\.\./[a-z./]+)[/"]', source())
+    named = re.findall(r'\$\{path\.module\}/((?:\.\./)+[a-z./]+)[/"]', source())
     assert len(named) >= 3
     for relative in named:
         assert (MODULE / relative).exists()

@@ -139,9 +139,9 @@ locals {
   # The runbooks, with this deployment's names in place of the words in capitals. INCIDENT_ID,
   # WORKLOAD_NAME and PRINCIPAL are filled in by Monitoring, per notification.
   runbooks = {
-    for file in fileset("${path.module}/../runbooks", "*.md") :
+    for file in fileset("${path.module}/../../runbooks", "*.md") :
     trimsuffix(file, ".md") => replace(replace(replace(replace(replace(replace(replace(replace(replace(
-      file("${path.module}/../runbooks/${file}"),
+      file("${path.module}/../../runbooks/${file}"),
       "PROJECT_ID-DEPLOYMENT-evidence", local.evidence_bucket),
       "PROJECT_ID-DEPLOYMENT-policy", local.policy_bucket),
       "RESPONDER_MODE=CEILING", "RESPONDER_MODE=${var.mode}"),

@@ -5,7 +5,7 @@ locals {
   scope_kind = split("/", var.scope)[0]
   scope_id   = split("/", var.scope)[1]
 
-  permissions = jsondecode(file("${path.module}/../permissions.json"))
+  permissions = jsondecode(file("${path.module}/../../permissions.json"))
 
   # Where a role with a permission of each scope is granted. What concerns workloads, their projects'
   # logs and their findings goes together; what writes to them, apart from what reads.

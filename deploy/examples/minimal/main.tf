@@ -32,11 +32,11 @@ provider "google" {
 # terraform apply -var source_archive=…/function-before.zip
 variable "source_archive" {
   type    = string
-  default = "../../function.zip"
+  default = "../../../function.zip"
 }
 
 module "responder" {
-  source = "../terraform"
+  source = "../../terraform/responder"
 
   project_id      = "sec-responder-prod"
   region          = "europe-west1"

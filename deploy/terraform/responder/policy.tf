@@ -4,7 +4,7 @@ locals {
   # What the first apply puts there: the shipped policy, and the responder's own project protected.
   # The function knows itself by name; this covers its sibling, and whatever else is in the project.
   policy_seed = join("\n", [
-    file("${path.module}/../policy.yaml"),
+    file("${path.module}/../../policy.yaml"),
     "# Put here by Terraform: the responder never contains what runs in its own project.",
     "protect:",
     "  - projects: [\"${var.project_id}\"]",
