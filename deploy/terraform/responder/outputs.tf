@@ -14,57 +14,60 @@ locals {
   ))
 }
 
-output "findings_topic" {
-  description = "Where Security Command Center publishes findings."
-  value       = google_pubsub_topic.findings.id
-}
-
-output "outcomes_topic" {
-  description = "Where outcomes are announced; subscribe to it."
-  value       = google_pubsub_topic.outcomes.id
-}
-
 output "dead_letters_subscription" {
-  description = "Where findings lie that could not be answered."
+  description = "Subscription with the findings that could not be answered; kept 31 days."
   value       = google_pubsub_subscription.dead_letters.id
 }
 
 output "evidence_bucket" {
-  description = "Where the case files are."
+  description = "Bucket of the case files."
   value       = google_storage_bucket.evidence.url
 }
 
-output "policy" {
-  description = "The policy file. Changing it is the kill switch."
-  value       = local.environment.RESPONDER_POLICY
+output "findings_topic" {
+  description = "Topic for Security Command Center's findings: the organization's part takes it."
+  value       = "projects/${var.project_id}/topics/${google_pubsub_topic.findings.name}"
+
+  # Without the subscription, what is published would be lost.
+  depends_on = [google_pubsub_subscription.findings]
 }
 
 output "kill_switch" {
-  description = "Stops everything that is not yet written, at once; for policy_editors. Keep it where people on call find it."
+  description = "Command that stops every containment that is not yet written; for policy_editors. Keep it where people on call find it."
   value       = local.kill_switch
 }
 
-output "notification_filter" {
-  description = "What Security Command Center sends."
-  value       = local.findings_filter
+output "operator_environment" {
+  description = "Environment of cli.py, for `eval` or for a file to be sourced; holds no secret."
+  value       = local.operator_environment
 }
 
-output "running" {
-  description = "The SHA-256 of the archive that both functions run."
-  value       = filesha256(var.source_archive)
+output "outcomes_topic" {
+  description = "Topic with the outcome of every incident; subscribe to it."
+  value       = google_pubsub_topic.outcomes.id
 }
 
-output "service_accounts" {
-  description = "What the functions run as."
-  value       = { for name, account in google_service_account.function : name => account.email }
+output "policy" {
+  description = "URL of the policy file. Changing it is the kill switch."
+  value       = local.environment.RESPONDER_POLICY
 }
 
 output "roles" {
-  description = "The custom roles, to be granted by hand where this module does not."
+  description = "Full names of the custom roles in the responder's project, to grant them elsewhere by hand."
   value       = local.role_names
 }
 
-output "operator_environment" {
-  description = "All that cli.py needs to know, for eval or for a file to be sourced; holds no secret."
-  value       = local.operator_environment
+output "running" {
+  description = "SHA-256 of the archive that both functions run."
+  value       = filesha256(local.source_archive)
+}
+
+output "service_accounts" {
+  description = "E-mail addresses of the service accounts that the functions run as, by function: the organization's part takes them."
+  value       = { for name, account in google_service_account.function : name => account.email }
+}
+
+output "service_agents" {
+  description = "Google's service agents of the responder's project, for grants in other projects: a build_worker_pool or a vpc_connector there."
+  value       = local.service_agents
 }

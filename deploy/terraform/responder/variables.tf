@@ -20,18 +20,8 @@ variable "region" {
   }
 }
 
-variable "organization_id" {
-  description = "Number of the organization. Custom roles are made there, unless the scope is a single project."
-  type        = string
-
-  validation {
-    condition     = can(regex("^[0-9]+$", var.organization_id))
-    error_message = "Expected the organization's number, digits only."
-  }
-}
-
 variable "name" {
-  description = "Begins the name of everything that is made, so that two deployments can stand side by side."
+  description = "Begins the name of everything that is made, so that two deployments can exist side by side."
   type        = string
   default     = "threat-responder"
 
@@ -43,7 +33,7 @@ variable "name" {
 }
 
 variable "name_suffix" {
-  description = "Ends the names of buckets and the ids of custom roles, which stay reserved for a time after a removal: for applying again under the same `name`. Do not change it in a deployment that stands; the bucket of the case files would have to be made anew, which is refused."
+  description = "Ends the names of buckets and the ids of custom roles, which stay reserved for a time after a removal. Set it to apply again under the same `name`; do not change it in a running deployment: the case files' bucket would have to be replaced, which is refused."
   type        = string
   default     = ""
 
@@ -55,48 +45,15 @@ variable "name_suffix" {
 }
 
 variable "source_archive" {
-  description = "Path of the zip file that deploy/package.sh writes: what both functions run. To roll back, name an older one."
+  description = "Path of the zip file that both functions run: what `make package` writes, or function.zip of a release. Left out: function.zip beside the folder `deploy`, where both put it. To roll back, name an older one."
   type        = string
+  default     = null
 }
 
 variable "labels" {
   description = "Labels of everything that takes labels."
   type        = map(string)
   default     = {}
-}
-
-# What it hears of
-
-variable "scope" {
-  description = "Whose findings are answered, and where the reading role is granted: organizations/NUMBER, folders/NUMBER or projects/ID."
-  type        = string
-
-  validation {
-    condition     = can(regex("^(organizations/[0-9]+|folders/[0-9]+|projects/[a-z0-9][a-z0-9.:-]*)$", var.scope))
-    error_message = "Expected organizations/NUMBER, folders/NUMBER or projects/ID."
-  }
-}
-
-variable "categories" {
-  description = "Finding types that Security Command Center sends, exactly as it shows them; [\"*\"] for all that finding_source reports on Cloud Run. Which of them may be contained, the policy file says."
-  type        = list(string)
-  default     = ["Execution: Modified Malicious Binary Executed"]
-
-  validation {
-    condition     = length(var.categories) > 0 && alltrue([for c in var.categories : can(regex("^[^\"\\\\]+$", c))])
-    error_message = "Expected at least one category, without quotation marks and backslashes."
-  }
-}
-
-variable "finding_source" {
-  description = "Source of Cloud Run Threat Detection in the organization, organizations/NUMBER/sources/NUMBER. Left out: from any source. Needed for categories [\"*\"], which would bring every detector's findings otherwise."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.finding_source == null || can(regex("^organizations/[0-9]+/sources/[0-9]+$", var.finding_source))
-    error_message = "Expected organizations/NUMBER/sources/NUMBER, without a location."
-  }
 }
 
 # How far it may go
@@ -112,102 +69,28 @@ variable "mode" {
   }
 }
 
-variable "grant_acting_role" {
-  description = "The master switch: without it nobody, function or person, is granted any right to write to a workload, whatever acting_scopes, drill_services, mode and policy say."
-  type        = bool
-  default     = false
-}
-
-variable "actions" {
-  description = "What the policy file may name under contain, by kind of workload: rights that no action here needs are granted to nobody, editing who may invoke a service for instance. By default what the shipped policy names."
-  type        = map(list(string))
-  default = {
-    service     = ["scale-to-zero"]
-    worker-pool = ["scale-to-zero"]
-    job         = ["cancel-executions", "require-authentication"]
-  }
-
-  validation {
-    condition     = alltrue([for kind in keys(var.actions) : contains(["service", "worker-pool", "job"], kind)])
-    error_message = "Expected service, worker-pool and job."
-  }
-
-  validation {
-    condition = alltrue([
-      for name in flatten(values(var.actions)) :
-      contains(["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication", "cancel-executions"], name)
-    ])
-    error_message = "Expected scale-to-zero, isolate-revision, restrict-ingress, require-authentication or cancel-executions."
-  }
-}
-
-variable "acting_scopes" {
-  description = "Where, with grant_acting_role, the functions may contain, operators release and approvers do both: scopes within `scope`, such as [\"projects/sandbox-1\"]. Empty: nowhere."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition     = alltrue([for s in var.acting_scopes : can(regex("^(organizations/[0-9]+|folders/[0-9]+|projects/[a-z0-9][a-z0-9.:-]*)$", s))])
-    error_message = "Expected organizations/NUMBER, folders/NUMBER or projects/ID."
-  }
-}
-
-variable "drill_services" {
-  description = "Sandbox services within `scope` that approvers may stop and give back for a drill, with grant_acting_role: projects/ID/locations/REGION/services/NAME. Nothing is granted on anything else of their projects."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition     = alltrue([for s in var.drill_services : can(regex("^projects/[a-z0-9][a-z0-9.:-]*/locations/[a-z0-9-]+/services/[a-z0-9-]+$", s))])
-    error_message = "Expected projects/ID/locations/REGION/services/NAME."
-  }
-}
-
-variable "target_service_accounts" {
-  description = "Runtime service accounts of the workloads that may be contained, in whatever project they are: NAME@PROJECT.iam.gserviceaccount.com, or projects/PROJECT/serviceAccounts/EMAIL for those whose address does not tell the project. Cloud Run asks for actAs on the account at every update. Granted with grant_acting_role, one by one, never for a project."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition = alltrue([
-      for account in var.target_service_accounts :
-      can(regex("^(projects/[a-z][a-z0-9.:-]*/serviceAccounts/[^/@]+@[^/@]+|[a-z0-9-]+@[a-z][a-z0-9-]*\\.iam\\.gserviceaccount\\.com)$", account))
-    ])
-    error_message = "Expected NAME@PROJECT.iam.gserviceaccount.com or projects/PROJECT/serviceAccounts/EMAIL, with the project's id."
-  }
-}
-
-variable "image_repositories" {
-  description = "Artifact Registry repositories of these workloads' images, in whatever project they are, a shared one for instance: projects/PROJECT/locations/LOCATION/repositories/NAME. Cloud Run asks for read access to them at every update. Granted like the accounts."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition     = alltrue([for r in var.image_repositories : can(regex("^projects/[a-z][a-z0-9.:-]*/locations/[a-z0-9-]+/repositories/[^/]+$", r))])
-    error_message = "Expected projects/PROJECT/locations/LOCATION/repositories/NAME, with the project's id."
-  }
-}
+# People, as IAM members such as group:soc@example.com. Give the organization's part the same lists
 
 variable "operators" {
-  description = "People who list, show and release, as IAM members such as group:soc@example.com. They read in all of `scope`; the writes of a release are granted in acting_scopes, with grant_acting_role."
+  description = "People who list, show and release. Here they get case files, logs, the policy, dead letters and the patrol's job."
   type        = list(string)
   default     = []
 }
 
 variable "approvers" {
-  description = "People who approve plans, contain by hand and drill, as IAM members. They read in all of `scope`; they write in acting_scopes and on drill_services, with grant_acting_role."
+  description = "People who approve plans, contain by hand and drill. Here they get what operators get, the secrets, and publishing on the findings topic."
   type        = list(string)
   default     = []
 }
 
 variable "surveyors" {
-  description = "People who run coverage, as IAM members: they may list workloads over the scope and read the policy, write nothing, and until coverage_until ask as the function."
+  description = "People who run coverage. Here they read the policy, and until coverage_until ask as the function."
   type        = list(string)
   default     = []
 }
 
 variable "coverage_until" {
-  description = "Until when surveyors may ask as the function `respond`, such as 2026-03-01T18:00:00Z. Whoever may, may do what it may: choose an hour. Left out: never."
+  description = "Until when surveyors may ask as the function `respond`, such as 2026-03-01T18:00:00Z. They may do what it may until then: choose an hour from now. Left out: never."
   type        = string
   default     = null
 
@@ -218,7 +101,7 @@ variable "coverage_until" {
 }
 
 variable "policy_editors" {
-  description = "People who may change the policy file, as IAM members: whoever is on call must be among them, since saving it is the kill switch. They can change neither its bucket nor who may use it."
+  description = "People who may change the policy file. Include everyone on call: saving it is the kill switch. They can change neither its bucket nor who may use it."
   type        = list(string)
   default     = []
 }
@@ -237,13 +120,59 @@ variable "evidence_retention_days" {
 }
 
 variable "evidence_retention_locked" {
-  description = "Whether the retention can never again be shortened or removed. Cannot be undone, and the project cannot be deleted before the last object may be."
+  description = "Makes the retention final: it can never be shortened or removed. Cannot be undone, and the project cannot be deleted before the last object may be."
   type        = bool
   default     = false
 }
 
+# A company's rules
+
 variable "kms_key" {
-  description = "Cloud KMS key for the buckets, projects/…/locations/…/keyRings/…/cryptoKeys/…, in the buckets' region. Left out: Google's own encryption."
+  description = "Cloud KMS key for topics, images, functions and buckets, projects/…/locations/…/keyRings/…/cryptoKeys/…: a symmetric key in `region`. It must exist. Set it from the first apply on: images, topics and case files that are there already stay as they are or must be made again. Left out: encryption keys of Google."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.kms_key))
+    error_message = "Expected projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY."
+  }
+}
+
+variable "build_worker_pool" {
+  description = "Private pool of Cloud Build that builds the functions, projects/PROJECT/locations/REGION/workerPools/POOL. It must reach the package index. In another project, Google's agents of this project need roles/cloudbuild.workerPoolUser there (output `service_agents`). Left out: Cloud Build's default pool."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.build_worker_pool == null || can(regex("^projects/[^/]+/locations/[^/]+/workerPools/[^/]+$", var.build_worker_pool))
+    error_message = "Expected projects/PROJECT/locations/REGION/workerPools/POOL."
+  }
+}
+
+variable "vpc_connector" {
+  description = "Serverless VPC Access connector that the functions send through, projects/PROJECT/locations/REGION/connectors/CONNECTOR. Its network must reach Google's APIs (Private Google Access), and VirusTotal and the webhook if these are set. Left out: no VPC."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.vpc_connector == null || can(regex("^projects/[^/]+/locations/[^/]+/connectors/[^/]+$", var.vpc_connector))
+    error_message = "Expected projects/PROJECT/locations/REGION/connectors/CONNECTOR."
+  }
+}
+
+variable "vpc_egress" {
+  description = "What the functions send through vpc_connector: ALL_TRAFFIC, or PRIVATE_RANGES_ONLY."
+  type        = string
+  default     = "ALL_TRAFFIC"
+
+  validation {
+    condition     = contains(["ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"], var.vpc_egress)
+    error_message = "Expected ALL_TRAFFIC or PRIVATE_RANGES_ONLY."
+  }
+}
+
+variable "binary_authorization_policy" {
+  description = "Binary Authorization policy of the functions, projects/PROJECT/platforms/cloudRun/POLICY, or `default`. It must allow what Cloud Build builds here. Left out: none."
   type        = string
   default     = null
 }
@@ -298,7 +227,7 @@ variable "webhook_secret" {
   }
 }
 
-# Who is told, and when
+# Alerts and pace
 
 variable "notification_channels" {
   description = "Cloud Monitoring notification channels, projects/…/notificationChannels/…, that every alert goes to."
@@ -313,7 +242,7 @@ variable "slow_containment_seconds" {
 }
 
 variable "patrol_schedule" {
-  description = "When standing containments are looked at again, as a cron expression in UTC; at least every 15 minutes, or the alert patrol-missing goes off."
+  description = "When the patrol checks containments again, as a cron expression in UTC; at least every 15 minutes, or the alert patrol-missing goes off."
   type        = string
   default     = "*/5 * * * *"
 }

@@ -5,9 +5,13 @@ terraform {
   required_providers {
     google = {
       source = "hashicorp/google"
-      # Checked against the schema of 6.50. A new major version removes arguments: read its upgrade
-      # guide, then raise the bound. A module has no lock file; the root that calls it does.
-      version = ">= 6.0, < 8.0"
+      # Validated, planned and tested with 6.41.0 and 7.45.0. A new major version removes arguments:
+      # read its upgrade guide, then raise the bound. A module has no lock file; its root does.
+      version = ">= 6.41, < 8.0"
+    }
+    time = {
+      source  = "hashicorp/time"
+      version = ">= 0.9, < 1.0"
     }
   }
 }
