@@ -60,14 +60,18 @@ class Module:
     """All blocks of the module.
 
     Attributes:
+        settings: Its `terraform` block.
         resources: Its resources.
+        data: Its data sources.
         variables: Its variables, by name.
         outputs: Its outputs, by name.
         locals: Its local values, unevaluated, by name.
         calls: The modules that it calls, by name.
     """
 
+    settings: Block
     resources: tuple[Resource, ...]
+    data: tuple[Resource, ...]
     variables: Mapping[str, Block]
     outputs: Mapping[str, Block]
     locals: Mapping[str, Any]
@@ -105,21 +109,30 @@ def read_module(folder: Path) -> Module:
             for name, body in block.items()
         }
 
-    resources = [
-        Resource(kind, name.strip('"'), body)
-        for file in files
-        for block in file.get("resource", ())
-        for kind, named in ((kind.strip('"'), named) for kind, named in block.items())
-        for name, body in named.items()
-    ]
+    def typed(kind: str) -> tuple[Resource, ...]:
+        return tuple(
+            Resource(of_type.strip('"'), name.strip('"'), body)
+            for of_type, named in (
+                pair for file in files for block in file.get(kind, ()) for pair in block.items()
+            )
+            for name, body in named.items()
+        )
+
     values = {
         name: value
         for file in files
         for block in file.get("locals", ())
         for name, value in block.items()
     }
+    (settings,) = (block for file in files for block in file.get("terraform", ()))
     return Module(
-        tuple(resources), labelled("variable"), labelled("output"), values, labelled("module")
+        settings,
+        typed("resource"),
+        typed("data"),
+        labelled("variable"),
+        labelled("output"),
+        values,
+        labelled("module"),
     )
 
 

@@ -1,6 +1,8 @@
 # What the functions run, and the account that builds it.
 
 resource "google_storage_bucket" "source" {
+  #checkov:skip=CKV_GCP_62: nobody is served from it; who wrote is in the audit log (policy.tf, storage_writes)
+  #checkov:skip=CKV_GCP_78: each archive is an object of its own, named by its content, and git has it
   project  = var.project_id
   name     = local.source_bucket
   location = var.region

@@ -160,7 +160,7 @@ run "secrets_are_read_one_by_one" {
   command = plan
 
   variables {
-    virustotal_secret = { secret = "virustotal", project = "company-secrets" }
+    virustotal_secret = { secret = "virustotal", project = "company-secrets" } # checkov:skip=CKV_SECRET_6: names, no values
   }
 
   assert {
@@ -208,7 +208,7 @@ run "malformed_inputs" {
     vpc_connector           = "serverless"
     vpc_egress              = "NONE"
     redaction_key_secret    = { secret = "a'b" }
-    virustotal_secret       = { secret = "projects/p/secrets/s" }
+    virustotal_secret       = { secret = "projects/p/secrets/s" } # checkov:skip=CKV_SECRET_6: names, no values
     webhook_secret          = { secret = "hook", version = "$(id)" }
   }
 
