@@ -16,7 +16,7 @@ import pytest
 from emulator import filters
 from tests.deploy.documents import typed
 from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
-from tests.road import encode, sample
+from tests.road import encode, printed_by, road, sample
 
 RUNBOOKS = DEPLOY / "runbooks"
 LONGEST_DOCUMENTATION = 8192
@@ -220,3 +220,14 @@ def test_dead_letters_are_taken_apart_by_what_is_typed(tmp_path: Path) -> None:
     assert (apart, first) == ("1 1\n2 2\n", "ack-1\n")
     assert json.loads((tmp_path / "dead-letter-1.json").read_bytes()) == found
     assert (tmp_path / "dead-letter-2.json").read_bytes() == b"{}"
+
+
+async def test_a_runbook_names_no_key_that_show_prints_in_other_words(tmp_path: Path) -> None:
+    """`show` prints for people; the keys of the outcome stand in `--json` and in the log only."""
+    async with road(tmp_path) as way:
+        answer, _ = await printed_by(way)
+    assert answer is not None
+    keys = {*answer.outcome, "decision.reasons"} - {"approval_expires"}  # a key of the policy too
+    assert {"changes", "gaps", "assessment"} <= keys
+    for path in RUNBOOKS.glob("*.md"):
+        assert keys & set(re.findall(r"`([a-z_.]+)`", path.read_text())) == set(), path.stem

@@ -49,7 +49,7 @@ locals {
     }
     # It may run on: one page for each, and again when the patrol finds it so.
     unverified = {
-      title    = "A containment was written, and not seen in effect"
+      title    = "A containment was written, but not verified"
       severity = "CRITICAL"
       by       = ["incident", "workload"]
       again    = "300s"
@@ -82,7 +82,7 @@ locals {
     }
     # Caused by an attacker, perhaps in numbers: told apart by workload, an hour between.
     held = {
-      title    = "A finding was held by a cap, a label or a doubt that an attacker may have caused"
+      title    = "A finding was held, and an attacker may have caused that"
       severity = "ERROR"
       by       = ["workload"]
       again    = "3600s"
@@ -98,7 +98,7 @@ locals {
     }
     # Whoever publishes can send any number: hourly, whatever they say.
     malformed = {
-      title    = "A message could not be read and lies in quarantine"
+      title    = "A message could not be read, and is in quarantine"
       severity = "WARNING"
       by       = []
       again    = "3600s"
@@ -123,7 +123,7 @@ locals {
     # Told in every round as long as it is true: one page for each workload, and a reminder every
     # two hours. The line that sums a round up only repeats what the others say.
     patrol-reverted = {
-      title    = "The patrol found a containment that does not hold, or could not look"
+      title    = "The patrol found a containment undone, or could not check"
       severity = "CRITICAL"
       by       = ["workload"]
       again    = "7200s"

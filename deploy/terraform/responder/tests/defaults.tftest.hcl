@@ -108,6 +108,12 @@ run "each_alert_has_its_runbook_and_each_runbook_its_alert" {
     error_message = "An alert reaches nobody."
   }
   assert {
+    condition = alltrue([
+      for key, alert in local.log_alerts : startswith(local.runbooks[key], "# ${alert.title}\n") if key != "slow-containment"
+    ])
+    error_message = "A runbook has another title than its alert."
+  }
+  assert {
     # Monitoring refuses longer documentation.
     condition     = alltrue([for text in values(local.runbooks) : length(text) <= 8192])
     error_message = "A runbook is too long for a notification."
@@ -148,6 +154,14 @@ run "buckets_are_closed_and_case_files_stay" {
 
 run "functions_answer_pushes_only" {
   command = plan
+
+  assert {
+    condition = alltrue([
+      for name in ["respond", "patrol"] :
+      google_cloudfunctions2_function.function[name].build_config[0].entry_point == name && google_cloudfunctions2_function.function[name].build_config[0].source[0].storage_source[0].object == google_storage_bucket_object.source.name
+    ])
+    error_message = "A function runs something else than its entry point of the one archive."
+  }
 
   assert {
     condition = alltrue([
