@@ -27,9 +27,16 @@ resource "google_storage_bucket" "source" {
 # Named by its content, so that a new archive is a new deployment and an old one is not.
 resource "google_storage_bucket_object" "source" {
   bucket       = google_storage_bucket.source.name
-  name         = "source-${filesha256(local.source_archive)}.zip"
+  name         = "source-${local.source_hash}.zip"
   source       = local.source_archive
   content_type = "application/zip"
+
+  lifecycle {
+    precondition {
+      condition     = local.source_hash != "missing"
+      error_message = "There is no ${local.source_archive}: run `make package`, take it from a release, or set source_archive."
+    }
+  }
 }
 
 resource "google_artifact_registry_repository" "images" {

@@ -15,4 +15,5 @@ locals {
 
   # What runs. `make package` and a release both put it beside the folder `deploy`.
   source_archive = coalesce(var.source_archive, "${path.module}/../../../function.zip")
+  source_hash    = fileexists(local.source_archive) ? filesha256(local.source_archive) : "missing" # refused in build.tf
 }

@@ -59,7 +59,7 @@ output "roles" {
 
 output "running" {
   description = "SHA-256 of the archive that both functions run."
-  value       = filesha256(local.source_archive)
+  value       = local.source_hash
 }
 
 output "service_accounts" {

@@ -180,6 +180,16 @@ run "the_archive_decides_what_runs" {
   }
 }
 
+run "an_archive_that_is_not_there" {
+  command = plan
+
+  variables {
+    source_archive = "no-such.zip"
+  }
+
+  expect_failures = [google_storage_bucket_object.source]
+}
+
 run "a_name_that_is_too_long_for_a_bucket" {
   command = plan
 
