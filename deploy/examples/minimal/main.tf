@@ -39,6 +39,9 @@ locals {
     approvers = ["group:soc-leads@example.com"]
     surveyors = ["group:platform@example.com"]
   }
+
+  # Step 4: "enforce". The ceiling, above what the policy file says; deploy/README.md says what comes before.
+  mode = "dry-run"
 }
 
 # Left out: function.zip beside the folder `deploy`. To roll back, name an older archive:
@@ -57,6 +60,7 @@ module "responder" {
   project_id     = "sec-responder-prod"
   region         = "europe-west1"
   source_archive = var.source_archive
+  mode           = local.mode
 
   operators = local.people.operators
   approvers = local.people.approvers
@@ -65,9 +69,6 @@ module "responder" {
   # Everyone on call: they can stop everything, by saving the policy.
   policy_editors        = ["group:soc@example.com"]
   notification_channels = ["projects/sec-responder-prod/notificationChannels/1234567890123456789"]
-
-  # Step 4: the ceiling, above what the policy file says. deploy/README.md tells what comes before.
-  # mode = "enforce"
 }
 
 module "organization" {
@@ -92,6 +93,13 @@ module "organization" {
 
   # Step 3, for one project: the functions may act there, people release there, once mode allows it.
   # acting_scopes = ["projects/sandbox-1"]
+}
+
+check "what_the_mode_allows_is_granted" {
+  assert {
+    condition     = local.mode == "dry-run" || length(module.organization.acting_scopes) > 0
+    error_message = "The mode allows more than a dry run, but nothing is granted: what enforcing tries will be denied."
+  }
 }
 
 output "running" {

@@ -193,6 +193,14 @@ run "no_permission_is_lost_between_the_list_and_the_roles" {
   command = plan
 
   assert {
+    condition = toset(local.permissions[*].scope) == toset([
+      "workload", "project", "security-center", "hierarchy", "runtime-service-account", "image-repository", # here
+      "store", "policy", "topic", "quota-project", "responder-account", "responder-project",                # the responder's
+    ])
+    error_message = "A scope of permissions.json is in no module: say which roles are made of it, and where they are granted."
+  }
+
+  assert {
     condition = length(setsubtract(
       [
         for row in local.permissions : row.permission

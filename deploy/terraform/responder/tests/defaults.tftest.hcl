@@ -221,6 +221,22 @@ run "every_role_is_one_set_of_permissions" {
   command = plan
 
   assert {
+    condition = length(setsubtract(
+      [
+        for row in local.permissions : row.permission
+        if contains(["store", "policy", "quota-project", "responder-account", "responder-project"], row.scope)
+      ],
+      flatten(values(local.roles)),
+    )) == 0
+    error_message = "A permission of permissions.json is in no role."
+  }
+  assert {
+    # What everybody of the scope has is exactly roles/pubsub.publisher.
+    condition     = [for row in local.permissions : row.permission if row.scope == "topic"] == ["pubsub.topics.publish"]
+    error_message = "Publishing needs more than the role that is granted."
+  }
+
+  assert {
     condition     = length(distinct([for permissions in local.roles : join(" ", sort(permissions))])) == length(local.roles) && alltrue([for permissions in local.roles : length(permissions) > 0])
     error_message = "Two roles have the same permissions, or one has none."
   }
