@@ -218,6 +218,33 @@ run "no_permission_is_lost_between_the_list_and_the_roles" {
   expect_failures = [check.acting_is_switched_on]
 }
 
+run "a_role_has_what_its_holders_need_and_no_more" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for role in ["reader", "operator"] : toset(local.roles[role]) == toset([
+        for row in local.permissions : row.permission
+        if contains(row.roles, role) && !contains(row.roles, "actor") && contains(["workload", "project", "security-center"], row.scope)
+      ])
+    ])
+    error_message = "A reading role has other permissions than those that need it."
+  }
+  assert {
+    condition = toset(local.roles.surveyor) == toset([
+      "resourcemanager.folders.get", "resourcemanager.folders.list", "resourcemanager.projects.list",
+      "run.jobs.list", "run.locations.list", "run.services.list", "run.workerpools.list",
+    ])
+    error_message = "Surveyors may do more than list."
+  }
+  assert {
+    condition     = toset(local.roles.act-as) == toset(["iam.serviceAccounts.actAs"]) && toset(local.roles.image-reader) == toset(["artifactregistry.repositories.downloadArtifacts"])
+    error_message = "What is granted on accounts and images is more than what an update asks for."
+  }
+
+  expect_failures = [check.acting_is_switched_on]
+}
+
 run "what_the_shipped_policy_does_not_need_is_in_no_role" {
   command = plan
 
