@@ -51,7 +51,7 @@ for root in $(find "$copy/deploy/examples" -name main.tf | sort); do
     quietly run "$root" init -backend=false
     quietly run "$root" validate
     if [ "$planned" -gt 0 ]; then
-        # What computed names would be is told to the stand-in, so that all that hangs on them is evaluated.
+        # The stand-in then knows computed names, so that everything that depends on them is evaluated.
         TFCHECK_KNOWN=1 quietly run "$root" plan -lock=false
         echo "${root#"$copy"/}: valid; $(grep '^Plan:' "$copy/said")"
     else

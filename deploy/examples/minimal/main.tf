@@ -16,7 +16,7 @@ terraform {
     }
   }
 
-  # Keep the state where your other state is. It holds no secret, but whoever can write it can
+  # Keep the state where your other state is. It holds no secret, but anyone who can write it can
   # change the responder at the next apply.
   # backend "gcs" {
   #   bucket = "my-terraform-state"

@@ -20,7 +20,7 @@ locals {
       description = "Checks every containment for drift"
       # The same roles as respond's: it applies again what was undone, as far as the policy lets it,
       # and finishes incidents whose deliveries ran out, which may come to all that respond does.
-      concurrency   = 1 # one round at a time …
+      concurrency   = 1 # one run at a time …
       max_instances = 1 # … in one place
       min_instances = 0 # nobody waits for it
     }

@@ -1,8 +1,8 @@
-# Who is told of what. Every alert carries its runbook, deploy/runbooks/<alert>.md, with the names
-# of this deployment filled in: what to look at and what to type stands in the notification.
+# Alerts. Each carries its runbook, deploy/runbooks/<alert>.md, with the names of this deployment
+# filled in, so that the notification says what to look at and what to type.
 
 locals {
-  # Only what the responder itself wrote: a workload can print lines that look like ours, but not
+  # Only what the responder itself wrote: a workload can print lines that look like these, but not
   # as these services. Terraform runs in the responder's project, and so do the metrics.
   stdout        = "logName=\"projects/${var.project_id}/logs/run.googleapis.com%2Fstdout\""
   respond_lines = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}-respond\" AND ${local.stdout}"
@@ -19,7 +19,7 @@ locals {
   # Alerts on events. Each is a condition on the log line itself, not on a metric made of it: a
   # metric's incident stays open until it closes by itself, and a second event within that time
   # would page nobody. With a log condition each combination of the labels in `by` is notified
-  # apart, and again after `again`, the least time between two notifications of the same
+  # separately, and again after `again`, the least time between two notifications of the same
   # combination (300 s is the least that Google takes).
   #
   # What such conditions cannot do, and how it is met: they see the log of this project alone (the
@@ -31,7 +31,7 @@ locals {
   # Together they match every line of severity ERROR that the functions print; a test holds them
   # against what is really printed.
   log_alerts = {
-    # Every containment is an outage that somebody must hear of: one page for each.
+    # Every containment is an outage that somebody must know of: one page for each.
     contained = {
       title    = "A workload was contained"
       severity = "WARNING"
@@ -80,7 +80,7 @@ locals {
       again    = "300s"
       filter   = "${local.respond_lines} AND jsonPayload.outcome.status=\"contained\" AND jsonPayload.time_to_contain_s>${var.slow_containment_seconds} AND jsonPayload.time_to_contain_s<2678400"
     }
-    # Caused by an attacker, perhaps in numbers: told apart by workload, an hour between.
+    # Caused by an attacker, perhaps in numbers: one page for each workload, an hour between.
     held = {
       title    = "A finding was held, and an attacker may have caused that"
       severity = "ERROR"
@@ -96,7 +96,7 @@ locals {
       again    = "3600s"
       filter   = "${local.our_lines} AND severity>=ERROR AND ((jsonPayload.outcome.status=\"held\" AND ${local.no_policy}) OR (${local.patrol_without_policy}))"
     }
-    # Whoever publishes can send any number: hourly, whatever they say.
+    # A publisher can send any number: hourly, whatever they contain.
     malformed = {
       title    = "A message could not be read, and is in quarantine"
       severity = "WARNING"
@@ -112,7 +112,7 @@ locals {
       again    = "300s"
       filter   = "${local.our_lines} AND severity>=ERROR AND jsonPayload.outcome.status:* AND NOT jsonPayload.outcome.status=(\"restricted\" OR \"unverified\" OR \"failed\" OR \"awaiting-approval\" OR \"held\" OR \"malformed\")"
     }
-    # A fault of the store or of ours, which every delivery meets: every half hour while it lasts.
+    # An error of the store, or a bug, which every delivery meets: every half hour while it lasts.
     cannot-finish = {
       title    = "The responder cannot finish what it began"
       severity = "ERROR"
@@ -120,8 +120,8 @@ locals {
       again    = "1800s"
       filter   = "${local.our_lines} AND severity>=ERROR AND (jsonPayload.stage=(\"retried\" OR \"failed\") OR (${local.patrol_without_answer}))"
     }
-    # Told in every round as long as it is true: one page for each workload, and a reminder every
-    # two hours. The line that sums a round up only repeats what the others say.
+    # Logged in every run as long as it is true: one page for each workload, and a reminder every
+    # two hours. The line that sums up a run only repeats the others.
     patrol-reverted = {
       title    = "The patrol found a containment undone, or could not check"
       severity = "CRITICAL"
@@ -263,8 +263,8 @@ resource "google_logging_metric" "time_to_contain" {
   depends_on = [time_sleep.apis]
 }
 
-# A metric, since a state is meant: as long as any lies there, one incident is open, and a second
-# dead letter is found by whoever works on the first. Nothing of ours logs a dead letter.
+# A metric, since this is a state: while there is any, one incident is open, and the person who works on
+# the first dead letter finds the second. Nothing logs a dead letter.
 resource "google_monitoring_alert_policy" "dead_letters" {
   project               = var.project_id
   display_name          = "${var.name}: There are dead letters"
@@ -305,7 +305,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 }
 
-# A metric, since a state is meant. Fifty attempts take hours; this tells long before them that
+# A metric, since this is a state. Fifty attempts take hours; this says long before them that
 # nothing answers.
 resource "google_monitoring_alert_policy" "backlog" {
   project               = var.project_id

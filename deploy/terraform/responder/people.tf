@@ -124,6 +124,6 @@ check "somebody_has_the_kill_switch" {
 check "somebody_is_notified" {
   assert {
     condition     = length(var.notification_channels) > 0
-    error_message = "There are no notification_channels: alerts will open, and nobody will hear of them."
+    error_message = "There are no notification_channels: alerts will open, and nobody will be notified."
   }
 }

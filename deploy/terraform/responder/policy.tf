@@ -1,4 +1,4 @@
-# The policy file lies apart from the case files: it must stay changeable, being the kill switch.
+# The policy file has a bucket of its own: unlike case files it must stay changeable, as the kill switch.
 
 locals {
   # What the first apply puts there: the shipped policy, and the responder's own project protected.
@@ -28,7 +28,7 @@ resource "google_storage_bucket" "policy" {
     enabled = true
   }
 
-  # Who may save over a policy may delete its versions as well. Owners of the project can then bring
+  # A policy editor may delete versions as well. Owners of the project can then bring
   # them back for 90 days, the longest that there is; policy editors cannot end that.
   soft_delete_policy {
     retention_duration_seconds = 7776000

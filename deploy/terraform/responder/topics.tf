@@ -119,7 +119,7 @@ resource "google_pubsub_subscription_iam_member" "dead_letters_taken_off" {
   depends_on = [time_sleep.pubsub_agent]
 }
 
-# Outcomes, for whoever subscribes. Kept a week, so that a subscriber made later can go back.
+# Outcomes, for subscribers. Kept a week, so that a subscriber made later can go back.
 resource "google_pubsub_topic" "outcomes" {
   project                    = var.project_id
   name                       = local.outcomes_topic

@@ -1,7 +1,7 @@
 # Where it runs
 
 variable "project_id" {
-  description = "Project in which the responder itself runs. A project of its own: whoever may write in it may misuse the responder."
+  description = "Project in which the responder itself runs. A project of its own: anyone who may write in it may misuse the responder."
   type        = string
 
   validation {
