@@ -41,7 +41,7 @@ check: setup ## Check format, lint, types, import contracts, locks and generated
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	BIN=$(BIN) sh tests/locks_in_sync.sh
-	$(BIN)/python -m incident.policy_schema | diff deploy/policy.schema.json - || \
+	$(BIN)/python -m incident.policy.schema | diff deploy/policy.schema.json - || \
 		{ echo "deploy/policy.schema.json is not what the policy's types say; run: make generate" >&2; exit 1; }
 	$(BIN)/python -m tests.deploy.module_docs --check
 
@@ -52,7 +52,7 @@ format: setup ## Format the code
 
 .PHONY: generate
 generate: setup ## Write the generated files
-	$(BIN)/python -m incident.policy_schema > deploy/policy.schema.json
+	$(BIN)/python -m incident.policy.schema > deploy/policy.schema.json
 	$(BIN)/python -m tests.deploy.module_docs
 
 .PHONY: package
@@ -69,7 +69,7 @@ release: ## Write dist/threat-responder-VERSION.tar.gz, as committed: make relea
 
 .PHONY: measure
 measure: setup ## Measure start, memory and load of what is deployed; takes a minute or two
-	$(BIN)/python -m tests.measure
+	$(BIN)/python -m benchmarks.measure
 
 .PHONY: lock
 lock: setup ## Write the locked requirements anew, keeping the versions that still fit

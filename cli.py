@@ -1,7 +1,6 @@
-"""The operator's commands: look at case files, check a policy, take a containment back.
+"""Command-line interface for operators: list, show, approve, contain, release, verify.
 
-What each of them does is next door, in ``commands``. Exit status: 0 done, 1 refused or failed,
-2 wrong use.
+The commands are in ``commands``, which also lists the exit statuses.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from commands import cli
 
 
 def _main() -> None:
-    """Run a command and end without Python's own farewell.
+    """Run a command and exit without finalizing the interpreter.
 
-    The native threads of the clients outlive the loop, and now and then abort the process when
-    they find the interpreter gone: a command that succeeded must not exit with a signal.
+    Native threads of the clients outlive the loop and sometimes abort the process during
+    finalization; a command that succeeded must not end with a signal.
     """
     try:
         cli()

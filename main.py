@@ -1,7 +1,7 @@
-"""The Cloud Run function: a Pub/Sub message in, acknowledged or to be retried out.
+"""Cloud Run function: entry points for Pub/Sub deliveries and the scheduled patrol.
 
-Only wires: settings to clients, clients to the incident, its answer to an HTTP status. The
-only module that knows functions-framework.
+Only wires: settings to clients, a delivery to the incident, its result to an HTTP status. The
+only module that imports functions-framework.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from cloudevents.http import CloudEvent
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from clients import Settings, SettingsError, read_settings
-from incident import log
-from incident.inbox import Inbox, Unfinished
 from incident.model import GiveUp, Retry
-from incident.standing import Answer, Say
-from incident.trace import Trace, trace_of
-from wiring import Desk, open_desk
+from incident.patrol import log as patrol_log
+from incident.response import log
+from incident.response.context import DeliveryResult, LogOutcome
+from incident.response.deliveries import DeliveryHandler, RetryDelivery
+from incident.response.log import Trace, parse_trace
+from wiring import Process, open_process
 
 T = TypeVar("T")
 
-# Read when the process starts: a wrong setting stops the deployment that brings it.
+# Read when the process starts, so that a deployment with a wrong setting fails.
 try:
     SETTINGS = read_settings()
 except SettingsError as _error:
@@ -39,99 +40,103 @@ except SettingsError as _error:
 
 @functions_framework.cloud_event
 def respond(event: CloudEvent) -> None:
-    """Answer one Pub/Sub message, pushed or through Eventarc.
+    """Handle one Pub/Sub message, from a push subscription or Eventarc.
 
-    Returning acknowledges the message; a 5xx status has Pub/Sub deliver it again.
+    Returning acknowledges the message; after a 5xx status Pub/Sub delivers it again.
     """
-    flask.g.reached_us = True
-    data = _message(event.data)
+    flask.g.function_reached = True
+    data = _message_data(event.data)
     if data is None:
         reason = "the event has no Pub/Sub message data"
-        _answer(lambda inbox, _: inbox.refuse(_everything(), reason))
+        _handle(lambda handler, _: handler.quarantine(_request_body(), reason))
     else:
-        _answer(lambda inbox, say: inbox.receive(data, say), _published(event.data))
+        _handle(
+            lambda handler, log_outcome: handler.receive(data, log_outcome),
+            _publish_time(event.data),
+        )
 
 
 @functions_framework.http
 def patrol(request: flask.Request) -> str:
-    """Go one round over what is held; deployed as a function of its own, called by a schedule.
+    """Run one round of the patrol; deployed as a function of its own, called by a schedule.
 
-    What is posted does not matter, so it is not parsed: as an event, a message that has
-    attributes only would be refused before it came here. Rounds that overlap do no harm.
-    Returning acknowledges it, also where a round did not get all around: the next one goes on.
+    An HTTP function, whose body is not parsed: as an event function it would reject a message
+    that has attributes only. Rounds may overlap. An incomplete round is acknowledged too; the
+    next one continues.
     """
-    flask.g.reached_us = True
+    flask.g.function_reached = True
     if request.method != "POST":
         raise MethodNotAllowed(["POST"])
     try:
-        found = _PROCESS.run(lambda desk: desk.patrol.go())
+        patrol_round = _LOOP_THREAD.run(lambda process: process.patrol.run_round())
     except (Retry, GiveUp) as error:
-        log.failure("the patrol could not go its round; it is retried", error, _trace())
+        log.internal_error("Patrol failed; it will be retried", error, _trace())
         raise ServiceUnavailable from error
-    log.patrolled(found, _trace())
+    patrol_log.log_round(patrol_round, _trace())
     return "OK"
 
 
 @functions_framework.errorhandler(Exception)  # type: ignore[untyped-decorator]
-def refuse(error: Exception) -> Any:
-    """Take over what the framework rejects before our function runs.
+def handle_error(error: Exception) -> Any:
+    """Quarantine what the framework rejects before the function runs.
 
-    A body that it cannot read would otherwise be refused, and so be delivered again for ever.
+    Otherwise a body that it cannot parse would be rejected and redelivered forever.
     """
     if isinstance(error, ServiceUnavailable):
         return error
-    if flask.g.get("reached_us") and not isinstance(error, MethodNotAllowed):
-        return _fault(error)
+    if flask.g.get("function_reached") and not isinstance(error, MethodNotAllowed):
+        return _internal_error(error)
     if isinstance(error, HTTPException) and error.code not in (400, 415):
         return error
     reason = f"the request is not a Pub/Sub push or CloudEvent: {type(error).__name__}"
     try:
-        _answer(lambda inbox, _: inbox.refuse(_everything(), reason))
+        _handle(lambda handler, _: handler.quarantine(_request_body(), reason))
     except ServiceUnavailable as unavailable:
         return unavailable
-    except Exception as fault:  # noqa: BLE001 - whatever it is, the delivery must come again
-        return _fault(fault)
+    except Exception as fault:  # noqa: BLE001 - whatever it is, the message must be redelivered
+        return _internal_error(fault)
     return "OK"
 
 
-def _fault(error: Exception) -> ServiceUnavailable:
-    log.failure("the responder failed; the delivery is retried", error, _trace())
+def _internal_error(error: Exception) -> ServiceUnavailable:
+    log.internal_error("Internal error; Pub/Sub will redeliver the message", error, _trace())
     return ServiceUnavailable()
 
 
 def _trace() -> Trace | None:
     headers = flask.request.headers
     older = headers.get("X-Cloud-Trace-Context", "")
-    return trace_of(headers.get("traceparent", ""), older, SETTINGS.project)
+    return parse_trace(headers.get("traceparent", ""), older, SETTINGS.project)
 
 
-def _answer(
-    work: Callable[[Inbox, Say], Coroutine[Any, Any, Answer]], published: datetime | None = None
+def _handle(
+    work: Callable[[DeliveryHandler, LogOutcome], Coroutine[Any, Any, DeliveryResult]],
+    published: datetime | None = None,
 ) -> None:
-    """Hand work to the loop, wait for it, and log what it came to, in one line with an outcome.
+    """Run work on the loop, wait for it, and log its outcome, in one line.
 
-    An outcome that this delivery puts on record is logged right then, from the loop; its seal
-    follows in a line of its own.
+    An outcome that this delivery records is logged at once, from the loop; the manifest's
+    digest follows in a line of its own.
     """
-    trace, said = _trace(), list[Answer]()
+    trace, logged = _trace(), list[DeliveryResult]()
 
-    def say(answer: Answer) -> None:
-        log.answered(answer, trace, published)
-        said.append(answer)
+    def log_outcome(result: DeliveryResult) -> None:
+        log.delivery_answered(result, trace, published)
+        logged.append(result)
 
     try:
-        answer = _PROCESS.run(lambda desk: work(desk.inbox, say))
-    except Unfinished as error:
-        log.retried(error, trace)
+        result = _LOOP_THREAD.run(lambda process: work(process.delivery_handler, log_outcome))
+    except RetryDelivery as error:
+        log.delivery_retried(error, trace)
         raise ServiceUnavailable from error
-    if said:
-        log.sealed(answer, trace)
+    if logged:
+        log.case_file_sealed(result, trace)
     else:
-        log.answered(answer, trace, published)
+        log.delivery_answered(result, trace, published)
 
 
-def _message(data: object) -> bytes | None:
-    """The message's bytes; None when there are none to be found."""
+def _message_data(data: object) -> bytes | None:
+    """The message's bytes; None if the event has none."""
     message = data.get("message") if isinstance(data, dict) else None
     encoded = message.get("data") if isinstance(message, dict) else None
     if not isinstance(encoded, str):
@@ -142,45 +147,47 @@ def _message(data: object) -> bytes | None:
         return None
 
 
-def _published(data: object) -> datetime | None:
-    """When Pub/Sub took the message, the same in every delivery of it; None if it does not say."""
+def _publish_time(data: object) -> datetime | None:
+    """When Pub/Sub received the message, the same in every delivery; None if not given."""
     message = data.get("message") if isinstance(data, dict) else None
-    told = message.get("publishTime") if isinstance(message, dict) else None
+    text = message.get("publishTime") if isinstance(message, dict) else None
     try:
-        time = datetime.fromisoformat(str(told))
+        time = datetime.fromisoformat(str(text))
     except ValueError:
         return None
     return time if time.tzinfo else None
 
 
-def _everything() -> bytes:
+def _request_body() -> bytes:
     return flask.request.get_data()
 
 
-class _Process:
-    """One long-lived asyncio loop, made at the first event: gunicorn forks before that."""
+class _LoopThread:
+    """One long-lived asyncio loop, created at the first event, after gunicorn has forked."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._desk: Desk | None = None
+        self._process: Process | None = None
 
-    def run(self, work: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
+    def run(self, work: Callable[[Process], Coroutine[Any, Any, T]]) -> T:
         """Run work on the loop and wait for it."""
         with self._lock:
-            if self._loop is None or self._desk is None:
-                self._loop, self._desk = self._start()
-        return asyncio.run_coroutine_threadsafe(work(self._desk), self._loop).result()
+            if self._loop is None or self._process is None:
+                self._loop, self._process = self._start()
+        return asyncio.run_coroutine_threadsafe(work(self._process), self._loop).result()
 
-    def _start(self) -> tuple[asyncio.AbstractEventLoop, Desk]:
+    def _start(self) -> tuple[asyncio.AbstractEventLoop, Process]:
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, name="incidents", daemon=True).start()
         try:
-            return loop, asyncio.run_coroutine_threadsafe(open_desk(self._settings), loop).result()
+            return loop, asyncio.run_coroutine_threadsafe(
+                open_process(self._settings), loop
+            ).result()
         except BaseException:
             loop.call_soon_threadsafe(loop.stop)
             raise
 
 
-_PROCESS = _Process(SETTINGS)
+_LOOP_THREAD = _LoopThread(SETTINGS)

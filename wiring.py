@@ -1,4 +1,4 @@
-"""Introduces clients, responders and incidents to one another, for ``main.py`` and the commands."""
+"""Dependency wiring: build process context, ports and patrol from settings and clients."""
 
 from __future__ import annotations
 
@@ -8,38 +8,41 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from clients import Clients, Settings, connect
-from incident.guards import Attendance, Ourselves
-from incident.inbox import Inbox
+from incident.decision.context import ProcessContext
+from incident.decision.guards import Operator, ResponderIdentity
 from incident.model import Mode
-from incident.patrol import Bounds, Patrol
-from incident.standing import Outside, Standing
+from incident.patrol.round import Patrol, PatrolLimits
+from incident.response.context import Ports
+from incident.response.deliveries import DeliveryHandler
 from responders import route
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What one process works with: the inbox that messages go to, and the patrol."""
+class Process:
+    """A process's delivery handler and patrol."""
 
-    inbox: Inbox
+    delivery_handler: DeliveryHandler
     patrol: Patrol
 
 
-async def open_desk(settings: Settings) -> Desk:
-    """Connect to the outside, on the loop that will do the work."""
+async def open_process(settings: Settings) -> Process:
+    """Connect the clients; call it on the loop that will use them."""
     clients = await connect(settings)
-    inbox = Inbox(standing_of(settings), outside_of(clients))
-    return Desk(inbox, patrol_of(settings, clients))
+    handler = DeliveryHandler(build_context(settings), build_ports(clients))
+    return Process(handler, build_patrol(settings, clients))
 
 
-def patrol_of(settings: Settings, clients: Clients, bounds: Bounds | None = None) -> Patrol:
-    """The patrol of a process with these settings."""
-    return Patrol(standing_of(settings), outside_of(clients), clients.store, bounds)
+def build_patrol(
+    settings: Settings, clients: Clients, bounds: PatrolLimits | None = None
+) -> Patrol:
+    """Build the patrol."""
+    return Patrol(build_context(settings), build_ports(clients), clients.store, bounds)
 
 
-def outside_of(clients: Clients) -> Outside:
-    """The clients, as an incident sees them."""
-    return Outside(
-        run=clients.run,
+def build_ports(clients: Clients) -> Ports:
+    """The clients as the ports that an incident uses."""
+    return Ports(
+        cloud_run=clients.cloud_run,
         security_center=clients.security_center,
         logging=clients.logging,
         store=clients.store,
@@ -50,37 +53,37 @@ def outside_of(clients: Clients) -> Outside:
     )
 
 
-def standing_of(settings: Settings, attendance: Attendance | None = None) -> Standing:
-    """What holds for every incident of a process with these settings."""
-    ceiling, reason = _ceiling(settings, attendance)
+def build_context(settings: Settings, operator: Operator | None = None) -> ProcessContext:
+    """Build the context that holds for all incidents of a process."""
+    ceiling, reason = _mode_ceiling(settings, operator)
     key = settings.redaction_key
-    return Standing(
+    return ProcessContext(
         route=route,
-        clock=clock_of(settings),
-        ceiling=ceiling,
-        ceiling_reason=reason,
-        ourselves=Ourselves(settings.k_service, settings.project),
+        clock=build_clock(settings),
+        mode_ceiling=ceiling,
+        mode_ceiling_reason=reason,
+        responder_identity=ResponderIdentity(settings.k_service, settings.project),
         store_url=settings.store,
         redaction_key=key.get_secret_value().encode() if key else secrets.token_bytes(32),
         verify_timeout=settings.verify_timeout,
         peer_wait=settings.peer_wait,
-        attendance=attendance,
+        operator=operator,
     )
 
 
-def _ceiling(settings: Settings, attendance: Attendance | None) -> tuple[Mode, str]:
-    if not settings.store_lasts:
+def _mode_ceiling(settings: Settings, operator: Operator | None) -> tuple[Mode, str]:
+    if not settings.store_is_durable:
         text = (
             f"the store {settings.store} is lost with this instance, which forbids every mode"
             " above dry-run: set RESPONDER_STORE to a gs:// URL"
         )
         return Mode.DRY_RUN, text
-    if attendance and attendance.person:
-        return Mode.ENFORCE, "a person asks for it; their own permissions are the bound"
+    if operator and operator.is_person:
+        return Mode.ENFORCE, "requested by a person, within their own permissions"
     return settings.mode, f"RESPONDER_MODE allows no more than {settings.mode.value}"
 
 
-def clock_of(settings: Settings) -> Callable[[], datetime]:
-    """The time; with the emulator, from the time that it wants it to be at the first event."""
+def build_clock(settings: Settings) -> Callable[[], datetime]:
+    """The current time; with the emulator, time starts at ``RESPONDER_NOW``."""
     ahead = settings.now - datetime.now(UTC) if settings.now else timedelta(0)
     return lambda: datetime.now(UTC) + ahead

@@ -1,6 +1,6 @@
-"""The only code that talks to the outside; its errors are Retry or GiveUp.
+"""Clients of all external services; errors are mapped to Retry or GiveUp.
 
-Nothing here connects when it is imported: gunicorn forks after that.
+Nothing connects at import time: gunicorn forks after import.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2
 from google.pubsub_v1 import PublisherAsyncClient
 
 from clients.cloud_logging import CloudLogging
-from clients.cloud_run import CloudRun, RunApis
-from clients.errors import calling
-from clients.heard import Heard
+from clients.cloud_run import CloudRun, CloudRunApis
+from clients.errors import google_call
 from clients.impersonation import impersonated
+from clients.observed_secrets import ObservedSecrets
 from clients.pubsub import Topic
 from clients.security_center import SecurityCenter
 from clients.settings import Settings, SettingsError, read_settings
 from clients.store import PolicySource, Store, open_store
-from clients.virustotal import Site, VirusTotal
+from clients.virustotal import VirusTotal, VirusTotalEndpoint
 from clients.webhook import Webhook
 
 __all__ = ["Clients", "Settings", "SettingsError", "connect", "read_settings"]
 
-# Pages of log entries and revisions outgrow gRPC's default of 4 MB; the library lifts the
-# limit on the channels that it makes itself.
-# A proxy of the environment has no business between us and a loopback address.
+# Pages of log entries and revisions exceed gRPC's default of 4 MB; the library lifts the limit on
+# the channels that it creates itself.
+# A proxy of the environment must not be used for a loopback address.
 _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Everything outside that an incident needs."""
+    """The clients that an incident needs, one for each service."""
 
-    run: CloudRun
+    cloud_run: CloudRun
     security_center: SecurityCenter
     logging: CloudLogging
     store: Store
@@ -47,7 +47,7 @@ class Clients:
     webhook: Webhook | None
     virustotal: VirusTotal | None
     transports: tuple[Any, ...]
-    heard: Heard | None = None
+    observed_secrets: ObservedSecrets | None = None
 
     async def close(self) -> None:
         """Close every channel. The function never does: its loop lives as long as it does."""
@@ -58,51 +58,59 @@ class Clients:
 async def connect(
     settings: Settings,
     *,
-    rehearsing: bool = False,
-    account: str = "",
-    heard: Heard | None = None,
+    dry_run: bool = False,
+    impersonate: str = "",
+    observed_secrets: ObservedSecrets | None = None,
 ) -> Clients:
-    """Make the clients, on the loop that will use them.
+    """Create the clients, on the event loop that will use them.
 
-    With the emulator, every client speaks to its loopback address without credentials, and
-    none of Google's own addresses is ever used.
+    With the emulator, every client connects to its loopback address without credentials; none of
+    Google's own addresses is used.
 
     Args:
         settings: The environment.
-        rehearsing: Refuse every write to a workload that does not only ask to be validated.
-        account: E-mail address of a service account to speak as; our own credentials must be
-            allowed to make tokens of it. Empty for our own.
-        heard: Remembers what may be secret of all that is read; None where nobody wants that.
+        dry_run: Refuse every write to a workload unless it is validate-only.
+        impersonate: E-mail address of a service account to impersonate; our own credentials must
+            be allowed to create its tokens. Empty to use our own.
+        observed_secrets: Collects secret values from all that is read; None to collect nothing.
 
     Raises:
-        Denied: There are no credentials to be had.
+        Denied: No credentials were found.
     """
-    with calling("connect", "to Google Cloud"):
-        speaks_as = impersonated(account) if account and not settings.emulator else None
-        return _connected(_Maker(settings, speaks_as), settings, heard, rehearsing=rehearsing)
+    with google_call("connect", "to Google Cloud"):
+        credentials = impersonated(impersonate) if impersonate and not settings.emulator else None
+        return _make_clients(
+            _ClientFactory(settings, credentials), settings, observed_secrets, dry_run=dry_run
+        )
 
 
-def _connected(
-    make: _Maker, settings: Settings, heard: Heard | None, *, rehearsing: bool
+def _make_clients(
+    make: _ClientFactory,
+    settings: Settings,
+    observed_secrets: ObservedSecrets | None,
+    *,
+    dry_run: bool,
 ) -> Clients:
     key = settings.virustotal_api_key
     topic = Topic(make.client(PublisherAsyncClient), settings.topic) if settings.topic else None
     return Clients(
-        run=CloudRun(_run_apis(make), rehearsing=rehearsing, heard=heard),
-        security_center=SecurityCenter(make.client(scc.SecurityCenterAsyncClient), heard),
+        cloud_run=CloudRun(_run_apis(make), dry_run=dry_run, observed_secrets=observed_secrets),
+        security_center=SecurityCenter(
+            make.client(scc.SecurityCenterAsyncClient), observed_secrets
+        ),
         logging=CloudLogging(make.client(LoggingServiceV2AsyncClient)),
         store=open_store(settings),
         policy=PolicySource(settings),
         topic=topic,
-        webhook=Webhook(settings.webhook) if settings.webhook and not rehearsing else None,
-        virustotal=VirusTotal(Site(settings.virustotal_origin, key)) if key else None,
+        webhook=Webhook(settings.webhook) if settings.webhook and not dry_run else None,
+        virustotal=VirusTotal(VirusTotalEndpoint(settings.virustotal_origin, key)) if key else None,
         transports=tuple(make.transports),
-        heard=heard,
+        observed_secrets=observed_secrets,
     )
 
 
-def _run_apis(make: _Maker) -> RunApis:
-    return RunApis(
+def _run_apis(make: _ClientFactory) -> CloudRunApis:
+    return CloudRunApis(
         services=make.client(run_v2.ServicesAsyncClient),
         worker_pools=make.client(run_v2.WorkerPoolsAsyncClient),
         jobs=make.client(run_v2.JobsAsyncClient),
@@ -112,8 +120,8 @@ def _run_apis(make: _Maker) -> RunApis:
     )
 
 
-class _Maker:
-    """Makes Google's clients, all of them on one channel when they speak to the emulator."""
+class _ClientFactory:
+    """Creates Google's clients; with the emulator, all of them share one channel."""
 
     def __init__(self, settings: Settings, credentials: Any = None) -> None:
         self.transports: list[Any] = []

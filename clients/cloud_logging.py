@@ -1,6 +1,6 @@
-"""Cloud Logging: what a workload logged, and who changed it.
+"""Cloud Logging client: workload logs and audit log.
 
-Uses the generated client only: the handwritten one starts threads and metadata look-ups.
+Uses the generated client only: the handwritten one starts threads and reads metadata.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from google.iam.v1.logging import audit_data_pb2
 from google.logging.type import log_severity_pb2
 from google.protobuf.json_format import MessageToDict
 
-from clients.errors import calling
+from clients.errors import google_call
 from clients.filters import audit_log_of, run_logs_of
-from clients.permissions import Permission, Scope
 from clients.retries import PATIENT
-from incident.model import AuditEvent, JsonObject, LogEntry, Logs, Workload
+from incident.model import AuditEvent, GrantScope, JsonObject, LogEntry, Logs, Permission, Workload
 
 # An entry may be 256 KiB: a page of 1,000 could be over 100 MB.
 _PAGE_SIZE = 250
-_BYTES = 4_000_000
+_MAX_BYTES = 4_000_000
 
-ENTRIES = Permission(
+LIST_ENTRIES = Permission(
     "logging.logEntries.list",
-    Scope.PROJECT,
+    GrantScope.PROJECT,
     "reads what the workload logged, and in the audit log who changed it",
 )
 
@@ -46,14 +45,14 @@ class CloudLogging:
         """The workload's own logs between two moments.
 
         Raises:
-            Retry: Time may heal it; the quota is 60 reads a minute for each project.
-            GiveUp: It will not.
+            Retry: A transient failure; the quota is 60 reads a minute for each project.
+            GiveUp: A permanent failure.
         """
         kept: list[LogEntry] = []
         size = 0
         async for entry in self._read(workload, run_logs_of(workload, start, end), limit):
             size += type(entry).pb(entry).ByteSize()
-            if len(kept) == limit or size > _BYTES:
+            if len(kept) == limit or size > _MAX_BYTES:
                 return Logs(tuple(kept), truncated=True)
             kept.append(_entry(entry))
         return Logs(tuple(kept), truncated=False)
@@ -61,11 +60,11 @@ class CloudLogging:
     async def audit(
         self, workload: Workload, start: datetime, end: datetime, *, limit: int
     ) -> tuple[AuditEvent, ...]:
-        """Who changed the workload between two moments.
+        """Audit log entries of changes to the workload between two moments.
 
         Raises:
-            Retry: Time may heal it; the quota is 60 reads a minute for each project.
-            GiveUp: It will not.
+            Retry: A transient failure; the quota is 60 reads a minute for each project.
+            GiveUp: A permanent failure.
         """
         events: list[AuditEvent] = []
         async for entry in self._read(workload, audit_log_of(workload, start, end), limit):
@@ -84,7 +83,7 @@ class CloudLogging:
             order_by="timestamp desc",
             page_size=min(limit + 1, _PAGE_SIZE),
         )
-        with calling("read the logs of", workload.resource_name, ENTRIES):
+        with google_call("read the logs of", workload.resource_name, LIST_ENTRIES):
             pages = await self._client.list_log_entries(request, **PATIENT.options())
             async for entry in pages:
                 yield entry
@@ -106,7 +105,7 @@ def _entry(entry: GoogleEntry) -> LogEntry:
 
 
 def _severity(number: int) -> str:
-    """A severity by name; one that this library does not know yet by its number."""
+    """A severity by name, or by its number where this library does not know it."""
     known = log_severity_pb2.LogSeverity.DESCRIPTOR.values_by_number
     return known[number].name if number in known else str(number)
 
@@ -140,7 +139,7 @@ def _request(message: Any) -> JsonObject | None:
 
 
 def _audit_event(entry: GoogleEntry) -> AuditEvent | None:
-    """The parts that say who did what; request and response, which hold values, stay behind."""
+    """Who did what. Request and response hold values, so they are not kept."""
     message = type(entry).pb(entry)
     log = audit_log_pb2.AuditLog()
     if not message.proto_payload.Unpack(log):

@@ -1,6 +1,6 @@
-"""Cloud Run Admin API v2: what there is to be read of a workload, of every kind.
+"""Cloud Run Admin API v2 client: read workloads, IAM policies, revisions, executions.
 
-Writing is next door, in ``cloud_run_writing``.
+The writes are in ``cloud_run_writes``.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from typing import Any, TypeVar
 from google.cloud import run_v2
 from google.iam.v1 import iam_policy_pb2, options_pb2
 
-from clients.cloud_run_reading import (
+from clients.cloud_run_conversion import (
     access_of,
+    configuration_of,
     execution_of,
-    listed_of,
-    settings_of,
+    listed_workload_of,
     task_of,
     template_of,
 )
-from clients.cloud_run_writing import CONDITIONAL_POLICY_VERSION, WRITES, send
-from clients.errors import calling
-from clients.heard import Heard
-from clients.permissions import Permission, Scope
+from clients.cloud_run_writes import CONDITIONAL_POLICY_VERSION, WRITE_PERMISSIONS, send_change
+from clients.errors import google_call
+from clients.observed_secrets import ObservedSecrets
 from clients.retries import PATIENT, PROMPT
 from incident.model import (
     Access,
@@ -31,68 +30,74 @@ from incident.model import (
     ChangeKind,
     Execution,
     GiveUp,
+    GrantScope,
     Kind,
-    Listed,
-    Settings,
+    ListedWorkload,
+    Permission,
     Task,
     Template,
     Workload,
+    WorkloadConfiguration,
 )
 
 T = TypeVar("T")
 
-_MOST = 100
+_MAX_ITEMS = 100
 
 
 # How permissions name each kind of workload.
 _RESOURCES = {Kind.SERVICE: "services", Kind.JOB: "jobs", Kind.WORKER_POOL: "workerpools"}
 
 
-def _of_each_kind(verb: str, reason: str) -> Mapping[Kind, Permission]:
+def _permission_by_kind(verb: str, reason: str) -> Mapping[Kind, Permission]:
     return {
-        kind: Permission(f"run.{resource}.{verb}", Scope.WORKLOAD, reason)
+        kind: Permission(f"run.{resource}.{verb}", GrantScope.WORKLOAD, reason)
         for kind, resource in _RESOURCES.items()
     }
 
 
-#: Reading the settings of each kind of workload.
-SETTINGS = _of_each_kind("get", "reads the settings, also before and after a write")
-_ACCESS = _of_each_kind(
+#: What reading the settings of each kind of workload needs.
+GET_PERMISSIONS = _permission_by_kind("get", "reads the settings, also before and after a write")
+_ACCESS = _permission_by_kind(
     "getIamPolicy", "reads who may reach it or start it, also before and after an edit"
 )
-_REVISIONS = Permission("run.revisions.list", Scope.WORKLOAD, "reads what ran and what runs")
+_REVISIONS = Permission("run.revisions.list", GrantScope.WORKLOAD, "reads what ran and what runs")
 _EXECUTIONS = Permission(
-    "run.executions.list", Scope.WORKLOAD, "finds what runs, and proves that it is over"
+    "run.executions.list",
+    GrantScope.WORKLOAD,
+    "finds running executions, and verifies that they have ended",
 )
-_TASKS = Permission("run.tasks.list", Scope.WORKLOAD, "reads how the tasks of an execution ended")
-#: What reading each kind of workload needs: its settings, and all evidence that it holds.
-READS: Mapping[Kind, tuple[Permission, ...]] = {
-    Kind.SERVICE: (SETTINGS[Kind.SERVICE], _ACCESS[Kind.SERVICE], _REVISIONS),
-    Kind.WORKER_POOL: (SETTINGS[Kind.WORKER_POOL], _ACCESS[Kind.WORKER_POOL], _REVISIONS),
-    Kind.JOB: (SETTINGS[Kind.JOB], _ACCESS[Kind.JOB], _EXECUTIONS, _TASKS),
+_TASKS = Permission(
+    "run.tasks.list", GrantScope.WORKLOAD, "reads how the tasks of an execution ended"
+)
+#: What reading each kind of workload needs: its settings and the evidence about it.
+READ_PERMISSIONS: Mapping[Kind, tuple[Permission, ...]] = {
+    Kind.SERVICE: (GET_PERMISSIONS[Kind.SERVICE], _ACCESS[Kind.SERVICE], _REVISIONS),
+    Kind.WORKER_POOL: (GET_PERMISSIONS[Kind.WORKER_POOL], _ACCESS[Kind.WORKER_POOL], _REVISIONS),
+    Kind.JOB: (GET_PERMISSIONS[Kind.JOB], _ACCESS[Kind.JOB], _EXECUTIONS, _TASKS),
 }
 
-#: What looking for workloads needs, once for each project.
-LISTS: tuple[Permission, ...] = tuple(
+#: What listing workloads needs, once for each project.
+LIST_PERMISSIONS: tuple[Permission, ...] = tuple(
     Permission(
-        f"run.{resource}.list", Scope.PROJECT, "finds the workloads that coverage asks about"
+        f"run.{resource}.list", GrantScope.PROJECT, "finds the workloads that coverage asks about"
     )
     for resource in _RESOURCES.values()
 )
 
 
-def carrying_out(change: ChangeKind, kind: Kind) -> tuple[Permission, ...]:
-    """All that one kind of change to one kind of workload needs: read, write, read back."""
+def permissions_for_change(change: ChangeKind, kind: Kind) -> tuple[Permission, ...]:
+    """Permissions for a kind of change to a kind of workload: read, write, read back."""
     read = {
-        ChangeKind.FIELDS: SETTINGS[kind],
+        ChangeKind.FIELDS: GET_PERMISSIONS[kind],
         ChangeKind.IAM_POLICY: _ACCESS[kind],
         ChangeKind.CANCELLATION: _EXECUTIONS,
     }[change]
-    return tuple(dict.fromkeys((SETTINGS[kind], read, *WRITES[change, kind])))
+    return tuple(dict.fromkeys((GET_PERMISSIONS[kind], read, *WRITE_PERMISSIONS[change, kind])))
 
 
 @dataclass(frozen=True, slots=True)
-class RunApis:
+class CloudRunApis:
     """Google's clients of Cloud Run, one for each kind of resource."""
 
     services: run_v2.ServicesAsyncClient
@@ -102,7 +107,7 @@ class RunApis:
     tasks: run_v2.TasksAsyncClient
     revisions: run_v2.RevisionsAsyncClient
 
-    def of(self, kind: Kind) -> Any:
+    def for_kind(self, kind: Kind) -> Any:
         """The client of a kind of workload."""
         clients = {
             Kind.SERVICE: self.services,
@@ -117,22 +122,26 @@ class CloudRun:
 
     Args:
         apis: Google's clients.
-        rehearsing: Refuse every write that does not only ask to be validated.
-        heard: Remembers the environments that are read; None where nobody wants that.
+        dry_run: Refuse every write unless it is validate-only.
+        observed_secrets: Collects the environment values that are read; None to collect nothing.
     """
 
     def __init__(
-        self, apis: RunApis, *, rehearsing: bool = False, heard: Heard | None = None
+        self,
+        apis: CloudRunApis,
+        *,
+        dry_run: bool = False,
+        observed_secrets: ObservedSecrets | None = None,
     ) -> None:
         self._apis = apis
-        self._heard = heard
-        self._rehearsing = rehearsing
+        self._observed_secrets = observed_secrets
+        self._dry_run = dry_run
 
-    async def settings(self, workload: Workload) -> Settings:
-        """The workload's settings as they are now.
+    async def configuration(self, workload: Workload) -> WorkloadConfiguration:
+        """The workload's current settings.
 
         Raises:
-            Retry: Time may heal it.
+            Retry: A transient failure.
             Missing: The workload does not exist.
             Denied: ``run.services.get``, or that of its kind, is missing.
         """
@@ -142,68 +151,70 @@ class CloudRun:
             Kind.JOB: self._apis.jobs.get_job,
             Kind.WORKER_POOL: self._apis.worker_pools.get_worker_pool,
         }[workload.kind]
-        with calling("read the settings of", name, SETTINGS[workload.kind]):
-            found = settings_of(await get(name=name, **PROMPT.options()))
-        self._hear(name, (found.template,))
+        with google_call("read the settings of", name, GET_PERMISSIONS[workload.kind]):
+            found = configuration_of(await get(name=name, **PROMPT.options()))
+        self._observe(name, (found.template,))
         return found
 
-    async def listed(self, project: str, region: str, kind: Kind) -> tuple[Listed, ...]:
+    async def list_workloads(
+        self, project: str, region: str, kind: Kind
+    ) -> tuple[ListedWorkload, ...]:
         """All workloads of a kind in one region of a project.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         parent = f"projects/{project}/locations/{region}"
-        permission = LISTS[list(_RESOURCES).index(kind)]
+        permission = LIST_PERMISSIONS[list(_RESOURCES).index(kind)]
         listing: Any = {
             Kind.SERVICE: self._apis.services.list_services,
             Kind.JOB: self._apis.jobs.list_jobs,
             Kind.WORKER_POOL: self._apis.worker_pools.list_worker_pools,
         }[kind]
-        with calling(f"list the {kind.collection} in", parent, permission):
+        with google_call(f"list the {kind.collection} in", parent, permission):
             pages = await listing(parent=parent, **PATIENT.options())
-            return tuple([listed_of(each) async for each in pages])
+            return tuple([listed_workload_of(each) async for each in pages])
 
     async def revisions(self, workload: Workload) -> tuple[Template, ...]:
         """The revisions of a service or pool, newest first, at most a hundred.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         name = workload.resource_name
-        with calling("list the revisions of", name, _REVISIONS):
-            request = run_v2.ListRevisionsRequest(parent=name, page_size=_MOST)
+        with google_call("list the revisions of", name, _REVISIONS):
+            request = run_v2.ListRevisionsRequest(parent=name, page_size=_MAX_ITEMS)
             pages = await self._apis.revisions.list_revisions(request, **PROMPT.options())
             found = await _first(pages, template_of)
-        self._hear(name, found)
-        return tuple(sorted(found, key=_age, reverse=True))
+        self._observe(name, found)
+        return tuple(sorted(found, key=_creation_key, reverse=True))
 
     async def executions(self, workload: Workload) -> tuple[Execution, ...]:
         """The executions of a job, newest first, at most a hundred.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         name = workload.resource_name
-        with calling("list the executions of", name, _EXECUTIONS):
-            request = run_v2.ListExecutionsRequest(parent=name, page_size=_MOST)
+        with google_call("list the executions of", name, _EXECUTIONS):
+            request = run_v2.ListExecutionsRequest(parent=name, page_size=_MAX_ITEMS)
             pages = await self._apis.executions.list_executions(request, **PROMPT.options())
             found = await _first(pages, execution_of)
-        self._hear(name, (execution.template for execution in found))
+        self._observe(name, (execution.template for execution in found))
         return found
 
     async def tasks(self, execution: str) -> tuple[Task, ...]:
         """The tasks of an execution by its resource name, at most a hundred.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
-        with calling("list the tasks of", execution, _TASKS):
-            request = run_v2.ListTasksRequest(parent=execution, page_size=_MOST)
+        with google_call("list the tasks of", execution, _TASKS):
+            request = run_v2.ListTasksRequest(parent=execution, page_size=_MAX_ITEMS)
             pages = await self._apis.tasks.list_tasks(request, **PATIENT.options())
             return await _first(pages, task_of)
 
@@ -211,56 +222,57 @@ class CloudRun:
         """The workload's own IAM policy, with conditional bindings.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         name = workload.resource_name
         options = options_pb2.GetPolicyOptions(requested_policy_version=CONDITIONAL_POLICY_VERSION)
         request = iam_policy_pb2.GetIamPolicyRequest(resource=name, options=options)
-        with calling("read the IAM policy of", name, _ACCESS[workload.kind]):
-            policy = await self._apis.of(workload.kind).get_iam_policy(request, **PROMPT.options())
+        with google_call("read the IAM policy of", name, _ACCESS[workload.kind]):
+            policy = await self._apis.for_kind(workload.kind).get_iam_policy(
+                request, **PROMPT.options()
+            )
         return access_of(policy)
 
-    async def lacking(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
-        """Which permissions on the workload itself we do not have for a kind of change to it.
+    async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
+        """The permissions on the workload itself that a kind of change to it lacks.
 
-        Asking needs no permission (Google's reference of TestIamPermissions).
+        TestIamPermissions itself needs no permission (Google's reference).
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not.
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
         """
         name = workload.resource_name
-        needed = carrying_out(change, workload.kind)
-        wanted = [each.name for each in needed if each.scope is Scope.WORKLOAD]
+        needed = permissions_for_change(change, workload.kind)
+        wanted = [each.name for each in needed if each.scope is GrantScope.WORKLOAD]
         request = iam_policy_pb2.TestIamPermissionsRequest(resource=name, permissions=wanted)
-        with calling("test our permissions on", name):
-            api = self._apis.of(workload.kind)
+        with google_call("test our permissions on", name):
+            api = self._apis.for_kind(workload.kind)
             answer = await api.test_iam_permissions(request, **PATIENT.options())
         return tuple(sorted(set(wanted) - set(answer.permissions)))
 
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
         """Send one change: a masked update, an edit of an IAM policy, or a cancellation.
 
-        The API answers when it has accepted the write, not when it is in effect; and no
-        condition on what was there before is sent but the etag of an IAM policy, since the
-        API holds to no other.
+        The API answers when it has accepted the write, not when the write is in effect. The
+        only precondition sent is the etag of an IAM policy: the API checks no other.
 
         Returns:
-            The generation that an update made, where the answer tells it.
+            The generation that an update created, where the answer has it.
 
         Raises:
             Conflict: Another change to the workload is under way.
             Retry: Time may heal it. The write may have been accepted all the same.
             GiveUp: Google refuses the change, or this is a rehearsal.
         """
-        if self._rehearsing and not validate_only:
-            raise GiveUp(f"cannot change {change.target}: this is a rehearsal, nothing is written")
-        return await send(change, self._apis, validate_only=validate_only)
+        if self._dry_run and not validate_only:
+            raise GiveUp(f"cannot change {change.target}: this is a dry run, nothing is written")
+        return await send_change(change, self._apis, validate_only=validate_only)
 
-    def _hear(self, name: str, templates: Iterable[Template]) -> None:
-        if self._heard:
-            self._heard.templates(name, templates)
+    def _observe(self, name: str, templates: Iterable[Template]) -> None:
+        if self._observed_secrets:
+            self._observed_secrets.add_templates(name, templates)
 
 
 async def _first(pages: AsyncIterable[Any], read: Callable[[Any], T]) -> tuple[T, ...]:
@@ -268,11 +280,11 @@ async def _first(pages: AsyncIterable[Any], read: Callable[[Any], T]) -> tuple[T
     found: list[T] = []
     async for item in pages:
         found.append(read(item))
-        if len(found) == _MOST:
+        if len(found) == _MAX_ITEMS:
             break
     return tuple(found)
 
 
-def _age(template: Template) -> tuple[float, str]:
-    made = template.create_time
-    return (made.timestamp() if made else 0.0, template.revision)
+def _creation_key(template: Template) -> tuple[float, str]:
+    created = template.create_time
+    return (created.timestamp() if created else 0.0, template.revision)

@@ -1,4 +1,4 @@
-"""What Google's clients raise, as what to do about it: Retry or GiveUp."""
+"""Map errors of Google's clients to Retry or GiveUp."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
-from clients.permissions import Permission, missing
-from clients.underway import underway
-from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Retry
+from clients.call_progress import call_in_progress
+from clients.permissions import missing_permission_text
+from incident.model import Conflict, Denied, GiveUp, IncidentError, Missing, Permission, Retry
 
 _DETAIL_CHARACTERS = 300
 
 _Meaning = tuple[tuple[type[Exception], ...], type[IncidentError], str]
 
-# The first row that fits says what the error means to us. ``{missing}`` is what the call needed
-# and where to grant it, ``{detail}`` what Google said.
+# The first row that matches an error decides. ``{missing}`` is the missing permission and where to
+# grant it, ``{detail}`` is Google's message.
 _MEANINGS: tuple[_Meaning, ...] = (
     (
         (api.Aborted,),
@@ -65,34 +65,34 @@ _MEANINGS: tuple[_Meaning, ...] = (
 
 
 @contextmanager
-def calling(what: str, on: str, *permissions: Permission) -> Iterator[None]:
-    """Turn an error of a Google client into one of ours; the call is seen while it lasts.
+def google_call(verb: str, target: str, *permissions: Permission) -> Iterator[None]:
+    """Translate errors of a Google client, and report the call in progress.
 
     Args:
-        what: Verb and object for the message, such as ``read the settings of``.
-        on: Resource name.
-        permissions: What the call needs, the likeliest to be missing first; named when it is
-            denied.
+        verb: Verb and object for the message, such as ``read the settings of``.
+        target: Resource name.
+        permissions: What the call needs, the likeliest to be missing first; named in the error
+            when the call is denied.
 
     Raises:
-        Conflict: Another writer was at the resource.
-        Retry: Time may heal it.
+        Conflict: Another change to the resource is in progress.
+        Retry: A transient failure.
         Denied: The permission is missing.
         Missing: The resource does not exist.
-        GiveUp: Anything else that time will not heal.
+        GiveUp: Any other permanent failure.
     """
     try:
-        with underway(what, on):
+        with call_in_progress(verb, target):
             yield
     except (api.GoogleAPIError, auth.GoogleAuthError) as error:
-        raise _ours(error, what, on, permissions) from error
+        raise _translated(error, verb, target, permissions) from error
 
 
-def _ours(
-    error: Exception, what: str, on: str, permissions: tuple[Permission, ...]
+def _translated(
+    error: Exception, verb: str, target: str, permissions: tuple[Permission, ...]
 ) -> IncidentError:
     whole = " ".join(str(getattr(error, "message", error)).split())
     detail = whole[:_DETAIL_CHARACTERS] or type(error).__name__
     kind, text = next((kind, text) for types, kind, text in _MEANINGS if isinstance(error, types))
-    lacking = missing(permissions, on, whole)
-    return kind(f"cannot {what} {on}: " + text.format(missing=lacking, detail=detail))
+    missing_text = missing_permission_text(permissions, target, whole)
+    return kind(f"cannot {verb} {target}: " + text.format(missing=missing_text, detail=detail))

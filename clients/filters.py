@@ -1,6 +1,6 @@
-"""The filters of ListFindings and ListLogEntries, built by one quoting function.
+"""Build quoted list filters for SCC findings and log entries. Pure.
 
-Names come from a finding, whose text the attacker may have chosen.
+Names come from a finding, whose text the attacker may have chosen: all go through :func:`quote`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _AUDIT_LOGS = ("activity", "system_event")
 
 
 def quote(value: str) -> str:
-    r"""A value as a quoted string of both filter languages: ``"`` and ``\`` are escaped.
+    r"""Quote a value as a string of both filter languages: ``"`` and ``\`` are escaped.
 
-    Whatever the value, what comes back is one string and nothing after it.
+    The result is one string literal, whatever the value.
     """
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def timestamp(moment: datetime) -> str:
-    """A moment as both filter languages take it: RFC 3339 in UTC, quoted."""
+    """A time for both filter languages: RFC 3339 in UTC, quoted."""
     return quote(moment.astimezone(UTC).isoformat().replace("+00:00", "Z"))
 
 
 def findings_since(moment: datetime) -> str:
-    """Findings of a source that were detected or updated at that moment or later."""
+    """Findings of a source that were detected or updated at that time or later."""
     return f"event_time>={timestamp(moment)}"
 
 
@@ -47,13 +47,13 @@ def findings_of(workload: Workload, start: datetime, end: datetime) -> str:
 
 
 def run_logs_of(workload: Workload, start: datetime, end: datetime) -> str:
-    """What the workload and Cloud Run logged of it: requests, output, system."""
+    """The workload's logs: requests, output, system."""
     names = [f"run.googleapis.com%2F{log.replace('/', '%2F')}" for log in _RUN_LOGS]
     return _logs(workload, names, start, end)
 
 
 def audit_log_of(workload: Workload, start: datetime, end: datetime) -> str:
-    """Who changed the workload or its IAM policy."""
+    """Audit log entries of changes to the workload or its IAM policy."""
     names = [f"cloudaudit.googleapis.com%2F{log}" for log in _AUDIT_LOGS]
     return _logs(workload, names, start, end)
 

@@ -1,4 +1,4 @@
-"""Speaking as a service account, for whoever may make tokens of it."""
+"""Impersonate a service account, with the caller's right to create its tokens."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 import google.auth
 from google.auth import impersonated_credentials
 
-from clients.permissions import Permission, Scope
+from incident.model import GrantScope, Permission
 
-#: What speaking as a service account needs. Whoever has it may do all that the account may.
+#: What impersonation needs. Whoever has it may do everything that the account may do.
 MAKE_TOKENS = Permission(
     "iam.serviceAccounts.getAccessToken",
-    Scope.RESPONDER_ACCOUNT,
-    "asks Google as the responder, since what counts is what that may do",
+    GrantScope.RESPONDER_ACCOUNT,
+    "checks permissions as the responder's own service account",
 )
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 def impersonated(account: str) -> Any:
-    """Credentials of a service account, by our own; a token is asked for at the first call.
+    """Credentials that impersonate a service account; the first call fetches a token.
 
     Raises:
-        DefaultCredentialsError: We have no credentials of our own.
+        DefaultCredentialsError: There are no application default credentials.
     """
     own, _ = google.auth.default(scopes=_SCOPES)
     return impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]

@@ -1,117 +1,45 @@
-"""A permission as the code that needs it declares it: for its error, and for the catalogue.
-
-Which call needs which stands beside the calls.
-"""
+"""Error text of a denied call: the missing permission, and where to grant it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from incident.model import GrantScope, Permission
 
-# projects/P/locations/L/services/S: what follows, such as an execution, has no policy of its own.
-_PARTS_OF_A_WORKLOAD = 6
-
-
-class Scope(StrEnum):
-    """What a permission is granted on, at its narrowest."""
-
-    WORKLOAD = "workload"
-    PROJECT = "project"
-    SECURITY_CENTER = "security-center"
-    RUNTIME_ACCOUNT = "runtime-service-account"
-    IMAGE_REPOSITORY = "image-repository"
-    STORE = "store"
-    POLICY = "policy"
-    TOPIC = "topic"
-    QUOTA_PROJECT = "quota-project"
-    RESPONDER_ACCOUNT = "responder-account"
-    HIERARCHY = "hierarchy"
-
-    @property
-    def described(self) -> str:
-        """Where to grant it, for a person."""
-        return _DESCRIBED[self]
-
-    def of(self, target: str) -> str:
-        """Where to grant it, for a call that had this target."""
-        parts = target.split("/")
-        project = "/".join(parts[:2]) if parts[0] == "projects" else "its project"
-        match self:
-            case Scope.WORKLOAD:
-                return f"{'/'.join(parts[:_PARTS_OF_A_WORKLOAD])} or {project}"
-            case Scope.PROJECT:
-                return project
-            case Scope.SECURITY_CENTER:
-                return f"{'/'.join(parts[:2])} or what is above it"
-            case Scope.TOPIC | Scope.STORE | Scope.POLICY:
-                return target
-            case _:
-                return self.described
-
-
-_DESCRIBED = {
-    Scope.WORKLOAD: "each workload, or its project",
-    Scope.PROJECT: "each workload's project",
-    Scope.SECURITY_CENTER: "the organization, folder or project that Security Command Center"
-    " lists the findings of",
-    Scope.RUNTIME_ACCOUNT: "the workload's runtime service account, never the project",
-    Scope.IMAGE_REPOSITORY: "the repository of the workload's images, never the project",
-    Scope.STORE: "the bucket of RESPONDER_STORE",
-    Scope.POLICY: "the bucket of RESPONDER_POLICY",
-    Scope.TOPIC: "the topic of RESPONDER_TOPIC",
-    Scope.QUOTA_PROJECT: "the project that a person's calls count on:"
-    " GOOGLE_CLOUD_QUOTA_PROJECT, or that of gcloud auth application-default set-quota-project",
-    Scope.RESPONDER_ACCOUNT: "the service account that is asked as, and for as long as it takes",
-    Scope.HIERARCHY: "the organization or folder whose projects are looked for",
-}
-
-
-# What Google says to a person's credentials that name no project, and to those that may not use
-# the one that they name (its troubleshooting page for Application Default Credentials).
+# Google's messages for user credentials without a quota project, and for those that may not use
+# theirs (its troubleshooting page for Application Default Credentials).
 _NO_QUOTA_PROJECT = "requires a quota project"
 _USE_QUOTA = "serviceusage.services.use"
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """One IAM permission.
-
-    Attributes:
-        name: As IAM spells it.
-        scope: What it is granted on, at its narrowest.
-        reason: What it is for, as the end of a sentence.
-    """
-
-    name: str
-    scope: Scope
-    reason: str
-
-
-def missing(permissions: tuple[Permission, ...], target: str, said: str) -> str:
-    """Which permission a denied call lacks, and where to grant it, as a sentence.
+def missing_permission_text(permissions: tuple[Permission, ...], target: str, message: str) -> str:
+    """The permission that a denied call lacks and where to grant it, as a sentence.
 
     Args:
         permissions: What the call needs, the likeliest one first.
-        target: What the call was about.
-        said: What Google said. Where that names one of them, it is that one.
+        target: The call's resource name.
+        message: Google's message. If it names one of the permissions, that one is reported.
     """
-    if _NO_QUOTA_PROJECT in said:
+    if _NO_QUOTA_PROJECT in message:
         return (
             "your credentials name no project that your calls count on. Run: gcloud auth"
             " application-default set-quota-project PROJECT, with the responder's project"
         )
-    if _USE_QUOTA in said:
-        return f"permission {_USE_QUOTA} is missing. Grant it on {Scope.QUOTA_PROJECT.described}"
+    if _USE_QUOTA in message:
+        return (
+            f"permission {_USE_QUOTA} is missing. Grant it on {GrantScope.QUOTA_PROJECT.described}"
+        )
     if not permissions:
         return "Google does not permit it"
-    named = next((each for each in permissions if each.name.lower() in said.lower()), None)
+    named = next((each for each in permissions if each.name.lower() in message.lower()), None)
     likeliest, *others = (named,) if named else permissions
     text = f"permission {likeliest.name} is missing"
     if others:
-        places = " or ".join(f"{each.name} on {each.scope.of(target)}" for each in others)
-        text += f", or one that goes with it: {places}"
+        alternatives = " or ".join(
+            f"{each.name} on {each.scope.grant_target(target)}" for each in others
+        )
+        text += f", or one that goes with it: {alternatives}"
     return (
-        f"{text}. Grant it on {likeliest.scope.of(target)} to the responder's service account, or"
+        f"{text}. Grant it on {likeliest.scope.grant_target(target)} to the responder's"
+        " service account, or"
         " to yourself for a command. Then do again what failed: `python cli.py contain` for a"
         " containment; `replay` is only a dry run"
     )

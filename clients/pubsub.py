@@ -1,4 +1,4 @@
-"""Pub/Sub: where outcomes are announced."""
+"""Pub/Sub publisher of outcomes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
-from clients.errors import calling
-from clients.permissions import Permission, Scope
+from clients.errors import google_call
 from clients.retries import PROMPT
+from incident.model import GrantScope, Permission
 
-PUBLISH = Permission("pubsub.topics.publish", Scope.TOPIC, "announces what became of an incident")
+PUBLISH = Permission(
+    "pubsub.topics.publish", GrantScope.TOPIC, "publishes the outcome of an incident"
+)
 
 
 class Topic:
@@ -25,10 +27,10 @@ class Topic:
         """Publish one message.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not: no such topic, no permission.
+            Retry: A transient failure.
+            GiveUp: A permanent failure: no such topic, no permission.
         """
         message = PubsubMessage(data=data, attributes=dict(attributes))
-        with calling("publish the outcome to", self.name, PUBLISH):
+        with google_call("publish the outcome to", self.name, PUBLISH):
             request = PublishRequest(topic=self.name, messages=[message])
             await self._client.publish(request, **PROMPT.options())

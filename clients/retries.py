@@ -1,7 +1,7 @@
-"""How long a call may take and how often it is tried again.
+"""Timeouts and retry policies of remote calls.
 
-Several of Google's clients have neither timeout nor retry of their own, so every call here
-brings both. The budgets nest: one attempt, all attempts, then the collector's deadline.
+Several of Google's clients have no default timeout or retry, so every call here sets both. The
+budgets nest: one attempt, all attempts, then the collector's deadline.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from google.api_core.retry import AsyncRetry, if_exception_type
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for an answer.
+class RetryPolicy:
+    """How long to wait for an answer, and to retry.
 
     Attributes:
         attempt_s: Seconds for one attempt.
-        total_s: Seconds for all of them; 0 means that there is only one.
+        total_s: Seconds for all attempts; 0 means one attempt, no retry.
     """
 
     attempt_s: float
@@ -37,9 +37,9 @@ class Patience:
         return {"timeout": self.attempt_s, "retry": retry if self.total_s else None}
 
 
-#: Reads that the containment waits for.
-PROMPT = Patience(attempt_s=5, total_s=15)
-#: Reads that nothing waits for but the record; log reads are slow by nature.
-PATIENT = Patience(attempt_s=15, total_s=30)
-#: Writes: tried again by the containment itself, which reads the state again first.
-WRITE = Patience(attempt_s=15, total_s=0)
+#: Reads on the path to the write.
+PROMPT = RetryPolicy(attempt_s=5, total_s=15)
+#: Reads of supporting evidence; reading logs is slow.
+PATIENT = RetryPolicy(attempt_s=15, total_s=30)
+#: Writes: retried by the containment itself, which reads the state again first.
+WRITE = RetryPolicy(attempt_s=15, total_s=0)

@@ -1,4 +1,4 @@
-"""Security Command Center v2: the record that is the truth about a finding, and our word on it."""
+"""Security Command Center v2 client: list findings, set security marks and external systems."""
 
 from __future__ import annotations
 
@@ -9,126 +9,129 @@ from google.cloud import securitycenter_v2 as scc
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import MessageToDict
 
-from clients.errors import calling
+from clients.errors import google_call
 from clients.filters import findings_of, findings_since
-from clients.heard import Heard
-from clients.permissions import Permission, Scope
+from clients.observed_secrets import ObservedSecrets
 from clients.retries import PATIENT, PROMPT
-from incident.model import JsonObject, Workload
+from incident.model import GrantScope, JsonObject, Permission, Workload
 
 _PAGE_SIZE = 1000
-_RECORDS = 20_000
+_MAX_RECORDS = 20_000
 _PRECISION = timedelta(seconds=1)
 
 LIST = Permission(
     "securitycenter.findings.list",
-    Scope.SECURITY_CENTER,
+    GrantScope.SECURITY_CENTER,
     "confirms the finding, and finds those related to it",
 )
 _MARK = Permission(
     "securitycenter.findingsecuritymarks.update",
-    Scope.SECURITY_CENTER,
-    "marks the finding with what became of it",
+    GrantScope.SECURITY_CENTER,
+    "sets security marks with the outcome",
 )
 _LINK = Permission(
     "securitycenter.findingexternalsystems.update",
-    Scope.SECURITY_CENTER,
-    "tells the finding where its case file is",
+    GrantScope.SECURITY_CENTER,
+    "links the case file to the finding",
 )
-#: What telling Security Command Center of a containment or a release needs.
-WRITE_BACK = (_MARK, _LINK)
+#: What updating a finding after a containment or a release needs.
+UPDATE_FINDING = (_MARK, _LINK)
 
 
 class SecurityCenter:
-    """Reads findings, and writes to them what became of their incident.
+    """Lists findings, and writes the outcome of an incident to them.
 
-    Answers are proto JSON, as ``ListFindings`` would print them.
+    Findings are returned as proto JSON of ``ListFindings`` results.
 
     Args:
         client: Google's client.
-        heard: Remembers the environments that are read; None where nobody wants that.
+        observed_secrets: Collects the environment values that are read; None to collect nothing.
     """
 
-    def __init__(self, client: scc.SecurityCenterAsyncClient, heard: Heard | None = None) -> None:
+    def __init__(
+        self, client: scc.SecurityCenterAsyncClient, observed_secrets: ObservedSecrets | None = None
+    ) -> None:
         self._client = client
-        self._heard = heard
+        self._observed_secrets = observed_secrets
 
     async def findings_at(self, source: str, since: datetime) -> tuple[JsonObject, ...]:
         """The findings of one source, detected or updated at ``since`` or later.
 
-        A second earlier is asked for, since the API may keep times less finely than
+        The filter starts a second earlier: the API may store times less precisely than
         notifications carry them.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not, for example a missing permission.
+            Retry: A transient failure.
+            GiveUp: A permanent failure, for example a missing permission.
         """
         return await self._list(source, findings_since(since - _PRECISION), prompt=True)
 
     async def findings_on(
         self, workload: Workload, start: datetime, end: datetime, *, location: str
     ) -> tuple[JsonObject, ...]:
-        """The findings in a window whose resource name contains the workload's.
+        """The findings in a time window whose resource name contains the workload's.
 
-        More than the workload's own: the caller matches exactly. The location is that of
-        SCC's data, ``global`` unless the organisation keeps its findings elsewhere.
+        The API matches substrings only, so the caller filters exactly. The location is that of
+        SCC's data, ``global`` unless the organization stores its findings elsewhere.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not, for example a missing permission.
+            Retry: A transient failure.
+            GiveUp: A permanent failure, for example a missing permission.
         """
         parent = f"projects/{workload.project}/sources/-/locations/{location}"
         return await self._list(parent, findings_of(workload, start, end), prompt=False)
 
-    async def mark(self, finding: str, marks: Mapping[str, str]) -> None:
-        """Set some security marks of a finding; those of others stay.
+    async def set_marks(self, finding: str, marks: Mapping[str, str]) -> None:
+        """Set security marks of a finding; other marks stay.
 
         Args:
             finding: Its canonical name, with its location.
-            marks: Values by key; keys that differ in their case only are one.
+            marks: Values by key; keys are case-insensitive.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not: a missing permission, a finding that is gone.
+            Retry: A transient failure.
+            GiveUp: A permanent failure: a missing permission, a deleted finding.
         """
         request = scc.UpdateSecurityMarksRequest(
             security_marks=scc.SecurityMarks(name=f"{finding}/securityMarks", marks=dict(marks)),
             update_mask=FieldMask(paths=[f"marks.{key}" for key in marks]),
         )
-        with calling("mark the finding", finding, _MARK):
+        with google_call("mark the finding", finding, _MARK):
             await self._client.update_security_marks(request, **PROMPT.options())
 
-    async def link(self, finding: str, system: str, case: Mapping[str, str]) -> None:
-        """Say what an external system makes of a finding; other fields and systems stay.
+    async def set_external_system(
+        self, finding: str, system: str, fields: Mapping[str, str]
+    ) -> None:
+        """Set fields of an external system on a finding; other fields and systems stay.
 
         Args:
             finding: Its canonical name, with its location.
             system: Short name of the external system.
-            case: Values by field of the API's ``ExternalSystem``, such as ``case_uri``.
+            fields: Values by field of the API's ``ExternalSystem``, such as ``case_uri``.
 
         Raises:
-            Retry: Time may heal it.
-            GiveUp: It will not: a missing permission, a finding that is gone.
+            Retry: A transient failure.
+            GiveUp: A permanent failure: a missing permission, a deleted finding.
         """
         request = scc.UpdateExternalSystemRequest(
             external_system=scc.ExternalSystem(
-                name=f"{finding}/externalSystems/{system}", **dict(case)
+                name=f"{finding}/externalSystems/{system}", **dict(fields)
             ),
-            update_mask=FieldMask(paths=list(case)),
+            update_mask=FieldMask(paths=list(fields)),
         )
-        with calling("link a case to the finding", finding, _LINK):
+        with google_call("link a case to the finding", finding, _LINK):
             await self._client.update_external_system(request, **PROMPT.options())
 
     async def _list(self, parent: str, query: str, *, prompt: bool) -> tuple[JsonObject, ...]:
         request = scc.ListFindingsRequest(parent=parent, filter=query, page_size=_PAGE_SIZE)
-        patience = PROMPT if prompt else PATIENT
+        retry_policy = PROMPT if prompt else PATIENT
         found: list[JsonObject] = []
-        with calling("list the findings of", parent, LIST):
-            pages = await self._client.list_findings(request, **patience.options())
+        with google_call("list the findings of", parent, LIST):
+            pages = await self._client.list_findings(request, **retry_policy.options())
             async for result in pages:
                 found.append(MessageToDict(type(result).pb(result)))
-                if self._heard:
-                    self._heard.finding(found[-1])
-                if len(found) >= _RECORDS:
+                if self._observed_secrets:
+                    self._observed_secrets.add_finding(found[-1])
+                if len(found) >= _MAX_RECORDS:
                     break
         return tuple(found)

@@ -1,7 +1,7 @@
-"""The environment of one process: where the outside is, and how far we may go.
+"""Settings of the process from environment variables.
 
-Reading it has no side effect, so it is read when the process starts: a wrong setting stops
-the deployment that brings it, not the first incident after it.
+Reading them has no side effect. They are read when the process starts, so that a wrong setting
+fails the deployment, not the first incident after it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from incident.model import GiveUp, Mode
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_PLACE = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?|file:///[^/].*")
-# Printable, and nothing that two readers of addresses may take for two things.
-_PLAIN = re.compile(r"https?://[!-\[\]-~]+")
-_LONGEST_WAIT = timedelta(seconds=150)
+_STORE_URL = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?|file:///[^/].*")
+# Printable ASCII without the characters that URL parsers disagree about.
+_SAFE_URL = re.compile(r"https?://[!-\[\]-~]+")
+_MAX_WAIT = timedelta(seconds=150)
 _DEFAULT_STORE = "case-files"
 _VIRUSTOTAL = "https://www.virustotal.com"
 _HOST = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?")
@@ -40,11 +40,11 @@ _KEY = re.compile(r"[!-~]{1,256}")
 
 
 class SettingsError(GiveUp):
-    """A setting of the process has a value that it cannot have."""
+    """A setting of the process has an invalid value."""
 
 
 def _duration(value: object) -> object:
-    """A number and one of ``s m h d``, as in the policy file."""
+    """Parse a number and one of ``s m h d``, as in the policy file."""
     if isinstance(value, timedelta):
         return value
     match = _DURATION.fullmatch(str(value))
@@ -63,20 +63,20 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _fits(url: str, *, emulated: bool) -> bool:
-    """Whether a webhook's address is one that we may post to. What it is, is told to nobody."""
+def _is_allowed_webhook(url: str, *, emulated: bool) -> bool:
+    """Whether posting to a webhook's address is allowed. The address is a secret."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return False
-    if not host or not _PLAIN.fullmatch(url) or "@" in parts.netloc:
+    if not host or not _SAFE_URL.fullmatch(url) or "@" in parts.netloc:
         return False
     return _is_loopback(host) if emulated else parts.scheme == "https"
 
 
 class EmulatorAddresses(BaseModel):
-    """Where the emulator listens; anything but loopback is refused."""
+    """The emulator's addresses; only loopback is allowed."""
 
     grpc: str
     http: str
@@ -91,30 +91,30 @@ class EmulatorAddresses(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What the environment says.
+    """The settings of the process.
 
-    Every name begins with ``RESPONDER_``, but for ``K_SERVICE`` and VirusTotal's.
+    Variables begin with ``RESPONDER_``, except ``K_SERVICE`` and those of VirusTotal.
 
     Attributes:
-        policy: Where the policy file is: a path, ``file://`` or ``gs://`` URL. Empty means
-            that there is none, and that every finding is held.
-        store: Where case files go: a path, ``file://`` or ``gs://`` URL.
-        mode: The ceiling of the mode. Not set means ``dry-run``: a setting that is missing
-            never makes the responder act.
-        topic: ``projects/…/topics/…`` to announce outcomes on; empty for none.
-        webhook: Address of a chat room's incoming webhook, which is a secret.
-        project: Id or number of the project that the responder itself runs in. Its log lines are
+        policy: Policy file: a path, ``file://`` or ``gs://`` URL. Empty means no policy: every
+            finding is held.
+        store: Store of case files: a path, ``file://`` or ``gs://`` URL.
+        mode: Ceiling of the mode. Not set means ``dry-run``: a missing setting never enables
+            writes.
+        topic: ``projects/…/topics/…`` to publish outcomes to; empty for none.
+        webhook: URL of a chat room's incoming webhook, which is a secret.
+        project: Id or number of the project that the responder itself runs in. Log lines are
             linked to traces by the id only.
-        redaction_key: Key of the hashes that stand in for redacted values. Without one, each
-            process makes its own, and equal values are recognisable within it only.
-        verify_timeout: How long a write may take until it is seen in effect.
-        peer_wait: How long another process may be silent about work that it began before
-            this one carries on itself.
-        emulator: Addresses of the emulator; with it, nothing outside loopback is spoken to.
-        now: The time it is at the first event; only with the emulator.
-        k_service: Name of the Cloud Run service that we are, as Cloud Run sets it.
-        virustotal_api_key: Key for looking the suspected file's hash up; None for a link only.
-        virustotal_host: Where VirusTotal is: ``https://`` and a host; with the emulator, the
+        redaction_key: Key of the hashes that replace redacted values. Without one, each process
+            creates its own, and equal values have equal hashes within the process only.
+        verify_timeout: How long to wait until a write is in effect.
+        peer_wait: How long another process may be silent about work that it has begun before
+            this one continues the work.
+        emulator: Addresses of the emulator; with it, only loopback is contacted.
+        now: Time of the first event; only with the emulator.
+        k_service: Name of the Cloud Run service that this process runs in, set by Cloud Run.
+        virustotal_api_key: Key for looking up the suspected file's hash; None for a link only.
+        virustotal_host: VirusTotal's origin: ``https://`` and a host; with the emulator, the
             emulator's own HTTP address.
     """
 
@@ -140,8 +140,8 @@ class Settings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _store_url(cls, value: str) -> str:
-        """A folder is made absolute; what holds the case files must not move with the shell."""
-        if _PLACE.fullmatch(value):
+        """A folder is made absolute, so that it does not depend on the working directory."""
+        if _STORE_URL.fullmatch(value):
             return value.rstrip("/")
         if "://" in value:
             raise ValueError("expected a folder, a file:///absolute/folder or a gs://bucket URL")
@@ -150,23 +150,23 @@ class Settings(BaseSettings):
     @field_validator("verify_timeout", "peer_wait")
     @classmethod
     def _within_budget(cls, value: timedelta) -> timedelta:
-        if not timedelta(0) < value <= _LONGEST_WAIT:
+        if not timedelta(0) < value <= _MAX_WAIT:
             raise ValueError("expected more than 0s and at most 150s: an incident has 240 s in all")
         return value
 
     @field_validator("redaction_key", mode="before")
     @classmethod
     def _one_line(cls, value: object) -> object:
-        """Secrets often end in a line break, which a shell drops and Cloud Run does not.
+        """Strip a trailing line break, which a shell drops and Cloud Run does not.
 
-        A person's hashes must be the function's.
+        The same key must give the same hashes in a command and in the function.
         """
         return (value.strip() or None) if isinstance(value, str) else value
 
     @field_validator("virustotal_api_key", mode="before")
     @classmethod
     def _header(cls, value: object) -> object:
-        """Secrets often end in a line break; what is left must fit into a header."""
+        """Strip a trailing line break; the rest must be valid in an HTTP header."""
         key = value.strip() if isinstance(value, str) else value
         if isinstance(key, str) and key and not _KEY.fullmatch(key):
             raise ValueError("expected printable ASCII characters without spaces")
@@ -174,7 +174,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_virustotal(self) -> Settings:
-        """A key leaves over TLS only, and with the emulator it does not leave the machine."""
+        """The key is sent over TLS only; with the emulator, to the emulator only."""
         host = self.virustotal_host.rstrip("/")
         if self.emulator and host not in ("", f"http://{self.emulator.http}"):
             raise ValueError(
@@ -195,7 +195,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _webhook_address(self) -> Settings:
-        if self.webhook and not _fits(
+        if self.webhook and not _is_allowed_webhook(
             self.webhook.get_secret_value(), emulated=bool(self.emulator)
         ):
             raise ValueError(
@@ -207,32 +207,32 @@ class Settings(BaseSettings):
 
     @property
     def virustotal_origin(self) -> str:
-        """Where hashes are looked up: scheme, host and port."""
+        """VirusTotal's origin: scheme, host and port."""
         emulated = f"http://{self.emulator.http}" if self.emulator else ""
         return emulated or self.virustotal_host.rstrip("/") or _VIRUSTOTAL
 
     @property
-    def acts_on_cloud(self) -> bool:
-        """Whether this is Cloud Run, where a local folder is lost with the instance."""
+    def on_cloud_run(self) -> bool:
+        """Whether it runs on Cloud Run, where a local folder is lost with the instance."""
         return bool(self.k_service)
 
     @property
-    def store_lasts(self) -> bool:
-        """Whether what is stored outlives the process and is seen by the others."""
-        return self.store.startswith("gs://") or not self.acts_on_cloud
+    def store_is_durable(self) -> bool:
+        """Whether the store outlives the process and is shared with other instances."""
+        return self.store.startswith("gs://") or not self.on_cloud_run
 
 
-def read_settings(**given: Any) -> Settings:
+def read_settings(**overrides: Any) -> Settings:
     """Read the environment.
 
     Args:
-        given: Settings that count before the environment's.
+        overrides: Settings that take precedence over the environment.
 
     Raises:
-        SettingsError: A variable has a value that it cannot have; names each of them.
+        SettingsError: A variable has an invalid value; the message names each of them.
     """
     try:
-        return Settings(**given)
+        return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
 
@@ -240,10 +240,8 @@ def read_settings(**given: Any) -> Settings:
 def _explain(error: ValidationError) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False):
-        place = ".".join(str(part) for part in problem["loc"])
-        ours = not place.startswith(("K_", "VIRUSTOTAL_"))
-        variable = f"RESPONDER_{place.upper()}" if ours else place
-        problems.append(f"{variable}: {problem['msg']}" if place else problem["msg"])
-    return "cannot start: the environment is wrong; correct it and start again. " + "; ".join(
-        problems
-    )
+        field = ".".join(str(part) for part in problem["loc"])
+        prefixed = not field.startswith(("K_", "VIRUSTOTAL_"))
+        variable = f"RESPONDER_{field.upper()}" if prefixed else field
+        problems.append(f"{variable}: {problem['msg']}" if field else problem["msg"])
+    return "cannot start: invalid environment; correct it and start again. " + "; ".join(problems)

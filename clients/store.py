@@ -1,4 +1,4 @@
-"""The store of case files: append-only objects in a local folder or a Cloud Storage bucket."""
+"""Object store of case files: append-only, in a folder or a Cloud Storage bucket."""
 
 from __future__ import annotations
 
@@ -17,180 +17,188 @@ from obstore import exceptions as failures
 from obstore.auth.google import GoogleCredentialProvider
 from obstore.store import from_url
 
-from clients import listing
-from clients.errors import calling
-from clients.listing import Entry, Page
-from clients.permissions import Permission, Scope, missing
+from clients import store_listing
+from clients.call_progress import call_in_progress
+from clients.errors import google_call
+from clients.permissions import missing_permission_text
 from clients.settings import Settings
-from clients.underway import underway
-from incident.model import Denied, GiveUp, IncidentError, Missing, Retry
+from clients.store_listing import ListedObject, ListedPage
+from incident.model import Denied, GiveUp, GrantScope, IncidentError, Missing, Permission, Retry
 
 _TIMEOUT = timedelta(seconds=10)
 _DENIALS = (PermissionError, failures.PermissionDeniedError, failures.UnauthenticatedError)
 _DENIED_STATUS = re.compile(r"status code: 40[13]|40[13] (Forbidden|Unauthorized)")
-# The library's words for an answer that is not the XML that it should be.
-_UNREAD = "invalid list response"
-_UNPARSED = "Could not parse path"
-_LARGEST_POLICY = 200_000
+# obstore's message for an answer that is not the expected XML.
+_INVALID_LIST = "invalid list response"
+_INVALID_PATH = "Could not parse path"
+_MAX_POLICY_BYTES = 200_000
 
 READ = (
-    Permission("storage.objects.list", Scope.STORE, "finds what is recorded already"),
-    Permission("storage.objects.get", Scope.STORE, "reads case files, containments and slots"),
+    Permission("storage.objects.list", GrantScope.STORE, "finds existing records"),
+    Permission("storage.objects.get", GrantScope.STORE, "reads case files, containments and slots"),
 )
 CREATE = Permission(
-    "storage.objects.create", Scope.STORE, "records: an object is created once and never changed"
+    "storage.objects.create",
+    GrantScope.STORE,
+    "creates records: an object is created once and never changed",
 )
 READ_POLICY = Permission(
-    "storage.objects.get", Scope.POLICY, "reads the policy, again at the moment of writing"
+    "storage.objects.get", GrantScope.POLICY, "reads the policy, again before each write"
 )
-#: Replacing the policy, which nothing here does: people do it with Google's own tools. Whoever
-#: overwrites an object needs the right to delete it as well.
+#: What editing the policy needs. Operators do it with Google's own tools; the responder never does.
+#: Overwriting an object needs the permission to delete it as well.
 EDIT_POLICY = (
-    Permission("storage.objects.create", Scope.POLICY, "saves a policy: the kill switch"),
-    Permission("storage.objects.delete", Scope.POLICY, "Google asks for it to save over the last"),
-    Permission("storage.objects.get", Scope.POLICY, "reads what is there, and what was before"),
-    Permission("storage.objects.list", Scope.POLICY, "finds the versions from before"),
+    Permission("storage.objects.create", GrantScope.POLICY, "saves a policy: the kill switch"),
+    Permission(
+        "storage.objects.delete", GrantScope.POLICY, "Google requires it to overwrite an object"
+    ),
+    Permission(
+        "storage.objects.get", GrantScope.POLICY, "reads the current policy and older versions"
+    ),
+    Permission("storage.objects.list", GrantScope.POLICY, "finds older versions"),
 )
 
 
 class Store:
-    """Objects that are put once and never changed.
+    """Objects that are created once and never changed.
 
     Raises, from every method:
-        Retry: Time may heal it.
-        Denied: We may not read or create objects there.
+        Retry: A transient failure.
+        Denied: A permission to read or create objects is missing.
         GiveUp: The store cannot be used as it is configured.
     """
 
     def __init__(self, store: Any, url: str, settings: Settings | None = None) -> None:
-        """Work on the library's own store at an address; a bucket needs the settings as well."""
+        """Wrap an obstore store at a URL; a bucket needs the settings as well."""
         self._store = store
         self._settings = settings or Settings(store=url)
         self.url = url
 
     async def create(self, path: str, data: bytes) -> bool:
-        """Put an object where none is.
+        """Create an object, unless it exists.
 
         Returns:
-            False when one is there already, possibly this very one: a put whose answer was
-            lost is tried again by the library and then meets itself. The caller compares.
+            False if the object exists already. It may be this very one: obstore retries a put
+            whose answer was lost and then finds its own object. The caller compares.
         """
         try:
-            with underway("create", f"{self.url}/{path}"):
+            with call_in_progress("create", f"{self.url}/{path}"):
                 await obstore.put_async(self._store, path, data, mode="create", use_multipart=False)
         except (failures.AlreadyExistsError, failures.PreconditionError):
             return False
         except Exception as error:
-            raise _ours(error, "create", f"{self.url}/{path}", CREATE, *READ) from error
+            raise _translated(error, "create", f"{self.url}/{path}", CREATE, *READ) from error
         return True
 
     async def read(self, path: str) -> bytes | None:
-        """An object's content, or None where none is."""
+        """An object's content, or None if it does not exist."""
         try:
-            with underway("read", f"{self.url}/{path}"):
+            with call_in_progress("read", f"{self.url}/{path}"):
                 answer = await obstore.get_async(self._store, path)
                 return bytes(await answer.bytes_async())
         except FileNotFoundError:
             return None
         except Exception as error:
-            raise _ours(error, "read", f"{self.url}/{path}", READ[1], READ[0]) from error
+            raise _translated(error, "read", f"{self.url}/{path}", READ[1], READ[0]) from error
 
     async def list(self, prefix: str) -> tuple[str, ...]:
-        """The paths of all objects below a prefix, which ends at a slash, in order.
+        """The paths of all objects below a prefix, which ends with a slash, sorted.
 
-        What has a name that cannot be read is left out: :meth:`unreadable` tells of it.
+        Objects with names that obstore refuses are left out; :meth:`unreadable` lists them.
         """
-        if not self._folder:
+        if not self._is_local:
             try:
                 with self._listing(prefix):
                     found = await obstore.list(self._store, prefix).collect_async()
-                # A folder made in the console is an empty object whose name ends at a slash,
-                # which the library takes away.
+                # A folder created in the console is an empty object whose name ends with a slash,
+                # which obstore strips.
                 paths = (meta["path"] for meta in found)
                 return tuple(sorted(path for path in paths if path.startswith(prefix)))
             except _Unlistable:
                 pass
-        return listing.readable(await self._entries(prefix))
+        return store_listing.readable_paths(await self._entries(prefix))
 
     async def unreadable(self, prefix: str) -> Mapping[str, str]:
-        """By name, what is invisible escaped, why objects below a prefix cannot be read.
+        """Why objects below a prefix cannot be read, by name with control characters escaped.
 
-        Somebody else has put them there. The prefix ends at a slash.
+        Such objects were not created by the responder. The prefix ends with a slash.
         """
-        return listing.unreadable(await self._entries(prefix))
+        return store_listing.unreadable_names(await self._entries(prefix))
 
-    async def page(self, prefix: str, after: str, limit: int) -> Page:
-        """The first objects below a prefix that sort behind another.
+    async def page(self, prefix: str, after: str, limit: int) -> ListedPage:
+        """The first objects below a prefix that sort after a name.
 
-        Each page is behind the one before it, whatever the names of the objects are.
+        Each page comes after the one before it, whatever the names of the objects are.
 
         Args:
-            prefix: Ends at a slash.
-            after: Any text; need not exist.
-            limit: How many at most; a bucket answers up to 1,000 in one request.
+            prefix: Ends with a slash.
+            after: Any text; the object need not exist.
+            limit: Maximum number; a bucket returns up to 1,000 in one request.
         """
-        if not self._folder and not listing.flaw_of((after or prefix).removesuffix("/")):
+        if not self._is_local and not store_listing.path_problem(
+            (after or prefix).removesuffix("/")
+        ):
             try:
                 with self._listing(prefix):
                     return await self._page(prefix, after, limit)
             except _Unlistable:
                 pass
-        return listing.page_of(await self._entries(prefix, after, limit))
+        return store_listing.to_page(await self._entries(prefix, after, limit))
 
-    async def _page(self, prefix: str, after: str, limit: int) -> Page:
+    async def _page(self, prefix: str, after: str, limit: int) -> ListedPage:
         pages = obstore.list(self._store, prefix, offset=after or None, chunk_size=limit)
         async for found in pages:
-            # What lost the slash at its end comes again behind its own name.
+            # A name whose trailing slash was stripped is returned again after itself.
             paths = tuple(sorted(meta["path"] for meta in found if meta["path"] > after))
             if paths:
-                return Page(paths, paths[-1])
-        return Page()
+                return ListedPage(paths, paths[-1])
+        return ListedPage()
 
     async def _entries(
         self, prefix: str, after: str = "", limit: int | None = None
-    ) -> Sequence[Entry]:
-        """The objects below a prefix, without the library; all of them by default."""
+    ) -> Sequence[ListedObject]:
+        """The objects below a prefix, listed without obstore; all of them by default."""
         with self._listing(prefix):
-            if not self._folder:
-                with calling("list", f"{self.url}/{prefix}", *READ):
+            if not self._is_local:
+                with google_call("list", f"{self.url}/{prefix}", *READ):
                     return await asyncio.to_thread(
-                        listing.in_bucket, self._settings, prefix, after, limit
+                        store_listing.list_bucket, self._settings, prefix, after, limit
                     )
-            # A folder is listed in no order, so that all of it has to be looked at.
-            found = await asyncio.to_thread(listing.in_folder, _path(self.url), prefix)
+            # A file system lists a folder unsorted, so all of it is read.
+            found = await asyncio.to_thread(store_listing.list_folder, _path(self.url), prefix)
         return [entry for entry in found if entry.name > after][:limit]
 
     @contextmanager
     def _listing(self, prefix: str) -> Iterator[None]:
-        """Lists, and turns what goes wrong into an error of ours."""
-        if listing.flaw_of(prefix.removesuffix("/")):
+        """Translate the errors of a listing."""
+        if store_listing.path_problem(prefix.removesuffix("/")):
             raise GiveUp(f"cannot list {self.url}: {prefix!r} is no prefix of a path")
         try:
-            with underway("list", f"{self.url}/{prefix}"):
+            with call_in_progress("list", f"{self.url}/{prefix}"):
                 yield
         except IncidentError:
             raise
         except Exception as error:
-            if isinstance(error, failures.InvalidPathError) or _UNREAD in str(error):
+            if isinstance(error, failures.InvalidPathError) or _INVALID_LIST in str(error):
                 raise _Unlistable from error
-            raise _ours(error, "list", f"{self.url}/{prefix}", *READ) from error
+            raise _translated(error, "list", f"{self.url}/{prefix}", *READ) from error
 
     @property
-    def _folder(self) -> bool:
+    def _is_local(self) -> bool:
         return not self.url.startswith("gs://")
 
 
-class _Unlistable(Exception):  # noqa: N818 - a turn of the road, told to nobody
-    """The library cannot hold one of the names."""
+class _Unlistable(Exception):  # noqa: N818 - internal control flow
+    """obstore cannot represent one of the names."""
 
 
 def open_store(settings: Settings) -> Store:
     """The store at ``RESPONDER_STORE``; nothing is read or written yet."""
-    return Store(_at(settings.store, settings, create=True), settings.store, settings)
+    return Store(_open(settings.store, settings, create=True), settings.store, settings)
 
 
 class PolicySource:
-    """Reads the policy file anew each time: changing the file is the kill switch."""
+    """Reads the policy file each time, without a cache: changing the file is the kill switch."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -200,9 +208,9 @@ class PolicySource:
         """The policy file's bytes.
 
         Raises:
-            Missing: There is none, or none is configured.
-            Denied: We may not read it.
-            Retry: It cannot be read now; time may heal it.
+            Missing: There is no such file, or none is configured.
+            Denied: A permission to read it is missing.
+            Retry: A transient failure.
         """
         if not self.url:
             raise Missing(
@@ -210,12 +218,12 @@ class PolicySource:
                 " gs:// URL of the policy file"
             )
         try:
-            with underway("read the policy", self.url):
+            with call_in_progress("read the policy", self.url):
                 if self.url.startswith("gs://"):
                     return await self._from_bucket()
                 return await asyncio.to_thread(_read_local, _path(self.url))
         except Exception as error:
-            raise _ours(error, "read the policy", self.url, READ_POLICY) from error
+            raise _translated(error, "read the policy", self.url, READ_POLICY) from error
 
     async def _from_bucket(self) -> bytes:
         answer = await obstore.get_async(self._bucket, self.url.rpartition("/")[2])
@@ -223,25 +231,25 @@ class PolicySource:
 
     @cached_property
     def _bucket(self) -> Any:
-        return _at(self.url.rpartition("/")[0], self._settings, create=False)
+        return _open(self.url.rpartition("/")[0], self._settings, create=False)
 
 
 def _read_local(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(_LARGEST_POLICY + 1)
+        return file.read(_MAX_POLICY_BYTES + 1)
 
 
 def _path(url: str) -> Path:
     return Path(unquote(urlparse(url).path)) if url.startswith("file://") else Path(url)
 
 
-def _bucket(url: str) -> str:
-    """What a permission is granted on: the bucket, or whatever else it is."""
+def _grant_target(url: str) -> str:
+    """What a permission is granted on: the bucket of a URL, or the URL itself."""
     return "/".join(url.split("/")[:3]) if url.startswith("gs://") else url
 
 
-def _at(url: str, settings: Settings, *, create: bool) -> Any:
-    # The library's own ten retries and three minutes would outlive every budget here.
+def _open(url: str, settings: Settings, *, create: bool) -> Any:
+    # obstore's defaults, ten retries within three minutes, exceed every time budget here.
     retry: Any = {"max_retries": 4, "retry_timeout": _TIMEOUT}
     if url.startswith("file://"):
         return from_url(url, mkdir=create)
@@ -253,30 +261,37 @@ def _at(url: str, settings: Settings, *, create: bool) -> Any:
         }
         client["allow_http"] = True
         return from_url(url, config=config, client_options=client, retry_config=retry)
-    return from_url(url, client_options=client, retry_config=retry, credential_provider=_google())
+    return from_url(
+        url, client_options=client, retry_config=retry, credential_provider=_google_credentials()
+    )
 
 
 @cache
-def _google() -> GoogleCredentialProvider:
-    """Google's credentials of this process; one for all stores, since each fetches a token."""
+def _google_credentials() -> GoogleCredentialProvider:
+    """Google's credentials, shared by all stores of the process: each provider fetches a token."""
     return GoogleCredentialProvider()
 
 
-def _ours(error: Exception, verb: str, target: str, *permissions: Permission) -> IncidentError:
-    # The library's texts run over several lines and carry paths; the first line says enough.
+def _translated(
+    error: Exception, verb: str, target: str, *permissions: Permission
+) -> IncidentError:
+    # obstore's messages have several lines, with paths; the first line is enough.
     detail = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
     failed = f"cannot {verb} {target}"
     if isinstance(error, FileNotFoundError):
         return Missing(f"{failed}: nothing is there. Check the address")
-    # What a denied list raises has no type of its own.
+    # obstore has no error type for a denied list.
     if isinstance(error, _DENIALS) or _DENIED_STATUS.search(str(error)):
-        return Denied(f"{failed}: {missing(permissions, _bucket(target), detail)} ({detail})")
-    if isinstance(error, IsADirectoryError | NotADirectoryError):
-        return GiveUp(f"{failed}: not a place that can be used ({detail}). Check the address")
-    # The library has two types for it: it refuses a path before it asks, and a name in an answer.
-    if isinstance(error, failures.InvalidPathError) or str(error).startswith(_UNPARSED):
-        return GiveUp(
-            f"{failed}: nothing can have such a name ({detail}). It is not the address: somebody"
-            " else chose the name, and trying again would not help"
+        return Denied(
+            f"{failed}:"
+            f" {missing_permission_text(permissions, _grant_target(target), detail)} ({detail})"
         )
-    return Retry(f"{failed}: the store does not answer as it should ({detail})")
+    if isinstance(error, IsADirectoryError | NotADirectoryError):
+        return GiveUp(f"{failed}: not a folder that can be used ({detail}). Check the address")
+    # obstore has two errors for it: for a path before the request, for a name in an answer.
+    if isinstance(error, failures.InvalidPathError) or str(error).startswith(_INVALID_PATH):
+        return GiveUp(
+            f"{failed}: invalid object name ({detail}). The address is not the cause: somebody"
+            " else created the object. Retrying would not help"
+        )
+    return Retry(f"{failed}: the store returned an error ({detail})")

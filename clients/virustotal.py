@@ -1,7 +1,6 @@
-"""VirusTotal v3: what is known of a file, by its hash. No file is ever uploaded.
+"""VirusTotal v3 client: look up a file by hash, with cache; uploads nothing.
 
-Its library is imported when it is first needed, beside the loop: whoever has no key never pays
-for it, and no containment waits for it that need not.
+The library is imported at the first look-up, in a thread: without a key it is never imported.
 """
 
 from __future__ import annotations
@@ -9,26 +8,37 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import ModuleType
 from weakref import WeakValueDictionary
 
 from pydantic import SecretStr
 
-from clients.file_report import read_report
-from clients.retries import Patience
-from clients.underway import underway
-from incident.model import Denied, GiveUp, IncidentError, Lookup, Reputation, Retry
+from clients.call_progress import call_in_progress
+from clients.retries import RetryPolicy
+from incident.model import (
+    Denied,
+    GiveUp,
+    IncidentError,
+    Lookup,
+    Reputation,
+    Retry,
+    json_list,
+    json_object,
+    json_string,
+)
 
-#: The public quota is four a minute, so that a file is not asked about anew for every finding.
-_FRESH_S = 300.0
-_MOST_KEPT = 200
+#: The public quota is four requests a minute, so answers are shared between findings.
+_CACHE_TTL_S = 300.0
+_MAX_CACHED = 200
 _ATTEMPTS = 3
 _PAUSE_S = 0.1
-_LONGEST_CODE = 60
-_PATIENCE = Patience(attempt_s=5, total_s=8)
+_MAX_CODE_LENGTH = 60
+_RETRY_POLICY = RetryPolicy(attempt_s=5, total_s=8)
 
-# Codes of VirusTotal's errors: https://docs.virustotal.com/reference/errors
+# VirusTotal's error codes: https://docs.virustotal.com/reference/errors
 _NOT_FOUND = "NotFoundError"
 _QUOTA = frozenset({"QuotaExceededError", "TooManyRequestsError"})
 _KEY = frozenset(
@@ -37,16 +47,24 @@ _KEY = frozenset(
 _TRANSIENT = frozenset({"FailedDependencyError", "ServerError"})  # the second: any 5xx
 
 
+_LONGEST = 200
+_MOST_NAMES = 20
+_MOST_TAGS = 50
+_MOST_ENGINES = 10_000
+_VERDICTS = ("malicious", "suspicious", "undetected", "harmless")
+_LATEST = 253_402_300_799  # the last second of the year 9999
+
+
 class _Transient(Retry):
-    """Another attempt may succeed at once."""
+    """An immediate retry may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """Where VirusTotal is and who asks.
+class VirusTotalEndpoint:
+    """VirusTotal's origin and the API key.
 
     Attributes:
-        host: Scheme, host and port; nothing else is ever spoken to.
+        host: Scheme, host and port; no other host is contacted.
         key: The API key.
     """
 
@@ -55,45 +73,47 @@ class Site:
 
 
 class VirusTotal:
-    """Looks files up. Answers are kept a few minutes, and shared by all incidents."""
+    """Looks up files. Answers are cached for five minutes and shared by all incidents."""
 
-    def __init__(self, site: Site, patience: Patience = _PATIENCE) -> None:
-        self._site = site
-        self._patience = patience
-        self._kept: dict[str, tuple[float, Reputation]] = {}
-        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+    def __init__(
+        self, endpoint: VirusTotalEndpoint, retry_policy: RetryPolicy = _RETRY_POLICY
+    ) -> None:
+        self._endpoint = endpoint
+        self._retry_policy = retry_policy
+        self._cache: dict[str, tuple[float, Reputation]] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def file(self, sha256: str) -> Reputation:
-        """What is known of a file, by its SHA-256 in lower-case hex.
+        """VirusTotal's report on a file, by its SHA-256 in lower-case hex.
 
         Raises:
-            Retry: Time may heal it: no answer, or the quota is used up.
+            Retry: No answer, or the quota is used up.
             Denied: VirusTotal does not accept the key.
             GiveUp: The answer cannot be read.
         """
-        lock = self._asking.setdefault(sha256, asyncio.Lock())
+        lock = self._locks.setdefault(sha256, asyncio.Lock())
         async with lock:
-            kept = self._kept.get(sha256)
-            if kept and time.monotonic() - kept[0] < _FRESH_S:
-                return kept[1]
-            with underway("look up at VirusTotal", sha256):
+            cached = self._cache.get(sha256)
+            if cached and time.monotonic() - cached[0] < _CACHE_TTL_S:
+                return cached[1]
+            with call_in_progress("look up at VirusTotal", sha256):
                 found = await self._look_up(sha256)
-            self._keep(sha256, found)
+            self._cache_result(sha256, found)
             return found
 
-    def _keep(self, sha256: str, found: Reputation) -> None:
-        self._kept.pop(sha256, None)
-        self._kept[sha256] = time.monotonic(), found
-        while len(self._kept) > _MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
+    def _cache_result(self, sha256: str, found: Reputation) -> None:
+        self._cache.pop(sha256, None)
+        self._cache[sha256] = time.monotonic(), found
+        while len(self._cache) > _MAX_CACHED:
+            del self._cache[next(iter(self._cache))]
 
     async def _look_up(self, sha256: str) -> Reputation:
-        total_s = self._patience.total_s
+        total_s = self._retry_policy.total_s
         try:
             async with asyncio.timeout(total_s):
                 return await self._attempts(sha256, await asyncio.to_thread(_library))
         except TimeoutError as error:
-            raise Retry(_failed(sha256, f"no answer within {total_s:g} s")) from error
+            raise Retry(_error_text(sha256, f"no answer within {total_s:g} s")) from error
 
     async def _attempts(self, sha256: str, library: ModuleType) -> Reputation:
         for attempt in range(1, _ATTEMPTS):
@@ -105,54 +125,129 @@ class VirusTotal:
         return await self._attempt(sha256, library)
 
     async def _attempt(self, sha256: str, library: ModuleType) -> Reputation:
-        """One request. What an error says beyond its kind is not passed on, and not chained.
+        """Send one request.
 
-        It is outside text, and might repeat the key.
+        Only the kind of an error is reported, and the error is not chained: its text comes from
+        outside and might contain the key.
         """
-        site = self._site
+        endpoint = self._endpoint
         try:
             answer = await library.get_file(
-                site.host, site.key.get_secret_value(), sha256, self._patience.attempt_s
+                endpoint.host, endpoint.key.get_secret_value(), sha256, self._retry_policy.attempt_s
             )
-        except library.REFUSED as error:
+        except library.ApiError as error:
             if error.code == _NOT_FOUND:
                 return Reputation(Lookup.UNKNOWN, sha256)
-            raise _refusal(sha256, str(error.code)) from None
-        except library.UNREACHABLE as error:
+            raise _translated(sha256, str(error.code)) from None
+        except library.CONNECTION_ERRORS as error:
             text = f"it cannot be reached or does not answer in time ({type(error).__name__})"
-            raise _Transient(_failed(sha256, text)) from None
+            raise _Transient(_error_text(sha256, text)) from None
         except Exception as error:  # noqa: BLE001 - an answer may be wrong in any way
             text = f"its answer cannot be read ({type(error).__name__})"
-            raise GiveUp(_failed(sha256, text)) from None
-        return _read(answer, sha256)
+            raise GiveUp(_error_text(sha256, text)) from None
+        return _parse(answer, sha256)
 
 
-def _read(answer: object, sha256: str) -> Reputation:
+def _parse(answer: object, sha256: str) -> Reputation:
     try:
-        return read_report(answer, sha256)
+        return parse_report(answer, sha256)
     except ValueError as error:
-        raise GiveUp(_failed(sha256, f"its answer cannot be read ({error})")) from None
+        raise GiveUp(_error_text(sha256, f"its answer cannot be read ({error})")) from None
 
 
-def _refusal(sha256: str, code: str) -> IncidentError:
-    """An error of VirusTotal's as one of ours."""
+def _translated(sha256: str, code: str) -> IncidentError:
+    """Map an error code of VirusTotal to Retry or GiveUp."""
     if code in _QUOTA:
         text = f"the quota of the key is used up ({code}); the public one is four a minute"
-        return Retry(_failed(sha256, text))
+        return Retry(_error_text(sha256, text))
     if code in _KEY:
         text = f"it does not accept the key ({code}): check VIRUSTOTAL_API_KEY"
-        return Denied(_failed(sha256, text))
+        return Denied(_error_text(sha256, text))
     if code in _TRANSIENT:
-        return _Transient(_failed(sha256, f"it has a fault of its own ({code})"))
-    known = code if code.isascii() and code.isalpha() and len(code) <= _LONGEST_CODE else "?"
-    return GiveUp(_failed(sha256, f"it refuses the call ({known}). Trying again would not help"))
+        return _Transient(_error_text(sha256, f"it has a fault of its own ({code})"))
+    known = code if code.isascii() and code.isalpha() and len(code) <= _MAX_CODE_LENGTH else "?"
+    return GiveUp(
+        _error_text(sha256, f"it refuses the call ({known}). Trying again would not help")
+    )
 
 
-def _failed(sha256: str, why: str) -> str:
+def _error_text(sha256: str, why: str) -> str:
     return f"cannot look up file {sha256} at VirusTotal: {why}"
 
 
 def _library() -> ModuleType:
-    from clients import virustotal_wire  # noqa: PLC0415 - see above: only a look-up needs it
+    from clients import virustotal_library  # noqa: PLC0415 - see above: only a look-up needs it
 
-    return virustotal_wire
+    return virustotal_library
+
+
+def parse_report(answer: object, sha256: str) -> Reputation:
+    """Parse VirusTotal's report on a file; only its structure is trusted. Pure.
+
+    The attributes: https://docs.virustotal.com/reference/files. Missing or malformed ones are left
+    out, except those that the decision uses.
+
+    Args:
+        answer: The parsed JSON.
+        sha256: The requested hash, in lower-case hex.
+
+    Raises:
+        ValueError: It is not a report on that file. The message has no text of the answer.
+    """
+    data = json_object(json_object(answer).get("data"))
+    attributes = json_object(data.get("attributes"))
+    named = [data.get("id"), attributes.get("sha256")]
+    if not any(isinstance(name, str) and name.lower() == sha256 for name in named):
+        raise ValueError("it is not about this file")
+    counts = _counts(attributes.get("last_analysis_stats", {}))
+    engines = sum(counts.values())
+    threat = json_object(attributes.get("popular_threat_classification"))
+    names = [attributes.get("meaningful_name"), *json_list(attributes.get("names"))]
+    return Reputation(
+        lookup=Lookup.KNOWN if engines else Lookup.UNKNOWN,
+        sha256=sha256,
+        without_verdicts=not engines,
+        malicious=counts["malicious"],
+        suspicious=counts["suspicious"],
+        engines=engines,
+        label=_cut_text(threat.get("suggested_threat_label")),
+        file_type=_cut_text(attributes.get("type_description")),
+        names=_cut_texts(names, _MOST_NAMES),
+        tags=_cut_texts(json_list(attributes.get("tags")), _MOST_TAGS),
+        first_seen=_time(attributes.get("first_submission_date")),
+        last_seen=_time(attributes.get("last_submission_date")),
+        analysed_at=_time(attributes.get("last_analysis_date")),
+    )
+
+
+def _counts(stats: object) -> dict[str, int]:
+    """The number of engines by verdict. Engines that failed or do not support the type gave none.
+
+    Raises:
+        ValueError: A count is not a number of engines.
+    """
+    if not isinstance(stats, Mapping):
+        raise ValueError("it counts no engines")  # noqa: TRY004 - not an error of the caller
+    return {name: _count(stats.get(name, 0)) for name in _VERDICTS}
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_ENGINES:
+        raise ValueError("it does not count engines in numbers")
+    return value
+
+
+def _cut_texts(values: Sequence[object], most: int) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for value in values if (text := _cut_text(value))))[:most]
+
+
+def _cut_text(value: object) -> str:
+    """A text cut to 200 characters, with lone surrogates replaced: JSON allows them."""
+    return json_string(value)[:_LONGEST].encode(errors="replace").decode()
+
+
+def _time(value: object) -> datetime | None:
+    """A time from seconds since 1970; None for 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LATEST:
+        return None
+    return datetime.fromtimestamp(value, UTC)

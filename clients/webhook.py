@@ -1,7 +1,7 @@
-"""A chat room's incoming webhook, of Slack or Google Chat: one text in, nothing read back.
+"""Chat webhook client (Slack, Google Chat): posts one text, reads nothing back.
 
-The address is a secret: whoever has it may post. Neither it nor what an HTTP library says of
-a failure, which has the address in it, ever leaves this module; the host alone is told.
+The URL is a secret: whoever has it may post. Neither the URL nor the HTTP library's error messages,
+which contain it, leave this module; errors name the host only.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import SecretStr
 
-from clients.underway import underway
+from clients.call_progress import call_in_progress
 from incident.model import GiveUp, IncidentError, Retry
 
-_CONNECT_S, _ANSWER_S, _ALL_S = 3.0, 4.0, 10.0
+_CONNECT_S, _ANSWER_S, _TOTAL_S = 3.0, 4.0, 10.0
 _ATTEMPTS = 3
 _PAUSE_S = 0.3
 _THREADS = 4
-_LATER, _BROKEN = frozenset({408, 425, 429}), 500
+_RETRYABLE, _SERVER_ERROR = frozenset({408, 425, 429}), 500
 
 
 class Webhook:
-    """One room. A host that drips its answer holds up threads of its own, and no others."""
+    """One chat room. A slow host blocks only the threads of this webhook."""
 
     def __init__(self, url: SecretStr) -> None:
         self._url = url
@@ -32,18 +32,18 @@ class Webhook:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhook")
 
     async def send(self, text: str) -> None:
-        """Post one text, tried a few times within ten seconds in all.
+        """Post one text, with a few attempts within ten seconds.
 
         Raises:
-            Retry: The host does not answer, or answers that it cannot now.
-            GiveUp: It does not take the text: the address may be wrong or withdrawn.
+            Retry: The host does not answer, or answers with a transient error.
+            GiveUp: The host refuses the text: the URL may be wrong or revoked.
         """
         try:
-            with underway("notify the webhook at", self.name):
-                async with asyncio.timeout(_ALL_S):
+            with call_in_progress("notify the webhook at", self.name):
+                async with asyncio.timeout(_TOTAL_S):
                     await self._send(text)
         except TimeoutError as error:
-            raise Retry(self._failed(f"it took longer than {_ALL_S:g} s")) from error
+            raise Retry(self._error_text(f"it took longer than {_TOTAL_S:g} s")) from error
 
     async def _send(self, text: str) -> None:
         loop = asyncio.get_running_loop()
@@ -56,10 +56,10 @@ class Webhook:
             await asyncio.sleep(_PAUSE_S * attempt)
 
     def _post(self, text: str) -> IncidentError | None:
-        """One attempt. What goes wrong is returned, without the error that has the address."""
+        """One attempt. Returns the failure, without the original error, which has the URL."""
         try:
             with requests.Session() as session:
-                # Neither a proxy nor credentials of the environment, and no other host.
+                # No proxy or credentials from the environment, and no redirection to another host.
                 session.trust_env = False
                 answer = session.post(
                     self._url.get_secret_value(),
@@ -70,18 +70,18 @@ class Webhook:
                 )
                 answer.close()
         except (requests.RequestException, OSError, ValueError) as error:
-            return Retry(self._failed(f"the call failed with {type(error).__name__}"))
-        return self._judged(answer.status_code)
+            return Retry(self._error_text(f"the call failed with {type(error).__name__}"))
+        return self._classify(answer.status_code)
 
-    def _judged(self, status: int) -> IncidentError | None:
+    def _classify(self, status: int) -> IncidentError | None:
         if status in range(200, 300):
             return None
         reason = f"it answered with HTTP {status}"
-        if status in _LATER or status >= _BROKEN:
-            return Retry(self._failed(reason))
+        if status in _RETRYABLE or status >= _SERVER_ERROR:
+            return Retry(self._error_text(reason))
         return GiveUp(
-            self._failed(f"{reason}. Check RESPONDER_WEBHOOK: it may be wrong or withdrawn")
+            self._error_text(f"{reason}. Check RESPONDER_WEBHOOK: it may be wrong or revoked")
         )
 
-    def _failed(self, reason: str) -> str:
+    def _error_text(self, reason: str) -> str:
         return f"cannot notify the webhook at {self.name}: {reason}"

@@ -1,4 +1,4 @@
-"""The operator's commands, one module each. They only wire and call, as ``main.py`` does.
+"""CLI commands, one module each. They only wire and call, as ``main.py`` does.
 
 Exit status: 0 done, 1 refused or failed, 2 wrong use.
 """
@@ -11,7 +11,7 @@ from commands.approve import approve
 from commands.contain import contain
 from commands.coverage import coverage
 from commands.drill import drill
-from commands.look import list_, show
+from commands.list_and_show import list_, show
 from commands.patrol import patrol
 from commands.permissions import permissions
 from commands.policy import policy

@@ -1,4 +1,4 @@
-"""``approve``: apply the plan that an incident waits with."""
+"""``approve``: apply the recorded plan of an incident."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from clients import Clients, read_settings
-from clients.identity import whoami
-from commands.intervening import intervene, refused, tell
-from commands.shared import as_json_option, run
-from incident.cases import Cases
-from incident.guards import Attendance
-from incident.propose import Proposal, propose_approval
-from wiring import outside_of, standing_of
+from clients.caller_identity import whoami
+from commands.confirm_and_apply import confirm_and_apply, print_report, refusal_printer
+from commands.shared import as_json_option, run_with_clients
+from incident.case_file.index import CaseFileIndex
+from incident.decision.guards import Operator
+from incident.response.propose import Proposal, propose_approval
+from wiring import build_context, build_ports
 
 
 @click.command()
@@ -22,30 +22,30 @@ from wiring import outside_of, standing_of
 @click.option("--yes", is_flag=True, help="Do not ask, even at a terminal.")
 @as_json_option
 def approve(*, incident: str, yes: bool, as_json: bool) -> None:
-    """Apply the plan that INCIDENT waits with, exactly as it was recorded.
+    """Apply the recorded plan of INCIDENT, exactly as it was recorded.
 
-    It is written with your own credentials, and your name goes on the record. Refuses when the
-    workload has changed in what the plan touches, when policy or guards would not let the plan
-    be made any more, and when it has expired. At a terminal it asks first.
+    It is written with your own credentials, and your name is recorded. Refuses if the
+    workload has changed in what the plan touches, if policy or guards no longer allow the plan,
+    and if it has expired. At a terminal it asks first.
 
     Exit status: 0 all of the plan is in effect, 1 refused, or not all of it is, 2 wrong use.
     """
     ask = not yes and sys.stdin.isatty()
-    told = run(
+    report = run_with_clients(
         lambda clients: _approve(clients, incident, ask=ask, as_json=as_json),
-        failed=refused(incident, as_json=as_json),
+        failed=refusal_printer(incident, as_json=as_json),
     )
-    tell(told, as_json=as_json)
+    print_report(report, as_json=as_json)
 
 
 async def _approve(clients: Clients, incident: str, *, ask: bool, as_json: bool) -> dict[str, Any]:
-    cases, settings = Cases(clients.store), read_settings()
-    await cases.one(incident)
+    cases, settings = CaseFileIndex(clients.store), read_settings()
+    await cases.get(incident)
     by = whoami(settings)
-    standing = standing_of(settings, Attendance(by, person=True))
-    outside = outside_of(clients)
+    context = build_context(settings, Operator(by, is_person=True))
+    ports = build_ports(clients)
 
     async def propose() -> Proposal:
-        return await propose_approval(await cases.one(incident), standing, outside, by)
+        return await propose_approval(await cases.get(incident), context, ports, by)
 
-    return await intervene(propose, ask=ask, as_json=as_json)
+    return await confirm_and_apply(propose, ask=ask, as_json=as_json)

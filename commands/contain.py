@@ -1,4 +1,4 @@
-"""``contain``: a fresh plan for an incident, by hand."""
+"""``contain``: make and apply a fresh containment plan for an incident."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 import click
 
 from clients import Clients, read_settings
-from clients.identity import whoami
-from commands.intervening import intervene, refused, tell
-from commands.shared import as_json_option, run
-from incident.cases import Case, Cases
-from incident.guards import Attendance
-from incident.policy import Steps
-from incident.policy_values import ACTIONS, available
-from incident.propose import Proposal, propose_containment
-from wiring import outside_of, standing_of
+from clients.caller_identity import whoami
+from commands.confirm_and_apply import confirm_and_apply, print_report, refusal_printer
+from commands.shared import as_json_option, run_with_clients
+from incident.actions.catalogue import ACTIONS, available_actions
+from incident.case_file.index import CaseFileIndex, CaseSummary
+from incident.decision.guards import Operator
+from incident.policy.resolve import Steps
+from incident.response.propose import Proposal, propose_containment
+from wiring import build_context, build_ports
 
 
 @click.command()
@@ -30,44 +30,44 @@ from wiring import outside_of, standing_of
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json_option
 def contain(*, incident: str, actions: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Contain INCIDENT's workload by hand: make a fresh plan, show it, ask, and apply it.
+    """Contain INCIDENT's workload: make a fresh plan, show it, ask, and apply it.
 
-    It is written with your own credentials, and your name goes on the record. Neither the mode
-    nor the finding's age nor the hourly caps bind you; what is protected, and what Security
-    Command Center does not confirm, is refused all the same.
+    It is written with your own credentials, and your name is recorded. The mode, the finding's
+    age and the hourly caps do not apply to you. Protected workloads are refused, and so are
+    findings that Security Command Center does not confirm.
 
     Exit status: 0 all of the plan is in effect, 1 refused, or not all of it is, 2 wrong use.
     """
-    told = run(
+    report = run_with_clients(
         lambda clients: _contain(clients, incident, actions, ask=not yes, as_json=as_json),
-        failed=refused(incident, as_json=as_json),
+        failed=refusal_printer(incident, as_json=as_json),
     )
-    tell(told, as_json=as_json)
+    print_report(report, as_json=as_json)
 
 
 async def _contain(
     clients: Clients, incident: str, actions: tuple[str, ...], *, ask: bool, as_json: bool
 ) -> dict[str, Any]:
-    cases, settings = Cases(clients.store), read_settings()
-    steps = _steps(await cases.one(incident), actions)
+    cases, settings = CaseFileIndex(clients.store), read_settings()
+    steps = _steps(await cases.get(incident), actions)
     by = whoami(settings)
-    standing = standing_of(settings, Attendance(by, person=True))
-    outside = outside_of(clients)
+    context = build_context(settings, Operator(by, is_person=True))
+    ports = build_ports(clients)
 
     async def propose() -> Proposal:
-        case = await cases.one(incident)
-        return await propose_containment(case, standing, outside, by, steps)
+        case = await cases.get(incident)
+        return await propose_containment(case, context, ports, by, steps)
 
-    return await intervene(propose, ask=ask, as_json=as_json)
+    return await confirm_and_apply(propose, ask=ask, as_json=as_json)
 
 
-def _steps(case: Case, actions: tuple[str, ...]) -> Steps:
-    """Each action is a step of its own; it must be one for the workload's kind."""
+def _steps(case: CaseSummary, actions: tuple[str, ...]) -> Steps:
+    """One step for each action, which must fit the workload's kind."""
     if case.workload:
-        there = available(case.workload.kind)
+        allowed = available_actions(case.workload.kind)
         for action in actions:
-            if action not in there:
+            if action not in allowed:
                 raise click.UsageError(
-                    f"{action} does not fit a {case.workload.kind}; available: {', '.join(there)}"
+                    f"{action} does not fit a {case.workload.kind}; available: {', '.join(allowed)}"
                 )
     return tuple((action,) for action in dict.fromkeys(actions))

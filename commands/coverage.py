@@ -1,4 +1,4 @@
-"""``coverage``: for which workloads enforcing would fail, and why."""
+"""``coverage``: list workloads for which enforcing would fail, and why."""
 
 from __future__ import annotations
 
@@ -13,14 +13,25 @@ from rich.table import Table
 from rich.text import Text
 
 from clients import Clients, Settings, read_settings
-from commands.shared import as_json_option, checked, print_json, redactor_of, run
-from commands.surveying import Found, Wanted, survey
-from incident.coverage import Cover, Pace, Project
-from incident.policy import CATEGORY
-from incident.resource_name import parse_project
-from incident.texts import visible
+from commands.coverage_search import CoverageReport, CoverageRequest, check_coverage
+from commands.shared import (
+    as_json_option,
+    exit_on_error,
+    observed_redactor,
+    print_json,
+    run_with_clients,
+)
+from incident.notification.resource_names import parse_project
+from incident.policy.resolve import DEFAULT_CATEGORY
+from incident.readiness.coverage import CoverageStatus
+from incident.readiness.workload_search import ProjectRef, RequestPacer
+from incident.report.terminal import escape_unprintable
 
-_STYLES = {Cover.FAILS: "bold red", Cover.HELD: "yellow", Cover.ENFORCEABLE: "green"}
+_STYLES = {
+    CoverageStatus.FAILS: "bold red",
+    CoverageStatus.HELD: "yellow",
+    CoverageStatus.ENFORCEABLE: "green",
+}
 _NO_FOLDER = "none"
 
 
@@ -63,7 +74,7 @@ _NO_FOLDER = "none"
     " above: what is not known counts as protected.",
 )
 @click.option("--region", "regions", multiple=True, help="Look in these regions only.")
-@click.option("--category", default=CATEGORY, help="The finding type that is asked about.")
+@click.option("--category", default=DEFAULT_CATEGORY, help="The finding type that is asked about.")
 @click.option(
     "--as",
     "account",
@@ -89,37 +100,37 @@ def coverage(*, category: str, account: str, everything: bool, as_json: bool, **
     Exit status: 0 enforcing would fail nowhere, 1 somewhere, or not all could be looked at,
     2 wrong use.
     """
-    settings = checked(read_settings)
+    settings = exit_on_error(read_settings)
     given = (*where["projects"], *_lines(where["file"]))
-    wanted = _wanted(given, where, settings, category=category, account=account)
+    request = _request(given, where, settings, category=category, account=account)
     quiet = not sys.stderr.isatty()
 
-    async def work(clients: Clients) -> Found:
+    async def work(clients: Clients) -> CoverageReport:
         with Console(stderr=True, quiet=quiet).status("looking for workloads") as status:
-            say = lambda text: status.update(Text(text))  # noqa: E731 - one line of glue
-            found = await survey(wanted, settings, clients, Pace(), say)
-            return found.told(redactor_of(clients.heard))
+            progress = lambda text: status.update(Text(text))  # noqa: E731 - one line of glue
+            report = await check_coverage(request, settings, clients, RequestPacer(), progress)
+            return report.redacted(observed_redactor(clients.observed_secrets))
 
-    found = run(work, settings, rehearsing=True)
+    report = run_with_clients(work, settings, dry_run=True)
     if as_json:
-        told = [each.json for each in found.covered]
+        workloads = [each.json for each in report.workloads]
         missed = [
             {"project": u.project, "region": u.region, "kind": u.kind.value, "reason": u.reason}
-            for u in found.unlisted
+            for u in report.unlisted
         ]
-        unread = [{"place": u.place, "what": u.what, "reason": u.reason} for u in found.unread]
+        unread = [{"place": u.resource, "what": u.what, "reason": u.reason} for u in report.unread]
         print_json(
             {
-                "as": found.by,
-                "summary": found.summary,
-                "workloads": told,
+                "as": report.asked_as,
+                "summary": report.summary,
+                "workloads": workloads,
                 "unlisted": missed,
                 "unread": unread,
             }
         )
     else:
-        _show(found, everything=everything)
-    sys.exit(0 if found.good else 1)
+        _print_report(report, everything=everything)
+    sys.exit(0 if report.passed else 1)
 
 
 def _lines(file: TextIO | None) -> Iterable[str]:
@@ -129,13 +140,13 @@ def _lines(file: TextIO | None) -> Iterable[str]:
             yield "=".join(words)
 
 
-def _wanted(
+def _request(
     given: Sequence[str], where: Mapping[str, Any], settings: Settings, **asked: str
-) -> Wanted:
-    """What the command line asks about.
+) -> CoverageRequest:
+    """The request that the options describe.
 
     Raises:
-        click.UsageError: It names nothing, or a text that is no name.
+        click.UsageError: They name nothing, or something invalid.
     """
     tops = {"--folder": where["folders"], "--organization": where["organizations"]}
     for option, numbers in (*tops.items(), ("--above", where["above"])):
@@ -145,47 +156,57 @@ def _wanted(
             raise click.UsageError(f"{option} wants a number{kept}")
     below = tuple(f"{option[2:]}s/{each}" for option, some in tops.items() for each in some)
     above = tuple(each for each in where["above"] if each != _NO_FOLDER)
-    told = above if where["above"] else None
+    ancestors = above if where["above"] else None
     names = dict.fromkeys(given or (() if below else filter(None, [settings.project])))
     if not names and not below:
         raise click.UsageError(
             "name a project: --project, or --projects with a file; or --folder or --organization"
         )
-    projects = tuple(_project(name, told) for name in names)
-    return Wanted(projects, where["regions"], tops=below, above=told, **asked)
+    projects = tuple(_project(name, ancestors) for name in names)
+    return CoverageRequest(projects, where["regions"], parents=below, ancestors=ancestors, **asked)
 
 
-def _project(text: str, above: tuple[str, ...] | None) -> Project:
+def _project(text: str, above: tuple[str, ...] | None) -> ProjectRef:
     name, _, number = text.partition("=")
-    told = parse_project(name)
-    if told.id is None or told.id != name or (number and not re.fullmatch("[0-9]+", number)):
-        raise click.UsageError(f"{visible(text)!r} is no project id, nor ID=NUMBER")
-    return Project(name, number or None, above)
+    parsed = parse_project(name)
+    if parsed.id is None or parsed.id != name or (number and not re.fullmatch("[0-9]+", number)):
+        raise click.UsageError(f"{escape_unprintable(text)!r} is no project id, nor ID=NUMBER")
+    return ProjectRef(name, number or None, above)
 
 
-def _show(found: Found, *, everything: bool) -> None:
+def _print_report(report: CoverageReport, *, everything: bool) -> None:
     console = Console()
-    shown = [c for c in found.covered if everything or c.cover is Cover.FAILS or c.limits]
+    shown = [
+        c for c in report.workloads if everything or c.status is CoverageStatus.FAILS or c.limits
+    ]
     table = Table(box=None, pad_edge=False)
     for title in ("workload", "enforcing", "why"):
         table.add_column(title, overflow="fold")
-    for each in sorted(shown, key=lambda c: (-list(Cover).index(c.cover), c.workload.key)):
-        why = "\n".join(map(visible, (*each.reasons, *each.limits)))
-        name = Text(visible(each.workload.resource_name))
-        table.add_row(name, Text(each.cover.value, style=_STYLES[each.cover]), Text(why))
+    for each in sorted(
+        shown, key=lambda c: (-list(CoverageStatus).index(c.status), c.workload.key)
+    ):
+        why = "\n".join(map(escape_unprintable, (*each.reasons, *each.limits)))
+        name = Text(escape_unprintable(each.workload.resource_name))
+        table.add_row(name, Text(each.status.value, style=_STYLES[each.status]), Text(why))
     if shown:
         console.print(table)
-    for lost in found.unread:
-        text = f"not read: {lost.what} of {lost.place}, so workloads may be lacking: {lost.reason}"
-        console.print(Text(visible(text), style="bold red"), soft_wrap=True)
-    for missed in found.unlisted:
-        text = f"not listed: {missed.kind.collection} of {missed.project} in {missed.region}:"
-        console.print(Text(visible(f"{text} {missed.reason}"), style="bold red"), soft_wrap=True)
-    counts = found.summary
+    for unread in report.unread:
+        text = (
+            f"not read: {unread.what} of {unread.resource}, so workloads may be"
+            f" lacking: {unread.reason}"
+        )
+        console.print(Text(escape_unprintable(text), style="bold red"), soft_wrap=True)
+    for unlisted in report.unlisted:
+        text = f"not listed: {unlisted.kind.collection} of {unlisted.project} in {unlisted.region}:"
+        console.print(
+            Text(escape_unprintable(f"{text} {unlisted.reason}"), style="bold red"), soft_wrap=True
+        )
+    counts = report.summary
     total = (
         f"{counts['workloads']} workloads in {counts['projects']} projects:"
-        f" {counts[Cover.ENFORCEABLE]} enforceable,"
-        f" {counts[Cover.FAILS]} would fail, {counts[Cover.HELD]} protected or held by the policy"
+        f" {counts[CoverageStatus.ENFORCEABLE]} enforceable,"
+        f" {counts[CoverageStatus.FAILS]} would fail, {counts[CoverageStatus.HELD]}"
+        " protected or held by the policy"
     )
-    console.print(Text(f"asked as {visible(found.by)}"), soft_wrap=True)
-    console.print(Text(total, style="green" if found.good else "bold red"), soft_wrap=True)
+    console.print(Text(f"asked as {escape_unprintable(report.asked_as)}"), soft_wrap=True)
+    console.print(Text(total, style="green" if report.passed else "bold red"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``drill``: the whole enforcing road on a sandbox service, and back."""
+"""``drill``: contain and release a sandbox service."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ import click
 from rich.console import Console
 
 from clients import Clients, read_settings
-from clients.identity import whoami
-from commands.saying import say, say_diff
-from commands.sealing import say_sealed
-from commands.shared import as_json_option, print_json, run
-from incident.drill import carry_out
-from incident.drill_plan import Drill, prepare
-from incident.drill_report import Report
-from incident.guards import Attendance
+from clients.caller_identity import whoami
+from commands.console import print_diff, print_line, print_manifest_digests
+from commands.shared import as_json_option, print_json, run_with_clients
+from incident.actions.changes import redact_change
+from incident.containment.release import ReleaseRefused
+from incident.decision.guards import Operator
 from incident.model import Kind, Workload
-from incident.release import Refused
-from incident.resource_name import parse_resource_name
-from incident.told_change import told
-from wiring import outside_of, standing_of
+from incident.notification.resource_names import parse_resource_name
+from incident.readiness.drill import DrillReport, run_drill
+from incident.readiness.drill_plan import DrillPlan, prepare_drill
+from wiring import build_context, build_ports
 
 
 @click.command()
@@ -38,35 +36,35 @@ def drill(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Stop a sandbox service as enforcing would, prove it, give it back, prove that.
+    """Contain a sandbox service as enforcing would, verify, release it, and verify that.
 
     SERVICE is projects/P/locations/L/services/S, or a short name with --project and --region; it
     may be a worker pool as well. IT IS REALLY DOWN for some seconds. Everything is done with your
-    own credentials: the before-image, the write that the policy's actions come to, whatever mode
-    it says, the read-back, and the release. There is no finding, so Security Command Center is
-    not asked, nothing is announced, and no hourly slot is taken. What the policy protects is
-    refused, and so is what we hold already.
+    own credentials: the snapshot, the write of the policy's actions, whatever its mode, the
+    read-back, and the release. There is no finding: Security Command Center is not read, nothing
+    is published, and no hourly slot is taken. Protected workloads are refused, and so are those
+    that are contained already.
 
-    It asks for the service's name first. Interrupted, it leaves a containment that `release` with
-    the drill's id takes back. A finding that comes in meanwhile keeps the service contained.
+    It asks for the service's name first. If it is interrupted, `release` with the drill's id ends
+    the containment. If a finding arrives meanwhile, the service stays contained.
 
-    Exit status: 0 contained, seen in effect, and every field as before; 1 refused, or anything
+    Exit status: 0 contained, verified, and every field as before; 1 refused, or anything
     else; 2 wrong use.
     """
     workload = _workload(service, project, region)
-    report = run(lambda clients: _drill(clients, workload, yes=yes))
+    report = run_with_clients(lambda clients: _drill(clients, workload, yes=yes))
     if as_json:
         print_json(report.json)
     else:
-        _tell(report)
-    sys.exit(0 if report.good else 1)
+        _print_report(report)
+    sys.exit(0 if report.passed else 1)
 
 
 def _workload(service: str, project: str | None, region: str | None) -> Workload:
-    """The workload of the command line.
+    """The workload that the arguments name.
 
     Raises:
-        click.UsageError: It names none that can be drilled on.
+        click.UsageError: They name none that a drill is possible on.
     """
     if "/" not in service:
         if not project or not region:
@@ -78,57 +76,59 @@ def _workload(service: str, project: str | None, region: str | None) -> Workload
     if named.workload is None or named.revision or named.execution:
         raise click.UsageError("expected projects/P/locations/L/services/S")
     if named.workload.kind is Kind.JOB:
-        raise click.UsageError("a job's cancelled executions cannot be given back")
+        raise click.UsageError("a job's cancelled executions cannot be restored")
     return named.workload
 
 
-async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> Report:
+async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> DrillReport:
     settings = read_settings()
     by = whoami(settings)
-    standing = standing_of(settings, Attendance(by, person=True))
-    outside = outside_of(clients)
+    context = build_context(settings, Operator(by, is_person=True))
+    ports = build_ports(clients)
     console = Console(stderr=True)
-    proposed = await prepare(workload, standing, outside, by)
+    proposed = await prepare_drill(workload, context, ports, by)
     try:
-        _show(proposed, console)
+        _print_plan(proposed, console)
         if not yes:
             answer: Any = click.prompt("Type the service's name to stop it", err=True)
             if answer != workload.name:
-                raise Refused(f"cannot drill on {workload.resource_name}: that is not its name")
+                raise ReleaseRefused(
+                    f"cannot drill on {workload.resource_name}: that is not its name"
+                )
             agreed = proposed
             await proposed.close()
-            proposed = await prepare(workload, standing, outside, by)
+            proposed = await prepare_drill(workload, context, ports, by)
             if proposed.changes != agreed.changes:
-                raise Refused(
+                raise ReleaseRefused(
                     f"cannot drill on {workload.resource_name}: it changed while you were asked"
                 )
-        told = f"drill {proposed.id}: if interrupted, run python cli.py release {proposed.id}"
-        say(console, told, "bold yellow")
-        report = await carry_out(proposed, lambda step: say(console, step))
-        say_sealed(console, proposed.bench.outside.store)
+        notice = f"drill {proposed.id}: if interrupted, run python cli.py release {proposed.id}"
+        print_line(console, notice, "bold yellow")
+        report = await run_drill(proposed, lambda step: print_line(console, step))
+        print_manifest_digests(console, proposed.session.ports.store)
         return report
     finally:
         await proposed.close()
 
 
-def _show(drill: Drill, console: Console) -> None:
-    say(console, f"{drill.workload.resource_name}, as {drill.by}", "bold")
-    for reason in drill.reasons:
-        say(console, f"  {reason}")
-    for change in drill.changes:
-        say(console, f"{change.action} on {change.target}", "bold")
-        say_diff(console, told(change, drill.hide))
+def _print_plan(plan: DrillPlan, console: Console) -> None:
+    print_line(console, f"{plan.workload.resource_name}, as {plan.by}", "bold")
+    for reason in plan.reasons:
+        print_line(console, f"  {reason}")
+    for change in plan.changes:
+        print_line(console, f"{change.action} on {change.target}", "bold")
+        print_diff(console, redact_change(change, plan.redactor))
 
 
-def _tell(report: Report) -> None:
+def _print_report(report: DrillReport) -> None:
     console = Console(soft_wrap=True)
     for problem in report.problems:
-        say(console, problem, "bold red")
-    for name in report.differs:
-        say(console, f"{name} is not as it was before", "bold red")
-    if report.good:
+        print_line(console, problem, "bold red")
+    for name in report.differences:
+        print_line(console, f"{name} is not as it was before", "bold red")
+    if report.passed:
         took = report.steps[-1][1] / 1000 if report.steps else 0
-        said = f"drill {report.drill} passed: stopped, seen stopped, and as before in every field"
-        say(console, f"{said}, after {took:.1f} s", "green")
+        summary = f"drill {report.drill} passed: contained, verified, and as before in every field"
+        print_line(console, f"{summary}, after {took:.1f} s", "green")
     else:
-        say(console, f"drill {report.drill} failed", "bold red")
+        print_line(console, f"drill {report.drill} failed", "bold red")

@@ -1,4 +1,4 @@
-"""``patrol``: does everything that we contained still hold?"""
+"""``patrol``: check all containments for drift once."""
 
 from __future__ import annotations
 
@@ -10,77 +10,79 @@ from rich.console import Console
 from rich.text import Text
 
 from clients import Clients, read_settings
-from commands.shared import as_json_option, print_json, run
-from incident.leftovers import Leftover
-from incident.patrol import Round
-from incident.sighting import Sighting
-from wiring import patrol_of
+from commands.shared import as_json_option, print_json, run_with_clients
+from incident.patrol.checked_containment import ContainmentCheck
+from incident.patrol.round import RoundResult
+from incident.patrol.unfinished import UnfinishedIncident
+from wiring import build_patrol
 
 
 @click.command()
 @as_json_option
 def patrol(*, as_json: bool) -> None:
-    """Look after everything that is held, once, with your own credentials.
+    """Check all containments once, with your own credentials.
 
     Does what the function `patrol` does: verifies every containment that is not released,
-    records who undid it, finishes incidents whose deliveries ran out, and lets plans expire
-    that nobody approved. It applies a containment again only where the policy's reapply_limit
-    and RESPONDER_MODE allow it. Exit status: 0 all stands, 1 something was undone, is
-    unfinished or could not be looked at.
+    records who undid it, finishes incidents whose deliveries ran out, and expires plans that
+    nobody approved. It applies a containment again only if the policy's reapply_limit and
+    RESPONDER_MODE allow it. Exit status: 0 all containments are in effect, 1 something was
+    undone, is unfinished or could not be checked.
     """
-    found = run(_go)
+    patrol_round = run_with_clients(_run_round)
     if as_json:
-        print_json(_told(found))
+        print_json(_round_json(patrol_round))
     else:
-        _show(found)
-    sys.exit(1 if found.alarm else 0)
+        _print_round(patrol_round)
+    sys.exit(1 if patrol_round.alarm else 0)
 
 
-async def _go(clients: Clients) -> Round:
-    return await patrol_of(read_settings(), clients).go()
+async def _run_round(clients: Clients) -> RoundResult:
+    return await build_patrol(read_settings(), clients).run_round()
 
 
-def _told(found: Round) -> dict[str, Any]:
+def _round_json(patrol_round: RoundResult) -> dict[str, Any]:
     return {
-        "summary": {**found.summary},
-        "containments": [sighting.json for sighting in found.sightings],
-        "incidents": [_incident(leftover) for leftover in found.leftovers],
-        "unchecked": [{"folder": f.folder, "reason": f.reason} for f in found.faults],
-        "problem": found.problem or None,
+        "summary": {**patrol_round.summary},
+        "containments": [check.json for check in patrol_round.checks],
+        "incidents": [_incident_json(unfinished) for unfinished in patrol_round.incidents],
+        "unchecked": [{"folder": f.folder, "reason": f.reason} for f in patrol_round.faults],
+        "problem": patrol_round.problem or None,
     }
 
 
-def _incident(leftover: Leftover) -> dict[str, Any]:
-    answer = leftover.answer
+def _incident_json(unfinished: UnfinishedIncident) -> dict[str, Any]:
+    answer = unfinished.result
     status = answer.outcome["status"] if answer else None
-    return {"incident": leftover.incident, "status": status, "note": leftover.note}
+    return {"incident": unfinished.incident, "status": status, "note": unfinished.note}
 
 
-def _show(found: Round) -> None:
+def _print_round(patrol_round: RoundResult) -> None:
     console = Console()
-    for sighting in found.sightings:
-        for line in _lines(sighting):
+    for check in patrol_round.checks:
+        for line in _check_lines(check):
             console.print(line)
-    for leftover in found.leftovers:
-        text = _incident(leftover)["status"] or f"unfinished: {leftover.note}"
-        console.print(Text(f"incident {leftover.incident}: {text}"))
-    for fault in found.faults:
-        console.print(Text(f"cannot look after {fault.folder}: {fault.reason}", style="bold red"))
-    if found.problem:
-        console.print(Text(found.problem, style="bold red"))
-    counts = {name: count for name, count in found.summary.items() if count and name != "complete"}
-    told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing is held"
-    more = "" if found.complete else "; the time was up, the next patrol goes on"
-    console.print(Text(f"{told}{more}"))
+    for unfinished in patrol_round.incidents:
+        text = _incident_json(unfinished)["status"] or f"unfinished: {unfinished.note}"
+        console.print(Text(f"incident {unfinished.incident}: {text}"))
+    for fault in patrol_round.faults:
+        console.print(Text(f"cannot check {fault.folder}: {fault.reason}", style="bold red"))
+    if patrol_round.problem:
+        console.print(Text(patrol_round.problem, style="bold red"))
+    counts = {
+        name: count for name, count in patrol_round.summary.items() if count and name != "complete"
+    }
+    summary = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no containments"
+    more = "" if patrol_round.complete else "; ran out of time, the next patrol continues"
+    console.print(Text(f"{summary}{more}"))
 
 
-def _lines(sighting: Sighting) -> list[Text]:
-    style = "bold red" if sighting.alarm else "yellow"
-    lines = [Text(f"{sighting.workload}: {sighting.sight.value}", style=style)]
-    lines += [Text(f"  {line}") for line in sighting.differs]
-    if sighting.by:
-        lines.append(Text(f"  {sighting.by.clause.lstrip('; ')}"))
-    if sighting.note:
-        lines.append(Text(f"  {sighting.note}"))
-    lines += [Text(f"  incident {incident}") for incident in sighting.incidents]
+def _check_lines(check: ContainmentCheck) -> list[Text]:
+    style = "bold red" if check.alarm else "yellow"
+    lines = [Text(f"{check.workload}: {check.state.value}", style=style)]
+    lines += [Text(f"  {line}") for line in check.drift]
+    if check.attribution:
+        lines.append(Text(f"  {check.attribution.clause.lstrip('; ')}"))
+    if check.note:
+        lines.append(Text(f"  {check.note}"))
+    lines += [Text(f"  incident {incident}") for incident in check.incidents]
     return lines

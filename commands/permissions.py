@@ -1,4 +1,4 @@
-"""``permissions``: what to grant, to whom, on what, and why."""
+"""``permissions``: print the permissions to grant, by role and scope."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from rich.text import Text
 
 from clients import read_settings
 from clients.store import PolicySource
-from commands.catalogue import (
-    COMMANDS,
+from commands.permission_catalogue import (
+    COMMAND_ROLES,
     Grant,
     Role,
     actions_of,
-    catalogue,
     every_action,
+    permission_catalogue,
     role_of_function,
 )
-from commands.progress import shown
-from commands.shared import as_json_option, checked, print_json
-from incident.policy import Policy, parse_policy
-from incident.texts import visible
+from commands.progress import progress_shown
+from commands.shared import as_json_option, exit_on_error, print_json
+from incident.policy.resolve import Policy, parse_policy
+from incident.report.terminal import escape_unprintable
 
-#: Roles that are shown by what they may besides another one.
+#: Roles that are shown as additions to another role.
 _BASES = {Role.ACTOR: Role.READER, Role.APPROVER: Role.ACTOR}
 
 
@@ -45,21 +45,21 @@ def permissions(*, file: Path | None, as_json: bool) -> None:
     """Print the least IAM permissions that the policy's actions need, by role and scope.
 
     Counts every action that the policy names, whatever the mode, so that a dry run can be
-    prepared for enforcing. With RESPONDER_TOPIC, announcing is among them.
+    prepared for enforcing. With RESPONDER_TOPIC, publishing is included.
     """
-    source, policy = checked(lambda: _policy(file))
+    source, policy = exit_on_error(lambda: _policy(file))
     actions = actions_of(policy) if policy else every_action()
-    announces = bool(checked(read_settings).topic)
-    roles = catalogue(actions, announces=announces)
+    announces = bool(exit_on_error(read_settings).topic)
+    roles = permission_catalogue(actions, announces=announces)
     function = role_of_function(policy) if policy else None
     if as_json:
-        print_json(_told(roles, source, function))
+        print_json(_catalogue_json(roles, source, function))
     else:
-        _print(roles, source, function)
+        _print_catalogue(roles, source, function)
 
 
 def _policy(file: Path | None) -> tuple[str | None, Policy | None]:
-    """Where the policy is and what it says; None where there is none.
+    """Address and content of the policy; None if no policy is named.
 
     Raises:
         GiveUp: It cannot be read.
@@ -69,12 +69,12 @@ def _policy(file: Path | None) -> tuple[str | None, Policy | None]:
     reader = PolicySource(read_settings())
     if not reader.url:
         return None, None
-    with shown():
+    with progress_shown():
         content = asyncio.run(reader.read())
     return reader.url, parse_policy(content, source=reader.url)
 
 
-def _told(
+def _catalogue_json(
     roles: Mapping[Role, tuple[Grant, ...]], source: str | None, function: Role | None
 ) -> dict[str, Any]:
     return {
@@ -101,15 +101,15 @@ def _told(
 
 
 def _commands(role: Role) -> list[str]:
-    return [name for name, whose in COMMANDS.items() if whose is role]
+    return [name for name, whose in COMMAND_ROLES.items() if whose is role]
 
 
-def _print(
+def _print_catalogue(
     roles: Mapping[Role, tuple[Grant, ...]], source: str | None, function: Role | None
 ) -> None:
     console = Console()
     about = f"the policy {source}" if source else "every action: no policy is named"
-    console.print(Text(f"For {visible(about)}."))
+    console.print(Text(f"For {escape_unprintable(about)}."))
     if function:
         console.print(Text(f"Under this policy the function needs the role {function}."))
     for role, grants in roles.items():

@@ -1,4 +1,4 @@
-"""``policy check``: is a policy file right, and what would it do about a finding."""
+"""``policy check``: validate a policy file and explain what it does about a finding."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from commands.shared import as_json_option, checked, print_json
+from commands.shared import as_json_option, exit_on_error, print_json
 from incident.model import InvalidPolicy
-from incident.notification import parse
-from incident.policy import Subject, explain, parse_policy, resolve
-from incident.texts import visible, visible_lines
+from incident.notification.parse import parse_notification
+from incident.policy.resolve import Subject, explain_resolution, parse_policy, resolve
+from incident.report.terminal import escape_unprintable, escape_unprintable_lines
 
 
 @click.group()
 def policy() -> None:
-    """Look at a policy file."""
+    """Check a policy file."""
 
 
 @policy.command()
@@ -31,7 +31,7 @@ def policy() -> None:
 def check(*, file: Path, finding: Path | None, as_json: bool) -> None:
     """Check a policy file, and say what it would do about a finding.
 
-    Labels are not known here: a rule or protection that asks for them counts as unknown.
+    Labels are not read: a rule or protection that matches labels counts as unknown.
     """
     try:
         parsed = parse_policy(file.read_bytes(), source=str(file))
@@ -39,25 +39,25 @@ def check(*, file: Path, finding: Path | None, as_json: bool) -> None:
         if as_json:
             print_json({"valid": False, "problems": str(error).splitlines()})
         else:
-            click.echo(visible_lines(str(error)), err=True)
+            click.echo(escape_unprintable_lines(str(error)), err=True)
         sys.exit(1)
-    told: dict[str, Any] = {"valid": True}
+    result: dict[str, Any] = {"valid": True}
     if finding:
-        claim = checked(lambda: parse(finding.read_bytes()).finding)
+        claim = exit_on_error(lambda: parse_notification(finding.read_bytes()).finding)
         if claim.workload is None:
             raise click.UsageError(f"{finding} names no Cloud Run service, job or worker pool")
         subject = Subject(claim.workload, claim.category, claim.source_id, None)
         resolution = resolve(parsed, subject)
-        told |= {
+        result |= {
             "rule": resolution.rule,
             "mode": resolution.mode.value,
             "steps": [list(step) for step in resolution.steps],
             "holds": [hold.text for hold in resolution.holds],
-            "explanation": list(explain(parsed, subject)),
+            "explanation": list(explain_resolution(parsed, subject)),
         }
     if as_json:
-        print_json(told)
+        print_json(result)
         return
     click.echo(f"{file} is valid")
-    for line in told.get("explanation", ()):
-        click.echo(f"  {visible(line)}")
+    for line in result.get("explanation", ()):
+        click.echo(f"  {escape_unprintable(line)}")

@@ -1,7 +1,7 @@
-"""What a command is doing right now, live on a terminal, once it takes longer than a second.
+"""Live progress line on a terminal: remote calls in progress, once they take over a second.
 
-On standard error only, and only where that is a terminal: whatever is piped is the same with
-and without. The line is gone when the command ends, and wherever it writes or asks something.
+Only on standard error, and only if that is a terminal: piped output is the same without it. The
+line is removed when the command ends, prints or asks something.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from clients.underway import watched_by
-from incident.texts import visible
+from clients.call_progress import observed_by
+from incident.report.terminal import escape_unprintable
 
 _DELAY_S = 1.0
 _PER_SECOND = 8
@@ -31,14 +31,14 @@ _IRREGULAR = {"cancel": "cancelling"}
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call to the outside: what it is, for people, and since when it is under way."""
+    """A remote call: its description and start time."""
 
     text: str
     since: float
 
 
-class Calls:
-    """The calls that are under way, as one line for people. Used by several threads.
+class RunningCalls:
+    """Remote calls in progress, as one line. Thread-safe.
 
     Args:
         clock: The time, in seconds.
@@ -51,9 +51,9 @@ class Calls:
         self._running: dict[int, _Call] = {}
         self._last = _Call("starting", clock())
 
-    def begin(self, what: str, on: str) -> Callable[[], None]:
-        """A call begins; what is to be called when it is over."""
-        call = _Call(doing(what, on), self._clock())
+    def begin(self, verb: str, target: str) -> Callable[[], None]:
+        """Register a call; call the returned function when it ends."""
+        call = _Call(continuous_text(verb, target), self._clock())
         with self._lock:
             self._begun += 1
             number = self._begun
@@ -62,7 +62,7 @@ class Calls:
 
     @property
     def line(self) -> str:
-        """The call that is waited for longest; between calls, the one that ended last."""
+        """The longest-running call; between calls, the one that ended last."""
         with self._lock:
             running, last = [*self._running.values()], self._last
         call = running[0] if running else last
@@ -76,57 +76,57 @@ class Calls:
             self._last = _Call(f"after {call.text}", self._clock())
 
 
-def doing(what: str, on: str) -> str:
-    """A verb with its object as something that goes on: one short line, safe to show.
+def continuous_text(phrase: str, target: str) -> str:
+    """A phrase in the continuous form with its target, as one short, escaped line.
 
-    Of what it is about the end is kept, where names differ.
+    A long target is cut at its start, since names differ at the end.
     """
-    verb, space, rest = visible(what).partition(" ")
-    about = visible(on)
-    if len(about) > _LONGEST:
-        about = f"…{about[1 - _LONGEST :]}"
+    verb, space, rest = escape_unprintable(phrase).partition(" ")
+    shown_target = escape_unprintable(target)
+    if len(shown_target) > _LONGEST:
+        shown_target = f"…{shown_target[1 - _LONGEST :]}"
     continuous = _IRREGULAR.get(verb) or f"{verb.removesuffix('e')}ing"
-    return f"{continuous}{space}{rest[:_LONGEST]} {about}"
+    return f"{continuous}{space}{rest[:_LONGEST]} {shown_target}"
 
 
 @contextlib.contextmanager
-def shown() -> Iterator[None]:
-    """Show on a terminal which calls are under way in here."""
+def progress_shown() -> Iterator[None]:
+    """Show remote calls in progress on a terminal while the block runs."""
     console = Console(stderr=True, highlight=False)
-    # Whatever the environment makes rich believe, a pipe is no terminal.
+    # rich may be configured to treat a pipe as a terminal.
     if not (sys.stderr.isatty() and console.is_terminal) or console.is_dumb_terminal:
         yield
         return
-    calls = Calls()
-    display = _Display(console, calls)
-    before = _DISPLAY.set(display)
+    calls = RunningCalls()
+    line = _ProgressLine(console, calls)
+    before = _DISPLAY.set(line)
     try:
-        with watched_by(calls.begin):
-            display.show()
+        with observed_by(calls.begin):
+            line.show()
             yield
     finally:
-        display.hide()
+        line.hide()
         _DISPLAY.reset(before)
 
 
 @contextlib.contextmanager
-def paused() -> Iterator[None]:
-    """Show nothing in here: somebody is told or asked something."""
-    display = _DISPLAY.get()
-    if display is None:
+def progress_paused() -> Iterator[None]:
+    """Remove the progress line while the block prints or asks something."""
+    line = _DISPLAY.get()
+    if line is None:
         yield
         return
-    display.hide()
+    line.hide()
     try:
         yield
     finally:
-        display.show()
+        line.show()
 
 
-class _Display:
-    """One line on a terminal that comes after a while, and goes without a trace."""
+class _ProgressLine:
+    """One line on a terminal that appears after a delay and is removed completely."""
 
-    def __init__(self, console: Console, calls: Calls) -> None:
+    def __init__(self, console: Console, calls: RunningCalls) -> None:
         self._console = console
         self._calls = calls
         self._lock = threading.Lock()
@@ -135,20 +135,20 @@ class _Display:
         self._spinner = Spinner("line" if console.options.ascii_only else "dots")
 
     def show(self) -> None:
-        """Show it, from a second on."""
+        """Show the line after a second."""
         with self._lock:
             self._timer = threading.Timer(_DELAY_S, self._start)
             self._timer.daemon = True
             self._timer.start()
 
     def hide(self) -> None:
-        """Take it away, before anything else is written."""
+        """Remove the line before anything else is written."""
         with self._lock:
             timer, self._timer = self._timer, None
             live, self._live = self._live, None
         if timer:
             timer.cancel()
-        # A terminal that is gone must not become an error of the command.
+        # A closed terminal must not become an error of the command.
         with contextlib.suppress(OSError, ValueError):
             if live:
                 live.stop()
@@ -157,7 +157,7 @@ class _Display:
         with self._lock, contextlib.suppress(OSError, ValueError):
             if self._timer is not threading.current_thread():
                 return  # hidden meanwhile
-            # Standard output is none of its business, and may be a pipe.
+            # Standard output may be a pipe and is left alone.
             self._live = Live(
                 console=self._console,
                 transient=True,
@@ -167,7 +167,7 @@ class _Display:
                 get_renderable=self._line,
             )
             self._live.start()
-            # Whoever ends us for good must not leave a terminal without a cursor.
+            # A kill must not leave the terminal without a cursor.
             self._console.show_cursor()
 
     def _line(self) -> Table:
@@ -177,4 +177,4 @@ class _Display:
         return line
 
 
-_DISPLAY: ContextVar[_Display | None] = ContextVar("display", default=None)
+_DISPLAY: ContextVar[_ProgressLine | None] = ContextVar("display", default=None)

@@ -1,6 +1,7 @@
-"""``replay``: a finding against the real project, with the operator's own credentials.
+"""``replay``: run a notification against the real project as a dry run.
 
-Always a dry run: the ceiling says so, and the clients refuse every other write.
+Uses the operator's own credentials. The mode's ceiling is ``dry-run``, and the clients refuse all
+other writes.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import click
 from rich.console import Console
 
 from clients import Clients, Settings, read_settings
-from commands.shared import as_json_option, checked, print_json, run
-from commands.telling import page
-from incident.inbox import Inbox
+from commands.outcome_page import outcome_page
+from commands.shared import as_json_option, exit_on_error, print_json, run_with_clients
 from incident.model import JsonObject, Mode, Status
-from incident.notification import parse
-from wiring import outside_of, standing_of
+from incident.notification.parse import parse_notification
+from incident.response.deliveries import DeliveryHandler
+from wiring import build_context, build_ports
 
-_CEILING = "a replay is never more than a dry run"
+_CEILING_REASON = "a replay is never more than a dry run"
 
 
 @click.command()
@@ -41,25 +42,27 @@ def replay(*, finding: Path, policy: Path | None, store: Path | None, as_json: b
     """Run the notification in FINDING against the real project, always as a dry run.
 
     Whatever RESPONDER_MODE and the policy say, nothing is written to a workload or to Security
-    Command Center, nothing is announced, and the records go to a folder of their own, never to
+    Command Center, nothing is published, and the records go to a folder of their own, never to
     RESPONDER_STORE. Exit status: 0 the finding was answered, 1 it could not be or the incident
     failed, 2 wrong use.
     """
     data = finding.read_bytes()
-    checked(lambda: parse(data))
-    settings = checked(lambda: _settings(policy, _folder(store)))
-    outcome = run(lambda clients: rehearsed(data, settings, clients), settings, rehearsing=True)
+    exit_on_error(lambda: parse_notification(data))
+    settings = exit_on_error(lambda: _settings(policy, _folder(store)))
+    outcome = run_with_clients(
+        lambda clients: dry_run_outcome(data, settings, clients), settings, dry_run=True
+    )
     if as_json:
         print_json(outcome)
     else:
-        Console().print(page(outcome))
+        Console().print(outcome_page(outcome))
         click.echo(f"records: {settings.store}", err=True)
     if outcome["status"] == Status.FAILED:
         sys.exit(1)
 
 
 def _folder(store: Path | None) -> Path:
-    """Where the records go: what others have recorded must not be mixed up with a replay."""
+    """Folder for the records; must be empty, so that a replay is not mixed with other records."""
     if store is None:
         return Path(tempfile.mkdtemp(prefix="replay-"))
     if store.exists() and any(store.iterdir()):
@@ -68,21 +71,21 @@ def _folder(store: Path | None) -> Path:
 
 
 def _settings(policy: Path | None, store: Path) -> Settings:
-    """The environment's settings, as far as a replay heeds them.
+    """The environment's settings, with those that a replay overrides.
 
     Raises:
-        SettingsError: The environment is wrong.
+        SettingsError: The environment is invalid.
     """
-    given = {"mode": Mode.DRY_RUN, "topic": "", "store": str(store)}
-    return read_settings(**given, **({"policy": str(policy)} if policy else {}))
+    overrides = {"mode": Mode.DRY_RUN, "topic": "", "store": str(store)}
+    return read_settings(**overrides, **({"policy": str(policy)} if policy else {}))
 
 
-async def rehearsed(data: bytes, settings: Settings, clients: Clients) -> JsonObject:
-    """The outcome of a message, answered with a dry run.
+async def dry_run_outcome(data: bytes, settings: Settings, clients: Clients) -> JsonObject:
+    """Run a message as a dry run and return its outcome.
 
     Raises:
-        Retry: Something does not answer; the finding may be replayed later.
+        Retry: A service does not answer; replay the finding later.
     """
-    standing = replace(standing_of(settings), ceiling_reason=_CEILING)
-    answer = await Inbox(standing, outside_of(clients)).receive(data)
-    return answer.outcome
+    context = replace(build_context(settings), mode_ceiling_reason=_CEILING_REASON)
+    result = await DeliveryHandler(context, build_ports(clients)).receive(data)
+    return result.outcome

@@ -1,4 +1,4 @@
-"""``responders``: what each finding type means, and the most that is done about it."""
+"""``responders``: list finding types and the most that is done about each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from commands.shared import as_json_option, print_json
-from responders import catalogue
+from responders import responder_catalogue
 
 _STYLES = {"contain": "bold red", "hold": "yellow"}
 
@@ -23,7 +23,7 @@ def responders(*, as_json: bool) -> None:
 
     Nothing is contained unless the policy names its category besides: `contain` is a ceiling.
     """
-    entries: Sequence[Mapping[str, Any]] = catalogue()
+    entries: Sequence[Mapping[str, Any]] = responder_catalogue()
     if as_json:
         print_json(entries)
         return

@@ -15,33 +15,38 @@ from rich.text import Text
 
 from clients import read_settings
 from clients.store import Store
-from commands.shared import as_json_option, print_json, read_store
-from commands.verdict import EXIT_STATUS, Verdict
-from commands.vouched import Vouched, digest_of, digests_in
-from incident.cases import Cases
-from incident.examination import Examination, Link, Mark
-from incident.examine import examine, namesakes
-from incident.texts import visible
+from commands.known_digests import KnownDigest, digests_in_log, parse_digest
+from commands.shared import as_json_option, print_json, run_with_store
+from commands.verification_result import EXIT_STATUS, VerificationResult
+from incident.case_file.index import CaseFileIndex
+from incident.case_file.verification import CaseFileVerification, ManifestLink, ObjectState
+from incident.case_file.verify import same_event_chains, verify_case_file
+from incident.report.terminal import escape_unprintable
 
 _PLACEHOLDER = "PROJECT_ID"
 #: Where the project may be told that the responder runs in, after its own setting.
 _PROJECTS = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "GOOGLE_CLOUD_QUOTA_PROJECT")
-_SHOWN = (Mark.CHANGED, Mark.MISSING, Mark.NOT_LISTED, Mark.FOUND)
+_LISTED_MARKS = (
+    ObjectState.CHANGED,
+    ObjectState.MISSING,
+    ObjectState.NOT_LISTED,
+    ObjectState.FOUND,
+)
 _STYLES = {
-    Mark.CHANGED: "bold red",
-    Mark.MISSING: "bold red",
-    Mark.NOT_LISTED: "bold red",
-    Mark.FOUND: "yellow",
-    Mark.ALIVE: "",
-    Mark.INTACT: "green",
+    ObjectState.CHANGED: "bold red",
+    ObjectState.MISSING: "bold red",
+    ObjectState.NOT_LISTED: "bold red",
+    ObjectState.FOUND: "yellow",
+    ObjectState.HEARTBEAT: "",
+    ObjectState.INTACT: "green",
 }
 _MEANINGS = {
-    Mark.CHANGED: "its content is not what was listed",
-    Mark.MISSING: "listed, and gone",
-    Mark.NOT_LISTED: "in no manifest: planted, or not listed yet",
-    Mark.FOUND: "listed as a later run found it: nobody knows who wrote it",
-    Mark.ALIVE: "never listed, says only that somebody was at work",
-    Mark.INTACT: "as the run that wrote it listed it",
+    ObjectState.CHANGED: "its content is not what was listed",
+    ObjectState.MISSING: "listed, and gone",
+    ObjectState.NOT_LISTED: "in no manifest: planted, or not listed yet",
+    ObjectState.FOUND: "listed as a later run found it: nobody knows who wrote it",
+    ObjectState.HEARTBEAT: "never listed, says only that somebody was at work",
+    ObjectState.INTACT: "as the run that wrote it listed it",
 }
 
 
@@ -71,36 +76,42 @@ def verify(*, incident: str, digests: tuple[str, ...], log: TextIO | None, as_js
     objects that a later run found, and whose writer nobody vouches for; 4 digests were to be given
     (--log, --sha256), and do not vouch for all of it, or are none of this case file.
     """
-    told = (*_given(digests), *(digests_in(log.read()) if log else ()))
+    known_digests = (*_parse_digests(digests), *(digests_in_log(log.read()) if log else ()))
 
-    async def work(store: Store) -> tuple[Examination, Mapping[str, tuple[Link, ...]]]:
-        found = await examine(store, await Cases(store).folder(incident))
-        return found, await namesakes(store, found.folder) if told else {}
+    async def work(
+        store: Store,
+    ) -> tuple[CaseFileVerification, Mapping[str, tuple[ManifestLink, ...]]]:
+        examination = await verify_case_file(store, await CaseFileIndex(store).folder_of(incident))
+        return examination, await same_event_chains(
+            store, examination.folder
+        ) if known_digests else {}
 
-    found, others = read_store(work)
-    verdict = Verdict(incident, found, told, others, asked=bool(digests) or log is not None)
+    examination, others = run_with_store(work)
+    result = VerificationResult(
+        incident, examination, known_digests, others, digests_given=bool(digests) or log is not None
+    )
     if as_json:
-        print_json(_json(verdict))
+        print_json(_result_json(result))
     else:
-        _say(verdict, Console(highlight=False, soft_wrap=True))
-    sys.exit(EXIT_STATUS[verdict.worth])
+        _print_result(result, Console(highlight=False, soft_wrap=True))
+    sys.exit(EXIT_STATUS[result.status])
 
 
-def _given(digests: tuple[str, ...]) -> Iterator[Vouched]:
+def _parse_digests(digests: tuple[str, ...]) -> Iterator[KnownDigest]:
     for text in digests:
-        told = digest_of(text)
-        if told is None:
+        digest = parse_digest(text)
+        if digest is None:
             raise click.BadParameter(f"{text!r} is no SHA-256 in hex", param_hint="--sha256")
-        yield told
+        yield digest
 
 
-def _query(found: Examination) -> str:
+def _log_query(examination: CaseFileVerification) -> str:
     """The command that prints all digests that the log has of a case file, and of what it rests on.
 
     A claim is logged by its event's id. Each line has the case file beside the digest: a dry run
     and the incident that comes of it have the same id.
     """
-    folders = (found.folder, *found.rests_on)
+    folders = (examination.folder, *examination.depends_on)
     events = ["-".join(folder.rpartition("/")[2].split("-")[:2]) for folder in folders]
     day = min(f"{event[:4]}-{event[4:6]}-{event[6:8]}" for event in events)
     names = " OR ".join(f'"{event}"' for event in dict.fromkeys(events))
@@ -118,19 +129,19 @@ def _project() -> str:
     return next(filter(None, known), _PLACEHOLDER)
 
 
-def _json(verdict: Verdict) -> dict[str, object]:
-    found = verdict.found
+def _result_json(result: VerificationResult) -> dict[str, object]:
+    examination = result.examination
     return {
-        "incident": verdict.incident,
-        "folder": found.folder,
-        "verdict": verdict.worth.value,
-        "intact": verdict.intact,
-        "proven": verdict.worth.value == "proven",
-        "found": found.counts[Mark.FOUND],
-        "counts": {mark.value: count for mark, count in found.counts.items()},
+        "incident": result.incident,
+        "folder": examination.folder,
+        "verdict": result.status.value,
+        "intact": result.intact,
+        "proven": result.status.value == "proven",
+        "found": examination.counts[ObjectState.FOUND],
+        "counts": {mark.value: count for mark, count in examination.counts.items()},
         "objects": [
-            {"path": item.path, "mark": item.mark.value, "note": item.note or None}
-            for item in found.items
+            {"path": item.path, "mark": item.state.value, "note": item.note or None}
+            for item in examination.objects
         ],
         "manifests": [
             {
@@ -139,51 +150,56 @@ def _json(verdict: Verdict) -> dict[str, object]:
                 "written": len(link.manifest.written) if link.manifest else None,
                 "found": len(link.manifest.found) if link.manifest else None,
                 "problem": link.problem or None,
-                "known": link.sha256 in verdict.known,
+                "known": link.sha256 in result.own_digests,
             }
-            for link in found.links
+            for link in examination.links
         ],
-        "replaced": [*verdict.replaced],
-        "gone": [*verdict.gone],
-        "unproven": [*verdict.unproven],
-        "others": [*found.others],
-        "elsewhere": {folder: [*told] for folder, told in verdict.elsewhere.items()},
-        "log_query": _query(found),
+        "replaced": [*result.missing_digests],
+        "gone": [*result.missing_case_files],
+        "unproven": [*result.unproven_manifests],
+        "others": [*examination.other_incidents],
+        "elsewhere": {folder: [*other] for folder, other in result.other_digests.items()},
+        "log_query": _log_query(examination),
     }
 
 
-def _say(verdict: Verdict, console: Console) -> None:
-    found = verdict.found
-    console.print(Text.assemble(f"{verdict.incident}: ", verdict.said))
-    console.print(_counts(found))
-    for told in _bad(verdict):
-        console.print(Text(told, style="bold red"))
-    for item in found.items:
-        if item.mark in _SHOWN:
+def _print_result(result: VerificationResult, console: Console) -> None:
+    examination = result.examination
+    console.print(Text.assemble(f"{result.incident}: ", result.headline))
+    console.print(_counts_table(examination))
+    for line in _problem_lines(result):
+        console.print(Text(line, style="bold red"))
+    for item in examination.objects:
+        if item.state in _LISTED_MARKS:
             note = f" ({item.note})" if item.note else ""
-            told = f"{item.mark.value:<12}{visible(item.path)}{note}"
-            console.print(Text(told, style=_STYLES[item.mark]))
-    for number, text in enumerate(_to_do(verdict), 1):
+            line = f"{item.state.value:<12}{escape_unprintable(item.path)}{note}"
+            console.print(Text(line, style=_STYLES[item.state]))
+    for number, text in enumerate(_next_steps(result), 1):
         console.print(Text(f"{'' if number > 1 else chr(10)}{number}. {text}"))
     console.print()
-    for link in found.links:
-        known = "  known" if link.sha256 in verdict.known else ""
+    for link in examination.links:
+        known = "  known" if link.sha256 in result.own_digests else ""
         console.print(Text(f"{link.sha256}  {link.name}{known}"))
-    for folder, digests in verdict.elsewhere.items():
+    for folder, digests in result.other_digests.items():
         for sha256 in digests:
-            console.print(Text(f"{sha256}  of {visible(folder)}, another case file: not counted"))
+            console.print(
+                Text(f"{sha256}  of {escape_unprintable(folder)}, another case file: not counted")
+            )
 
 
-def _bad(verdict: Verdict) -> Iterator[str]:
-    for sha256 in verdict.replaced:
+def _problem_lines(result: VerificationResult) -> Iterator[str]:
+    for sha256 in result.missing_digests:
         yield f"replaced    the manifest that had the digest {sha256} is gone, or another by now"
-    for folder in verdict.gone:
-        yield f"gone        {folder}, of which the log has digests; this is {verdict.found.folder}"
+    for folder in result.missing_case_files:
+        yield (
+            f"gone        {folder}, of which the log has digests; this is"
+            f" {result.examination.folder}"
+        )
 
 
-def _counts(found: Examination) -> Table:
+def _counts_table(examination: CaseFileVerification) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    for mark, count in found.counts.items():
+    for mark, count in examination.counts.items():
         style = _STYLES[mark] if count else "dim"
         table.add_row(
             Text(mark.value, style), Text(str(count), style), Text(_MEANINGS[mark], style)
@@ -191,45 +207,51 @@ def _counts(found: Examination) -> Table:
     return table
 
 
-def _to_do(verdict: Verdict) -> Iterator[str]:
+def _next_steps(result: VerificationResult) -> Iterator[str]:
     """What is left to the person who reads this, in order."""
-    found, again = verdict.found, f".venv/bin/python cli.py verify {verdict.incident}"
-    counts = found.counts
-    if counts[Mark.CHANGED] or counts[Mark.MISSING] or verdict.replaced or verdict.gone:
+    examination, again = result.examination, f".venv/bin/python cli.py verify {result.incident}"
+    counts = examination.counts
+    if (
+        counts[ObjectState.CHANGED]
+        or counts[ObjectState.MISSING]
+        or result.missing_digests
+        or result.missing_case_files
+    ):
         yield (
             "Somebody wrote to the store. Do not rely on this case file, and do not mend it: copy"
             " it as it is, and find out who, in the bucket's audit log. The log line of the"
             " incident has the outcome as it was."
         )
-    if broken := [link.name for link in found.links if link.problem]:
+    if broken := [link.name for link in examination.links if link.problem]:
         yield f"What only {', '.join(broken)} listed counts as not listed, since that is not sound."
-    if counts[Mark.NOT_LISTED]:
+    if counts[ObjectState.NOT_LISTED]:
         yield (
             "What is not listed is no evidence. If the incident was at work in the last minutes,"
             " or a run of it has died, a redelivery or `cli.py patrol` lists its last objects:"
             " verify again after that. What is not listed then was planted."
         )
-    if counts[Mark.FOUND]:
+    if counts[ObjectState.FOUND]:
         yield (
             "Read what was found with care: a run that died before it could list it has left it, or"
             " somebody has planted it, and nothing in the store tells which. Its `run` and"
             " `recorded_at` must fit a delivery in the log that was cut off."
         )
-    if found.others:
-        told = ", ".join(found.others)
-        yield f"Records of the containment rest on {told}: verify that, too."
-    if not verdict.known:
-        yield _hold_against_the_log(found, again)
-    elif verdict.unproven:
+    if examination.other_incidents:
+        others = ", ".join(examination.other_incidents)
+        yield f"Records of the containment rest on {others}: verify that, too."
+    if not result.own_digests:
+        yield _compare_with_log_text(examination, again)
+    elif result.unproven_manifests:
         yield (
-            f"No digest that you gave vouches for {', '.join(map(visible, verdict.unproven))}. What"
+            "No digest that you gave vouches for"
+            f" {', '.join(map(escape_unprintable, result.unproven_manifests))}. What"
             " a command wrote (approve, contain, release, drill) it printed where it ran, not in"
             " the log: ask who ran it, and add --sha256 DIGEST. If nobody did, it is a forgery."
         )
 
 
-def _hold_against_the_log(found: Examination, again: str) -> str:
-    query = _query(found)
+def _compare_with_log_text(examination: CaseFileVerification, again: str) -> str:
+    query = _log_query(examination)
     replace = f" with your project in place of {_PLACEHOLDER}" if _PLACEHOLDER in query else ""
     return (
         f"So far the store speaks for itself only. Hold it against the log{replace}:\n"

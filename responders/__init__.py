@@ -14,7 +14,7 @@ from dataclasses import asdict
 from types import ModuleType
 
 from incident.model import Finding, Json, Notification, Responder, Route, Verdict
-from responders._unknown import UNKNOWN
+from responders._unknown import UNKNOWN_TYPE
 
 _CLOUD_RUN = "run.googleapis.com"
 _DETECTOR = "Cloud Run Threat Detection"
@@ -27,33 +27,33 @@ def by_category(modules: Iterable[ModuleType]) -> Mapping[str, Responder]:
         ValueError: Two responders claim one category, or one name; names both.
         AttributeError: A module holds no responder.
     """
-    claimed: dict[str, Responder] = {}
-    named: dict[str, str] = {}
+    registered: dict[str, Responder] = {}
+    module_names: dict[str, str] = {}
     for module in modules:
-        for responder in _held_by(module):
-            if responder.name in named:
+        for responder in _responders_in(module):
+            if responder.name in module_names:
                 raise ValueError(
-                    f"the name {responder.name!r} is taken in {named[responder.name]} and in"
+                    f"the name {responder.name!r} is taken in {module_names[responder.name]} and in"
                     f" {module.__name__}: change one of them"
                 )
-            named[responder.name] = module.__name__
-            _claim(claimed, responder)
-    return claimed
+            module_names[responder.name] = module.__name__
+            _register(registered, responder)
+    return registered
 
 
-def _held_by(module: ModuleType) -> Iterable[Responder]:
+def _responders_in(module: ModuleType) -> Iterable[Responder]:
     several: Iterable[Responder] | None = getattr(module, "RESPONDERS", None)
     return (module.RESPONDER,) if several is None else several
 
 
-def _claim(claimed: dict[str, Responder], responder: Responder) -> None:
+def _register(registered: dict[str, Responder], responder: Responder) -> None:
     for category in responder.categories:
-        if category in claimed:
+        if category in registered:
             raise ValueError(
-                f"{category!r} is claimed by {claimed[category].name} and by {responder.name}:"
+                f"{category!r} is claimed by {registered[category].name} and by {responder.name}:"
                 " take it out of one of them"
             )
-        claimed[category] = responder
+        registered[category] = responder
 
 
 def _modules() -> Iterable[ModuleType]:
@@ -65,27 +65,28 @@ def _modules() -> Iterable[ModuleType]:
 RESPONDERS = by_category(_modules())
 
 
-def catalogue() -> tuple[Mapping[str, Json], ...]:
+def responder_catalogue() -> tuple[Mapping[str, Json], ...]:
     """What every responder says of itself, as plain data, by name; the unknown type comes last.
 
     Each has ``name``, ``categories``, ``verdict`` (the most that it would do, if the policy
     names the category besides), ``because``, ``techniques`` (each with ``id``, ``name``,
-    ``tactic``, ``meaning`` and ``url``) and ``look_at``.
+    ``tactic``, ``meaning`` and ``url``) and ``steps_for_workload``.
     """
     known = {responder.name: responder for responder in RESPONDERS.values()}
     return tuple(
-        _entry(responder) for responder in (*(known[name] for name in sorted(known)), UNKNOWN)
+        _catalogue_entry(responder)
+        for responder in (*(known[name] for name in sorted(known)), UNKNOWN_TYPE)
     )
 
 
-def _entry(responder: Responder) -> Mapping[str, Json]:
+def _catalogue_entry(responder: Responder) -> Mapping[str, Json]:
     return {
         "name": responder.name,
         "categories": list(responder.categories),
         "verdict": responder.verdict.value,
-        "because": responder.because,
+        "because": responder.rationale,
         "techniques": [asdict(technique) for technique in responder.techniques],
-        "look_at": list(responder.look_at),
+        "look_at": list(responder.investigation_steps),
     }
 
 
@@ -99,17 +100,17 @@ def route(notification: Notification) -> Route:
     finding = notification.finding
     responder = RESPONDERS.get(finding.category)
     if responder is None and finding.detector == _DETECTOR:
-        responder = UNKNOWN
-    ignored = _ignored(notification, responder)
-    if ignored:
-        return Route(None, Verdict.IGNORE, ignored)
-    held = _held(finding, responder)
-    if held:
-        return Route(responder, Verdict.HOLD, held)
+        responder = UNKNOWN_TYPE
+    ignore_reason = _why_ignored(notification, responder)
+    if ignore_reason:
+        return Route(None, Verdict.IGNORE, ignore_reason)
+    hold_reason = _why_held(finding, responder)
+    if hold_reason:
+        return Route(responder, Verdict.HOLD, hold_reason)
     return Route(responder, Verdict.CONTAIN, "")
 
 
-def _ignored(notification: Notification, responder: Responder | None) -> str | None:
+def _why_ignored(notification: Notification, responder: Responder | None) -> str | None:
     finding = notification.finding
     if notification.deleted:
         return "the notification tells that the finding was deleted"
@@ -127,7 +128,7 @@ def _ignored(notification: Notification, responder: Responder | None) -> str | N
     return None
 
 
-def _held(finding: Finding, responder: Responder | None) -> str | None:
+def _why_held(finding: Finding, responder: Responder | None) -> str | None:
     if finding.host != _CLOUD_RUN:
         return (
             f"the detector is {_DETECTOR}, but the resource is at {finding.host!r}: a person"
@@ -147,6 +148,6 @@ def _held(finding: Finding, responder: Responder | None) -> str | None:
             f"the resource name {finding.resource_name[:200]!r} is not that of a Cloud Run"
             " service, job or worker pool that we know how to read"
         )
-    if responder is UNKNOWN:
+    if responder is UNKNOWN_TYPE:
         return f"no responder knows the category {finding.category[:200]!r}: a person must look"
     return None

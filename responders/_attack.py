@@ -12,7 +12,7 @@ from incident.model import Technique
 
 
 @dataclass(frozen=True, slots=True)
-class Attack:
+class MitreTechnique:
     """A technique under one tactic. Called with what it means, it is the model's technique."""
 
     id: str
@@ -36,46 +36,54 @@ _ACCESS, _CONTROL, _EVASION = "Credential Access", "Command and Control", "Defen
 _DISCOVERY, _EXECUTION, _EXFILTRATION = "Discovery", "Execution", "Exfiltration"
 _ESCALATION, _IMPACT, _LATERAL = "Privilege Escalation", "Impact", "Lateral Movement"
 
-ACCOUNT_MANIPULATION = Attack("T1098", "Account Manipulation", "Persistence")
-COMMAND_OBFUSCATION = Attack(
+ACCOUNT_MANIPULATION = MitreTechnique("T1098", "Account Manipulation", "Persistence")
+COMMAND_OBFUSCATION = MitreTechnique(
     "T1027.010", "Obfuscated Files or Information: Command Obfuscation", _EVASION
 )
-COMPILE_AFTER_DELIVERY = Attack(
+COMPILE_AFTER_DELIVERY = MitreTechnique(
     "T1027.004", "Obfuscated Files or Information: Compile After Delivery", _EVASION
 )
-COMPUTE_HIJACKING = Attack("T1496.001", "Resource Hijacking: Compute Hijacking", _IMPACT)
-CONTAINER_ADMINISTRATION = Attack("T1609", "Container Administration Command", _EXECUTION)
-CONTAINER_DISCOVERY = Attack("T1613", "Container and Resource Discovery", _DISCOVERY)
-CREDENTIALS_IN_FILES = Attack("T1552.001", "Unsecured Credentials: Credentials In Files", _ACCESS)
-DATA_DESTRUCTION = Attack("T1485", "Data Destruction", _IMPACT)
-DECODE = Attack("T1140", "Deobfuscate/Decode Files or Information", _EVASION)
-ESCAPE_TO_HOST = Attack("T1611", "Escape to Host", _ESCALATION)
-EXFILTRATION = Attack("T1048", "Exfiltration Over Alternative Protocol", _EXFILTRATION)
-EXPLOIT_FOR_PRIVILEGES = Attack("T1068", "Exploitation for Privilege Escalation", _ESCALATION)
-EXPLOIT_PUBLIC_APPLICATION = Attack("T1190", "Exploit Public-Facing Application", "Initial Access")
-FILE_DELETION = Attack("T1070.004", "Indicator Removal: File Deletion", _EVASION)
-FILE_DISCOVERY = Attack("T1083", "File and Directory Discovery", _DISCOVERY)
-HIJACK_FLOW = Attack("T1574", "Hijack Execution Flow", _EVASION)
-IMPLANT_IMAGE = Attack("T1525", "Implant Internal Image", "Persistence")
-INGRESS_TOOL_TRANSFER = Attack("T1105", "Ingress Tool Transfer", _CONTROL)
-LATERAL_TOOL_TRANSFER = Attack("T1570", "Lateral Tool Transfer", _LATERAL)
-NATIVE_API = Attack("T1106", "Native API", _EXECUTION)
-NON_APPLICATION_PROTOCOL = Attack("T1095", "Non-Application Layer Protocol", _CONTROL)
-PRIVATE_KEYS = Attack("T1552.004", "Unsecured Credentials: Private Keys", _ACCESS)
-PROXY = Attack("T1090", "Proxy", _CONTROL)
-PYTHON = Attack("T1059.006", "Command and Scripting Interpreter: Python", _EXECUTION)
-REFLECTIVE_LOADING = Attack("T1620", "Reflective Code Loading", _EVASION)
-SERVICE_DISCOVERY = Attack("T1046", "Network Service Discovery", _DISCOVERY)
-SHARED_MODULES = Attack("T1129", "Shared Modules", _EXECUTION)
-STEAL_TOKEN = Attack("T1528", "Steal Application Access Token", _ACCESS)
-STEGANOGRAPHY = Attack("T1001.002", "Data Obfuscation: Steganography", _CONTROL)
-SUDO = Attack(
+COMPUTE_HIJACKING = MitreTechnique("T1496.001", "Resource Hijacking: Compute Hijacking", _IMPACT)
+CONTAINER_ADMINISTRATION = MitreTechnique("T1609", "Container Administration Command", _EXECUTION)
+CONTAINER_DISCOVERY = MitreTechnique("T1613", "Container and Resource Discovery", _DISCOVERY)
+CREDENTIALS_IN_FILES = MitreTechnique(
+    "T1552.001", "Unsecured Credentials: Credentials In Files", _ACCESS
+)
+DATA_DESTRUCTION = MitreTechnique("T1485", "Data Destruction", _IMPACT)
+DECODE = MitreTechnique("T1140", "Deobfuscate/Decode Files or Information", _EVASION)
+ESCAPE_TO_HOST = MitreTechnique("T1611", "Escape to Host", _ESCALATION)
+EXFILTRATION = MitreTechnique("T1048", "Exfiltration Over Alternative Protocol", _EXFILTRATION)
+EXPLOIT_FOR_PRIVILEGES = MitreTechnique(
+    "T1068", "Exploitation for Privilege Escalation", _ESCALATION
+)
+EXPLOIT_PUBLIC_APPLICATION = MitreTechnique(
+    "T1190", "Exploit Public-Facing Application", "Initial Access"
+)
+FILE_DELETION = MitreTechnique("T1070.004", "Indicator Removal: File Deletion", _EVASION)
+FILE_DISCOVERY = MitreTechnique("T1083", "File and Directory Discovery", _DISCOVERY)
+HIJACK_FLOW = MitreTechnique("T1574", "Hijack Execution Flow", _EVASION)
+IMPLANT_IMAGE = MitreTechnique("T1525", "Implant Internal Image", "Persistence")
+INGRESS_TOOL_TRANSFER = MitreTechnique("T1105", "Ingress Tool Transfer", _CONTROL)
+LATERAL_TOOL_TRANSFER = MitreTechnique("T1570", "Lateral Tool Transfer", _LATERAL)
+NATIVE_API = MitreTechnique("T1106", "Native API", _EXECUTION)
+NON_APPLICATION_PROTOCOL = MitreTechnique("T1095", "Non-Application Layer Protocol", _CONTROL)
+PRIVATE_KEYS = MitreTechnique("T1552.004", "Unsecured Credentials: Private Keys", _ACCESS)
+PROXY = MitreTechnique("T1090", "Proxy", _CONTROL)
+PYTHON = MitreTechnique("T1059.006", "Command and Scripting Interpreter: Python", _EXECUTION)
+REFLECTIVE_LOADING = MitreTechnique("T1620", "Reflective Code Loading", _EVASION)
+SERVICE_DISCOVERY = MitreTechnique("T1046", "Network Service Discovery", _DISCOVERY)
+SHARED_MODULES = MitreTechnique("T1129", "Shared Modules", _EXECUTION)
+STEAL_TOKEN = MitreTechnique("T1528", "Steal Application Access Token", _ACCESS)
+STEGANOGRAPHY = MitreTechnique("T1001.002", "Data Obfuscation: Steganography", _CONTROL)
+SUDO = MitreTechnique(
     "T1548.003",
     "Abuse Elevation Control Mechanism: Sudo and Sudo Caching",
     _ESCALATION,
 )
-SUPPLY_CHAIN = Attack(
+SUPPLY_CHAIN = MitreTechnique(
     "T1195.002", "Supply Chain Compromise: Compromise Software Supply Chain", "Initial Access"
 )
-SYSTEM_DISCOVERY = Attack("T1082", "System Information Discovery", _DISCOVERY)
-UNIX_SHELL = Attack("T1059.004", "Command and Scripting Interpreter: Unix Shell", _EXECUTION)
+SYSTEM_DISCOVERY = MitreTechnique("T1082", "System Information Discovery", _DISCOVERY)
+UNIX_SHELL = MitreTechnique(
+    "T1059.004", "Command and Scripting Interpreter: Unix Shell", _EXECUTION
+)

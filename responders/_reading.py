@@ -11,47 +11,47 @@ from dataclasses import replace
 
 from incident.model import (
     Confidence,
+    DetectedProcess,
     Evidence,
     File,
     Finding,
     Lookup,
-    Process,
     Reason,
-    Related,
+    RelatedFinding,
     Reputation,
     Suspect,
     Technique,
     Verdict,
-    span,
+    format_duration,
 )
 
 # One engine or two may be mistaken; and where few have looked, none is no acquittal.
 _SEVERAL_ENGINES, _MANY_ENGINES = 3, 10
 # What is detected by the file itself. Any other detector sees what was done, be it with a program
 # that is on every system.
-_BY_THE_FILE = ("Malicious Binary", "Malicious Library")
-_RELATED, _MOST = "related-findings", 5
+_DETECTED_BY_FILE = ("Malicious Binary", "Malicious Library")
+_RELATED, _MAX_LISTED = "related-findings", 5
 
 
-def place(finding: Finding) -> str:
+def workload_label(finding: Finding) -> str:
     """Where it happened, for a sentence: the workload's name, else the resource's."""
     return finding.workload.name if finding.workload else finding.resource_name
 
 
-def program(process: Process | None, unknown: str = "a program") -> str:
+def program_label(process: DetectedProcess | None, unknown: str = "a program") -> str:
     """What was executed, for a sentence: its path, else its name."""
     return (process.binary_path or process.name if process else "") or unknown
 
 
-def here(technique: Technique, suspect: Suspect, where: str) -> Technique:
+def fill_placeholders(technique: Technique, suspect: Suspect, workload: str) -> Technique:
     """A technique with the names of what a finding is about.
 
     Only our own text is looked through for places: what an attacker chose is never a pattern.
     """
     parts = re.split(r"(\{\w+\})", technique.meaning)
     names = {
-        "{workload}": where,
-        "{program}": program(suspect.process, "the program"),
+        "{workload}": workload,
+        "{program}": program_label(suspect.process, "the program"),
         "{file}": (suspect.file.path if suspect.file else "") or "the file",
     }
     return replace(technique, meaning="".join(names.get(part, part) for part in parts))
@@ -70,8 +70,8 @@ def confidence(evidence: Evidence, verdict: Verdict = Verdict.CONTAIN) -> Confid
     steps = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
     found = evidence.reputation
     notorious = found is not None and found.malicious >= _SEVERAL_ENGINES
-    borne_out = notorious or any(each.raises for each in evidence.relations or ())
-    step = borne_out + (verdict is Verdict.CONTAIN) - _contradicted(evidence)
+    corroborated = notorious or any(each.raises_confidence for each in evidence.correlations or ())
+    step = corroborated + (verdict is Verdict.CONTAIN) - _contradicted(evidence)
     return steps[max(step, 0)]
 
 
@@ -82,74 +82,76 @@ def _contradicted(evidence: Evidence) -> bool:
         found is not None
         and found.engines >= _MANY_ENGINES
         and found.malicious + found.suspicious == 0
-        and any(words in evidence.finding.category for words in _BY_THE_FILE)
+        and any(words in evidence.finding.category for words in _DETECTED_BY_FILE)
     )
 
 
-def circumstances(evidence: Evidence) -> tuple[Reason, ...]:
+def corroborating_reasons(evidence: Evidence) -> tuple[Reason, ...]:
     """What else makes it more or less sure: what is known of the file, other findings.
 
     What an attacker could reach makes nothing more certain, and is told apart from this.
     """
-    return (*reputation(evidence), *related(evidence))
+    return (*reputation_reasons(evidence), *related_reasons(evidence))
 
 
-def argued(evidence: Evidence, judgement: str, read: tuple[Reason, ...]) -> tuple[Reason, ...]:
+def ordered_reasons(
+    evidence: Evidence, conclusion: str, from_finding: tuple[Reason, ...]
+) -> tuple[Reason, ...]:
     """The reasons in the order in which an analyst wants them.
 
     What it means comes first, unless the finding is a mere claim: then nothing else matters more.
 
     Args:
         evidence: What was gathered.
-        judgement: Why the finding type is taken as it is.
-        read: What the finding itself says.
+        conclusion: Why the finding type is taken as it is.
+        from_finding: What the finding itself says.
     """
-    listed = confirmation(evidence)
-    said = (Reason(judgement, "responder"), *read, *circumstances(evidence))
-    return (*said, *listed) if evidence.confirmed else (*listed, *said)
+    confirmed = confirmation_reasons(evidence)
+    reasons = (Reason(conclusion, "responder"), *from_finding, *corroborating_reasons(evidence))
+    return (*reasons, *confirmed) if evidence.confirmed else (*confirmed, *reasons)
 
 
-def confirmation(evidence: Evidence) -> tuple[Reason, ...]:
+def confirmation_reasons(evidence: Evidence) -> tuple[Reason, ...]:
     """Whether SCC lists the finding."""
     if evidence.confirmed:
         text = "it is no mere claim of a message: Security Command Center lists the finding itself"
         return (Reason(text, "security-center"),)
     text = "Security Command Center does not list the finding: the notification alone claims it"
     if any(gap.collector == "security-center" for gap in evidence.gaps):
-        text = f"whether the finding is listed is {evidence.unknown('security-center')}"
+        text = f"whether the finding is listed is {evidence.describe_gap('security-center')}"
     return (Reason(text, "security-center"),)
 
 
-def file_hash(file: File | None) -> tuple[Reason, ...]:
+def hash_reasons(file: File | None) -> tuple[Reason, ...]:
     """What can be done with a file's hash."""
     if file is None or not file.sha256:
         text = "the finding names no hash, so the file cannot be looked up elsewhere"
     elif file.partially_hashed:
         text = (
-            f"the hash covers only the beginning of the {file.called}: VirusTotal was not asked,"
+            f"the hash covers only the beginning of the {file.role}: VirusTotal was not asked,"
             " since it means nothing there"
         )
     else:
-        text = f"the {file.called} has SHA-256 {file.sha256}"
+        text = f"the {file.role} has SHA-256 {file.sha256}"
     return (Reason(text, "finding"),)
 
 
-def reputation(evidence: Evidence) -> tuple[Reason, ...]:
+def reputation_reasons(evidence: Evidence) -> tuple[Reason, ...]:
     """What VirusTotal says of the file, or why it says nothing."""
     found = evidence.reputation
     if found is None or found.lookup in (Lookup.NO_HASH, Lookup.PARTIAL_HASH):
         return ()
-    text = found.sentence
+    text = found.summary
     if found.lookup is Lookup.KNOWN:
         label = f", as {found.label}" if found.label and found.malicious else ""
         since = f"; first seen {found.first_seen:%Y-%m-%d}" if found.first_seen else ""
-        text = f"{text}{label}{since}{_weighed(evidence, found)}"
-    elif found.lookup is Lookup.UNKNOWN and not found.unjudged:
+        text = f"{text}{label}{since}{_reputation_weight(evidence, found)}"
+    elif found.lookup is Lookup.UNKNOWN and not found.without_verdicts:
         text = f"{text}: it may have been made for this attack"
     return (Reason(text, "virustotal"),)
 
 
-def _weighed(evidence: Evidence, found: Reputation) -> str:
+def _reputation_weight(evidence: Evidence, found: Reputation) -> str:
     """What the number of engines says for or against the finding."""
     if found.malicious >= _SEVERAL_ENGINES:
         return "; this makes it more certain"
@@ -162,46 +164,46 @@ def _weighed(evidence: Evidence, found: Reputation) -> str:
     return "; that proves nothing"
 
 
-def related(evidence: Evidence) -> tuple[Reason, ...]:
+def related_reasons(evidence: Evidence) -> tuple[Reason, ...]:
     """Which other findings make it more certain, which do not, why, and when was looked."""
-    relations = evidence.relations
+    relations = evidence.correlations
     if relations is None and evidence.finding.workload is None:
         text = "no other findings were looked for: this one names no Cloud Run workload"
         return (Reason(text, "finding"),)
     if relations is None:
-        text = f"whether other findings belong to it is {evidence.unknown(_RELATED)}"
+        text = f"whether other findings belong to it is {evidence.describe_gap(_RELATED)}"
         return (Reason(text, _RELATED),)
-    looked = _looked(evidence)
+    window = _search_window(evidence)
     if not relations:
-        return (Reason(f"no other finding on this workload {looked}", _RELATED),)
-    telling = tuple(each for each in relations if each.raises)
-    others = tuple(each for each in relations if not each.raises)
-    when = Reason(f"other findings were looked for {looked}", _RELATED)
-    return (*_telling(telling), *_beside(others), when)
+        return (Reason(f"no other finding on this workload {window}", _RELATED),)
+    corroborating = tuple(each for each in relations if each.raises_confidence)
+    others = tuple(each for each in relations if not each.raises_confidence)
+    searched = Reason(f"other findings were looked for {window}", _RELATED)
+    return (*_corroborating(corroborating), *_not_corroborating(others), searched)
 
 
-def _looked(evidence: Evidence) -> str:
+def _search_window(evidence: Evidence) -> str:
     """In which time other findings were looked for: silence about other days is no all-clear."""
     if evidence.window is None:
         return "near the event in time"
     event, (start, end) = evidence.finding.event_time, evidence.window
-    before, after = span(event - start), span(end - event)
+    before, after = format_duration(event - start), format_duration(end - event)
     return f"from {before} before the event to {after} after it; other times were not looked at"
 
 
-def _telling(relations: tuple[Related, ...]) -> tuple[Reason, ...]:
+def _corroborating(relations: tuple[RelatedFinding, ...]) -> tuple[Reason, ...]:
     """The findings that make it more certain, each with why."""
     if not relations:
         return ()
     makes = "1 other finding makes"
     if len(relations) > 1:
         makes = f"{len(relations)} other findings make"
-    named = "; ".join(f"{each.category} ({each.why})" for each in relations[:_MOST])
-    more = f"; and {len(relations) - _MOST} more" if len(relations) > _MOST else ""
+    named = "; ".join(f"{each.category} ({each.reason})" for each in relations[:_MAX_LISTED])
+    more = f"; and {len(relations) - _MAX_LISTED} more" if len(relations) > _MAX_LISTED else ""
     return (Reason(f"{makes} it more certain: {named}{more}", _RELATED),)
 
 
-def _beside(relations: tuple[Related, ...]) -> tuple[Reason, ...]:
+def _not_corroborating(relations: tuple[RelatedFinding, ...]) -> tuple[Reason, ...]:
     """The findings that change nothing; of several, each is told apart in the list."""
     if not relations:
         return ()
@@ -210,8 +212,9 @@ def _beside(relations: tuple[Related, ...]) -> tuple[Reason, ...]:
         text = f"1 other finding does not make it more certain: {one.category} ({one.text})"
         return (Reason(text, _RELATED),)
     named = sorted({each.category for each in relations})
-    more = f" and {len(named) - _MOST} more types" if len(named) > _MOST else ""
+    more = f" and {len(named) - _MAX_LISTED} more types" if len(named) > _MAX_LISTED else ""
     text = (
-        f"{len(relations)} other findings do not make it more certain: {', '.join(named[:_MOST])}"
+        f"{len(relations)} other findings do not make it more certain:"
+        f" {', '.join(named[:_MAX_LISTED])}"
     )
     return (Reason(f"{text}{more}", _RELATED),)

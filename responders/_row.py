@@ -25,78 +25,81 @@ from incident.model import (
     Technique,
     Verdict,
 )
-from responders._look_at import look_at
+from responders._look_at import steps_for_workload
 from responders._reading import (
-    argued,
     confidence,
-    file_hash,
-    here,
-    place,
-    program,
+    fill_placeholders,
+    hash_reasons,
+    ordered_reasons,
+    program_label,
+    workload_label,
 )
 
 CONTAIN, HOLD = Verdict.CONTAIN, Verdict.HOLD
 
 
-def main_suspect(finding: Finding) -> Suspect:
+def main_process_suspect(finding: Finding) -> Suspect:
     """The main process and its binary."""
     return finding.suspect
 
 
-def read_hash(finding: Finding) -> tuple[Reason, ...]:
+def binary_hash_reasons(finding: Finding) -> tuple[Reason, ...]:
     """What can be done with the binary's hash."""
-    return file_hash(finding.suspect.file)
+    return hash_reasons(finding.suspect.file)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ResponderRow:
     """What is known about one finding type.
 
     Attributes:
         name: The responder's name.
         categories: The finding types as SCC displays them, the documented one first.
-        happened: What the program did, after "<program> in <workload>".
+        event_text: What the program did, after "<program> in <workload>".
         verdict: ``contain`` where it means that hostile code runs, ``hold`` where it is often
             benign.
-        because: Why that verdict, as the end of a sentence.
+        rationale: Why that verdict, as the end of a sentence.
         techniques: MITRE ATT&CK, with what each means for ``{program}``, ``{file}`` and
             ``{workload}``.
-        look_at: What a person should look at, in order.
+        investigation_steps: What a person should look at, in order.
     """
 
     name: str
     categories: tuple[str, ...]
-    happened: str
+    event_text: str
     verdict: Verdict
-    because: str
+    rationale: str
     techniques: tuple[Technique, ...]
-    look_at: tuple[str, ...]
+    investigation_steps: tuple[str, ...]
 
     def responder(
         self,
         *,
-        suspect: Callable[[Finding], Suspect] = main_suspect,
-        read: Callable[[Finding], tuple[Reason, ...]] = read_hash,
-        tell: Callable[[Finding], str] | None = None,
+        suspect: Callable[[Finding], Suspect] = main_process_suspect,
+        from_finding: Callable[[Finding], tuple[Reason, ...]] = binary_hash_reasons,
+        summary: Callable[[Finding], str] | None = None,
     ) -> Responder:
         """The responder that answers so.
 
         Args:
             suspect: Which process and file of the finding are meant.
-            read: What the finding itself says, beside what every finding says.
-            tell: What was detected, in one sentence, where ``happened`` is not enough.
+            from_finding: What the finding itself says, beside what every finding says.
+            summary: What was detected, in one sentence, where ``happened`` is not enough.
         """
 
         def assess(evidence: Evidence) -> Assessment:
             finding = evidence.finding
-            plain = f"{program(suspect(finding).process)} in {place(finding)} {self.happened}"
+            default_summary = (
+                f"{program_label(suspect(finding).process)} in"
+                f" {workload_label(finding)} {self.event_text}"
+            )
             return Assessment(
-                summary=tell(finding) if tell else plain,
+                summary=summary(finding) if summary else default_summary,
                 confidence=confidence(evidence, self.verdict),
-                reasons=argued(evidence, self._judgement, read(finding)),
-                techniques=self._techniques(suspect(finding), place(finding)),
+                reasons=ordered_reasons(evidence, self._conclusion, from_finding(finding)),
+                techniques=self._techniques(suspect(finding), workload_label(finding)),
                 verdict=self.verdict,
-                look_at=look_at(self.look_at, finding),
+                investigation_steps=steps_for_workload(self.investigation_steps, finding),
             )
 
         return Responder(
@@ -105,15 +108,15 @@ class Row:
             assess=assess,
             suspect=suspect,
             verdict=self.verdict,
-            because=self.because,
+            rationale=self.rationale,
             techniques=self._techniques(Suspect(None, None), "the workload"),
-            look_at=self.look_at,
+            investigation_steps=self.investigation_steps,
         )
 
     def _techniques(self, suspect: Suspect, where: str) -> tuple[Technique, ...]:
-        return tuple(here(technique, suspect, where) for technique in self.techniques)
+        return tuple(fill_placeholders(technique, suspect, where) for technique in self.techniques)
 
     @property
-    def _judgement(self) -> str:
-        taken = "taken for hostile" if self.verdict is Verdict.CONTAIN else "not hostile by itself"
-        return f"{taken}: {self.because}"
+    def _conclusion(self) -> str:
+        prefix = "taken for hostile" if self.verdict is Verdict.CONTAIN else "not hostile by itself"
+        return f"{prefix}: {self.rationale}"

@@ -7,10 +7,16 @@ investigated like everything else and held for a person, whatever the policy nam
 from __future__ import annotations
 
 from incident.model import Assessment, Evidence, Responder, Verdict
-from responders._reading import argued, confidence, file_hash, place, program
+from responders._reading import (
+    confidence,
+    hash_reasons,
+    ordered_reasons,
+    program_label,
+    workload_label,
+)
 
-_BECAUSE = "no responder knows this finding type, so nobody can say what it means"
-_LOOK_AT = (
+_RATIONALE = "no responder knows this finding type, so nobody can say what it means"
+_INVESTIGATION_STEPS = (
     "Google's page of the finding type, in the index of threat findings",
     "the process, its arguments and its parent in the finding, and what the logs say around it",
     "related findings on the container near in time: they tell an attack from a bad practice",
@@ -19,27 +25,28 @@ _LOOK_AT = (
 
 def _assess(evidence: Evidence) -> Assessment:
     finding = evidence.finding
-    who = program(finding.main_process, "something")
+    process_label = program_label(finding.main_process, "something")
     return Assessment(
         summary=(
-            f"{who} in {place(finding)} was reported as {finding.category[:200]!r}, a finding type"
+            f"{process_label} in {workload_label(finding)} was reported as"
+            f" {finding.category[:200]!r}, a finding type"
             " that no responder knows"
         ),
         confidence=confidence(evidence, Verdict.HOLD),
-        reasons=argued(
-            evidence, f"a person must look: {_BECAUSE}", file_hash(finding.suspect.file)
+        reasons=ordered_reasons(
+            evidence, f"a person must look: {_RATIONALE}", hash_reasons(finding.suspect.file)
         ),
         techniques=(),
         verdict=Verdict.HOLD,
-        look_at=_LOOK_AT,
+        investigation_steps=_INVESTIGATION_STEPS,
     )
 
 
-UNKNOWN = Responder(
+UNKNOWN_TYPE = Responder(
     name="unknown-finding-type",
     categories=(),
     assess=_assess,
     verdict=Verdict.HOLD,
-    because=_BECAUSE,
-    look_at=_LOOK_AT,
+    rationale=_RATIONALE,
+    investigation_steps=_INVESTIGATION_STEPS,
 )

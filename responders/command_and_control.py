@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from responders import _attack as attack
 from responders._look_at import RELATED, TRANSFERS
-from responders._row import HOLD, Row
+from responders._row import HOLD, ResponderRow
 
 TABLE = (
-    Row(
+    ResponderRow(
         "steganography-tool",
         ("Command and Control: Steganography Tool Detected",),
         "was executed: it hides data in pictures and other harmless files",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from responders import _attack as attack
-from responders._look_at import ACCOUNT, PARENT, RELATED
-from responders._row import HOLD, Row
+from responders._look_at import PARENT_PROCESS, RELATED, SERVICE_ACCOUNT
+from responders._row import HOLD, ResponderRow
 
 TABLE = (
-    Row(
+    ResponderRow(
         "find-google-cloud-credentials",
         ("Credential Access: Find Google Cloud Credentials",),
         "searched for Google Cloud keys, passwords or other credentials",
@@ -23,12 +23,12 @@ TABLE = (
         ),
         (
             "the arguments: what was searched for, and where",
-            PARENT,
-            ACCOUNT,
+            PARENT_PROCESS,
+            SERVICE_ACCOUNT,
             RELATED,
         ),
     ),
-    Row(
+    ResponderRow(
         "gpg-key-reconnaissance",
         ("Credential Access: GPG Key Reconnaissance",),
         "searched for GPG keys",
@@ -42,11 +42,11 @@ TABLE = (
         (
             "whether private keys are in the image or mounted at all; if so, revoke them",
             "the arguments: listing public keys is harmless, exporting secret ones is not",
-            PARENT,
+            PARENT_PROCESS,
             RELATED,
         ),
     ),
-    Row(
+    ResponderRow(
         "search-private-keys-or-passwords",
         ("Credential Access: Search Private Keys or Passwords",),
         "searched for private keys, passwords or other credentials",
@@ -61,7 +61,7 @@ TABLE = (
         (
             "the arguments: what was searched for, and where",
             "which secrets are in reach, as files and in the environment: they may be known now",
-            PARENT,
+            PARENT_PROCESS,
             RELATED,
         ),
     ),

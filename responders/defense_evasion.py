@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from responders import _attack as attack
-from responders._look_at import ACCOUNT, IMAGE, PARENT, RELATED, WAY_IN
-from responders._row import CONTAIN, HOLD, Row
+from responders._look_at import ENTRY_POINT, IMAGE, PARENT_PROCESS, RELATED, SERVICE_ACCOUNT
+from responders._row import CONTAIN, HOLD, ResponderRow
 
 TABLE = (
-    Row(
+    ResponderRow(
         "base64-elf-file",
         ("Defense Evasion: Base64 ELF File Command Line",),
         "was started with a whole executable, in base64, as an argument",
@@ -24,12 +24,12 @@ TABLE = (
         ),
         (
             "the argument: decode it outside the workload, and hash what comes out",
-            PARENT,
-            WAY_IN,
-            ACCOUNT,
+            PARENT_PROCESS,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
         ),
     ),
-    Row(
+    ResponderRow(
         "base64-python-script",
         ("Defense Evasion: Base64 Encoded Python Script Executed",),
         "was started with a Python script, in base64, as an argument",
@@ -43,11 +43,11 @@ TABLE = (
         ),
         (
             "the argument: decode it outside the workload, and read it",
-            PARENT,
+            PARENT_PROCESS,
             RELATED,
         ),
     ),
-    Row(
+    ResponderRow(
         "base64-shell-script",
         ("Defense Evasion: Base64 Encoded Shell Script Executed",),
         "was started with a shell script, in base64, as an argument",
@@ -62,11 +62,11 @@ TABLE = (
         (
             "the argument: decode it outside the workload, and read it",
             "the container's command and arguments in the settings: is the script yours",
-            PARENT,
+            PARENT_PROCESS,
             RELATED,
         ),
     ),
-    Row(
+    ResponderRow(
         "code-compiler",
         ("Defense Evasion: Launch Code Compiler Tool In Container",),
         "was executed: a compiler, in a container that should only run",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from responders import _attack as attack
-from responders._look_at import ACCOUNT, PARENT, RELATED, WAY_IN
-from responders._row import CONTAIN, HOLD, Row
+from responders._look_at import ENTRY_POINT, PARENT_PROCESS, RELATED, SERVICE_ACCOUNT
+from responders._row import CONTAIN, HOLD, ResponderRow
 
 TABLE = (
-    Row(
+    ResponderRow(
         "added-malicious-binary",
         ("Execution: Added Malicious Binary Executed",),
         "was added after the container started, was executed, and matches a file that Google knows"
@@ -22,13 +22,13 @@ TABLE = (
             attack.NATIVE_API("{program} was started through the operating system's own calls"),
         ),
         (
-            WAY_IN,
+            ENTRY_POINT,
             "the SHA-256 on VirusTotal: what the file is, and whom it talks to",
             "where it was written: on a mounted bucket or share it survives a restart",
-            ACCOUNT,
+            SERVICE_ACCOUNT,
         ),
     ),
-    Row(
+    ResponderRow(
         "built-in-malicious-binary",
         ("Execution: Built in Malicious Binary Executed",),
         "came with the image, was executed, and matches a file that Google knows as malicious",
@@ -50,7 +50,7 @@ TABLE = (
             "the SHA-256 on VirusTotal: what the file is, and whom it talks to",
         ),
     ),
-    Row(
+    ResponderRow(
         "container-escape",
         ("Execution: Container Escape",),
         "was executed: a tool or a technique for breaking out of containers",
@@ -64,12 +64,12 @@ TABLE = (
         ),
         (
             "the process and its arguments: which technique, and whether it got anywhere",
-            WAY_IN,
-            ACCOUNT,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
             "Google's support, if anything outside the container looks touched",
         ),
     ),
-    Row(
+    ResponderRow(
         "fileless-execution-memfd",
         ("Execution: Fileless Execution in /memfd:",),
         "was executed from memory, without a file on disk",
@@ -82,13 +82,13 @@ TABLE = (
             attack.NATIVE_API("{program} was made and started with system calls alone"),
         ),
         (
-            PARENT,
+            PARENT_PROCESS,
             "whether the image has a runtime or a sandbox that starts its helpers from memory",
-            WAY_IN,
+            ENTRY_POINT,
             "nothing on disk is left to examine: what the logs say is all there is",
         ),
     ),
-    Row(
+    ResponderRow(
         "kubernetes-attack-tool",
         ("Execution: Kubernetes Attack Tool Execution",),
         "was executed: a tool for attacking Kubernetes",
@@ -105,11 +105,11 @@ TABLE = (
         (
             "which clusters the workload reaches, by network and by its service account",
             "the audit logs of those clusters since the event",
-            WAY_IN,
-            ACCOUNT,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
         ),
     ),
-    Row(
+    ResponderRow(
         "local-reconnaissance-tool",
         ("Execution: Local Reconnaissance Tool Execution",),
         "was executed: a tool that maps a system and its weaknesses",
@@ -122,11 +122,11 @@ TABLE = (
         (
             "whether an announced penetration test is going on",
             "the arguments: what was looked for",
-            WAY_IN,
-            ACCOUNT,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
         ),
     ),
-    Row(
+    ResponderRow(
         "netcat-remote-code-execution",
         ("Execution: Netcat Remote Code Execution in Container",),
         "was executed: netcat, which can give a shell to the other end of a connection",
@@ -141,11 +141,11 @@ TABLE = (
         (
             "the arguments: -z only probes a port, -e and -c run a program",
             "the address: one of yours, or a stranger's",
-            PARENT,
+            PARENT_PROCESS,
             RELATED,
         ),
     ),
-    Row(
+    ResponderRow(
         "cups-command-execution",
         (
             "Execution: Possible Arbitrary Command Execution through CUPS (CVE-2024-47076)",
@@ -170,7 +170,7 @@ TABLE = (
             RELATED,
         ),
     ),
-    Row(
+    ResponderRow(
         "remote-command-execution",
         ("Execution: Possible Remote Command Execution Detected",),
         "was executed over a network connection, as a remote shell would",
@@ -184,12 +184,12 @@ TABLE = (
         ),
         (
             "the command and its arguments: exploring, or taking something",
-            PARENT,
-            WAY_IN,
-            ACCOUNT,
+            PARENT_PROCESS,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
         ),
     ),
-    Row(
+    ResponderRow(
         "disallowed-http-proxy",
         ("Execution: Program Run with Disallowed HTTP Proxy Env",),
         "was executed with a proxy in its environment that is not allowed",
@@ -202,7 +202,7 @@ TABLE = (
             RELATED,
         ),
     ),
-    Row(
+    ResponderRow(
         "socat-reverse-shell",
         ("Execution: Socat Reverse Shell Detected",),
         "was executed so as to connect a shell to a remote host",
@@ -216,12 +216,12 @@ TABLE = (
         ),
         (
             "the address in the arguments: look for it in all your networks",
-            PARENT,
-            WAY_IN,
-            ACCOUNT,
+            PARENT_PROCESS,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
         ),
     ),
-    Row(
+    ResponderRow(
         "suspicious-openssl-library",
         ("Execution: Suspicious OpenSSL Shared Object Loaded",),
         "made OpenSSL load a shared object of its own",
@@ -236,7 +236,7 @@ TABLE = (
         (
             "the arguments: which file was loaded, and whether the image has it",
             "whether the workload uses an engine or a provider on purpose",
-            PARENT,
+            PARENT_PROCESS,
             RELATED,
         ),
     ),

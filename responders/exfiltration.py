@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from responders import _attack as attack
-from responders._look_at import PARENT, RELATED
-from responders._row import HOLD, Row
+from responders._look_at import PARENT_PROCESS, RELATED
+from responders._row import HOLD, ResponderRow
 
 TABLE = (
-    Row(
+    ResponderRow(
         "remote-file-copy",
         ("Exfiltration: Launch Remote File Copy Tools in Container",),
         "was executed: a tool that copies files to or from other hosts",
@@ -22,7 +22,7 @@ TABLE = (
         (
             "the arguments: which files, in which direction, to which host",
             "whether the host is one of yours",
-            PARENT,
+            PARENT_PROCESS,
             RELATED,
         ),
     ),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from responders import _attack as attack
-from responders._look_at import ACCOUNT, PARENT, RELATED, WAY_IN
-from responders._row import CONTAIN, HOLD, Row
+from responders._look_at import ENTRY_POINT, PARENT_PROCESS, RELATED, SERVICE_ACCOUNT
+from responders._row import CONTAIN, HOLD, ResponderRow
 
 TABLE = (
-    Row(
+    ResponderRow(
         "destructive-command-line",
         ("Impact: Detect Malicious Cmdlines",),
         "was executed with arguments that destroy system files or change passwords",
@@ -26,7 +26,7 @@ TABLE = (
             RELATED,
         ),
     ),
-    Row(
+    ResponderRow(
         "bulk-data-removal",
         ("Impact: Remove Bulk Data From Disk",),
         "deleted data in bulk",
@@ -41,11 +41,11 @@ TABLE = (
         (
             "the arguments: which folder, and whether it is on a mounted bucket or share",
             "versions and soft-deleted objects of the bucket, before they expire",
-            PARENT,
+            PARENT_PROCESS,
             RELATED,
         ),
     ),
-    Row(
+    ResponderRow(
         "stratum-mining",
         (
             "Impact: Suspicious cryptocurrency mining activity using the Stratum Protocol",
@@ -66,8 +66,8 @@ TABLE = (
         (
             "the pool and the wallet in the arguments: look for them in your other workloads",
             "the number of instances and the bill: scaling multiplies miners",
-            WAY_IN,
-            ACCOUNT,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
         ),
     ),
 )

@@ -6,23 +6,23 @@ under ``processes[].libraries``: it is the library that is malicious, and whose 
 
 from __future__ import annotations
 
-from incident.model import File, Finding, Process, Reason, Suspect, Verdict
+from incident.model import DetectedProcess, File, Finding, Reason, Suspect, Verdict
 from responders import _attack as attack
-from responders._look_at import ACCOUNT, WAY_IN
-from responders._reading import file_hash, place, program
-from responders._row import Row
+from responders._look_at import ENTRY_POINT, SERVICE_ACCOUNT
+from responders._reading import hash_reasons, program_label, workload_label
+from responders._row import ResponderRow
 
-_MOST = 20
-_LOOK_AT = (
+_MAX_LISTED = 20
+_INVESTIGATION_STEPS = (
     "the library's SHA-256 on VirusTotal: what it is, and whom it talks to",
     "how the program came to load it: LD_PRELOAD, its search path, a plug-in folder",
-    WAY_IN,
-    ACCOUNT,
+    ENTRY_POINT,
+    SERVICE_ACCOUNT,
 )
 _LOADED = attack.SHARED_MODULES(
     "{file} runs inside {program}, which is trusted: no process of its own shows"
 )
-_ADDED = Row(
+_ADDED = ResponderRow(
     "added-malicious-library",
     ("Execution: Added Malicious Library Loaded",),
     "loaded a library that was added after the container started",
@@ -35,9 +35,9 @@ _ADDED = Row(
         ),
         _LOADED,
     ),
-    _LOOK_AT,
+    _INVESTIGATION_STEPS,
 )
-_MODIFIED = Row(
+_MODIFIED = ResponderRow(
     "modified-malicious-library",
     ("Execution: Modified Malicious Library Loaded",),
     "loaded a library of its image that was modified after the container started",
@@ -50,43 +50,50 @@ _MODIFIED = Row(
         _LOADED,
         attack.HIJACK_FLOW("{program} loads {file} as it always does, and gets something else"),
     ),
-    _LOOK_AT,
+    _INVESTIGATION_STEPS,
 )
 
 
-def suspect(finding: Finding) -> Suspect:
+def library_suspect(finding: Finding) -> Suspect:
     """The process that loaded a library, and the library; one with a whole hash tells most."""
     loads = [(each, library) for each in finding.processes for library in each.libraries]
 
-    def telling(load: tuple[Process, File]) -> tuple[bool, bool]:
+    def has_hash(load: tuple[DetectedProcess, File]) -> tuple[bool, bool]:
         _, library = load
         return library.sha256 is not None and not library.partially_hashed, bool(library.sha256)
 
-    process, library = max(loads, key=telling, default=(finding.main_process, None))
+    process, library = max(loads, key=has_hash, default=(finding.main_process, None))
     return Suspect(process, library)
 
 
-def _read(finding: Finding) -> tuple[Reason, ...]:
+def _finding_reasons(finding: Finding) -> tuple[Reason, ...]:
     paths = [library.path for each in finding.processes for library in each.libraries]
     distinct = list(dict.fromkeys(path for path in paths if path))
-    named = ", ".join(distinct[:_MOST])
-    more = f" and {len(distinct) - _MOST} more" if len(distinct) > _MOST else ""
-    told = Reason(f"libraries that the finding names: {named}{more}", "finding")
-    return (*((told,) if named else ()), *file_hash(suspect(finding).file))
+    named = ", ".join(distinct[:_MAX_LISTED])
+    more = f" and {len(distinct) - _MAX_LISTED} more" if len(distinct) > _MAX_LISTED else ""
+    listed = Reason(f"libraries that the finding names: {named}{more}", "finding")
+    return (*((listed,) if named else ()), *hash_reasons(library_suspect(finding).file))
 
 
-def _tell(finding: Finding, how: str) -> str:
-    found = suspect(finding)
+def _summary(finding: Finding, how: str) -> str:
+    found = library_suspect(finding)
     library = found.file.path if found.file and found.file.path else "a library"
     return (
-        f"{program(found.process)} in {place(finding)} loaded {library}, which {how} after the"
+        f"{program_label(found.process)} in {workload_label(finding)} loaded {library},"
+        f" which {how} after the"
         " container started and matches a file that Google knows as malicious"
     )
 
 
 RESPONDERS = (
-    _ADDED.responder(suspect=suspect, read=_read, tell=lambda found: _tell(found, "was added")),
+    _ADDED.responder(
+        suspect=library_suspect,
+        from_finding=_finding_reasons,
+        summary=lambda found: _summary(found, "was added"),
+    ),
     _MODIFIED.responder(
-        suspect=suspect, read=_read, tell=lambda found: _tell(found, "was modified")
+        suspect=library_suspect,
+        from_finding=_finding_reasons,
+        summary=lambda found: _summary(found, "was modified"),
     ),
 )

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from incident.model import Finding, Reason, Verdict
 from responders import _attack as attack
-from responders._reading import file_hash, place, program
-from responders._row import Row
+from responders._reading import hash_reasons, program_label, workload_label
+from responders._row import ResponderRow
 
-_MOST = 5
+_MAX_LISTED = 5
 # Bounded in every part: whatever the arguments are, reading takes little time.
-_LONGEST_ARGUMENT, _MOST_ARGUMENTS, _MOST_FOUND = 100_000, 100, 50
+_MAX_ARGUMENT_LENGTH, _MAX_ARGUMENTS, _MAX_FOUND = 100_000, 100, 50
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s'\"<>|;]{1,2000}", re.IGNORECASE)
-_ROW = Row(
+_ROW = ResponderRow(
     "malicious-url",
     ("Malicious URL Observed",),
     "was started with an address that Safe Browsing lists as malicious",
@@ -42,16 +42,16 @@ _ROW = Row(
 )
 
 
-def urls(finding: Finding) -> tuple[str, ...]:
+def named_urls(finding: Finding) -> tuple[str, ...]:
     """The addresses that the finding names, bare; where it names none, those in its arguments."""
     arguments = (argument for process in finding.processes for argument in process.arguments)
-    texts = (text[:_LONGEST_ARGUMENT] for text in islice(arguments, _MOST_ARGUMENTS))
+    texts = (text[:_MAX_ARGUMENT_LENGTH] for text in islice(arguments, _MAX_ARGUMENTS))
     in_arguments = (match[0] for text in texts for match in _URL.finditer(text))
-    named = islice(finding.urls or in_arguments, _MOST_FOUND)
-    return tuple(dict.fromkeys(filter(None, map(bare, named))))[:_MOST]
+    named = islice(finding.urls or in_arguments, _MAX_FOUND)
+    return tuple(dict.fromkeys(filter(None, map(strip_secrets, named))))[:_MAX_LISTED]
 
 
-def bare(url: str) -> str:
+def strip_secrets(url: str) -> str:
     """An address without user, query and fragment, where secrets are; empty where it is none."""
     try:
         parts = urlsplit(url)
@@ -63,17 +63,20 @@ def bare(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path}" if host else ""
 
 
-def _read(finding: Finding) -> tuple[Reason, ...]:
-    named = ", ".join(urls(finding))
+def _finding_reasons(finding: Finding) -> tuple[Reason, ...]:
+    named = ", ".join(named_urls(finding))
     from_where = "the finding names" if finding.urls else "its arguments name"
     text = f"{from_where} {named}" if named else "the finding does not name the address"
-    return (Reason(text, "finding"), *file_hash(finding.suspect.file))
+    return (Reason(text, "finding"), *hash_reasons(finding.suspect.file))
 
 
-def _tell(finding: Finding) -> str:
-    named = ", ".join(urls(finding))
+def _summary(finding: Finding) -> str:
+    named = ", ".join(named_urls(finding))
     which = f": {named}" if named else ""
-    return f"{program(finding.main_process)} in {place(finding)} {_ROW.happened}{which}"
+    return (
+        f"{program_label(finding.main_process)} in {workload_label(finding)}"
+        f" {_ROW.event_text}{which}"
+    )
 
 
-RESPONDER = _ROW.responder(read=_read, tell=_tell)
+RESPONDER = _ROW.responder(from_finding=_finding_reasons, summary=_summary)

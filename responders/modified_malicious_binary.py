@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from incident.model import Assessment, Evidence, Finding, Responder, Suspect, Technique, Verdict
 from responders import _attack as attack
-from responders._look_at import ACCOUNT, WRITTEN, look_at
+from responders._look_at import FILE_WRITE, SERVICE_ACCOUNT, steps_for_workload
 from responders._reading import (
-    argued,
     confidence,
-    file_hash,
-    here,
-    place,
-    program,
+    fill_placeholders,
+    hash_reasons,
+    ordered_reasons,
+    program_label,
+    workload_label,
 )
 
 CATEGORY = "Execution: Modified Malicious Binary Executed"
-_BECAUSE = "a file that Google knows as malicious runs in place of one of the image's own"
+_RATIONALE = "a file that Google knows as malicious runs in place of one of the image's own"
 _TECHNIQUES = (
     attack.INGRESS_TOOL_TRANSFER(
         "{program} of {workload} was changed or brought in while it ran: look for the way in, and"
@@ -31,11 +31,11 @@ _TECHNIQUES = (
         " image of {workload} made trustworthy: it needs no shell that would show in the logs"
     ),
 )
-_LOOK_AT = (
-    WRITTEN,
+_INVESTIGATION_STEPS = (
+    FILE_WRITE,
     "the SHA-256 on VirusTotal: what the file is, and whom it talks to",
     "related findings on the container near in time: they tell an attack from a bad practice",
-    ACCOUNT,
+    SERVICE_ACCOUNT,
 )
 
 
@@ -44,32 +44,35 @@ def assess(evidence: Evidence) -> Assessment:
     return Assessment(
         summary=_summary(evidence.finding),
         confidence=confidence(evidence),
-        reasons=argued(
-            evidence, f"taken for hostile: {_BECAUSE}", file_hash(evidence.finding.suspect.file)
+        reasons=ordered_reasons(
+            evidence,
+            f"taken for hostile: {_RATIONALE}",
+            hash_reasons(evidence.finding.suspect.file),
         ),
-        techniques=_techniques(evidence.finding.suspect, place(evidence.finding)),
+        techniques=_techniques(evidence.finding.suspect, workload_label(evidence.finding)),
         verdict=Verdict.CONTAIN,
-        look_at=look_at(_LOOK_AT, evidence.finding),
+        investigation_steps=steps_for_workload(_INVESTIGATION_STEPS, evidence.finding),
     )
 
 
 def _summary(finding: Finding) -> str:
     return (
-        f"{program(finding.main_process, 'a binary of its image')} in {place(finding)} was modified"
+        f"{program_label(finding.main_process, 'a binary of its image')} in"
+        f" {workload_label(finding)} was modified"
         " after the container started, was executed, and matches a file that Google knows as"
         " malicious"
     )
 
 
 def _techniques(suspect: Suspect, where: str) -> tuple[Technique, ...]:
-    return tuple(here(technique, suspect, where) for technique in _TECHNIQUES)
+    return tuple(fill_placeholders(technique, suspect, where) for technique in _TECHNIQUES)
 
 
 RESPONDER = Responder(
     name="modified-malicious-binary",
     categories=(CATEGORY,),
     assess=assess,
-    because=_BECAUSE,
+    rationale=_RATIONALE,
     techniques=_techniques(Suspect(None, None), "the workload"),
-    look_at=_LOOK_AT,
+    investigation_steps=_INVESTIGATION_STEPS,
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from responders import _attack as attack
-from responders._look_at import ACCOUNT, WAY_IN
-from responders._row import CONTAIN, Row
+from responders._look_at import ENTRY_POINT, SERVICE_ACCOUNT
+from responders._row import CONTAIN, ResponderRow
 
 TABLE = (
-    Row(
+    ResponderRow(
         "sudo-cve-2019-14287",
         ("Privilege Escalation: Abuse of Sudo For Privilege Escalation (CVE-2019-14287)",),
         "was executed with the arguments of an exploit of sudo (CVE-2019-14287)",
@@ -22,11 +22,11 @@ TABLE = (
         (
             "whether the image has sudo at all, and in which version",
             "the user id of what ran afterwards: 0 means that it worked",
-            WAY_IN,
-            ACCOUNT,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
         ),
     ),
-    Row(
+    ResponderRow(
         "polkit-cve-2021-4034",
         ("Privilege Escalation: Polkit Local Privilege Escalation Vulnerability (CVE-2021-4034)",),
         "was executed in the manner of an exploit of pkexec (CVE-2021-4034)",
@@ -40,11 +40,11 @@ TABLE = (
         (
             "whether the image has pkexec at all, and in which version",
             "the user id of what ran afterwards: 0 means that it worked",
-            WAY_IN,
-            ACCOUNT,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
         ),
     ),
-    Row(
+    ResponderRow(
         "sudo-cve-2021-3156",
         ("Privilege Escalation: Sudo Potential Privilege Escalation (CVE-2021-3156)",),
         "was executed with the arguments of an exploit of sudo (CVE-2021-3156)",
@@ -59,8 +59,8 @@ TABLE = (
         (
             "whether the image has sudo at all, and in which version",
             "the user id of what ran afterwards: 0 means that it worked",
-            WAY_IN,
-            ACCOUNT,
+            ENTRY_POINT,
+            SERVICE_ACCOUNT,
         ),
     ),
 )

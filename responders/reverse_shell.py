@@ -10,12 +10,12 @@ from ipaddress import ip_address, ip_network
 
 from incident.model import Connection, Finding, Reason, Verdict
 from responders import _attack as attack
-from responders._look_at import ACCOUNT, WAY_IN
-from responders._reading import file_hash, place, program
-from responders._row import Row
+from responders._look_at import ENTRY_POINT, SERVICE_ACCOUNT
+from responders._reading import hash_reasons, program_label, workload_label
+from responders._row import ResponderRow
 
 # Private, shared, link-local and loopback addresses: RFC 1918, 6598, 3927, 4193, 4291.
-_PRIVATE = tuple(
+_PRIVATE_NETWORKS = tuple(
     map(
         ip_network,
         (
@@ -31,7 +31,7 @@ _PRIVATE = tuple(
         ),
     )
 )
-_ROW = Row(
+_ROW = ResponderRow(
     "reverse-shell",
     ("Reverse Shell",),
     "was started with a connection to another host as its input",
@@ -48,14 +48,14 @@ _ROW = Row(
     ),
     (
         "the remote address: block it, and look for it in the logs of all your networks",
-        WAY_IN,
+        ENTRY_POINT,
         "what was run in the shell: related findings tell some of it, the logs hardly any",
-        ACCOUNT,
+        SERVICE_ACCOUNT,
     ),
 )
 
 
-def _end(connection: Connection | None) -> str:
+def _remote_end(connection: Connection | None) -> str:
     """The other end, as people write addresses."""
     if connection is None or not connection.remote_ip:
         return ""
@@ -64,24 +64,28 @@ def _end(connection: Connection | None) -> str:
     return f"{host}:{connection.remote_port}" if connection.remote_port else host
 
 
-def _read(finding: Finding) -> tuple[Reason, ...]:
+def _finding_reasons(finding: Finding) -> tuple[Reason, ...]:
     connection = finding.connection
     if connection is None or not connection.remote_ip:
         text = "the finding does not name the other end of the connection"
-    elif any(ip_address(connection.remote_ip) in network for network in _PRIVATE):
+    elif any(ip_address(connection.remote_ip) in network for network in _PRIVATE_NETWORKS):
         text = (
-            f"the other end is {_end(connection)}, a private address: look for that host, it may"
+            f"the other end is {_remote_end(connection)}, a private address: look for that"
+            " host, it may"
             " be taken as well"
         )
     else:
-        text = f"the other end is {_end(connection)}, a public address"
-    return (Reason(text, "finding"), *file_hash(finding.suspect.file))
+        text = f"the other end is {_remote_end(connection)}, a public address"
+    return (Reason(text, "finding"), *hash_reasons(finding.suspect.file))
 
 
-def _tell(finding: Finding) -> str:
-    end = _end(finding.connection)
+def _summary(finding: Finding) -> str:
+    end = _remote_end(finding.connection)
     to = f": {end}" if end else ""
-    return f"{program(finding.main_process, 'a shell')} in {place(finding)} {_ROW.happened}{to}"
+    return (
+        f"{program_label(finding.main_process, 'a shell')} in {workload_label(finding)}"
+        f" {_ROW.event_text}{to}"
+    )
 
 
-RESPONDER = _ROW.responder(read=_read, tell=_tell)
+RESPONDER = _ROW.responder(from_finding=_finding_reasons, summary=_summary)

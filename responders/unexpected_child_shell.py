@@ -7,14 +7,14 @@ they do not, the names of shells.
 
 from __future__ import annotations
 
-from incident.model import Finding, Process, Reason, Suspect, Verdict
+from incident.model import DetectedProcess, Finding, Reason, Suspect, Verdict
 from responders import _attack as attack
 from responders._look_at import REQUESTS
-from responders._reading import place, program
-from responders._row import Row
+from responders._reading import program_label, workload_label
+from responders._row import ResponderRow
 
 _SHELLS = frozenset({"ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "sh", "tcsh", "zsh"})
-_ROW = Row(
+_ROW = ResponderRow(
     "unexpected-child-shell",
     ("Unexpected Child Shell",),
     "was started by a program that does not usually start shells",
@@ -35,7 +35,7 @@ _ROW = Row(
 )
 
 
-def family(finding: Finding) -> tuple[Process | None, Process | None]:
+def parent_and_child(finding: Finding) -> tuple[DetectedProcess | None, DetectedProcess | None]:
     """Parent and child; None for what cannot be told."""
     processes = finding.processes
     by_pid = {process.pid: process for process in processes if process.pid is not None}
@@ -50,41 +50,44 @@ def family(finding: Finding) -> tuple[Process | None, Process | None]:
     return next(iter(others), None), shells[0]
 
 
-def _is_shell(process: Process) -> bool:
+def _is_shell(process: DetectedProcess) -> bool:
     names = (process.binary_path.rpartition("/")[2], process.name)
     return not _SHELLS.isdisjoint(names)
 
 
 def _suspect(finding: Finding) -> Suspect:
-    _, child = family(finding)
+    _, child = parent_and_child(finding)
     return Suspect(child, child.binary if child else None)
 
 
-def _read(finding: Finding) -> tuple[Reason, ...]:
-    parent, child = family(finding)
+def _finding_reasons(finding: Finding) -> tuple[Reason, ...]:
+    parent, child = parent_and_child(finding)
     if parent is None:
         return (Reason("the finding does not tell which program started the shell", "finding"),)
-    text = f"the parent is {_named(parent)}, the shell is {_named(child)}"
+    text = f"the parent is {_describe(parent)}, the shell is {_describe(child)}"
     return (Reason(text, "finding"),)
 
 
-def _named(process: Process | None) -> str:
+def _describe(process: DetectedProcess | None) -> str:
     if process is None:
         return "not named"
     about = [
-        f"{called} {number}"
-        for called, number in (("pid", process.pid), ("user id", process.user_id))
+        f"{label} {number}"
+        for label, number in (("pid", process.pid), ("user id", process.user_id))
         if number is not None
     ]
-    return program(process) + (f" ({', '.join(about)})" if about else "")
+    return program_label(process) + (f" ({', '.join(about)})" if about else "")
 
 
-def _tell(finding: Finding) -> str:
-    parent, child = family(finding)
-    shell = program(child, "a shell")
+def _summary(finding: Finding) -> str:
+    parent, child = parent_and_child(finding)
+    shell = program_label(child, "a shell")
     if parent is None:
-        return f"{shell} in {place(finding)} {_ROW.happened}"
-    return f"{program(parent)} in {place(finding)} started {shell}: usually it starts no shells"
+        return f"{shell} in {workload_label(finding)} {_ROW.event_text}"
+    return (
+        f"{program_label(parent)} in {workload_label(finding)} started {shell}: usually"
+        " it starts no shells"
+    )
 
 
-RESPONDER = _ROW.responder(suspect=_suspect, read=_read, tell=_tell)
+RESPONDER = _ROW.responder(suspect=_suspect, from_finding=_finding_reasons, summary=_summary)

@@ -8,12 +8,13 @@ import os
 import sys
 from collections.abc import Iterator
 
+import hypothesis  # noqa: F401 - its plugins warn when they load late, and warnings are errors
 import pytest
 
-from emulator.ports import ReservedPort
-from tests.warm import warm_processes
+from emulator.services.loopback import ReservedPort
+from tests.support.forked_process import fork_server
 
-_LONGEST = {"test_crash.py", "test_parallel.py", "test_fault_injection.py"}
+_LONGEST_FIRST = {"test_crash.py", "test_parallel.py", "test_fault_injection.py"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,13 +23,13 @@ def pytest_configure(config: pytest.Config) -> None:
         gc.disable()  # nothing is garbage before all tests are there
         return
     warm = contextlib.ExitStack()
-    warm.enter_context(warm_processes())
+    warm.enter_context(fork_server())
     config.add_cleanup(warm.close)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first: at the end, one worker would be waited for."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
+    items.sort(key=lambda item: item.path.name not in _LONGEST_FIRST)
 
 
 def pytest_collection_finish() -> None:
@@ -49,7 +50,7 @@ def _cores() -> int:
 
 
 @pytest.fixture(autouse=True)
-def _isolated(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine reaches a test, and no credentials of Google's either."""
     for name in list(os.environ):
         if name.startswith(
@@ -59,7 +60,7 @@ def _isolated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def nobody() -> Iterator[int]:
+def unused_port() -> Iterator[int]:
     """A port at which nobody listens."""
     with ReservedPort() as port:
         yield port

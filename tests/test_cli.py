@@ -11,127 +11,136 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
-from emulator.disturbance import Fault, Faults
-from emulator.parts import faults
-from emulator.reading import Place
-from tests.guarding import automatic, deploy, now_happening
-from tests.road import (
-    CONTAINMENTS,
-    SAMPLES,
-    Road,
-    copies,
-    policy,
-    road,
-    sample,
-    two_on_one_service,
+from emulator.api.faults import Fault, Faults
+from emulator.world.document.json_document import JsonNode
+from emulator.world.document.world_parts import parse_faults
+from tests.support.environment import (
+    CONTAINMENTS_FOLDER,
+    SAMPLES_FOLDER,
+    ResponderEnvironment,
+    policy_yaml,
+    responder_environment,
+    sample_notification,
+    similar_findings,
+    two_findings_on_one_service,
 )
-from tests.warm import output_of
+from tests.support.forked_process import run_process
+from tests.support.patrol import current_notification, deploy, with_automatic_scaling
 
 REPOSITORY = Path(__file__).parent.parent
 
 
-async def run(way: Road | None, *arguments: str, **variables: str) -> tuple[int, str, str]:
+async def run_command(
+    env: ResponderEnvironment | None, *arguments: str, **variables: str
+) -> tuple[int, str, str]:
     """Run a command of the command line; its exit status, output and errors."""
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables}
-    if way:
-        emulator = way.settings.emulator
+    if env:
+        emulator = env.settings.emulator
         assert emulator
         environment["RESPONDER_EMULATOR"] = emulator.model_dump_json()
-        environment["RESPONDER_STORE"] = way.settings.store
+        environment["RESPONDER_STORE"] = env.settings.store
     environment |= {f"RESPONDER_{name.upper()}": value for name, value in variables.items()}
     command = (sys.executable, str(REPOSITORY / "cli.py"), *arguments)
-    return await output_of(command, environment, REPOSITORY)
+    return await run_process(command, environment, REPOSITORY)
 
 
-def settings_of(way: Road) -> dict[str, Any]:
+def restorable_fields(env: ResponderEnvironment) -> dict[str, Any]:
     """What a release has to restore, and all else that a service is configured with."""
     output_only = {
         *("generation", "observedGeneration", "etag", "updateTime", "lastModifier"),
         *("conditions", "terminalCondition", "trafficStatuses", "reconciling"),
     }
-    return {key: value for key, value in way.service.items() if key not in output_only}
+    return {key: value for key, value in env.service.items() if key not in output_only}
 
 
 async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> None:
     """After contain and release the service is what it was, and every incident says so."""
-    one, other, world = two_on_one_service()
-    async with road(tmp_path, notification=one, world=world) as way:
-        before = settings_of(way)
-        first: Any = (await way.deliver(one)).outcome
-        await way.deliver(other)
-        assert settings_of(way) != before
-        code, out, err = await run(way, "release", first["incident"], "--yes")
+    one, other, world = two_findings_on_one_service()
+    async with responder_environment(tmp_path, notification=one, world=world) as env:
+        before = restorable_fields(env)
+        first: Any = (await env.deliver(one)).outcome
+        await env.deliver(other)
+        assert restorable_fields(env) != before
+        code, out, err = await run_command(env, "release", first["incident"], "--yes")
         assert (code, "released" in err) == (0, True), err
         assert "+   tag: known-good" in out
-        assert settings_of(way) == before
-        code, out, _ = await run(way, "list", "--json")
+        assert restorable_fields(env) == before
+        code, out, _ = await run_command(env, "list", "--json")
         assert [row["status"] for row in json.loads(out)] == ["released", "released"]
-        findings: Any = way.emulator.world.dump()["findings"]
-        said = [entry["finding"].get("securityMarks", {}).get("marks", {}) for entry in findings]
-        assert [mark.get("responder-status") for mark in said].count("released") == 2
-        written = [path for path in way.stored("incidents/*/1*-*.json") if "back" in path]
+        findings: Any = env.emulator.world.dump()["findings"]
+        reported_text = [
+            entry["finding"].get("securityMarks", {}).get("marks", {}) for entry in findings
+        ]
+        assert [mark.get("responder-status") for mark in reported_text].count("released") == 2
+        written = [path for path in env.stored_objects("incidents/*/1*-*.json") if "back" in path]
         assert len(written) == 2
-        code, out, _ = await run(way, "release", first["incident"], "--yes")
+        code, out, _ = await run_command(env, "release", first["incident"], "--yes")
         assert (code, "nothing of ours holds" in out) == (0, True)
-        again = copies(sample(), 1)[0]
+        again = similar_findings(sample_notification(), 1)[0]
         again["finding"]["eventTime"] = "2026-10-02T08:14:09Z"
-        assert await way.status(again) in {"held", "retry"}
+        assert await env.status(again) in {"held", "retry"}
 
 
-def two_instances(service: Any) -> None:
-    """Somebody scales it up again by hand."""
+def scale_to_two(service: Any) -> None:
+    """Somebody scales the service up again."""
     service.scaling.manual_instance_count = 2
 
 
-async def test_release_refuses_what_somebody_changed_since(tmp_path: Path) -> None:
-    """Their work is not overwritten unless it is said so; who it was is named."""
-    async with road(tmp_path, notification=now_happening(), now=None) as way:
-        before = settings_of(way)
-        outcome: Any = (await way.deliver()).outcome
-        await deploy(way, two_instances, "scaling", by="somebody@example.com")
-        code, out, err = await run(way, "release", outcome["incident"], "--yes", "--json")
+async def test_release_refuses_to_overwrite_later_changes(tmp_path: Path) -> None:
+    """Others' changes are overwritten only with --force; the error names who made them."""
+    async with responder_environment(
+        tmp_path, notification=current_notification(), now=None
+    ) as env:
+        before = restorable_fields(env)
+        outcome: Any = (await env.deliver()).outcome
+        await deploy(env, scale_to_two, "scaling", by="somebody@example.com")
+        code, out, err = await run_command(env, "release", outcome["incident"], "--yes", "--json")
         assert code == 1
         assert "somebody changed since it was contained" in err
-        told = json.loads(out)
-        assert (told["result"], told["error"]) == ("refused", err.strip().removeprefix("Error: "))
-        assert [each["name"] for each in told["changed_since"]] == ["scaling"]
-        assert "somebody@example.com" in told["changed_by"]
-        assert way.service["scaling"]["manualInstanceCount"] == 2
+        reported = json.loads(out)
+        assert (reported["result"], reported["error"]) == (
+            "refused",
+            err.strip().removeprefix("Error: "),
+        )
+        assert [each["name"] for each in reported["changed_since"]] == ["scaling"]
+        assert "somebody@example.com" in reported["changed_by"]
+        assert env.service["scaling"]["manualInstanceCount"] == 2
         denied = {"method": "UpdateSecurityMarks", "code": "PERMISSION_DENIED"}
-        way.emulator.world.faults = faults(Place("test", [denied]))
-        code, _, err = await run(way, "release", outcome["incident"], "--yes", "--force")
+        env.emulator.world.faults = parse_faults(JsonNode("test", [denied]))
+        code, _, err = await run_command(env, "release", outcome["incident"], "--yes", "--force")
         assert code == 0, err
         assert "Warning: write-back" in err
         assert "securitycenter.findingsecuritymarks.update" in err
-        assert settings_of(way) == before
+        assert restorable_fields(env) == before
 
 
-async def test_releasing_a_job_says_what_cannot_be_restored(tmp_path: Path) -> None:
-    """One JSON object with all of it; and incidents that were not told so yet are, later."""
-    message = sample("v1-job-execution")
+async def test_release_of_a_job_names_what_cannot_be_restored(tmp_path: Path) -> None:
+    """--json prints one object; incidents that were not updated yet are updated later."""
+    message = sample_notification("v1-job-execution")
     steps = "mode: enforce\ncontain: {job: [cancel-executions, require-authentication]}\n"
-    async with road(tmp_path, notification=message, rules=steps) as way:
-        outcome: Any = (await way.deliver()).outcome
+    async with responder_environment(tmp_path, notification=message, policy_text=steps) as env:
+        outcome: Any = (await env.deliver()).outcome
         incident = outcome["incident"]
-        way.emulator.world.faults = Faults((Fault("SetIamPolicy", StatusCode.PERMISSION_DENIED),))
-        code, out, err = await run(way, "release", incident, "--yes", "--json")
-        told = json.loads(out)
-        assert (code, told["result"]) == (1, "failed")
-        assert "run.jobs.setIamPolicy" in told["error"]
-        assert [change["state"] for change in told["changes"]] == ["failed"]
-        way.emulator.world.faults = Faults()
-        code, out, err = await run(way, "release", incident, "--yes", "--json")
-        told = json.loads(out)
-        assert (code, told["result"], told["incidents"]) == (0, "released", [incident]), err
-        assert [change["state"] for change in told["changes"]] == ["verified"]
-        assert "gcloud run jobs execute" in told["not_restored"][0]["reason"]
+        env.emulator.world.faults = Faults((Fault("SetIamPolicy", StatusCode.PERMISSION_DENIED),))
+        code, out, err = await run_command(env, "release", incident, "--yes", "--json")
+        reported = json.loads(out)
+        assert (code, reported["result"]) == (1, "failed")
+        assert "run.jobs.setIamPolicy" in reported["error"]
+        assert [change["state"] for change in reported["changes"]] == ["failed"]
+        env.emulator.world.faults = Faults()
+        code, out, err = await run_command(env, "release", incident, "--yes", "--json")
+        reported = json.loads(out)
+        assert (code, reported["result"], reported["incidents"]) == (0, "released", [incident]), err
+        assert [change["state"] for change in reported["changes"]] == ["verified"]
+        assert "gcloud run jobs execute" in reported["not_restored"][0]["reason"]
         (record,) = (tmp_path / "store").glob(f"incidents/{incident}/*-released.json")
-        said = json.loads(record.read_bytes())["outcome"]
-        assert "gcloud run jobs execute" in said["decision"]["reasons"][1]
-        # As a crash leaves it between the release and telling the incident, or before it is done.
+        reported_text = json.loads(record.read_bytes())["outcome"]
+        assert "gcloud run jobs execute" in reported_text["decision"]["reasons"][1]
+        # As a crash leaves it between the release and the update of the incident.
         record.unlink()
         (tmp_path / "store" / "incidents" / incident / "1000-done.json").unlink()
-        code, out, err = await run(way, "release", incident)
+        code, out, err = await run_command(env, "release", incident)
         assert (code, "nothing of ours holds" in out) == (0, True), err
         (record,) = (tmp_path / "store").glob(f"incidents/{incident}/*-released.json")
         assert json.loads(record.read_bytes())["outcome"]["status"] == "released"
@@ -139,77 +148,79 @@ async def test_releasing_a_job_says_what_cannot_be_restored(tmp_path: Path) -> N
 
 async def test_a_release_that_is_not_confirmed_changes_nothing(tmp_path: Path) -> None:
     """It asks; without an answer it stops."""
-    async with road(tmp_path) as way:
-        outcome: Any = (await way.deliver()).outcome
-        stopped = settings_of(way)
-        code, out, _ = await run(way, "release", outcome["incident"])
+    async with responder_environment(tmp_path) as env:
+        outcome: Any = (await env.deliver()).outcome
+        stopped = restorable_fields(env)
+        code, out, _ = await run_command(env, "release", outcome["incident"])
         assert code == 1
         assert "-   manualInstanceCount" in out or "scalingMode" in out
-        assert settings_of(way) == stopped
-        assert not way.stored(f"{CONTAINMENTS}/**/*release*")
+        assert restorable_fields(env) == stopped
+        assert not env.stored_objects(f"{CONTAINMENTS_FOLDER}/**/*release*")
 
 
-async def test_list_and_show_tell_what_became_of_incidents(tmp_path: Path) -> None:
+async def test_list_and_show_print_incident_statuses(tmp_path: Path) -> None:
     """By status and project; one of them whole; dry runs apart."""
-    async with road(tmp_path, rules=policy("dry-run")) as way:
-        await way.deliver()
-        way.policy(policy())
-        outcome: Any = (await way.deliver()).outcome
-        code, out, _ = await run(way, "list")
+    async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
+        await env.deliver()
+        env.write_policy(policy_yaml())
+        outcome: Any = (await env.deliver()).outcome
+        code, out, _ = await run_command(env, "list")
         assert code == 0
         assert outcome["incident"] in out
         for option, count in (("contained", 1), ("held", 0)):
-            _, out, _ = await run(way, "list", "--status", option, "--json")
+            _, out, _ = await run_command(env, "list", "--status", option, "--json")
             assert len(json.loads(out)) == count
-        _, out, _ = await run(way, "list", "--dry-runs", "--json")
+        _, out, _ = await run_command(env, "list", "--dry-runs", "--json")
         assert [row["status"] for row in json.loads(out)] == ["planned"]
-        code, out, _ = await run(way, "show", outcome["incident"], "--json")
-        told = json.loads(out)
-        assert told["outcome"] == outcome
-        assert [record["kind"] for record in told["records"]][-1] == "done"
+        code, out, _ = await run_command(env, "show", outcome["incident"], "--json")
+        reported = json.loads(out)
+        assert reported["outcome"] == outcome
+        assert [record["kind"] for record in reported["records"]][-1] == "done"
 
 
 @pytest.mark.parametrize("name", ["20261002-000000000000", "../../etc", "x"])
 async def test_an_incident_that_does_not_exist_is_a_clear_error(tmp_path: Path, name: str) -> None:
     """What failed, on what, and what to do; no traceback."""
-    async with road(tmp_path) as way:
-        code, out, err = await run(way, "show", name)
+    async with responder_environment(tmp_path) as env:
+        code, out, err = await run_command(env, "show", name)
         assert (code, out) == (1, "")
         assert "cannot find incident" in err
         assert "Traceback" not in err
 
 
 async def test_policy_check_says_what_would_apply_and_why(tmp_path: Path) -> None:
-    """A valid file and a finding are explained; a mistake is told with its line."""
+    """A valid file and a finding are explained; an error names its line."""
     file = tmp_path / "policy.yaml"
-    file.write_text(policy(extra="protect: [{projects: [example-*]}]\n"))
-    finding = str(SAMPLES / "cloud-run-service.json")
-    code, out, _ = await run(None, "policy", "check", str(file), "--finding", finding, "--json")
-    told = json.loads(out)
+    file.write_text(policy_yaml(extra="protect: [{projects: [example-*]}]\n"))
+    finding = str(SAMPLES_FOLDER / "cloud-run-service.json")
+    code, out, _ = await run_command(
+        None, "policy", "check", str(file), "--finding", finding, "--json"
+    )
+    reported = json.loads(out)
     assert code == 0
-    assert told["steps"] == [["scale-to-zero"]]
-    assert "protect" in told["holds"][0]
+    assert reported["steps"] == [["scale-to-zero"]]
+    assert "protect" in reported["holds"][0]
     file.write_text("mode: enfroce\n")
-    code, _, err = await run(None, "policy", "check", str(file))
+    code, _, err = await run_command(None, "policy", "check", str(file))
     assert code == 1
     assert "policy.yaml:1:7" in err
 
 
-async def test_patrol_tells_what_does_not_hold_any_more(tmp_path: Path) -> None:
-    """Its exit status says whether all stands; without RESPONDER_MODE it never writes to it."""
-    async with road(tmp_path) as way:
-        outcome: Any = (await way.deliver()).outcome
+async def test_patrol_reports_reverted_containments(tmp_path: Path) -> None:
+    """The exit status says whether all hold; without RESPONDER_MODE it writes nothing."""
+    async with responder_environment(tmp_path) as env:
+        outcome: Any = (await env.deliver()).outcome
         environment = {"policy": str(tmp_path / "policy.yaml")}
-        code, out, err = await run(way, "patrol", **environment)
-        assert (code, out.strip()) == (0, "1 stands"), err
-        way.policy(policy(extra="reapply_limit: 1\n"))
-        await deploy(way, automatic)
-        code, out, _ = await run(way, "patrol", **environment)
+        code, out, err = await run_command(env, "patrol", **environment)
+        assert (code, out.strip()) == (0, "1 in-effect"), err
+        env.write_policy(policy_yaml(extra="reapply_limit: 1\n"))
+        await deploy(env, with_automatic_scaling)
+        code, out, _ = await run_command(env, "patrol", **environment)
         assert code == 1
         assert f"{outcome['changes'][0]['target']}: reverted" in out
         assert "RESPONDER_MODE allows no more than dry-run" in " ".join(out.split())
-        code, out, _ = await run(way, "patrol", "--json", **environment)
-        told = json.loads(out)
-        assert (code, told["summary"]["reverted"]) == (1, 1)
-        assert told["containments"][0]["incidents"] == [outcome["incident"]]
-        assert len(way.containing) == 1
+        code, out, _ = await run_command(env, "patrol", "--json", **environment)
+        reported = json.loads(out)
+        assert (code, reported["summary"]["reverted"]) == (1, 1)
+        assert reported["containments"][0]["incidents"] == [outcome["incident"]]
+        assert len(env.containment_writes) == 1

@@ -15,27 +15,27 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from emulator.deliver import push_of
-from emulator.function import FunctionFailed
-from emulator.ports import NO_TLS
-from tests.processes import (
-    AFTERWARDS,
-    THEN,
-    JsonObject,
-    Reported,
-    Stage,
+from emulator.runner.function_process import FunctionFailed
+from emulator.services.loopback import NO_TLS
+from emulator.services.pubsub.push import push_body
+from tests.support.function_process import (
+    EVENT_TIME,
+    FIVE_SECONDS_LATER,
+    JsonDict,
+    RunningFunction,
+    SampleFinding,
     connections_to,
-    has_begun,
-    running,
+    has_client_threads,
+    running_function,
     threads_of,
-    world_around,
+    world_with_findings,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PUSHED, STRUCTURED, BINARY, TRACED, ALWAYS = (Reported(str(n)) for n in range(1, 6))
-LISTED = (PUSHED, STRUCTURED, BINARY, TRACED, ALWAYS)
-UNLISTED = Reported("a")
+PUSHED, STRUCTURED, BINARY, TRACED, ALWAYS = (SampleFinding(str(n)) for n in range(1, 6))
+LISTED_FINDINGS = (PUSHED, STRUCTURED, BINARY, TRACED, ALWAYS)
+UNLISTED_FINDING = SampleFinding("a")
 PROJECT = "example-security"
 JSON = "application/json"
 CLOUD_EVENT = {
@@ -48,19 +48,19 @@ CLOUD_EVENT = {
 SUBSCRIPTION = {"subscription": "projects/example-security/subscriptions/findings"}
 
 
-def event(data: object = None, **message: object) -> JsonObject:
+def event(data: object = None, **message: object) -> JsonDict:
     """What Eventarc carries as the data of an event; without data, no message data."""
     return {
         "message": {"messageId": "1"} | ({"data": data} if data else {}) | message
     } | SUBSCRIPTION
 
 
-def encoded(reported: Reported) -> str:
+def message_data(reported: SampleFinding) -> str:
     """A notification as the data of a message."""
-    return base64.b64encode(reported.data).decode()
+    return base64.b64encode(reported.notification).decode()
 
 
-def packed(value: object) -> bytes:
+def json_body(value: object) -> bytes:
     """A body of JSON."""
     return json.dumps(value).encode()
 
@@ -70,117 +70,139 @@ REJECTED: dict[str, tuple[str, bytes]] = {
     "not JSON": (JSON, b'{"message": '),
     "empty": (JSON, b""),
     "no UTF-8": (JSON, b"\xff\xfe\xfd"),
-    "wrong content type": ("text/plain", packed(push_of(b"{}", THEN))),
-    "no data": (JSON, packed(event())),
+    "wrong content type": ("text/plain", json_body(push_body(b"{}", EVENT_TIME))),
+    "no data": (JSON, json_body(event())),
     "an empty object": (JSON, b"{}"),
     "a list": (JSON, b"[1]"),
     "a string": (JSON, b'"hello"'),
     "nothing": (JSON, b"null"),
     "nested too deeply": (JSON, b"[" * 100_000 + b"]" * 100_000),
-    "not base64": (JSON, packed(event("%%%"))),
-    "a CloudEvent without data": ("application/cloudevents+json", packed(CLOUD_EVENT)),
+    "not base64": (JSON, json_body(event("%%%"))),
+    "a CloudEvent without data": ("application/cloudevents+json", json_body(CLOUD_EVENT)),
     "a CloudEvent without message data": (
         "application/cloudevents+json",
-        packed(CLOUD_EVENT | {"data": event()}),
+        json_body(CLOUD_EVENT | {"data": event()}),
     ),
     "a CloudEvent with data that is not base64": (
         "application/cloudevents+json",
-        packed(CLOUD_EVENT | {"data": event("%%%")}),
+        json_body(CLOUD_EVENT | {"data": event("%%%")}),
     ),
 }
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def staged_function(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[RunningFunction]:
     """One function for everything that is delivered here, with every mode at its default."""
     folder = tmp_path_factory.mktemp("main")
-    settings = AFTERWARDS | {"RESPONDER_PROJECT": PROJECT}
-    async with running(world_around(*LISTED), folder, settings=settings) as ready:
+    settings = FIVE_SECONDS_LATER | {"RESPONDER_PROJECT": PROJECT}
+    async with running_function(
+        world_with_findings(*LISTED_FINDINGS), folder, settings=settings
+    ) as ready:
         yield ready
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def storeless(tmp_path: Path) -> AsyncIterator[Stage]:
+async def function_without_store(tmp_path: Path) -> AsyncIterator[RunningFunction]:
     """A function whose store lies below a file, where nothing can be."""
     (tmp_path / "file").touch()
-    settings = AFTERWARDS | {"RESPONDER_STORE": str(tmp_path / "file" / "store"), "THREADS": "1"}
-    async with running(world_around(PUSHED), tmp_path, settings=settings) as ready:
+    settings = FIVE_SECONDS_LATER | {
+        "RESPONDER_STORE": str(tmp_path / "file" / "store"),
+        "THREADS": "1",
+    }
+    async with running_function(world_with_findings(PUSHED), tmp_path, settings=settings) as ready:
         yield ready
 
 
-async def sent(
-    stage: Stage, body: bytes, headers: dict[str, str], *, method: str = "POST"
-) -> tuple[int, list[JsonObject]]:
+async def post(
+    staged_function: RunningFunction, body: bytes, headers: dict[str, str], *, method: str = "POST"
+) -> tuple[int, list[JsonDict]]:
     """How a request is answered, and what is logged about it."""
-    before, said = len(stage.function.answers), len(stage.function.said)
+    before, reported_text = (
+        len(staged_function.function.outcome_entries),
+        len(staged_function.function.logged_outcomes),
+    )
     async with httpx.AsyncClient(timeout=30, trust_env=False, verify=NO_TLS) as client:
-        answer = await client.request(method, stage.function.url, content=body, headers=headers)
+        answer = await client.request(
+            method, staged_function.function.url, content=body, headers=headers
+        )
     if method == "POST":
-        await stage.function.told(said + 1)
-    return answer.status_code, stage.function.answers[before:]
+        await staged_function.function.wait_for_outcomes(reported_text + 1)
+    return answer.status_code, staged_function.function.outcome_entries[before:]
 
 
-async def pushed(stage: Stage, reported: Reported, **headers: str) -> tuple[int, list[JsonObject]]:
+async def push_finding(
+    staged_function: RunningFunction, reported: SampleFinding, **headers: str
+) -> tuple[int, list[JsonDict]]:
     """The same for a raw push of a finding."""
-    body = packed(push_of(reported.data, reported.event_time))
-    return await sent(stage, body, {"content-type": JSON, **headers})
+    body = json_body(push_body(reported.notification, reported.event_time))
+    return await post(staged_function, body, {"content-type": JSON, **headers})
 
 
-def statuses(entries: list[JsonObject]) -> list[str | None]:
+def statuses(entries: list[JsonDict]) -> list[str | None]:
     """What log lines give as outcomes; None for a retry."""
     return [entry["outcome"] and entry["outcome"]["status"] for entry in entries]
 
 
-async def test_nothing_is_begun_before_the_first_event(tmp_path: Path) -> None:
+async def test_no_client_is_created_before_the_first_event(tmp_path: Path) -> None:
     """Gunicorn forks first: until an event comes, there are no clients and no threads of them."""
-    async with running(world_around(PUSHED), tmp_path) as fresh:
-        await sent(fresh, b"", {}, method="GET")
-        while not fresh.function.workers:  # noqa: ASYNC110 - the socket listens before it is there
+    async with running_function(world_with_findings(PUSHED), tmp_path) as fresh:
+        await post(fresh, b"", {}, method="GET")
+        while not fresh.function.worker_pids:  # noqa: ASYNC110 - the socket listens before it is there
             await asyncio.sleep(0.05)
-        (worker,) = fresh.function.workers
+        (worker,) = fresh.function.worker_pids
         cloud = fresh.emulator.grpc_address
 
-        assert not has_begun(worker)
+        assert not has_client_threads(worker)
         assert connections_to(cloud) == 0
         await fresh.deliver(PUSHED)
-        assert has_begun(worker)
+        assert has_client_threads(worker)
         assert connections_to(cloud) > 0
 
 
-async def test_a_raw_push_is_answered(stage: Stage) -> None:
+async def test_a_raw_push_is_answered(staged_function: RunningFunction) -> None:
     """The form in which Pub/Sub pushes by itself."""
-    status, entries = await pushed(stage, PUSHED)
+    status, entries = await push_finding(staged_function, PUSHED)
 
     assert (status // 100, statuses(entries)) == (2, ["planned"])
 
 
-async def test_a_structured_cloud_event_is_answered(stage: Stage) -> None:
+async def test_a_structured_cloud_event_is_answered(staged_function: RunningFunction) -> None:
     """Eventarc's event as one JSON object."""
-    body = packed(CLOUD_EVENT | {"datacontenttype": JSON, "data": event(encoded(STRUCTURED))})
+    body = json_body(
+        CLOUD_EVENT | {"datacontenttype": JSON, "data": event(message_data(STRUCTURED))}
+    )
 
-    status, entries = await sent(stage, body, {"content-type": "application/cloudevents+json"})
+    status, entries = await post(
+        staged_function, body, {"content-type": "application/cloudevents+json"}
+    )
 
     assert (status // 100, statuses(entries)) == (2, ["planned"])
 
 
-async def test_a_binary_cloud_event_is_answered(stage: Stage) -> None:
+async def test_a_binary_cloud_event_is_answered(staged_function: RunningFunction) -> None:
     """Eventarc's event with its attributes in headers, as Cloud Run gets it."""
     attributes = {f"ce-{name}": value for name, value in CLOUD_EVENT.items()}
 
-    status, entries = await sent(
-        stage, packed(event(encoded(BINARY))), {"content-type": JSON, **attributes}
+    status, entries = await post(
+        staged_function,
+        json_body(event(message_data(BINARY))),
+        {"content-type": JSON, **attributes},
     )
 
     assert (status // 100, statuses(entries)) == (2, ["planned"])
 
 
 @pytest.mark.parametrize(("kind", "body"), REJECTED.values(), ids=REJECTED)
-async def test_what_nobody_can_read_is_quarantined(stage: Stage, kind: str, body: bytes) -> None:
+async def test_an_unreadable_message_is_quarantined(
+    staged_function: RunningFunction, kind: str, body: bytes
+) -> None:
     """It never comes again: kept by its digest, acknowledged, and one ERROR says so."""
-    status, entries = await sent(stage, body, {"content-type": kind})
+    status, entries = await post(staged_function, body, {"content-type": kind})
 
     digest = hashlib.sha256(body).hexdigest()
-    kept = stage.records("quarantine")[digest]
+    kept = staged_function.read_records("quarantine")[digest]
     assert status // 100 == 2
     assert [(e["severity"], s) for e, s in zip(entries, statuses(entries), strict=True)] == [
         ("ERROR", "malformed")
@@ -190,31 +212,37 @@ async def test_what_nobody_can_read_is_quarantined(stage: Stage, kind: str, body
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_other_requests_are_no_events(stage: Stage, method: str) -> None:
+async def test_other_requests_are_no_events(staged_function: RunningFunction, method: str) -> None:
     """A probe or a browser is turned away; nothing is quarantined and nothing is logged."""
-    before = stage.records("quarantine")
+    before = staged_function.read_records("quarantine")
 
-    status, entries = await sent(stage, b"", {}, method=method)
+    status, entries = await post(staged_function, b"", {}, method=method)
 
     assert (status, entries) == (405, [])
-    assert stage.records("quarantine") == before
+    assert staged_function.read_records("quarantine") == before
 
 
-async def test_a_finding_that_is_not_listed_yet_is_to_come_again(stage: Stage) -> None:
+async def test_a_finding_that_is_not_listed_yet_is_to_come_again(
+    staged_function: RunningFunction,
+) -> None:
     """A young finding that Security Command Center does not show: 503, and no outcome."""
-    status, entries = await pushed(stage, UNLISTED)
+    status, entries = await push_finding(staged_function, UNLISTED_FINDING)
 
     assert (status, statuses(entries)) == (503, [None])
     assert "does not list it yet" in entries[0]["reason"]
 
 
-async def test_the_trace_of_a_delivery_is_in_its_line(stage: Stage) -> None:
+async def test_the_trace_of_a_delivery_is_in_its_line(staged_function: RunningFunction) -> None:
     """Cloud Logging links it to the request, by either header; its labels can be filtered by."""
     new, old = "4bf92f3577b34da6a3ce929d0e0e4736", "105445aa7843bc8bf206b12000100000"
 
-    _, first = await pushed(stage, TRACED, traceparent=f"00-{new}-00f067aa0ba902b7-01")
-    _, second = await pushed(stage, TRACED, **{"x-cloud-trace-context": f"{old}/1;o=0"})
-    _, third = await pushed(stage, TRACED, traceparent="00-nonsense")
+    _, first = await push_finding(
+        staged_function, TRACED, traceparent=f"00-{new}-00f067aa0ba902b7-01"
+    )
+    _, second = await push_finding(
+        staged_function, TRACED, **{"x-cloud-trace-context": f"{old}/1;o=0"}
+    )
+    _, third = await push_finding(staged_function, TRACED, traceparent="00-nonsense")
 
     special = "logging.googleapis.com"
     (newer,), (older,), (untraced,) = first, second, third
@@ -238,16 +266,18 @@ async def test_the_trace_of_a_delivery_is_in_its_line(stage: Stage) -> None:
     }
 
 
-async def test_every_line_is_an_object_that_cloud_logging_reads(stage: Stage) -> None:
+async def test_every_line_is_an_object_that_cloud_logging_reads(
+    staged_function: RunningFunction,
+) -> None:
     """Whatever a delivery came to, one JSON object has its outcome; its seal has none."""
-    for reported in (ALWAYS, ALWAYS, UNLISTED):
-        await pushed(stage, reported)
-    await sent(stage, b"not JSON either", {"content-type": JSON})
+    for reported in (ALWAYS, ALWAYS, UNLISTED_FINDING):
+        await push_finding(staged_function, reported)
+    await post(staged_function, b"not JSON either", {"content-type": JSON})
 
-    lines = stage.function.lines
+    lines = staged_function.function.lines
     entries: list[Any] = [json.loads(line) for line in lines]
-    sealed = [entry for entry in entries if entry["message"] == "case file sealed"]
-    assert len(entries) - len(sealed) == len(stage.function.said)
+    sealed = [entry for entry in entries if entry["message"] == "Case file manifest written"]
+    assert len(entries) - len(sealed) == len(staged_function.function.logged_outcomes)
     assert not [entry for entry in sealed if "outcome" in entry]
     for entry in entries:
         assert entry["severity"] in {"INFO", "WARNING", "ERROR"}
@@ -256,25 +286,31 @@ async def test_every_line_is_an_object_that_cloud_logging_reads(stage: Stage) ->
 
 
 @pytest.mark.parametrize(
-    "body", [packed(push_of(PUSHED.data, THEN)), b"not JSON"], ids=["a finding", "not JSON"]
+    "body",
+    [json_body(push_body(PUSHED.notification, EVENT_TIME)), b"not JSON"],
+    ids=["a finding", "not JSON"],
 )
-async def test_a_fault_of_ours_is_told_and_retried(storeless: Stage, body: bytes) -> None:
+async def test_an_internal_error_is_logged_and_retried(
+    function_without_store: RunningFunction, body: bytes
+) -> None:
     """What nobody foresaw is not acknowledged: 503, and one ERROR with the traceback."""
-    status, entries = await sent(storeless, body, {"content-type": JSON})
+    status, entries = await post(function_without_store, body, {"content-type": JSON})
 
     assert (status, statuses(entries)) == (503, [None])
     assert entries[0]["severity"] == "ERROR"
     assert "Traceback" in entries[0]["exc_info"]
 
 
-async def test_a_fault_at_every_event_leaves_nothing_behind(storeless: Stage) -> None:
+async def test_a_fault_at_every_event_leaves_nothing_behind(
+    function_without_store: RunningFunction,
+) -> None:
     """A store that cannot be opened is tried for each event; no threads pile up meanwhile."""
-    await storeless.deliver(PUSHED)  # the socket listens before the worker is there
-    (worker,) = storeless.function.workers
+    await function_without_store.deliver(PUSHED)  # the socket listens before the worker is there
+    (worker,) = function_without_store.function.worker_pids
     before = threads_of(worker)
 
     for _ in range(20):
-        await storeless.deliver(PUSHED)
+        await function_without_store.deliver(PUSHED)
 
     assert threads_of(worker) < before + 10
 
@@ -303,10 +339,10 @@ async def test_a_wrong_setting_stops_the_process(
 ) -> None:
     """It ends as it starts, and its last words name the variable and what is wrong with it."""
     with pytest.raises(FunctionFailed) as failure:
-        async with running({}, tmp_path, settings=settings):
+        async with running_function({}, tmp_path, settings=settings):
             pass
 
     words = str(failure.value)
     assert "it ended at once with status" in words
-    assert "cannot start: the environment is wrong; correct it and start again" in words
+    assert "cannot start: invalid environment; correct it and start again" in words
     assert complaint in words

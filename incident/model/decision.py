@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from incident.model.evidence import Evidence
 from incident.model.finding import Finding, Suspect
-from incident.model.words import ChangeKind, ChangeState, Confidence, JsonObject, Mode, Verdict
+from incident.model.workload import ChangeKind, ChangeState, Confidence, JsonObject, Mode, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Assessment:
         reasons: Why, each naming its evidence.
         techniques: The MITRE ATT&CK techniques.
         verdict: What the responder would do, before policy and guards.
-        look_at: What a person should look at next, in order.
+        investigation_steps: What a person should look at next, in order.
     """
 
     summary: str
@@ -61,18 +61,18 @@ class Assessment:
     reasons: tuple[Reason, ...]
     techniques: tuple[Technique, ...]
     verdict: Verdict
-    look_at: tuple[str, ...] = ()
+    investigation_steps: tuple[str, ...] = ()
 
 
 def _suspect(finding: Finding) -> Suspect:
     return finding.suspect
 
 
-class Topic(StrEnum):
+class ExposureTopic(StrEnum):
     """What a point about a workload's reach is about."""
 
-    RAN = "ran"
-    ENTRY = "entry"
+    AFFECTED_REVISION = "ran"
+    ENTRY_POINT = "entry"
     CALLERS = "callers"
     IDENTITY = "identity"
     SECRETS = "secrets"
@@ -82,7 +82,7 @@ class Topic(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ExposureFact:
     """One thing that an attacker came through, could get at, or that tells where code came from.
 
     Attributes:
@@ -94,7 +94,7 @@ class Point:
         known: Whether its evidence could be read; the text says why not.
     """
 
-    topic: Topic
+    topic: ExposureTopic
     text: str
     evidence: str
     names: tuple[str, ...] = ()
@@ -102,32 +102,32 @@ class Point:
     known: bool = True
 
 
-class Part(StrEnum):
+class TaskPurpose(StrEnum):
     """What a step of the response plan is for. In which order they stand is the plan's to say."""
 
-    LOOK = "look"
+    TRIAGE = "look"
     STOP = "stop"
     WAIT = "wait"
     INGRESS = "ingress"
     AUTHENTICATION = "authentication"
-    TELL = "tell"
+    NOTIFY = "tell"
     ROTATE = "rotate"
     REVOKE = "revoke"
-    READ = "read"
-    NO_ATTACK = "no-attack"
-    WAY_IN = "way-in"
+    REVIEW_ACTIVITY = "read"
+    FALSE_POSITIVE = "no-attack"
+    ROOT_CAUSE = "way-in"
     FILES = "files"
     REBUILD = "rebuild"
-    GIVE_BACK = "give-back"
+    RELEASE = "give-back"
     RESUME = "resume"
-    OPEN = "open"
-    INVITE = "invite"
+    RESTORE_INGRESS = "open"
+    RESTORE_CALLERS = "invite"
     DELETE = "delete"
     CLOSE = "close"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlaybookTask:
     """One step of the response plan.
 
     Attributes:
@@ -135,16 +135,16 @@ class Step:
         command: The command that does it or looks; empty where there is none. A word in
             capitals such as ``OLD_VERSION`` stands for what the text says.
         link: A page of the console; empty where there is none.
-        part: What it is for; None for what the responder does by itself.
-        why: Why it stands where it stands, as half a sentence; empty where the step before it
+        purpose: What it is for; None for what the responder does by itself.
+        reason: Why it stands where it stands, as half a sentence; empty where the step before it
             has said so.
     """
 
     text: str
     command: str = ""
     link: str = ""
-    part: Part | None = None
-    why: str = ""
+    purpose: TaskPurpose | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +157,9 @@ class Responder:
         assess: Evidence to assessment. Pure: no input or output, no clock.
         suspect: Finding to what of it is suspected. Pure.
         verdict: The most that ``assess`` may answer: ``contain`` or ``hold``.
-        because: Why that verdict and no other, as the end of a sentence.
+        rationale: Why that verdict and no other, as the end of a sentence.
         techniques: The MITRE ATT&CK techniques that it names, for the catalogue.
-        look_at: What a person should look at, for the catalogue.
+        investigation_steps: What a person should look at, for the catalogue.
     """
 
     name: str
@@ -167,9 +167,9 @@ class Responder:
     assess: Callable[[Evidence], Assessment]
     suspect: Callable[[Finding], Suspect] = _suspect
     verdict: Verdict = Verdict.CONTAIN
-    because: str = ""
+    rationale: str = ""
     techniques: tuple[Technique, ...] = ()
-    look_at: tuple[str, ...] = ()
+    investigation_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,8 @@ class Change:
         reversible: Whether a release can take it back.
         kind: What it is made of: fields of the workload, its IAM policy, or an execution.
         etag: The version of the IAM policy that was read: the edit is of no other one.
-        affected: Short name of the revision that is to be isolated; empty for other actions.
+        affected_revision: Short name of the revision that is to be isolated; empty for other
+            actions.
         state: How far it has come.
         error: Why it failed, could not be validated or was not seen in effect.
     """
@@ -216,22 +217,23 @@ class Change:
     reversible: bool
     kind: ChangeKind = ChangeKind.FIELDS
     etag: str = ""
-    affected: str = ""
+    affected_revision: str = ""
     state: ChangeState = ChangeState.PLANNED
     error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class Blocker:
     """What stands against a containment that a person asks for, as it does against ours.
 
     Attributes:
-        by: What raises it: ``policy`` where there is none to be had, ``protect``, ``source``,
+        raised_by: What raises it: ``policy`` where there is none to be had, ``protect``,
+            ``source``,
             ``route``, or the name of a guard.
         text: Why, in one sentence for a person.
     """
 
-    by: str
+    raised_by: str
     text: str
 
 
@@ -252,7 +254,7 @@ class Decision:
         stops: Whether what is chosen stops what runs, rather than only restricting access.
         alarm: Whether a person must look now: an attacker may have caused it.
         failed: Whether it is held only because something refused to answer, for good.
-        barred: Of a hold: what a person's own ``contain`` would be refused for as well.
+        blockers: Of a hold: what a person's own ``contain`` would be refused for as well.
     """
 
     verdict: Verdict
@@ -264,9 +266,13 @@ class Decision:
     stops: bool = True
     alarm: bool = False
     failed: bool = False
-    barred: tuple[Bar, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
 
     @property
     def enforces(self) -> bool:
         """Whether it is carried out now, with nobody asked any more."""
         return self.verdict is Verdict.CONTAIN and self.mode is Mode.ENFORCE
+
+
+#: How the error of a change begins that somebody has undone.
+DRIFT_PREFIX = "undone since: "

@@ -5,18 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from incident.model.affected_revision import (
+    AffectedRevision,
+    RevisionEvidence,
+    infer_affected_revision,
+)
+from incident.model.configuration import (
+    Access,
+    Execution,
+    Task,
+    Template,
+    WorkloadConfiguration,
+    is_default_service_account,
+)
+from incident.model.correlation import RelatedFinding, correlate
 from incident.model.finding import Finding
-from incident.model.ran import Known, Ran, what_ran
-from incident.model.relation import Related, relate
-from incident.model.settings import Access, Execution, Settings, Task, Template, is_default
-from incident.model.words import JsonObject, Kind, Lookup, Secret
+from incident.model.workload import JsonObject, Kind, Lookup, Secret
 
 #: How far back from the event the audit log is read, and how many entries of it: deployments are
 #: older than the incidents that they make possible.
 AUDIT_WINDOW, AUDIT_EVENTS = timedelta(days=7), 50
 #: Log entries so near to the event are of what ran then.
-_ABOUT_THEN = timedelta(minutes=1)
-_CALLED = {
+_NEAR_EVENT = timedelta(minutes=1)
+_COLLECTOR_LABELS = {
     "access": "its IAM policy",
     "audit-log": "the audit log",
     "executions": "its executions",
@@ -119,8 +130,8 @@ class Reputation:
         first_seen: When VirusTotal first got the file.
         last_seen: When it last got it.
         analysed_at: When the engines were last asked.
-        called: What the file is to the finding: ``executed file``, ``library`` or ``script``.
-        unjudged: Whether VirusTotal has the file, though no engine gave a verdict.
+        file_role: What the file is to the finding: ``executed file``, ``library`` or ``script``.
+        without_verdicts: Whether VirusTotal has the file, though no engine gave a verdict.
     """
 
     lookup: Lookup
@@ -136,8 +147,8 @@ class Reputation:
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     analysed_at: datetime | None = None
-    called: str = "suspected file"
-    unjudged: bool = False
+    file_role: str = "suspected file"
+    without_verdicts: bool = False
 
     @property
     def answered(self) -> bool:
@@ -145,14 +156,14 @@ class Reputation:
         return self.lookup in (Lookup.KNOWN, Lookup.UNKNOWN)
 
     @property
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """What came of asking, for a person; no outside text but that of an error of ours."""
-        file = f"the {self.called}"
+        file = f"the {self.file_role}"
         return {
             Lookup.KNOWN: f"VirusTotal: {self.malicious} of {self.engines} engines call {file}"
             " malicious",
             Lookup.UNKNOWN: f"VirusTotal has {file}, but no engine has judged it"
-            if self.unjudged
+            if self.without_verdicts
             else f"VirusTotal does not know {file}",
             Lookup.NO_ANSWER: f"VirusTotal gave no answer: {self.reason}",
             Lookup.PARTIAL_HASH: "VirusTotal was not asked: the hash covers only the beginning of"
@@ -167,7 +178,7 @@ class Reputation:
         """The gap that a lacking answer leaves; who configured no key lacks nothing."""
         if self.lookup not in (Lookup.NO_ANSWER, Lookup.PARTIAL_HASH):
             return None
-        return Gap("virustotal", self.reason or self.sentence)
+        return Gap("virustotal", self.reason or self.summary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +188,7 @@ class Evidence:
     Attributes:
         finding: SCC's own record once confirmed, the notification's claim before.
         confirmed: Whether SCC lists the finding.
-        settings: The workload's settings.
+        configuration: The workload's settings.
         revisions: Its revisions, newest first.
         access: Its IAM policy.
         executions: The executions of a job, newest first.
@@ -189,12 +200,12 @@ class Evidence:
         gaps: What could not be had.
         claim: What the notification claimed, where ``finding`` is SCC's own record.
         window: From when to when other findings and logs were looked for; None if they were not.
-        took_ms: Each collector and the milliseconds that it took, answered or not.
+        durations_ms: Each collector and the milliseconds that it took, answered or not.
     """
 
     finding: Finding
     confirmed: bool = False
-    settings: Settings | None = None
+    configuration: WorkloadConfiguration | None = None
     revisions: tuple[Template, ...] | None = None
     access: Access | None = None
     executions: tuple[Execution, ...] | None = None
@@ -206,55 +217,59 @@ class Evidence:
     gaps: tuple[Gap, ...] = ()
     claim: Finding | None = field(default=None, repr=False)
     window: tuple[datetime, datetime] | None = None
-    took_ms: tuple[tuple[str, float], ...] = ()
+    durations_ms: tuple[tuple[str, float], ...] = ()
 
     @property
-    def ran(self) -> Ran:
+    def affected_revision(self) -> AffectedRevision:
         """Which revision or execution the finding is about, as far as anything tells."""
         job = self.finding.workload is not None and self.finding.workload.kind is Kind.JOB
         moment = self.finding.event_time
-        seen = {
+        logged_revisions = {
             entry.revision
             for entry in (self.logs.entries if self.logs else ())
-            if entry.revision and abs(entry.timestamp - moment) <= _ABOUT_THEN
+            if entry.revision and abs(entry.timestamp - moment) <= _NEAR_EVENT
         }
-        unread = self.unknown("executions" if job else "revisions")
-        known = Known(self.settings, self.revisions, self.executions, unread, seen)
-        return what_ran(self.finding, known)
+        gap_text = self.describe_gap("executions" if job else "revisions")
+        facts = RevisionEvidence(
+            self.configuration, self.revisions, self.executions, gap_text, logged_revisions
+        )
+        return infer_affected_revision(self.finding, facts)
 
     @property
-    def affected(self) -> Template | None:
+    def affected_template(self) -> Template | None:
         """What ran; where several may have, all that any of them had, under no name."""
-        return self.ran.merged
+        return self.affected_revision.merged_template
 
     @property
-    def relations(self) -> tuple[Related, ...] | None:
+    def correlations(self) -> tuple[RelatedFinding, ...] | None:
         """The other findings, each told as part of the same attack or as a coincidence."""
         if self.related is None:
             return None
-        own = [account for account in self.ran.accounts if not is_default(account)]
-        return tuple(relate(other, self.finding, own) for other in self.related)
+        own = [
+            account
+            for account in self.affected_revision.service_accounts
+            if not is_default_service_account(account)
+        ]
+        return tuple(correlate(other, self.finding, own) for other in self.related)
 
-    def unknown(self, collector: str) -> str:
+    def describe_gap(self, collector: str) -> str:
         """What stands for a fact whose evidence is lacking: that it is not known, and why.
 
         The gap itself names what was asked, and what to do about it; here is its cause alone.
         """
-        called = _CALLED.get(collector, collector)
+        label = _COLLECTOR_LABELS.get(collector, collector)
         reasons = [gap.reason for gap in self.gaps if gap.collector == collector]
         if not reasons:
-            return (
-                f"not known, because {called} {'were' if called.endswith('s') else 'was'} not read"
-            )
+            return f"not known, because {label} {'were' if label.endswith('s') else 'was'} not read"
         cause = reasons[0].partition(". ")[0].rpartition(": ")[2]
-        return f"not known, because {called} could not be read{f' ({cause})' if cause else ''}"
+        return f"not known, because {label} could not be read{f' ({cause})' if cause else ''}"
 
     @property
     def longest_request_s(self) -> int:
         """Seconds for which a request in flight may outlive a stop: the longest timeout."""
         templates = list(self.revisions or ())
-        if self.settings:
-            templates.append(self.settings.template)
+        if self.configuration:
+            templates.append(self.configuration.template)
         return max((template.timeout_s for template in templates), default=0)
 
     def with_gap(self, gap: Gap) -> Evidence:
@@ -271,6 +286,6 @@ class Evidence:
             known.extend(template.secrets)
         for execution in self.executions or ():
             known.extend(execution.template.secrets)
-        if self.settings:
-            known.extend(self.settings.template.secrets)
+        if self.configuration:
+            known.extend(self.configuration.template.secrets)
         return tuple(known)

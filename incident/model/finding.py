@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from incident.model.words import JsonObject, Secret, Workload
+from incident.model.workload import JsonObject, Secret, Workload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,14 +20,14 @@ class File:
         sha256: Its hash in lower-case hex, or None.
         partially_hashed: Whether the hash covers only its beginning.
         contents: What is in it, as far as the finding tells (of a script); raw, to be redacted.
-        called: What it is to the finding, for a sentence: what ran, was loaded, or was read.
+        role: What it is to the finding, for a sentence: what ran, was loaded, or was read.
     """
 
     path: str
     sha256: str | None
     partially_hashed: bool
     contents: str = field(default="", repr=False)
-    called: str = field(default="file", compare=False)
+    role: str = field(default="file", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class DetectedProcess:
     """A process that the detector saw, as the finding tells it. All text is the attacker's.
 
     Attributes:
@@ -83,14 +83,14 @@ class Process:
     @property
     def binary(self) -> File:
         """The executed file."""
-        return File(self.binary_path, self.sha256, self.partially_hashed, called="executed file")
+        return File(self.binary_path, self.sha256, self.partially_hashed, role="executed file")
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
     """What of a finding is suspected: a process, and the file whose hash is worth looking up."""
 
-    process: Process | None
+    process: DetectedProcess | None
     file: File | None
 
 
@@ -173,7 +173,7 @@ class Finding:
     execution: str | None
     ancestors: frozenset[str]
     contradictions: tuple[str, ...]
-    processes: tuple[Process, ...]
+    processes: tuple[DetectedProcess, ...]
     containers: tuple[Container, ...]
     techniques: tuple[str, ...]
     virustotal_url: str | None
@@ -194,7 +194,7 @@ class Finding:
         return Suspect(process, process.binary if process else None)
 
     @property
-    def main_process(self) -> Process | None:
+    def main_process(self) -> DetectedProcess | None:
         """What the finding is about, and whose hash is looked up.
 
         The process whose hash the finding's own link to VirusTotal names; else one whose binary
@@ -203,13 +203,13 @@ class Finding:
         """
         linked = (self.virustotal_url or "").lower()
 
-        def telling(process: Process) -> tuple[bool, bool, bool, bool]:
+        def relevance(process: DetectedProcess) -> tuple[bool, bool, bool, bool]:
             hashed = process.sha256 is not None
             named = process.sha256 is not None and process.sha256 in linked
             whole = hashed and not process.partially_hashed
             return named, whole, hashed, bool(process.binary_path)
 
-        return max(self.processes, key=telling, default=None)
+        return max(self.processes, key=relevance, default=None)
 
     @property
     def source_parent(self) -> str:

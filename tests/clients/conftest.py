@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from clients import Clients, Settings, connect
-from emulator.server import Emulator
-from emulator.world import parse
+from emulator.server.emulator import Emulator
+from emulator.world.state import parse_world
 
 
 @dataclass(frozen=True, slots=True)
-class Google:
+class ConnectedClients:
     """An emulated world, and the product's clients of it."""
 
     emulator: Emulator
@@ -24,21 +24,21 @@ class Google:
     settings: Settings
 
 
-Connecting = Callable[..., AbstractAsyncContextManager[Google]]
+ConnectClients = Callable[..., AbstractAsyncContextManager[ConnectedClients]]
 
 
 @asynccontextmanager
-async def connected(world: dict[str, Any], **given: Any) -> AsyncIterator[Google]:
+async def connected_clients(world: dict[str, Any], **given: Any) -> AsyncIterator[ConnectedClients]:
     """The emulator of a world, and the product's clients of it."""
-    async with Emulator(parse(world, source="test")) as emulator:
+    async with Emulator(parse_world(world, source="test")) as emulator:
         addresses = json.loads(emulator.environment)
         settings = Settings.model_validate(
             {"store": "gs://case-files/responder", "emulator": addresses, **given}
         )
-        yield Google(emulator, await connect(settings), settings)
+        yield ConnectedClients(emulator, await connect(settings), settings)
 
 
 @pytest.fixture
-def google() -> Connecting:
+def connect_clients() -> ConnectClients:
     """Connects to the emulator of a world."""
-    return connected
+    return connected_clients

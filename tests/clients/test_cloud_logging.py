@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from incident.model import AuditEvent, Denied, GiveUp, Logs, Retry
-from tests.clients.conftest import Connecting, Google
-from tests.values import NOW, SERVICE, workload
+from tests.clients.conftest import ConnectClients, ConnectedClients
+from tests.support.model import NOW, SERVICE, workload
 
 START, END = NOW - timedelta(minutes=30), NOW + timedelta(minutes=30)
 PLANTED = "planted-in-an-audit-entry"
@@ -58,19 +58,19 @@ def world(*entries: dict[str, Any], **others: Any) -> dict[str, Any]:
     return {"projects": projects, "logEntries": list(entries), **others}
 
 
-async def logs(cloud: Google, limit: int = 500) -> Logs:
+async def logs(cloud: ConnectedClients, limit: int = 500) -> Logs:
     """The service's logs around the event."""
     return await cloud.clients.logging.entries(workload(), START, END, limit=limit)
 
 
-async def events(cloud: Google, limit: int = 50) -> tuple[AuditEvent, ...]:
+async def events(cloud: ConnectedClients, limit: int = 50) -> tuple[AuditEvent, ...]:
     """Who changed the service around the event."""
     return await cloud.clients.logging.audit(workload(), START, END, limit=limit)
 
 
-async def test_entries_come_newest_first(google: Connecting) -> None:
+async def test_entries_come_newest_first(connect_clients: ConnectClients) -> None:
     """Each with its log, severity, text, revision and instance."""
-    async with google(world(entry(1), entry(3), entry(2))) as cloud:
+    async with connect_clients(world(entry(1), entry(3), entry(2))) as cloud:
         found = await logs(cloud)
     assert [each.text for each in found.entries] == ["line 3", "line 2", "line 1"]
     newest = found.entries[0]
@@ -94,14 +94,16 @@ async def test_entries_come_newest_first(google: Connecting) -> None:
         ("varlog%2Fsystem", "varlog/system"),
     ],
 )
-async def test_each_log_of_the_workload_is_read(google: Connecting, log: str, shown: str) -> None:
+async def test_each_log_of_the_workload_is_read(
+    connect_clients: ConnectClients, log: str, shown: str
+) -> None:
     """Requests, output and system entries alike."""
-    async with google(world(entry(log=f"run.googleapis.com%2F{log}"))) as cloud:
+    async with connect_clients(world(entry(log=f"run.googleapis.com%2F{log}"))) as cloud:
         (found,) = (await logs(cloud)).entries
     assert found.log == shown
 
 
-async def test_other_workloads_times_and_logs_are_not_read(google: Connecting) -> None:
+async def test_other_workloads_times_and_logs_are_not_read(connect_clients: ConnectClients) -> None:
     """Nothing but the service's own, in the window."""
     foreign = [
         entry(resource={"type": "cloud_run_revision", "labels": {**LABELS, key: "other"}})
@@ -114,7 +116,7 @@ async def test_other_workloads_times_and_logs_are_not_read(google: Connecting) -
         entry(log="something-else"),
         audit(),
     ]
-    async with google(world(*foreign)) as cloud:
+    async with connect_clients(world(*foreign)) as cloud:
         assert await logs(cloud) == Logs((), truncated=False)
 
 
@@ -127,30 +129,33 @@ async def test_other_workloads_times_and_logs_are_not_read(google: Connecting) -
     ],
 )
 async def test_any_payload_is_kept(
-    google: Connecting, payload: dict[str, Any], text: str, fields: dict[str, Any] | None
+    connect_clients: ConnectClients,
+    payload: dict[str, Any],
+    text: str,
+    fields: dict[str, Any] | None,
 ) -> None:
     """What the workload wrote, in whatever form: structure is what the redaction reads."""
     changes = {key: value for key, value in payload.items() if key != "noPayload"}
     made = entry(**changes)
     if "noPayload" in payload:
         del made["textPayload"]
-    async with google(world(made)) as cloud:
+    async with connect_clients(world(made)) as cloud:
         (found,) = (await logs(cloud)).entries
     assert (found.text, found.payload) == (text, fields)
 
 
-async def test_a_request_is_kept_with_its_fields(google: Connecting) -> None:
+async def test_a_request_is_kept_with_its_fields(connect_clients: ConnectClients) -> None:
     """Method, URL and status of a request entry."""
     request = {"requestMethod": "POST", "requestUrl": "https://x/y?z=1", "status": 500}
-    async with google(world(entry(httpRequest=request))) as cloud:
+    async with connect_clients(world(entry(httpRequest=request))) as cloud:
         (found,) = (await logs(cloud)).entries
     assert found.request == request
 
 
-async def test_a_payload_that_is_a_message_is_named_only(google: Connecting) -> None:
+async def test_a_payload_that_is_a_message_is_named_only(connect_clients: ConnectClients) -> None:
     """What is inside is not the workload's text."""
     payload = {"@type": "type.googleapis.com/google.cloud.audit.AuditLog", "methodName": PLANTED}
-    async with google(world(entry(protoPayload=payload))) as cloud:
+    async with connect_clients(world(entry(protoPayload=payload))) as cloud:
         (found,) = (await logs(cloud)).entries
     assert "AuditLog" in found.text
     assert PLANTED not in found.text
@@ -161,36 +166,36 @@ async def test_a_payload_that_is_a_message_is_named_only(google: Connecting) -> 
     [(0, 1, 0, False), (3, 3, 3, False), (4, 3, 3, True), (300, 260, 260, True)],
 )
 async def test_the_count_is_bounded(
-    google: Connecting, there: int, limit: int, kept: int, *, truncated: bool
+    connect_clients: ConnectClients, there: int, limit: int, kept: int, *, truncated: bool
 ) -> None:
     """The newest are kept, and it is said when there were more."""
-    async with google(world(*(entry(number) for number in range(there)))) as cloud:
+    async with connect_clients(world(*(entry(number) for number in range(there)))) as cloud:
         found = await logs(cloud, limit)
     assert (len(found.entries), found.truncated) == (kept, truncated)
     assert [each.text for each in found.entries[:1]] == [f"line {there - 1}"] * bool(kept)
 
 
-async def test_the_bytes_are_bounded(google: Connecting) -> None:
+async def test_the_bytes_are_bounded(connect_clients: ConnectClients) -> None:
     """A workload that logs megabytes does not fill our memory."""
     big = [entry(number, textPayload="x" * 900_000) for number in range(8)]
-    async with google(world(*big)) as cloud:
+    async with connect_clients(world(*big)) as cloud:
         found = await logs(cloud)
     assert (len(found.entries), found.truncated) == (4, True)
 
 
-async def test_one_entry_that_is_too_large_is_left_out(google: Connecting) -> None:
+async def test_one_entry_that_is_too_large_is_left_out(connect_clients: ConnectClients) -> None:
     """And it is said."""
-    async with google(world(entry(textPayload="x" * 5_000_000))) as cloud:
+    async with connect_clients(world(entry(textPayload="x" * 5_000_000))) as cloud:
         assert await logs(cloud) == Logs((), truncated=True)
 
 
 # The audit log.
 
 
-async def test_an_audit_event_says_who_did_what(google: Connecting) -> None:
+async def test_an_audit_event_says_who_did_what(connect_clients: ConnectClients) -> None:
     """Principal, method, resource and address, newest first."""
     refused = audit(2, status={"code": 7, "message": "denied"})
-    async with google(world(audit(1), refused)) as cloud:
+    async with connect_clients(world(audit(1), refused)) as cloud:
         newest, older = await events(cloud)
     assert (newest.error, older.error) == ("denied", "")
     assert (older.principal, older.method, older.resource, older.caller_ip) == (
@@ -202,7 +207,7 @@ async def test_an_audit_event_says_who_did_what(google: Connecting) -> None:
     assert newest.timestamp > older.timestamp
 
 
-async def test_neither_request_nor_response_is_carried(google: Connecting) -> None:
+async def test_audit_requests_and_responses_are_dropped(connect_clients: ConnectClients) -> None:
     """They hold environment values; only what is named is taken from an entry."""
     spec = {"service": {"template": {"containers": [{"env": [{"name": "X", "value": PLANTED}]}]}}}
     made = audit(
@@ -213,12 +218,14 @@ async def test_neither_request_nor_response_is_carried(google: Connecting) -> No
         authorizationInfo=[{"resource": PLANTED, "permission": PLANTED}],
         status={"code": 0, "message": PLANTED},
     )
-    async with google(world(made)) as cloud:
+    async with connect_clients(world(made)) as cloud:
         (event,) = await events(cloud)
     assert PLANTED not in repr(event)
 
 
-async def test_a_change_of_the_iam_policy_tells_its_deltas(google: Connecting) -> None:
+async def test_an_iam_policy_change_is_read_with_its_deltas(
+    connect_clients: ConnectClients,
+) -> None:
     """Who was let in or out is in the entry itself."""
     data = {
         "@type": "type.googleapis.com/google.iam.v1.logging.AuditData",
@@ -229,7 +236,7 @@ async def test_a_change_of_the_iam_policy_tells_its_deltas(google: Connecting) -
             ]
         },
     }
-    async with google(world(audit(serviceData=data))) as cloud:
+    async with connect_clients(world(audit(serviceData=data))) as cloud:
         (event,) = await events(cloud)
     assert event.bindings == (
         "ADD roles/run.invoker allUsers",
@@ -237,10 +244,10 @@ async def test_a_change_of_the_iam_policy_tells_its_deltas(google: Connecting) -
     )
 
 
-async def test_an_entry_that_is_no_audit_entry_is_passed_over(google: Connecting) -> None:
+async def test_a_text_entry_in_the_audit_log_is_skipped(connect_clients: ConnectClients) -> None:
     """Text in the audit log is nobody's deed."""
     odd = entry(log="cloudaudit.googleapis.com%2Factivity")
-    async with google(world(odd, audit(1), audit(2), audit(3))) as cloud:
+    async with connect_clients(world(odd, audit(1), audit(2), audit(3))) as cloud:
         assert len(await events(cloud)) == 3
         assert len(await events(cloud, 2)) == 2
 
@@ -255,29 +262,31 @@ async def test_an_entry_that_is_no_audit_entry_is_passed_over(google: Connecting
     ],
 )
 async def test_logs_that_cannot_be_read_say_why(
-    google: Connecting, code: str, error: type[Exception], text: str
+    connect_clients: ConnectClients, code: str, error: type[Exception], text: str
 ) -> None:
     """The message names the workload and what to grant."""
-    async with google(world(faults=[{"method": "ListLogEntries", "code": code}])) as cloud:
+    async with connect_clients(world(faults=[{"method": "ListLogEntries", "code": code}])) as cloud:
         for read in (logs, events):
             with pytest.raises(error, match=f"read the logs of {SERVICE}: .*{text}"):
                 await read(cloud)
 
 
-async def test_a_later_page_that_fails_is_told_too(google: Connecting) -> None:
+async def test_a_failed_later_page_is_reported(connect_clients: ConnectClients) -> None:
     """Half of the logs is not all of them."""
     fault = {"method": "ListLogEntries", "code": "PERMISSION_DENIED", "after": 1}
     entries = [entry(number) for number in range(260)]
-    async with google(world(*entries, faults=[fault])) as cloud:
+    async with connect_clients(world(*entries, faults=[fault])) as cloud:
         with pytest.raises(Denied):
             await logs(cloud)
 
 
-async def test_of_what_a_call_sets_only_the_names_are_kept(google: Connecting) -> None:
+async def test_an_audit_event_keeps_variable_names_and_no_values(
+    connect_clients: ConnectClients,
+) -> None:
     """The names of environment variables are the rotation list; their values stay behind."""
     container = {"env": [{"name": "API_TOKEN", "value": PLANTED}, {"name": "MODE", "value": "x"}]}
     request = {"service": {"template": {"containers": [container]}}}
-    async with google(world(audit(1, request=request))) as cloud:
+    async with connect_clients(world(audit(1, request=request))) as cloud:
         (event,) = await events(cloud)
     assert event.environment_names == ("API_TOKEN", "MODE")
     assert PLANTED not in repr(event)

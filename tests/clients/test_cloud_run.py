@@ -11,9 +11,9 @@ import pytest
 
 from clients import connect
 from incident.model import ChangeKind, Conflict, Denied, GiveUp, Missing, Retry, SecretUse
-from incident.telling import plain
-from tests.clients.conftest import Connecting, Google
-from tests.values import LATEST, REVISION, SERVICE, scaled_to_zero, workload
+from incident.model.json_text import json_value
+from tests.clients.conftest import ConnectClients, ConnectedClients
+from tests.support.model import LATEST, REVISION, SERVICE, scale_to_zero_change, workload
 
 PLANTED = "planted-environment-value"
 CONTAINER = {
@@ -89,10 +89,10 @@ def failing(method: str, code: str) -> dict[str, Any]:
     return world(faults=[{"method": method, "code": code}])
 
 
-async def test_settings_are_read_in_full(google: Connecting) -> None:
+async def test_settings_are_read_in_full(connect_clients: ConnectClients) -> None:
     """What changes are made of is there, losslessly, and what decides besides."""
-    async with google(world()) as cloud:
-        found = await cloud.clients.run.settings(workload())
+    async with connect_clients(world()) as cloud:
+        found = await cloud.clients.cloud_run.configuration(workload())
     assert (found.name, found.labels, found.annotations) == (
         SERVICE,
         {"env": "prod"},
@@ -111,10 +111,10 @@ async def test_settings_are_read_in_full(google: Connecting) -> None:
     assert "template" not in found.fields
 
 
-async def test_a_template_tells_names_and_never_values(google: Connecting) -> None:
+async def test_a_template_has_secret_names_and_no_values(connect_clients: ConnectClients) -> None:
     """Secrets are named for the rotation; a literal value is wrapped, for the redaction alone."""
-    async with google(world()) as cloud:
-        template = (await cloud.clients.run.settings(workload())).template
+    async with connect_clients(world()) as cloud:
+        template = (await cloud.clients.cloud_run.configuration(workload())).template
     assert template.containers[0].environment_names == ("MODE", "EMPTY", "DB_PASSWORD", "AGAIN")
     assert template.secret_names == ("db-password", "tls-cert")
     assert template.secret_uses == (
@@ -127,15 +127,17 @@ async def test_a_template_tells_names_and_never_values(google: Connecting) -> No
     assert template.service_account == TEMPLATE["serviceAccount"]
 
 
-async def test_what_probes_send_and_what_a_build_is_given_may_be_secret(google: Connecting) -> None:
+async def test_what_probes_send_and_what_a_build_is_given_may_be_secret(
+    connect_clients: ConnectClients,
+) -> None:
     """Headers of probes and variables of a build are for the redaction, like the environment."""
     header = {"name": "X-Probe", "value": "fake-header"}
     probe = {"httpGet": {"path": "/", "httpHeaders": [header]}}
     template = {**TEMPLATE, "containers": [{**CONTAINER, "livenessProbe": probe}]}
     build = {"environmentVariables": {"B": "fake-b", "A": "fake-a"}}
     service = {"name": SERVICE, "template": template, "buildConfig": build}
-    async with google(world(services=[service])) as cloud:
-        found = (await cloud.clients.run.settings(workload())).template.secrets
+    async with connect_clients(world(services=[service])) as cloud:
+        found = (await cloud.clients.cloud_run.configuration(workload())).template.secrets
     assert [(secret.name, secret.value) for secret in found] == [
         ("MODE", PLANTED),
         ("X-Probe", "fake-header"),
@@ -144,22 +146,22 @@ async def test_what_probes_send_and_what_a_build_is_given_may_be_secret(google: 
     ]
 
 
-async def test_no_environment_value_is_printed(google: Connecting) -> None:
+async def test_no_environment_value_is_printed(connect_clients: ConnectClients) -> None:
     """Neither a representation nor the JSON of anything that is read shows one."""
-    async with google(world()) as cloud:
-        settings = await cloud.clients.run.settings(workload())
-        revisions = await cloud.clients.run.revisions(workload())
+    async with connect_clients(world()) as cloud:
+        settings = await cloud.clients.cloud_run.configuration(workload())
+        revisions = await cloud.clients.cloud_run.revisions(workload())
     for shown in (repr(settings), str(settings), repr(revisions), repr(settings.template)):
         assert PLANTED not in shown
-    stored = json.dumps(plain(settings)) + json.dumps(plain(revisions))
+    stored = json.dumps(json_value(settings)) + json.dumps(json_value(revisions))
     assert PLANTED not in stored
     assert "db-password" in stored
 
 
-async def test_volumes_say_whether_a_file_survives(google: Connecting) -> None:
+async def test_volumes_say_whether_a_file_survives(connect_clients: ConnectClients) -> None:
     """A bucket or a file server that can be written keeps a modified file."""
-    async with google(world()) as cloud:
-        volumes = (await cloud.clients.run.settings(workload())).template.volumes
+    async with connect_clients(world()) as cloud:
+        volumes = (await cloud.clients.cloud_run.configuration(workload())).template.volumes
     assert [(volume.name, volume.source, volume.persists) for volume in volumes] == [
         ("uploads", "gcs shop-uploads", True),
         ("assets", "gcs shop-assets", False),
@@ -170,19 +172,19 @@ async def test_volumes_say_whether_a_file_survives(google: Connecting) -> None:
     ]
 
 
-async def test_a_bare_service_has_the_defaults(google: Connecting) -> None:
+async def test_a_bare_service_has_the_defaults(connect_clients: ConnectClients) -> None:
     """What nobody set is what Cloud Run takes it for."""
-    async with google(world(services=[{"name": SERVICE}], revisions=[])) as cloud:
-        found = await cloud.clients.run.settings(workload())
+    async with connect_clients(world(services=[{"name": SERVICE}], revisions=[])) as cloud:
+        found = await cloud.clients.cloud_run.configuration(workload())
     assert (found.template.timeout_s, found.template.session_affinity) == (300, False)
     assert (found.template.secrets, found.template.volumes, found.live_tags) == ((), (), ())
     assert not found.fields.get("traffic")
 
 
-async def test_revisions_come_newest_first(google: Connecting) -> None:
+async def test_revisions_come_newest_first(connect_clients: ConnectClients) -> None:
     """Each with its containers, its maker, and whether it is ready."""
-    async with google(world()) as cloud:
-        found = await cloud.clients.run.revisions(workload())
+    async with connect_clients(world()) as cloud:
+        found = await cloud.clients.cloud_run.revisions(workload())
     assert [(each.revision, each.ready, each.creator) for each in found] == [
         ("storefront-00042", True, "ci-42@example.com"),
         ("storefront-00041", False, "ci-41@example.com"),
@@ -191,7 +193,7 @@ async def test_revisions_come_newest_first(google: Connecting) -> None:
     assert found[0].secret_names == ("db-password",)
 
 
-async def test_access_keeps_conditions(google: Connecting) -> None:
+async def test_access_keeps_conditions(connect_clients: ConnectClients) -> None:
     """A conditional binding is shown with its condition, and anybody is anybody."""
     policy = {
         "version": 3,
@@ -209,8 +211,8 @@ async def test_access_keeps_conditions(google: Connecting) -> None:
             },
         ],
     }
-    async with google(world(iamPolicies={SERVICE: policy})) as cloud:
-        access = await cloud.clients.run.access(workload())
+    async with connect_clients(world(iamPolicies={SERVICE: policy})) as cloud:
+        access = await cloud.clients.cloud_run.access(workload())
     assert [binding.condition for binding in access.bindings] == [
         None,
         "office hours",
@@ -221,19 +223,19 @@ async def test_access_keeps_conditions(google: Connecting) -> None:
 # Writing.
 
 
-async def stopped(cloud: Google, **changes: Any) -> tuple[int | None, Any]:
+async def stopped(cloud: ConnectedClients, **changes: Any) -> tuple[int | None, Any]:
     """Stop the service; the generation that was told, and the write as it arrived."""
-    change = scaled_to_zero(await cloud.clients.run.settings(workload()))
-    generation = await cloud.clients.run.write(change, **{"validate_only": False, **changes})
+    change = scale_to_zero_change(await cloud.clients.cloud_run.configuration(workload()))
+    generation = await cloud.clients.cloud_run.write(change, **{"validate_only": False, **changes})
     (write,) = cloud.emulator.writes
     return generation, write
 
 
 async def test_a_write_sends_its_fields_by_its_mask_and_an_explicit_zero(
-    google: Connecting,
+    connect_clients: ConnectClients,
 ) -> None:
     """A zero that is not sent would be no count at all; a template is never sent."""
-    async with google(world()) as cloud:
+    async with connect_clients(world()) as cloud:
         generation, write = await stopped(cloud)
         dumped: Any = cloud.emulator.world.dump()
         (service,) = dumped["services"]
@@ -249,30 +251,30 @@ async def test_a_write_sends_its_fields_by_its_mask_and_an_explicit_zero(
     assert service["template"]["timeout"] == "900s"
 
 
-async def test_a_validated_write_changes_nothing(google: Connecting) -> None:
+async def test_a_validated_write_changes_nothing(connect_clients: ConnectClients) -> None:
     """Google says whether it would do it, and keeps nothing."""
-    async with google(world()) as cloud:
+    async with connect_clients(world()) as cloud:
         before = cloud.emulator.world.dump()
         _, write = await stopped(cloud, validate_only=True)
         assert write.validate_only
         assert cloud.emulator.world.dump() == before
 
 
-async def test_what_was_read_can_be_written_back(google: Connecting) -> None:
+async def test_what_was_read_can_be_written_back(connect_clients: ConnectClients) -> None:
     """The before-image of a change restores the service, tags and limits included."""
-    async with google(world()) as cloud:
-        run = cloud.clients.run
-        before = await run.settings(workload())
-        change = scaled_to_zero(before)
+    async with connect_clients(world()) as cloud:
+        run = cloud.clients.cloud_run
+        before = await run.configuration(workload())
+        change = scale_to_zero_change(before)
         await run.write(change, validate_only=False)
         await run.write(replace(change, after=change.before), validate_only=False)
-        after = await run.settings(workload())
+        after = await run.configuration(workload())
     assert after.fields == before.fields
 
 
-async def test_a_write_is_sent_once(google: Connecting) -> None:
+async def test_a_write_is_sent_once(connect_clients: ConnectClients) -> None:
     """Whether it was accepted is read before it is sent again."""
-    async with google(failing("UpdateService", "UNAVAILABLE")) as cloud:
+    async with connect_clients(failing("UpdateService", "UNAVAILABLE")) as cloud:
         with pytest.raises(Retry):
             await stopped(cloud)
         assert len(cloud.emulator.writes) == 1
@@ -291,11 +293,11 @@ async def test_a_write_is_sent_once(google: Connecting) -> None:
     ],
 )
 @pytest.mark.parametrize("validate_only", [True, False])
-async def test_a_write_that_fails_says_how(
-    google: Connecting, code: str, error: type[Exception], *, validate_only: bool
+async def test_a_failed_write_raises_its_error_class_with_the_service(
+    connect_clients: ConnectClients, code: str, error: type[Exception], *, validate_only: bool
 ) -> None:
     """The class says what to do; the message names the service and what was tried."""
-    async with google(failing("UpdateService", code)) as cloud:
+    async with connect_clients(failing("UpdateService", code)) as cloud:
         with pytest.raises(error) as raised:
             await stopped(cloud, validate_only=validate_only)
     assert type(raised.value) is error
@@ -306,7 +308,7 @@ async def test_a_write_that_fails_says_how(
 
 
 READS = [
-    ("GetService", "settings", "run.services.get"),
+    ("GetService", "configuration", "run.services.get"),
     ("ListRevisions", "revisions", "run.revisions.list"),
     ("GetIamPolicy", "access", "run.services.getIamPolicy"),
 ]
@@ -314,47 +316,49 @@ READS = [
 
 @pytest.mark.parametrize(("method", "read", "permission"), READS)
 async def test_a_read_that_is_denied_names_the_permission(
-    google: Connecting, method: str, read: str, permission: str
+    connect_clients: ConnectClients, method: str, read: str, permission: str
 ) -> None:
     """Each read says which permission it needs, and on what."""
-    async with google(failing(method, "PERMISSION_DENIED")) as cloud:
+    async with connect_clients(failing(method, "PERMISSION_DENIED")) as cloud:
         with pytest.raises(Denied, match=f"{SERVICE}: permission {permission} is missing"):
-            await getattr(cloud.clients.run, read)(workload())
+            await getattr(cloud.clients.cloud_run, read)(workload())
 
 
 @pytest.mark.parametrize(("method", "read", "_permission"), READS)
 async def test_a_read_is_tried_again(
-    google: Connecting, method: str, read: str, _permission: str
+    connect_clients: ConnectClients, method: str, read: str, _permission: str
 ) -> None:
     """A short outage does not reach the caller."""
     fault = {"method": method, "code": "UNAVAILABLE", "times": 2}
-    async with google(world(faults=[fault])) as cloud:
-        assert await getattr(cloud.clients.run, read)(workload())
+    async with connect_clients(world(faults=[fault])) as cloud:
+        assert await getattr(cloud.clients.cloud_run, read)(workload())
         assert len(cloud.emulator.calls) == 3
 
 
-async def test_a_service_that_does_not_exist_is_missing(google: Connecting) -> None:
+async def test_a_service_that_does_not_exist_is_missing(connect_clients: ConnectClients) -> None:
     """It may have been deleted since the finding."""
-    async with google(world(services=[], revisions=[])) as cloud:
+    async with connect_clients(world(services=[], revisions=[])) as cloud:
         with pytest.raises(Missing, match=f"cannot read the settings of {SERVICE}"):
-            await cloud.clients.run.settings(workload())
+            await cloud.clients.cloud_run.configuration(workload())
 
 
-async def test_a_rehearsal_writes_nothing(google: Connecting) -> None:
+async def test_a_dry_run_client_only_validates(connect_clients: ConnectClients) -> None:
     """Whatever asks for it: validating is all that such a client sends."""
-    async with google(world()) as cloud:
-        clients = await connect(cloud.settings, rehearsing=True)
-        change = scaled_to_zero(await clients.run.settings(workload()))
-        with pytest.raises(GiveUp, match="this is a rehearsal"):
-            await clients.run.write(change, validate_only=False)
-        assert await clients.run.write(change, validate_only=True) is not None
+    async with connect_clients(world()) as cloud:
+        clients = await connect(cloud.settings, dry_run=True)
+        change = scale_to_zero_change(await clients.cloud_run.configuration(workload()))
+        with pytest.raises(GiveUp, match="this is a dry run"):
+            await clients.cloud_run.write(change, validate_only=False)
+        assert await clients.cloud_run.write(change, validate_only=True) is not None
         assert [write.validate_only for write in cloud.emulator.writes] == [True]
 
 
-async def test_what_we_may_not_do_is_found_out(google: Connecting) -> None:
+async def test_missing_permissions_are_listed(connect_clients: ConnectClients) -> None:
     """Of some permissions those that we lack, in order."""
-    async with google(world()) as cloud:
-        assert await cloud.clients.run.lacking(workload(), ChangeKind.FIELDS) == ()
-    async with google(failing("UpdateService", "PERMISSION_DENIED")) as cloud:
-        lacking = await cloud.clients.run.lacking(workload(), ChangeKind.FIELDS)
+    async with connect_clients(world()) as cloud:
+        assert (
+            await cloud.clients.cloud_run.missing_permissions(workload(), ChangeKind.FIELDS) == ()
+        )
+    async with connect_clients(failing("UpdateService", "PERMISSION_DENIED")) as cloud:
+        lacking = await cloud.clients.cloud_run.missing_permissions(workload(), ChangeKind.FIELDS)
     assert lacking == ("run.services.update",)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from incident.containment import plan
-from incident.look import look
+from incident.actions.plan import plan_changes
+from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,
     ChangeKind,
@@ -17,12 +17,12 @@ from incident.model import (
     GiveUp,
     Kind,
     Missing,
-    Need,
     Retry,
-    Settings,
+    WorkloadConfiguration,
+    WorkloadDetail,
 )
-from tests.clients.conftest import Connecting
-from tests.values import finding, workload
+from tests.clients.conftest import ConnectClients
+from tests.support.model import finding, workload
 
 PROJECT = "projects/example-shop-prod/locations/europe-west1"
 JOB, POOL = f"{PROJECT}/jobs/storefront", f"{PROJECT}/workerPools/storefront"
@@ -58,20 +58,22 @@ def world(**changes: Any) -> dict[str, Any]:
     }
 
 
-def changes_of(settings: Settings, *actions: str) -> tuple[Change, ...]:
+def changes_of(settings: WorkloadConfiguration, *actions: str) -> tuple[Change, ...]:
     """The changes of some actions."""
-    return plan(tuple((action,) for action in actions), settings, finding()).changes
+    return plan_changes(tuple((action,) for action in actions), settings, finding()).changes
 
 
-JOB_NEEDS = (Need.ACCESS, Need.EXECUTIONS)
+JOB_NEEDS = (WorkloadDetail.ACCESS, WorkloadDetail.EXECUTIONS)
 
 
-async def test_a_job_is_read_with_its_executions_and_its_policy(google: Connecting) -> None:
+async def test_a_job_is_read_with_its_executions_and_its_policy(
+    connect_clients: ConnectClients,
+) -> None:
     """What runs and what is over, who may start it, and no environment value in print."""
     job = workload(kind=Kind.JOB)
-    async with google(world()) as cloud:
-        found = await look(job, JOB_NEEDS, cloud.clients.run)
-        tasks = await cloud.clients.run.tasks(RUNS)
+    async with connect_clients(world()) as cloud:
+        found = await read_workload(job, JOB_NEEDS, cloud.clients.cloud_run)
+        tasks = await cloud.clients.cloud_run.tasks(RUNS)
     assert (found.kind, found.name, found.fields) == (Kind.JOB, JOB, {})
     assert found.executions is not None
     assert [(each.short_name, each.running) for each in found.executions] == [
@@ -90,37 +92,39 @@ async def test_a_job_is_read_with_its_executions_and_its_policy(google: Connecti
     assert found.template.secrets[0].value == PLANTED
 
 
-async def test_a_pool_is_read_with_its_count(google: Connecting) -> None:
+async def test_a_pool_is_read_with_its_count(connect_clients: ConnectClients) -> None:
     """A pool has neither address nor traffic; its revisions are listed like a service's."""
     pool = workload(kind=Kind.WORKER_POOL)
-    async with google(world()) as cloud:
-        found = await cloud.clients.run.settings(pool)
-        revisions = await cloud.clients.run.revisions(pool)
+    async with connect_clients(world()) as cloud:
+        found = await cloud.clients.cloud_run.configuration(pool)
+        revisions = await cloud.clients.cloud_run.revisions(pool)
     assert (found.kind, found.uri, found.live_tags) == (Kind.WORKER_POOL, "", ())
     assert found.fields["scaling"] == {"manualInstanceCount": 3}
     assert [each.revision for each in revisions] == [found.latest_ready_revision]
 
 
-async def test_a_pool_is_stopped_by_its_count_alone(google: Connecting) -> None:
+async def test_a_pool_is_stopped_by_its_count_alone(connect_clients: ConnectClients) -> None:
     """One masked update, whose answer tells the generation; never a template."""
     pool = workload(kind=Kind.WORKER_POOL)
-    async with google(world()) as cloud:
-        run = cloud.clients.run
-        (change,) = changes_of(await run.settings(pool), "scale-to-zero")
+    async with connect_clients(world()) as cloud:
+        run = cloud.clients.cloud_run
+        (change,) = changes_of(await run.configuration(pool), "scale-to-zero")
         assert await run.write(change, validate_only=True) is not None
-        assert (await run.settings(pool)).fields["scaling"] == {"manualInstanceCount": 3}
+        assert (await run.configuration(pool)).fields["scaling"] == {"manualInstanceCount": 3}
         assert await run.write(change, validate_only=False) == 2
-        assert (await run.settings(pool)).fields["scaling"] == {"manualInstanceCount": 0}
+        assert (await run.configuration(pool)).fields["scaling"] == {"manualInstanceCount": 0}
         (_, written) = cloud.emulator.writes
     assert (written.mask, set(written.request["workerPool"])) == (["scaling"], {"name", "scaling"})
 
 
-async def test_an_execution_is_cancelled_and_its_record_stays(google: Connecting) -> None:
+async def test_an_execution_is_cancelled_and_its_record_stays(
+    connect_clients: ConnectClients,
+) -> None:
     """Validating leaves it running; afterwards it is over, and says how."""
     job = workload(kind=Kind.JOB)
-    async with google(world()) as cloud:
-        run = cloud.clients.run
-        found = await look(job, JOB_NEEDS, run)
+    async with connect_clients(world()) as cloud:
+        run = cloud.clients.cloud_run
+        found = await read_workload(job, JOB_NEEDS, run)
         (change,) = changes_of(found, "cancel-executions")
         assert (change.target, change.kind) == (RUNS, ChangeKind.CANCELLATION)
         await run.write(change, validate_only=True)
@@ -131,12 +135,14 @@ async def test_an_execution_is_cancelled_and_its_record_stays(google: Connecting
     assert (execution.reason, execution.tasks["cancelled"]) == ("CANCELLED", 2)
 
 
-async def test_a_policy_is_edited_in_exactly_the_version_that_was_read(google: Connecting) -> None:
+async def test_a_policy_is_edited_in_exactly_the_version_that_was_read(
+    connect_clients: ConnectClients,
+) -> None:
     """Conditions survive; an edit of an older version conflicts and changes nothing."""
     job = workload(kind=Kind.JOB)
-    async with google(world()) as cloud:
-        run = cloud.clients.run
-        found = await look(job, JOB_NEEDS, run)
+    async with connect_clients(world()) as cloud:
+        run = cloud.clients.cloud_run
+        found = await read_workload(job, JOB_NEEDS, run)
         (edit,) = changes_of(found, "require-authentication")
         with pytest.raises(ValueError, match="no such write"):
             await run.write(edit, validate_only=True)
@@ -152,18 +158,18 @@ async def test_a_policy_is_edited_in_exactly_the_version_that_was_read(google: C
     assert list(restored) == BINDINGS
 
 
-async def test_a_job_is_never_updated(google: Connecting) -> None:
+async def test_a_job_is_never_updated(connect_clients: ConnectClients) -> None:
     """Its update has no mask: to ask for one is a fault of ours, and no call is made."""
     change = Change("x", JOB, ("annotations",), {}, {}, stops=False, reversible=True)
-    async with google(world()) as cloud:
+    async with connect_clients(world()) as cloud:
         with pytest.raises(ValueError, match="no such write"):
-            await cloud.clients.run.write(change, validate_only=False)
+            await cloud.clients.cloud_run.write(change, validate_only=False)
         assert cloud.emulator.calls == []
 
 
 READS = {
-    ("settings", Kind.JOB): ("GetJob", "run.jobs.get"),
-    ("settings", Kind.WORKER_POOL): ("GetWorkerPool", "run.workerpools.get"),
+    ("configuration", Kind.JOB): ("GetJob", "run.jobs.get"),
+    ("configuration", Kind.WORKER_POOL): ("GetWorkerPool", "run.workerpools.get"),
     ("access", Kind.JOB): ("GetIamPolicy", "run.jobs.getIamPolicy"),
     ("access", Kind.WORKER_POOL): ("GetIamPolicy", "run.workerpools.getIamPolicy"),
     ("executions", Kind.JOB): ("ListExecutions", "run.executions.list"),
@@ -172,14 +178,14 @@ READS = {
 
 @pytest.mark.parametrize(("read", "kind"), READS)
 async def test_a_read_that_is_refused_names_its_permission(
-    google: Connecting, read: str, kind: Kind
+    connect_clients: ConnectClients, read: str, kind: Kind
 ) -> None:
     """And one that finds nothing, or no answer, is told apart."""
     method, permission = READS[read, kind]
     for code, error in (("PERMISSION_DENIED", Denied), ("NOT_FOUND", Missing)):
-        async with google(world(faults=[{"method": method, "code": code}])) as cloud:
+        async with connect_clients(world(faults=[{"method": method, "code": code}])) as cloud:
             with pytest.raises(error) as raised:
-                await getattr(cloud.clients.run, read)(workload(kind=kind))
+                await getattr(cloud.clients.cloud_run, read)(workload(kind=kind))
         assert (permission in str(raised.value)) is (error is Denied)
 
 
@@ -192,21 +198,23 @@ async def test_a_read_that_is_refused_names_its_permission(
     [("cancel-executions", "CancelExecution"), ("require-authentication", "SetIamPolicy")],
 )
 async def test_a_write_that_fails_says_what_to_do_about_it(
-    google: Connecting, action: str, method: str, code: str, error: type[Exception]
+    connect_clients: ConnectClients, action: str, method: str, code: str, error: type[Exception]
 ) -> None:
     """Another writer, no answer, or a refusal: three different things to the containment."""
-    async with google(world(faults=[{"method": method, "code": code}])) as cloud:
-        found = await look(workload(kind=Kind.JOB), JOB_NEEDS, cloud.clients.run)
+    async with connect_clients(world(faults=[{"method": method, "code": code}])) as cloud:
+        found = await read_workload(workload(kind=Kind.JOB), JOB_NEEDS, cloud.clients.cloud_run)
         (change,) = changes_of(found, action)
         with pytest.raises(error):
-            await cloud.clients.run.write(change, validate_only=False)
+            await cloud.clients.cloud_run.write(change, validate_only=False)
 
 
-async def test_permissions_are_asked_for_on_the_resource_of_its_kind(google: Connecting) -> None:
+async def test_permissions_are_asked_for_on_the_resource_of_its_kind(
+    connect_clients: ConnectClients,
+) -> None:
     """A pool's are called workerpools, in lower case."""
     faults = [{"method": "UpdateWorkerPool", "code": "PERMISSION_DENIED"}]
-    async with google(world(faults=faults)) as cloud:
-        lacking = await cloud.clients.run.lacking(
+    async with connect_clients(world(faults=faults)) as cloud:
+        lacking = await cloud.clients.cloud_run.missing_permissions(
             workload(kind=Kind.WORKER_POOL), ChangeKind.FIELDS
         )
     assert lacking == ("run.workerpools.update",)

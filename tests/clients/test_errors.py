@@ -10,17 +10,18 @@ import pytest
 from google.api_core import exceptions as google_api
 from google.auth import exceptions as google_auth
 
-from clients.cloud_run_writing import WRITES
-from clients.errors import calling
-from clients.permissions import Permission, Scope
+from clients.cloud_run_writes import WRITE_PERMISSIONS
+from clients.errors import google_call
 from incident.model import (
     ChangeKind,
     Conflict,
     Denied,
     GiveUp,
+    GrantScope,
     IncidentError,
     Kind,
     Missing,
+    Permission,
     Retry,
 )
 
@@ -28,7 +29,7 @@ from incident.model import (
 api: Any = google_api
 auth: Any = google_auth
 
-GET = Permission("run.services.get", Scope.WORKLOAD, "reads")
+GET = Permission("run.services.get", GrantScope.WORKLOAD, "reads")
 NAME = "projects/p/locations/l/services/x"
 
 EXPECTED: dict[str, tuple[type[IncidentError], str]] = {
@@ -51,11 +52,11 @@ EXPECTED: dict[str, tuple[type[IncidentError], str]] = {
 }
 
 
-def met(error: Exception) -> IncidentError:
+def translated_error(error: Exception) -> IncidentError:
     """What an error becomes while a service is read."""
     with (
         pytest.raises(IncidentError) as raised,
-        calling("read the settings of", NAME, GET),
+        google_call("read the settings of", NAME, GET),
     ):
         raise error
     return raised.value
@@ -66,7 +67,7 @@ def test_each_code_says_what_to_do_about_it(code: str) -> None:
     """The class tells whether time heals it, the message everything that a person needs."""
     ours, text = EXPECTED[code]
     error = api.from_grpc_status(grpc.StatusCode[code], "what Google said")
-    found = met(error)
+    found = translated_error(error)
     assert type(found) is ours
     assert str(found).startswith(f"cannot read the settings of {NAME}: ")
     assert text in str(found)
@@ -81,7 +82,9 @@ def test_every_code_has_a_row() -> None:
 
 def test_a_missing_permission_is_named_with_where_to_grant_it() -> None:
     """The message is enough to mend it."""
-    assert f"Grant it on {NAME} or projects/p to" in str(met(api.PermissionDenied("no")))
+    assert f"Grant it on {NAME} or projects/p to" in str(
+        translated_error(api.PermissionDenied("no"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,12 +103,10 @@ def test_a_missing_permission_is_named_with_where_to_grant_it() -> None:
         ),
     ],
 )
-def test_of_several_permissions_the_one_that_google_names_is_told(
-    said: str, named: str, where: str
-) -> None:
+def test_the_permission_that_google_names_is_reported(said: str, named: str, where: str) -> None:
     """An update may be denied for the account or the image as well as for the service."""
-    needed = WRITES[ChangeKind.FIELDS, Kind.SERVICE]
-    with pytest.raises(Denied) as raised, calling("change", NAME, *needed):
+    needed = WRITE_PERMISSIONS[ChangeKind.FIELDS, Kind.SERVICE]
+    with pytest.raises(Denied) as raised, google_call("change", NAME, *needed):
         raise api.PermissionDenied(said)
     assert f"permission {named}" in str(raised.value)
     assert f"Grant it on {where}" in str(raised.value)
@@ -122,30 +123,30 @@ def test_of_several_permissions_the_one_that_google_names_is_told(
         (api.GoogleAPIError("odd"), Retry),
     ],
 )
-def test_errors_without_a_code_are_told_too(error: Exception, ours: type[IncidentError]) -> None:
+def test_errors_without_a_code_are_translated(error: Exception, ours: type[IncidentError]) -> None:
     """Lacking credentials are for a person; what comes from the network, time may heal."""
-    assert type(met(error)) is ours
+    assert type(translated_error(error)) is ours
 
 
 @pytest.mark.parametrize("said", ["", "  \n ", "x" * 5000, "two\nlines\tof it"])
 def test_what_google_says_is_one_short_line(said: str) -> None:
     """However much it was, the message stays readable."""
-    text = str(met(api.InternalServerError(said)))
+    text = str(translated_error(api.InternalServerError(said)))
     assert len(text) < 500
     assert "\n" not in text
     assert "()" not in text
 
 
 @pytest.mark.parametrize("error", [ValueError("ours"), KeyError("ours"), Retry("ours")])
-def test_a_fault_of_ours_is_not_googles(error: Exception) -> None:
+def test_other_exceptions_pass_through_unchanged(error: Exception) -> None:
     """Only what Google's clients raise is translated."""
-    with pytest.raises(type(error)) as raised, calling("read", "x", GET):
+    with pytest.raises(type(error)) as raised, google_call("read", "x", GET):
         raise error
     assert raised.value is error
 
 
-def test_nothing_happens_when_nothing_happens() -> None:
+def test_a_successful_call_is_unchanged() -> None:
     """A call that succeeds passes through."""
-    with suppress(ZeroDivisionError), calling("read", "x", GET):
+    with suppress(ZeroDivisionError), google_call("read", "x", GET):
         answer = 42
     assert answer == 42

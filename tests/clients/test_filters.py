@@ -17,10 +17,18 @@ from clients.filters import (
     run_logs_of,
     timestamp,
 )
-from emulator import filters
-from emulator.filters import LOGGING, SECURITY_CENTER, All, AnyOf, Comparison, Dialect, Node
+from emulator.api import list_filters
+from emulator.api.list_filters import (
+    LOGGING_DIALECT,
+    SECURITY_CENTER_DIALECT,
+    All,
+    AnyOf,
+    Comparison,
+    Dialect,
+    Node,
+)
 from incident.model import Kind, Workload
-from tests.values import NOW, repeatable, workload
+from tests.support.model import NOW, repeatable, workload
 
 END = NOW + timedelta(minutes=30)
 HOSTILE = [
@@ -49,24 +57,26 @@ _WORKLOADS = st.builds(
     workload, kind=st.sampled_from(list(Kind)), name=_TEXT, location=_TEXT, project_id=_TEXT
 )
 _BUILDERS = [
-    (findings_of, SECURITY_CENTER),
-    (run_logs_of, LOGGING),
-    (audit_log_of, LOGGING),
+    (findings_of, SECURITY_CENTER_DIALECT),
+    (run_logs_of, LOGGING_DIALECT),
+    (audit_log_of, LOGGING_DIALECT),
 ]
 
 
 def values(node: Node, *path: str) -> list[str]:
     """What a field is compared with in a filter."""
-    return [each.value.text for each in filters.comparisons(node) if each.path == path]
+    return [each.value.text for each in list_filters.comparisons(node) if each.path == path]
 
 
-@pytest.mark.parametrize("dialect", [SECURITY_CENTER, LOGGING], ids=["findings", "logs"])
+@pytest.mark.parametrize(
+    "dialect", [SECURITY_CENTER_DIALECT, LOGGING_DIALECT], ids=["findings", "logs"]
+)
 @given(value=_TEXT)
 @repeatable
 def test_a_quoted_value_is_read_back_as_it_was(dialect: Dialect, value: str) -> None:
     """One comparison with exactly that text, whatever is in it, and nothing after it."""
-    read = filters.parse(f"category={quote(value)}", dialect)
-    assert read == Comparison(("category",), "=", filters.Value(value, quoted=True))
+    read = list_filters.parse_filter(f"category={quote(value)}", dialect)
+    assert read == Comparison(("category",), "=", list_filters.Value(value, quoted=True))
 
 
 def shape(node: Node) -> object:
@@ -86,7 +96,9 @@ def test_no_name_changes_what_a_filter_is(found: Workload) -> None:
     """Of any workload the filter has the shape that it has of a harmless one."""
     harmless = replace(found, name="storefront", location="europe-west1", project_id="shop")
     for build, dialect in _BUILDERS:
-        told, usual = (filters.parse(build(one, NOW, END), dialect) for one in (found, harmless))
+        told, usual = (
+            list_filters.parse_filter(build(one, NOW, END), dialect) for one in (found, harmless)
+        )
         assert shape(told) == shape(usual)
 
 
@@ -100,24 +112,24 @@ def test_the_logs_asked_for_are_those_of_exactly_one_workload(found: Workload) -
         Kind.WORKER_POOL: "worker_pool_name",
     }[found.kind]
     for build in (run_logs_of, audit_log_of):
-        node = filters.parse(build(found, NOW, END), LOGGING)
+        node = list_filters.parse_filter(build(found, NOW, END), LOGGING_DIALECT)
         assert values(node, "resource", "labels", label) == [found.name]
         assert values(node, "resource", "labels", "location") == [found.location]
         logs = values(node, "logName")
         assert logs
         assert all(log.startswith(f"projects/{found.project}/logs/") for log in logs)
-        assert {each.operator for each in filters.comparisons(node)} == {"=", ">=", "<="}
+        assert {each.operator for each in list_filters.comparisons(node)} == {"=", ">=", "<="}
 
 
 def _matches(found: Workload, at: Workload) -> bool:
     """Whether a finding on one workload is listed for another."""
     name = f"//run.googleapis.com/{at.resource_name}"
-    node = filters.parse(findings_of(found, NOW, END), SECURITY_CENTER)
+    node = list_filters.parse_filter(findings_of(found, NOW, END), SECURITY_CENTER_DIALECT)
 
     def compare(each: Comparison) -> bool:
         return each.path == ("event_time",) or each.value.text in name
 
-    return filters.holds(node, compare)
+    return list_filters.evaluate(node, compare)
 
 
 @given(_WORKLOADS, _WORKLOADS)
@@ -142,14 +154,14 @@ def test_times_are_utc_and_quoted(moment: datetime) -> None:
     """Both languages take RFC 3339."""
     assert timestamp(moment) == '"2026-10-02T08:14:12.318000Z"'
     assert findings_since(moment) == 'event_time>="2026-10-02T08:14:12.318000Z"'
-    filters.parse(findings_since(moment), SECURITY_CENTER)
+    list_filters.parse_filter(findings_since(moment), SECURITY_CENTER_DIALECT)
 
 
 def test_the_window_bounds_everything() -> None:
     """No filter reads beyond the time it is asked for."""
     later = datetime(2026, 10, 2, 9, tzinfo=UTC)
     for build, dialect in _BUILDERS:
-        node = filters.parse(build(workload(), NOW, later), dialect)
+        node = list_filters.parse_filter(build(workload(), NOW, later), dialect)
         assert isinstance(node, All)
         bounds = {
             (each.operator, each.value.text)
@@ -161,14 +173,14 @@ def test_the_window_bounds_everything() -> None:
 
 def test_the_logs_asked_for_are_named() -> None:
     """Four logs of the workload, and two of the audit."""
-    node = filters.parse(run_logs_of(workload(), NOW, END), LOGGING)
+    node = list_filters.parse_filter(run_logs_of(workload(), NOW, END), LOGGING_DIALECT)
     assert [log.rpartition("/")[2] for log in values(node, "logName")] == [
         "run.googleapis.com%2Frequests",
         "run.googleapis.com%2Fstdout",
         "run.googleapis.com%2Fstderr",
         "run.googleapis.com%2Fvarlog%2Fsystem",
     ]
-    node = filters.parse(audit_log_of(workload(), NOW, END), LOGGING)
+    node = list_filters.parse_filter(audit_log_of(workload(), NOW, END), LOGGING_DIALECT)
     assert [log.rpartition("%2F")[2] for log in values(node, "logName")] == [
         "activity",
         "system_event",

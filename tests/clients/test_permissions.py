@@ -9,37 +9,43 @@ from typing import Any
 import pytest
 
 from clients import Clients
-from clients.cloud_run import carrying_out
-from clients.cloud_run_writing import WRITES
-from clients.hierarchy import WALK
-from clients.identity import USE_QUOTA
+from clients.caller_identity import USE_QUOTA
+from clients.cloud_run import permissions_for_change
+from clients.cloud_run_writes import WRITE_PERMISSIONS
 from clients.impersonation import MAKE_TOKENS
-from clients.permissions import missing
-from commands.catalogue import (
-    Actions,
+from clients.permissions import missing_permission_text
+from clients.rest import WALK_PERMISSIONS
+from commands.permission_catalogue import (
+    ActionsByKind,
     Role,
     actions_of,
-    catalogue,
     every_action,
+    permission_catalogue,
     role_of_function,
 )
-from emulator.wire import Moment
-from incident import release as releasing
-from incident.cases import Cases
-from incident.containment import plan
-from incident.core import Books
-from incident.drill import carry_out
-from incident.drill_plan import prepare
-from incident.look import ASKABLE, look
+from emulator.services.gate import CallPoint
+from incident.actions.plan import plan_changes
+from incident.case_file.index import CaseFileIndex
+from incident.containment import release as releasing
+from incident.decision.inputs import Records
+from incident.investigation.workload_reader import READABLE_NEEDS, read_workload
 from incident.model import ChangeKind, Denied, Kind, Mode
-from incident.outcome import released as taken_back
-from incident.policy import parse_policy
-from incident.redaction import Redactor
-from incident.write_back import carry_back
-from tests.by_hand import person
-from tests.clients.conftest import Connecting
-from tests.road import World, road, sample, service_of, world_around
-from tests.values import finding, now, workload
+from incident.policy.resolve import parse_policy
+from incident.readiness.drill import run_drill
+from incident.readiness.drill_plan import prepare_drill
+from incident.redaction.redactor import Redactor
+from incident.report.outcome import released_outcome as taken_back
+from incident.response.notify import correct_finding
+from tests.clients.conftest import ConnectClients
+from tests.support.environment import (
+    JsonDict,
+    responder_environment,
+    sample_notification,
+    service_of,
+    world_around,
+)
+from tests.support.manual_containment import command_line_user
+from tests.support.model import finding, fixed_now, workload
 
 RUN = "google.cloud.run.v2"
 SCC = "google.cloud.securitycenter.v2.SecurityCenter"
@@ -50,7 +56,7 @@ TO_RUN = (
 #: What each method needs. By hand, after Google's references: of Cloud Run's IAM permissions and
 #: required roles, of Security Command Center's, Cloud Logging's, Pub/Sub's and Cloud Storage's
 #: access control; and of TestIamPermissions, which anybody may call.
-NEEDED: dict[str, tuple[str, ...]] = {
+PERMISSIONS_OF_METHODS: dict[str, tuple[str, ...]] = {
     f"/{RUN}.Services/GetService": ("run.services.get",),
     f"/{RUN}.Services/UpdateService": ("run.services.update", *TO_RUN),
     f"/{RUN}.Services/GetIamPolicy": ("run.services.getIamPolicy",),
@@ -106,39 +112,41 @@ def policy(contain: str, mode: Mode) -> str:
     return f"mode: {mode}\ncontain: {contain}"
 
 
-def named(actions: Actions, role: Role, *, announces: bool = True) -> set[str]:
+def granted_permissions(actions: ActionsByKind, role: Role, *, announces: bool = True) -> set[str]:
     """The permissions of a role."""
-    return {grant.name for grant in catalogue(actions, announces=announces)[role]}
+    return {grant.name for grant in permission_catalogue(actions, announces=announces)[role]}
 
 
-async def called(folder: Path, contain: str, mode: Mode, kinds: Iterable[Kind]) -> set[str]:
+async def calls_for_findings(
+    folder: Path, contain: str, mode: Mode, kinds: Iterable[Kind]
+) -> set[str]:
     """What was called for a finding on each of some kinds, but for what only validates."""
     seen: set[str] = set()
     for kind in kinds:
         (folder / kind).mkdir()
-        notification = sample(SAMPLES[kind])
-        moments: list[Moment] = []
+        notification = sample_notification(SAMPLES[kind])
+        moments: list[CallPoint] = []
         world = world_around(notification, latency={"reconcile": "1ms"})
-        async with road(
+        async with responder_environment(
             folder / kind,
             notification=notification,
             world=world,
-            rules=policy(contain, mode),
+            policy_text=policy(contain, mode),
             hook=moments.append,
             store="gs://case-files/responder",
             topic=TOPIC,
-        ) as way:
-            await way.deliver()
-            await way.deliver()  # a redelivery reads what was recorded
-            validated = {w.method for w in way.emulator.writes if w.validate_only}
-            written = {w.method for w in way.emulator.writes if not w.validate_only}
+        ) as env:
+            await env.deliver()
+            await env.deliver()  # a redelivery reads what was recorded
+            validated = {w.method for w in env.emulator.writes if w.validate_only}
+            written = {w.method for w in env.emulator.writes if not w.validate_only}
         seen |= {moment.method for moment in moments} - (validated - written)
     return seen
 
 
-def needed(methods: set[str]) -> set[str]:
+def permissions_of_calls(methods: set[str]) -> set[str]:
     """The permissions that some calls need; a call that is not in the table fails here."""
-    return {permission for method in methods for permission in NEEDED[method]}
+    return {permission for method in methods for permission in PERMISSIONS_OF_METHODS[method]}
 
 
 @pytest.mark.parametrize("contain", POLICIES.values(), ids=POLICIES)
@@ -148,64 +156,74 @@ async def test_what_enforcing_calls_is_exactly_what_is_declared(
     """For any policy: nothing is lacking, and nothing is granted idly."""
     actions = actions_of(parse_policy(policy(contain, Mode.ENFORCE), source="test"))
     kinds = [kind for kind, names in actions.items() if names]
-    seen = needed(await called(tmp_path, contain, Mode.ENFORCE, kinds))
+    seen = permissions_of_calls(await calls_for_findings(tmp_path, contain, Mode.ENFORCE, kinds))
     # Every kind is read, whatever the policy names; that is held against the wire below. The
     # policy of these roads is a file; in a bucket it needs what the store's objects do.
-    assert seen | named(actions, Role.READER) == named(actions, Role.ACTOR)
+    assert seen | granted_permissions(actions, Role.READER) == granted_permissions(
+        actions, Role.ACTOR
+    )
 
 
 async def test_what_a_dry_run_calls_is_exactly_what_is_declared(tmp_path: Path) -> None:
     """All that it writes only asks to be validated, as far as the permissions go."""
-    seen = await called(tmp_path, EVERYTHING, Mode.DRY_RUN, Kind)
-    assert needed(seen) == named(every_action(), Role.READER)
+    seen = await calls_for_findings(tmp_path, EVERYTHING, Mode.DRY_RUN, Kind)
+    assert permissions_of_calls(seen) == granted_permissions(every_action(), Role.READER)
 
 
-def test_every_row_of_the_table_is_declared_by_somebody() -> None:
+def test_every_permission_in_the_table_is_declared_in_code() -> None:
     """A permission that is in the table only, or in the code only, fails here."""
-    table = {permission for needs in NEEDED.values() for permission in needs}
+    table = {permission for needs in PERMISSIONS_OF_METHODS.values() for permission in needs}
     over_http = {"run.locations.list", USE_QUOTA.name, MAKE_TOKENS.name}
-    over_http |= {permission.name for permission in WALK}
+    over_http |= {permission.name for permission in WALK_PERMISSIONS}
     roles = (Role.ACTOR, Role.SURVEYOR)
-    assert table | over_http == set().union(*(named(every_action(), role) for role in roles))
+    assert table | over_http == set().union(
+        *(granted_permissions(every_action(), role) for role in roles)
+    )
 
 
 async def test_what_releasing_calls_is_exactly_what_is_declared(tmp_path: Path) -> None:
     """A person who releases needs no more than the operator's role, and all of it."""
     contain = "\n  service: [scale-to-zero, restrict-ingress, require-authentication]\n"
-    moments: list[Moment] = []
+    moments: list[CallPoint] = []
     rules = policy(contain, Mode.ENFORCE)
     store = "gs://case-files/responder"
-    async with road(tmp_path, rules=rules, hook=moments.append, store=store) as way:
-        outcome: Any = (await way.deliver()).outcome
-        google: Any = way.inboxes[0]._outside  # noqa: SLF001 - the same clients
+    async with responder_environment(
+        tmp_path, policy_text=rules, hook=moments.append, store=store
+    ) as env:
+        outcome: Any = (await env.deliver()).outcome
+        google: Any = env.processes[0]._ports  # noqa: SLF001 - the same clients
         del moments[:]
-        case = await Cases(google.store).one(outcome["incident"])
+        case = await CaseFileIndex(google.store).get(outcome["incident"])
         assert case.workload
-        books = Books(google.store, "cli", now)
-        custody = books.custody(case.workload)
-        released = await releasing.plan_release(case.workload, custody, google.run)
-        await google.logging.audit(case.workload, now(), now(), limit=1)
-        given = releasing.Given("x", way.settings.verify_timeout, Redactor(b"key"))
-        await releasing.carry_out(released, custody, google.run, given)
+        books = Records(google.store, "cli", fixed_now)
+        custody = books.containments(case.workload)
+        released = await releasing.plan_release(case.workload, custody, google.cloud_run)
+        await google.logging.audit(case.workload, fixed_now(), fixed_now(), limit=1)
+        given = releasing.ReleaseOptions("x", env.settings.verify_timeout, Redactor(b"key"))
+        await releasing.carry_out_release(released, custody, google.cloud_run, given)
         told = taken_back(outcome, "x")
-        assert not await carry_back(await books.case(case.folder), google.security_center, told)
+        assert not await correct_finding(
+            await books.case_file(case.folder), google.security_center, told
+        )
     actions = actions_of(parse_policy(rules, source="test"))
     seen = {moment.method for moment in moments}
-    wanted = named(actions, Role.OPERATOR, announces=False)
-    assert needed(seen) | {USE_QUOTA.name} == wanted  # asked for by Google before any call
+    wanted = granted_permissions(actions, Role.OPERATOR, announces=False)
+    assert (
+        permissions_of_calls(seen) | {USE_QUOTA.name} == wanted
+    )  # asked for by Google before any call
 
 
 async def test_a_drill_calls_no_more_than_an_approver_may(tmp_path: Path) -> None:
     """And it asks Security Command Center nothing."""
-    moments: list[Moment] = []
+    moments: list[CallPoint] = []
     rules = policy(EVERYTHING, Mode.DRY_RUN)
     store = "gs://case-files/responder"
-    road_to = road(tmp_path, rules=rules, hook=moments.append, store=store)
-    async with road_to as way, person(way) as me:
-        drill = await prepare(workload(), me.standing, me.outside, me.name)
-        assert (await carry_out(drill)).good
+    road_to = responder_environment(tmp_path, policy_text=rules, hook=moments.append, store=store)
+    async with road_to as env, command_line_user(env) as me:
+        drill = await prepare_drill(workload(), me.context, me.ports, me.name)
+        assert (await run_drill(drill)).passed
     methods = {moment.method for moment in moments}
-    assert needed(methods) <= named(every_action(), Role.APPROVER)
+    assert permissions_of_calls(methods) <= granted_permissions(every_action(), Role.APPROVER)
     assert not [method for method in methods if SCC in method]
 
 
@@ -221,15 +239,15 @@ def test_a_policy_is_granted_what_it_names_and_no_more() -> None:
     assert role_of_function(parse_policy("mode: enforce", source="test")) is Role.READER
     writes = {"run.executions.cancel", "run.services.update", *TO_RUN}
     for method in ("UpdateSecurityMarks", "UpdateExternalSystem"):
-        writes |= {*NEEDED[f"/{SCC}/{method}"]}
-    both = catalogue(actions_of(enforcing), announces=False)
+        writes |= {*PERMISSIONS_OF_METHODS[f"/{SCC}/{method}"]}
+    both = permission_catalogue(actions_of(enforcing), announces=False)
     assert {g.name for g in both[Role.ACTOR]} - {g.name for g in both[Role.READER]} == writes
     assert "pubsub.topics.publish" not in {g.name for g in both[Role.ACTOR]}
 
 
 def test_every_grant_says_why_and_on_what() -> None:
     """What anybody may be is never granted over a project."""
-    for grants in catalogue(every_action(), announces=True).values():
+    for grants in permission_catalogue(every_action(), announces=True).values():
         for grant in grants:
             assert all(grant.reasons), grant
             assert grant.scope.described
@@ -238,9 +256,9 @@ def test_every_grant_says_why_and_on_what() -> None:
 
 def test_every_write_has_its_permissions() -> None:
     """What an action makes of a kind of workload can be sent, and needs to be read as well."""
-    for change, kind in WRITES:
-        names = [each.name for each in carrying_out(change, kind)]
-        assert len(names) == len(set(names)) > len(WRITES[change, kind])
+    for change, kind in WRITE_PERMISSIONS:
+        names = [each.name for each in permissions_for_change(change, kind)]
+        assert len(names) == len(set(names)) > len(WRITE_PERMISSIONS[change, kind])
 
 
 # Denied, one method after the other.
@@ -248,11 +266,11 @@ def test_every_write_has_its_permissions() -> None:
 
 async def _change(clients: Clients, kind: Kind, action: str) -> None:
     place = workload(kind=kind)
-    settings = await look(place, ASKABLE[kind], clients.run)
-    made = plan(((action,),), settings, finding(workload=place)).changes
+    settings = await read_workload(place, READABLE_NEEDS[kind], clients.cloud_run)
+    made = plan_changes(((action,),), settings, finding(workload=place)).changes
     wanted = ChangeKind.IAM_POLICY if action == "require-authentication" else None
     change = next(each for each in made if wanted in (None, each.kind))
-    await clients.run.write(change, validate_only=False)
+    await clients.cloud_run.write(change, validate_only=False)
 
 
 async def _publish(clients: Clients) -> None:
@@ -261,11 +279,13 @@ async def _publish(clients: Clients) -> None:
 
 
 def _reading(method: str, kind: Kind) -> Callable[[Clients], Awaitable[object]]:
-    return lambda clients: getattr(clients.run, method)(workload(kind=kind))
+    return lambda clients: getattr(clients.cloud_run, method)(workload(kind=kind))
 
 
 def _listing(kind: Kind) -> Callable[[Clients], Awaitable[object]]:
-    return lambda clients: clients.run.listed("example-shop-prod", "europe-west1", kind)
+    return lambda clients: clients.cloud_run.list_workloads(
+        "example-shop-prod", "europe-west1", kind
+    )
 
 
 def _writing(kind: Kind, action: str) -> Callable[[Clients], Awaitable[object]]:
@@ -274,7 +294,7 @@ def _writing(kind: Kind, action: str) -> Callable[[Clients], Awaitable[object]]:
 
 def _asking(kind: Kind) -> Callable[[Clients], Awaitable[object]]:
     change = ChangeKind.CANCELLATION if kind is Kind.JOB else ChangeKind.FIELDS
-    return lambda clients: clients.run.lacking(workload(kind=kind), change)
+    return lambda clients: clients.cloud_run.missing_permissions(workload(kind=kind), change)
 
 
 PLACE = "projects/example-shop-prod"
@@ -282,37 +302,37 @@ FINDING = f"{PLACE}/sources/1/locations/global/findings/f"
 EXECUTION = f"{PLACE}/locations/europe-west1/jobs/storefront/executions/e"
 #: One call of each method, by the product's own clients.
 CALLS: dict[str, Callable[[Clients], Awaitable[object]]] = {
-    f"/{RUN}.Services/GetService": _reading("settings", Kind.SERVICE),
+    f"/{RUN}.Services/GetService": _reading("configuration", Kind.SERVICE),
     f"/{RUN}.Services/UpdateService": _writing(Kind.SERVICE, "scale-to-zero"),
     f"/{RUN}.Services/GetIamPolicy": _reading("access", Kind.SERVICE),
     f"/{RUN}.Services/SetIamPolicy": _writing(Kind.SERVICE, "require-authentication"),
     f"/{RUN}.Services/TestIamPermissions": _asking(Kind.SERVICE),
-    f"/{RUN}.Jobs/GetJob": _reading("settings", Kind.JOB),
+    f"/{RUN}.Jobs/GetJob": _reading("configuration", Kind.JOB),
     f"/{RUN}.Jobs/GetIamPolicy": _reading("access", Kind.JOB),
     f"/{RUN}.Jobs/SetIamPolicy": _writing(Kind.JOB, "require-authentication"),
     f"/{RUN}.Jobs/TestIamPermissions": _asking(Kind.JOB),
-    f"/{RUN}.WorkerPools/GetWorkerPool": _reading("settings", Kind.WORKER_POOL),
+    f"/{RUN}.WorkerPools/GetWorkerPool": _reading("configuration", Kind.WORKER_POOL),
     f"/{RUN}.WorkerPools/UpdateWorkerPool": _writing(Kind.WORKER_POOL, "scale-to-zero"),
     f"/{RUN}.WorkerPools/GetIamPolicy": _reading("access", Kind.WORKER_POOL),
     f"/{RUN}.WorkerPools/TestIamPermissions": _asking(Kind.WORKER_POOL),
     f"/{RUN}.Revisions/ListRevisions": _reading("revisions", Kind.SERVICE),
     f"/{RUN}.Executions/ListExecutions": _reading("executions", Kind.JOB),
     f"/{RUN}.Executions/CancelExecution": _writing(Kind.JOB, "cancel-executions"),
-    f"/{RUN}.Tasks/ListTasks": lambda clients: clients.run.tasks(EXECUTION),
+    f"/{RUN}.Tasks/ListTasks": lambda clients: clients.cloud_run.tasks(EXECUTION),
     f"/{RUN}.Services/ListServices": _listing(Kind.SERVICE),
     f"/{RUN}.Jobs/ListJobs": _listing(Kind.JOB),
     f"/{RUN}.WorkerPools/ListWorkerPools": _listing(Kind.WORKER_POOL),
     f"/{SCC}/ListFindings": lambda clients: clients.security_center.findings_at(
-        f"{PLACE}/sources/1/locations/global", now()
+        f"{PLACE}/sources/1/locations/global", fixed_now()
     ),
-    f"/{SCC}/UpdateSecurityMarks": lambda clients: clients.security_center.mark(
+    f"/{SCC}/UpdateSecurityMarks": lambda clients: clients.security_center.set_marks(
         FINDING, {"a": "b"}
     ),
-    f"/{SCC}/UpdateExternalSystem": lambda clients: clients.security_center.link(
+    f"/{SCC}/UpdateExternalSystem": lambda clients: clients.security_center.set_external_system(
         FINDING, "x", {"status": "b"}
     ),
     "/google.logging.v2.LoggingServiceV2/ListLogEntries": lambda clients: clients.logging.audit(
-        workload(), now(), now(), limit=1
+        workload(), fixed_now(), fixed_now(), limit=1
     ),
     "/google.pubsub.v1.Publisher/Publish": _publish,
     "storage.PUT": lambda clients: clients.store.create("a.json", b"{}"),
@@ -321,9 +341,9 @@ CALLS: dict[str, Callable[[Clients], Awaitable[object]]] = {
 }
 
 
-def placed() -> World:
+def world_of_every_kind() -> JsonDict:
     """A world with a workload of each kind, by one name."""
-    world = world_around(sample())
+    world = world_around(sample_notification())
     del world["findings"]
     location = f"{PLACE}/locations/europe-west1"
     containers = {"containers": [{"image": "registry.example/x:1"}]}
@@ -336,23 +356,23 @@ def placed() -> World:
     return world
 
 
-@pytest.mark.parametrize("method", NEEDED)
+@pytest.mark.parametrize("method", PERMISSIONS_OF_METHODS)
 async def test_a_denied_call_names_the_permission_and_where_to_grant_it(
-    google: Connecting, method: str
+    connect_clients: ConnectClients, method: str
 ) -> None:
     """Method by method: the name in the error is the one in the table."""
     faults = [{"method": method, "code": "PERMISSION_DENIED"}]
-    async with google({**placed(), "faults": faults}, topic=TOPIC) as cloud:
+    async with connect_clients({**world_of_every_kind(), "faults": faults}, topic=TOPIC) as cloud:
         with pytest.raises(Denied) as raised:
             await CALLS[method](cloud.clients)
     message = str(raised.value)
-    if not NEEDED[method]:
+    if not PERMISSIONS_OF_METHODS[method]:
         assert "Google does not permit it" in message
         return
-    first, *others = NEEDED[method]
+    first, *others = PERMISSIONS_OF_METHODS[method]
     assert f"permission {first} is missing" in message
     assert all(f"{each} on " in message for each in others)
-    assert f"Grant it on {_where(method)}" in message
+    assert f"Grant it on {_grant_target(method)}" in message
 
 
 @pytest.mark.parametrize(
@@ -368,16 +388,16 @@ async def test_a_denied_call_names_the_permission_and_where_to_grant_it(
         ),
     ],
 )
-def test_credentials_without_a_project_to_count_on_are_told_what_to_do(
-    said: str, told: str
-) -> None:
+def test_missing_quota_project_error_says_how_to_fix_it(said: str, told: str) -> None:
     """What is lacking is not the permission that the call itself needs."""
-    text = missing(carrying_out(ChangeKind.FIELDS, Kind.SERVICE), PLACE, said)
+    text = missing_permission_text(
+        permissions_for_change(ChangeKind.FIELDS, Kind.SERVICE), PLACE, said
+    )
     assert told in text
     assert "run.services" not in text
 
 
-def _where(method: str) -> str:
+def _grant_target(method: str) -> str:
     """What the permission of a method is to be granted on, in the world of these calls."""
     if method.startswith("storage."):
         return "gs://case-files"

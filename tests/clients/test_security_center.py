@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from clients.security_center import LIST, WRITE_BACK
+from clients.security_center import LIST, UPDATE_FINDING
 from incident.model import Denied, GiveUp, Missing, Retry
-from tests.clients.conftest import Connecting
-from tests.values import CATEGORY, finding, raw_finding, workload
+from tests.clients.conftest import ConnectClients
+from tests.support.model import CATEGORY, finding, listed_finding_json, workload
 
 SOURCE = "projects/210987654321/sources/1234567890123456789/locations/global"
 AT = finding().event_time
@@ -19,20 +19,20 @@ HOUR = timedelta(hours=1)
 
 def listed(number: int, **changes: Any) -> dict[str, Any]:
     """A finding with an id of its own."""
-    made = raw_finding(**changes)
+    made = listed_finding_json(**changes)
     for key in ("name", "canonicalName"):
         parent = made["finding"][key].rpartition("/")[0]
         made["finding"][key] = f"{parent}/{number:032d}"
     return made
 
 
-def on(name: str, number: int, **changes: Any) -> dict[str, Any]:
+def finding_on(name: str, number: int, **changes: Any) -> dict[str, Any]:
     """A finding on a resource of the project."""
     place = "//run.googleapis.com/projects/example-shop-prod/locations/europe-west1"
     return listed(number, resourceName=f"{place}/{name}", **changes)
 
 
-def at(seconds: float) -> str:
+def event_time_after(seconds: float) -> str:
     """An event time, some seconds after the sample's."""
     return (AT + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
@@ -48,9 +48,9 @@ def ids(found: tuple[Any, ...]) -> list[int]:
     return sorted(int(result["finding"]["name"].rpartition("/")[2]) for result in found)
 
 
-async def test_a_finding_is_listed_at_its_source(google: Connecting) -> None:
+async def test_a_finding_is_listed_at_its_source(connect_clients: ConnectClients) -> None:
     """As proto JSON, with its resource."""
-    async with google(world(raw_finding())) as cloud:
+    async with connect_clients(world(listed_finding_json())) as cloud:
         (found,) = await cloud.clients.security_center.findings_at(SOURCE, AT)
     result: Any = found
     assert result["finding"]["category"] == CATEGORY
@@ -59,49 +59,49 @@ async def test_a_finding_is_listed_at_its_source(google: Connecting) -> None:
     assert result["resource"]["name"] == finding().resource_name
 
 
-async def test_only_what_is_new_enough_is_listed(google: Connecting) -> None:
+async def test_only_what_is_new_enough_is_listed(connect_clients: ConnectClients) -> None:
     """Updates count; a second of grace is given for times that are kept less finely."""
     findings = [
-        listed(number, eventTime=at(seconds))
+        listed(number, eventTime=event_time_after(seconds))
         for number, seconds in enumerate((-3600, -1.5, -0.9, 0, 3600))
     ]
-    async with google(world(*findings)) as cloud:
+    async with connect_clients(world(*findings)) as cloud:
         found = await cloud.clients.security_center.findings_at(SOURCE, AT)
     assert ids(found) == [2, 3, 4]
 
 
-async def test_another_source_is_not_listed(google: Connecting) -> None:
+async def test_another_source_is_not_listed(connect_clients: ConnectClients) -> None:
     """Nor another location, nor another project."""
-    async with google(world(raw_finding())) as cloud:
+    async with connect_clients(world(listed_finding_json())) as cloud:
         center = cloud.clients.security_center
         assert await center.findings_at(SOURCE.replace("1234", "4321"), AT) == ()
         assert await center.findings_at(SOURCE.replace("global", "eu"), AT) == ()
         assert await center.findings_at(SOURCE.replace("2109", "9012"), AT) == ()
 
 
-async def test_every_page_is_read(google: Connecting) -> None:
+async def test_every_page_is_read(connect_clients: ConnectClients) -> None:
     """A burst of findings hides none."""
-    async with google(world(*(listed(number) for number in range(1050)))) as cloud:
+    async with connect_clients(world(*(listed(number) for number in range(1050)))) as cloud:
         found = await cloud.clients.security_center.findings_at(SOURCE, AT)
     assert ids(found) == list(range(1050))
 
 
 async def test_findings_around_a_workload_are_those_whose_name_contains_it(
-    google: Connecting,
+    connect_clients: ConnectClients,
 ) -> None:
     """Namesakes come too: whoever asks compares exactly."""
     findings = [
-        on("services/storefront", 1),
-        on("services/storefront/revisions/storefront-00042", 2),
-        on("services/storefront-2", 3),
-        on("services/checkout", 4),
-        on("jobs/storefront", 5),
+        finding_on("services/storefront", 1),
+        finding_on("services/storefront/revisions/storefront-00042", 2),
+        finding_on("services/storefront-2", 3),
+        finding_on("services/checkout", 4),
+        finding_on("jobs/storefront", 5),
         listed(6, resourceName="//container.googleapis.com/x/services/storefront"),
-        on("services/storefront", 7, eventTime=at(3601)),
-        on("services/storefront", 8, eventTime=at(-3601)),
-        on("services/storefront", 9, category="Reverse Shell", state="INACTIVE"),
+        finding_on("services/storefront", 7, eventTime=event_time_after(3601)),
+        finding_on("services/storefront", 8, eventTime=event_time_after(-3601)),
+        finding_on("services/storefront", 9, category="Reverse Shell", state="INACTIVE"),
     ]
-    async with google(world(*findings)) as cloud:
+    async with connect_clients(world(*findings)) as cloud:
         found = await cloud.clients.security_center.findings_on(
             workload(), AT - HOUR, AT + HOUR, location="global"
         )
@@ -109,21 +109,23 @@ async def test_findings_around_a_workload_are_those_whose_name_contains_it(
 
 
 @pytest.mark.parametrize("name", ['x" OR resource_name:"', "a\\", '"', "x\nOR y"])
-async def test_a_hostile_name_finds_nothing_more(google: Connecting, name: str) -> None:
+async def test_a_hostile_name_finds_nothing_more(
+    connect_clients: ConnectClients, name: str
+) -> None:
     """It is a text to look for, never a part of the question."""
-    async with google(world(raw_finding())) as cloud:
+    async with connect_clients(world(listed_finding_json())) as cloud:
         found = await cloud.clients.security_center.findings_on(
             workload(name=name), AT - HOUR, AT + HOUR, location="global"
         )
     assert found == ()
 
 
-async def test_another_location_of_the_data_is_asked(google: Connecting) -> None:
+async def test_another_location_of_the_data_is_asked(connect_clients: ConnectClients) -> None:
     """Under data residency SCC keeps findings elsewhere."""
-    made = raw_finding()
+    made = listed_finding_json()
     for key in ("name", "canonicalName"):
         made["finding"][key] = made["finding"][key].replace("locations/global", "locations/eu")
-    async with google(world(made)) as cloud:
+    async with connect_clients(world(made)) as cloud:
         center = cloud.clients.security_center
         around = (workload(), AT - HOUR, AT + HOUR)
         assert len(await center.findings_on(*around, location="eu")) == 1
@@ -140,24 +142,24 @@ async def test_another_location_of_the_data_is_asked(google: Connecting) -> None
     ],
 )
 async def test_what_cannot_be_listed_says_why(
-    google: Connecting, code: str, error: type[Exception], text: str
+    connect_clients: ConnectClients, code: str, error: type[Exception], text: str
 ) -> None:
     """The message names the source and what to grant."""
-    async with google(world(faults=[{"method": "ListFindings", "code": code}])) as cloud:
+    async with connect_clients(world(faults=[{"method": "ListFindings", "code": code}])) as cloud:
         with pytest.raises(error, match=f"list the findings of {SOURCE}: .*{text}"):
             await cloud.clients.security_center.findings_at(SOURCE, AT)
 
 
-async def test_a_short_outage_is_waited_out(google: Connecting) -> None:
+async def test_a_short_outage_of_reading_is_retried(connect_clients: ConnectClients) -> None:
     """The call is tried again before anybody hears of it."""
     fault = {"method": "ListFindings", "code": "UNAVAILABLE", "times": 2}
-    async with google(world(raw_finding(), faults=[fault])) as cloud:
+    async with connect_clients(world(listed_finding_json(), faults=[fault])) as cloud:
         assert len(await cloud.clients.security_center.findings_at(SOURCE, AT)) == 1
 
 
-async def test_a_time_without_fractions_is_a_time(google: Connecting) -> None:
+async def test_a_time_without_fractions_is_a_time(connect_clients: ConnectClients) -> None:
     """Whatever the precision of the moment asked for."""
-    async with google(world(raw_finding())) as cloud:
+    async with connect_clients(world(listed_finding_json())) as cloud:
         whole = datetime(2026, 10, 2, 8, 14, 7, tzinfo=UTC)
         assert await cloud.clients.security_center.findings_at(SOURCE, whole)
 
@@ -169,7 +171,7 @@ MARKS = {"responder-status": "contained", "responder-incident": "i-1"}
 CASE = {"status": "contained", "external_uid": "i-1", "case_uri": "gs://case-files/i-1"}
 
 
-def own(cloud: Any) -> dict[str, Any]:
+def current_finding(cloud: Any) -> dict[str, Any]:
     """The finding as it is now."""
     (entry,) = cloud.emulator.world.dump()["findings"]
     found: dict[str, Any] = entry["finding"]
@@ -177,26 +179,26 @@ def own(cloud: Any) -> dict[str, Any]:
 
 
 async def test_marks_are_set_at_the_canonical_name_beside_those_of_others(
-    google: Connecting,
+    connect_clients: ConnectClients,
 ) -> None:
     """The mask names each of ours, so that nothing else is replaced."""
-    made = raw_finding(securityMarks={"marks": {"owner": "web", "Responder-Status": "old"}})
-    async with google(world(made)) as cloud:
-        await cloud.clients.security_center.mark(NAME, MARKS)
+    made = listed_finding_json(securityMarks={"marks": {"owner": "web", "Responder-Status": "old"}})
+    async with connect_clients(world(made)) as cloud:
+        await cloud.clients.security_center.set_marks(NAME, MARKS)
         (write,) = cloud.emulator.writes
-        assert own(cloud)["securityMarks"]["marks"] == {"owner": "web", **MARKS}
+        assert current_finding(cloud)["securityMarks"]["marks"] == {"owner": "web", **MARKS}
     assert NAME.startswith("projects/210987654321/sources/1234567890123456789/locations/global/")
     assert write.request["securityMarks"]["name"] == f"{NAME}/securityMarks"
     assert write.mask == ["marks.responder-status", "marks.responder-incident"]
 
 
-async def test_an_external_system_is_told_beside_those_of_others(google: Connecting) -> None:
+async def test_an_external_system_is_written_beside_others(connect_clients: ConnectClients) -> None:
     """Other systems stay, and so do other fields of ours."""
     systems = {"jira": {"status": "open"}, "scc-responder": {"assignees": ["a"]}}
-    async with google(world(raw_finding(externalSystems=systems))) as cloud:
-        await cloud.clients.security_center.link(NAME, "scc-responder", CASE)
+    async with connect_clients(world(listed_finding_json(externalSystems=systems))) as cloud:
+        await cloud.clients.security_center.set_external_system(NAME, "scc-responder", CASE)
         (write,) = cloud.emulator.writes
-        told = own(cloud)["externalSystems"]
+        told = current_finding(cloud)["externalSystems"]
     assert write.request["externalSystem"]["name"] == f"{NAME}/externalSystems/scc-responder"
     assert write.mask == ["status", "external_uid", "case_uri"]
     assert told["jira"] == {"status": "open"}
@@ -216,34 +218,34 @@ async def test_an_external_system_is_told_beside_those_of_others(google: Connect
     ],
 )
 async def test_what_cannot_be_written_says_why(
-    google: Connecting, method: str, code: str, error: type[Exception], text: str
+    connect_clients: ConnectClients, method: str, code: str, error: type[Exception], text: str
 ) -> None:
     """The message names the finding and what to grant."""
     faults = [{"method": method, "code": code}]
-    async with google(world(raw_finding(), faults=faults)) as cloud:
+    async with connect_clients(world(listed_finding_json(), faults=faults)) as cloud:
         center = cloud.clients.security_center
         writing = (
-            center.mark(NAME, MARKS)
+            center.set_marks(NAME, MARKS)
             if method == "UpdateSecurityMarks"
-            else center.link(NAME, "scc-responder", CASE)
+            else center.set_external_system(NAME, "scc-responder", CASE)
         )
         with pytest.raises(error, match=f"the finding {NAME}: .*{text}"):
             await writing
 
 
-async def test_a_short_outage_of_writing_is_waited_out(google: Connecting) -> None:
+async def test_a_short_outage_of_writing_is_retried(connect_clients: ConnectClients) -> None:
     """To write the same once more does no harm."""
     fault = {"method": "UpdateSecurityMarks", "code": "UNAVAILABLE", "times": 1}
-    async with google(world(raw_finding(), faults=[fault])) as cloud:
-        await cloud.clients.security_center.mark(NAME, MARKS)
-        assert own(cloud)["securityMarks"]["marks"] == MARKS
+    async with connect_clients(world(listed_finding_json(), faults=[fault])) as cloud:
+        await cloud.clients.security_center.set_marks(NAME, MARKS)
+        assert current_finding(cloud)["securityMarks"]["marks"] == MARKS
 
 
 def test_every_permission_has_a_reason() -> None:
     """They are what the three calls of this module need."""
-    assert {each.name for each in (LIST, *WRITE_BACK)} == {
+    assert {each.name for each in (LIST, *UPDATE_FINDING)} == {
         "securitycenter.findings.list",
         "securitycenter.findingsecuritymarks.update",
         "securitycenter.findingexternalsystems.update",
     }
-    assert all(each.reason for each in (LIST, *WRITE_BACK))
+    assert all(each.reason for each in (LIST, *UPDATE_FINDING))

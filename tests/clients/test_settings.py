@@ -73,7 +73,7 @@ def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.emulator
     assert (found.emulator.grpc, found.emulator.http) == ("127.0.0.1:8085", "127.0.0.1:8086")
     assert found.now == datetime(2026, 10, 2, 8, 14, 12, tzinfo=UTC)
-    assert (found.k_service, found.acts_on_cloud) == ("responder", True)
+    assert (found.k_service, found.on_cloud_run) == ("responder", True)
     assert "planted-key" not in repr(found)
 
 
@@ -112,14 +112,14 @@ def test_a_wrong_value_is_refused_with_its_variable(
     with pytest.raises(SettingsError) as raised:
         read_settings()
     message = str(raised.value)
-    assert message.startswith("cannot start: the environment is wrong; correct it")
+    assert message.startswith("cannot start: invalid environment; correct it")
     assert f"RESPONDER_{variable}" in message
     assert said in message
     assert "\n" not in message
     assert isinstance(raised.value, GiveUp)
 
 
-def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_mistakes_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One deployment is enough to find them."""
     environment(monkeypatch, MODE="x", STORE="s3://y", VERIFY_TIMEOUT="soon")
     with pytest.raises(SettingsError) as raised:
@@ -167,7 +167,7 @@ def test_the_emulator_is_on_loopback(monkeypatch: pytest.MonkeyPatch, address: s
     ],
 )
 @pytest.mark.parametrize("which", ["grpc", "http"])
-def test_the_emulator_is_nowhere_else(
+def test_an_emulator_address_off_loopback_is_refused(
     monkeypatch: pytest.MonkeyPatch, which: str, address: str
 ) -> None:
     """A name may lead anywhere, and so may any address that is not loopback."""
@@ -215,7 +215,7 @@ def test_a_webhook_is_a_secret_address(
         ("http://127.0.0.1.planted.example/", True),
     ],
 )
-def test_another_webhook_is_refused_without_a_word_of_it(
+def test_a_refused_webhook_is_not_quoted_in_the_error(
     monkeypatch: pytest.MonkeyPatch, address: str, *, emulated: bool
 ) -> None:
     """What was wrong with it may be that it is the whole secret."""
@@ -272,7 +272,7 @@ def test_on_cloud_run_only_a_bucket_lasts(
 ) -> None:
     """A folder is lost with its instance, and no other instance sees it."""
     environment(monkeypatch, STORE=store, K_SERVICE=service)
-    assert read_settings().store_lasts is lasts
+    assert read_settings().store_is_durable is lasts
 
 
 def test_without_a_key_virustotal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +324,7 @@ def test_another_virustotal_is_asked_over_tls(monkeypatch: pytest.MonkeyPatch, h
         "https://vt.example\n",
     ],
 )
-def test_a_key_never_goes_anywhere_else(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_a_key_is_never_sent_without_tls(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """In the clear least of all."""
     environment(monkeypatch, VIRUSTOTAL_HOST=host)
     with pytest.raises(SettingsError, match="VIRUSTOTAL_HOST: expected https:// and a host"):

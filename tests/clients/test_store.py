@@ -13,33 +13,33 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from clients.listing import Page
 from clients.settings import Settings
 from clients.store import PolicySource, Store, open_store
-from emulator import web
-from emulator.storage import Objects, Stored
-from incident.chain import extend
-from incident.examine import examine
+from clients.store_listing import ListedPage
+from emulator.server import http_routes
+from emulator.services.storage.objects import BucketObjects, StoredObject
+from incident.case_file.manifest_chain import extend_manifest_chain
+from incident.case_file.recording_store import RecordingStore
+from incident.case_file.verify import verify_case_file
 from incident.model import Denied, GiveUp, Missing, Retry
-from incident.seal import beside
-from incident.witness import Witness
-from tests.clients.conftest import Connecting
-from tests.road import put, road
+from incident.report.seal import create_numbered
+from tests.clients.conftest import ConnectClients
+from tests.support.environment import put_object, responder_environment
 
 CASE = "incidents/20261002-6255b37a8bf0"
-NOWHERE = {"grpc": "127.0.0.1:9", "http": "127.0.0.1:9"}
+UNREACHABLE = {"grpc": "127.0.0.1:9", "http": "127.0.0.1:9"}
 PERMANENT = ["PERMISSION_DENIED", "UNAUTHENTICATED"]
 
 
 @pytest_asyncio.fixture(params=["folder", "bucket"])
 async def store(
-    request: pytest.FixtureRequest, google: Connecting, tmp_path: Path
+    request: pytest.FixtureRequest, connect_clients: ConnectClients, tmp_path: Path
 ) -> AsyncIterator[Store]:
     """A store of either form."""
     if request.param == "folder":
         yield open_store(Settings(store=str(tmp_path / "cases")))
         return
-    async with google({}) as cloud:
+    async with connect_clients({}) as cloud:
         yield cloud.clients.store
 
 
@@ -66,30 +66,32 @@ async def test_of_many_puts_at_once_one_creates(store: Store) -> None:
     assert await store.read("a/b.json") == str(created.index(True)).encode()
 
 
-async def test_two_who_seal_at_once_overwrite_neither_page_nor_manifest(
-    google: Connecting, tmp_path: Path
+async def test_two_concurrent_closings_overwrite_neither_page_nor_manifest(
+    connect_clients: ConnectClients, tmp_path: Path
 ) -> None:
     """In a folder and in a bucket, each with a client of its own: all that was put stays."""
     for place in ("folder", "bucket"):
-        async with google({}) as cloud:
+        async with connect_clients({}) as cloud:
             url = str(tmp_path / "cases") if place == "folder" else cloud.settings.store
             settings = cloud.settings.model_copy(update={"store": Settings(store=url).store})
             store = open_store(settings)
-            seals = await asyncio.gather(*(sealed(open_store(settings), n) for n in range(4)))
-            found = await examine(store, CASE)
+            seals = await asyncio.gather(
+                *(close_case_file(open_store(settings), n) for n in range(4))
+            )
+            found = await verify_case_file(store, CASE)
             assert found.intact
             assert [path for path, _ in seals] == list(dict.fromkeys(path for path, _ in seals))
             for path, page in seals:
                 assert await store.read(f"{CASE}/{path}") == page
-            names = [item.path for item in found.items]
+            names = [item.path for item in found.objects]
             assert sum("/report" in name for name in names) == len(seals)
 
 
-async def sealed(store: Store, number: int) -> tuple[str, bytes]:
+async def close_case_file(store: Store, number: int) -> tuple[str, bytes]:
     """Put a page beside those of others, and list it: its name, and what it says."""
-    seen, page = Witness(store), f"page {number}".encode()
-    name = await beside(seen, CASE, "report", "html", page)
-    await extend(seen, CASE)
+    seen, page = RecordingStore(store), f"page {number}".encode()
+    name = await create_numbered(seen, CASE, "report", "html", page)
+    await extend_manifest_chain(seen, CASE)
     return name, page
 
 
@@ -99,23 +101,23 @@ async def test_every_put_of_an_incident_asks_that_nothing_is_there(
     """Records, evidence, images, pages and manifests alike: the bucket itself refuses the rest."""
     puts: list[tuple[str, str]] = []
 
-    class Noting(Objects):
+    class Noting(BucketObjects):
         """The emulator's objects, which note what each put asks for."""
 
         def put(
             self, bucket: str, name: str, data: bytes, *, content_type: str, if_generation: str = ""
-        ) -> Stored:
+        ) -> StoredObject:
             puts.append((name, if_generation))
             return super().put(
                 bucket, name, data, content_type=content_type, if_generation=if_generation
             )
 
-    monkeypatch.setattr(web, "Objects", Noting)
-    async with road(tmp_path, store="gs://case-files") as way:
-        assert await way.status() == "contained"
-        assert await way.status() == "duplicate"
+    monkeypatch.setattr(http_routes, "BucketObjects", Noting)
+    async with responder_environment(tmp_path, store="gs://case-files") as env:
+        assert await env.status() == "contained"
+        assert await env.status() == "duplicate"
     last = {name.rpartition("/")[2] for name, _ in puts}
-    assert last >= {"1000-done.json", "0001-before.json", "report.html", "manifest-2.json"}
+    assert last >= {"1000-done.json", "0001-snapshot.json", "report.html", "manifest-2.json"}
     assert {asked for _, asked in puts} == {"0"}
 
 
@@ -144,32 +146,32 @@ async def test_pages_follow_one_another(store: Store) -> None:
         await store.create(path, b"x")
     assert await paged(store, 2) == sorted(paths)
     assert (await store.page("a/", "a/b/~", 9)).paths == ("a/b2/1.json", "a/c/1.json")
-    assert await store.page("nowhere/", "", 9) == Page()
+    assert await store.page("nowhere/", "", 9) == ListedPage()
 
 
 async def paged(store: Store, limit: int) -> list[str]:
     """All below a prefix, page by page."""
     found: list[str] = []
     behind = ""
-    while (page := await store.page("a/", behind, limit)).behind:
+    while (page := await store.page("a/", behind, limit)).next_after:
         assert len(page.paths) <= limit
-        assert page.behind > behind
+        assert page.next_after > behind
         found += page.paths
-        behind = page.behind
+        behind = page.next_after
     return found
 
 
 @pytest.mark.parametrize("limit", [1, 2, 9])
 async def test_a_folder_that_the_console_made_disturbs_no_list(
-    google: Connecting, limit: int
+    connect_clients: ConnectClients, limit: int
 ) -> None:
     """It is an object whose name ends at a slash: pages go on, and it makes no folder of ours."""
-    async with google({}) as cloud:
+    async with connect_clients({}) as cloud:
         store = cloud.clients.store
         for path in ("a/b/1.json", "a/notes-1.json", "a/z.json"):
             await store.create(path, b"x")
         for name in ("a/", "a/b/", "a/notes/", "a/notes/deeper/"):
-            await put(cloud.settings, name)
+            await put_object(cloud.settings, name)
         found = await paged(store, limit)
         assert [path for path in found if path.endswith(".json")] == [
             *("a/b/1.json", "a/notes-1.json", "a/z.json")
@@ -182,7 +184,7 @@ async def test_a_list_may_be_longer_than_a_page(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bucket answers a thousand at a time; here, three."""
-    monkeypatch.setattr("emulator.storage.LONGEST_PAGE", 3)
+    monkeypatch.setattr("emulator.services.storage.objects.MAX_PAGE_SIZE", 3)
     await asyncio.gather(*(store.create(f"a/{number:04d}.json", b"") for number in range(10)))
     assert len(await store.list("a/")) == 10
 
@@ -206,19 +208,19 @@ async def test_a_folder_is_made_when_it_is_opened_and_nothing_else(tmp_path: Pat
     assert (tmp_path / "new" / "my cases" / "incidents" / "a.json").read_bytes() == b"x"
 
 
-async def test_a_put_that_fails_once_is_tried_again(google: Connecting) -> None:
+async def test_a_put_that_fails_once_is_tried_again(connect_clients: ConnectClients) -> None:
     """A short outage of the bucket does not reach the caller."""
     fault = {"method": "storage.PUT", "code": "UNAVAILABLE", "times": 1}
-    async with google({"faults": [fault]}) as cloud:
+    async with connect_clients({"faults": [fault]}) as cloud:
         assert await cloud.clients.store.create("a.json", b"x")
 
 
 async def test_a_put_whose_answer_was_lost_says_that_something_is_there(
-    google: Connecting,
+    connect_clients: ConnectClients,
 ) -> None:
     """The library's second try meets its own object: the caller has to look."""
     fault = {"method": "storage.PUT", "code": "UNAVAILABLE", "times": 1, "applied": True}
-    async with google({"faults": [fault]}) as cloud:
+    async with connect_clients({"faults": [fault]}) as cloud:
         assert not await cloud.clients.store.create("a.json", b"x")
         assert await cloud.clients.store.read("a.json") == b"x"
 
@@ -233,10 +235,10 @@ CALLS: dict[str, Any] = {
 @pytest.mark.parametrize("code", PERMANENT)
 @pytest.mark.parametrize("verb", ["PUT", "GET"])
 async def test_a_bucket_that_denies_names_the_permissions(
-    google: Connecting, verb: str, code: str
+    connect_clients: ConnectClients, verb: str, code: str
 ) -> None:
     """Time will not heal it; the message says what to grant, and where."""
-    async with google({"faults": [{"method": f"storage.{verb}", "code": code}]}) as cloud:
+    async with connect_clients({"faults": [{"method": f"storage.{verb}", "code": code}]}) as cloud:
         with pytest.raises(Denied) as raised:
             await CALLS[verb](cloud.clients.store)
     message = str(raised.value)
@@ -249,8 +251,8 @@ async def test_a_bucket_that_denies_names_the_permissions(
 @pytest.mark.parametrize("verb", CALLS)
 async def test_a_store_that_is_not_there_is_retried(verb: str) -> None:
     """A bucket that nobody answers for may be back soon."""
-    settings = Settings.model_validate({"store": "gs://case-files", "emulator": NOWHERE})
-    with pytest.raises(Retry, match="does not answer as it should"):
+    settings = Settings.model_validate({"store": "gs://case-files", "emulator": UNREACHABLE})
+    with pytest.raises(Retry, match="the store returned an error"):
         await CALLS[verb](open_store(settings))
 
 
@@ -258,7 +260,7 @@ async def test_a_store_that_is_not_there_is_retried(verb: str) -> None:
 async def test_a_name_that_cannot_be_is_no_fault_of_the_address(store: Store, verb: str) -> None:
     """Nor does time heal it."""
     calls = {"create": store.create("a/../b.json", b"x"), "read": store.read("a/../b.json")}
-    with pytest.raises(GiveUp, match="nothing can have such a name") as raised:
+    with pytest.raises(GiveUp, match="invalid object name") as raised:
         await calls.pop(verb)
     for other in calls.values():
         other.close()
@@ -268,24 +270,24 @@ async def test_a_name_that_cannot_be_is_no_fault_of_the_address(store: Store, ve
 # The policy file.
 
 
-def source(policy: str, **others: Any) -> PolicySource:
+def policy_source(policy: str, **others: Any) -> PolicySource:
     """Where a policy is read from."""
     return PolicySource(Settings.model_validate({"policy": policy, **others}))
 
 
 @pytest.mark.parametrize("form", ["path", "url"])
-async def test_a_policy_is_read_anew_each_time(tmp_path: Path, form: str) -> None:
+async def test_a_policy_is_reread_each_time(tmp_path: Path, form: str) -> None:
     """Changing the file is the kill switch."""
     file = tmp_path / "my policy.yaml"
-    there = source(str(file) if form == "path" else file.as_uri())
+    there = policy_source(str(file) if form == "path" else file.as_uri())
     for text in (b"mode: enforce\n", b"mode: dry-run\n"):
         file.write_bytes(text)
         assert await there.read() == text
 
 
-async def test_a_policy_in_a_bucket_is_read_anew_each_time(google: Connecting) -> None:
+async def test_a_policy_in_a_bucket_is_reread_each_time(connect_clients: ConnectClients) -> None:
     """A bucket is as good as a folder."""
-    async with google({}, policy="gs://config/responder/policy.yaml") as cloud:
+    async with connect_clients({}, policy="gs://config/responder/policy.yaml") as cloud:
         with pytest.raises(Missing, match=r"gs://config/responder/policy\.yaml"):
             await cloud.clients.policy.read()
         config = open_store(cloud.settings.model_copy(update={"store": "gs://config/responder"}))
@@ -296,33 +298,35 @@ async def test_a_policy_in_a_bucket_is_read_anew_each_time(google: Connecting) -
 async def test_no_policy_says_which_setting_is_missing() -> None:
     """The message is enough to mend it."""
     with pytest.raises(Missing, match="RESPONDER_POLICY is not set"):
-        await source("").read()
+        await policy_source("").read()
 
 
 async def test_a_policy_that_is_not_there_is_missing(tmp_path: Path) -> None:
     """Its address is in the message."""
     with pytest.raises(Missing, match=r"nowhere\.yaml: nothing is there"):
-        await source(str(tmp_path / "nowhere.yaml")).read()
+        await policy_source(str(tmp_path / "nowhere.yaml")).read()
 
 
 async def test_a_folder_is_no_policy(tmp_path: Path) -> None:
     """Time does not turn it into a file."""
-    with pytest.raises(GiveUp, match="not a place that can be used"):
-        await source(str(tmp_path)).read()
+    with pytest.raises(GiveUp, match="not a folder that can be used"):
+        await policy_source(str(tmp_path)).read()
 
 
 async def test_a_huge_policy_is_not_read_to_its_end(tmp_path: Path) -> None:
     """Just enough of it to see that it is too long."""
     file = tmp_path / "policy.yaml"
     file.write_bytes(b"#" * 3_000_000)
-    assert len(await source(str(file)).read()) < 1_100_000
+    assert len(await policy_source(str(file)).read()) < 1_100_000
 
 
 @pytest.mark.parametrize("code", PERMANENT)
-async def test_a_policy_that_may_not_be_read_is_denied(google: Connecting, code: str) -> None:
+async def test_a_policy_that_may_not_be_read_is_denied(
+    connect_clients: ConnectClients, code: str
+) -> None:
     """Every finding is held until somebody grants it."""
     fault = {"method": "storage.GET", "code": code}
-    async with google({"faults": [fault]}, policy="gs://config/policy.yaml") as cloud:
+    async with connect_clients({"faults": [fault]}, policy="gs://config/policy.yaml") as cloud:
         with pytest.raises(Denied, match=r"gs://config/policy\.yaml"):
             await cloud.clients.policy.read()
 
@@ -330,12 +334,12 @@ async def test_a_policy_that_may_not_be_read_is_denied(google: Connecting, code:
 async def test_a_policy_that_cannot_be_read_now_is_retried() -> None:
     """A transient fault of the bucket is no missing policy."""
     with pytest.raises(Retry, match=r"cannot read the policy gs://config/policy\.yaml"):
-        await source("gs://config/policy.yaml", emulator=NOWHERE).read()
+        await policy_source("gs://config/policy.yaml", emulator=UNREACHABLE).read()
 
 
-def test_opening_a_store_speaks_to_nobody() -> None:
+def test_opening_a_store_makes_no_call() -> None:
     """A process that forks afterwards has opened nothing."""
-    settings = Settings.model_validate({"store": "gs://case-files", "emulator": NOWHERE})
+    settings = Settings.model_validate({"store": "gs://case-files", "emulator": UNREACHABLE})
     assert open_store(settings).url == "gs://case-files"
     assert json.loads(json.dumps(settings.model_dump(mode="json")))["store"] == "gs://case-files"
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from clients.retries import Patience
-from clients.virustotal import Site, VirusTotal
-from emulator.server import Emulator
-from emulator.wire import Moment
-from emulator.world import parse
+from clients.retries import RetryPolicy
+from clients.virustotal import VirusTotal, VirusTotalEndpoint, parse_report
+from emulator.server.emulator import Emulator
+from emulator.services.gate import CallPoint
+from emulator.world.state import parse_world
 from incident.model import Denied, GiveUp, Lookup, Retry
+from tests.support.model import repeatable
 
 HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 OTHER = "0" * 64
@@ -30,25 +34,27 @@ def report(**attributes: Any) -> dict[str, Any]:
     return {"data": {"id": HASH, "type": "file", "attributes": told}}
 
 
-def quick(host: str, key: str = KEY, patience: Patience | None = None) -> VirusTotal:
+def impatient_client(host: str, key: str = KEY, patience: RetryPolicy | None = None) -> VirusTotal:
     """A client that waits long for nothing."""
-    return VirusTotal(Site(host, SecretStr(key)), patience or Patience(attempt_s=2, total_s=4))
+    return VirusTotal(
+        VirusTotalEndpoint(host, SecretStr(key)), patience or RetryPolicy(attempt_s=2, total_s=4)
+    )
 
 
 @asynccontextmanager
 async def virustotal(
     answer: object = None, **world: Any
-) -> AsyncIterator[tuple[VirusTotal, list[Moment]]]:
+) -> AsyncIterator[tuple[VirusTotal, list[CallPoint]]]:
     """A client of an emulated VirusTotal that knows one file, and the requests that it got."""
-    asked: list[Moment] = []
+    asked: list[CallPoint] = []
 
-    def hook(moment: Moment) -> None:
+    def hook(moment: CallPoint) -> None:
         if moment.phase == "before":
             asked.append(moment)
 
     known = {"virustotal": {HASH: report() if answer is None else answer}, **world}
-    async with Emulator(parse(known, source="test"), hook=hook) as emulator:
-        yield quick(f"http://{emulator.http_address}"), asked
+    async with Emulator(parse_world(known, source="test"), hook=hook) as emulator:
+        yield impatient_client(f"http://{emulator.http_address}"), asked
 
 
 @asynccontextmanager
@@ -74,7 +80,7 @@ def http(status: str, body: str, kind: str = "application/json", more: str = "")
     return f"{head}content-length: {len(body.encode())}\r\n\r\n{body}".encode()
 
 
-async def test_a_known_file_is_told() -> None:
+async def test_a_known_file_is_reported() -> None:
     """With how many engines know it, as what, and since when."""
     answer = report(
         first_submission_date=1_700_000_000,
@@ -101,15 +107,15 @@ async def test_a_file_that_it_never_saw_is_unknown() -> None:
     async with virustotal() as (client, _):
         found = await client.file(OTHER)
     assert (found.lookup, found.sha256, found.engines) == (Lookup.UNKNOWN, OTHER, 0)
-    assert found.sentence == "VirusTotal does not know the suspected file"
+    assert found.summary == "VirusTotal does not know the suspected file"
 
 
-async def test_a_file_that_no_engine_has_judged_is_unknown() -> None:
+async def test_a_file_without_engine_verdicts_is_unknown() -> None:
     """0 of 0 engines is not an acquittal."""
     async with virustotal(report(last_analysis_stats={"failure": 9})) as (client, _):
         found = await client.file(HASH)
     assert found.lookup is Lookup.UNKNOWN
-    assert found.sentence == "VirusTotal has the suspected file, but no engine has judged it"
+    assert found.summary == "VirusTotal has the suspected file, but no engine has judged it"
 
 
 async def test_a_file_is_asked_about_once() -> None:
@@ -130,7 +136,7 @@ async def test_a_failure_is_not_kept() -> None:
     assert len(asked) == 2
 
 
-async def test_who_gives_up_waiting_leaves_the_question_to_the_others() -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_shared_request() -> None:
     """One incident's end is not another's."""
     async with virustotal(latency={"GetFileReport": "50ms"}) as (client, _):
         first = asyncio.ensure_future(client.file(HASH))
@@ -156,7 +162,7 @@ def _fault(code: str, times: int | None = None) -> dict[str, Any]:
         ("INTERNAL", Retry, "it has a fault of its own (ServerError)", 3),
     ],
 )
-async def test_what_it_refuses_is_told_without_its_words(
+async def test_a_refusal_is_reported_without_its_text(
     code: str, kind: type[Exception], said: str, requests: int
 ) -> None:
     """They might say anything, the key among others; only what may pass is tried again."""
@@ -172,30 +178,36 @@ async def test_what_it_refuses_is_told_without_its_words(
     assert "script" not in message
 
 
-async def test_a_fault_that_passes_is_never_seen() -> None:
+async def test_a_transient_fault_is_retried() -> None:
     """One bad answer is no gap."""
     async with virustotal(faults=[_fault("UNAVAILABLE", times=1)]) as (client, asked):
         assert (await client.file(HASH)).malicious == 58
     assert len(asked) == 2
 
 
-async def test_silence_ends_in_time() -> None:
+async def test_a_hanging_request_times_out() -> None:
     """However long each attempt may take."""
     async with virustotal(latency={"GetFileReport": "30s"}) as (client, _):
-        impatient = quick(client._site.host, patience=Patience(attempt_s=9, total_s=0.2))  # noqa: SLF001
+        impatient = impatient_client(
+            client._endpoint.host,  # noqa: SLF001 - where the emulator is
+            patience=RetryPolicy(attempt_s=9, total_s=0.2),
+        )
         with pytest.raises(Retry, match=r"no answer within 0\.2 s"):
             await impatient.file(HASH)
-        hasty = quick(client._site.host, patience=Patience(attempt_s=0.05, total_s=5))  # noqa: SLF001
+        hasty = impatient_client(
+            client._endpoint.host,  # noqa: SLF001 - where the emulator is
+            patience=RetryPolicy(attempt_s=0.05, total_s=5),
+        )
         with pytest.raises(Retry, match="does not answer in time"):
             await hasty.file(HASH)
 
 
-async def test_nobody_there_is_told() -> None:
+async def test_a_refused_connection_is_reported() -> None:
     """A refused connection says no more than that."""
     async with server(lambda _: b"") as (host, _):
         pass
     with pytest.raises(Retry, match="cannot be reached"):
-        await quick(host).file(HASH)
+        await impatient_client(host).file(HASH)
 
 
 NO_REPORTS: list[object] = [
@@ -241,13 +253,11 @@ async def test_what_is_no_report_on_the_file_is_refused(answer: object) -> None:
         (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", Retry),
     ],
 )
-async def test_whatever_else_answers_is_never_taken_for_virustotal(
-    answer: bytes, kind: type[Exception]
-) -> None:
+async def test_an_answer_of_another_server_is_refused(answer: bytes, kind: type[Exception]) -> None:
     """A proxy's page that says 404 does not mean that the file is unknown."""
     async with server(lambda _: answer) as (host, _):
         with pytest.raises((Retry, GiveUp)) as raised:
-            await quick(host).file(HASH)
+            await impatient_client(host).file(HASH)
     assert isinstance(raised.value, kind), raised.value
     assert KEY not in str(raised.value)
     assert KEY not in repr(raised.value.__cause__)
@@ -259,7 +269,7 @@ async def test_the_key_goes_to_one_host_only() -> None:
         location = f"location: {elsewhere}/api/v3/files/{HASH}\r\n"
         async with server(lambda _: http("302 Found", "", more=location)) as (host, requests):
             with pytest.raises((Retry, GiveUp)):
-                await quick(host).file(HASH)
+                await impatient_client(host).file(HASH)
     assert f"X-Apikey: {KEY}" in requests[0]
     assert requests[0].startswith(f"GET /api/v3/files/{HASH} ")
     assert stolen == []
@@ -270,7 +280,7 @@ async def test_names_are_text_and_no_more() -> None:
     hostile = ["<script>alert(1)</script>", "x" * 5000, "\ud800", "a\n\x1b[31m", 7, None, ""]
     answer = report(names=[*hostile, *map(str, range(100))], tags={"a": 1}, type_description=[])
     async with server(lambda _: http("200 OK", json.dumps(answer))) as (host, _):
-        found = await quick(host).file(HASH)
+        found = await impatient_client(host).file(HASH)
     assert found.names[:4] == (hostile[0], "x" * 200, "?", hostile[3])
     assert len(found.names) == 20
     assert (found.tags, found.file_type) == ((), "")
@@ -279,5 +289,49 @@ async def test_names_are_text_and_no_more() -> None:
 
 def test_the_key_is_nowhere_to_be_read() -> None:
     """Not in what a client prints of itself."""
-    client = quick("https://virustotal.example")
-    assert KEY not in f"{client!r} {client._site!r}"  # noqa: SLF001
+    client = impatient_client("https://virustotal.example")
+    assert KEY not in f"{client!r} {client._endpoint!r}"  # noqa: SLF001
+
+
+HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=9,
+)
+ATTRIBUTES = st.fixed_dictionaries(
+    {},
+    optional={
+        "last_analysis_stats": st.dictionaries(st.sampled_from(["malicious", "harmless"]), JSON)
+        | JSON,
+        "popular_threat_classification": st.fixed_dictionaries({"suggested_threat_label": JSON}),
+        "names": st.lists(JSON, max_size=4) | JSON,
+        "meaningful_name": JSON,
+        "tags": st.lists(JSON, max_size=4) | JSON,
+        "type_description": JSON,
+        "first_submission_date": st.integers() | JSON,
+        "last_submission_date": st.integers() | JSON,
+        "last_analysis_date": st.integers() | JSON,
+    },
+)
+
+
+@repeatable
+@given(JSON)
+def test_anything_is_refused_that_is_no_report(answer: Any) -> None:
+    """Whatever JSON comes, it is either read or refused in one way."""
+    with contextlib.suppress(ValueError):
+        parse_report(answer, HASH)
+
+
+@repeatable
+@given(ATTRIBUTES)
+def test_whatever_is_read_can_be_stored_and_counted(attributes: dict[str, Any]) -> None:
+    """Texts are bounded and storable; only counted engines make a file known."""
+    with contextlib.suppress(ValueError):
+        found = parse_report({"data": {"id": HASH.upper(), "attributes": attributes}}, HASH)
+        assert 0 <= found.malicious <= found.engines
+        assert (found.lookup is Lookup.KNOWN) == bool(found.engines)
+        for text in (found.label, found.file_type, *found.names, *found.tags):
+            assert len(text.encode()) <= 4 * 200
+        assert "" not in (*found.names, *found.tags)

@@ -10,31 +10,31 @@ from pydantic import SecretStr
 from clients import webhook
 from clients.webhook import Webhook
 from incident.model import GiveUp, IncidentError, Retry
-from tests.receiver import HANG, SECRET_PATH, Room, receiving
+from tests.support.chat_webhook import NO_ANSWER, SECRET_PATH, ChatRoom, chat_room
 
 
-def hook(room: Room) -> Webhook:
+def hook(room: ChatRoom) -> Webhook:
     """The client of a room."""
     return Webhook(SecretStr(room.url))
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "_PAUSE_S", 0.01)
 
 
 async def test_a_text_is_posted_as_both_rooms_take_it() -> None:
     """One key, as JSON: Google Chat refuses any that it does not know."""
-    async with receiving() as room:
+    async with chat_room() as room:
         await hook(room).send("two\nlines, and ä")
     assert room.bodies == [{"text": "two\nlines, and ä"}]
     assert room.requests == [f"POST {SECRET_PATH} HTTP/1.1"]
 
 
 @pytest.mark.parametrize("passing", [429, 500, 503])
-async def test_a_host_that_cannot_now_is_asked_again(passing: int) -> None:
+async def test_a_failing_host_is_retried(passing: int) -> None:
     """The second attempt is taken."""
-    async with receiving(passing, 200) as room:
+    async with chat_room(passing, 200) as room:
         await hook(room).send("x")
     assert room.texts == ["x", "x"]
 
@@ -43,34 +43,34 @@ async def test_a_host_that_cannot_now_is_asked_again(passing: int) -> None:
     ("answer", "error", "attempts"),
     [(500, Retry, 3), (429, Retry, 3), (302, GiveUp, 1), (400, GiveUp, 1), (404, GiveUp, 1)],
 )
-async def test_a_refusal_is_told_by_the_host_alone(
+async def test_a_refusal_names_the_host_only(
     answer: int, error: type[IncidentError], attempts: int
 ) -> None:
     """Never more than three attempts, no other host, and nothing of the address."""
-    async with receiving(answer) as room:
+    async with chat_room(answer) as room:
         with pytest.raises(error, match=rf"webhook at 127\.0\.0\.1: .*HTTP {answer}") as raised:
             await hook(room).send("x")
     assert len(room.texts) == attempts
     assert_silent(raised.value)
 
 
-async def test_a_host_that_nobody_is_at_is_told(
-    monkeypatch: pytest.MonkeyPatch, nobody: int
+async def test_an_unreachable_host_is_reported(
+    monkeypatch: pytest.MonkeyPatch, unused_port: int
 ) -> None:
     """The library's own words have the address in them, and are told to nobody."""
     monkeypatch.setattr(webhook, "_ATTEMPTS", 2)
-    room = Room((200,), url=f"http://127.0.0.1:{nobody}{SECRET_PATH}")
+    room = ChatRoom((200,), url=f"http://127.0.0.1:{unused_port}{SECRET_PATH}")
     with pytest.raises(Retry, match="ConnectionError") as raised:
         await hook(room).send("x")
     assert_silent(raised.value)
 
 
-async def test_a_host_that_hangs_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_host_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it would take."""
     monkeypatch.setattr(webhook, "_ANSWER_S", 0.1)
-    monkeypatch.setattr(webhook, "_ALL_S", 0.15)
+    monkeypatch.setattr(webhook, "_TOTAL_S", 0.15)
     began = time.monotonic()
-    async with receiving(HANG) as room:
+    async with chat_room(NO_ANSWER) as room:
         with pytest.raises(Retry, match="it took longer than") as raised:
             await hook(room).send("x")
     assert time.monotonic() - began < 2
@@ -83,7 +83,7 @@ async def test_no_proxy_and_no_credentials_of_the_environment(
     """The address is the whole of it."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
-    async with receiving() as room:
+    async with chat_room() as room:
         await hook(room).send("x")
     assert room.texts == ["x"]
 

@@ -9,80 +9,105 @@ import pytest
 from click.testing import CliRunner
 
 from commands import cli
-from commands.catalogue import Role, catalogue
-from emulator.wire import Moment
-from incident.cases import Cases
-from incident.drill import Exercise
-from incident.drill_plan import prepare
+from commands.permission_catalogue import Role, permission_catalogue
+from emulator.services.gate import CallPoint
+from incident.case_file.index import CaseFileIndex
 from incident.model import Kind
-from tests.by_hand import person
-from tests.clients.test_permissions import NEEDED
-from tests.releases import comparable, dumped, rich_world, rules
-from tests.road import SERVICE, policy, road, sample, world_around
-from tests.test_cli import run
-from tests.values import workload
+from incident.readiness.drill import DrillRun
+from incident.readiness.drill_plan import prepare_drill
+from tests.clients.test_permissions import PERMISSIONS_OF_METHODS
+from tests.support.environment import (
+    SERVICE,
+    policy_yaml,
+    responder_environment,
+    sample_notification,
+    world_around,
+)
+from tests.support.manual_containment import command_line_user
+from tests.support.model import workload
+from tests.support.releases import comparable_world, dump_world, enforcing_policy, rich_world
+from tests.test_cli import run_command
 
 
-async def test_a_drill_asks_and_one_that_died_is_released_by_its_id(tmp_path: Path) -> None:
+async def test_a_drill_asks_and_an_interrupted_one_is_released_by_its_id(tmp_path: Path) -> None:
     """Without the service's name nothing is written; `release` finds the drill's containment."""
     world = rich_world(Kind.SERVICE)
-    async with road(tmp_path, world=world, rules=rules(Kind.SERVICE)) as way, person(way) as me:
-        before = dumped(way)
-        there = {"policy": way.settings.policy}
+    async with (
+        responder_environment(
+            tmp_path, world=world, policy_text=enforcing_policy(Kind.SERVICE)
+        ) as env,
+        command_line_user(env) as me,
+    ):
+        before = dump_world(env)
+        there = {"policy": env.settings.policy}
         short = ("storefront", "--project", "example-shop-prod", "--region", "europe-west1")
-        code, out, err = await run(way, "drill", *short, **there)
-        assert (code, out, way.containing) == (1, "", [])
+        code, out, err = await run_command(env, "drill", *short, **there)
+        assert (code, out, env.containment_writes) == (1, "", [])
         assert "-   tag: known-good" in err
         assert "Type the service's name to stop it" in err
-        code, out, err = await run(way, "drill", SERVICE, "--yes", "--json", **there)
-        told = json.loads(out)
-        assert (code, told["result"], told["workload"]) == (0, "passed", SERVICE), err
-        assert f"if interrupted, run python cli.py release {told['drill']}" in err
-        drill = await prepare(workload(), me.standing, me.outside, me.name)
-        await Exercise(drill).contain()
-        assert comparable(dumped(way), Kind.SERVICE) != comparable(before, Kind.SERVICE)
-        code, _, err = await run(way, "release", drill.id, "--yes")
+        code, out, err = await run_command(env, "drill", SERVICE, "--yes", "--json", **there)
+        reported = json.loads(out)
+        assert (code, reported["result"], reported["workload"]) == (0, "passed", SERVICE), err
+        assert f"if interrupted, run python cli.py release {reported['drill']}" in err
+        drill = await prepare_drill(workload(), me.context, me.ports, me.name)
+        await DrillRun(drill).contain()
+        assert comparable_world(dump_world(env), Kind.SERVICE) != comparable_world(
+            before, Kind.SERVICE
+        )
+        code, _, err = await run_command(env, "release", drill.id, "--yes")
         assert (code, "read back as it was before" in err) == (0, True), err
-        assert comparable(dumped(way), Kind.SERVICE) == comparable(before, Kind.SERVICE)
-        drills = (await Cases(me.outside.store).all(drills=True)).cases
+        assert comparable_world(dump_world(env), Kind.SERVICE) == comparable_world(
+            before, Kind.SERVICE
+        )
+        drills = (await CaseFileIndex(me.ports.store).list_all(drills=True)).summaries
         assert {case.incident: case.status for case in drills} == {
-            told["drill"]: "released",
+            reported["drill"]: "released",
             drill.id: "released",
         }
-        assert not (await Cases(me.outside.store).all()).cases
+        assert not (await CaseFileIndex(me.ports.store).list_all()).summaries
 
 
-async def test_coverage_tells_what_would_fail_as_whom(tmp_path: Path) -> None:
+async def test_coverage_reports_what_would_fail_and_for_which_account(tmp_path: Path) -> None:
     """Where something would fail the status is 1."""
     denied = {"method": "UpdateService", "code": "PERMISSION_DENIED"}
-    world = world_around(sample(), faults=[denied])
-    async with road(tmp_path, world=world, rules=policy("dry-run")) as way:
+    world = world_around(sample_notification(), faults=[denied])
+    async with responder_environment(
+        tmp_path, world=world, policy_text=policy_yaml("dry-run")
+    ) as env:
         arguments = ("--project", "example-shop-prod", "--as", "responder@example.com")
-        code, out, err = await run(way, "coverage", *arguments, policy=way.settings.policy)
+        code, out, err = await run_command(env, "coverage", *arguments, policy=env.settings.policy)
         assert (code, err) == (1, "")
         assert "lacks run.services.update" in " ".join(out.split())
         assert "asked as responder@example.com" in out
         assert "1 workloads in 1 projects: 0 enforceable, 1 would fail, 0 protected" in out
-        assert not way.emulator.writes
+        assert not env.emulator.writes
 
 
 async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) -> None:
-    """In both forms; a surveyor's role is enough for looking, where the questions are another's."""
-    world = world_around(sample(), faults=[{"method": "ListFolders", "code": "PERMISSION_DENIED"}])
+    """Both output forms; with --as the caller needs only the surveyor's role."""
+    world = world_around(
+        sample_notification(), faults=[{"method": "ListFolders", "code": "PERMISSION_DENIED"}]
+    )
     (project,) = world["projects"]
     folder, *above = project["folders"]
-    moments: list[Moment] = []
-    async with road(tmp_path, world=world, rules=policy("dry-run"), hook=moments.append) as way:
+    moments: list[CallPoint] = []
+    async with responder_environment(
+        tmp_path, world=world, policy_text=policy_yaml("dry-run"), hook=moments.append
+    ) as env:
         arguments = ("coverage", "--folder", folder, "--above", *(above or ("none",)))
-        code, out, err = await run(way, *arguments, "--json", policy=way.settings.policy)
-        told = json.loads(out)
+        code, out, err = await run_command(env, *arguments, "--json", policy=env.settings.policy)
+        reported = json.loads(out)
         assert (code, err) == (1, "")
-        (unread,) = told["unread"]
+        (unread,) = reported["unread"]
         assert (unread["place"], unread["what"]) == (f"folders/{folder}", "its folders")
-        assert told["summary"]["projects"] == told["summary"]["enforceable"] == 1
-        surveyor = {grant.name for grant in catalogue({}, announces=False)[Role.SURVEYOR]}
+        assert reported["summary"]["projects"] == reported["summary"]["enforceable"] == 1
+        surveyor = {
+            grant.name for grant in permission_catalogue({}, announces=False)[Role.SURVEYOR]
+        }
         over_grpc = {m.method for m in moments if m.method.startswith("/")}
-        assert {name for m in over_grpc if "/List" in m for name in NEEDED[m]} <= surveyor
+        assert {
+            name for m in over_grpc if "/List" in m for name in PERMISSIONS_OF_METHODS[m]
+        } <= surveyor
 
 
 @pytest.mark.parametrize(
@@ -91,7 +116,7 @@ async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) 
         (("drill", "storefront"), "a short name needs --project and --region"),
         (("drill", SERVICE, "--region", "r"), "a full name needs neither"),
         (("drill", "projects/p/services/s"), "expected projects/P/locations/L/services/S"),
-        (("drill", SERVICE.replace("services", "jobs")), "cannot be given back"),
+        (("drill", SERVICE.replace("services", "jobs")), "cannot be restored"),
         (("drill", f"{SERVICE}/revisions/r"), "expected projects/P/locations/L/services/S"),
         (("coverage",), "name a project"),
         (("coverage", "--project", "210987654321"), "is no project id"),
@@ -102,7 +127,7 @@ async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) 
         (("coverage", "--folder", "1", "--above", "1", "--above", "none"), "--above wants"),
     ],
 )
-def test_wrong_use_is_told(arguments: tuple[str, ...], why: str) -> None:
+def test_wrong_usage_is_reported(arguments: tuple[str, ...], why: str) -> None:
     """Before anything is connected to."""
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2

@@ -18,17 +18,17 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.underway import underway
+from clients.call_progress import call_in_progress
 from commands import cli, progress
-from commands.progress import Calls, doing, paused, shown
-from emulator.disturbance import Latency
-from incident.texts import visible
-from tests.road import Road, policy, road
-from tests.terminal import Terminal, terminal
+from commands.progress import RunningCalls, continuous_text, progress_paused, progress_shown
+from emulator.api.faults import Latency
+from incident.report.terminal import escape_unprintable
+from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
+from tests.support.terminal import Terminal, open_terminal
 
 REPOSITORY = Path(__file__).parents[2]
 SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
-# Every verb that a call begins with, and how it is said of one that goes on.
+# Every verb that a call begins with, and its continuous form.
 VERBS = {
     "ask": "asking",
     "cancel": "cancelling",
@@ -56,9 +56,9 @@ def _usual(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.contextmanager
-def in_view() -> Iterator[Terminal]:
+def terminal_as_stderr() -> Iterator[Terminal]:
     """A terminal as standard error; in the test itself, since pytest replaces it before."""
-    with terminal() as screen, contextlib.redirect_stderr(screen.stream):
+    with open_terminal() as screen, contextlib.redirect_stderr(screen.stream):
         yield screen
 
 
@@ -66,7 +66,7 @@ def prints(screen: Terminal, text: str) -> None:
     """A command prints something, and it has arrived."""
     screen.stream.write(text)
     screen.stream.flush()
-    screen.shows(text.rstrip("\n"))
+    screen.wait_for(text.rstrip("\n"))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def verbs_in_use() -> set[str]:
     for path in (REPOSITORY / "clients").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             name = node.func.id if isinstance(node, ast.Call) and hasattr(node.func, "id") else ""
-            if name in {"calling", "underway"} and isinstance(node, ast.Call):
+            if name in {"google_call", "call_in_progress"} and isinstance(node, ast.Call):
                 (text, *_) = node.args
                 if isinstance(text, ast.Constant):
                     found.add(str(text.value).partition(" ")[0])
@@ -94,29 +94,29 @@ def verbs_in_use() -> set[str]:
 
 
 @pytest.mark.parametrize(("verb", "continuous"), VERBS.items())
-def test_a_call_is_told_as_something_that_goes_on(verb: str, continuous: str) -> None:
+def test_a_call_is_shown_in_the_progressive_form(verb: str, continuous: str) -> None:
     """The verbs of errors serve here too."""
-    assert doing(f"{verb} the settings of", "x") == f"{continuous} the settings of x"
-    assert doing(verb, "x") == f"{continuous} x"
+    assert continuous_text(f"{verb} the settings of", "x") == f"{continuous} the settings of x"
+    assert continuous_text(verb, "x") == f"{continuous} x"
 
 
 def test_every_verb_in_use_is_known_here() -> None:
-    """Whoever adds a call sees how it reads."""
+    """Every verb of a remote call has a continuous form here."""
     assert verbs_in_use() <= set(VERBS)
     assert len(verbs_in_use()) > 8
 
 
 @given(st.text(), st.text())
-def test_whatever_is_named_is_one_short_visible_line(what: str, on: str) -> None:
+def test_any_name_makes_one_short_visible_line(what: str, on: str) -> None:
     """Names may be an attacker's."""
-    line = doing(what, on)
-    assert line == visible(line)
-    assert len(doing("read", on)) <= len("reading ") + 44
+    line = continuous_text(what, on)
+    assert line == escape_unprintable(line)
+    assert len(continuous_text("read", on)) <= len("reading ") + 44
 
 
 def test_of_a_long_name_the_end_is_kept() -> None:
     """It is where names differ."""
-    line = doing("read the settings of", SERVICE)
+    line = continuous_text("read the settings of", SERVICE)
     assert line.startswith("reading the settings of …")
     assert line.endswith("europe-west1/services/storefront")
 
@@ -124,7 +124,7 @@ def test_of_a_long_name_the_end_is_kept() -> None:
 def test_the_line_is_about_the_call_that_is_waited_for_longest() -> None:
     """With its own seconds, and how many others there are; between calls, about the last one."""
     now = 100.0
-    calls = Calls(lambda: now)
+    calls = RunningCalls(lambda: now)
     assert calls.line == "starting"
     first = calls.begin("read", "a")
     now += 3.4
@@ -141,12 +141,12 @@ def test_the_line_is_about_the_call_that_is_waited_for_longest() -> None:
 def test_it_comes_after_a_second_and_is_gone_in_the_end() -> None:
     """A person sees what is waited for, and afterwards a screen as if nothing had been there."""
     begun = time.monotonic()
-    with in_view() as screen:
-        with shown(), underway("read the settings of", SERVICE):
-            screen.shows("\x1b")
+    with terminal_as_stderr() as screen:
+        with progress_shown(), call_in_progress("read the settings of", SERVICE):
+            screen.wait_for("\x1b")
             assert time.monotonic() - begun >= 1
-            screen.shows("reading the settings of …")
-            screen.shows("services/storefront (1 s)")
+            screen.wait_for("reading the settings of …")
+            screen.wait_for("services/storefront (1 s)")
             assert not screen.hides_cursor
         prints(screen, "done\n")
     assert screen.screen == ["done"]
@@ -155,7 +155,7 @@ def test_it_comes_after_a_second_and_is_gone_in_the_end() -> None:
 
 def test_a_quick_command_shows_nothing() -> None:
     """Not a byte."""
-    with in_view() as screen, shown(), underway("read", "x"):
+    with terminal_as_stderr() as screen, progress_shown(), call_in_progress("read", "x"):
         assert timers()
     assert screen.printed == ""
 
@@ -166,11 +166,11 @@ def test_it_is_gone_after_an_error_too(error: type[BaseException]) -> None:
     """Also after Ctrl-C; and the error is the command's own."""
 
     def fail(screen: Terminal) -> None:
-        with shown(), underway("read", "the store"):
-            screen.shows("reading the store")
+        with progress_shown(), call_in_progress("read", "the store"):
+            screen.wait_for("reading the store")
             raise error
 
-    with in_view() as screen:
+    with terminal_as_stderr() as screen:
         with pytest.raises(error):
             fail(screen)
         prints(screen, "Aborted!\n")
@@ -179,19 +179,19 @@ def test_it_is_gone_after_an_error_too(error: type[BaseException]) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_nothing_moves_while_somebody_is_asked() -> None:
+def test_the_progress_line_pauses_during_a_prompt() -> None:
     """Whatever goes on behind the question; afterwards it is shown again."""
-    with in_view() as screen, shown(), underway("read", "the logs"):
-        screen.shows("reading the logs")
-        with paused():
+    with terminal_as_stderr() as screen, progress_shown(), call_in_progress("read", "the logs"):
+        screen.wait_for("reading the logs")
+        with progress_paused():
             prints(screen, "Do this? [y/N]: ")
             assert screen.screen == ["Do this? [y/N]:"]
             before = screen.printed
             time.sleep(0.3)  # several times as long as it would take to come back
             assert screen.printed == before
             prints(screen, "y\n")
-        with underway("change", "the service"):
-            screen.shows(", and 1 more")
+        with call_in_progress("change", "the service"):
+            screen.wait_for(", and 1 more")
     assert screen.screen == ["Do this? [y/N]: y"]
 
 
@@ -200,7 +200,7 @@ def test_a_terminal_that_cannot_move_its_cursor_is_left_alone(
 ) -> None:
     """`TERM=dumb` gets nothing that would have to be taken back."""
     monkeypatch.setenv("TERM", "dumb")
-    with in_view() as screen, shown(), underway("read", "the store"):
+    with terminal_as_stderr() as screen, progress_shown(), call_in_progress("read", "the store"):
         assert not timers()
     assert screen.printed == ""
 
@@ -211,42 +211,42 @@ def test_a_pipe_gets_nothing_whatever_the_environment_says(
     """Colours may be forced into a pipe, a moving line may not."""
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.setenv(name, "1")
-    with shown(), underway("read", "the store"):
+    with progress_shown(), call_in_progress("read", "the store"):
         assert not timers()
     assert capfd.readouterr() == ("", "")
 
 
-def slow(way: Road, **seconds: float) -> None:
+def slow(env: ResponderEnvironment, **seconds: float) -> None:
     """Some calls take long from now on."""
-    way.emulator.world.latency = Latency(methods_s=seconds, reconcile_s=0.005)
+    env.emulator.world.latency = Latency(methods_s=seconds, reconcile_s=0.005)
 
 
-def environment(way: Road) -> dict[str, str]:
-    """What a command is told of a road."""
-    assert way.settings.emulator
-    assert way.settings.now
+def command_environment(env: ResponderEnvironment) -> dict[str, str]:
+    """Environment of a command."""
+    assert env.settings.emulator
+    assert env.settings.now
     return {
-        "RESPONDER_EMULATOR": way.settings.emulator.model_dump_json(),
-        "RESPONDER_STORE": way.settings.store,
-        "RESPONDER_POLICY": way.settings.policy,
-        "RESPONDER_NOW": way.settings.now.isoformat(),
+        "RESPONDER_EMULATOR": env.settings.emulator.model_dump_json(),
+        "RESPONDER_STORE": env.settings.store,
+        "RESPONDER_POLICY": env.settings.policy,
+        "RESPONDER_NOW": env.settings.now.isoformat(),
     }
 
 
 async def test_a_slow_command_prints_the_same_into_a_pipe(tmp_path: Path) -> None:
     """Byte for byte what it prints when it is quick, and nothing that moves a cursor."""
-    async with road(tmp_path, store="gs://case-files") as way:
-        incident = str((await way.deliver()).outcome["incident"])
+    async with responder_environment(tmp_path, store="gs://case-files") as env:
+        incident = str((await env.deliver()).outcome["incident"])
 
-        async def told(*arguments: str) -> tuple[int, bytes, bytes]:
-            runner = CliRunner(env=environment(way))
+        async def reported(*arguments: str) -> tuple[int, bytes, bytes]:
+            runner = CliRunner(env=command_environment(env))
             result = await asyncio.to_thread(runner.invoke, cli, arguments)
             return result.exit_code, result.stdout_bytes, result.stderr_bytes
 
         commands = (("list",), ("show", incident, "--json"))
-        quick = [await told(*arguments) for arguments in commands]
-        slow(way, **{"storage.GET": 0.6})
-        assert [await told(*arguments) for arguments in commands] == quick
+        quick = [await reported(*arguments) for arguments in commands]
+        slow(env, **{"storage.GET": 0.6})
+        assert [await reported(*arguments) for arguments in commands] == quick
         for code, out, err in quick:
             assert (code, err) == (0, b"")
             assert incident.encode() in out
@@ -255,22 +255,22 @@ async def test_a_slow_command_prints_the_same_into_a_pipe(tmp_path: Path) -> Non
 
 async def test_a_person_sees_what_contain_waits_for(tmp_path: Path) -> None:
     """While it reads and while it writes, but not while it asks; the plan and the end stay."""
-    async with road(tmp_path, rules=policy("approve")) as way:
-        incident = str((await way.deliver()).outcome["incident"])
-        slow(way, GetService=1.3)
-        with terminal() as there:
+    async with responder_environment(tmp_path, policy_text=policy_yaml("approve")) as env:
+        incident = str((await env.deliver()).outcome["incident"])
+        slow(env, GetService=1.3)
+        with open_terminal() as there:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, str(REPOSITORY / "cli.py"), "contain", incident),
                 cwd=REPOSITORY,
-                env={"PATH": os.environ["PATH"], "TERM": "xterm", **environment(way)},
+                env={"PATH": os.environ["PATH"], "TERM": "xterm", **command_environment(env)},
                 stdin=there.stream,
                 stdout=there.stream,
                 stderr=there.stream,
             )
-            await asyncio.to_thread(there.shows, "Do this? [y/N]: ")
+            await asyncio.to_thread(there.wait_for, "Do this? [y/N]: ")
             asked = there.screen
             reading = there.printed
-            slow(way, UpdateService=1.3)
+            slow(env, UpdateService=1.3)
             there.type("y\n")
             code = await process.wait()
         assert "reading the settings of …" in reading

@@ -11,54 +11,64 @@ from click.testing import CliRunner
 
 from clients import Settings, connect
 from commands import cli
-from commands.catalogue import Role
-from commands.replay import rehearsed
+from commands.permission_catalogue import Role
+from commands.replay import dry_run_outcome
 from incident.model import Mode
-from tests.road import SERVICE, Road, encode, policy, road, sample, world_around
-from tests.test_cli import run
+from tests.support.environment import (
+    SERVICE,
+    ResponderEnvironment,
+    encode,
+    policy_yaml,
+    responder_environment,
+    sample_notification,
+    world_around,
+)
+from tests.test_cli import run_command
 
 TOPIC = "projects/example-shop-prod/topics/outcomes"
 
 
-async def replayed(way: Road, folder: Path, *options: str) -> tuple[int, str, str]:
-    """Replay the road's own finding as a process, in an environment that enforces."""
+async def replayed(env: ResponderEnvironment, folder: Path, *options: str) -> tuple[int, str, str]:
+    """Replay the environment's finding as a process, in an environment that enforces."""
     finding, rules = folder / "finding.json", folder / "policy.yaml"
-    finding.write_bytes(encode(way.notification))
-    assert way.settings.now
+    finding.write_bytes(encode(env.notification))
+    assert env.settings.now
     arguments = ("replay", str(finding), "--policy", str(rules), *options)
-    now = way.settings.now.isoformat()
-    return await run(way, *arguments, mode="enforce", topic=TOPIC, now=now)
+    now = env.settings.now.isoformat()
+    return await run_command(env, *arguments, mode="enforce", topic=TOPIC, now=now)
 
 
 async def test_a_replay_is_a_dry_run_whatever_policy_and_environment_say(tmp_path: Path) -> None:
     """The plan is there, field for field; no workload, topic or store of the responder's is."""
-    async with road(tmp_path, after_s=30) as way:
-        before = way.service
-        code, out, err = await replayed(way, tmp_path, "--json")
+    async with responder_environment(tmp_path, after_s=30) as env:
+        before = env.service
+        code, out, err = await replayed(env, tmp_path, "--json")
         assert code == 0, err
         outcome: Any = json.loads(out)
         assert (outcome["status"], outcome["mode"]) == ("planned", "dry-run")
         assert "a replay is never more than a dry run" in outcome["decision"]["reasons"]
         assert outcome["changes"][0]["state"] == "validated"
-        assert way.service == before
-        assert all(write.validate_only for write in way.emulator.writes)
-        assert not way.stored()
-        assert not way.emulator.world.dump().get("published")
+        assert env.service == before
+        assert all(write.validate_only for write in env.emulator.writes)
+        assert not env.stored_objects()
+        assert not env.emulator.world.dump().get("published")
         assert "/dry-runs/" in outcome["links"]["case_file"]
         records = Path(outcome["links"]["case_file"].removeprefix("file://"))
         assert (records / "1000-done.json").exists()
 
 
-async def test_a_replay_is_told_as_a_page_in_a_folder_of_its_own(tmp_path: Path) -> None:
+async def test_a_replay_writes_its_report_into_an_empty_folder(tmp_path: Path) -> None:
     """A folder that holds something is refused; a missing permission fails the command."""
     fault = {"method": "GetService", "code": "PERMISSION_DENIED"}
-    async with road(tmp_path, world=world_around(sample(), faults=[fault])) as way:
+    async with responder_environment(
+        tmp_path, world=world_around(sample_notification(), faults=[fault])
+    ) as env:
         store = tmp_path / "mine"
-        code, out, err = await replayed(way, tmp_path, "--store", str(store))
+        code, out, err = await replayed(env, tmp_path, "--store", str(store))
         assert (code, out.startswith("FAILED")) == (1, True)
         assert "permission run.services.get is missing" in " ".join(out.split())
         assert f"records: {store.as_uri()}" in err
-        code, out, err = await replayed(way, tmp_path, "--store", str(store))
+        code, out, err = await replayed(env, tmp_path, "--store", str(store))
         assert (code, out) == (2, "")
         assert "is not empty" in err
 
@@ -66,19 +76,19 @@ async def test_a_replay_is_told_as_a_page_in_a_folder_of_its_own(tmp_path: Path)
 async def test_the_clients_of_a_replay_write_nothing_even_for_an_unfinished_containment(
     tmp_path: Path,
 ) -> None:
-    """Not even where the store tells of a write of ours that is to be finished."""
-    async with road(tmp_path) as way:
-        await way.deliver()
-        way.emulator.world.services[SERVICE].annotations.clear()
-        for path in way.stored("**/*.json"):
+    """A replay writes nothing, even if the store has an unfinished write."""
+    async with responder_environment(tmp_path) as env:
+        await env.deliver()
+        env.emulator.world.services[SERVICE].annotations.clear()
+        for path in env.stored_objects("**/*.json"):
             if path.endswith(("done.json", "concluded.json", "verified.json", "annotated.json")):
                 (tmp_path / "store" / path).unlink()
-        del way.emulator.writes[:]
-        settings: Settings = way.settings.model_copy(update={"mode": Mode.DRY_RUN})
-        clients = await connect(settings, rehearsing=True)
-        outcome = await rehearsed(encode(way.notification), settings, clients)
+        del env.emulator.writes[:]
+        settings: Settings = env.settings.model_copy(update={"mode": Mode.DRY_RUN})
+        clients = await connect(settings, dry_run=True)
+        outcome = await dry_run_outcome(encode(env.notification), settings, clients)
         assert outcome["status"] == "contained"
-        assert not way.emulator.writes
+        assert not env.emulator.writes
 
 
 @pytest.mark.parametrize("content", ["", "{}", "not JSON \x1b[31m"])
@@ -94,13 +104,13 @@ def test_what_is_no_finding_is_a_clear_error(tmp_path: Path, content: str) -> No
 
 
 def test_permissions_are_printed_for_a_policy(tmp_path: Path) -> None:
-    """By role and scope, each with its reason; a policy with a mistake is told."""
+    """Permissions are listed by role and scope with reasons; an invalid policy is an error."""
     file = tmp_path / "policy.yaml"
-    file.write_text(policy())
+    file.write_text(policy_yaml())
     result = CliRunner().invoke(cli, ["permissions", "--policy", str(file), "--json"])
-    told: Any = json.loads(result.stdout)
-    roles = {each["role"]: each["permissions"] for each in told["roles"]}
-    assert (result.exit_code, told["function"]) == (0, "actor")
+    reported: Any = json.loads(result.stdout)
+    roles = {each["role"]: each["permissions"] for each in reported["roles"]}
+    assert (result.exit_code, reported["function"]) == (0, "actor")
     assert list(roles) == list(map(str, Role))
     (update,) = (p for p in roles["actor"] if p["permission"] == "run.services.update")
     assert (update["scope"], bool(update["reasons"])) == ("workload", True)

@@ -21,7 +21,7 @@ _ENDS = re.compile(r"[;|<>()&]+")
 _FILLED_IN = {"YYYY-MM-DD": "2026-10-02", "$status": "contained"}
 
 
-def pieces(text: str) -> Iterator[str]:
+def code_pieces(text: str) -> Iterator[str]:
     """The code of a document, piece by piece, each on one line."""
     for block in _FENCE.findall(text):
         yield from re.sub(r"(\\|\|)\n\s*", lambda cut: cut[1].strip("\\") + " ", block).splitlines()
@@ -30,7 +30,7 @@ def pieces(text: str) -> Iterator[str]:
     yield from (" ".join(span.split()) for span in _SPAN.findall(_INDENTED.sub("", rest)))
 
 
-def words(code: str) -> list[str]:
+def command_words(code: str) -> list[str]:
     """The words of the command that a piece of code begins with."""
     lexer = shlex.shlex(code, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
@@ -42,12 +42,12 @@ def words(code: str) -> list[str]:
     return found
 
 
-def typed(path: Path, program: str) -> list[list[str]]:
+def command_lines(path: Path, program: str) -> list[list[str]]:
     """The command lines of a program in a document, without its name."""
     lines = []
-    for piece in pieces(path.read_text()):
+    for piece in code_pieces(path.read_text()):
         for start in _START.finditer(piece):
-            name, *rest = words(piece[start.start() :])
+            name, *rest = command_words(piece[start.start() :])
             name, rest = (rest[0], rest[1:]) if name.endswith("python") else (name, rest)
             if name.endswith(program):
                 lines.append([_FILLED_IN.get(word, word) for word in rest])

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from commands import cli
-from tests.deploy.documents import DOCUMENTS, ROOT, typed, words
+from tests.deploy.documents import DOCUMENTS, ROOT, command_lines, command_words
 from tests.deploy.terraform import DEPLOY
 
 Tree = dict[str, Any]
@@ -36,20 +36,20 @@ def parse(arguments: list[str]) -> None:
         return
 
 
-def test_there_are_commands_to_look_at() -> None:
+def test_documents_contain_commands() -> None:
     """The documents are read as people read them: fenced, indented and within a line."""
-    assert len([line for path in DOCUMENTS for line in typed(path, "cli.py")]) > 60
-    assert len([line for path in DOCUMENTS for line in typed(path, "gcloud")]) > 60
-    assert words("gcloud a b --c='d | e' | f") == ["gcloud", "a", "b", "--c=d | e"]
+    assert len([line for path in DOCUMENTS for line in command_lines(path, "cli.py")]) > 60
+    assert len([line for path in DOCUMENTS for line in command_lines(path, "gcloud")]) > 60
+    assert command_words("gcloud a b --c='d | e' | f") == ["gcloud", "a", "b", "--c=d | e"]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_our_command_lines_parse(
+def test_documented_cli_commands_parse(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Commands, options and the number of arguments are those of the real parser."""
     monkeypatch.chdir(tmp_path)
-    for line in typed(path, "cli.py"):
+    for line in command_lines(path, "cli.py"):
         for word in line:
             if re.fullmatch(r"[\w-]+\.(json|yaml)|FILE", word):
                 (tmp_path / word).touch()  # the parser looks whether it is there
@@ -82,13 +82,13 @@ def unknown(line: list[str], tree: Tree) -> str:
     return " ".join(sorted(given - flags))
 
 
-def test_gcloud_knows_what_it_is_asked() -> None:
+def test_documented_gcloud_commands_exist() -> None:
     """Commands and flags exist. Those that are only mentioned as well."""
     tree = sdk()
     wrong = {
         f"{path.name}: gcloud {' '.join(line)}": found
         for path in DOCUMENTS
-        for line in typed(path, "gcloud")
+        for line in command_lines(path, "gcloud")
         if (found := unknown(line, tree))
     }
     assert wrong == {}
@@ -111,6 +111,6 @@ def test_the_policy_check_prints_what_the_readme_shows(
     sample = (ROOT / "tests/samples/cloud-run-service.json").read_text()
     Path("finding.json").write_text(sample.replace("example-shop-prod", "sandbox-1"))
     asked = ["policy", "check", "policy.yaml", "--finding", "finding.json"]
-    assert asked in typed(DEPLOY / "README.md", "cli.py")
+    assert asked in command_lines(DEPLOY / "README.md", "cli.py")
     answer = CliRunner().invoke(cli, asked)
     assert (answer.exit_code, answer.stdout) == (0, shown[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -12,31 +13,32 @@ from typing import Any
 import pytest
 from google.cloud.logging_v2.types import ListLogEntriesRequest
 
-from emulator.cloud_logging import Logging
-from emulator.world import parse
-from incident import log
-from incident.inbox import Unfinished
-from incident.leftovers import Leftover
+from emulator.services.cloud_logging.list_entries import Logging
+from emulator.world.state import parse_world
 from incident.model import Status
-from incident.patrol import Fault, Round
-from incident.sighting import Sight, Sighting
-from incident.standing import Answer
+from incident.patrol import log as patrol_log
+from incident.patrol.checked_containment import CheckState, ContainmentCheck
+from incident.patrol.round import PatrolFault, RoundResult
+from incident.patrol.unfinished import UnfinishedIncident
+from incident.response import log
+from incident.response.context import DeliveryResult
+from incident.response.deliveries import RetryDelivery
 from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
-from tests.road import (
-    CONTAINMENTS,
+from tests.support.environment import (
+    CONTAINMENTS_FOLDER,
     SERVICE,
-    Road,
-    World,
-    elsewhere,
-    policy,
-    printed_by,
-    road,
-    sample,
-    standard_output,
+    JsonDict,
+    ResponderEnvironment,
+    captured_output,
+    deliver_and_log,
+    findings_on_other_workloads,
+    policy_yaml,
+    responder_environment,
+    sample_notification,
     world_around_all,
 )
-from tests.road import world_around as around
-from tests.values import finding
+from tests.support.environment import world_around as around
+from tests.support.model import finding
 
 PROJECT = GIVEN["project_id"]
 RUNBOOKS = DEPLOY / "runbooks"
@@ -48,7 +50,7 @@ LABELLED = {"INCIDENT_ID": "incident", "WORKLOAD_NAME": "workload", "PRINCIPAL":
 PLACEHOLDERS = {"PROJECT_ID", "DEPLOYMENT", "REGION", *LABELLED}
 
 
-def from_service(line: str, name: str, service: str = "threat-responder-respond") -> World:
+def as_log_entry(line: str, name: str, service: str = "threat-responder-respond") -> JsonDict:
     """A printed line as Cloud Logging keeps it: severity and time are taken out of the payload."""
     payload = json.loads(line)
     return {
@@ -64,10 +66,10 @@ def from_service(line: str, name: str, service: str = "threat-responder-respond"
     }
 
 
-async def alerts_on(*entries: World) -> dict[str, set[str]]:
+async def alerts_on(*entries: JsonDict) -> dict[str, set[str]]:
     """Which alerts' filters match which entries, by the entries' names."""
     world = {"projects": [{"projectId": PROJECT, "projectNumber": "42"}], "logEntries": entries}
-    google = Logging(parse(json.loads(json.dumps(world)), source="test"))
+    google = Logging(parse_world(json.loads(json.dumps(world)), source="test"))
     matched: dict[str, set[str]] = {str(entry["insertId"]): set() for entry in entries}
     for name, alert in log_alerts().items():
         request = ListLogEntriesRequest(
@@ -82,44 +84,46 @@ async def alerts_on(*entries: World) -> dict[str, set[str]]:
 
 async def alerts_of(printed: str) -> set[str]:
     """The alerts that the printed lines raise, each at most once: nobody is paged twice."""
-    lines = [from_service(line, str(at)) for at, line in enumerate(printed.splitlines())]
+    lines = [as_log_entry(line, str(at)) for at, line in enumerate(printed.splitlines())]
     raised = [alert for of_one in (await alerts_on(*lines)).values() for alert in of_one]
     assert len(raised) == len(set(raised))
     return set(raised)
 
 
-def faulty(method: str, code: str) -> World:
+def world_with_fault(method: str, code: str) -> JsonDict:
     """A world in which a call always fails."""
-    return around(sample(), faults=[{"method": method, "code": code, "times": 1000}])
+    return around(sample_notification(), faults=[{"method": method, "code": code, "times": 1000}])
 
 
-def inactive() -> World:
+def inactive() -> JsonDict:
     """The sample's notification, once somebody has closed the finding."""
-    message = sample()
+    message = sample_notification()
     message["finding"]["state"] = "INACTIVE"
     return message
 
 
 # Every way an incident ends, and who hears of it.
 ENDS: list[Any] = [
-    pytest.param({"rules": policy("dry-run")}, "planned", set(), id="dry run"),
+    pytest.param({"policy_text": policy_yaml("dry-run")}, "planned", set(), id="dry run"),
     pytest.param({}, "contained", {"contained"}, id="contained"),
-    pytest.param({"rules": policy("approve")}, "awaiting-approval", {"awaiting-approval"},
+    pytest.param({"policy_text": policy_yaml("approve")}, "awaiting-approval",
+    {"awaiting-approval"},
                  id="waiting for approval"),
-    pytest.param({"rules": "mode: enforce\ncontain: {service: [restrict-ingress]}\n"},
+    pytest.param({"policy_text": "mode: enforce\ncontain: {service: [restrict-ingress]}\n"},
                  "restricted", {"restricted"}, id="restricted"),
-    pytest.param({"world": faulty("UpdateService", "PERMISSION_DENIED")}, "failed", {"failed"},
+    pytest.param({"world": world_with_fault("UpdateService", "PERMISSION_DENIED")}, "failed",
+    {"failed"},
                  id="failed"),
-    pytest.param({"world": around(sample(), latency={"reconcile": "3600s"}),
+    pytest.param({"world": around(sample_notification(), latency={"reconcile": "3600s"}),
                   "verify_timeout": timedelta(milliseconds=50)},
                  "unverified", {"unverified"}, id="unverified"),
-    pytest.param({"rules": policy(extra="guards: {max_containments_per_hour: 0}\n")},
+    pytest.param({"policy_text": policy_yaml(extra="guards: {max_containments_per_hour: 0}\n")},
                  "held", {"held"}, id="held by the cap"),
-    pytest.param({"rules": policy(extra="protect: [{labels: {env: '*'}}]\n")},
+    pytest.param({"policy_text": policy_yaml(extra="protect: [{labels: {env: '*'}}]\n")},
                  "held", {"held"}, id="held by a label"),
-    pytest.param({"rules": policy(extra="protect: [{projects: ['*']}]\n")},
+    pytest.param({"policy_text": policy_yaml(extra="protect: [{projects: ['*']}]\n")},
                  "held", set(), id="held as the operator wants it"),
-    pytest.param({"rules": "mode: enforce\nsurprise: 1\n"}, "held", {"policy-invalid"},
+    pytest.param({"policy_text": "mode: enforce\nsurprise: 1\n"}, "held", {"policy-invalid"},
                  id="policy with a mistake"),
     pytest.param({"policy": ""}, "held", {"policy-invalid"}, id="no policy named"),
     pytest.param({"policy": "/nowhere/policy.yaml"}, "held", {"policy-invalid"}, id="no policy"),
@@ -128,33 +132,35 @@ ENDS: list[Any] = [
 
 
 @pytest.mark.parametrize(("given", "status", "expected"), ENDS)
-async def test_an_end_raises_the_alerts_that_it_should(
+async def test_each_outcome_raises_the_expected_alerts(
     tmp_path: Path, given: dict[str, Any], status: str, expected: set[str]
 ) -> None:
     """What the function prints on the real road is matched by the filters of Terraform."""
-    async with road(tmp_path, **given) as way:
-        answer, printed = await printed_by(way)
+    async with responder_environment(tmp_path, **given) as env:
+        answer, printed = await deliver_and_log(env)
     assert answer is not None
     assert answer.outcome["status"] == status
     assert await alerts_of(printed) == expected
 
 
-async def test_a_message_that_nobody_can_read_raises_its_own_alert(tmp_path: Path) -> None:
+async def test_a_malformed_message_raises_its_own_alert(tmp_path: Path) -> None:
     """Quarantined messages are told of as such."""
-    async with road(tmp_path) as way:
-        _, printed = await printed_by(way, b"not a notification")
+    async with responder_environment(tmp_path) as env:
+        _, printed = await deliver_and_log(env, b"not a notification")
     assert await alerts_of(printed) == {"malformed"}
 
 
 async def test_a_fault_that_time_heals_raises_nothing(tmp_path: Path) -> None:
     """Pub/Sub brings the message again, and the backlog's alert watches over that."""
-    async with road(tmp_path, world=around(sample(), findings=[])) as way:
-        answer, printed = await printed_by(way)
+    async with responder_environment(
+        tmp_path, world=around(sample_notification(), findings=[])
+    ) as env:
+        answer, printed = await deliver_and_log(env)
     assert answer is None
     assert await alerts_of(printed) == set()
 
 
-def outcome(status: Status) -> World:
+def outcome(status: Status) -> JsonDict:
     """An outcome with what logs and alerts look at."""
     return {
         "status": status.value,
@@ -165,56 +171,60 @@ def outcome(status: Status) -> World:
     }
 
 
-def every_line() -> dict[str, str]:
+def all_log_lines() -> dict[str, str]:
     """Every kind of line that the functions print, by what it is about."""
 
     def line(write: Callable[[], None]) -> str:
-        with standard_output() as output:
+        with captured_output() as output:
             write()
         return output.getvalue()
 
     lines = {
         f"{status} {'with' if alarm else 'without'} alarm": line(
-            lambda status=status, alarm=alarm: log.answered(  # type: ignore[misc]
-                Answer(outcome(status), alarm=alarm), None
+            lambda status=status, alarm=alarm: log.delivery_answered(  # type: ignore[misc]
+                DeliveryResult(outcome(status), alarm=alarm), None
             )
         )
         for status in Status
         for alarm in (True, False)
     }
     for urgent in (True, False):
-        again = Unfinished("the store does not answer", finding(), urgent=urgent)
-        lines[f"retried, urgent {urgent}"] = line(lambda again=again: log.retried(again, None))  # type: ignore[misc]
+        again = RetryDelivery("the store does not answer", finding(), urgent=urgent)
+        lines[f"retried, urgent {urgent}"] = line(
+            functools.partial(log.delivery_retried, again, None)
+        )
     for unlisted in ("", "the store refused it"):
-        answer = Answer(outcome(Status.CONTAINED), unlisted=unlisted)
-        lines[f"sealed, unlisted {unlisted}"] = line(lambda answer=answer: log.sealed(answer, None))  # type: ignore[misc]
-    lines["a fault of ours"] = line(lambda: log.failure("it failed", ValueError("x"), None))
+        answer = DeliveryResult(outcome(Status.CONTAINED), unlisted=unlisted)
+        lines[f"sealed, unlisted {unlisted}"] = line(
+            functools.partial(log.case_file_sealed, answer, None)
+        )
+    lines["a fault of ours"] = line(lambda: log.internal_error("it failed", ValueError("x"), None))
     return lines
 
 
 @pytest.mark.parametrize("service", ["threat-responder-respond", "threat-responder-patrol"])
-async def test_no_error_goes_unheard(service: str) -> None:
+async def test_every_error_line_raises_an_alert(service: str) -> None:
     """Each line of severity ERROR raises an alert, whichever function prints it."""
-    entries = [from_service(line, name, service) for name, line in every_line().items()]
+    entries = [as_log_entry(line, name, service) for name, line in all_log_lines().items()]
     matched = await alerts_on(*entries)
     urgent = {str(entry["insertId"]) for entry in entries if entry["severity"] == "ERROR"}
     assert urgent
     assert {name for name in urgent if not matched[name]} == set()
 
 
-async def test_what_needs_nobody_raises_nothing() -> None:
+async def test_lines_that_need_no_action_raise_no_alert() -> None:
     """What is not an error raises an alert only where somebody should know all the same."""
-    entries = [from_service(line, name) for name, line in every_line().items()]
+    entries = [as_log_entry(line, name) for name, line in all_log_lines().items()]
     matched = await alerts_on(*entries)
     calm = {str(entry["insertId"]) for entry in entries if entry["severity"] != "ERROR"}
     raised = set().union(*(matched[name] for name in calm))
     assert raised == {"contained", "restricted", "awaiting-approval"}
 
 
-def round_of(**found: Any) -> list[str]:
+def patrol_lines(**found: Any) -> list[str]:
     """The lines that the patrol prints of a round."""
-    with standard_output() as output:
-        log.patrolled(Round(**found), None)
+    with captured_output() as output:
+        patrol_log.log_round(RoundResult(**found), None)
     return output.getvalue().splitlines()
 
 
@@ -224,20 +234,22 @@ def round_of(**found: Any) -> list[str]:
         pytest.param({}, [set()], id="all stands"),
         pytest.param(
             {
-                "sightings": [
-                    Sighting(Sight.REVERTED, SERVICE, incidents=("20261002-6255b37a8bf0",))
+                "checks": [
+                    ContainmentCheck(
+                        CheckState.REVERTED, SERVICE, incidents=("20261002-6255b37a8bf0",)
+                    )
                 ]
             },
             [{"patrol-reverted"}, set()],
             id="something was lifted",
         ),
         pytest.param(
-            {"faults": [Fault("containments/x", "no answer")]},
+            {"faults": [PatrolFault("containments/x", "no answer")]},
             [{"patrol-reverted"}, set()],
             id="it could not look",
         ),
         pytest.param(
-            {"leftovers": [Leftover("20261002-6255b37a8bf0", None, "not permitted")]},
+            {"incidents": [UnfinishedIncident("20261002-6255b37a8bf0", None, "not permitted")]},
             [{"patrol-reverted"}, set()],
             id="an incident stays unfinished",
         ),
@@ -253,18 +265,18 @@ def round_of(**found: Any) -> list[str]:
         ),
     ],
 )
-async def test_a_round_of_the_patrol_is_heard_once(
+async def test_a_patrol_finding_raises_one_alert(
     found: dict[str, Any], expected: list[set[str]]
 ) -> None:
     """Each thing that it found raises its alert; the line that sums them up does not repeat it."""
     entries = [
-        from_service(line, f"line {number}", "threat-responder-patrol")
-        for number, line in enumerate(round_of(**found))
+        as_log_entry(line, f"line {number}", "threat-responder-patrol")
+        for number, line in enumerate(patrol_lines(**found))
     ]
     assert [*(await alerts_on(*entries)).values()] == expected
 
 
-def extracted(entry: World, expression: str) -> str:
+def extracted(entry: JsonDict, expression: str) -> str:
     """What a label is filled with: a field of the entry, as a text."""
     path = re.fullmatch(r"EXTRACT\(([a-zA-Z.]+)\)", expression)
     assert path
@@ -274,17 +286,19 @@ def extracted(entry: World, expression: str) -> str:
     return str(value or "")
 
 
-async def test_a_second_containment_of_the_day_is_told_apart(tmp_path: Path) -> None:
+async def test_alerts_of_two_containments_are_separate(tmp_path: Path) -> None:
     """What Monitoring notifies apart differs between workloads, and names incident and workload."""
     fields = module().locals["label_fields"]
     seen = []
-    first, second = elsewhere(sample(), 2)
-    async with road(tmp_path, notification=first, world=world_around_all([first, second])) as way:
+    first, second = findings_on_other_workloads(sample_notification(), 2)
+    async with responder_environment(
+        tmp_path, notification=first, world=world_around_all([first, second])
+    ) as env:
         for message in (first, second):
-            answer, printed = await printed_by(way, message)
+            answer, printed = await deliver_and_log(env, message)
             assert answer is not None
             assert await alerts_of(printed) == {"contained"}
-            entry = from_service(printed.splitlines()[0], "x")
+            entry = as_log_entry(printed.splitlines()[0], "x")
             labels = [extracted(entry, fields[label]) for label in log_alerts()["contained"]["by"]]
             place: Any = answer.outcome["workload"]
             assert labels == [answer.outcome["incident"], place["resource_name"]]
@@ -292,7 +306,7 @@ async def test_a_second_containment_of_the_day_is_told_apart(tmp_path: Path) -> 
     assert seen[0] != seen[1]
 
 
-def test_an_event_is_told_by_the_line_itself() -> None:
+def test_event_alerts_match_log_lines_directly() -> None:
     """No metric in between, whose open incident would swallow the next event."""
     body = module().one("google_monitoring_alert_policy", "log_alert")
     (condition,) = body["conditions"]  # with a log condition Google takes no other beside it
@@ -307,7 +321,7 @@ def test_an_event_is_told_by_the_line_itself() -> None:
 
 
 @pytest.mark.parametrize("name", ["held", "malformed", "cannot-finish", "patrol-reverted"])
-def test_whoever_makes_noise_uses_up_no_other_page(name: str) -> None:
+def test_noisy_events_do_not_suppress_other_alerts(name: str) -> None:
     """Events that come in numbers are not told apart by incident, and have a longer pause."""
     assert "incident" not in log_alerts()[name]["by"]
     assert int(log_alerts()[name]["again"].removesuffix("s")) > SHORTEST_PAUSE_S
@@ -323,9 +337,9 @@ def test_a_condition_on_a_metric_has_no_pause() -> None:
 async def test_a_lookalike_raises_nothing() -> None:
     """A workload that prints our lines is not us, nor is another log of our own service."""
     entries = []
-    for number, (name, line) in enumerate(every_line().items()):
-        entry = from_service(line, f"{name} {number}", "storefront")
-        other_log = from_service(line, f"{name} {number} stderr")
+    for number, (name, line) in enumerate(all_log_lines().items()):
+        entry = as_log_entry(line, f"{name} {number}", "storefront")
+        other_log = as_log_entry(line, f"{name} {number} stderr")
         other_log["logName"] = f"projects/{PROJECT}/logs/run.googleapis.com%2Fstderr"
         entries += [entry, other_log]
     assert set().union(*(await alerts_on(*entries)).values()) == set()
@@ -341,7 +355,7 @@ async def test_a_lookalike_raises_nothing() -> None:
     ],
 )
 @pytest.mark.parametrize("bucket", ["policy", "evidence"])
-async def test_a_changed_policy_is_heard_of(method: str, bucket: str, *, heard: bool) -> None:
+async def test_a_changed_policy_raises_an_alert(method: str, bucket: str, *, heard: bool) -> None:
     """Writing to the policy's bucket, or opening it, raises an alert; records do not."""
     entry = {
         "logName": f"projects/{PROJECT}/logs/cloudaudit.googleapis.com%2Fdata_access",
@@ -361,7 +375,7 @@ async def test_a_changed_policy_is_heard_of(method: str, bucket: str, *, heard: 
     assert (await alerts_on(entry))["x"] == expected
 
 
-def measured(printed: str) -> Any:
+def metric_value(printed: str) -> Any:
     """What the metric of the time to contain extracts from a line."""
     metric = module().one("google_logging_metric", "time_to_contain")
     assert metric["metric_descriptor"][0]["unit"] == "s"
@@ -370,57 +384,59 @@ def measured(printed: str) -> Any:
     return json.loads(printed.splitlines()[0])[path[1]]
 
 
-def moments(way: Road, pattern: str, kind: str) -> list[datetime]:
+def record_times(env: ResponderEnvironment, pattern: str, kind: str) -> list[datetime]:
     """When records of a kind were written."""
-    found = [way.record(path) for path in way.stored(f"{pattern}/*-{kind}.json")]
+    found = [env.read_record(path) for path in env.stored_objects(f"{pattern}/*-{kind}.json")]
     return [datetime.fromisoformat(record["recorded_at"]) for record in found]
 
 
-async def test_the_time_to_contain_ends_when_the_stop_was_seen(tmp_path: Path) -> None:
+async def test_the_time_to_contain_ends_at_the_read_back(tmp_path: Path) -> None:
     """From the publication, over the write, to the read-back; not to the end of the evidence."""
-    async with road(tmp_path) as way:
-        assert way.settings.now
-        published = way.settings.now - timedelta(seconds=90)
-        _, printed = await printed_by(way, published=published)
-        seen = published + timedelta(seconds=measured(printed))
-        (written,) = moments(way, f"{CONTAINMENTS}/1", "written")
-        (verified,) = moments(way, f"{CONTAINMENTS}/1", "verified")
-        (concluded,) = moments(way, "incidents/*", "concluded")
+    async with responder_environment(tmp_path) as env:
+        assert env.settings.now
+        published = env.settings.now - timedelta(seconds=90)
+        _, printed = await deliver_and_log(env, published=published)
+        seen = published + timedelta(seconds=metric_value(printed))
+        (written,) = record_times(env, f"{CONTAINMENTS_FOLDER}/1", "written")
+        (verified,) = record_times(env, f"{CONTAINMENTS_FOLDER}/1", "verified")
+        (concluded,) = record_times(env, "incidents/*", "concluded")
     assert written < seen < verified + timedelta(milliseconds=1) < concluded
-    assert measured(printed) > 90
+    assert metric_value(printed) > 90
 
 
-async def test_the_time_to_contain_is_told_by_whoever_tells_the_outcome(tmp_path: Path) -> None:
+async def test_the_time_to_contain_is_in_the_line_of_the_outcome(tmp_path: Path) -> None:
     """A delivery that only finishes tells when the one before it had seen the stop."""
     faults = [{"method": "UpdateSecurityMarks", "code": "INTERNAL", "times": 1}]
-    async with road(tmp_path, world=around(sample(), faults=faults)) as way:
-        published = way.settings.now
+    async with responder_environment(
+        tmp_path, world=around(sample_notification(), faults=faults)
+    ) as env:
+        published = env.settings.now
         assert published
-        answer, _ = await printed_by(way, published=published)
+        answer, _ = await deliver_and_log(env, published=published)
         assert answer is None
-        _, printed = await printed_by(way.later(3600), published=published)
-        (contained,) = moments(way, "incidents/*", "contained")
-    assert measured(printed) == round((contained - published).total_seconds(), 3)
-    assert measured(printed) < 3600
+        _, printed = await deliver_and_log(env.later(3600), published=published)
+        (contained,) = record_times(env, "incidents/*", "contained")
+    assert metric_value(printed) == round((contained - published).total_seconds(), 3)
+    assert metric_value(printed) < 3600
 
 
 @pytest.mark.parametrize(
-    ("rules", "published"),
+    ("policy_text", "published"),
     [
-        pytest.param(policy("dry-run"), True, id="dry run"),
+        pytest.param(policy_yaml("dry-run"), True, id="dry run"),
         pytest.param(
             "mode: enforce\ncontain: {service: [restrict-ingress]}\n", True, id="restricted"
         ),
-        pytest.param(policy(), False, id="published nobody knows when"),
+        pytest.param(policy_yaml(), False, id="published nobody knows when"),
     ],
 )
 async def test_what_is_no_containment_has_no_time_to_contain(
-    tmp_path: Path, rules: str, *, published: bool
+    tmp_path: Path, policy_text: str, *, published: bool
 ) -> None:
     """The metric counts containments only, and makes nothing up."""
-    async with road(tmp_path, rules=rules) as way:
-        _, printed = await printed_by(way, published=way.settings.now if published else None)
-    assert measured(printed) is None
+    async with responder_environment(tmp_path, policy_text=policy_text) as env:
+        _, printed = await deliver_and_log(env, published=env.settings.now if published else None)
+    assert metric_value(printed) is None
 
 
 def test_the_buckets_of_the_metric_tell_a_minute_from_a_little_more() -> None:
@@ -444,7 +460,7 @@ async def test_a_late_containment_is_heard_of(taken_s: float | None, *, late: bo
         "time_to_contain_s": taken_s,
         "outcome": outcome(Status.CONTAINED),
     }
-    (raised,) = (await alerts_on(from_service(json.dumps(line), "x"))).values()
+    (raised,) = (await alerts_on(as_log_entry(json.dumps(line), "x"))).values()
     assert raised == {"contained", *(["slow-containment"] if late else [])}
 
 

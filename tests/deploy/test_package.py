@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from emulator import deliver, surroundings
-from emulator.function import Function
-from emulator.server import Emulator
-from emulator.world import parse
-from tests.road import encode, sample, service_of
+from emulator.runner.function_process import FunctionProcess
+from emulator.server.emulator import Emulator
+from emulator.services.pubsub import push
+from emulator.world import surroundings
+from emulator.world.state import parse_world
+from tests.support.environment import encode, sample_notification, service_of
 
 ROOT = Path(__file__).parents[2]
 RUNS = {"main.py", "wiring.py", "requirements.txt", "clients", "incident", "responders"}
@@ -52,10 +53,10 @@ async def test_what_is_uploaded_serves_an_event(tmp_path: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)
     (tmp_path / "policy.yaml").write_text("mode: enforce\ncontain: {service: [scale-to-zero]}\n")
-    message = sample()
-    world = {**surroundings.around(encode(message)), "latency": {"reconcile": "5ms"}}
+    message = sample_notification()
+    world = {**surroundings.world_around(encode(message)), "latency": {"reconcile": "5ms"}}
     event = surroundings.event_time(encode(message)) or dt.datetime.now(dt.UTC)
-    async with Emulator(parse(world, source="test")) as emulator:
+    async with Emulator(parse_world(world, source="test")) as emulator:
         environment = {
             "RESPONDER_EMULATOR": emulator.environment,
             "RESPONDER_POLICY": str(tmp_path / "policy.yaml"),
@@ -66,12 +67,12 @@ async def test_what_is_uploaded_serves_an_event(tmp_path: Path) -> None:
             "LOG_EXECUTION_ID": "false",
             "THREADS": "8",
         }
-        async with Function(environment, tmp_path / "source" / "main.py") as function:
-            body = deliver.push_of(encode(message), event)
-            (delivery,) = await deliver.push(function.url, body, 1)
-            await function.told(1)
+        async with FunctionProcess(environment, tmp_path / "source" / "main.py") as function:
+            body = push.push_body(encode(message), event)
+            (delivery,) = await push.push_message(function.url, body, 1)
+            await function.wait_for_outcomes(1)
         assert delivery.http_status == 200
-        (said,) = function.said
+        (said,) = function.logged_outcomes
         assert said.outcome is not None
         assert said.outcome["status"] == "contained"
         assert service_of(json.loads(json.dumps(emulator.world.dump())))["scaling"] == {

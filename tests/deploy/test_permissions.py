@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from clients.permissions import Scope
-from commands.catalogue import Role, actions_of, catalogue, every_action
-from incident.model import Kind
-from incident.policy import parse_policy
+from commands.permission_catalogue import Role, actions_of, every_action, permission_catalogue
+from incident.model import GrantScope, Kind
+from incident.policy.resolve import parse_policy
 from tests.deploy.terraform import DEPLOY, EXAMPLES, ORGANIZATION, module, read_module
 
 PERMISSIONS: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
@@ -19,7 +18,7 @@ ROLES = {"reader", "actor", "operator", "approver", "surveyor", "policy-editor"}
 #: Where a permission is needed; of the last, which only runbooks have people type, the code knows
 #: nothing.
 RUNBOOKS_ONLY = "responder-project"
-SCOPES = {*Scope, RUNBOOKS_ONLY}
+SCOPES = {*GrantScope, RUNBOOKS_ONLY}
 #: What runbooks have people type beside what the code needs.
 FOR_RUNBOOKS = {
     "reader": {("policy", "storage.objects.list")},  # one role for all that read the policy
@@ -35,7 +34,7 @@ FOR_RUNBOOKS = {
 WRITING = re.compile(r"\.(update|setIamPolicy|cancel|actAs|delete|create)$")
 
 
-def of_role(role: str) -> set[tuple[str, str]]:
+def permissions_of_role(role: str) -> set[tuple[str, str]]:
     """What a role may do: scope and permission."""
     return {(p["scope"], p["permission"]) for p in PERMISSIONS if role in p["roles"]}
 
@@ -58,13 +57,13 @@ def test_nothing_is_granted_twice() -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_without_the_acting_role_nothing_outside_can_be_written() -> None:
+def test_the_reader_role_cannot_write_to_any_workload() -> None:
     """The reader writes records and announcements of its own, and that is all."""
-    writing = {key for key in of_role("reader") if WRITING.search(key[1])}
+    writing = {key for key in permissions_of_role("reader") if WRITING.search(key[1])}
     assert writing == {("store", "storage.objects.create")}
 
 
-def test_nobody_deletes() -> None:
+def test_no_role_can_delete() -> None:
     """Neither workloads nor records; without delete a record cannot be overwritten either.
 
     Whoever changes the policy saves over it, in a bucket that keeps what was there.
@@ -73,21 +72,24 @@ def test_nobody_deletes() -> None:
     assert [(p["scope"], p["roles"]) for p in deleting] == [("policy", ["policy-editor"])]
 
 
-def test_nobody_may_be_the_function_but_a_surveyor() -> None:
+def test_only_surveyors_may_impersonate_the_function() -> None:
     """Until a time that the operator names; Terraform's own tests hold the grant against that."""
     entries = [p for p in PERMISSIONS if "getAccessToken" in p["permission"]]
     assert [(p["scope"], p["roles"]) for p in entries] == [("responder-account", ["surveyor"])]
 
 
-def test_whoever_approves_can_do_all_that_the_functions_can() -> None:
+def test_approvers_have_every_permission_of_the_functions() -> None:
     """A plan that a person approves is carried out with that person's rights."""
     counting = {("quota-project", "serviceusage.services.use")}
     on_duty = {(p["scope"], p["permission"]) for p in PERMISSIONS if p["scope"] == RUNBOOKS_ONLY}
-    assert of_role("approver") == of_role("reader") | of_role("actor") | counting | on_duty
-    assert on_duty <= of_role("operator")
+    assert (
+        permissions_of_role("approver")
+        == permissions_of_role("reader") | permissions_of_role("actor") | counting | on_duty
+    )
+    assert on_duty <= permissions_of_role("operator")
 
 
-def test_what_people_are_asked_for_besides_is_granted_to_each_of_them() -> None:
+def test_every_operator_role_can_use_the_quota_project() -> None:
     """A person's calls count on the responder's project; a function's count on its own anyway."""
     (entry,) = (p for p in PERMISSIONS if p["scope"] == "quota-project")
     assert set(entry["roles"]) == {"operator", "approver", "surveyor"}
@@ -101,17 +103,20 @@ def test_what_people_are_asked_for_besides_is_granted_to_each_of_them() -> None:
 
 def test_releasing_cancels_nothing() -> None:
     """Operators give back; they cannot stop what runs for good."""
-    assert "run.executions.cancel" not in {name for _, name in of_role("operator")}
+    assert "run.executions.cancel" not in {name for _, name in permissions_of_role("operator")}
 
 
 def test_the_roles_are_what_the_code_says_it_needs() -> None:
     """What is declared beside the calls, role by role, is what Terraform grants."""
-    roles = catalogue(every_action(), announces=True)
+    roles = permission_catalogue(every_action(), announces=True)
     said = {
         role.value: {(grant.scope.value, grant.name) for grant in grants}
         for role, grants in roles.items()
     }
-    granted = {role: {key for key in of_role(role) if key[0] != RUNBOOKS_ONLY} for role in ROLES}
+    granted = {
+        role: {key for key in permissions_of_role(role) if key[0] != RUNBOOKS_ONLY}
+        for role in ROLES
+    }
     granted["actor"] |= granted["reader"]  # the functions are granted both
     for role, beside in FOR_RUNBOOKS.items():
         assert beside <= granted[role]
@@ -129,7 +134,7 @@ def test_what_no_action_needs_is_left_out(chosen: tuple[str, ...]) -> None:
     actions = {
         kind: frozenset(n for n in every_action()[kind] if f"{kind}/{n}" in chosen) for kind in Kind
     }
-    said = catalogue(actions, announces=True)[Role.ACTOR]
+    said = permission_catalogue(actions, announces=True)[Role.ACTOR]
     needed = {
         (p["scope"], p["permission"])
         for p in PERMISSIONS

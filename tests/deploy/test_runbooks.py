@@ -13,10 +13,15 @@ from typing import Any
 
 import pytest
 
-from emulator import filters
-from tests.deploy.documents import typed
+from emulator.api import list_filters
+from tests.deploy.documents import command_lines
 from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
-from tests.road import encode, printed_by, road, sample
+from tests.support.environment import (
+    deliver_and_log,
+    encode,
+    responder_environment,
+    sample_notification,
+)
 
 RUNBOOKS = DEPLOY / "runbooks"
 LONGEST_DOCUMENTATION = 8192
@@ -68,7 +73,7 @@ def runbooks() -> list[Any]:
     return [pytest.param(path, id=path.stem) for path in sorted(RUNBOOKS.glob("*.md"))]
 
 
-def shell(text: str) -> str:
+def shell_instructions(text: str) -> str:
     """How a runbook says that one gets to a shell in which its commands work."""
     return text[text.index("**Shell**") : text.index("\n## Look")]
 
@@ -85,7 +90,7 @@ def test_a_runbook_fits_into_a_notification(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", runbooks())
-def test_a_runbook_has_the_shape_of_all(path: Path) -> None:
+def test_every_runbook_has_the_same_sections(path: Path) -> None:
     """What it means, how urgent, who, how to get there; then look, decide, act, afterwards."""
     text = path.read_text()
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SHAPE
@@ -100,7 +105,7 @@ def test_a_runbook_has_the_shape_of_all(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", runbooks())
-def test_a_runbook_says_who_may_do_what_it_asks_for(path: Path) -> None:
+def test_a_runbook_names_the_role_for_each_command(path: Path) -> None:
     """Each command is for somebody who is named: in the line that says who, or beside it."""
     text = path.read_text()
     for command in set(re.findall(r"python cli\.py ([a-z]+)", text)):
@@ -108,7 +113,7 @@ def test_a_runbook_says_who_may_do_what_it_asks_for(path: Path) -> None:
         assert not allowed or any(f"`{role}`" in text for role in allowed), command
 
 
-def given() -> dict[str, set[str]]:
+def permissions_by_role() -> dict[str, set[str]]:
     """What people may do, by the role that gives it."""
     listed: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
     roles = {
@@ -124,21 +129,21 @@ def given() -> dict[str, set[str]]:
     }
 
 
-def asked() -> set[str]:
+def gcloud_commands() -> set[str]:
     """The commands of ``gcloud`` in all runbooks, without what follows the command's name."""
     known = {*NEEDED, *NEEDING_NOTHING}
     found = set()
     for path in RUNBOOKS.glob("*.md"):
-        for line in typed(path, "gcloud"):
+        for line in command_lines(path, "gcloud"):
             text = " ".join(line)
             found.add(max((k for k in known if text.startswith(k)), key=len, default=text))
     return found
 
 
-def test_people_are_given_what_runbooks_ask_for_and_no_more() -> None:
+def test_people_have_exactly_the_permissions_that_runbooks_need() -> None:
     """Every command has its right, and every right in the responder's project its command."""
-    assert asked() == {*NEEDED, *NEEDING_NOTHING}
-    granted = given()
+    assert gcloud_commands() == {*NEEDED, *NEEDING_NOTHING}
+    granted = permissions_by_role()
     assert [key for key, (role, right) in NEEDED.items() if right not in granted[role]] == []
     used = {right for _, right in NEEDED.values()}
     listed: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
@@ -152,7 +157,7 @@ def test_people_are_given_what_runbooks_ask_for_and_no_more() -> None:
 
 def test_every_runbook_leads_to_the_same_shell() -> None:
     """With the environment that the functions have, so that both look into one store."""
-    (block,) = {shell(path.read_text()) for path in RUNBOOKS.glob("*.md")}
+    (block,) = {shell_instructions(path.read_text()) for path in RUNBOOKS.glob("*.md")}
     given = dict(re.findall(r"(RESPONDER_[A-Z]+)=(\S+)", block))
     assert set(given) <= set(module().locals["environment"])
     buckets = {
@@ -175,7 +180,7 @@ def test_every_runbook_leads_to_the_same_shell() -> None:
 
 
 @pytest.mark.parametrize("path", runbooks())
-def test_a_runbook_says_nothing_that_nobody_fills_in(path: Path) -> None:
+def test_a_runbook_has_only_placeholders_that_are_filled_in(path: Path) -> None:
     """An incident's id stands only where the alert has one to fill in; the same for the others."""
     text = path.read_text()
     by = set(log_alerts().get(path.stem, {}).get("by", []))
@@ -185,13 +190,13 @@ def test_a_runbook_says_nothing_that_nobody_fills_in(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", runbooks())
-def test_the_queries_of_a_runbook_are_queries(path: Path) -> None:
+def test_runbook_queries_parse_as_logging_filters(path: Path) -> None:
     """Each parses as a Logging filter."""
     for query in queries(path.read_text()):
-        filters.parse(query, filters.LOGGING)
+        list_filters.parse_filter(query, list_filters.LOGGING_DIALECT)
 
 
-def test_dead_letters_are_not_lost_while_somebody_looks() -> None:
+def test_dead_letters_are_acknowledged_only_after_redelivery() -> None:
     """They are acknowledged last, after they were delivered again."""
     text = (RUNBOOKS / "dead-letters.md").read_text()
     assert "--auto-ack" not in "".join(re.findall(r"`gcloud[^`]+`", text))
@@ -200,9 +205,9 @@ def test_dead_letters_are_not_lost_while_somebody_looks() -> None:
     assert order == sorted(order)
 
 
-def test_dead_letters_are_taken_apart_by_what_is_typed(tmp_path: Path) -> None:
+def test_the_printed_commands_split_dead_letters_into_files(tmp_path: Path) -> None:
     """Each finding into a file of its own, as it was published; and the id that takes it off."""
-    found = sample()
+    found = sample_notification()
     pulled = [
         {"ackId": f"ack-{number}", "message": {"data": data, "messageId": f"{number}"}}
         for number, data in enumerate(
@@ -224,8 +229,8 @@ def test_dead_letters_are_taken_apart_by_what_is_typed(tmp_path: Path) -> None:
 
 async def test_a_runbook_names_no_key_that_show_prints_in_other_words(tmp_path: Path) -> None:
     """`show` prints for people; the keys of the outcome stand in `--json` and in the log only."""
-    async with road(tmp_path) as way:
-        answer, _ = await printed_by(way)
+    async with responder_environment(tmp_path) as env:
+        answer, _ = await deliver_and_log(env)
     assert answer is not None
     keys = {*answer.outcome, "decision.reasons"} - {"approval_expires"}  # a key of the policy too
     assert {"changes", "gaps", "assessment"} <= keys

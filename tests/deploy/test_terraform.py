@@ -13,11 +13,11 @@ import pytest
 from pydantic import AliasChoices
 
 from clients import Settings
-from emulator import filters
-from incident.guards import CONFIRMATION_WINDOW
+from emulator.api import list_filters
+from incident.decision.guards import CONFIRMATION_WINDOW
 from incident.model import Kind, Workload
-from incident.policy import Subject, parse_policy, resolve
-from incident.respond import BUDGET
+from incident.policy.resolve import Subject, parse_policy, resolve
+from incident.response.incident import INCIDENT_BUDGET
 from tests.deploy.terraform import (
     DEPLOY,
     EXAMPLES,
@@ -30,8 +30,8 @@ from tests.deploy.terraform import (
     read_module,
     source,
 )
-from tests.road import World, sample
-from tests.values import CATEGORY
+from tests.support.environment import JsonDict, sample_notification
+from tests.support.model import CATEGORY
 
 FUNCTION = "google_cloudfunctions2_function"
 #: Set by Terraform for the framework, not for us.
@@ -66,7 +66,7 @@ def timeout_s() -> int:
 def test_deadlines_nest(subscription: str) -> None:
     """An incident is over before its request is, and that before Pub/Sub gives up on it."""
     ack_s = module().one("google_pubsub_subscription", subscription)["ack_deadline_seconds"]
-    assert ack_s > timeout_s() > BUDGET.total_seconds()
+    assert ack_s > timeout_s() > INCIDENT_BUDGET.total_seconds()
 
 
 def test_a_long_outage_loses_no_finding() -> None:
@@ -99,7 +99,7 @@ def test_pushes_show_the_token_that_cloud_run_checks(name: str) -> None:
     assert push["push_endpoint"].endswith(".service_config[0].uri}")
 
 
-def test_the_functions_are_told_what_they_read() -> None:
+def test_function_variables_are_known_settings() -> None:
     """Every variable that is set is a setting: a misspelt one would be ignored in silence."""
     prefixed = {f"RESPONDER_{name.upper()}" for name in Settings.model_fields}
     own = [field.validation_alias for field in Settings.model_fields.values()]
@@ -167,9 +167,9 @@ def test_the_kill_switch_saves_a_policy_that_stops_everything(tmp_path: Path) ->
 NARROW: tuple[str, ...] = (CATEGORY,)
 
 
-def changed(**fields: Any) -> World:
+def changed(**fields: Any) -> JsonDict:
     """The sample's finding, with fields replaced."""
-    return {**sample()["finding"], **fields}
+    return {**sample_notification()["finding"], **fields}
 
 
 @pytest.mark.parametrize(
@@ -191,20 +191,20 @@ def changed(**fields: Any) -> World:
     ],
 )
 def test_the_filter_sends_what_it_should(
-    tmp_path: Path, categories: tuple[str, ...], entry: World, *, sent: bool
+    tmp_path: Path, categories: tuple[str, ...], entry: JsonDict, *, sent: bool
 ) -> None:
     """Evaluated by Terraform, parsed by the emulator, applied to findings."""
     text = evaluated(
         tmp_path, "local.findings_filter", "filter.tf", of=ORGANIZATION, categories=categories
     )
-    node = filters.parse(text, filters.SECURITY_CENTER)
+    node = list_filters.parse_filter(text, list_filters.SECURITY_CENTER_DIALECT)
 
-    def compare(asked: filters.Comparison) -> bool:
+    def compare(asked: list_filters.Comparison) -> bool:
         head, *rest = asked.path[0].split("_")
         found = entry.get(head + "".join(word.capitalize() for word in rest), "")
         return asked.value.text in found if asked.operator == ":" else asked.value.text == found
 
-    assert filters.holds(node, compare) is sent
+    assert list_filters.evaluate(node, compare) is sent
 
 
 SOURCE = "organizations/1/sources/2"
@@ -222,11 +222,13 @@ def test_the_filter_asks_for_documented_fields_only(
     text = evaluated(tmp_path, "local.findings_filter", "filter.tf", of=ORGANIZATION, **given)
     asked: dict[str, str] = {}
 
-    def note(comparison: filters.Comparison) -> bool:
+    def note(comparison: list_filters.Comparison) -> bool:
         asked[".".join(comparison.path)] = comparison.value.text
         return comparison.path[0] != "mute"
 
-    assert filters.holds(filters.parse(text, filters.SECURITY_CENTER), note)
+    assert list_filters.evaluate(
+        list_filters.parse_filter(text, list_filters.SECURITY_CENTER_DIALECT), note
+    )
     assert set(asked) <= DOCUMENTED
     assert ("category" in asked) is (categories == NARROW)
     assert asked.get("parent") == (f"{SOURCE}/locations/global" if source else None)

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.emulator.cloud import SERVICE, Cloud, cloud, world_with
+from tests.support.google_clients import SERVICE, GoogleClients, google_clients, world_with_services
 
 
 @pytest_asyncio.fixture
-async def google() -> AsyncIterator[Cloud]:
+async def google() -> AsyncIterator[GoogleClients]:
     """A cloud with one service, of which only the name is said."""
-    async with cloud(world_with({"name": SERVICE})) as ready:
+    async with google_clients(world_with_services({"name": SERVICE})) as ready:
         yield ready

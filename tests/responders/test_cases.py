@@ -15,21 +15,21 @@ import pytest
 
 import responders
 from incident.model import Access, Assessment, Binding, Evidence, Kind, Responder, Volume
-from incident.notification import parse_record
+from incident.notification.parse import parse_record
 from responders import RESPONDERS, by_category
-from responders._unknown import UNKNOWN
-from tests.values import finding, raw_finding, settings, template, workload
+from responders._unknown import UNKNOWN_TYPE
+from tests.support.model import configuration, finding, listed_finding_json, template, workload
 
 CASES = Path(next(iter(responders.__path__))) / "cases"
-KNOWN = {each.name: each for each in (*RESPONDERS.values(), UNKNOWN)}
-TOLD = [
+RESPONDER_BY_NAME = {each.name: each for each in (*RESPONDERS.values(), UNKNOWN_TYPE)}
+CASE_PARAMETERS = [
     pytest.param(path.stem, case, id=f"{path.stem}: {case['case']}")
     for path in sorted(CASES.glob("*.json"))
     for case in json.loads(path.read_text())
 ]
 
 
-def gathered(
+def evidence_of(
     *,
     confirmed: bool = True,
     related: list[str] | None = None,
@@ -54,24 +54,24 @@ def gathered(
     return Evidence(
         finding(),
         confirmed=confirmed,
-        settings=settings(template=running),
+        configuration=configuration(template=running),
         related=others,
         access=Access((Binding("roles/run.invoker", members, None),)),
     )
 
 
-def assessed(responder: Responder, case: dict[str, Any]) -> Assessment:
+def assess_case(responder: Responder, case: dict[str, Any]) -> Assessment:
     """What a responder makes of a case, read by the parser that reads SCC's own records."""
     category = case.get("category") or responder.categories[0]
-    record = raw_finding(**case["finding"], category=category)
-    evidence = replace(gathered(**case.get("evidence", {})), finding=parse_record(record))
+    record = listed_finding_json(**case["finding"], category=category)
+    evidence = replace(evidence_of(**case.get("evidence", {})), finding=parse_record(record))
     return responder.assess(evidence)
 
 
-def check(responder: Responder, case: dict[str, Any]) -> None:
+def check_assessment(responder: Responder, case: dict[str, Any]) -> None:
     """Verdict, confidence, techniques, and the words that an analyst needs."""
     assert set(case) <= {"case", "category", "finding", "evidence", "expect"}
-    answer, expect = assessed(responder, case), case["expect"]
+    answer, expect = assess_case(responder, case), case["expect"]
     assert set(expect) <= {"verdict", "confidence", "techniques", "summary", "reasons", "unsaid"}
     assert answer.verdict.value == expect["verdict"]
     assert answer.confidence.value == expect["confidence"]
@@ -125,10 +125,10 @@ ATTACK = {
 }
 
 
-@pytest.mark.parametrize(("name", "case"), TOLD)
-def test_a_technique_is_told_as_what_it_means_here(name: str, case: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("name", "case"), CASE_PARAMETERS)
+def test_a_technique_is_explained_for_this_finding(name: str, case: dict[str, Any]) -> None:
     """Under its own name and tactic, of this program, file or workload; never a mere definition."""
-    for technique in assessed(KNOWN[name], case).techniques:
+    for technique in assess_case(RESPONDER_BY_NAME[name], case).techniques:
         title, tactics = ATTACK[technique.id]
         assert technique.name == title
         assert technique.tactic in tactics.split(", ")
@@ -144,20 +144,20 @@ def _paths(process: dict[str, Any]) -> list[str]:
     return [path for file in files if file and (path := file.get("path"))]
 
 
-def test_the_catalogue_tells_techniques_without_a_finding() -> None:
+def test_the_catalogue_explains_techniques_without_a_finding() -> None:
     """No place is left open in what every responder says of itself."""
-    assert [each for each in KNOWN.values() if "{" in str(each.techniques)] == []
+    assert [each for each in RESPONDER_BY_NAME.values() if "{" in str(each.techniques)] == []
 
 
 def test_what_an_attacker_calls_a_program_is_no_pattern() -> None:
     """A path with a place in it is told as it is."""
     path = "/tmp/{workload}{file}{program}"  # noqa: S108 - of the finding
     case = {"finding": {"processes": [{"binary": {"path": path}}]}}
-    (first, *_) = assessed(KNOWN["added-malicious-binary"], case).techniques
+    (first, *_) = assess_case(RESPONDER_BY_NAME["added-malicious-binary"], case).techniques
     assert first.meaning.startswith(f"{path} was brought into storefront")
 
 
-def lacking(known: Mapping[str, Responder], folder: Path) -> list[tuple[str, str]]:
+def missing_categories(known: Mapping[str, Responder], folder: Path) -> list[tuple[str, str]]:
     """The responders' categories of which a folder has no case."""
     lacks = []
     for name, responder in known.items():
@@ -171,29 +171,29 @@ def lacking(known: Mapping[str, Responder], folder: Path) -> list[tuple[str, str
 
 
 @pytest.mark.parametrize("kind", [Kind.JOB, Kind.WORKER_POOL])
-def test_who_takes_no_requests_is_not_told_to_look_at_them(kind: Kind) -> None:
+def test_a_workload_without_requests_has_no_request_checks(kind: Kind) -> None:
     """Of every finding type; what stands instead is no shorter a list."""
-    for responder in KNOWN.values():
+    for responder in RESPONDER_BY_NAME.values():
         about = finding(workload=workload(kind=kind))
-        told = responder.assess(Evidence(about, confirmed=True)).look_at
+        told = responder.assess(Evidence(about, confirmed=True)).investigation_steps
         assert "request" not in str(told)
-        assert len(told) == len(responder.look_at)
+        assert len(told) == len(responder.investigation_steps)
 
 
-@pytest.mark.parametrize(("name", "case"), TOLD)
+@pytest.mark.parametrize(("name", "case"), CASE_PARAMETERS)
 def test_a_case_is_read_as_expected(name: str, case: dict[str, Any]) -> None:
     """Whatever lies beside the responders."""
-    check(KNOWN[name], case)
+    check_assessment(RESPONDER_BY_NAME[name], case)
 
 
 def test_every_responder_has_a_case_of_each_of_its_categories() -> None:
     """Nobody adds a responder, or a spelling, without saying what it should make of a finding."""
-    assert lacking(KNOWN, CASES) == []
+    assert missing_categories(RESPONDER_BY_NAME, CASES) == []
 
 
 def test_every_file_of_cases_belongs_to_a_responder() -> None:
     """A case that is left behind by a renamed responder is noticed."""
-    assert {path.stem for path in CASES.iterdir()} == set(KNOWN)
+    assert {path.stem for path in CASES.iterdir()} == set(RESPONDER_BY_NAME)
 
 
 def test_who_follows_the_readme_has_a_responder_that_passes(tmp_path: Path) -> None:
@@ -218,12 +218,12 @@ def test_who_follows_the_readme_has_a_responder_that_passes(tmp_path: Path) -> N
     added = before if row.split('"')[1] in before else before.replace(end, f"\n{row}{end[1:]}")
     copy.write_text(added)
     (cases / file.name).unlink(missing_ok=True)
-    assert {name for name, _ in lacking(responders_of(copy), cases)} == {file.stem}
+    assert {name for name, _ in missing_categories(responders_of(copy), cases)} == {file.stem}
     (cases / file.name).write_text(case)
     known = responders_of(copy)
-    assert lacking(known, cases) == []
+    assert missing_categories(known, cases) == []
     for told in json.loads(case):
-        check(known[file.stem], told)
+        check_assessment(known[file.stem], told)
 
 
 def responders_of(file: Path) -> Mapping[str, Responder]:

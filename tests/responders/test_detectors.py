@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from incident.custody import History
-from incident.decide import decide
-from incident.guards import Circumstances, Ourselves, Slots
+from incident.case_file.containments import ContainmentHistory
+from incident.decision.decide import decide
+from incident.decision.guards import DecisionContext, ResponderIdentity, TakenSlots
 from incident.model import Decision, Evidence, Mode, Verdict
-from incident.policy import parse_policy
+from incident.policy.resolve import parse_policy
 from responders import RESPONDERS, route
-from tests.values import CATEGORY, CONTAINMENTS, NOW, evidence, notification
+from tests.support.model import CATEGORY, CONTAINMENTS_FOLDER, NOW, evidence, notification
 
 CONTAIN, HOLD = Verdict.CONTAIN, Verdict.HOLD
 
@@ -63,18 +63,18 @@ ANYTHING = DEFAULTS + (
 )
 
 
-def decided(category: str, policy: str) -> Decision:
+def decide_category(category: str, policy: str) -> Decision:
     """What is decided, in mode enforce, about a confirmed finding of a category on a service."""
     told = notification(category=category)
     found: Evidence = replace(evidence(), finding=told.finding)
-    circumstances = Circumstances(
+    circumstances = DecisionContext(
         now=NOW,
         ceiling=Mode.ENFORCE,
         ceiling_reason="",
-        ourselves=Ourselves(),
-        history=History(()),
-        slots=Slots(),
-        folder=f"{CONTAINMENTS}/1",
+        responder=ResponderIdentity(),
+        history=ContainmentHistory(()),
+        slots=TakenSlots(),
+        containment_folder=f"{CONTAINMENTS_FOLDER}/1",
     )
     return decide(found, route(told), parse_policy(policy, source="test"), circumstances)
 
@@ -98,7 +98,7 @@ def test_each_is_answered_with_its_verdict(category: str) -> None:
 @pytest.mark.parametrize("category", ALL)
 def test_adding_responders_arms_nothing(category: str) -> None:
     """Where the policy names no category, enforcing contains the one default, and no other."""
-    decision = decided(category, DEFAULTS)
+    decision = decide_category(category, DEFAULTS)
     assert decision.verdict is (CONTAIN if category == CATEGORY else HOLD)
     assert bool(decision.changes) is (category == CATEGORY)
     if category in RESPONDERS and category != CATEGORY:
@@ -108,10 +108,10 @@ def test_adding_responders_arms_nothing(category: str) -> None:
 @pytest.mark.parametrize("category", ALL)
 def test_a_policy_that_names_everything_contains_what_is_hostile_only(category: str) -> None:
     """The verdict of a responder is a ceiling; an unknown type is held whatever is named."""
-    decision = decided(category, ANYTHING)
+    decision = decide_category(category, ANYTHING)
     known = RESPONDERS.get(category)
     hostile = known is not None and known.verdict is CONTAIN
     assert decision.verdict is (CONTAIN if hostile else HOLD)
     said = " ".join(reason.text for reason in decision.reasons)
     if not hostile:
-        assert (known.because if known else "no responder knows the category") in said
+        assert (known.rationale if known else "no responder knows the category") in said

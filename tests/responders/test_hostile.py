@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident.model import Decision, Evidence, Finding, Mode, Responder, Status, Verdict
-from incident.notification import parse_record
-from incident.outcome import Account, outcome
-from incident.redaction import Redactor
+from incident.notification.parse import parse_record
+from incident.redaction.redactor import Redactor
+from incident.report.outcome import OutcomeParts, build_outcome
 from responders import RESPONDERS
-from responders._unknown import UNKNOWN
-from tests.values import evidence, notification, raw_finding, repeatable
+from responders._unknown import UNKNOWN_TYPE
+from tests.support.model import evidence, listed_finding_json, notification, repeatable
 
-EVERY = sorted({*RESPONDERS.values(), UNKNOWN}, key=lambda each: each.name)
+ALL_RESPONDERS = sorted({*RESPONDERS.values(), UNKNOWN_TYPE}, key=lambda each: each.name)
 #: Those that read more of a finding than its main process.
-READING = [
+CONTENT_READING_RESPONDERS = [
     each
-    for each in EVERY
+    for each in ALL_RESPONDERS
     if each.name
     in {
         "added-malicious-library",
@@ -69,9 +69,9 @@ findings = st.fixed_dictionaries(
 )
 
 
-def told(responder: Responder, found: Evidence) -> str:
+def stored_outcome(responder: Responder, found: Evidence) -> str:
     """The outcome that a responder's reading comes to, as it would be stored."""
-    account = Account(
+    account = OutcomeParts(
         incident="20261002-0123456789ab",
         status=Status.HELD,
         decision=Decision(Verdict.HOLD, (), Mode.DRY_RUN, None),
@@ -79,20 +79,20 @@ def told(responder: Responder, found: Evidence) -> str:
         responder=responder,
         assessment=responder.assess(found),
     )
-    return json.dumps(outcome(account, Redactor(b"key", found.secrets)))
+    return json.dumps(build_outcome(account, Redactor(b"key", found.secrets)))
 
 
 @settings(repeatable, max_examples=30)  # each is read by all responders, twice
 @given(findings)
-def test_whatever_stands_in_a_finding_it_is_assessed(changes: dict[str, Any]) -> None:
+def test_any_finding_is_assessed(changes: dict[str, Any]) -> None:
     """No shape of processes, addresses or connections makes a responder fail, or waver."""
-    found = evidence(finding=parse_record(raw_finding(**changes)))
-    for responder in (*READING, UNKNOWN):
-        assert told(responder, found) == told(responder, found)
+    found = evidence(finding=parse_record(listed_finding_json(**changes)))
+    for responder in (*CONTENT_READING_RESPONDERS, UNKNOWN_TYPE):
+        assert stored_outcome(responder, found) == stored_outcome(responder, found)
         assert responder.assess(found).verdict is responder.verdict
 
 
-def poisoned(size: int) -> Finding:
+def oversized_finding(size: int) -> Finding:
     """A finding whose every part is as long as it can be."""
     (process,) = notification().finding.processes
     arguments = ("a" * size, "a+" * size, "http://" * size, *(["http://x/"] * 1000))
@@ -103,10 +103,10 @@ def poisoned(size: int) -> Finding:
     return notification(processes=crowd, urls=("http://" + "x/" * size,) * 1000).finding
 
 
-@pytest.mark.parametrize("responder", READING, ids=lambda each: each.name)
-def test_long_evidence_is_read_soon(responder: Responder) -> None:
+@pytest.mark.parametrize("responder", CONTENT_READING_RESPONDERS, ids=lambda each: each.name)
+def test_long_evidence_is_assessed_quickly(responder: Responder) -> None:
     """A decision waits for the assessment: it must not hang on what the attacker wrote."""
-    for found in (poisoned(200_000), replace(poisoned(200_000), urls=())):
+    for found in (oversized_finding(200_000), replace(oversized_finding(200_000), urls=())):
         start = process_time()
         responder.assess(evidence(finding=found))
         assert process_time() - start < 2

@@ -20,10 +20,10 @@ from incident.model import (
     Verdict,
 )
 from responders.modified_malicious_binary import CATEGORY, RESPONDER, assess
-from tests.values import NOW, evidence, finding, notification, settings, template
+from tests.support.model import NOW, configuration, evidence, finding, notification, template
 
 OTHER = finding(finding_id="another", category="Reverse Shell")
-ELSEWHERE = replace(
+FINDING_IN_OTHER_CONTAINER = replace(
     finding(finding_id="elsewhere", category="Malicious URL Observed", processes=()),
     containers=(Container("storefront-1", "image", "sha256:bb"),),
 )
@@ -33,7 +33,7 @@ CLOSED = Access((Binding("roles/run.invoker", ("user:x@example.com",), None),))
 DEFAULT_ACCOUNT = "210987654321-compute@developer.gserviceaccount.com"
 
 
-def reasons(found: Evidence) -> dict[str, str]:
+def reasons_by_source(found: Evidence) -> dict[str, str]:
     """What is said, by the evidence it comes from."""
     said: dict[str, str] = {}
     for reason in assess(found).reasons:
@@ -41,15 +41,15 @@ def reasons(found: Evidence) -> dict[str, str]:
     return said
 
 
-def reputed(malicious: int, **changes: Any) -> Reputation:
+def reputation_of(malicious: int, **changes: Any) -> Reputation:
     """What VirusTotal says of a file that so many of 70 engines call malicious."""
     known = Reputation(Lookup.KNOWN, "0" * 64, malicious=malicious, engines=70)
     return replace(known, **changes)
 
 
-def running(**changes: Any) -> Evidence:
+def evidence_with_template(**changes: Any) -> Evidence:
     """Evidence of a service whose template is changed."""
-    return evidence(settings=settings(template=template(**changes)))
+    return evidence(settings=configuration(template=template(**changes)))
 
 
 def process(**changes: Any) -> Finding:
@@ -73,20 +73,20 @@ def test_it_answers_its_category_and_would_contain() -> None:
         (evidence(), Confidence.MEDIUM),
         (evidence(related=()), Confidence.MEDIUM),
         (evidence(related=(OTHER,)), Confidence.HIGH),
-        (evidence(related=(ELSEWHERE,)), Confidence.MEDIUM),
-        (evidence(related=(ELSEWHERE, OTHER)), Confidence.HIGH),
+        (evidence(related=(FINDING_IN_OTHER_CONTAINER,)), Confidence.MEDIUM),
+        (evidence(related=(FINDING_IN_OTHER_CONTAINER, OTHER)), Confidence.HIGH),
         (evidence(related=(finding(finding_id="again"),)), Confidence.MEDIUM),
-        (evidence(reputation=reputed(2)), Confidence.MEDIUM),
-        (evidence(reputation=reputed(3)), Confidence.HIGH),
-        (evidence(reputation=reputed(58), confirmed=False), Confidence.LOW),
+        (evidence(reputation=reputation_of(2)), Confidence.MEDIUM),
+        (evidence(reputation=reputation_of(3)), Confidence.HIGH),
+        (evidence(reputation=reputation_of(58), confirmed=False), Confidence.LOW),
         (evidence(reputation=Reputation(Lookup.UNKNOWN)), Confidence.MEDIUM),
-        (evidence(reputation=reputed(0)), Confidence.LOW),
-        (evidence(reputation=reputed(0), related=(OTHER,)), Confidence.MEDIUM),
-        (evidence(reputation=reputed(0), confirmed=False), Confidence.LOW),
-        (evidence(reputation=reputed(0, engines=9)), Confidence.MEDIUM),
-        (evidence(reputation=reputed(0, suspicious=1)), Confidence.MEDIUM),
+        (evidence(reputation=reputation_of(0)), Confidence.LOW),
+        (evidence(reputation=reputation_of(0), related=(OTHER,)), Confidence.MEDIUM),
+        (evidence(reputation=reputation_of(0), confirmed=False), Confidence.LOW),
+        (evidence(reputation=reputation_of(0, engines=9)), Confidence.MEDIUM),
+        (evidence(reputation=reputation_of(0, suspicious=1)), Confidence.MEDIUM),
         (
-            evidence(finding=finding(category="Reverse Shell"), reputation=reputed(0)),
+            evidence(finding=finding(category="Reverse Shell"), reputation=reputation_of(0)),
             Confidence.MEDIUM,
         ),
     ],
@@ -105,27 +105,35 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (evidence(finding=process(partially_hashed=True)), "finding", "only the beginning"),
         (evidence(finding=process(sha256=None)), "finding", "names no hash"),
         (evidence(finding=finding(processes=())), "finding", "names no hash"),
-        (evidence(reputation=reputed(58)), "virustotal", "58 of 70 engines call the suspected"),
         (
-            evidence(reputation=reputed(9, label="miner/x", first_seen=NOW)),
+            evidence(reputation=reputation_of(58)),
+            "virustotal",
+            "58 of 70 engines call the suspected",
+        ),
+        (
+            evidence(reputation=reputation_of(9, label="miner/x", first_seen=NOW)),
             "virustotal",
             "malicious, as miner/x; first seen 2026-10-02; this makes it more certain",
         ),
         (
-            evidence(reputation=reputed(0, label="miner/x")),
+            evidence(reputation=reputation_of(0, label="miner/x")),
             "virustotal",
             "0 of 70 engines call the suspected file malicious; this speaks against the finding",
         ),
-        (evidence(reputation=reputed(2)), "virustotal", "malicious; so few may be mistaken"),
-        (evidence(reputation=reputed(0, suspicious=4)), "virustotal", "; 4 of them suspect it"),
-        (evidence(reputation=reputed(0, engines=9)), "virustotal", "; that proves nothing"),
+        (evidence(reputation=reputation_of(2)), "virustotal", "malicious; so few may be mistaken"),
+        (
+            evidence(reputation=reputation_of(0, suspicious=4)),
+            "virustotal",
+            "; 4 of them suspect it",
+        ),
+        (evidence(reputation=reputation_of(0, engines=9)), "virustotal", "; that proves nothing"),
         (
             evidence(reputation=Reputation(Lookup.UNKNOWN)),
             "virustotal",
             "VirusTotal does not know the suspected file: it may have been made for this attack",
         ),
         (
-            evidence(reputation=Reputation(Lookup.UNKNOWN, unjudged=True)),
+            evidence(reputation=Reputation(Lookup.UNKNOWN, without_verdicts=True)),
             "virustotal",
             "VirusTotal has the suspected file, but no engine has judged it",
         ),
@@ -138,17 +146,22 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
         (evidence(related=()), "related-findings", "no other finding"),
         (evidence(related=None), "related-findings", "is not known, because"),
         (
-            evidence(related=(OTHER, ELSEWHERE)),
+            evidence(related=(OTHER, FINDING_IN_OTHER_CONTAINER)),
             "related-findings",
             "1 other finding makes it more certain: Reverse Shell (the same container storefront-1",
         ),
         (
-            evidence(related=(ELSEWHERE,)),
+            evidence(related=(FINDING_IN_OTHER_CONTAINER,)),
             "related-findings",
             "1 other finding does not make it more certain: Malicious URL Observed (perhaps a coin",
         ),
         (
-            evidence(related=(ELSEWHERE, replace(ELSEWHERE, category="A"))),
+            evidence(
+                related=(
+                    FINDING_IN_OTHER_CONTAINER,
+                    replace(FINDING_IN_OTHER_CONTAINER, category="A"),
+                )
+            ),
             "related-findings",
             "2 other findings do not make it more certain: A, Malicious URL Observed",
         ),
@@ -171,7 +184,7 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
 )
 def test_each_reason_names_its_evidence(found: Evidence, source: str, text: str) -> None:
     """Whoever reads a reason can look it up where it comes from."""
-    assert text in reasons(found)[source]
+    assert text in reasons_by_source(found)[source]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +196,7 @@ def test_each_reason_names_its_evidence(found: Evidence, source: str, text: str)
         (evidence(reputation=Reputation(Lookup.PARTIAL_HASH)), "evidence='virustotal'"),
     ],
 )
-def test_nothing_is_said_without_evidence(found: Evidence, text: str) -> None:
+def test_nothing_is_claimed_without_evidence(found: Evidence, text: str) -> None:
     """What does not apply has no sentence."""
     assert text not in str(assess(found).reasons)
 
@@ -211,7 +224,7 @@ def test_the_summary_names_binary_and_workload() -> None:
     assert "a binary of its image in //run.googleapis.com/" in bare
 
 
-def test_of_several_processes_the_one_that_was_hashed_is_told() -> None:
+def test_the_hashed_process_of_several_is_reported() -> None:
     """A parent and its child may both be there; a hash of the whole file tells most."""
     finding = notification("several-processes").finding
     told = assess(evidence(finding=finding))

@@ -14,12 +14,12 @@ import pytest
 
 import responders
 from incident.model import Evidence, Notification, Responder, Verdict
-from responders import RESPONDERS, by_category, catalogue, route
-from responders._unknown import UNKNOWN
+from responders import RESPONDERS, by_category, responder_catalogue, route
+from responders._unknown import UNKNOWN_TYPE
 from responders.modified_malicious_binary import RESPONDER
-from tests.values import CATEGORY, finding, notification, workload
+from tests.support.model import CATEGORY, finding, notification, workload
 
-EVERY = sorted({*RESPONDERS.values(), UNKNOWN}, key=lambda each: each.name)
+ALL_RESPONDERS = sorted({*RESPONDERS.values(), UNKNOWN_TYPE}, key=lambda each: each.name)
 CONTAIN, HOLD, IGNORE = Verdict.CONTAIN, Verdict.HOLD, Verdict.IGNORE
 
 
@@ -44,7 +44,7 @@ CONTAIN, HOLD, IGNORE = Verdict.CONTAIN, Verdict.HOLD, Verdict.IGNORE
         ("host-disagrees", HOLD, "but the resource is at '"),
     ],
 )
-def test_each_sample_takes_its_way(name: str, verdict: Verdict, reason: str) -> None:
+def test_each_sample_is_routed_as_expected(name: str, verdict: Verdict, reason: str) -> None:
     """Category, detector and host must agree; a look-alike is none of our business."""
     answer = route(notification(name))
     assert answer.verdict is verdict
@@ -91,7 +91,9 @@ GKE = "//container.googleapis.com/projects/p/locations/l/clusters/c"
         ({"workload": None, "resource_name": "//run.googleapis.com/x"}, HOLD, "know how to read"),
     ],
 )
-def test_the_way_of_a_finding(changes: dict[str, Any], verdict: Verdict, reason: str) -> None:
+def test_a_finding_is_routed_by_exact_text(
+    changes: dict[str, Any], verdict: Verdict, reason: str
+) -> None:
     """Texts are compared exactly, and what is in doubt is for a person."""
     answer = route(notification(**changes))
     assert answer.verdict is verdict
@@ -111,17 +113,17 @@ def test_a_long_resource_name_is_cut_in_the_reason() -> None:
 
 
 @pytest.mark.parametrize("kind", ["job", "worker-pool", "service"])
-def test_every_kind_of_workload_has_a_way(kind: str) -> None:
+def test_every_workload_kind_is_routed(kind: str) -> None:
     """Which kinds are acted on is the policy's to say."""
     told = finding(workload=workload(kind=kind))
     assert route(Notification(told, deleted=False)).verdict is CONTAIN
 
 
-def test_an_unknown_category_of_our_detector_is_answered_by_who_only_holds() -> None:
+def test_an_unknown_category_is_answered_by_the_holding_responder() -> None:
     """The list of detectors is open: what is new is looked at, and never contained."""
     answer = route(notification(category="Malicious Skill Loaded"))
-    assert answer.responder is UNKNOWN
-    assert UNKNOWN.assess(Evidence(finding(category="New"))).verdict is HOLD
+    assert answer.responder is UNKNOWN_TYPE
+    assert UNKNOWN_TYPE.assess(Evidence(finding(category="New"))).verdict is HOLD
 
 
 # Who answers what.
@@ -134,14 +136,14 @@ def module(name: str, *categories: str) -> ModuleType:
     return made
 
 
-def test_a_category_claimed_twice_fails_and_names_both() -> None:
+def test_a_category_of_two_responders_fails_and_names_both() -> None:
     """Neither of the two wins silently."""
     with pytest.raises(ValueError, match="take it out of one") as raised:
         by_category([module("one", "A", "B"), module("two", "C"), module("three", "B")])
     assert all(name in str(raised.value) for name in ("'B'", "one", "three"))
 
 
-def test_a_responder_that_claims_a_category_twice_is_told() -> None:
+def test_a_responder_with_a_category_twice_is_reported() -> None:
     """It is a slip, and the message names it."""
     with pytest.raises(ValueError, match="by one and by one"):
         by_category([module("one", "A", "A")])
@@ -189,7 +191,7 @@ def test_every_module_of_the_folder_is_found() -> None:
     assert RESPONDERS[CATEGORY] is RESPONDER
 
 
-@pytest.mark.parametrize("responder", EVERY, ids=lambda each: each.name)
+@pytest.mark.parametrize("responder", ALL_RESPONDERS, ids=lambda each: each.name)
 def test_every_responder_is_sound(responder: Responder) -> None:
     """Its name is a word, its categories are exact texts, and it assesses the barest evidence."""
     assert re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", responder.name)
@@ -208,18 +210,18 @@ def test_every_responder_is_sound(responder: Responder) -> None:
 def text_of(responder: Responder) -> list[str]:
     """All that a responder says whatever the evidence is."""
     meanings = [technique.meaning for technique in responder.techniques]
-    return [responder.because, *responder.look_at, *meanings]
+    return [responder.rationale, *responder.investigation_steps, *meanings]
 
 
-@pytest.mark.parametrize("responder", EVERY, ids=lambda each: each.name)
+@pytest.mark.parametrize("responder", ALL_RESPONDERS, ids=lambda each: each.name)
 def test_every_responder_says_what_it_knows(responder: Responder) -> None:
     """Why its verdict, which techniques, what to look at: each said once, nothing left empty."""
     said = text_of(responder)
     assert all(text == text.strip() != "" and not text.endswith(".") for text in said)
     assert len(said) == len(set(said))
     assert responder.verdict in {CONTAIN, HOLD}
-    assert len(responder.look_at) > 1
-    assert responder.techniques or responder is UNKNOWN
+    assert len(responder.investigation_steps) > 1
+    assert responder.techniques or responder is UNKNOWN_TYPE
     for technique in responder.techniques:
         assert re.fullmatch(r"T1[0-9]{3}(\.0[0-9]{2})?", technique.id)
         path = technique.id.replace(".", "/")
@@ -257,11 +259,11 @@ def test_a_technique_has_one_name_and_tactic_everywhere() -> None:
 # The catalogue.
 
 
-def test_the_catalogue_tells_every_responder_as_plain_data() -> None:
+def test_the_catalogue_lists_every_responder_as_plain_data() -> None:
     """It can be printed, and what a person finds in it is what is answered."""
-    told = {str(entry["name"]): entry for entry in json.loads(json.dumps(catalogue()))}
-    assert list(told)[-1] == UNKNOWN.name
-    assert set(told) == {each.name for each in (*RESPONDERS.values(), UNKNOWN)}
+    told = {str(entry["name"]): entry for entry in json.loads(json.dumps(responder_catalogue()))}
+    assert list(told)[-1] == UNKNOWN_TYPE.name
+    assert set(told) == {each.name for each in (*RESPONDERS.values(), UNKNOWN_TYPE)}
     entry = told["reverse-shell"]
     assert (entry["categories"], entry["verdict"]) == (["Reverse Shell"], "contain")
     assert [each["id"] for each in entry["techniques"]] == ["T1059.004", "T1095", "T1105"]

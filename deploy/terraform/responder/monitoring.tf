@@ -13,8 +13,8 @@ locals {
   no_policy = "jsonPayload.outcome.decision.reasons:(\"cannot use the policy\" OR \"cannot read the policy\")"
   # The same from the patrol, in the last line of its round. A store that does not answer holds
   # nothing: findings are delivered again.
-  patrol_without_policy = "jsonPayload.message=\"patrol ended\" AND jsonPayload.problem:\"policy\" AND NOT jsonPayload.problem:\"does not answer\""
-  patrol_without_answer = "jsonPayload.message=\"patrol ended\" AND jsonPayload.problem:\"does not answer\""
+  patrol_without_policy = "jsonPayload.message=\"Patrol finished\" AND jsonPayload.problem:\"policy\" AND NOT jsonPayload.problem:\"does not answer\""
+  patrol_without_answer = "jsonPayload.message=\"Patrol finished\" AND jsonPayload.problem:\"does not answer\""
 
   # Alerts on events. Each is a condition on the log line itself, not on a metric made of it: a
   # metric's incident stays open until it closes by itself, and a second event within that time
@@ -127,7 +127,7 @@ locals {
       severity = "CRITICAL"
       by       = ["workload"]
       again    = "7200s"
-      filter   = "${local.patrol_lines} AND severity>=ERROR AND NOT jsonPayload.outcome.status:* AND NOT jsonPayload.stage=(\"retried\" OR \"failed\") AND NOT jsonPayload.message=\"patrol ended\""
+      filter   = "${local.patrol_lines} AND severity>=ERROR AND NOT jsonPayload.outcome.status:* AND NOT jsonPayload.stage=(\"retried\" OR \"failed\") AND NOT jsonPayload.message=\"Patrol finished\""
     }
     # Google's own audit log of the policy's bucket: one page for each person who did something.
     policy-changed = {
@@ -357,7 +357,7 @@ resource "google_monitoring_alert_policy" "patrol_missing" {
   user_labels           = local.labels
 
   conditions {
-    display_name = "No round of the patrol ended well for 30 minutes"
+    display_name = "No patrol run succeeded for 30 minutes"
 
     condition_absent {
       filter = join(" AND ", [

@@ -1,0 +1,335 @@
+"""Convert Cloud Run API messages to model types; environment values are wrapped as secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from google.cloud import run_v2
+from google.protobuf.json_format import MessageToDict
+
+from incident.model import (
+    Access,
+    Binding,
+    ContainerConfiguration,
+    Execution,
+    Json,
+    Kind,
+    ListedWorkload,
+    Secret,
+    SecretUse,
+    Task,
+    Template,
+    Volume,
+    WorkloadConfiguration,
+)
+
+#: The writable fields outside the template that actions change. Others are never written, so
+#: they are not kept.
+WRITABLE_FIELDS = (
+    "annotations",
+    "default_uri_disabled",
+    "ingress",
+    "invoker_iam_disabled",
+    "scaling",
+    "traffic",
+)
+_DEFAULT_TIMEOUT_S = 300
+_PROBES = ("liveness_probe", "startup_probe", "readiness_probe")
+#: The version of a secret that Cloud Run uses where a template names none.
+_LATEST = "latest"
+_COMPLETED = "Completed"
+_KINDS: Mapping[type, Kind] = {
+    run_v2.Service: Kind.SERVICE,
+    run_v2.Job: Kind.JOB,
+    run_v2.WorkerPool: Kind.WORKER_POOL,
+}
+
+
+def configuration_of(
+    resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool,
+) -> WorkloadConfiguration:
+    """The settings of a service, a job or a worker pool."""
+    message = type(resource).pb(resource)
+    kind = _KINDS[type(resource)]
+    latest = "" if kind is Kind.JOB else _short(message.latest_ready_revision)
+    return WorkloadConfiguration(
+        name=message.name,
+        uid=message.uid,
+        generation=message.generation,
+        observed_generation=message.observed_generation,
+        reconciling=message.reconciling,
+        fields=_fields(message),
+        live_tags=_live_tags(message, kind),
+        labels=dict(message.labels),
+        annotations=dict(message.annotations),
+        template=_own_template(message, kind),
+        latest_ready_revision=latest,
+        creator=message.creator,
+        last_modifier=message.last_modifier,
+        update_time=_moment(message, "update_time"),
+        uri=message.uri if kind is Kind.SERVICE else "",
+        condition=_state(message.terminal_condition.state),
+        kind=kind,
+        live_revisions=_live_revisions(message, kind, latest),
+    )
+
+
+def listed_workload_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> ListedWorkload:
+    """What a list says about whether and where a workload can be contained.
+
+    In the service of a Cloud Run function, ``build_config`` names the function's entry point.
+    """
+    message = type(resource).pb(resource)
+    known = message.DESCRIPTOR.fields_by_name
+    service = "build_config" in known
+    return ListedWorkload(
+        name=message.name,
+        threat_detection_enabled=message.threat_detection_enabled
+        if "threat_detection_enabled" in known
+        else None,
+        is_function=bool(service and message.build_config.function_target),
+        regions=tuple(message.multi_region_settings.regions) if service else (),
+    )
+
+
+def template_of(revision: run_v2.Revision) -> Template:
+    """A revision's settings."""
+    message = run_v2.Revision.pb(revision)
+    states = {condition.type_: condition.state for condition in message.conditions}
+    ready = states.get("Ready")
+    return _template(
+        message,
+        revision=_short(message.name),
+        create_time=_moment(message, "create_time"),
+        ready=None if ready is None else ready == run_v2.Condition.State.CONDITION_SUCCEEDED,
+        creator=message.creator,
+    )
+
+
+def execution_of(execution: run_v2.Execution) -> Execution:
+    """One execution of a job."""
+    message = run_v2.Execution.pb(execution)
+    state, reason = _completed(message)
+    counts = ("running", "succeeded", "failed", "cancelled", "retried")
+    return Execution(
+        name=message.name,
+        short_name=_short(message.name),
+        create_time=_moment(message, "create_time"),
+        start_time=_moment(message, "start_time"),
+        completion_time=_moment(message, "completion_time"),
+        state=state,
+        reason=reason,
+        tasks={
+            "total": message.task_count,
+            **{count: getattr(message, f"{count}_count") for count in counts},
+        },
+        template=_template(message.template, revision="", create_time=None, ready=None),
+        creator=message.creator,
+    )
+
+
+def task_of(task: run_v2.Task) -> Task:
+    """One task of an execution; ``name`` and ``execution`` are short."""
+    message = run_v2.Task.pb(task)
+    ended = message.HasField("last_attempt_result")
+    return Task(
+        name=_short(message.name),
+        execution=_short(message.execution),
+        index=message.index,
+        state=_completed(message)[0],
+        retried=message.retried,
+        exit_code=message.last_attempt_result.exit_code if ended else None,
+        term_signal=message.last_attempt_result.term_signal,
+        start_time=_moment(message, "start_time"),
+        completion_time=_moment(message, "completion_time"),
+    )
+
+
+def _completed(message: Any) -> tuple[str, str]:
+    """State and reason of the ``Completed`` condition of an execution or a task."""
+    for condition in message.conditions:
+        if condition.type_ == _COMPLETED:
+            reason = condition.execution_reason
+            named = run_v2.Condition.ExecutionReason(reason).name if reason else ""
+            return _state(condition.state), named
+    return "", ""
+
+
+def access_of(policy: Any) -> Access:
+    """An IAM policy; a conditional binding keeps its condition's title."""
+    raw = MessageToDict(policy).get("bindings", [])
+    return Access(
+        raw=tuple(raw),
+        etag=policy.etag.hex(),
+        version=policy.version,
+        bindings=tuple(
+            Binding(
+                role=binding.role,
+                members=tuple(binding.members),
+                condition=(binding.condition.title or binding.condition.expression or None),
+            )
+            for binding in policy.bindings
+        ),
+    )
+
+
+def _live_tags(message: Any, kind: Kind) -> tuple[str, ...]:
+    live = message.traffic_statuses if kind is Kind.SERVICE else ()
+    return tuple(status.tag for status in live if status.tag)
+
+
+def _live_revisions(message: Any, kind: Kind, latest: str) -> tuple[str, ...]:
+    """The revisions that a service serves, or that the instances of a worker pool run."""
+    if kind is Kind.SERVICE:
+        live = [s.revision for s in message.traffic_statuses if s.percent or s.tag]
+    elif kind is Kind.WORKER_POOL:
+        live = [s.revision for s in message.instance_split_statuses if s.percent]
+    else:
+        live = []
+    return tuple(dict.fromkeys(revision or latest for revision in live))
+
+
+def _fields(message: Any) -> dict[str, Json]:
+    """The fields that are set, in proto JSON; an absent field has its default."""
+    kept = type(message)()
+    for field in WRITABLE_FIELDS:
+        descriptor = message.DESCRIPTOR.fields_by_name.get(field)
+        if descriptor is None or (descriptor.has_presence and not message.HasField(field)):
+            continue
+        if descriptor.message_type:
+            getattr(kept, field).MergeFrom(getattr(message, field))
+        else:
+            setattr(kept, field, getattr(message, field))
+    fields: dict[str, Json] = MessageToDict(kept)
+    return fields
+
+
+def _own_template(message: Any, kind: Kind) -> Template:
+    """The template of the next revision or execution."""
+    template = message.template.template if kind is Kind.JOB else message.template
+    revision = "" if kind is Kind.JOB else template.revision
+    own = _template(template, revision=revision, create_time=None, ready=None)
+    return replace(own, secrets=(*own.secrets, *_build_values(message, kind)))
+
+
+def _build_values(message: Any, kind: Kind) -> Iterable[Secret]:
+    """Build environment variables of a function, sorted: the API's map has no order."""
+    variables = message.build_config.environment_variables if kind is Kind.SERVICE else {}
+    return (Secret(name, value) for name, value in sorted(variables.items()) if value)
+
+
+def _template(
+    message: Any,
+    *,
+    revision: str,
+    create_time: datetime | None,
+    ready: bool | None,
+    creator: str = "",
+) -> Template:
+    """The fields that a template and a revision share under the same names."""
+    volumes = tuple(_volume(volume) for volume in message.volumes)
+    has = message.DESCRIPTOR.fields_by_name
+    return Template(
+        revision=revision,
+        create_time=create_time,
+        ready=ready,
+        containers=tuple(_container(container) for container in message.containers),
+        service_account=message.service_account,
+        secret_names=_secret_names(message),
+        volumes=volumes,
+        timeout_s=message.timeout.seconds or _DEFAULT_TIMEOUT_S if "timeout" in has else 0,
+        session_affinity=message.session_affinity if "session_affinity" in has else False,
+        creator=creator,
+        secrets=tuple(_literal_values(message.containers)),
+        secret_uses=(*_in_variables(message), *_in_files(message)),
+    )
+
+
+def _container(container: Any) -> ContainerConfiguration:
+    return ContainerConfiguration(
+        name=container.name,
+        image=container.image,
+        environment_names=tuple(variable.name for variable in container.env),
+    )
+
+
+def _literal_values(containers: Iterable[Any]) -> Iterable[Secret]:
+    """Values of environment variables and of the headers that probes send."""
+    for container in containers:
+        for variable in container.env:
+            if variable.value:
+                yield Secret(variable.name, variable.value)
+        has = container.DESCRIPTOR.fields_by_name
+        for probe in (name for name in _PROBES if name in has and container.HasField(name)):
+            for header in getattr(container, probe).http_get.http_headers:
+                if header.value:
+                    yield Secret(header.name, header.value)
+
+
+def _secret_names(message: Any) -> tuple[str, ...]:
+    """Secret Manager secrets that environment variables and volumes use."""
+    names = [use.secret for use in _in_variables(message)]
+    names += [volume.secret.secret for volume in message.volumes if volume.secret.secret]
+    return tuple(dict.fromkeys(names))
+
+
+def _in_variables(message: Any) -> Iterator[SecretUse]:
+    for container in message.containers:
+        for variable in container.env:
+            used = variable.value_source.secret_key_ref
+            if used.secret:
+                version = used.version or _LATEST
+                yield SecretUse(used.secret, version, variable.name, mounted=False)
+
+
+def _in_files(message: Any) -> Iterator[SecretUse]:
+    """Secrets in files. A volume without items is one file, the latest version."""
+    mounts = {m.name: m.mount_path for each in message.containers for m in each.volume_mounts}
+    for volume in message.volumes:
+        used, mount = volume.secret, mounts.get(volume.name, "")
+        if not used.secret:
+            continue
+        files = [(item.path, item.version or _LATEST) for item in used.items]
+        for path, version in files or [(_short(used.secret), _LATEST)]:
+            yield SecretUse(used.secret, version, f"{mount}/{path}", mounted=True)
+
+
+def _volume(volume: Any) -> Volume:
+    """A volume. A modified file persists in a bucket or on a file server, not in memory."""
+    match volume.WhichOneof("volume_type"):
+        case "gcs":
+            return Volume(
+                volume.name, f"gcs {volume.gcs.bucket}", persists=not volume.gcs.read_only
+            )
+        case "nfs":
+            source = f"nfs {volume.nfs.server}:{volume.nfs.path}"
+            return Volume(volume.name, source, persists=not volume.nfs.read_only)
+        case "secret":
+            return Volume(volume.name, f"secret {volume.secret.secret}", persists=False)
+        case "cloud_sql_instance":
+            instances = ", ".join(volume.cloud_sql_instance.instances)
+            return Volume(volume.name, f"cloud-sql {instances}", persists=False)
+        case other:
+            return Volume(volume.name, other or "unknown", persists=False)
+
+
+def _state(number: int) -> str:
+    """A condition's state by name, or by its number where this library does not know it."""
+    try:
+        return str(run_v2.Condition.State(number).name)
+    except ValueError:
+        return str(number)
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _moment(message: Any, field: str) -> datetime | None:
+    if not message.HasField(field):
+        return None
+    moment: datetime = getattr(message, field).ToDatetime(tzinfo=UTC)
+    return moment

@@ -1,0 +1,113 @@
+"""Show a containment plan, ask for confirmation, apply it, print the result."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+
+from commands.console import manifest_digests, print_diff, print_line, print_manifest_digests
+from commands.progress import progress_paused
+from commands.shared import print_json
+from incident.actions.changes import redact_change, redacted_json
+from incident.model import ChangeState, JsonObject, Status
+from incident.response.apply import apply_proposal
+from incident.response.propose import Proposal, Propose, confirm_unchanged
+
+_SUCCESS_STATUSES = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICTED}
+
+
+async def confirm_and_apply(propose: Propose, *, ask: bool, as_json: bool) -> dict[str, Any]:
+    """Propose, show, ask if required, and apply.
+
+    Returns:
+        The report: incident, plan, result, manifest digests.
+
+    Raises:
+        IncidentError: It was not applied; says why.
+        click.Abort: The operator declined.
+    """
+    proposal = await propose()
+    try:
+        with progress_paused():
+            _print_proposal(proposal, Console(stderr=as_json))
+        report = {"incident": proposal.case.incident, "plan": _plan_json(proposal)}
+        if proposal.already_contained:
+            outcome = proposal.case.outcome
+            return {**report, "result": outcome, "error": None, "manifest_sha256": {}}
+        if ask:
+            with progress_paused():
+                click.confirm("Do this?", abort=True, err=True)
+            proposal = await confirm_unchanged(proposal, propose)
+            report["plan"] = _plan_json(proposal)
+        result, store = await apply_proposal(proposal), proposal.session.ports.store
+        with progress_paused():
+            print_manifest_digests(Console(stderr=True), store)
+        return {
+            **report,
+            "result": result,
+            "error": None,
+            "manifest_sha256": manifest_digests(store),
+        }
+    finally:
+        await proposal.close()
+
+
+def refusal_printer(incident: str, *, as_json: bool) -> Callable[[str], None] | None:
+    """Prints a refusal as JSON; None without ``--json``."""
+    nothing: dict[str, Any] = {
+        "incident": incident,
+        "plan": None,
+        "result": None,
+        "manifest_sha256": {},
+    }
+    return (lambda error: print_json({**nothing, "error": error})) if as_json else None
+
+
+def print_report(report: dict[str, Any], *, as_json: bool) -> None:
+    """Print the result. Exits with status 1 unless all of the plan is in effect."""
+    outcome: JsonObject = report["result"]
+    changes: Any = outcome.get("changes") or ()
+    incomplete = [change for change in changes if change["state"] != ChangeState.VERIFIED]
+    succeeded = outcome["status"] in _SUCCESS_STATUSES and not incomplete
+    if as_json:
+        print_json(report)
+    else:
+        style = "green" if succeeded else "bold red"
+        console = Console(stderr=True)
+        print_line(console, f"{report['incident']} is {outcome['status']}", style)
+        for change in incomplete:
+            print_line(
+                console, f"{change['action']} is {change['state']}: {change['error']}", "red"
+            )
+    if not succeeded:
+        sys.exit(1)
+
+
+def _print_proposal(proposal: Proposal, console: Console) -> None:
+    workload = proposal.assessed.inputs.workload_state.workload
+    name = workload.resource_name if workload else ""
+    print_line(console, f"{proposal.case.incident}: {name}", "bold")
+    for reason in proposal.reasons:
+        print_line(console, f"  {reason}")
+    if not proposal.changes:
+        print_line(console, "nothing is left to write")
+    redactor = proposal.redactor
+    for change in proposal.changes:
+        print_line(console, f"{change.action} on {change.target}", "bold")
+        print_diff(console, redact_change(change, redactor))
+        if not change.reversible:
+            print_line(console, "this cannot be undone", "bold yellow")
+
+
+def _plan_json(proposal: Proposal) -> dict[str, Any]:
+    workload, redactor = proposal.assessed.inputs.workload_state.workload, proposal.redactor
+    return {
+        "workload": workload.resource_name if workload else None,
+        "reasons": [*proposal.reasons],
+        "changes": [redacted_json(change, redactor) for change in proposal.changes],
+        "irreversible": [c.target for c in proposal.changes if not c.reversible],
+    }

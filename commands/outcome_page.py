@@ -1,0 +1,278 @@
+"""Render an outcome as a terminal page, with rich. Pure.
+
+An attacker chose much of an outcome's text: it is never parsed as markup, and unprintable
+characters are escaped.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from incident.model import Json, JsonObject, Status, json_object, json_objects
+from incident.playbook.task_order import PlanSection, plan_sections
+from incident.report.terminal import diff_lines, escape_unprintable
+
+_LABEL_WIDTH = 11
+_BULLET = "· "
+_STYLES = {
+    Status.CONTAINED: "green",
+    Status.ALREADY_CONTAINED: "green",
+    Status.PLANNED: "cyan",
+    Status.HELD: "yellow",
+    Status.AWAITING_APPROVAL: "magenta",
+    Status.RELEASED: "blue",
+    Status.IGNORED: "blue",
+    Status.DUPLICATE: "blue",
+    Status.EXPIRED: "yellow",
+}
+_OPEN_STYLE = ("open", "yellow")
+_URGENT = "bold red"
+_MEANINGS = {
+    Status.IGNORED: "out of scope",
+    Status.HELD: "a person must decide",
+    Status.MALFORMED: "not a notification",
+    Status.PLANNED: "a dry run: this is what enforcing would write",
+    Status.AWAITING_APPROVAL: "nothing is written until a person approves the plan",
+    Status.EXPIRED: "nobody approved in time; nothing was written",
+    Status.CONTAINED: "stopped by us, and read back stopped",
+    Status.ALREADY_CONTAINED: "stopped already, not by us: nothing to release",
+    Status.RESTRICTED: "access is restricted, but what runs was not stopped: look now",
+    Status.UNVERIFIED: "written, but not seen in effect: look now",
+    Status.FAILED: "something refused for good: look now",
+    Status.RELEASED: "the containment was taken back",
+    Status.DUPLICATE: "this event was answered before",
+}
+_DETECTED = {
+    "binary": "binary_path",
+    "arguments": "arguments",
+    "SHA-256": "sha256",
+    "container": "container",
+    "image": "image",
+    "digest": "digest",
+}
+_DIFF_STYLES = {"-": "red", "+": "green"}
+
+LabelledRows = Iterator[tuple[str, str]]
+
+
+def status_style(status: str) -> str:
+    """Style of a status; an unknown status is urgent."""
+    known = {str(each): style for each, style in _STYLES.items()}
+    return dict((_OPEN_STYLE,)).get(status) or known.get(status, _URGENT)
+
+
+def outcome_page(outcome: JsonObject) -> RenderableType:
+    """Render the outcome, most important part first.
+
+    Print it with ``crop=False``: commands and addresses are unwrapped lines, so that they can be
+    copied.
+    """
+    parts: list[RenderableType] = [*_headline(outcome)]
+    parts += _section("Detected", _detected(outcome))
+    parts += _section("Decision", _decision(outcome))
+    parts += _section("Assessment", _assessment(json_object(outcome.get("assessment"))))
+    for number, change in enumerate(json_objects(outcome.get("changes")), start=1):
+        parts += _section(f"Change {number}", _change(change))
+        parts.append(Padding(_diff(change), (0, 0, 0, 4)))
+    parts += _plan(json_object(outcome.get("assessment")))
+    parts += _section("Gaps", _gaps(outcome))
+    parts += _links_section(outcome)
+    return Group(*parts)
+
+
+def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
+    status = _text(outcome.get("status"))
+    meaning = {str(each): text for each, text in _MEANINGS.items()}.get(status, "")
+    yield Text.assemble((escape_unprintable(status.upper()), status_style(status)), f"  {meaning}")
+    workload, incident = json_object(outcome.get("workload")), _text(outcome.get("incident"))
+    if incident:
+        yield Text(escape_unprintable(f"incident {incident}"))
+    if workload:
+        part = workload.get("revision") or workload.get("execution")
+        within = f", {_text(part)}" if part else ""
+        yield Text(escape_unprintable(_text(workload.get("resource_name")) + within), style="bold")
+
+
+def _detected(outcome: JsonObject) -> LabelledRows:
+    finding, detected = json_object(outcome.get("finding")), json_object(outcome.get("detected"))
+    notes = {
+        "sha256": " (of its beginning only)" if detected.get("hash_is_partial") else "",
+        "arguments": " … (cut off)" if detected.get("arguments_truncated") else "",
+    }
+    yield "category", _text(finding.get("category"))
+    yield "severity", _text(finding.get("severity"))
+    yield "at", _text(finding.get("event_time"))
+    for label, key in _DETECTED.items():
+        if detected.get(key):
+            yield label, _text(detected[key]) + notes.get(key, "")
+
+
+def _decision(outcome: JsonObject) -> LabelledRows:
+    decision = json_object(outcome.get("decision"))
+    applied = [f"{key} {_text(outcome[key])}" for key in ("mode", "rule") if outcome.get(key)]
+    yield "verdict", ", ".join((_text(decision.get("verdict")), *applied))
+    yield from _bulleted_rows("because", decision.get("reasons"))
+
+
+def _assessment(assessment: JsonObject) -> LabelledRows:
+    yield "in short", _text(assessment.get("summary"))
+    yield "how sure", _text(assessment.get("confidence"))
+    yield from _bulleted_rows("because", assessment.get("reasons"))
+    for at, point in enumerate(json_objects(assessment.get("reach"))):
+        text = _text(point.get("text"))
+        names = ", ".join(name for name in _texts(point.get("names")) if name not in text)
+        line = f"{text}: {names}" if names else text
+        yield "" if at else "in reach", f"{_BULLET}{line}"
+    techniques = json_objects(assessment.get("techniques"))
+    yield "ATT&CK", ", ".join(f"{_text(t.get('id'))} {_text(t.get('name'))}" for t in techniques)
+
+
+def _plan(assessment: JsonObject) -> Iterator[RenderableType]:
+    """Tasks for people, in order, each with its command."""
+    groups = plan_sections(json_objects(json_object(assessment.get("plan")).get("people")))
+    if groups:
+        yield _title("To do")
+    for group in groups:
+        yield from _plan_section(group)
+
+
+def _plan_section(group: PlanSection) -> Iterator[RenderableType]:
+    why = f" ({escape_unprintable(group.reason)})" if group.reason else ""
+    yield Padding(
+        Text.assemble((escape_unprintable(group.title), "bold"), (why, "dim")), (1, 0, 0, 2)
+    )
+    for number, step in group.tasks:
+        yield _numbered(number, _text(step.get("text")))
+        # The link is shown only if there is no command.
+        whole = _text(step.get("command")) or _text(step.get("link"))
+        if whole:
+            yield _unbroken(whole)
+
+
+def _numbered(number: int, text: str) -> Padding:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(min_width=3, justify="right")
+    table.add_column(overflow="fold")
+    table.add_row(f"{number}.", Text(escape_unprintable(text)))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _unbroken(text: str, style: str = "") -> Text:
+    """An unwrapped line, for commands and addresses."""
+    return Text(escape_unprintable(text), style=style, no_wrap=True, overflow="ignore")
+
+
+def _change(change: JsonObject) -> LabelledRows:
+    yield "action", _text(change.get("action"))
+    yield "target", _text(change.get("target"))
+    yield "mask", ", ".join(_texts(change.get("mask")))
+    yield "state", _text(change.get("state"))
+    if change.get("reversible") is False:
+        yield "release", "cannot be undone"
+    yield "error", _text(change.get("error"))
+
+
+def _gaps(outcome: JsonObject) -> LabelledRows:
+    """Missing evidence with reasons; a reason of the decision is not repeated."""
+    decided = _texts(json_object(outcome.get("decision")).get("reasons"))
+    for gap in json_objects(outcome.get("gaps")):
+        reason = _text(gap.get("reason"))
+        explanation = "see the decision" if reason in decided else reason
+        yield "", f"{_BULLET}{_text(gap.get('collector'))}: {explanation}"
+
+
+def _links_section(outcome: JsonObject) -> Iterator[RenderableType]:
+    """Links, one per line."""
+    found = [_unbroken_row(label, value) for label, value in _links(outcome) if value]
+    if found:
+        yield _title("More")
+    yield from found
+
+
+def _links(outcome: JsonObject) -> LabelledRows:
+    yield "expires", _text(outcome.get("approval_expires"))
+    yield "drains by", _text(outcome.get("drains_until"))
+    yield "containment", _text(outcome.get("containment"))
+    for name, link in json_object(outcome.get("links")).items():
+        for each in _texts(link) if isinstance(link, list) else (_text(link),):
+            yield name.replace("_", " "), each
+
+
+def _diff(change: JsonObject) -> Text:
+    lines = diff_lines(json_object(change.get("before")), json_object(change.get("after")))
+    shown = (
+        Text(escape_unprintable(line), style=_DIFF_STYLES.get(line[:1], "dim")) for line in lines
+    )
+    return Text("\n").join(shown)
+
+
+def _title(text: str) -> Padding:
+    return Padding(Text(escape_unprintable(text), style="bold"), (1, 0, 0, 0))
+
+
+def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[RenderableType]:
+    """A titled table of labels and values; empty if no row has a value.
+
+    A value of one word, such as a digest, is an unwrapped line of its own.
+    """
+    filled = [(label, value) for label, value in rows if value]
+    parts: list[RenderableType] = []
+    for whole, several in groupby(filled, lambda row: " " not in row[1]):
+        listed = tuple(several)
+        parts += [_unbroken_row(*row) for row in listed] if whole else [_table(listed)]
+    return [_title(title), *parts] if parts else []
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> Padding:
+    """Labels, bullets and values; values are wrapped between words."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        text, is_bullet = (
+            Text(escape_unprintable(value.removeprefix(_BULLET))),
+            value.startswith(_BULLET),
+        )
+        table.add_row(Text(escape_unprintable(label)), _bulleted(text) if is_bullet else text)
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _bulleted(text: Text) -> Table:
+    """A text with a bullet and a hanging indent."""
+    table = Table.grid()
+    table.add_column(width=len(_BULLET))
+    table.add_column(overflow="fold")
+    table.add_row(_BULLET, text)
+    return table
+
+
+def _unbroken_row(label: str, value: str) -> Text:
+    """A label and an unwrapped value."""
+    cells = (f"  {escape_unprintable(label):<{_LABEL_WIDTH}} ", "dim"), escape_unprintable(value)
+    return Text.assemble(*cells, no_wrap=True, overflow="ignore")
+
+
+def _bulleted_rows(label: str, reasons: Json) -> LabelledRows:
+    """Reasons, one a line: texts, or objects with a text inside."""
+    for at, reason in enumerate(reasons if isinstance(reasons, list) else ()):
+        text = reason.get("text") if isinstance(reason, dict) else reason
+        yield "" if at else label, f"{_BULLET}{_text(text)}"
+
+
+def _text(value: Any) -> str:
+    """A value in one line; a list as a shell would take it."""
+    if isinstance(value, list | tuple):
+        return shlex.join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _texts(values: Json) -> list[str]:
+    return [_text(value) for value in values] if isinstance(values, list | tuple) else []

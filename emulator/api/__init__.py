@@ -1,0 +1,1 @@
+"""What all emulated Google APIs share: names, masks, pages, filters, errors, faults."""

@@ -1,0 +1,1 @@
+"""The commands run and serve, and what they print."""

@@ -1,0 +1,110 @@
+"""Validate the arguments of `run` and build its request."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from pathlib import Path
+
+import click
+
+from emulator.cli import policy_mode, terminal_text
+from emulator.runner.function_process import REPOSITORY
+from emulator.world import state, surroundings
+
+_DEFAULT_POLICY = REPOSITORY / "deploy" / "policy.yaml"
+_DELAY_AFTER_EVENT = dt.timedelta(seconds=5)
+# What Pub/Sub takes as one message, in bytes.
+_MAX_MESSAGE_BYTES = 10_000_000
+
+
+class BadInput(click.ClickException):
+    """Bad arguments or input: exit status 2."""
+
+    exit_code = 2
+
+
+def message_data(finding: Path, via: str) -> bytes:
+    """The message's data, verbatim.
+
+    Raises:
+        BadInput: It cannot be read, or is more than Pub/Sub takes.
+    """
+    data = _read_file(finding, "the finding")
+    if via == "pubsub" and len(data) > _MAX_MESSAGE_BYTES:
+        raise BadInput(f"{finding}: {len(data)} bytes; Pub/Sub takes {_MAX_MESSAGE_BYTES} at most")
+    return data
+
+
+def _read_file(file: Path, what: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {what} {file}: {error.strerror}") from error
+
+
+def load_or_make_world(file: Path | None, data: bytes, finding: Path) -> state.World:
+    """The world as given, or one made up around the finding.
+
+    Raises:
+        BadInput: It cannot be read, or is none.
+    """
+    try:
+        if file is not None:
+            return state.load_world(file)
+        return state.parse_world(
+            surroundings.world_around(data), source=f"the world made around {finding}"
+        )
+    except state.BadWorld as error:
+        raise BadInput(terminal_text.clean(error)) from error
+
+
+def policy_file(given: Path | None, mode: str | None, folder: Path) -> Path:
+    """The policy file as given, or a copy of it with another mode.
+
+    Raises:
+        BadInput: It cannot be read, or its mode cannot be replaced.
+    """
+    policy = (given or _DEFAULT_POLICY).resolve()
+    content = _read_file(policy, "the policy")
+    if mode is None:
+        return policy
+    copy = folder / policy.name
+    try:
+        copy.write_bytes(policy_mode.set_mode(content, mode))
+    except policy_mode.CannotSetMode as error:
+        raise BadInput(f"cannot set --mode in {policy}: {error}") from error
+    return copy
+
+
+def store_folder(given: Path | None) -> Path:
+    """The folder for the case files, made where it is not there; else a new one.
+
+    Raises:
+        BadInput: It cannot be made.
+    """
+    if given is None:
+        return Path(tempfile.mkdtemp(prefix="case-files-")).resolve()
+    try:
+        given.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot make the store {given}: {error.strerror}") from error
+    return given.resolve()
+
+
+def start_time(given: str | None, data: bytes) -> dt.datetime:
+    """The time that the function believes it is: as given, or soon after the finding's event.
+
+    Raises:
+        BadInput: It is no time, or one without a zone.
+    """
+    if given is None:
+        event = surroundings.event_time(data)
+        return event + _DELAY_AFTER_EVENT if event else dt.datetime.now(dt.UTC)
+    try:
+        moment = dt.datetime.fromisoformat(given)
+    except ValueError as error:
+        raise BadInput(f"--now: {error}; write a time such as 2026-10-02T08:14:12Z") from error
+    if moment.tzinfo is None:
+        raise BadInput("--now: the time has no zone; write one such as 2026-10-02T08:14:12Z")
+    return moment.astimezone(dt.UTC)

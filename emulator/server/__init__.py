@@ -1,0 +1,1 @@
+"""The emulator as one server: gRPC and HTTP over one world."""

@@ -1,0 +1,1 @@
+"""Pub/Sub: publishing to topics, and push deliveries."""

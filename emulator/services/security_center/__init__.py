@@ -1,0 +1,1 @@
+"""Security Command Center API v2: findings, marks and notifications."""

@@ -1,0 +1,1 @@
+"""Cloud Storage, by its XML and JSON APIs."""

@@ -1,0 +1,1 @@
+"""The emulated state: one JSON document, and plausible surroundings of a finding."""

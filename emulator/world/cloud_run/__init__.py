@@ -1,0 +1,1 @@
+"""Defaults, validation rules and life cycle of Cloud Run resources. Pure."""

@@ -1,0 +1,1 @@
+"""Fills in what a world leaves out."""

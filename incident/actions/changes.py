@@ -1,0 +1,115 @@
+"""A change as JSON, exact or redacted; and the change that annotates a contained workload. Pure.
+
+Google is sent the change itself, and a snapshot keeps it exactly. Outcomes, reports, the log and
+the terminal get it redacted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from incident.model import Change, ChangeKind, ChangeState, JsonObject, WorkloadConfiguration
+from incident.redaction.redactor import Redactor
+
+
+def redact_change(change: Change, redactor: Redactor) -> Change:
+    """The change without what is not ours to tell.
+
+    Of a workload's annotations only our own: the others are written back untouched, belong to
+    somebody else and may hold anything. Of an IAM policy, members and conditions without secrets.
+    Scaling, traffic, ingress and the like hold nothing secret, and stay exact.
+    """
+    shown = _redact_iam_policy if change.kind is ChangeKind.IAM_POLICY else _own_annotation_only
+    return replace(
+        change,
+        before=shown(change.before, redactor),
+        after=shown(change.after, redactor),
+        error=None if change.error is None else redactor.text(change.error),
+    )
+
+
+def redacted_json(change: Change, redactor: Redactor) -> dict[str, Any]:
+    """The same as JSON."""
+    return change_json(redact_change(change, redactor))
+
+
+def _redact_iam_policy(fields: JsonObject, redactor: Redactor) -> JsonObject:
+    return {name: redactor.json(value) for name, value in fields.items()}
+
+
+def _own_annotation_only(fields: JsonObject, _: Redactor) -> JsonObject:
+    written = fields.get("annotations")
+    if not isinstance(written, dict):
+        return fields
+    return {**fields, "annotations": {k: v for k, v in written.items() if k == INCIDENT_ANNOTATION}}
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """A change as the outcome and the records show it; :func:`parse_change` reads it back.
+
+    Nothing in it is redacted: it holds no environment value, and must be exact.
+    """
+    return {
+        "action": change.action,
+        "kind": change.kind.value,
+        "target": change.target,
+        "mask": list(change.mask),
+        "before": change.before,
+        "after": change.after,
+        "state": change.state.value,
+        "error": change.error,
+        "stops": change.stops,
+        "reversible": change.reversible,
+        "etag": change.etag,
+        "affected": change.affected_revision,
+    }
+
+
+def parse_change(value: Any) -> Change:
+    """The change that :func:`change_json` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: It lacks what it must say.
+    """
+    for side in ("before", "after"):
+        if not isinstance(value[side], Mapping):
+            raise TypeError(f"{side} is not a mapping")
+    return Change(
+        action=value["action"],
+        target=value["target"],
+        mask=tuple(value["mask"]),
+        before=value["before"],
+        after=value["after"],
+        stops=value["stops"],
+        reversible=value["reversible"],
+        kind=ChangeKind(value["kind"]),
+        etag=value["etag"],
+        affected_revision=value["affected"],
+        state=ChangeState(value["state"]),
+        error=value["error"],
+    )
+
+
+def with_state(change: Change, state: ChangeState, error: str | None = None) -> Change:
+    """The change, one step on."""
+    return replace(change, state=state, error=error)
+
+
+#: The annotation's key; its value is the id of the incident that the workload was contained for.
+INCIDENT_ANNOTATION = "scc-responder-incident"
+
+
+def annotation_change(configuration: WorkloadConfiguration, incident_id: str) -> Change:
+    """The write that names the incident on the workload, beside what others wrote there."""
+    before = dict(configuration.annotations)
+    return Change(
+        action="annotate",
+        target=configuration.name,
+        mask=("annotations",),
+        before={"annotations": before},
+        after={"annotations": {**before, INCIDENT_ANNOTATION: incident_id}},
+        stops=False,
+        reversible=True,
+    )

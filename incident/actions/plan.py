@@ -1,0 +1,230 @@
+"""Plan the exact changes of a policy's actions; check whether they are in effect. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from incident.actions.action import Action, DesiredState, NotApplicable, Steps
+from incident.actions.catalogue import ACTIONS
+from incident.actions.fields import (
+    field_with_default,
+    normalize_field,
+    to_snake_case,
+)
+from incident.actions.require_authentication import has_bindings_to_remove
+from incident.model import (
+    Change,
+    ChangeKind,
+    Finding,
+    Json,
+    Kind,
+    WorkloadConfiguration,
+    WorkloadDetail,
+)
+
+EXECUTION_RUNNING, EXECUTION_CANCELLED = {"state": "RUNNING"}, {"state": "CANCELLED"}
+
+
+@dataclass(frozen=True, slots=True)
+class ContainmentPlan:
+    """What some steps come to for one workload.
+
+    Attributes:
+        changes: The writes that are needed, stopping ones first; empty when all is as wanted
+            already.
+        not_applicable: Why a step, or one of its alternatives, does not fit this workload.
+        applicable: Whether every step has an action that fits.
+        stops: Whether any action that was chosen stops what runs, be it needed still or not.
+    """
+
+    changes: tuple[Change, ...]
+    not_applicable: tuple[str, ...]
+    applicable: bool
+    stops: bool = True
+
+
+def plan_changes(
+    steps: Steps, configuration: WorkloadConfiguration, finding: Finding
+) -> ContainmentPlan:
+    """The changes that the policy's steps come to, for settings read a moment ago.
+
+    Of a step's alternatives the first that fits is taken. All field changes of one workload
+    become one write, since each write on its own would be a state that nobody asked for.
+    """
+    chosen: list[Action] = []
+    reasons: list[str] = []
+    applicable = bool(steps)
+    for step in steps:
+        tried = [(name, _desired_state(name, configuration, finding)) for name in step]
+        reasons += [
+            f"{name}: {result.reason}"
+            for name, result in tried
+            if isinstance(result, NotApplicable)
+        ]
+        fitting = [ACTIONS[name] for name, said in tried if isinstance(said, DesiredState)]
+        chosen += [action for action in fitting[:1] if action not in chosen]
+        applicable = applicable and bool(fitting)
+    order = list(ACTIONS)
+    chosen.sort(key=lambda action: order.index(action.name))
+    changes = _changes(chosen, configuration, finding)
+    return ContainmentPlan(
+        changes, tuple(reasons), applicable, any(action.stops for action in chosen)
+    )
+
+
+def details_for_steps(steps: Iterable[Sequence[str]], kind: Kind) -> frozenset[WorkloadDetail]:
+    """What planning these steps needs to know besides a workload's settings."""
+    actions = [ACTIONS[name] for step in steps for name in step if name in ACTIONS]
+    return frozenset(
+        need for each in actions if kind in each.desired_state for need in each.details
+    )
+
+
+def details_for_changes(changes: Iterable[Change]) -> frozenset[WorkloadDetail]:
+    """What judging these changes needs to know besides a workload's settings."""
+    needs = {
+        ChangeKind.IAM_POLICY: WorkloadDetail.ACCESS,
+        ChangeKind.CANCELLATION: WorkloadDetail.EXECUTIONS,
+    }
+    return frozenset(needs[change.kind] for change in changes if change.kind in needs)
+
+
+def in_effect(change: Change, configuration: WorkloadConfiguration) -> bool:
+    """Whether the settings are as the change was to make them, in the judgement of its actions.
+
+    Judged by meaning, not by the message that was sent: with no instance and no tag a service
+    is stopped, however its traffic is split by now. A change of an unknown action never is.
+    """
+    actions = _actions_of(change)
+    return bool(actions) and all(each.in_effect(change, configuration) for each in actions)
+
+
+def why_not_in_effect(change: Change, configuration: WorkloadConfiguration) -> str | None:
+    """Why a change that was accepted is not in effect yet; None when it is.
+
+    Judged by the generation that Cloud Run has observed, by the settings, and by what the
+    serving state still leads to. The terminal condition says nothing here: a broken template may
+    have left it failed.
+    """
+    fields = change.kind is ChangeKind.FIELDS
+    if fields and configuration.observed_generation < configuration.generation:
+        return (
+            f"Cloud Run has observed generation {configuration.observed_generation} of"
+            f" {configuration.generation} and is still at work"
+        )
+    if not in_effect(change, configuration):
+        return _mismatch_text(change)
+    if "traffic" not in change.after:
+        return None
+    served = (each.still_served(change, configuration) for each in _actions_of(change))
+    return next((text for text in served if text), None)
+
+
+def _mismatch_text(change: Change) -> str:
+    if change.kind is ChangeKind.CANCELLATION:
+        return "the execution is not over yet"
+    return "the settings read back are not the ones written: another change came after it"
+
+
+def _actions_of(change: Change) -> list[Action]:
+    """The actions behind a change, in the catalogue's order."""
+    names = change.action.split("+")
+    return [action for name, action in ACTIONS.items() if name in names]
+
+
+def _desired_state(
+    name: str, configuration: WorkloadConfiguration, finding: Finding
+) -> DesiredState | NotApplicable:
+    action = ACTIONS.get(name)
+    if action is None or configuration.kind not in action.desired_state:
+        return NotApplicable(f"it does not fit a {configuration.kind}")
+    return action.desired_state[configuration.kind](configuration, finding)
+
+
+def _changes(
+    actions: Sequence[Action], configuration: WorkloadConfiguration, finding: Finding
+) -> tuple[Change, ...]:
+    """What some actions come to together, each on top of what the ones before it want."""
+    fields: dict[str, Json] = {}
+    field_actions: list[Action] = []
+    affected, others = "", []
+    projected = configuration
+    for action in actions:
+        desired = action.desired_state[configuration.kind](projected, finding)
+        if isinstance(desired, NotApplicable):
+            continue
+        if desired.fields:
+            field_actions.append(action)
+            fields |= desired.fields
+            projected = replace(projected, fields={**projected.fields, **desired.fields})
+        affected = affected or desired.affected_revision
+        others += _other_changes(action, desired, configuration)
+    changes = [*_field_changes(field_actions, fields, affected, configuration), *others]
+    return tuple(sorted(changes, key=lambda change: not change.stops))
+
+
+def _field_changes(
+    actions: Sequence[Action],
+    after: Mapping[str, Json],
+    affected: str,
+    configuration: WorkloadConfiguration,
+) -> tuple[Change, ...]:
+    """One change of all fields; none where every field is as wanted."""
+    change = Change(
+        action="+".join(action.name for action in actions),
+        target=configuration.name,
+        mask=tuple(to_snake_case(name) for name in after),
+        before={name: field_with_default(configuration.fields, name) for name in after},
+        after=dict(after),
+        stops=any(action.stops for action in actions),
+        reversible=all(action.reversible for action in actions),
+        affected_revision=affected,
+    )
+    unchanged = all(
+        normalize_field(name, value, configuration.kind)
+        == normalize_field(name, change.before[name], configuration.kind)
+        for name, value in after.items()
+    )
+    return () if unchanged else (change,)
+
+
+def _other_changes(
+    action: Action, desired: DesiredState, configuration: WorkloadConfiguration
+) -> list[Change]:
+    """What an action wants of the IAM policy and of executions, where it is not so already."""
+    stops, reversible = action.stops, action.reversible
+    changes = [
+        Change(
+            action=action.name,
+            target=name,
+            mask=(),
+            before=EXECUTION_RUNNING,
+            after=EXECUTION_CANCELLED,
+            stops=stops,
+            reversible=reversible,
+            kind=ChangeKind.CANCELLATION,
+        )
+        for name in desired.executions_to_cancel
+    ]
+    access = configuration.access
+    if (
+        desired.bindings is not None
+        and access
+        and has_bindings_to_remove(access.raw, configuration.kind)
+    ):
+        # The version of the policy's form is not ours to change, so it goes along.
+        version_field: dict[str, Json] = {"version": access.version} if access.version else {}
+        edit = Change(
+            action=action.name,
+            target=configuration.name,
+            mask=("bindings",),
+            before={"bindings": list(access.raw), **version_field},
+            after={"bindings": list(desired.bindings), **version_field},
+            stops=stops,
+            reversible=reversible,
+            kind=ChangeKind.IAM_POLICY,
+            etag=access.etag,
+        )
+        changes.append(edit)
+    return changes

@@ -1,0 +1,1 @@
+"""The store: append-only records, paths, manifests, listing, verification."""

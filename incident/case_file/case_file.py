@@ -1,0 +1,323 @@
+"""The case file of one incident, and the announcement of its outcome.
+
+Every object is created once and never changed, and nothing reaches it unredacted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from incident.case_file.journal import Journal, ObjectStore, Record, encode_json
+from incident.model import Evidence, GiveUp, Json, JsonObject, Retry
+from incident.model.concurrency import gather_all
+from incident.model.json_text import json_value
+from incident.redaction.redactor import Redactor
+
+#: ``concluded`` and ``done`` have numbers of their own, so that of many writers one wins;
+#: what comes after them (approved, released, …) is numbered from there.
+CONCLUDED_NUMBER = 999
+DONE_NUMBER = 1000
+_POLL_S = 0.2
+_QUARANTINE_EXCERPT_BYTES = 2048
+
+
+class OutcomePublisher(Protocol):
+    """Where outcomes are announced."""
+
+    name: str
+
+    async def publish(self, data: bytes, attributes: Mapping[str, str]) -> None:
+        """Publish one message."""
+
+
+@dataclass(slots=True)
+class CaseFile:
+    """The records and evidence of one incident, in a folder of its own.
+
+    Attributes:
+        journal: Its records.
+        known_records: The records that stood there when it was opened.
+    """
+
+    journal: Journal
+    known_records: tuple[Record, ...] = ()
+    _last_number: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._last_number = max(
+            (r.number for r in self.known_records if r.number < CONCLUDED_NUMBER), default=0
+        )
+
+    @property
+    def folder(self) -> str:
+        """Its path in the store."""
+        return self.journal.folder
+
+    @property
+    def done(self) -> JsonObject | None:
+        """The outcome that the incident is done with, if it is."""
+        return _outcome_of_kind(self.known_records, "done")
+
+    @property
+    def concluded(self) -> JsonObject | None:
+        """The outcome that is settled, though perhaps not everybody was told yet."""
+        return _outcome_of_kind(self.known_records, "concluded")
+
+    @property
+    def finding(self) -> str | None:
+        """The finding at its canonical name, as SCC listed it when the outcome was settled."""
+        name = self._first_body("concluded").get("finding") or self._first_body("received").get(
+            "finding"
+        )
+        return name if isinstance(name, str) else None
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the outcome that is settled is one that a person must look at now."""
+        return self._first_body("concluded").get("alarm") is True
+
+    @property
+    def contained_at(self) -> datetime | None:
+        """When an earlier delivery, which may not have told it, had seen the workload stopped."""
+        return next((r.recorded_at for r in self.known_records if r.kind == "contained"), None)
+
+    def refusal_reason(self, kind: str) -> str | None:
+        """The reason that an earlier delivery recorded for what is never to be."""
+        reason = self._first_body(kind).get("reason")
+        return reason if isinstance(reason, str) else None
+
+    def has_record(self, kind: str) -> bool:
+        """Whether an earlier delivery left a record of that kind."""
+        return any(record.kind == kind for record in self.known_records)
+
+    async def begin(self, body: JsonObject) -> bool:
+        """Say that the work begins; False when another run has begun it at this moment."""
+        won = await self.journal.create(1, "received", body)
+        self._last_number = max(self._last_number, 1)
+        return won
+
+    async def add_record(self, kind: str, body: JsonObject) -> None:
+        """Add a record."""
+        self._last_number = await self.journal.append(self._last_number, kind, body)
+
+    async def add_later_record(self, kind: str, body: JsonObject) -> None:
+        """Add a record of what came after the end."""
+        last = max((record.number for record in self.known_records), default=DONE_NUMBER)
+        await self.journal.append(max(last, DONE_NUMBER), kind, body)
+
+    async def conclude(
+        self, outcome: JsonObject, finding: str | None = None, *, alarm: bool = False
+    ) -> JsonObject:
+        """Settle the outcome; of several, the first stands, and is what comes back.
+
+        The finding's name is kept beside it as it is: in the outcome, a value of the attacker's
+        choice could have it redacted. So is whether a person must look now, for whoever has to
+        finish it.
+        """
+        body = {"outcome": outcome, "finding": finding, "alarm": alarm}
+        if await self.journal.create(CONCLUDED_NUMBER, "concluded", body):
+            return outcome
+        return (await self.reload()).concluded or outcome
+
+    async def finish(self, outcome: JsonObject, manifest_sha256: str | None = None) -> bool:
+        """Write ``done``; False when another run has finished the incident before."""
+        body: JsonObject = {"outcome": outcome, "manifest_sha256": manifest_sha256}
+        return await self.journal.create(DONE_NUMBER, "done", body)
+
+    async def send_heartbeats(self, peer_timeout: timedelta) -> None:
+        """Leave a sign of life now and then, until cancelled, so that no peer takes over."""
+        while True:
+            await asyncio.sleep(peer_timeout.total_seconds() / 2)
+            with contextlib.suppress(Retry):
+                await self.add_record("heartbeat", {})
+
+    async def reload(self) -> CaseFile:
+        """The case file as it stands now."""
+        return CaseFile(self.journal, await self.journal.records(self.known_records))
+
+    async def wait_for_peer(self, peer_timeout: timedelta) -> bool:
+        """Whether another run was at work, waited for until done or silent for too long."""
+        if self._abandoned(peer_timeout):
+            return False
+        loop_time, silence = asyncio.get_running_loop().time, peer_timeout.total_seconds()
+        current, silent_since = self, loop_time()
+        while (
+            current.done is None
+            and not current._last_run_ended()
+            and loop_time() - silent_since < silence
+        ):
+            await asyncio.sleep(_POLL_S)
+            fresh = await current.reload()
+            if len(fresh.known_records) > len(current.known_records):
+                silent_since = loop_time()
+            current = fresh
+        return True
+
+    def _first_body(self, kind: str) -> JsonObject:
+        """What the first record of a kind says."""
+        return next((record.body for record in self.known_records if record.kind == kind), {})
+
+    def _abandoned(self, peer_timeout: timedelta) -> bool:
+        """Whether nobody can be at work: no record, a retry was answered, or long silence."""
+        if not self.known_records or self._last_run_ended():
+            return True
+        return self.journal.clock() - self._newest_record.recorded_at > peer_timeout
+
+    def _last_run_ended(self) -> bool:
+        """Whether the last run has ended, and said so."""
+        return self._newest_record.kind == "retried"
+
+    @property
+    def _newest_record(self) -> Record:
+        return max(self.known_records, key=lambda record: (record.recorded_at, record.number))
+
+
+async def open_case_file(
+    store: ObjectStore, folder: str, run_id: str, clock: Callable[[], datetime]
+) -> CaseFile:
+    """The case file in a folder, with the records that stand there."""
+    journal = Journal(store, folder, run_id, clock)
+    return CaseFile(journal, await journal.records())
+
+
+async def store_evidence(case_file: CaseFile, evidence: Evidence, redactor: Redactor) -> None:
+    """Store what was gathered, one object for each collector, and the log entries as lines.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    objects = await asyncio.to_thread(_evidence_objects, evidence, redactor)
+    await gather_all(*(_store_object(case_file, name, data) for name, data in objects.items()))
+
+
+def _evidence_objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
+    """What is stored, by name. Takes its time with megabytes, so not on the loop's."""
+    logs, reputation = evidence.logs, evidence.reputation
+    gathered: dict[str, Json] = {
+        "finding": evidence.finding.raw,
+        "notification": evidence.claim.raw if evidence.claim else None,
+        "settings": json_value(evidence.configuration),
+        "revisions": json_value(evidence.revisions),
+        "affected-revision": json_value(evidence.affected_revision)
+        if evidence.affected_revision.templates
+        else None,
+        "access": json_value(evidence.access),
+        "executions": json_value(evidence.executions),
+        "tasks": json_value(evidence.tasks),
+        "related-findings": json_value(evidence.related),
+        "audit-log": json_value(evidence.audit),
+        "virustotal": json_value(reputation) if reputation and reputation.answered else None,
+        "gaps": json_value(evidence.gaps),
+    }
+    objects = {
+        f"evidence/{name}": encode_json(redactor.json(value))
+        for name, value in gathered.items()
+        if value is not None
+    }
+    if logs is not None:
+        lines = [
+            encode_json_line(redactor.json(_with_forgery_warning(json_value(entry))))
+            for entry in logs.entries
+        ]
+        objects["logs"] = b"".join(lines)
+    return objects
+
+
+async def publish_outcome_once(
+    case_file: CaseFile, topic: OutcomePublisher | None, outcome: JsonObject
+) -> str | None:
+    """Publish the outcome once; the reason when it will never be.
+
+    Raises:
+        Retry: The topic does not answer; a redelivery finishes what is missing.
+    """
+    if topic is None or case_file.has_record("published"):
+        return None
+    refusal = await publish_outcome(topic, outcome)
+    await case_file.add_record("not-published" if refusal else "published", {"topic": topic.name})
+    return refusal
+
+
+async def publish_outcome(topic: OutcomePublisher, outcome: JsonObject) -> str | None:
+    """Publish an outcome; the reason when it will never be.
+
+    Raises:
+        Retry: The topic does not answer.
+    """
+    workload = outcome.get("workload")
+    workload_fields = workload if isinstance(workload, Mapping) else {}
+    finding = outcome.get("finding")
+    attributes = {
+        "status": outcome.get("status"),
+        "incident": outcome.get("incident"),
+        "severity": finding.get("severity") if isinstance(finding, Mapping) else None,
+        "project": workload_fields.get("project"),
+        "workload_kind": workload_fields.get("kind"),
+    }
+    try:
+        await topic.publish(
+            encode_json(outcome), {key: str(value or "") for key, value in attributes.items()}
+        )
+    except GiveUp as error:
+        return str(error)
+    return None
+
+
+async def quarantine_message(
+    store: ObjectStore, data: bytes, reason: str, redactor: Redactor
+) -> tuple[str, str]:
+    """Keep what identifies a malformed message: digest, size, error, redacted beginning.
+
+    Returns:
+        The digest, and the object's path.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    path = f"quarantine/{digest}.json"
+    body: Json = {
+        "sha256": digest,
+        "size": len(data),
+        "error": reason,
+        "excerpt": redactor.malformed(data, limit=_QUARANTINE_EXCERPT_BYTES),
+    }
+    await store.create(path, encode_json(body))
+    return digest, path
+
+
+def encode_json_line(value: Json) -> bytes:
+    """One line of a JSON Lines object."""
+    return (json.dumps(value, ensure_ascii=False) + "\n").encode()
+
+
+def _with_forgery_warning(entry: dict[str, Json]) -> dict[str, Json]:
+    """A log entry with the warning that belongs to it."""
+    return {**entry, "written_by": "the workload: an attacker may have forged it"}
+
+
+def _outcome_of_kind(records: tuple[Record, ...], kind: str) -> JsonObject | None:
+    for record in records:
+        outcome = record.body.get("outcome")
+        if record.kind == kind and isinstance(outcome, Mapping):
+            return outcome
+    return None
+
+
+async def _store_object(case_file: CaseFile, name: str, data: bytes) -> None:
+    """Create the object; beside what an earlier delivery gathered, never over it."""
+    suffix = "jsonl" if name == "logs" else "json"
+    path = f"{case_file.folder}/{name}.{suffix}"
+    number = 1
+    while not await case_file.journal.store.create(path, data):
+        if await case_file.journal.store.read(path) == data:
+            return
+        number += 1
+        path = f"{case_file.folder}/{name}-{number}.{suffix}"

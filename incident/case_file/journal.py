@@ -1,0 +1,175 @@
+"""Append-only records in a folder of the store: how any process knows how far work has come.
+
+Knows numbers, kinds and nonces; what a record means is its writer's business.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from pydantic_core import to_json
+
+from incident.model import GiveUp, Json, JsonObject
+from incident.model.concurrency import gather_all
+from incident.model.json_text import parse_time, time_text
+
+SCHEMA_VERSION = 1
+_RECORD_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
+
+
+class ObjectStore(Protocol):
+    """Where records are kept: objects that are created once and never changed."""
+
+    async def create(self, path: str, data: bytes) -> bool:
+        """Put an object where none is; False when one is there already."""
+
+    async def read(self, path: str) -> bytes | None:
+        """An object's content, or None."""
+
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        """Paths of all objects below a prefix, in order."""
+
+
+class InspectableStore(ObjectStore, Protocol):
+    """A store that also tells what lies there under names that nothing can be read by."""
+
+    async def unreadable(self, prefix: str) -> Mapping[str, str]:
+        """By name, what is invisible escaped, why objects below a prefix cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record.
+
+    Attributes:
+        number: Its place in the journal.
+        kind: What it tells, such as ``decided``.
+        recorded_at: When it was written, by the writer's clock.
+        run_id: Which run of which process wrote it.
+        body: What it says.
+    """
+
+    number: int
+    kind: str
+    recorded_at: datetime
+    run_id: str
+    body: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The records of one folder.
+
+    Attributes:
+        store: Where the folder is.
+        folder: Its path, without a slash at its end.
+        run_id: Names this run in the records that it writes.
+        clock: Tells the time.
+    """
+
+    store: ObjectStore
+    folder: str
+    run_id: str
+    clock: Callable[[], datetime]
+
+    async def records(self, known: Sequence[Record] = ()) -> tuple[Record, ...]:
+        """All records so far, in order.
+
+        Args:
+            known: Records of this journal that were read before. They never change, and are not
+                read again.
+        """
+        already_read = {(record.number, record.kind): record for record in known}
+        paths = await self.store.list(f"{self.folder}/")
+        named = [
+            (path, int(match[1]), match[2])
+            for path in paths
+            if (match := _match_record_name(self.folder, path))
+        ]
+        new = [each for each in named if each[1:] not in already_read]
+        bodies = await gather_all(*(self.store.read(path) for path, _, _ in new))
+        found = [already_read[each[1:]] for each in named if each[1:] in already_read]
+        found += [
+            _parse_stored_record(path, number, kind, body)
+            for (path, number, kind), body in zip(new, bodies, strict=True)
+            if body is not None
+        ]
+        return tuple(sorted(found, key=lambda record: (record.number, record.recorded_at)))
+
+    async def create(self, number: int, kind: str, body: JsonObject) -> bool:
+        """Write a record at a number; of many claimants of one number and kind one wins.
+
+        Returns:
+            Whether this claim won. A claim that the store applied although its answer was
+            lost finds its own nonce there, and has won.
+        """
+        path = f"{self.folder}/{number:04d}-{kind}.json"
+        nonce = secrets.token_hex(8)
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": kind,
+            "recorded_at": time_text(self.clock()),
+            "run": self.run_id,
+            "nonce": nonce,
+            **body,
+        }
+        if await self.store.create(path, encode_json(record)):
+            return True
+        existing = await self.store.read(path)
+        return existing is not None and decode_record(path, existing).get("nonce") == nonce
+
+    async def append(self, after: int, kind: str, body: JsonObject) -> int:
+        """Write a record at the first free number after one; returns the number."""
+        number = after + 1
+        while not await self.create(number, kind, body):
+            number += 1
+        return number
+
+
+def encode_json(value: Json) -> bytes:
+    """JSON for the store: readable, UTF-8, the same bytes for the same value."""
+    return to_json(value, indent=2) + b"\n"
+
+
+def decode_record(path: str, data: bytes) -> JsonObject:
+    """What :func:`encode_json` wrote.
+
+    Raises:
+        GiveUp: The object is not a record: somebody else wrote it.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise GiveUp(_not_a_record_text(path)) from error
+    if not isinstance(value, dict):
+        raise GiveUp(_not_a_record_text(path))
+    return value
+
+
+def _not_a_record_text(path: str) -> str:
+    return (
+        f"cannot read the record {path}: it is not a JSON object. Somebody else wrote to the"
+        " store: find out who, move the object away, and contain the incident with"
+        " `python cli.py contain`"
+    )
+
+
+def _match_record_name(folder: str, path: str) -> re.Match[str] | None:
+    return _RECORD_NAME.fullmatch(path.removeprefix(f"{folder}/"))
+
+
+def _parse_stored_record(path: str, number: int, kind: str, data: bytes) -> Record:
+    body = decode_record(path, data)
+    try:
+        recorded_at, run_id = parse_time(body["recorded_at"]), str(body["run"])
+    except KeyError as error:
+        raise GiveUp(_not_a_record_text(path)) from error
+    if recorded_at is None:
+        raise GiveUp(_not_a_record_text(path))
+    return Record(number, kind, recorded_at, run_id, body)

@@ -1,0 +1,1 @@
+"""Snapshot, write, read back, record; and release."""

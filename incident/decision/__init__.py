@@ -1,0 +1,1 @@
+"""Assessment, policy and guards to a decision."""

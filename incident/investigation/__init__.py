@@ -1,0 +1,1 @@
+"""Collect and describe evidence: settings, access, logs, deployments, exposure, reputation."""

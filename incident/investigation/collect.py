@@ -1,0 +1,262 @@
+"""Run the evidence collectors, each with a deadline; failures become gaps.
+
+The decision needs the confirmation and the settings; all other evidence is supporting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from incident.investigation.virustotal import ReputationLookup
+from incident.investigation.workload_reader import CachedWorkloadReader
+from incident.model import (
+    AUDIT_EVENTS,
+    AUDIT_WINDOW,
+    AuditEvent,
+    Evidence,
+    Finding,
+    Gap,
+    IncidentError,
+    JsonObject,
+    Kind,
+    Logs,
+    Lookup,
+    Malformed,
+    Task,
+    Workload,
+)
+from incident.model.concurrency import gather_all
+from incident.model.durations import Stopwatch
+from incident.notification.parse import parse_record
+
+_MAX_EXECUTIONS = 5
+# SCC may store times less precisely than a notification carries them.
+_EVENT_TIME_TOLERANCE = timedelta(seconds=1)
+
+
+class FindingReader(Protocol):
+    """Reads findings from Security Command Center."""
+
+    async def findings_at(self, source: str, since: datetime) -> tuple[JsonObject, ...]:
+        """The findings of one source since a moment."""
+
+    async def findings_on(
+        self, workload: Workload, start: datetime, end: datetime, *, location: str
+    ) -> tuple[JsonObject, ...]:
+        """The findings in a window whose resource name contains the workload's."""
+
+
+class TaskReader(Protocol):
+    """Reads tasks from Cloud Run."""
+
+    async def tasks(self, execution: str) -> tuple[Task, ...]:
+        """The tasks of an execution, by its resource name."""
+
+
+class LogReader(Protocol):
+    """Reads logs from Cloud Logging."""
+
+    async def entries(
+        self, workload: Workload, start: datetime, end: datetime, *, limit: int
+    ) -> Logs:
+        """The workload's logs between two moments."""
+
+    async def audit(
+        self, workload: Workload, start: datetime, end: datetime, *, limit: int
+    ) -> tuple[AuditEvent, ...]:
+        """Changes to it between two moments."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSources:
+    """The sources of evidence."""
+
+    findings: FindingReader
+    workloads: CachedWorkloadReader
+    tasks: TaskReader
+    logs: LogReader
+    reputations: ReputationLookup
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionLimits:
+    """Limits of what is collected.
+
+    Attributes:
+        window: Time before and after the event.
+        log_entries: Maximum number of log entries.
+        deadline: Maximum time of one collector.
+    """
+
+    window: timedelta
+    log_entries: int
+    deadline: timedelta
+
+
+async def confirm_finding(claim: Finding, findings: FindingReader) -> Finding | None:
+    """SCC's own record of a claimed finding, or None when SCC does not list it (yet).
+
+    Matched by source and finding id, in code. A record with a newer event time is the same
+    finding, updated; one with an older event time does not confirm the claim.
+
+    Raises:
+        Retry: A transient failure of SCC.
+        GiveUp: A permanent failure, for example a missing permission.
+    """
+    listed = await findings.findings_at(claim.source_parent, claim.event_time)
+    for record in _parse_findings(listed, claim.finding_id):
+        same = (record.source_id, record.finding_id) == (claim.source_id, claim.finding_id)
+        if same and record.event_time >= claim.event_time - _EVENT_TIME_TOLERANCE:
+            return record
+    return None
+
+
+async def collect_evidence(
+    finding: Finding,
+    workload: Workload,
+    sources: EvidenceSources,
+    limits: CollectionLimits,
+    now: datetime,
+) -> Evidence:
+    """Collect all evidence that the decision does not wait for. Failures become gaps."""
+    start, end = finding.event_time - limits.window, min(finding.event_time + limits.window, now)
+    since = finding.event_time - AUDIT_WINDOW
+    logs, workloads = sources.logs, sources.workloads
+    collectors: dict[str, Callable[[], Awaitable[Any]]] = {
+        "related-findings": lambda: _collect_related_findings(
+            finding, workload, sources.findings, start, end
+        ),
+        "logs": lambda: logs.entries(workload, start, end, limit=limits.log_entries),
+        "audit-log": lambda: logs.audit(workload, since, end, limit=AUDIT_EVENTS),
+    }
+    if workload.kind is Kind.JOB:
+        collectors["executions"] = lambda: workloads.executions(workload)
+        collectors["tasks"] = lambda: _collect_tasks(finding, workload, sources)
+    else:
+        collectors["revisions"] = lambda: workloads.revisions(workload)
+    collectors["access"] = lambda: workloads.access(workload)
+    stopwatch = Stopwatch()
+    gathered = await asyncio.gather(
+        *(
+            _collect_timed(stopwatch, name, each, limits.deadline)
+            for name, each in collectors.items()
+        )
+    )
+    evidence = _build_evidence(finding, dict(zip(collectors, gathered, strict=True)))
+    return replace(evidence, window=(start, end), durations_ms=tuple(stopwatch.stages_ms.items()))
+
+
+def merge_evidence(decision_evidence: Evidence, supporting: Evidence) -> Evidence:
+    """The evidence of the decision, completed by the supporting evidence."""
+    return replace(
+        supporting,
+        finding=decision_evidence.finding,
+        confirmed=decision_evidence.confirmed,
+        configuration=decision_evidence.configuration,
+        reputation=decision_evidence.reputation,
+        claim=decision_evidence.claim,
+        gaps=decision_evidence.gaps + supporting.gaps,
+    )
+
+
+async def with_reputation(
+    evidence: Evidence, reputations: ReputationLookup, deadline: timedelta
+) -> Evidence:
+    """The same evidence with VirusTotal's answer, or with a gap if there is none.
+
+    An answer that the decision used stays: the outcome must not contradict the decision.
+    """
+    reputation = evidence.reputation
+    if reputation is None or reputation.lookup is Lookup.NO_HASH:
+        reputation = await reputations.reputation_of(evidence.finding, deadline)
+    answered = replace(evidence, reputation=reputation)
+    return answered.with_gap(reputation.gap) if reputation.gap else answered
+
+
+async def _collect_tasks(
+    finding: Finding, workload: Workload, sources: EvidenceSources
+) -> tuple[Task, ...]:
+    """The tasks of the execution that the finding names, or else of the running ones."""
+    executions = await sources.workloads.executions(workload)
+    named = [each for each in executions if each.short_name == finding.execution]
+    selected = named or [each for each in executions if each.running]
+    task_lists = await gather_all(
+        *(sources.tasks.tasks(each.name) for each in selected[:_MAX_EXECUTIONS])
+    )
+    return tuple(task for tasks in task_lists for task in tasks)
+
+
+async def _collect_related_findings(
+    finding: Finding, workload: Workload, findings: FindingReader, start: datetime, end: datetime
+) -> tuple[Finding, ...]:
+    """Other findings on exactly this workload: the API's substring match returns others too."""
+    location = finding.data_location
+    records = _parse_findings(await findings.findings_on(workload, start, end, location=location))
+    related = [
+        record
+        for record in records
+        if record.workload
+        and record.workload.same_as(workload)
+        and record.finding_id != finding.finding_id
+    ]
+    return tuple(sorted(related, key=lambda record: record.event_time))
+
+
+def _parse_findings(records: Sequence[JsonObject], required_id: str = "") -> list[Finding]:
+    """The records that are valid findings; SCC lists other kinds as well.
+
+    Raises:
+        Malformed: The record with the required id is invalid.
+    """
+    found = []
+    for record in records:
+        try:
+            found.append(parse_record(record))
+        except Malformed:
+            if required_id and required_id in str(record.get("finding")):
+                raise
+    return found
+
+
+async def _collect_timed(
+    stopwatch: Stopwatch, name: str, collector: Callable[[], Awaitable[Any]], deadline: timedelta
+) -> Any:
+    with stopwatch.stage(name):
+        return await _collect_within_deadline(name, collector, deadline)
+
+
+async def _collect_within_deadline(
+    name: str, collector: Callable[[], Awaitable[Any]], deadline: timedelta
+) -> Any:
+    try:
+        async with asyncio.timeout(deadline.total_seconds()):
+            return await collector()
+    except TimeoutError:
+        return Gap(name, f"no answer within {deadline.total_seconds():g} s, the policy's deadline")
+    except IncidentError as error:
+        return Gap(name, str(error))
+    except Exception as error:  # noqa: BLE001 - a bug here must not stop a containment
+        return Gap(name, f"unexpected error in the collector: {error!r}")
+
+
+def _build_evidence(finding: Finding, gathered: Mapping[str, Any]) -> Evidence:
+    gaps = [value for value in gathered.values() if isinstance(value, Gap)]
+    values = {name: None if isinstance(value, Gap) else value for name, value in gathered.items()}
+    logs = values["logs"]
+    if logs is not None and logs.truncated:
+        gaps.append(Gap("logs", f"only the newest {len(logs.entries)} entries of the window"))
+    return Evidence(
+        finding=finding,
+        revisions=values.get("revisions"),
+        access=values.get("access"),
+        executions=values.get("executions"),
+        tasks=values.get("tasks"),
+        related=values["related-findings"],
+        logs=logs,
+        audit=values["audit-log"],
+        gaps=tuple(gaps),
+    )

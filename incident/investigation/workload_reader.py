@@ -1,0 +1,159 @@
+"""Read a workload's settings, IAM policy, revisions and executions; cache within a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Collection
+from dataclasses import replace
+from typing import Any, Protocol
+
+from incident.model import (
+    Access,
+    Execution,
+    Kind,
+    Secret,
+    Template,
+    Workload,
+    WorkloadConfiguration,
+    WorkloadDetail,
+)
+from incident.model.concurrency import gather_all
+
+#: The details that exist for each kind of workload.
+READABLE_NEEDS = {
+    Kind.SERVICE: (WorkloadDetail.ACCESS, WorkloadDetail.REVISIONS),
+    Kind.JOB: (WorkloadDetail.ACCESS, WorkloadDetail.EXECUTIONS),
+    Kind.WORKER_POOL: (),
+}
+
+
+class WorkloadReader(Protocol):
+    """Reads workloads from Cloud Run."""
+
+    async def configuration(self, workload: Workload) -> WorkloadConfiguration:
+        """Its current settings."""
+
+    async def access(self, workload: Workload) -> Access:
+        """Its IAM policy."""
+
+    async def revisions(self, workload: Workload) -> tuple[Template, ...]:
+        """Its revisions, newest first."""
+
+    async def executions(self, workload: Workload) -> tuple[Execution, ...]:
+        """The executions of a job, newest first."""
+
+
+async def read_workload(
+    workload: Workload, needs: Collection[WorkloadDetail], reader: WorkloadReader
+) -> WorkloadConfiguration:
+    """The settings with the needed details, read concurrently.
+
+    Raises:
+        Retry: A transient failure.
+        GiveUp: A permanent failure.
+    """
+    configuration, *values = await gather_all(
+        reader.configuration(workload), *(_read_need(need, workload, reader) for need in needs)
+    )
+    values_by_field = {need.value: value for need, value in zip(needs, values, strict=True)}
+    filled: WorkloadConfiguration = replace(configuration, **values_by_field)
+    return filled
+
+
+async def add_needs(
+    configuration: WorkloadConfiguration,
+    workload: Workload,
+    needs: Collection[WorkloadDetail],
+    reader: WorkloadReader,
+) -> WorkloadConfiguration:
+    """The same settings with further details."""
+    values = await gather_all(*(_read_need(need, workload, reader) for need in needs))
+    values_by_field = {need.value: value for need, value in zip(needs, values, strict=True)}
+    filled: WorkloadConfiguration = replace(configuration, **values_by_field)
+    return filled
+
+
+def _read_need(need: WorkloadDetail, workload: Workload, reader: WorkloadReader) -> Awaitable[Any]:
+    readers = {
+        WorkloadDetail.ACCESS: reader.access,
+        WorkloadDetail.REVISIONS: reader.revisions,
+        WorkloadDetail.EXECUTIONS: reader.executions,
+    }
+    return readers[need](workload)
+
+
+class CachedWorkloadReader:
+    """Reads workloads for one run of an incident; details are read once and shared.
+
+    Settings are read again each time. Details are requested when the run begins, before it is
+    known whether the policy needs them: they are evidence in any case, and only what needs them
+    waits for them.
+    """
+
+    def __init__(self, reader: WorkloadReader) -> None:
+        self._reader = reader
+        self._pending: dict[tuple[WorkloadDetail, Workload], asyncio.Future[Any]] = {}
+        self._configuration: WorkloadConfiguration | None = None
+
+    def prefetch(self, workload: Workload | None) -> None:
+        """Start reading all details of a workload."""
+        if workload is None:
+            return
+        for need in READABLE_NEEDS[workload.kind]:
+            self._read_once(need, workload)
+
+    def close(self) -> None:
+        """Cancel pending reads."""
+        for pending in self._pending.values():
+            pending.cancel()
+
+    async def configuration(self, workload: Workload) -> WorkloadConfiguration:
+        """The workload's current settings, not cached."""
+        self._configuration = await self._reader.configuration(workload)
+        return self._configuration
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Secret values in everything read so far, also where other reads failed."""
+        templates = [self._configuration.template] if self._configuration else []
+        for (need, _), pending in self._pending.items():
+            if not pending.done() or pending.cancelled() or pending.exception():
+                continue
+            if need is WorkloadDetail.REVISIONS:
+                templates += pending.result()
+            elif need is WorkloadDetail.EXECUTIONS:
+                templates += [execution.template for execution in pending.result()]
+        return tuple(secret for template in templates for secret in template.secrets)
+
+    async def access(self, workload: Workload) -> Access:
+        """Its IAM policy."""
+        found: Access = await asyncio.shield(self._read_once(WorkloadDetail.ACCESS, workload))
+        return found
+
+    async def revisions(self, workload: Workload) -> tuple[Template, ...]:
+        """Its revisions, newest first."""
+        found: tuple[Template, ...] = await asyncio.shield(
+            self._read_once(WorkloadDetail.REVISIONS, workload)
+        )
+        return found
+
+    async def executions(self, workload: Workload) -> tuple[Execution, ...]:
+        """The executions of a job, newest first."""
+        found: tuple[Execution, ...] = await asyncio.shield(
+            self._read_once(WorkloadDetail.EXECUTIONS, workload)
+        )
+        return found
+
+    def _read_once(self, need: WorkloadDetail, workload: Workload) -> asyncio.Future[Any]:
+        key = (need, workload)
+        if key not in self._pending:
+            pending = asyncio.ensure_future(_read_need(need, workload, self._reader))
+            pending.add_done_callback(_ignore_failure)
+            self._pending[key] = pending
+        return self._pending[key]
+
+
+def _ignore_failure(pending: asyncio.Future[Any]) -> None:
+    """Retrieve the exception, so that asyncio does not log a read that nobody waits for."""
+    if not pending.cancelled():
+        pending.exception()

@@ -1,0 +1,256 @@
+"""What a workload is and runs, as read at one moment: settings, access, executions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from incident.model.workload import JsonObject, Kind, Secret
+
+_DEFAULT_ACCOUNT_SUFFIXES = (
+    "-compute@developer.gserviceaccount.com",
+    "@appspot.gserviceaccount.com",
+)
+
+
+def is_default_service_account(account: str) -> bool:
+    """Whether a runtime identity is one that Google made for everything in a project."""
+    return not account or account.endswith(_DEFAULT_ACCOUNT_SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume of a workload's template.
+
+    Attributes:
+        name: The volume's name.
+        source: What is mounted, such as ``gcs://bucket`` or ``secret name``.
+        persists: Whether a modified file there survives a restart of the container.
+    """
+
+    name: str
+    source: str
+    persists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SecretUse:
+    """How a template uses a secret of Secret Manager.
+
+    Attributes:
+        secret: Its name, in full or within the project.
+        version: The version's number or alias; ``latest`` where the template names none.
+        target: The environment variable that holds it, or the path at which it is mounted.
+        mounted: Whether it is a file: one is read anew at each access, a variable when an
+            instance starts.
+    """
+
+    secret: str
+    version: str
+    target: str
+    mounted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerConfiguration:
+    """A container as the template configures it, without any environment value."""
+
+    name: str
+    image: str
+    environment_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What a revision runs: the template of a workload, or of one of its revisions.
+
+    Attributes:
+        revision: Short name of the revision; empty where the template names none.
+        create_time: When the revision was made; None for a workload's template.
+        ready: Whether the revision is ready; None where nothing says so.
+        containers: Its containers.
+        service_account: E-mail of the runtime identity; empty means the project's default.
+        secret_names: Secret Manager secrets that it can read, by name: the rotation list.
+        volumes: What it mounts.
+        timeout_s: Request timeout in seconds: how long a request may outlive a containment.
+        session_affinity: Whether clients stick to their instance.
+        creator: Who made the revision, where the API says so.
+        secret_uses: How it uses these secrets.
+    """
+
+    revision: str
+    create_time: datetime | None
+    ready: bool | None
+    containers: tuple[ContainerConfiguration, ...]
+    service_account: str
+    secret_names: tuple[str, ...]
+    volumes: tuple[Volume, ...]
+    timeout_s: int
+    session_affinity: bool
+    creator: str
+    secrets: tuple[Secret, ...] = field(repr=False)
+    secret_uses: tuple[SecretUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One binding of an IAM policy. A condition is named, not evaluated."""
+
+    role: str
+    members: tuple[str, ...]
+    condition: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who the workload's own IAM policy lets in; inherited bindings are not in it.
+
+    Attributes:
+        bindings: Its bindings, for reading.
+        etag: Its version, in hex: an edit of another version is refused.
+        raw: Its bindings in proto JSON, lossless: what an edit is made of.
+        version: The version of its form; 0 where it names none. Conditions need 3.
+    """
+
+    bindings: tuple[Binding, ...]
+    etag: str = ""
+    raw: tuple[JsonObject, ...] = field(default=(), repr=False)
+    version: int = field(default=0, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution of a job.
+
+    Attributes:
+        name: Resource name as the API spells it.
+        short_name: Its last part.
+        create_time: When it was made.
+        start_time: When it began; None while it waits.
+        completion_time: When it was over; None while it is not.
+        state: State of its condition ``Completed``, such as ``CONDITION_SUCCEEDED``.
+        reason: The condition's reason, such as ``EXECUTION_CANCELLED``; empty where there is none.
+        tasks: How many tasks it has: ``total``, ``running``, ``succeeded``, ``failed``,
+            ``cancelled``, ``retried``.
+        template: What its tasks run.
+        creator: Who started it.
+    """
+
+    name: str
+    short_name: str
+    create_time: datetime | None
+    start_time: datetime | None
+    completion_time: datetime | None
+    state: str
+    reason: str
+    tasks: Mapping[str, int]
+    template: Template
+    creator: str
+
+    @property
+    def running(self) -> bool:
+        """Whether it is not over: what has no time of completion may run, or start to."""
+        return self.completion_time is None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task of an execution: a container, and how its last attempt ended.
+
+    Attributes:
+        name: Short name.
+        execution: Short name of its execution.
+        index: Its number in the execution.
+        state: State of its condition ``Completed``.
+        retried: How often it was tried again, each time in a fresh container.
+        exit_code: Exit code of the last attempt that ended; None where none did.
+        term_signal: The signal that ended it; 0 for none.
+        start_time: When it began.
+        completion_time: When it was over.
+    """
+
+    name: str
+    execution: str
+    index: int
+    state: str
+    retried: int
+    exit_code: int | None
+    term_signal: int
+    start_time: datetime | None
+    completion_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadConfiguration:
+    """The settings of a workload as read at one moment.
+
+    Attributes:
+        name: Resource name as the API spells it.
+        uid: Unique id; a workload deleted and made again has another.
+        generation: Counts user modifications.
+        observed_generation: The last generation that was reconciled.
+        reconciling: Whether Cloud Run is still at work on it.
+        fields: The writable fields outside the template, in proto JSON (``scaling``,
+            ``traffic``, …): what changes are made of, lossless.
+        live_tags: Tags that the serving state still has.
+        labels: The workload's labels.
+        annotations: The workload's annotations.
+        template: What the next revision runs.
+        latest_ready_revision: Short name of the revision that ``LATEST`` means.
+        creator: Who made the workload.
+        last_modifier: Who changed it last.
+        update_time: When that was.
+        uri: Its main address; empty where it has none.
+        condition: The terminal condition's state, such as ``CONDITION_SUCCEEDED``.
+        kind: Service, job or worker pool.
+        live_revisions: Short names of the revisions that the serving state still reaches.
+        access: Its own IAM policy; None unless it was asked for.
+        revisions: Its revisions; None unless they were asked for.
+        executions: Its executions; None unless they were asked for.
+    """
+
+    name: str
+    uid: str
+    generation: int
+    observed_generation: int
+    reconciling: bool
+    fields: JsonObject
+    live_tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    template: Template
+    latest_ready_revision: str
+    creator: str
+    last_modifier: str
+    update_time: datetime | None
+    uri: str
+    condition: str
+    kind: Kind = Kind.SERVICE
+    live_revisions: tuple[str, ...] = ()
+    access: Access | None = field(default=None, repr=False)
+    revisions: tuple[Template, ...] | None = field(default=None, repr=False)
+    executions: tuple[Execution, ...] | None = field(default=None, repr=False)
+
+    @property
+    def running(self) -> tuple[Execution, ...]:
+        """The executions that are not over."""
+        return tuple(execution for execution in self.executions or () if execution.running)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedWorkload:
+    """A workload as a list of a region has it.
+
+    Attributes:
+        name: Resource name.
+        threat_detection_enabled: Whether Cloud Run Threat Detection watches it; None where the API
+            does not tell.
+        is_function: Whether it is what a Cloud Function runs on.
+        regions: The regions of a multi-region service; empty for any other.
+    """
+
+    name: str
+    threat_detection_enabled: bool | None = None
+    is_function: bool = False
+    regions: tuple[str, ...] = ()

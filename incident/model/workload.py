@@ -1,0 +1,221 @@
+"""The workload that a finding is about, and the enums: Kind, Mode, Verdict, Status and others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+JsonObject: TypeAlias = Mapping[str, Json]
+
+_RESOURCE_NAME = re.compile(
+    r"projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<collection>[^/]+)/(?P<name>[^/]+)"
+)
+
+
+class Kind(StrEnum):
+    """A kind of Cloud Run workload, as the policy spells it."""
+
+    SERVICE = "service"
+    JOB = "job"
+    WORKER_POOL = "worker-pool"
+
+    @property
+    def collection(self) -> str:
+        """The kind's collection in a resource name, such as ``services``."""
+        return {"service": "services", "job": "jobs", "worker-pool": "workerPools"}[self.value]
+
+    @property
+    def label(self) -> str:
+        """The kind as a sentence has it."""
+        return self.value.replace("-", " ")
+
+
+class Mode(StrEnum):
+    """How far the responder may go, from the lowest to the highest."""
+
+    DRY_RUN = "dry-run"
+    APPROVE = "approve"
+    ENFORCE = "enforce"
+
+    @property
+    def rank(self) -> int:
+        """The mode's place in the order; the lower of two modes is the one of lower rank."""
+        return list(Mode).index(self)
+
+    @staticmethod
+    def lowest(*modes: Mode) -> Mode:
+        """The lowest of some modes: every one of them is a ceiling."""
+        return min(modes, key=lambda mode: mode.rank)
+
+
+class Verdict(StrEnum):
+    """What is to be done about a finding."""
+
+    CONTAIN = "contain"
+    HOLD = "hold"
+    IGNORE = "ignore"
+
+
+class Status(StrEnum):
+    """What became of an incident, in the order in which an operator meets them."""
+
+    IGNORED = "ignored"
+    HELD = "held"
+    MALFORMED = "malformed"
+    PLANNED = "planned"
+    AWAITING_APPROVAL = "awaiting-approval"
+    EXPIRED = "expired"
+    CONTAINED = "contained"
+    ALREADY_CONTAINED = "already-contained"
+    RESTRICTED = "restricted"
+    UNVERIFIED = "unverified"
+    FAILED = "failed"
+    RELEASED = "released"
+    DUPLICATE = "duplicate"
+
+
+class ChangeState(StrEnum):
+    """How far a change has come."""
+
+    PLANNED = "planned"
+    VALIDATED = "validated"
+    NOT_VALIDATED = "not-validated"
+    APPLIED = "applied"
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"
+    FAILED = "failed"
+
+
+class ChangeKind(StrEnum):
+    """What a change is made of, and so which call writes it."""
+
+    FIELDS = "fields"
+    IAM_POLICY = "iam-policy"
+    CANCELLATION = "cancellation"
+
+
+class WorkloadDetail(StrEnum):
+    """What an action needs to know of a workload besides its own settings."""
+
+    ACCESS = "access"
+    REVISIONS = "revisions"
+    EXECUTIONS = "executions"
+
+
+class Lookup(StrEnum):
+    """What came of looking the suspected file up at VirusTotal."""
+
+    KNOWN = "known"
+    UNKNOWN = "unknown"
+    NO_ANSWER = "no-answer"
+    PARTIAL_HASH = "partial-hash"
+    NO_HASH = "no-hash"
+    NO_KEY = "no-key"
+
+
+class Confidence(StrEnum):
+    """How sure the assessment is that hostile code runs in the workload."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The Cloud Run service, job or worker pool that a finding is about.
+
+    Attributes:
+        kind: Service, job or worker pool.
+        location: The region, such as ``europe-west1``.
+        name: The short name, without its collection.
+        project_id: The project's id, or None where nothing has named it.
+        project_number: The project's number in digits, or None where nothing has named it.
+        folders: Numbers of the folders above the project, nearest first; None where unknown.
+    """
+
+    kind: Kind
+    location: str
+    name: str
+    project_id: str | None
+    project_number: str | None
+    folders: tuple[str, ...] | None = None
+
+    @classmethod
+    def of_project(
+        cls, project: str, *, kind: Kind, location: str, name: str, number: str | None = None
+    ) -> Workload:
+        """A workload of a project that is spelled by its id or by its number.
+
+        Args:
+            project: Either of the two.
+            kind: Service, job or worker pool.
+            location: The region.
+            name: The short name.
+            number: The project's number, where it is known besides.
+        """
+        by_number = project.isdigit()
+        return cls(
+            kind=kind,
+            location=location,
+            name=name,
+            project_id=None if by_number else project,
+            project_number=number or (project if by_number else None),
+        )
+
+    @classmethod
+    def from_resource_name(cls, resource_name: str) -> Workload | None:
+        """The workload of a name as :attr:`resource_name` spells it; None for any other text."""
+        match = _RESOURCE_NAME.fullmatch(resource_name)
+        kinds = [kind for kind in Kind if match and kind.collection == match["collection"]]
+        if match is None or not kinds:
+            return None
+        return cls.of_project(
+            match["project"], kind=kinds[0], location=match["location"], name=match["name"]
+        )
+
+    @property
+    def project(self) -> str:
+        """The project as Google's APIs take it: the id where known, else the number."""
+        return self.project_id or self.project_number or ""
+
+    @property
+    def resource_name(self) -> str:
+        """The name as the Cloud Run Admin API spells it."""
+        collection = self.kind.collection
+        return f"projects/{self.project}/locations/{self.location}/{collection}/{self.name}"
+
+    @property
+    def key(self) -> str:
+        """Names the workload in the store, whichever revision or spelling a finding used."""
+        return f"{self.project}/{self.location}/{self.kind}/{self.name}"
+
+    def same_as(self, other: Workload) -> bool:
+        """Whether both name one workload, be the project spelled by id or by number.
+
+        Two spellings that share neither id nor number are not the same: what cannot
+        be shown to match does not.
+        """
+        if (self.kind, self.location, self.name) != (other.kind, other.location, other.name):
+            return False
+        by_id = self.project_id is not None and self.project_id == other.project_id
+        by_number = self.project_number is not None and self.project_number == other.project_number
+        return by_id or by_number
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A value that may be secret, with the name under which it was found.
+
+    Neither printed nor serialised; only the redaction reads the value.
+    """
+
+    name: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r}, …)"

@@ -1,0 +1,1 @@
+"""Message bytes, or Security Command Center's record, to a finding."""

@@ -1,0 +1,1 @@
+"""Scheduled checks: drift of containments, unfinished incidents, expired approvals."""

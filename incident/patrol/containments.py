@@ -1,0 +1,252 @@
+"""Standing guard over one containment: does it still hold, who undid it, what is done about it.
+
+Walking from one to the next does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from incident.actions.changes import redact_change, with_state
+from incident.actions.plan import why_not_in_effect
+from incident.case_file.containments import Containment, containment_from_records
+from incident.containment.undo import undo_write
+from incident.model import ChangeState, IncidentError, JsonObject, Workload
+from incident.patrol import update_incidents
+from incident.patrol.checked_containment import CheckedContainment, CheckState, ContainmentCheck
+from incident.patrol.context import PatrolContext
+from incident.patrol.drift import (
+    RecordNames,
+    changes_with_state,
+    record_names_in,
+    record_reference,
+    workload_of_folder,
+)
+from incident.patrol.reapply import Reapplier, ReapplyResult, reapply_journal
+from incident.patrol.reverted import record_deletion, record_reversion
+from incident.patrol.walk import WalkedFolder
+from incident.policy.resolve import Policy
+
+#: No response works longer than this: what is younger may still be under way.
+_RESPONSE_TIME_LIMIT = timedelta(minutes=5)
+
+
+class ContainmentReconciler:
+    """Looks after containments, one at a time."""
+
+    def __init__(self, context: PatrolContext, may_write: Callable[[], bool]) -> None:
+        """Keep watch for one round; ``may_write`` says whether time is left for a write."""
+        self._context = context
+        self._ports = context.ports
+        self._records = context.records
+        self._may_write = may_write
+
+    def needs_check(self, folder: WalkedFolder) -> bool:
+        """Whether anything is held there, as far as the names of the records tell."""
+        names = record_names_in(folder.folder, folder.paths)
+        return names is not None and (not names.ended or names.written_after_release)
+
+    async def reconcile(self, folder: WalkedFolder) -> ContainmentCheck | None:
+        """One workload's containments; None where nothing is held.
+
+        Raises:
+            Retry: Time may heal it; the next patrol looks again.
+            GiveUp: The workload or the records cannot be read.
+        """
+        workload, names = (
+            workload_of_folder(folder.folder),
+            record_names_in(folder.folder, folder.paths),
+        )
+        if workload is None or names is None:
+            return None
+        journal = self._context.journal(f"{folder.folder}{names.number}")
+        records = await journal.records()
+        containment = containment_from_records(journal.folder, names.number, records)
+        if containment.released or containment.releasing:
+            return await self._on_released(workload, containment, names)
+        snapshot = containment.written_snapshot
+        if snapshot is None or self._in_progress(containment):
+            return None
+        redactor_of = self._context.process_context.workload_redactor
+        checked = CheckedContainment(workload, journal, records, containment, snapshot, redactor_of)
+        return await self._reconcile_state(
+            await checked.with_current_workload(self._ports.cloud_run)
+        )
+
+    async def _reconcile_state(self, checked: CheckedContainment) -> ContainmentCheck | None:
+        if checked.deleted:
+            return await self._on_deleted(checked)
+        assert checked.configuration is not None  # noqa: S101 - it is not gone
+        if checked.drift:
+            return await self._on_reverted(checked)
+        why = next(
+            filter(
+                None,
+                (why_not_in_effect(c, checked.configuration) for c in checked.snapshot.changes),
+            ),
+            None,
+        )
+        if why is None:
+            return await self._on_in_effect(checked)
+        # A deployment that rolls out over a containment which was verified leaves it in effect.
+        rolling = checked.configuration.observed_generation < checked.configuration.generation
+        verified_before = (
+            checked.recorded_state.state_record is not None
+            and checked.recorded_state.state_record.kind == "verified"
+        )
+        return checked.as_check(
+            CheckState.IN_EFFECT if verified_before and rolling else CheckState.PENDING, why
+        )
+
+    async def _on_in_effect(self, checked: CheckedContainment) -> ContainmentCheck:
+        """It holds: recorded only where the records said otherwise."""
+        state_record, state = checked.recorded_state.state_record, CheckState.IN_EFFECT
+        if state_record is None or state_record.kind != "verified":
+            body: JsonObject = {"snapshot": checked.snapshot.number, "by": "patrol"}
+            await checked.add_record("verified", body)
+            state = CheckState.VERIFIED
+            checked = await checked.reload(self._ports.cloud_run)
+        await self._update_incidents(checked, "the patrol has seen the containment in effect")
+        return checked.as_check(state)
+
+    async def _on_reverted(self, checked: CheckedContainment) -> ContainmentCheck:
+        """It does not hold: who did it, on record; the incidents told; applied again if asked."""
+        attribution = await record_reversion(checked, self._context)
+        checked = await checked.reload(self._ports.cloud_run)
+        if checked.deleted:
+            return await self._on_deleted(checked)
+        if not checked.drift:
+            return await self._on_in_effect(checked)
+        await self._update_incidents(checked, f"the containment was undone{attribution.clause}")
+        reapplied = await self._reapply(checked)
+        if reapplied.result is None:
+            return checked.as_check(CheckState.REVERTED, reapplied.text, attribution)
+        if reapplied.undone_for_release:
+            return checked.as_check(CheckState.UNDONE_FOR_RELEASE, reapplied.text, attribution)
+        after = await checked.reload(self._ports.cloud_run)
+        if after.deleted or after.drift:
+            return after.as_check(CheckState.REVERTED, reapplied.text, attribution)
+        await self._update_incidents(after, "the patrol has applied the containment again")
+        check = checked.as_check(CheckState.REAPPLIED, reapplied.text, attribution)
+        return replace(check, incidents=tuple(sorted(after.containment.incidents)))
+
+    async def _on_deleted(self, checked: CheckedContainment) -> ContainmentCheck:
+        """The workload is no more: nothing is left to hold, and nothing to guard."""
+        attribution, replacement_uid = (
+            await record_deletion(checked, self._context),
+            checked.replacement_uid,
+        )
+        text = "the workload was deleted"
+        if replacement_uid:
+            another = "Another one has its name, which is not contained"
+            text = "the workload was deleted, and another one has its name: it is not contained"
+            redactor = checked.redactor
+            reason = redactor.text(f"the workload was deleted{attribution.clause}. {another}")
+            for incident in sorted(checked.containment.incidents):
+                unverified = (
+                    with_state(c, ChangeState.UNVERIFIED, text) for c in checked.snapshot.changes
+                )
+                changes = tuple(redact_change(change, redactor) for change in unverified)
+                await update_incidents.update_incident(
+                    self._context, incident, changes, reason, redactor
+                )
+        return replace(
+            checked.as_check(CheckState.DELETED, text, attribution),
+            urgent=replacement_uid is not None,
+        )
+
+    async def _on_released(
+        self, workload: Workload, containment: Containment, names: RecordNames
+    ) -> ContainmentCheck | None:
+        """A release is left alone; but for a write of a patrol that came after it."""
+        snapshot = containment.written_snapshot
+        if names.written_after_release and snapshot:
+            reapplications = reapply_journal(
+                containment.folder, self._records.store, "", self._records.clock
+            )
+            if snapshot.run_id in {
+                reapplication.run_id for reapplication in await reapplications.records()
+            }:
+                containment_records = self._records.containments(workload)
+                text = await undo_write(
+                    containment, snapshot, containment_records, self._ports.cloud_run
+                )
+                where, folder = workload.resource_name, containment.folder
+                return ContainmentCheck(
+                    CheckState.UNDONE_FOR_RELEASE, where, folder, note=f"the patrol {text}"
+                )
+        if containment.released:
+            return None
+        return await self._on_release_in_progress(workload, containment)
+
+    async def _on_release_in_progress(
+        self, workload: Workload, containment: Containment
+    ) -> ContainmentCheck:
+        """A release under way is left alone; one that nobody ends leaves nobody on guard."""
+        records = await self._context.journal(containment.folder).records()
+        started = [record.recorded_at for record in records if record.kind == "release-started"]
+        stuck = bool(started) and self._records.clock() - max(started) > _RESPONSE_TIME_LIMIT
+        text = "a person is releasing it, or began to"
+        if stuck:
+            text = (
+                f"a release was begun at {max(started).isoformat()} and not ended: nobody"
+                " keeps watch"
+                " until it is. Look at the workload, and release it again"
+            )
+        return ContainmentCheck(
+            state=CheckState.RELEASING,
+            workload=workload.resource_name,
+            containment=containment.folder,
+            incidents=tuple(sorted(containment.incidents)),
+            note=text,
+            urgent=stuck,
+        )
+
+    async def _reapply(self, checked: CheckedContainment) -> ReapplyResult:
+        policy = self._context.policy
+        if not isinstance(policy, Policy):
+            return ReapplyResult(None, "the policy cannot be read: the patrol only tells")
+        if not self._may_write():
+            return ReapplyResult(None, "no time is left in this round; the next one goes on")
+        reapplier = Reapplier(self._context.process_context, self._ports)
+        try:
+            return await reapplier.reapply(
+                checked.containment, checked.snapshot, policy.reapply_limit
+            )
+        except IncidentError as error:
+            return ReapplyResult(None, self._context.redact(error))
+
+    async def _update_incidents(self, checked: CheckedContainment, reason: str) -> None:
+        """Tell every incident how the containment stands now, where that is news."""
+        state_record = checked.recorded_state.state_record
+        if (
+            checked.recorded_state.incidents_updated
+            or checked.configuration is None
+            or state_record is None
+        ):
+            return
+        redactor = checked.redactor
+        drift = [one.redacted(redactor) for one in checked.drift]
+        current_changes = changes_with_state(checked.snapshot, checked.configuration, drift)
+        changes, reason = (
+            tuple(redact_change(change, redactor) for change in current_changes),
+            redactor.text(reason),
+        )
+        for incident in sorted(checked.containment.incidents):
+            await update_incidents.update_incident(
+                self._context, incident, changes, reason, redactor
+            )
+        await checked.add_record(
+            "incidents-updated", {"state_record": record_reference(state_record)}
+        )
+
+    def _in_progress(self, containment: Containment) -> bool:
+        """Whether somebody may be at it at this moment."""
+        pending, now = containment.pending_snapshot, self._records.clock()
+        if pending and now - pending.recorded_at < _RESPONSE_TIME_LIMIT:
+            return True
+        written = containment.written_at
+        recently_written = written is not None and now - written < _RESPONSE_TIME_LIMIT
+        return recently_written and not containment.verified

@@ -1,0 +1,44 @@
+"""What one round of the patrol works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from incident.case_file.journal import Journal
+from incident.case_file.recording_store import RecordingStore
+from incident.decision.context import ProcessContext
+from incident.decision.inputs import Records
+from incident.model import InvalidPolicy
+from incident.policy.resolve import Policy
+from incident.response.context import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class PatrolContext:
+    """What one round works with.
+
+    Attributes:
+        process_context: What holds for every incident.
+        ports: Everything outside.
+        records: Where this round's records are kept.
+        policy: The policy as it was when the round began, or why there is none to be had;
+            None where it could not be read.
+    """
+
+    process_context: ProcessContext
+    ports: Ports
+    records: Records
+    policy: Policy | InvalidPolicy | None
+
+    def journal(self, folder: str) -> Journal:
+        """The records of a folder, as this round writes them."""
+        return Journal(self.records.store, folder, self.records.run_id, self.records.clock)
+
+    def with_store(self, store: RecordingStore) -> PatrolContext:
+        """The same, where a witness sees what is created; one for each stop of the round."""
+        records = replace(self.records, store=store)
+        return replace(self, records=records, ports=replace(self.ports, store=store))
+
+    def redact(self, error: object) -> str:
+        """A text without what looks like a secret."""
+        return self.process_context.redactor().text(str(error))

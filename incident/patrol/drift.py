@@ -1,0 +1,221 @@
+"""What a containment's records and its workload's settings tell whoever keeps watch. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from incident.actions.changes import with_state
+from incident.actions.plan import in_effect, why_not_in_effect
+from incident.actions.snapshot import Snapshot
+from incident.case_file.journal import Record
+from incident.model import (
+    Change,
+    ChangeKind,
+    ChangeState,
+    Json,
+    Kind,
+    Workload,
+    WorkloadConfiguration,
+)
+from incident.model.decision import DRIFT_PREFIX
+from incident.redaction.redactor import Redactor
+
+_STATE_KINDS = frozenset({"written", "verified", "unverified", "reverted"})
+_OWN_WRITE_KINDS = frozenset({"written", "verified", "annotated"})
+_CONTAINMENTS_FOLDER = re.compile(r"containments/([^/]+)/([^/]+)/([^/]+)/([^/]+)/")
+_MAX_VALUE_LENGTH = 300
+_RECORD_PATH = re.compile(r"(\d{1,9})/(\d{4,9})-([a-z-]+)\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One thing that is not as our writes left it.
+
+    Attributes:
+        change: The change that it belongs to.
+        field: Which field; ``executions`` for a job that runs again.
+        as_written: What it was after our write.
+        now: What it is.
+    """
+
+    change: Change
+    field: str
+    as_written: Json
+    now: Json
+
+    def redacted(self, redactor: Redactor) -> Drift:
+        """The same as it may be told: an IAM policy holds what anybody wrote into it."""
+        if self.change.kind is not ChangeKind.IAM_POLICY:
+            return self
+        return replace(self, as_written=redactor.json(self.as_written), now=redactor.json(self.now))
+
+    @property
+    def text(self) -> str:
+        """The same in one line."""
+        return f"{self.field}: {_shorten(self.as_written)} is now {_shorten(self.now)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedState:
+    """What the records of one containment say to whoever keeps watch.
+
+    Attributes:
+        state_record: The newest record that says how it stands; None before any write.
+        incidents_updated: Whether the incidents were told of that, where they have to be.
+    """
+
+    state_record: Record | None
+    incidents_updated: bool
+
+    @property
+    def reversion(self) -> Record | None:
+        """The record of a reversion that nobody has mended since."""
+        return (
+            self.state_record
+            if self.state_record and self.state_record.kind == "reverted"
+            else None
+        )
+
+
+def recorded_state(records: Sequence[Record]) -> RecordedState:
+    """The records of one containment, in order, as the watch reads them.
+
+    Only what departs from an ordinary containment is news to its incidents: a reversion, and
+    what follows one or follows a write that was not seen in effect at first.
+    """
+    state_records = [record for record in records if record.kind in _STATE_KINDS]
+    newest = state_records[-1] if state_records else None
+    if newest is None:
+        return RecordedState(None, incidents_updated=True)
+    departed = any(record.kind in ("reverted", "unverified") for record in state_records[:-1])
+    update_needed = newest.kind == "reverted" or (newest.kind == "verified" and departed)
+    updated = any(_is_update_of(record, newest) for record in records)
+    return RecordedState(newest, incidents_updated=updated or not update_needed)
+
+
+def record_reference(record: Record) -> Json:
+    """What the record ``told`` says it was about."""
+    return [record.number, record.kind]
+
+
+def _is_update_of(record: Record, state_record: Record) -> bool:
+    return record.kind == "incidents-updated" and record.body.get(
+        "state_record"
+    ) == record_reference(state_record)
+
+
+def last_own_write(records: Iterable[Record], snapshot: Snapshot) -> datetime:
+    """Until when changes to the workload may be our own: whoever came later was somebody else."""
+    return max(
+        (record.recorded_at for record in records if record.kind in _OWN_WRITE_KINDS),
+        default=snapshot.recorded_at,
+    )
+
+
+def find_drift(snapshot: Snapshot, configuration: WorkloadConfiguration) -> tuple[Drift, ...]:
+    """What is not as our writes left it, field by field; in settings with all that they need.
+
+    A job of which executions were cancelled was stopped: one that runs now undoes that.
+    """
+    found: list[Drift] = []
+    cancelled = [change for change in snapshot.changes if change.kind is ChangeKind.CANCELLATION]
+    for change in snapshot.changes:
+        if change.kind is ChangeKind.FIELDS:
+            found += _drifted_fields(change, configuration)
+        elif change.kind is ChangeKind.IAM_POLICY and not in_effect(change, configuration):
+            access = configuration.access
+            now = list(access.raw) if access else None
+            found.append(Drift(change, "bindings", change.after.get("bindings"), now))
+    if cancelled and configuration.running:
+        names: list[Json] = [execution.short_name for execution in configuration.running]
+        found.append(Drift(cancelled[0], "executions", [], names))
+    return tuple(found)
+
+
+def _drifted_fields(change: Change, configuration: WorkloadConfiguration) -> list[Drift]:
+    """The fields of one change that do not do any more what it was for."""
+    return [
+        Drift(change, name, change.after[name], configuration.fields.get(name))
+        for name in change.after
+        if not in_effect(replace(change, after={name: change.after[name]}), configuration)
+    ]
+
+
+def changes_with_state(
+    snapshot: Snapshot, configuration: WorkloadConfiguration, drift: Sequence[Drift]
+) -> tuple[Change, ...]:
+    """The changes of an image, each verified, or not with what undid it."""
+    reasons: dict[tuple[str, str, tuple[str, ...]], str] = {}
+    for one in drift:
+        same_kind = [c for c in snapshot.changes if c.kind is ChangeKind.CANCELLATION]
+        for change in same_kind if one.field == "executions" else [one.change]:
+            key = _change_key(change)
+            reasons[key] = f"{reasons[key]}; {one.text}" if key in reasons else one.text
+    return tuple(
+        _change_with_state(change, reasons.get(_change_key(change)), configuration)
+        for change in snapshot.changes
+    )
+
+
+def _change_with_state(
+    change: Change, reason: str | None, configuration: WorkloadConfiguration
+) -> Change:
+    if reason:
+        return with_state(change, ChangeState.UNVERIFIED, f"{DRIFT_PREFIX}{reason}")
+    why = why_not_in_effect(change, configuration)
+    return with_state(change, ChangeState.UNVERIFIED if why else ChangeState.VERIFIED, why)
+
+
+def _change_key(change: Change) -> tuple[str, str, tuple[str, ...]]:
+    return change.kind, change.target, change.mask
+
+
+def workload_of_folder(folder: str) -> Workload | None:
+    """The workload whose containments lie in a folder of the store; None for any other."""
+    match = _CONTAINMENTS_FOLDER.fullmatch(folder)
+    if match is None or match[3] not in list(Kind):
+        return None
+    return Workload.of_project(match[1], kind=Kind(match[3]), location=match[2], name=match[4])
+
+
+@dataclass(frozen=True, slots=True)
+class RecordNames:
+    """What the names of a containment's records tell already, without reading one.
+
+    Attributes:
+        number: The newest containment of the workload.
+        ended: Whether it was released, or its workload is gone.
+        written_after_release: Whether a write may have come after somebody began to release it.
+    """
+
+    number: int
+    ended: bool
+    written_after_release: bool
+
+
+def record_names_in(folder: str, paths: Iterable[str]) -> RecordNames | None:
+    """What the names of the records of a workload's containments tell; None without any."""
+    found = [m for path in paths if (m := _RECORD_PATH.fullmatch(path.removeprefix(folder)))]
+    if not found:
+        return None
+    newest = max(int(match[1]) for match in found)
+    numbers: dict[str, list[int]] = {}
+    for match in found:
+        if int(match[1]) == newest:
+            numbers.setdefault(match[3], []).append(int(match[2]))
+    intended = numbers.get("release-started", [])
+    written, withdrawn = max(numbers.get("written", [0])), max(numbers.get("write-undone", [0]))
+    return RecordNames(
+        number=newest,
+        ended="released" in numbers or "workload-deleted" in numbers,
+        written_after_release=bool(intended) and written >= min(intended) and withdrawn < written,
+    )
+
+
+def _shorten(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]}…"

@@ -1,0 +1,51 @@
+"""Log lines of the patrol: one for each containment that it checked, and a summary."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from incident.model import Json
+from incident.patrol.checked_containment import CheckState
+from incident.patrol.round import RoundResult
+from incident.response.log import Trace, delivery_answered, log_line, manifest_keys
+
+_CHECK_LEVELS = {
+    CheckState.REVERTED: logging.ERROR,
+    CheckState.REAPPLIED: logging.ERROR,
+    CheckState.PENDING: logging.ERROR,
+    CheckState.VERIFIED: logging.INFO,
+    CheckState.RELEASING: logging.INFO,
+}
+
+
+def log_round(patrol_round: RoundResult, trace: Trace | None) -> None:
+    """The lines of one round: one for each thing that was found, and one that sums it up."""
+    for check in patrol_round.checks:
+        level = logging.ERROR if check.alarm else _CHECK_LEVELS.get(check.state, logging.WARNING)
+        incident = next(iter(check.incidents), None)
+        names: dict[str, Json] = {"stage": "patrol", "incident": incident, "finding": None}
+        log_line(level, f"Containment {check.state.value}", {**names, **check.json}, trace)
+    for unfinished in patrol_round.incidents:
+        if unfinished.result:
+            delivery_answered(unfinished.result, trace)
+        else:
+            keys = {"incident": unfinished.incident, "reason": unfinished.note}
+            _patrol_error("Patrol could not finish an incident", keys, trace)
+    for folder, sha256 in sorted(patrol_round.manifest_digests.items()):
+        incident = folder.rpartition("/")[2]
+        named: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
+        seal = {"stage": "patrol", **named, **manifest_keys(folder, sha256, "")}
+        log_line(logging.INFO, "Case file manifest written", seal, trace)
+    for fault in patrol_round.faults:
+        keys = {"folder": fault.folder, "reason": fault.reason}
+        _patrol_error("Patrol could not check a folder", keys, trace)
+    names = dict.fromkeys(("incident", "finding", "workload"))
+    summed = {"patrol": {**patrol_round.summary}, "problem": patrol_round.problem or None}
+    level = logging.ERROR if patrol_round.alarm else logging.INFO
+    log_line(level, "Patrol finished", {"stage": "patrol", **names, **summed}, trace)
+
+
+def _patrol_error(message: str, keys: Mapping[str, Json], trace: Trace | None) -> None:
+    names: dict[str, Json] = dict.fromkeys(("incident", "finding", "workload"))
+    log_line(logging.ERROR, message, {"stage": "patrol", **names, **keys}, trace)

@@ -1,0 +1,298 @@
+"""The patrol: one round over what is held and what was left behind, within its budget.
+
+What is done at each stop is for the stages; here is only how a round goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from incident.case_file.manifest_chain import list_containment_records
+from incident.case_file.recording_store import RecordingStore
+from incident.decision.context import ProcessContext
+from incident.decision.inputs import Records
+from incident.model import IncidentError, InvalidPolicy, Retry
+from incident.patrol.checked_containment import CheckState, ContainmentCheck
+from incident.patrol.containments import ContainmentReconciler
+from incident.patrol.context import PatrolContext
+from incident.patrol.unfinished import IncidentFinisher, UnfinishedIncident
+from incident.patrol.walk import (
+    CONTAINMENTS,
+    PagedStore,
+    WalkCursors,
+    WalkedFolder,
+    WalkedPage,
+    walk_store,
+)
+from incident.policy.resolve import Policy
+from incident.report.terminal import unreadable_names_text
+from incident.response.context import Ports
+from incident.response.session import read_policy
+
+#: So many names that cannot be read are counted in each part of the store.
+_MAX_UNREADABLE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class PatrolLimits:
+    """How much one round takes on.
+
+    Attributes:
+        budget: How long stops are begun at. The function has 300 s.
+        grace: How much longer one that was begun may take before it is cut off; the next
+            round takes it up, as after a crash.
+        write_reserve: How much of both must be left for applying a containment again.
+        page_size: How many paths of the store make a page.
+        concurrency: How many stops are looked at side by side.
+    """
+
+    budget: timedelta = timedelta(seconds=180)
+    grace: timedelta = timedelta(seconds=60)
+    write_reserve: timedelta = timedelta(seconds=90)
+    page_size: int = 1000
+    concurrency: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PatrolFault:
+    """A stop that could not be looked at, with the reason."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(slots=True)
+class RoundResult:
+    """What one round found.
+
+    Attributes:
+        checks: Containments, but for those that simply stand.
+        incidents: Incidents that were taken up, and plans that expired.
+        faults: What could not be looked at.
+        manifest_digests: By case file, the digest of the newest manifest that the round has
+            written.
+        counts: How many containments were found how.
+        problem: Why the policy could not be used; empty where it could.
+        complete: Whether the round got all around.
+    """
+
+    checks: list[ContainmentCheck] = field(default_factory=list)
+    incidents: list[UnfinishedIncident] = field(default_factory=list)
+    faults: list[PatrolFault] = field(default_factory=list)
+    manifest_digests: dict[str, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    problem: str = ""
+    complete: bool = True
+
+    @property
+    def alarm(self) -> bool:
+        """Whether a person must look now."""
+        unfinished = any(each.result is None for each in self.incidents)
+        checks_alarm = any(check.alarm for check in self.checks)
+        return bool(checks_alarm or unfinished or self.faults or self.problem)
+
+    @property
+    def summary(self) -> Mapping[str, int | bool]:
+        """The numbers, for one line."""
+        finished = sum(1 for each in self.incidents if each.result)
+        return {
+            **{state.value: self.counts[state.value] for state in CheckState},
+            "finished": finished,
+            "unfinished": len(self.incidents) - finished,
+            "unchecked": len(self.faults),
+            "complete": self.complete,
+        }
+
+
+class Patrol:
+    """Goes rounds; any number of them may go at once."""
+
+    def __init__(
+        self,
+        process_context: ProcessContext,
+        ports: Ports,
+        store: PagedStore,
+        limits: PatrolLimits | None = None,
+    ) -> None:
+        """Patrol a store, which is the outside's own, able to list in pages."""
+        self._process_context = process_context
+        self._ports = ports
+        self._store = store
+        self._limits = limits or PatrolLimits()
+
+    async def run_round(self) -> RoundResult:
+        """One round, from where the last one stopped.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: The store cannot be used.
+        """
+        records = Records(
+            self._store, f"patrol-{secrets.token_hex(6)}", self._process_context.clock
+        )
+        cursors = WalkCursors(self._store, records.run_id, self._process_context.clock)
+        result = RoundResult()
+        policy = await self._read_policy(result)
+        runner = _RoundRunner(
+            PatrolContext(self._process_context, self._ports, records, policy), self._limits
+        )
+        start = await cursors.newest()
+        reached = await runner.visit_all(
+            walk_store(self._store, start, self._limits.page_size), result
+        )
+        if not result.complete and reached:
+            await cursors.save(_next_cursor(reached, start, result))
+        return result
+
+    async def _read_policy(self, result: RoundResult) -> Policy | InvalidPolicy | None:
+        """The policy; without one, what is held is verified all the same."""
+        try:
+            policy = await read_policy(self._ports)
+        except Retry as error:
+            result.problem = self._process_context.redactor().text(str(error))
+            return None
+        if isinstance(policy, InvalidPolicy):
+            result.problem = str(policy)
+        return policy
+
+
+def _next_cursor(reached: WalkedPage, start: str, result: RoundResult) -> str:
+    """Where the next round begins: one folder that is too large must not stop all rounds."""
+    if reached.resume_after != start or not reached.open_folder:
+        return reached.resume_after
+    reason = (
+        "listing it took the whole round, so it is not checked. Remove objects that the responder"
+        " did not write"
+    )
+    result.faults.append(PatrolFault(reached.open_folder, reason))
+    return reached.open_folder
+
+
+class _RoundRunner:
+    """What is done at the stops of one round."""
+
+    def __init__(self, context: PatrolContext, limits: PatrolLimits) -> None:
+        self._context = context
+        self._start_deadline = asyncio.get_running_loop().time() + limits.budget.total_seconds()
+        self._hard_deadline = self._start_deadline + limits.grace.total_seconds()
+        self._write_reserve_s = limits.write_reserve.total_seconds()
+        self._concurrency = limits.concurrency
+        self._reconciler = ContainmentReconciler(context, self._may_write)
+        self._finisher = IncidentFinisher(context)
+        self._unreadable: dict[str, dict[str, str]] = {}
+
+    async def visit_all(
+        self, walk: AsyncIterator[WalkedFolder | WalkedPage], result: RoundResult
+    ) -> WalkedPage | None:
+        """Look at all that is on the way, as far as the time goes.
+
+        Returns:
+            The place up to which all of it was dealt with; None where nothing was.
+        """
+        batch: list[WalkedFolder] = []
+        reached: WalkedPage | None = None
+        visited = False
+        async for item in self._until_cut_off(walk, result):
+            if self.out_of_time and visited:
+                result.complete = False
+                break
+            if isinstance(item, WalkedFolder) and self.needs_visit(item):
+                batch.append(item)
+            elif not batch:
+                reached = WalkedPage(item.folder) if isinstance(item, WalkedFolder) else item
+            if isinstance(item, WalkedPage):
+                self._add_page_faults(item, result)
+            if len(batch) == self._concurrency:
+                await self.visit_batch(batch, result)
+                reached, visited, batch = WalkedPage(batch[-1].folder), True, []
+        if batch and result.complete:
+            await self.visit_batch(batch, result)
+        for section, names in self._unreadable.items():
+            result.faults.append(
+                PatrolFault(f"{section}/", self._context.redact(unreadable_names_text(names)))
+            )
+        return reached
+
+    def _add_page_faults(self, page: WalkedPage, result: RoundResult) -> None:
+        """What is wrong with a page itself. A round may come by one twice."""
+        if page.fault:
+            result.faults.append(PatrolFault(page.open_folder or page.resume_after, page.fault))
+        if page.unreadable:
+            known = self._unreadable.setdefault(page.resume_after.partition("/")[0], {})
+            known |= page.unreadable if len(known) < _MAX_UNREADABLE else {}
+
+    async def _until_cut_off(
+        self, walk: AsyncIterator[WalkedFolder | WalkedPage], result: RoundResult
+    ) -> AsyncIterator[WalkedFolder | WalkedPage]:
+        """What is met until the round is cut off: already to list may take longer than that."""
+        while asyncio.get_running_loop().time() < self._hard_deadline:
+            try:
+                async with asyncio.timeout_at(self._hard_deadline):
+                    item = await anext(walk)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                break
+            yield item
+        result.complete = False
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether nothing more is begun."""
+        return asyncio.get_running_loop().time() >= self._start_deadline
+
+    def _may_write(self) -> bool:
+        return asyncio.get_running_loop().time() + self._write_reserve_s <= self._hard_deadline
+
+    def needs_visit(self, folder: WalkedFolder) -> bool:
+        """Whether a stop is worth looking at, as far as names tell."""
+        if folder.section == CONTAINMENTS:
+            return self._reconciler.needs_check(folder)
+        return self._finisher.needs_visit(folder)
+
+    async def visit_batch(self, batch: list[WalkedFolder], round_result: RoundResult) -> None:
+        """Look at some stops side by side; what goes wrong at one does not stop the others."""
+        stores = [RecordingStore(self._context.records.store) for _ in batch]
+        for result in await asyncio.gather(*map(self._visit_safely, batch, stores)):
+            if isinstance(result, PatrolFault):
+                round_result.faults.append(result)
+            elif isinstance(result, UnfinishedIncident):
+                round_result.incidents.append(result)
+            elif result:
+                round_result.counts[result.state.value] += 1
+                if result.state is not CheckState.IN_EFFECT:
+                    round_result.checks.append(result)
+        for store in stores:
+            round_result.manifest_digests |= store.manifest_digests
+            redacted = ((name, self._context.redact(why)) for name, why in store.unlisted.items())
+            round_result.faults += [PatrolFault(name, why) for name, why in redacted]
+
+    async def _visit_safely(
+        self, folder: WalkedFolder, store: RecordingStore
+    ) -> ContainmentCheck | UnfinishedIncident | PatrolFault | None:
+        try:
+            async with asyncio.timeout_at(self._hard_deadline):
+                return await self._visit(folder, store)
+        except TimeoutError:
+            reason = "timed out in this round; the next round resumes it"
+        except IncidentError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - one bad stop must not hide the others
+            reason = f"unexpected error in the patrol: {error!r}"
+        return PatrolFault(folder.folder, self._context.redact(reason))
+
+    async def _visit(
+        self, folder: WalkedFolder, store: RecordingStore
+    ) -> ContainmentCheck | UnfinishedIncident | None:
+        context = self._context.with_store(store)
+        if folder.section != CONTAINMENTS:
+            return await IncidentFinisher(context).finish(folder)
+        check = await ContainmentReconciler(context, self._may_write).reconcile(folder)
+        if check and store.written:
+            await list_containment_records(store, check.incidents, check.containment)
+        return check

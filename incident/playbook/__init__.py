@@ -1,0 +1,1 @@
+"""Playbook: the response tasks left to people, one module per subject. Pure."""

@@ -1,0 +1,121 @@
+"""gcloud commands with every untrusted value quoted; console and VirusTotal URLs. Pure."""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+from urllib.parse import quote
+
+from incident.model import Finding, Kind, Workload
+
+#: gcloud's command group by workload kind. Older releases have worker pools under ``beta`` only,
+#: newer ones under both (seen in gcloud 528).
+GCLOUD_GROUPS = {
+    Kind.SERVICE: "run services",
+    Kind.JOB: "run jobs",
+    Kind.WORKER_POOL: "beta run worker-pools",
+}
+# Control, format, surrogate, private, unassigned and line separator characters: terminals act on
+# them inside quotes too.
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+
+
+def gcloud(verb: str, *names: str, **flags: str | bool) -> str:
+    """A gcloud command line; empty where a value would change its meaning.
+
+    Args:
+        verb: Group and command, such as ``run services update``; trusted.
+        names: Positional arguments; one that is empty or starts with ``-`` gives no command.
+        flags: Values by flag name, with underscores; True for a flag without a value.
+    """
+    values = [value for value in flags.values() if isinstance(value, str)]
+    if any(not is_printable(text) for text in (*names, *values)):
+        return ""
+    if any(name.startswith("-") for name in names):
+        return ""
+    return shell_command("gcloud", *verb.split(), *names, *_flags(flags))
+
+
+def shell_command(*words: str) -> str:
+    """A command line with each word quoted for a POSIX shell."""
+    return shlex.join(words)
+
+
+def is_printable(text: str) -> bool:
+    """Whether a text is not empty and has no invisible character."""
+    return text != "" and not any(unicodedata.category(char) in _INVISIBLE for char in text)
+
+
+def workload_command(verb: str, workload: Workload, **flags: str | bool) -> str:
+    """A gcloud command for a workload, such as ``update``, with region and project."""
+    return gcloud(
+        f"{GCLOUD_GROUPS[workload.kind]} {verb}", workload.name, **flags, **location_flags(workload)
+    )
+
+
+def location_flags(workload: Workload) -> dict[str, str]:
+    """Region and project of a workload, as flags."""
+    return {"region": workload.location, "project": workload.project}
+
+
+def _flags(flags: dict[str, str | bool]) -> list[str]:
+    spelled = ((name.replace("_", "-"), value) for name, value in flags.items())
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in spelled]
+
+
+_CONSOLE = "https://console.cloud.google.com"
+_RUN_PAGES = {Kind.SERVICE: "detail", Kind.JOB: "jobs/details", Kind.WORKER_POOL: "workerpools"}
+
+
+def finding_page(finding: Finding) -> str:
+    """Console URL of a finding."""
+    project = finding.workload.project if finding.workload else ""
+    scope = f"?project={_quoted(project)}&" if project else "?"
+    name = _quoted(finding.canonical_name)
+    return f"{_CONSOLE}/security/command-center/findingsv2{scope}resourceId={name}"
+
+
+def workload_page(workload: Workload | None) -> str | None:
+    """Console URL of a workload; None without a workload."""
+    if workload is None:
+        return None
+    page = _RUN_PAGES[workload.kind]
+    path = f"{_quoted(workload.location)}/{_quoted(workload.name)}"
+    return f"{_CONSOLE}/run/{page}/{path}?project={_quoted(workload.project)}"
+
+
+def virustotal_page(sha256: str) -> str:
+    """VirusTotal URL of a file, by its SHA-256."""
+    return f"https://www.virustotal.com/gui/file/{sha256}"
+
+
+def logs_page(project: str, query: str) -> str:
+    """Logs Explorer URL of a query."""
+    return f"{_CONSOLE}/logs/query;query={_quoted(query)}?project={_quoted(project)}"
+
+
+def secret_page(project: str, secret: str) -> str:
+    """Console URL of a secret."""
+    name = _quoted(secret)
+    return f"{_CONSOLE}/security/secret-manager/secret/{name}/versions?project={_quoted(project)}"
+
+
+def service_account_page(project: str, account: str) -> str:
+    """Console URL of a service account."""
+    name = _quoted(account)
+    return f"{_CONSOLE}/iam-admin/serviceaccounts/details/{name}?project={_quoted(project)}"
+
+
+def image_page(name: str) -> str | None:
+    """Console URL of an Artifact Registry image; None for other registries."""
+    host, _, path = name.partition("/")
+    location, parts = host.removesuffix("-docker.pkg.dev"), path.split("/", 2)
+    if location == host or len(parts) < 3:  # noqa: PLR2004 - project, repository, image
+        return None
+    project, repository, image = (_quoted(part) for part in parts)
+    location_path = f"{project}/{_quoted(location)}/{repository}/{image}"
+    return f"{_CONSOLE}/artifacts/docker/{location_path}?project={project}"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")

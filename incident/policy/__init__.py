@@ -1,0 +1,1 @@
+"""The operator's policy file: rules, mode, actions, limits."""

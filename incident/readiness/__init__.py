@@ -1,0 +1,1 @@
+"""Readiness before an incident: coverage of policy and permissions, and drills."""

@@ -1,0 +1,110 @@
+"""Where in a text something stands that must not be shown, told by its form, name or place.
+
+Which values are known to be secret does not belong here, nor what is shown in their place.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import string
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from incident.redaction.credential_patterns import MARK_PATTERN, candidate_patterns
+from incident.redaction.secret_names import (
+    find_named_values,
+    may_name_secret,
+    names_secret,
+    suggests_secret,
+)
+
+_MARK = re.compile(MARK_PATTERN)
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{32,}+={0,2}")
+
+
+class Span(NamedTuple):
+    """A piece of a text that must not be shown, and the secret that stands there, decoded."""
+
+    start: int
+    end: int
+    value: str
+
+
+def credential_spans(text: str, lowered: str) -> Iterator[Span]:
+    """Credentials by their form, in a text given as it is and in lower case."""
+    for pattern in candidate_patterns(text, lowered):
+        for found in pattern.expression.finditer(text):
+            yield Span(*found.span("secret"), found["secret"])
+
+
+def named_value_spans(text: str, lowered: str) -> Iterator[Span]:
+    """What the names before it announce, in a text given as it is and in lower case."""
+    if may_name_secret(lowered):
+        for start, end in find_named_values(text, names_secret):
+            yield Span(start, end, text[start:end])
+
+
+def suspicious_spans(text: str) -> Iterator[Span]:
+    """What may be secret in a malformed text: by any suspicious name, or as encoded text."""
+
+    def suspicious(name: str) -> bool:
+        return name in {"val", "value"} or suggests_secret(name)
+
+    for start, end in find_named_values(text, suspicious):
+        yield Span(start, end, text[start:end])
+    for found in _ENCODED.finditer(text):
+        if _is_base64_text(found[0]):
+            yield Span(*found.span(), found[0])
+
+
+def _is_base64_text(encoded: str) -> bool:
+    """Whether it is base64 of text, as the envelope of a push has it, at any alignment."""
+    return any(_decodes_to_text(encoded[start : start + 64]) for start in range(4))
+
+
+def _decodes_to_text(encoded: str) -> bool:
+    aligned = encoded[: len(encoded) // 4 * 4]
+    try:
+        data = base64.b64decode(aligned, b"-_" if set("-_") & set(aligned) else None)
+    except binascii.Error:
+        return False
+    printable = sum(chr(byte) in string.printable for byte in data)
+    return bool(data) and printable > 0.9 * len(data)
+
+
+def url_spans(value: str) -> Iterator[Span]:
+    """The userinfo, the fragment and the values of the query of a URL."""
+    scheme, _, after = value.partition("://")
+    start = len(scheme) + 3
+    authority = re.split("[/?#]", after, maxsplit=1)[0]
+    userinfo, at, _ = authority.rpartition("@")
+    if at:
+        yield Span(start, start + len(userinfo), userinfo)
+    rest, _, fragment = value.partition("#")
+    yield Span(len(rest) + 1, len(value), fragment)
+    path, _, query = rest.partition("?")
+    end = len(path)
+    for pair in query.split("&"):
+        name, equals, shown = pair.partition("=")
+        begin, end = end + 1, end + 1 + len(pair)
+        yield Span(begin + len(name) + 1, end, shown) if equals else Span(begin, end, pair)
+
+
+def merge_spans(text: str, spans: Iterable[Span]) -> Iterator[Span]:
+    """The spans in order, those that overlap as one; a mark is never split."""
+    marks = (Span(*found.span(), found[0]) for found in _MARK.finditer(text))
+    ordered = sorted((*spans, *marks), key=lambda span: (span.start, -span.end))
+    current: Span | None = None
+    for span in ordered:
+        if span.end <= span.start:
+            continue
+        if current is None or span.start >= current.end:
+            if current:
+                yield current
+            current = span
+        elif span.end > current.end:
+            current = Span(current.start, span.end, text[current.start : span.end])
+    if current:
+        yield current

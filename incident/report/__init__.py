@@ -1,0 +1,1 @@
+"""Render an outcome as JSON, HTML report, chat text and terminal text."""

@@ -1,0 +1,294 @@
+"""Build the outcome of an incident as a JSON object; update a stored one. Pure, redacted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from incident.actions.changes import redacted_json
+from incident.case_file.journal import SCHEMA_VERSION
+from incident.model import (
+    Assessment,
+    Change,
+    ChangeState,
+    Decision,
+    Evidence,
+    Finding,
+    Gap,
+    Json,
+    Responder,
+    Status,
+    Suspect,
+    Verdict,
+)
+from incident.model.json_text import time_text, workload_json
+from incident.playbook.commands_and_links import finding_page, virustotal_page, workload_page
+from incident.playbook.inputs import explain_blocker
+from incident.playbook.plan import PlaybookInputs
+from incident.redaction.redactor import Redactor
+from incident.report.outcome_parts import assessment_json, detected_json, truncated
+
+_WRITTEN_STATES = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeParts:
+    """Everything that an outcome is made of.
+
+    Attributes:
+        incident: The incident's id.
+        status: The incident's status.
+        decision: The decision.
+        evidence: The collected evidence.
+        responder: The responder for the finding's type; None where there is none.
+        assessment: The responder's assessment; None without a responder.
+        changes: The changes with their states.
+        containment_folder: Path of the containment in the store.
+        drains_until: Until when requests in flight may run.
+        approval_expires: When the plan that awaits approval expires.
+        timings_ms: Milliseconds per stage.
+        case_file: URL of the case file; None where none is kept.
+        policy_url: Path or URL of the policy file; empty where none is configured.
+    """
+
+    incident: str
+    status: Status
+    decision: Decision
+    evidence: Evidence
+    responder: Responder | None = None
+    assessment: Assessment | None = None
+    changes: tuple[Change, ...] = ()
+    containment_folder: str | None = None
+    drains_until: datetime | None = None
+    approval_expires: datetime | None = None
+    timings_ms: Mapping[str, float] | None = None
+    case_file: str | None = None
+    policy_url: str = ""
+
+    @property
+    def suspect(self) -> Suspect:
+        """The suspected process and file, as the responder reads the finding."""
+        finding = self.evidence.finding
+        return self.responder.suspect(finding) if self.responder else finding.suspect
+
+
+def build_outcome(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
+    """The outcome as JSON."""
+    finding = parts.evidence.finding
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "incident": parts.incident,
+        "status": parts.status.value,
+        "finding": _finding(finding, redactor),
+        "workload": _workload(parts.evidence),
+        "responder": parts.responder.name if parts.responder else None,
+        "rule": parts.decision.rule,
+        "mode": None if parts.status is Status.IGNORED else parts.decision.mode.value,
+        "decision": _decision(parts, redactor),
+        "assessment": _assessment(parts, redactor),
+        "detected": detected_json(parts.evidence, parts.suspect, redactor),
+        "changes": [_change(change, redactor) for change in parts.changes],
+        "containment": parts.containment_folder,
+        "drains_until": time_text(parts.drains_until),
+        "approval_expires": time_text(parts.approval_expires),
+        "gaps": [_gap(gap, redactor) for gap in parts.evidence.gaps],
+        "timings_ms": {**(parts.timings_ms or {})},
+        "links": _links(finding, parts),
+    }
+
+
+def _assessment(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json] | None:
+    if parts.assessment is None:
+        return None
+    situation = PlaybookInputs(
+        parts.incident,
+        parts.status,
+        parts.decision.mode,
+        parts.evidence,
+        parts.changes,
+        parts.drains_until,
+        parts.decision.blockers,
+        parts.policy_url,
+        parts.assessment.investigation_steps,
+        often_benign=parts.responder is not None and parts.responder.verdict is Verdict.HOLD,
+    )
+    return assessment_json(parts.assessment, situation, redactor)
+
+
+def malformed_outcome(digest: str, reason: str, case_file: str) -> dict[str, Json]:
+    """The outcome of a message that is no notification."""
+    keys = "incident finding workload responder rule mode assessment detected containment"
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **dict.fromkeys(keys.split()),
+        "status": Status.MALFORMED.value,
+        "decision": {"verdict": Verdict.HOLD.value, "reasons": [reason]},
+        "changes": [],
+        "drains_until": None,
+        "approval_expires": None,
+        "gaps": [],
+        "timings_ms": {},
+        "links": {"case_file": case_file},
+        "message_sha256": digest,
+    }
+
+
+def duplicate_outcome(current: Mapping[str, Json]) -> dict[str, Json]:
+    """The outcome of a duplicate delivery: nothing was done."""
+    reason = f"this event was handled already: its incident is done, as {current.get('status')!r}"
+    decision = current.get("decision")
+    kept = decision if isinstance(decision, Mapping) else {}
+    return {
+        **current,
+        "status": Status.DUPLICATE.value,
+        "decision": {**kept, "reasons": [reason]},
+        "changes": [],
+        "timings_ms": {},
+    }
+
+
+def has_active_containment(current: Mapping[str, Json]) -> bool:
+    """Whether a release would end a containment of this incident.
+
+    False for a held incident, and for a failed one whose writes were all refused.
+    """
+    status, changes = current.get("status"), current.get("changes")
+    if status != Status.FAILED:
+        return status in (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED)
+    listed = changes if isinstance(changes, list) else ()
+    states = [change.get("state") for change in listed if isinstance(change, Mapping)]
+    return any(state in _WRITTEN_STATES for state in states)
+
+
+def released_outcome(
+    current: Mapping[str, Json], by: str, irreversible: Sequence[str] = ()
+) -> dict[str, Json]:
+    """The outcome after a release.
+
+    Args:
+        current: The outcome before.
+        by: Who released it.
+        irreversible: What could not be restored, and what to do about it.
+    """
+    decision = current.get("decision")
+    kept = decision if isinstance(decision, Mapping) else {}
+    earlier = kept.get("reasons")
+    reasons = [f"released by {by}", *irreversible, *(earlier if isinstance(earlier, list) else ())]
+    return {
+        **current,
+        "status": Status.RELEASED.value,
+        "decision": {**kept, "reasons": reasons},
+        "drains_until": None,
+        "approval_expires": None,
+    }
+
+
+def resumed_outcome(
+    earlier: Mapping[str, Json], parts: OutcomeParts, redactor: Redactor
+) -> dict[str, Json]:
+    """The outcome of a resumed incident; what the evidence gave stays."""
+    decision = _decision(parts, redactor)
+    return {
+        **earlier,
+        "status": parts.status.value,
+        "workload": _workload(parts.evidence),
+        "rule": parts.decision.rule or earlier.get("rule"),
+        "mode": parts.decision.mode.value,
+        "decision": {**decision, "reasons": _merged_reasons(decision["reasons"], earlier)},
+        "changes": [_change(change, redactor) for change in parts.changes],
+        "containment": parts.containment_folder or earlier.get("containment"),
+        "drains_until": time_text(parts.drains_until),
+        "approval_expires": None,
+    }
+
+
+def expired_outcome(current: Mapping[str, Json], reason: str) -> dict[str, Json]:
+    """The outcome of an incident whose plan expired without approval."""
+    kept = current.get("decision")
+    decision = kept if isinstance(kept, Mapping) else {}
+    reasons = _merged_reasons([reason], current)
+    return {
+        **current,
+        "status": Status.EXPIRED.value,
+        "approval_expires": None,
+        "decision": {**decision, "verdict": Verdict.HOLD.value, "reasons": reasons},
+    }
+
+
+def _merged_reasons(reasons: Json, earlier: Mapping[str, Json]) -> list[Json]:
+    """New reasons, then the earlier ones, each once."""
+    decision = earlier.get("decision")
+    before = decision.get("reasons") if isinstance(decision, Mapping) else None
+    lists = (each for each in (reasons, before) if isinstance(each, list))
+    return list(dict.fromkeys(text for texts in lists for text in texts))
+
+
+def _change(change: Change, redactor: Redactor) -> dict[str, Json]:
+    shown = redacted_json(change, redactor)
+    return {**shown, "error": None if shown["error"] is None else truncated(shown["error"])}
+
+
+def _finding(finding: Finding, redactor: Redactor) -> dict[str, Json]:
+    return {
+        "name": redactor.text(finding.name),
+        "canonical_name": redactor.text(finding.canonical_name),
+        "category": truncated(redactor.text(finding.category)),
+        "detector": truncated(redactor.text(finding.detector)),
+        "severity": truncated(redactor.text(finding.severity)),
+        "state": truncated(redactor.text(finding.state)),
+        "event_time": time_text(finding.event_time),
+    }
+
+
+def _workload(evidence: Evidence) -> dict[str, Json] | None:
+    finding = evidence.finding
+    workload = finding.workload
+    if workload is None:
+        return None
+    return {
+        **workload_json(workload),
+        "revision": finding.revision,
+        "execution": finding.execution,
+        "uid": evidence.configuration.uid if evidence.configuration else None,
+    }
+
+
+def _decision(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
+    """The decision; ``barred`` has the reasons why an operator's ``contain`` is refused."""
+    decision, workload = parts.decision, parts.evidence.finding.workload
+    blockers = (
+        [explain_blocker(blocker, workload, parts.policy_url) for blocker in decision.blockers]
+        if workload
+        else []
+    )
+    return {
+        "verdict": decision.verdict.value,
+        "reasons": [truncated(redactor.text(reason.text)) for reason in decision.reasons],
+        "barred": [
+            {
+                "text": truncated(redactor.text(bar.text)),
+                "first": truncated(redactor.text(bar.fix)),
+                "command": truncated(redactor.text(bar.command)) or None,
+            }
+            for bar in blockers
+        ],
+    }
+
+
+def _gap(gap: Gap, redactor: Redactor) -> dict[str, Json]:
+    return {"collector": gap.collector, "reason": truncated(redactor.text(gap.reason))}
+
+
+def _links(finding: Finding, parts: OutcomeParts) -> dict[str, Json]:
+    techniques = parts.assessment.techniques if parts.assessment else ()
+    file = parts.suspect.file
+    hashed = file.sha256 if file and not file.partially_hashed else None
+    return {
+        "console": finding_page(finding),
+        "workload": workload_page(finding.workload),
+        "virustotal": virustotal_page(hashed) if hashed else None,
+        "mitre": [technique.url for technique in techniques],
+        "case_file": parts.case_file,
+        "report": f"{parts.case_file}/report.html" if parts.case_file else None,
+    }

@@ -1,0 +1,232 @@
+"""Parts of the outcome: assessment and detected process, file, image. Pure, redacted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from incident.investigation.exposure import describe_exposure, related_findings
+from incident.model import (
+    Assessment,
+    Container,
+    DetectedProcess,
+    Evidence,
+    ExposureFact,
+    File,
+    Finding,
+    Json,
+    PlaybookTask,
+    Reason,
+    RelatedFinding,
+    Reputation,
+    Suspect,
+)
+from incident.model.json_text import json_value, time_text
+from incident.playbook.plan import PlaybookInputs, automatic_tasks, people_tasks, task_json
+from incident.redaction.redactor import Redactor
+
+_LONGEST_TEXT = 1000
+_LONGEST_ENCODED = 3000
+_MOST_ARGUMENTS = 50
+_MOST_NAMES = 100
+_MOST_FILE_NAMES = 10
+_MOST_RELATED = 50
+_MOST_ENCODED = 32_000
+_MOST_URLS = 5
+_MOST_PARENTS, _MOST_PARENT_ENCODED = 3, 4_000
+_MOST_LIBRARIES = 10
+
+
+def assessment_json(
+    assessment: Assessment, inputs: PlaybookInputs, redactor: Redactor
+) -> dict[str, Json]:
+    """Assessment, exposure, related findings and playbook."""
+    evidence = inputs.evidence
+    return {
+        "summary": truncated(redactor.text(assessment.summary)),
+        "confidence": assessment.confidence.value,
+        "reasons": [_reason(reason, redactor) for reason in assessment.reasons],
+        "techniques": json_value(
+            [
+                {**json_value(technique), "meaning": truncated(redactor.text(technique.meaning))}
+                for technique in assessment.techniques
+            ]
+        ),
+        "reach": [_point(point, redactor) for point in describe_exposure(evidence)],
+        "related": [
+            _related(other, redactor) for other in related_findings(evidence)[:_MOST_RELATED]
+        ],
+        "plan": {
+            "automatic": [_step(step, redactor) for step in automatic_tasks(inputs)],
+            "people": [_step(step, redactor) for step in people_tasks(inputs)],
+        },
+        "look_at": [truncated(redactor.text(text)) for text in assessment.investigation_steps],
+    }
+
+
+def detected_json(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> dict[str, Json]:
+    """The detected process, the suspected file, container and image."""
+    finding = evidence.finding
+    container = next(iter(finding.containers), None)
+    return {
+        **_process(suspect.process, redactor),
+        "user_id_claimed": _claimed_user(suspect.process, evidence.claim),
+        "parents": [
+            _process(parent, redactor, _MOST_PARENT_ENCODED)
+            for parent in _parents(suspect.process, finding)
+        ],
+        **_file(suspect.file, redactor),
+        "urls": [truncated(redactor.url(url)) for url in finding.urls[:_MOST_URLS]],
+        "connection": json_value(finding.connection),
+        "container": truncated(redactor.text(container.name)) if container else None,
+        "image": truncated(redactor.text(container.image)) if container else None,
+        "digest": _digest(container, redactor),
+        "virustotal": _reputation(evidence.reputation, redactor),
+    }
+
+
+def truncated(text: str) -> str:
+    """Untrusted text cut to a length that a log line can bear."""
+    kept = text[:_LONGEST_TEXT]
+    while len(json.dumps(kept)) > _LONGEST_ENCODED:
+        kept = kept[: len(kept) // 2]
+    return text if kept == text else f"{kept}… ({len(text) - len(kept)} more characters)"
+
+
+def _point(point: ExposureFact, redactor: Redactor) -> dict[str, Json]:
+    return {
+        "topic": point.topic.value,
+        "text": truncated(redactor.text(point.text)),
+        "evidence": point.evidence,
+        "names": [truncated(redactor.text(name)) for name in point.names[:_MOST_NAMES]],
+        "serious": point.serious,
+        "known": point.known,
+    }
+
+
+def _related(other: RelatedFinding, redactor: Redactor) -> dict[str, Json]:
+    return {
+        "category": truncated(redactor.text(other.category)),
+        "severity": truncated(redactor.text(other.severity)),
+        "event_time": time_text(other.event_time),
+        "name": truncated(redactor.text(other.name)),
+        "linked": other.same_attack,
+        "text": truncated(redactor.text(other.text)),
+    }
+
+
+def _step(step: PlaybookTask, redactor: Redactor) -> dict[str, Json]:
+    return {
+        **task_json(step),
+        "text": truncated(redactor.text(step.text)),
+        "command": truncated(redactor.text(step.command)) if step.command else None,
+    }
+
+
+def _reason(reason: Reason, redactor: Redactor) -> dict[str, Json]:
+    return {"text": truncated(redactor.text(reason.text)), "evidence": reason.evidence}
+
+
+def _reputation(reputation: Reputation | None, redactor: Redactor) -> dict[str, Json] | None:
+    """VirusTotal's result in short; the evidence has all of it."""
+    if reputation is None:
+        return None
+    return {
+        "lookup": reputation.lookup.value,
+        "said": truncated(redactor.text(reputation.summary)),
+        "malicious": reputation.malicious,
+        "engines": reputation.engines,
+        "label": truncated(redactor.text(reputation.label)) or None,
+        "file_type": truncated(redactor.text(reputation.file_type)) or None,
+        "names": [truncated(redactor.text(name)) for name in reputation.names[:_MOST_FILE_NAMES]],
+        "tags": [truncated(redactor.text(tag)) for tag in reputation.tags[:_MOST_FILE_NAMES]],
+        "first_seen": time_text(reputation.first_seen),
+        "last_seen": time_text(reputation.last_seen),
+    }
+
+
+def _digest(container: Container | None, redactor: Redactor) -> str | None:
+    return truncated(redactor.text(container.digest)) if container and container.digest else None
+
+
+def _process(
+    process: DetectedProcess | None, redactor: Redactor, most: int = _MOST_ENCODED
+) -> dict[str, Json]:
+    if process is None:
+        empty: dict[str, Json] = dict.fromkeys(
+            ("binary_path", "process", "pid", "parent_pid", "user_id", "script")
+        )
+        return {**empty, "arguments": [], "arguments_truncated": False, "libraries": []}
+    arguments = redactor.arguments(process.arguments[:_MOST_ARGUMENTS])
+    shown = list(_fitting((truncated(text) for text in arguments), most))
+    return {
+        "binary_path": truncated(redactor.text(process.binary_path)),
+        "process": truncated(redactor.text(process.name)),
+        "arguments": shown,
+        "arguments_truncated": process.arguments_truncated
+        or len(process.arguments) > len(shown)
+        or shown != arguments,
+        "pid": process.pid,
+        "parent_pid": process.parent_pid,
+        "user_id": process.user_id,
+        "script": _script(process.script, redactor),
+        "libraries": list(
+            _fitting((truncated(redactor.text(path)) for path in _libraries(process)), most)
+        ),
+    }
+
+
+def _libraries(process: DetectedProcess) -> Iterator[str]:
+    return (file.path for file in process.libraries[:_MOST_LIBRARIES] if file.path)
+
+
+def _script(script: File | None, redactor: Redactor) -> str | None:
+    """Path of the script; its contents are in the evidence."""
+    return truncated(redactor.text(script.path)) or "of no named file" if script else None
+
+
+def _parents(process: DetectedProcess | None, finding: Finding) -> tuple[DetectedProcess, ...]:
+    """The finding's known parent processes, nearest first.
+
+    Process ids are untrusted: a circle of parents ends where it began.
+    """
+    line = [process] if process else []
+    while line and line[-1].parent_pid and len(line) <= _MOST_PARENTS:
+        of, before = line[-1].parent_pid, {each.pid for each in line}
+        parent = next((p for p in finding.processes if p.pid == of and of not in before), None)
+        if parent is None:
+            break
+        line.append(parent)
+    return tuple(line[1:])
+
+
+def _claimed_user(process: DetectedProcess | None, claim: Finding | None) -> int | None:
+    """The user id that only the notification has: Security Command Center omits 0."""
+    if process is None or process.user_id is not None or claim is None:
+        return None
+    same = (
+        each.user_id
+        for each in claim.processes
+        if (each.pid, each.binary_path) == (process.pid, process.binary_path)
+    )
+    return next(same, None)
+
+
+def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
+    """The suspected file: binary, library or script."""
+    if file is None:
+        return {"file": None, "sha256": None, "hash_is_partial": False}
+    return {
+        "file": truncated(redactor.text(file.path)),
+        "sha256": file.sha256,
+        "hash_is_partial": file.partially_hashed,
+    }
+
+
+def _fitting(texts: Iterable[str], left: int) -> Iterator[str]:
+    """As many texts as fit; escaped, a character may take twelve bytes of a log line."""
+    for text in texts:
+        left -= len(json.dumps(text))
+        if left < 0:
+            return
+        yield text

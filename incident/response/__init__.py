@@ -1,0 +1,1 @@
+"""The pipeline of an incident, its triggers, and who is notified."""

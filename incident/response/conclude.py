@@ -1,0 +1,356 @@
+"""Conclude an incident: record the outcome, update SCC, publish, notify chat, finish.
+
+A concluded incident may get a new outcome later, such as a release: ``publish_update``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from incident.case_file.case_file import (
+    DONE_NUMBER,
+    CaseFile,
+    publish_outcome,
+    publish_outcome_once,
+    store_evidence,
+)
+from incident.case_file.containments import released_by
+from incident.case_file.manifest_chain import try_extend_manifest_chain
+from incident.case_file.recording_store import as_recording_store
+from incident.containment.types import ContainmentResult
+from incident.decision.assess import AssessedIncident
+from incident.decision.context import ProcessContext
+from incident.decision.inputs import Records
+from incident.model import (
+    Decision,
+    Evidence,
+    Finding,
+    IncidentError,
+    InvalidPolicy,
+    Json,
+    JsonObject,
+    Kind,
+    Mode,
+    Reason,
+    Retry,
+    Route,
+    Status,
+    Verdict,
+)
+from incident.playbook.plan import with_updated_plan
+from incident.redaction.redactor import Redactor
+from incident.report.activity import COLLECTOR_PREFIX
+from incident.report.chat_text import chat_message
+from incident.report.outcome import (
+    OutcomeParts,
+    build_outcome,
+    has_active_containment,
+    released_outcome,
+)
+from incident.report.seal import try_to_seal_case_file
+from incident.response.context import DeliveryResult, LogOutcome, Ports, log_nothing
+from incident.response.duplicates import answer_duplicate, log_and_list
+from incident.response.notify import correct_finding, finding_update, notify_chat, update_finding
+
+
+@dataclass(frozen=True, slots=True)
+class Concluder:
+    """Concludes one incident.
+
+    Attributes:
+        incident: The incident's id.
+        context: Settings that hold for all incidents.
+        ports: Security Command Center, the topic and the webhook.
+        log_outcome: Logs the result.
+    """
+
+    incident: str
+    context: ProcessContext
+    ports: Ports
+    log_outcome: LogOutcome = log_nothing
+
+    async def record_outcome(
+        self,
+        case: CaseFile,
+        assessed: AssessedIncident,
+        evidence: Evidence,
+        result: ContainmentResult,
+        timings_ms: Mapping[str, float],
+    ) -> JsonObject:
+        """Store the evidence and record the outcome. The first writer wins.
+
+        Returns:
+            The stored outcome.
+
+        Raises:
+            Retry: The store does not answer.
+        """
+        redactor = self.context.redactor(evidence)
+        responder = assessed.route.responder
+        parts = OutcomeParts(
+            incident=self.incident,
+            status=result.status,
+            decision=replace(result.decision, reasons=result.decision.reasons + result.reasons),
+            evidence=evidence,
+            responder=responder,
+            assessment=responder.assess(evidence) if responder else None,
+            changes=result.changes,
+            containment_folder=result.containment_folder or self._own_containment_folder(assessed),
+            drains_until=drain_deadline(result.stopped_at, evidence),
+            approval_expires=self._expiry(assessed, result),
+            timings_ms={
+                **{f"{COLLECTOR_PREFIX}{name}": ms for name, ms in evidence.durations_ms},
+                **timings_ms,
+            },
+            case_file=f"{self.context.store_url}/{case.folder}",
+            policy_url=self.ports.policy.url,
+        )
+        await store_evidence(case, evidence, redactor)
+        # Redacting megabytes must not block the other incidents on this loop.
+        new_outcome = await asyncio.to_thread(build_outcome, parts, redactor)
+        return await case.conclude(new_outcome, _filed_name(case, evidence), alarm=result.alarm)
+
+    async def publish_outcome(
+        self,
+        case: CaseFile,
+        settled: DeliveryResult,
+        listed_finding: Finding | None,
+        redactor: Redactor,
+    ) -> DeliveryResult:
+        """Publish a recorded outcome: seal the report, update SCC, publish, notify chat, finish.
+
+        The steps are independent: the chat room is notified while SCC does not answer.
+
+        Args:
+            case: The incident's case file.
+            settled: The recorded outcome, whether it alarms, and when the containment was verified.
+            listed_finding: The finding as SCC listed it in this run, if it did.
+            redactor: Redacts errors; knows all secrets read so far.
+
+        Raises:
+            Retry: SCC, the topic or the store does not answer; a redelivery does what is missing.
+        """
+        outcome = await self._unless_released(case, settled.outcome)
+        late, gaps = [], {}
+        sha256, unsealed = await self._seal(case, outcome, redactor)
+        if unsealed:
+            gaps["report"] = unsealed
+            outcome = _with_gaps(outcome, {"report": unsealed}, redactor)
+        for name, step in (
+            ("write-back", self._notify_scc),
+            ("announcement", self._announce),
+            ("webhook", self._notify_chat),
+        ):
+            try:
+                reason = await step(case, outcome, listed_finding, redactor)
+            except Retry as error:
+                late.append(error)
+                continue
+            if reason:
+                gaps[name] = reason
+                outcome = _with_gaps(outcome, {name: reason}, redactor)
+        if late:
+            raise late[0]
+        if not await case.finish(outcome, sha256):
+            fresh = await case.reload()
+            return await answer_duplicate(
+                fresh, fresh.done or outcome, self.context, self.log_outcome
+            )
+        answer = replace(
+            settled,
+            outcome=outcome,
+            alarm=settled.alarm or bool(gaps.keys() - {"webhook"}),
+            warning="webhook" in gaps,
+            manifest_sha256=sha256,
+        )
+        return await log_and_list(case, answer, redactor, self.log_outcome)
+
+    async def _unless_released(self, case: CaseFile, outcome: JsonObject) -> JsonObject:
+        """The outcome, changed to ``released`` if its containment was released meanwhile.
+
+        A release is recorded before it updates the incidents that it finds concluded; a run
+        records its outcome before it checks for a release. So one of the two sees the other.
+        """
+        by = await released_by(case.journal.store, outcome.get("containment"))
+        return (
+            outcome
+            if by is None or not has_active_containment(outcome)
+            else released_outcome(outcome, by)
+        )
+
+    async def _seal(
+        self, case: CaseFile, outcome: JsonObject, redactor: Redactor
+    ) -> tuple[str | None, str | None]:
+        """Write report and manifest, once. A failure never blocks the outcome.
+
+        Returns:
+            The manifest's digest, and why there is none.
+
+        Raises:
+            Retry: The store does not answer.
+        """
+        earlier = [record.body for record in case.known_records if record.kind == "sealed"]
+        if earlier:
+            known = earlier[-1].get("manifest_sha256")
+            return (known if isinstance(known, str) else None), None
+        sealed = await try_to_seal_case_file(case.journal.store, case.folder, outcome)
+        if isinstance(sealed, str):
+            return None, redactor.text(sealed)
+        await case.add_record(
+            "sealed", {"report": sealed.report_path, "manifest_sha256": sealed.manifest_sha256}
+        )
+        return sealed.manifest_sha256, None
+
+    async def _notify_scc(
+        self,
+        case: CaseFile,
+        outcome: JsonObject,
+        listed_finding: Finding | None,
+        redactor: Redactor,
+    ) -> str | None:
+        name = case.finding or (listed_finding.filed_name if listed_finding else None)
+        update = finding_update(outcome, name)
+        writer = self.ports.security_center
+        return await update_finding(case, writer, update, listed_finding, redactor)
+
+    async def _announce(
+        self, case: CaseFile, outcome: JsonObject, _: Finding | None, redactor: Redactor
+    ) -> str | None:
+        reason = await publish_outcome_once(case, self.ports.topic, outcome)
+        return redactor.text(reason) if reason else None
+
+    async def _notify_chat(
+        self, case: CaseFile, outcome: JsonObject, _: Finding | None, redactor: Redactor
+    ) -> str | None:
+        return await notify_chat(case, self.ports.webhook, outcome, redactor)
+
+    def _expiry(self, assessed: AssessedIncident, result: ContainmentResult) -> datetime | None:
+        """When a plan that waits for approval from now on expires; None if no plan waits."""
+        policy = assessed.inputs.policy
+        if result.status is not Status.AWAITING_APPROVAL or isinstance(policy, InvalidPolicy):
+            return None
+        return self.context.clock() + policy.approval_expires
+
+    def _own_containment_folder(self, assessed: AssessedIncident) -> str | None:
+        """The current containment's folder, if this incident is part of it."""
+        current = assessed.inputs.workload_state.history.current
+        included = current is not None and self.incident in current.incidents
+        return current.folder if current and included else None
+
+
+def _filed_name(case: CaseFile, evidence: Evidence) -> str:
+    """The finding's name to update in SCC; the one that SCC itself reported, if it did."""
+    if evidence.confirmed:
+        return evidence.finding.filed_name
+    return case.finding or evidence.finding.filed_name
+
+
+def _with_gaps(
+    outcome: JsonObject, reasons: Mapping[str, str | None], redactor: Redactor
+) -> JsonObject:
+    gaps = outcome.get("gaps")
+    known = gaps if isinstance(gaps, list) else []
+    new = [{"collector": c, "reason": redactor.text(why)} for c, why in reasons.items() if why]
+    return {**outcome, "gaps": [*known, *new]} if new else outcome
+
+
+async def publish_update(  # noqa: PLR0913 - where, what, with what, and since when
+    folder: str,
+    outcome: JsonObject,
+    records: Records,
+    ports: Ports,
+    redactor: Redactor,
+    *,
+    after: int | None = None,
+    once: bool = False,
+) -> JsonObject:
+    """Publish a new outcome for a concluded incident and record it.
+
+    Every outcome after ``done`` goes through this function. The record is written last, so that
+    an interrupted update is published again; then the manifest chain is extended.
+
+    Args:
+        folder: The case file's path.
+        outcome: The new outcome.
+        records: The store's records.
+        ports: Security Command Center, the topic and the webhook.
+        redactor: Redacts errors.
+        after: Number of the newest record that the outcome takes into account. Records that
+            others write meanwhile then take precedence. None: this outcome takes precedence.
+        once: Whether one record is enough when several processes record the same outcome.
+
+    Returns:
+        The outcome as recorded, with gaps for what failed.
+
+    Raises:
+        Retry: The topic or the store does not answer; nothing is recorded.
+    """
+    records = replace(records, store=as_recording_store(records.store))
+    outcome, sha256, seal_error = await _seal_update(folder, with_updated_plan(outcome), records)
+    case = await records.case_file(folder)
+    reasons = {
+        "report": seal_error,
+        "write-back": await correct_finding(case, ports.security_center, outcome),
+        "announcement": await publish_outcome(ports.topic, outcome) if ports.topic else None,
+        "webhook": await _send_chat(ports, outcome),
+    }
+    outcome = _with_gaps(outcome, reasons, redactor)
+    body: JsonObject = {"outcome": outcome, "manifest_sha256": sha256}
+    write = case.journal.create if once else case.journal.append
+    newest = max((record.number for record in case.known_records), default=DONE_NUMBER)
+    last = max(newest if after is None else after, DONE_NUMBER)
+    await write(last + 1 if once else last, str(outcome["status"]), body)
+    _, unlisted = await try_extend_manifest_chain(records.store, folder, outcome.get("containment"))
+    return _with_gaps(outcome, {"manifest": unlisted}, redactor)
+
+
+async def _seal_update(
+    folder: str, outcome: JsonObject, records: Records
+) -> tuple[JsonObject, str | None, str | None]:
+    """Write a new report and manifest.
+
+    Returns:
+        The outcome with a link to the report, the manifest's digest, and why there are none.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    sealed = await try_to_seal_case_file(records.store, folder, outcome, records.clock())
+    if isinstance(sealed, str):
+        return outcome, None, sealed
+    links = outcome.get("links")
+    known: Mapping[str, Json] = links if isinstance(links, Mapping) else {}
+    page = f"{known.get('case_file')}/{sealed.report_path.rpartition('/')[2]}"
+    return {**outcome, "links": {**known, "report": page}}, sealed.manifest_sha256, None
+
+
+async def _send_chat(ports: Ports, outcome: JsonObject) -> str | None:
+    """Send the chat message; returns why it was not sent."""
+    if ports.webhook is None:
+        return None
+    try:
+        await ports.webhook.send(chat_message(outcome))
+    except IncidentError as error:
+        return str(error)
+    return None
+
+
+def drain_deadline(stopped_at: datetime | None, evidence: Evidence) -> datetime | None:
+    """When the last request in flight at the stop has ended; None unless it is a service."""
+    if stopped_at is None or evidence.configuration is None:
+        return None
+    if evidence.configuration.kind is not Kind.SERVICE:
+        return None
+    return stopped_at + timedelta(seconds=evidence.longest_request_s)
+
+
+def ignored_result(
+    finding: Finding, incident: str, route: Route, context: ProcessContext
+) -> DeliveryResult:
+    """Result for a notification that is out of scope; nothing is stored."""
+    decision = Decision(Verdict.IGNORE, (Reason(route.reason, "finding"),), Mode.DRY_RUN, rule=None)
+    parts = OutcomeParts(incident, Status.IGNORED, decision, Evidence(finding))
+    return DeliveryResult(build_outcome(parts, context.redactor(Evidence(finding))))

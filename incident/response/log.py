@@ -1,0 +1,283 @@
+"""Structured JSON log lines for Cloud Logging: severity, labels, trace.
+
+Each line is one JSON object on standard output. ``severity``, ``time``,
+``logging.googleapis.com/labels``, ``logging.googleapis.com/trace``, ``spanId`` and
+``trace_sampled`` become fields of the log entry; filter by a label with ``labels.incident="…"``.
+All other keys become its ``jsonPayload``. The trace links a line to its request: Cloud Run writes
+``projects/PROJECT_ID/traces/ID`` into the request's entry.
+
+Text of a finding is an argument of the message, never its format, and is escaped and cut.
+
+Sources: https://cloud.google.com/logging/docs/structured-logging (special fields),
+https://cloud.google.com/run/docs/logging (linking lines to their request),
+https://www.w3.org/TR/trace-context/ (``traceparent``),
+https://cloud.google.com/trace/docs/trace-context (``X-Cloud-Trace-Context``).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+from incident.model import Json, JsonObject, Kind, Status
+from incident.report.terminal import escape_unprintable
+from incident.response.context import DeliveryResult
+from incident.response.deliveries import RetryDelivery
+
+_LOGGER = logging.getLogger("responder")
+_SPECIAL = "logging.googleapis.com"
+_LABELS = f"{_SPECIAL}/labels"
+_KINDS = {kind.collection: kind.value for kind in Kind}
+_WORKLOAD = re.compile(r"projects/([^/\s]+)/locations/[^/]+/([A-Za-z]+)/[^/]+")
+_ERROR_STATUSES = frozenset({Status.FAILED, Status.UNVERIFIED, Status.MALFORMED})
+_WARNING_STATUSES = frozenset(
+    {Status.CONTAINED, Status.RESTRICTED, Status.HELD, Status.AWAITING_APPROVAL}
+)
+
+# Versions after 00 may append fields behind another hyphen; ff is invalid.
+_W3C = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})"
+    r"-(?P<flags>[0-9a-f]{2})(?P<more>-[!-~]{0,200})?"
+)
+_GOOGLE = re.compile(
+    r"(?P<trace>[0-9a-fA-F]{32})(/(?P<span>[0-9]{1,20}))?(;o=(?P<options>[0-9]{1,3}))?"
+)
+_FIRST, _NO_VERSION = "00", "ff"
+_SAMPLED = 1
+_SPANS = 1 << 64
+#: Longest part of a message that a finding supplies.
+_MAX_PART = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The trace of one delivery.
+
+    Attributes:
+        trace_id: 32 lower-case hex digits, not all of them 0.
+        span_id: 16 lower-case hex digits: the caller's span; empty if the header has none.
+        sampled: Whether Cloud Trace keeps it.
+        project: Id of the trace's project; empty if unknown.
+    """
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+    project: str
+
+    @property
+    def keys(self) -> Mapping[str, Json]:
+        """Keys that the trace adds to a log line; without a project only the trace id."""
+        plain: dict[str, Json] = {"trace": self.trace_id}
+        if not self.project:
+            return plain
+        span = {f"{_SPECIAL}/spanId": self.span_id} if self.span_id else {}
+        name = f"projects/{self.project}/traces/{self.trace_id}"
+        return {
+            **plain,
+            f"{_SPECIAL}/trace": name,
+            **span,
+            f"{_SPECIAL}/trace_sampled": self.sampled,
+        }
+
+
+def parse_trace(traceparent: str, cloud_trace_context: str, project: str) -> Trace | None:
+    """Parse the trace of a request from its headers; None if neither is well-formed.
+
+    Args:
+        traceparent: The W3C header, which takes precedence; empty if absent.
+        cloud_trace_context: The older header ``X-Cloud-Trace-Context``; empty if absent.
+        project: The responder's own project. Trace names contain the project's id, so a number
+            counts as unknown.
+    """
+    project_id = "" if project.isdecimal() else project
+    trace, span, sampled = _w3c(traceparent) or _google(cloud_trace_context) or ("", "", False)
+    if not trace.strip("0"):
+        return None
+    return Trace(trace, span, sampled, project_id)
+
+
+def _w3c(header: str) -> tuple[str, str, bool] | None:
+    found = _W3C.fullmatch(header)
+    if not found or found["version"] == _NO_VERSION:
+        return None
+    if found["version"] == _FIRST and found["more"]:
+        return None
+    if not found["trace"].strip("0") or not found["span"].strip("0"):
+        return None
+    return found["trace"], found["span"], bool(int(found["flags"], 16) & _SAMPLED)
+
+
+def _google(header: str) -> tuple[str, str, bool] | None:
+    """Parse Google's header, whose span id is a decimal number of up to 64 bits."""
+    found = _GOOGLE.fullmatch(header)
+    span = int(found["span"] or 0) if found else 0
+    if not found or span >= _SPANS:
+        return None
+    sampled = bool(int(found["options"] or 0) & _SAMPLED)
+    return found["trace"].lower(), f"{span:016x}" if span else "", sampled
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Marks the handler that this module adds, so that it is added once."""
+
+
+def delivery_answered(
+    result: DeliveryResult, trace: Trace | None, published: datetime | None = None
+) -> None:
+    """Log the outcome of an acknowledged delivery, in one line.
+
+    Args:
+        result: The delivery's result.
+        trace: The request's trace.
+        published: When Pub/Sub received the message; None if unknown.
+    """
+    outcome = result.outcome
+    status = Status(str(outcome["status"]))
+    level = logging.INFO
+    if status in _WARNING_STATUSES or result.warning:
+        level = logging.WARNING
+    if result.alarm or result.unlisted or status in _ERROR_STATUSES:
+        level = logging.ERROR
+    keys: dict[str, Json] = {
+        **_incident_keys(outcome),
+        **manifest_keys(result.case_file, result.manifest_sha256, result.unlisted),
+        "time_to_contain_s": _time_to_contain_s(result, published),
+        "outcome": outcome,
+    }
+    log_line(level, _outcome_message(outcome), keys, trace)
+
+
+def _outcome_message(outcome: JsonObject) -> str:
+    """``HELD storefront (example-shop-prod, europe-west1): Unexpected Child Shell, ID``."""
+    workload, finding = outcome.get("workload"), outcome.get("finding")
+    text = str(outcome["status"]).upper()
+    name, *where = (_message_part(workload, key) for key in ("name", "project", "location"))
+    if name:
+        text = f"{text} {name} ({', '.join(where)})"
+    details = (_message_part(finding, "category"), _message_part(outcome, "incident"))
+    return f"{text}: {', '.join(filter(None, details))}" if any(details) else f"{text} message"
+
+
+def _message_part(values: Json, key: str) -> str:
+    """A text of the outcome, which is redacted, escaped and cut."""
+    value = values.get(key) if isinstance(values, Mapping) else None
+    return escape_unprintable(value if isinstance(value, str) else "")[:_MAX_PART]
+
+
+def case_file_sealed(result: DeliveryResult, trace: Trace | None) -> None:
+    """Log the digest of the manifest that was written after the outcome was logged.
+
+    The line has no outcome. A manifest that could not be written is an ERROR.
+    """
+    keys = {
+        "stage": "failed" if result.unlisted else "sealed",
+        **_incident_keys(result.outcome),
+        **manifest_keys(result.case_file, result.manifest_sha256, result.unlisted),
+    }
+    if result.unlisted:
+        log_line(logging.ERROR, "Case file manifest NOT written", keys, trace)
+    else:
+        log_line(logging.INFO, "Case file manifest written", keys, trace)
+
+
+def _time_to_contain_s(result: DeliveryResult, published: datetime | None) -> float | None:
+    """Seconds from the message's publication to the read-back that verified the containment.
+
+    Failed deliveries count, since Pub/Sub keeps the first publish time; gathering evidence does
+    not. None unless the outcome is ``contained``. Never negative, although clocks may differ.
+    """
+    if result.outcome["status"] != Status.CONTAINED or not result.contained_at or not published:
+        return None
+    return max(round((result.contained_at - published).total_seconds(), 3), 0.0)
+
+
+def delivery_retried(error: RetryDelivery, trace: Trace | None) -> None:
+    """Log a delivery that was not acknowledged, in one line."""
+    keys = {
+        "stage": "retried",
+        "incident": error.incident,
+        "finding": error.finding,
+        "workload": error.workload,
+        "reason": str(error),
+        "outcome": None,
+    }
+    level = logging.ERROR if error.urgent else logging.WARNING
+    log_line(level, "Delivery not acknowledged; Pub/Sub will redeliver it", keys, trace)
+
+
+def manifest_keys(case_file: str | None, sha256: str | None, unlisted: str) -> dict[str, Json]:
+    """Log keys of a case file's manifest: its digest, or why none was written.
+
+    The digest in the log is out of reach of whoever can write to the store. The folder is logged
+    with it because a dry run and the incident that follows have the same id.
+    """
+    keys: dict[str, Json] = {"case_file": case_file, "manifest_sha256": sha256}
+    return {**keys, "unlisted": unlisted} if unlisted else keys
+
+
+def internal_error(message: str, error: Exception, trace: Trace | None) -> None:
+    """Log an internal error with its traceback and no outcome."""
+    names = dict.fromkeys(("incident", "finding", "workload"))
+    keys = {"stage": "failed", **names, "outcome": None}
+    log_line(logging.ERROR, message, keys, trace, error)
+
+
+def log_line(
+    level: int,
+    message: str,
+    keys: Mapping[str, Json],
+    trace: Trace | None,
+    error: Exception | None = None,
+) -> None:
+    """Write one structured log line, with labels and the request's trace."""
+    labels = _labels(keys)
+    labelled = {_LABELS: labels} if labels else {}
+    extra = {"stage": "done", **keys, **labelled, **(trace.keys if trace else {})}
+    _logger().log(level, message, exc_info=error, extra=extra)
+
+
+def _labels(keys: Mapping[str, Json]) -> dict[str, str]:
+    """Labels to filter by; the same names as the attributes of the outcome's Pub/Sub message."""
+    outcome, workload = keys.get("outcome"), _WORKLOAD.fullmatch(str(keys.get("workload")))
+    labels = {
+        "incident": keys.get("incident"),
+        "status": outcome.get("status") if isinstance(outcome, Mapping) else None,
+        "workload_kind": _KINDS.get(workload[2]) if workload else None,
+        "project": workload[1] if workload else None,
+    }
+    return {name: value for name, value in labels.items() if isinstance(value, str) and value}
+
+
+def _incident_keys(outcome: Mapping[str, Json]) -> dict[str, Json]:
+    finding, workload = outcome.get("finding"), outcome.get("workload")
+    return {
+        "incident": outcome.get("incident"),
+        "finding": finding.get("name") if isinstance(finding, Mapping) else None,
+        "workload": workload.get("resource_name") if isinstance(workload, Mapping) else None,
+    }
+
+
+def _logger() -> logging.Logger:
+    """The responder's logger, set up at the first line: importing this module changes nothing."""
+    if not any(isinstance(handler, _Handler) for handler in _LOGGER.handlers):
+        handler = _Handler(sys.stdout)
+        formatter = JsonFormatter(
+            "%(levelname)s %(message)s %(asctime)s",
+            rename_fields={"levelname": "severity", "asctime": "time"},
+            datefmt="%Y-%m-%dT%H:%M:%SZ",
+        )
+        formatter.converter = time.gmtime
+        handler.setFormatter(formatter)
+        _LOGGER.addHandler(handler)
+        _LOGGER.setLevel(logging.INFO)
+        _LOGGER.propagate = False
+    return _LOGGER

@@ -1,0 +1,254 @@
+"""Chat text of an outcome: what it reports, and that untrusted text stays plain text."""
+# ruff: noqa: RUF001 - lookalikes are what it is about
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incident.model import Status
+from incident.report.chat_text import chat_message, escape_for_chat
+from tests.support.model import repeatable
+
+ID = "20261002-6255b37a8bf0"
+OUTCOME: dict[str, Any] = {
+    "status": "contained",
+    "incident": "20261002-6255b37a8bf0",
+    "finding": {
+        "category": "Execution: Modified Malicious Binary Executed",
+        "severity": "CRITICAL",
+    },
+    "workload": {
+        "kind": "service",
+        "name": "storefront",
+        "project": "example-shop-prod",
+        "location": "europe-west1",
+    },
+    "detected": {"binary_path": "/usr/local/bin/healthcheck"},
+    "decision": {"reasons": ["rule 1 names it", "another"]},
+    "changes": [
+        {"action": "scale-to-zero", "state": "verified", "stops": True, "reversible": True}
+    ],
+    "drains_until": "2026-10-02T08:19:12Z",
+    "links": {"case_file": "gs://case files/x/incidents/20261002-6255b37a8bf0"},
+}
+PAGE = (
+    "https://console.cloud.google.com/storage/browser/"
+    "case%20files/x/incidents/20261002-6255b37a8bf0"
+)
+#: What we put between backticks ourselves; nobody else can.
+_COMMAND = re.compile(r"`python cli\.py [a-z]+ [^`\n]*`")
+MARKUP = re.compile(r"[<>&*_~`|@#]|\]\(|(?<!\[:)://(?!console\.cloud\.google\.com/)")
+
+
+def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> None:
+    """One line for each."""
+    show, release = (f"`python cli.py {verb} {ID}`" for verb in ("show", "release"))
+    to_do = (
+        f"To do: rotate the exposed secrets first, then find the root cause; {show} has the steps."
+        f" No attack? {release} gives it back"
+    )
+    assert chat_message(OUTCOME).splitlines() == [
+        "CONTAINED: Execution: Modified Malicious Binary Executed (CRITICAL)",
+        "Where: service storefront in project example-shop-prod, europe-west1",
+        "Detected: /usr/local/bin/healthcheck",
+        "Done: stopped by us, and read back as stopped: scale-to-zero verified",
+        "Requests in flight may run until 2026-10-02 08:19:12 UTC",
+        "Why: rule 1 names it",
+        to_do,
+        f"Incident 20261002-6255b37a8bf0: {PAGE}",
+    ]
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
+    """Only verified containments are called stopped."""
+    text = chat_message({**OUTCOME, "status": status.value, "changes": []})
+    assert text.startswith(f"{status.value.upper()}: ")
+    assert "\nDone: " in text
+    assert "\nTo do: " in text
+    assert ("and read back as stopped" in text) == (status is Status.CONTAINED)
+
+
+@pytest.mark.parametrize(
+    ("status", "command"),
+    [
+        (Status.CONTAINED, f"release {ID}"),
+        (Status.RESTRICTED, f"contain {ID} --action scale-to-zero"),
+        (Status.ALREADY_CONTAINED, f"show {ID}"),
+        (Status.UNVERIFIED, f"contain {ID}"),
+        (Status.FAILED, f"contain {ID}"),
+        (Status.AWAITING_APPROVAL, f"approve {ID}"),
+        (Status.HELD, f"contain {ID} --action scale-to-zero"),
+        (Status.PLANNED, f"contain {ID}"),
+        (Status.EXPIRED, f"contain {ID}"),
+    ],
+)
+def test_each_task_has_its_command(status: Status, command: str) -> None:
+    """Each status has the command to run next, in backticks."""
+    text = chat_message({**OUTCOME, "status": status.value})
+    assert f"`python cli.py {command}`" in text
+    told = ("runs on", "may run on", "running", "stopped")
+    assert any(words in text for words in told)
+
+
+def test_the_reason_line_has_detection_and_confidence() -> None:
+    """The reason line quotes the assessment, not that no guard objected."""
+    known = {"lookup": "known", "said": "VirusTotal: 41 of 70 engines call the file malicious"}
+    rich = {
+        **OUTCOME,
+        "status": "planned",
+        "workload": {**OUTCOME["workload"], "kind": "worker-pool"},
+        "assessment": {"summary": "a changed binary ran.", "confidence": "high"},
+        "detected": {**OUTCOME["detected"], "virustotal": known},
+    }
+    text = chat_message(rich)
+    why = "a changed binary ran, with high confidence. VirusTotal: 41 of 70 engines call the file"
+    assert f"\nWhy: {why} malicious\n" in text
+    long = {**rich, "assessment": {"summary": "word " * 40, "confidence": "high"}}
+    assert "word word…, with high confidence. VirusTotal" in chat_message(long)
+    assert "\nWhere: worker pool storefront in project" in text
+    assert "\nWhy: rule 1 names it" in chat_message({**rich, "status": "held"})
+
+
+def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
+    """The text names the approver's role and the expiry."""
+    waiting = {
+        **OUTCOME,
+        "status": "awaiting-approval",
+        "approval_expires": "2026-10-02T20:14:12.318000Z",
+        "changes": [{**OUTCOME["changes"][0], "state": "validated"}],
+    }
+    text = chat_message(waiting)
+    assert "Done: nothing yet, it runs on. A plan waits for approval: scale-to-zero\n" in text
+    assert "To do: as an approver: read" in text
+    assert text.splitlines()[-2].endswith("before 2026-10-02 20:14:12 UTC, when the plan expires")
+
+
+def test_a_command_that_would_be_refused_is_not_suggested() -> None:
+    """The text names the fix and the command that checks it."""
+    bar = {"text": "t", "first": "Fix `it` first", "command": "python cli.py policy check /p.yaml"}
+    held = {**OUTCOME, "status": "held", "decision": {"reasons": [], "barred": [bar]}}
+    text = chat_message(held)
+    assert "cli.py contain" not in text
+    assert "Fix ʼitʼ first (`python cli.py policy check /p.yaml`)" in text
+    hostile = {**held["decision"], "barred": [{**bar, "command": "python cli.py policy check `x`"}]}
+    assert "`x`" not in chat_message({**held, "decision": hostile})
+
+
+def test_a_release_says_who_gave_what_back() -> None:
+    """The text names the operator, what was restored and what was not."""
+    cancelled = {"action": "cancel-executions", "state": "verified", "reversible": False}
+    released = {
+        **OUTCOME,
+        "status": "released",
+        "decision": {"reasons": ["released by ops@example.com", "rule 1 names it"]},
+        "changes": [*OUTCOME["changes"], cancelled],
+        "drains_until": None,
+    }
+    text = chat_message(released)
+    assert (
+        "Done: released by ops＠example[.]com, the containment was taken back and it runs again."
+        " Given back: scale-to-zero, NOT cancel-executions, which nothing takes back"
+    ) in text
+    assert "verified" not in text
+    assert "Why:" not in text
+
+
+def test_what_cannot_be_taken_back_is_not_promised() -> None:
+    """A plan marks irreversible changes, and a containment offers no release of them."""
+    cancel = {"action": "cancel-executions", "state": "verified", "stops": True}
+    job = {**OUTCOME, "workload": {**OUTCOME["workload"], "kind": "job"}, "changes": [cancel]}
+    assert "cli.py release" not in chat_message(job)
+    assert "cancel-executions (nothing takes it back)" in chat_message({**job, "status": "planned"})
+    assert "--action cancel-executions" in chat_message({**job, "status": "held"})
+
+
+def test_a_failure_before_any_plan_names_the_action() -> None:
+    """Without a recorded plan the command has `--action`."""
+    text = chat_message({**OUTCOME, "status": "failed", "changes": []})
+    assert "it could NOT be done: no change on record. Nothing shows that it is stopped" in text
+    assert f"contain {ID} --action scale-to-zero" in text
+
+
+def test_a_failing_action_is_not_hidden_behind_one_that_held() -> None:
+    """Each action has its state."""
+    changes = [*OUTCOME["changes"], {"action": "restrict-ingress", "state": "failed"}]
+    text = chat_message({**OUTCOME, "changes": changes})
+    assert "scale-to-zero verified, restrict-ingress failed" in text
+
+
+def test_many_changes_are_counted() -> None:
+    """A long list is cut and counted."""
+    changes = [{"action": f"a-{number}", "state": "verified"} for number in range(9)]
+    assert "a-5 verified and 3 more" in chat_message({**OUTCOME, "changes": changes})
+
+
+def test_an_outcome_of_little_has_a_text_too() -> None:
+    """Workload, severity and link may be missing."""
+    text = chat_message({"status": "held", "incident": "i"})
+    assert "no Cloud Run workload" in text
+    assert "cli.py show i" in text
+    assert "cli.py contain" not in text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("<!channel> look", "‹!channel› look"),
+        ("<https://evil.example|log in>", "‹https[:]//evil[.]example¦log in›"),
+        ("[log in](https://evil.example)", "(log in)(https[:]//evil[.]example)"),
+        ("<users/all>", "‹users/all›"),
+        ("*b* _i_ ~s~ `c`", "∗b∗ ＿i＿ ∼s∼ ʼcʼ"),
+        ("&lt;!here&gt;", "＆lt;!here＆gt;"),
+        ("@here #general", "＠here ＃general"),
+        ("two\nlines\r\n\t and\u2028more", "two lines and more"),
+        ("\u202egnp.exe\u2066\x1b[31m\x00", "�gnp[.]exe��(31m�"),
+        ("e\u0301 a\u0301\u0316\u0317", "é á��"),
+        ("mailto:a@b.example tel:+1", "mailto[:]a＠b[.]example tel[:]+1"),
+        ("www.evil.example", "www[.]evil[.]example"),
+        ("evil\u3002example evil\uff0eexample evil\uff61example", " ".join(["evil[.]example"] * 3)),
+        ("/srv/python3.11 [redacted:0123abcd]", "/srv/python3.11 (redacted:0123abcd)"),
+        ("x" * 300, "x" * 240 + "…"),
+    ],
+)
+def test_what_either_room_would_act_upon_is_plain_text(said: str, shown: str) -> None:
+    """Markup becomes lookalikes, and the text stays readable."""
+    assert escape_for_chat(said) == shown
+
+
+@repeatable
+@given(st.text(max_size=600))
+def test_no_text_has_markup_or_leaves_its_line(said: str) -> None:
+    """Any text gives one bounded line without markup."""
+    shown = escape_for_chat(said)
+    assert not MARKUP.search(shown)
+    assert not [c for c in shown if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"}]
+    assert len(shown.splitlines()) <= 1
+    assert len(shown) <= 800
+
+
+@repeatable
+@given(st.text(min_size=1, max_size=300), st.sampled_from(list(Status)))
+def test_no_outcome_has_markup_and_none_is_long(said: str, status: Status) -> None:
+    """The same with the text in every untrusted place of an outcome."""
+    outcome = {
+        **OUTCOME,
+        "status": status.value,
+        "incident": said,
+        "finding": {"category": said, "severity": said},
+        "workload": dict.fromkeys(("kind", "name", "project", "location"), said),
+        "detected": {"binary_path": said},
+        "decision": {"reasons": [said]},
+        "changes": [{"action": said, "state": said}] * 9,
+        "links": {"case_file": f"gs://{said}"},
+    }
+    text = chat_message(outcome)
+    assert not MARKUP.search(_COMMAND.sub("", re.sub(r"https://console\S*", "", text)))
+    assert len(text.splitlines()) == (7 if status is Status.RELEASED else 8), text
+    assert len(text) < 12_000

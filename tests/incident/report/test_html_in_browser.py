@@ -1,0 +1,197 @@
+"""HTML report in a real Chromium: renders, requests nothing, runs nothing, fits the screen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+from incident.report.html import CaseFileContents, render_html
+from tests.incident.report.test_html import sample_case, with_hostile_text
+
+_CHROMIUM, _DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (_CHROMIUM and _DRIVER),
+    reason="no browser here: on Debian, apt install chromium chromium-driver",
+)
+_PHONE, _DESKTOP = 360, 1280
+_PICTURES = len(("timeline", "exposure"))
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A browser and its events since the last question."""
+
+    driver: Any
+
+    def show(self, page: Path, width: int, *, dark: bool, media: str = "screen") -> None:
+        """Open a page at a width, in a colour scheme, on screen or paper."""
+        metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"media": media, "features": scheme}
+        )
+        self.driver.get_log("performance")
+        self.driver.get(page.as_uri())
+
+    def requests(self) -> list[str]:
+        """Addresses requested since."""
+        events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        sent = [event for event in events if event["method"] == "Network.requestWillBeSent"]
+        return [event["params"]["request"]["url"] for event in sent]
+
+    def ask(self, script: str) -> Any:
+        """Value of an expression in the page."""
+        return self.driver.execute_script(f"return {script}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of this file, stopped by its driver."""
+    options = Options()
+    options.binary_location = str(_CHROMIUM)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(executable_path=str(_DRIVER)))
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+async def test_the_page_renders_and_does_nothing(
+    browser: Browser, tmp_path: Path, *, hostile: bool
+) -> None:
+    """At phone and desktop width, light and dark, with usual and hostile text."""
+    case = await sample_case(tmp_path)
+    if hostile:
+        told = {**with_hostile_text(case.outcome), "status": "contained"}
+        long = [*told["detected"]["arguments"], "A" * 100_000]
+        told["detected"] = {**told["detected"], "arguments": long}
+        told["workload"] = {**told["workload"], "kind": "service"}
+        case = CaseFileContents(told, with_hostile_text(case.evidence), case.records, case.digests)
+    page = tmp_path / "report.html"
+    page.write_text(render_html(case))
+    backgrounds = set()
+    for width in (_PHONE, _DESKTOP):
+        for dark in (False, True):
+            browser.show(page, width, dark=dark)
+            assert browser.requests() == [page.as_uri()]
+            assert browser.ask("document.documentElement.scrollWidth") <= width
+            assert browser.ask("document.scripts.length") == 0
+            assert browser.ask("typeof hacked") == "undefined"
+            assert browser.ask("document.querySelectorAll('h1').length") == 1
+            assert browser.ask("document.querySelectorAll('svg[role=img]').length") == _PICTURES
+            assert browser.ask("document.body.innerText.length") > len("a page of some length")
+            backgrounds.add(browser.ask("getComputedStyle(document.body).backgroundColor"))
+            told = browser.driver.get_log("browser")
+            assert not [entry for entry in told if entry["level"] == "SEVERE"]
+    assert len(backgrounds) == len(("light", "dark"))
+
+
+async def test_the_page_can_be_read_by_everybody(browser: Browser, tmp_path: Path) -> None:
+    """Headings in order, named pictures, header cells, contrast of at least 4.5 to 1."""
+    page = tmp_path / "report.html"
+    page.write_text(render_html(await sample_case(tmp_path)))
+    for dark in (False, True):
+        browser.show(page, _DESKTOP, dark=dark)
+        levels = browser.ask(
+            "[...document.querySelectorAll('h1,h2,h3')].map(h => Number(h.tagName[1]))"
+        )
+        assert levels[0] == 1
+        assert all(after - before <= 1 for before, after in pairwise(levels))
+        assert browser.ask("document.documentElement.lang") == "en"
+        assert browser.ask(
+            "[...document.querySelectorAll('svg')].every(s => s.ariaHidden ||"
+            " s.closest('[role=img][aria-labelledby]'))"
+        )
+        assert browser.ask("[...document.querySelectorAll('th')].every(t => t.scope === 'col')")
+        assert browser.ask(_CONTRAST) == []
+
+
+@pytest.mark.parametrize("wide", ["W", "\u6f22", "\U0001f600", "\u0634", "\u202e", "word "])
+async def test_nothing_overruns_a_picture(browser: Browser, tmp_path: Path, wide: str) -> None:
+    """Wide letters, Chinese, emoji, Arabic and escapes end inside the picture."""
+    case = await sample_case(tmp_path)
+    told: Any = dict(case.outcome)
+    told["finding"] = {**told["finding"], "category": wide * 200}
+    told["detected"] = {**told["detected"], "arguments": [wide * 200]}
+    evidence: Any = dict(case.evidence)
+    evidence["audit-log"] = [{**evidence["audit-log"][0], "principal": wide * 200}]
+    page = tmp_path / "report.html"
+    page.write_text(render_html(CaseFileContents(told, evidence, case.records, case.digests)))
+    browser.show(page, _PHONE, dark=False)
+    assert browser.ask(_OVERRUNNING) == []
+    assert browser.ask("document.documentElement.scrollWidth") <= _PHONE
+
+
+async def test_paper_holds_what_a_screen_folds(browser: Browser, tmp_path: Path) -> None:
+    """Logs, the timeline's table, the digests: all of it is printed, on white, in any scheme.
+
+    Steps but for the first are folded on a phone alone, and their numbers are whole everywhere.
+    """
+    page = tmp_path / "report.html"
+    page.write_text(render_html(await sample_case(tmp_path)))
+    cells = "[...document.querySelectorAll('details td')]"
+    shown = f"{cells}.filter(e => e.checkVisibility() && e.getClientRects().length).length"
+    browser.show(page, _PHONE, dark=True)
+    groups = browser.ask(_STEPS)
+    assert groups == [True, *[False] * (len(groups) - 1)]
+    browser.show(page, _DESKTOP, dark=True)
+    assert browser.ask(shown) == 0
+    assert browser.ask(_STEPS) == [True] * len(groups)
+    assert browser.ask(_NUMBERS) == []
+    browser.show(page, _DESKTOP, dark=True, media="print")
+    assert browser.ask(shown) == browser.ask(f"{cells}.length") > 0
+    assert browser.ask(_STEPS) == [True] * len(groups)
+    assert browser.ask(_NUMBERS) == []
+    addresses = browser.ask(_ADDRESSES)
+    assert len(addresses) > 1
+    assert all(address.startswith('" <https://') for address in addresses), addresses[0]
+    assert browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.ask(_CONTRAST) == []
+
+
+#: The lines of text that end outside of their picture.
+_OVERRUNNING = """[...document.querySelectorAll('svg[role=img] text')].filter(t =>
+    t.getBoundingClientRect().right > t.closest('[role=img]').getBoundingClientRect().right)
+  .map(t => t.textContent)"""
+#: Of each group of steps, whether it is to be seen.
+_STEPS = """[...document.querySelectorAll('.group')].map(part =>
+  [...part.querySelectorAll('li')].every(e => e.checkVisibility() && e.getClientRects().length))"""
+#: The numbers of steps that do not fit into the space before the step, in which they stand.
+_NUMBERS = """[...document.querySelectorAll('ol')].flatMap(list => {
+  const probe = list.appendChild(document.createElement('b'));
+  const wide = [...list.querySelectorAll(':scope > li')].filter((item, at) => {
+    probe.textContent = `${list.start + at}.\u00a0`;
+    return probe.getBoundingClientRect().width > parseFloat(getComputedStyle(list).paddingLeft); });
+  probe.remove();
+  return wide.map(item => item.innerText.slice(0, 40)); })"""
+#: What paper says after a link that a screen would follow.
+_ADDRESSES = """[...document.querySelectorAll('li .there a')].map(link =>
+  getComputedStyle(link, '::after').content)"""
+#: The texts whose colour is too near to what is behind them, by WCAG's formula.
+_CONTRAST = """(() => {
+  const light = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(Number).map(x => x / 255)
+    .map(x => x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4);
+    return .2126 * v[0] + .7152 * v[1] + .0722 * v[2]; };
+  const behind = e => { while (e) { const c = getComputedStyle(e).backgroundColor;
+    if (!/, 0\\)$|transparent/.test(c)) return c; e = e.parentElement; }
+    return 'rgb(255,255,255)'; };
+  return [...document.querySelectorAll('p,li,dt,dd,td,th,a,code,span,summary,h1,h2,h3')]
+    .filter(e => e.innerText && e.innerText.trim())
+    .filter(e => { const a = light(getComputedStyle(e).color), b = light(behind(e));
+      return (Math.max(a, b) + .05) / (Math.min(a, b) + .05) < 4.5; })
+    .map(e => e.className + ': ' + e.innerText.slice(0, 40)); })()"""

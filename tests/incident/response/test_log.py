@@ -1,0 +1,230 @@
+"""The log: one structured line per delivery, whatever a finding says."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from incident.model import Finding, Json, Status
+from incident.response import log
+from incident.response.context import DeliveryResult
+from incident.response.deliveries import RetryDelivery
+from incident.response.log import Trace
+from tests.support.model import SERVICE, finding
+
+TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True, project="")
+LABELS = "logging.googleapis.com/labels"
+HOSTILE = 'x\n{"severity": "DEBUG", "status": "ignored"} %s {} \x1b[31m'
+
+
+@pytest.fixture(autouse=True)
+def _fresh_logger() -> Iterator[None]:
+    """Lines go to the standard output of this test, and of no other.
+
+    pytest adds a handler of its own to loggers that do not propagate, which would keep ours from
+    being set up.
+    """
+    logger = logging.getLogger("responder")
+    logger.handlers.clear()
+    logger.propagate = True
+    yield
+    logger.handlers.clear()
+    logger.propagate = True
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What was written to standard output, each line an object."""
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return [json.loads(line) for line in captured.out.splitlines()]
+
+
+def outcome(status: str, **changes: Json) -> dict[str, Json]:
+    """An outcome with the fields that the log uses."""
+    found: dict[str, Json] = {
+        "status": status,
+        "incident": "i-1",
+        "finding": {"name": "finding-1"},
+        "workload": {"resource_name": "services/x"},
+    }
+    return {**found, **changes}
+
+
+EXPECTED = {
+    Status.CONTAINED: "WARNING",
+    Status.RESTRICTED: "WARNING",
+    Status.HELD: "WARNING",
+    Status.AWAITING_APPROVAL: "WARNING",
+    Status.FAILED: "ERROR",
+    Status.UNVERIFIED: "ERROR",
+    Status.MALFORMED: "ERROR",
+}
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("alarm", [True, False])
+def test_a_line_is_as_severe_as_its_outcome(
+    capsys: pytest.CaptureFixture[str], status: Status, *, alarm: bool
+) -> None:
+    """What a person must see is an ERROR, what changed something a WARNING, the rest INFO."""
+    log.delivery_answered(DeliveryResult(outcome(status.value), alarm=alarm), None)
+    (line,) = lines(capsys)
+    assert line["severity"] == ("ERROR" if alarm else EXPECTED.get(status, "INFO"))
+    assert line["message"] == f"{status.value.upper()}: i-1"
+
+
+def test_a_line_names_incident_finding_and_workload(capsys: pytest.CaptureFixture[str]) -> None:
+    """It can be searched for by each, and carries the whole outcome."""
+    reported = outcome("contained", rule="r")
+    log.delivery_answered(DeliveryResult(reported), TRACE)
+    (line,) = lines(capsys)
+    assert (line["incident"], line["finding"], line["workload"]) == (
+        "i-1",
+        "finding-1",
+        "services/x",
+    )
+    assert (line["outcome"], line["stage"], line["trace"]) == (reported, "done", TRACE.trace_id)
+    assert line["time"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind"),
+    [("services", "service"), ("jobs", "job"), ("workerPools", "worker-pool"), ("topics", None)],
+)
+def test_a_line_has_labels_to_filter_by(
+    capsys: pytest.CaptureFixture[str], resource: str, kind: str | None
+) -> None:
+    """Labels are short texts for filters; unknown ones are left out."""
+    name = f"projects/example-shop-prod/locations/europe-west1/{resource}/storefront"
+    log.delivery_answered(
+        DeliveryResult(outcome("contained", workload={"resource_name": name})), None
+    )
+    (line,) = lines(capsys)
+    expected = {
+        "incident": "i-1",
+        "status": "contained",
+        "workload_kind": kind,
+        "project": "example-shop-prod",
+    }
+    assert line[LABELS] == {name: value for name, value in expected.items() if value}
+
+
+def test_a_line_about_nothing_in_particular_has_no_labels(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A retry of something unreadable is nobody's."""
+    log.delivery_retried(RetryDelivery("no answer", None, urgent=False), None)
+    (line,) = lines(capsys)
+    assert LABELS not in line
+
+
+def test_a_malformed_message_has_nothing_to_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """The keys are there, and empty."""
+    log.delivery_answered(
+        DeliveryResult(
+            outcome("malformed", incident=None, finding=None, workload=None), alarm=True
+        ),
+        None,
+    )
+    (line,) = lines(capsys)
+    assert (line["incident"], line["finding"], line["workload"]) == (None, None, None)
+    assert "trace" not in line
+
+
+def test_a_message_names_workload_category_and_incident(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The message of an outcome says what happened to which workload, and why."""
+    workload = {"name": "storefront", "project": "example-shop-prod", "location": "europe-west1"}
+    finding = {"name": "finding-1", "category": "Unexpected Child Shell"}
+    log.delivery_answered(DeliveryResult(outcome("held", finding=finding, workload=workload)), None)
+    (line,) = lines(capsys)
+    where = "storefront (example-shop-prod, europe-west1)"
+    assert line["message"] == f"HELD {where}: Unexpected Child Shell, i-1"
+
+
+def test_a_message_escapes_and_cuts_what_a_finding_supplies(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A category of any length and content stays one printable part of the message."""
+    hostile = HOSTILE + "\x1b[2J" + "x" * 5000
+    log.delivery_answered(DeliveryResult(outcome("held", finding={"category": hostile})), None)
+    (line,) = lines(capsys)
+    assert line["message"].isprintable()
+    assert len(line["message"]) < 200
+
+
+def test_hostile_text_stays_inside_its_value(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a line break nor a format in a finding makes a line of its own."""
+    hostile = outcome("held", finding={"name": HOSTILE}, workload={"resource_name": HOSTILE})
+    log.delivery_answered(DeliveryResult(hostile), None)
+    claim = finding(name=HOSTILE)
+    log.delivery_retried(RetryDelivery(HOSTILE, claim, urgent=False), None)
+    answered, retried = lines(capsys)
+    assert (answered["finding"], answered["severity"]) == (HOSTILE, "WARNING")
+    assert answered["message"] == "HELD: i-1"
+    assert (retried["reason"], retried["message"]) == (
+        HOSTILE,
+        "Delivery not acknowledged; Pub/Sub will redeliver it",
+    )
+    assert retried["finding"] == HOSTILE
+    assert answered[LABELS] == {"incident": "i-1", "status": "held"}
+
+
+@pytest.mark.parametrize(("urgent", "severity"), [(False, "WARNING"), (True, "ERROR")])
+def test_a_retry_has_no_outcome(
+    capsys: pytest.CaptureFixture[str], severity: str, *, urgent: bool
+) -> None:
+    """It says why the delivery comes again, of which incident, and whether time will heal it."""
+    claim = finding()
+    log.delivery_retried(RetryDelivery("cannot read the policy", claim, urgent=urgent), None)
+    (line,) = lines(capsys)
+    assert (line["severity"], line["outcome"]) == (severity, None)
+    assert (line["reason"], line["stage"]) == ("cannot read the policy", "retried")
+    assert (line["incident"], line["finding"], line["workload"]) == (
+        claim.incident_id,
+        claim.name,
+        SERVICE,
+    )
+    assert line[LABELS] == {
+        "incident": claim.incident_id,
+        "workload_kind": "service",
+        "project": "example-shop-prod",
+    }
+
+
+@pytest.mark.parametrize("claim", [None, finding(workload=None)])
+def test_a_retry_may_have_nothing_to_name(
+    capsys: pytest.CaptureFixture[str], claim: Finding | None
+) -> None:
+    """The keys are there, and empty."""
+    log.delivery_retried(RetryDelivery("no answer", claim, urgent=False), None)
+    (line,) = lines(capsys)
+    assert {"incident", "finding", "workload"} <= set(line)
+    assert line["workload"] is None
+
+
+def test_an_internal_error_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line holds all of it."""
+    with pytest.raises(ValueError, match="DEBUG") as raised:
+        raise ValueError(HOSTILE)
+    log.internal_error("the responder failed", raised.value, None)
+    (line,) = lines(capsys)
+    assert (line["severity"], line["outcome"]) == ("ERROR", None)
+    assert "ValueError" in line["exc_info"]
+
+
+def test_lines_do_not_reach_other_loggers(capsys: pytest.CaptureFixture[str]) -> None:
+    """A framework that configures the root logger does not print them twice."""
+    root = logging.StreamHandler()
+    logging.getLogger().addHandler(root)
+    try:
+        for _ in range(3):
+            log.delivery_answered(DeliveryResult(outcome("held")), None)
+    finally:
+        logging.getLogger().removeHandler(root)
+    assert len(lines(capsys)) == 3

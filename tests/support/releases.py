@@ -1,0 +1,269 @@
+"""Worlds worth containing, and releasing in one process: what the tests of releases share."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from clients import Clients, connect
+from emulator.api.faults import Fault, Faults
+from emulator.services.gate import CallPoint
+from incident.case_file.containments import ContainmentRecords
+from incident.containment.release import ReleaseOptions, carry_out_release
+from incident.containment.release_plan import ReleasePlan, plan_release
+from incident.model import Change, Kind, Workload
+from incident.notification.resource_names import parse_resource_name
+from incident.redaction.redactor import Redactor
+from tests.support.environment import (
+    JsonDict,
+    ResponderEnvironment,
+    responder_environment,
+    sample_notification,
+    world_around,
+)
+
+SAMPLE_OF_KIND = {
+    Kind.SERVICE: "revision-by-number",
+    Kind.JOB: "v1-job-execution",
+    Kind.WORKER_POOL: "worker-pool-without-containers",
+}
+ALL_ACTIONS = {
+    Kind.SERVICE: "[scale-to-zero, restrict-ingress, require-authentication]",
+    Kind.JOB: "[cancel-executions, require-authentication]",
+    Kind.WORKER_POOL: "[scale-to-zero]",
+}
+_COLLECTIONS = {Kind.SERVICE: "services", Kind.JOB: "jobs", Kind.WORKER_POOL: "workerPools"}
+CONDITION = {"title": "office hours", "expression": "request.time.getHours() > 7"}
+#: Several bindings of invokers, others between them, one with a condition.
+BINDINGS: list[JsonDict] = [
+    {"role": "roles/run.viewer", "members": ["user:viewer@example.com"]},
+    {
+        "role": "roles/run.invoker",
+        "members": ["user:b@example.com", "allUsers", "user:a@example.com"],
+    },
+    {"role": "roles/run.invoker", "members": ["allUsers"], "condition": CONDITION},
+    {"role": "roles/run.invoker", "members": ["allAuthenticatedUsers"]},
+    {"role": "roles/run.developer", "members": ["user:dev@example.com"]},
+]
+AUDIT_CONFIGS = [{"service": "allServices", "auditLogConfigs": [{"logType": "DATA_READ"}]}]
+ANNOTATIONS = {"example.com/owner": "shop", "example.com/on-call": "they: \u00e4"}
+RELEASED_BY = "someone@example.com"
+SHORT_LATENCY = {"reconcile": "5ms"}
+
+#: What a workload may be left with after a containment and its release: what only Cloud Run
+#: writes, to say that, when and by whom something was written at all.
+OUTPUT_ONLY = frozenset(
+    {
+        "generation",  # counts writes, ours and the release's
+        "observedGeneration",  # follows it
+        "etag",  # stands for one version
+        "updateTime",  # of the last write
+        "lastModifier",  # of the last write
+        "terminalCondition",  # its time is that of the last reconciliation
+    }
+)
+
+
+def enforcing_policy(kind: Kind, actions: str = "") -> str:
+    """A policy that enforces some steps for one kind of workload."""
+    return f"mode: enforce\ncontain:\n  {kind}: {actions or ALL_ACTIONS[kind]}\n"
+
+
+def rich_world(kind: Kind, **changes: Any) -> JsonDict:
+    """A world in which everything that a release has to restore is there.
+
+    Args:
+        kind: Of which kind the workload is.
+        changes: Top-level fields of the workload to replace.
+    """
+    world = world_around(sample_notification(SAMPLE_OF_KIND[kind]), latency=dict(SHORT_LATENCY))
+    (name,) = world["iamPolicies"]
+    world["iamPolicies"][name] = {
+        "version": 3,
+        "bindings": copy.deepcopy(BINDINGS),
+        "auditConfigs": copy.deepcopy(AUDIT_CONFIGS),
+    }
+    workload = workload_in(world, kind)
+    workload["annotations"] = dict(ANNOTATIONS)
+    if kind is Kind.SERVICE:
+        older_revision, latest_revision = (r["name"].rpartition("/")[2] for r in world["revisions"])
+        revision = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": older_revision}
+        workload["traffic"] = [
+            {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 70, "tag": "newest"},
+            {**revision, "percent": 30},
+            {**revision, "tag": "known-good"},
+            {**revision, "revision": latest_revision, "tag": "canary"},
+        ]
+        workload["ingress"] = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+        workload["invokerIamDisabled"] = True
+        for each in world["revisions"]:
+            each["scaling"] = {"minInstanceCount": 1, "maxInstanceCount": 5}
+    workload |= changes
+    return world
+
+
+def workload_in(world: JsonDict, kind: Kind) -> JsonDict:
+    """The only workload of a kind in a world or a dump of one."""
+    (workload,) = world[_COLLECTIONS[kind]]
+    found: JsonDict = workload
+    return found
+
+
+def comparable_world(world: JsonDict, kind: Kind, lost: Collection[str] = ()) -> JsonDict:
+    """A dumped world without what may differ.
+
+    Args:
+        world: The dump.
+        kind: Of which kind the workload is.
+        lost: Names of the executions that the plan said cannot be restored. They differ, so do
+            their tasks, and what the job says of the latest of them.
+    """
+    compared = copy.deepcopy(world)
+    for workload in compared[_COLLECTIONS[kind]]:
+        for name in OUTPUT_ONLY:
+            workload.pop(name, None)
+    for policy in compared["iamPolicies"].values():
+        policy.pop("etag")  # stands for one version of the policy
+    compared.pop("logEntries")  # the audit log says who wrote, us among them
+    for listed in compared["findings"]:  # what SCC was told of the incident stays there
+        _without_responder_marks(listed["finding"])
+    for name in ("executions", "tasks"):
+        compared[name] = [
+            e for e in compared[name] if not any(e["name"].startswith(n) for n in lost)
+        ]
+    if lost:
+        for name in ("completionTime", "completionStatus"):
+            workload_in(compared, kind)["latestCreatedExecution"].pop(name, None)
+    return compared
+
+
+@dataclass(frozen=True, slots=True)
+class ContainedWorkload:
+    """A workload that was contained on a road, and what it takes to release it.
+
+    Attributes:
+        env: The road.
+        clients: Clients of the operator's own.
+        workload: What was contained.
+        world_before: The world before it was.
+        outcome: What its delivery came to.
+    """
+
+    env: ResponderEnvironment
+    clients: Clients
+    workload: Workload
+    world_before: JsonDict
+    outcome: Any
+
+    @property
+    def containment_records(self) -> ContainmentRecords:
+        """Its containments, as the operator sees them."""
+        return ContainmentRecords(
+            self.clients.store, self.workload, f"cli {RELEASED_BY}", lambda: datetime.now(UTC)
+        )
+
+    async def plan_release(self) -> ReleasePlan:
+        """What a release would do now."""
+        return await plan_release(self.workload, self.containment_records, self.clients.cloud_run)
+
+    async def release(
+        self,
+        plan: ReleasePlan | None = None,
+        *,
+        patience_s: float = 5,
+        step: Callable[[str], None] = lambda _: None,
+    ) -> tuple[Change, ...]:
+        """Release it, by default for a plan that is made now."""
+        given = ReleaseOptions(RELEASED_BY, timedelta(seconds=patience_s), Redactor(b"key"), step)
+        agreed = plan or await self.plan_release()
+        return await carry_out_release(
+            agreed, self.containment_records, self.clients.cloud_run, given
+        )
+
+    @property
+    def world(self) -> JsonDict:
+        """The world as it is now."""
+        return dump_world(self.env)
+
+    def set_faults(self, *faults: Fault) -> None:
+        """From now on these go wrong, and nothing else."""
+        self.env.emulator.world.faults = Faults(faults)
+
+    def is_restored(self) -> bool:
+        """Whether the world is, in every field that may not differ, what it was before."""
+        kind = self.workload.kind
+        lost = [c["target"] for c in self.outcome["changes"] if not c["reversible"]]
+        before, now = (
+            comparable_world(world, kind, lost) for world in (self.world_before, self.world)
+        )
+        return before == now
+
+    def read_records(self, kind: str) -> list[JsonDict]:
+        """The containment's records of a kind."""
+        paths = self.env.stored_objects(f"containments/**/*-{kind}.json")
+        return [self.env.read_record(path) for path in paths]
+
+    def writes(self) -> list[str]:
+        """What was written to the workload since, by the last part of the method."""
+        writes = [write for write in self.env.emulator.writes if not write.validate_only]
+        names = [write.method for write in writes if ".cloud.run." in write.method]
+        return [name.rpartition("/")[2] for name in names]
+
+
+def dump_world(env: ResponderEnvironment) -> JsonDict:
+    """The world as it is now."""
+    world: Any = env.emulator.world.dump()
+    return json.loads(json.dumps(world))  # type: ignore[no-any-return]
+
+
+def _without_responder_marks(finding: JsonDict) -> None:
+    """A finding without the marks and the external system that are ours."""
+    marks = finding.get("securityMarks", {})
+    others = {k: v for k, v in marks.get("marks", {}).items() if not k.startswith("responder-")}
+    marks.pop("marks", None)
+    if others:
+        marks["marks"] = others
+    systems = finding.get("externalSystems", {})
+    systems.pop("scc-responder", None)
+    for name, rest in (("securityMarks", others), ("externalSystems", systems)):
+        if not rest:
+            finding.pop(name, None)
+
+
+@asynccontextmanager
+async def contained_workload(
+    folder: Path,
+    kind: Kind,
+    *,
+    world: JsonDict | None = None,
+    actions: str = "",
+    hook: Callable[[CallPoint], None] | None = None,
+    **given: Any,
+) -> AsyncIterator[ContainedWorkload]:
+    """A workload contained by a delivery in enforce mode."""
+    start_world = rich_world(kind) if world is None else world
+    notification = sample_notification(SAMPLE_OF_KIND[kind])
+    async with responder_environment(
+        folder,
+        notification=notification,
+        world=start_world,
+        policy_text=enforcing_policy(kind, actions),
+        hook=hook,
+        **given,
+    ) as env:
+        world_before = dump_world(env)
+        outcome: Any = (await env.deliver()).outcome
+        name = workload_in(world_before, kind)["name"]
+        workload = parse_resource_name(f"//run.googleapis.com/{name}").workload
+        assert workload
+        clients = await connect(env.settings)
+        try:
+            yield ContainedWorkload(env, clients, workload, world_before, outcome)
+        finally:
+            await clients.close()
