@@ -24,7 +24,7 @@ from clients import Settings, SettingsError, read_settings
 from incident.model import GiveUp, Retry
 from incident.patrol import log as patrol_log
 from incident.response import log
-from incident.response.context import DeliveryResult, LogOutcome
+from incident.response.context import DeliveryResult
 from incident.response.deliveries import DeliveryHandler, RetryDelivery
 from incident.response.log import Trace, parse_trace
 from wiring import Process, open_process
@@ -48,12 +48,9 @@ def respond(event: CloudEvent) -> None:
     data = _message_data(event.data)
     if data is None:
         reason = "the event has no Pub/Sub message data"
-        _handle(lambda handler, _: handler.quarantine(_request_body(), reason))
+        _handle(lambda handler: handler.quarantine(_request_body(), reason))
     else:
-        _handle(
-            lambda handler, log_outcome: handler.receive(data, log_outcome),
-            _publish_time(event.data),
-        )
+        _handle(lambda handler: handler.receive(data), _publish_time(event.data))
 
 
 @functions_framework.http
@@ -73,6 +70,7 @@ def patrol(request: flask.Request) -> str:
         log.internal_error("Patrol failed; it will be retried", error, _trace())
         raise ServiceUnavailable from error
     patrol_log.log_round(patrol_round, _trace())
+    _LOOP_THREAD.run(lambda process: process.patrol.record_logged(patrol_round))
     return "OK"
 
 
@@ -90,7 +88,7 @@ def handle_error(error: Exception) -> Any:
         return error
     reason = f"the request is not a Pub/Sub push or CloudEvent: {type(error).__name__}"
     try:
-        _handle(lambda handler, _: handler.quarantine(_request_body(), reason))
+        _handle(lambda handler: handler.quarantine(_request_body(), reason))
     except ServiceUnavailable as unavailable:
         return unavailable
     except Exception as fault:  # noqa: BLE001 - whatever it is, the message must be redelivered
@@ -110,29 +108,18 @@ def _trace() -> Trace | None:
 
 
 def _handle(
-    work: Callable[[DeliveryHandler, LogOutcome], Coroutine[Any, Any, DeliveryResult]],
+    work: Callable[[DeliveryHandler], Coroutine[Any, Any, DeliveryResult]],
     published: datetime | None = None,
 ) -> None:
-    """Run work on the loop, wait for it, and log its outcome, in one line.
-
-    An outcome that this delivery records is logged at once, from the loop; the manifest's
-    digest follows in a line of its own.
-    """
-    trace, logged = _trace(), list[DeliveryResult]()
-
-    def log_outcome(result: DeliveryResult) -> None:
-        log.delivery_answered(result, trace, published)
-        logged.append(result)
-
+    """Hand work to the loop, wait for it, log its result in one line, and record that."""
+    trace = _trace()
     try:
-        result = _LOOP_THREAD.run(lambda process: work(process.delivery_handler, log_outcome))
+        result = _LOOP_THREAD.run(lambda process: work(process.delivery_handler))
     except RetryDelivery as error:
         log.delivery_retried(error, trace)
         raise ServiceUnavailable from error
-    if logged:
-        log.case_file_sealed(result, trace)
-    else:
-        log.delivery_answered(result, trace, published)
+    log.delivery_answered(result, trace, published)
+    _LOOP_THREAD.run(lambda process: process.delivery_handler.record_logged(result))
 
 
 def _message_data(data: object) -> bytes | None:

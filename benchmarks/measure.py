@@ -200,7 +200,7 @@ async def measure_load(python: Path, source: Path, folder: Path, findings: int, 
             all_s = time.monotonic() - begun
             await function.wait_for_outcomes(findings)
             peak = function.peak
-    statuses = [said.outcome["status"] for said in function.logged_outcomes if said.outcome]
+    statuses = [logged.outcome["status"] for logged in function.logged_outcomes if logged.outcome]
     if statuses != ["contained"] * findings:
         raise SystemExit(f"cannot measure: {findings} findings ended as {statuses}")
     writes = [

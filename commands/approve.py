@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from clients.caller_identity import whoami
 from commands.confirm_and_apply import confirm_and_apply, print_report, refusal_printer
 from commands.shared import as_json_option, run_with_clients
 from incident.case_file.index import CaseFileIndex
+from incident.case_file.manifest import RecordingStore
 from incident.decision.guards import Operator
 from incident.response.propose import Proposal, propose_approval
 from wiring import build_context, build_ports
@@ -43,9 +45,10 @@ async def _approve(clients: Clients, incident: str, *, ask: bool, as_json: bool)
     await cases.get(incident)
     by = whoami(settings)
     context = build_context(settings, Operator(by, is_person=True))
-    ports = build_ports(clients)
+    store = RecordingStore(clients.store)
+    ports = replace(build_ports(clients), store=store)
 
     async def propose() -> Proposal:
         return await propose_approval(await cases.get(incident), context, ports, by)
 
-    return await confirm_and_apply(propose, ask=ask, as_json=as_json)
+    return await confirm_and_apply(propose, store, ask=ask, as_json=as_json)

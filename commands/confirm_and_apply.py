@@ -9,10 +9,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from commands.console import manifest_digests, print_diff, print_line, print_manifest_digests
+from commands.console import print_diff, print_line, write_and_print_manifest
 from commands.progress import progress_paused
 from commands.shared import print_json
 from incident.actions.changes import redact_change, redacted_json
+from incident.case_file.manifest import RecordingStore
 from incident.model import ChangeState, JsonObject, Status
 from incident.response.apply import apply_proposal
 from incident.response.propose import Proposal, Propose, confirm_unchanged
@@ -20,11 +21,16 @@ from incident.response.propose import Proposal, Propose, confirm_unchanged
 _SUCCESS_STATUSES = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICTED}
 
 
-async def confirm_and_apply(propose: Propose, *, ask: bool, as_json: bool) -> dict[str, Any]:
-    """Propose, show, ask if required, and apply.
+async def confirm_and_apply(
+    propose: Propose, store: RecordingStore, *, ask: bool, as_json: bool
+) -> dict[str, Any]:
+    """Propose a plan, show it, ask if need be, and apply it; returns the plan and the outcome.
 
-    Returns:
-        The report: incident, plan, result, manifest digests.
+    Args:
+        propose: Makes the plan, with ports that have ``store``.
+        store: What is created in it is listed in a manifest, also where applying fails.
+        ask: Whether to ask the person before anything is written.
+        as_json: Whether standard output is for JSON.
 
     Raises:
         IncidentError: It was not applied; says why.
@@ -37,21 +43,19 @@ async def confirm_and_apply(propose: Propose, *, ask: bool, as_json: bool) -> di
         report = {"incident": proposal.case.incident, "plan": _plan_json(proposal)}
         if proposal.already_contained:
             outcome = proposal.case.outcome
-            return {**report, "result": outcome, "error": None, "manifest_sha256": {}}
+            return {**report, "result": outcome, "error": None, "manifest_sha256": None}
         if ask:
             with progress_paused():
                 click.confirm("Do this?", abort=True, err=True)
             proposal = await confirm_unchanged(proposal, propose)
             report["plan"] = _plan_json(proposal)
-        result, store = await apply_proposal(proposal), proposal.session.ports.store
-        with progress_paused():
-            print_manifest_digests(Console(stderr=True), store)
-        return {
-            **report,
-            "result": result,
-            "error": None,
-            "manifest_sha256": manifest_digests(store),
-        }
+        folder = proposal.assessed.inputs.incident_case_file.folder
+        try:
+            result = await apply_proposal(proposal)
+        finally:
+            with progress_paused():
+                sha256 = await write_and_print_manifest(store, folder, Console(stderr=True))
+        return {**report, "result": result, "error": None, "manifest_sha256": sha256}
     finally:
         await proposal.close()
 
@@ -62,7 +66,7 @@ def refusal_printer(incident: str, *, as_json: bool) -> Callable[[str], None] | 
         "incident": incident,
         "plan": None,
         "result": None,
-        "manifest_sha256": {},
+        "manifest_sha256": None,
     }
     return (lambda error: print_json({**nothing, "error": error})) if as_json else None
 

@@ -6,9 +6,8 @@ import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from incident.case_file.journal import ObjectStore
-from incident.case_file.recording_store import as_recording_store
-from incident.model import Change, Json
+from incident.case_file.manifest import RecordingStore, try_write_manifest
+from incident.model import Change
 from incident.report.terminal import change_diff_lines, escape_unprintable
 
 _DIFF_STYLES = {"-": "red", "+": "green"}
@@ -38,13 +37,18 @@ def print_diff(console: Console, change: Change) -> None:
         print_line(console, line, _DIFF_STYLES.get(line[:1], ""))
 
 
-def manifest_digests(store: ObjectStore) -> dict[str, Json]:
-    """Digest of the newest manifest written through a store, by case file."""
-    return {**dict(sorted(as_recording_store(store).manifest_digests.items()))}
+async def write_and_print_manifest(
+    store: RecordingStore, folder: str, console: Console
+) -> str | None:
+    """List what a command created, in a manifest of a case file or containment.
 
-
-def print_manifest_digests(console: Console, store: ObjectStore) -> None:
-    """Print the digests, for the operator to keep: a copy outside the store."""
-    for folder, sha256 in manifest_digests(store).items():
-        text = escape_unprintable(f"{folder} is sealed. Keep this, for `verify --sha256`: {sha256}")
-        console.print(Text(text), soft_wrap=True)
+    Returns:
+        The manifest's digest, which stands in no log; None where there is no manifest.
+    """
+    sha256, problem = await try_write_manifest(store, folder)
+    if problem:
+        console.print(Text(escape_unprintable(problem), style="bold red"), soft_wrap=True)
+    elif sha256:
+        text = f"Manifest SHA-256 of {folder} (keep it to verify the case file): {sha256}"
+        console.print(Text(escape_unprintable(text)), soft_wrap=True)
+    return sha256

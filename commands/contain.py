@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from commands.confirm_and_apply import confirm_and_apply, print_report, refusal_
 from commands.shared import as_json_option, run_with_clients
 from incident.actions.catalogue import ACTIONS, available_actions
 from incident.case_file.index import CaseFileIndex, CaseSummary
+from incident.case_file.manifest import RecordingStore
 from incident.decision.guards import Operator
 from incident.policy.resolve import Steps
 from incident.response.propose import Proposal, propose_containment
@@ -52,13 +54,14 @@ async def _contain(
     steps = _steps(await cases.get(incident), actions)
     by = whoami(settings)
     context = build_context(settings, Operator(by, is_person=True))
-    ports = build_ports(clients)
+    store = RecordingStore(clients.store)
+    ports = replace(build_ports(clients), store=store)
 
     async def propose() -> Proposal:
         case = await cases.get(incident)
         return await propose_containment(case, context, ports, by, steps)
 
-    return await confirm_and_apply(propose, ask=ask, as_json=as_json)
+    return await confirm_and_apply(propose, store, ask=ask, as_json=as_json)
 
 
 def _steps(case: CaseSummary, actions: tuple[str, ...]) -> Steps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -10,9 +11,10 @@ from rich.console import Console
 
 from clients import Clients, read_settings
 from clients.caller_identity import whoami
-from commands.console import print_diff, print_line, print_manifest_digests
+from commands.console import print_diff, print_line, write_and_print_manifest
 from commands.shared import as_json_option, print_json, run_with_clients
 from incident.actions.changes import redact_change
+from incident.case_file.manifest import RecordingStore
 from incident.containment.release import ReleaseRefused
 from incident.decision.guards import Operator
 from incident.model import Kind, Workload
@@ -84,7 +86,8 @@ async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> DrillRep
     settings = read_settings()
     by = whoami(settings)
     context = build_context(settings, Operator(by, is_person=True))
-    ports = build_ports(clients)
+    store = RecordingStore(clients.store)
+    ports = replace(build_ports(clients), store=store)
     console = Console(stderr=True)
     proposed = await prepare_drill(workload, context, ports, by)
     try:
@@ -104,9 +107,10 @@ async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> DrillRep
                 )
         notice = f"drill {proposed.id}: if interrupted, run python cli.py release {proposed.id}"
         print_line(console, notice, "bold yellow")
-        report = await run_drill(proposed, lambda step: print_line(console, step))
-        print_manifest_digests(console, proposed.session.ports.store)
-        return report
+        try:
+            return await run_drill(proposed, lambda step: print_line(console, step))
+        finally:
+            await write_and_print_manifest(store, proposed.case_file.folder, console)
     finally:
         await proposed.close()
 

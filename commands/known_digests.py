@@ -1,48 +1,31 @@
-"""Digests of manifests that were kept outside the store: what a log, or a person, tells. Pure."""
+"""Parse the digests of manifests that a log, or a person, has."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-_SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_FOLDER = re.compile(
-    r"(?<![\w/-])(?:incidents|claims|dry-runs|drills)/\d{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?(?![\w/-])"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class KnownDigest:
-    """One digest.
-
-    Attributes:
-        sha256: The digest.
-        folder: The case file that it was told of; None where that was not told, as in lines that
-            are older than that.
-    """
-
-    sha256: str
-    folder: str | None = None
+from incident.case_file.manifest import is_sha256
+from incident.case_file.paths import parse_case_file_path, parse_containment_path
+from incident.case_file.verification import KnownDigest
 
 
 def parse_digest(text: str) -> KnownDigest | None:
-    """The digest that a person gives; None of what is none."""
+    """The digest that a person gives; None where it is not a SHA-256 in hex."""
     cleaned = text.strip().lower()
-    return KnownDigest(cleaned) if _SHA256.fullmatch(cleaned) else None
+    return KnownDigest(cleaned) if is_sha256(cleaned) else None
 
 
 def digests_in_log(log: str) -> tuple[KnownDigest, ...]:
-    """All digests that a log has: what the query prints, the log's lines, or entries as JSON."""
+    """All digests in the output of the query, in lines of the log, or in entries as JSON."""
     whole = _parse_json(log)
     entries = whole if isinstance(whole, list) else [whole] if isinstance(whole, dict) else None
     if entries is not None:
-        return tuple(dict.fromkeys(told for entry in entries for told in _digests_in_entry(entry)))
-    return tuple(
-        dict.fromkeys(digest for line in log.splitlines() for digest in _digests_in_line(line))
-    )
+        found = [digest for entry in entries for digest in _digests_in_entry(entry)]
+    else:
+        found = [digest for line in log.splitlines() for digest in _digests_in_line(line)]
+    return tuple(dict.fromkeys(found))
 
 
 def _digests_in_line(line: str) -> Iterator[KnownDigest]:
@@ -50,21 +33,28 @@ def _digests_in_line(line: str) -> Iterator[KnownDigest]:
     if isinstance(entry, dict):
         yield from _digests_in_entry(entry)
         return
-    folders = set(_FOLDER.findall(line.lower()))
+    words = line.split()
+    folders = {folder for word in words if (folder := _folder(word))}
     folder = folders.pop() if len(folders) == 1 else None
-    for sha256 in _SHA256.findall(line.lower()):
-        yield KnownDigest(sha256, folder)
+    for word in words:
+        if is_sha256(word.lower()):
+            yield KnownDigest(word.lower(), folder)
 
 
 def _digests_in_entry(entry: Any) -> Iterator[KnownDigest]:
-    """Of an entry as Cloud Logging keeps it, or of a line as it was printed."""
+    """The digest of an entry as Cloud Logging keeps it, or of a line as it was printed."""
     payload = entry.get("jsonPayload", entry) if isinstance(entry, Mapping) else None
     if not isinstance(payload, Mapping):
         return
     digest = parse_digest(str(payload.get("manifest_sha256")))
-    folder = str(payload.get("case_file"))
     if digest:
-        yield KnownDigest(digest.sha256, folder if _FOLDER.fullmatch(folder) else None)
+        yield KnownDigest(digest.sha256, _folder(payload.get("case_file")))
+
+
+def _folder(text: object) -> str | None:
+    """The case file or containment that a text is the path of."""
+    found = parse_case_file_path(text) or parse_containment_path(text)
+    return found.folder if found and not found.name else None
 
 
 def _parse_json(text: str) -> Any:

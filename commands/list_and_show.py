@@ -16,7 +16,8 @@ from clients.store import Store
 from commands.console import print_line, print_page
 from commands.outcome_page import outcome_page, status_style
 from commands.shared import as_json_option, print_json, run_with_store
-from incident.case_file.index import DRILLS_ROOT, CaseFileIndex, CaseSummary
+from incident.case_file.index import CaseFileIndex, CaseSummary
+from incident.case_file.paths import DRILLS, DRY_RUNS
 from incident.model import JsonObject, Status
 from incident.model.concurrency import gather_all
 from incident.report.terminal import escape_unprintable, escape_unprintable_json
@@ -35,9 +36,9 @@ _MOST_LISTED = 5
     "--since", type=click.DateTime(["%Y-%m-%d"]), help="Only events of this day or later."
 )
 @click.option(
-    "--dry-runs", "section", flag_value="dry-runs", help="The dry runs instead of the incidents."
+    "--dry-runs", "section", flag_value=DRY_RUNS, help="The dry runs instead of the incidents."
 )
-@click.option("--drills", "section", flag_value=DRILLS_ROOT, help="The drills instead of them.")
+@click.option("--drills", "section", flag_value=DRILLS, help="The drills instead of them.")
 @as_json_option
 def list_(
     *,
@@ -54,7 +55,7 @@ def list_(
     """
 
     async def work(store: Store) -> tuple[tuple[CaseSummary, ...], dict[str, str]]:
-        asked = {"dry_runs": section == "dry-runs", "drills": section == DRILLS_ROOT}
+        asked = {"dry_runs": section == DRY_RUNS, "drills": section == DRILLS}
         found = await CaseFileIndex(store).list_all(**asked)
         unreadable_names = await gather_all(*map(store.unreadable, found.roots))
         return found.summaries, {

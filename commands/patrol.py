@@ -37,7 +37,11 @@ def patrol(*, as_json: bool) -> None:
 
 
 async def _run_round(clients: Clients) -> RoundResult:
-    return await build_patrol(read_settings(), clients).run_round()
+    patrol = build_patrol(read_settings(), clients)
+    patrol_round = await patrol.run_round()
+    # The person reads the outcomes here, so they need no log line.
+    await patrol.record_logged(patrol_round)
+    return patrol_round
 
 
 def _round_json(patrol_round: RoundResult) -> dict[str, Any]:
@@ -52,8 +56,13 @@ def _round_json(patrol_round: RoundResult) -> dict[str, Any]:
 
 def _incident_json(unfinished: UnfinishedIncident) -> dict[str, Any]:
     answer = unfinished.result
-    status = answer.outcome["status"] if answer else None
-    return {"incident": unfinished.incident, "status": status, "note": unfinished.note}
+    return {
+        "incident": unfinished.incident,
+        "status": answer.outcome["status"] if answer else None,
+        "note": unfinished.note,
+        "case_file": (answer or unfinished).case_file,
+        "manifest_sha256": (answer or unfinished).manifest_sha256,
+    }
 
 
 def _print_round(patrol_round: RoundResult) -> None:
@@ -64,6 +73,8 @@ def _print_round(patrol_round: RoundResult) -> None:
     for unfinished in patrol_round.incidents:
         text = _incident_json(unfinished)["status"] or f"unfinished: {unfinished.note}"
         console.print(Text(f"incident {unfinished.incident}: {text}"))
+    for line in _manifest_lines(patrol_round):
+        console.print(line)
     for fault in patrol_round.faults:
         console.print(Text(f"cannot check {fault.folder}: {fault.reason}", style="bold red"))
     if patrol_round.problem:
@@ -74,6 +85,20 @@ def _print_round(patrol_round: RoundResult) -> None:
     summary = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no containments"
     more = "" if patrol_round.complete else "; ran out of time, the next patrol continues"
     console.print(Text(f"{summary}{more}"))
+
+
+def _manifest_lines(patrol_round: RoundResult) -> list[Text]:
+    """The digests of what this round created, which stand in no log."""
+    found = [(check.containment, check.manifest_sha256) for check in patrol_round.checks]
+    for unfinished in patrol_round.incidents:
+        record = _incident_json(unfinished)
+        found.append((record["case_file"], record["manifest_sha256"]))
+    found += [(fault.case_file, fault.manifest_sha256) for fault in patrol_round.faults]
+    return [
+        Text(f"Manifest SHA-256 of {folder} (keep it to verify the case file): {sha256}")
+        for folder, sha256 in found
+        if sha256
+    ]
 
 
 def _check_lines(check: ContainmentCheck) -> list[Text]:

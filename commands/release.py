@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -11,14 +12,14 @@ from rich.text import Text
 
 from clients import Clients, read_settings
 from clients.caller_identity import whoami
-from commands.console import manifest_digests, print_diff, print_line, print_manifest_digests
+from commands.console import print_diff, print_line, write_and_print_manifest
 from commands.progress import progress_paused
 from commands.shared import as_json_option, print_json, run_with_clients
 from incident.actions.changes import redact_change
 from incident.case_file.containments import Containment
-from incident.case_file.index import DRILLS_ROOT, CaseFileIndex, CaseSummary
-from incident.case_file.manifest_chain import try_extend_manifest_chain
-from incident.case_file.recording_store import RecordingStore
+from incident.case_file.index import CaseFileIndex, CaseSummary
+from incident.case_file.manifest import RecordingStore
+from incident.case_file.paths import DRILLS, parse_case_file_path
 from incident.containment import release as releasing
 from incident.containment import release_text as texts
 from incident.decision.inputs import Records
@@ -61,7 +62,7 @@ def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
     but the last, with `result`.
     """
     result: dict[str, Json] = {"incident": incident, "result": "failed", "error": None}
-    result["manifest_sha256"] = {}
+    result["manifest_sha256"] = None
 
     async def work(clients: Clients) -> None:
         try:
@@ -121,7 +122,20 @@ class _ReleaseCommand:
         await self._check_differences(plan, force=force)
         if not yes:
             plan = await self._confirmed(plan)
-        await self._carry_out(plan)
+        async with self._listing(plan.containment):
+            await self._carry_out(plan)
+
+    @contextlib.asynccontextmanager
+    async def _listing(self, containment: Containment | None) -> AsyncIterator[None]:
+        """List what is created meanwhile in a manifest of the containment, also after an error."""
+        try:
+            yield
+        finally:
+            if containment:
+                with progress_paused():
+                    self._result["manifest_sha256"] = await write_and_print_manifest(
+                        self._store, containment.folder, Console(stderr=True)
+                    )
 
     async def _workload(self) -> Workload:
         workload = (await CaseFileIndex(self._clients.store).get(self._incident)).workload
@@ -142,7 +156,8 @@ class _ReleaseCommand:
         """Nothing to write; incidents that were not told so yet are told now."""
         self._result |= {"result": "nothing-to-release", "changes": []}
         if ended:
-            await self._update_incidents(plan.workload, ended, self._redactor(plan))
+            async with self._listing(ended):
+                await self._update_incidents(plan.workload, ended, self._redactor(plan))
             self._result |= {"result": "released-before", "containment": ended.folder}
         message = f"nothing of ours holds {plan.workload.resource_name}"
         if ended and plan.containment:
@@ -228,7 +243,8 @@ class _ReleaseCommand:
         ]
         for name in sorted(ended.incidents):
             case = await CaseFileIndex(self._clients.store).get(name)
-            if case.folder.startswith(f"{DRILLS_ROOT}/"):
+            path = parse_case_file_path(case.folder)
+            if path and path.root == DRILLS:
                 await self._close_drill(case)
                 continue
             if case.latest_outcome and has_active_containment(case.latest_outcome):
@@ -242,9 +258,6 @@ class _ReleaseCommand:
                     for gap in now[len(known) :] if isinstance(now, list) else ():
                         reason = escape_unprintable(gap["reason"])
                         click.echo(f"Warning: {gap['collector']}: {reason}", err=True)
-        self._result["manifest_sha256"] = manifest_digests(self._store)
-        with progress_paused():
-            print_manifest_digests(Console(stderr=True), self._store)
 
     async def _close_drill(self, case: CaseSummary) -> None:
         """Record the end of an interrupted drill; drills are not published."""
@@ -252,7 +265,6 @@ class _ReleaseCommand:
             ended = {**(case.outcome or {}), "incident": case.incident, "status": "released"}
             file = await self._records.case_file(case.folder)
             await file.add_later_record("released", {"outcome": ended, "by": self._by})
-            await try_extend_manifest_chain(self._store, case.folder)
 
     async def _audit(self, plan: releasing.ReleasePlan) -> tuple[AuditEvent, ...]:
         """Audit events since the snapshot; none if Cloud Logging does not answer."""

@@ -87,5 +87,7 @@ async def dry_run_outcome(data: bytes, settings: Settings, clients: Clients) -> 
         Retry: A service does not answer; replay the finding later.
     """
     context = replace(build_context(settings), mode_ceiling_reason=_CEILING_REASON)
-    result = await DeliveryHandler(context, build_ports(clients)).receive(data)
+    handler = DeliveryHandler(context, build_ports(clients))
+    result = await handler.receive(data)
+    await handler.record_logged(result)
     return result.outcome

@@ -15,8 +15,7 @@ from clients.observed_secrets import ObservedSecrets
 from clients.store import Store, open_store
 from commands.progress import progress_shown
 from incident.model import IncidentError
-from incident.redaction.errors import redact_error
-from incident.redaction.redactor import Redactor
+from incident.redaction.redactor import Redactor, redact_error
 from incident.report.terminal import escape_unprintable_json, escape_unprintable_lines
 
 T = TypeVar("T")

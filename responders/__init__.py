@@ -1,8 +1,7 @@
-"""What to do about each kind of finding; which responder answers a notification.
+"""The responder of each finding type, and which one answers a notification. Pure.
 
-A module in this folder holds one ``RESPONDER``, or several ``RESPONDERS``; it is found by being
-here, unless its name begins with an underscore. Pure: nothing in this package reads, writes or
-knows the time.
+A module in this folder declares one ``RESPONDER`` or several ``RESPONDERS``. It is found
+automatically unless its name begins with an underscore.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import asdict
 from types import ModuleType
 
 from incident.model import Finding, Json, Notification, Responder, Route, Verdict
-from responders._unknown import UNKNOWN_TYPE
+from responders._unknown_type import UNKNOWN_TYPE
 
 _CLOUD_RUN = "run.googleapis.com"
 _DETECTOR = "Cloud Run Threat Detection"
@@ -66,7 +65,7 @@ RESPONDERS = by_category(_modules())
 
 
 def responder_catalogue() -> tuple[Mapping[str, Json], ...]:
-    """What every responder says of itself, as plain data, by name; the unknown type comes last.
+    """Every responder as plain data, by name; the unknown type comes last.
 
     Each has ``name``, ``categories``, ``verdict`` (the most that it would do, if the policy
     names the category besides), ``because``, ``techniques`` (each with ``id``, ``name``,
@@ -95,7 +94,7 @@ def route(notification: Notification) -> Route:
 
     Category, detector and resource host must agree: three detectors of Security Command
     Center emit the same category, and only one of them watches Cloud Run. A category of that
-    one which nobody knows is held for a person, evidence and all, and never contained.
+    one without a responder is investigated and held for a person, never contained.
     """
     finding = notification.finding
     responder = RESPONDERS.get(finding.category)
@@ -113,7 +112,7 @@ def route(notification: Notification) -> Route:
 def _why_ignored(notification: Notification, responder: Responder | None) -> str | None:
     finding = notification.finding
     if notification.deleted:
-        return "the notification tells that the finding was deleted"
+        return "the notification reports that the finding was deleted"
     if finding.state == "INACTIVE":
         return "the finding is inactive in Security Command Center"
     if finding.mute == "MUTED":

@@ -1,10 +1,10 @@
-"""Command and Control: orders that come in and data that goes out by hidden ways."""
+"""Command and Control: hidden channels for commands and data."""
 
 from __future__ import annotations
 
-from responders import _attack as attack
-from responders._look_at import RELATED, TRANSFERS
-from responders._row import HOLD, ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import RELATED, TRANSFERS
+from responders._table_row import HOLD, ResponderRow
 
 TABLE = (
     ResponderRow(

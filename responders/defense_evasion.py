@@ -1,10 +1,16 @@
-"""Defense Evasion: code that hides from whatever scans files and command lines."""
+"""Defense Evasion: code that hides from scanners of files and command lines."""
 
 from __future__ import annotations
 
-from responders import _attack as attack
-from responders._look_at import ENTRY_POINT, IMAGE, PARENT_PROCESS, RELATED, SERVICE_ACCOUNT
-from responders._row import CONTAIN, HOLD, ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import (
+    ENTRY_POINT,
+    IMAGE,
+    PARENT_PROCESS,
+    RELATED,
+    SERVICE_ACCOUNT,
+)
+from responders._table_row import CONTAIN, HOLD, ResponderRow
 
 TABLE = (
     ResponderRow(

@@ -1,10 +1,10 @@
-"""Execution: hostile code that runs, and tools that seldom belong in a container."""
+"""Execution: hostile code, and tools that rarely belong in a container."""
 
 from __future__ import annotations
 
-from responders import _attack as attack
-from responders._look_at import ENTRY_POINT, PARENT_PROCESS, RELATED, SERVICE_ACCOUNT
-from responders._row import CONTAIN, HOLD, ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import ENTRY_POINT, PARENT_PROCESS, RELATED, SERVICE_ACCOUNT
+from responders._table_row import CONTAIN, HOLD, ResponderRow
 
 TABLE = (
     ResponderRow(
@@ -177,7 +177,7 @@ TABLE = (
         CONTAIN,
         "common commands take their orders from a socket: somebody types them elsewhere",
         (
-            attack.UNIX_SHELL("{program} runs in {workload} for whoever holds the other end"),
+            attack.UNIX_SHELL("{program} runs in {workload} for a person at the other end"),
             attack.NON_APPLICATION_PROTOCOL(
                 "its orders come by a connection that speaks no protocol of {workload}"
             ),
@@ -209,7 +209,7 @@ TABLE = (
         CONTAIN,
         "a shell whose input and output are a network connection is a remote control",
         (
-            attack.UNIX_SHELL("whoever holds the other end types into a shell in {workload}"),
+            attack.UNIX_SHELL("a person at the other end types into a shell in {workload}"),
             attack.NON_APPLICATION_PROTOCOL(
                 "{program} carries the shell over bare TCP, perhaps with TLS"
             ),

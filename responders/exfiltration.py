@@ -1,10 +1,10 @@
-"""Exfiltration: tools that copy files to other places."""
+"""Exfiltration: tools that copy files elsewhere."""
 
 from __future__ import annotations
 
-from responders import _attack as attack
-from responders._look_at import PARENT_PROCESS, RELATED
-from responders._row import HOLD, ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import PARENT_PROCESS, RELATED
+from responders._table_row import HOLD, ResponderRow
 
 TABLE = (
     ResponderRow(

@@ -1,10 +1,10 @@
-"""Impact: destruction, and work for somebody else."""
+"""Impact: destruction of data, and resource hijacking such as mining."""
 
 from __future__ import annotations
 
-from responders import _attack as attack
-from responders._look_at import ENTRY_POINT, PARENT_PROCESS, RELATED, SERVICE_ACCOUNT
-from responders._row import CONTAIN, HOLD, ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import ENTRY_POINT, PARENT_PROCESS, RELATED, SERVICE_ACCOUNT
+from responders._table_row import CONTAIN, HOLD, ResponderRow
 
 TABLE = (
     ResponderRow(

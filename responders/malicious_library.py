@@ -7,10 +7,10 @@ under ``processes[].libraries``: it is the library that is malicious, and whose 
 from __future__ import annotations
 
 from incident.model import DetectedProcess, File, Finding, Reason, Suspect, Verdict
-from responders import _attack as attack
-from responders._look_at import ENTRY_POINT, SERVICE_ACCOUNT
-from responders._reading import hash_reasons, program_label, workload_label
-from responders._row import ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import ENTRY_POINT, SERVICE_ACCOUNT
+from responders._reasons import hash_reasons, program_label, workload_label
+from responders._table_row import ResponderRow
 
 _MAX_LISTED = 20
 _INVESTIGATION_STEPS = (
@@ -55,7 +55,7 @@ _MODIFIED = ResponderRow(
 
 
 def library_suspect(finding: Finding) -> Suspect:
-    """The process that loaded a library, and the library; one with a whole hash tells most."""
+    """The process that loaded a library, and the library; a whole-file hash is preferred."""
     loads = [(each, library) for each in finding.processes for library in each.libraries]
 
     def has_hash(load: tuple[DetectedProcess, File]) -> tuple[bool, bool]:

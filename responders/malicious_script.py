@@ -8,10 +8,10 @@ under ``processes[].script``, with its contents where the detector kept them.
 from __future__ import annotations
 
 from incident.model import DetectedProcess, Finding, Reason, Suspect, Verdict
-from responders import _attack as attack
-from responders._look_at import ENTRY_POINT, SERVICE_ACCOUNT
-from responders._reading import hash_reasons, program_label, workload_label
-from responders._row import ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import ENTRY_POINT, SERVICE_ACCOUNT
+from responders._reasons import hash_reasons, program_label, workload_label
+from responders._table_row import ResponderRow
 
 _RATIONALE = "the detector's model reads it as an attack, and what runs unasked has no place in it"
 _INVESTIGATION_STEPS = (
@@ -48,7 +48,7 @@ _PYTHON = ResponderRow(
 
 
 def script_suspect(finding: Finding) -> Suspect:
-    """The process that interprets a script, and the script; one with its text tells most."""
+    """The process that interprets a script, and the script; one with its text is preferred."""
     running = [each for each in finding.processes if each.script]
 
     def has_text(process: DetectedProcess) -> tuple[bool, bool]:

@@ -12,9 +12,9 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from incident.model import Finding, Reason, Verdict
-from responders import _attack as attack
-from responders._reading import hash_reasons, program_label, workload_label
-from responders._row import ResponderRow
+from responders import _mitre_attack as attack
+from responders._reasons import hash_reasons, program_label, workload_label
+from responders._table_row import ResponderRow
 
 _MAX_LISTED = 5
 # Bounded in every part: whatever the arguments are, reading takes little time.
@@ -33,7 +33,7 @@ _ROW = ResponderRow(
         ),
     ),
     (
-        "why Safe Browsing lists the address: its Site Status page tells",
+        "why Safe Browsing lists the address: see its Site Status page",
         "whether the workload handles strangers' addresses as its work",
         "what was executed just after it: a file that was fetched and started makes it an attack",
         "related findings near in time: alone it may be harmless, among others it is not",

@@ -8,9 +8,9 @@ Ingress Tool Transfer (T1105) and Native API (T1106).
 from __future__ import annotations
 
 from incident.model import Assessment, Evidence, Finding, Responder, Suspect, Technique, Verdict
-from responders import _attack as attack
-from responders._look_at import FILE_WRITE, SERVICE_ACCOUNT, steps_for_workload
-from responders._reading import (
+from responders import _mitre_attack as attack
+from responders._investigation_steps import FILE_WRITE, SERVICE_ACCOUNT, steps_for_workload
+from responders._reasons import (
     confidence,
     fill_placeholders,
     hash_reasons,

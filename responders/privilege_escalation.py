@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from responders import _attack as attack
-from responders._look_at import ENTRY_POINT, SERVICE_ACCOUNT
-from responders._row import CONTAIN, ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import ENTRY_POINT, SERVICE_ACCOUNT
+from responders._table_row import CONTAIN, ResponderRow
 
 TABLE = (
     ResponderRow(

@@ -1,6 +1,6 @@
 """Reverse Shell.
 
-A process was started whose standard input is a connection to another host. The finding tells
+A process was started whose standard input is a connection to another host. The finding names
 both ends under ``sourceProperties`` (``Reverse_Shell_Stdin_Redirection_…``), as its page says.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 from incident.model import Connection, Finding, Reason, Verdict
-from responders import _attack as attack
-from responders._look_at import ENTRY_POINT, SERVICE_ACCOUNT
-from responders._reading import hash_reasons, program_label, workload_label
-from responders._row import ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import ENTRY_POINT, SERVICE_ACCOUNT
+from responders._reasons import hash_reasons, program_label, workload_label
+from responders._table_row import ResponderRow
 
 # Private, shared, link-local and loopback addresses: RFC 1918, 6598, 3927, 4193, 4291.
 _PRIVATE_NETWORKS = tuple(

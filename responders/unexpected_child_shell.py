@@ -8,10 +8,10 @@ they do not, the names of shells.
 from __future__ import annotations
 
 from incident.model import DetectedProcess, Finding, Reason, Suspect, Verdict
-from responders import _attack as attack
-from responders._look_at import REQUESTS
-from responders._reading import program_label, workload_label
-from responders._row import ResponderRow
+from responders import _mitre_attack as attack
+from responders._investigation_steps import REQUESTS
+from responders._reasons import program_label, workload_label
+from responders._table_row import ResponderRow
 
 _SHELLS = frozenset({"ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "sh", "tcsh", "zsh"})
 _ROW = ResponderRow(
@@ -36,7 +36,7 @@ _ROW = ResponderRow(
 
 
 def parent_and_child(finding: Finding) -> tuple[DetectedProcess | None, DetectedProcess | None]:
-    """Parent and child; None for what cannot be told."""
+    """Parent and child; None for what is not known."""
     processes = finding.processes
     by_pid = {process.pid: process for process in processes if process.pid is not None}
     for child in processes:

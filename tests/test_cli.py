@@ -175,7 +175,7 @@ async def test_list_and_show_print_incident_statuses(tmp_path: Path) -> None:
         code, out, _ = await run_command(env, "show", outcome["incident"], "--json")
         reported = json.loads(out)
         assert reported["outcome"] == outcome
-        assert [record["kind"] for record in reported["records"]][-1] == "done"
+        assert [record["kind"] for record in reported["records"]][-2:] == ["done", "logged"]
 
 
 @pytest.mark.parametrize("name", ["20261002-000000000000", "../../etc", "x"])

@@ -57,7 +57,7 @@ def _check_path(message: Any, path: str) -> None:
 
 
 def _replace_field(stored: Any, sent: Any, names: list[str]) -> None:
-    """Replaces one field, however deep; a message on the way that was not sent counts as empty."""
+    """Replaces one field at any depth; a parent message that was not sent counts as empty."""
     name, *deeper = names
     if deeper:
         _replace_field(getattr(stored, name), getattr(sent, name), deeper)

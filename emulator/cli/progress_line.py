@@ -37,19 +37,19 @@ def progress_display() -> Iterator[ReportProgress]:
         console=console,
         transient=True,
         refresh_per_second=_REFRESHES_PER_SECOND,
-        # Standard output is none of its business, and may be a pipe.
+        # Standard output may be a pipe: leave it alone.
         redirect_stdout=False,
         redirect_stderr=False,
         get_renderable=phase.render,
     )
     with live:
-        # Whoever ends us for good must not leave a terminal without a cursor.
+        # A killed process must not leave a terminal without a cursor.
         console.show_cursor()
         yield phase.start_phase
 
 
 class _ProgressLine:
-    """What goes on now; said by one thread and shown by another."""
+    """The current phase, set by one thread and shown by another."""
 
     def __init__(self, *, ascii_only: bool) -> None:
         self._lock = threading.Lock()

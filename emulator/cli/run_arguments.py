@@ -44,10 +44,10 @@ def _read_file(file: Path, what: str) -> bytes:
 
 
 def load_or_make_world(file: Path | None, data: bytes, finding: Path) -> state.World:
-    """The world as given, or one made up around the finding.
+    """The world from the file, or a plausible one around the finding.
 
     Raises:
-        BadInput: It cannot be read, or is none.
+        BadInput: It cannot be read or is not a world.
     """
     try:
         if file is not None:

@@ -27,7 +27,7 @@ _SETTINGS_PREFIX = "RESPONDER_"
 
 
 class FunctionFailed(Exception):  # noqa: N818 - named for what happened
-    """The function did not start. The text says why, as far as it told."""
+    """The function did not start. The text has the reason, where its output gives one."""
 
 
 @dataclass(frozen=True, slots=True)

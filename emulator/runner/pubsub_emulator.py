@@ -55,7 +55,7 @@ async def pubsub_emulator() -> AsyncIterator[str]:
     """The address of a Pub/Sub emulator: `PUBSUB_EMULATOR_HOST`, or one started for this run.
 
     Raises:
-        PubSubFailed: There is none, and none can be started.
+        PubSubFailed: None is running, and none can be started.
     """
     if address := os.environ.get("PUBSUB_EMULATOR_HOST"):
         if address.rpartition(":")[0].strip("[]") not in {"localhost", "127.0.0.1", "::1"}:

@@ -9,7 +9,7 @@ from emulator.runner.run_result import Renotification
 from emulator.services.pubsub.push import Delivery
 from emulator.services.security_center.notifications import Notifications
 
-# Two writes to a finding are two of them; with more than these the function loops.
+# An incident writes to its finding twice; many more renotifications are a loop.
 _MAX_RENOTIFICATIONS = 20
 
 
@@ -18,17 +18,17 @@ async def deliver_renotifications(
     function: FunctionProcess,
     push: Callable[[bytes, int], Awaitable[tuple[Delivery, ...]]],
 ) -> tuple[tuple[Renotification, ...], bool]:
-    """Delivers one after the other, until nothing more comes of it.
+    """Deliver renotifications one after another, until no more arrive.
 
-    After the deliveries, so that each line of the function's log is known to belong to one.
+    Call it after the run's own deliveries, so that each log line belongs to a known delivery.
 
     Args:
-        notifications: What is notified of; more may come while this goes on.
-        function: Who is told.
+        notifications: The notifications so far; more may arrive meanwhile.
+        function: The function to deliver to.
         push: Delivers one message, which is given with its number.
 
     Returns:
-        What came of each, and whether there was no end of them.
+        The result of each, and whether they did not end.
     """
     renotifications: list[Renotification] = []
     while len(renotifications) < min(len(notifications.messages), _MAX_RENOTIFICATIONS):

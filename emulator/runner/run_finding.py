@@ -26,7 +26,7 @@ async def run_finding(request: RunRequest, report_progress: ReportProgress) -> R
 
     Args:
         request: What to do.
-        report_progress: Is told of each phase as it begins.
+        report_progress: Called with each phase as it begins.
 
     Raises:
         FunctionFailed: The function did not start.

@@ -34,7 +34,7 @@ class Renotification:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         logged_outcomes: What the function logged per delivery, in the order of answering.
@@ -122,11 +122,11 @@ class RunResult:
 def in_delivery_order(
     logged_outcomes: Sequence[LoggedOutcome], deliveries: Sequence[Delivery]
 ) -> tuple[LoggedOutcome, ...]:
-    """What was said, in the order of the answers.
+    """The logged outcomes in the order of the deliveries.
 
-    Of deliveries that end together, the one that is answered first need not be the one whose
-    line was written first. Where as many lines tell of a retry as there were retries, each
-    goes to one; otherwise the order of the lines stays.
+    Of deliveries that end at the same moment, the first answer need not belong to the first log
+    line. Where the log has as many retries as there were retried deliveries, they are paired;
+    otherwise the lines keep their order.
     """
     retries = [entry for entry in logged_outcomes if entry.outcome is None]
     others = [entry for entry in logged_outcomes if entry.outcome is not None]

@@ -24,7 +24,7 @@ class HttpServer:
             lifespan="off",
             log_config=None,
             access_log=False,
-            # A connection closed under a client that is about to use it is nobody's finding.
+            # Closing an idle connection that a client is about to use would fail its call.
             timeout_keep_alive=_KEEP_ALIVE_S,
         )
         self._server = uvicorn.Server(config)

@@ -23,7 +23,7 @@ async def gate_http_request(
         gate: What every call goes through.
         method: What the request is called in the record of calls.
         handle: Answers it, or raises a refusal.
-        error_response: How a refusal is told in this API.
+        error_response: How this API words an error.
     """
     try:
         return await gate.handle_call(method, handle)

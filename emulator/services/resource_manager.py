@@ -15,7 +15,7 @@ from emulator.world.state import World
 #: What the topmost folders lie in, and projects without folders. A world does not name it: every
 #: organization is asked about as this one.
 _ORGANIZATION = "organizations/1"
-# Few, so that whoever forgets the other pages notices.
+# Few, so that a client that forgets the other pages is noticed.
 _DEFAULT_PAGE_SIZE = 2
 
 

@@ -41,7 +41,7 @@ class VirusTotalApi:
         return [Route("/api/v3/files/{digest}", self.report, methods=["GET"])]
 
     async def report(self, request: Request) -> Response:
-        """What the world says of a file, to whoever brings a key: any key will do."""
+        """The world's report on a file; any key is accepted."""
         if not request.headers.get("x-apikey", "").strip():
             return _json_error(401, _MISSING_KEY, "X-Apikey header is missing")
         digest = request.path_params["digest"]

@@ -15,11 +15,11 @@ from incident.redaction.redactor import Redactor
 
 
 def redact_change(change: Change, redactor: Redactor) -> Change:
-    """The change without what is not ours to tell.
+    """The change without foreign annotations and without secrets.
 
-    Of a workload's annotations only our own: the others are written back untouched, belong to
-    somebody else and may hold anything. Of an IAM policy, members and conditions without secrets.
-    Scaling, traffic, ingress and the like hold nothing secret, and stay exact.
+    Of the annotations only the responder's own is kept: the others are written back unchanged,
+    and may hold anything. Members and conditions of an IAM policy are redacted. Scaling, traffic,
+    ingress and the like hold no secret and stay exact.
     """
     shown = _redact_iam_policy if change.kind is ChangeKind.IAM_POLICY else _own_annotation_only
     return replace(
@@ -31,7 +31,7 @@ def redact_change(change: Change, redactor: Redactor) -> Change:
 
 
 def redacted_json(change: Change, redactor: Redactor) -> dict[str, Any]:
-    """The same as JSON."""
+    """The redacted change as JSON."""
     return change_json(redact_change(change, redactor))
 
 
@@ -47,9 +47,9 @@ def _own_annotation_only(fields: JsonObject, _: Redactor) -> JsonObject:
 
 
 def change_json(change: Change) -> dict[str, Any]:
-    """A change as the outcome and the records show it; :func:`parse_change` reads it back.
+    """A change as JSON, unredacted; :func:`parse_change` reads it back.
 
-    Nothing in it is redacted: it holds no environment value, and must be exact.
+    It holds no environment value, and must be exact.
     """
     return {
         "action": change.action,
@@ -71,7 +71,7 @@ def parse_change(value: Any) -> Change:
     """The change that :func:`change_json` wrote.
 
     Raises:
-        KeyError, TypeError, ValueError: It lacks what it must say.
+        KeyError, TypeError, ValueError: A key is missing or of a wrong type.
     """
     for side in ("before", "after"):
         if not isinstance(value[side], Mapping):
@@ -93,7 +93,7 @@ def parse_change(value: Any) -> Change:
 
 
 def with_state(change: Change, state: ChangeState, error: str | None = None) -> Change:
-    """The change, one step on."""
+    """The change in another state."""
     return replace(change, state=state, error=error)
 
 
@@ -102,7 +102,7 @@ INCIDENT_ANNOTATION = "scc-responder-incident"
 
 
 def annotation_change(configuration: WorkloadConfiguration, incident_id: str) -> Change:
-    """The write that names the incident on the workload, beside what others wrote there."""
+    """The write that names the incident on the workload; other annotations stay."""
     before = dict(configuration.annotations)
     return Change(
         action="annotate",

@@ -20,23 +20,23 @@ FIELD_DEFAULTS: Mapping[str, Json] = {
 }
 
 
-#: How many instances automatic scaling keeps at least and at most; 0 for what the API decides.
+#: Minimum and maximum of automatic scaling; 0 is the API's default.
 SCALING_BOUNDS: Mapping[str, Json] = {"minInstanceCount": 0, "maxInstanceCount": 0}
 
 
 def to_snake_case(name: str) -> str:
-    """A field's name as a mask wants it: ``invoker_iam_disabled`` for ``invokerIamDisabled``."""
+    """A field's name for a field mask: ``invoker_iam_disabled`` for ``invokerIamDisabled``."""
     return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
 def field_with_default(fields: Mapping[str, Json], name: str) -> Json:
-    """A field in full: what the API leaves out is spelled out."""
+    """A field's value, or its default where the API leaves it out."""
     value = fields.get(name) or FIELD_DEFAULTS.get(name)
     return [dict(target) for target in traffic_targets(value)] if name == "traffic" else value
 
 
 def normalize_field(name: str, value: Json, kind: Kind = Kind.SERVICE) -> Json:
-    """A field's value in one of all the ways to write it."""
+    """A field's value in normal form: equal meanings are equal."""
     if name == "scaling" and kind is Kind.WORKER_POOL:
         return value.get("manualInstanceCount", 0) if isinstance(value, Mapping) else value
     if name == "bindings":
@@ -55,10 +55,10 @@ def normalize_field(name: str, value: Json, kind: Kind = Kind.SERVICE) -> Json:
 
 
 def field_to_restore(name: str, value: Json, kind: Kind) -> Json:
-    """A field as it is restored: of a service's scaling, only and all that its mode has.
+    """A field as a release writes it: of a service's scaling, exactly the keys of its mode.
 
-    In automatic mode the bounds are spelled out. Left out, they would inherit the manual count,
-    as an earlier text of Cloud Run's documentation says. In manual mode bounds are refused.
+    In automatic mode the bounds are written out: omitted ones would inherit the manual count, as
+    an earlier text of Cloud Run's documentation says. In manual mode Cloud Run refuses bounds.
     """
     if name != "scaling" or kind is not Kind.SERVICE or not isinstance(value, Mapping):
         return value
@@ -69,7 +69,7 @@ def field_to_restore(name: str, value: Json, kind: Kind) -> Json:
 
 
 def traffic_targets(traffic: Json) -> list[dict[str, Json]]:
-    """Traffic targets with their type spelled out."""
+    """Traffic targets, each with its type."""
     return [
         {"type": TRAFFIC_TO_REVISION if target.get("revision") else TRAFFIC_TO_LATEST, **target}
         for target in (traffic if isinstance(traffic, list) else ())
@@ -78,7 +78,7 @@ def traffic_targets(traffic: Json) -> list[dict[str, Json]]:
 
 
 def _normalize_bindings(value: Json) -> list[Json]:
-    """Bindings of an IAM policy: neither their order nor that of their members matters."""
+    """Bindings of an IAM policy; their order and that of their members do not matter."""
     members: dict[str, set[str]] = {}
     for binding in value if isinstance(value, list | tuple) else ():
         if isinstance(binding, Mapping):
@@ -92,7 +92,7 @@ def _normalize_bindings(value: Json) -> list[Json]:
 
 
 def _normalize_scaling(value: Mapping[str, Json]) -> dict[str, Json]:
-    """In manual mode only the count has a meaning, in automatic mode only the bounds.
+    """Scaling: in manual mode only the count matters, in automatic mode only the bounds.
 
     The API reports a manual count of 0 while scaling is automatic, and may report bounds
     while it is manual.
@@ -107,12 +107,12 @@ def _normalize_scaling(value: Mapping[str, Json]) -> dict[str, Json]:
     return {"scalingMode": "AUTOMATIC", **bounds}
 
 
-#: What a containment never touches, but for the annotations, where it leaves a word of its own.
+#: Never written by a containment, except for its own annotation.
 _NEVER_WRITTEN = ("uid", "labels", "annotations", "template")
 
 
 def changed_fields(before: WorkloadConfiguration, after: WorkloadConfiguration) -> tuple[str, ...]:
-    """What is not as it was: every field that we may touch, and the template, which we never do."""
+    """The fields that differ: those that a containment writes, and those that it never writes."""
     names = sorted({*before.fields, *after.fields} - {"annotations"})
     changed = [
         name
@@ -130,7 +130,7 @@ def changed_fields(before: WorkloadConfiguration, after: WorkloadConfiguration) 
 
 
 def _same_value(name: str, one: Json, other: Json, kind: Kind) -> bool:
-    """Whether two values of a field mean the same; of traffic, target for target."""
+    """Whether two values of a field mean the same; traffic is compared target by target."""
     if name == "traffic":
         return traffic_targets(one) == traffic_targets(other)
     return normalize_field(name, one, kind) == normalize_field(name, other, kind)

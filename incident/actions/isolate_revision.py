@@ -40,7 +40,7 @@ KNOWN_GOOD_TAG = "known-good"
 def desired_state(
     configuration: WorkloadConfiguration, finding: Finding
 ) -> DesiredState | NotApplicable:
-    """The affected revision loses its traffic and its tags, so that it scales to zero."""
+    """The traffic without the affected revision, so that it scales to zero."""
     affected = find_affected_revision(configuration, finding)
     if isinstance(affected, str):
         return NotApplicable(affected)
@@ -128,7 +128,7 @@ def shift_traffic(configuration: WorkloadConfiguration, affected: str, good: str
 
 
 def is_isolated(traffic: Json, configuration: WorkloadConfiguration, revision: str) -> bool:
-    """Whether neither a share nor a tag of the traffic leads to a revision."""
+    """Whether no share and no tag of the traffic leads to a revision."""
     return all(
         _target_revision(target, configuration) != revision
         or not (target.get("percent") or target.get("tag"))
@@ -137,7 +137,7 @@ def is_isolated(traffic: Json, configuration: WorkloadConfiguration, revision: s
 
 
 def _why_not_known_good(good: Template, affected: Template, finding: Finding) -> str | None:
-    """Why a revision that the operator vouches for is not to be trusted all the same."""
+    """Why a revision that is tagged known-good cannot take over; None where it can."""
     if good.revision == affected.revision:
         return "is the affected one"
     if good.ready is not True:
@@ -156,7 +156,7 @@ def _earliest_time(finding: Finding) -> datetime:
 
 
 def _affected_images(affected: Template, finding: Finding) -> set[str]:
-    """Images that may have been attacked: of the containers that the finding names, else all."""
+    """The images of the containers that the finding names, else of all."""
     named = {container.name for container in finding.containers}
     affected_containers = [c for c in affected.containers if c.name in named] or affected.containers
     named_images = {container.image for container in finding.containers if container.image}
@@ -164,7 +164,7 @@ def _affected_images(affected: Template, finding: Finding) -> set[str]:
 
 
 def _target_revision(target: dict[str, Json], configuration: WorkloadConfiguration) -> str:
-    """The revision that a target leads to now."""
+    """The revision that a traffic target leads to now."""
     if target["type"] == TRAFFIC_TO_LATEST:
         return configuration.latest_ready_revision
     return str(target.get("revision", ""))

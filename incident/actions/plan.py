@@ -28,14 +28,14 @@ EXECUTION_RUNNING, EXECUTION_CANCELLED = {"state": "RUNNING"}, {"state": "CANCEL
 
 @dataclass(frozen=True, slots=True)
 class ContainmentPlan:
-    """What some steps come to for one workload.
+    """The changes that the policy's steps need on one workload.
 
     Attributes:
-        changes: The writes that are needed, stopping ones first; empty when all is as wanted
+        changes: The writes, stopping ones first; empty when the workload is in the desired state
             already.
         not_applicable: Why a step, or one of its alternatives, does not fit this workload.
         applicable: Whether every step has an action that fits.
-        stops: Whether any action that was chosen stops what runs, be it needed still or not.
+        stops: Whether any chosen action stops running code, whether or not it needs a write.
     """
 
     changes: tuple[Change, ...]
@@ -47,10 +47,10 @@ class ContainmentPlan:
 def plan_changes(
     steps: Steps, configuration: WorkloadConfiguration, finding: Finding
 ) -> ContainmentPlan:
-    """The changes that the policy's steps come to, for settings read a moment ago.
+    """Plan the changes that the policy's steps need, for settings read a moment ago.
 
-    Of a step's alternatives the first that fits is taken. All field changes of one workload
-    become one write, since each write on its own would be a state that nobody asked for.
+    Of a step's alternatives the first that fits is taken. All field changes of a workload become
+    one write: after only some of them it would be in a state that nobody asked for.
     """
     chosen: list[Action] = []
     reasons: list[str] = []
@@ -62,7 +62,7 @@ def plan_changes(
             for name, result in tried
             if isinstance(result, NotApplicable)
         ]
-        fitting = [ACTIONS[name] for name, said in tried if isinstance(said, DesiredState)]
+        fitting = [ACTIONS[name] for name, result in tried if isinstance(result, DesiredState)]
         chosen += [action for action in fitting[:1] if action not in chosen]
         applicable = applicable and bool(fitting)
     order = list(ACTIONS)
@@ -74,7 +74,7 @@ def plan_changes(
 
 
 def details_for_steps(steps: Iterable[Sequence[str]], kind: Kind) -> frozenset[WorkloadDetail]:
-    """What planning these steps needs to know besides a workload's settings."""
+    """What has to be read to plan these steps, besides the workload's settings."""
     actions = [ACTIONS[name] for step in steps for name in step if name in ACTIONS]
     return frozenset(
         need for each in actions if kind in each.desired_state for need in each.details
@@ -82,7 +82,7 @@ def details_for_steps(steps: Iterable[Sequence[str]], kind: Kind) -> frozenset[W
 
 
 def details_for_changes(changes: Iterable[Change]) -> frozenset[WorkloadDetail]:
-    """What judging these changes needs to know besides a workload's settings."""
+    """What has to be read to judge these changes, besides the workload's settings."""
     needs = {
         ChangeKind.IAM_POLICY: WorkloadDetail.ACCESS,
         ChangeKind.CANCELLATION: WorkloadDetail.EXECUTIONS,
@@ -91,10 +91,10 @@ def details_for_changes(changes: Iterable[Change]) -> frozenset[WorkloadDetail]:
 
 
 def in_effect(change: Change, configuration: WorkloadConfiguration) -> bool:
-    """Whether the settings are as the change was to make them, in the judgement of its actions.
+    """Whether the settings are what the change was to make them, as its actions judge.
 
-    Judged by meaning, not by the message that was sent: with no instance and no tag a service
-    is stopped, however its traffic is split by now. A change of an unknown action never is.
+    Judged by meaning rather than by equality with what was sent: with no instance and no tag a
+    service is stopped, however its traffic is split. A change of an unknown action never is.
     """
     actions = _actions_of(change)
     return bool(actions) and all(each.in_effect(change, configuration) for each in actions)
@@ -145,7 +145,7 @@ def _desired_state(
 def _changes(
     actions: Sequence[Action], configuration: WorkloadConfiguration, finding: Finding
 ) -> tuple[Change, ...]:
-    """What some actions come to together, each on top of what the ones before it want."""
+    """The changes of several actions; each starts from the state that those before it want."""
     fields: dict[str, Json] = {}
     field_actions: list[Action] = []
     affected, others = "", []
@@ -170,7 +170,7 @@ def _field_changes(
     affected: str,
     configuration: WorkloadConfiguration,
 ) -> tuple[Change, ...]:
-    """One change of all fields; none where every field is as wanted."""
+    """One change of all fields; none where every field has the desired value."""
     change = Change(
         action="+".join(action.name for action in actions),
         target=configuration.name,
@@ -192,7 +192,7 @@ def _field_changes(
 def _other_changes(
     action: Action, desired: DesiredState, configuration: WorkloadConfiguration
 ) -> list[Change]:
-    """What an action wants of the IAM policy and of executions, where it is not so already."""
+    """The changes of the IAM policy and of executions that an action still needs."""
     stops, reversible = action.stops, action.reversible
     changes = [
         Change(
@@ -213,7 +213,7 @@ def _other_changes(
         and access
         and has_bindings_to_remove(access.raw, configuration.kind)
     ):
-        # The version of the policy's form is not ours to change, so it goes along.
+        # The version of the policy format stays as it is.
         version_field: dict[str, Json] = {"version": access.version} if access.version else {}
         edit = Change(
             action=action.name,

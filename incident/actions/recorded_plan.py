@@ -1,6 +1,6 @@
-"""A recorded plan against the workload as it is now: what of it may still be written. Pure.
+"""Check a recorded plan against the current configuration. Pure.
 
-Whether policy and guards still want it is decided elsewhere, by making the plan anew.
+Whether policy and guards still allow it is decided elsewhere, by planning again.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _DIFFERENT_PLAN = "the policy and the workload as they are now would make anothe
 
 @dataclass(frozen=True, slots=True)
 class RecordedPlan:
-    """A plan that was made before, and all that may be written.
+    """A plan that was recorded earlier; nothing else may be written.
 
     Attributes:
         uid: Unique id of the workload that it was made for.
         changes: Its changes.
-        expired: Whether none of them may be written any more.
+        expired: Whether it is too old to be applied.
     """
 
     uid: str
@@ -36,19 +36,19 @@ class RecordedPlan:
     def mismatches(
         self, current_plan: Sequence[Change], configuration: WorkloadConfiguration
     ) -> tuple[str, ...]:
-        """Why the plan cannot be applied as it was recorded; empty where it can be.
+        """Why the plan cannot be applied as recorded; empty where it can be.
 
-        What is in effect already needs no write, whoever made it. All else must be as the plan
-        found it, and policy and settings must come to the very same writes now.
+        A change that is in effect already needs no write. The other fields must be unchanged
+        since the plan was made, and planning again must give the same writes.
 
         Args:
-            current_plan: The plan as it is made now.
-            configuration: The settings that it is made from.
+            current_plan: The changes planned now.
+            configuration: The settings that they are planned from.
         """
         if self.expired:
             return ("the plan has expired",)
         if configuration.uid != self.uid:
-            return ("the workload was deleted and made anew since the plan was made",)
+            return ("the workload was deleted and recreated since the plan was made",)
         missing = [change for change in self.changes if not in_effect(change, configuration)]
         reasons = [text for change in missing for text in _changed_fields(change, configuration)]
         other = [
@@ -63,11 +63,10 @@ class RecordedPlan:
         return (_DIFFERENT_PLAN,) if other or len(refreshed) < len(missing) else ()
 
     def refreshed(self, current_plan: Sequence[Change], kind: Kind) -> tuple[Change, ...]:
-        """What is still to be written, as it was recorded, where nothing differs.
+        """The recorded changes that still have to be written, with current ``before`` and etag.
 
-        The before-image is what is there now, and an edit of an IAM policy is of the version
-        that is there now: another etag with the same bindings is the same policy. Of one that was
-        recorded with marks, what is written is the plan as it is made now.
+        Another etag with the same bindings is the same IAM policy. Where the record is redacted,
+        the change that is planned now is written instead.
         """
         return tuple(
             replace(
@@ -90,7 +89,7 @@ def parse_recorded_plan(outcome: Any) -> RecordedPlan:
     """The plan that an outcome shows.
 
     Raises:
-        KeyError, TypeError, ValueError: It cannot be read back exactly.
+        KeyError, TypeError, ValueError: It is incomplete or does not read back exactly.
     """
     changes, uid = outcome["changes"], outcome["workload"]["uid"]
     read = tuple(parse_change(value) for value in changes)
@@ -104,7 +103,7 @@ def parse_recorded_plan(outcome: Any) -> RecordedPlan:
 
 
 def _changed_fields(change: Change, configuration: WorkloadConfiguration) -> Iterator[str]:
-    """What a change touches and is not as the plan found it; what is as wanted is no matter."""
+    """The fields that changed since the plan was made, except those with the desired value."""
     kind = configuration.kind
     for name, before in change.before.items():
         match change.kind:
@@ -135,7 +134,7 @@ def _same_write(one: Change, other: Change, kind: Kind) -> bool:
 
 
 def _same_field(name: str, recorded: Json, current: Json, kind: Kind) -> bool:
-    """Whether a field is as it was recorded; an IAM policy may be recorded with marks."""
+    """Whether a field has the recorded value; an IAM policy may be recorded redacted."""
     if has_mark(recorded):
         return matches_recorded(
             normalize_field(name, recorded, kind), normalize_field(name, current, kind)

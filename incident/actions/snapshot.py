@@ -1,4 +1,4 @@
-"""Before-images: what an attempt will overwrite, and what a release would restore. Pure."""
+"""Snapshot: what a write overwrites and a release restores. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from incident.model import (
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPart:
-    """One change of an attempt, with what a release restores of it.
+    """One change of an attempt, and what a release restores for it.
 
     Attributes:
         change: The change; its ``before`` is as read.
-        restores: What a release writes back, under the names of ``change.before``. Traffic
-            that was not set at all is empty here, so that it is not set again.
+        restores: What a release writes back, by the names of ``change.before``. Traffic that
+            was not set is empty here, so that the release does not set it either.
         carried_over: Whether an earlier attempt of the same containment made it.
     """
 
@@ -38,18 +38,18 @@ class SnapshotPart:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What an attempt will overwrite, kept before it is sent.
+    """What an attempt will overwrite, stored before it is sent.
 
     Attributes:
         number: Its record's number; the write's record names it.
         run_id: The run that took it.
-        recorded_at: When.
-        incident: For which incident.
-        uid: The workload's unique id: one made anew under the same name is another.
+        recorded_at: When it was taken.
+        incident: The incident that it was taken for.
+        uid: The workload's unique id: one that is recreated under the same name has another.
         generation: The workload's generation when it was read.
-        parts: The changes that were to follow, stopping ones first, and after them what
-            earlier attempts of the containment made and still holds.
-        unsent: Changes that were to follow and certainly have no effect.
+        parts: The changes to be sent, stopping ones first, and after them those of earlier
+            attempts of the containment that are still in effect.
+        unsent: Changes that were never sent, and so have no effect.
     """
 
     number: int
@@ -63,7 +63,7 @@ class Snapshot:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """All changes that the containment comes to with this attempt."""
+        """All changes of the containment, this attempt included."""
         return tuple(part.change for part in self.parts)
 
     @property
@@ -73,7 +73,7 @@ class Snapshot:
 
     @property
     def written(self) -> JsonObject:
-        """The same fields as our writes leave them."""
+        """The same fields as the writes leave them."""
         return _merged(part.change.after for part in self._field_parts)
 
     @property
@@ -81,7 +81,7 @@ class Snapshot:
         return tuple(part for part in self.parts if part.change.kind is ChangeKind.FIELDS)
 
     def without_unsent(self, unsent: Iterable[int]) -> Snapshot:
-        """The image of what was really sent: without the changes at these places."""
+        """The snapshot of what was sent: without the changes at these indexes."""
         unsent_indexes = frozenset(unsent)
         return replace(
             self,
@@ -90,18 +90,18 @@ class Snapshot:
         )
 
     def is_in_effect(self, configuration: WorkloadConfiguration) -> bool:
-        """Whether the workload still is as our writes left it: what stops it, or all of it."""
+        """Whether the changes that stop it are still in effect; without such, whether all are."""
         stopping = [change for change in self.changes if change.stops]
         relevant = stopping or self.changes
         return bool(relevant) and all(in_effect(change, configuration) for change in relevant)
 
     def was_changed(self, configuration: WorkloadConfiguration) -> bool:
-        """Whether anything was changed at all since the image was taken."""
+        """Whether anything was changed since the snapshot was taken."""
         sent = [part.change for part in self.parts if not part.carried_over]
         return any(_was_changed(change, self.generation, configuration) for change in sent)
 
     def took_effect(self, index: int, configuration: WorkloadConfiguration) -> bool:
-        """Whether the change at a place was made since the image was taken, and holds."""
+        """Whether the change at an index was made since the snapshot, and is in effect."""
         change = self.changes[index]
         return _was_changed(change, self.generation, configuration) and in_effect(
             change, configuration
@@ -113,11 +113,12 @@ def snapshot_parts(
     configuration: WorkloadConfiguration,
     effective_snapshot: Snapshot | None,
 ) -> tuple[SnapshotPart, ...]:
-    """The parts of a new attempt's image.
+    """The parts of a new attempt's snapshot.
 
-    A part never restores our own work: somebody may have undone only a part of a containment.
-    Where a field still is as our last write left it, what it was before that write is what a
-    release has to restore. What earlier attempts made and this one leaves alone is carried on.
+    A release must never restore what the responder itself wrote, and somebody may have undone
+    only a part of a containment. So where a field still has the value of our last write, the
+    value before that write is restored. Changes of earlier attempts that this one does not
+    touch are carried over.
     """
     earlier = effective_snapshot.parts if effective_snapshot else ()
     new = [
@@ -149,7 +150,7 @@ def _fields_to_restore(
             if name in old.restores and same:
                 restores[name] = old.restores[name]
         if change.kind is ChangeKind.IAM_POLICY:
-            # Somebody let one of those in again that we took out: the others are still missing.
+            # Somebody restored one of the members that we removed: the others are still missing.
             read, before = bindings_in(restores), bindings_in(old.restores)
             restores["bindings"] = list(
                 add_missing_invokers(read, before, bindings_in(old.change.after))
@@ -158,7 +159,7 @@ def _fields_to_restore(
 
 
 def _carried_over(old: SnapshotPart, changes: Sequence[Change]) -> SnapshotPart | None:
-    """What of an earlier part no new change touches."""
+    """The rest of an earlier part that no new change touches."""
     same = [c for c in changes if (c.kind, c.target) == (old.change.kind, old.change.target)]
     touched = {name for change in same for name in change.after}
     names = [name for name in old.change.after if name not in touched]
@@ -176,7 +177,7 @@ def _carried_over(old: SnapshotPart, changes: Sequence[Change]) -> SnapshotPart 
 def _was_changed(change: Change, generation: int, configuration: WorkloadConfiguration) -> bool:
     match change.kind:
         case ChangeKind.FIELDS:
-            # A generation counts every user's changes; ours must be there besides.
+            # The generation counts everybody's changes; ours must be in effect besides.
             return configuration.generation > generation
         case ChangeKind.IAM_POLICY:
             return configuration.access is not None and configuration.access.etag != change.etag
@@ -185,7 +186,7 @@ def _was_changed(change: Change, generation: int, configuration: WorkloadConfigu
 
 
 def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
-    """What the record of an image says of its parts."""
+    """The parts of a snapshot, as its record has them."""
     return {
         "uid": snapshot.uid,
         "generation": snapshot.generation,

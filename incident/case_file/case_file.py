@@ -14,16 +14,28 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from incident.case_file.journal import Journal, ObjectStore, Record, encode_json
+from incident.case_file.journal import (
+    SCHEMA_VERSION,
+    Journal,
+    ObjectStore,
+    Record,
+    create_numbered,
+    encode_json,
+)
+from incident.case_file.paths import (
+    DONE_NUMBER,
+    object_stem,
+    quarantine_path,
+    record_path,
+)
 from incident.model import Evidence, GiveUp, Json, JsonObject, Retry
 from incident.model.concurrency import gather_all
-from incident.model.json_text import json_value
+from incident.model.json_text import json_value, time_text
 from incident.redaction.redactor import Redactor
 
-#: ``concluded`` and ``done`` have numbers of their own, so that of many writers one wins;
-#: what comes after them (approved, released, …) is numbered from there.
+#: ``concluded`` and ``done`` have fixed numbers, so that of many writers one wins. Later records
+#: (approved, released, …) are numbered from there.
 CONCLUDED_NUMBER = 999
-DONE_NUMBER = 1000
 _POLL_S = 0.2
 _QUARANTINE_EXCERPT_BYTES = 2048
 
@@ -99,9 +111,9 @@ class CaseFile:
 
     async def begin(self, body: JsonObject) -> bool:
         """Say that the work begins; False when another run has begun it at this moment."""
-        won = await self.journal.create(1, "received", body)
+        record = await self.journal.create(1, "received", body)
         self._last_number = max(self._last_number, 1)
-        return won
+        return record is not None
 
     async def add_record(self, kind: str, body: JsonObject) -> None:
         """Add a record."""
@@ -126,10 +138,29 @@ class CaseFile:
             return outcome
         return (await self.reload()).concluded or outcome
 
-    async def finish(self, outcome: JsonObject, manifest_sha256: str | None = None) -> bool:
-        """Write ``done``; False when another run has finished the incident before."""
-        body: JsonObject = {"outcome": outcome, "manifest_sha256": manifest_sha256}
-        return await self.journal.create(DONE_NUMBER, "done", body)
+    async def finish(self, outcome: JsonObject) -> Record | None:
+        """Write ``done``; None when another run has finished the incident before."""
+        return await self.journal.create(DONE_NUMBER, "done", {"outcome": outcome})
+
+    def logged_record(self, done: Record | None = None) -> tuple[str, bytes] | None:
+        """Path and content of the record that the outcome was logged, to be created after that.
+
+        It has the time and the run of ``done``, so that every run that logs the outcome creates
+        the same object: it can be in the manifest before it exists.
+
+        Args:
+            done: The record of the outcome, where it is newer than this view of the case file.
+        """
+        done = done or next((r for r in self.known_records if r.kind == "done"), None)
+        if done is None:
+            return None
+        body: dict[str, Json] = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": "logged",
+            "recorded_at": time_text(done.recorded_at),
+            "run": done.run_id,
+        }
+        return record_path(self.folder, DONE_NUMBER, "logged"), encode_json(body)
 
     async def send_heartbeats(self, peer_timeout: timedelta) -> None:
         """Leave a sign of life now and then, until cancelled, so that no peer takes over."""
@@ -193,12 +224,18 @@ async def store_evidence(case_file: CaseFile, evidence: Evidence, redactor: Reda
     Raises:
         Retry: The store does not answer.
     """
-    objects = await asyncio.to_thread(_evidence_objects, evidence, redactor)
-    await gather_all(*(_store_object(case_file, name, data) for name, data in objects.items()))
+    objects = await asyncio.to_thread(_evidence_objects, case_file.folder, evidence, redactor)
+    store = case_file.journal.store
+    stored = (
+        create_numbered(store, stem, suffix, data) for (stem, suffix), data in objects.items()
+    )
+    await gather_all(*stored)
 
 
-def _evidence_objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes]:
-    """What is stored, by name. Takes its time with megabytes, so not on the loop's."""
+def _evidence_objects(
+    folder: str, evidence: Evidence, redactor: Redactor
+) -> dict[tuple[str, str], bytes]:
+    """What is stored, by path and suffix. Megabytes take long, so this runs outside the loop."""
     logs, reputation = evidence.logs, evidence.reputation
     gathered: dict[str, Json] = {
         "finding": evidence.finding.raw,
@@ -217,7 +254,7 @@ def _evidence_objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes
         "gaps": json_value(evidence.gaps),
     }
     objects = {
-        f"evidence/{name}": encode_json(redactor.json(value))
+        (object_stem(folder, f"evidence/{name}"), "json"): encode_json(redactor.json(value))
         for name, value in gathered.items()
         if value is not None
     }
@@ -226,7 +263,7 @@ def _evidence_objects(evidence: Evidence, redactor: Redactor) -> dict[str, bytes
             encode_json_line(redactor.json(_with_forgery_warning(json_value(entry))))
             for entry in logs.entries
         ]
-        objects["logs"] = b"".join(lines)
+        objects[object_stem(folder, "logs"), "jsonl"] = b"".join(lines)
     return objects
 
 
@@ -282,7 +319,7 @@ async def quarantine_message(
         Retry: The store does not answer.
     """
     digest = hashlib.sha256(data).hexdigest()
-    path = f"quarantine/{digest}.json"
+    path = quarantine_path(digest)
     body: Json = {
         "sha256": digest,
         "size": len(data),
@@ -309,15 +346,3 @@ def _outcome_of_kind(records: tuple[Record, ...], kind: str) -> JsonObject | Non
         if record.kind == kind and isinstance(outcome, Mapping):
             return outcome
     return None
-
-
-async def _store_object(case_file: CaseFile, name: str, data: bytes) -> None:
-    """Create the object; beside what an earlier delivery gathered, never over it."""
-    suffix = "jsonl" if name == "logs" else "json"
-    path = f"{case_file.folder}/{name}.{suffix}"
-    number = 1
-    while not await case_file.journal.store.create(path, data):
-        if await case_file.journal.store.read(path) == data:
-            return
-        number += 1
-        path = f"{case_file.folder}/{name}-{number}.{suffix}"

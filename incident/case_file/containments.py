@@ -6,7 +6,6 @@ and the next ones are written through here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +14,11 @@ from typing import Any
 from incident.actions.changes import parse_change
 from incident.actions.snapshot import Snapshot, SnapshotPart, snapshot_json, snapshot_parts
 from incident.case_file.journal import Journal, ObjectStore, Record
+from incident.case_file.paths import (
+    containment_folder,
+    containments_folder,
+    parse_containment_path,
+)
 from incident.model import (
     Change,
     Finding,
@@ -168,7 +172,7 @@ class ContainmentRecords:
     clock: Callable[[], datetime]
 
     def _journal(self, number: int) -> Journal:
-        folder = f"containments/{self.workload.key}/{number}"
+        folder = containment_folder(self.workload, number)
         return Journal(self.store, folder, self.run_id, self.clock)
 
     async def history(self) -> ContainmentHistory:
@@ -178,10 +182,10 @@ class ContainmentRecords:
             Retry: The store does not answer.
             GiveUp: A record cannot be read.
         """
-        prefix = f"containments/{self.workload.key}/"
-        pattern = re.compile(re.escape(prefix) + r"(\d{1,9})/")
-        found = await self.store.list(prefix)
-        numbers = sorted({int(match[1]) for path in found if (match := pattern.match(path))})
+        paths = await self.store.list(f"{containments_folder(self.workload)}/")
+        numbers = sorted(
+            {found.number for path in paths if (found := parse_containment_path(path))}
+        )
         return ContainmentHistory(tuple(await gather_all(*map(self._read_containment, numbers))))
 
     async def _read_containment(self, number: int) -> Containment:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from incident.case_file.journal import Journal, ObjectStore, Record
-from incident.model import Denied, GiveUp, JsonObject, Kind, Workload
+from incident.case_file.paths import (
+    CASE_FILE_ROOTS,
+    CLAIMS,
+    DRILLS,
+    DRY_RUNS,
+    INCIDENTS,
+    case_file_folder,
+    event_id,
+    is_incident_id,
+    parse_case_file_path,
+    parse_containment_path,
+)
+from incident.model import Denied, GiveUp, JsonObject, Workload
 from incident.model.concurrency import gather_all
 from incident.model.json_text import parse_workload
 from incident.notification.resource_names import parse_resource_name
 
-_INCIDENT_ID = r"\d{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?"
-_CASE_FILE_PATH = re.compile(rf"([a-z-]+)/({_INCIDENT_ID})/")
-_INCIDENT_ID_PATTERN = re.compile(_INCIDENT_ID)
-_CONTAINMENT_PATH = re.compile(
-    r"containments/([^/]+)/([^/]+)/(service|job|worker-pool)/([^/]+)/\d+"
-)
-#: Where the case files of drills are.
-DRILLS_ROOT = "drills"
-#: Of an incident that lies in several folders, the first counts.
-_UNCONFIRMED_ROOT = "claims"
-_ROOTS = ("incidents", _UNCONFIRMED_ROOT, "dry-runs", DRILLS_ROOT)
 _MAX_UNCONFIRMED = 10
 
 
@@ -58,7 +58,7 @@ class CaseSummary:
     @property
     def event_id(self) -> str:
         """The incident's id, without what tells an unconfirmed claim apart."""
-        return "-".join(self.incident.split("-")[:2])
+        return event_id(self.incident)
 
     @property
     def started_at(self) -> datetime | None:
@@ -84,14 +84,8 @@ class CaseSummary:
                 raise ValueError("workload")
             return workload
         for record in reversed(self.records):
-            path_match = _CONTAINMENT_PATH.fullmatch(str(record.body.get("containment")))
-            if path_match:
-                return Workload.of_project(
-                    path_match[1],
-                    location=path_match[2],
-                    kind=Kind(path_match[3]),
-                    name=path_match[4],
-                )
+            if containment := parse_containment_path(record.body.get("containment")):
+                return containment.workload
         named = [str(record.body.get("workload")) for record in self.records[:1]]
         return parse_resource_name(f"//run.googleapis.com/{named[0]}").workload if named else None
 
@@ -126,8 +120,8 @@ class CaseFileIndex:
             Retry: The store does not answer.
             GiveUp: The store refuses.
         """
-        roots = ("dry-runs/",) if dry_runs else ("incidents/", f"{_UNCONFIRMED_ROOT}/")
-        roots = (f"{DRILLS_ROOT}/",) if drills else roots
+        roots = (f"{DRY_RUNS}/",) if dry_runs else (f"{INCIDENTS}/", f"{CLAIMS}/")
+        roots = (f"{DRILLS}/",) if drills else roots
         paths = await gather_all(*map(self.store.list, roots))
         found = _case_file_folders(path for some in paths for path in some)
         read = await gather_all(*(self._read_or_reason(folder, name) for folder, name in found))
@@ -145,9 +139,9 @@ class CaseFileIndex:
             Retry: The store does not answer.
             GiveUp: There is none of that name, there are several, or a record cannot be read.
         """
-        if _INCIDENT_ID_PATTERN.fullmatch(incident):
-            for root in _ROOTS:
-                summary = await self._read_summary(f"{root}/{incident}", incident)
+        if is_incident_id(incident):
+            for root in CASE_FILE_ROOTS:
+                summary = await self._read_summary(case_file_folder(root, incident), incident)
                 if summary.records:
                     return summary
         return await self._read_summary(*await self._find_unconfirmed(incident))
@@ -159,10 +153,10 @@ class CaseFileIndex:
             Retry: The store does not answer.
             GiveUp: There is none of that name, or there are several.
         """
-        if _INCIDENT_ID_PATTERN.fullmatch(incident):
-            for root in _ROOTS:
-                if await self.store.list(f"{root}/{incident}/"):
-                    return f"{root}/{incident}"
+        if is_incident_id(incident):
+            for root in CASE_FILE_ROOTS:
+                if await self.store.list(f"{case_file_folder(root, incident)}/"):
+                    return case_file_folder(root, incident)
         folder, _ = await self._find_unconfirmed(incident)
         return folder
 
@@ -176,9 +170,9 @@ class CaseFileIndex:
             Retry: The store does not answer.
             GiveUp: There is none, or there are several.
         """
-        if _INCIDENT_ID_PATTERN.fullmatch(incident):
+        if is_incident_id(incident):
             # A store lists below whole names only: the beginning of one finds nothing.
-            listed = _case_file_folders(await self.store.list(f"{_UNCONFIRMED_ROOT}/"))
+            listed = _case_file_folders(await self.store.list(f"{CLAIMS}/"))
             found = [(folder, name) for folder, name in listed if name.startswith(f"{incident}-")]
             if len(found) == 1:
                 return found[0]
@@ -229,5 +223,5 @@ def _ambiguous_incident(incident: str, candidates: Sequence[str]) -> GiveUp:
 
 
 def _case_file_folders(paths: Iterable[str]) -> list[tuple[str, str]]:
-    matches = filter(None, map(_CASE_FILE_PATH.match, paths))
-    return sorted({(f"{match[1]}/{match[2]}", match[2]) for match in matches})
+    found = (parse_case_file_path(path) for path in paths)
+    return sorted({(case.folder, case.incident) for case in found if case and case.name})

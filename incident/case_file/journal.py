@@ -1,26 +1,25 @@
-"""Append-only records in a folder of the store: how any process knows how far work has come.
+"""Append-only records in a folder of the store, and other objects that are created only once.
 
-Knows numbers, kinds and nonces; what a record means is its writer's business.
+Records have a number, a kind and a nonce; what they mean is up to their writers.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from pydantic_core import to_json
 
+from incident.case_file.paths import numbered_path, parse_record_name, record_path
 from incident.model import GiveUp, Json, JsonObject
 from incident.model.concurrency import gather_all
 from incident.model.json_text import parse_time, time_text
 
 SCHEMA_VERSION = 1
-_RECORD_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
 
 
 class ObjectStore(Protocol):
@@ -37,10 +36,10 @@ class ObjectStore(Protocol):
 
 
 class InspectableStore(ObjectStore, Protocol):
-    """A store that also tells what lies there under names that nothing can be read by."""
+    """A store that also lists the objects whose names its library cannot read."""
 
     async def unreadable(self, prefix: str) -> Mapping[str, str]:
-        """By name, what is invisible escaped, why objects below a prefix cannot be read."""
+        """Why objects below a prefix cannot be read, by name with invisible characters escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,11 @@ class Record:
     """One record.
 
     Attributes:
-        number: Its place in the journal.
-        kind: What it tells, such as ``decided``.
+        number: Its position in the journal.
+        kind: What it is about, such as ``decided``.
         recorded_at: When it was written, by the writer's clock.
         run_id: Which run of which process wrote it.
-        body: What it says.
+        body: Its whole content.
     """
 
     number: int
@@ -88,9 +87,9 @@ class Journal:
         already_read = {(record.number, record.kind): record for record in known}
         paths = await self.store.list(f"{self.folder}/")
         named = [
-            (path, int(match[1]), match[2])
+            (path, name.number, name.kind)
             for path in paths
-            if (match := _match_record_name(self.folder, path))
+            if (name := parse_record_name(path.removeprefix(f"{self.folder}/")))
         ]
         new = [each for each in named if each[1:] not in already_read]
         bodies = await gather_all(*(self.store.read(path) for path, _, _ in new))
@@ -102,27 +101,40 @@ class Journal:
         ]
         return tuple(sorted(found, key=lambda record: (record.number, record.recorded_at)))
 
-    async def create(self, number: int, kind: str, body: JsonObject) -> bool:
-        """Write a record at a number; of many claimants of one number and kind one wins.
+    async def record(self, number: int, kind: str) -> Record | None:
+        """One record, where it exists.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: It cannot be read.
+        """
+        path = record_path(self.folder, number, kind)
+        data = await self.store.read(path)
+        return None if data is None else _parse_stored_record(path, number, kind, data)
+
+    async def create(self, number: int, kind: str, body: JsonObject) -> Record | None:
+        """Write a record at a number. Of many writers of one number and kind one wins.
 
         Returns:
-            Whether this claim won. A claim that the store applied although its answer was
-            lost finds its own nonce there, and has won.
+            The record; None where another writer has won. A writer whose record was stored
+            although the answer was lost finds its own nonce there, and has won.
         """
-        path = f"{self.folder}/{number:04d}-{kind}.json"
-        nonce = secrets.token_hex(8)
-        record = {
+        path, nonce = record_path(self.folder, number, kind), secrets.token_hex(8)
+        now = self.clock().astimezone(UTC)
+        content: JsonObject = {
             "schema_version": SCHEMA_VERSION,
             "kind": kind,
-            "recorded_at": time_text(self.clock()),
+            "recorded_at": time_text(now),
             "run": self.run_id,
             "nonce": nonce,
             **body,
         }
-        if await self.store.create(path, encode_json(record)):
-            return True
+        record = Record(number, kind, now, self.run_id, content)
+        if await self.store.create(path, encode_json(content)):
+            return record
         existing = await self.store.read(path)
-        return existing is not None and decode_record(path, existing).get("nonce") == nonce
+        won = existing is not None and decode_record(path, existing).get("nonce") == nonce
+        return record if won else None
 
     async def append(self, after: int, kind: str, body: JsonObject) -> int:
         """Write a record at the first free number after one; returns the number."""
@@ -130,6 +142,27 @@ class Journal:
         while not await self.create(number, kind, body):
             number += 1
         return number
+
+
+async def create_numbered(store: ObjectStore, stem: str, suffix: str, data: bytes) -> str:
+    """Create an object beside earlier ones with other content; returns its path.
+
+    Args:
+        store: Where.
+        stem: The path without its number and suffix.
+        suffix: What its name ends with, without a dot.
+        data: The content. Where an object has it already, nothing is created.
+
+    Raises:
+        Retry: The store does not answer.
+        GiveUp: It refuses.
+    """
+    position = 1
+    while True:
+        path = numbered_path(stem, suffix, position)
+        if await store.create(path, data) or await store.read(path) == data:
+            return path
+        position += 1
 
 
 def encode_json(value: Json) -> bytes:
@@ -158,10 +191,6 @@ def _not_a_record_text(path: str) -> str:
         " store: find out who, move the object away, and contain the incident with"
         " `python cli.py contain`"
     )
-
-
-def _match_record_name(folder: str, path: str) -> re.Match[str] | None:
-    return _RECORD_NAME.fullmatch(path.removeprefix(f"{folder}/"))
 
 
 def _parse_stored_record(path: str, number: int, kind: str, data: bytes) -> Record:

@@ -1,58 +1,127 @@
-"""Manifests: links of a chain that lists every object of a case file with its SHA-256. Pure.
+"""Manifests: every run lists the objects that it created, each with its SHA-256.
 
-Each names the digest of the one before it, so that the newest vouches for all. It is itself an
-object of the store, so its own digest has to be kept elsewhere: in the log.
+A manifest is an object of the store itself. Its own digest stands in the log line of the run,
+which nobody changes by writing to the store (:mod:`incident.case_file.verification` compares).
+Nothing else depends on whether an object is listed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from incident.case_file.journal import SCHEMA_VERSION, decode_record, encode_json
-from incident.model import GiveUp, Malformed
+from incident.case_file.journal import SCHEMA_VERSION, ObjectStore, create_numbered, encode_json
+from incident.case_file.paths import is_manifest, object_stem
+from incident.model import Malformed
 
-_MANIFEST_NAME = re.compile(r"manifest(?:-([1-9]\d{0,5}))?\.json")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_EVIDENCE_NAMES = (
-    *("finding", "notification", "settings", "revisions", "affected-revision", "access"),
-    *("executions", "tasks", "related-findings", "audit-log", "virustotal", "gaps"),
-)
-#: What the responder writes into a case file, manifests left out.
-_CASE_FILE_OBJECT_NAME = re.compile(
-    r"\d{4,9}-[a-z-]+\.json|logs(?:-\d+)?\.jsonl|report(?:-\d+)?\.html"
-    rf"|evidence/(?:{'|'.join(_EVIDENCE_NAMES)})(?:-\d+)?\.json"
-)
-#: What it writes into a containment.
-_CONTAINMENT_OBJECT_NAME = re.compile(r"(?:reapplications/)?\d{4,9}-[a-z-]+\.json")
-_RECORD_NAME = re.compile(r"\d{4,9}-[a-z-]+\.json")
-_HEARTBEAT_NAME = re.compile(r"\d{4,9}-heartbeat\.json")
-_HEARTBEAT_KEYS = {"schema_version", "kind", "recorded_at", "run", "nonce"}
+#: No run waits longer for its manifest once its outcome is on record.
+_TIMEOUT_S = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """One link of the chain.
+class RecordingStore:
+    """A store that remembers what was created through it. Satisfies ``ObjectStore``.
+
+    Each run has one of its own. An object's digest is taken before the store has the object, so
+    that a change which somebody makes right after that is detected as well.
 
     Attributes:
-        name: Its name in the case file.
-        sha256: Its own digest.
-        previous: Digest of the link before it; None of the first.
-        written: Paths in the store, with SHA-256, of what those who made it had written
-            themselves. They knew the digest before the store had the object.
-        found: The same of what they found there, in no link: written by a run that died before
-            it could list it, or by somebody else.
+        created: Paths of the objects that the run created, with their SHA-256.
     """
 
-    name: str
-    sha256: str
-    previous: str | None
-    written: Mapping[str, str]
-    found: Mapping[str, str]
+    def __init__(self, store: ObjectStore) -> None:
+        """Remember what is created from now on."""
+        self._store = store
+        self._attempted: dict[str, set[str]] = {}
+        self._unconfirmed: set[str] = set()
+        self.created: dict[str, str] = {}
+
+    async def create(self, path: str, data: bytes) -> bool:
+        """Put an object where none is; False when one is there already."""
+        digest = sha256_hex(data)
+        self._attempted.setdefault(path, set()).add(digest)
+        self._unconfirmed.add(path)
+        created = await self._store.create(path, data)
+        self._unconfirmed.discard(path)
+        if created:
+            self.created[path] = digest
+        return created
+
+    async def read(self, path: str) -> bytes | None:
+        """An object's content, or None.
+
+        A caller that is refused because the object exists reads it, to see whether an earlier
+        attempt of its own, whose answer was lost, created it. That counts as created by the run.
+        """
+        data = await self._store.read(path)
+        if data is not None and path not in self.created:
+            digest = sha256_hex(data)
+            if digest in self._attempted.get(path, ()):
+                self.created[path] = digest
+        return data
+
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        """Paths of all objects below a prefix, in order."""
+        return await self._store.list(prefix)
+
+    async def confirm_created(self) -> None:
+        """Look for objects whose creation was interrupted or not answered.
+
+        Raises:
+            Retry: The store does not answer.
+        """
+        for path in sorted(self._unconfirmed):
+            await self.read(path)
+            self._unconfirmed.discard(path)
+
+
+async def write_manifest(
+    store: RecordingStore, folder: str, planned: Mapping[str, bytes] | None = None
+) -> str | None:
+    """List what a run has created, in one more manifest of a case file or containment.
+
+    Args:
+        store: The store of the run.
+        folder: Path of the case file, or of the containment that the run worked on.
+        planned: Objects, by path, that the run will create after its log line.
+
+    Returns:
+        The manifest's digest; None where there is nothing to list.
+
+    Raises:
+        Retry: The store does not answer.
+        GiveUp: It refuses.
+    """
+    await store.confirm_created()
+    digests = {path: sha256_hex(data) for path, data in (planned or {}).items()}
+    objects = {**store.created, **digests}
+    if not objects:
+        return None
+    data = encode_manifest(folder, objects)
+    await create_numbered(store, object_stem(folder, "manifest"), "json", data)
+    return sha256_hex(data)
+
+
+async def try_write_manifest(
+    store: RecordingStore, folder: str, planned: Mapping[str, bytes] | None = None
+) -> tuple[str | None, str]:
+    """As :func:`write_manifest`, for an outcome that is on record and stays as it is.
+
+    Returns:
+        The digest, and why the manifest could not be written; empty where it was.
+    """
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await write_manifest(store, folder, planned), ""
+    except TimeoutError:
+        reason = f"the store took longer than {_TIMEOUT_S:g} s"
+    except Exception as error:  # noqa: BLE001 - whatever it is, the outcome must be logged
+        reason = str(error) or repr(error)
+    return None, f"cannot write the manifest of {folder}: {reason}"
 
 
 def sha256_hex(data: bytes) -> str:
@@ -60,102 +129,29 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def manifest_number(name: str) -> int | None:
-    """Which link of the chain an object is, counted from 1; None for any other object."""
-    match = _MANIFEST_NAME.fullmatch(name)
-    if match is None or match[1] == "1":
-        return None
-    return int(match[1] or 1)
-
-
-def manifest_name(position: int) -> str:
-    """The name of a link, counted from 1."""
-    return "manifest.json" if position == 1 else f"manifest-{position}.json"
-
-
-def is_case_file_object(name: str) -> bool:
-    """Whether an object's name, in its case file, is one that the responder gives.
-
-    Whatever else lies there is never listed by a run that did not write it.
-    """
-    return _CASE_FILE_OBJECT_NAME.fullmatch(name) is not None
-
-
-def is_containment_object(name: str) -> bool:
-    """Whether an object's name, in its containment, is one that the responder gives."""
-    return _CONTAINMENT_OBJECT_NAME.fullmatch(name) is not None
-
-
-def is_record_name(path: str) -> bool:
-    """Whether an object is named as a record, wherever it lies."""
-    return _RECORD_NAME.fullmatch(path.rpartition("/")[2]) is not None
-
-
-def writer_run_id(data: bytes) -> str | None:
-    """The run that a record says it was written by; None of what is no record."""
-    try:
-        run_id = decode_record("", data).get("run")
-    except GiveUp:
-        return None
-    return run_id if isinstance(run_id, str) else None
-
-
-def is_heartbeat_name(name: str) -> bool:
-    """Whether an object is named as a sign of life. These come at any time and are never listed."""
-    return _HEARTBEAT_NAME.fullmatch(name) is not None
-
-
-def is_plain_heartbeat(name: str, data: bytes) -> bool:
-    """Whether an object is a sign of life and says nothing but that somebody was at work."""
-    try:
-        return is_heartbeat_name(name) and decode_record(name, data).keys() <= _HEARTBEAT_KEYS
-    except GiveUp:
-        return False
-
-
-def encode_manifest(
-    folder: str, previous: str | None, written: Mapping[str, str], found: Mapping[str, str]
-) -> bytes:
-    """A link: the same bytes for the same objects behind the same link."""
-    return encode_json(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "case_file": folder,
-            "previous": previous,
-            "written": dict(sorted(written.items())),
-            "found": dict(sorted(found.items())),
-        }
-    )
-
-
-def decode_manifest(folder: str, name: str, data: bytes) -> Manifest:
-    """What :func:`encode_manifest` wrote.
-
-    Raises:
-        Malformed: It is no manifest of this case file: somebody else wrote it.
-    """
-    try:
-        document: Any = json.loads(data)
-        previous = document["previous"]
-        valid = document["case_file"] == folder and (previous is None or _is_sha256(previous))
-        listed = [_parse_digests(document[key]) for key in ("written", "found")]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Malformed(_not_a_manifest_text(name)) from error
-    if not valid:
-        raise Malformed(_not_a_manifest_text(name))
-    return Manifest(name, sha256_hex(data), previous, *listed)
-
-
-def _parse_digests(value: Any) -> dict[str, str]:
-    listed = {str(path): str(sha256) for path, sha256 in value.items()}
-    if not all(map(_is_sha256, listed.values())):
-        raise ValueError("it lists what is no digest")
-    return listed
-
-
-def _is_sha256(text: str) -> bool:
+def is_sha256(text: str) -> bool:
+    """Whether a text is a SHA-256 in hex."""
     return _SHA256.fullmatch(text) is not None
 
 
-def _not_a_manifest_text(name: str) -> str:
-    return f"cannot read {name}: it is not a manifest that the responder wrote"
+def encode_manifest(folder: str, objects: Mapping[str, str]) -> bytes:
+    """A manifest: the same bytes for the same objects in the same folder."""
+    listed = dict(sorted(objects.items()))
+    return encode_json({"schema_version": SCHEMA_VERSION, "folder": folder, "objects": listed})
+
+
+def decode_manifest(path: str, data: bytes) -> dict[str, str]:
+    """The objects that a manifest lists, by path, with their SHA-256.
+
+    Raises:
+        Malformed: It is not a manifest of the folder that it lies in.
+    """
+    try:
+        document: Any = json.loads(data)
+        objects = {str(name): str(sha256) for name, sha256 in document["objects"].items()}
+        valid = document["folder"] == path.rpartition("/")[0] and is_manifest(path)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Malformed(f"cannot read {path}: it is not a manifest") from error
+    if not valid or not all(map(is_sha256, objects.values())):
+        raise Malformed(f"cannot read {path}: it is not a manifest of the folder that it lies in")
+    return objects

@@ -1,52 +1,67 @@
-"""A case file held against the chain of its manifests: what is to be thought of each object. Pure.
+"""Verify a case file: compare its objects with the manifests, and the manifests with the log.
 
-All of it comes from the store, whose content may be an attacker's. What the chain itself is worth,
-only digests that are kept elsewhere can tell.
+All objects come from the store, where an attacker may have put, changed or deleted any of them.
+The digests from the log are the only input that the store cannot change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-from incident.case_file.manifest import (
-    Manifest,
-    decode_manifest,
-    manifest_name,
-    manifest_number,
-    sha256_hex,
+from incident.case_file.journal import InspectableStore, ObjectStore
+from incident.case_file.manifest import decode_manifest, sha256_hex
+from incident.case_file.paths import (
+    DONE_NUMBER,
+    DRILLS,
+    INCIDENTS,
+    case_file_folder,
+    is_incident_id,
+    is_manifest,
+    parse_containment_path,
+    record_path,
 )
-from incident.model import Malformed
+from incident.model import GiveUp, Json, Malformed
+from incident.model.concurrency import gather_all
+
+#: Where the incidents and drills that a containment names have their case files.
+_CONTAINING_ROOTS = (INCIDENTS, DRILLS)
+#: More incidents than these that refer to one containment are not read.
+_MAX_OTHER_INCIDENTS = 100
 
 
 class ObjectState(StrEnum):
-    """What is to be thought of an object, the worst first."""
+    """What a comparison says of an object, the worst first."""
 
     CHANGED = "changed"
     MISSING = "missing"
     NOT_LISTED = "not listed"
-    FOUND = "found"
-    HEARTBEAT = "sign of life"
     INTACT = "intact"
 
 
-_SEVERITY_RANKS = {mark: rank for rank, mark in enumerate(ObjectState)}
-#: A digest, and what an object is that has it.
-_Listing = tuple[str, ObjectState]
-_CONFLICTING_DIGESTS = "listed with more than one digest"
-_FAILING_STATES = frozenset({ObjectState.CHANGED, ObjectState.MISSING, ObjectState.NOT_LISTED})
+_LOGGED_NAME = record_path("", DONE_NUMBER, "logged")
+_NOT_LOGGED_YET = "written after the log line; the next delivery or patrol run does it again"
+_SEVERITY = {state: rank for rank, state in enumerate(ObjectState)}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDigest:
+    """A manifest's digest from outside the store.
+
+    Attributes:
+        sha256: The digest.
+        folder: The case file or containment that the log line named; None where it named none.
+    """
+
+    sha256: str
+    folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedObject:
-    """One object.
-
-    Attributes:
-        path: Its path in the store.
-        state: What is to be thought of it.
-        note: Why, where that is not plain.
-    """
+    """One object of the store, with the reason of its state where that needs one."""
 
     path: str
     state: ObjectState
@@ -54,247 +69,239 @@ class VerifiedObject:
 
 
 @dataclass(frozen=True, slots=True)
-class ManifestLink:
-    """One manifest of the chain.
+class StoredManifest:
+    """One manifest.
 
     Attributes:
-        name: Its name in the case file.
-        sha256: Its digest as it is now.
-        manifest: What it lists; None where it is none that the responder wrote.
-        problem: What is wrong with it; empty where nothing is.
+        path: Its path in the store.
+        sha256: Its digest.
+        objects: What it lists; None where it is not a manifest of the folder that it lies in.
+        counts: Whether what it lists is listed: it is a manifest, and known where digests are.
     """
 
-    name: str
+    path: str
     sha256: str
-    manifest: Manifest | None
-    problem: str = ""
+    objects: Mapping[str, str] | None
+    counts: bool
+
+    @property
+    def folder(self) -> str:
+        """The folder that it lies in."""
+        return self.path.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFileVerification:
-    """What a case file is worth.
+    """The result for one case file and its containments.
 
     Attributes:
-        folder: Its path in the store.
-        objects: Every object of it and of its containments, the worst first.
-        links: The chain of its manifests, the oldest first.
-        depends_on: The chains, by case file, of the other incidents whose manifests list some of
-            the
-            containments' records. What they are worth is not looked into here.
+        folder: The case file's path.
+        objects: Every object that is stored or listed, the worst state first.
+        manifests: The manifests that list them, those of other incidents on the workload as well.
+        missing_manifests: Digests from the log of manifests that the store does not have.
+        compared_with_log: Whether digests were given to compare with.
     """
 
     folder: str
     objects: tuple[VerifiedObject, ...]
-    links: tuple[ManifestLink, ...]
-    depends_on: Mapping[str, tuple[ManifestLink, ...]] = field(default_factory=dict)
-
-    @property
-    def other_incidents(self) -> tuple[str, ...]:
-        """The other incidents."""
-        return tuple(folder.rpartition("/")[2] for folder in self.depends_on)
-
-    def with_unreadable(self, unreadable: Mapping[str, str]) -> CaseFileVerification:
-        """The same, with objects that nobody can read by their names, each with the reason."""
-        objects = [
-            *self.objects,
-            *(
-                VerifiedObject(name, ObjectState.NOT_LISTED, why)
-                for name, why in unreadable.items()
-            ),
-        ]
-        return replace(self, objects=_worst_first(objects))
-
-    @property
-    def intact(self) -> bool:
-        """Whether everything is there, as it was listed, and nothing else is."""
-        return not any(item.state in _FAILING_STATES for item in self.objects)
+    manifests: tuple[StoredManifest, ...]
+    missing_manifests: tuple[str, ...]
+    compared_with_log: bool
 
     @property
     def counts(self) -> dict[ObjectState, int]:
-        """How many objects there are of each mark."""
-        return {state: sum(item.state is state for item in self.objects) for state in ObjectState}
+        """How many objects are in each state."""
+        return {
+            state: sum(1 for item in self.objects if item.state is state) for state in ObjectState
+        }
 
-    def replaced_digests(self, known: Iterable[str]) -> tuple[str, ...]:
-        """Digests that are known from elsewhere, and that no manifest has any more."""
-        return replaced_digests(self.links, known)
-
-    def unconfirmed_links(self, known: Iterable[str]) -> tuple[ManifestLink, ...]:
-        """The manifests that come after the newest one whose digest is known from elsewhere."""
-        return unconfirmed_links(self.links, known)
-
-
-def replaced_digests(links: Iterable[ManifestLink], known: Iterable[str]) -> tuple[str, ...]:
-    """Digests that are known from elsewhere, and that no manifest of a chain has any more."""
-    present = {link.sha256 for link in links if link.manifest}
-    return tuple(sha256 for sha256 in dict.fromkeys(known) if sha256 not in present)
+    @property
+    def intact(self) -> bool:
+        """Whether every object is listed and intact, and no manifest is missing."""
+        return not self.missing_manifests and self.counts[ObjectState.INTACT] == len(self.objects)
 
 
-def unconfirmed_links(
-    links: tuple[ManifestLink, ...], known: Iterable[str]
-) -> tuple[ManifestLink, ...]:
-    """The manifests of a chain after the newest one whose digest is known from elsewhere.
-
-    Each names the one before it, so that the newest known one vouches for all before it.
-    """
-    known_digests = set(known)
-    proven = [at for at, link in enumerate(links) if link.sha256 in known_digests]
-    return links[max(proven, default=-1) + 1 :]
-
-
-def _worst_first(objects: Iterable[VerifiedObject]) -> tuple[VerifiedObject, ...]:
-    return tuple(sorted(objects, key=lambda item: (_SEVERITY_RANKS[item.state], item.path)))
-
-
-def links_from_bodies(folder: str, bodies: Mapping[str, bytes]) -> tuple[ManifestLink, ...]:
-    """The chain of a case file, from its objects' bodies by path: as far as no link is missing."""
-    links: list[ManifestLink] = []
-    while (data := bodies.get(f"{folder}/{manifest_name(len(links) + 1)}")) is not None:
-        name = manifest_name(len(links) + 1)
-        try:
-            manifest, problem = decode_manifest(folder, name, data), ""
-        except Malformed:
-            manifest, problem = None, "no manifest that the responder wrote"
-        links.append(ManifestLink(name, sha256_hex(data), manifest, problem))
-    return tuple(_with_order_problems(links))
-
-
-def _with_order_problems(links: list[ManifestLink]) -> Iterable[ManifestLink]:
-    """The links, each held against the one that follows it."""
-    for position, link in enumerate(links):
-        problem = link.problem
-        after = links[position + 1] if position + 1 < len(links) else None
-        if position == 0 and link.manifest and link.manifest.previous is not None:
-            problem = "it is not the first: those before it are gone"
-        if after and after.manifest and after.manifest.previous != link.sha256:
-            problem = problem or f"not the one that {after.name} follows"
-        yield ManifestLink(link.name, link.sha256, link.manifest, problem)
-
-
-def verify_objects(
-    folder: str,
-    bodies: Mapping[str, bytes],
-    heartbeats: frozenset[str],
-    others: Mapping[str, tuple[ManifestLink, ...]],
-    containments: Collection[str],
+async def verify_case_file(
+    store: InspectableStore, folder: str, known: Collection[KnownDigest] | None = None
 ) -> CaseFileVerification:
-    """Hold a case file, and its containments, against the manifests.
+    """Compare a case file and the containments that it refers to with the manifests.
 
     Args:
+        store: Where they are.
         folder: The case file's path.
-        bodies: All its objects, and all of its containments, by path in the store.
-        heartbeats: Paths of signs of life that say nothing else.
-        others: The chains of other incidents that refer to its containments, by case file.
-        containments: The paths of these.
+        known: The manifests' digests from the log; None to take the store's word for them.
+
+    Raises:
+        Retry: The store does not answer.
+        GiveUp: The store refuses.
     """
-    links = links_from_bodies(folder, bodies)
-    own_listings = _listings(links)
-    other_listings = _listed_by_others(own_listings, others, containments)
-    expected = {**own_listings, **{path: listing for path, (_, listing) in other_listings.items()}}
-    chained = {f"{folder}/{link.name}" for link in links}
-    conflicting = _conflicting_paths([links, *others.values()])
-    objects = [
-        _verify_object(path, bodies.get(path), *expected[path], conflicting) for path in expected
-    ]
-    objects += [_verify_link(folder, link) for link in links]
+    bodies = await _read_folder(store, folder)
+    containments = sorted(_containments_of(bodies))
+    for containment in containments:
+        bodies |= await _read_folder(store, containment)
+    manifests = {path: data for path, data in bodies.items() if is_manifest(path)}
+    manifests |= await _other_manifests(store, bodies, folder)
+    digests = None if known is None else {digest.sha256 for digest in known}
+    read = tuple(_read_manifest(path, manifests[path], digests) for path in sorted(manifests))
+    scope = (f"{folder}/", *(f"{containment}/" for containment in containments))
+    listed = _listed_objects(read, folder, containments)
+    elsewhere = sorted(path for path in listed if not path.startswith(scope))
+    found = await gather_all(*(_read_or_none(store, path) for path in elsewhere))
+    bodies |= {path: data for path, data in zip(elsewhere, found, strict=True) if data is not None}
+    objects = [*_compare(bodies, listed, read)]
+    unreadable = await gather_all(*(store.unreadable(prefix) for prefix in scope))
     objects += [
-        VerifiedObject(path, ObjectState.HEARTBEAT)
-        if path in heartbeats
-        else _unlisted_object(folder, path, links)
-        for path in bodies
-        if path not in expected and path not in chained
+        VerifiedObject(name, ObjectState.NOT_LISTED, why)
+        for names in unreadable
+        for name, why in names.items()
     ]
-    objects += _missing_link(folder, links, bodies)
-    depends_on = {
-        other: others[other] for other in sorted({other for other, _ in other_listings.values()})
-    }
-    return CaseFileVerification(folder, _worst_first(objects), links, depends_on)
-
-
-def _listed_by_others(
-    own_listings: Mapping[str, _Listing],
-    others: Mapping[str, tuple[ManifestLink, ...]],
-    containments: Collection[str],
-) -> dict[str, tuple[str, _Listing]]:
-    """Records of the containments of which others say more than we do, and which incident does."""
-    below = tuple(f"{folder}/" for folder in containments)
-    listings: dict[str, tuple[str, _Listing]] = {}
-    for incident, chain in sorted(others.items()):
-        for path, listing in _listings(chain).items():
-            known = listings[path][1] if path in listings else own_listings.get(path)
-            better = known is None or (
-                known == (listing[0], ObjectState.FOUND) and listing[1] is ObjectState.INTACT
-            )
-            if path.startswith(below) and better:
-                listings[path] = (incident, listing)
-    return listings
-
-
-def _listings(links: Iterable[ManifestLink]) -> dict[str, _Listing]:
-    """What the sound links list: digests, and what an object is that has them."""
-    valid = _valid_manifests(links)
-    found = {p: (d, ObjectState.FOUND) for m in reversed(valid) for p, d in m.found.items()}
-    written = {p: (d, ObjectState.INTACT) for m in reversed(valid) for p, d in m.written.items()}
-    return {**found, **written}
-
-
-def _valid_manifests(links: Iterable[ManifestLink]) -> list[Manifest]:
-    return [link.manifest for link in links if link.manifest and not link.problem]
-
-
-def _conflicting_paths(chains: Iterable[Iterable[ManifestLink]]) -> frozenset[str]:
-    """What is listed with more than one digest, in whichever links: no object ever has two.
-
-    So it does not matter which is the right one, and a later link never overrules an earlier.
-    """
-    digests_by_path: dict[str, set[str]] = {}
-    for chain in chains:
-        for manifest in _valid_manifests(chain):
-            for path, sha256 in (*manifest.written.items(), *manifest.found.items()):
-                digests_by_path.setdefault(path, set()).add(sha256)
-    return frozenset(path for path, digests in digests_by_path.items() if len(digests) > 1)
-
-
-def _verify_object(
-    path: str, data: bytes | None, sha256: str, state: ObjectState, conflicting: frozenset[str]
-) -> VerifiedObject:
-    if data is None:
-        return VerifiedObject(path, ObjectState.MISSING)
-    if path in conflicting:
-        return VerifiedObject(path, ObjectState.CHANGED, _CONFLICTING_DIGESTS)
-    return VerifiedObject(path, state if sha256_hex(data) == sha256 else ObjectState.CHANGED)
-
-
-def _verify_link(folder: str, link: ManifestLink) -> VerifiedObject:
-    state = ObjectState.CHANGED if link.problem else ObjectState.INTACT
-    return VerifiedObject(f"{folder}/{link.name}", state, link.problem)
-
-
-def _unlisted_object(folder: str, path: str, links: Iterable[ManifestLink]) -> VerifiedObject:
-    faulty = [li for li in links if li.manifest and li.problem]
-    listed_in = [li.name for li in faulty if li.manifest and path in _listed_paths(li.manifest)]
-    if listed_in:
-        return VerifiedObject(
-            path, ObjectState.NOT_LISTED, f"but for {listed_in[0]}, which is not sound"
-        )
-    if manifest_number(path.removeprefix(f"{folder}/")) is not None:
-        return VerifiedObject(path, ObjectState.NOT_LISTED, "a manifest outside the chain")
-    return VerifiedObject(path, ObjectState.NOT_LISTED)
-
-
-def _listed_paths(manifest: Manifest) -> set[str]:
-    return {*manifest.written, *manifest.found}
-
-
-def _missing_link(
-    folder: str, links: tuple[ManifestLink, ...], bodies: Mapping[str, bytes]
-) -> list[VerifiedObject]:
-    """The manifest that is missing where later ones are there."""
-    later = [
-        path
-        for path in bodies
-        if (manifest_number(path.removeprefix(f"{folder}/")) or 0) > len(links)
-    ]
-    missing = f"{folder}/{manifest_name(len(links) + 1)}"
-    return (
-        [VerifiedObject(missing, ObjectState.MISSING, "the chain breaks off here")] if later else []
+    return CaseFileVerification(
+        folder,
+        tuple(sorted(objects, key=lambda item: (_SEVERITY[item.state], item.path))),
+        read,
+        _missing_manifests(known or (), read, {folder, *containments}),
+        compared_with_log=known is not None,
     )
+
+
+def _compare(
+    bodies: Mapping[str, bytes],
+    listed: Mapping[str, set[str]],
+    manifests: Iterable[StoredManifest],
+) -> Iterator[VerifiedObject]:
+    """The state of every object that is stored or listed, manifests included."""
+    by_path = {manifest.path: manifest for manifest in manifests}
+    for path in {*bodies, *listed}:
+        data, digests = bodies.get(path), listed.get(path, set())
+        if path in by_path and not digests:
+            yield _manifest_state(by_path[path])
+        elif not digests:
+            yield VerifiedObject(path, ObjectState.NOT_LISTED, _listed_by_unknown(path, manifests))
+        elif data is None:
+            logged = path.endswith(_LOGGED_NAME)
+            yield VerifiedObject(path, ObjectState.MISSING, _NOT_LOGGED_YET if logged else "")
+        elif len(digests) > 1:
+            # An object is created once, so that two digests of it are never both true.
+            note = "listed with more than one digest"
+            yield VerifiedObject(path, ObjectState.CHANGED, note)
+        else:
+            intact = sha256_hex(data) in digests
+            yield VerifiedObject(path, ObjectState.INTACT if intact else ObjectState.CHANGED)
+
+
+def _manifest_state(manifest: StoredManifest) -> VerifiedObject:
+    """A manifest is listed by its digest in the log."""
+    if manifest.counts:
+        return VerifiedObject(manifest.path, ObjectState.INTACT)
+    note = (
+        "not a manifest of this folder"
+        if manifest.objects is None
+        else "its digest is not among those from the log"
+    )
+    return VerifiedObject(manifest.path, ObjectState.NOT_LISTED, note)
+
+
+def _listed_by_unknown(path: str, manifests: Iterable[StoredManifest]) -> str:
+    names = [m.path for m in manifests if not m.counts and path in (m.objects or ())]
+    return f"only in {names[0]}, whose digest is not among those from the log" if names else ""
+
+
+def _listed_objects(
+    manifests: Iterable[StoredManifest], folder: str, containments: Sequence[str]
+) -> dict[str, set[str]]:
+    """The digests of every object that a manifest lists which may list it.
+
+    A manifest of the case file lists all that its run created, slots as well. One of a
+    containment may list its objects and the case file's: a patrol run or a release updates the
+    incidents. One of another incident may list objects of the shared containments only.
+    """
+    shared = tuple(f"{containment}/" for containment in containments)
+    listed: dict[str, set[str]] = {}
+    for manifest in manifests:
+        if not manifest.counts:
+            continue
+        allowed = (f"{folder}/", *shared) if manifest.folder in containments else shared
+        for path, sha256 in (manifest.objects or {}).items():
+            if manifest.folder == folder or path.startswith(allowed):
+                listed.setdefault(path, set()).add(sha256)
+    return listed
+
+
+def _missing_manifests(
+    known: Iterable[KnownDigest], manifests: Iterable[StoredManifest], folders: set[str]
+) -> tuple[str, ...]:
+    """Digests that the log has of these folders, or of the incident, and no manifest has."""
+    names = {folder.rpartition("/")[2] for folder in folders}
+    incidents = {case_file_folder(INCIDENTS, name) for name in names if is_incident_id(name)}
+    present = {manifest.sha256 for manifest in manifests}
+    missing = (
+        digest.sha256
+        for digest in known
+        if digest.folder in {None, *folders, *incidents} and digest.sha256 not in present
+    )
+    return tuple(dict.fromkeys(missing))
+
+
+def _read_manifest(path: str, data: bytes, digests: Collection[str] | None) -> StoredManifest:
+    sha256 = sha256_hex(data)
+    try:
+        objects = decode_manifest(path, data)
+    except Malformed:
+        return StoredManifest(path, sha256, None, counts=False)
+    return StoredManifest(path, sha256, objects, counts=digests is None or sha256 in digests)
+
+
+async def _other_manifests(
+    store: ObjectStore, bodies: Mapping[str, bytes], folder: str
+) -> dict[str, bytes]:
+    """Manifests of the other incidents that refer to the same containments."""
+    records = (
+        record
+        for path, record in _parse_records(bodies)
+        if parse_containment_path(path) is not None
+    )
+    named = {str(record.get("incident")) for record in records}
+    others = sorted(name for name in named if is_incident_id(name))[:_MAX_OTHER_INCIDENTS]
+    folders = [case_file_folder(root, name) for name in others for root in _CONTAINING_ROOTS]
+    listed = await gather_all(*(store.list(f"{f}/") for f in folders if f != folder))
+    return await _read_objects(store, [p for paths in listed for p in paths if is_manifest(p)])
+
+
+def _containments_of(bodies: Mapping[str, bytes]) -> set[str]:
+    """The containments that a case file refers to, in its manifests and in its records."""
+    named: list[object] = []
+    for path, record in _parse_records(bodies):
+        outcome, objects = record.get("outcome"), record.get("objects")
+        named += [record.get("containment")]
+        named += [outcome.get("containment")] if isinstance(outcome, Mapping) else []
+        named += objects if isinstance(objects, Mapping) and is_manifest(path) else []
+    return {found.folder for path in named if (found := parse_containment_path(path))}
+
+
+def _parse_records(bodies: Mapping[str, bytes]) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    """Every object that is a JSON object, whoever wrote it."""
+    for path, data in bodies.items():
+        try:
+            value = json.loads(data) if data.startswith(b"{") else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, Mapping):
+            yield path, value
+
+
+async def _read_folder(store: ObjectStore, folder: str) -> dict[str, bytes]:
+    """The objects of a folder, by path in the store."""
+    return await _read_objects(store, await store.list(f"{folder}/"))
+
+
+async def _read_or_none(store: ObjectStore, path: str) -> bytes | None:
+    """An object that a manifest lists: of a forged one, the store may refuse the name."""
+    try:
+        return await store.read(path)
+    except GiveUp:
+        return None
+
+
+async def _read_objects(store: ObjectStore, paths: Sequence[str]) -> dict[str, bytes]:
+    bodies = await gather_all(*map(store.read, paths))
+    return {path: data for path, data in zip(paths, bodies, strict=True) if data is not None}

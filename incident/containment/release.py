@@ -36,8 +36,7 @@ from incident.model import (
     Retry,
     WorkloadDetail,
 )
-from incident.redaction.errors import redact_error
-from incident.redaction.redactor import Redactor
+from incident.redaction.redactor import Redactor, redact_error
 
 __all__ = [
     "ReleaseClient",

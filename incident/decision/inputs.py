@@ -13,6 +13,7 @@ from incident.actions import plan
 from incident.case_file.case_file import CaseFile, open_case_file
 from incident.case_file.containments import ContainmentHistory, ContainmentRecords
 from incident.case_file.journal import ObjectStore
+from incident.case_file.paths import CLAIMS, DRY_RUNS, case_file_folder
 from incident.decision.guards import TakenSlots
 from incident.decision.rate_limit import HourlySlots
 from incident.investigation.collect import EvidenceSources, confirm_finding
@@ -148,8 +149,8 @@ async def read_decision_inputs(
         state,
     ) = await gather_all(
         incident_case_file,
-        records.case_file(f"dry-runs/{claim.incident_id}"),
-        records.case_file(f"claims/{claim.claim_id}"),
+        records.case_file(case_file_folder(DRY_RUNS, claim.incident_id)),
+        records.case_file(case_file_folder(CLAIMS, claim.claim_id)),
         policy,
         _confirm_or_error(claim, sources),
         read_workload_state(claim.workload, sources, records),

@@ -12,9 +12,10 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from incident.case_file.journal import Journal, ObjectStore, decode_record, encode_json
+from incident.case_file.paths import slots_folder
 from incident.decision.guards import GuardBlock, TakenSlots, cap_reached, slot_holder
 from incident.model import Retry, Workload
 from incident.model.concurrency import gather_all
@@ -43,17 +44,16 @@ class HourlySlots:
     run_id: str
     clock: Callable[[], datetime]
 
-    def _scope(self, name: str) -> _Scope:
-        hour = self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H")
-        return _Scope(Journal(self.store, f"slots/{hour}/{name}", self.run_id, self.clock))
-
     @property
     def _overall(self) -> _Scope:
-        return self._scope("all")
+        return self._scope(slots_folder(self.clock()))
 
     @property
     def _in_project(self) -> _Scope:
-        return self._scope(f"projects/{self.workload.project}")
+        return self._scope(slots_folder(self.clock(), self.workload.project))
+
+    def _scope(self, folder: str) -> _Scope:
+        return _Scope(Journal(self.store, folder, self.run_id, self.clock))
 
     async def taken(self) -> TakenSlots:
         """The slots of this hour that are taken, from two lists of names.

@@ -1,7 +1,8 @@
-"""Which revision or execution a finding is about, as far as anything tells. Pure.
+"""Infer the revision or job execution that a finding is about. Pure.
 
-A finding may name its revision or execution, or only the workload. Then what was served at the
-event narrows it down, unless the traffic was changed since: what is not known is not guessed.
+A finding may name its revision or execution, or only the workload. In the second case the
+revisions that were served at the event narrow it down, unless the traffic has changed since.
+What is not known is not guessed.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from incident.model.finding import Finding
 from incident.model.workload import Json, Kind
 
 _MAX_NAMES = 5
-#: So long an idle instance may live on after its revision lost its traffic, by Google's word.
+#: How long an idle instance may live on after its revision lost its traffic, as Google documents.
 _IDLE_LIFETIME = timedelta(minutes=15)
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class AffectedRevision:
-    """What a finding is about.
+    """The revision or execution that a finding is about.
 
     Attributes:
-        templates: What may have run, the newest first; empty where nothing of it is known.
-        name: Short name of the revision or execution, where it is known which; else empty.
-        description: The same for a sentence, with its alternatives where there are any.
+        templates: What may have run, newest first; empty where nothing is known.
+        name: Short name of the revision or execution; empty where several are possible.
+        description: The same for a sentence, with the alternatives.
         reason: How that is known, or why not.
         certain: Whether there is one template, and it is what ran.
-        evidence_source: Where that comes from.
-        executions: The executions of a job that may be meant.
+        evidence_source: The evidence behind it.
+        executions: The executions of a job that it may be.
     """
 
     templates: tuple[Template, ...]
@@ -45,19 +46,19 @@ class AffectedRevision:
 
     @property
     def template_source(self) -> str:
-        """The evidence that the templates are from."""
+        """The evidence that the templates come from."""
         if self.evidence_source != "finding":
             return self.evidence_source
         return "executions" if self.executions else "revisions"
 
     @property
     def current_only_note(self) -> str:
-        """What limits a sentence on what there is not, where settings only stand in."""
+        """A restriction for sentences about what is absent, where current settings stand in."""
         return ", by its settings as they are now" if self.evidence_source == "settings" else ""
 
     @property
     def service_accounts(self) -> tuple[str, ...]:
-        """The service accounts that it may have run as; an empty one is the project's default."""
+        """The service accounts that it may have run as; an empty name is the project's default."""
         return _distinct(template.service_account for template in self.templates)
 
     @property
@@ -82,7 +83,7 @@ class AffectedRevision:
 
 @dataclass(frozen=True, slots=True)
 class RevisionEvidence:
-    """What there is to tell it by.
+    """The evidence from which the affected revision is inferred.
 
     Attributes:
         configuration: The workload's settings; None where not read.
@@ -100,7 +101,7 @@ class RevisionEvidence:
 
     @property
     def current_templates(self) -> tuple[Template, ...]:
-        """What the next revision or execution runs: what stands in where nothing else is known."""
+        """What the next revision or execution runs: the substitute where nothing else is known."""
         return (self.configuration.template,) if self.configuration else ()
 
 
@@ -136,7 +137,7 @@ def _named_by_finding(name: str, facts: RevisionEvidence) -> AffectedRevision:
 def _from_current_configuration(
     name: str, description: str, reason: str, facts: RevisionEvidence, *, revision: str = ""
 ) -> AffectedRevision:
-    """What the workload is now, for what it was then."""
+    """The current settings as a substitute for those at the event."""
     templates = tuple(replace(template, revision=revision) for template in facts.current_templates)
     note = "; the settings as they are now stand in for it" if templates else ""
     return AffectedRevision(
@@ -147,7 +148,7 @@ def _from_current_configuration(
 def _narrowed_down(
     finding: Finding, facts: RevisionEvidence, revisions: Sequence[Template]
 ) -> AffectedRevision:
-    """By what was there, by its image, and by what was served."""
+    """Narrow it down by creation time, by image, and by the traffic at the event."""
     existing = [
         t for t in revisions if t.create_time is None or t.create_time <= finding.event_time
     ]
@@ -197,7 +198,7 @@ def _why_only_one(
 
 
 def _log_hint(candidates: Sequence[Template], logged_revisions: Collection[str]) -> str:
-    """What the logs say of it, which is not proof."""
+    """What the logs say about it. A workload can forge its logs, so this is no proof."""
     logged = [each.revision for each in candidates if each.revision in logged_revisions]
     if len(logged) != 1:
         return ""
@@ -207,13 +208,13 @@ def _log_hint(candidates: Sequence[Template], logged_revisions: Collection[str])
 def _traffic_at_event(
     finding: Finding, configuration: WorkloadConfiguration | None
 ) -> tuple[Mapping[str, str], str | None]:
-    """What was served at the event, each revision with its part; and why that is not known."""
+    """The revisions served at the event, each with its share; or why that is not known."""
     if configuration is None:
         return {}, ": its settings could not be read"
     changed = configuration.update_time
     drained = _IDLE_LIFETIME + timedelta(seconds=configuration.template.timeout_s)
     if changed is None:
-        return {}, ": nothing tells when it was changed last"
+        return {}, ": when it was last changed is not known"
     if changed > finding.event_time - drained:
         side = "after it" if changed > finding.event_time else "shortly before it"
         return {}, f": the workload was changed {side}, on {changed:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""What a workload is and runs, as read at one moment: settings, access, executions."""
+"""Configuration of a Cloud Run workload, read at one moment: template, IAM policy, executions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEFAULT_ACCOUNT_SUFFIXES = (
 
 
 def is_default_service_account(account: str) -> bool:
-    """Whether a runtime identity is one that Google made for everything in a project."""
+    """Whether it is a default service account, which Google shares among a project's workloads."""
     return not account or account.endswith(_DEFAULT_ACCOUNT_SUFFIXES)
 
 
@@ -42,7 +42,7 @@ class SecretUse:
         secret: Its name, in full or within the project.
         version: The version's number or alias; ``latest`` where the template names none.
         target: The environment variable that holds it, or the path at which it is mounted.
-        mounted: Whether it is a file: one is read anew at each access, a variable when an
+        mounted: Whether it is a file. Cloud Run reads a file at each access, a variable when an
             instance starts.
     """
 
@@ -63,19 +63,19 @@ class ContainerConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a revision runs: the template of a workload, or of one of its revisions.
+    """What a revision runs: the template of a workload or of one of its revisions.
 
     Attributes:
         revision: Short name of the revision; empty where the template names none.
-        create_time: When the revision was made; None for a workload's template.
-        ready: Whether the revision is ready; None where nothing says so.
+        create_time: When the revision was created; None for a workload's template.
+        ready: Whether the revision is ready; None where the API does not say.
         containers: Its containers.
         service_account: E-mail of the runtime identity; empty means the project's default.
         secret_names: Secret Manager secrets that it can read, by name: the rotation list.
         volumes: What it mounts.
         timeout_s: Request timeout in seconds: how long a request may outlive a containment.
         session_affinity: Whether clients stick to their instance.
-        creator: Who made the revision, where the API says so.
+        creator: Who created the revision, where the API says so.
         secret_uses: How it uses these secrets.
     """
 
@@ -104,13 +104,13 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who the workload's own IAM policy lets in; inherited bindings are not in it.
+    """The workload's own IAM policy; inherited bindings are not in it.
 
     Attributes:
         bindings: Its bindings, for reading.
         etag: Its version, in hex: an edit of another version is refused.
-        raw: Its bindings in proto JSON, lossless: what an edit is made of.
-        version: The version of its form; 0 where it names none. Conditions need 3.
+        raw: Its bindings in proto JSON, lossless: an edit starts from them.
+        version: Version of the policy format; 0 where none is set. Conditions need 3.
     """
 
     bindings: tuple[Binding, ...]
@@ -126,9 +126,9 @@ class Execution:
     Attributes:
         name: Resource name as the API spells it.
         short_name: Its last part.
-        create_time: When it was made.
+        create_time: When it was created.
         start_time: When it began; None while it waits.
-        completion_time: When it was over; None while it is not.
+        completion_time: When it ended; None while it runs or waits.
         state: State of its condition ``Completed``, such as ``CONDITION_SUCCEEDED``.
         reason: The condition's reason, such as ``EXECUTION_CANCELLED``; empty where there is none.
         tasks: How many tasks it has: ``total``, ``running``, ``succeeded``, ``failed``,
@@ -150,7 +150,7 @@ class Execution:
 
     @property
     def running(self) -> bool:
-        """Whether it is not over: what has no time of completion may run, or start to."""
+        """Whether it has not ended: without a completion time it may run, or start to."""
         return self.completion_time is None
 
 
@@ -167,7 +167,7 @@ class Task:
         exit_code: Exit code of the last attempt that ended; None where none did.
         term_signal: The signal that ended it; 0 for none.
         start_time: When it began.
-        completion_time: When it was over.
+        completion_time: When it ended.
     """
 
     name: str
@@ -183,22 +183,22 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadConfiguration:
-    """The settings of a workload as read at one moment.
+    """The configuration of a workload, read at one moment.
 
     Attributes:
         name: Resource name as the API spells it.
-        uid: Unique id; a workload deleted and made again has another.
+        uid: Unique id; a workload that is deleted and created again gets another.
         generation: Counts user modifications.
         observed_generation: The last generation that was reconciled.
-        reconciling: Whether Cloud Run is still at work on it.
-        fields: The writable fields outside the template, in proto JSON (``scaling``,
-            ``traffic``, …): what changes are made of, lossless.
+        reconciling: Whether Cloud Run is still reconciling it.
+        fields: The writable fields outside the template, in proto JSON, lossless (``scaling``,
+            ``traffic``, …): changes are made from them.
         live_tags: Tags that the serving state still has.
         labels: The workload's labels.
         annotations: The workload's annotations.
         template: What the next revision runs.
         latest_ready_revision: Short name of the revision that ``LATEST`` means.
-        creator: Who made the workload.
+        creator: Who created the workload.
         last_modifier: Who changed it last.
         update_time: When that was.
         uri: Its main address; empty where it has none.
@@ -234,19 +234,19 @@ class WorkloadConfiguration:
 
     @property
     def running(self) -> tuple[Execution, ...]:
-        """The executions that are not over."""
+        """The executions that have not ended."""
         return tuple(execution for execution in self.executions or () if execution.running)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedWorkload:
-    """A workload as a list of a region has it.
+    """A workload as a listing of its region returns it.
 
     Attributes:
         name: Resource name.
         threat_detection_enabled: Whether Cloud Run Threat Detection watches it; None where the API
-            does not tell.
-        is_function: Whether it is what a Cloud Function runs on.
+            does not say.
+        is_function: Whether a Cloud Run function runs on it.
         regions: The regions of a multi-region service; empty for any other.
     """
 

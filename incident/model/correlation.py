@@ -1,6 +1,7 @@
-"""How another finding on a workload bears on the one at hand: one attack, or a coincidence. Pure.
+"""Correlate another finding on the workload with this one: same attack or coincidence. Pure.
 
-Judged by place, time, what both name, and the order of an attack; never by a free text.
+Judged by container, time, indicators that both name, and the order of an attack; never by free
+text.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from ipaddress import ip_address
 from incident.model.durations import format_duration
 from incident.model.finding import Container, Finding
 
-#: Findings so near to one another may be one attack for their place alone.
-_SAME_PLACE_WINDOW = timedelta(minutes=15)
-#: What has a file, an address or an account in common is one attack for so long.
+#: Findings in the same container within this time may be one attack, without more.
+_SAME_CONTAINER_WINDOW = timedelta(minutes=15)
+#: Findings that share a file, an address or an account within this time are one attack.
 _SHARED_INDICATOR_WINDOW = timedelta(hours=24)
-#: The API's classes that tell of a state of things rather than of something that happened.
+#: Finding classes of the API that report a state rather than an event.
 _NOT_EVENTS = {
     "VULNERABILITY": "a vulnerability report",
     "MISCONFIGURATION": "a misconfiguration report",
@@ -28,8 +29,8 @@ _NOT_EVENTS = {
     "CHOKEPOINT": "a report of risks that meet",
     "SENSITIVE_DATA_RISK": "a report on sensitive data",
 }
-#: Beginnings of finding types, by the phase of an attack in which they are met. The first match
-#: counts. Our judgement, after the order of ATT&CK's tactics.
+#: Prefixes of finding types by phase of an attack; the first match counts. The phases follow the
+#: order of ATT&CK's tactics; which type belongs to which is our judgement.
 _ATTACK_PHASES = (
     (1, ("Unexpected Child Shell", "Execution: Possible ")),
     (
@@ -59,7 +60,7 @@ _PHASE_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class RelatedFinding:
-    """Another finding on the workload, with what speaks for one attack or a coincidence.
+    """Another finding on the workload, judged as the same attack or a coincidence.
 
     Attributes:
         category: The finding type.
@@ -67,10 +68,10 @@ class RelatedFinding:
         event_time: When it was detected.
         name: Its canonical name.
         same_attack: Whether it probably belongs to the same attack.
-        meaning: What is thought of it, in a few words.
-        reason: What speaks for that.
-        raises_confidence: Whether it makes the finding at hand more certain: linked, and of
-            another type.
+        meaning: The judgement, in a few words.
+        reason: The evidence for it.
+        raises_confidence: Whether it makes this finding more certain: the same attack, and another
+            finding type.
     """
 
     category: str
@@ -84,18 +85,18 @@ class RelatedFinding:
 
     @property
     def text(self) -> str:
-        """What is thought of it, and why."""
+        """The judgement, and why."""
         return f"{self.meaning}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Location:
-    """Where another finding was, beside the one at hand.
+    """Where the other finding was, compared with this one.
 
     Attributes:
-        same_container: Whether it is the same container; None where that cannot be told.
+        same_container: Whether it is the same container; None where that is not known.
         text: The same in words.
-        may_share_instance: Whether it is another container that may be of the same instance.
+        may_share_instance: Whether it is another container, perhaps of the same instance.
     """
 
     same_container: bool | None
@@ -104,12 +105,12 @@ class _Location:
 
 
 def correlate(other: Finding, finding: Finding, accounts: Collection[str] = ()) -> RelatedFinding:
-    """How another finding bears on one.
+    """Whether another finding belongs to the same attack as this one, and why.
 
     Args:
         other: The other finding.
-        finding: The one at hand.
-        accounts: Accounts that are the workload's alone: who acts as one of them came from it.
+        finding: This one.
+        accounts: Service accounts that only this workload uses: their actions come from it.
     """
     location, offset = _location(other, finding), _time_offset(other, finding)
     indicators = _shared_indicators(other, finding, accounts)
@@ -146,11 +147,11 @@ def correlate(other: Finding, finding: Finding, accounts: Collection[str] = ()) 
 def _is_same_attack(
     other: Finding, finding: Finding, location: _Location, indicators: Collection[str]
 ) -> bool:
-    """Whether place, time, things in common and order make it one attack."""
+    """Whether container, time, shared indicators and order make it one attack."""
     offset = abs(other.event_time - finding.event_time)
     if indicators:
         return offset <= _SHARED_INDICATOR_WINDOW
-    if offset > _SAME_PLACE_WINDOW:
+    if offset > _SAME_CONTAINER_WINDOW:
         return False
     if location.may_share_instance:
         return None not in (_phase(other.category), _phase(finding.category))
@@ -160,7 +161,7 @@ def _is_same_attack(
 
 
 def _why_irrelevant(other: Finding, finding: Finding) -> str | None:
-    """Why a finding tells of no event at all, or of none that stands."""
+    """Why a finding reports no event, or one that is closed."""
     if (other.source_id, other.finding_id) == (finding.source_id, finding.finding_id):
         return "it is this finding itself, reported again"
     if other.finding_class in _NOT_EVENTS:
@@ -183,7 +184,7 @@ def _time_offset(other: Finding, finding: Finding) -> str:
 
 
 def _location(other: Finding, finding: Finding) -> _Location:
-    """Where it was, from the workload down to the container."""
+    """Compare the workloads, then the revisions or executions, then the containers."""
     others, own = other.workload, finding.workload
     if others and own and not others.same_as(own):
         return _Location(same_container=False, text=f"another {others.kind.label}, {others.name}")
@@ -215,7 +216,7 @@ def _container_location(other: Finding, finding: Finding) -> _Location:
 
 
 def _same_name_location(there: Container, here: Container, within: str) -> _Location:
-    """Instances have containers of the same names: image and time of creation tell them apart."""
+    """Containers of one name run in every instance: image and creation time differ."""
     if there.digest and here.digest and there.digest != here.digest:
         return _Location(same_container=False, text=f"a container {here.name} of another image")
     if there.create_time and here.create_time and there.create_time != here.create_time:
@@ -228,7 +229,7 @@ def _same_name_location(there: Container, here: Container, within: str) -> _Loca
 def _shared_indicators(
     other: Finding, finding: Finding, accounts: Collection[str]
 ) -> tuple[str, ...]:
-    """What both findings name that two unrelated ones would not."""
+    """What both findings name, and unrelated findings would not."""
     indicators = []
     if _malicious_hashes(finding) & _hashes(other) or _malicious_hashes(other) & _hashes(finding):
         indicators.append("the same SHA-256")
@@ -248,7 +249,7 @@ def _shared_indicators(
 
 
 def _hashes(finding: Finding) -> set[str]:
-    """Every file that a finding names, by a hash of the whole of it."""
+    """Whole-file hashes of every file that a finding names."""
     files = [
         file
         for process in finding.processes
@@ -258,7 +259,7 @@ def _hashes(finding: Finding) -> set[str]:
 
 
 def _malicious_hashes(finding: Finding) -> set[str]:
-    """The files that a finding calls malicious; the shell that ran one is on every system."""
+    """Hashes of the files that a finding calls malicious: not of the shell that ran one."""
     processes = finding.processes
     if "Malicious Binary" in finding.category:
         main = finding.main_process
@@ -271,13 +272,13 @@ def _malicious_hashes(finding: Finding) -> set[str]:
 
 
 def _is_distinctive(address: str) -> bool:
-    """Whether two findings that name an address have anything in common."""
+    """Whether an address says anything: loopback and link-local ones occur everywhere."""
     parsed = ip_address(address)
     return not (parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified)
 
 
 def _attack_order(other: Finding, finding: Finding) -> str | None:
-    """What the two are in the order of an attack, if they stand in it."""
+    """How the two fit the usual order of an attack; None where they do not."""
     first, second = sorted((other, finding), key=lambda each: each.event_time)
     before, after = _phase(first.category), _phase(second.category)
     if before is None or after is None or first.category == second.category or before > after:

@@ -1,4 +1,4 @@
-"""What is made of the evidence, and what is to be done: from assessment to change."""
+"""Assessment, decision, change, playbook task: the types between evidence and containment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from incident.model.workload import ChangeKind, ChangeState, Confidence, JsonObj
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something is thought or done, and the evidence behind it.
+    """A reason for a judgement or an action, and the evidence behind it.
 
     Attributes:
         text: One sentence for a person.
@@ -45,7 +45,7 @@ class Technique:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a responder makes of the evidence.
+    """A responder's judgement of the evidence.
 
     Attributes:
         summary: What was detected, in one sentence.
@@ -53,7 +53,7 @@ class Assessment:
         reasons: Why, each naming its evidence.
         techniques: The MITRE ATT&CK techniques.
         verdict: What the responder would do, before policy and guards.
-        investigation_steps: What a person should look at next, in order.
+        investigation_steps: What a person should check next, in order.
     """
 
     summary: str
@@ -69,7 +69,7 @@ def _suspect(finding: Finding) -> Suspect:
 
 
 class ExposureTopic(StrEnum):
-    """What a point about a workload's reach is about."""
+    """The subject of an exposure fact."""
 
     AFFECTED_REVISION = "ran"
     ENTRY_POINT = "entry"
@@ -83,7 +83,7 @@ class ExposureTopic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExposureFact:
-    """One thing that an attacker came through, could get at, or that tells where code came from.
+    """An entry point, something an attacker could reach, or the origin of the code.
 
     Attributes:
         topic: What it is about.
@@ -103,7 +103,7 @@ class ExposureFact:
 
 
 class TaskPurpose(StrEnum):
-    """What a step of the response plan is for. In which order they stand is the plan's to say."""
+    """The purpose of a playbook task. The playbook decides the order."""
 
     TRIAGE = "look"
     STOP = "stop"
@@ -128,16 +128,16 @@ class TaskPurpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlaybookTask:
-    """One step of the response plan.
+    """One task for a person.
 
     Attributes:
         text: What is to be done, in a sentence or two.
         command: The command that does it or looks; empty where there is none. A word in
             capitals such as ``OLD_VERSION`` stands for what the text says.
         link: A page of the console; empty where there is none.
-        purpose: What it is for; None for what the responder does by itself.
-        reason: Why it stands where it stands, as half a sentence; empty where the step before it
-            has said so.
+        purpose: What it is for; None for what the responder does itself.
+        reason: Why it comes at this point, as half a sentence; empty where the task before it
+            says so.
     """
 
     text: str
@@ -149,7 +149,7 @@ class PlaybookTask:
 
 @dataclass(frozen=True, slots=True)
 class Responder:
-    """What is known about one family of findings: pure data and pure functions.
+    """One family of findings, as pure data and pure functions.
 
     Attributes:
         name: Its name, as the outcome shows it.
@@ -159,7 +159,7 @@ class Responder:
         verdict: The most that ``assess`` may answer: ``contain`` or ``hold``.
         rationale: Why that verdict and no other, as the end of a sentence.
         techniques: The MITRE ATT&CK techniques that it names, for the catalogue.
-        investigation_steps: What a person should look at, for the catalogue.
+        investigation_steps: What a person should check, for the catalogue.
     """
 
     name: str
@@ -178,7 +178,7 @@ class Route:
 
     Attributes:
         responder: Who answers; None where none does.
-        verdict: ``contain`` lets the road go on; ``hold`` and ``ignore`` are final here.
+        verdict: ``contain`` lets the pipeline go on; ``hold`` and ``ignore`` are final.
         reason: Why it is held or ignored; empty otherwise.
     """
 
@@ -224,12 +224,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """What stands against a containment that a person asks for, as it does against ours.
+    """What refuses a containment, also one that a person asks for.
 
     Attributes:
-        raised_by: What raises it: ``policy`` where there is none to be had, ``protect``,
-            ``source``,
-            ``route``, or the name of a guard.
+        raised_by: ``policy`` where it cannot be read, ``protect``, ``source``, ``route``, or the
+            name of a guard.
         text: Why, in one sentence for a person.
     """
 
@@ -249,12 +248,12 @@ class Decision:
             the policy could not be read.
         steps: The policy's actions for this kind of workload; each step lists alternatives,
             of which the first that fits is taken.
-        changes: The writes that they come to, for the settings as read; empty when the
-            workload is as wanted already, and for anything but ``contain``.
+        changes: The writes that the steps need, for the settings as read; empty when the
+            workload is in the desired state already, and for anything but ``contain``.
         stops: Whether what is chosen stops what runs, rather than only restricting access.
-        alarm: Whether a person must look now: an attacker may have caused it.
-        failed: Whether it is held only because something refused to answer, for good.
-        blockers: Of a hold: what a person's own ``contain`` would be refused for as well.
+        alarm: Whether a person must act now: an attacker may have caused the hold.
+        failed: Whether it is held only because a read failed permanently.
+        blockers: Of a hold: why an operator's ``contain`` would be refused too.
     """
 
     verdict: Verdict
@@ -270,9 +269,9 @@ class Decision:
 
     @property
     def enforces(self) -> bool:
-        """Whether it is carried out now, with nobody asked any more."""
+        """Whether it is carried out without asking a person."""
         return self.verdict is Verdict.CONTAIN and self.mode is Mode.ENFORCE
 
 
-#: How the error of a change begins that somebody has undone.
+#: Prefix of the error of a change that somebody has undone.
 DRIFT_PREFIX = "undone since: "

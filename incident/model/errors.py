@@ -1,9 +1,9 @@
-"""The error tree: what time may heal, and what it will not.
+"""Error tree: transient (Retry) or permanent (GiveUp).
 
 IncidentError
-├── Retry              time may heal it: the delivery is not acknowledged and comes again
-│   └── Conflict       another writer was at the same resource: read again, rebuild, write again
-└── GiveUp             time will not heal it: recorded, said once, acknowledged
+├── Retry              transient: the delivery is not acknowledged, and Pub/Sub redelivers it
+│   └── Conflict       another writer changed the resource: read again, rebuild, write again
+└── GiveUp             permanent: recorded, logged once, acknowledged
     ├── Malformed      the message is not a notification of Security Command Center
     ├── InvalidPolicy  the policy file cannot be read as a policy
     ├── Denied         a permission is missing
@@ -14,22 +14,19 @@ from __future__ import annotations
 
 
 class IncidentError(Exception):
-    """Anything that goes wrong with an incident. The message is for a person.
-
-    It says what failed, on what, why, and what to do about it.
-    """
+    """An error of an incident. The message says what failed, on what, why, and what to do."""
 
 
 class Retry(IncidentError):  # noqa: N818 - named for what to do about it
-    """Time may heal it: the delivery is not acknowledged and comes again."""
+    """Transient: the delivery is not acknowledged, and Pub/Sub redelivers it."""
 
 
 class Conflict(Retry):
-    """Another writer was at the same resource: read again, rebuild, write again."""
+    """Another writer changed the resource: read again, rebuild, write again."""
 
 
 class GiveUp(IncidentError):  # noqa: N818 - named for what to do about it
-    """Time will not heal it: recorded, said once, acknowledged."""
+    """Permanent: recorded, logged once, acknowledged."""
 
 
 class Malformed(GiveUp):

@@ -1,4 +1,4 @@
-"""What is gathered about a finding, and what could not be."""
+"""Evidence and gaps that the collectors return."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from incident.model.correlation import RelatedFinding, correlate
 from incident.model.finding import Finding
 from incident.model.workload import JsonObject, Kind, Lookup, Secret
 
-#: How far back from the event the audit log is read, and how many entries of it: deployments are
-#: older than the incidents that they make possible.
+#: How far back from the event the audit log is read, and how many entries: the deployment that
+#: made an incident possible is older than the incident.
 AUDIT_WINDOW, AUDIT_EVENTS = timedelta(days=7), 50
-#: Log entries so near to the event are of what ran then.
+#: Log entries within this time of the event come from what ran then.
 _NEAR_EVENT = timedelta(minutes=1)
 _COLLECTOR_LABELS = {
     "access": "its IAM policy",
@@ -40,7 +40,7 @@ _COLLECTOR_LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One entry of the workload's own logs. The workload wrote it: the attacker may have.
+    """One entry of the workload's own logs. An attacker may have written it.
 
     Attributes:
         timestamp: When.
@@ -65,7 +65,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """The log entries of a window, newest first, and whether more were left out."""
+    """The log entries of a time window, newest first, and whether more were left out."""
 
     entries: tuple[LogEntry, ...]
     truncated: bool
@@ -73,7 +73,7 @@ class Logs:
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One admin-activity entry: written by Google, so not the workload's to forge.
+    """One admin activity entry. Google writes it: a workload cannot forge it.
 
     Attributes:
         timestamp: When.
@@ -99,10 +99,10 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Evidence that could not be had.
+    """Missing evidence.
 
     Attributes:
-        collector: Which evidence is lacking.
+        collector: The evidence that is missing.
         reason: Why, and what to do about it.
     """
 
@@ -112,24 +112,24 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Reputation:
-    """What VirusTotal says of the suspected file, or why it says nothing.
+    """VirusTotal's report on the suspected file, or why there is none.
 
-    Every text in it is outside text: whoever uploads a file to VirusTotal names it.
+    All texts are untrusted: anyone can upload a file under any name.
 
     Attributes:
-        lookup: What came of asking.
-        sha256: The hash that was asked about; None where there was none to ask about.
-        reason: Why an answer is lacking although VirusTotal was asked; else empty.
+        lookup: The result of the lookup.
+        sha256: The hash that was looked up; None where the finding has none.
+        reason: Why the lookup failed; else empty.
         malicious: How many engines call the file malicious.
         suspicious: How many call it suspicious.
         engines: How many gave a verdict at all.
         label: The threat's suggested name, such as ``trojan.mirai/gafgyt``; may be empty.
         file_type: What kind of file it is, such as ``ELF``; may be empty.
-        names: Names under which it was uploaded, the telling one first.
+        names: Names under which it was uploaded, the most meaningful first.
         tags: VirusTotal's tags.
         first_seen: When VirusTotal first got the file.
         last_seen: When it last got it.
-        analysed_at: When the engines were last asked.
+        analysed_at: When the engines last analysed it.
         file_role: What the file is to the finding: ``executed file``, ``library`` or ``script``.
         without_verdicts: Whether VirusTotal has the file, though no engine gave a verdict.
     """
@@ -152,12 +152,12 @@ class Reputation:
 
     @property
     def answered(self) -> bool:
-        """Whether VirusTotal said anything, if only that it does not know the file."""
+        """Whether VirusTotal answered, be it that it does not know the file."""
         return self.lookup in (Lookup.KNOWN, Lookup.UNKNOWN)
 
     @property
     def summary(self) -> str:
-        """What came of asking, for a person; no outside text but that of an error of ours."""
+        """The result for a person, without any text of VirusTotal's answer."""
         file = f"the {self.file_role}"
         return {
             Lookup.KNOWN: f"VirusTotal: {self.malicious} of {self.engines} engines call {file}"
@@ -175,7 +175,7 @@ class Reputation:
 
     @property
     def gap(self) -> Gap | None:
-        """The gap that a lacking answer leaves; who configured no key lacks nothing."""
+        """The gap of a failed lookup; without a configured key there is none."""
         if self.lookup not in (Lookup.NO_ANSWER, Lookup.PARTIAL_HASH):
             return None
         return Gap("virustotal", self.reason or self.summary)
@@ -183,10 +183,10 @@ class Reputation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was gathered on an incident. What is None has a gap that says why.
+    """All evidence on an incident. What is None has a gap that says why.
 
     Attributes:
-        finding: SCC's own record once confirmed, the notification's claim before.
+        finding: SCC's record once confirmed; before, what the notification claims.
         confirmed: Whether SCC lists the finding.
         configuration: The workload's settings.
         revisions: Its revisions, newest first.
@@ -196,10 +196,10 @@ class Evidence:
         related: Other findings on the same workload in the window, in time order.
         logs: Its logs in the window.
         audit: Who deployed it and who changed its IAM policy, newest first.
-        reputation: What VirusTotal says of the suspected file, or why it says nothing.
-        gaps: What could not be had.
-        claim: What the notification claimed, where ``finding`` is SCC's own record.
-        window: From when to when other findings and logs were looked for; None if they were not.
+        reputation: VirusTotal's report on the suspected file, or why there is none.
+        gaps: Missing evidence.
+        claim: What the notification claimed, where ``finding`` is SCC's record.
+        window: Start and end of the search for other findings and logs; None without a search.
         durations_ms: Each collector and the milliseconds that it took, answered or not.
     """
 
@@ -221,7 +221,7 @@ class Evidence:
 
     @property
     def affected_revision(self) -> AffectedRevision:
-        """Which revision or execution the finding is about, as far as anything tells."""
+        """The revision or execution that the finding is about, as far as it is known."""
         job = self.finding.workload is not None and self.finding.workload.kind is Kind.JOB
         moment = self.finding.event_time
         logged_revisions = {
@@ -237,12 +237,12 @@ class Evidence:
 
     @property
     def affected_template(self) -> Template | None:
-        """What ran; where several may have, all that any of them had, under no name."""
+        """The template that ran; where several may have run, their union without a name."""
         return self.affected_revision.merged_template
 
     @property
     def correlations(self) -> tuple[RelatedFinding, ...] | None:
-        """The other findings, each told as part of the same attack or as a coincidence."""
+        """The other findings, each judged as the same attack or a coincidence."""
         if self.related is None:
             return None
         own = [
@@ -253,9 +253,9 @@ class Evidence:
         return tuple(correlate(other, self.finding, own) for other in self.related)
 
     def describe_gap(self, collector: str) -> str:
-        """What stands for a fact whose evidence is lacking: that it is not known, and why.
+        """Text in place of a fact whose evidence is missing: "not known", and the cause.
 
-        The gap itself names what was asked, and what to do about it; here is its cause alone.
+        The gap itself also says what to do about it.
         """
         label = _COLLECTOR_LABELS.get(collector, collector)
         reasons = [gap.reason for gap in self.gaps if gap.collector == collector]
@@ -266,7 +266,7 @@ class Evidence:
 
     @property
     def longest_request_s(self) -> int:
-        """Seconds for which a request in flight may outlive a stop: the longest timeout."""
+        """Longest request timeout in seconds: how long a request may outlive a stop."""
         templates = list(self.revisions or ())
         if self.configuration:
             templates.append(self.configuration.template)
@@ -278,7 +278,7 @@ class Evidence:
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """Every value known to be possibly secret, for the redaction."""
+        """Every value that may be secret, for the redaction."""
         claim = (self.claim,) if self.claim else ()
         findings = (self.finding, *claim, *(self.related or ()))
         known = [secret for finding in findings for secret in finding.secrets]

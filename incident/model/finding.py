@@ -1,4 +1,4 @@
-"""What Security Command Center reports, as a claim or as its own record."""
+"""A Security Command Center finding, as notified or as listed by SCC."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that the finding names: a binary, a library or a script. All of it is the attacker's.
+    """A file that the finding names: a binary, a library or a script. All its text is untrusted.
 
     Attributes:
         path: Its path in the container; empty where not named.
         sha256: Its hash in lower-case hex, or None.
         partially_hashed: Whether the hash covers only its beginning.
-        contents: What is in it, as far as the finding tells (of a script); raw, to be redacted.
-        role: What it is to the finding, for a sentence: what ran, was loaded, or was read.
+        contents: Its contents, as far as the finding has them (of a script); raw, to be redacted.
+        role: Its role for a sentence: executed file, library or script.
     """
 
     path: str
@@ -32,7 +32,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The network connection that a finding names, as far as addresses and ports are ones.
+    """The network connection that a finding names; invalid addresses and ports are left out.
 
     Attributes:
         remote_ip: The other end's address; empty where not named.
@@ -49,7 +49,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class DetectedProcess:
-    """A process that the detector saw, as the finding tells it. All text is the attacker's.
+    """A process that the detector saw. All its text is untrusted.
 
     Attributes:
         name: The process name.
@@ -88,7 +88,7 @@ class DetectedProcess:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """What of a finding is suspected: a process, and the file whose hash is worth looking up."""
+    """The suspected process of a finding, and the file whose hash is looked up."""
 
     process: DetectedProcess | None
     file: File | None
@@ -102,7 +102,7 @@ class Container:
         name: Its name; every instance of a revision has one of it.
         image: The image reference as configured.
         digest: The image's digest, or None.
-        create_time: When this very container was made; None where not given.
+        create_time: When this container was created; None where not given.
     """
 
     name: str
@@ -113,12 +113,12 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What Security Command Center reported, whether a notification claims it or SCC lists it.
+    """A finding, as a notification claims it or as SCC lists it.
 
     Attributes:
         name: The finding's name under its organisation, folder or project.
-        canonical_name: Its name under the closest project; SCC is written to there. Equals
-            ``name`` where SCC gave none.
+        canonical_name: Its name under the closest project, to which SCC's marks are written.
+            Equals ``name`` where SCC gave none.
         source_id: Digits of the source that wrote it.
         finding_id: The last part of its name.
         category: The finding type as SCC displays it.
@@ -128,30 +128,30 @@ class Finding:
         state: ``ACTIVE`` or ``INACTIVE``; unknown texts are kept.
         mute: ``MUTED``, ``UNMUTED``, ``UNDEFINED`` or empty.
         event_time: When it was detected or last updated by the detector; UTC, microseconds.
-        create_time: When SCC made it; None where not given.
+        create_time: When SCC created it; None where not given.
         resource_name: Full resource name as it was given.
         host: Host of the resource name, such as ``run.googleapis.com``.
         workload: The owning workload; None when the resource is not a Cloud Run service, job
-            or worker pool, or its name has a form that we do not know.
+            or worker pool, or its name has an unknown form.
         revision: Short name of the revision, where the resource name has one.
         execution: Short name of the execution, where the resource name has one.
         ancestors: Project, folders and organisation above the workload, such as
-            ``projects/N``, as the resource tells them; the finding's own name is not asked.
-        contradictions: What the record says of its project in two ways that disagree.
+            ``projects/N``, as the resource names them; the finding's own name is not used.
+        contradictions: Sentences on names in the record that disagree with one another.
         processes: What was executed, in the finding's order (which is undocumented).
         containers: The containers named; may be empty.
         techniques: MITRE ATT&CK techniques as SCC's enum names, primary ones first.
         virustotal_url: The link that the finding carries, only if it is a VirusTotal file
-            page for the hash of one of its processes: it tells which one was detected.
+            page for the hash of one of its processes: it shows which one was detected.
         contacts: E-mail addresses of the finding's contacts.
         description: The detector's text.
         secrets: Environment values of the processes, for the redaction.
-        raw: The finding and its resource as they came, unredacted.
+        raw: The finding and its resource as received, unredacted.
         urls: The addresses that it names as indicators (``indicator.uris``).
         connection: The network connection that it names, such as a reverse shell's.
         finding_class: Such as ``THREAT`` or ``VULNERABILITY``; empty where not given.
-        principal: The account that it says did it; empty where not named.
-        addresses: The IP addresses of others that it names.
+        principal: The account that acted; empty where not named.
+        addresses: The remote IP addresses that it names.
     """
 
     name: str
@@ -189,13 +189,13 @@ class Finding:
 
     @property
     def suspect(self) -> Suspect:
-        """The main process and its binary: what most findings are about."""
+        """The main process and its binary, which most findings are about."""
         process = self.main_process
         return Suspect(process, process.binary if process else None)
 
     @property
     def main_process(self) -> DetectedProcess | None:
-        """What the finding is about, and whose hash is looked up.
+        """The process that the finding is about, and whose hash is looked up.
 
         The process whose hash the finding's own link to VirusTotal names; else one whose binary
         was hashed, as a whole if possible; else the first. There may be several, a child and
@@ -222,7 +222,7 @@ class Finding:
 
     @property
     def filed_name(self) -> str:
-        """The canonical name with its location: SCC is written to there and nowhere else."""
+        """The canonical name with its location: the only name to which SCC's marks are written."""
         return f"{self.source_parent}/findings/{self.finding_id}"
 
     @property
@@ -237,7 +237,7 @@ class Finding:
 
     @property
     def incident_id(self) -> str:
-        """The same for the same event, however its names and times are spelled.
+        """The incident's id: equal for equal events, however names and times are spelled.
 
         UTC date of the event, then 12 hex digits of SHA-256 over source id, finding id,
         event time in microseconds since 1970 and state, joined by newlines.
@@ -249,7 +249,7 @@ class Finding:
 
     @property
     def claim_id(self) -> str:
-        """The incident's id, told apart by where the claim says that SCC lists the finding."""
+        """The incident's id with a hash of the source under which the claim files the finding."""
         digest = hashlib.sha256(self.source_parent.encode()).hexdigest()
         return f"{self.incident_id}-{digest[:8]}"
 
@@ -259,8 +259,8 @@ class Notification:
     """One message of Security Command Center: a claim until SCC confirms it.
 
     Attributes:
-        finding: What is claimed.
-        deleted: Whether it tells that the finding was deleted.
+        finding: The claimed finding.
+        deleted: Whether it reports that the finding was deleted.
     """
 
     finding: Finding

@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
     @property
     def label(self) -> str:
-        """The kind as a sentence has it."""
+        """The kind for a sentence."""
         return self.value.replace("-", " ")
 
 
@@ -61,7 +61,7 @@ class Verdict(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of an incident, in the order in which an operator meets them."""
+    """The status of an incident, in the usual order."""
 
     IGNORED = "ignored"
     HELD = "held"
@@ -79,7 +79,7 @@ class Status(StrEnum):
 
 
 class ChangeState(StrEnum):
-    """How far a change has come."""
+    """The state of a change."""
 
     PLANNED = "planned"
     VALIDATED = "validated"
@@ -91,7 +91,7 @@ class ChangeState(StrEnum):
 
 
 class ChangeKind(StrEnum):
-    """What a change is made of, and so which call writes it."""
+    """What a change writes, which decides the API call."""
 
     FIELDS = "fields"
     IAM_POLICY = "iam-policy"
@@ -99,7 +99,7 @@ class ChangeKind(StrEnum):
 
 
 class WorkloadDetail(StrEnum):
-    """What an action needs to know of a workload besides its own settings."""
+    """What an action may need to read of a workload besides its settings."""
 
     ACCESS = "access"
     REVISIONS = "revisions"
@@ -107,7 +107,7 @@ class WorkloadDetail(StrEnum):
 
 
 class Lookup(StrEnum):
-    """What came of looking the suspected file up at VirusTotal."""
+    """The result of looking the suspected file up at VirusTotal."""
 
     KNOWN = "known"
     UNKNOWN = "unknown"
@@ -133,8 +133,8 @@ class Workload:
         kind: Service, job or worker pool.
         location: The region, such as ``europe-west1``.
         name: The short name, without its collection.
-        project_id: The project's id, or None where nothing has named it.
-        project_number: The project's number in digits, or None where nothing has named it.
+        project_id: The project's id, or None where it is not known.
+        project_number: The project's number in digits, or None where it is not known.
         folders: Numbers of the folders above the project, nearest first; None where unknown.
     """
 
@@ -191,14 +191,14 @@ class Workload:
 
     @property
     def key(self) -> str:
-        """Names the workload in the store, whichever revision or spelling a finding used."""
+        """The workload's path in the store, whatever revision or spelling a finding used."""
         return f"{self.project}/{self.location}/{self.kind}/{self.name}"
 
     def same_as(self, other: Workload) -> bool:
         """Whether both name one workload, be the project spelled by id or by number.
 
-        Two spellings that share neither id nor number are not the same: what cannot
-        be shown to match does not.
+        Two spellings that share neither id nor number count as different: a match has to be
+        shown.
         """
         if (self.kind, self.location, self.name) != (other.kind, other.location, other.name):
             return False
@@ -209,7 +209,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A value that may be secret, with the name under which it was found.
+    """A value that may be secret, and the name of the variable that holds it.
 
     Neither printed nor serialised; only the redaction reads the value.
     """

@@ -1,7 +1,7 @@
-"""The fields of a finding that are read, with the types that they must or may have.
+"""Pydantic schema of the fields that are read of a finding.
 
-Only what is read is named. A type with "Any" takes any value and makes nothing of an odd one;
-the others must have their type, with null as good as absent.
+A type with "Any" accepts any value and reads one of a wrong type as empty. The other types are
+required to be right; null counts as absent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from incident.notification.strict_json import UnreadableError
 _INT64 = re.compile(r"-?[0-9]{1,19}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PORT = range(1, 65_536)
-#: Categories of Essential Contacts, those whom an incident is for first.
+#: Categories of Essential Contacts, the most relevant to an incident first.
 _CONTACT_CATEGORIES = (
     "security",
     "technical",
@@ -49,7 +49,7 @@ _EXPECTED = {
 
 
 def _one_or_more_objects(value: object) -> list[object]:
-    """Keep the objects of a list; one alone counts as a list of one."""
+    """The objects of a list; a single object counts as a list of one."""
     if isinstance(value, dict):
         return [value]
     return [*json_objects(value)]
@@ -62,7 +62,7 @@ def _objects_by_name(value: object) -> object:
 
 
 def _int64(value: object) -> int | None:
-    """Read an int64, which proto JSON writes as a text and other writers as a number."""
+    """An int64: proto JSON writes it as a text, other writers as a number."""
     if isinstance(value, str) and _INT64.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -76,7 +76,7 @@ def _port(value: object) -> int | None:
 
 
 def _address(value: object) -> str:
-    """Read an IP address; what is none is no evidence."""
+    """An IP address; any other value is empty."""
     try:
         return str(ip_address(value)) if isinstance(value, str) else ""
     except ValueError:
@@ -106,7 +106,7 @@ _AnyObjectsByName = Annotated[dict[str, _T], BeforeValidator(_objects_by_name)]
 
 
 def _nested(*path: str, default: object = ()) -> Any:
-    """Read a field of evidence from further inside; a path that breaks off is an absent field."""
+    """A nested field of evidence; where the path breaks off, the field is absent."""
     camel_path = (to_camel(step) for step in path)
     return Field(default, validation_alias=AliasChoices(AliasPath(*camel_path), AliasPath(*path)))
 
@@ -188,7 +188,7 @@ def _stdin_redirection(end: str, default: object) -> Any:
 
 
 class FindingFields(_FieldsModel):
-    """A finding; its names and what it rests on must be texts."""
+    """A finding; its names and the fields that decide must be texts."""
 
     name: _Text = ""
     canonical_name: _Text = ""
@@ -224,7 +224,7 @@ class FindingFields(_FieldsModel):
 
     @property
     def contact_emails(self) -> tuple[str, ...]:
-        """The contacts' addresses by how much an incident is theirs: a map has no order."""
+        """The contacts' addresses, the most relevant category first: a map has no order."""
         ranks = {category: rank for rank, category in enumerate(_CONTACT_CATEGORIES)}
         groups = sorted(
             self.contacts.items(),
@@ -254,7 +254,7 @@ class ResourcePath(_FieldsModel):
 
 
 class Ancestry(_FieldsModel):
-    """Where a resource stands: ``gcpMetadata`` in version 2, the resource itself in 1."""
+    """Project, folders and organisation: ``gcpMetadata`` in version 2, the resource in 1."""
 
     project: _Text = Field(
         "", validation_alias=AliasChoices("project", "projectName", "project_name")

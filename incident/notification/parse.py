@@ -1,10 +1,9 @@
-"""Message bytes in, a notification out; one parser for the claim and for SCC's own record.
+"""Parse a Pub/Sub notification or an SCC record into a Finding.
 
-What a finding means, and whether it is one of ours, belongs to the responders.
-
-Google documents findings by their types only, so reading is tolerant: unknown fields and texts
-pass, so do snake_case keys (camelCase wins where both stand), and evidence of an odd type is
-left out. What a decision rests on must have the right type. All of it takes linear time.
+One parser reads both. Google documents findings by their types only, so it is tolerant: unknown
+fields and texts pass, so do snake_case keys (camelCase wins where both are present), and evidence
+of a wrong type is left out. What a decision rests on must have the right type. Parsing takes
+linear time.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ from incident.notification.resource_names import (
 )
 from incident.notification.strict_json import UnreadableError, dump_json, load_json_object
 
-# No finding is of another time, and windows around it must not leave the calendar.
+# Plausible years; time windows around the event must not leave the calendar either.
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _VIRUSTOTAL = re.compile(r"https://www\.virustotal\.com/gui/file/([0-9a-fA-F]{64})(?:/detection)?")
 _RFC3339 = re.compile(
@@ -65,7 +64,7 @@ def parse_notification(data: bytes) -> Notification:
         data: The message as Pub/Sub delivered it, decoded from base64.
 
     Raises:
-        Malformed: Whatever is wrong with the data, and nothing else.
+        Malformed: The data is no such notification. Nothing else is raised.
     """
     try:
         document = load_json_object(data)
@@ -74,7 +73,7 @@ def parse_notification(data: bytes) -> Notification:
     except UnreadableError as error:
         raise Malformed(
             f"Cannot read the message as a notification of Security Command Center: {error}. "
-            "Look at what publishes to the topic; only Security Command Center should."
+            "Check what publishes to the topic; only Security Command Center should."
         ) from error
     return Notification(finding, deleted=message.deleted_finding is True)
 
@@ -82,11 +81,11 @@ def parse_notification(data: bytes) -> Notification:
 def parse_record(record: JsonObject) -> Finding:
     """Read one result of SCC's ``ListFindings`` in proto JSON: ``{"finding": …, "resource": …}``.
 
-    It goes through the same text and the same checks as a message, so that what is claimed
-    and what confirms it cannot be read in two ways.
+    It is read by the same parser as a message, so that the claim and the record that confirms
+    it cannot be read in two ways.
 
     Raises:
-        Malformed: Whatever is wrong with the record, and nothing else.
+        Malformed: The record is no such result. Nothing else is raised.
     """
     try:
         document = load_json_object(dump_json(record))
@@ -99,7 +98,7 @@ def parse_record(record: JsonObject) -> Finding:
 
 
 def _build_finding(document: dict[str, Json], record: RecordFields) -> Finding:
-    """Put the fields together; the first required one that is lacking is the error."""
+    """Build the finding; the first required field that is missing is the error."""
     fields, resource = record.finding, record.resource or ResourceFields()
     names = _collect_names(fields, resource)
     name = _required("name", fields.name)
@@ -180,7 +179,7 @@ def _event_time(text: str) -> datetime:
 
 
 def _parse_time(text: str) -> datetime | None:
-    """Read an RFC 3339 time, cut to microseconds; None if it is none or out of range."""
+    """An RFC 3339 time, cut to microseconds; None if it is invalid or out of range."""
     match = _RFC3339.fullmatch(text)
     if match is None:
         return None
@@ -198,7 +197,7 @@ def _parse_time(text: str) -> datetime | None:
 
 
 def _collect_names(fields: FindingFields, resource: ResourceFields) -> MessageNames:
-    """Gather every name with its place; versions 1 and 2 of the API keep them in different ones."""
+    """Every name with its path in the message, which differs between API versions 1 and 2."""
     resources = (("finding.resourceName", fields.resource_name), ("resource.name", resource.name))
     findings = (("finding.canonicalName", fields.canonical_name), ("finding.name", fields.name))
     ancestries = [("resource.gcpMetadata", resource.gcp_metadata), ("resource", resource)]
@@ -221,7 +220,7 @@ def _collect_names(fields: FindingFields, resource: ResourceFields) -> MessageNa
 
 
 def _ancestors(workload: Workload | None, resource: ResourceFields) -> frozenset[str]:
-    """Name all that stands above the workload, as far as the resource itself tells."""
+    """Project, folders and organisation above the workload, as far as the resource names them."""
     if workload is None:
         return frozenset()
     projects = (workload.project_id, workload.project_number)
@@ -235,13 +234,13 @@ def _ancestors(workload: Workload | None, resource: ResourceFields) -> frozenset
 
 
 def _folders(ancestry: Ancestry) -> tuple[str, ...] | None:
-    """Name the folders above; none at all is believed only right below the organisation."""
+    """The folders above; an empty list counts only directly below the organisation."""
     names = tuple(folder.resource_folder for folder in ancestry.folders or ())
     return names if names or is_organisation(ancestry.parent) else None
 
 
 def _path_folders(nodes: tuple[PathNode, ...]) -> tuple[str, ...] | None:
-    """Name the folders on the path; none at all is believed only if it ends at the top."""
+    """The folders on the path; an empty list counts only if the path reaches the organisation."""
     names = tuple(node.id for node in nodes if node.node_type == "GCP_FOLDER")
     at_top = any(node.node_type == "GCP_ORGANIZATION" for node in nodes)
     return names if names or at_top else None
@@ -269,20 +268,20 @@ def _file(file: FileFields, role: str) -> File:
 
 
 def _is_partial_hash(file: FileFields | ProcessFields) -> bool:
-    """Whether the hash is that of the file's beginning only."""
+    """Whether the hash covers only the beginning of the file."""
     sizes = (file.size, file.hashed_size)
     return file.partially_hashed or (None not in sizes and file.size != file.hashed_size)
 
 
 def _connection(fields: FindingFields) -> Connection | None:
-    """The connection that the finding tells; None where it tells of neither end's address."""
+    """The connection that the finding names; None where it names no address."""
     if not fields.remote_ip and not fields.local_ip:
         return None
     return Connection(fields.remote_ip, fields.remote_port, fields.local_ip, fields.local_port)
 
 
 def _secrets(fields: FindingFields) -> tuple[Secret, ...]:
-    """Take every environment value for one that may be secret; an empty one hides nothing."""
+    """Every non-empty environment value: each may be secret."""
     return tuple(
         Secret(entry.name, entry.val)
         for process in fields.processes
@@ -292,7 +291,7 @@ def _secrets(fields: FindingFields) -> tuple[Secret, ...]:
 
 
 def _virustotal_url(fields: FindingFields, processes: Iterable[DetectedProcess]) -> str | None:
-    """Pick the link to VirusTotal's page of one of the files named, and no other link."""
+    """The link to VirusTotal's page of one of the named files; other links are dropped."""
     files = (
         file
         for process in processes
@@ -307,5 +306,5 @@ def _virustotal_url(fields: FindingFields, processes: Iterable[DetectedProcess])
 
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
-    """Keep each text once, in order."""
+    """Each text once, in order."""
     return tuple(dict.fromkeys(text for text in texts if text))

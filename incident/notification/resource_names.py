@@ -1,7 +1,4 @@
-"""Names in, what they name out: resources, projects, folders and findings.
-
-Where a message keeps its names, and what else it says, belongs in ``notification.py``.
-"""
+"""Parse resource, project, folder and finding names; report contradictions."""
 
 from __future__ import annotations
 
@@ -36,8 +33,8 @@ _WORKLOAD = re.compile(
     )""",
     re.VERBOSE,
 )
-# Google documents finding ids as 1 to 32 alphanumerics and sources as numbers; other
-# characters that cannot change what a name means are let through.
+# Google documents finding ids as 1 to 32 alphanumerics and sources as numbers; further
+# characters that cannot change the meaning of a name are accepted.
 _FINDING = re.compile(
     r"""(?P<parent>(?:organizations|folders|projects)/[A-Za-z0-9][A-Za-z0-9.:_-]{0,319})
     /sources/(?P<source>[A-Za-z0-9][A-Za-z0-9-]{0,63})
@@ -49,10 +46,10 @@ _FINDING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ResourceName:
-    """What a full resource name tells.
+    """The parts of a full resource name.
 
     Attributes:
-        host: What stands between ``//`` and the next ``/``, in lower case; empty without ``//``.
+        host: The text between ``//`` and the next ``/``, in lower case; empty without ``//``.
         workload: The owning Cloud Run workload, with its project as the name spells it;
             None where the name is not one of Cloud Run, or not in a known form.
         revision: Short name of the revision, where the name has one.
@@ -76,14 +73,14 @@ class FindingName:
 
 @dataclass(frozen=True, slots=True)
 class MessageNames:
-    """Every name in a message, each with the place where it stands, the most trusted first.
+    """Every name in a message, each with its path in the message, the most trusted first.
 
     Attributes:
         resources: Names of the resource.
         findings: Names of the finding.
         projects: Texts that may name the project.
-        folders: Names of all folders above the project, nearest first; None where the place
-            does not tell.
+        folders: Names of all folders above the project, nearest first; None where they are not
+            given.
     """
 
     resources: tuple[tuple[str, str], ...]
@@ -94,7 +91,7 @@ class MessageNames:
 
 @dataclass(frozen=True, slots=True)
 class ProjectName:
-    """A project as one place spells it: by id or by number, never both."""
+    """A project by its id or by its number, never both."""
 
     id: str | None
     number: str | None
@@ -105,7 +102,7 @@ def parse_resource_name(name: str) -> ResourceName:
 
     Takes every form of Cloud Asset Inventory for Cloud Run: services and worker pools with or
     without a revision, jobs with or without an execution or task. A segment that Cloud Run
-    would not allow makes the workload None: it is for a person to look at, not an error.
+    would not allow makes the workload None: a person has to check it; it is no error.
     """
     host, path = _split_host(name)
     match = _WORKLOAD.fullmatch(path) if host == _CLOUD_RUN else None
@@ -135,7 +132,7 @@ def parse_resource_name(name: str) -> ResourceName:
 
 
 def parse_finding_name(name: str) -> FindingName | None:
-    """Take a finding's name apart, with or without a location; None for any other form.
+    """The parts of a finding's name, with or without a location; None for any other form.
 
     Google's own ``parse_finding_path`` knows only names under organisations without a location.
     """
@@ -146,33 +143,33 @@ def parse_finding_name(name: str) -> FindingName | None:
 
 
 def parse_project(text: str) -> ProjectName:
-    """Tell a project's id or number from ``projects/X``, its full name, or X alone.
+    """A project's id or number from ``projects/X``, its full name, or X alone.
 
-    Neither for any other text: SCC shows free text in some of the fields that may name one.
+    Neither for any other text: some fields that may name a project can hold free text.
     """
     match = _PROJECT.fullmatch(text)
     return ProjectName(match["id"], match["number"]) if match else ProjectName(None, None)
 
 
 def folder_number(text: str) -> str | None:
-    """Tell a folder's number from ``folders/N``, its full name, or N alone; else None."""
+    """A folder's number from ``folders/N``, its full name, or N alone; else None."""
     match = _FOLDER.fullmatch(text)
     return match[1] if match else None
 
 
 def is_organisation(text: str) -> bool:
-    """Tell whether this is ``organizations/N`` or the full name of an organisation."""
+    """Whether the text is ``organizations/N`` or the full name of an organisation."""
     return _ORGANISATION.fullmatch(text) is not None
 
 
 def organisation_number(text: str) -> str | None:
-    """Tell an organisation's number from ``organizations/N`` or its full name; else None."""
+    """An organisation's number from ``organizations/N`` or its full name; else None."""
     match = _ORGANISATION.fullmatch(text)
     return match[1] if match else None
 
 
 def quote_untrusted(text: str) -> str:
-    """Quote text that a stranger may have chosen: one line, escaped, at most 80 characters."""
+    """Quote untrusted text: one line, escaped, at most 80 characters."""
     quote = repr(text[:_MAX_QUOTE])
     if len(quote) <= _MAX_QUOTE and len(text) <= _MAX_QUOTE:
         return quote
@@ -182,15 +179,15 @@ def quote_untrusted(text: str) -> str:
 def resolve_workload(
     workload: Workload | None, names: MessageNames
 ) -> tuple[Workload | None, tuple[str, ...]]:
-    """Fill in the workload's project and folders from every claim, and say which disagree.
+    """Fill in the workload's project and folders from all names, and report contradictions.
 
     Returns:
-        The workload with what the most trusted place says, and a sentence for each subject
-        on which another place disagrees. That is no error: a person must look at it.
+        The workload as the most trusted name has it, and a sentence for each contradiction.
+        A contradiction is no error: a person has to check it.
     """
     resource_projects = list(_resource_projects(names))
-    # A finding's own name says under which project somebody filed it: that is compared with
-    # what the resource says, but never believed in its place.
+    # A finding's own name says under which project it was filed. It is compared with the
+    # resource's project, and never used instead of it.
     all_projects = [*resource_projects, *_filing_projects(names)]
     _, id_doubt = _first_and_conflict(
         "The project's id", ((p, name.id) for p, name in all_projects)
@@ -224,7 +221,7 @@ _ValuesByPath = Iterator[tuple[str, str | None]]
 def _first_and_conflict(
     subject: str, values: Iterable[tuple[str, str | None]]
 ) -> tuple[str | None, str]:
-    """Take the first claim; the sentence names the first that disagrees, or is empty."""
+    """The first value, and a sentence on the first that contradicts it, or an empty text."""
     known = [(place, value) for place, value in values if value is not None]
     if not known:
         return None, ""
@@ -237,7 +234,7 @@ def _first_and_conflict(
 
 
 def _resource_projects(names: MessageNames) -> Iterator[tuple[str, ProjectName]]:
-    """Name the project as each place spells it; what a write would go to comes first."""
+    """The project in each spelling; the one that a write would use comes first."""
     for path, name in names.resources:
         workload = parse_resource_name(name).workload
         if workload is not None:
@@ -247,14 +244,14 @@ def _resource_projects(names: MessageNames) -> Iterator[tuple[str, ProjectName]]
 
 
 def _filing_projects(names: MessageNames) -> Iterator[tuple[str, ProjectName]]:
-    """Name the project under which the finding is filed, as each of its names spells it."""
+    """The project under which the finding is filed, from each of its names."""
     for path, text in names.findings:
         finding = parse_finding_name(text)
         yield path, parse_project(finding.parent if finding else "")
 
 
 def _folder_paths(message_names: MessageNames) -> _ValuesByPath:
-    """Join the folders' numbers; a path with a folder that has none is not known."""
+    """The folders' numbers, joined; a path with a folder without a number is not known."""
     for path, names in message_names.folders:
         numbers = [folder_number(name) for name in names or ()]
         known = [number for number in numbers if number is not None]
@@ -262,7 +259,7 @@ def _folder_paths(message_names: MessageNames) -> _ValuesByPath:
 
 
 def _workload_names(names: MessageNames) -> _ValuesByPath:
-    """Name the workload without its project, where either name is one."""
+    """The workload without its project, if any of the names is a workload's."""
     workloads = [parse_resource_name(name).workload for _, name in names.resources]
     if any(workloads):
         for (path, name), workload in zip(names.resources, workloads, strict=True):
@@ -270,7 +267,7 @@ def _workload_names(names: MessageNames) -> _ValuesByPath:
 
 
 def _finding_ids(names: MessageNames) -> _ValuesByPath:
-    """Name the finding without its parent, which may be spelled in many ways."""
+    """The finding without its parent, which has several spellings."""
     for path, name in names.findings:
         finding = parse_finding_name(name)
         yield path, f"{finding.source_id}/{finding.finding_id}" if finding else name

@@ -1,4 +1,4 @@
-"""JSON from outside, read more strictly than Python does, and in linear time."""
+"""Strict JSON: rejects duplicate keys, NaN and deep nesting, in linear time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MAX_DEPTH = 64  # a finding has about 10 levels; protobuf itself stops at 100
 
 
 class UnreadableError(Exception):
-    """What is wrong, on what and why; ``parse`` and ``parse_record`` add what was being read."""
+    """What is wrong, where and why; the callers in ``parse`` add what was being read."""
 
 
 def load_json_object(data: bytes) -> dict[str, Json]:
     """Read a JSON object.
 
-    The first reader refuses what is not UTF-8, lone surrogates, NaN and bottomless nesting,
-    without recursion in Python; the second sees duplicate keys and the size of numbers.
+    The first reader rejects invalid UTF-8, lone surrogates, NaN and deep nesting, without
+    recursion in Python; the second finds duplicate keys and numbers that are too large.
     """
     if len(data) > _MAX_BYTES:
         raise UnreadableError(f"it has {len(data)} bytes, expected at most {_MAX_BYTES}")
@@ -43,7 +43,7 @@ def load_json_object(data: bytes) -> dict[str, Json]:
 
 
 def dump_json(record: JsonObject) -> bytes:
-    """Write a record as JSON; mappings that are no dict become one."""
+    """A record as JSON; mappings of another type become a dict."""
     try:
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=dict)
         return text.encode()
@@ -52,7 +52,7 @@ def dump_json(record: JsonObject) -> bytes:
 
 
 def _check_depth(document: object) -> None:
-    """Refuse nesting that those who walk through the raw record later could stumble over."""
+    """Reject nesting so deep that code which walks the raw record later could fail."""
     level = [document]
     for _ in range(_MAX_DEPTH):
         children = (child for node in level for child in _children(node))
@@ -68,7 +68,7 @@ def _children(node: object) -> Iterable[object]:
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """Build an object without equal keys: another reader might take the other one."""
+    """An object without duplicate keys: another reader might use the other value."""
     document = dict(pairs)
     if len(document) < len(pairs):
         counts = Counter(key for key, _ in pairs)

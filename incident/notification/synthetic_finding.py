@@ -1,7 +1,7 @@
-"""A finding that nobody reported, to ask what would be done about one. Pure.
+"""Build a synthetic finding for `coverage` and drills. Pure.
 
-It is an argument of the policy and of the actions, never a claim: it is delivered nowhere, and
-Security Command Center is not asked about it.
+The policy and the actions are asked about it. It is never delivered, and Security Command Center
+is not asked about it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import datetime
 
 from incident.model import Finding, Workload
 
-#: How the id of a drill's finding begins. Google's own ids are letters and digits alone.
+#: Prefix of the id of a drill's finding. Google's ids are letters and digits only.
 DRILL_ID_PREFIX = "drill-"
 _NO_SOURCE = "0"
 
@@ -27,7 +27,7 @@ def synthetic_finding(
 
     Args:
         workload: What it would be about.
-        finding_id: Tells it from every other one.
+        finding_id: A unique id.
         category: The finding type.
         now: When it would have been detected.
         sources: The sources that the policy pins; it would come from one of them.

@@ -158,6 +158,7 @@ class ContainmentCheck:
         attribution: Who undid it.
         note: What was done about it, or why nothing was.
         urgent: Whether a person must look now, whatever was found.
+        manifest_sha256: Digest of the manifest of what the patrol created for this containment.
     """
 
     state: CheckState
@@ -168,6 +169,7 @@ class ContainmentCheck:
     attribution: Attribution | None = None
     note: str = ""
     urgent: bool = False
+    manifest_sha256: str | None = None
 
     @property
     def alarm(self) -> bool:
@@ -189,4 +191,6 @@ class ContainmentCheck:
             "drift": [*self.drift],
             "by": self.attribution.json if self.attribution else None,
             "note": self.note,
+            "case_file": self.containment or None,
+            "manifest_sha256": self.manifest_sha256,
         }

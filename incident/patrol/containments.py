@@ -12,6 +12,7 @@ from datetime import timedelta
 from incident.actions.changes import redact_change, with_state
 from incident.actions.plan import why_not_in_effect
 from incident.case_file.containments import Containment, containment_from_records
+from incident.case_file.paths import containment_folder, parse_containments_folder
 from incident.containment.undo import undo_write
 from incident.model import ChangeState, IncidentError, JsonObject, Workload
 from incident.patrol import update_incidents
@@ -20,9 +21,8 @@ from incident.patrol.context import PatrolContext
 from incident.patrol.drift import (
     RecordNames,
     changes_with_state,
-    record_names_in,
+    containment_record_names,
     record_reference,
-    workload_of_folder,
 )
 from incident.patrol.reapply import Reapplier, ReapplyResult, reapply_journal
 from incident.patrol.reverted import record_deletion, record_reversion
@@ -45,7 +45,7 @@ class ContainmentReconciler:
 
     def needs_check(self, folder: WalkedFolder) -> bool:
         """Whether anything is held there, as far as the names of the records tell."""
-        names = record_names_in(folder.folder, folder.paths)
+        names = containment_record_names(folder.paths)
         return names is not None and (not names.ended or names.written_after_release)
 
     async def reconcile(self, folder: WalkedFolder) -> ContainmentCheck | None:
@@ -55,13 +55,11 @@ class ContainmentReconciler:
             Retry: Time may heal it; the next patrol looks again.
             GiveUp: The workload or the records cannot be read.
         """
-        workload, names = (
-            workload_of_folder(folder.folder),
-            record_names_in(folder.folder, folder.paths),
-        )
+        workload = parse_containments_folder(folder.folder)
+        names = containment_record_names(folder.paths)
         if workload is None or names is None:
             return None
-        journal = self._context.journal(f"{folder.folder}{names.number}")
+        journal = self._context.journal(containment_folder(workload, names.number))
         records = await journal.records()
         containment = containment_from_records(journal.folder, names.number, records)
         if containment.released or containment.releasing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from incident.case_file.journal import Journal
-from incident.case_file.recording_store import RecordingStore
+from incident.case_file.manifest import RecordingStore
 from incident.decision.context import ProcessContext
 from incident.decision.inputs import Records
 from incident.model import InvalidPolicy
@@ -35,7 +35,7 @@ class PatrolContext:
         return Journal(self.records.store, folder, self.records.run_id, self.records.clock)
 
     def with_store(self, store: RecordingStore) -> PatrolContext:
-        """The same, where a witness sees what is created; one for each stop of the round."""
+        """The same with the store of one visit, which remembers what the visit creates."""
         records = replace(self.records, store=store)
         return replace(self, records=records, ports=replace(self.ports, store=store))
 

@@ -1,9 +1,8 @@
-"""What a containment's records and its workload's settings tell whoever keeps watch. Pure."""
+"""Detect drift: compare a containment's records with the workload's current settings. Pure."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,13 +11,12 @@ from incident.actions.changes import with_state
 from incident.actions.plan import in_effect, why_not_in_effect
 from incident.actions.snapshot import Snapshot
 from incident.case_file.journal import Record
+from incident.case_file.paths import parse_containment_path, parse_record_name
 from incident.model import (
     Change,
     ChangeKind,
     ChangeState,
     Json,
-    Kind,
-    Workload,
     WorkloadConfiguration,
 )
 from incident.model.decision import DRIFT_PREFIX
@@ -26,9 +24,7 @@ from incident.redaction.redactor import Redactor
 
 _STATE_KINDS = frozenset({"written", "verified", "unverified", "reverted"})
 _OWN_WRITE_KINDS = frozenset({"written", "verified", "annotated"})
-_CONTAINMENTS_FOLDER = re.compile(r"containments/([^/]+)/([^/]+)/([^/]+)/([^/]+)/")
 _MAX_VALUE_LENGTH = 300
-_RECORD_PATH = re.compile(r"(\d{1,9})/(\d{4,9})-([a-z-]+)\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +170,9 @@ def _change_key(change: Change) -> tuple[str, str, tuple[str, ...]]:
     return change.kind, change.target, change.mask
 
 
-def workload_of_folder(folder: str) -> Workload | None:
-    """The workload whose containments lie in a folder of the store; None for any other."""
-    match = _CONTAINMENTS_FOLDER.fullmatch(folder)
-    if match is None or match[3] not in list(Kind):
-        return None
-    return Workload.of_project(match[1], kind=Kind(match[3]), location=match[2], name=match[4])
-
-
 @dataclass(frozen=True, slots=True)
 class RecordNames:
-    """What the names of a containment's records tell already, without reading one.
+    """What the names of a containment's records say, without reading one.
 
     Attributes:
         number: The newest containment of the workload.
@@ -197,16 +185,21 @@ class RecordNames:
     written_after_release: bool
 
 
-def record_names_in(folder: str, paths: Iterable[str]) -> RecordNames | None:
-    """What the names of the records of a workload's containments tell; None without any."""
-    found = [m for path in paths if (m := _RECORD_PATH.fullmatch(path.removeprefix(folder)))]
+def containment_record_names(paths: Iterable[str]) -> RecordNames | None:
+    """What the names of the records of a workload's containments say; None without any."""
+    found = [
+        (containment.number, name)
+        for path in paths
+        if (containment := parse_containment_path(path))
+        and (name := parse_record_name(containment.name))
+    ]
     if not found:
         return None
-    newest = max(int(match[1]) for match in found)
+    newest = max(number for number, _ in found)
     numbers: dict[str, list[int]] = {}
-    for match in found:
-        if int(match[1]) == newest:
-            numbers.setdefault(match[3], []).append(int(match[2]))
+    for number, name in found:
+        if number == newest:
+            numbers.setdefault(name.kind, []).append(name.number)
     intended = numbers.get("release-started", [])
     written, withdrawn = max(numbers.get("written", [0])), max(numbers.get("write-undone", [0]))
     return RecordNames(

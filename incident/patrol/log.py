@@ -30,15 +30,18 @@ def log_round(patrol_round: RoundResult, trace: Trace | None) -> None:
         if unfinished.result:
             delivery_answered(unfinished.result, trace)
         else:
-            keys = {"incident": unfinished.incident, "reason": unfinished.note}
+            keys: dict[str, Json] = {
+                "incident": unfinished.incident,
+                "reason": unfinished.note,
+                **manifest_keys(unfinished.case_file, unfinished.manifest_sha256),
+            }
             _patrol_error("Patrol could not finish an incident", keys, trace)
-    for folder, sha256 in sorted(patrol_round.manifest_digests.items()):
-        incident = folder.rpartition("/")[2]
-        named: dict[str, Json] = {"incident": incident, "finding": None, "workload": None}
-        seal = {"stage": "patrol", **named, **manifest_keys(folder, sha256, "")}
-        log_line(logging.INFO, "Case file manifest written", seal, trace)
     for fault in patrol_round.faults:
-        keys = {"folder": fault.folder, "reason": fault.reason}
+        keys = {
+            "folder": fault.folder,
+            "reason": fault.reason,
+            **manifest_keys(fault.case_file, fault.manifest_sha256),
+        }
         _patrol_error("Patrol could not check a folder", keys, trace)
     names = dict.fromkeys(("incident", "finding", "workload"))
     summed = {"patrol": {**patrol_round.summary}, "problem": patrol_round.problem or None}

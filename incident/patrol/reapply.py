@@ -13,6 +13,7 @@ from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
 from incident.case_file.index import CaseFileIndex
 from incident.case_file.journal import Journal, ObjectStore, Record
+from incident.case_file.paths import reapplications_folder
 from incident.containment.enforce import contain_workload
 from incident.containment.types import ContainmentResult
 from incident.containment.undo import undo_if_released
@@ -31,7 +32,7 @@ from incident.model import (
     Verdict,
     Workload,
 )
-from incident.redaction.errors import redact_error
+from incident.redaction.redactor import redact_error
 from incident.response.context import Ports
 from incident.response.reopen import reopen_claim
 from incident.response.session import IncidentSession
@@ -109,7 +110,7 @@ def reapply_journal(
     folder: str, store: ObjectStore, run_id: str, clock: Callable[[], datetime]
 ) -> Journal:
     """The journal of a containment's re-applications, beside its records."""
-    return Journal(store, f"{folder}/reapplications", run_id, clock)
+    return Journal(store, reapplications_folder(folder), run_id, clock)
 
 
 class Reapplier:

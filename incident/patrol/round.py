@@ -9,20 +9,20 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from incident.case_file.manifest_chain import list_containment_records
-from incident.case_file.recording_store import RecordingStore
+from incident.case_file.manifest import RecordingStore, try_write_manifest
+from incident.case_file.paths import CONTAINMENTS
 from incident.decision.context import ProcessContext
 from incident.decision.inputs import Records
 from incident.model import IncidentError, InvalidPolicy, Retry
 from incident.patrol.checked_containment import CheckState, ContainmentCheck
 from incident.patrol.containments import ContainmentReconciler
 from incident.patrol.context import PatrolContext
+from incident.patrol.drift import containment_record_names
 from incident.patrol.unfinished import IncidentFinisher, UnfinishedIncident
 from incident.patrol.walk import (
-    CONTAINMENTS,
     PagedStore,
     WalkCursors,
     WalkedFolder,
@@ -32,6 +32,7 @@ from incident.patrol.walk import (
 from incident.policy.resolve import Policy
 from incident.report.terminal import unreadable_names_text
 from incident.response.context import Ports
+from incident.response.finish_run import record_logged
 from incident.response.session import read_policy
 
 #: So many names that cannot be read are counted in each part of the store.
@@ -60,10 +61,22 @@ class PatrolLimits:
 
 @dataclass(frozen=True, slots=True)
 class PatrolFault:
-    """A stop that could not be looked at, with the reason."""
+    """A folder that could not be checked.
+
+    Attributes:
+        folder: Its path.
+        reason: Why.
+        case_file: Where the manifest of what was created there lies; empty where it is not known.
+        manifest_sha256: Its digest, where something was created.
+    """
 
     folder: str
     reason: str
+    case_file: str = ""
+    manifest_sha256: str | None = None
+
+
+_VisitResult = ContainmentCheck | UnfinishedIncident | PatrolFault
 
 
 @dataclass(slots=True)
@@ -74,8 +87,6 @@ class RoundResult:
         checks: Containments, but for those that simply stand.
         incidents: Incidents that were taken up, and plans that expired.
         faults: What could not be looked at.
-        manifest_digests: By case file, the digest of the newest manifest that the round has
-            written.
         counts: How many containments were found how.
         problem: Why the policy could not be used; empty where it could.
         complete: Whether the round got all around.
@@ -84,7 +95,6 @@ class RoundResult:
     checks: list[ContainmentCheck] = field(default_factory=list)
     incidents: list[UnfinishedIncident] = field(default_factory=list)
     faults: list[PatrolFault] = field(default_factory=list)
-    manifest_digests: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     problem: str = ""
     complete: bool = True
@@ -148,6 +158,12 @@ class Patrol:
         if not result.complete and reached:
             await cursors.save(_next_cursor(reached, start, result))
         return result
+
+    async def record_logged(self, result: RoundResult) -> None:
+        """Record that the outcomes of a round were logged; to be called after that."""
+        for unfinished in result.incidents:
+            if unfinished.result:
+                await record_logged(self._store, unfinished.result)
 
     async def _read_policy(self, result: RoundResult) -> Policy | InvalidPolicy | None:
         """The policy; without one, what is held is verified all the same."""
@@ -257,24 +273,32 @@ class _RoundRunner:
 
     async def visit_batch(self, batch: list[WalkedFolder], round_result: RoundResult) -> None:
         """Look at some stops side by side; what goes wrong at one does not stop the others."""
-        stores = [RecordingStore(self._context.records.store) for _ in batch]
-        for result in await asyncio.gather(*map(self._visit_safely, batch, stores)):
+        visits = await asyncio.gather(*map(self._visit_with_manifest, batch))
+        for result in [result for results in visits for result in results]:
             if isinstance(result, PatrolFault):
                 round_result.faults.append(result)
             elif isinstance(result, UnfinishedIncident):
                 round_result.incidents.append(result)
-            elif result:
+            else:
                 round_result.counts[result.state.value] += 1
-                if result.state is not CheckState.IN_EFFECT:
+                if result.state is not CheckState.IN_EFFECT or result.manifest_sha256:
                     round_result.checks.append(result)
-        for store in stores:
-            round_result.manifest_digests |= store.manifest_digests
-            redacted = ((name, self._context.redact(why)) for name, why in store.unlisted.items())
-            round_result.faults += [PatrolFault(name, why) for name, why in redacted]
+
+    async def _visit_with_manifest(self, folder: WalkedFolder) -> list[_VisitResult]:
+        """The result of one visit, and a fault where its manifest could not be written."""
+        store, target = RecordingStore(self._context.records.store), _manifest_folder(folder)
+        result = await self._visit_safely(folder, store)
+        delivery = result.result if isinstance(result, UnfinishedIncident) else None
+        planned = dict([delivery.logged_record]) if delivery and delivery.logged_record else {}
+        sha256, problem = await try_write_manifest(store, target, planned)
+        results: list[_VisitResult] = [_with_manifest(result, target, sha256)] if result else []
+        if problem:
+            results.append(PatrolFault(folder.folder, self._context.redact(problem)))
+        return results
 
     async def _visit_safely(
         self, folder: WalkedFolder, store: RecordingStore
-    ) -> ContainmentCheck | UnfinishedIncident | PatrolFault | None:
+    ) -> _VisitResult | None:
         try:
             async with asyncio.timeout_at(self._hard_deadline):
                 return await self._visit(folder, store)
@@ -292,7 +316,22 @@ class _RoundRunner:
         context = self._context.with_store(store)
         if folder.section != CONTAINMENTS:
             return await IncidentFinisher(context).finish(folder)
-        check = await ContainmentReconciler(context, self._may_write).reconcile(folder)
-        if check and store.written:
-            await list_containment_records(store, check.incidents, check.containment)
-        return check
+        return await ContainmentReconciler(context, self._may_write).reconcile(folder)
+
+
+def _manifest_folder(folder: WalkedFolder) -> str:
+    """Where the manifest of a visit lies: in the case file, or the workload's last containment."""
+    names = containment_record_names(folder.paths)
+    if folder.section == CONTAINMENTS and names:
+        return f"{folder.folder}{names.number}"
+    return folder.folder.rstrip("/")
+
+
+def _with_manifest(result: _VisitResult, folder: str, sha256: str | None) -> _VisitResult:
+    """The result with the digest of its manifest, for its log line."""
+    if isinstance(result, ContainmentCheck):
+        return replace(result, manifest_sha256=sha256)
+    if isinstance(result, PatrolFault) or result.result is None:
+        return replace(result, case_file=folder, manifest_sha256=sha256)
+    delivery = replace(result.result, case_file=folder, manifest_sha256=sha256)
+    return replace(result, result=delivery)

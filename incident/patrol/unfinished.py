@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident.case_file.case_file import DONE_NUMBER, CaseFile
+from incident.case_file.case_file import CaseFile
 from incident.case_file.index import CaseSummary
 from incident.case_file.journal import SCHEMA_VERSION, Record
-from incident.case_file.manifest import manifest_number
-from incident.case_file.manifest_chain import try_extend_manifest_chain
+from incident.case_file.paths import (
+    DONE_NUMBER,
+    INCIDENTS,
+    RecordName,
+    case_file_folder,
+    event_day,
+    parse_record_name,
+)
 from incident.model import (
     Denied,
     GiveUp,
@@ -26,13 +31,13 @@ from incident.model import (
 )
 from incident.model.json_text import json_string, workload_json
 from incident.patrol.context import PatrolContext
-from incident.patrol.walk import INCIDENTS, WalkedFolder
+from incident.patrol.walk import WalkedFolder
 from incident.policy.resolve import Policy
 from incident.response.apply import apply_proposal
 from incident.response.approvals import APPROVED, expire_approval, is_stale
 from incident.response.conclude import Concluder
 from incident.response.context import DeliveryResult
-from incident.response.duplicates import is_outcome_listed, repeated_result
+from incident.response.duplicates import repeated_result
 from incident.response.incident import IncidentRun
 from incident.response.propose import propose_finishing
 from incident.response.reopen import reopen_claim
@@ -44,10 +49,8 @@ INACTIVITY_LIMIT = timedelta(minutes=20)
 _INACTIVITY_GROWTH = 0.5
 #: Events and the records about them may be told by clocks that differ.
 _CLOCK_TOLERANCE = timedelta(days=7)
-#: Whoever has recorded an outcome lists it right after; longer nobody is at it.
-_LISTING_GRACE = timedelta(minutes=5)
-_OUTCOME_KINDS = frozenset({"done", *(status.value for status in Status)})
-_RECORD_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
+#: A run logs its outcome right after recording it; after this time it must have crashed.
+_LOGGING_GRACE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,15 @@ class UnfinishedIncident:
         incident: The incident's id.
         result: What it came to; None where it is not finished.
         note: Why it is not finished; empty where it is.
+        case_file: Path of an unfinished one's case file.
+        manifest_sha256: Digest of the manifest of what was created for an unfinished one.
     """
 
     incident: str
     result: DeliveryResult | None
     note: str = ""
+    case_file: str | None = None
+    manifest_sha256: str | None = None
 
 
 class IncidentFinisher:
@@ -77,14 +84,15 @@ class IncidentFinisher:
 
     def needs_visit(self, folder: WalkedFolder) -> bool:
         """Whether a case file's names alone say that there may be something to do."""
-        kinds = _record_kinds(folder)
-        if not kinds:
+        names = _record_names(folder)
+        if not names:
             return False
-        if "done" not in kinds.values() or self._manifests_missing(folder):
+        if not _has_kind(names, "done") or self._may_be_unlogged(folder):
             return True
         policy = self._context.policy
         # Nothing came after it but a person's yes, of which nothing may have come.
-        may_wait = kinds[max(kinds)] in ("done", APPROVED) and folder.section == INCIDENTS
+        newest = max(name for name in names if name.kind != "logged")
+        may_wait = newest.kind in ("done", APPROVED) and folder.section == INCIDENTS
         return may_wait and isinstance(policy, Policy) and self._plan_may_wait(folder, policy)
 
     async def finish(self, folder: WalkedFolder) -> UnfinishedIncident | None:
@@ -94,11 +102,11 @@ class IncidentFinisher:
             Retry: Time may heal it; the next patrol looks again.
             GiveUp: A record cannot be read.
         """
-        incident = folder.folder.rstrip("/").rpartition("/")[2]
-        if "done" in _record_kinds(folder).values():
+        incident = _incident_of(folder)
+        if _has_kind(_record_names(folder), "done"):
             unlogged = (
-                await self._list_objects(incident, folder)
-                if self._manifests_missing(folder)
+                await self._unlogged_outcome(incident, folder)
+                if self._may_be_unlogged(folder)
                 else None
             )
             return unlogged or await self._expire(incident, folder)
@@ -114,53 +122,35 @@ class IncidentFinisher:
 
     def _plan_may_wait(self, folder: WalkedFolder, policy: Policy) -> bool:
         """Whether a plan about this event may still wait; the id tells the event's date."""
-        day = folder.folder.split("/")[1][:8]
-        return day >= f"{oldest_waiting_event(policy, self._records.clock()):%Y%m%d}"
+        oldest = oldest_waiting_event(policy, self._records.clock())
+        return event_day(_incident_of(folder)) >= f"{oldest:%Y%m%d}"
 
-    def _manifests_missing(self, folder: WalkedFolder) -> bool:
-        """Whether a run may have died before it listed what it wrote, as names tell.
+    def _may_be_unlogged(self, folder: WalkedFolder) -> bool:
+        """Whether a run may have crashed before it logged a recent incident's outcome."""
+        oldest = self._records.clock() - _CLOCK_TOLERANCE
+        recent = event_day(_incident_of(folder)) >= f"{oldest:%Y%m%d}"
+        return recent and not _has_kind(_record_names(folder), "logged")
 
-        To each outcome that is on record belong two manifests: one before it was told, and one
-        after it was recorded. Long after the event nothing new is to be expected any more.
-        """
-        day = folder.folder.split("/")[1][:8]
-        outcomes = [
-            at
-            for at, kind in _record_kinds(folder).items()
-            if at >= DONE_NUMBER and kind in _OUTCOME_KINDS
-        ]
-        links = [path for path in folder.paths if manifest_number(path.removeprefix(folder.folder))]
-        recent = day >= f"{self._records.clock() - _CLOCK_TOLERANCE:%Y%m%d}"
-        return recent and len(links) < 2 * len(outcomes)
-
-    async def _list_objects(self, incident: str, folder: WalkedFolder) -> UnfinishedIncident | None:
-        """List what a run left unlisted that nobody is at any more.
-
-        Returns:
-            The outcome, where nobody is known to have heard of it.
-        """
+    async def _unlogged_outcome(
+        self, incident: str, folder: WalkedFolder
+    ) -> UnfinishedIncident | None:
+        """The outcome that is to be logged again; None while its run may still log it."""
         summary = await self._read_summary(incident, folder.folder)
-        threshold = self._records.clock() - _LISTING_GRACE
-        if not summary.outcome or summary.records[-1].recorded_at >= threshold:
-            return None
         case_file = CaseFile(self._context.journal(summary.folder), summary.records)
-        was_logged, done = await is_outcome_listed(case_file), case_file.done
-        await try_extend_manifest_chain(
-            self._records.store, summary.folder, summary.outcome.get("containment")
-        )
-        return (
-            None
-            if was_logged or not done
-            else UnfinishedIncident(incident, repeated_result(case_file, done))
-        )
+        threshold = self._records.clock() - _LOGGING_GRACE
+        if not case_file.done or summary.records[-1].recorded_at >= threshold:
+            return None
+        return UnfinishedIncident(incident, repeated_result(case_file, case_file.done))
 
     async def _expire(self, incident: str, folder: WalkedFolder) -> UnfinishedIncident | None:
         """End a plan that waited too long."""
         policy = self._context.policy
         if not isinstance(policy, Policy):
             return None
-        path = f"{folder.folder}{DONE_NUMBER:04d}-done.json"
-        if b'"awaiting-approval"' not in (await self._records.store.read(path) or b""):
+        journal = self._context.journal(folder.folder.rstrip("/"))
+        done = await journal.record(DONE_NUMBER, "done")
+        first = done.body.get("outcome") if done else None
+        if not isinstance(first, Mapping) or first.get("status") != Status.AWAITING_APPROVAL:
             return None
         summary = await self._read_summary(incident, folder.folder)
         if not is_stale(summary, policy, self._records.clock()):
@@ -198,8 +188,9 @@ class IncidentFinisher:
         result = await IncidentRun(claim, route, self._process_context, self._ports).respond()
         if result.outcome.get("status") == Status.IGNORED:
             # By now it is none of our business; but work on it had begun, so it has an end.
-            await case_file.finish(result.outcome)
-            await try_extend_manifest_chain(self._records.store, case_file.folder)
+            done = await case_file.finish(result.outcome)
+            logged_record = case_file.logged_record(done) if done else None
+            return replace(result, case_file=case_file.folder, logged_record=logged_record)
         return result
 
     async def _close_incident(
@@ -219,7 +210,7 @@ class IncidentFinisher:
 
     async def _superseded(self, incident: str) -> bool:
         """Whether a rehearsal was overtaken by the same incident in earnest."""
-        return bool(await self._records.store.list(f"{INCIDENTS}/{incident}/"))
+        return bool(await self._records.store.list(f"{case_file_folder(INCIDENTS, incident)}/"))
 
     async def _read_summary(self, incident: str, folder: str) -> CaseSummary:
         journal = self._context.journal(folder.rstrip("/"))
@@ -244,11 +235,19 @@ def is_inactive(records: Sequence[Record], now: datetime) -> bool:
     return now - max(moments) > limit
 
 
-def _record_kinds(folder: WalkedFolder) -> dict[int, str]:
-    """The records of a case file, by number, as their names tell; evidence lies deeper."""
+def _incident_of(folder: WalkedFolder) -> str:
+    """The incident whose case file a folder is; the folder may have any other name as well."""
+    return folder.folder.rstrip("/").rpartition("/")[2]
+
+
+def _record_names(folder: WalkedFolder) -> list[RecordName]:
+    """The numbers and kinds of a case file's records; evidence lies deeper."""
     names = (path.removeprefix(folder.folder) for path in folder.paths)
-    found = filter(None, map(_RECORD_NAME.fullmatch, names))
-    return {int(match[1]): match[2] for match in found}
+    return [name for name in map(parse_record_name, names) if name]
+
+
+def _has_kind(names: Iterable[RecordName], kind: str) -> bool:
+    return any(name.kind == kind for name in names)
 
 
 def closing_outcome(summary: CaseSummary, reason: str, case_file: str) -> dict[str, Json]:

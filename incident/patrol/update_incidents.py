@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from incident.actions.changes import change_json
-from incident.case_file.case_file import DONE_NUMBER
 from incident.case_file.containments import released_by
 from incident.case_file.index import CaseSummary
+from incident.case_file.paths import DONE_NUMBER, INCIDENTS, case_file_folder
 from incident.containment.write import status_of_changes
 from incident.model import Change, Json, JsonObject, Status
 from incident.model.decision import DRIFT_PREFIX
@@ -79,7 +79,7 @@ async def update_incident(
         Retry: The store does not answer.
         GiveUp: A record cannot be read.
     """
-    journal = context.journal(f"incidents/{incident}")
+    journal = context.journal(case_file_folder(INCIDENTS, incident))
     summary = CaseSummary(incident, journal.folder, await journal.records())
     if summary.outcome is None or summary.status not in list(_UPDATABLE_STATUSES):
         return

@@ -1,27 +1,25 @@
-"""Walking the store in rounds: page by page, from where the last round stopped, once around.
-
-What is done at each stop does not belong here.
-"""
+"""Walk the whole store in pages, resumed where the last patrol round stopped."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from incident.case_file.journal import SCHEMA_VERSION, ObjectStore, decode_record, encode_json
+from incident.case_file.paths import (
+    CONTAINMENTS,
+    DRY_RUNS,
+    INCIDENTS,
+    cursor_path,
+    cursors_folder,
+    folder_in_section,
+)
 from incident.model import GiveUp, Json
 
 #: What is walked through, in this order.
-CONTAINMENTS, INCIDENTS, DRY_RUNS = "containments", "incidents", "dry-runs"
-_SECTIONS = {
-    CONTAINMENTS: re.compile(r"containments(?:/[^/]+){4}/"),
-    INCIDENTS: re.compile(r"incidents/[^/]+/"),
-    DRY_RUNS: re.compile(r"dry-runs/[^/]+/"),
-}
-_SECTION_ORDER = tuple(_SECTIONS)
+_SECTIONS = (CONTAINMENTS, INCIDENTS, DRY_RUNS)
 # Sorts behind everything that a record's path goes on with.
 _AFTER_ALL_PATHS = "~"
 
@@ -99,15 +97,15 @@ async def walk_store(
         Retry: The store does not answer.
     """
     first = cursor.partition("/")[0]
-    at = _SECTION_ORDER.index(first) if first in _SECTIONS else 0
+    at = _SECTIONS.index(first) if first in _SECTIONS else 0
     last = cursor if first in _SECTIONS else ""
-    async for item in _walk_section(store, _SECTION_ORDER[at], last, size):
+    async for item in _walk_section(store, _SECTIONS[at], last, size):
         yield item
-    for section in (*_SECTION_ORDER[at + 1 :], *_SECTION_ORDER[:at]):
+    for section in (*_SECTIONS[at + 1 :], *_SECTIONS[:at]):
         async for item in _walk_section(store, section, "", size):
             yield item
     if last:
-        async for item in _walk_section(store, _SECTION_ORDER[at], "", size):
+        async for item in _walk_section(store, _SECTIONS[at], "", size):
             if (item.folder if isinstance(item, WalkedFolder) else item.resume_after) > last:
                 return
             yield item
@@ -122,8 +120,7 @@ async def _walk_section(
     after = start_after + _AFTER_ALL_PATHS if start_after.endswith("/") else start_after
     while (page := await store.page(f"{section}/", after, size)).next_after:
         for path in page.paths:
-            match = _SECTIONS[section].match(path)
-            path_folder = match[0] if match else ""
+            path_folder = folder_in_section(section, path)
             if folder and path_folder != folder:
                 yield WalkedFolder(section, folder, tuple(paths))
                 resume_after, paths = folder, []
@@ -165,7 +162,7 @@ class WalkCursors:
         """
         today = self.clock().astimezone(UTC)
         for day in (today, today - timedelta(days=1)):
-            for path in reversed(await self.store.list(f"{_cursor_folder(day)}/")):
+            for path in reversed(await self.store.list(f"{cursors_folder(day)}/")):
                 if position := _cursor_position(path, await self.store.read(path)):
                     return position
         return ""
@@ -182,8 +179,7 @@ class WalkCursors:
             "run": self.run_id,
             "stopped_at": folder,
         }
-        path = f"{_cursor_folder(moment)}/{moment:%H%M%S.%f}-{self.run_id}.json"
-        await self.store.create(path, encode_json(body))
+        await self.store.create(cursor_path(moment, self.run_id), encode_json(body))
 
 
 def _cursor_position(path: str, data: bytes | None) -> str:
@@ -193,7 +189,3 @@ def _cursor_position(path: str, data: bytes | None) -> str:
     except GiveUp:
         return ""
     return position if isinstance(position, str) else ""
-
-
-def _cursor_folder(day: datetime) -> str:
-    return f"patrols/{day:%Y-%m-%d}"

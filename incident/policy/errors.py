@@ -1,7 +1,4 @@
-"""What is wrong with a policy file, for a person: each mistake with its place and its key.
-
-What is expected of which key does not belong here, nor how YAML is read.
-"""
+"""Policy file errors with line, column and key."""
 
 from __future__ import annotations
 
@@ -23,12 +20,12 @@ _MAX_QUOTED = 80
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mistake:
-    """One thing wrong with the file, for a person.
+    """One mistake in the file.
 
     Attributes:
         line: Counted from 1.
         column: Counted from 1.
-        text: The key, what was found there and what was expected.
+        text: The key, what was found and what was expected.
     """
 
     line: int
@@ -37,7 +34,7 @@ class Mistake:
 
 
 def invalid_value(text: str) -> PydanticCustomError:
-    """A mistake in our own words: what was expected."""
+    """A validation error with our own text: what was expected."""
     return PydanticCustomError("policy", "{text}", {"text": text})
 
 
@@ -52,13 +49,13 @@ def invalid_policy(source: str, *mistakes: Mistake) -> InvalidPolicy:
 
 
 def quote_value(text: str) -> str:
-    """A text from outside as it may stand in a message: one line, bounded, printable."""
+    """Quote untrusted text for a message: one line, bounded, printable."""
     short = text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"
     return f'"{short}"' if short.isprintable() else ascii(short)
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """The nearest known word, as the tail of a message; empty where none is near."""
+    """The nearest known word, as the end of a message; empty where none is near."""
     near = difflib.get_close_matches(text, tuple(known), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 

@@ -1,7 +1,4 @@
-"""Whether a match of the policy means a workload, as far as can be known.
-
-What follows from the answer does not belong here.
-"""
+"""Match policy selectors against a workload: yes, no or unknown."""
 
 from __future__ import annotations
 
@@ -18,10 +15,10 @@ from incident.policy.schema import Match, RuleMatch
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the policy is asked about.
+    """What the policy is evaluated for.
 
     Attributes:
-        workload: Where it was found; its project id, number and folders may be unknown.
+        workload: The workload; its project id, number and folders may be unknown.
         category: The finding type.
         source_id: Digits of the SCC source that reported it.
         labels: The workload's labels; None where they are not known.
@@ -34,7 +31,7 @@ class Subject:
 
 
 class MatchResult(Enum):
-    """Whether something matches, as far as can be known."""
+    """Whether something matches; unknown where the workload lacks the value."""
 
     YES = "yes"
     NO = "no"
@@ -43,7 +40,7 @@ class MatchResult(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One key of a match, held against a subject."""
+    """The result of one key of a selector."""
 
     key: str
     result: MatchResult
@@ -51,19 +48,19 @@ class Check:
 
 
 def first_result(order: Iterable[MatchResult], results: Container[MatchResult]) -> MatchResult:
-    """The first answer of an order that is among those given."""
+    """The first result of an order that is among those given."""
     return next(answer for answer in order if answer in results)
 
 
 def check_category(match: RuleMatch, subject: Subject) -> Check | None:
-    """A rule's own categories, held against the subject; None where it has none."""
+    """Match a rule's own categories; None where it has none."""
     if not match.categories:
         return None
     return check_values("categories", match.categories, (subject.category,))
 
 
 def check_match(match: Match, subject: Subject) -> tuple[Check, ...]:
-    """Every key of a match that is given, held against the subject."""
+    """Match every key that the selector has."""
     workload = subject.workload
     checks = (
         _check_project(match.projects, workload),
@@ -90,7 +87,7 @@ def check_values(
 
 
 def _check_project(patterns: Sequence[str], workload: Workload) -> Check | None:
-    """Patterns of digits mean the project's number, all others its id; one match is enough."""
+    """Match digits with the project's number, other patterns with its id; one match is enough."""
     numbers = [pattern for pattern in patterns if re.fullmatch("[0-9]+", pattern)]
     ids = [pattern for pattern in patterns if pattern not in numbers]
     checks = [
@@ -110,7 +107,7 @@ def _check_project(patterns: Sequence[str], workload: Workload) -> Check | None:
 
 
 def _check_name(match: Match, workload: Workload) -> Check | None:
-    """Each of the three keys speaks of its own kind; a kind left out by them is not meant."""
+    """Match the key of the workload's kind; with only keys of other kinds it does not match."""
     by_kind = {
         Kind.SERVICE: match.services,
         Kind.JOB: match.jobs,
@@ -124,7 +121,7 @@ def _check_name(match: Match, workload: Workload) -> Check | None:
 
 
 def _check_labels(wanted: Mapping[str, str], labels: Mapping[str, str] | None) -> Check:
-    """Every label named must be there and its value match."""
+    """Match every label: its key must be present and its value match."""
     if labels is None:
         return Check("labels", MatchResult.UNKNOWN, "labels: not known for this workload")
     for key, pattern in wanted.items():

@@ -1,8 +1,7 @@
-"""The policy: what may be done to which workload, and why not.
+"""Resolve the policy for a finding on a workload: rule, mode, actions, holds.
 
-A policy is made from its file and asked about one finding on one workload. What cannot be
-known about a workload never makes it less protected. Guards that need a clock, a count or
-VirusTotal do not belong here.
+What is unknown about a workload never makes it less protected. The guards, which need a clock, a
+count or VirusTotal, are in ``incident/decision``.
 """
 
 from __future__ import annotations
@@ -47,12 +46,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why nothing may be done.
+    """A reason why nothing may be done.
 
     Attributes:
-        text: For a person.
-        alarm: Whether an attacker may have caused it: it hangs on a label, or on something
-            that could not be known.
+        text: One sentence for a person.
+        alarm: Whether an attacker may have caused it: it depends on a label, or on something
+            unknown.
     """
 
     text: str
@@ -61,15 +60,15 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What the policy says about a subject.
+    """The policy's answer for a finding on a workload.
 
     Attributes:
         rule: Name of the rule that applies, ``defaults`` for the top level; None where none
-            applies, or where that cannot be known.
+            applies, or where that is unknown.
         mode: The rule's mode; the top level's where none applies.
         steps: The actions for this kind of workload; each step lists alternatives, of which
             the first that fits is taken.
-        holds: Why nothing may be done. Empty: the steps may be taken, as far as the mode goes.
+        holds: Why nothing may be done. Empty: the steps may be taken, as the mode allows.
     """
 
     rule: str | None
@@ -80,7 +79,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class _Evaluation:
-    """A rule, the defaults or an entry of ``protect``, held against a subject."""
+    """The evaluation of a rule, of the defaults or of an entry of ``protect``."""
 
     title: str
     checks: tuple[Check, ...]
@@ -96,7 +95,7 @@ class _Evaluation:
 
     @property
     def depends_on_labels(self) -> bool:
-        """Whether labels made the difference: nothing else speaks against a match."""
+        """Whether labels made the difference: every other key matches or is unknown."""
         against = {check.key for check in self.checks if check.result is MatchResult.NO}
         return against <= {"labels"} and any(check.key == "labels" for check in self.checks)
 
@@ -108,7 +107,7 @@ class _Evaluation:
 
 @functools.lru_cache(maxsize=4)
 def parse_policy(text: str | bytes, *, source: str) -> Policy:
-    """Read a policy file. One that has not changed since is not parsed once more.
+    """Parse a policy file. An unchanged one is parsed once.
 
     Args:
         text: YAML; bytes are UTF-8.
@@ -132,10 +131,10 @@ def parse_policy(text: str | bytes, *, source: str) -> Policy:
 
 
 def resolve(policy: Policy, subject: Subject) -> Resolution:
-    """What the policy says about a finding on a workload.
+    """Resolve the policy for a finding on a workload.
 
-    The first rule that matches applies, else the top level. A rule of which it cannot be
-    known whether it matches ends the search: what it says may be what protects the workload.
+    The first rule that matches applies, else the top level. A rule whose match is unknown ends
+    the search: it may be the rule that protects the workload.
     """
     evaluations = _evaluate_rules(policy, subject)
     applied = evaluations[-1]
@@ -153,18 +152,18 @@ def resolve(policy: Policy, subject: Subject) -> Resolution:
 
 
 def with_chosen_steps(resolution: Resolution, steps: Steps) -> Resolution:
-    """The same, with the actions that a person names: what protects the workload still does.
+    """The same with the actions that a person names. Protection still applies.
 
-    That no rule names an action, or that it cannot be known which rule applies, is what the
-    person decides instead.
+    The person's choice replaces a hold because no rule names an action, or because it is unknown
+    which rule applies.
     """
-    # The hold for want of an action is the last one, and there only where there are no steps.
+    # The hold because no action is named comes last, and only without steps.
     holds = resolution.holds if resolution.steps else resolution.holds[:-1]
     return replace(resolution, steps=steps, holds=holds)
 
 
 def policy_blockers(policy: Policy, subject: Subject) -> tuple[Blocker, ...]:
-    """What the policy says that binds also a person who names an action."""
+    """The holds that also refuse a person who names an action."""
     holds = (
         ("source", _source_hold(policy, subject)),
         ("protect", _protection_hold(policy, subject)),
@@ -173,7 +172,7 @@ def policy_blockers(policy: Policy, subject: Subject) -> tuple[Blocker, ...]:
 
 
 def explain_resolution(policy: Policy, subject: Subject) -> tuple[str, ...]:
-    """How ``resolve`` comes to its answer, one line for each thing that was tried."""
+    """How ``resolve`` reaches its answer, one line for each rule and entry that was tried."""
     evaluations = (*_evaluate_protections(policy, subject), *_evaluate_rules(policy, subject))
     lines = [
         f"{evaluation.title}: {evaluation.result.value}, {evaluation.explanation}"
@@ -196,7 +195,7 @@ def _source_hold(policy: Policy, subject: Subject) -> Hold | None:
 
 
 def _protection_hold(policy: Policy, subject: Subject) -> Hold | None:
-    """The surest reason for protecting the workload: no label can shake it, then no doubt."""
+    """The surest protection: known before unknown, then independent of labels."""
     evaluations = [
         trial
         for trial in _evaluate_protections(policy, subject)
@@ -214,11 +213,11 @@ def _protection_hold(policy: Policy, subject: Subject) -> Hold | None:
 
 
 def _no_action_hold(evaluations: Sequence[_Evaluation], kind: Kind) -> Hold:
-    """Why the trials of the rules came to no action."""
+    """Why the rules lead to no action."""
     last = evaluations[-1]
     if last.result is MatchResult.UNKNOWN:
         return Hold(f"{last.title} may apply or not ({last.explanation})", alarm=True)
-    # An attacker's label brought this rule about, or kept one away that would have acted.
+    # A label, perhaps set by an attacker, made this rule apply or kept another from applying.
     by_label = any(each.depends_on_labels and (each is last or each.steps) for each in evaluations)
     if last.result is MatchResult.NO:
         return Hold(f"no rule applies, nor do the defaults ({last.explanation})", alarm=by_label)
@@ -226,7 +225,7 @@ def _no_action_hold(evaluations: Sequence[_Evaluation], kind: Kind) -> Hold:
 
 
 def _evaluate_rules(policy: Policy, subject: Subject) -> list[_Evaluation]:
-    """Rule by rule to the first that does not say no; the defaults come last."""
+    """Evaluate rule by rule up to the first that is not a no; the defaults come last."""
     kind, evaluations = subject.workload.kind, []
     default_steps = policy.contain.steps(kind) or ()
     named = check_values("categories", policy.categories, (subject.category,), exact=True)
@@ -259,7 +258,7 @@ def _evaluate_protections(policy: Policy, subject: Subject) -> tuple[_Evaluation
 
 
 def _note_repeated_names(document: Document) -> None:
-    """Note rules that share a name, whatever else is wrong with them."""
+    """Note rules that share a name."""
     first: dict[str, int] = {}
     for path, node in document.values.items():
         match path:

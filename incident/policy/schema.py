@@ -1,7 +1,6 @@
-"""The keys of the policy file and what each may hold.
+"""Pydantic and JSON Schema of the policy file.
 
-Run as a module it prints them as a JSON Schema, for editors. Which workload a match means
-does not belong here.
+Run as a module it prints the JSON Schema, for editors.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _Cap = Annotated[int, Field(strict=True, ge=0, le=1000)]
 
 
 class _Section(BaseModel):
-    """What every mapping of the file has in common: unknown keys are mistakes."""
+    """A mapping of the file; unknown keys are mistakes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -190,14 +189,14 @@ class Policy(_Section):
     reapply_limit: Annotated[int, Field(strict=True, ge=0, le=100)] = Field(
         default=0,
         description="How often the patrol contains a workload again whose containment somebody "
-        "else has undone; 0: it only tells.",
+        "else has undone; 0: it only reports it.",
     )
     virustotal: VirusTotalGate | None = Field(default=None, description="Left out: no gate.")
     evidence: EvidenceBounds = EvidenceBounds()
 
 
 class _SchemaGenerator(GenerateJsonSchema):
-    """Says what the file may hold: a key is left out rather than given as nothing."""
+    """Writes no null and no title: a key is left out rather than null."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
         del schema

@@ -1,7 +1,4 @@
-"""The values that the keys of the policy file hold: actions, durations, names and patterns.
-
-Which key holds which of them does not belong here, nor what an action does.
-"""
+"""Value types of the policy file: actions, durations, patterns."""
 
 from __future__ import annotations
 
@@ -31,13 +28,13 @@ DEFAULT_CATEGORY = "Execution: Modified Malicious Binary Executed"
 DEFAULTS_RULE = "defaults"
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-#: What stands in regular expressions, paths and mistakes, and never in a name on Google Cloud.
+#: Characters of regular expressions and paths, which no name on Google Cloud has.
 _NEVER_IN_NAMES = re.compile(r"[\s/\\^$()|+{}]")
 
 
 @dataclass(frozen=True, slots=True)
 class _StepsValidator:
-    """Reads and describes the list of actions for one kind of workload."""
+    """Validates and describes the list of actions for one kind of workload."""
 
     kind: Kind
 
@@ -69,7 +66,7 @@ class _StepsValidator:
     def action_mistakes(
         self, path: KeyPath, action: object, before: Sequence[object]
     ) -> Iterator[tuple[KeyPath, str]]:
-        """What is wrong with an action for this kind, and after the alternatives before it."""
+        """What is wrong with an action for this kind, after the alternatives before it."""
         allowed = available_actions(self.kind)
         listed = f"available for a {self.kind}: {', '.join(allowed) or 'none yet'}"
         if not isinstance(action, str):
@@ -83,7 +80,7 @@ class _StepsValidator:
             yield path, "expected each alternative once"
 
     def schema(self) -> JsonSchemaValue:
-        """How an editor checks the list."""
+        """JSON Schema of the list."""
         allowed = available_actions(self.kind)
         names = ", ".join(allowed) or "none in this version yet"
         array = {"type": "array", "description": f"Steps for a {self.kind}; available: {names}."}
@@ -95,7 +92,7 @@ class _StepsValidator:
 
 
 def duration_up_to(maximum: str) -> Callable[[object], timedelta]:
-    """Reads a duration above zero and up to a longest one."""
+    """A validator of durations above zero and up to a maximum."""
 
     def read(value: object) -> timedelta:
         duration = value if isinstance(value, timedelta) else _duration(value)
@@ -114,7 +111,7 @@ def _duration(value: object) -> timedelta | None:
 
 
 def format_policy_duration(duration: timedelta) -> str:
-    """A duration as the file has it, in the largest unit up to hours."""
+    """A duration as the file spells it, in the largest unit up to hours."""
     seconds = int(duration.total_seconds())
     unit = next(unit for unit in "hms" if seconds % _UNITS_S[unit] == 0)
     return f"{seconds // _UNITS_S[unit]}{unit}"

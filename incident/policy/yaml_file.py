@@ -1,7 +1,7 @@
-"""Reads the policy file: YAML to plain data, every mistake with its line and column.
+"""Load the policy YAML with line and column of each error.
 
-What the keys mean does not belong here. A file that reads differently from how it looks is
-refused: repeated keys, aliases, merge keys, tags, several documents, unquoted look-alikes.
+YAML that a reader could misread is rejected: repeated keys, aliases, merge keys, tags, several
+documents, and unquoted texts that YAML takes for another type.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_DEPTH = 20
 _ALIAS = "an alias"
 _YAML = "tag:yaml.org,2002:"
 _STR, _INT, _NULL, _MAP, _SEQ = (f"{_YAML}{name}" for name in ("str", "int", "null", "map", "seq"))
-#: What YAML takes an unquoted text for, where no key of the policy does.
+#: Types that YAML gives to unquoted text, and no key of the policy accepts.
 _YAML_TYPES = {
     _INT: "a number",
     f"{_YAML}float": "a number",
@@ -60,20 +60,20 @@ _EXPECTED = {
 
 
 class Unusable:
-    """Stands in the data for a value that no key accepts, such as a date."""
+    """Placeholder for a value that no key accepts, such as a date."""
 
 
 @dataclass(slots=True)
 class Document:
-    """A policy file as data, knowing where everything in it stands.
+    """A policy file as data, with the position of every key and value.
 
     Attributes:
         source: What the file is called in messages.
         data: Mappings, lists, texts, whole numbers; ``Unusable`` for anything else.
-        values: Where each value stands, by its path.
-        keys: Where each key stands, by the path of its value.
-        unusable: Paths of the values that reading has refused, so that nobody says it twice.
-        mistakes: What is wrong with the file so far.
+        values: The node of each value, by its path.
+        keys: The node of each key, by the path of its value.
+        unusable: Paths of the values that loading rejected, so that they are reported once.
+        mistakes: The mistakes so far.
     """
 
     source: str
@@ -91,7 +91,7 @@ class Document:
     def note_validation_errors(
         self, error: ValidationError, *, known_keys: Callable[[KeyPath], Sequence[str]]
     ) -> None:
-        """Note what validation found, except where reading has refused the value already.
+        """Note the errors of validation, except for values that loading rejected already.
 
         Args:
             error: Raised by validating ``data``.
@@ -105,14 +105,14 @@ class Document:
                 self.note(path, _describe_problem(problem, node, known_keys), at=node.start_mark)
 
     def _locate(self, problem: ErrorDetails) -> tuple[KeyPath, Node]:
-        """Path of a mistake, and the key or the value that it is about."""
+        """The path of a mistake, and its key or value."""
         path = problem["loc"]
-        if path[-1:] == ("[key]",) and path not in self.keys:  # pydantic's word for the key itself
+        if path[-1:] == ("[key]",) and path not in self.keys:  # pydantic's name for the key itself
             return path[:-1], self.keys[path[:-1]]
         if problem["type"] == "extra_forbidden":
             return path, self.keys[path]
         nearest = path
-        while nearest not in self.values:  # a missing key stands nowhere: what is around it
+        while nearest not in self.values:  # a missing key has no position: use its parent's
             nearest = nearest[:-1]
         return path, self.values[nearest]
 
@@ -129,7 +129,7 @@ def read_document(text: str | bytes, *, source: str) -> Document:
         source: What the file is called in messages.
 
     Returns:
-        The document; what is wrong with it, short of not being YAML, is among its mistakes.
+        The document with its mistakes, except those that keep it from being YAML.
 
     Raises:
         InvalidPolicy: It is too large, not UTF-8, not YAML, nested too deeply or empty.
@@ -163,7 +163,7 @@ def _mistake_after(before: str, text: str) -> Mistake:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes only: bounds their depth and leaves aliases unresolved."""
+    """Composes nodes only; limits their depth and leaves aliases unresolved."""
 
     depth = 0
 
@@ -215,7 +215,7 @@ def _not_yaml(error: yaml.MarkedYAMLError) -> Mistake:
 
 
 def _build(document: Document, node: Node, path: KeyPath) -> object:
-    """Plain data from a node; notes what cannot be used."""
+    """Plain data of a node; notes what cannot be used."""
     document.values[path] = node
     if isinstance(node, MappingNode) and node.tag == _MAP:
         return _build_mapping(document, node, path)
@@ -255,7 +255,7 @@ def _build_mapping(document: Document, node: MappingNode, path: KeyPath) -> dict
 
 
 def _why_refused(node: Node) -> str:
-    """Why a node that no key takes is refused."""
+    """Why a node that no key accepts is rejected."""
     if node.tag == _NULL:
         return "found nothing; expected a value, or leave the key out"
     if node.tag == _ALIAS:
@@ -266,7 +266,7 @@ def _why_refused(node: Node) -> str:
 
 
 def _describe_node(node: Node) -> str:
-    """What stands at a node, for a person."""
+    """A node for a person."""
     if not isinstance(node, ScalarNode):
         what = "list" if isinstance(node, SequenceNode) else "mapping"
         return f"a {what}" if node.value else f"an empty {what}"
@@ -281,7 +281,7 @@ def _describe_node(node: Node) -> str:
 def _describe_problem(
     problem: ErrorDetails, node: Node, known_keys: Callable[[KeyPath], Sequence[str]]
 ) -> str:
-    """A mistake of validation: what was found, what was expected."""
+    """A validation error: what was found and what was expected."""
     kind, path = problem["type"], problem["loc"]
     if kind == "missing":
         return "missing; this key is required"
@@ -296,7 +296,7 @@ def _describe_problem(
 
 
 def _quoting_hint(node: Node) -> str:
-    """What to do about a text that YAML took for something else."""
+    """Advice on a text that YAML took for another type."""
     if isinstance(node, ScalarNode):
         return ": put it in quotes"
     one_entry = isinstance(node, MappingNode) and len(node.value) == 1

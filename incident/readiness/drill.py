@@ -15,7 +15,6 @@ from incident.actions.changes import change_json, redact_change
 from incident.actions.fields import changed_fields
 from incident.actions.plan import details_for_changes
 from incident.case_file.journal import SCHEMA_VERSION, Journal
-from incident.case_file.manifest_chain import try_extend_manifest_chain
 from incident.containment import release
 from incident.containment.enforce import contain_workload
 from incident.containment.release import ReleaseRefused
@@ -174,11 +173,6 @@ class DrillRun:
         """Record the result."""
         drill_plan, report = self._plan, self.report
         await drill_plan.case_file.finish(report.outcome(drill_plan.workload, drill_plan.reasons))
-        _, unlisted = await try_extend_manifest_chain(
-            drill_plan.case_file.journal.store, drill_plan.case_file.folder
-        )
-        if unlisted:
-            self._problem(unlisted)
         return report
 
     async def _report_records(self, result: ContainmentResult) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from incident.case_file.case_file import CaseFile
 from incident.case_file.containments import ContainmentRecords
-from incident.case_file.index import DRILLS_ROOT
+from incident.case_file.paths import DRILLS, case_file_folder
 from incident.containment.release import ReleaseRefused
 from incident.decision.assess import AssessedIncident
 from incident.decision.context import ProcessContext
@@ -136,7 +136,8 @@ async def _plan(session: IncidentSession, policy: Policy, by: str) -> DrillPlan:
     state = await with_action_needs(state, session.claim, policy, session.ports.cloud_run)
     if state.read_error:
         raise state.read_error
-    file = await session.records.case_file(f"{DRILLS_ROOT}/{session.claim.incident_id}")
+    folder = case_file_folder(DRILLS, session.claim.incident_id)
+    file = await session.records.case_file(folder)
     inputs = DecisionInputs(
         file, file, file, policy, scc_record=None, scc_error=None, workload_state=state
     )

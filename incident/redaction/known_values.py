@@ -1,20 +1,18 @@
-"""The values known to be secret: which are worth hiding, how programs print them, where they stand.
-
-What looks like a credential by itself does not belong here.
-"""
+"""Find known secret values in a text, in every encoding that programs print."""
 
 from __future__ import annotations
 
-import base64
-import html
 import json
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import islice
+from threading import Lock
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from incident.model import Secret
+from incident.redaction.aho_corasick import Automaton
+from incident.redaction.encodings import MIN_PIECE_LENGTH, encodings
 from incident.redaction.secret_names import names_secret, suggests_secret
 from incident.redaction.spans import Span, credential_spans, named_value_spans
 
@@ -23,9 +21,13 @@ _MIN_NAMED_LENGTH = 4  # the shortest value under a name that suggests a secret
 _MIN_LENGTH = 6  # under any other name
 _MIN_LINE_LENGTH = 20  # of a value of several lines: shown alone, it is still the secret's
 _PREFIX_LENGTH = 1024  # characters by which a known value is recognised
-_MIN_TRUNCATED_LENGTH = (
-    8  # of a secret's beginning where a text ends; of base64 that tells something
-)
+_MAX_CHARACTERS = 600_000  # of values that are looked for encoded too; a process has 2 MB at most
+_MAX_FORM_CHARACTERS = 4_000_000  # of the forms in the automaton: half a second to build it
+_MAX_NODES = 150_000  # of the automaton: 40 MB
+_MAX_CACHED_CHARACTERS = 20_000  # of the secrets of an incident, to remember those of others too
+#: By the length of the shortest form: how long grams are, and at how many positions they begin.
+#: Beginnings of MIN_PIECE_LENGTH must have one too, so no more than that is of use.
+_GRAM_SIZES = {8: (5, 4), 7: (4, 4), 6: (4, 3), 5: (3, 3), 0: (3, 2)}
 
 _PLATFORM_VARIABLES = re.compile(
     r"PATH|HOME|LANG|LANGUAGE|LC_[A-Z]+|HOSTNAME|PORT|PWD|OLDPWD|TZ|SHLVL|SHELL|TERM|USER|LOGNAME|_"
@@ -47,76 +49,183 @@ _EMPTY_LITERALS = frozenset({"true", "false", "none", "null"})
 
 
 class KnownValues:
-    """The values known to be secret, in all their encodings, found in one walk over a text.
+    """The values known to be secret, in all their encodings, found in one pass over a text.
 
-    Of very long ones the beginning is enough to recognise them.
+    The time that a text takes is linear in its length, however many values there are. Texts are
+    first searched for short pieces (grams) with which forms begin; an automaton reads on from
+    there. It holds only the forms whose grams were seen, so that few texts pay for building it.
+
+    Attributes:
+        longest: The length of the longest form, in characters.
+        unencoded: How many values are looked for as they are only, not encoded: what is beyond
+            600,000 characters of values.
     """
 
     def __init__(self, secrets: Iterable[Secret], harmless: frozenset[str]) -> None:
-        self._encodings: dict[str, tuple[str, str]] = {}
-        truncatable: set[str] = set()
-        for secret in (each for given in secrets for each in (given, *_json_strings(given))):
-            if not _is_secret(secret, harmless):
-                continue
-            for value in _secret_parts(secret.value, harmless):
-                encodings = {form for form in _encodings(value) if len(form) >= _MIN_NAMED_LENGTH}
-                self._encodings.update({form[:_PREFIX_LENGTH]: (form, value) for form in encodings})
-                if value != secret.value or suggests_secret(secret.name):
-                    truncatable |= encodings
-        self._sorted = sorted(self._encodings)
-        self._longest_prefix = _longest_prefixes(self._sorted)
-        self._grams = {form[:_MIN_NAMED_LENGTH] for form in self._sorted}
-        self._truncatable = sorted(truncatable)
-        self.longest = max((len(form) for form, _ in self._encodings.values()), default=0)
+        self._values: dict[str, str] = {}
+        self._long_forms: dict[str, list[str]] = {}
+        self._truncatable: set[str] = set()
+        self.longest = 0
+        self.unencoded = 0
+        characters = 0
+        for value, truncatable in _values_to_hide(secrets, harmless).items():
+            characters += len(value)
+            within_budget = characters <= _MAX_CHARACTERS
+            self.unencoded += not within_budget
+            for form in dict.fromkeys(encodings(value)) if within_budget else (value,):
+                if len(form) >= _MIN_NAMED_LENGTH:
+                    self._add(form, value, truncatable=truncatable)
+        shortest = min(map(len, self._values), default=_MIN_NAMED_LENGTH)
+        self._gram_length, self._step = next(
+            sizes for least, sizes in _GRAM_SIZES.items() if shortest >= least
+        )
+        self._forms_by_gram = self._grams()
+        self._reaches: dict[str, int] = {}  # of grams, for texts that are searched coarsely
+        self._automaton = Automaton()
+        self._pending = dict.fromkeys(self._values)  # the forms that the automaton does not hold
+        self._lock = Lock()
 
     def __contains__(self, value: str) -> bool:
-        return self._encodings.get(value, ("", ""))[0] == value
+        return value in self._values and value not in self._long_forms
 
     def spans(self, text: str) -> list[Span]:
         """Where a known value stands, or at the end of the text the beginning of one."""
-        grams = self._grams
-        if not grams:
+        grams, length = self._forms_by_gram, self._gram_length
+        candidates = [
+            at
+            for at in range(0, len(text) - length + 1, self._step)
+            if text[at : at + length] in grams
+        ]
+        if not candidates:
             return []
-        starts = [at for at in range(len(text) - 3) if text[at : at + _MIN_NAMED_LENGTH] in grams]
-        spans = []
-        for at in starts:
-            found = self._longest_at(text, at)
-            if found is not None:
-                form, value = self._encodings[found]
-                end = at + len(form if text.startswith(form, at) else found)
-                spans.append(Span(at, end, value))
-            elif self._is_truncated(text, at):
-                spans.append(Span(at, len(text), text[at:]))
+        automaton = self._automaton_for({text[at : at + length] for at in candidates})
+        if automaton is None:
+            return self._coarse_spans(text, candidates)
+        covered, cut, tail = automaton.scan(text, candidates, self._step - 1, _PREFIX_LENGTH)
+        spans = [
+            Span(start, end, self._values.get(found, found) if single else found)
+            for start, end, single in covered
+            for found in (text[start:end],)
+        ]
+        if cut:
+            spans += self._long_spans(text, cut)
+        if tail >= MIN_PIECE_LENGTH:
+            spans.append(Span(len(text) - tail, len(text), text[-tail:]))
         return spans
 
-    def _longest_at(self, text: str, at: int) -> str | None:
-        """The longest of the sorted beginnings here: the last one before it, or in that one."""
-        index = bisect_right(self._sorted, text[at : at + _PREFIX_LENGTH])
-        found = self._sorted[index - 1] if index else None
-        while found is not None and not text.startswith(found, at):
-            found = self._longest_prefix.get(found)
-        return found
+    def _add(self, form: str, value: str, *, truncatable: bool) -> None:
+        pattern = form[:_PREFIX_LENGTH]
+        self._values.setdefault(pattern, value)
+        self.longest = max(self.longest, len(form))
+        if len(form) > _PREFIX_LENGTH:
+            self._long_forms.setdefault(pattern, []).append(form)
+        if truncatable:
+            self._truncatable.add(pattern)
 
-    def _is_truncated(self, text: str, at: int) -> bool:
-        rest = len(text) - at
-        if not _MIN_TRUNCATED_LENGTH <= rest < self.longest:
-            return False
-        tail = text[at:]
-        index = bisect_left(self._truncatable, tail)
-        return index < len(self._truncatable) and self._truncatable[index].startswith(tail)
+    def _grams(self) -> dict[str, list[str]]:
+        """Forms by the grams that begin within their first characters.
+
+        A text is looked at every so many characters, so one of these meets each occurrence.
+        """
+        grams: dict[str, list[str]] = {}
+        length = self._gram_length
+        for form in self._values:
+            for start in range(self._step):
+                grams.setdefault(form[start : start + length], []).append(form)
+        return grams
+
+    def _automaton_for(self, grams: Iterable[str]) -> Automaton | None:
+        """An automaton with all forms that have any of the grams; None where it grew too big.
+
+        It is built again with at least twice as many forms, so that texts that show one form
+        after the other cannot have it built once for each.
+        """
+        automaton, pending = self._automaton, self._pending
+        missing = {form for gram in grams for form in self._forms_by_gram[gram] if form in pending}
+        if not missing:
+            return automaton
+        with self._lock:
+            held = self._values.keys() - self._pending.keys()
+            more = islice((form for form in self._pending if form not in missing), len(held))
+            forms = held | missing | set(more)
+            automaton = Automaton()
+            for form in forms if sum(map(len, forms)) <= _MAX_FORM_CHARACTERS else ():
+                automaton.add(form, truncatable=form in self._truncatable)
+                if automaton.nodes > _MAX_NODES:
+                    break
+            if not 1 < automaton.nodes <= _MAX_NODES:
+                return None
+            automaton.link()
+            self._automaton = automaton
+            self._pending = {form: None for form in self._pending if form not in forms}
+        return automaton
+
+    def _long_spans(self, text: str, starts: Iterable[int]) -> Iterator[Span]:
+        """Where forms stand in full of which the automaton knows the first 1,024 characters.
+
+        What would take too long to compare is hidden to the end of the text.
+        """
+        budget = 512 * len(text) + 1_000_000
+        for start in starts:
+            for form in self._long_forms.get(text[start : start + _PREFIX_LENGTH], ()):
+                budget -= 256 + len(form) // 8
+                end = start + len(form)
+                if budget < 0:
+                    yield Span(start, len(text), text[start:])
+                    return
+                if text.startswith(form, start) or (
+                    end > len(text) and form.startswith(text[start:])
+                ):
+                    end = min(end, len(text))
+                    yield Span(start, end, self._values[form[:_PREFIX_LENGTH]])
+
+    def _coarse_spans(self, text: str, candidates: Iterable[int]) -> list[Span]:
+        """All that may be a known value, where there are too many to tell: more is hidden."""
+        spans: list[Span] = []
+        for at in candidates:
+            reach = self._reach(text[at : at + self._gram_length])
+            start, end = max(at - self._step + 1, 0), min(at + reach, len(text))
+            if spans and start <= spans[-1].end:
+                start, end = spans[-1].start, max(end, spans.pop().end)
+            spans.append(Span(start, end, ""))
+        return [Span(start, end, text[start:end]) for start, end, _ in spans]
+
+    def _reach(self, gram: str) -> int:
+        """The length of the longest form that has the gram within its first characters."""
+        if gram not in self._reaches:
+            forms = self._forms_by_gram[gram]
+            long = any(form in self._long_forms for form in forms)
+            self._reaches[gram] = self.longest if long else max(map(len, forms))
+        return self._reaches[gram]
 
 
-def _longest_prefixes(ordered: Sequence[str]) -> dict[str, str]:
-    """For each of some sorted texts the longest other one with which it begins, if any."""
-    enclosed: dict[str, str] = {}
-    open_ones: list[str] = []
-    for form in ordered:
-        while open_ones and not form.startswith(open_ones[-1]):
-            open_ones.pop()
-        if open_ones:
-            enclosed[form] = open_ones[-1]
-        open_ones.append(form)
-    return enclosed
+@lru_cache(maxsize=32)
+def _few_known_values(secrets: frozenset[Secret], harmless: frozenset[str]) -> KnownValues:
+    return KnownValues(secrets, harmless)
+
+
+@lru_cache(maxsize=1)
+def _many_known_values(secrets: frozenset[Secret], harmless: frozenset[str]) -> KnownValues:
+    return KnownValues(secrets, harmless)
+
+
+def known_values(secrets: Iterable[Secret], harmless: frozenset[str]) -> KnownValues:
+    """The values to hide out of some secrets; built once for the redactors of one incident."""
+    given = frozenset(secrets)
+    few = sum(len(secret.value) for secret in given) <= _MAX_CACHED_CHARACTERS
+    return (_few_known_values if few else _many_known_values)(given, harmless)
+
+
+def _values_to_hide(secrets: Iterable[Secret], harmless: frozenset[str]) -> dict[str, bool]:
+    """The values that are secret, the shortest first, and whether beginnings of one count too."""
+    values: dict[str, bool] = {}
+    for secret in (each for given in secrets for each in (given, *_json_strings(given))):
+        if not _is_secret(secret, harmless):
+            continue
+        suggestive = suggests_secret(secret.name)
+        for value in _secret_parts(secret.value, harmless):
+            values[value] = values.get(value, False) or suggestive or value != secret.value
+    return dict(sorted(values.items(), key=lambda item: (len(item[0]), item[0])))
 
 
 def _is_secret(secret: Secret, harmless: frozenset[str]) -> bool:
@@ -174,52 +283,3 @@ def _secret_parts(value: str, harmless: frozenset[str]) -> set[str]:
     )
     parts = lines | {span.value for span in spans} | {value.strip()}
     return {value} | {part for part in parts - harmless if len(part) >= _MIN_LENGTH}
-
-
-def _encodings(value: str) -> Iterator[str]:
-    """How programs print a value: as it is, percent-encoded, escaped, in base64, in hex."""
-    yield value
-    data = value.encode(errors="surrogatepass")
-    for safe in ("", "/", "!'()*~", "/:?#[]@!$&'()*+,;=~"):
-        encoded = quote(data, safe=safe)
-        yield encoded
-        yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)
-    yield quote_plus(data)
-    for ascii_only in (True, False):
-        escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
-        yield escaped
-        yield escaped.replace("/", "\\/")
-        yield re.sub("[<>&]", lambda match: f"\\u{ord(match[0]):04x}", escaped)
-        yield re.sub("[<>&='`]", lambda match: f"\\u{ord(match[0]):04x}", escaped)
-        yield json.dumps(escaped, ensure_ascii=ascii_only)[1:-1]
-    yield html.escape(value)
-    yield value.replace("'", "'\\''")
-    if len(data) >= _MIN_LENGTH:
-        yield data.hex()
-        yield data.hex().upper()
-        yield from _base64_encodings(data)
-    if (
-        _MIN_LENGTH <= len(data) <= _PREFIX_LENGTH
-    ):  # nobody escapes more than that for a person to read
-        yield from _fully_escaped(value, data)
-        yield base64.b32encode(data).decode().rstrip("=")
-        yield base64.b64encode(base64.b64encode(data)).decode().rstrip("=")
-
-
-def _fully_escaped(value: str, data: bytes) -> Iterator[str]:
-    """Every character escaped, whether it needs that or not."""
-    units = value.encode("utf-16-be", errors="surrogatepass")
-    for sign, digits in (("%", data.hex("%")), ("\\x", data.hex("%")), ("\\u", units.hex("%", 2))):
-        for cased in (digits, digits.upper()):
-            yield sign + cased.replace("%", sign)
-
-
-def _base64_encodings(data: bytes) -> Iterator[str]:
-    """Base64 of it alone, and what shows of it inside a longer encoded text."""
-    for alphabet in (None, b"-_"):
-        yield base64.b64encode(data, alphabet).decode()
-        for shift, start in ((0, 0), (1, 2), (2, 3)):
-            end = (shift + len(data)) * 8 // 6
-            aligned = base64.b64encode(bytes(shift) + data, alphabet).decode()[start:end]
-            if len(aligned) >= _MIN_TRUNCATED_LENGTH:
-                yield aligned

@@ -1,14 +1,14 @@
-"""Redaction: what is secret leaves only as a keyed mark; the rest of the evidence stays.
+"""Redact secrets in text, URLs, command lines and JSON; a keyed HMAC mark takes their place.
 
 A mark is ``[redacted:`` and eight hex digits of a keyed hash: equal secrets have equal marks
 within one key, and nobody without the key can test a guess.
 
-Two things are recognised in a text: values known to be secret, in the encodings that programs
-commonly print, and credentials by their form or by the name before them. What neither can know
-is a limit: a password that stands alone and is in no environment, a secret behind a name that
-says nothing, one that is split, reversed or compressed, one shorter than four characters.
-And since environment values are hidden wherever they stand, whoever sets the environment can
-have other evidence hidden too; the marks still show where, and that it is the same.
+Two kinds of secrets are found in a text: known values, in the encodings that programs commonly
+print, and credentials, by their format or by the name before them. Not found: a password that
+stands alone and is in no environment, a secret behind a name that does not suggest one, one that
+is split, reversed or compressed, one shorter than four characters. Since environment values are
+hidden wherever they stand, whoever sets the environment can hide other evidence with it; the
+marks still show where it stood, and that it is the same.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from incident.model import Json, Secret
+from incident.model import IncidentError, Json, Secret
 from incident.redaction.credential_patterns import MARK_PATTERN
-from incident.redaction.known_values import KnownValues
+from incident.redaction.known_values import KnownValues, known_values
 from incident.redaction.secret_names import names_secret, split_name, suggests_secret
 from incident.redaction.spans import (
     Span,
@@ -64,6 +64,9 @@ _ASSIGNMENT = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_]\w*)=(?=.)")
 _HEADER = re.compile(r"\s*([\w-]+)\s*:\s*(?=\S)")
 
 
+_E = TypeVar("_E", bound=IncidentError)
+
+
 class _KeyRule(NamedTuple):
     """What a key of JSON says of its value: its kind, whether it is never shown, or a URL."""
 
@@ -92,7 +95,7 @@ class Redactor:
             raise ValueError("redact: the key of the marks is empty")
         self._key = key
         self._shown_names: dict[str, str] = {}
-        self._known = KnownValues(secrets, frozenset(harmless))
+        self._known = known_values(secrets, frozenset(harmless))
 
     def text(self, value: str) -> str:
         """Evidence text, with known secret values and credentials replaced by marks."""
@@ -293,6 +296,16 @@ class Redactor:
         if name not in self._shown_names:
             self._shown_names[name] = name if self.text(name) == name else self._mark(name)
         return self._shown_names[name]
+
+
+def redact_error(error: _E, redactor: Redactor) -> _E:
+    """The same error with a redacted message, which may be stored, logged and printed.
+
+    What Google answers is text from outside: it may quote the environment that it was sent, and
+    headers of the call.
+    """
+    error.args = (redactor.text(str(error)),)
+    return error
 
 
 @lru_cache(maxsize=1024)

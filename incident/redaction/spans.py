@@ -96,15 +96,16 @@ def merge_spans(text: str, spans: Iterable[Span]) -> Iterator[Span]:
     """The spans in order, those that overlap as one; a mark is never split."""
     marks = (Span(*found.span(), found[0]) for found in _MARK.finditer(text))
     ordered = sorted((*spans, *marks), key=lambda span: (span.start, -span.end))
-    current: Span | None = None
+    start = end = 0
+    value: str | None = None  # None: of the text itself
     for span in ordered:
         if span.end <= span.start:
             continue
-        if current is None or span.start >= current.end:
-            if current:
-                yield current
-            current = span
-        elif span.end > current.end:
-            current = Span(current.start, span.end, text[current.start : span.end])
-    if current:
-        yield current
+        if span.start >= end:
+            if end > start:
+                yield Span(start, end, text[start:end] if value is None else value)
+            start, end, value = span
+        elif span.end > end:
+            end, value = span.end, None
+    if end > start:
+        yield Span(start, end, text[start:end] if value is None else value)

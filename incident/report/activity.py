@@ -28,7 +28,7 @@ _RECORD_TEXTS = {
     "abandoned": "Gave an attempt up before it wrote",
     "contained": "Wrote, and read back",
     "concluded": "Settled the outcome",
-    "sealed": "Sealed the case file",
+    "report-written": "Wrote the report",
     "written-back": "Updated the finding in Security Command Center",
     "not-written-back": "Could not update the finding in Security Command Center",
     "published": "Announced the outcome",
@@ -45,7 +45,9 @@ _RECORD_TEXTS = {
     "workload-deleted": "The patrol saw that the workload is deleted",
 }
 _WRITE_RECORDS = frozenset({"snapshot", "written", "verified", "annotated", "contained", "joined"})
-_NOTIFY_RECORDS = frozenset({"concluded", "sealed", "written-back", "published", "notified"})
+_NOTIFY_RECORDS = frozenset(
+    {"concluded", "report-written", "written-back", "published", "notified"}
+)
 #: The records of the same run after which a step begins at once.
 _STARTED_AFTER: Mapping[str, frozenset[str]] = {
     "snapshot": frozenset({"received", "decided", "approved"}),
@@ -55,7 +57,7 @@ _STARTED_AFTER: Mapping[str, frozenset[str]] = {
     "annotated": frozenset({"verified"}),
     "contained": frozenset({"received", "decided", "approved"}),
     "concluded": _WRITE_RECORDS | {"received", "decided"},
-    **dict.fromkeys(("sealed", "written-back", "published", "notified"), _NOTIFY_RECORDS),
+    **dict.fromkeys(("report-written", "written-back", "published", "notified"), _NOTIFY_RECORDS),
     "released": frozenset({"release-started"}),
 }
 _OPERATOR_RECORDS = frozenset({"approved", "release-started", "released", "release-cancelled"})

@@ -33,12 +33,13 @@ from incident.model import (
 )
 from incident.model.concurrency import gather_all
 from incident.policy.schema import EvidenceBounds
-from incident.redaction.errors import redact_error
+from incident.redaction.redactor import redact_error
 from incident.report.outcome import OutcomeParts, resumed_outcome
 from incident.response import approvals
 from incident.response.approvals import APPROVED, RequestRefused
 from incident.response.conclude import Concluder, drain_deadline, publish_update
 from incident.response.context import DeliveryResult
+from incident.response.finish_run import record_logged
 from incident.response.propose import Proposal, case_summary, refusal_text
 from incident.response.records import containment_record, decision_record, received_record
 from incident.response.session import IncidentSession
@@ -167,6 +168,8 @@ async def _publish_outcome(proposal: Proposal, outcome: JsonObject, *, alarm: bo
     concluder, redactor = _concluder(proposal.session), proposal.redactor
     settled = DeliveryResult(outcome, alarm=alarm)
     answer = await concluder.publish_outcome(case, settled, inputs.scc_record, redactor)
+    # The person reads the outcome where the command runs, so it needs no log line.
+    await record_logged(case.journal.store, answer)
     return (await case.reload()).done or answer.outcome
 
 

@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from incident.case_file.case_file import (
-    DONE_NUMBER,
     CaseFile,
     publish_outcome,
     publish_outcome_once,
     store_evidence,
 )
 from incident.case_file.containments import released_by
-from incident.case_file.manifest_chain import try_extend_manifest_chain
-from incident.case_file.recording_store import as_recording_store
+from incident.case_file.paths import DONE_NUMBER
 from incident.containment.types import ContainmentResult
 from incident.decision.assess import AssessedIncident
 from incident.decision.context import ProcessContext
@@ -50,9 +48,10 @@ from incident.report.outcome import (
     has_active_containment,
     released_outcome,
 )
-from incident.report.seal import try_to_seal_case_file
-from incident.response.context import DeliveryResult, LogOutcome, Ports, log_nothing
-from incident.response.duplicates import answer_duplicate, log_and_list
+from incident.report.write_report import try_to_write_report
+from incident.response.context import DeliveryResult, Ports
+from incident.response.duplicates import answer_duplicate
+from incident.response.finish_run import add_gap
 from incident.response.notify import correct_finding, finding_update, notify_chat, update_finding
 
 
@@ -64,13 +63,11 @@ class Concluder:
         incident: The incident's id.
         context: Settings that hold for all incidents.
         ports: Security Command Center, the topic and the webhook.
-        log_outcome: Logs the result.
     """
 
     incident: str
     context: ProcessContext
     ports: Ports
-    log_outcome: LogOutcome = log_nothing
 
     async def record_outcome(
         self,
@@ -120,7 +117,7 @@ class Concluder:
         listed_finding: Finding | None,
         redactor: Redactor,
     ) -> DeliveryResult:
-        """Publish a recorded outcome: seal the report, update SCC, publish, notify chat, finish.
+        """Publish a recorded outcome: write the report, update SCC, publish, notify chat, finish.
 
         The steps are independent: the chat room is notified while SCC does not answer.
 
@@ -135,10 +132,9 @@ class Concluder:
         """
         outcome = await self._unless_released(case, settled.outcome)
         late, gaps = [], {}
-        sha256, unsealed = await self._seal(case, outcome, redactor)
-        if unsealed:
-            gaps["report"] = unsealed
-            outcome = _with_gaps(outcome, {"report": unsealed}, redactor)
+        if problem := await self._write_report(case, outcome):
+            gaps["report"] = redactor.text(problem)
+            outcome = add_gap(outcome, "report", gaps["report"])
         for name, step in (
             ("write-back", self._notify_scc),
             ("announcement", self._announce),
@@ -151,22 +147,21 @@ class Concluder:
                 continue
             if reason:
                 gaps[name] = reason
-                outcome = _with_gaps(outcome, {name: reason}, redactor)
+                outcome = add_gap(outcome, name, reason)
         if late:
             raise late[0]
-        if not await case.finish(outcome, sha256):
+        done = await case.finish(outcome)
+        if done is None:
             fresh = await case.reload()
-            return await answer_duplicate(
-                fresh, fresh.done or outcome, self.context, self.log_outcome
-            )
-        answer = replace(
+            return await answer_duplicate(fresh, fresh.done or outcome, self.context)
+        return replace(
             settled,
             outcome=outcome,
             alarm=settled.alarm or bool(gaps.keys() - {"webhook"}),
             warning="webhook" in gaps,
-            manifest_sha256=sha256,
+            case_file=case.folder,
+            logged_record=case.logged_record(done),
         )
-        return await log_and_list(case, answer, redactor, self.log_outcome)
 
     async def _unless_released(self, case: CaseFile, outcome: JsonObject) -> JsonObject:
         """The outcome, changed to ``released`` if its containment was released meanwhile.
@@ -181,28 +176,18 @@ class Concluder:
             else released_outcome(outcome, by)
         )
 
-    async def _seal(
-        self, case: CaseFile, outcome: JsonObject, redactor: Redactor
-    ) -> tuple[str | None, str | None]:
-        """Write report and manifest, once. A failure never blocks the outcome.
-
-        Returns:
-            The manifest's digest, and why there is none.
+    async def _write_report(self, case: CaseFile, outcome: JsonObject) -> str:
+        """Write the report, once; returns why that is not possible, or an empty text.
 
         Raises:
             Retry: The store does not answer.
         """
-        earlier = [record.body for record in case.known_records if record.kind == "sealed"]
-        if earlier:
-            known = earlier[-1].get("manifest_sha256")
-            return (known if isinstance(known, str) else None), None
-        sealed = await try_to_seal_case_file(case.journal.store, case.folder, outcome)
-        if isinstance(sealed, str):
-            return None, redactor.text(sealed)
-        await case.add_record(
-            "sealed", {"report": sealed.report_path, "manifest_sha256": sealed.manifest_sha256}
-        )
-        return sealed.manifest_sha256, None
+        if case.has_record("report-written"):
+            return ""
+        path, problem = await try_to_write_report(case.journal.store, case.folder, outcome)
+        if path:
+            await case.add_record("report-written", {"report": path})
+        return problem
 
     async def _notify_scc(
         self,
@@ -248,15 +233,6 @@ def _filed_name(case: CaseFile, evidence: Evidence) -> str:
     return case.finding or evidence.finding.filed_name
 
 
-def _with_gaps(
-    outcome: JsonObject, reasons: Mapping[str, str | None], redactor: Redactor
-) -> JsonObject:
-    gaps = outcome.get("gaps")
-    known = gaps if isinstance(gaps, list) else []
-    new = [{"collector": c, "reason": redactor.text(why)} for c, why in reasons.items() if why]
-    return {**outcome, "gaps": [*known, *new]} if new else outcome
-
-
 async def publish_update(  # noqa: PLR0913 - where, what, with what, and since when
     folder: str,
     outcome: JsonObject,
@@ -270,7 +246,7 @@ async def publish_update(  # noqa: PLR0913 - where, what, with what, and since w
     """Publish a new outcome for a concluded incident and record it.
 
     Every outcome after ``done`` goes through this function. The record is written last, so that
-    an interrupted update is published again; then the manifest chain is extended.
+    an interrupted update is published again.
 
     Args:
         folder: The case file's path.
@@ -288,43 +264,40 @@ async def publish_update(  # noqa: PLR0913 - where, what, with what, and since w
     Raises:
         Retry: The topic or the store does not answer; nothing is recorded.
     """
-    records = replace(records, store=as_recording_store(records.store))
-    outcome, sha256, seal_error = await _seal_update(folder, with_updated_plan(outcome), records)
+    outcome, problem = await _write_update_report(folder, with_updated_plan(outcome), records)
     case = await records.case_file(folder)
     reasons = {
-        "report": seal_error,
+        "report": problem,
         "write-back": await correct_finding(case, ports.security_center, outcome),
         "announcement": await publish_outcome(ports.topic, outcome) if ports.topic else None,
         "webhook": await _send_chat(ports, outcome),
     }
-    outcome = _with_gaps(outcome, reasons, redactor)
-    body: JsonObject = {"outcome": outcome, "manifest_sha256": sha256}
+    for collector, reason in reasons.items():
+        if reason:
+            outcome = add_gap(outcome, collector, redactor.text(reason))
+    body: JsonObject = {"outcome": outcome}
     write = case.journal.create if once else case.journal.append
     newest = max((record.number for record in case.known_records), default=DONE_NUMBER)
     last = max(newest if after is None else after, DONE_NUMBER)
     await write(last + 1 if once else last, str(outcome["status"]), body)
-    _, unlisted = await try_extend_manifest_chain(records.store, folder, outcome.get("containment"))
-    return _with_gaps(outcome, {"manifest": unlisted}, redactor)
+    return outcome
 
 
-async def _seal_update(
+async def _write_update_report(
     folder: str, outcome: JsonObject, records: Records
-) -> tuple[JsonObject, str | None, str | None]:
-    """Write a new report and manifest.
-
-    Returns:
-        The outcome with a link to the report, the manifest's digest, and why there are none.
+) -> tuple[JsonObject, str]:
+    """The outcome with a link to its new report, and why there is none; empty where there is one.
 
     Raises:
         Retry: The store does not answer.
     """
-    sealed = await try_to_seal_case_file(records.store, folder, outcome, records.clock())
-    if isinstance(sealed, str):
-        return outcome, None, sealed
+    path, problem = await try_to_write_report(records.store, folder, outcome, records.clock())
+    if path is None:
+        return outcome, problem
     links = outcome.get("links")
     known: Mapping[str, Json] = links if isinstance(links, Mapping) else {}
-    page = f"{known.get('case_file')}/{sealed.report_path.rpartition('/')[2]}"
-    return {**outcome, "links": {**known, "report": page}}, sealed.manifest_sha256, None
+    page = f"{known.get('case_file')}/{path.rpartition('/')[2]}"
+    return {**outcome, "links": {**known, "report": page}}, ""
 
 
 async def _send_chat(ports: Ports, outcome: JsonObject) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -53,12 +52,13 @@ class DeliveryResult:
 
     Attributes:
         outcome: The incident's outcome.
-        alarm: Whether a person must act now.
-        case_file: Path of the case file in the store; None if there is none.
-        manifest_sha256: Digest of the newest manifest that was written; None if none was.
-        warning: Whether something other than the incident needs a fix, such as the chat webhook.
-        unlisted: Why the newest objects are in no manifest yet; empty if they are.
-        contained_at: When the containment was verified; None if this delivery does not report it.
+        alarm: Whether a person must look now.
+        case_file: Path of the case file in the store; None where none is kept.
+        manifest_sha256: Digest of the manifest of the run; None where it created nothing.
+        warning: Whether something besides the incident needs a repair.
+        logged_record: Path and content of the record to create once the outcome is logged; None
+            where it was logged before, or is not to be.
+        contained_at: When the workload was read back as stopped, where this delivery tells of it.
     """
 
     outcome: JsonObject
@@ -66,13 +66,5 @@ class DeliveryResult:
     case_file: str | None = None
     manifest_sha256: str | None = None
     warning: bool = False
-    unlisted: str = ""
     contained_at: datetime | None = None
-
-
-#: Logs a result at once, before the case file's manifest is written.
-LogOutcome = Callable[[DeliveryResult], None]
-
-
-def log_nothing(result: DeliveryResult) -> None:
-    """For callers that report the result themselves."""
+    logged_record: tuple[str, bytes] | None = None

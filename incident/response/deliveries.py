@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from incident.case_file.case_file import quarantine_message
+from incident.case_file.manifest import RecordingStore, try_write_manifest
+from incident.case_file.paths import parse_case_file_path
 from incident.decision.context import ProcessContext
 from incident.model import Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
 from incident.notification.parse import parse_notification
 from incident.report.outcome import duplicate_outcome, malformed_outcome
 from incident.response.conclude import ignored_result
-from incident.response.context import DeliveryResult, LogOutcome, Ports, log_nothing
+from incident.response.context import DeliveryResult, Ports
+from incident.response.finish_run import record_logged, with_manifest
 from incident.response.incident import IncidentRun
 
 
@@ -20,12 +24,24 @@ class RetryDelivery(Retry):
     Attributes:
         incident: The incident's id.
         finding: The finding's name.
-        workload: The workload's resource name, if there is one.
-        urgent: Whether a person has to fix something before a redelivery can succeed.
+        workload: The workload's resource name, where it has one.
+        case_file: Path of the case file that the run wrote to, if it wrote to any.
+        manifest_sha256: Digest of the run's manifest, where it could be written.
+        urgent: Whether time alone will not heal it: somebody has to repair something.
     """
 
-    def __init__(self, reason: str, claim: Finding | None, *, urgent: bool) -> None:
+    def __init__(
+        self,
+        reason: str,
+        claim: Finding | None,
+        *,
+        urgent: bool,
+        case_file: str | None = None,
+        manifest_sha256: str | None = None,
+    ) -> None:
         super().__init__(reason)
+        self.case_file = case_file
+        self.manifest_sha256 = manifest_sha256
         self.incident = claim.incident_id if claim else None
         self.finding = claim.name if claim else None
         self.workload = claim.workload.resource_name if claim and claim.workload else None
@@ -40,16 +56,14 @@ class DeliveryHandler:
         self._ports = ports
         self._running: dict[tuple[str, str], asyncio.Task[DeliveryResult]] = {}
 
-    async def receive(self, data: bytes, log_outcome: LogOutcome = log_nothing) -> DeliveryResult:
-        """Handle one delivery.
+    async def receive(self, data: bytes) -> DeliveryResult:
+        """Answer one delivery, from the bytes of its message.
 
-        Args:
-            data: The message's bytes.
-            log_outcome: Logs an outcome that this delivery recorded, before the manifest is
-                written. If it was not called, the caller has to log the result.
+        The caller logs the result, and then calls :meth:`record_logged`.
 
         Raises:
-            RetryDelivery: A transient fault, or a store that has to be fixed: do not acknowledge.
+            RetryDelivery: Time, or a repair of the store, may heal it: the delivery is not to be
+                acknowledged.
         """
         try:
             notification = parse_notification(data)
@@ -59,13 +73,11 @@ class DeliveryHandler:
         route = self._context.route(notification)
         if route.verdict is Verdict.IGNORE:
             return ignored_result(finding, finding.incident_id, route, self._context)
-        try:
-            return await self._join_or_start(finding, route, log_outcome)
-        except (Retry, GiveUp) as error:
-            # After a GiveUp nothing could be recorded, so the delivery is not acknowledged.
-            urgent = isinstance(error, GiveUp)
-            # The incident's run has redacted the error already.
-            raise RetryDelivery(str(error), finding, urgent=urgent) from error
+        return await self._join_or_start(finding, route)
+
+    async def record_logged(self, result: DeliveryResult) -> None:
+        """Record that a result was logged."""
+        await record_logged(self._ports.store, result)
 
     async def quarantine(self, data: bytes, reason: str) -> DeliveryResult:
         """Quarantine a malformed message.
@@ -84,16 +96,35 @@ class DeliveryHandler:
             malformed_outcome(digest, reason, f"{self._context.store_url}/{path}"), alarm=True
         )
 
-    async def _join_or_start(
-        self, claim: Finding, route: Route, log_outcome: LogOutcome
-    ) -> DeliveryResult:
+    async def _join_or_start(self, claim: Finding, route: Route) -> DeliveryResult:
         incident = (claim.incident_id, claim.source_parent)
         running = self._running.get(incident)
         if running:
             result = await asyncio.shield(running)
             ignoring = result.outcome["status"] == Status.IGNORED
             return result if ignoring else DeliveryResult(duplicate_outcome(result.outcome))
-        response = IncidentRun(claim, route, self._context, self._ports, log_outcome).respond()
-        task = self._running[incident] = asyncio.ensure_future(response)
+        task = self._running[incident] = asyncio.ensure_future(self._run(claim, route))
         task.add_done_callback(lambda _: self._running.pop(incident, None))
         return await asyncio.shield(task)
+
+    async def _run(self, claim: Finding, route: Route) -> DeliveryResult:
+        """One run of an incident, with the manifest of what it created.
+
+        Raises:
+            RetryDelivery: It is not finished.
+        """
+        store = RecordingStore(self._ports.store)
+        run = IncidentRun(claim, route, self._context, replace(self._ports, store=store))
+        try:
+            result = await run.respond()
+        except (Retry, GiveUp) as error:
+            parsed = (parse_case_file_path(path) for path in store.created)
+            folder = next((found.folder for found in parsed if found), None)
+            sha256 = (await try_write_manifest(store, folder))[0] if folder else None
+            # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
+            urgent = isinstance(error, GiveUp)
+            # The incident has redacted the error, with all that it knew.
+            raise RetryDelivery(
+                str(error), claim, urgent=urgent, case_file=folder, manifest_sha256=sha256
+            ) from error
+        return await with_manifest(store, result, self._context.redactor())

@@ -1,24 +1,16 @@
-"""A delivery of what is done: a duplicate, unless nobody is known to have heard of it.
-
-An outcome is put on record, then into the log, and then its record is listed in a manifest. Who
-finds it on record and not listed does not know whether it ever came into the log: whoever
-recorded it may have died right then. So it is told again, as loud as it would have been.
-"""
+"""Answer a delivery of an incident that is done: a duplicate, or an outcome to be logged again."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 
-from incident.case_file.case_file import DONE_NUMBER, CaseFile
-from incident.case_file.manifest_chain import read_manifest_chain, try_extend_manifest_chain
+from incident.case_file.case_file import CaseFile
 from incident.decision.context import ProcessContext
 from incident.model import JsonObject
-from incident.redaction.redactor import Redactor
 from incident.report.outcome import duplicate_outcome
-from incident.response.context import DeliveryResult, LogOutcome
+from incident.response.context import DeliveryResult
 
 _POLL_S = 0.2
 #: Gaps that make an outcome one that a person must look at.
@@ -26,61 +18,28 @@ _ALARM_GAPS = frozenset({"report", "write-back", "announcement"})
 
 
 async def answer_duplicate(
-    case: CaseFile, done: JsonObject, context: ProcessContext, log_outcome: LogOutcome
+    case: CaseFile, done: JsonObject, context: ProcessContext
 ) -> DeliveryResult:
-    """The answer to a delivery of what is done; what was written at last is listed, if need be.
+    """The answer to a delivery of an incident that is done.
 
     Args:
-        case: The case file, which has the record of it.
+        case: The case file, with the record of the outcome.
         done: The outcome.
         context: What holds for every incident.
-        log_outcome: Puts an answer into the log.
+
+    Returns:
+        A duplicate where the outcome was logged, else the outcome, to be logged.
 
     Raises:
         Retry: The store does not answer.
     """
     if await _was_logged(case, context.peer_wait):
-        return await with_manifest(
-            case, DeliveryResult(duplicate_outcome(done)), context.redactor()
-        )
-    return await log_and_list(case, repeated_result(case, done), context.redactor(), log_outcome)
-
-
-async def log_and_list(
-    case: CaseFile, result: DeliveryResult, redactor: Redactor, log_outcome: LogOutcome
-) -> DeliveryResult:
-    """Put an answer into the log, and only then list what is new."""
-    log_outcome(replace(result, case_file=case.folder))
-    return await with_manifest(case, result, redactor)
-
-
-async def with_manifest(
-    case: CaseFile, result: DeliveryResult, redactor: Redactor
-) -> DeliveryResult:
-    """An answer with what vouches for its case file, once what is new there is listed."""
-    containment = result.outcome.get("containment")
-    newest, unlisted = await try_extend_manifest_chain(case.journal.store, case.folder, containment)
-    return replace(
-        result,
-        case_file=case.folder,
-        manifest_sha256=newest or result.manifest_sha256,
-        unlisted=redactor.text(unlisted),
-    )
-
-
-async def is_outcome_listed(case: CaseFile) -> bool:
-    """Whether the record of the outcome is in a manifest: then it was in the log before that.
-
-    Raises:
-        Retry: The store does not answer.
-    """
-    store, folder = case.journal.store, case.folder
-    chain = await read_manifest_chain(store, folder, await store.list(f"{folder}/"))
-    return f"{folder}/{DONE_NUMBER:04d}-done.json" in chain.listed
+        return DeliveryResult(duplicate_outcome(done), case_file=case.folder)
+    return repeated_result(case, done)
 
 
 def repeated_result(case: CaseFile, done: JsonObject) -> DeliveryResult:
-    """The answer that whoever was done has given, or would have."""
+    """The result of the run that recorded the outcome, with the same severity."""
     gaps = done.get("gaps")
     found = gaps if isinstance(gaps, list) else ()
     missing = {str(gap.get("collector")) for gap in found if isinstance(gap, Mapping)}
@@ -89,16 +48,19 @@ def repeated_result(case: CaseFile, done: JsonObject) -> DeliveryResult:
         alarm=case.alarm or bool(missing & _ALARM_GAPS),
         warning="webhook" in missing,
         contained_at=case.contained_at,
+        case_file=case.folder,
+        logged_record=case.logged_record(),
     )
 
 
-async def _was_logged(case: CaseFile, patience: timedelta) -> bool:
-    """Whether the outcome was told; whoever has just recorded it is about to, and waited for."""
-    tick, clock = asyncio.get_running_loop().time, case.journal.clock
+async def _was_logged(case: CaseFile, peer_wait: timedelta) -> bool:
+    """Whether the outcome was logged. A run that recorded it just now is waited for."""
+    loop_time, clock = asyncio.get_running_loop().time, case.journal.clock
     recorded_at = next((r.recorded_at for r in case.known_records if r.kind == "done"), clock())
-    until = tick() + patience.total_seconds()
-    while not (logged := await is_outcome_listed(case)):
-        if tick() >= until or clock() - recorded_at > patience:
-            break
+    until = loop_time() + peer_wait.total_seconds()
+    while not case.has_record("logged"):
+        if loop_time() >= until or clock() - recorded_at > peer_wait:
+            return False
         await asyncio.sleep(_POLL_S)
-    return logged
+        case = await case.reload()
+    return True

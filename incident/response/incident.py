@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from incident.case_file.case_file import CaseFile
+from incident.case_file.paths import INCIDENTS, case_file_folder
 from incident.containment.enforce import contain_workload
 from incident.containment.peers import retry_if_write_pending
 from incident.containment.types import ContainmentResult
@@ -44,10 +45,9 @@ from incident.model.concurrency import gather_all
 from incident.model.durations import Stopwatch
 from incident.policy.resolve import Policy
 from incident.policy.schema import EvidenceBounds
-from incident.redaction.errors import redact_error
-from incident.redaction.redactor import Redactor
+from incident.redaction.redactor import Redactor, redact_error
 from incident.response.conclude import Concluder, ignored_result
-from incident.response.context import DeliveryResult, LogOutcome, Ports, log_nothing
+from incident.response.context import DeliveryResult, Ports
 from incident.response.duplicates import answer_duplicate
 from incident.response.records import containment_record, decision_record, received_record
 from incident.response.session import IncidentSession
@@ -64,13 +64,12 @@ class IncidentRun:
         route: Route,
         context: ProcessContext,
         ports: Ports,
-        log_outcome: LogOutcome = log_nothing,
     ) -> None:
         self._claim = claim
         self._context = context
         self._ports = ports
         self._session = IncidentSession.create(claim, route, context, ports)
-        self._concluder = Concluder(claim.incident_id, context, ports, log_outcome)
+        self._concluder = Concluder(claim.incident_id, context, ports)
         self._stopwatch = Stopwatch()
         self._evidence = Evidence(claim)
 
@@ -100,7 +99,7 @@ class IncidentRun:
     async def _run(self, *, waited: bool) -> DeliveryResult:
         session = self._session
         case = asyncio.ensure_future(
-            session.records.case_file(f"incidents/{self._claim.incident_id}")
+            session.records.case_file(case_file_folder(INCIDENTS, self._claim.incident_id))
         )
         policy = asyncio.ensure_future(session.policy())
         supporting = asyncio.ensure_future(self._gather_evidence(self._claim, case, policy))
@@ -111,8 +110,8 @@ class IncidentRun:
                     self._claim, case, policy, session.sources, session.records
                 )
             if inputs.incident_case_file.done:
-                return await self._answer_duplicate(
-                    inputs.incident_case_file, inputs.incident_case_file.done
+                return await answer_duplicate(
+                    inputs.incident_case_file, inputs.incident_case_file.done, self._context
                 )
             if concluded := inputs.incident_case_file.concluded:
                 return await self._publish_concluded(inputs, concluded, waited=waited)
@@ -146,9 +145,6 @@ class IncidentRun:
         )
         return await self._with_heartbeat(case, publishing)
 
-    async def _answer_duplicate(self, case: CaseFile, done: JsonObject) -> DeliveryResult:
-        return await answer_duplicate(case, done, self._context, self._concluder.log_outcome)
-
     async def _assess(
         self, inputs: DecisionInputs, supporting: Awaitable[Evidence], *, waited: bool
     ) -> DeliveryResult:
@@ -161,7 +157,7 @@ class IncidentRun:
             return ignored_result(finding, self._claim.incident_id, assessed.route, self._context)
         case = inputs.case_file_for(assessed.decision.mode, finishing=assessed.only_finishes)
         if case.done:
-            return await self._answer_duplicate(case, case.done)
+            return await answer_duplicate(case, case.done, self._context)
         if not waited and await self._peer_at_work(case):
             return await self._run(waited=True)
         work = self._contain_and_conclude(case, assessed, supporting)

@@ -145,11 +145,11 @@ def delivery_answered(
     level = logging.INFO
     if status in _WARNING_STATUSES or result.warning:
         level = logging.WARNING
-    if result.alarm or result.unlisted or status in _ERROR_STATUSES:
+    if result.alarm or status in _ERROR_STATUSES:
         level = logging.ERROR
     keys: dict[str, Json] = {
         **_incident_keys(outcome),
-        **manifest_keys(result.case_file, result.manifest_sha256, result.unlisted),
+        **manifest_keys(result.case_file, result.manifest_sha256),
         "time_to_contain_s": _time_to_contain_s(result, published),
         "outcome": outcome,
     }
@@ -173,22 +173,6 @@ def _message_part(values: Json, key: str) -> str:
     return escape_unprintable(value if isinstance(value, str) else "")[:_MAX_PART]
 
 
-def case_file_sealed(result: DeliveryResult, trace: Trace | None) -> None:
-    """Log the digest of the manifest that was written after the outcome was logged.
-
-    The line has no outcome. A manifest that could not be written is an ERROR.
-    """
-    keys = {
-        "stage": "failed" if result.unlisted else "sealed",
-        **_incident_keys(result.outcome),
-        **manifest_keys(result.case_file, result.manifest_sha256, result.unlisted),
-    }
-    if result.unlisted:
-        log_line(logging.ERROR, "Case file manifest NOT written", keys, trace)
-    else:
-        log_line(logging.INFO, "Case file manifest written", keys, trace)
-
-
 def _time_to_contain_s(result: DeliveryResult, published: datetime | None) -> float | None:
     """Seconds from the message's publication to the read-back that verified the containment.
 
@@ -208,20 +192,19 @@ def delivery_retried(error: RetryDelivery, trace: Trace | None) -> None:
         "finding": error.finding,
         "workload": error.workload,
         "reason": str(error),
+        **manifest_keys(error.case_file, error.manifest_sha256),
         "outcome": None,
     }
     level = logging.ERROR if error.urgent else logging.WARNING
     log_line(level, "Delivery not acknowledged; Pub/Sub will redeliver it", keys, trace)
 
 
-def manifest_keys(case_file: str | None, sha256: str | None, unlisted: str) -> dict[str, Json]:
-    """Log keys of a case file's manifest: its digest, or why none was written.
+def manifest_keys(folder: str | None, sha256: str | None) -> dict[str, Json]:
+    """The digest of a run's manifest, and the folder that it lies in.
 
-    The digest in the log is out of reach of whoever can write to the store. The folder is logged
-    with it because a dry run and the incident that follows have the same id.
+    The incident's id does not name the folder: a dry run of the incident has the same id.
     """
-    keys: dict[str, Json] = {"case_file": case_file, "manifest_sha256": sha256}
-    return {**keys, "unlisted": unlisted} if unlisted else keys
+    return {"case_file": folder, "manifest_sha256": sha256}
 
 
 def internal_error(message: str, error: Exception, trace: Trace | None) -> None:

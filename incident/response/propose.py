@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from incident.case_file.case_file import CaseFile
 from incident.case_file.index import CaseSummary
+from incident.case_file.paths import DRY_RUNS, case_file_folder
 from incident.decision.assess import AssessedIncident
 from incident.decision.context import ProcessContext
 from incident.decision.guards import Operator, approving_operator, containing_operator
@@ -24,8 +25,7 @@ from incident.model import (
     Verdict,
 )
 from incident.policy.resolve import Steps
-from incident.redaction.errors import redact_error
-from incident.redaction.redactor import Redactor
+from incident.redaction.redactor import Redactor, redact_error
 from incident.response import approvals
 from incident.response.approvals import RequestRefused
 from incident.response.context import Ports
@@ -236,7 +236,7 @@ def refusal_text(proposal: Proposal, verb: str) -> str:
 
 def _not_waiting_text(case: CaseSummary) -> str:
     prefix = f"cannot approve {case.incident}: "
-    if case.folder.startswith("dry-runs/"):
+    if case.folder == case_file_folder(DRY_RUNS, case.incident):
         return f"{prefix}it was a dry run. Run `python cli.py contain {case.incident}`"
     match case.status:
         case "open":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from incident.actions.plan import details_for_steps
 from incident.case_file.containments import ContainmentHistory
-from incident.case_file.recording_store import as_recording_store
+from incident.case_file.paths import INCIDENTS, case_file_folder
 from incident.containment.types import ContainmentRequest, ContainmentTools
 from incident.decision.assess import AssessedIncident, Assessor
 from incident.decision.context import ProcessContext
@@ -65,8 +65,7 @@ class IncidentSession:
     def create(
         claim: Finding, route: Route, context: ProcessContext, ports: Ports
     ) -> IncidentSession:
-        """Create the session of one run; its store remembers which objects the run creates."""
-        ports = replace(ports, store=as_recording_store(ports.store))
+        """The session of one run."""
         reader = CachedWorkloadReader(ports.cloud_run)
         reputations = ReputationLookup(
             ports.virustotal, lambda finding: _suspected_file(finding, context)
@@ -109,8 +108,7 @@ class IncidentSession:
             Retry: A service does not answer; try again later.
             GiveUp: A record in the store cannot be read.
         """
-        folder = f"incidents/{self.claim.incident_id}"
-        case = self.records.case_file(folder)
+        case = self.records.case_file(case_file_folder(INCIDENTS, self.claim.incident_id))
         inputs = await read_decision_inputs(
             self.claim, case, self.policy(), self.sources, self.records
         )

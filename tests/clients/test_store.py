@@ -18,11 +18,10 @@ from clients.store import PolicySource, Store, open_store
 from clients.store_listing import ListedPage
 from emulator.server import http_routes
 from emulator.services.storage.objects import BucketObjects, StoredObject
-from incident.case_file.manifest_chain import extend_manifest_chain
-from incident.case_file.recording_store import RecordingStore
-from incident.case_file.verify import verify_case_file
+from incident.case_file.journal import create_numbered
+from incident.case_file.manifest import RecordingStore, write_manifest
+from incident.case_file.verification import verify_case_file
 from incident.model import Denied, GiveUp, Missing, Retry
-from incident.report.seal import create_numbered
 from tests.clients.conftest import ConnectClients
 from tests.support.environment import put_object, responder_environment
 
@@ -66,7 +65,7 @@ async def test_of_many_puts_at_once_one_creates(store: Store) -> None:
     assert await store.read("a/b.json") == str(created.index(True)).encode()
 
 
-async def test_two_concurrent_closings_overwrite_neither_page_nor_manifest(
+async def test_concurrent_runs_overwrite_neither_report_nor_manifest(
     connect_clients: ConnectClients, tmp_path: Path
 ) -> None:
     """In a folder and in a bucket, each with a client of its own: all that was put stays."""
@@ -75,24 +74,25 @@ async def test_two_concurrent_closings_overwrite_neither_page_nor_manifest(
             url = str(tmp_path / "cases") if place == "folder" else cloud.settings.store
             settings = cloud.settings.model_copy(update={"store": Settings(store=url).store})
             store = open_store(settings)
-            seals = await asyncio.gather(
-                *(close_case_file(open_store(settings), n) for n in range(4))
+            reports = await asyncio.gather(
+                *(finish_case_file(open_store(settings), n) for n in range(4))
             )
             found = await verify_case_file(store, CASE)
             assert found.intact
-            assert [path for path, _ in seals] == list(dict.fromkeys(path for path, _ in seals))
-            for path, page in seals:
-                assert await store.read(f"{CASE}/{path}") == page
+            assert len({path for path, _ in reports}) == len(reports)
+            for path, page in reports:
+                assert await store.read(path) == page
             names = [item.path for item in found.objects]
-            assert sum("/report" in name for name in names) == len(seals)
+            assert sum("/report" in name for name in names) == len(reports)
+            assert sum("/manifest" in name for name in names) == len(reports)
 
 
-async def close_case_file(store: Store, number: int) -> tuple[str, bytes]:
-    """Put a page beside those of others, and list it: its name, and what it says."""
-    seen, page = RecordingStore(store), f"page {number}".encode()
-    name = await create_numbered(seen, CASE, "report", "html", page)
-    await extend_manifest_chain(seen, CASE)
-    return name, page
+async def finish_case_file(store: Store, number: int) -> tuple[str, bytes]:
+    """Write a report beside those of others, and a manifest; the report's path and content."""
+    recording, page = RecordingStore(store), f"page {number}".encode()
+    path = await create_numbered(recording, f"{CASE}/report", "html", page)
+    await write_manifest(recording, CASE)
+    return path, page
 
 
 async def test_every_put_of_an_incident_asks_that_nothing_is_there(
@@ -117,7 +117,7 @@ async def test_every_put_of_an_incident_asks_that_nothing_is_there(
         assert await env.status() == "contained"
         assert await env.status() == "duplicate"
     last = {name.rpartition("/")[2] for name, _ in puts}
-    assert last >= {"1000-done.json", "0001-snapshot.json", "report.html", "manifest-2.json"}
+    assert last >= {"1000-done.json", "0001-snapshot.json", "report.html", "manifest.json"}
     assert {asked for _, asked in puts} == {"0"}
 
 

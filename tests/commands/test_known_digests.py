@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.known_digests import KnownDigest, digests_in_log, parse_digest
+from commands.known_digests import digests_in_log, parse_digest
+from incident.case_file.verification import KnownDigest
 from tests.support.model import repeatable
 
 ONE, TWO = "1" * 64, "2" * 64
 CASE = "incidents/20261002-6255b37a8bf0"
+HELD = "containments/shop-1/europe-west1/service/storefront/1"
 CLAIM = "claims/20261002-6255b37a8bf0-00000000"
 LINE = {
     "manifest_sha256": ONE,
@@ -28,7 +30,9 @@ LINE = {
         (f"{ONE}\n\n{TWO}\n", (KnownDigest(ONE), KnownDigest(TWO))),
         (f"2026-10-02T08:14:12Z\t{ONE}\t{CASE}\n", (KnownDigest(ONE, CASE),)),
         (f"t\t{ONE}\t\nt\t{ONE}\t\n", (KnownDigest(ONE),)),
-        (f"{CASE} is sealed. Keep this: {ONE}", (KnownDigest(ONE, CASE),)),
+        (f"Manifest SHA-256 of {CASE} (keep it): {ONE}", (KnownDigest(ONE, CASE),)),
+        (f"t\t{ONE}\t{HELD}\n", (KnownDigest(ONE, HELD),)),
+        (f"t\t{ONE}\t{CASE}/1000-done.json\n", (KnownDigest(ONE),)),
         (f"{ONE} {CLAIM}", (KnownDigest(ONE, CLAIM),)),
         (f"{CASE} dry-runs/{CASE[10:]} {ONE}", (KnownDigest(ONE),)),
         (json.dumps(LINE), (KnownDigest(ONE, CASE),)),

@@ -1,4 +1,4 @@
-"""`verify`: what it prints, and what it ends with."""
+"""`verify`: what it prints, and its exit status."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.test_cli import run_command
 async def run_verify(
     env: ResponderEnvironment, *arguments: str, log: str | None = None, **environment: str
 ) -> tuple[int, str, str]:
-    """What it ends with, prints, and complains of. It needs the store alone, and no process."""
+    """Its exit status, standard output and standard error. It needs the store, and no process."""
     given = (*arguments, *(() if log is None else ("--log", "-")))
     environment = {"RESPONDER_STORE": env.settings.store, **environment}
     # It has a loop of its own, as a command has.
@@ -40,7 +40,7 @@ async def run_verify(
 async def verify_json(
     env: ResponderEnvironment, *arguments: str, log: str | None = None
 ) -> tuple[int, Any]:
-    """What it ends with, and what it prints as JSON."""
+    """Its exit status, and the object that it prints."""
     code, out, err = await run_verify(env, *arguments, "--json", log=log)
     assert err == ""
     return code, json.loads(out)
@@ -52,46 +52,59 @@ def query_output(printed: str) -> str:
     return "".join(f"t\t{line['manifest_sha256']}\t{line['case_file']}\n" for line in lines)
 
 
-def as_older_lines(printed: str) -> str:
-    """The same of lines as they were before they told the case file."""
-    lines = [json.loads(line) for line in printed.splitlines()]
-    return "".join(f"t\t{line['manifest_sha256']}\n" for line in lines)
-
-
 def as_entries(printed: str) -> str:
     """The same lines as `gcloud logging read --format=json` prints them."""
     return json.dumps([{"jsonPayload": json.loads(line)} for line in printed.splitlines()])
 
 
-async def test_a_case_file_is_verified_with_kept_digests(tmp_path: Path) -> None:
-    """Of the log and of whoever released it: together they vouch for all of it."""
+@pytest.mark.parametrize("form", [query_output, as_entries, str])
+async def test_a_case_file_is_compared_with_the_log_and_with_kept_digests(
+    tmp_path: Path, form: Callable[[str], str]
+) -> None:
+    """The log has the digest of a delivery; the person who released it kept the other one."""
     async with responder_environment(tmp_path) as env:
-        answer = await env.deliver()
-        incident, logged = str(answer.outcome["incident"]), str(answer.manifest_sha256)
+        result, printed = await deliver_and_log(env)
+        assert result
+        incident = str(result.outcome["incident"])
+        code, report = await verify_json(env, incident, log=form(printed))
+        assert (code, report["intact"], report["compared_with_log"]) == (0, True, True)
+        assert report["counts"]["intact"] == len(report["objects"]) > 20
+        code, out, err = await run_command(env, "release", incident, "--yes", "--json")
+        released = json.loads(out)["manifest_sha256"]
+        folder = f"{CONTAINMENTS_FOLDER}/1"
+        line = f"Manifest SHA-256 of {folder} (keep it to verify the case file): {released}"
+        assert line in err
+        code, report = await verify_json(env, incident, log=form(printed))
+        assert (code, report["counts"]["changed"], report["counts"]["missing"]) == (1, 0, 0)
+        names = {item["path"] for item in report["objects"] if item["state"] == "not listed"}
+        assert {f"{folder}/manifest.json", f"incidents/{incident}/1001-released.json"} <= names
+        code, report = await verify_json(env, incident, "--sha256", released, log=form(printed))
+        assert (code, report["intact"]) == (0, True)
+
+
+async def test_without_digests_it_prints_the_query_for_the_log(tmp_path: Path) -> None:
+    """An intact case file is called so, with the reservation that the log was not asked."""
+    async with responder_environment(tmp_path) as env:
+        incident = str((await env.deliver()).outcome["incident"])
         code, out, err = await run_verify(env, incident)
         assert (code, err) == (0, "")
-        assert "intact, as far as the store itself can tell" in out
+        title = f"{incident}: intact (the manifests are not compared with the log)"
+        assert out.splitlines()[0] == title
         assert f'jsonPayload.incident="{incident}"' in out
         assert 'timestamp>="2026-10-02T00:00:00Z"' in out
+        assert "with your project in place of PROJECT_ID:" in out
         assert f"verify {incident} --log -" in out
-        code, out, err = await run_command(env, "release", incident, "--yes", "--json")
-        released = json.loads(out)["manifest_sha256"][f"incidents/{incident}"]
-        assert f"{incident} is sealed" in err
-        (tmp_path / "log").write_text(f"2026-10-02T08:14:12Z\t{logged}\n\n")
-        code, told = await verify_json(env, incident, "--log", str(tmp_path / "log"))
-        assert (code, told["verdict"], told["proven"]) == (4, "unproven", False)
-        names = [path.rpartition("/")[2] for path in told["unproven"]]
-        assert names == ["manifest-3.json", "manifest-4.json"]
-        both = ("--log", str(tmp_path / "log"), "--sha256", released)
-        code, told = await verify_json(env, incident, *both)
-        assert (code, told["proven"], told["unproven"]) == (0, True, [])
+        _, out, _ = await run_verify(env, incident, GOOGLE_CLOUD_PROJECT="sec-responder")
+        assert "--project=sec-responder " in out
+        assert "PROJECT_ID" not in out
 
 
-async def test_what_was_done_to_a_case_file_comes_first(tmp_path: Path) -> None:
-    """Each object with its path, then what to do; the rest is only counted."""
+async def test_tampering_is_printed_first(tmp_path: Path) -> None:
+    """Each object with its path, then what to do; intact objects are only counted."""
     async with responder_environment(tmp_path) as env:
-        answer = await env.deliver()
-        incident = str(answer.outcome["incident"])
+        result, printed = await deliver_and_log(env)
+        assert result
+        incident = str(result.outcome["incident"])
         store = tmp_path / "store"
         place = store / "incidents" / incident
         (place / "evidence" / "finding.json").write_text("not even JSON")
@@ -99,16 +112,13 @@ async def test_what_was_done_to_a_case_file_comes_first(tmp_path: Path) -> None:
         (place / "report.html").unlink()
         (place / "1001-\u202ereleased.json").write_text("{}")
         (store / CONTAINMENTS_FOLDER / "1" / "0009-released.json").write_text("{}")
-        code, out, _ = await run_verify(env, incident)
+        code, out, _ = await run_verify(env, incident, log=printed)
         assert code == 1
         lines = out.splitlines()
         assert lines[0] == f"{incident}: NOT INTACT"
-        assert [line.split()[:2] for line in lines[1:4]] == [
-            ["changed", "2"],
-            ["missing", "1"],
-            ["not", "listed"],
-        ]
-        assert lines[7:12] == [
+        assert [line.split()[:2] for line in lines[1:3]] == [["changed", "2"], ["missing", "1"]]
+        assert lines[3].startswith("not listed  2")
+        assert lines[5:10] == [
             f"changed     incidents/{incident}/0001-received.json",
             f"changed     incidents/{incident}/evidence/finding.json",
             f"missing     incidents/{incident}/report.html",
@@ -116,51 +126,48 @@ async def test_what_was_done_to_a_case_file_comes_first(tmp_path: Path) -> None:
             f"not listed  incidents/{incident}/1001-\\u202ereleased.json",
         ]
         assert "evidence/settings.json" not in out
-        code, told = await verify_json(env, incident, "--sha256", "0" * 64)
-        assert (code, told["replaced"]) == (1, ["0" * 64])
-        assert told["counts"]["changed"] == 2
-        assert {o["mark"] for o in told["objects"][:5]} == {"changed", "missing", "not listed"}
+        assert "Somebody wrote to the store" in out
+        code, report = await verify_json(env, incident, "--sha256", "0" * 64, log=printed)
+        assert (code, report["missing_manifests"]) == (1, ["0" * 64])
+        assert {o["state"] for o in report["objects"][:5]} == {"changed", "missing", "not listed"}
 
 
 async def dry_run_then_contained(env: ResponderEnvironment) -> tuple[str, str]:
     """An incident as the README recommends it: a dry run first. Its id, and the log's lines."""
-    answer, dry = await deliver_and_log(env)
+    result, dry_run = await deliver_and_log(env)
     env.write_policy(policy_yaml())
-    _, armed = await deliver_and_log(env)
-    assert answer
-    return str(answer.outcome["incident"]), dry + armed
+    _, enforced = await deliver_and_log(env)
+    assert result
+    return str(result.outcome["incident"]), dry_run + enforced
 
 
-@pytest.mark.parametrize("form", [query_output, as_older_lines, as_entries, str])
-async def test_a_dry_run_of_the_same_id_is_another_chain(
-    tmp_path: Path, form: Callable[[str], str]
-) -> None:
-    """Its digests are told as such, and neither count for the incident nor against it."""
+async def test_a_dry_run_of_the_same_id_is_another_case_file(tmp_path: Path) -> None:
+    """Its digests count neither for the incident nor against it, nor do moved manifests."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
         incident, printed = await dry_run_then_contained(env)
-        code, told = await verify_json(env, incident, log=form(printed))
-        assert (code, told["verdict"], told["replaced"]) == (0, "proven", [])
-        assert [*told["elsewhere"]] == [f"dry-runs/{incident}"]
-        code, out, _ = await run_verify(env, incident, log=form(printed))
-        assert f"of dry-runs/{incident}, another case file: not counted" in out
+        code, report = await verify_json(env, incident, log=query_output(printed))
+        assert (code, report["intact"], report["missing_manifests"]) == (0, True, [])
+        store, (_, genuine) = tmp_path / "store", map(json.loads, printed.splitlines())
+        for source, target in (("incidents", "dry-runs"), ("dry-runs", "incidents")):
+            there = store / target / incident / "manifest-2.json"
+            shutil.copy(store / source / incident / "manifest.json", there)
+        (store / "incidents" / incident / "manifest.json").unlink()
+        code, report = await verify_json(env, incident, log=query_output(printed))
+        assert (code, report["missing_manifests"]) == (1, [genuine["manifest_sha256"]])
+        assert report["counts"]["intact"] == 0
 
 
-async def test_a_dry_run_does_not_stand_in_for_an_incident_that_is_gone(tmp_path: Path) -> None:
-    """Nor do the incident's manifests vouch for anything where somebody has moved them."""
+async def test_a_dry_run_does_not_stand_in_for_a_deleted_incident(tmp_path: Path) -> None:
+    """The log knows the incident's manifest, which is missing."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
         incident, printed = await dry_run_then_contained(env)
-        store = tmp_path / "store"
-        genuine = json.loads(printed.splitlines()[-1])["manifest_sha256"]
-        newest = store / "incidents" / incident / "manifest-2.json"
-        newest.rename(store / "dry-runs" / incident / "manifest-3.json")
-        code, told = await verify_json(env, incident, log=as_older_lines(printed))
-        assert (code, told["replaced"]) == (1, [genuine])
-        shutil.rmtree(store / "incidents" / incident)
-        code, told = await verify_json(env, incident, log=query_output(printed))
-        assert (code, told["gone"]) == (1, [f"incidents/{incident}"])
+        shutil.rmtree(tmp_path / "store" / "incidents" / incident)
+        code, report = await verify_json(env, incident, log=query_output(printed))
+        assert (code, report["folder"]) == (1, f"dry-runs/{incident}")
+        assert len(report["missing_manifests"]) == 1
 
 
-async def test_objects_of_another_incident_need_its_digests(tmp_path: Path) -> None:
+async def test_objects_of_another_incident_need_its_digest(tmp_path: Path) -> None:
     """The query asks for the lines of both."""
     one, other, world = two_findings_on_one_service()
     async with responder_environment(tmp_path, notification=one, world=world) as env:
@@ -168,79 +175,52 @@ async def test_objects_of_another_incident_need_its_digests(tmp_path: Path) -> N
         second, more = await deliver_and_log(env, other)
         assert first
         assert second
-        names = [str(answer.outcome["incident"]) for answer in (first, second)]
+        names = [str(result.outcome["incident"]) for result in (first, second)]
         code, out, _ = await run_verify(env, names[0])
-        assert (code, f"it rests on {names[1]}" in out) == (0, True)
-        assert f'jsonPayload.incident=("{names[0]}" OR "{names[1]}")' in out
-        code, told = await verify_json(env, names[0], log=query_output(printed))
-        assert (code, told["proven"], told["others"]) == (4, False, [names[1]])
-        code, told = await verify_json(env, names[0], log=query_output(printed + more))
-        assert (code, told["verdict"]) == (0, "proven")
-        place = tmp_path / "store" / "incidents" / names[1]
-        text = (place / "manifest.json").read_text()
-        (place / "manifest.json").write_text(text + " ")
-        (place / "manifest-2.json").unlink()
-        code, told = await verify_json(env, names[0], log=query_output(printed + more))
-        assert (code, len(told["replaced"])) == (1, 2)
+        assert code == 0
+        wanted = " OR ".join(f'"{name}"' for name in sorted(names))
+        assert f"jsonPayload.incident=({wanted})" in out
+        code, report = await verify_json(env, names[0], log=query_output(printed))
+        assert (code, report["counts"]["not listed"]) == (1, 1)
+        code, report = await verify_json(env, names[0], log=query_output(printed + more))
+        assert (code, report["intact"]) == (0, True)
 
 
-async def test_an_invented_incident_verifies_nothing(tmp_path: Path) -> None:
-    """A record that was planted in a containment, and a manifest of nobody's that lists it."""
+async def test_a_manifest_of_an_invented_incident_lists_nothing(tmp_path: Path) -> None:
+    """A record that was planted in a containment names an incident that never was."""
     async with responder_environment(tmp_path) as env:
-        answer, printed = await deliver_and_log(env)
-        assert answer
+        result, printed = await deliver_and_log(env)
+        assert result
         invented, store = "20261002-ffffffffffff", folder_store(tmp_path / "store")
         path = f"{CONTAINMENTS_FOLDER}/1/0009-released.json"
         record = json.dumps({"incident": invented, "by": "nobody@example.com"}).encode()
         await store.create(path, record)
-        link = encode_manifest(f"incidents/{invented}", None, {path: sha256_hex(record)}, {})
-        await store.create(f"incidents/{invented}/manifest.json", link)
-        incident = str(answer.outcome["incident"])
-        code, told = await verify_json(env, incident, log=query_output(printed))
-        assert (code, told["proven"], told["verdict"]) == (4, False, "unproven")
-        _, out, _ = await run_verify(env, incident, log=query_output(printed))
-        assert out.startswith(f"{incident}: NOT PROVEN: it rests on {invented}, for which")
+        manifest = encode_manifest(f"incidents/{invented}", {path: sha256_hex(record)})
+        await store.create(f"incidents/{invented}/manifest.json", manifest)
+        incident = str(result.outcome["incident"])
+        code, report = await verify_json(env, incident, log=query_output(printed))
+        assert (code, report["objects"][0]["path"]) == (1, path)
+        assert report["objects"][0]["state"] == "not listed"
+        assert f"only in incidents/{invented}/manifest.json" in report["objects"][0]["note"]
 
 
-async def test_an_object_listed_as_found_is_not_verified_by_itself(tmp_path: Path) -> None:
-    """Planted under one of our names, it is listed by the next run; that vouches for nobody."""
-    async with responder_environment(tmp_path) as env:
-        answer, printed = await deliver_and_log(env)
-        assert answer
-        incident = str(answer.outcome["incident"])
-        place = tmp_path / "store" / "incidents" / incident
-        (place / "1001-released.json").write_text(
-            (place / "1000-done.json").read_text().replace('"contained"', '"released"')
-        )
-        _, again = await deliver_and_log(env)
-        code, told = await verify_json(env, incident, log=query_output(printed + again))
-        assert (code, told["verdict"], told["found"]) == (3, "found", 1)
-        assert (told["intact"], told["proven"]) == (False, False)
-        code, out, _ = await run_verify(env, incident)
-        assert code == 3
-        assert out.startswith(f"{incident}: 1 object was found later, whose writer nobody vouches")
-
-
-async def test_a_log_without_a_digest_proves_nothing(tmp_path: Path) -> None:
-    """As where the query failed, and printed nothing."""
+async def test_an_empty_log_lists_nothing(tmp_path: Path) -> None:
+    """As where the query failed: nothing is called intact."""
     async with responder_environment(tmp_path) as env:
         incident = str((await env.deliver()).outcome["incident"])
-        code, out, _ = await run_verify(env, incident, log="")
-        assert code == 4
-        assert "NOT PROVEN: what was given (--log, --sha256) has no digest of this incident" in out
-        assert "with your project in place of PROJECT_ID:" in out
-        _, out, _ = await run_verify(env, incident, GOOGLE_CLOUD_PROJECT="sec-responder")
-        assert "--project=sec-responder " in out
-        assert "PROJECT_ID" not in out
+        code, report = await verify_json(env, incident, log="")
+        assert (code, report["counts"]["intact"]) == (1, 0)
+        for path in (tmp_path / "store" / "incidents" / incident).glob("manifest*"):
+            path.unlink()
+        code, report = await verify_json(env, incident)
+        assert (code, report["counts"]["intact"]) == (1, 0)
 
 
-async def test_what_is_not_there_cannot_be_verified(tmp_path: Path) -> None:
-    """No such incident, or one without a manifest: one clear sentence."""
+async def test_wrong_use_is_told_from_tampering(tmp_path: Path) -> None:
+    """An unknown incident is an error, a digest that is none is wrong use."""
     async with responder_environment(tmp_path) as env:
         incident = str((await env.deliver()).outcome["incident"])
         code, _, err = await run_verify(env, "20261002-000000000000")
         assert (code, "cannot find incident" in err) == (1, True)
-        for path in (tmp_path / "store" / "incidents" / incident).glob("manifest*"):
-            path.unlink()
-        code, _, err = await run_verify(env, incident)
-        assert (code, "has no manifest" in err) == (1, True)
+        code, _, err = await run_verify(env, incident, "--sha256", "abc")
+        assert (code, "not a SHA-256" in err) == (2, True)

@@ -193,11 +193,6 @@ def all_log_lines() -> dict[str, str]:
         lines[f"retried, urgent {urgent}"] = line(
             functools.partial(log.delivery_retried, again, None)
         )
-    for unlisted in ("", "the store refused it"):
-        answer = DeliveryResult(outcome(Status.CONTAINED), unlisted=unlisted)
-        lines[f"sealed, unlisted {unlisted}"] = line(
-            functools.partial(log.case_file_sealed, answer, None)
-        )
     lines["a fault of ours"] = line(lambda: log.internal_error("it failed", ValueError("x"), None))
     return lines
 

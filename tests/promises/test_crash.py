@@ -15,7 +15,7 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +28,7 @@ from emulator.api.errors import ApiError
 from emulator.server import http_routes
 from emulator.services.gate import CallPoint, Dropped
 from emulator.services.storage.objects import BucketObjects, StoredObject
-from incident.case_file.manifest import is_plain_heartbeat
-from incident.case_file.verification import ObjectState, verify_objects
+from incident.case_file.verification import KnownDigest, ObjectState, verify_case_file
 from tests.support.function_process import (
     JsonDict,
     RunningFunction,
@@ -84,8 +83,8 @@ STORED = {
     "incidents/published.json",
     "incidents/done.json",
     "incidents/manifest.json",
+    "incidents/logged.json",
 }
-BAD_MARKS = {ObjectState.CHANGED, ObjectState.MISSING, ObjectState.NOT_LISTED}
 # The other evidence is stored by the same lines: two stand for all.
 REPEATED_EVIDENCE = re.compile(r"incidents/evidence/(?!finding|settings)")
 READ_BACK = {("GetService", 2)}
@@ -175,25 +174,56 @@ class StepCountingStore(BucketObjects):
         found = sorted(name for name in self.contents if name.rpartition("/")[0] == folder)
         return {Path(name).stem: json.loads(self.contents[name]) for name in found}
 
-    def suspected(self, reported: SampleFinding) -> list[tuple[str, str]]:
-        """What verifying the finding's incident would not call intact, and why."""
+    async def suspected(
+        self, reported: SampleFinding, known: Sequence[KnownDigest], crashed: Collection[str]
+    ) -> list[tuple[str, str]]:
+        """What verifying the finding's incident does not call intact, and why.
+
+        Args:
+            reported: The finding.
+            known: The digests that the log has.
+            crashed: Objects that may be in no manifest: those of runs that were killed.
+        """
         about = f'"name": "{reported.name}"'.encode()
         done = [name for name, data in self.contents.items() if about in data]
         folder = next((n.rpartition("/")[0] for n in done if n.endswith("-done.json")), "")
-        places = (f"{folder}/", f"{reported.containment_folder}/")
-        bodies = {name: data for name, data in self.contents.items() if name.startswith(places)}
-        names = {name.removeprefix(f"{folder}/"): name for name in bodies}
-        alive = frozenset(
-            path for name, path in names.items() if is_plain_heartbeat(name, bodies[path])
-        )
-        found = verify_objects(folder, bodies, alive, {}, [reported.containment_folder])
-        return [(item.path, item.state.value) for item in found.objects if item.state in BAD_MARKS]
+        found = await verify_case_file(ObjectsOf(self.contents), folder, known)
+        return [
+            (item.path, item.state.value)
+            for item in found.objects
+            if item.state is not ObjectState.INTACT
+            and not (item.state is ObjectState.NOT_LISTED and item.path in crashed)
+        ]
 
     def done(self, reported: SampleFinding) -> list[str]:
         """The statuses that incidents of a finding are done with."""
         names = [name for name in self.contents if name.endswith("-done.json")]
         outcomes = [json.loads(self.contents[name])["outcome"] for name in names]
         return [o["status"] for o in outcomes if o["finding"]["name"] == reported.name]
+
+
+class ObjectsOf:
+    """Objects by name, as ``verify`` reads a store."""
+
+    def __init__(self, contents: Mapping[str, bytes]) -> None:
+        self._contents = contents
+
+    async def create(self, path: str, data: bytes) -> bool:
+        """Nothing is created here."""
+        raise NotImplementedError
+
+    async def read(self, path: str) -> bytes | None:
+        """What is there."""
+        return self._contents.get(path)
+
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        """What is there."""
+        return tuple(sorted(name for name in self._contents if name.startswith(prefix)))
+
+    async def unreadable(self, prefix: str) -> Mapping[str, str]:
+        """Nothing is."""
+        del prefix
+        return {}
 
 
 # The store of the lane that the running task belongs to.
@@ -218,31 +248,40 @@ class FunctionUnderKills:
         """The steps of an incident that nothing happens to: the last one's."""
         self.ledger.killer.begin("before", None)
         await self.stage.deliver(self.reported[-1])
-        assert self._flaws(self.reported[-1]) == []
+        assert await self._flaws(self.reported[-1], ()) == []
         return list(self.ledger.killer.steps)
 
     async def killed(self, number: int, phase: Phase, step: Step) -> list[str]:
         """What is wrong in the end with a finding whose worker was killed at a step."""
         killer, reported = self.ledger.killer, self.reported[number]
         killer.begin(phase, step)
+        crashed: list[str] = []
         for _ in range(MOST_DELIVERIES):
             (delivery,) = await self.stage.deliver(reported)
             if delivery.acknowledged:
                 break
+            crashed = list(self.ledger.contents)
         flaws = [
             *(["never acknowledged"] if not delivery.acknowledged else []),
             *(["the step was never reached"] if killer.target else []),
-            *self._flaws(reported),
+            *await self._flaws(reported, crashed),
         ]
         return [f"killed {phase} {step[0]} {step[1]}: {flaw}" for flaw in flaws]
 
-    def _flaws(self, reported: SampleFinding) -> list[str]:
+    async def _flaws(self, reported: SampleFinding, crashed: Collection[str]) -> list[str]:
         """What differs from the end of an undisturbed run, in the cloud and in the store."""
         service, ledger = self.stage.service(reported), self.ledger
         annotated = "scc-responder-incident" in service.annotations
         image = snapshot_of_last_write(ledger.records(reported.containment_folder))
         published = [message["data"]["finding"] for message in self.stage.emulator.world.published]
-        suspected, told = ledger.suspected(reported), self.stage.outcomes(reported)
+        lines = self.stage.function.entries
+        known = [
+            KnownDigest(line["manifest_sha256"], line["case_file"])
+            for line in lines
+            if line.get("manifest_sha256") and line["finding"] == reported.name
+        ]
+        suspected = await ledger.suspected(reported, known, crashed)
+        told = self.stage.outcomes(reported)
         return [
             text
             for wrong, text in (

@@ -17,7 +17,7 @@ import responders
 from incident.model import Access, Assessment, Binding, Evidence, Kind, Responder, Volume
 from incident.notification.parse import parse_record
 from responders import RESPONDERS, by_category
-from responders._unknown import UNKNOWN_TYPE
+from responders._unknown_type import UNKNOWN_TYPE
 from tests.support.model import configuration, finding, listed_finding_json, template, workload
 
 CASES = Path(next(iter(responders.__path__))) / "cases"
@@ -150,7 +150,7 @@ def test_the_catalogue_explains_techniques_without_a_finding() -> None:
 
 
 def test_what_an_attacker_calls_a_program_is_no_pattern() -> None:
-    """A path with a place in it is told as it is."""
+    """A path that contains a placeholder is shown as it is."""
     path = "/tmp/{workload}{file}{program}"  # noqa: S108 - of the finding
     case = {"finding": {"processes": [{"binary": {"path": path}}]}}
     (first, *_) = assess_case(RESPONDER_BY_NAME["added-malicious-binary"], case).techniques
@@ -163,8 +163,8 @@ def missing_categories(known: Mapping[str, Responder], folder: Path) -> list[tup
     for name, responder in known.items():
         path = folder / f"{name}.json"
         cases = json.loads(path.read_text()) if path.exists() else []
-        told = {case.get("category") or responder.categories[0] for case in cases}
-        lacks += [(name, category) for category in responder.categories if category not in told]
+        expected = {case.get("category") or responder.categories[0] for case in cases}
+        lacks += [(name, category) for category in responder.categories if category not in expected]
         if not cases:
             lacks.append((name, "any"))
     return lacks
@@ -175,9 +175,9 @@ def test_a_workload_without_requests_has_no_request_checks(kind: Kind) -> None:
     """Of every finding type; what stands instead is no shorter a list."""
     for responder in RESPONDER_BY_NAME.values():
         about = finding(workload=workload(kind=kind))
-        told = responder.assess(Evidence(about, confirmed=True)).investigation_steps
-        assert "request" not in str(told)
-        assert len(told) == len(responder.investigation_steps)
+        expected = responder.assess(Evidence(about, confirmed=True)).investigation_steps
+        assert "request" not in str(expected)
+        assert len(expected) == len(responder.investigation_steps)
 
 
 @pytest.mark.parametrize(("name", "case"), CASE_PARAMETERS)
@@ -213,7 +213,7 @@ def test_who_follows_the_readme_has_a_responder_that_passes(tmp_path: Path) -> N
     shutil.copytree(CASES, cases)
     before = table.read_text()
     copy = tmp_path / table.name
-    # Whoever has really added it has it there already.
+    # A responder that was really added is present already.
     end = "\n)\n\nRESPONDERS"
     added = before if row.split('"')[1] in before else before.replace(end, f"\n{row}{end[1:]}")
     copy.write_text(added)
@@ -222,8 +222,8 @@ def test_who_follows_the_readme_has_a_responder_that_passes(tmp_path: Path) -> N
     (cases / file.name).write_text(case)
     known = responders_of(copy)
     assert missing_categories(known, cases) == []
-    for told in json.loads(case):
-        check_assessment(known[file.stem], told)
+    for expected in json.loads(case):
+        check_assessment(known[file.stem], expected)
 
 
 def responders_of(file: Path) -> Mapping[str, Responder]:

@@ -65,8 +65,8 @@ ANYTHING = DEFAULTS + (
 
 def decide_category(category: str, policy: str) -> Decision:
     """What is decided, in mode enforce, about a confirmed finding of a category on a service."""
-    told = notification(category=category)
-    found: Evidence = replace(evidence(), finding=told.finding)
+    delivered = notification(category=category)
+    found: Evidence = replace(evidence(), finding=delivered.finding)
     circumstances = DecisionContext(
         now=NOW,
         ceiling=Mode.ENFORCE,
@@ -76,7 +76,7 @@ def decide_category(category: str, policy: str) -> Decision:
         slots=TakenSlots(),
         containment_folder=f"{CONTAINMENTS_FOLDER}/1",
     )
-    return decide(found, route(told), parse_policy(policy, source="test"), circumstances)
+    return decide(found, route(delivered), parse_policy(policy, source="test"), circumstances)
 
 
 def test_the_thirty_five_of_the_overview_are_all_there() -> None:

@@ -41,13 +41,13 @@ async def test_what_is_held_is_investigated(
         stored, writes = set(env.stored_objects("incidents/*/evidence/*")), env.emulator.writes
         again = await env.status()
     assert answer
-    told = answer.outcome
-    assert (told["status"], again) == ("held", "duplicate")
-    assert because in json.dumps(told["decision"])
-    assert told["responder"] == name
-    assert isinstance(told["assessment"], dict)
-    assert told["assessment"]["look_at"]
-    assert told["gaps"] == []
+    outcome = answer.outcome
+    assert (outcome["status"], again) == ("held", "duplicate")
+    assert because in json.dumps(outcome["decision"])
+    assert outcome["responder"] == name
+    assert isinstance(outcome["assessment"], dict)
+    assert outcome["assessment"]["look_at"]
+    assert outcome["gaps"] == []
     assert {path.rpartition("/")[2] for path in stored} >= {
         "access.json",
         "audit-log.json",

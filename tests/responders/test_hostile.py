@@ -16,7 +16,7 @@ from incident.notification.parse import parse_record
 from incident.redaction.redactor import Redactor
 from incident.report.outcome import OutcomeParts, build_outcome
 from responders import RESPONDERS
-from responders._unknown import UNKNOWN_TYPE
+from responders._unknown_type import UNKNOWN_TYPE
 from tests.support.model import evidence, listed_finding_json, notification, repeatable
 
 ALL_RESPONDERS = sorted({*RESPONDERS.values(), UNKNOWN_TYPE}, key=lambda each: each.name)

@@ -183,7 +183,7 @@ def test_confidence_grows_with_the_evidence(found: Evidence, confidence: Confide
     ],
 )
 def test_each_reason_names_its_evidence(found: Evidence, source: str, text: str) -> None:
-    """Whoever reads a reason can look it up where it comes from."""
+    """Each reason names the evidence that it comes from."""
     assert text in reasons_by_source(found)[source]
 
 
@@ -225,10 +225,10 @@ def test_the_summary_names_binary_and_workload() -> None:
 
 
 def test_the_hashed_process_of_several_is_reported() -> None:
-    """A parent and its child may both be there; a hash of the whole file tells most."""
+    """A parent and its child may both be there; a whole-file hash is preferred."""
     finding = notification("several-processes").finding
-    told = assess(evidence(finding=finding))
-    assert told.summary.startswith("/usr/local/bin/healthcheck in storefront")
+    assessment = assess(evidence(finding=finding))
+    assert assessment.summary.startswith("/usr/local/bin/healthcheck in storefront")
     partly = replace(finding, processes=finding.processes[:1])
     assert "only the beginning of the executed file" in str(
         assess(evidence(finding=partly)).reasons

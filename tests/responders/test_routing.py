@@ -15,7 +15,7 @@ import pytest
 import responders
 from incident.model import Evidence, Notification, Responder, Verdict
 from responders import RESPONDERS, by_category, responder_catalogue, route
-from responders._unknown import UNKNOWN_TYPE
+from responders._unknown_type import UNKNOWN_TYPE
 from responders.modified_malicious_binary import RESPONDER
 from tests.support.model import CATEGORY, finding, notification, workload
 
@@ -115,8 +115,8 @@ def test_a_long_resource_name_is_cut_in_the_reason() -> None:
 @pytest.mark.parametrize("kind", ["job", "worker-pool", "service"])
 def test_every_workload_kind_is_routed(kind: str) -> None:
     """Which kinds are acted on is the policy's to say."""
-    told = finding(workload=workload(kind=kind))
-    assert route(Notification(told, deleted=False)).verdict is CONTAIN
+    entries = finding(workload=workload(kind=kind))
+    assert route(Notification(entries, deleted=False)).verdict is CONTAIN
 
 
 def test_an_unknown_category_is_answered_by_the_holding_responder() -> None:
@@ -215,7 +215,7 @@ def text_of(responder: Responder) -> list[str]:
 
 @pytest.mark.parametrize("responder", ALL_RESPONDERS, ids=lambda each: each.name)
 def test_every_responder_says_what_it_knows(responder: Responder) -> None:
-    """Why its verdict, which techniques, what to look at: each said once, nothing left empty."""
+    """Why its verdict, which techniques, investigation steps: each once, none empty."""
     said = text_of(responder)
     assert all(text == text.strip() != "" and not text.endswith(".") for text in said)
     assert len(said) == len(set(said))
@@ -248,12 +248,12 @@ TACTICS = {
 
 def test_a_technique_has_one_name_and_tactic_everywhere() -> None:
     """An id that means two things is a slip of the pen."""
-    told = {
+    entries = {
         (technique.id, technique.name, technique.tactic)
         for responder in RESPONDERS.values()
         for technique in responder.techniques
     }
-    assert len({number for number, *_ in told}) == len(told)
+    assert len({number for number, *_ in entries}) == len(entries)
 
 
 # The catalogue.
@@ -261,12 +261,12 @@ def test_a_technique_has_one_name_and_tactic_everywhere() -> None:
 
 def test_the_catalogue_lists_every_responder_as_plain_data() -> None:
     """It can be printed, and what a person finds in it is what is answered."""
-    told = {str(entry["name"]): entry for entry in json.loads(json.dumps(responder_catalogue()))}
-    assert list(told)[-1] == UNKNOWN_TYPE.name
-    assert set(told) == {each.name for each in (*RESPONDERS.values(), UNKNOWN_TYPE)}
-    entry = told["reverse-shell"]
+    entries = {str(entry["name"]): entry for entry in json.loads(json.dumps(responder_catalogue()))}
+    assert list(entries)[-1] == UNKNOWN_TYPE.name
+    assert set(entries) == {each.name for each in (*RESPONDERS.values(), UNKNOWN_TYPE)}
+    entry = entries["reverse-shell"]
     assert (entry["categories"], entry["verdict"]) == (["Reverse Shell"], "contain")
     assert [each["id"] for each in entry["techniques"]] == ["T1059.004", "T1095", "T1105"]
     assert entry["because"]
     assert entry["look_at"]
-    assert sum(len(each["categories"]) for each in told.values()) == len(RESPONDERS)
+    assert sum(len(each["categories"]) for each in entries.values()) == len(RESPONDERS)

@@ -9,7 +9,7 @@ import functools
 import io
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from emulator.world import surroundings
 from emulator.world.state import parse_world
 from incident.model import Mode, Retry
 from incident.response import log
-from incident.response.context import DeliveryResult, LogOutcome, log_nothing
+from incident.response.context import DeliveryResult
 from incident.response.deliveries import DeliveryHandler, RetryDelivery
 from wiring import open_process
 
@@ -154,13 +154,19 @@ class ResponderEnvironment:
         notification: JsonDict | bytes | None = None,
         *,
         process: DeliveryHandler | None = None,
-        log_outcome: LogOutcome = log_nothing,
+        log_outcome: Callable[[DeliveryResult], None] = lambda _: None,
     ) -> DeliveryResult:
-        """Deliver one message; by default the road's own, to its first process."""
+        """Deliver one message; by default the environment's own, to its first process.
+
+        The result is logged with ``log_outcome``, and then recorded as logged.
+        """
         target = process or (self.processes[0] if self.processes else await self.start_process())
         message = self.notification if notification is None else notification
         data = message if isinstance(message, bytes) else encode(message)
-        return await target.receive(data, log_outcome)
+        result = await target.receive(data)
+        log_outcome(result)
+        await target.record_logged(result)
+        return result
 
     async def status(self, notification: JsonDict | bytes | None = None) -> str:
         """What a delivery comes to: a status, or ``retry``."""
@@ -280,22 +286,14 @@ async def deliver_and_log(
     published: datetime | None = None,
 ) -> tuple[DeliveryResult | None, str]:
     """One delivery, answered and logged as the function does: the answer, what was printed."""
-    answer, logged = None, list[DeliveryResult]()
-
-    def log_outcome(outcome: DeliveryResult) -> None:
-        log.delivery_answered(outcome, None, published)
-        logged.append(outcome)
-
+    answer = None
     with captured_output() as output:
         try:
-            answer = await env.deliver(message, log_outcome=log_outcome)
+            answer = await env.deliver(
+                message, log_outcome=lambda result: log.delivery_answered(result, None, published)
+            )
         except RetryDelivery as error:
             log.delivery_retried(error, trace=None)
-        else:
-            if logged:
-                log.case_file_sealed(answer, None)
-            else:
-                log.delivery_answered(answer, None, published)
     return answer, output.getvalue()
 
 

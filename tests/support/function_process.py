@@ -123,7 +123,7 @@ class FunctionWithOutput(FunctionProcess):
 
     @property
     def outcome_entries(self) -> list[JsonDict]:
-        """Those of them that tell what a delivery came to; the others are of seals."""
+        """Those of them that report the outcome of a delivery."""
         return [entry for entry in self.entries if "outcome" in entry]
 
     @property

@@ -32,10 +32,13 @@ EditService = Callable[[Any], None]
 
 
 async def run_patrol(env: ResponderEnvironment, **bounds: Any) -> RoundResult:
-    """One round, as a process of its own goes it."""
+    """One round in a process of its own, whose results are recorded as logged."""
     clients = await connect(env.settings)
     try:
-        return await build_patrol(env.settings, clients, PatrolLimits(**bounds)).run_round()
+        patrol = build_patrol(env.settings, clients, PatrolLimits(**bounds))
+        result = await patrol.run_round()
+        await patrol.record_logged(result)
+        return result
     finally:
         await clients.close()
 

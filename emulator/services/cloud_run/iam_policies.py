@@ -14,7 +14,7 @@ from emulator.world.state import World
 # What Google answers for a resource that never had a policy.
 _NO_POLICY_ETAG = b"\x00\x20\x01"
 _CONDITIONS_VERSION = 3
-# What SetIamPolicy replaces when it is not told.
+# What SetIamPolicy replaces when no mask is given.
 _MASK = ("bindings", "etag")
 # Which method a permission is needed for, where the two are not spelled alike.
 _VERBS = {"getIamPolicy": "GetIamPolicy", "setIamPolicy": "SetIamPolicy", "list": "List"}

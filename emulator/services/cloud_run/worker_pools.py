@@ -50,8 +50,8 @@ class WorkerPools(Workloads[run_v2.WorkerPool]):
         revisions.check_revisions(self._world, before, after, forced=change.new_revision)
 
     def on_create(self, workload: run_v2.WorkerPool) -> None:
-        """A worker pool has nothing for good: no address."""
+        """A worker pool has no URL."""
 
     def on_template_change(self, workload: run_v2.WorkerPool) -> None:
-        """Makes the revision of a changed template, or one that is wanted all the same."""
+        """Create the revision of a changed template, or one that the request forces."""
         revisions.add_revision(self._world, workload)

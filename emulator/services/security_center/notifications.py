@@ -1,7 +1,7 @@
 """Notifications of findings that were updated.
 
-It publishes every update of a finding, not only what the detector says, so that whoever writes
-to a finding hears of it. Neither the event time nor the state of the finding moves with that.
+Security Command Center publishes every update of a finding, so that a client which writes to a
+finding is notified of its own write. Event time and state of the finding stay.
 """
 
 from __future__ import annotations

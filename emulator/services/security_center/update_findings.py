@@ -1,6 +1,6 @@
 """Security Command Center API v2: update security marks and external systems.
 
-Every write is told to whoever listens, as Security Command Center notifies of it again.
+Each write notifies the listeners again, as Security Command Center does.
 
 Rules and sizes are those that the v2 API documents for the two messages.
 """

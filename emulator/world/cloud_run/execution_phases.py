@@ -107,7 +107,7 @@ def _set_completed_condition(
 
 
 def is_cancelling(execution: run_v2.Execution) -> bool:
-    """Whether an execution was told to stop and has not stopped yet."""
+    """Whether an execution is cancelled and has not stopped yet."""
     is_over = phase_of(execution) not in UNFINISHED
     return not is_over and completed_condition(execution).execution_reason == Reason.CANCELLING
 

@@ -123,7 +123,7 @@ def parse_findings(node: JsonNode) -> list[FindingEntry]:
 
 
 def parse_log_entries(node: JsonNode) -> list[LogEntry]:
-    """Log entries. `logName` and `timestamp` are required; `insertId` is made up if left out."""
+    """Log entries. `logName` and `timestamp` are required; `insertId` is generated if left out."""
     entries: list[LogEntry] = []
     for item in node.items():
         item.json_object().get("logName").string()

@@ -37,7 +37,7 @@ def listed_findings(fields: NotificationFields) -> list[JsonObject]:
     """The record of the claimed finding, and two more where the workload is known.
 
     One lies a few minutes earlier on the same workload. The other is on a service whose name
-    only begins like it: whoever counts it as related has matched too loosely.
+    only has the same prefix, to catch a match that is too loose.
     """
     if not get_text(fields.finding, "name"):
         return []
@@ -51,7 +51,7 @@ def listed_findings(fields: NotificationFields) -> list[JsonObject]:
 
 
 def _confirmed_finding(fields: NotificationFields) -> JsonObject:
-    """What SCC says where the notification told the truth: the same, in the form of API v2."""
+    """The same finding as SCC lists it, in the form of API v2."""
     finding = _readable_fields(securitycenter_v2.Finding, fields.finding)
     name = _with_location(get_text(fields.finding, "name"))
     canonical = _with_location(get_text(fields.finding, "canonicalName")) or _canonical_name(

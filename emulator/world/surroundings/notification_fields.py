@@ -29,7 +29,7 @@ _PROJECT = re.compile(rf"(?:^|/)projects/(?P<project>{_WORD})(?:/|$)")
 _FOLDER = re.compile(r"(?:^|/)folders/(?P<number>[0-9]+)$")
 _IMAGE = re.compile(r"[\x21-\x7e]{1,400}")
 _CONTAINER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-# Whoever gives no readable time gets this one: the world stays the same on every run.
+# The event time where the notification has no readable one: the same in every run.
 _DEFAULT_EVENT_TIME = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 _VALID_YEARS = range(1971, 9000)
 

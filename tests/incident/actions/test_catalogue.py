@@ -1,4 +1,4 @@
-"""What each action wants of a workload, and why one does not fit."""
+"""Each action: what it writes, when it does not fit, when it is in effect; and the catalogue."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def planned_changes(
 
 
 def test_an_isolated_revision_has_neither_traffic_nor_a_tag() -> None:
-    """Its share, also that of the latest, moves to the known-good one; nothing else changes."""
+    """Its share, also as the latest revision, moves to the known-good one."""
     ((change,), _) = planned_changes("isolate-revision", SHOP_CONFIGURATION)
     assert change.after == {"traffic": [traffic_target(GOOD, 100, "known-good")]}
     assert (change.stops, change.reversible, change.affected_revision) == (True, True, BAD)
@@ -83,7 +83,7 @@ def test_an_isolated_revision_has_neither_traffic_nor_a_tag() -> None:
 
 
 def test_what_other_revisions_have_stays() -> None:
-    """Their shares and their tags are not ours to touch."""
+    """Their shares and tags are not changed."""
     traffic: Json = [
         traffic_target(BAD, 50, "live"),
         traffic_target(OTHER, 50, "beta"),
@@ -99,7 +99,7 @@ def test_what_other_revisions_have_stays() -> None:
 
 
 def test_a_known_good_latest_is_pinned_by_its_name() -> None:
-    """Where the tag stands on the latest, the share goes to that revision as it is now."""
+    """With the tag on the latest target, the share goes to the revision that is the latest now."""
     traffic: Json = [traffic_target(BAD, 100), traffic_target("", 0, "known-good")]
     found = configuration({}, traffic, revisions=REVISIONS, latest_ready_revision=GOOD)
     ((change,), _) = planned_changes("isolate-revision", found)
@@ -186,10 +186,10 @@ MISFITS: dict[str, tuple[WorkloadConfiguration, Finding, str]] = {
 
 
 @pytest.mark.parametrize(("found", "seen", "reason"), MISFITS.values(), ids=MISFITS)
-def test_without_a_revision_to_trust_nothing_is_isolated(
+def test_nothing_is_isolated_without_a_known_good_revision(
     found: WorkloadConfiguration, seen: Finding, reason: str
 ) -> None:
-    """Each doubt is a misfit with its reason, and the next alternative is taken."""
+    """Each doubt is a reason why it does not fit, and the next alternative is taken."""
     assert reason in planned_changes("isolate-revision", found, seen)[1][0]
     made = plan_changes((("isolate-revision", "scale-to-zero"),), found, seen)
     assert made.applicable
@@ -197,7 +197,7 @@ def test_without_a_revision_to_trust_nothing_is_isolated(
 
 
 def test_isolation_is_verified_by_traffic_and_tags() -> None:
-    """Not by the traffic that we wrote: others may split the rest as they like."""
+    """The traffic may be split in another way than was written."""
     ((change,), _) = planned_changes("isolate-revision", SHOP_CONFIGURATION)
     moved: Json = [traffic_target(OTHER, 100), traffic_target(GOOD, 0, "x")]
     assert in_effect(change, configuration({}, moved, revisions=None))
@@ -267,7 +267,7 @@ POLICIES: dict[str, tuple[Kind, list[dict[str, Json]], list[dict[str, Json]]]] =
 def test_only_direct_unconditional_invokers_go(
     kind: Kind, before: list[dict[str, Json]], after: list[dict[str, Json]]
 ) -> None:
-    """The edit is of the version that was read and holds all bindings, before and after."""
+    """The edit has the etag that was read and all bindings, before and after."""
     access = Access((), "abcd", tuple(before))
     found = configuration(kind=kind, access=access)
     changes, _ = planned_changes("require-authentication", found)
@@ -280,7 +280,7 @@ def test_only_direct_unconditional_invokers_go(
 
 
 def test_the_invoker_check_goes_on_with_the_policy() -> None:
-    """Without the check nobody asks the policy; where it is on, the policy alone is edited."""
+    """The invoker check is turned on only where it is off."""
     access = Access((), "ab", (iam_binding(USER),))
     off = configuration(fields={"invokerIamDisabled": True}, access=access)
     ((change,), _) = planned_changes("require-authentication", off)
@@ -297,7 +297,7 @@ def execution(name: str, *, running: bool = True) -> Execution:
 
 
 def test_every_running_execution_is_cancelled_the_findings_own_first() -> None:
-    """Each is a change of its own, stopping and irreversible; what is over is left alone."""
+    """Each is one irreversible change that stops; executions that ended are left alone."""
     executions = (execution("b"), execution("over", running=False), execution("own"))
     found = configuration(kind=Kind.JOB, executions=executions)
     changes, _ = planned_changes("cancel-executions", found, finding(execution="own"))
@@ -310,7 +310,7 @@ def test_every_running_execution_is_cancelled_the_findings_own_first() -> None:
 
 
 def test_a_pool_is_stopped_by_its_count() -> None:
-    """There is nothing else to a pool; the same count written by hand is no change."""
+    """A worker pool has only its count; where it is 0 already, nothing is written."""
     found = configuration({"manualInstanceCount": 3}, kind=Kind.WORKER_POOL)
     ((change,), _) = planned_changes("scale-to-zero", found)
     assert change.after == {"scaling": {"manualInstanceCount": 0}}
@@ -322,7 +322,7 @@ def test_a_pool_is_stopped_by_its_count() -> None:
 
 
 def test_what_was_not_read_does_not_fit() -> None:
-    """An action never guesses what it was not told."""
+    """An action does not fit where what it needs was not read."""
     assert (
         "IAM policy is not known"
         in planned_changes("require-authentication", SHOP_CONFIGURATION)[1][0]
@@ -332,7 +332,7 @@ def test_what_was_not_read_does_not_fit() -> None:
 
 
 def test_each_action_names_what_it_needs() -> None:
-    """For the kinds that it is for, whichever alternative it is."""
+    """Every alternative counts, for the kinds that it fits."""
     steps = (("isolate-revision", "scale-to-zero"), ("require-authentication",))
     assert details_for_steps(steps, Kind.SERVICE) == {
         WorkloadDetail.REVISIONS,
@@ -360,7 +360,7 @@ _EVERYTHING = replace(
 def test_any_list_of_steps_is_one_write_of_fields_and_stops_first(
     steps: tuple[tuple[str, ...], ...], kind: Kind
 ) -> None:
-    """All field changes of a workload are one, and what restricts never comes before a stop."""
+    """All field changes of a workload are one write, and stopping changes come first."""
     made = plan_changes(steps, replace(_EVERYTHING, kind=kind), FINDING)
     kinds = [change.kind for change in made.changes]
     assert kinds.count(ChangeKind.FIELDS) <= 1
@@ -373,7 +373,7 @@ def test_any_list_of_steps_is_one_write_of_fields_and_stops_first(
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_isolating_and_stopping_come_to_a_stop(order: int) -> None:
-    """In whatever order the policy names them: no instance, no tag, no share for the bad one."""
+    """In any order of the policy: no instance, no tag, no share for the affected revision."""
     steps = (("isolate-revision",), ("scale-to-zero",))[::order]
     (change,) = plan_changes(steps, SHOP_CONFIGURATION, FINDING).changes
     assert change.after["traffic"] == [traffic_target(GOOD, 100)]

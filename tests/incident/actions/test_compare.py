@@ -1,4 +1,4 @@
-"""Settings of two moments, compared."""
+"""Compare the settings of two moments."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_write_metadata_is_no_difference() -> None:
     ],
 )
 def test_another_way_to_write_the_same_is_no_difference(field: str, value: Json) -> None:
-    """What the API leaves out or spells out after a write means what it meant before."""
+    """Defaults may be left out or written out."""
     assert changed_fields(BEFORE, with_field(field, value)) == ()
 
 
@@ -58,7 +58,7 @@ def test_another_way_to_write_the_same_is_no_difference(field: str, value: Json)
     ],
 )
 def test_a_field_with_another_meaning_is_named(field: str, value: Json) -> None:
-    """Traffic is compared to the letter: a tag is an address, and order is what people see."""
+    """Traffic is compared target by target: a tag is an address, and the order is visible."""
     assert changed_fields(BEFORE, with_field(field, value)) == (field,)
 
 
@@ -71,8 +71,8 @@ def test_a_field_with_another_meaning_is_named(field: str, value: Json) -> None:
         {"template": template(timeout_s=60)},
     ],
 )
-def test_what_no_restoring_write_may_touch_is_compared_too(changed: dict[str, Any]) -> None:
-    """A word of ours that was left behind, a template that changed, or another workload."""
+def test_fields_that_no_release_writes_are_compared_too(changed: dict[str, Any]) -> None:
+    """A leftover annotation, a changed template, or another workload."""
     assert changed_fields(BEFORE, replace(BEFORE, **changed)) == (*changed,)
 
 

@@ -1,4 +1,4 @@
-"""The actions: what is written to a service, for which settings, and when it is in effect."""
+"""Plan changes of a service, and check whether they are in effect."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ TRAFFIC: dict[str, tuple[Json, Json]] = {
 
 @pytest.mark.parametrize(("traffic", "wanted"), TRAFFIC.values(), ids=TRAFFIC)
 def test_tags_go_and_the_split_stays(traffic: Json, wanted: Json) -> None:
-    """What traffic a service has is kept to the percent, and nothing is reachable by a tag."""
+    """The traffic split is kept to the percent, and no tag is left."""
     assert (
         scale_to_zero_change(configuration({"minInstanceCount": 1}, traffic)).after["traffic"]
         == wanted
@@ -97,7 +97,7 @@ SCALING: dict[str, tuple[Json, bool]] = {
 
 @pytest.mark.parametrize(("scaling", "stopped"), SCALING.values(), ids=SCALING)
 def test_only_manual_scaling_with_no_instances_is_a_stop(scaling: Json, *, stopped: bool) -> None:
-    """A service is stopped by mode and count together; neither alone says so."""
+    """A service is stopped by mode and count together, not by one of them."""
     found = configuration(scaling)
     wanted = scale_to_zero_change()
     assert in_effect(wanted, found) is stopped
@@ -110,7 +110,7 @@ def test_only_manual_scaling_with_no_instances_is_a_stop(scaling: Json, *, stopp
     "traffic", [[latest_target(100, tag="live")], [latest_target(100), {"tag": "old"}]]
 )
 def test_a_stopped_service_with_a_tag_is_not_contained(traffic: Json) -> None:
-    """A tagged revision still starts while the service is scaled to zero by hand."""
+    """A tagged revision still starts while the service has 0 manual instances."""
     (change,) = plan_changes(SCALE_TO_ZERO_STEPS, configuration(ZERO, traffic), finding()).changes
     assert change.after == {"scaling": ZERO, "traffic": ALL_LATEST}
 
@@ -124,14 +124,14 @@ def test_a_change_says_what_it_does() -> None:
 
 
 def test_an_empty_traffic_is_spelled_out_before_and_after() -> None:
-    """What the API leaves out is written as what it means."""
+    """Defaults that the API leaves out are written out."""
     change = scale_to_zero_change(configuration())
     assert change.before == {"scaling": {}, "traffic": ALL_LATEST}
     assert change.after == {"scaling": ZERO, "traffic": ALL_LATEST}
 
 
 def test_alternatives_are_tried_in_their_order() -> None:
-    """Of one step the first action that fits is taken, and the rest is told."""
+    """Of one step the first action that fits is taken; the others' reasons are kept."""
     planned = plan_changes((("isolate-revision", "scale-to-zero"),), configuration(), finding())
     assert planned.applicable
     assert [change.action for change in planned.changes] == ["scale-to-zero"]
@@ -154,14 +154,14 @@ def test_no_steps_are_no_plan() -> None:
     assert (planned.applicable, planned.changes) == (False, ())
 
 
-def test_one_step_that_does_not_fit_spoils_the_plan() -> None:
-    """Every step is applied, or the plan is not what the policy asked for."""
+def test_one_step_that_does_not_fit_makes_the_plan_inapplicable() -> None:
+    """Either every step is applied or none."""
     assert not plan_changes(
         (*SCALE_TO_ZERO_STEPS, ("unheard-of",)), configuration(), finding()
     ).applicable
 
 
-# In effect, as Cloud Run tells it.
+# In effect, by what Cloud Run reports.
 
 SPLIT = [revision_target("a", 30), revision_target("b", 70)]
 STOPPED = configuration_after(scale_to_zero_change(), configuration({"minInstanceCount": 2}))
@@ -269,7 +269,7 @@ def test_traffic_keeps_its_split_and_loses_its_tags(found: WorkloadConfiguration
 def test_only_scaling_and_traffic_are_written_and_kept_in_full(
     found: WorkloadConfiguration,
 ) -> None:
-    """The mask names nothing else; what is overwritten is held to the last field."""
+    """The mask names nothing else, and the snapshot has every key that is overwritten."""
     for change in plan_changes(SCALE_TO_ZERO_STEPS, found, finding()).changes:
         assert set(change.mask) == {"scaling", "traffic"}
         assert set(change.before) == set(change.after) == set(change.mask)
@@ -286,7 +286,7 @@ def test_only_scaling_and_traffic_are_written_and_kept_in_full(
 @given(_SERVICES)
 @repeatable
 def test_writing_the_snapshot_back_restores_the_service(found: WorkloadConfiguration) -> None:
-    """The before-image has the meaning of the settings that were overwritten."""
+    """The snapshot means what the overwritten settings meant."""
     for change in plan_changes(SCALE_TO_ZERO_STEPS, found, finding()).changes:
         stopped = configuration_after(change, found)
         restored = configuration_after(replace(change, after=change.before), stopped)

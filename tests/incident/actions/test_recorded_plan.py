@@ -87,23 +87,23 @@ def test_a_plan_reads_back_as_it_was_made(kind: Kind) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda told: told.pop("changes"),
-        lambda told: told["changes"].clear(),
-        lambda told: told["changes"][0].pop("etag"),
-        lambda told: told["changes"][0].update(before="[redacted:1]"),
-        lambda told: told["changes"][0].update(kind="template"),
-        lambda told: told["changes"][0].update(unknown=1),
-        lambda told: told["workload"].update(uid=None),
-        lambda told: told.update(workload=None),
+        lambda recorded: recorded.pop("changes"),
+        lambda recorded: recorded["changes"].clear(),
+        lambda recorded: recorded["changes"][0].pop("etag"),
+        lambda recorded: recorded["changes"][0].update(before="[redacted:1]"),
+        lambda recorded: recorded["changes"][0].update(kind="template"),
+        lambda recorded: recorded["changes"][0].update(unknown=1),
+        lambda recorded: recorded["workload"].update(uid=None),
+        lambda recorded: recorded.update(workload=None),
     ],
 )
 def test_a_plan_that_lacks_anything_is_not_read(spoil: Callable[[Any], Any]) -> None:
-    """Whoever wrote it, and why: what cannot be read back exactly is not applied."""
+    """What cannot be read back exactly is not applied."""
     changes = [change_json(change) for change in plan_for(workload_read(Kind.SERVICE))]
-    told = json.loads(json.dumps({"changes": changes, "workload": {"uid": UID}}))
-    spoil(told)
+    recorded = json.loads(json.dumps({"changes": changes, "workload": {"uid": UID}}))
+    spoil(recorded)
     with pytest.raises((KeyError, TypeError, ValueError)):
-        parse_recorded_plan(told)
+        parse_recorded_plan(recorded)
 
 
 def test_a_forged_plan_is_not_applied() -> None:

@@ -1,4 +1,4 @@
-"""Who may invoke a workload, taken out of its policy and put back where they were."""
+"""Remove callers from an IAM policy, and put them back where they were."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ def test_later_changes_to_other_bindings_are_kept(
 def test_members_removed_by_an_earlier_edit_are_restored(
     before: tuple[JsonObject, ...], kind: Kind, again: tuple[JsonObject, ...]
 ) -> None:
-    """Everybody who is in now and everybody who was taken out, and nobody else."""
+    """The members that are in it now and those that were removed, and nobody else."""
     left = bindings_to_keep(before, kind)
     whole = add_missing_invokers(again, before, left)
     taken = _unconditional_members(before) - _unconditional_members(left)
     assert _unconditional_members(whole) == _unconditional_members(again) | taken
 
 
-def test_a_place_is_found_among_others_that_came_and_went() -> None:
-    """After the nearest binding that was before it and still is there."""
+def test_a_restored_binding_follows_its_former_predecessor() -> None:
+    """It goes after the nearest earlier binding that still exists."""
     before = (VIEWER, PUBLIC, ADMIN)
     assert restore_invokers((VIEWER, ADMIN), before) == before
     assert restore_invokers((ADMIN, VIEWER), before) == (ADMIN, VIEWER, PUBLIC)
@@ -91,7 +91,7 @@ def test_a_conditional_binding_is_left_alone() -> None:
     assert restore_invokers((), (CONDITIONAL, PUBLIC)) == (PUBLIC,)
 
 
-def test_likeness_is_a_matter_of_who_gets_in() -> None:
+def test_policies_are_equal_if_they_let_the_same_members_in() -> None:
     """Order and grouping do not count, conditions and other roles neither."""
     both: JsonObject = {**PUBLIC, "members": ["allUsers", "user:a@example.com"]}
     split: tuple[JsonObject, ...] = ({**PUBLIC, "members": ["user:a@example.com"]}, PUBLIC)

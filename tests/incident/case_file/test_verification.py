@@ -1,179 +1,212 @@
-"""A case file held against its manifests: whatever is done to it, just that is found."""
+"""Verification of a case file: whatever is done to its objects, just that is reported."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.case_file.manifest import (
-    decode_manifest,
-    encode_manifest,
-    is_case_file_object,
-    is_heartbeat_name,
-    is_plain_heartbeat,
-    manifest_name,
-    manifest_number,
-    sha256_hex,
+from incident.case_file.manifest import RecordingStore, encode_manifest, sha256_hex, write_manifest
+from incident.case_file.verification import (
+    CaseFileVerification,
+    KnownDigest,
+    ObjectState,
+    verify_case_file,
 )
-from incident.case_file.verification import CaseFileVerification, ObjectState, verify_objects
-from incident.model import Malformed
 from tests.support.model import repeatable
 
 FOLDER = "incidents/20261002-6255b37a8bf0"
-ROUNDS = st.lists(
-    st.dictionaries(st.integers(1, 99), st.binary(max_size=3), min_size=1, max_size=4),
+CONTAINMENT = "containments/shop-1/europe-west1/service/storefront/1"
+RUNS = st.lists(
+    st.dictionaries(
+        st.tuples(st.sampled_from([FOLDER, CONTAINMENT]), st.integers(1, 99)),
+        st.binary(max_size=3),
+        min_size=1,
+        max_size=4,
+    ),
     min_size=1,
     max_size=4,
 )
+Runs = list[dict[tuple[str, int], bytes]]
 
 
-def case_file_with_links(rounds: list[dict[int, bytes]]) -> dict[str, bytes]:
-    """A case file to which something was added so many times, each time with a link."""
-    bodies: dict[str, bytes] = {}
-    previous = None
-    for at, added in enumerate(rounds, 1):
-        new = {f"{FOLDER}/{at}{key:03d}-noted.json": data for key, data in added.items()}
-        listed = {path: sha256_hex(data) for path, data in new.items()}
-        link = encode_manifest(FOLDER, previous, listed, {})
-        previous = sha256_hex(link)
-        bodies |= {**new, f"{FOLDER}/{manifest_name(at)}": link}
-    return bodies
+class MemoryStore:
+    """A store in memory."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        self.objects = objects
+
+    async def create(self, path: str, data: bytes) -> bool:
+        """Put an object where none is."""
+        return self.objects.setdefault(path, data) is data
+
+    async def read(self, path: str) -> bytes | None:
+        """What is there."""
+        return self.objects.get(path)
+
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        """What is there."""
+        return tuple(sorted(path for path in self.objects if path.startswith(prefix)))
+
+    async def unreadable(self, prefix: str) -> Mapping[str, str]:
+        """Nothing is."""
+        del prefix
+        return {}
 
 
-def verification_of(bodies: dict[str, bytes]) -> CaseFileVerification:
-    """What is to be thought of these objects."""
-    return verify_objects(FOLDER, bodies, frozenset(), {}, ())
+def case_file_of(runs: Runs) -> tuple[dict[str, bytes], tuple[KnownDigest, ...]]:
+    """The objects of a case file after some runs, and the digests that they logged."""
+    store = MemoryStore({})
+
+    async def write() -> list[str | None]:
+        logged = []
+        for number, objects in enumerate(runs, 1):
+            recording = RecordingStore(store)
+            for (folder, key), data in objects.items():
+                await recording.create(f"{folder}/{number}{key:03d}-noted.json", data)
+            logged.append(await write_manifest(recording, FOLDER))
+        return logged
+
+    digests = asyncio.run(write())
+    return store.objects, tuple(KnownDigest(str(digest), FOLDER) for digest in digests)
 
 
-@given(ROUNDS)
+def verification_of(
+    objects: dict[str, bytes], known: tuple[KnownDigest, ...] | None
+) -> CaseFileVerification:
+    """The result for these objects."""
+    return asyncio.run(verify_case_file(MemoryStore(objects), FOLDER, known))
+
+
+def suspected(found: CaseFileVerification) -> dict[str, ObjectState]:
+    """The objects that are not intact."""
+    return {item.path: i for item in found.objects if (i := item.state) is not ObjectState.INTACT}
+
+
+@given(RUNS)
 @repeatable
-def test_an_untouched_case_file_is_intact(rounds: list[dict[int, bytes]]) -> None:
-    """Every object, and every link."""
-    found = verification_of(case_file_with_links(rounds))
-    assert {item.state for item in found.objects} == {ObjectState.INTACT}
-    assert len(found.objects) == len(case_file_with_links(rounds))
-    assert found.unconfirmed_links([found.links[-1].sha256]) == ()
-    assert found.replaced_digests([link.sha256 for link in found.links]) == ()
+def test_an_untouched_case_file_is_intact(runs: Runs) -> None:
+    """Every object and every manifest, with the log and without it."""
+    objects, logged = case_file_of(runs)
+    for known in (logged, None):
+        found = verification_of(objects, known)
+        assert found.intact
+        assert found.compared_with_log == (known is not None)
+        assert {item.path for item in found.objects} == set(objects)
 
 
-@given(ROUNDS, st.data())
+@given(RUNS, st.data())
 @repeatable
-def test_no_object_is_changed_or_taken_away_unnoticed(
-    rounds: list[dict[int, bytes]], data: st.DataObject
-) -> None:
-    """But for the newest link, which only a digest from elsewhere can vouch for."""
-    bodies = case_file_with_links(rounds)
-    newest = f"{FOLDER}/{manifest_name(len(rounds))}"
-    known = sha256_hex(bodies[newest])
-    path = data.draw(st.sampled_from(sorted(bodies)))
-    if data.draw(st.booleans()):
-        bodies[path] += b" "
+def test_a_changed_or_deleted_object_is_reported(runs: Runs, data: st.DataObject) -> None:
+    """By its path; what only a changed or deleted manifest listed is not listed any more."""
+    objects, logged = case_file_of(runs)
+    path = data.draw(st.sampled_from(sorted(objects)))
+    deleted = data.draw(st.booleans())
+    if deleted:
+        del objects[path]
     else:
-        del bodies[path]
-    found = verification_of(bodies)
-    assert not found.intact or found.replaced_digests([known]) == (known,)
-    if path != newest:
-        assert not found.intact
-        assert path in {item.path for item in found.objects if item.state is not ObjectState.INTACT}
+        objects[path] += b" "
+    found = verification_of(objects, logged)
+    assert not found.intact
+    if path.endswith("-noted.json"):
+        state = ObjectState.MISSING if deleted else ObjectState.CHANGED
+        assert suspected(found) == {path: state}
+        assert found.missing_manifests == ()
+    else:
+        assert len(found.missing_manifests) == 1
+        assert set(suspected(found).values()) == {ObjectState.NOT_LISTED}
 
 
-@given(ROUNDS, st.text(st.sampled_from("manifest-0123456789.jsonreport/alv"), min_size=1))
+@given(RUNS, st.data())
 @repeatable
-def test_nothing_is_planted_unnoticed(rounds: list[dict[int, bytes]], name: str) -> None:
-    """Whatever it is called, as long as it is in no link."""
-    bodies = case_file_with_links(rounds)
+def test_two_swapped_objects_are_reported(runs: Runs, data: st.DataObject) -> None:
+    """A digest counts for the path that it is listed with."""
+    objects, logged = case_file_of(runs)
+    records = sorted(path for path in objects if path.endswith("-noted.json"))
+    one, other = data.draw(st.sampled_from(records)), data.draw(st.sampled_from(records))
+    objects[one], objects[other] = objects[other], objects[one]
+    same = objects[one] == objects[other]
+    expected = {} if same else dict.fromkeys((one, other), ObjectState.CHANGED)
+    assert suspected(verification_of(objects, logged)) == expected
+
+
+@given(RUNS, st.text(st.sampled_from("manifest-0123456789.jsonreport/alv"), min_size=1))
+@repeatable
+def test_a_planted_object_is_reported(runs: Runs, name: str) -> None:
+    """Whatever its name, with the log and without it."""
+    objects, logged = case_file_of(runs)
     path = f"{FOLDER}/{name}"
-    if path not in bodies:
-        found = verification_of({**bodies, path: b"{}"})
-        assert not found.intact
-        assert path in {
-            i.path
-            for i in found.objects
-            if i.state in (ObjectState.NOT_LISTED, ObjectState.CHANGED)
-        }
-
-
-@given(st.binary(max_size=40) | st.just(b'{"previous": 1, "case_file": "x", "written": []}'))
-@repeatable
-def test_what_is_no_manifest_is_malformed(data: bytes) -> None:
-    """Whatever lies there under its name."""
-    try:
-        decode_manifest(FOLDER, "manifest.json", data)
-    except Malformed:
+    if path in objects:
         return
-    raise AssertionError
+    for known in (logged, None):
+        found = verification_of({**objects, path: b"{}"}, known)
+        assert suspected(found) == {path: ObjectState.NOT_LISTED}
 
 
-def test_a_manifest_of_another_case_file_is_none() -> None:
-    """Nobody vouches for a case with what was made for another."""
-    link = encode_manifest("incidents/another", None, {}, {})
-    found = verification_of({f"{FOLDER}/manifest.json": link})
-    assert [item.state for item in found.objects] == [ObjectState.CHANGED]
-
-
-def test_a_chain_that_lacks_a_link_is_broken() -> None:
-    """The first one that is missing is named, and those behind it prove nothing."""
-    bodies = case_file_with_links([{1: b"a"}, {2: b"b"}, {3: b"c"}])
-    del bodies[f"{FOLDER}/manifest-2.json"]
-    found = verification_of(bodies)
-    marks = {item.path.rpartition("/")[2]: item.state for item in found.objects}
-    assert marks["manifest-2.json"] is ObjectState.MISSING
-    assert marks["manifest-3.json"] is ObjectState.NOT_LISTED
-    assert marks["1001-noted.json"] is ObjectState.INTACT
-    assert marks["3003-noted.json"] is ObjectState.NOT_LISTED
-
-
-@given(ROUNDS, st.sampled_from(["written", "found"]), st.data())
+@given(RUNS, st.booleans())
 @repeatable
-def test_a_later_manifest_cannot_overrule_an_earlier_one(
-    rounds: list[dict[int, bytes]], as_: str, data: st.DataObject
+def test_a_forged_manifest_is_detected_by_the_log(runs: Runs, extra: bool) -> None:  # noqa: FBT001
+    """It can list planted objects, but its digest is not in the log."""
+    objects, logged = case_file_of(runs)
+    planted, forged = f"{FOLDER}/1001-released.json", f"{FOLDER}/manifest-9.json"
+    objects[planted] = b"{}"
+    listed = {planted: sha256_hex(b"{}"), **({f"{FOLDER}/gone.json": "0" * 64} if extra else {})}
+    objects[forged] = encode_manifest(FOLDER, listed)
+    assert verification_of(objects, None).intact != extra
+    found = verification_of(objects, logged)
+    assert suspected(found) == dict.fromkeys((planted, forged), ObjectState.NOT_LISTED)
+    notes = {item.path: item.note for item in found.objects}
+    assert notes[planted] == f"only in {forged}, whose digest is not among those from the log"
+
+
+@given(RUNS, st.data())
+@repeatable
+def test_a_later_manifest_cannot_replace_what_another_lists(
+    runs: Runs, data: st.DataObject
 ) -> None:
-    """Whoever changes an object and adds a link that says so has changed it all the same."""
-    bodies = case_file_with_links(rounds)
-    last = f"{FOLDER}/{manifest_name(len(rounds))}"
-    link = decode_manifest(FOLDER, manifest_name(len(rounds)), bodies[last])
-    if data.draw(st.booleans()):
-        bodies[last] = encode_manifest(FOLDER, link.previous, {}, link.written)
-    path = data.draw(st.sampled_from(sorted(set(bodies) - {f"{FOLDER}/{link.name}"})))
-    if manifest_number(path.rpartition("/")[2]) is not None:
-        return
-    bodies[path] += b" "
-    listed = {path: sha256_hex(bodies[path])}
-    lists = (listed, {}) if as_ == "written" else ({}, listed)
-    forged = encode_manifest(FOLDER, sha256_hex(bodies[last]), *lists)
-    bodies[f"{FOLDER}/{manifest_name(len(rounds) + 1)}"] = forged
-    found = verification_of(bodies)
-    assert [item.path for item in found.objects if item.state is ObjectState.CHANGED] == [path]
+    """An object that is listed with two digests is changed, even where nobody asks the log."""
+    objects, _ = case_file_of(runs)
+    path = data.draw(st.sampled_from(sorted(p for p in objects if p.endswith("-noted.json"))))
+    objects[path] += b" "
+    forged = encode_manifest(FOLDER, {path: sha256_hex(objects[path])})
+    objects[f"{FOLDER}/manifest-9.json"] = forged
+    assert suspected(verification_of(objects, None)) == {path: ObjectState.CHANGED}
 
 
-def test_names_are_numbers_and_back() -> None:
-    """Each link has one name, and no other name is one."""
-    assert [manifest_number(manifest_name(at)) for at in (1, 2, 10, 999999)] == [1, 2, 10, 999999]
-    for name in ("manifest-1.json", "manifest-02.json", "manifest-x.json", "a/manifest.json"):
-        assert manifest_number(name) is None
+def test_a_manifest_of_another_case_file_lists_nothing_here() -> None:
+    """Although its digest is in the log."""
+    other = encode_manifest("incidents/20261002-ffffffffffff", {f"{FOLDER}/x.json": "0" * 64})
+    objects = {f"{FOLDER}/manifest.json": other}
+    found = verification_of(objects, (KnownDigest(sha256_hex(other)),))
+    assert suspected(found) == {f"{FOLDER}/manifest.json": ObjectState.NOT_LISTED}
 
 
-def test_what_may_be_listed_as_found_is_what_we_write() -> None:
-    """A name of our own making, and nothing else that somebody may put there."""
-    ours = ("1001-released.json", "evidence/audit-log-2.json", "logs.jsonl", "report-2.html")
-    assert all(map(is_case_file_object, ours))
-    for name in (
-        "evidence/extra.json",
-        "notes.txt",
-        "report.htm",
-        "a/0001-x.json",
-        "manifest.json",
-    ):
-        assert not is_case_file_object(name)
-
-
-def test_a_heartbeat_record_has_no_other_content() -> None:
-    """Under that name and with that content only."""
-    alive = (
-        b'{"kind": "heartbeat", "run": "x", "nonce": "y", "recorded_at": "z", "schema_version": 1}'
+def test_another_incident_lists_only_what_is_shared() -> None:
+    """Its own manifest says nothing of this case file, and its own objects are not checked."""
+    objects, logged = case_file_of([{(FOLDER, 1): b"{}", (CONTAINMENT, 1): b"{}"}])
+    name = "20261002-ffffffffffff"
+    record = f"{CONTAINMENT}/0002-joined.json"
+    objects[record] = f'{{"incident": "{name}"}}'.encode()
+    planted = f"{FOLDER}/1001-released.json"
+    objects[planted] = b"{}"
+    paths = {path: sha256_hex(objects[path]) for path in (record, planted)}
+    other = encode_manifest(f"incidents/{name}", {**paths, f"incidents/{name}/x.json": "0" * 64})
+    objects[f"incidents/{name}/manifest.json"] = other
+    for known in (None, (*logged, KnownDigest(sha256_hex(other), f"incidents/{name}"))):
+        assert suspected(verification_of(objects, known)) == {planted: ObjectState.NOT_LISTED}
+    assert suspected(verification_of(objects, logged)) == dict.fromkeys(
+        (planted, record), ObjectState.NOT_LISTED
     )
-    assert is_heartbeat_name("0007-heartbeat.json")
-    assert is_plain_heartbeat("0007-heartbeat.json", alive)
-    assert not is_plain_heartbeat("0007-done.json", alive)
-    assert not is_plain_heartbeat("0007-heartbeat.json", alive.replace(b'"run"', b'"outcome"'))
-    assert not is_plain_heartbeat("0007-heartbeat.json", b"\xff")
+
+
+def test_digests_of_other_folders_are_not_missing_here() -> None:
+    """A dry run of the same event, or another incident, has manifests of its own."""
+    objects, logged = case_file_of([{(FOLDER, 1): b"{}"}])
+    dry_run = KnownDigest("0" * 64, FOLDER.replace("incidents", "dry-runs"))
+    found = verification_of(objects, (*logged, dry_run))
+    assert (found.intact, found.missing_manifests) == (True, ())
+    assert verification_of(objects, (*logged, KnownDigest("0" * 64))).missing_manifests == (
+        "0" * 64,
+    )

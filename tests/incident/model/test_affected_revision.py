@@ -1,4 +1,4 @@
-"""Which revision or execution a finding is about: told for sure, or with its alternatives."""
+"""Infer the affected revision or execution, for certain or with its alternatives."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_the_affected_revision_is_certain_when_no_other_can_have_run(
         (
             evidence_of(ALL, replace(SPLIT, update_time=None)),
             "one of the revisions shop-3, shop-2, shop-1",
-            "nothing tells when it was changed last",
+            "when it was last changed is not known",
         ),
         (
             replace(evidence_of(ALL), configuration=None),
@@ -215,7 +215,7 @@ def test_a_revision_that_the_finding_names_keeps_its_name_without_its_settings()
 
 
 def test_a_thousand_revisions_are_compared_quickly() -> None:
-    """Each with values of its own: what is told of all of them takes no square of them."""
+    """The time grows linearly with the number of revisions."""
     many = tuple(
         revision(
             3,

@@ -28,7 +28,7 @@ async def fail_after(error: Exception, seconds: float = 0) -> None:
 
 
 async def test_results_keep_the_order_of_the_arguments() -> None:
-    """Whoever is fastest."""
+    """Whichever is fastest."""
     assert await gather_all(
         value_after(0.02, "a"), value_after(0, "b"), value_after(0.01, "c")
     ) == ("a", "b", "c")

@@ -207,7 +207,7 @@ def test_shared_indicators_link_findings_anywhere(
 
 
 def test_a_shell_that_both_ran_links_nothing() -> None:
-    """The hash of what every image has tells of no attacker: only a malicious file's counts."""
+    """Only the hash of a malicious file counts, not that of a shell that every image has."""
     shell = other_finding().processes
     here = replace(OWN_FINDING, category="Reverse Shell", processes=shell)
     found = other_finding(3600, "Unexpected Child Shell", processes=shell)
@@ -216,7 +216,7 @@ def test_a_shell_that_both_ran_links_nothing() -> None:
 
 
 def test_the_account_that_it_shares_with_others_links_nothing() -> None:
-    """Whoever acts as a default account may come from anywhere in the project."""
+    """Actions of a default account may come from any workload of the project."""
     default = "210987654321-compute@developer.gserviceaccount.com"
     found = other_finding(3600, containers=container("sidecar"), principal=default)
     shared = evidence(

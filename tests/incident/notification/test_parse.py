@@ -111,7 +111,7 @@ def test_every_field_of_a_finding_is_parsed() -> None:
 def test_contacts_stand_in_the_order_of_whom_an_incident_is_for() -> None:
     """Whatever order the map and its lists come in: two readings make one plan."""
 
-    def told(*groups: str) -> tuple[str, ...]:
+    def emails(*groups: str) -> tuple[str, ...]:
         emails = {
             "billing": ["pay@example.com"],
             "ODD": ["odd@example.com"],
@@ -122,8 +122,8 @@ def test_contacts_stand_in_the_order_of_whom_an_incident_is_for() -> None:
         return parse_record(listed_finding_json(contacts=contacts)).contacts
 
     wanted = ("a@example.com", "z@example.com", "ops@example.com", "pay@example.com")
-    assert told("billing", "ODD", "technical", "security") == (*wanted, "odd@example.com")
-    assert told("security", "technical", "ODD", "billing") == (*wanted, "odd@example.com")
+    assert emails("billing", "ODD", "technical", "security") == (*wanted, "odd@example.com")
+    assert emails("security", "technical", "ODD", "billing") == (*wanted, "odd@example.com")
 
 
 def test_a_process_is_read_with_its_environment_kept_apart() -> None:
@@ -207,7 +207,7 @@ def test_the_filing_project_does_not_define_the_owning_project() -> None:
 
 
 def test_snake_case_keys_are_read_like_camel_case_keys() -> None:
-    """A message printed with the proto field names tells the same."""
+    """A message printed with the proto field names means the same."""
     snake, camel = parse_sample("snake-case"), parse_sample("cloud-run-service")
 
     assert snake.workload == camel.workload
@@ -323,7 +323,7 @@ def test_folders_are_known_empty_or_unknown(
     ],
 )  # fmt: skip
 def test_two_places_that_disagree_are_a_contradiction(changes: dict[str, Any], words: str) -> None:
-    """The finding is readable still, and says what a person must look at."""
+    """The finding is readable still, and names what a person has to check."""
     finding = parse_notification(to_bytes(sample_with(changes))).finding
 
     (sentence,) = finding.contradictions
@@ -471,7 +471,7 @@ def test_addresses_are_read_as_indicators(uris: object, read: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize(
-    ("told", "read"),
+    ("given", "read"),
     [
         (
             {"Dst_Ip": "203.0.113.77", "Dst_Port": "4444", "Src_Ip": "::1", "Src_Port": 51324},
@@ -490,10 +490,10 @@ def test_addresses_are_read_as_indicators(uris: object, read: tuple[str, ...]) -
 )
 @pytest.mark.parametrize("place", ["sourceProperties", "source_properties"])
 def test_the_ends_of_a_reverse_shell_are_read(
-    told: dict[str, Any], read: Connection | None, place: str
+    given: dict[str, Any], read: Connection | None, place: str
 ) -> None:
     """Addresses and ports, and nothing else that stands in their place."""
-    named = {f"Reverse_Shell_Stdin_Redirection_{end}": value for end, value in told.items()}
+    named = {f"Reverse_Shell_Stdin_Redirection_{end}": value for end, value in given.items()}
     message = sample_with({"finding.sourceProperties": ABSENT})
     message["finding"][place] = named
 
@@ -594,7 +594,7 @@ def test_required_fields_must_be_present_and_of_their_type(
         parse_notification(to_bytes(message))
 
     assert words in str(error.value)
-    assert "Look at what publishes to the topic" in str(error.value)
+    assert "Check what publishes to the topic" in str(error.value)
 
 
 @pytest.mark.parametrize(

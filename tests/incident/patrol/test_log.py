@@ -44,7 +44,7 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
     async with responder_environment(tmp_path) as env:
         outcome = (await env.deliver()).outcome
         await deploy(env, with_automatic_scaling)
-        line, seal, summary = await patrol_lines(env)
+        line, summary = await patrol_lines(env)
         assert (line["severity"], line["message"]) == ("ERROR", "Containment reverted")
         assert line["incident"] == outcome["incident"]
         assert line["workload"] == SERVICE
@@ -63,9 +63,9 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
             "workload_kind": "service",
             "project": "example-shop-prod",
         }
-        assert (seal["severity"], seal["incident"]) == ("INFO", outcome["incident"])
-        newest = max(env.stored_objects("incidents/*/manifest-*.json").items())[1]
-        assert seal["manifest_sha256"] == sha256_hex(newest)
+        (manifest,) = env.stored_objects("containments/**/manifest.json").values()
+        assert line["case_file"] == f"{CONTAINMENTS_FOLDER}/1"
+        assert line["manifest_sha256"] == sha256_hex(manifest)
         assert (summary["severity"], summary["patrol"]["reverted"]) == ("ERROR", 1)
 
 
@@ -90,9 +90,11 @@ async def test_an_unreadable_containment_logs_its_own_error(tmp_path: Path) -> N
         folder.mkdir(parents=True)
         (folder / "0001-snapshot.json").write_text("[]")
         later = env.later(86_400)
-        expired, seal, unread, summary = await patrol_lines(later)
+        expired, unread, summary = await patrol_lines(later)
         assert expired["outcome"]["status"] == "expired"
-        assert seal["message"] == "Case file manifest written"
+        assert expired["case_file"] == f"incidents/{expired['incident']}"
+        manifest = env.stored_objects()[f"{expired['case_file']}/manifest-2.json"]
+        assert expired["manifest_sha256"] == sha256_hex(manifest)
         assert "not a JSON object" in unread["reason"]
         assert summary["patrol"]["unchecked"] == 1
         assert [each["severity"] for each in (expired, unread, summary)] == ["ERROR"] * 3

@@ -13,8 +13,8 @@ import pytest
 from grpc import StatusCode
 
 from emulator.api.faults import Fault, Faults
-from incident.case_file.verification import ObjectState
-from incident.case_file.verify import verify_case_file
+from incident.case_file.manifest import RecordingStore, write_manifest
+from incident.case_file.verification import ObjectState, verify_case_file
 from incident.containment import release
 from incident.containment.release import ReleaseRefused
 from incident.containment.release_plan import plan_release
@@ -67,8 +67,13 @@ class DrillEnvironment:
         )
 
     async def run_drill(self) -> DrillReport:
-        """A whole drill, without being asked."""
-        return await run_drill(await self.prepare_drill())
+        """A whole drill, without being asked, with its manifest."""
+        store = RecordingStore(self.user.ports.store)
+        ports = replace(self.user.ports, store=store)
+        plan = await prepare_drill(self.workload, self.user.context, ports, self.user.name)
+        report = await run_drill(plan)
+        await write_manifest(store, plan.case_file.folder)
+        return report
 
     def is_as_before(self) -> bool:
         """Whether the world is as before, except fields that record a write."""

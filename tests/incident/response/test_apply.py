@@ -129,7 +129,7 @@ async def test_approving_writes_exactly_the_recorded_plan(tmp_path: Path, kind: 
         ]
         kinds = {record.kind: record for record in case.records if record.number >= 1000}
         assert [kind for kind in kinds if kind != "written-back"] == [
-            *("done", "approved", "contained")
+            *("done", "logged", "approved", "contained")
         ]
         approved = kinds["approved"].body
         assert (approved["by"], len(str(approved["plan"]))) == (OPERATOR_EMAIL, 64)

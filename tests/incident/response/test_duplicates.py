@@ -1,4 +1,4 @@
-"""An outcome is heard of: who dies right after recording it leaves that to whoever comes next."""
+"""An outcome is logged at least once: after a crash, by the next delivery or patrol run."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tests.support.environment import (
 )
 from tests.support.environment import world_around as around
 from tests.support.patrol import ProcessKilled, run_patrol
+from tests.support.stores import StoreKilledAt
 from wiring import build_context, build_ports
 
 #: Refused for good: an ERROR that must not be lost.
@@ -39,33 +40,20 @@ def logged_outcomes(printed: str) -> list[tuple[str, str]]:
     return [(line["severity"], line["outcome"]["status"]) for line in lines if "outcome" in line]
 
 
-class StoreKilledAt(Store):
-    """A store whose process ends before or after it puts an object of some name."""
-
-    def __init__(self, store: Store, name: str, when: str) -> None:
-        super().__init__(store._store, store.url)  # noqa: SLF001 - the same store
-        self._name, self._when = name, when
-
-    async def create(self, path: str, data: bytes) -> bool:
-        """Put an object, unless the end comes first."""
-        here = path.endswith(self._name)
-        if here and self._when == "before":
-            raise ProcessKilled
-        created = await super().create(path, data)
-        if here:
-            raise ProcessKilled
-        return created
-
-
-async def deliver_and_kill(env: ResponderEnvironment, name: str, when: str) -> str:
-    """One delivery to a process that is killed at an object; what it printed by then."""
+async def deliver_until_killed(env: ResponderEnvironment, name: str, when: str) -> str:
+    """One delivery to a process that is killed at an object; what it logged until then."""
     clients = await connect(env.settings)
     store = StoreKilledAt(clients.store, name, when)
-    inbox = DeliveryHandler(build_context(env.settings), replace(build_ports(clients), store=store))
+    ports = replace(build_ports(clients), store=store)
+    handler = DeliveryHandler(build_context(env.settings), ports)
+
+    async def receive_and_log() -> None:
+        result = await handler.receive(encode(env.notification))
+        log.delivery_answered(result, None)
+        await handler.record_logged(result)
+
     with captured_output() as output, pytest.raises(ProcessKilled):
-        await inbox.receive(
-            encode(env.notification), lambda answer: log.delivery_answered(answer, None)
-        )
+        await receive_and_log()
     await clients.close()
     return output.getvalue()
 
@@ -73,7 +61,7 @@ async def deliver_and_kill(env: ResponderEnvironment, name: str, when: str) -> s
 async def test_an_unlogged_outcome_is_logged_by_the_redelivery(tmp_path: Path) -> None:
     """As loud as it would have been, and once: the delivery after that is a duplicate."""
     async with responder_environment(tmp_path, world=FAILING) as env:
-        assert logged_outcomes(await deliver_and_kill(env, "/1000-done.json", "after")) == []
+        assert logged_outcomes(await deliver_until_killed(env, "/1000-done.json", "after")) == []
         later = env.later(60)
         _, printed = await deliver_and_log(later)
         assert logged_outcomes(printed) == [("ERROR", "failed")]
@@ -84,53 +72,73 @@ async def test_an_unlogged_outcome_is_logged_by_the_redelivery(tmp_path: Path) -
 async def test_an_unlogged_outcome_is_logged_by_the_patrol(tmp_path: Path) -> None:
     """Where no delivery comes any more; once as well."""
     async with responder_environment(tmp_path, world=FAILING) as env:
-        await deliver_and_kill(env, "/1000-done.json", "after")
+        await deliver_until_killed(env, "/1000-done.json", "after")
         with captured_output() as output:
             for later in (900, 1200):
                 patrol_log.log_round(await run_patrol(env.later(later)), None)
         assert logged_outcomes(output.getvalue()) == [("ERROR", "failed")]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_an_outcome_is_logged_before_it_is_in_a_manifest(tmp_path: Path, when: str) -> None:
-    """So a record that is listed was heard of; one that is not may be told twice, never never."""
+@pytest.mark.parametrize(
+    ("step", "when", "logged_by_then", "logged_again"),
+    [
+        ("/1000-done.json", "after", False, True),
+        ("/manifest.json", "before", False, True),
+        ("/manifest.json", "after", False, True),
+        ("/1000-logged.json", "before", True, True),
+        ("/1000-logged.json", "after", True, False),
+    ],
+)
+async def test_an_outcome_without_its_record_is_logged_again(
+    tmp_path: Path,
+    step: str,
+    when: str,
+    logged_by_then: bool,  # noqa: FBT001
+    logged_again: bool,  # noqa: FBT001
+) -> None:
+    """It is logged twice where the process was killed right after the line, and never not at all.
+
+    Whether anything is in a manifest makes no difference.
+    """
+    failed, duplicate = [("ERROR", "failed")], [("INFO", "duplicate")]
     async with responder_environment(tmp_path, world=FAILING) as env:
-        assert logged_outcomes(await deliver_and_kill(env, "/manifest-2.json", when)) == [
-            ("ERROR", "failed")
-        ]
-        _, printed = await deliver_and_log(env.later(60))
-        again = ("ERROR", "failed") if when == "before" else ("INFO", "duplicate")
-        assert logged_outcomes(printed) == [again]
+        printed = await deliver_until_killed(env, step, when)
+        assert logged_outcomes(printed) == (failed if logged_by_then else [])
+        later = env.later(60)
+        for path in env.stored_objects("incidents/*/manifest*.json"):
+            (tmp_path / "store" / path).unlink()
+        _, printed = await deliver_and_log(later)
+        assert logged_outcomes(printed) == (failed if logged_again else duplicate)
+        _, printed = await deliver_and_log(later)
+        assert logged_outcomes(printed) == duplicate
 
 
-class LateListingStore(Store):
-    """A store in which what another process puts appears at the second listing of a case file."""
+class LateStore(Store):
+    """A store in which an object of another process appears at the third list of a case file."""
 
-    def __init__(self, store: Store, late: Path, there: Path) -> None:
+    def __init__(self, store: Store, late: Path, target: Path) -> None:
         super().__init__(store._store, store.url)  # noqa: SLF001 - the same store
-        self._late, self._there, self._listed = late, there, 0
+        self._late, self._target, self._listed = late, target, 0
 
     async def list(self, prefix: str) -> tuple[str, ...]:
-        """What is there; of the case file, after its manifest had been looked for in vain."""
+        """What is there; of the case file, after the object was looked for in vain."""
         if prefix.startswith("incidents/"):
             self._listed += 1
             if self._listed > 2 and self._late.exists():
-                self._late.rename(self._there)
+                self._late.rename(self._target)
         return await super().list(prefix)
 
 
 async def test_a_redelivery_waits_for_the_run_that_is_about_to_log(tmp_path: Path) -> None:
-    """A delivery that comes between the record and the log line does not tell it as well."""
+    """A delivery that comes between the log line and its record does not log it as well."""
     async with responder_environment(tmp_path) as env:
-        folder = f"incidents/{(await env.deliver()).outcome['incident']}"
-        there, late = tmp_path / "store" / folder / "manifest-2.json", tmp_path / "late"
-        there.rename(late)
+        folder = str((await env.deliver()).case_file)
+        target, late = tmp_path / "store" / folder / "1000-logged.json", tmp_path / "late"
+        target.rename(late)
         clients = await connect(env.settings)
-        outside = replace(build_ports(clients), store=LateListingStore(clients.store, late, there))
-        heard: list[str] = []
-        answer = await DeliveryHandler(build_context(env.settings), outside).receive(
-            encode(env.notification), lambda each: heard.append(str(each.outcome["status"]))
-        )
+        ports = replace(build_ports(clients), store=LateStore(clients.store, late, target))
+        handler = DeliveryHandler(build_context(env.settings), ports)
+        result = await handler.receive(encode(env.notification))
         await clients.close()
-        assert there.exists()
-        assert (answer.outcome["status"], heard) == ("duplicate", [])
+        assert target.exists()
+        assert (result.outcome["status"], result.logged_record) == ("duplicate", None)

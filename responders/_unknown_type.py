@@ -1,13 +1,13 @@
 """A finding type of Cloud Run Threat Detection that no responder knows.
 
-Google adds detectors as it goes, so the list is never closed. What we do not know is
-investigated like everything else and held for a person, whatever the policy names.
+Google keeps adding detectors. An unknown type is investigated like every other one and held for
+a person, whatever the policy says.
 """
 
 from __future__ import annotations
 
 from incident.model import Assessment, Evidence, Responder, Verdict
-from responders._reading import (
+from responders._reasons import (
     confidence,
     hash_reasons,
     ordered_reasons,

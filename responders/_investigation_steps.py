@@ -1,4 +1,4 @@
-"""What to look at with findings of many types, in the words of all of them."""
+"""Investigation steps that many finding types share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INPUT_READ = (
     "what it read just before it: an exploit's input is often strange by its name or its length"
 )
 _FILES_READ = "what it read and wrote around the event: files, buckets, messages"
-#: What stands for a text about requests where there are none.
+#: Replacement for a text about requests, for kinds without requests.
 _BY_KIND = {
     Kind.JOB: {
         ENTRY_POINT: _JOB_ENTRY_POINT,
@@ -39,6 +39,6 @@ _BY_KIND = {
 
 
 def steps_for_workload(texts: tuple[str, ...], finding: Finding) -> tuple[str, ...]:
-    """What to look at, for the kind of workload that a finding is about."""
+    """The steps for the kind of workload that a finding is about."""
     replacements = _BY_KIND.get(finding.workload.kind, {}) if finding.workload else {}
     return tuple(replacements.get(text, text) for text in texts)

@@ -1,7 +1,7 @@
 """The MITRE ATT&CK techniques (Enterprise matrix) that the responders name.
 
-Id, name and tactic are written once, here; what a technique means for a finding is the
-responder's to say. Of techniques with several tactics, the one that is meant is named.
+Id, name and tactic are written here once; each responder says what a technique means for its
+finding. Of several tactics, the one that is meant is named.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ from incident.model import (
     Technique,
     Verdict,
 )
-from responders._look_at import steps_for_workload
-from responders._reading import (
+from responders._investigation_steps import steps_for_workload
+from responders._reasons import (
     confidence,
     fill_placeholders,
     hash_reasons,
@@ -61,7 +61,7 @@ class ResponderRow:
         rationale: Why that verdict, as the end of a sentence.
         techniques: MITRE ATT&CK, with what each means for ``{program}``, ``{file}`` and
             ``{workload}``.
-        investigation_steps: What a person should look at, in order.
+        investigation_steps: What a person should check, in order.
     """
 
     name: str

@@ -1,7 +1,6 @@
-"""What every responder reads from the evidence, whatever the finding is about. Pure.
+"""Confidence and reasons that all responders derive from the evidence. Pure.
 
-Sentences about one kind of finding belong to its responder. Nothing is cut here: text is cut
-once it is redacted, since half a secret is not recognised any more.
+Text is not cut here but after redaction: half a secret would not be recognised.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from incident.model import (
     format_duration,
 )
 
-# One engine or two may be mistaken; and where few have looked, none is no acquittal.
+# One or two engines may be wrong; and few engines without a hit prove nothing.
 _SEVERAL_ENGINES, _MANY_ENGINES = 3, 10
-# What is detected by the file itself. Any other detector sees what was done, be it with a program
-# that is on every system.
+# Detected by the file itself. The other detectors see behaviour, which a program that is on
+# every system may show.
 _DETECTED_BY_FILE = ("Malicious Binary", "Malicious Library")
 _RELATED, _MAX_LISTED = "related-findings", 5
 
@@ -89,7 +88,7 @@ def _contradicted(evidence: Evidence) -> bool:
 def corroborating_reasons(evidence: Evidence) -> tuple[Reason, ...]:
     """What else makes it more or less sure: what is known of the file, other findings.
 
-    What an attacker could reach makes nothing more certain, and is told apart from this.
+    What an attacker could reach does not count here.
     """
     return (*reputation_reasons(evidence), *related_reasons(evidence))
 
@@ -204,7 +203,7 @@ def _corroborating(relations: tuple[RelatedFinding, ...]) -> tuple[Reason, ...]:
 
 
 def _not_corroborating(relations: tuple[RelatedFinding, ...]) -> tuple[Reason, ...]:
-    """The findings that change nothing; of several, each is told apart in the list."""
+    """The findings that do not change the confidence."""
     if not relations:
         return ()
     if len(relations) == 1:

@@ -1,0 +1,59 @@
+"""The report of a case file: written beside earlier ones, from all that was stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from incident.case_file.manifest import sha256_hex
+from incident.report.write_report import write_report
+from tests.support.environment import CONTAINMENTS_FOLDER, responder_environment
+from tests.support.model import folder_store
+from tests.support.patrol import deploy, run_patrol, with_automatic_scaling
+
+
+async def test_an_incident_has_a_report(tmp_path: Path) -> None:
+    """It links to it, and the report names the objects with their digests."""
+    async with responder_environment(tmp_path) as env:
+        result = await env.deliver()
+        page = env.stored_objects()[f"{result.case_file}/report.html"].decode()
+        assert "<h1>Execution: Modified Malicious Binary Executed</h1>" in page
+        assert str(result.outcome["links"]).count("report.html") == 1
+        stored = env.stored_objects()
+        for path in (
+            f"{result.case_file}/evidence/finding.json",
+            f"{CONTAINMENTS_FOLDER}/1/0001-snapshot.json",
+        ):
+            assert sha256_hex(stored[path]) in page
+
+
+async def test_a_later_report_is_written_beside_the_earlier_one(tmp_path: Path) -> None:
+    """Nothing is overwritten, and the same report is written once."""
+    async with responder_environment(tmp_path) as env:
+        result = await env.deliver()
+        folder = str(result.case_file)
+        store = folder_store(tmp_path / "store")
+        first = env.stored_objects()[f"{folder}/report.html"]
+        for _ in range(2):
+            path = await write_report(store, folder, {**result.outcome, "status": "released"})
+            assert path == f"{folder}/report-2.html"
+        assert env.stored_objects()[f"{folder}/report.html"] == first
+
+
+async def test_the_report_of_a_later_outcome_shows_what_led_to_it(tmp_path: Path) -> None:
+    """Its own record is written after the report; the containment's are there before."""
+    async with responder_environment(tmp_path) as env:
+        outcome = (await env.deliver()).outcome
+        await deploy(env, with_automatic_scaling)
+        await run_patrol(env.later(900))
+        folder = f"incidents/{outcome['incident']}"
+        stored = env.stored_objects(f"{folder}/report*.html")
+        first, second = (
+            stored[f"{folder}/{name}.html"].decode() for name in ("report", "report-2")
+        )
+        for words in ("Wrote the change", "Read it back: it is in effect", "Read audit log"):
+            assert words in first
+            assert words in second
+        for words in ("The patrol saw it undone, by", "Carried the incident on: unverified"):
+            assert words not in first
+            assert words in second
+        assert f"{outcome['containment']}/0005-reverted.json" in second
