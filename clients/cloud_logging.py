@@ -5,7 +5,9 @@ Uses the generated client only: the handwritten one starts threads and reads met
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+import time
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,11 +22,23 @@ from google.protobuf.json_format import MessageToDict
 from clients.errors import google_call
 from clients.filters import audit_log_of, run_logs_of
 from clients.retries import PATIENT
-from incident.model import AuditEvent, GrantScope, JsonObject, LogEntry, Logs, Permission, Workload
+from incident.model import (
+    AuditEvent,
+    CutList,
+    GrantScope,
+    JsonObject,
+    Listing,
+    LogEntry,
+    Logs,
+    Permission,
+    Workload,
+)
 
 # An entry may be 256 KiB: a page of 1,000 could be over 100 MB.
 _PAGE_SIZE = 250
 _MAX_BYTES = 4_000_000
+# A page can be empty and still have a successor, and the quota is 60 reads a minute.
+_MAX_SECONDS = 8
 
 LIST_ENTRIES = Permission(
     "logging.logEntries.list",
@@ -50,16 +64,18 @@ class CloudLogging:
         """
         kept: list[LogEntry] = []
         size = 0
-        async for entry in self._read(workload, run_logs_of(workload, start, end), limit):
-            size += type(entry).pb(entry).ByteSize()
-            if len(kept) == limit or size > _MAX_BYTES:
-                return Logs(tuple(kept), truncated=True)
-            kept.append(_entry(entry))
+        query = run_logs_of(workload, start, end)
+        async with contextlib.aclosing(self._read(workload, query, limit)) as entries:
+            async for entry in entries:
+                size += type(entry).pb(entry).ByteSize() if entry else 0
+                if entry is None or len(kept) == limit or size > _MAX_BYTES:
+                    return Logs(tuple(kept), truncated=True)
+                kept.append(_entry(entry))
         return Logs(tuple(kept), truncated=False)
 
     async def audit(
         self, workload: Workload, start: datetime, end: datetime, *, limit: int
-    ) -> tuple[AuditEvent, ...]:
+    ) -> Listing[AuditEvent]:
         """Audit log entries of changes to the workload between two moments.
 
         Raises:
@@ -67,15 +83,21 @@ class CloudLogging:
             GiveUp: A permanent failure.
         """
         events: list[AuditEvent] = []
-        async for entry in self._read(workload, audit_log_of(workload, start, end), limit):
-            event = _audit_event(entry)
-            if event:
-                events.append(event)
-            if len(events) == limit:
-                break
+        query = audit_log_of(workload, start, end)
+        async with contextlib.aclosing(self._read(workload, query, limit)) as entries:
+            async for entry in entries:
+                event = _audit_event(entry) if entry else None
+                if entry is None or (event and len(events) == limit):
+                    text = f"only the newest {len(events)} entries of the audit log were read"
+                    return CutList(tuple(events), text)
+                if event:
+                    events.append(event)
         return tuple(events)
 
-    async def _read(self, workload: Workload, query: str, limit: int) -> AsyncIterator[GoogleEntry]:
+    async def _read(
+        self, workload: Workload, query: str, limit: int
+    ) -> AsyncGenerator[GoogleEntry | None, None]:
+        """The entries, newest first; None at last where not all were read within the time."""
         project = f"projects/{workload.project}"
         request = ListLogEntriesRequest(
             resource_names=[project],
@@ -83,10 +105,15 @@ class CloudLogging:
             order_by="timestamp desc",
             page_size=min(limit + 1, _PAGE_SIZE),
         )
+        end = time.monotonic() + _MAX_SECONDS
         with google_call("read the logs of", workload.resource_name, LIST_ENTRIES):
-            pages = await self._client.list_log_entries(request, **PATIENT.options())
-            async for entry in pages:
-                yield entry
+            answer = await self._client.list_log_entries(request, **PATIENT.options())
+            async for page in answer.pages:
+                for entry in page.entries:
+                    yield entry
+                if page.next_page_token and time.monotonic() > end:
+                    yield None
+                    return
 
 
 def _entry(entry: GoogleEntry) -> LogEntry:

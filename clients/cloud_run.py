@@ -5,9 +5,10 @@ The writes are in ``cloud_run_writes``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from google.cloud import run_v2
 from google.iam.v1 import iam_policy_pb2, options_pb2
@@ -23,26 +24,58 @@ from clients.cloud_run_conversion import (
 from clients.cloud_run_writes import CONDITIONAL_POLICY_VERSION, WRITE_PERMISSIONS, send_change
 from clients.errors import google_call
 from clients.observed_secrets import ObservedSecrets
+from clients.paging import ListBounds, read_all
 from clients.retries import PATIENT, PROMPT
 from incident.model import (
     Access,
     Change,
     ChangeKind,
+    CutList,
     Execution,
     GiveUp,
     GrantScope,
+    IncidentError,
     Kind,
     ListedWorkload,
+    Listing,
+    Missing,
     Permission,
     Task,
     Template,
     Workload,
     WorkloadConfiguration,
+    found_in,
+    with_found,
 )
 
-T = TypeVar("T")
+T = TypeVar("T", Template, Execution)
 
-_MAX_ITEMS = 100
+#: Length of one page; Cloud Run's own limit of a page is not documented.
+_PAGE_SIZE = 100
+#: Resources that are read by name at a time, and at most, where a list was cut.
+_CONCURRENT_GETS, _MAX_NAMED = 20, 200
+
+
+class CloudRunBounds(NamedTuple):
+    """How much of each list is read.
+
+    The defaults are above Cloud Run's quotas: 1,000 running executions per project and region and
+    1,000 finished ones per job; 1,000 revisions and those of up to 2,000 tags.
+
+    Attributes:
+        revisions: Revisions of a service or worker pool. Supporting evidence waits for them.
+        executions: Executions of a job. The decision and the verification wait for them.
+        tasks: Tasks of an execution, which may have 10,000. Evidence only.
+        workloads: Workloads of a kind in a region of a project.
+    """
+
+    revisions: ListBounds = ListBounds(3_000, 8)
+    executions: ListBounds = ListBounds(3_000, 30)
+    tasks: ListBounds = ListBounds(1_000, 8)
+    workloads: ListBounds = ListBounds(5_000, 60)
+
+
+BOUNDS = CloudRunBounds()
 
 
 # How permissions name each kind of workload.
@@ -67,14 +100,25 @@ _EXECUTIONS = Permission(
     GrantScope.WORKLOAD,
     "finds running executions, and verifies that they have ended",
 )
+_REVISION = Permission(
+    "run.revisions.get", GrantScope.WORKLOAD, "reads a revision by name where the list was cut"
+)
+_EXECUTION = Permission(
+    "run.executions.get", GrantScope.WORKLOAD, "reads an execution by name where the list was cut"
+)
 _TASKS = Permission(
     "run.tasks.list", GrantScope.WORKLOAD, "reads how the tasks of an execution ended"
 )
 #: What reading each kind of workload needs: its settings and the evidence about it.
 READ_PERMISSIONS: Mapping[Kind, tuple[Permission, ...]] = {
-    Kind.SERVICE: (GET_PERMISSIONS[Kind.SERVICE], _ACCESS[Kind.SERVICE], _REVISIONS),
-    Kind.WORKER_POOL: (GET_PERMISSIONS[Kind.WORKER_POOL], _ACCESS[Kind.WORKER_POOL], _REVISIONS),
-    Kind.JOB: (GET_PERMISSIONS[Kind.JOB], _ACCESS[Kind.JOB], _EXECUTIONS, _TASKS),
+    Kind.SERVICE: (GET_PERMISSIONS[Kind.SERVICE], _ACCESS[Kind.SERVICE], _REVISIONS, _REVISION),
+    Kind.WORKER_POOL: (
+        GET_PERMISSIONS[Kind.WORKER_POOL],
+        _ACCESS[Kind.WORKER_POOL],
+        _REVISIONS,
+        _REVISION,
+    ),
+    Kind.JOB: (GET_PERMISSIONS[Kind.JOB], _ACCESS[Kind.JOB], _EXECUTIONS, _EXECUTION, _TASKS),
 }
 
 #: What listing workloads needs, once for each project.
@@ -89,11 +133,11 @@ LIST_PERMISSIONS: tuple[Permission, ...] = tuple(
 def permissions_for_change(change: ChangeKind, kind: Kind) -> tuple[Permission, ...]:
     """Permissions for a kind of change to a kind of workload: read, write, read back."""
     read = {
-        ChangeKind.FIELDS: GET_PERMISSIONS[kind],
-        ChangeKind.IAM_POLICY: _ACCESS[kind],
-        ChangeKind.CANCELLATION: _EXECUTIONS,
+        ChangeKind.FIELDS: (GET_PERMISSIONS[kind],),
+        ChangeKind.IAM_POLICY: (_ACCESS[kind],),
+        ChangeKind.CANCELLATION: (_EXECUTIONS, _EXECUTION),
     }[change]
-    return tuple(dict.fromkeys((GET_PERMISSIONS[kind], read, *WRITE_PERMISSIONS[change, kind])))
+    return tuple(dict.fromkeys((GET_PERMISSIONS[kind], *read, *WRITE_PERMISSIONS[change, kind])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +168,7 @@ class CloudRun:
         apis: Google's clients.
         dry_run: Refuse every write unless it is validate-only.
         observed_secrets: Collects the environment values that are read; None to collect nothing.
+        bounds: How much of each list is read.
     """
 
     def __init__(
@@ -132,8 +177,10 @@ class CloudRun:
         *,
         dry_run: bool = False,
         observed_secrets: ObservedSecrets | None = None,
+        bounds: CloudRunBounds | None = None,
     ) -> None:
         self._apis = apis
+        self._bounds = bounds or BOUNDS
         self._observed_secrets = observed_secrets
         self._dry_run = dry_run
 
@@ -163,7 +210,7 @@ class CloudRun:
 
         Raises:
             Retry: A transient failure.
-            GiveUp: A permanent failure.
+            GiveUp: A permanent failure, or more workloads than are read.
         """
         parent = f"projects/{project}/locations/{region}"
         permission = LIST_PERMISSIONS[list(_RESOURCES).index(kind)]
@@ -173,50 +220,154 @@ class CloudRun:
             Kind.WORKER_POOL: self._apis.worker_pools.list_worker_pools,
         }[kind]
         with google_call(f"list the {kind.collection} in", parent, permission):
-            pages = await listing(parent=parent, **PATIENT.options())
-            return tuple([listed_workload_of(each) async for each in pages])
-
-    async def revisions(self, workload: Workload) -> tuple[Template, ...]:
-        """The revisions of a service or pool, newest first, at most a hundred.
-
-        Raises:
-            Retry: A transient failure.
-            GiveUp: A permanent failure.
-        """
-        name = workload.resource_name
-        with google_call("list the revisions of", name, _REVISIONS):
-            request = run_v2.ListRevisionsRequest(parent=name, page_size=_MAX_ITEMS)
-            pages = await self._apis.revisions.list_revisions(request, **PROMPT.options())
-            found = await _first(pages, template_of)
-        self._observe(name, found)
-        return tuple(sorted(found, key=_creation_key, reverse=True))
-
-    async def executions(self, workload: Workload) -> tuple[Execution, ...]:
-        """The executions of a job, newest first, at most a hundred.
-
-        Raises:
-            Retry: A transient failure.
-            GiveUp: A permanent failure.
-        """
-        name = workload.resource_name
-        with google_call("list the executions of", name, _EXECUTIONS):
-            request = run_v2.ListExecutionsRequest(parent=name, page_size=_MAX_ITEMS)
-            pages = await self._apis.executions.list_executions(request, **PROMPT.options())
-            found = await _first(pages, execution_of)
-        self._observe(name, (execution.template for execution in found))
+            found = await read_all(
+                f"{kind.collection} in {parent}",
+                lambda: listing(parent=parent, **PATIENT.options()),
+                listed_workload_of,
+                self._bounds.workloads,
+            )
+        if isinstance(found, CutList):
+            raise GiveUp(f"cannot list the {kind.collection} in {parent}: {found.reason}")
         return found
 
-    async def tasks(self, execution: str) -> tuple[Task, ...]:
-        """The tasks of an execution by its resource name, at most a hundred.
+    async def revisions(self, workload: Workload, named: Collection[str] = ()) -> Listing[Template]:
+        """The revisions of a service or pool, newest first.
+
+        Of a cut list, those named and those with traffic or a tag are read by name.
+
+        Args:
+            workload: The service or worker pool.
+            named: Short names of revisions that the caller needs.
 
         Raises:
             Retry: A transient failure.
             GiveUp: A permanent failure.
         """
+        name = workload.resource_name
+        request = run_v2.ListRevisionsRequest(parent=name, page_size=_PAGE_SIZE)
+        with google_call("list the revisions of", name, _REVISIONS):
+            found = await read_all(
+                f"revisions of {name}",
+                lambda: self._apis.revisions.list_revisions(request, **PROMPT.options()),
+                template_of,
+                self._bounds.revisions,
+                key=lambda template: template.revision,
+            )
+        if isinstance(found, CutList):
+            wanted = [*named, *await self._live_revisions(workload)]
+            known = {template.revision for template in found.found}
+            found = await self._with_named(found, wanted, known, self._revision_reader(workload))
+        self._observe(name, found_in(found))
+        if isinstance(found, CutList):
+            return found
+        return tuple(sorted(found, key=_creation_key, reverse=True))
+
+    async def executions(
+        self, workload: Workload, named: Collection[str] = ()
+    ) -> Listing[Execution]:
+        """The executions of a job, newest first. The list takes no filter for those that run.
+
+        Of a cut list, those named are read by name.
+
+        Args:
+            workload: The job.
+            named: Short names of executions that the caller needs.
+
+        Raises:
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
+        """
+        name = workload.resource_name
+        request = run_v2.ListExecutionsRequest(parent=name, page_size=_PAGE_SIZE)
+        with google_call("list the executions of", name, _EXECUTIONS):
+            found = await read_all(
+                f"executions of {name}",
+                lambda: self._apis.executions.list_executions(request, **PROMPT.options()),
+                execution_of,
+                self._bounds.executions,
+                key=lambda execution: execution.name,
+            )
+        if isinstance(found, CutList):
+            known = {execution.short_name for execution in found.found}
+            found = await self._with_named(found, named, known, self._execution_reader(workload))
+        self._observe(name, (execution.template for execution in found_in(found)))
+        return found
+
+    async def tasks(self, execution: str) -> Listing[Task]:
+        """The tasks of an execution, given by its resource name.
+
+        Raises:
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
+        """
+        request = run_v2.ListTasksRequest(parent=execution, page_size=_PAGE_SIZE)
         with google_call("list the tasks of", execution, _TASKS):
-            request = run_v2.ListTasksRequest(parent=execution, page_size=_MAX_ITEMS)
-            pages = await self._apis.tasks.list_tasks(request, **PATIENT.options())
-            return await _first(pages, task_of)
+            return await read_all(
+                f"tasks of {execution}",
+                lambda: self._apis.tasks.list_tasks(request, **PATIENT.options()),
+                task_of,
+                self._bounds.tasks,
+                key=lambda task: task.name,
+            )
+
+    async def _live_revisions(self, workload: Workload) -> Sequence[str]:
+        """The revisions with traffic or a tag, by the settings and by the serving state."""
+        try:
+            return (await self.configuration(workload)).addressed_revisions
+        except IncidentError:
+            return ()
+
+    def _revision_reader(self, workload: Workload) -> Callable[[str], Awaitable[Template]]:
+        async def read(short_name: str) -> Template:
+            name = f"{workload.resource_name}/revisions/{short_name}"
+            with google_call("read the revision", name, _REVISION):
+                return template_of(
+                    await self._apis.revisions.get_revision(name=name, **PROMPT.options())
+                )
+
+        return read
+
+    def _execution_reader(self, workload: Workload) -> Callable[[str], Awaitable[Execution]]:
+        async def read(short_name: str) -> Execution:
+            name = f"{workload.resource_name}/executions/{short_name}"
+            with google_call("read the execution", name, _EXECUTION):
+                return execution_of(
+                    await self._apis.executions.get_execution(name=name, **PROMPT.options())
+                )
+
+        return read
+
+    async def _with_named(
+        self,
+        cut: CutList[T],
+        wanted: Iterable[str],
+        known: Collection[str],
+        read: Callable[[str], Awaitable[T]],
+    ) -> CutList[T]:
+        """A cut list with what it lacks of some names, each read on its own.
+
+        A name that does not exist any more is left out. Any other failure is part of the reason.
+        """
+        missing = [name for name in dict.fromkeys(wanted) if name and name not in known]
+        turn = asyncio.Semaphore(_CONCURRENT_GETS)
+
+        async def read_one(name: str) -> T | IncidentError:
+            async with turn:
+                try:
+                    return await read(name)
+                except IncidentError as error:
+                    return error
+
+        answers = await asyncio.gather(*(read_one(name) for name in missing[:_MAX_NAMED]))
+        reasons = [
+            str(answer)
+            for answer in answers
+            if isinstance(answer, IncidentError) and not isinstance(answer, Missing)
+        ][:1]
+        if len(missing) > _MAX_NAMED:
+            reasons.append(f"only {_MAX_NAMED} of {len(missing)} were read by name")
+        more = [answer for answer in answers if not isinstance(answer, IncidentError)]
+        return with_found(cut, more, "; ".join(reasons))
 
     async def access(self, workload: Workload) -> Access:
         """The workload's own IAM policy, with conditional bindings.
@@ -273,16 +424,6 @@ class CloudRun:
     def _observe(self, name: str, templates: Iterable[Template]) -> None:
         if self._observed_secrets:
             self._observed_secrets.add_templates(name, templates)
-
-
-async def _first(pages: AsyncIterable[Any], read: Callable[[Any], T]) -> tuple[T, ...]:
-    """The first hundred of a list that comes in pages."""
-    found: list[T] = []
-    async for item in pages:
-        found.append(read(item))
-        if len(found) == _MAX_ITEMS:
-            break
-    return tuple(found)
 
 
 def _creation_key(template: Template) -> tuple[float, str]:

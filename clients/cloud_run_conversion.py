@@ -20,6 +20,7 @@ from incident.model import (
     ListedWorkload,
     Secret,
     SecretUse,
+    SourceBuild,
     Task,
     Template,
     Volume,
@@ -74,6 +75,9 @@ def configuration_of(
         condition=_state(message.terminal_condition.state),
         kind=kind,
         live_revisions=_live_revisions(message, kind, latest),
+        regions=tuple(message.multi_region_settings.regions) if kind is Kind.SERVICE else (),
+        source=_source_build(message) if kind is Kind.SERVICE else None,
+        iap_enabled=kind is Kind.SERVICE and message.iap_enabled,
     )
 
 
@@ -93,6 +97,14 @@ def listed_workload_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool
         is_function=bool(service and message.build_config.function_target),
         regions=tuple(message.multi_region_settings.regions) if service else (),
     )
+
+
+def _source_build(message: Any) -> SourceBuild | None:
+    """The source of a service; images that were built elsewhere have none."""
+    build = message.build_config
+    if not build.source_location and not build.function_target:
+        return None
+    return SourceBuild(build.source_location, build.function_target, build.base_image)
 
 
 def template_of(revision: run_v2.Revision) -> Template:
@@ -282,19 +294,25 @@ def _in_variables(message: Any) -> Iterator[SecretUse]:
             used = variable.value_source.secret_key_ref
             if used.secret:
                 version = used.version or _LATEST
-                yield SecretUse(used.secret, version, variable.name, mounted=False)
+                yield SecretUse(
+                    used.secret, version, variable.name, mounted=False, container=container.name
+                )
 
 
 def _in_files(message: Any) -> Iterator[SecretUse]:
-    """Secrets in files. A volume without items is one file, the latest version."""
-    mounts = {m.name: m.mount_path for each in message.containers for m in each.volume_mounts}
-    for volume in message.volumes:
-        used, mount = volume.secret, mounts.get(volume.name, "")
-        if not used.secret:
-            continue
-        files = [(item.path, item.version or _LATEST) for item in used.items]
-        for path, version in files or [(_short(used.secret), _LATEST)]:
-            yield SecretUse(used.secret, version, f"{mount}/{path}", mounted=True)
+    """Secrets in files, by container. A volume without items is one file, the latest version."""
+    volumes = {volume.name: volume.secret for volume in message.volumes if volume.secret.secret}
+    for container in message.containers:
+        for mount in container.volume_mounts:
+            used = volumes.get(mount.name)
+            if used is None:
+                continue
+            files = [(item.path, item.version or _LATEST) for item in used.items]
+            for path, version in files or [(_short(used.secret), _LATEST)]:
+                target = f"{mount.mount_path}/{path}"
+                yield SecretUse(
+                    used.secret, version, target, mounted=True, container=container.name
+                )
 
 
 def _volume(volume: Any) -> Volume:

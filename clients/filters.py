@@ -5,6 +5,7 @@ Names come from a finding, whose text the attacker may have chosen: all go throu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from incident.model import Kind, Workload
@@ -35,6 +36,11 @@ def timestamp(moment: datetime) -> str:
 def findings_since(moment: datetime) -> str:
     """Findings of a source that were detected or updated at that time or later."""
     return f"event_time>={timestamp(moment)}"
+
+
+def findings_named(names: Iterable[str]) -> str:
+    """Findings with one of these resource names; ``OR`` binds tighter than ``AND`` there."""
+    return " OR ".join(f"name={quote(name)}" for name in names)
 
 
 def findings_of(workload: Workload, start: datetime, end: datetime) -> str:

@@ -10,13 +10,15 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import MessageToDict
 
 from clients.errors import google_call
-from clients.filters import findings_of, findings_since
+from clients.filters import findings_named, findings_of, findings_since
 from clients.observed_secrets import ObservedSecrets
+from clients.paging import ListBounds, read_all
 from clients.retries import PATIENT, PROMPT
-from incident.model import GrantScope, JsonObject, Permission, Workload
+from incident.model import GrantScope, JsonObject, Listing, Permission, Workload, found_in
 
 _PAGE_SIZE = 1000
-_MAX_RECORDS = 20_000
+# The decision waits for the confirmation; the other findings are supporting evidence.
+_CONFIRMING, _SUPPORTING = ListBounds(20_000, 30), ListBounds(20_000, 8)
 _PRECISION = timedelta(seconds=1)
 
 LIST = Permission(
@@ -54,7 +56,7 @@ class SecurityCenter:
         self._client = client
         self._observed_secrets = observed_secrets
 
-    async def findings_at(self, source: str, since: datetime) -> tuple[JsonObject, ...]:
+    async def findings_at(self, source: str, since: datetime) -> Listing[JsonObject]:
         """The findings of one source, detected or updated at ``since`` or later.
 
         The filter starts a second earlier: the API may store times less precisely than
@@ -66,9 +68,19 @@ class SecurityCenter:
         """
         return await self._list(source, findings_since(since - _PRECISION), prompt=True)
 
+    async def findings_named(self, source: str, *names: str) -> Listing[JsonObject]:
+        """The findings of one source that have one of these resource names.
+
+        Raises:
+            Retry: A transient failure.
+            GiveUp: A permanent failure, for example a missing permission.
+        """
+        query = findings_named(dict.fromkeys(name for name in names if name))
+        return await self._list(source, query, prompt=True)
+
     async def findings_on(
         self, workload: Workload, start: datetime, end: datetime, *, location: str
-    ) -> tuple[JsonObject, ...]:
+    ) -> Listing[JsonObject]:
         """The findings in a time window whose resource name contains the workload's.
 
         The API matches substrings only, so the caller filters exactly. The location is that of
@@ -122,16 +134,22 @@ class SecurityCenter:
         with google_call("link a case to the finding", finding, _LINK):
             await self._client.update_external_system(request, **PROMPT.options())
 
-    async def _list(self, parent: str, query: str, *, prompt: bool) -> tuple[JsonObject, ...]:
+    async def _list(self, parent: str, query: str, *, prompt: bool) -> Listing[JsonObject]:
         request = scc.ListFindingsRequest(parent=parent, filter=query, page_size=_PAGE_SIZE)
         retry_policy = PROMPT if prompt else PATIENT
-        found: list[JsonObject] = []
         with google_call("list the findings of", parent, LIST):
-            pages = await self._client.list_findings(request, **retry_policy.options())
-            async for result in pages:
-                found.append(MessageToDict(type(result).pb(result)))
-                if self._observed_secrets:
-                    self._observed_secrets.add_finding(found[-1])
-                if len(found) >= _MAX_RECORDS:
-                    break
-        return tuple(found)
+            found = await read_all(
+                f"findings of {parent}",
+                lambda: self._client.list_findings(request, **retry_policy.options()),
+                _record,
+                _CONFIRMING if prompt else _SUPPORTING,
+            )
+        if self._observed_secrets:
+            for record in found_in(found):
+                self._observed_secrets.add_finding(record)
+        return found
+
+
+def _record(result: scc.ListFindingsResponse.ListFindingsResult) -> JsonObject:
+    record: JsonObject = MessageToDict(type(result).pb(result))
+    return record

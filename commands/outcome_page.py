@@ -91,8 +91,14 @@ def outcome_page(outcome: JsonObject) -> RenderableType:
 def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
     status = _text(outcome.get("status"))
     meaning = {str(each): text for each, text in _MEANINGS.items()}.get(status, "")
-    yield Text.assemble((escape_unprintable(status.upper()), status_style(status)), f"  {meaning}")
     workload, incident = json_object(outcome.get("workload")), _text(outcome.get("incident"))
+    regions = ", ".join(_texts(workload.get("other_regions")))
+    if ended := _text(workload.get("execution_ended")):
+        meaning = f"{ended}, by itself" if status == Status.ALREADY_CONTAINED else meaning
+    if regions:
+        meaning += f"; also runs in {regions}, where nothing was done"
+    shown = escape_unprintable(meaning)
+    yield Text.assemble((escape_unprintable(status.upper()), status_style(status)), f"  {shown}")
     if incident:
         yield Text(escape_unprintable(f"incident {incident}"))
     if workload:
@@ -113,6 +119,8 @@ def _detected(outcome: JsonObject) -> LabelledRows:
     for label, key in _DETECTED.items():
         if detected.get(key):
             yield label, _text(detected[key]) + notes.get(key, "")
+    for named in json_objects(detected.get("source_properties")):
+        yield _text(named.get("name")), f"{_text(named.get('text'))} (from sourceProperties only)"
 
 
 def _decision(outcome: JsonObject) -> LabelledRows:

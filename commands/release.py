@@ -32,6 +32,7 @@ from incident.model import (
     Json,
     Status,
     Workload,
+    found_in,
 )
 from incident.redaction.redactor import Redactor
 from incident.report.outcome import has_active_containment, released_outcome
@@ -272,8 +273,8 @@ class _ReleaseCommand:
         since = (texts.snapshot_taken_at(plan) or now) - _MARGIN
         until = max(now, since) + _MARGIN
         try:
-            return await self._clients.logging.audit(
-                plan.workload, since, until, limit=_MOST_EVENTS
+            return found_in(
+                await self._clients.logging.audit(plan.workload, since, until, limit=_MOST_EVENTS)
             )
         except IncidentError:
             return ()

@@ -56,7 +56,7 @@ def verify(*, incident: str, digests: tuple[str, ...], log: TextIO | None, as_js
     """Compare INCIDENT's case file and containments with the manifests of the runs.
 
     Every object must be in a manifest, with the content that it has. The manifests lie in the
-    store as well, so that whoever can write there can forge one: with --log or --sha256, only
+    store as well, where an attacker may forge one: with --log or --sha256, only
     those count whose digests are given. Without them, the query for the log is printed.
 
     Exit status: 0 every object is listed and intact; 1 an object or a manifest is changed,

@@ -21,6 +21,7 @@ from incident.model import (
     Suspect,
     Technique,
     Verdict,
+    cut_reason,
     format_duration,
 )
 
@@ -173,11 +174,14 @@ def related_reasons(evidence: Evidence) -> tuple[Reason, ...]:
         text = f"whether other findings belong to it is {evidence.describe_gap(_RELATED)}"
         return (Reason(text, _RELATED),)
     window = _search_window(evidence)
-    if not relations:
+    cut = cut_reason(evidence.related)
+    if not relations and not cut:
         return (Reason(f"no other finding on this workload {window}", _RELATED),)
     corroborating = tuple(each for each in relations if each.raises_confidence)
     others = tuple(each for each in relations if not each.raises_confidence)
-    searched = Reason(f"other findings were looked for {window}", _RELATED)
+    searched = Reason(
+        f"other findings were looked for {window}{f'; {cut}' if cut else ''}", _RELATED
+    )
     return (*_corroborating(corroborating), *_not_corroborating(others), searched)
 
 

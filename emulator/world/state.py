@@ -15,6 +15,7 @@ from google.iam.v1 import policy_pb2
 
 from emulator.api import proto_json
 from emulator.api.faults import Faults, Latency
+from emulator.api.list_pages import PageRules
 from emulator.api.resource_names import Projects, collection_of
 from emulator.world.completion import common, services_and_pools
 from emulator.world.completion import jobs as plausible_jobs
@@ -42,6 +43,7 @@ _WORLD_KEYS = (
     "published",
     "latency",
     "faults",
+    "pages",
 )
 
 
@@ -59,6 +61,7 @@ class World:
         published: Messages that were published, in order, as they appear in the dump.
         latency: How slow calls are. Not part of the dump.
         faults: What goes wrong. Not part of the dump.
+        pages: How long the pages of lists are. Not part of the dump.
     """
 
     projects: Projects = field(default_factory=Projects)
@@ -75,6 +78,7 @@ class World:
     published: list[dict[str, Any]] = field(default_factory=list)
     latency: Latency = field(default_factory=Latency)
     faults: Faults = field(default_factory=Faults)
+    pages: PageRules = field(default_factory=PageRules)
 
     def canonical(self, name: str) -> str:
         """The key that a resource of this name lies under, whichever way its project is spelled."""
@@ -101,7 +105,7 @@ class World:
         return self.tables().get(collection_of(key), {}).get(key)
 
     def dump(self) -> dict[str, object]:
-        """The state in the form that `parse` reads, without latency and faults."""
+        """The state in the form that `parse` reads, without latency, faults and pages."""
         lists = {
             key: [proto_json.to_json(resource) for resource in table.values()]
             for key, table in self.tables().items()
@@ -158,6 +162,7 @@ def parse_world(data: object, *, source: str) -> World:
         published=[item.json_object().value for item in document.get("published", []).items()],
         latency=world_parts.parse_latency(document.get("latency", {})),
         faults=world_parts.parse_faults(document.get("faults", [])),
+        pages=world_parts.parse_pages(document.get("pages", {})),
     )
     _complete_resources(document, world)
     return world

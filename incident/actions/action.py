@@ -55,6 +55,10 @@ def _never_served(_: Change, __: WorkloadConfiguration) -> str | None:
     return None
 
 
+def _nothing(_: WorkloadConfiguration) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """A named containment. The mappings have one entry for each kind of workload that it fits.
@@ -74,7 +78,11 @@ class Action:
             meaning. Only what the change holds is judged: a part of it may stand alone.
         still_served: What the serving state still leads to although the settings do not; None
             where that is nothing.
-        details: What it has to know of a workload besides its settings.
+        unreached: What keeps the workload from the goal although every change is in effect, as a
+            sentence; None where nothing does.
+        remark: What else a person should know of what it leaves as it is; None for nothing.
+        details: What planning it reads of a workload besides its settings.
+        details_to_verify: What verifying it reads besides them.
         permissions_to_plan: What planning it needs besides.
     """
 
@@ -89,7 +97,10 @@ class Action:
     permissions: Mapping[Kind, tuple[Permission, ...]]
     in_effect: Callable[[Change, WorkloadConfiguration], bool]
     still_served: Callable[[Change, WorkloadConfiguration], str | None] = _never_served
+    unreached: Callable[[WorkloadConfiguration], str | None] = _nothing
+    remark: Callable[[WorkloadConfiguration], str | None] = _nothing
     details: frozenset[WorkloadDetail] = frozenset()
+    details_to_verify: frozenset[WorkloadDetail] = frozenset()
     permissions_to_plan: tuple[Permission, ...] = ()
 
     @property

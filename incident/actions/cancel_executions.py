@@ -13,12 +13,14 @@ from incident.actions.action import Action, DesiredState, NotApplicable
 from incident.model import (
     Change,
     ChangeKind,
+    CutList,
     Finding,
     GrantScope,
     Kind,
     Permission,
     WorkloadConfiguration,
     WorkloadDetail,
+    found_in,
 )
 
 
@@ -28,14 +30,18 @@ def desired_state(
     """Every running execution is to be cancelled, waiting ones too: a failed task is retried."""
     if configuration.executions is None:
         return NotApplicable("its executions are not known")
+    if isinstance(configuration.executions, CutList) and not configuration.running:
+        reason = configuration.executions.reason
+        return NotApplicable(f"whether an execution runs is not known: {reason}")
     own_first = sorted(configuration.running, key=lambda each: each.short_name != finding.execution)
     return DesiredState(executions_to_cancel=tuple(execution.name for execution in own_first))
 
 
 def in_effect(change: Change, configuration: WorkloadConfiguration) -> bool:
-    """Whether the change's execution is over."""
-    running = {execution.name for execution in configuration.running}
-    return configuration.executions is not None and change.target not in running
+    """Whether the change's execution is over. In a cut list it must have been found."""
+    found = {each.name: each.running for each in found_in(configuration.executions)}
+    unlisted = configuration.executions is None or isinstance(configuration.executions, CutList)
+    return not found.get(change.target, unlisted)
 
 
 ACTION = Action(
@@ -56,10 +62,16 @@ ACTION = Action(
                 "finds the running executions, and confirms that they are over",
             ),
             Permission(
+                "run.executions.get",
+                GrantScope.WORKLOAD,
+                "reads an execution by name where the list was cut",
+            ),
+            Permission(
                 "run.executions.cancel", GrantScope.WORKLOAD, "cancels the running executions"
             ),
         )
     },
     in_effect=in_effect,
     details=frozenset({WorkloadDetail.EXECUTIONS}),
+    details_to_verify=frozenset({WorkloadDetail.EXECUTIONS}),
 )

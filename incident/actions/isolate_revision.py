@@ -24,6 +24,7 @@ from incident.model import (
     DEPLOY_PERMISSIONS,
     Change,
     ChangeKind,
+    CutList,
     Finding,
     GrantScope,
     Json,
@@ -32,6 +33,8 @@ from incident.model import (
     Template,
     WorkloadConfiguration,
     WorkloadDetail,
+    cut_reason,
+    found_in,
 )
 
 KNOWN_GOOD_TAG = "known-good"
@@ -79,7 +82,12 @@ def find_affected_revision(
         return "the finding does not name the affected revision"
     if configuration.revisions is None:
         return "the workload's revisions are not known"
-    found = _find_revision(configuration.revisions, finding.revision)
+    found = _find_revision(found_in(configuration.revisions), finding.revision)
+    if found is None and isinstance(configuration.revisions, CutList):
+        return (
+            f"the affected revision {finding.revision} was not found, and"
+            f" {configuration.revisions.reason}"
+        )
     if found is None:
         return f"the affected revision {finding.revision} is not among the workload's revisions"
     if found.session_affinity or configuration.template.session_affinity:
@@ -98,9 +106,11 @@ def find_known_good_revision(
     ]
     if not tagged:
         return f"no revision is tagged {KNOWN_GOOD_TAG}"
-    good = _find_revision(configuration.revisions or (), tagged[0])
+    good = _find_revision(found_in(configuration.revisions), tagged[0])
     if good is None:
-        return f"the revision {tagged[0]}, tagged {KNOWN_GOOD_TAG}, is not among those listed"
+        text = f"the revision {tagged[0]}, tagged {KNOWN_GOOD_TAG}, is not among those listed"
+        reason = cut_reason(configuration.revisions)
+        return f"{text}; {reason}" if reason else text
     unfit = _why_not_known_good(good, affected, finding)
     return f"the revision {good.revision}, tagged {KNOWN_GOOD_TAG}, {unfit}" if unfit else good
 
@@ -205,6 +215,11 @@ ACTION = Action(
             "run.revisions.list",
             GrantScope.WORKLOAD,
             "finds the affected revision and the known-good one",
+        ),
+        Permission(
+            "run.revisions.get",
+            GrantScope.WORKLOAD,
+            "reads a revision by name where the list was cut",
         ),
     ),
 )

@@ -16,6 +16,7 @@ from incident.actions.require_authentication import has_bindings_to_remove
 from incident.model import (
     Change,
     ChangeKind,
+    CutList,
     Finding,
     Json,
     Kind,
@@ -36,12 +37,16 @@ class ContainmentPlan:
         not_applicable: Why a step, or one of its alternatives, does not fit this workload.
         applicable: Whether every step has an action that fits.
         stops: Whether any chosen action stops running code, whether or not it needs a write.
+        unreached: What keeps the workload from the goal of a chosen action, whatever is written.
+        remarks: What else a person should know of what the chosen actions leave as it is.
     """
 
     changes: tuple[Change, ...]
     not_applicable: tuple[str, ...]
     applicable: bool
     stops: bool = True
+    unreached: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def plan_changes(
@@ -69,7 +74,12 @@ def plan_changes(
     chosen.sort(key=lambda action: order.index(action.name))
     changes = _changes(chosen, configuration, finding)
     return ContainmentPlan(
-        changes, tuple(reasons), applicable, any(action.stops for action in chosen)
+        changes,
+        tuple(reasons),
+        applicable,
+        stops=any(action.stops for action in chosen),
+        unreached=unreached_goals((action.name for action in chosen), configuration),
+        remarks=tuple(text for each in chosen if (text := each.remark(configuration))),
     )
 
 
@@ -83,11 +93,32 @@ def details_for_steps(steps: Iterable[Sequence[str]], kind: Kind) -> frozenset[W
 
 def details_for_changes(changes: Iterable[Change]) -> frozenset[WorkloadDetail]:
     """What has to be read to judge these changes, besides the workload's settings."""
-    needs = {
-        ChangeKind.IAM_POLICY: WorkloadDetail.ACCESS,
-        ChangeKind.CANCELLATION: WorkloadDetail.EXECUTIONS,
-    }
-    return frozenset(needs[change.kind] for change in changes if change.kind in needs)
+    return frozenset(
+        need
+        for change in changes
+        for action in _actions_of(change)
+        for need in action.details_to_verify
+    )
+
+
+def unreached_goals(
+    actions: Iterable[str], configuration: WorkloadConfiguration
+) -> tuple[str, ...]:
+    """What keeps a workload from the goals of some actions, whatever they write, as sentences."""
+    names = frozenset(actions)
+    found = (each.unreached(configuration) for name, each in ACTIONS.items() if name in names)
+    return tuple(text for text in found if text)
+
+
+def actions_behind(changes: Iterable[Change]) -> frozenset[str]:
+    """The names of the actions that made some changes."""
+    return frozenset(action.name for change in changes for action in _actions_of(change))
+
+
+def executions_of_changes(changes: Iterable[Change]) -> frozenset[str]:
+    """Short names of the executions to read by name, where the list of executions was cut."""
+    cancelled = (change for change in changes if change.kind is ChangeKind.CANCELLATION)
+    return frozenset(change.target.rpartition("/")[2] for change in cancelled)
 
 
 def in_effect(change: Change, configuration: WorkloadConfiguration) -> bool:
@@ -115,6 +146,8 @@ def why_not_in_effect(change: Change, configuration: WorkloadConfiguration) -> s
         )
     if not in_effect(change, configuration):
         return _mismatch_text(change)
+    if change.kind is ChangeKind.CANCELLATION and isinstance(configuration.executions, CutList):
+        return f"whether another execution runs is not known: {configuration.executions.reason}"
     if "traffic" not in change.after:
         return None
     served = (each.still_served(change, configuration) for each in _actions_of(change))

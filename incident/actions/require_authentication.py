@@ -1,10 +1,13 @@
 """``require-authentication``: take the public, or a job's starters, out of the IAM policy. Pure.
 
 Fits: a service or a job whose own IAM policy could be read.
-Writes: the bindings of ``roles/run.invoker`` without a condition in that policy: of a service
-    without the public, of a job without anybody. Of a service also ``invokerIamDisabled``, as
-    false: otherwise Cloud Run does not check the policy. All other bindings stay as they are.
-Goal: the policy lets in nobody whom the action keeps out, and is checked.
+Writes: the bindings without a condition of the roles that only allow calling or starting
+    (``incident/model/calling_roles.py``): of a service without the public, of a job without
+    anybody. Of a service also ``invokerIamDisabled``, as false: otherwise Cloud Run does not check
+    the policy. All other bindings stay as they are.
+Goal: the policy is checked, and lets in neither the public nor, of a job, anybody by a role that
+    only allows starting. It is not reached while a broader role lets the public in. Conditions,
+    and a job's starters by broader roles, are reported. Inherited bindings are not read.
 Undo: a release puts the members back where they were; what others did to other bindings since
     stays.
 """
@@ -30,10 +33,11 @@ from incident.model import (
     WorkloadConfiguration,
     WorkloadDetail,
 )
-from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS
+from incident.model.calling_roles import PUBLIC_MEMBERS, calling_roles, editable_roles
 
-#: How the part of a policy that a containment edits is called where fields are named.
-INVOKER_BINDINGS_LABEL = f"bindings of {INVOKER_ROLE}"
+#: Name of the part of a policy that this action edits, where fields are named.
+CALLER_BINDINGS_LABEL = "bindings of the roles that only allow calling or starting it"
+_MAX_MEMBERS = 5
 
 _BindingKey = tuple[str, int]
 
@@ -59,25 +63,87 @@ def in_effect(change: Change, configuration: WorkloadConfiguration) -> bool:
 
 
 def bindings_to_keep(bindings: Bindings, kind: Kind) -> Bindings:
-    """A policy without what ``require-authentication`` takes out of it.
+    """The policy that the action writes: of a service without the public, of a job without anybody.
 
-    Of a service the public, of a job everybody: nothing else starts a job than an invoker.
-    A condition may be there for a reason that we cannot weigh, so it is left alone.
+    A binding under a condition stays: its reason is not known.
     """
     to_keep: list[JsonObject] = []
     for binding in bindings:
-        if binding.get("role") != INVOKER_ROLE or binding.get("condition"):
+        if not _editable(binding, kind):
             to_keep.append(binding)
-        elif kind is not Kind.JOB and (members := _private_members(binding)):
+        elif members := _without_kept_out(_members_of(binding), kind):
             to_keep.append({**binding, "members": members})
     return tuple(to_keep)
 
 
-def _private_members(binding: JsonObject) -> list[Json]:
-    members = binding.get("members")
+def _without_kept_out(members: Iterable[str], kind: Kind) -> list[Json]:
+    """The members whom the action does not keep out."""
+    return [] if kind is Kind.JOB else [each for each in members if each not in PUBLIC_MEMBERS]
+
+
+def public_left_in(configuration: WorkloadConfiguration) -> str | None:
+    """The public, where a broader role lets it in whatever the action writes."""
+    found = [
+        (binding, public)
+        for binding in _other_calling_bindings(configuration)
+        if not binding.get("condition") and (public := _public_members(binding))
+    ]
+    if not found:
+        return None
     return (
-        [m for m in members if m not in PUBLIC_MEMBERS] if isinstance(members, list | tuple) else []
+        f"the public may still {_verb(configuration)} it: require-authentication does not edit"
+        f" {_grants_text(found)}. Remove that manually"
     )
+
+
+def others_left_in(configuration: WorkloadConfiguration) -> str | None:
+    """Whom the action would keep out, but for a condition or, of a job, for a broader role.
+
+    A condition is reported, not evaluated.
+    """
+    job = configuration.kind is Kind.JOB
+    found = []
+    for binding in _other_calling_bindings(configuration):
+        conditional = bool(binding.get("condition"))
+        public = _public_members(binding)
+        named = [each for each in _members_of(binding) if job and each not in public]
+        members = [*(public if conditional else ()), *named]
+        if members:
+            found.append((binding, members))
+    if not found:
+        return None
+    return (
+        f"these may still {_verb(configuration)} it, as require-authentication edits neither"
+        f" conditions nor broader roles: {_grants_text(found)}"
+    )
+
+
+def _other_calling_bindings(configuration: WorkloadConfiguration) -> Bindings:
+    """Bindings that let somebody in, and that the action does not edit."""
+    kind, access = configuration.kind, configuration.access
+    return tuple(
+        binding
+        for binding in (access.raw if access else ())
+        if binding.get("role") in calling_roles(kind) and not _editable(binding, kind)
+    )
+
+
+def _public_members(binding: JsonObject) -> list[str]:
+    return [member for member in _members_of(binding) if member in PUBLIC_MEMBERS]
+
+
+def _grants_text(grants: Iterable[tuple[JsonObject, list[str]]]) -> str:
+    texts = []
+    for binding, members in grants:
+        more = f" and {len(members) - _MAX_MEMBERS} more" if members[_MAX_MEMBERS:] else ""
+        condition = " under a condition" if binding.get("condition") else ""
+        named = ", ".join(members[:_MAX_MEMBERS])
+        texts.append(f"{binding.get('role')} of {named}{more}{condition}")
+    return "; ".join(texts)
+
+
+def _verb(configuration: WorkloadConfiguration) -> str:
+    return "start" if configuration.kind is Kind.JOB else "call"
 
 
 def has_bindings_to_remove(bindings: Bindings, kind: Kind) -> bool:
@@ -92,28 +158,28 @@ def bindings_in(fields: JsonObject) -> Bindings:
     return tuple(binding for binding in listed if isinstance(binding, dict))
 
 
-def invoker_bindings(bindings: Iterable[JsonObject]) -> Bindings:
-    """The bindings that a containment may edit."""
-    return tuple(binding for binding in bindings if _editable(binding))
+def caller_bindings(bindings: Iterable[JsonObject], kind: Kind) -> Bindings:
+    """The bindings that the action may edit."""
+    return tuple(binding for binding in bindings if _editable(binding, kind))
 
 
-def same_invokers(some: Iterable[JsonObject], others: Iterable[JsonObject]) -> bool:
-    """Whether two policies let the same invokers in, in whatever order they are listed."""
-    return _normalized(some) == _normalized(others)
+def same_callers(some: Iterable[JsonObject], others: Iterable[JsonObject], kind: Kind) -> bool:
+    """Whether two policies let the same callers in by each role, in whatever order."""
+    return _normalized(some, kind) == _normalized(others, kind)
 
 
-def restore_invokers(current: Bindings, earlier: Bindings) -> Bindings:
-    """A policy as it is now, with the invokers of an earlier one in their places.
+def restore_callers(current: Bindings, earlier: Bindings, kind: Kind) -> Bindings:
+    """The current policy with the callers of an earlier one in their former positions.
 
-    What others did to other bindings since stays. Where they did nothing, what comes out is the
-    earlier policy, binding for binding and member for member.
+    Other bindings stay as they are now. If nobody changed those, the result is the earlier policy,
+    binding for binding and member for member.
     """
-    others = dict(_keyed(binding for binding in current if not _editable(binding)))
+    others = dict(_keyed((each for each in current if not _editable(each, kind)), kind))
     first: list[JsonObject] = []
     following: dict[_BindingKey, list[JsonObject]] = {key: [] for key in others}
     group = first
-    for key, binding in _keyed(earlier):
-        if _editable(binding):
+    for key, binding in _keyed(earlier, kind):
+        if _editable(binding, kind):
             group.append(binding)
         else:
             group = following.get(key, group)
@@ -121,53 +187,64 @@ def restore_invokers(current: Bindings, earlier: Bindings) -> Bindings:
     return (*first, *rest)
 
 
-def add_missing_invokers(current: Bindings, before: Bindings, after: Bindings) -> Bindings:
-    """A policy with the invokers besides its own that an earlier edit took out of it.
+def add_missing_callers(
+    current: Bindings, before: Bindings, after: Bindings, kind: Kind
+) -> Bindings:
+    """The current policy, and the callers that an earlier edit removed from it.
 
     Args:
         current: As it was read, after others had changed it.
         before: As it was before the earlier edit.
         after: As that edit left it.
+        kind: The kind of workload.
     """
-    if same_invokers(current, after):
-        return restore_invokers(current, before)
-    present = {*_members(after), *_members(current)}
-    missing = [member for member in dict.fromkeys(_members(before)) if member not in present]
-    if not missing:
-        return current
+    if same_callers(current, after, kind):
+        return restore_callers(current, before, kind)
+    present = {*_grants(after, kind), *_grants(current, kind)}
+    missing: dict[str, list[Json]] = {}
+    for role, member in dict.fromkeys(_grants(before, kind)):
+        if (role, member) not in present:
+            missing.setdefault(role, []).append(member)
     joined: list[JsonObject] = []
     for binding in current:
-        if missing and _editable(binding):
-            joined.append({**binding, "members": [*_members([binding]), *missing]})
-            missing = []
-        else:
-            joined.append(binding)
-    return (*joined, *([{"role": INVOKER_ROLE, "members": [*missing]}] if missing else ()))
+        members = missing.pop(str(binding.get("role")), []) if _editable(binding, kind) else []
+        whole: list[Json] = [*_members_of(binding), *members]
+        joined.append({**binding, "members": whole} if members else binding)
+    added: list[JsonObject] = [
+        {"role": role, "members": members} for role, members in missing.items()
+    ]
+    return (*joined, *added)
 
 
-def _editable(binding: JsonObject) -> bool:
-    return binding.get("role") == INVOKER_ROLE and not binding.get("condition")
+def _editable(binding: JsonObject, kind: Kind) -> bool:
+    return binding.get("role") in editable_roles(kind) and not binding.get("condition")
 
 
-def _members(bindings: Iterable[JsonObject]) -> list[str]:
-    found: list[str] = []
-    for binding in invoker_bindings(bindings):
-        members = binding.get("members")
-        found += map(str, members if isinstance(members, list | tuple) else ())
-    return found
+def _members_of(binding: JsonObject) -> list[str]:
+    members = binding.get("members")
+    return [str(each) for each in members] if isinstance(members, list | tuple) else []
 
 
-def _normalized(bindings: Iterable[JsonObject]) -> Json:
-    return normalize_field("bindings", list(invoker_bindings(bindings)))
+def _grants(bindings: Iterable[JsonObject], kind: Kind) -> list[tuple[str, str]]:
+    """Role and member of every binding that the action may edit."""
+    return [
+        (str(binding.get("role")), member)
+        for binding in caller_bindings(bindings, kind)
+        for member in _members_of(binding)
+    ]
 
 
-def _keyed(bindings: Iterable[JsonObject]) -> Iterator[tuple[_BindingKey, JsonObject]]:
+def _normalized(bindings: Iterable[JsonObject], kind: Kind) -> Json:
+    return normalize_field("bindings", list(caller_bindings(bindings, kind)))
+
+
+def _keyed(bindings: Iterable[JsonObject], kind: Kind) -> Iterator[tuple[_BindingKey, JsonObject]]:
     """Bindings by role and condition, and by how many of the same there were before."""
     counts: Counter[str] = Counter()
     for binding in bindings:
         same = json.dumps([binding.get("role"), binding.get("condition")], sort_keys=True)
         yield (same, counts[same]), binding
-        if not _editable(binding):
+        if not _editable(binding, kind):
             counts[same] += 1
 
 
@@ -179,8 +256,8 @@ ACTION = Action(
     reversible=True,
     desired_state={Kind.SERVICE: desired_state, Kind.JOB: desired_state},
     writes={
-        Kind.SERVICE: f"invoker check on, the public out of `{INVOKER_ROLE}`",
-        Kind.JOB: "every direct invoker out of the job's own policy",
+        Kind.SERVICE: "invoker check on, the public out of every role that only allows calling it",
+        Kind.JOB: "everybody out of every role of its own policy that only allows starting it",
     },
     change_kinds={
         Kind.SERVICE: (ChangeKind.FIELDS, ChangeKind.IAM_POLICY),
@@ -221,5 +298,8 @@ ACTION = Action(
         ),
     },
     in_effect=in_effect,
+    unreached=public_left_in,
+    remark=others_left_in,
     details=frozenset({WorkloadDetail.ACCESS}),
+    details_to_verify=frozenset({WorkloadDetail.ACCESS}),
 )

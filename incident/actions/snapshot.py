@@ -10,7 +10,7 @@ from typing import Any
 from incident.actions.changes import change_json
 from incident.actions.fields import normalize_field, to_snake_case
 from incident.actions.plan import in_effect
-from incident.actions.require_authentication import add_missing_invokers, bindings_in
+from incident.actions.require_authentication import add_missing_callers, bindings_in
 from incident.model import (
     Change,
     ChangeKind,
@@ -153,7 +153,7 @@ def _fields_to_restore(
             # Somebody restored one of the members that we removed: the others are still missing.
             read, before = bindings_in(restores), bindings_in(old.restores)
             restores["bindings"] = list(
-                add_missing_invokers(read, before, bindings_in(old.change.after))
+                add_missing_callers(read, before, bindings_in(old.change.after), configuration.kind)
             )
     return restores
 

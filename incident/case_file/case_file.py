@@ -1,6 +1,6 @@
-"""The case file of one incident, and the announcement of its outcome.
+"""The case file of one incident: its records and evidence, and the publication of its outcome.
 
-Every object is created once and never changed, and nothing reaches it unredacted.
+Every object is created once and never changed. Secrets are redacted before anything is stored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from incident.case_file.journal import (
     SCHEMA_VERSION,
@@ -28,10 +28,12 @@ from incident.case_file.paths import (
     quarantine_path,
     record_path,
 )
-from incident.model import Evidence, GiveUp, Json, JsonObject, Retry
+from incident.model import Evidence, GiveUp, Json, JsonObject, Listing, Retry, found_in
 from incident.model.concurrency import gather_all
 from incident.model.json_text import json_value, time_text
 from incident.redaction.redactor import Redactor
+
+T = TypeVar("T")
 
 #: ``concluded`` and ``done`` have fixed numbers, so that of many writers one wins. Later records
 #: (approved, released, …) are numbered from there.
@@ -41,7 +43,7 @@ _QUARANTINE_EXCERPT_BYTES = 2048
 
 
 class OutcomePublisher(Protocol):
-    """Where outcomes are announced."""
+    """The topic that outcomes are published on."""
 
     name: str
 
@@ -55,7 +57,7 @@ class CaseFile:
 
     Attributes:
         journal: Its records.
-        known_records: The records that stood there when it was opened.
+        known_records: The records that it had when it was read.
     """
 
     journal: Journal
@@ -74,17 +76,17 @@ class CaseFile:
 
     @property
     def done(self) -> JsonObject | None:
-        """The outcome that the incident is done with, if it is."""
+        """The outcome of a done incident; None before that."""
         return _outcome_of_kind(self.known_records, "done")
 
     @property
     def concluded(self) -> JsonObject | None:
-        """The outcome that is settled, though perhaps not everybody was told yet."""
+        """The recorded outcome, which may not be published yet; None before that."""
         return _outcome_of_kind(self.known_records, "concluded")
 
     @property
     def finding(self) -> str | None:
-        """The finding at its canonical name, as SCC listed it when the outcome was settled."""
+        """The finding's canonical name, as SCC listed it when the outcome was recorded."""
         name = self._first_body("concluded").get("finding") or self._first_body("received").get(
             "finding"
         )
@@ -92,25 +94,25 @@ class CaseFile:
 
     @property
     def alarm(self) -> bool:
-        """Whether the outcome that is settled is one that a person must look at now."""
+        """Whether the recorded outcome needs a person now."""
         return self._first_body("concluded").get("alarm") is True
 
     @property
     def contained_at(self) -> datetime | None:
-        """When an earlier delivery, which may not have told it, had seen the workload stopped."""
+        """When an earlier run, which may not have logged it, verified the containment."""
         return next((r.recorded_at for r in self.known_records if r.kind == "contained"), None)
 
     def refusal_reason(self, kind: str) -> str | None:
-        """The reason that an earlier delivery recorded for what is never to be."""
+        """The reason that an earlier run recorded for a step that can never succeed."""
         reason = self._first_body(kind).get("reason")
         return reason if isinstance(reason, str) else None
 
     def has_record(self, kind: str) -> bool:
-        """Whether an earlier delivery left a record of that kind."""
+        """Whether an earlier run left a record of that kind."""
         return any(record.kind == kind for record in self.known_records)
 
     async def begin(self, body: JsonObject) -> bool:
-        """Say that the work begins; False when another run has begun it at this moment."""
+        """Record that the work begins; False when another run has begun it at this moment."""
         record = await self.journal.create(1, "received", body)
         self._last_number = max(self._last_number, 1)
         return record is not None
@@ -120,18 +122,20 @@ class CaseFile:
         self._last_number = await self.journal.append(self._last_number, kind, body)
 
     async def add_later_record(self, kind: str, body: JsonObject) -> None:
-        """Add a record of what came after the end."""
+        """Add a record after ``done``."""
         last = max((record.number for record in self.known_records), default=DONE_NUMBER)
         await self.journal.append(max(last, DONE_NUMBER), kind, body)
 
     async def conclude(
         self, outcome: JsonObject, finding: str | None = None, *, alarm: bool = False
     ) -> JsonObject:
-        """Settle the outcome; of several, the first stands, and is what comes back.
+        """Record the outcome. The first writer wins; returns the stored outcome.
 
-        The finding's name is kept beside it as it is: in the outcome, a value of the attacker's
-        choice could have it redacted. So is whether a person must look now, for whoever has to
-        finish it.
+        Args:
+            outcome: The outcome.
+            finding: The finding's name, kept beside the outcome because redaction may change it
+                there: an attacker can choose values that match it.
+            alarm: Whether a person must act now, for a run that has to finish the incident.
         """
         body = {"outcome": outcome, "finding": finding, "alarm": alarm}
         if await self.journal.create(CONCLUDED_NUMBER, "concluded", body):
@@ -163,18 +167,18 @@ class CaseFile:
         return record_path(self.folder, DONE_NUMBER, "logged"), encode_json(body)
 
     async def send_heartbeats(self, peer_timeout: timedelta) -> None:
-        """Leave a sign of life now and then, until cancelled, so that no peer takes over."""
+        """Add a record ``heartbeat`` regularly, until cancelled, so that no peer takes over."""
         while True:
             await asyncio.sleep(peer_timeout.total_seconds() / 2)
             with contextlib.suppress(Retry):
                 await self.add_record("heartbeat", {})
 
     async def reload(self) -> CaseFile:
-        """The case file as it stands now."""
+        """The case file as it is now."""
         return CaseFile(self.journal, await self.journal.records(self.known_records))
 
     async def wait_for_peer(self, peer_timeout: timedelta) -> bool:
-        """Whether another run was at work, waited for until done or silent for too long."""
+        """Whether another run was at work. Waits until it is done, or silent for too long."""
         if self._abandoned(peer_timeout):
             return False
         loop_time, silence = asyncio.get_running_loop().time, peer_timeout.total_seconds()
@@ -192,17 +196,17 @@ class CaseFile:
         return True
 
     def _first_body(self, kind: str) -> JsonObject:
-        """What the first record of a kind says."""
+        """Content of the first record of a kind; empty where there is none."""
         return next((record.body for record in self.known_records if record.kind == kind), {})
 
     def _abandoned(self, peer_timeout: timedelta) -> bool:
-        """Whether nobody can be at work: no record, a retry was answered, or long silence."""
+        """Whether no run is at work: no record, a retry was answered, or long silence."""
         if not self.known_records or self._last_run_ended():
             return True
         return self.journal.clock() - self._newest_record.recorded_at > peer_timeout
 
     def _last_run_ended(self) -> bool:
-        """Whether the last run has ended, and said so."""
+        """Whether the last run has recorded that it ended."""
         return self._newest_record.kind == "retried"
 
     @property
@@ -213,13 +217,13 @@ class CaseFile:
 async def open_case_file(
     store: ObjectStore, folder: str, run_id: str, clock: Callable[[], datetime]
 ) -> CaseFile:
-    """The case file in a folder, with the records that stand there."""
+    """Read the case file in a folder."""
     journal = Journal(store, folder, run_id, clock)
     return CaseFile(journal, await journal.records())
 
 
 async def store_evidence(case_file: CaseFile, evidence: Evidence, redactor: Redactor) -> None:
-    """Store what was gathered, one object for each collector, and the log entries as lines.
+    """Store the evidence, one object for each collector, and the log entries as lines.
 
     Raises:
         Retry: The store does not answer.
@@ -232,24 +236,29 @@ async def store_evidence(case_file: CaseFile, evidence: Evidence, redactor: Reda
     await gather_all(*stored)
 
 
+def _stored_list(listing: Listing[T] | None) -> tuple[T, ...] | None:
+    """What was read of a list; that it was cut is among the gaps."""
+    return None if listing is None else found_in(listing)
+
+
 def _evidence_objects(
     folder: str, evidence: Evidence, redactor: Redactor
 ) -> dict[tuple[str, str], bytes]:
-    """What is stored, by path and suffix. Megabytes take long, so this runs outside the loop."""
+    """The objects by path and suffix. Redacting megabytes takes long: run it in a thread."""
     logs, reputation = evidence.logs, evidence.reputation
     gathered: dict[str, Json] = {
         "finding": evidence.finding.raw,
         "notification": evidence.claim.raw if evidence.claim else None,
         "settings": json_value(evidence.configuration),
-        "revisions": json_value(evidence.revisions),
+        "revisions": json_value(_stored_list(evidence.revisions)),
         "affected-revision": json_value(evidence.affected_revision)
         if evidence.affected_revision.templates
         else None,
         "access": json_value(evidence.access),
-        "executions": json_value(evidence.executions),
-        "tasks": json_value(evidence.tasks),
-        "related-findings": json_value(evidence.related),
-        "audit-log": json_value(evidence.audit),
+        "executions": json_value(_stored_list(evidence.executions)),
+        "tasks": json_value(_stored_list(evidence.tasks)),
+        "related-findings": json_value(_stored_list(evidence.related)),
+        "audit-log": json_value(_stored_list(evidence.audit)),
         "virustotal": json_value(reputation) if reputation and reputation.answered else None,
         "gaps": json_value(evidence.gaps),
     }
@@ -270,10 +279,10 @@ def _evidence_objects(
 async def publish_outcome_once(
     case_file: CaseFile, topic: OutcomePublisher | None, outcome: JsonObject
 ) -> str | None:
-    """Publish the outcome once; the reason when it will never be.
+    """Publish the outcome once; returns the reason where that can never succeed.
 
     Raises:
-        Retry: The topic does not answer; a redelivery finishes what is missing.
+        Retry: The topic does not answer; a redelivery publishes it.
     """
     if topic is None or case_file.has_record("published"):
         return None
@@ -283,7 +292,7 @@ async def publish_outcome_once(
 
 
 async def publish_outcome(topic: OutcomePublisher, outcome: JsonObject) -> str | None:
-    """Publish an outcome; the reason when it will never be.
+    """Publish an outcome; returns the reason where that can never succeed.
 
     Raises:
         Retry: The topic does not answer.
@@ -310,7 +319,7 @@ async def publish_outcome(topic: OutcomePublisher, outcome: JsonObject) -> str |
 async def quarantine_message(
     store: ObjectStore, data: bytes, reason: str, redactor: Redactor
 ) -> tuple[str, str]:
-    """Keep what identifies a malformed message: digest, size, error, redacted beginning.
+    """Store what identifies a malformed message: digest, size, error, redacted beginning.
 
     Returns:
         The digest, and the object's path.
@@ -336,7 +345,7 @@ def encode_json_line(value: Json) -> bytes:
 
 
 def _with_forgery_warning(entry: dict[str, Json]) -> dict[str, Json]:
-    """A log entry with the warning that belongs to it."""
+    """A log entry with the warning that the workload wrote it."""
     return {**entry, "written_by": "the workload: an attacker may have forged it"}
 
 

@@ -1,7 +1,6 @@
-"""Containments as the store tells of them: what we hold, and what a release would restore.
+"""Containments in the store: fold their records, and write the next ones.
 
-A containment belongs to its workload; incidents refer to it. Its records are folded here,
-and the next ones are written through here.
+A containment belongs to its workload; incidents refer to it.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from incident.model import (
 from incident.model.concurrency import gather_all
 from incident.notification.synthetic_finding import DRILL_ID_PREFIX
 
-#: Records after which the attempt that an image was taken for is over.
+#: Records after which the attempt that a snapshot was taken for is over.
 _ATTEMPT_END_KINDS = frozenset({"written", "abandoned"})
-#: Records after which an attempt is as if it had never been: not sent, or taken back by us.
+#: Records after which an attempt does not count: not sent, or undone by us.
 _VOID_ATTEMPT_KINDS = frozenset({"abandoned", "write-undone"})
 
 
@@ -44,19 +43,19 @@ class Containment:
     Attributes:
         folder: Its path in the store.
         number: Counts the workload's containments from 1.
-        snapshots: Before-images, oldest first, without those of abandoned attempts and without
-            the changes that an attempt did not get to send.
-        written_snapshot: The image that the last known write followed; None before any.
+        snapshots: Oldest first, without those of abandoned attempts and without the changes that
+            an attempt did not send.
+        written_snapshot: The snapshot of the last recorded write; None before any.
         written_at: When that write was recorded.
-        written_generation: The generation that it made, where that was told.
-        verified: Whether that write was seen in effect.
-        annotated: Whether the workload names the incident.
+        written_generation: The generation that it made, if Cloud Run returned one.
+        verified: Whether that write was verified.
+        annotated: Whether the workload's annotation names the incident.
         incidents: The incidents that refer to it.
         findings: The ids of their findings.
-        releasing: Whether somebody has begun to take it back, and not given up.
-        released: Whether it was taken back.
+        releasing: Whether a release was started, and not cancelled.
+        released: Whether it was released.
         last_number: Number of the last record.
-        pending_snapshot: The newest image, when nothing yet says what became of its attempt.
+        pending_snapshot: The newest snapshot, if no record says how its attempt ended.
     """
 
     folder: str
@@ -76,35 +75,35 @@ class Containment:
 
     @property
     def uid(self) -> str:
-        """The unique id of the workload that it holds; empty where no image is left."""
+        """Unique id of the contained workload; empty where there is no snapshot."""
         return self.snapshots[-1].uid if self.snapshots else ""
 
     @property
     def is_drill(self) -> bool:
-        """Whether it is a drill's alone: no finding refers to it."""
+        """Whether only drills refer to it, and no finding does."""
         return bool(self.findings) and all(
             each.startswith(DRILL_ID_PREFIX) for each in self.findings
         )
 
     @property
     def effective_snapshot(self) -> Snapshot | None:
-        """The image that a release restores: of the write that took effect.
+        """The snapshot that a release restores: that of the write that took effect.
 
-        Where a crash left a write without its record, the newest image tells.
+        After a crash between a write and its record it is the newest one.
         """
         return self.written_snapshot if self.pending_snapshot is None else self.pending_snapshot
 
     @property
     def irreversible_changes(self) -> tuple[Change, ...]:
-        """What any of its attempts did and nobody can take back, each once."""
+        """The changes of all attempts that cannot be undone, each once."""
         done = [change for snapshot in self.snapshots for change in snapshot.changes]
         return tuple({(c.kind, c.target): c for c in done if not c.reversible}.values())
 
     def snapshot_in_effect(self, configuration: WorkloadConfiguration) -> Snapshot | None:
-        """The image of our writes, if the workload still is as those writes left it.
+        """The snapshot of the last write, if the workload still is as that write left it.
 
-        An attempt of which no record says what became of it counts as a write only if the
-        workload was changed at all since its image was taken.
+        An attempt without a record of its end counts as a write only if the workload was changed
+        since its snapshot was taken.
         """
         pending = self.pending_snapshot
         if pending and pending.was_changed(configuration) and pending.is_in_effect(configuration):
@@ -121,24 +120,24 @@ class ContainmentHistory:
     """All containments of one workload, oldest first.
 
     Attributes:
-        containments: As the store has them.
-        uid: Unique id of the workload as it is now; empty where that is not known.
+        containments: The containments as recorded.
+        uid: Unique id of the current workload of that name; empty where it is unknown.
     """
 
     containments: tuple[Containment, ...] = ()
     uid: str = ""
 
     def for_workload(self, configuration: WorkloadConfiguration | None) -> ContainmentHistory:
-        """The same history, seen from the workload as it is now."""
+        """The history for the workload with this configuration."""
         return self if configuration is None else self.for_uid(configuration.uid)
 
     def for_uid(self, uid: str) -> ContainmentHistory:
-        """The same history, seen from the workload of that unique id."""
+        """The history for the workload with this unique id."""
         return replace(self, uid=uid)
 
     @property
     def current(self) -> Containment | None:
-        """The one that holds this workload, if there is one: not released, not of a namesake."""
+        """The containment in effect; None if released, or if a workload was recreated since."""
         last = self.containments[-1] if self.containments else None
         if last is None or last.released:
             return None
@@ -146,14 +145,14 @@ class ContainmentHistory:
 
     @property
     def next_number(self) -> int:
-        """The number of the containment that a write made now belongs to."""
+        """Number of the containment that the next write belongs to."""
         if self.current:
             return self.current.number
         return self.containments[-1].number + 1 if self.containments else 1
 
     @property
     def released_findings(self) -> frozenset[str]:
-        """Findings whose containment a person has taken back."""
+        """Findings whose containment was released."""
         return frozenset(
             finding
             for containment in self.containments
@@ -195,7 +194,7 @@ class ContainmentRecords:
             return containment_from_records(journal.folder, number, records)
         except (KeyError, TypeError, ValueError) as error:
             raise GiveUp(
-                f"cannot read the records of {journal.folder}: one lacks what it must say"
+                f"cannot read the records of {journal.folder}: one is incomplete"
                 f" ({error!r}). Somebody else wrote to the store: find out who, move the object"
                 " away, and contain the incident with `python cli.py contain`"
             ) from error
@@ -208,7 +207,7 @@ class ContainmentRecords:
         incident: str,
         finding: Finding,
     ) -> Snapshot | None:
-        """Store what the writes will overwrite; None when another process is at it already."""
+        """Store what the writes will overwrite; None when another process was first."""
         current = history.current
         number = (current.last_number if current else 0) + 1
         snapshot = Snapshot(
@@ -234,16 +233,16 @@ class ContainmentRecords:
     async def add_record(
         self, history: ContainmentHistory, after: int, kind: str, body: JsonObject
     ) -> int:
-        """Add a record to the containment that is under way; returns its number."""
+        """Add a record to the current or next containment; returns the record's number."""
         return await self._journal(history.next_number).append(after, kind, body)
 
     def current_folder(self, history: ContainmentHistory) -> str:
-        """Path of the containment that is under way."""
+        """Path of the current or next containment."""
         return self._journal(history.next_number).folder
 
 
 def containment_from_records(folder: str, number: int, records: tuple[Record, ...]) -> Containment:
-    """What the records of one containment come to. Their order matters only where it must."""
+    """Fold the records of one containment."""
     kinds = [record.kind for record in records]
     void = {record.body.get("snapshot") for record in records if record.kind in _VOID_ATTEMPT_KINDS}
     unsent = {
@@ -260,7 +259,7 @@ def containment_from_records(folder: str, number: int, records: tuple[Record, ..
     closed = {
         record.body.get("snapshot") for record in records if record.kind in _ATTEMPT_END_KINDS
     }
-    # An image older than the one that the last write followed is superseded by it.
+    # The snapshot of the last write replaces older ones.
     pending = [i for i in snapshots if i.number not in closed and i.number > (last_written or 0)]
     last_write = writes[-1].number if writes else 0
     return Containment(
@@ -282,7 +281,7 @@ def containment_from_records(folder: str, number: int, records: tuple[Record, ..
 
 
 def _release_in_progress(records: tuple[Record, ...]) -> bool:
-    """Whether a release was begun, and not given up before it wrote anything."""
+    """Whether a release was started, and not cancelled before it wrote anything."""
     cancelled = {r.body.get("release_started") for r in records if r.kind == "release-cancelled"}
     return any(r.kind == "release-started" and r.number not in cancelled for r in records)
 
@@ -296,25 +295,26 @@ def _ints(value: Json) -> tuple[int, ...]:
 
 
 async def released_by(store: ObjectStore, folder: Json) -> str | None:
-    """Who has taken a containment back; None where nobody has, or there is none.
+    """Who released a containment; None where nobody did, or there is no containment.
 
     Args:
-        store: Where it is kept.
-        folder: Its path, as an outcome names it.
+        store: Where its records are.
+        folder: Its path, as an outcome has it.
 
     Raises:
         Retry: The store does not answer.
         GiveUp: A record cannot be read.
     """
-    if not isinstance(folder, str):
+    containment = parse_containment_path(folder)
+    if containment is None:
         return None
-    records = await Journal(store, folder, run_id="", clock=datetime.now).records()
+    records = await Journal(store, containment.folder, run_id="", clock=datetime.now).records()
     operators = [record.body.get("by") for record in records if record.kind == "released"]
     return str(operators[-1]) if operators else None
 
 
 def parse_snapshot(record: Record) -> Snapshot:
-    """The image that a record holds.
+    """The snapshot in a record.
 
     Raises:
         KeyError, TypeError, ValueError: The record lacks what it must say.

@@ -1,4 +1,4 @@
-"""Case files as an operator sees them: what became of each incident, by now."""
+"""List and look up case files: each incident's current outcome, status and workload."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CaseSummary:
 
     @property
     def outcome(self) -> JsonObject | None:
-        """What became of it by now: the newest record that says so; None while it is open."""
+        """The newest outcome; None while the incident is open."""
         for record in reversed(self.records):
             outcome = record.body.get("outcome")
             if isinstance(outcome, Mapping) and record.kind != "concluded":
@@ -57,7 +57,7 @@ class CaseSummary:
 
     @property
     def event_id(self) -> str:
-        """The incident's id, without what tells an unconfirmed claim apart."""
+        """The incident's id without the suffix of an unconfirmed claim."""
         return event_id(self.incident)
 
     @property
@@ -67,20 +67,21 @@ class CaseSummary:
 
     @property
     def latest_outcome(self) -> JsonObject | None:
-        """What it comes to: its outcome, or before it is done the one that was settled."""
+        """The newest outcome; before the incident is done, the recorded one."""
         settled = [record.body.get("outcome") for record in self.records]
         return self.outcome or next((each for each in settled if isinstance(each, Mapping)), None)
 
     @property
     def workload(self) -> Workload | None:
-        """The workload that it is about, as the last of its records that names it spells it.
+        """The workload, from the newest outcome, else from the containment or the first record.
 
-        While it is open, the containment that it made names it, or else its first record.
+        Raises:
+            ValueError: The outcome's workload is incomplete.
         """
         named_by_outcome = (self.latest_outcome or {}).get("workload")
         if isinstance(named_by_outcome, Mapping):
             workload = parse_workload(named_by_outcome)
-            if workload is None:
+            if workload is None or not (workload.project and workload.location and workload.name):
                 raise ValueError("workload")
             return workload
         for record in reversed(self.records):
@@ -95,9 +96,9 @@ class CaseFileListing:
     """Some case files.
 
     Attributes:
-        roots: Where they were looked for, each with a slash at its end.
-        summaries: Those that can be read.
-        unreadable: By folder, why others cannot.
+        roots: Where they lie, each with a slash at its end.
+        summaries: The readable ones.
+        unreadable: By folder, why another one cannot be read.
     """
 
     roots: tuple[str, ...]
@@ -114,7 +115,7 @@ class CaseFileIndex:
     async def list_all(self, *, dry_runs: bool = False, drills: bool = False) -> CaseFileListing:
         """Every case file of incidents, of dry runs or of drills, newest event first.
 
-        What somebody else wrote into one of them does not hide the others.
+        A case file that cannot be read does not hide the others.
 
         Raises:
             Retry: The store does not answer.
@@ -133,7 +134,7 @@ class CaseFileIndex:
         )
 
     async def get(self, incident: str) -> CaseSummary:
-        """One case file; of an incident that was also rehearsed, the one that may act.
+        """One case file; where there is a dry run as well, the incident's.
 
         Raises:
             Retry: The store does not answer.
@@ -147,7 +148,7 @@ class CaseFileIndex:
         return await self._read_summary(*await self._find_unconfirmed(incident))
 
     async def folder_of(self, incident: str) -> str:
-        """Path of the same case file, also where its records cannot be read.
+        """Path of the case file that :meth:`get` reads, also where its records are unreadable.
 
         Raises:
             Retry: The store does not answer.
@@ -161,10 +162,9 @@ class CaseFileIndex:
         return folder
 
     async def _find_unconfirmed(self, incident: str) -> tuple[str, str]:
-        """Folder and id of the one claim about an event that nobody bears out.
+        """Folder and id of the one unconfirmed claim about an event.
 
-        Those lie apart by where they say that the finding is listed, and their pages name the
-        event alone.
+        There may be several, one for each source that a message named; pages name the event only.
 
         Raises:
             Retry: The store does not answer.
@@ -191,7 +191,7 @@ class CaseFileIndex:
         except GiveUp as error:
             return str(error)
         except (KeyError, TypeError, ValueError) as error:
-            return f"a record lacks what it must say ({error!r}): somebody else wrote to the store"
+            return f"a record is incomplete ({error!r}): somebody else wrote to the store"
         return summary
 
     async def _read_summary(self, folder: str, incident: str) -> CaseSummary:
@@ -215,10 +215,9 @@ def _ambiguous_incident(incident: str, candidates: Sequence[str]) -> GiveUp:
         else ""
     )
     return GiveUp(
-        f"cannot tell which case file {incident!r} means: {len(candidates)} messages that differ in"
-        " where the finding is listed claim that event, and Security Command Center bears out none"
-        " of them. Give the whole id, to this command as to any other; these show what each"
-        f" claims:{shows}{more}"
+        f"cannot tell which case file {incident!r} means: {len(candidates)} messages about that"
+        " event name different sources, and Security Command Center confirms none of them. Give the"
+        f" whole id; these commands show each:{shows}{more}"
     )
 
 

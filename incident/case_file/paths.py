@@ -30,11 +30,12 @@ DONE_NUMBER = 1000
 _DEPTHS = {CONTAINMENTS: 5, **dict.fromkeys(CASE_FILE_ROOTS, 2)}
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_RECORD_NAME = re.compile(r"(\d{4,9})-([a-z-]+)\.json")
-_INCIDENT_ID = re.compile(r"(\d{8}-[0-9a-f]{12})(?:-[0-9a-f]{8})?")
+_RECORD_NAME = re.compile(r"([0-9]{4,9})-([a-z-]+)\.json")
+_INCIDENT_ID = re.compile(r"([0-9]{8}-[0-9a-f]{12})(?:-[0-9a-f]{8})?")
+_SLOT_NAME = re.compile(r"([0-9]{4,9})-(?:slot|([0-9a-f]{16}))\.json")
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
-_MANIFEST_NAME = re.compile(r"manifest(?:-\d+)?\.json")
-_REPORT_NAME = re.compile(r"report(?:-\d+)?\.html")
+_MANIFEST_NAME = re.compile(r"manifest(?:-[0-9]+)?\.json")
+_REPORT_NAME = re.compile(r"report(?:-[0-9]+)?\.html")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -202,6 +203,17 @@ def slots_folder(moment: datetime, project: str | None = None) -> str:
     """Path of an hour's slots, in a project or overall."""
     part = "all" if project is None else f"projects/{project}"
     return f"slots/{moment.astimezone(UTC):%Y-%m-%dT%H}/{part}"
+
+
+def slot_holder_path(folder: str, number: int, holder: str) -> str:
+    """Path of the object that names a slot's holder; the slot itself is a record."""
+    return f"{folder}/{number:04d}-{holder}.json"
+
+
+def parse_slot_name(name: str) -> tuple[int, str] | None:
+    """The number of a slot, and its holder; of the slot itself, whose name has none, ``""``."""
+    match = _SLOT_NAME.fullmatch(name)
+    return (int(match[1]), match[2] or "") if match else None
 
 
 def quarantine_path(sha256: str) -> str:

@@ -279,7 +279,7 @@ def _containments_of(bodies: Mapping[str, bytes]) -> set[str]:
 
 
 def _parse_records(bodies: Mapping[str, bytes]) -> Iterator[tuple[str, Mapping[str, Json]]]:
-    """Every object that is a JSON object, whoever wrote it."""
+    """The content of every object that is a JSON object."""
     for path, data in bodies.items():
         try:
             value = json.loads(data) if data.startswith(b"{") else None

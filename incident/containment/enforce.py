@@ -49,6 +49,11 @@ def already_in_effect(decision: Decision) -> ContainmentResult:
     """
     if decision.stops:
         return ContainmentResult(Status.ALREADY_CONTAINED, decision)
+    if decision.unreached:
+        text = "nothing was written: no action edits what still lets callers in"
+        return ContainmentResult(
+            Status.UNVERIFIED, decision, reasons=(Reason(text, "access"),), alarm=True
+        )
     text = "access was restricted before, not by us; what runs was not stopped"
     return ContainmentResult(
         Status.RESTRICTED, decision, reasons=(Reason(text, "settings"),), alarm=True

@@ -68,7 +68,7 @@ async def read_back_writes(
     rechecked = replace(
         sent_writes, failed=await _recheck_cancellations(sent_writes.failed, request, tools)
     )
-    result = containment_result(rechecked, unmet, request, tools)
+    result = containment_result(rechecked, unmet, request, tools, configuration)
     if sent_writes.snapshot is None:
         return result
     unverified = [c.error for c in result.changes if c.state is ChangeState.UNVERIFIED]
@@ -95,14 +95,26 @@ def containment_result(
     unmet: tuple[str | None, ...],
     request: ContainmentRequest,
     tools: ContainmentTools,
+    configuration: WorkloadConfiguration | None = None,
 ) -> ContainmentResult:
-    """What the changes come to, each in effect or with why it is not."""
+    """The result of the changes, each in effect or with the reason why it is not.
+
+    Args:
+        sent_writes: What was written and what was refused.
+        unmet: Why each written change is not in effect; None where it is.
+        request: The containment that was asked for.
+        tools: The clock and the records.
+        configuration: The workload as read back; None where nothing was read.
+    """
     read_changes = [
         _with_read_back_state(change, why)
         for change, why in zip(sent_writes.changes, unmet, strict=True)
     ]
     changes = sorted((*read_changes, *sent_writes.failed), key=lambda change: not change.stops)
-    status = status_of_changes(changes)
+    unreached = _unreached_goals(changes, request, configuration or request.configuration)
+    status = status_of_changes(changes, unreached)
+    known = {reason.text for reason in request.decision.reasons}
+    reasons = [Reason(text, "access") for text in unreached if text not in known]
     text = (
         "another change came between reading and writing: the before-image may lack it;"
         " the audit log has it"
@@ -116,10 +128,19 @@ def containment_result(
         else None,
         stopped_at=sent_writes.written_at if status is Status.CONTAINED else None,
         verified_at=tools.clock() if status is Status.CONTAINED else None,
-        reasons=() if sent_writes.exact else (Reason(text, "settings"),),
+        reasons=(*reasons, *(() if sent_writes.exact else (Reason(text, "settings"),))),
         alarm=any(change.state is not ChangeState.VERIFIED for change in changes)
         or status is not Status.CONTAINED,
     )
+
+
+def _unreached_goals(
+    changes: Sequence[Change], request: ContainmentRequest, configuration: WorkloadConfiguration
+) -> tuple[str, ...]:
+    """What keeps the workload from a goal; as planned where its IAM policy was not read again."""
+    if configuration.access is None:
+        return request.decision.unreached
+    return plan.unreached_goals(plan.actions_behind(changes), configuration)
 
 
 def _with_read_back_state(change: Change, unmet: str | None) -> Change:
@@ -136,14 +157,14 @@ async def _recheck_cancellations(
     cancelled = [change for change in failed if change.kind is ChangeKind.CANCELLATION]
     if not cancelled:
         return failed
-    needs = plan.details_for_changes(cancelled)
+    needs, named = plan.details_for_changes(cancelled), plan.executions_of_changes(cancelled)
     try:
-        configuration = await read_workload(request.workload, needs, tools.cloud_run)
+        configuration = await read_workload(request.workload, needs, tools.cloud_run, named)
     except IncidentError:
         return failed
     return tuple(
         with_state(change, ChangeState.VERIFIED)
-        if change in cancelled and plan.in_effect(change, configuration)
+        if change in cancelled and plan.why_not_in_effect(change, configuration) is None
         else change
         for change in failed
     )
@@ -197,13 +218,13 @@ async def wait_until_in_effect(
     """
     configuration: WorkloadConfiguration | None = None
     reasons: tuple[str | None, ...] = (_NOT_READ_BACK_TEXT,) * len(changes)
-    needs = plan.details_for_changes(changes)
+    needs, named = plan.details_for_changes(changes), plan.executions_of_changes(changes)
     pause = _FIRST_POLL_S
     try:
         async with asyncio.timeout(limit.total_seconds()):
             while True:
                 try:
-                    configuration = await read_workload(workload, needs, reader)
+                    configuration = await read_workload(workload, needs, reader, named)
                     reasons = tuple(plan.why_not_in_effect(each, configuration) for each in changes)
                 except Retry as error:
                     reasons = tuple(reason and str(error) for reason in reasons)

@@ -18,11 +18,11 @@ from incident.actions.fields import (
 )
 from incident.actions.plan import details_for_changes
 from incident.actions.require_authentication import (
-    INVOKER_BINDINGS_LABEL,
+    CALLER_BINDINGS_LABEL,
     bindings_in,
-    invoker_bindings,
-    restore_invokers,
-    same_invokers,
+    caller_bindings,
+    restore_callers,
+    same_callers,
 )
 from incident.actions.snapshot import Snapshot, SnapshotPart
 from incident.case_file.containments import Containment, ContainmentHistory, ContainmentRecords
@@ -107,7 +107,7 @@ async def plan_release(
         irreversible_changes=current.irreversible_changes,
         differences=(
             *_field_differences(snapshot, configuration),
-            *_invoker_differences(snapshot, configuration),
+            *_caller_differences(snapshot, configuration),
         ),
         configuration=configuration,
     )
@@ -129,10 +129,10 @@ def not_restored_reason(
     snapshot, current = plan.snapshot, plan.containment
     if snapshot is None or current is None:
         return None
+    access, kind = configuration.access, configuration.kind
     for part in _iam_parts(snapshot) if ChangeKind.IAM_POLICY in kinds else ():
-        now = configuration.access.raw if configuration.access else ()
-        if configuration.access is None or not same_invokers(now, bindings_in(part.restores)):
-            return f"the {INVOKER_BINDINGS_LABEL} do not read back as they were before"
+        if access is None or not same_callers(access.raw, bindings_in(part.restores), kind):
+            return f"the {CALLER_BINDINGS_LABEL} do not read back as they were before"
     expected = (
         _fields_to_restore(snapshot, current, configuration) if ChangeKind.FIELDS in kinds else {}
     )
@@ -224,15 +224,16 @@ def _restoring_iam_change(
 ) -> Change | None:
     """The edit that lets in again whom ours kept out, and touches no other binding."""
     access, earlier_bindings = configuration.access, bindings_in(part.restores)
-    if access is None or same_invokers(access.raw, earlier_bindings):
+    if access is None or same_callers(access.raw, earlier_bindings, configuration.kind):
         return None
     form = {name: value for name, value in part.restores.items() if name != "bindings"}
+    restored = restore_callers(access.raw, earlier_bindings, configuration.kind)
     return Change(
         action=RELEASE_ACTION,
         target=configuration.name,
         mask=("bindings",),
         before={"bindings": list(access.raw)},
-        after={"bindings": list(restore_invokers(access.raw, earlier_bindings)), **form},
+        after={"bindings": list(restored), **form},
         stops=False,
         reversible=True,
         kind=ChangeKind.IAM_POLICY,
@@ -261,23 +262,18 @@ def _field_differences(
     return tuple(found)
 
 
-def _invoker_differences(
+def _caller_differences(
     snapshot: Snapshot, configuration: WorkloadConfiguration
 ) -> tuple[Difference, ...]:
-    found = []
+    found, kind = [], configuration.kind
+    now = configuration.access.raw if configuration.access else ()
     for part in _iam_parts(snapshot):
-        now = configuration.access.raw if configuration.access else ()
         as_written = bindings_in(part.change.after)
-        if not same_invokers(now, as_written) and not same_invokers(
-            now, bindings_in(part.restores)
+        if not any(
+            same_callers(now, each, kind) for each in (as_written, bindings_in(part.restores))
         ):
-            found.append(
-                Difference(
-                    INVOKER_BINDINGS_LABEL,
-                    list(invoker_bindings(as_written)),
-                    list(invoker_bindings(now)),
-                )
-            )
+            written, current = caller_bindings(as_written, kind), caller_bindings(now, kind)
+            found.append(Difference(CALLER_BINDINGS_LABEL, list(written), list(current)))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from incident.actions.changes import redacted_json
-from incident.actions.require_authentication import INVOKER_BINDINGS_LABEL
+from incident.actions.require_authentication import CALLER_BINDINGS_LABEL
 from incident.containment.release_plan import Difference, ReleasePlan
 from incident.model import AuditEvent, Change, ChangeKind, Json, Workload
 from incident.redaction.redactor import Redactor
@@ -66,7 +66,7 @@ def changed_by_text(plan: ReleasePlan, audit: Sequence[AuditEvent]) -> str:
             _event_text(event) for event in sorted(others, key=lambda e: e.timestamp)
         )
         return ", ".join(lines)
-    if names == {INVOKER_BINDINGS_LABEL}:
+    if names == {CALLER_BINDINGS_LABEL}:
         # The last modifier is that of the settings, and says nothing of the IAM policy.
         return "unknown, the audit log does not tell"
     return (
@@ -123,7 +123,7 @@ def _may_have_changed(event: AuditEvent, names: set[str]) -> bool:
     """Whether an event may have changed what differs: it succeeded, and is of its kind."""
     of_policy = event.method.rpartition(".")[2] == _IAM_METHOD
     wanted = (
-        (INVOKER_BINDINGS_LABEL in names) if of_policy else bool(names - {INVOKER_BINDINGS_LABEL})
+        (CALLER_BINDINGS_LABEL in names) if of_policy else bool(names - {CALLER_BINDINGS_LABEL})
     )
     return wanted and not event.error
 

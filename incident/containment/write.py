@@ -120,21 +120,22 @@ async def recheck_refused(
     """
     if not sent.refused:
         return sent
-    needs = plan.details_for_changes(snapshot.changes[at] for at in sent.refused)
+    refused = [snapshot.changes[at] for at in sent.refused]
+    needs, named = plan.details_for_changes(refused), plan.executions_of_changes(refused)
     try:
-        configuration = await read_workload(workload, needs, reader)
+        configuration = await read_workload(workload, needs, reader, named)
     except IncidentError:
         return sent
     return sent.corrected(at for at in sent.refused if snapshot.took_effect(at, configuration))
 
 
-def status_of_changes(changes: Sequence[Change]) -> Status:
+def status_of_changes(changes: Sequence[Change], unreached: Sequence[str] = ()) -> Status:
     """What some changes come to together: contained is only what is verified and stopped."""
     verified = [change for change in changes if change.state is ChangeState.VERIFIED]
     stopping = [change for change in changes if change.stops]
     if stopping and all(change in verified for change in stopping):
         return Status.CONTAINED
     if any(not change.stops for change in verified):
-        return Status.RESTRICTED
+        return Status.UNVERIFIED if unreached else Status.RESTRICTED
     any_unverified = any(change.state is ChangeState.UNVERIFIED for change in changes)
     return Status.UNVERIFIED if any_unverified else Status.FAILED

@@ -59,7 +59,9 @@ def _decide(
         return _hold(Mode.DRY_RUN, None, *blocks)
     if workload is None or route.responder is None or route.verdict is Verdict.HOLD:
         mode = Mode.lowest(policy.mode, decision_context.ceiling)
-        return _hold(mode, None, GuardBlock(Reason(route.reason, "finding")))
+        # Nobody chose this hold: the responder cannot read or does not know something of it.
+        listed = evidence.confirmed and evidence.finding.state == "ACTIVE"
+        return _hold(mode, None, GuardBlock(Reason(route.reason, "finding"), alarm=listed))
     resolution = resolve(policy, _policy_subject(evidence, workload))
     if decision_context.operator and decision_context.operator.steps:
         resolution = with_chosen_steps(resolution, decision_context.operator.steps)
@@ -120,7 +122,7 @@ def _apply_guards(
     blocks = [
         *(GuardBlock(Reason(hold.text, "policy"), hold.alarm) for hold in resolution.holds),
         *guard_blocks(guard_input),
-        *_no_action_fits(plan, resolution),
+        *_no_action_fits(plan, resolution, guard_input.evidence.configuration),
         *_responder_requires_person(guard_input, responder),
         *_exceeds_recorded_plan(guard_input, resolution, plan),
     ]
@@ -128,12 +130,16 @@ def _apply_guards(
         return _hold(mode, resolution.rule, *blocks)
     return Decision(
         verdict=Verdict.CONTAIN,
-        reasons=_reasons_to_contain(guard_input, resolution, mode),
+        reasons=(
+            *_reasons_to_contain(guard_input, resolution, mode),
+            *(Reason(text, "access") for text in (*plan.unreached, *plan.remarks)),
+        ),
         mode=mode,
         rule=resolution.rule,
         steps=resolution.steps,
         changes=_changes_to_write(guard_input, plan),
         stops=plan.stops,
+        unreached=plan.unreached,
     )
 
 
@@ -198,13 +204,17 @@ def _containment_plan(resolution: Resolution, evidence: Evidence) -> containment
 
 
 def _no_action_fits(
-    plan: containment.ContainmentPlan, resolution: Resolution
+    plan: containment.ContainmentPlan,
+    resolution: Resolution,
+    configuration: WorkloadConfiguration | None,
 ) -> tuple[GuardBlock, ...]:
+    """Held; with an alarm where a cut list hides whether something runs, or which revision."""
     if plan.applicable or not resolution.steps:
         return ()
     return (
         GuardBlock(
-            Reason("no configured action fits: " + "; ".join(plan.not_applicable), "settings")
+            Reason("no configured action fits: " + "; ".join(plan.not_applicable), "settings"),
+            alarm=configuration is not None and configuration.has_cut_list,
         ),
     )
 

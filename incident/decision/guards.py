@@ -224,7 +224,7 @@ def project_known(guard_input: GuardInput) -> GuardBlock | None:
     if guard_input.workload.project_id:
         return None
     text = "the project's id is not known, so it counts as protected"
-    return GuardBlock(Reason(text, "security-center"))
+    return GuardBlock(Reason(text, "security-center"), alarm=guard_input.evidence.confirmed)
 
 
 def within_max_age(guard_input: GuardInput) -> GuardBlock | None:

@@ -18,7 +18,7 @@ from incident.decision.guards import TakenSlots
 from incident.decision.rate_limit import HourlySlots
 from incident.investigation.collect import EvidenceSources, confirm_finding
 from incident.investigation.virustotal import ReputationLookup
-from incident.investigation.workload_reader import WorkloadReader, add_needs
+from incident.investigation.workload_reader import WorkloadReader, add_needs, names_in
 from incident.model import (
     Finding,
     GiveUp,
@@ -138,7 +138,7 @@ async def read_decision_inputs(
         Retry: Something does not answer; time may heal it.
         GiveUp: A record of ours cannot be read.
     """
-    sources.workloads.prefetch(claim.workload)
+    sources.workloads.prefetch(claim)
     sources.reputations.prefetch(claim)
     (
         case_file,
@@ -158,12 +158,12 @@ async def read_decision_inputs(
     scc_record, scc_error = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
     if scc_record:
         sources.reputations.prefetch(scc_record)
+        sources.workloads.prefetch(scc_record)
     if scc_record and not same_workload(scc_record, claim):
-        sources.workloads.prefetch(scc_record.workload)
         state = await read_workload_state(scc_record.workload, sources, records)
     if scc_record and (identified := _with_project_id(scc_record, state)):
         scc_record = replace(scc_record, workload=identified)
-        sources.workloads.prefetch(identified)
+        sources.workloads.prefetch(scc_record)
         state = await read_workload_state(identified, sources, records)
     state = await with_action_needs(state, scc_record or claim, read_policy, sources.workloads)
     if scc_record:
@@ -251,7 +251,10 @@ async def with_action_needs(
         needs |= plan.details_for_steps(steps, state.workload.kind)
     try:
         return replace(
-            state, configuration=await add_needs(state.configuration, state.workload, needs, reader)
+            state,
+            configuration=await add_needs(
+                state.configuration, state.workload, needs, reader, names_in(finding)
+            ),
         )
     except GiveUp as error:
         return replace(state, read_error=error)

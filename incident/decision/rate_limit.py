@@ -9,19 +9,17 @@ count. A slot belongs to a containment: all its runs share it.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from incident.case_file.journal import Journal, ObjectStore, decode_record, encode_json
-from incident.case_file.paths import slots_folder
+from incident.case_file.journal import Journal, ObjectStore, encode_json
+from incident.case_file.paths import parse_slot_name, slot_holder_path, slots_folder
 from incident.decision.guards import GuardBlock, TakenSlots, cap_reached, slot_holder
 from incident.model import Retry, Workload
 from incident.model.concurrency import gather_all
 from incident.policy.schema import Guards
 
-_NAME = re.compile(r"([0-9]{4,9})-(?:slot|([0-9a-f]{16}))\.json")
 # Each round is lost to another containment that took a number; many rounds mean a broken store.
 _MAX_ROUNDS = 50
 # A claim that has no holder's object yet is in flight, or its process died in between.
@@ -119,8 +117,8 @@ class _Scope:
         holders: dict[int, str] = {}
         prefix = f"{self.journal.folder}/"
         for path in await self.journal.store.list(prefix):
-            if match := _NAME.fullmatch(path.removeprefix(prefix)):
-                number, holder = int(match[1]), match[2] or ""
+            if name := parse_slot_name(path.removeprefix(prefix)):
+                number, holder = name
                 holders[number] = holder or holders.get(number, "")
         return holders
 
@@ -173,13 +171,12 @@ class _Scope:
 
     async def mark(self, number: int, holder: str) -> None:
         """Name the holder of a number, for whoever lists the names; once is enough."""
-        path = f"{self.journal.folder}/{number:04d}-{holder}.json"
+        path = slot_holder_path(self.journal.folder, number, holder)
         await self.journal.store.create(path, encode_json({"number": number}))
 
     async def _holder_of(self, number: int) -> str:
-        path = f"{self.journal.folder}/{number:04d}-slot.json"
-        data = await self.journal.store.read(path)
-        return "" if data is None else str(decode_record(path, data).get("containment"))
+        slot = await self.journal.record(number, "slot")
+        return "" if slot is None else str(slot.body.get("containment"))
 
 
 def _order(holder: str, numbers: range | Mapping[int, str]) -> list[int]:

@@ -1,28 +1,25 @@
 """Describe who may invoke a service or job: public access and IAM bindings. Pure.
 
-Which roles allow it: Google's page of Cloud Run IAM roles. What other roles allow is not known,
+Which roles allow it is in ``incident/model/calling_roles.py``. What other roles allow is not known,
 custom ones above all: the description says so, and does not claim that anybody is kept out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from incident.model import Access, Binding, Evidence, ExposureFact, ExposureTopic, Kind
-from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS
+from incident.model import (
+    Access,
+    Binding,
+    Evidence,
+    ExposureFact,
+    ExposureTopic,
+    Kind,
+    WorkloadConfiguration,
+    found_in,
+)
+from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS, broader_roles, calling_roles
 
-#: Roles that only allow calling or starting.
-INVOKER_ROLES: Mapping[Kind, frozenset[str]] = {
-    Kind.SERVICE: frozenset({INVOKER_ROLE, "roles/run.servicesInvoker"}),
-    Kind.JOB: frozenset(
-        {INVOKER_ROLE, "roles/run.jobsExecutor", "roles/run.jobsExecutorWithOverrides"},
-    ),
-}
-#: Roles that allow it and much more.
-_BROADER_INVOKER_ROLES: Mapping[Kind, frozenset[str]] = {
-    Kind.SERVICE: frozenset({"roles/run.admin"}),
-    Kind.JOB: frozenset({"roles/run.admin", "roles/run.developer"}),
-}
 _PUBLIC_MEMBERS = {
     "allUsers": "everybody",
     "allAuthenticatedUsers": "everybody with a Google account",
@@ -41,16 +38,28 @@ def describe_callers(evidence: Evidence, kind: Kind) -> tuple[ExposureFact, ...]
     if configuration is not None and configuration.fields.get("invokerIamDisabled"):
         text = f"everybody may {verb} it: the check of invokers is off"
         points.append(ExposureFact(ExposureTopic.CALLERS, text, "settings", serious=True))
+    proxy = _describe_iap(configuration)
     if access is not None:
         points += dict.fromkeys(_describe_public_access(access, evidence, kind))
         return (
+            *proxy,
             *points,
             *_describe_named_access(access, evidence, kind, public_excluded=not points),
         )
     if not points:
         text = f"who may {verb} it is {evidence.describe_gap('access')}"
         points.append(ExposureFact(ExposureTopic.CALLERS, text, "access", known=False))
-    return tuple(points)
+    return (*proxy, *points)
+
+
+def _describe_iap(configuration: WorkloadConfiguration | None) -> tuple[ExposureFact, ...]:
+    if configuration is None or not configuration.iap_enabled:
+        return ()
+    text = (
+        "Identity-Aware Proxy checks its callers first: who may pass is in the proxy's own"
+        " policy, which is not read"
+    )
+    return (ExposureFact(ExposureTopic.CALLERS, text, "settings"),)
 
 
 def condition_clause(condition: str | None) -> str:
@@ -62,7 +71,7 @@ def _describe_public_access(
     access: Access, evidence: Evidence, kind: Kind
 ) -> Iterator[ExposureFact]:
     """Each role of the public, invoking roles first."""
-    invoking_roles = INVOKER_ROLES[kind] | _BROADER_INVOKER_ROLES[kind]
+    invoking_roles = calling_roles(kind)
     for binding in sorted(access.bindings, key=lambda each: each.role not in invoking_roles):
         for member in (each for each in _PUBLIC_MEMBERS if each in binding.members):
             who, role, condition = (
@@ -71,7 +80,7 @@ def _describe_public_access(
                 condition_clause(binding.condition),
             )
             if role in invoking_roles:
-                more = ", which allows much else" if role in _BROADER_INVOKER_ROLES[kind] else ""
+                more = ", which allows much else" if role in broader_roles(kind) else ""
                 text = (
                     f"{who} may {_INVOKE_VERBS[kind]} it{condition}: its IAM policy"
                     f" gives {member} {role}{more}"
@@ -87,7 +96,7 @@ def _describe_public_access(
 
 def _describe_opening(role: str, member: str, evidence: Evidence) -> Iterator[ExposureFact]:
     """Who granted the public access, if the audit log shows it."""
-    for event in evidence.audit or ():
+    for event in found_in(evidence.audit):
         if not event.error and f"ADD {role} {member}" in event.bindings:
             who = event.principal or "an account that is not named"
             when = f"{event.timestamp:%Y-%m-%d %H:%M:%S} UTC"
@@ -101,7 +110,7 @@ def _describe_named_access(
     access: Access, evidence: Evidence, kind: Kind, *, public_excluded: bool
 ) -> Iterator[ExposureFact]:
     """The named members; they are the only ones where the public has no access."""
-    invoking_roles = INVOKER_ROLES[kind] | _BROADER_INVOKER_ROLES[kind]
+    invoking_roles = calling_roles(kind)
     bindings = [each for each in access.bindings if not PUBLIC_MEMBERS.issuperset(each.members)]
     invoker_bindings = _bindings_text(each for each in bindings if each.role in invoking_roles)
     other_bindings = _bindings_text(each for each in bindings if each.role not in invoking_roles)

@@ -17,17 +17,22 @@ from incident.model import (
     AUDIT_EVENTS,
     AUDIT_WINDOW,
     AuditEvent,
+    CutList,
     Evidence,
     Finding,
     Gap,
+    GiveUp,
     IncidentError,
     JsonObject,
     Kind,
+    Listing,
     Logs,
     Lookup,
     Malformed,
     Task,
     Workload,
+    cut_reason,
+    found_in,
 )
 from incident.model.concurrency import gather_all
 from incident.model.durations import Stopwatch
@@ -41,19 +46,22 @@ _EVENT_TIME_TOLERANCE = timedelta(seconds=1)
 class FindingReader(Protocol):
     """Reads findings from Security Command Center."""
 
-    async def findings_at(self, source: str, since: datetime) -> tuple[JsonObject, ...]:
+    async def findings_at(self, source: str, since: datetime) -> Listing[JsonObject]:
         """The findings of one source since a moment."""
+
+    async def findings_named(self, source: str, *names: str) -> Listing[JsonObject]:
+        """The findings of one source that have one of these resource names."""
 
     async def findings_on(
         self, workload: Workload, start: datetime, end: datetime, *, location: str
-    ) -> tuple[JsonObject, ...]:
+    ) -> Listing[JsonObject]:
         """The findings in a window whose resource name contains the workload's."""
 
 
 class TaskReader(Protocol):
     """Reads tasks from Cloud Run."""
 
-    async def tasks(self, execution: str) -> tuple[Task, ...]:
+    async def tasks(self, execution: str) -> Listing[Task]:
         """The tasks of an execution, by its resource name."""
 
 
@@ -67,7 +75,7 @@ class LogReader(Protocol):
 
     async def audit(
         self, workload: Workload, start: datetime, end: datetime, *, limit: int
-    ) -> tuple[AuditEvent, ...]:
+    ) -> Listing[AuditEvent]:
         """Changes to it between two moments."""
 
 
@@ -101,14 +109,27 @@ async def confirm_finding(claim: Finding, findings: FindingReader) -> Finding | 
     """SCC's own record of a claimed finding, or None when SCC does not list it (yet).
 
     Matched by source and finding id, in code. A record with a newer event time is the same
-    finding, updated; one with an older event time does not confirm the claim.
+    finding, updated; one with an older event time does not confirm the claim. Where the list was
+    cut, the finding is read by its name; if that does not find it, it is not reported as missing.
 
     Raises:
         Retry: A transient failure of SCC.
-        GiveUp: A permanent failure, for example a missing permission.
+        GiveUp: A permanent failure, for example a missing permission, or a list of findings that
+            cannot be read to its end and does not have it.
     """
     listed = await findings.findings_at(claim.source_parent, claim.event_time)
-    for record in _parse_findings(listed, claim.finding_id):
+    record = _find_record(claim, listed)
+    if record or not isinstance(listed, CutList):
+        return record
+    by_name = await findings.findings_named(claim.source_parent, claim.name, claim.canonical_name)
+    record = _find_record(claim, by_name)
+    if record is None:
+        raise GiveUp(f"cannot confirm the finding {claim.canonical_name}: {listed.reason}")
+    return record
+
+
+def _find_record(claim: Finding, listed: Listing[JsonObject]) -> Finding | None:
+    for record in _parse_findings(found_in(listed), claim.finding_id):
         same = (record.source_id, record.finding_id) == (claim.source_id, claim.finding_id)
         if same and record.event_time >= claim.event_time - _EVENT_TIME_TOLERANCE:
             return record
@@ -179,31 +200,41 @@ async def with_reputation(
 
 async def _collect_tasks(
     finding: Finding, workload: Workload, sources: EvidenceSources
-) -> tuple[Task, ...]:
+) -> Listing[Task]:
     """The tasks of the execution that the finding names, or else of the running ones."""
-    executions = await sources.workloads.executions(workload)
+    listed = await sources.workloads.executions(workload)
+    executions = found_in(listed)
     named = [each for each in executions if each.short_name == finding.execution]
     selected = named or [each for each in executions if each.running]
     task_lists = await gather_all(
         *(sources.tasks.tasks(each.name) for each in selected[:_MAX_EXECUTIONS])
     )
-    return tuple(task for tasks in task_lists for task in tasks)
+    tasks = tuple(task for each in task_lists for task in found_in(each))
+    reasons = [cut_reason(each) for each in task_lists]
+    if not named:
+        reasons.insert(0, cut_reason(listed))
+    if len(selected) > _MAX_EXECUTIONS:
+        more = f"only those of {_MAX_EXECUTIONS} of {len(selected)} executions that run"
+        reasons.append(f"not all tasks were read: {more}")
+    cut = "; ".join(filter(None, reasons))
+    return CutList(tasks, cut) if cut else tasks
 
 
 async def _collect_related_findings(
     finding: Finding, workload: Workload, findings: FindingReader, start: datetime, end: datetime
-) -> tuple[Finding, ...]:
+) -> Listing[Finding]:
     """Other findings on exactly this workload: the API's substring match returns others too."""
     location = finding.data_location
-    records = _parse_findings(await findings.findings_on(workload, start, end, location=location))
+    listed = await findings.findings_on(workload, start, end, location=location)
     related = [
         record
-        for record in records
+        for record in _parse_findings(found_in(listed))
         if record.workload
         and record.workload.same_as(workload)
         and record.finding_id != finding.finding_id
     ]
-    return tuple(sorted(related, key=lambda record: record.event_time))
+    in_order = tuple(sorted(related, key=lambda record: record.event_time))
+    return CutList(in_order, listed.reason) if isinstance(listed, CutList) else in_order
 
 
 def _parse_findings(records: Sequence[JsonObject], required_id: str = "") -> list[Finding]:
@@ -249,6 +280,7 @@ def _build_evidence(finding: Finding, gathered: Mapping[str, Any]) -> Evidence:
     logs = values["logs"]
     if logs is not None and logs.truncated:
         gaps.append(Gap("logs", f"only the newest {len(logs.entries)} entries of the window"))
+    gaps += [Gap(name, each.reason) for name, each in values.items() if isinstance(each, CutList)]
     return Evidence(
         finding=finding,
         revisions=values.get("revisions"),

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from incident.model import (
-    AUDIT_EVENTS,
     AUDIT_WINDOW,
     AuditEvent,
+    CutList,
     Evidence,
     Execution,
     ExposureFact,
     ExposureTopic,
     Kind,
     Template,
+    found_in,
 )
 
 #: Prefixes of the Admin API's methods, v1 and v2, that deploy or start.
@@ -195,7 +196,7 @@ def _successful_calls(evidence: Evidence, methods: tuple[str, ...]) -> Sequence[
     """The successful calls of methods with these prefixes."""
     return [
         event
-        for event in evidence.audit or ()
+        for event in found_in(evidence.audit)
         if not event.error and event.method.rpartition(".")[2].startswith(methods)
     ]
 
@@ -209,9 +210,9 @@ def _audit_gap_reason(evidence: Evidence, moment: datetime | None) -> str:
     """Why the audit log does not name the account."""
     if evidence.audit is None:
         return f"what the audit log says is {evidence.describe_gap('audit-log')}"
-    times = [event.timestamp for event in evidence.audit]
-    if len(times) >= AUDIT_EVENTS and (moment is None or min(times) > moment):
-        return f"of the audit log only the newest {AUDIT_EVENTS} entries were read"
+    times = [event.timestamp for event in found_in(evidence.audit)]
+    if isinstance(evidence.audit, CutList) and (moment is None or not times or min(times) > moment):
+        return f"of the audit log only the newest {len(times)} entries were read"
     if moment is None or moment < evidence.finding.event_time - AUDIT_WINDOW:
         return f"the audit log was read for the {AUDIT_WINDOW.days} days before the event only"
     return "the audit log does not show it"
@@ -222,6 +223,8 @@ def _missing_reason(evidence: Evidence, collector: str) -> str:
     listed = evidence.executions if collector == "executions" else evidence.revisions
     if listed is None:
         return evidence.describe_gap(collector)
+    if isinstance(listed, CutList):
+        return f"not known: {listed.reason}"
     return "not known: it is not listed"
 
 

@@ -78,6 +78,12 @@ def _describe_entry_point(evidence: Evidence, kind: Kind) -> ExposureFact:
     ingress = str(configuration.fields.get("ingress") or "INGRESS_TRAFFIC_ALL")
     text = _INGRESS_TEXTS.get(ingress, f"its ingress is {ingress}")
     open_wide = ingress == "INGRESS_TRAFFIC_ALL"
+    if configuration.fields.get("defaultUriDisabled"):
+        text = (
+            "its default URL is switched off: it is reached through load balancers, domain"
+            f" mappings and Google services only; {text}, by ingress"
+        )
+        return ExposureFact(ExposureTopic.ENTRY_POINT, text, "settings", serious=open_wide)
     names = (configuration.uri,) if configuration.uri else ()
     at = f" at {configuration.uri}" if configuration.uri else ""
     return ExposureFact(

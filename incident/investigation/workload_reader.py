@@ -9,13 +9,17 @@ from typing import Any, Protocol
 
 from incident.model import (
     Access,
+    CutList,
     Execution,
+    Finding,
     Kind,
+    Listing,
     Secret,
     Template,
     Workload,
     WorkloadConfiguration,
     WorkloadDetail,
+    found_in,
 )
 from incident.model.concurrency import gather_all
 
@@ -36,24 +40,37 @@ class WorkloadReader(Protocol):
     async def access(self, workload: Workload) -> Access:
         """Its IAM policy."""
 
-    async def revisions(self, workload: Workload) -> tuple[Template, ...]:
-        """Its revisions, newest first."""
+    async def revisions(self, workload: Workload, named: Collection[str] = ()) -> Listing[Template]:
+        """Its revisions, newest first; of a cut list also those named, by short name."""
 
-    async def executions(self, workload: Workload) -> tuple[Execution, ...]:
-        """The executions of a job, newest first."""
+    async def executions(
+        self, workload: Workload, named: Collection[str] = ()
+    ) -> Listing[Execution]:
+        """The executions of a job, newest first; of a cut list also those named."""
 
 
 async def read_workload(
-    workload: Workload, needs: Collection[WorkloadDetail], reader: WorkloadReader
+    workload: Workload,
+    needs: Collection[WorkloadDetail],
+    reader: WorkloadReader,
+    named: Collection[str] = (),
 ) -> WorkloadConfiguration:
     """The settings with the needed details, read concurrently.
+
+    Args:
+        workload: What is read.
+        needs: The details.
+        reader: Reads from Cloud Run.
+        named: Short names of revisions and executions that the caller needs, whatever the length
+            of the list.
 
     Raises:
         Retry: A transient failure.
         GiveUp: A permanent failure.
     """
     configuration, *values = await gather_all(
-        reader.configuration(workload), *(_read_need(need, workload, reader) for need in needs)
+        reader.configuration(workload),
+        *(_read_need(need, workload, reader, named) for need in needs),
     )
     values_by_field = {need.value: value for need, value in zip(needs, values, strict=True)}
     filled: WorkloadConfiguration = replace(configuration, **values_by_field)
@@ -65,21 +82,30 @@ async def add_needs(
     workload: Workload,
     needs: Collection[WorkloadDetail],
     reader: WorkloadReader,
+    named: Collection[str] = (),
 ) -> WorkloadConfiguration:
-    """The same settings with further details."""
-    values = await gather_all(*(_read_need(need, workload, reader) for need in needs))
+    """The same settings with further details; ``named`` as for :func:`read_workload`."""
+    values = await gather_all(*(_read_need(need, workload, reader, named) for need in needs))
     values_by_field = {need.value: value for need, value in zip(needs, values, strict=True)}
     filled: WorkloadConfiguration = replace(configuration, **values_by_field)
     return filled
 
 
-def _read_need(need: WorkloadDetail, workload: Workload, reader: WorkloadReader) -> Awaitable[Any]:
-    readers = {
-        WorkloadDetail.ACCESS: reader.access,
-        WorkloadDetail.REVISIONS: reader.revisions,
-        WorkloadDetail.EXECUTIONS: reader.executions,
-    }
-    return readers[need](workload)
+def names_in(finding: Finding) -> frozenset[str]:
+    """The revision and the execution that a finding names, by short name."""
+    return frozenset(name for name in (finding.revision, finding.execution) if name)
+
+
+def _read_need(
+    need: WorkloadDetail, workload: Workload, reader: WorkloadReader, named: Collection[str]
+) -> Awaitable[Any]:
+    match need:
+        case WorkloadDetail.ACCESS:
+            return reader.access(workload)
+        case WorkloadDetail.REVISIONS:
+            return reader.revisions(workload, named)
+        case WorkloadDetail.EXECUTIONS:
+            return reader.executions(workload, named)
 
 
 class CachedWorkloadReader:
@@ -92,11 +118,15 @@ class CachedWorkloadReader:
 
     def __init__(self, reader: WorkloadReader) -> None:
         self._reader = reader
-        self._pending: dict[tuple[WorkloadDetail, Workload], asyncio.Future[Any]] = {}
+        self._pending: dict[tuple[WorkloadDetail, str], asyncio.Future[Any]] = {}
+        self._names: frozenset[str] = frozenset()
+        self._names_read: dict[WorkloadDetail, frozenset[str]] = {}
         self._configuration: WorkloadConfiguration | None = None
 
-    def prefetch(self, workload: Workload | None) -> None:
-        """Start reading all details of a workload."""
+    def prefetch(self, finding: Finding) -> None:
+        """Start reading all details of a finding's workload; a cut list also has what it names."""
+        self._names |= names_in(finding)
+        workload = finding.workload
         if workload is None:
             return
         for need in READABLE_NEEDS[workload.kind]:
@@ -120,9 +150,9 @@ class CachedWorkloadReader:
             if not pending.done() or pending.cancelled() or pending.exception():
                 continue
             if need is WorkloadDetail.REVISIONS:
-                templates += pending.result()
+                templates += found_in(pending.result())
             elif need is WorkloadDetail.EXECUTIONS:
-                templates += [execution.template for execution in pending.result()]
+                templates += [execution.template for execution in found_in(pending.result())]
         return tuple(secret for template in templates for secret in template.secrets)
 
     async def access(self, workload: Workload) -> Access:
@@ -130,24 +160,32 @@ class CachedWorkloadReader:
         found: Access = await asyncio.shield(self._read_once(WorkloadDetail.ACCESS, workload))
         return found
 
-    async def revisions(self, workload: Workload) -> tuple[Template, ...]:
-        """Its revisions, newest first."""
-        found: tuple[Template, ...] = await asyncio.shield(
-            self._read_once(WorkloadDetail.REVISIONS, workload)
-        )
+    async def revisions(self, workload: Workload, named: Collection[str] = ()) -> Listing[Template]:
+        """Its revisions, newest first; of a cut list also those named, by short name."""
+        found: Listing[Template] = await self._list(WorkloadDetail.REVISIONS, workload, named)
         return found
 
-    async def executions(self, workload: Workload) -> tuple[Execution, ...]:
-        """The executions of a job, newest first."""
-        found: tuple[Execution, ...] = await asyncio.shield(
-            self._read_once(WorkloadDetail.EXECUTIONS, workload)
-        )
+    async def executions(
+        self, workload: Workload, named: Collection[str] = ()
+    ) -> Listing[Execution]:
+        """The executions of a job, newest first; of a cut list also those named."""
+        found: Listing[Execution] = await self._list(WorkloadDetail.EXECUTIONS, workload, named)
+        return found
+
+    async def _list(self, need: WorkloadDetail, workload: Workload, named: Collection[str]) -> Any:
+        """A list; if it was cut before a name was known that is needed now, it is read again."""
+        self._names |= frozenset(named)
+        found = await asyncio.shield(self._read_once(need, workload))
+        if isinstance(found, CutList) and not self._names <= self._names_read[need]:
+            del self._pending[need, workload.resource_name]
+            found = await asyncio.shield(self._read_once(need, workload))
         return found
 
     def _read_once(self, need: WorkloadDetail, workload: Workload) -> asyncio.Future[Any]:
-        key = (need, workload)
+        key = (need, workload.resource_name)
         if key not in self._pending:
-            pending = asyncio.ensure_future(_read_need(need, workload, self._reader))
+            self._names_read[need] = self._names
+            pending = asyncio.ensure_future(_read_need(need, workload, self._reader, self._names))
             pending.add_done_callback(_ignore_failure)
             self._pending[key] = pending
         return self._pending[key]

@@ -11,6 +11,7 @@ from incident.model.configuration import (
     Execution,
     ListedWorkload,
     SecretUse,
+    SourceBuild,
     Task,
     Template,
     Volume,
@@ -63,6 +64,7 @@ from incident.model.finding import (
     Suspect,
 )
 from incident.model.json_text import json_list, json_object, json_objects, json_string, json_strings
+from incident.model.listing import CutList, Listing, cut_reason, found_in, with_found
 from incident.model.permissions import DEPLOY_PERMISSIONS, GrantScope, Permission
 from incident.model.workload import (
     ChangeKind,
@@ -98,6 +100,7 @@ __all__ = [
     "Connection",
     "Container",
     "ContainerConfiguration",
+    "CutList",
     "Decision",
     "Denied",
     "DetectedProcess",
@@ -116,6 +119,7 @@ __all__ = [
     "JsonObject",
     "Kind",
     "ListedWorkload",
+    "Listing",
     "LogEntry",
     "Logs",
     "Lookup",
@@ -133,6 +137,7 @@ __all__ = [
     "Route",
     "Secret",
     "SecretUse",
+    "SourceBuild",
     "Status",
     "Suspect",
     "Task",
@@ -144,11 +149,14 @@ __all__ = [
     "Workload",
     "WorkloadConfiguration",
     "WorkloadDetail",
+    "cut_reason",
     "format_duration",
+    "found_in",
     "is_default_service_account",
     "json_list",
     "json_object",
     "json_objects",
     "json_string",
     "json_strings",
+    "with_found",
 ]

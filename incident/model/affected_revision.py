@@ -14,9 +14,11 @@ from typing import TypeVar
 
 from incident.model.configuration import Execution, Template, WorkloadConfiguration
 from incident.model.finding import Finding
+from incident.model.listing import CutList, Listing, found_in
 from incident.model.workload import Json, Kind
 
 _MAX_NAMES = 5
+_ONLY_SERVED = "no other was served at the event"
 #: How long an idle instance may live on after its revision lost its traffic, as Google documents.
 _IDLE_LIFETIME = timedelta(minutes=15)
 _T = TypeVar("_T")
@@ -94,8 +96,8 @@ class RevisionEvidence:
     """
 
     configuration: WorkloadConfiguration | None
-    revisions: tuple[Template, ...] | None
-    executions: tuple[Execution, ...] | None
+    revisions: Listing[Template] | None
+    executions: Listing[Execution] | None
     gap_text: str
     logged_revisions: Collection[str] = ()
 
@@ -111,16 +113,18 @@ def infer_affected_revision(finding: Finding, facts: RevisionEvidence) -> Affect
         return _affected_execution(finding, facts)
     if finding.revision:
         return _named_by_finding(finding.revision, facts)
-    if not facts.revisions:
+    if facts.revisions is None or not found_in(facts.revisions):
         why = "the finding names none, and no revision is listed"
         if facts.revisions is None:
             why = f"the finding names none, and which there are is {facts.gap_text}"
+        elif isinstance(facts.revisions, CutList):
+            why = f"the finding names none, and {facts.revisions.reason}"
         return _from_current_configuration("", "a revision that is not known", why, facts)
     return _narrowed_down(finding, facts, facts.revisions)
 
 
 def _named_by_finding(name: str, facts: RevisionEvidence) -> AffectedRevision:
-    found = tuple(each for each in facts.revisions or () if each.revision == name)
+    found = tuple(each for each in found_in(facts.revisions) if each.revision == name)
     which = f"revision {name}"
     if found:
         return AffectedRevision(
@@ -128,6 +132,9 @@ def _named_by_finding(name: str, facts: RevisionEvidence) -> AffectedRevision:
         )
     if facts.revisions is None:
         why = f"the finding names it; what it was made of is {facts.gap_text}"
+        return _from_current_configuration(name, which, why, facts, revision=name)
+    if isinstance(facts.revisions, CutList):
+        why = f"the finding names it; it was not found, and {facts.revisions.reason}"
         return _from_current_configuration(name, which, why, facts, revision=name)
     return _from_current_configuration(
         "", which, "the finding names it; it is not listed any more", facts
@@ -146,9 +153,13 @@ def _from_current_configuration(
 
 
 def _narrowed_down(
-    finding: Finding, facts: RevisionEvidence, revisions: Sequence[Template]
+    finding: Finding, facts: RevisionEvidence, listing: Listing[Template]
 ) -> AffectedRevision:
-    """Narrow it down by creation time, by image, and by the traffic at the event."""
+    """Narrow it down by creation time, by image, and by the traffic at the event.
+
+    Of a cut list, only what was served is certain to be complete: it was read by name.
+    """
+    revisions = found_in(listing)
     existing = [
         t for t in revisions if t.create_time is None or t.create_time <= finding.event_time
     ]
@@ -163,16 +174,19 @@ def _narrowed_down(
     shares, why_unknown = _traffic_at_event(finding, facts.configuration)
     served = [each for each in matching if each.revision in shares] if why_unknown is None else []
     candidates = served or matching
-    if len(candidates) == 1:
+    whole = not isinstance(listing, CutList)
+    if len(candidates) == 1 and (whole or _all_served_read(shares, served, revisions)):
         only = candidates[0]
-        fact = _why_only_one(existing, of_image, served)
+        fact = _why_only_one(existing, of_image, served) if whole else _ONLY_SERVED
         why = f"the finding names none, but {fact}"
         which = f"revision {only.revision}"
         return AffectedRevision(
             (only,), only.revision, which, why, certain=True, evidence_source="revisions"
         )
     why = "the finding names none, and each of them was served at the event"
-    if why_unknown is not None:
+    if isinstance(listing, CutList):
+        why = f"the finding names none, and {listing.reason}"
+    elif why_unknown is not None:
         why = f"the finding names none, and what was served at the event is not known{why_unknown}"
     elif not served:
         why = "the finding names none, and none that was served at the event fits it"
@@ -186,6 +200,13 @@ def _narrowed_down(
     )
 
 
+def _all_served_read(
+    shares: Mapping[str, str], served: Sequence[Template], revisions: Sequence[Template]
+) -> bool:
+    """Whether every revision that was served at the event is among those that were read."""
+    return bool(served) and set(shares) <= {template.revision for template in revisions}
+
+
 def _why_only_one(
     then: Sequence[Template], of_image: Sequence[Template], served: Sequence[Template]
 ) -> str:
@@ -194,7 +215,7 @@ def _why_only_one(
         return "no other was there at the event"
     if len(of_image) == 1:
         return "no other that was there runs the finding's image"
-    return "no other was served at the event" if served else "no other is listed"
+    return _ONLY_SERVED if served else "no other is listed"
 
 
 def _log_hint(candidates: Sequence[Template], logged_revisions: Collection[str]) -> str:
@@ -240,8 +261,8 @@ def _traffic_targets(traffic: Json) -> list[Mapping[str, Json]]:
 
 def _affected_execution(finding: Finding, facts: RevisionEvidence) -> AffectedRevision:
     """The execution of a job that a finding names, else the one that ran at its event."""
-    listed, name = facts.executions, finding.execution
-    if listed is None:
+    listed, name = found_in(facts.executions), finding.execution
+    if facts.executions is None:
         which = f"execution {name}" if name else "an execution that is not known"
         why = "the finding names it; what it ran" if name else "the finding names none, and which"
         return _from_current_configuration(name or "", which, f"{why} is {facts.gap_text}", facts)
@@ -249,6 +270,8 @@ def _affected_execution(finding: Finding, facts: RevisionEvidence) -> AffectedRe
         found = [each for each in listed if each.short_name == name]
         if not found:
             why = "the finding names it; it is not listed any more"
+            if isinstance(facts.executions, CutList):
+                why = f"the finding names it; it was not found, and {facts.executions.reason}"
             return _from_current_configuration(name, f"execution {name}", why, facts)
         why = "the finding names it"
     else:
@@ -256,10 +279,14 @@ def _affected_execution(finding: Finding, facts: RevisionEvidence) -> AffectedRe
         why = "the finding names none, but no other ran at the event"
     if not found:
         why = "the finding names none, and none that is listed ran at the event"
+        if isinstance(facts.executions, CutList):
+            why = f"{why}; {facts.executions.reason}"
         return _from_current_configuration("", "an execution that is not known", why, facts)
-    if len(found) > 1:
+    if len(found) > 1 or (not name and isinstance(facts.executions, CutList)):
         which = f"one of the executions {_join_names([each.short_name for each in found])}"
         why = "the finding names none, and each of them ran at the event"
+        if isinstance(facts.executions, CutList):
+            why = f"{why}; others may have: {facts.executions.reason}"
         templates = _distinct(each.template for each in found)
         return AffectedRevision(
             templates,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from incident.model.listing import CutList, Listing, found_in
 from incident.model.workload import JsonObject, Kind, Secret
 
 _DEFAULT_ACCOUNT_SUFFIXES = (
@@ -44,12 +45,14 @@ class SecretUse:
         target: The environment variable that holds it, or the path at which it is mounted.
         mounted: Whether it is a file. Cloud Run reads a file at each access, a variable when an
             instance starts.
+        container: Name of the container that uses it; empty where it has none.
     """
 
     secret: str
     version: str
     target: str
     mounted: bool
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,21 @@ class ContainerConfiguration:
     name: str
     image: str
     environment_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBuild:
+    """The source from which Cloud Run built a service (``build_config``).
+
+    Attributes:
+        location: The archive of the source, such as ``gs://bucket/object``; empty where not named.
+        function_target: Entry point of a Cloud Run function; empty for any other service.
+        base_image: The base image that it runs on; empty where not named.
+    """
+
+    location: str
+    function_target: str = ""
+    base_image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +226,9 @@ class WorkloadConfiguration:
         access: Its own IAM policy; None unless it was asked for.
         revisions: Its revisions; None unless they were asked for.
         executions: Its executions; None unless they were asked for.
+        regions: The regions of a multi-region service; empty for any other.
+        source: The source that it was built from; None where it was deployed as an image.
+        iap_enabled: Whether Identity-Aware Proxy checks its callers.
     """
 
     name: str
@@ -229,13 +250,36 @@ class WorkloadConfiguration:
     kind: Kind = Kind.SERVICE
     live_revisions: tuple[str, ...] = ()
     access: Access | None = field(default=None, repr=False)
-    revisions: tuple[Template, ...] | None = field(default=None, repr=False)
-    executions: tuple[Execution, ...] | None = field(default=None, repr=False)
+    revisions: Listing[Template] | None = field(default=None, repr=False)
+    executions: Listing[Execution] | None = field(default=None, repr=False)
+    regions: tuple[str, ...] = ()
+    source: SourceBuild | None = None
+    iap_enabled: bool = False
+
+    @property
+    def other_regions(self) -> tuple[str, ...]:
+        """The regions of a multi-region service besides the one that its name has."""
+        _, _, rest = self.name.partition("/locations/")
+        return tuple(region for region in self.regions if region != rest.partition("/")[0])
+
+    @property
+    def has_cut_list(self) -> bool:
+        """Whether its revisions or executions were not read to the end."""
+        return isinstance(self.revisions, CutList) or isinstance(self.executions, CutList)
+
+    @property
+    def addressed_revisions(self) -> tuple[str, ...]:
+        """Short names of the revisions that have traffic or a tag, in the settings or served."""
+        traffic = self.fields.get("traffic")
+        targets = traffic if isinstance(traffic, list | tuple) else ()
+        set_names = [str(t.get("revision") or "") for t in targets if isinstance(t, Mapping)]
+        names = (*self.live_revisions, *set_names, self.latest_ready_revision)
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def running(self) -> tuple[Execution, ...]:
-        """The executions that have not ended."""
-        return tuple(execution for execution in self.executions or () if execution.running)
+        """The executions that have not ended; of a cut list, those that are known."""
+        return tuple(each for each in found_in(self.executions) if each.running)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ class TaskPurpose(StrEnum):
 
     TRIAGE = "look"
     STOP = "stop"
+    REGIONS = "regions"
     WAIT = "wait"
     INGRESS = "ingress"
     AUTHENTICATION = "authentication"
@@ -251,6 +252,7 @@ class Decision:
         changes: The writes that the steps need, for the settings as read; empty when the
             workload is in the desired state already, and for anything but ``contain``.
         stops: Whether what is chosen stops what runs, rather than only restricting access.
+        unreached: What keeps the workload from the goal of a chosen action, whatever is written.
         alarm: Whether a person must act now: an attacker may have caused the hold.
         failed: Whether it is held only because a read failed permanently.
         blockers: Of a hold: why an operator's ``contain`` would be refused too.
@@ -263,6 +265,7 @@ class Decision:
     steps: tuple[tuple[str, ...], ...] = ()
     changes: tuple[Change, ...] = ()
     stops: bool = True
+    unreached: tuple[str, ...] = ()
     alarm: bool = False
     failed: bool = False
     blockers: tuple[Blocker, ...] = ()

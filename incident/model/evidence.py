@@ -20,6 +20,7 @@ from incident.model.configuration import (
 )
 from incident.model.correlation import RelatedFinding, correlate
 from incident.model.finding import Finding
+from incident.model.listing import Listing, found_in
 from incident.model.workload import JsonObject, Kind, Lookup, Secret
 
 #: How far back from the event the audit log is read, and how many entries: the deployment that
@@ -69,6 +70,10 @@ class Logs:
 
     entries: tuple[LogEntry, ...]
     truncated: bool
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether every entry of the window since a moment was read."""
+        return not self.truncated or any(entry.timestamp < moment for entry in self.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,7 @@ class Reputation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All evidence on an incident. What is None has a gap that says why.
+    """All evidence on an incident. What is None or cut has a gap that says why.
 
     Attributes:
         finding: SCC's record once confirmed; before, what the notification claims.
@@ -206,13 +211,13 @@ class Evidence:
     finding: Finding
     confirmed: bool = False
     configuration: WorkloadConfiguration | None = None
-    revisions: tuple[Template, ...] | None = None
+    revisions: Listing[Template] | None = None
     access: Access | None = None
-    executions: tuple[Execution, ...] | None = None
-    tasks: tuple[Task, ...] | None = None
-    related: tuple[Finding, ...] | None = None
+    executions: Listing[Execution] | None = None
+    tasks: Listing[Task] | None = None
+    related: Listing[Finding] | None = None
     logs: Logs | None = None
-    audit: tuple[AuditEvent, ...] | None = None
+    audit: Listing[AuditEvent] | None = None
     reputation: Reputation | None = None
     gaps: tuple[Gap, ...] = ()
     claim: Finding | None = field(default=None, repr=False)
@@ -229,6 +234,8 @@ class Evidence:
             for entry in (self.logs.entries if self.logs else ())
             if entry.revision and abs(entry.timestamp - moment) <= _NEAR_EVENT
         }
+        if self.logs and not self.logs.covers(moment - _NEAR_EVENT):
+            logged_revisions = set()
         gap_text = self.describe_gap("executions" if job else "revisions")
         facts = RevisionEvidence(
             self.configuration, self.revisions, self.executions, gap_text, logged_revisions
@@ -242,7 +249,7 @@ class Evidence:
 
     @property
     def correlations(self) -> tuple[RelatedFinding, ...] | None:
-        """The other findings, each judged as the same attack or a coincidence."""
+        """The other findings that were read, each judged as the same attack or a coincidence."""
         if self.related is None:
             return None
         own = [
@@ -250,7 +257,7 @@ class Evidence:
             for account in self.affected_revision.service_accounts
             if not is_default_service_account(account)
         ]
-        return tuple(correlate(other, self.finding, own) for other in self.related)
+        return tuple(correlate(other, self.finding, own) for other in found_in(self.related))
 
     def describe_gap(self, collector: str) -> str:
         """Text in place of a fact whose evidence is missing: "not known", and the cause.
@@ -267,7 +274,7 @@ class Evidence:
     @property
     def longest_request_s(self) -> int:
         """Longest request timeout in seconds: how long a request may outlive a stop."""
-        templates = list(self.revisions or ())
+        templates = list(found_in(self.revisions))
         if self.configuration:
             templates.append(self.configuration.template)
         return max((template.timeout_s for template in templates), default=0)
@@ -280,11 +287,11 @@ class Evidence:
     def secrets(self) -> tuple[Secret, ...]:
         """Every value that may be secret, for the redaction."""
         claim = (self.claim,) if self.claim else ()
-        findings = (self.finding, *claim, *(self.related or ()))
+        findings = (self.finding, *claim, *found_in(self.related))
         known = [secret for finding in findings for secret in finding.secrets]
-        for template in self.revisions or ():
+        for template in found_in(self.revisions):
             known.extend(template.secrets)
-        for execution in self.executions or ():
+        for execution in found_in(self.executions):
             known.extend(execution.template.secrets)
         if self.configuration:
             known.extend(self.configuration.template.secrets)

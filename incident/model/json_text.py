@@ -59,12 +59,12 @@ def workload_json(workload: Workload) -> dict[str, Json]:
 
 
 def parse_workload(value: object) -> Workload | None:
-    """The workload that :func:`workload_json` wrote; None for any other value."""
+    """The workload that :func:`workload_json` wrote; None without a known kind."""
     fields = json_object(value)
     kind, project, location, name = (
         json_string(fields.get(key)) for key in ("kind", "project", "location", "name")
     )
-    if kind not in list(Kind) or not (project and location and name):
+    if kind not in list(Kind):
         return None
     number = json_string(fields.get("project_number")) or None
     return Workload.of_project(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from incident.actions.plan import details_for_changes
+from incident.actions.plan import details_for_changes, executions_of_changes
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment, containment_from_records
 from incident.case_file.journal import Journal, Record
@@ -95,11 +95,12 @@ class CheckedContainment:
             Retry: Time may heal it.
             GiveUp: The workload cannot be read.
         """
-        needs = details_for_changes(self.snapshot.changes)
+        changes = self.snapshot.changes
+        needs, named = details_for_changes(changes), executions_of_changes(changes)
         configuration: WorkloadConfiguration | None = None
         for pause in (_MISSING_RECHECK_S, 0.0):
             try:
-                configuration = await read_workload(self.workload, needs, reader)
+                configuration = await read_workload(self.workload, needs, reader, named)
                 break
             except Missing:
                 # What is recorded as gone is never looked at again: one answer is not enough.

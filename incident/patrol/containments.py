@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from incident.actions.changes import redact_change, with_state
-from incident.actions.plan import why_not_in_effect
+from incident.actions.plan import actions_behind, unreached_goals, why_not_in_effect
 from incident.case_file.containments import Containment, containment_from_records
 from incident.case_file.paths import containment_folder, parse_containments_folder
 from incident.containment.undo import undo_write
@@ -227,6 +227,7 @@ class ContainmentReconciler:
             return
         redactor = checked.redactor
         drift = [one.redacted(redactor) for one in checked.drift]
+        unreached = unreached_goals(actions_behind(checked.snapshot.changes), checked.configuration)
         current_changes = changes_with_state(checked.snapshot, checked.configuration, drift)
         changes, reason = (
             tuple(redact_change(change, redactor) for change in current_changes),
@@ -234,7 +235,7 @@ class ContainmentReconciler:
         )
         for incident in sorted(checked.containment.incidents):
             await update_incidents.update_incident(
-                self._context, incident, changes, reason, redactor
+                self._context, incident, changes, reason, redactor, unreached=unreached
             )
         await checked.add_record(
             "incidents-updated", {"state_record": record_reference(state_record)}

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from incident.model import AuditEvent, ChangeKind, IncidentError, Json, JsonObject
+from incident.model import (
+    AuditEvent,
+    ChangeKind,
+    IncidentError,
+    Json,
+    JsonObject,
+    cut_reason,
+    found_in,
+)
 from incident.patrol.attribution import Attribution, attribute_drift, attribution_from_json
 from incident.patrol.checked_containment import CheckedContainment
 from incident.patrol.context import PatrolContext
@@ -72,7 +80,8 @@ async def _read_audit_log(
     until = context.records.clock() + _CLOCK_SKEW
     try:
         log = context.ports.logging
-        return await log.audit(checked.workload, since, until, limit=_MAX_AUDIT_EVENTS), None
+        listed = await log.audit(checked.workload, since, until, limit=_MAX_AUDIT_EVENTS)
+        return found_in(listed), cut_reason(listed) or None
     except IncidentError as error:
         return (), context.redact(error)
 

@@ -24,7 +24,7 @@ _UPDATABLE_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNV
 
 
 def updated_outcome(
-    outcome: JsonObject, changes: Sequence[Change], reason: str
+    outcome: JsonObject, changes: Sequence[Change], reason: str, unreached: Sequence[str] = ()
 ) -> JsonObject | None:
     """An incident's outcome with its changes as they stand now; None where nothing is new.
 
@@ -32,7 +32,7 @@ def updated_outcome(
     in effect. Where restrictions still hold it is ``restricted``; where it is stopped,
     ``contained``.
     """
-    status = status_of_changes(changes)
+    status = status_of_changes(changes, unreached)
     recorded = outcome.get("changes")
     current = {_change_json_key(change_json(change)): change_json(change) for change in changes}
     earlier: Sequence[Json] = recorded if isinstance(recorded, list) else ()
@@ -59,12 +59,14 @@ def updated_outcome(
     }
 
 
-async def update_incident(
+async def update_incident(  # noqa: PLR0913 - one call of the patrol's
     context: PatrolContext,
     incident: str,
     changes: Sequence[Change],
     reason: str,
     redactor: Redactor,
+    *,
+    unreached: Sequence[str] = (),
 ) -> None:
     """Carry one incident on, once: of several patrols one writes the record.
 
@@ -74,6 +76,7 @@ async def update_incident(
         changes: The containment's changes as they stand now, as they may be told.
         reason: What happened, for people; redacted.
         redactor: Redacts what goes wrong meanwhile.
+        unreached: What keeps the workload from the goal of an action.
 
     Raises:
         Retry: The store does not answer.
@@ -83,7 +86,7 @@ async def update_incident(
     summary = CaseSummary(incident, journal.folder, await journal.records())
     if summary.outcome is None or summary.status not in list(_UPDATABLE_STATUSES):
         return
-    outcome = updated_outcome(summary.outcome, changes, reason)
+    outcome = updated_outcome(summary.outcome, changes, reason, unreached)
     if outcome:
         last = max(summary.records[-1].number, DONE_NUMBER)
         records, ports = context.records, context.ports

@@ -53,6 +53,26 @@ def workload_command(verb: str, workload: Workload, **flags: str | bool) -> str:
     )
 
 
+def container_command(workload: Workload, container: str, **flags: str) -> str:
+    """An ``update`` of one container; empty where a value would change the command's meaning.
+
+    Args:
+        workload: The workload.
+        container: The container's name; empty for a workload with one container. Without it,
+            gcloud updates the container that has ports (seen with gcloud against a fake).
+        flags: Values by flag name, with underscores; they belong to the container.
+    """
+    if not container:
+        return workload_command("update", workload, **flags)
+    return gcloud(
+        f"{GCLOUD_GROUPS[workload.kind]} update",
+        workload.name,
+        **location_flags(workload),
+        container=container,
+        **flags,
+    )
+
+
 def location_flags(workload: Workload) -> dict[str, str]:
     """Region and project of a workload, as flags."""
     return {"region": workload.location, "project": workload.project}
@@ -107,9 +127,16 @@ def service_account_page(project: str, account: str) -> str:
 
 
 def image_page(name: str) -> str | None:
-    """Console URL of an Artifact Registry image; None for other registries."""
+    """Console URL of an Artifact Registry image; None for other registries.
+
+    The project ``example.com:shop`` of a domain is ``example.com/shop`` in the image's path.
+    """
     host, _, path = name.partition("/")
-    location, parts = host.removesuffix("-docker.pkg.dev"), path.split("/", 2)
+    location = host.removesuffix("-docker.pkg.dev")
+    domain, slash, rest = path.partition("/")
+    if slash and "." in domain:
+        path = f"{domain}:{rest}"
+    parts = path.split("/", 2)
     if location == host or len(parts) < 3:  # noqa: PLR2004 - project, repository, image
         return None
     project, repository, image = (_quoted(part) for part in parts)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from incident.actions.restrict_ingress import CLOSED_INGRESS
-from incident.investigation.callers import INVOKER_ROLES, condition_clause
+from incident.investigation.callers import condition_clause
 from incident.model import (
     AUDIT_WINDOW,
     Binding,
@@ -17,16 +17,19 @@ from incident.model import (
     PlaybookTask,
     TaskPurpose,
     Workload,
+    found_in,
 )
-from incident.model.calling_roles import INVOKER_ROLE, PUBLIC_MEMBERS
+from incident.model.calling_roles import PUBLIC_MEMBERS, editable_roles
 from incident.playbook.commands_and_links import (
     finding_page,
     gcloud,
+    location_flags,
     logs_page,
     workload_command,
     workload_page,
 )
 from incident.playbook.inputs import PlaybookFacts
+from incident.playbook.workload_facts import is_function
 
 _MOST_NAMES = 20
 #: A finding's contacts are untrusted: only email addresses are shown.
@@ -109,10 +112,11 @@ def _restrict_invokers(evidence: Evidence, facts: PlaybookFacts) -> Iterator[Pla
             "",
             TaskPurpose.RESTORE_CALLERS,
         )
+    if configuration is not None and configuration.iap_enabled:
+        yield _review_iap(workload)
     if access is None:
-        added = _public_members_added(evidence)
-        yield _review_access(evidence, added, workload)
-        bindings: tuple[Binding, ...] = (Binding(INVOKER_ROLE, added, None),)
+        bindings = _public_bindings_added(evidence, workload.kind)
+        yield _review_access(evidence, bindings, workload)
     else:
         bindings = access.bindings
     removals = {
@@ -124,16 +128,19 @@ def _restrict_invokers(evidence: Evidence, facts: PlaybookFacts) -> Iterator[Pla
         yield from _remove_member(*removals[key], workload)
 
 
-def _review_access(evidence: Evidence, added: tuple[str, ...], workload: Workload) -> PlaybookTask:
+def _review_access(
+    evidence: Evidence, bindings: tuple[Binding, ...], workload: Workload
+) -> PlaybookTask:
     """The task that reads the IAM policy where the responder could not."""
+    added = sorted({member for binding in bindings for member in binding.members})
     audit_note = (
         f"; the audit log shows that it was opened to {' and '.join(added)}" if added else ""
     )
     text = (
         f"Find out who may {_verb(workload)} it: that is"
         f" {evidence.describe_gap('access')}{audit_note}. Remove"
-        " members that should not, above all allUsers and allAuthenticatedUsers, as"
-        f" {INVOKER_ROLE}; and"
+        " members that should not, above all allUsers and allAuthenticatedUsers, from"
+        f" {', '.join(sorted(editable_roles(workload.kind)))}; and"
         " see the policies of the project and of what is above it"
     )
     shown = workload_command("get-iam-policy", workload)
@@ -142,10 +149,14 @@ def _review_access(evidence: Evidence, added: tuple[str, ...], workload: Workloa
 
 def _members_to_remove(binding: Binding, kind: Kind, *, done: bool) -> Iterable[str]:
     """The members of a binding to remove; none where a verified change removed them."""
-    if done and binding.role == INVOKER_ROLE and not binding.condition:
+    edited = binding.role in editable_roles(kind) and not binding.condition
+    if done and edited:
         return ()
-    everybody = kind is Kind.JOB and binding.role in INVOKER_ROLES[kind] and not binding.condition
-    return binding.members if everybody else PUBLIC_MEMBERS.intersection(binding.members)
+    return (
+        binding.members
+        if edited and kind is Kind.JOB
+        else PUBLIC_MEMBERS.intersection(binding.members)
+    )
 
 
 def _remove_member(binding: Binding, member: str, workload: Workload) -> Iterator[PlaybookTask]:
@@ -156,7 +167,7 @@ def _remove_member(binding: Binding, member: str, workload: Workload) -> Iterato
     verb = _verb(workload)
     role, only = binding.role, condition_clause(binding.condition)
     who = (
-        f"those who may {verb} it" if role in INVOKER_ROLES[workload.kind] else "who may act on it"
+        f"those who may {verb} it" if role in editable_roles(workload.kind) else "who may act on it"
     )
     text = f"Take {member} out of {who} ({role}{only}), until the clean version is there"
     again = (
@@ -178,31 +189,55 @@ def _verb(workload: Workload) -> str:
     return "start" if workload.kind is Kind.JOB else "call"
 
 
-def _public_members_added(evidence: Evidence) -> tuple[str, ...]:
-    """Public members that the audit log shows as added and not removed since."""
-    last: dict[str, str] = {}
-    for event in evidence.audit or ():  # newest first
+def _public_bindings_added(evidence: Evidence, kind: Kind) -> tuple[Binding, ...]:
+    """Public members that the audit log shows as added and not removed since, by role."""
+    last: dict[tuple[str, str], str] = {}
+    for event in found_in(evidence.audit):  # newest first
         for delta in event.bindings if not event.error else ():
             verb, _, rest = delta.partition(" ")
             role, _, member = rest.partition(" ")
-            if role == INVOKER_ROLE and member in PUBLIC_MEMBERS:
-                last.setdefault(member, verb)
-    return tuple(sorted(member for member, verb in last.items() if verb == "ADD"))
+            if role in editable_roles(kind) and member in PUBLIC_MEMBERS:
+                last.setdefault((role, member), verb)
+    added = sorted(grant for grant, verb in last.items() if verb == "ADD")
+    return tuple(Binding(role, (member,), None) for role, member in added)
 
 
-def notify_owner(finding: Finding, workload: Workload) -> Iterator[PlaybookTask]:
+def _review_iap(workload: Workload) -> PlaybookTask:
+    """IAP has an IAM policy of its own, which the responder does not read."""
+    text = (
+        "Identity-Aware Proxy checks its callers: see who may pass, and take out who should not."
+        " The responder neither reads nor changes that policy"
+    )
+    shown = gcloud(
+        "beta iap web get-iam-policy",
+        resource_type="cloud-run",
+        service=workload.name,
+        **location_flags(workload),
+    )
+    return PlaybookTask(text, shown, workload_page(workload) or "", TaskPurpose.AUTHENTICATION)
+
+
+def notify_owner(evidence: Evidence, workload: Workload) -> Iterator[PlaybookTask]:
     """The task that informs the owners."""
+    finding = evidence.finding
+    ask = (
+        ". Ask them to deploy the function only once its source is fixed: deploying it lifts the"
+        " containment"
+        if is_function(evidence)
+        else ""
+    )
     named = [contact for contact in finding.contacts if _EMAIL.fullmatch(contact)]
     if named:
         more = len(named) - _MOST_NAMES
         text = f"Tell the owners what happened and what is down: {', '.join(named[:_MOST_NAMES])}"
         yield PlaybookTask(
-            f"{text} and {more} more" if more > 0 else text, purpose=TaskPurpose.NOTIFY
+            f"{text} and {more} more{ask}" if more > 0 else f"{text}{ask}",
+            purpose=TaskPurpose.NOTIFY,
         )
         return
     text = (
         "Tell the owner what happened and what is down. The finding names no contact; these are the"
-        " project's"
+        f" project's{ask}"
     )
     categories = "security,technical,all"
     command = gcloud(

@@ -25,6 +25,7 @@ from incident.model.json_text import (
     parse_workload,
 )
 from incident.playbook.commands_and_links import gcloud, is_printable, shell_command
+from incident.playbook.workload_facts import ended_executions_text, other_regions
 
 _STOP_MANUALLY = "If you are sure all the same, stop it manually"
 #: The fix by what raised the blocker; ``{at}`` is the location of the policy file.
@@ -149,6 +150,8 @@ class PlaybookFacts:
         cancels: Whether a change of the plan cancels an execution.
         drains_until: Until when requests in flight may run, as UTC text; else empty.
         blockers: Why an operator's ``contain`` would be refused, with the fix.
+        other_regions: Other regions of a multi-region service.
+        ended: How the affected executions ended by themselves, as text; else empty.
         restored_fields: First parts of the field paths that a release restores, and
             ``iam-policy``.
         often_benign: Whether triage comes before stopping.
@@ -166,6 +169,8 @@ class PlaybookFacts:
     blockers: tuple[ExplainedBlocker, ...] = ()
     restored_fields: frozenset[str] = frozenset()
     often_benign: bool = False
+    other_regions: tuple[str, ...] = ()
+    ended: str = ""
 
     @property
     def may_be_running(self) -> bool:
@@ -205,6 +210,8 @@ def facts_from_inputs(inputs: PlaybookInputs, workload: Workload) -> PlaybookFac
             (c.mask, c.kind) for c in changes if c.reversible and c.state is not ChangeState.FAILED
         ),
         often_benign=inputs.often_benign,
+        other_regions=other_regions(inputs.evidence),
+        ended=ended_executions_text(inputs.evidence),
     )
 
 
@@ -233,6 +240,10 @@ def facts_from_outcome(outcome: JsonObject) -> PlaybookFacts | None:
             for c in changes
             if c.get("reversible") is True and c.get("state") != ChangeState.FAILED
         ),
+        other_regions=tuple(
+            map(str, json_list(json_object(outcome["workload"]).get("other_regions")))
+        ),
+        ended=json_string(json_object(outcome["workload"]).get("execution_ended")),
     )
 
 

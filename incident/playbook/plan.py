@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from incident.model import ChangeState, Json, JsonObject, PlaybookTask, Status, TaskPurpose
-from incident.model.calling_roles import INVOKER_ROLE
+from incident.model.calling_roles import editable_roles
 from incident.model.json_text import json_objects
 from incident.playbook.close import close_finding, delete_affected, triage
 from incident.playbook.commands_and_links import finding_page
@@ -74,7 +74,7 @@ def people_tasks(inputs: PlaybookInputs) -> tuple[PlaybookTask, ...]:
         *containment_tasks(facts),
         *triage(inputs, facts),
         *close_entry_point(evidence, facts),
-        *notify_owner(finding, workload),
+        *notify_owner(evidence, workload),
         *rotate_secrets(evidence, workload),
         *revoke_credentials(evidence, workload),
         *review_logs(finding, workload),
@@ -134,10 +134,9 @@ def _is_obsolete(task: PlaybookTask, facts: PlaybookFacts) -> bool:
         return not facts.undecided
     callers = task.purpose in (TaskPurpose.AUTHENTICATION, TaskPurpose.RESTORE_CALLERS)
     if callers and "invoker-iam-check" not in task.command:
-        # The action removes public members from this role only; other roles are left to people.
-        return (
-            f"--role={INVOKER_ROLE}" in task.command
-            and "require-authentication" in facts.verified_actions
+        # The action edits these roles only; a binding of another role is left to people.
+        return "require-authentication" in facts.verified_actions and any(
+            f"--role={role}" in task.command.split() for role in editable_roles(facts.workload.kind)
         )
     return (
         task.purpose is not None and _ACTION_FOR_PURPOSE.get(task.purpose) in facts.verified_actions

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from incident.model import Evidence, Finding, Kind, PlaybookTask, TaskPurpose, Workload
 from incident.playbook.commands_and_links import (
+    container_command,
     gcloud,
     image_page,
     location_flags,
@@ -19,6 +20,8 @@ from incident.playbook.commands_and_links import (
     workload_command,
     workload_page,
 )
+from incident.playbook.source_deployment import deploy_source
+from incident.playbook.workload_facts import has_several_containers, source_build
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._:-]*(?:/[a-z0-9][a-z0-9._-]*)+")
@@ -141,14 +144,49 @@ def rebuild_and_redeploy(evidence: Evidence, workload: Workload) -> Iterator[Pla
     for image in images:
         if image.name:
             yield _compare_image(image, evidence.finding)
-    image = images[0]
-    text = (
-        "Rebuild the image from its source with the fix, and deploy that by its digest; of a"
-        f" third party's image, deploy a fixed version{_DEPLOYMENT_WARNINGS[workload.kind]}"
-    )
-    new = f"{image.name}@sha256:NEW_DIGEST"
-    deploy = workload_command("update", workload, image=new) if image.name else ""
-    yield PlaybookTask(text, deploy, workload_page(workload) or "", TaskPurpose.REBUILD)
+    if source_build(evidence):
+        yield from deploy_source(evidence, workload)
+    else:
+        yield from _deploy_images(evidence, workload, images)
+
+
+def _deploy_images(
+    evidence: Evidence, workload: Workload, images: tuple[ImageReference, ...]
+) -> Iterator[PlaybookTask]:
+    """A task for each affected container of several; else one for the workload."""
+    page = workload_page(workload) or ""
+    for container, image in _affected_containers(evidence, images):
+        of_container = f" of container {container}" if container else ""
+        text = (
+            f"Rebuild the image{of_container} from its source with the fix, and deploy that by its"
+            " digest; of a third party's image, deploy a fixed"
+            f" version{_DEPLOYMENT_WARNINGS[workload.kind]}"
+        )
+        if evidence.configuration is None and evidence.affected_template is None:
+            text += ". If it has several containers, add --container=NAME before --image"
+        new = f"{image.name}@sha256:NEW_DIGEST"
+        command = container_command(workload, container, image=new) if image.name else ""
+        yield PlaybookTask(text, command, page, TaskPurpose.REBUILD)
+
+
+def _affected_containers(
+    evidence: Evidence, images: tuple[ImageReference, ...]
+) -> list[tuple[str, ImageReference]]:
+    """Container name and image to deploy; an empty name where the workload has one container.
+
+    Of several containers it is the one that the finding names, else all of them.
+    """
+    if not has_several_containers(evidence):
+        return [("", images[0])]
+    configuration = evidence.configuration
+    current = configuration.template if configuration else evidence.affected_template
+    containers = current.containers if current else ()
+    named = {each.name for each in evidence.finding.containers if each.name}
+    paths = {parse_image(each.image).name for each in evidence.finding.containers if each.image}
+    affected = [each for each in containers if each.name in named] or [
+        each for each in containers if parse_image(each.image).name in paths
+    ]
+    return [(each.name, parse_image(each.image)) for each in affected or containers]
 
 
 def _affected_images(evidence: Evidence) -> tuple[ImageReference, ...]:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 from incident.model import Evidence, Kind, PlaybookTask, SecretUse, TaskPurpose, Workload
 from incident.playbook.commands_and_links import (
+    container_command,
     gcloud,
     is_printable,
     secret_page,
     workload_command,
     workload_page,
 )
+from incident.playbook.workload_facts import has_several_containers, is_function
 from incident.redaction.secret_names import names_secret, suggests_secret
 
 _MOST_NAMES = 20
@@ -67,7 +69,7 @@ def rotate_secrets(evidence: Evidence, workload: Workload) -> Iterator[PlaybookT
     secrets = _affected_secrets(evidence, workload)
     for secret in secrets:
         yield from _add_version(secret)
-    yield from _update_references(secrets, workload)
+    yield from _update_all_references(secrets, evidence, workload)
     for secret in secrets:
         yield from _disable_old_versions(secret)
     yield from _rotate_variables(evidence, workload)
@@ -126,31 +128,58 @@ def _usage_text(secret: _AffectedSecret) -> str:
     return f"It was in {', '.join(mentions)}. "
 
 
-def _update_references(
-    secrets: tuple[_AffectedSecret, ...], workload: Workload
+def _update_all_references(
+    secrets: tuple[_AffectedSecret, ...], evidence: Evidence, workload: Workload
 ) -> Iterator[PlaybookTask]:
-    """A reference to a version number keeps the old value, or fails once it is disabled."""
+    """A task for each container that names a version number."""
     pinned = [(secret, use) for secret in secrets for use in secret.pinned]
-    if pinned:
-        names = ", ".join(dict.fromkeys(secret.name for secret, _ in pinned))
-        made = "" if workload.kind is Kind.JOB else ": this makes a revision of the same image"
-        text = (
-            f"Point the settings to the new version of {names}, since they name an old one, which"
-            f" is disabled next. Or leave that to the deployment of the clean version{made}"
-        )
-        pairs = [_secret_flag_value(secret, use, workload) for secret, use in pinned]
-        command = (
-            workload_command("update", workload, update_secrets=",".join(pairs))
-            if all(pairs)
-            else ""
-        )
-        yield PlaybookTask(text, command, workload_page(workload) or "", TaskPurpose.ROTATE)
+    several = has_several_containers(evidence)
+    containers = dict.fromkeys(use.container if several else "" for _, use in pinned)
+    for container in containers:
+        here = [(s, use) for s, use in pinned if not several or use.container == container]
+        yield _update_references(here, container, evidence, workload)
     if any(use.version == _LATEST and not use.mounted for s in secrets for use in s.uses):
         text = (
             "What takes the latest version in a variable needs no other settings: it has the new"
             " value from its next start, and whatever runs keeps the old one until then"
         )
         yield PlaybookTask(text, purpose=TaskPurpose.ROTATE)
+
+
+def _update_references(
+    pinned: list[tuple[_AffectedSecret, SecretUse]],
+    container: str,
+    evidence: Evidence,
+    workload: Workload,
+) -> PlaybookTask:
+    """A reference to a version number keeps the old value, or fails once it is disabled.
+
+    Args:
+        pinned: The secrets with their uses in one container.
+        container: The container's name; empty for a workload with one container.
+        evidence: The evidence.
+        workload: The workload.
+    """
+    names = ", ".join(dict.fromkeys(secret.name for secret, _ in pinned))
+    where = f" in container {container}" if container else ""
+    text = (
+        f"Point the settings{where} to the new version of {names}, since they name an old one,"
+        " which is disabled next. "
+    )
+    pairs = [_secret_flag_value(secret, use, workload) for secret, use in pinned]
+    flag = ",".join(pairs) if all(pairs) else ""
+    page = workload_page(workload) or ""
+    if is_function(evidence):
+        added = f": add --update-secrets={flag} to its command" if flag else ""
+        text += f"Leave that to the deployment of the function's fixed source{added}"
+        return PlaybookTask(text, "", page, TaskPurpose.ROTATE)
+    made = "" if workload.kind is Kind.JOB else ": this makes a revision of the same image"
+    text += f"Or leave that to the deployment of the clean version{made}"
+    unnamed = has_several_containers(evidence) and not container
+    command = ""
+    if flag and not unnamed:
+        command = container_command(workload, container, update_secrets=flag)
+    return PlaybookTask(text, command, page, TaskPurpose.ROTATE)
 
 
 def _secret_flag_value(secret: _AffectedSecret, use: SecretUse, workload: Workload) -> str:

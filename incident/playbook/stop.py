@@ -20,6 +20,7 @@ from incident.playbook.inputs import PlaybookFacts
 CONTAINMENT_PURPOSES = frozenset(
     {
         TaskPurpose.STOP,
+        TaskPurpose.REGIONS,
         TaskPurpose.WAIT,
         TaskPurpose.FALSE_POSITIVE,
         TaskPurpose.RELEASE,
@@ -57,6 +58,7 @@ def containment_tasks(facts: PlaybookFacts) -> tuple[PlaybookTask, ...]:
     """Tasks that stop the workload, wait, release it and start it again."""
     return (
         *_stop(facts),
+        *_stop_other_regions(facts),
         *_wait(facts),
         *_false_positive(facts),
         *_release(facts),
@@ -72,6 +74,12 @@ def _stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
     match status:
         case Status.CONTAINED:
             return
+        case Status.ALREADY_CONTAINED if facts.ended:
+            text = (
+                f"Nobody stopped it: {facts.ended}, by itself. See what it did, and keep the job"
+                " from starting again: pause its schedule and whatever else starts it"
+            )
+            yield PlaybookTask(text, _show_execution(facts), page, TaskPurpose.STOP)
         case Status.ALREADY_CONTAINED:
             text = "Find out who stopped it before us, and keep it stopped"
             yield PlaybookTask(
@@ -96,6 +104,43 @@ def _stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
             text = _STOP_TEXTS.get(status, "Stop it: it goes on running")
             yield PlaybookTask(text, f"{contain}{action}", page, TaskPurpose.STOP)
             yield from _stop_with_gcloud(facts)
+
+
+def _show_execution(facts: PlaybookFacts) -> str:
+    where = location_flags(facts.workload)
+    if facts.execution:
+        return gcloud("run jobs executions describe", facts.execution, **where)
+    return gcloud("run jobs executions list", job=facts.workload.name, **where)
+
+
+def _stop_other_regions(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
+    """A task for each other region of a multi-region service, which no containment reaches."""
+    if facts.workload.kind is not Kind.SERVICE or facts.status is Status.RELEASED:
+        return
+    for region in facts.other_regions:
+        text = (
+            f"Stop it in {region} too, if it is hostile: the same code runs there, and nothing was"
+            " done there. Note its scaling and its traffic tags first"
+        )
+        yield PlaybookTask(text, _scale_in(facts, region, "0"), "", TaskPurpose.REGIONS)
+        text = f"…and take its traffic tags in {region} away: a tagged revision would still start"
+        name, project = facts.workload.name, facts.workload.project
+        untag = gcloud(
+            "run services update-traffic", name, clear_tags=True, region=region, project=project
+        )
+        yield PlaybookTask(text, untag, "", TaskPurpose.REGIONS)
+
+
+def _restart_other_regions(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
+    for region in facts.other_regions if facts.workload.kind is Kind.SERVICE else ():
+        text = f"If it was stopped in {region}, start it there again as noted"
+        start = _scale_in(facts, region, "FORMER_SCALING")
+        yield PlaybookTask(text, start, "", TaskPurpose.RESUME)
+
+
+def _scale_in(facts: PlaybookFacts, region: str, scaling: str) -> str:
+    name, project = facts.workload.name, facts.workload.project
+    return gcloud("beta run services update", name, scaling=scaling, region=region, project=project)
 
 
 def _blocked_stop(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
@@ -214,6 +259,7 @@ def _resume(facts: PlaybookFacts) -> Iterator[PlaybookTask]:
         )
     elif facts.may_be_running and facts.status is not Status.RELEASED:
         yield from _restart_with_gcloud(facts.workload)
+    yield from _restart_other_regions(facts)
 
 
 def _restart_with_gcloud(workload: Workload) -> Iterator[PlaybookTask]:

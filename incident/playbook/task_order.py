@@ -12,6 +12,7 @@ from incident.playbook.inputs import PlaybookFacts
 #: Order of purposes while the workload may run, each with its reason.
 ORDER_WHILE_RUNNING: Mapping[TaskPurpose, str] = {
     TaskPurpose.STOP: "first: what runs goes on reading secrets and calling out",
+    TaskPurpose.REGIONS: "with it: the same code runs there",
     TaskPurpose.TRIAGE: "before anything else; if in doubt, stop it first",
     TaskPurpose.FALSE_POSITIVE: "as soon as that is known: what is cut off may be somebody's work",
     TaskPurpose.INGRESS: (
@@ -45,6 +46,7 @@ ORDER_IF_OFTEN_BENIGN: Mapping[TaskPurpose, str] = {
 #: The same once the workload is stopped.
 ORDER_ONCE_STOPPED: Mapping[TaskPurpose, str] = {
     TaskPurpose.STOP: "first: who stopped it may start it again",
+    TaskPurpose.REGIONS: "first: the same code runs there, and was not stopped",
     TaskPurpose.WAIT: "first: what still runs would read a new secret version as well",
     TaskPurpose.NOTIFY: "now: they see it down, and know what is normal for it",
     TaskPurpose.FALSE_POSITIVE: (
@@ -80,6 +82,7 @@ ORDER_ONCE_RELEASED: Mapping[TaskPurpose, str] = {
 PURPOSE_TITLES: Mapping[TaskPurpose, str] = {
     TaskPurpose.TRIAGE: "See whether it is an attack",
     TaskPurpose.STOP: "Stop it",
+    TaskPurpose.REGIONS: "Stop it in its other regions",
     TaskPurpose.WAIT: "Wait for what still runs",
     TaskPurpose.INGRESS: "Close it to the internet",
     TaskPurpose.AUTHENTICATION: "Keep callers out",

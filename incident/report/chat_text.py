@@ -12,9 +12,12 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 from incident.model import Json, JsonObject, Status
-from incident.model.json_text import json_object, json_objects
+from incident.model.json_text import json_list, json_object, json_objects
+from incident.playbook.commands_and_links import gcloud
 
 _LONGEST = 240
+#: Where threat findings without a process name the binary.
+_BINARY_PROPERTY = "Process_Binary_Fullpath"
 _MOST_CHANGES = 6
 _LONGEST_SUMMARY = 130
 _STORAGE = "https://console.cloud.google.com/storage/browser"
@@ -28,7 +31,8 @@ _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Me", "Mn"))
 _SCHEME = re.compile(r":(?=//)|(?<=mailto):|(?<=tel):", re.IGNORECASE)
 # With the other full stops of IDNA (RFC 3490, section 3.1).
 _DOMAIN = re.compile(r"[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")
-# The only fix command that is shown in backticks, if it has no other characters.
+# Commands in backticks: such as have these characters only.
+_PLAIN_COMMAND = re.compile(r"gcloud [A-Za-z0-9 .:=-]+")
 _POLICY_CHECK = re.compile(r"python cli\.py policy check [A-Za-z0-9._/:=+-]+")
 
 _IRREVERSIBLE = " (nothing takes it back)"
@@ -75,6 +79,11 @@ _STATUS_TEXTS: Mapping[Status, tuple[str, str]] = {
         "watch it: later events of this finding are held. Rotate exposed secrets, unless done",
     ),
 }
+#: The same for a job whose execution was over before the responder looked.
+_ENDED_TEXTS = (
+    "nothing, since nothing ran any more: {ended}, by itself. Nobody stopped it",
+    "keep the job from starting again; {show} has the steps",
+)
 _STOP_ACTIONS = {"job": "cancel-executions"}
 
 
@@ -100,11 +109,18 @@ def _lines(outcome: JsonObject) -> Iterator[str]:
     finding, detected, workload, links = (json_object(outcome.get(key)) for key in keys)
     status = Status(str(outcome["status"]))
     severity = f" ({_text(finding, 'severity')})" if finding.get("severity") else ""
-    yield f"{status.value.upper()}: {_text(finding, 'category')}{severity}"
+    regions = ", ".join(map(escape_for_chat, map(str, json_list(workload.get("other_regions")))))
+    also = f". It ALSO RUNS in {regions}: nothing was done there" if regions else ""
+    yield f"{status.value.upper()}: {_text(finding, 'category')}{severity}{also}"
     yield f"Where: {_workload_text(workload)}"
     if detected.get("binary_path"):
         yield f"Detected: {_text(detected, 'binary_path')}"
+    for named in json_objects(detected.get("source_properties")):
+        if named.get("name") == _BINARY_PROPERTY and not detected.get("binary_path"):
+            yield f"Detected: {_text(named, 'text')} (from sourceProperties)"
     done, to_do = _STATUS_TEXTS.get(status, ("nothing", "read {show}"))
+    if status is Status.ALREADY_CONTAINED and workload.get("execution_ended"):
+        done, to_do = _ENDED_TEXTS
     placeholders = _placeholders(outcome, status)
     yield f"Done: {done.format_map(placeholders)}"
     if outcome.get("drains_until"):
@@ -112,6 +128,11 @@ def _lines(outcome: JsonObject) -> Iterator[str]:
     if why := _reason_text(outcome, status):
         yield f"Why: {escape_for_chat(why)}"
     yield f"To do: {to_do.format_map(placeholders)}"
+    for region in json_list(workload.get("other_regions")):
+        if command := _stop_command(workload, str(region)):
+            yield f"To stop it in {escape_for_chat(str(region))}: `{command}`"
+    if workload.get("function"):
+        yield "It is a Cloud Run function: deploying it lifts the containment"
     yield f"Incident {_text(outcome, 'incident')}: {_case_file_link(links)}"
 
 
@@ -137,6 +158,7 @@ def _placeholders(outcome: JsonObject, status: Status) -> Mapping[str, str]:
         "by": escape_for_chat(next(iter(_reasons(outcome)), "released")),
         "to_stop": _stop_instruction(outcome, commands["stop"], commands["show"]),
         "back": _release_instruction(listed, incident),
+        "ended": _text(workload, "execution_ended"),
         "until": f" before {_utc_text(until)}, when the plan expires" if until else "",
     }
 
@@ -209,6 +231,13 @@ def _assessment_text(outcome: JsonObject) -> str:
 def _reasons(outcome: JsonObject) -> list[str]:
     reasons = json_object(outcome.get("decision")).get("reasons")
     return [str(reason) for reason in reasons] if isinstance(reasons, list) else []
+
+
+def _stop_command(workload: JsonObject, region: str) -> str:
+    """Gcloud command for another region; empty where a value has a character of markup."""
+    name, project = str(workload.get("name")), str(workload.get("project"))
+    command = gcloud("beta run services update", name, scaling="0", region=region, project=project)
+    return command if _PLAIN_COMMAND.fullmatch(command) else ""
 
 
 def _workload_text(workload: JsonObject) -> str:

@@ -52,7 +52,10 @@ _NO_ASSESSMENT: Mapping[str, Any] = {
     **dict.fromkeys(("reasons", "techniques", "reach", "related", "look_at"), ()),
     "plan": {"automatic": (), "people": ()},
 }
-_WORKLOAD_FIELDS = ("kind", "name", "project", "location", "revision", "execution")
+_WORKLOAD_FIELDS = (
+    *("kind", "name", "project", "location", "revision", "execution"),
+    *("function", "other_regions"),
+)
 _EVIDENCE_TABLES = ("access", "audit-log", "executions", "revisions")
 _TIMELINE_SOURCES = ("related-findings", "audit-log", "revisions", "executions", "logs")
 _GAP_SECTIONS = (*_EVIDENCE_TABLES, "related-findings", "logs")
@@ -64,7 +67,7 @@ _DETECTED_DEFAULTS: Mapping[str, Any] = {
     **dict.fromkeys(("binary_path", "process", "pid", "parent_pid", "user_id", "script")),
     **dict.fromkeys(("file", "sha256", "hash_is_partial", "container", "image", "digest")),
     **dict.fromkeys(("user_id_claimed", "virustotal", "connection", "arguments_truncated")),
-    **dict.fromkeys(("arguments", "parents", "libraries", "urls"), ()),
+    **dict.fromkeys(("arguments", "parents", "libraries", "urls", "source_properties"), ()),
 }
 _STAGE_TEXTS = {
     "read": "Read finding, policy, settings",
@@ -110,7 +113,7 @@ def render_html(case: CaseFileContents) -> str:
     detected = {**_DETECTED_DEFAULTS, **(outcome.get("detected") or {})}
     gaps = [each for each in outcome.get("gaps") or () if isinstance(each, Mapping)]
     unread = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
-    main_reason = _main_reason(status, outcome)
+    main_reason, tone = _main_reason(status, outcome), _TONES.get(status, "bad")
     sections = plan_sections(assessment["plan"].get("people") or ())
     steps = activity_entries(case.outcome, case.records, case.containment, case.updated_at, unread)
     events = timeline(case.outcome, case.evidence, steps)
@@ -119,7 +122,7 @@ def render_html(case: CaseFileContents) -> str:
         status=status,
         headline=_headline(status, outcome),
         written_states=_WRITTEN_STATES,
-        tone=_TONES.get(status, "bad"),
+        tone="warn" if workload["other_regions"] and tone == "good" else tone,
         assessment=assessment,
         plan=assessment["plan"],
         sections=sections,
@@ -156,6 +159,9 @@ def render_html(case: CaseFileContents) -> str:
 def _headline(status: str, outcome: Mapping[str, Any]) -> str:
     if status == "unverified" and _is_reverted(outcome):
         return "Undone since. What was contained may run again: somebody must look now."
+    ended = (outcome.get("workload") or {}).get("execution_ended")
+    if status == "already-contained" and ended:
+        return f"Over before the responder looked: {ended}, by itself. Nobody stopped it."
     return _HEADLINES.get(status, status)
 
 

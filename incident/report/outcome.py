@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,12 +22,14 @@ from incident.model import (
     Suspect,
     Verdict,
 )
-from incident.model.json_text import time_text, workload_json
+from incident.model.json_text import json_object, time_text, workload_json
 from incident.playbook.commands_and_links import finding_page, virustotal_page, workload_page
 from incident.playbook.inputs import explain_blocker
 from incident.playbook.plan import PlaybookInputs
+from incident.playbook.workload_facts import ended_executions_text, function_name, other_regions
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_parts import assessment_json, detected_json, truncated
+from incident.report.source_properties import source_properties_gaps
 
 _WRITTEN_STATES = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
 
@@ -92,7 +94,9 @@ def build_outcome(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
         "containment": parts.containment_folder,
         "drains_until": time_text(parts.drains_until),
         "approval_expires": time_text(parts.approval_expires),
-        "gaps": [_gap(gap, redactor) for gap in parts.evidence.gaps],
+        "gaps": [
+            _gap(gap, redactor) for gap in (*parts.evidence.gaps, *source_properties_gaps(finding))
+        ],
         "timings_ms": {**(parts.timings_ms or {})},
         "links": _links(finding, parts),
     }
@@ -192,7 +196,7 @@ def resumed_outcome(
     return {
         **earlier,
         "status": parts.status.value,
-        "workload": _workload(parts.evidence),
+        "workload": _resumed_workload(earlier, parts.evidence),
         "rule": parts.decision.rule or earlier.get("rule"),
         "mode": parts.decision.mode.value,
         "decision": {**decision, "reasons": _merged_reasons(decision["reasons"], earlier)},
@@ -201,6 +205,16 @@ def resumed_outcome(
         "drains_until": time_text(parts.drains_until),
         "approval_expires": None,
     }
+
+
+def _resumed_workload(earlier: Mapping[str, Json], evidence: Evidence) -> dict[str, Json] | None:
+    """The workload; what was not read again stays as the earlier outcome has it."""
+    workload = _workload(evidence)
+    if workload is None:
+        return None
+    kept = json_object(earlier.get("workload"))
+    keys = ("function", "other_regions", "execution_ended")
+    return {**workload, **{key: workload[key] or kept.get(key) for key in keys}}
 
 
 def expired_outcome(current: Mapping[str, Json], reason: str) -> dict[str, Json]:
@@ -250,6 +264,9 @@ def _workload(evidence: Evidence) -> dict[str, Json] | None:
         **workload_json(workload),
         "revision": finding.revision,
         "execution": finding.execution,
+        "function": function_name(evidence) or None,
+        "other_regions": list(other_regions(evidence)),
+        "execution_ended": ended_executions_text(evidence) or None,
         "uid": evidence.configuration.uid if evidence.configuration else None,
     }
 
@@ -264,7 +281,13 @@ def _decision(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
     )
     return {
         "verdict": decision.verdict.value,
-        "reasons": [truncated(redactor.text(reason.text)) for reason in decision.reasons],
+        "reasons": [
+            truncated(redactor.text(text))
+            for text in (
+                *(reason.text for reason in decision.reasons),
+                *_workload_notes(parts.evidence),
+            )
+        ],
         "barred": [
             {
                 "text": truncated(redactor.text(bar.text)),
@@ -274,6 +297,18 @@ def _decision(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
             for bar in blockers
         ],
     }
+
+
+def _workload_notes(evidence: Evidence) -> Iterator[str]:
+    """What limits a containment of this workload."""
+    regions, function = other_regions(evidence), function_name(evidence)
+    if regions:
+        yield f"the service also runs in {', '.join(regions)}: nothing is done there"
+    if function:
+        yield (
+            f"it is the Cloud Run function {function}, deployed from source: deploying it lifts a"
+            " containment"
+        )
 
 
 def _gap(gap: Gap, redactor: Redactor) -> dict[str, Json]:

@@ -24,6 +24,7 @@ from incident.model import (
 from incident.model.json_text import json_value, time_text
 from incident.playbook.plan import PlaybookInputs, automatic_tasks, people_tasks, task_json
 from incident.redaction.redactor import Redactor
+from incident.report.source_properties import shown_source_properties
 
 _LONGEST_TEXT = 1000
 _LONGEST_ENCODED = 3000
@@ -82,6 +83,10 @@ def detected_json(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> d
         "image": truncated(redactor.text(container.image)) if container else None,
         "digest": _digest(container, redactor),
         "virustotal": _reputation(evidence.reputation, redactor),
+        "source_properties": [
+            {"name": truncated(name), "text": truncated(text)}
+            for name, text in shown_source_properties(finding, redactor)
+        ],
     }
 
 

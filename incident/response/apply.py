@@ -26,6 +26,7 @@ from incident.model import (
     Json,
     JsonObject,
     Kind,
+    Listing,
     Mode,
     Reason,
     Status,
@@ -221,7 +222,7 @@ def _with_operators(
 
 async def _revisions(
     session: IncidentSession, assessed: AssessedIncident
-) -> tuple[Template, ...] | None:
+) -> Listing[Template] | None:
     """The service's revisions; their timeouts bound how long requests in flight last."""
     workload = assessed.inputs.workload_state.workload
     if workload is None or workload.kind is not Kind.SERVICE:

@@ -296,7 +296,7 @@ async def _write_update_report(
         return outcome, problem
     links = outcome.get("links")
     known: Mapping[str, Json] = links if isinstance(links, Mapping) else {}
-    page = f"{known.get('case_file')}/{path.rpartition('/')[2]}"
+    page = f"{known.get('case_file')}/{path.removeprefix(f'{folder}/')}"
     return {**outcome, "links": {**known, "report": page}}, ""
 
 

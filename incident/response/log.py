@@ -164,7 +164,12 @@ def _outcome_message(outcome: JsonObject) -> str:
     if name:
         text = f"{text} {name} ({', '.join(where)})"
     details = (_message_part(finding, "category"), _message_part(outcome, "incident"))
-    return f"{text}: {', '.join(filter(None, details))}" if any(details) else f"{text} message"
+    text = f"{text}: {', '.join(filter(None, details))}" if any(details) else f"{text} message"
+    regions = workload.get("other_regions") if isinstance(workload, Mapping) else None
+    if not isinstance(regions, list) or not regions:
+        return text
+    named = escape_unprintable(", ".join(map(str, regions)))[:_MAX_PART]
+    return f"{text}; also runs in {named}, where nothing was done"
 
 
 def _message_part(values: Json, key: str) -> str:

@@ -8,7 +8,16 @@ from datetime import datetime
 
 from incident.case_file.index import CaseSummary
 from incident.investigation.collect import FindingReader
-from incident.model import Finding, GiveUp, IncidentError, JsonObject, Malformed
+from incident.model import (
+    CutList,
+    Finding,
+    GiveUp,
+    IncidentError,
+    JsonObject,
+    Malformed,
+    found_in,
+    with_found,
+)
 from incident.model.json_text import json_string, parse_time
 from incident.notification.parse import parse_record
 from incident.notification.resource_names import parse_finding_name
@@ -27,7 +36,11 @@ async def reopen_claim(case: CaseSummary, findings: FindingReader) -> Finding:
     name, event_time = _subject(case)
     source = name.rpartition("/findings/")[0]
     parent = source if "/locations/" in source else f"{source}/locations/global"
-    for listed in await findings.findings_at(parent, event_time):
+    listing = await findings.findings_at(parent, event_time)
+    if isinstance(listing, CutList):
+        by_name = await findings.findings_named(parent, name)
+        listing = with_found(listing, found_in(by_name))
+    for listed in found_in(listing):
         record = _parsed_record(listed)
         if record is None:
             continue
@@ -35,6 +48,8 @@ async def reopen_claim(case: CaseSummary, findings: FindingReader) -> Finding:
             claim = replace(record, event_time=event_time, state=state)
             if claim.incident_id == case.event_id:
                 return claim
+    if isinstance(listing, CutList):
+        raise GiveUp(f"cannot reopen incident {case.incident}: {listing.reason}")
     raise GiveUp(
         f"cannot reopen incident {case.incident}: Security Command Center no longer lists its"
         f" finding {name}. Look for the finding in the console"

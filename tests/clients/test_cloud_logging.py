@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from incident.model import AuditEvent, Denied, GiveUp, Logs, Retry
+from incident.model import AuditEvent, CutList, Denied, GiveUp, Listing, Logs, Retry
 from tests.clients.conftest import ConnectClients, ConnectedClients
-from tests.support.model import NOW, SERVICE, workload
+from tests.support.model import NOW, SERVICE, whole, workload
 
 START, END = NOW - timedelta(minutes=30), NOW + timedelta(minutes=30)
 PLANTED = "planted-in-an-audit-entry"
@@ -63,7 +63,7 @@ async def logs(cloud: ConnectedClients, limit: int = 500) -> Logs:
     return await cloud.clients.logging.entries(workload(), START, END, limit=limit)
 
 
-async def events(cloud: ConnectedClients, limit: int = 50) -> tuple[AuditEvent, ...]:
+async def events(cloud: ConnectedClients, limit: int = 50) -> Listing[AuditEvent]:
     """Who changed the service around the event."""
     return await cloud.clients.logging.audit(workload(), START, END, limit=limit)
 
@@ -196,7 +196,7 @@ async def test_an_audit_event_says_who_did_what(connect_clients: ConnectClients)
     """Principal, method, resource and address, newest first."""
     refused = audit(2, status={"code": 7, "message": "denied"})
     async with connect_clients(world(audit(1), refused)) as cloud:
-        newest, older = await events(cloud)
+        newest, older = whole(await events(cloud))
     assert (newest.error, older.error) == ("denied", "")
     assert (older.principal, older.method, older.resource, older.caller_ip) == (
         "ci@example.com",
@@ -219,7 +219,7 @@ async def test_audit_requests_and_responses_are_dropped(connect_clients: Connect
         status={"code": 0, "message": PLANTED},
     )
     async with connect_clients(world(made)) as cloud:
-        (event,) = await events(cloud)
+        (event,) = whole(await events(cloud))
     assert PLANTED not in repr(event)
 
 
@@ -237,7 +237,7 @@ async def test_an_iam_policy_change_is_read_with_its_deltas(
         },
     }
     async with connect_clients(world(audit(serviceData=data))) as cloud:
-        (event,) = await events(cloud)
+        (event,) = whole(await events(cloud))
     assert event.bindings == (
         "ADD roles/run.invoker allUsers",
         "REMOVE roles/viewer user:x@example.com",
@@ -245,11 +245,14 @@ async def test_an_iam_policy_change_is_read_with_its_deltas(
 
 
 async def test_a_text_entry_in_the_audit_log_is_skipped(connect_clients: ConnectClients) -> None:
-    """Text in the audit log is nobody's deed."""
+    """Text in the audit log is nobody's deed; with more entries than the limit the list is cut."""
     odd = entry(log="cloudaudit.googleapis.com%2Factivity")
     async with connect_clients(world(odd, audit(1), audit(2), audit(3))) as cloud:
-        assert len(await events(cloud)) == 3
-        assert len(await events(cloud, 2)) == 2
+        assert len(whole(await events(cloud))) == 3
+        newest = await events(cloud, 2)
+    assert isinstance(newest, CutList)
+    assert len(newest.found) == 2
+    assert newest.reason == "only the newest 2 entries of the audit log were read"
 
 
 @pytest.mark.parametrize(
@@ -287,6 +290,6 @@ async def test_an_audit_event_keeps_variable_names_and_no_values(
     container = {"env": [{"name": "API_TOKEN", "value": PLANTED}, {"name": "MODE", "value": "x"}]}
     request = {"service": {"template": {"containers": [container]}}}
     async with connect_clients(world(audit(1, request=request))) as cloud:
-        (event,) = await events(cloud)
+        (event,) = whole(await events(cloud))
     assert event.environment_names == ("API_TOKEN", "MODE")
     assert PLANTED not in repr(event)

@@ -13,7 +13,7 @@ from clients import connect
 from incident.model import ChangeKind, Conflict, Denied, GiveUp, Missing, Retry, SecretUse
 from incident.model.json_text import json_value
 from tests.clients.conftest import ConnectClients, ConnectedClients
-from tests.support.model import LATEST, REVISION, SERVICE, scale_to_zero_change, workload
+from tests.support.model import LATEST, REVISION, SERVICE, scale_to_zero_change, whole, workload
 
 PLANTED = "planted-environment-value"
 CONTAINER = {
@@ -118,9 +118,11 @@ async def test_a_template_has_secret_names_and_no_values(connect_clients: Connec
     assert template.containers[0].environment_names == ("MODE", "EMPTY", "DB_PASSWORD", "AGAIN")
     assert template.secret_names == ("db-password", "tls-cert")
     assert template.secret_uses == (
-        SecretUse("db-password", "latest", "DB_PASSWORD", mounted=False),
-        SecretUse("db-password", "3", "AGAIN", mounted=False),
-        SecretUse("tls-cert", "latest", "/etc/tls/tls-cert", mounted=True),
+        SecretUse("db-password", "latest", "DB_PASSWORD", mounted=False, container="storefront-1"),
+        SecretUse("db-password", "3", "AGAIN", mounted=False, container="storefront-1"),
+        SecretUse(
+            "tls-cert", "latest", "/etc/tls/tls-cert", mounted=True, container="storefront-1"
+        ),
     )
     assert [(secret.name, secret.value) for secret in template.secrets] == [("MODE", PLANTED)]
     assert (template.timeout_s, template.session_affinity) == (900, True)
@@ -184,7 +186,7 @@ async def test_a_bare_service_has_the_defaults(connect_clients: ConnectClients) 
 async def test_revisions_come_newest_first(connect_clients: ConnectClients) -> None:
     """Each with its containers, its maker, and whether it is ready."""
     async with connect_clients(world()) as cloud:
-        found = await cloud.clients.cloud_run.revisions(workload())
+        found = whole(await cloud.clients.cloud_run.revisions(workload()))
     assert [(each.revision, each.ready, each.creator) for each in found] == [
         ("storefront-00042", True, "ci-42@example.com"),
         ("storefront-00041", False, "ci-41@example.com"),

@@ -22,7 +22,7 @@ from incident.model import (
     WorkloadDetail,
 )
 from tests.clients.conftest import ConnectClients
-from tests.support.model import finding, workload
+from tests.support.model import finding, whole, workload
 
 PROJECT = "projects/example-shop-prod/locations/europe-west1"
 JOB, POOL = f"{PROJECT}/jobs/storefront", f"{PROJECT}/workerPools/storefront"
@@ -76,15 +76,15 @@ async def test_a_job_is_read_with_its_executions_and_its_policy(
         tasks = await cloud.clients.cloud_run.tasks(RUNS)
     assert (found.kind, found.name, found.fields) == (Kind.JOB, JOB, {})
     assert found.executions is not None
-    assert [(each.short_name, each.running) for each in found.executions] == [
+    assert [(each.short_name, each.running) for each in whole(found.executions)] == [
         ("storefront-runs", True),
         ("storefront-over", False),
     ]
-    assert found.executions[0].tasks["total"] == 2
+    assert whole(found.executions)[0].tasks["total"] == 2
     assert found.access
     assert [binding.condition for binding in found.access.bindings] == [None, "office hours", None]
     assert found.template.containers[0].image == CONTAINER["image"]
-    assert [(task.execution, task.index) for task in tasks] == [
+    assert [(task.execution, task.index) for task in whole(tasks)] == [
         ("storefront-runs", 0),
         ("storefront-runs", 1),
     ]
@@ -97,7 +97,7 @@ async def test_a_pool_is_read_with_its_count(connect_clients: ConnectClients) ->
     pool = workload(kind=Kind.WORKER_POOL)
     async with connect_clients(world()) as cloud:
         found = await cloud.clients.cloud_run.configuration(pool)
-        revisions = await cloud.clients.cloud_run.revisions(pool)
+        revisions = whole(await cloud.clients.cloud_run.revisions(pool))
     assert (found.kind, found.uri, found.live_tags) == (Kind.WORKER_POOL, "", ())
     assert found.fields["scaling"] == {"manualInstanceCount": 3}
     assert [each.revision for each in revisions] == [found.latest_ready_revision]
@@ -128,9 +128,9 @@ async def test_an_execution_is_cancelled_and_its_record_stays(
         (change,) = changes_of(found, "cancel-executions")
         assert (change.target, change.kind) == (RUNS, ChangeKind.CANCELLATION)
         await run.write(change, validate_only=True)
-        assert (await run.executions(job))[0].running
+        assert whole(await run.executions(job))[0].running
         await run.write(change, validate_only=False)
-        while (execution := (await run.executions(job))[0]).running:
+        while (execution := whole(await run.executions(job))[0]).running:
             pass
     assert (execution.reason, execution.tasks["cancelled"]) == ("CANCELLED", 2)
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from clients.security_center import LIST, UPDATE_FINDING
-from incident.model import Denied, GiveUp, Missing, Retry
+from incident.model import Denied, GiveUp, Listing, Missing, Retry
 from tests.clients.conftest import ConnectClients
-from tests.support.model import CATEGORY, finding, listed_finding_json, workload
+from tests.support.model import CATEGORY, finding, listed_finding_json, whole, workload
 
 SOURCE = "projects/210987654321/sources/1234567890123456789/locations/global"
 AT = finding().event_time
@@ -43,15 +43,15 @@ def world(*findings: dict[str, Any], **others: Any) -> dict[str, Any]:
     return {"projects": projects, "findings": list(findings), **others}
 
 
-def ids(found: tuple[Any, ...]) -> list[int]:
+def ids(found: Listing[Any]) -> list[int]:
     """The numbers of findings."""
-    return sorted(int(result["finding"]["name"].rpartition("/")[2]) for result in found)
+    return sorted(int(result["finding"]["name"].rpartition("/")[2]) for result in whole(found))
 
 
 async def test_a_finding_is_listed_at_its_source(connect_clients: ConnectClients) -> None:
     """As proto JSON, with its resource."""
     async with connect_clients(world(listed_finding_json())) as cloud:
-        (found,) = await cloud.clients.security_center.findings_at(SOURCE, AT)
+        (found,) = whole(await cloud.clients.security_center.findings_at(SOURCE, AT))
     result: Any = found
     assert result["finding"]["category"] == CATEGORY
     assert result["finding"]["canonicalName"] == finding().canonical_name
@@ -128,7 +128,7 @@ async def test_another_location_of_the_data_is_asked(connect_clients: ConnectCli
     async with connect_clients(world(made)) as cloud:
         center = cloud.clients.security_center
         around = (workload(), AT - HOUR, AT + HOUR)
-        assert len(await center.findings_on(*around, location="eu")) == 1
+        assert len(whole(await center.findings_on(*around, location="eu"))) == 1
         assert await center.findings_on(*around, location="global") == ()
 
 
@@ -154,7 +154,7 @@ async def test_a_short_outage_of_reading_is_retried(connect_clients: ConnectClie
     """The call is tried again before anybody hears of it."""
     fault = {"method": "ListFindings", "code": "UNAVAILABLE", "times": 2}
     async with connect_clients(world(listed_finding_json(), faults=[fault])) as cloud:
-        assert len(await cloud.clients.security_center.findings_at(SOURCE, AT)) == 1
+        assert len(whole(await cloud.clients.security_center.findings_at(SOURCE, AT))) == 1
 
 
 async def test_a_time_without_fractions_is_a_time(connect_clients: ConnectClients) -> None:

@@ -1,4 +1,4 @@
-"""Digests that were kept outside the store, in every form in which they may be given."""
+"""Digests from outside the store, in every form in which they may be given."""
 
 from __future__ import annotations
 
@@ -52,4 +52,4 @@ def test_a_log_may_have_any_of_these_forms(log: str, expected: tuple[KnownDigest
 @repeatable
 def test_any_log_line_is_parsed(log: str) -> None:
     """What is no digest is passed over."""
-    assert all(parse_digest(told.sha256) for told in digests_in_log(log))
+    assert all(parse_digest(digest.sha256) for digest in digests_in_log(log))

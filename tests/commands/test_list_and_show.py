@@ -61,5 +61,5 @@ async def test_unreadable_records_are_listed_last(tmp_path: Path) -> None:
         names = [f"{OTHER_INCIDENT[:-1]}{number}" for number in range(len(UNREADABLE_RECORDS))]
         assert [*reported] == ["incidents/1\\x1b[31m.json", *names]
         assert "not a JSON object" in reported[names[0]]
-        assert "lacks what it must say" in reported[names[2]]
+        assert "a record is incomplete" in reported[names[2]]
         assert found.exit_code == 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -25,6 +25,7 @@ from incident.model import (
     Finding,
     Json,
     Kind,
+    Listing,
     Notification,
     Secret,
     Template,
@@ -32,6 +33,8 @@ from incident.model import (
     WorkloadConfiguration,
 )
 from incident.notification.parse import parse_notification
+
+T = TypeVar("T")
 
 SAMPLES_FOLDER = Path(__file__).parents[1] / "samples"
 CATEGORY = "Execution: Modified Malicious Binary Executed"
@@ -150,6 +153,12 @@ def scale_to_zero_change(of: WorkloadConfiguration | None = None) -> Change:
 def evidence(**changes: Any) -> Evidence:
     """A confirmed finding with the service's settings."""
     return replace(Evidence(finding(), confirmed=True, configuration=configuration()), **changes)
+
+
+def whole(listing: Listing[T] | None) -> tuple[T, ...]:
+    """A list that was read to its end."""
+    assert isinstance(listing, tuple)
+    return listing
 
 
 def folder_store(folder: Path, kind: type[Store] = Store) -> Store:

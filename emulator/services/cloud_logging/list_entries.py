@@ -76,7 +76,14 @@ class Logging:
             request.page_size, default=_DEFAULT_PAGE_SIZE, maximum=_MAX_PAGE_SIZE, strict=True
         )
         query = (sorted(scopes), request.filter, request.order_by)
-        page, token = list_pages.paginate(found, size=length, token=request.page_token, query=query)
+        page, token = list_pages.paginate(
+            found,
+            size=length,
+            token=request.page_token,
+            query=query,
+            rules=self._world.pages,
+            key=lambda entry: f"{entry.log_name} {entry.insert_id}",
+        )
         return ListLogEntriesResponse(entries=page, next_page_token=token)
 
     def _scopes(self, names: list[str]) -> set[str]:

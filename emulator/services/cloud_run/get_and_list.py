@@ -100,7 +100,14 @@ class ResourceTable(Generic[R]):
         length = list_pages.clamp_page_size(
             request.page_size, default=_PAGE_SIZE, maximum=_PAGE_SIZE
         )
-        page, token = list_pages.paginate(found, size=length, token=request.page_token, query=where)
+        page, token = list_pages.paginate(
+            found,
+            size=length,
+            token=request.page_token,
+            query=where,
+            rules=self._world.pages,
+            key=lambda resource: str(getattr(resource, "name", "")),
+        )
         return self._api.list_response(page, token)
 
     def _check_parent(self, name: str, where: str) -> None:

@@ -91,7 +91,14 @@ class Operations:
         where = self._world.canonical(request.name).removesuffix("/operations")
         found = [o for name, o in self._started.items() if parent_name(name) == where]
         length = list_pages.clamp_page_size(request.page_size, default=_PAGE, maximum=_PAGE)
-        page, token = list_pages.paginate(found, size=length, token=request.page_token, query=where)
+        page, token = list_pages.paginate(
+            found,
+            size=length,
+            token=request.page_token,
+            query=where,
+            rules=self._world.pages,
+            key=lambda started: started.name,
+        )
         return operations_pb2.ListOperationsResponse(
             operations=[self._as_operation(started) for started in page], next_page_token=token
         )

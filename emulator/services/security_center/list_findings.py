@@ -87,7 +87,14 @@ class FindingsService:
             request.page_size, default=_DEFAULT_PAGE_SIZE, maximum=_MAX_PAGE_SIZE
         )
         query = (request.parent, request.filter, request.order_by)
-        page, token = list_pages.paginate(found, size=length, token=request.page_token, query=query)
+        page, token = list_pages.paginate(
+            found,
+            size=length,
+            token=request.page_token,
+            query=query,
+            rules=self._world.pages,
+            key=lambda result: str(result.finding.name),
+        )
         paths = list(proto_json.unwrap(request).field_mask.paths)
         return ListFindingsResponse(
             list_findings_results=[_masked(result, paths) for result in page],

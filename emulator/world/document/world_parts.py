@@ -13,6 +13,7 @@ from google.iam.v1 import policy_pb2
 
 from emulator.api import method_names, proto_json
 from emulator.api.faults import DEFAULT_MESSAGE, DEFAULT_RECONCILE_S, Fault, Faults, Latency
+from emulator.api.list_pages import PageRules
 from emulator.api.resource_names import ProjectEntry, Projects
 from emulator.world.document.json_document import JsonNode
 
@@ -153,6 +154,15 @@ def parse_faults(node: JsonNode) -> Faults:
     return Faults(
         tuple(_parse_fault(item.json_object(allowed_keys=_FAULT_KEYS)) for item in node.items())
     )
+
+
+def parse_pages(node: JsonNode) -> PageRules:
+    """The object `pages`: `size`, at least 1, and `emptyFirst`."""
+    node.json_object(allowed_keys=("size", "emptyFirst"))
+    size = node.get("size").whole_number() if "size" in node.value else None
+    if size == 0:
+        raise node.get("size").error("a page of no items never ends a list", "write 1 or more")
+    return PageRules(size, node.get("emptyFirst", False).boolean())
 
 
 def _parse_fault(node: JsonNode) -> Fault:

@@ -107,6 +107,9 @@ def _resource(fields: NotificationFields) -> JsonObject:
         "name": fields.resource_name,
         "cloudProvider": "GOOGLE_CLOUD_PLATFORM",
     }
+    # One oneof with gcpMetadata. Messages may carry them empty beside it, a record cannot.
+    for other in ("awsMetadata", "azureMetadata"):
+        resource.pop(other, None)
     if fields.project is not None:
         resource["gcpMetadata"] = _metadata(fields, fields.project) | resource.get(
             "gcpMetadata", {}

@@ -204,3 +204,16 @@ def test_virustotal_knows_every_file_that_the_finding_names() -> None:
     ]
     known = world_around(sample(processes=processes))["virustotal"]
     assert list(known) == ["a" * 64, "b" * 64, "c" * 64]
+
+
+def test_a_record_has_the_metadata_of_one_cloud() -> None:
+    """A notification may carry empty metadata of other clouds; the record's is a oneof."""
+    message = copy.deepcopy(SAMPLE)
+    message["resource"] |= {"awsMetadata": {}, "azureMetadata": {}}
+
+    world = world_around(json.dumps(message).encode())
+
+    dumped: Any = state.parse_world(world, source="test").dump()
+    resource = dumped["findings"][0]["resource"]
+    assert resource["gcpMetadata"]["projectDisplayName"] == "example-shop-prod"
+    assert not {"awsMetadata", "azureMetadata"} & resource.keys()

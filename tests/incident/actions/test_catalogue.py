@@ -430,7 +430,7 @@ def test_an_action_declares_the_permissions_of_its_calls(action: Action) -> None
         assert all(permission.reason for permission in declared)
     to_plan = {permission.name for permission in action.permissions_to_plan}
     lists_revisions = WorkloadDetail.REVISIONS in action.details
-    assert to_plan == ({"run.revisions.list"} if lists_revisions else set())
+    assert to_plan == ({"run.revisions.list", "run.revisions.get"} if lists_revisions else set())
 
 
 def test_the_readmes_table_is_the_catalogue() -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from incident.actions.plan import in_effect, plan_changes
 from incident.actions.require_authentication import (
-    add_missing_invokers,
+    add_missing_callers,
     bindings_in,
     bindings_to_keep,
-    invoker_bindings,
-    restore_invokers,
-    same_invokers,
+    caller_bindings,
+    restore_callers,
+    same_callers,
 )
-from incident.model import JsonObject, Kind
-from tests.support.model import repeatable
+from incident.model import Access, JsonObject, Kind
+from incident.model.calling_roles import CALLING_ROLES, PUBLIC_MEMBERS, calling_roles
+from tests.support.model import configuration, finding, repeatable
 
 PUBLIC: JsonObject = {"role": "roles/run.invoker", "members": ["allUsers"]}
 CONDITIONAL: JsonObject = {**PUBLIC, "condition": {"title": "t", "expression": "true"}}
@@ -34,7 +37,7 @@ _binding = st.builds(
         "members": members,
         **({"condition": {"title": condition, "expression": "true"}} if condition else {}),
     },
-    st.sampled_from(["roles/run.invoker", "roles/run.viewer", "roles/run.admin"]),
+    st.sampled_from([*(role.name for role in CALLING_ROLES), "roles/run.viewer"]),
     _members,
     st.sampled_from(["", "", "one", "two"]),
 )
@@ -46,7 +49,7 @@ _kinds = st.sampled_from([Kind.SERVICE, Kind.JOB])
 @repeatable
 def test_removed_members_are_restored_exactly(before: tuple[JsonObject, ...], kind: Kind) -> None:
     """Bindings and members, in their order, if nobody did anything else."""
-    assert restore_invokers(bindings_to_keep(before, kind), before) == before
+    assert restore_callers(bindings_to_keep(before, kind), before, kind) == before
 
 
 @given(before=_policies, kind=_kinds, others=_policies)
@@ -55,11 +58,13 @@ def test_later_changes_to_other_bindings_are_kept(
     before: tuple[JsonObject, ...], kind: Kind, others: tuple[JsonObject, ...]
 ) -> None:
     """The invokers are the earlier ones, the others are those of now in their order."""
-    left = invoker_bindings(bindings_to_keep(before, kind))
-    theirs = tuple(binding for binding in others if binding not in invoker_bindings(others))
-    back = restore_invokers((*theirs, *left), before)
-    assert invoker_bindings(back) == invoker_bindings(before)
-    assert tuple(binding for binding in back if binding not in invoker_bindings(back)) == theirs
+    left = caller_bindings(bindings_to_keep(before, kind), kind)
+    theirs = tuple(binding for binding in others if binding not in caller_bindings(others, kind))
+    back = restore_callers((*theirs, *left), before, kind)
+    assert caller_bindings(back, kind) == caller_bindings(before, kind)
+    assert (
+        tuple(binding for binding in back if binding not in caller_bindings(back, kind)) == theirs
+    )
 
 
 @given(before=_policies, kind=_kinds, again=_policies)
@@ -69,35 +74,40 @@ def test_members_removed_by_an_earlier_edit_are_restored(
 ) -> None:
     """The members that are in it now and those that were removed, and nobody else."""
     left = bindings_to_keep(before, kind)
-    whole = add_missing_invokers(again, before, left)
-    taken = _unconditional_members(before) - _unconditional_members(left)
-    assert _unconditional_members(whole) == _unconditional_members(again) | taken
+    whole = add_missing_callers(again, before, left, kind)
+    taken = _unconditional_members(before, kind) - _unconditional_members(left, kind)
+    assert _unconditional_members(whole, kind) == _unconditional_members(again, kind) | taken
 
 
 def test_a_restored_binding_follows_its_former_predecessor() -> None:
     """It goes after the nearest earlier binding that still exists."""
     before = (VIEWER, PUBLIC, ADMIN)
-    assert restore_invokers((VIEWER, ADMIN), before) == before
-    assert restore_invokers((ADMIN, VIEWER), before) == (ADMIN, VIEWER, PUBLIC)
-    assert restore_invokers((ADMIN,), before) == (PUBLIC, ADMIN)
-    assert restore_invokers((), before) == (PUBLIC,)
-    assert restore_invokers((VIEWER, VIEWER, ADMIN), before) == (VIEWER, PUBLIC, VIEWER, ADMIN)
+    assert restore_callers((VIEWER, ADMIN), before, Kind.SERVICE) == before
+    assert restore_callers((ADMIN, VIEWER), before, Kind.SERVICE) == (ADMIN, VIEWER, PUBLIC)
+    assert restore_callers((ADMIN,), before, Kind.SERVICE) == (PUBLIC, ADMIN)
+    assert restore_callers((), before, Kind.SERVICE) == (PUBLIC,)
+    assert restore_callers((VIEWER, VIEWER, ADMIN), before, Kind.SERVICE) == (
+        VIEWER,
+        PUBLIC,
+        VIEWER,
+        ADMIN,
+    )
 
 
 def test_a_conditional_binding_is_left_alone() -> None:
     """It stays as it is now, whatever it was before."""
-    assert invoker_bindings((CONDITIONAL, VIEWER)) == ()
-    assert restore_invokers((CONDITIONAL,), (PUBLIC,)) == (PUBLIC, CONDITIONAL)
-    assert restore_invokers((), (CONDITIONAL, PUBLIC)) == (PUBLIC,)
+    assert caller_bindings((CONDITIONAL, VIEWER), Kind.SERVICE) == ()
+    assert restore_callers((CONDITIONAL,), (PUBLIC,), Kind.SERVICE) == (PUBLIC, CONDITIONAL)
+    assert restore_callers((), (CONDITIONAL, PUBLIC), Kind.SERVICE) == (PUBLIC,)
 
 
 def test_policies_are_equal_if_they_let_the_same_members_in() -> None:
     """Order and grouping do not count, conditions and other roles neither."""
     both: JsonObject = {**PUBLIC, "members": ["allUsers", "user:a@example.com"]}
     split: tuple[JsonObject, ...] = ({**PUBLIC, "members": ["user:a@example.com"]}, PUBLIC)
-    assert same_invokers((both,), (*split, CONDITIONAL, VIEWER))
-    assert not same_invokers((both,), (PUBLIC,))
-    assert same_invokers((), (CONDITIONAL,))
+    assert same_callers((both,), (*split, CONDITIONAL, VIEWER), Kind.SERVICE)
+    assert not same_callers((both,), (PUBLIC,), Kind.SERVICE)
+    assert same_callers((), (CONDITIONAL,), Kind.SERVICE)
 
 
 def test_an_edit_without_bindings_has_none() -> None:
@@ -106,7 +116,49 @@ def test_an_edit_without_bindings_has_none() -> None:
     assert bindings_in({"bindings": [PUBLIC]}) == (PUBLIC,)
 
 
-def _unconditional_members(bindings: tuple[JsonObject, ...]) -> set[str]:
-    """Everybody whom a policy lets in without a condition."""
-    listed: list[Any] = [binding["members"] for binding in invoker_bindings(bindings)]
-    return {member for members in listed for member in members}
+def _unconditional_members(bindings: tuple[JsonObject, ...], kind: Kind) -> set[tuple[str, str]]:
+    """Role and member of all that a policy lets in without a condition, as far as it is edited."""
+    listed: list[Any] = [*caller_bindings(bindings, kind)]
+    return {(each["role"], member) for each in listed for member in each["members"]}
+
+
+def _open_to(bindings: tuple[JsonObject, ...], kind: Kind) -> set[str]:
+    """Who may call or start a workload by its policy, without a condition: written out again."""
+    roles = {
+        Kind.SERVICE: {"roles/run.invoker", "roles/run.servicesInvoker", "roles/run.admin"},
+        Kind.JOB: {
+            "roles/run.invoker",
+            "roles/run.jobsExecutor",
+            "roles/run.jobsExecutorWithOverrides",
+            "roles/run.admin",
+            "roles/run.developer",
+        },
+    }
+    listed: list[Any] = [b for b in bindings if b["role"] in roles[kind] and "condition" not in b]
+    return {member for binding in listed for member in binding["members"]}
+
+
+@given(before=_policies, kind=_kinds)
+@repeatable
+def test_no_policy_is_called_closed_while_the_public_is_let_in(
+    before: tuple[JsonObject, ...], kind: Kind
+) -> None:
+    """After the edit the public is out, or what lets it in is named; so are a job's starters."""
+    access = Access((), "ab", before)
+    open_workload = configuration(kind=kind, access=access, fields={})
+    plan = plan_changes((("require-authentication",),), open_workload, finding())
+    assert plan.applicable
+    after = before
+    for change in plan.changes:
+        assert not in_effect(change, open_workload)
+        after = bindings_in(change.after)
+    closed = replace(open_workload, access=Access((), "cd", after))
+    assert all(in_effect(change, closed) for change in plan.changes)
+    assert bool(_open_to(after, kind) & PUBLIC_MEMBERS) is bool(plan.unreached)
+    assert (
+        plan.unreached == plan_changes((("require-authentication",),), closed, finding()).unreached
+    )
+    named_starters = _open_to(after, kind) - PUBLIC_MEMBERS if kind is Kind.JOB else set()
+    conditional = any("condition" in each for each in after if each["role"] in calling_roles(kind))
+    if named_starters or (kind is Kind.JOB and conditional):
+        assert plan.remarks

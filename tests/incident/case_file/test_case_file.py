@@ -1,4 +1,4 @@
-"""The case file: evidence beside evidence, one end, and waiting for whoever is at work."""
+"""The case file: one outcome, evidence that is never overwritten, waiting for other runs."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ async def new_case_file(
     *,
     root: str = "incidents",
 ) -> CaseFile:
-    """The case file as it stands, for one run."""
+    """The case file as one run reads it."""
     return await open_case_file(store, f"{root}/{INCIDENT}", run, clock)
 
 
 def objects_in_folder(folder: Path) -> set[str]:
-    """What lies in the incident's folder."""
+    """The objects in the incident's folder."""
     place = folder / "incidents" / INCIDENT
     return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
 
@@ -76,7 +76,7 @@ def objects_in_folder(folder: Path) -> set[str]:
 
 
 async def test_the_records_of_one_run_are_numbered_in_order(tmp_path: Path) -> None:
-    """What a run notes comes one after the other, and the end has a number of its own."""
+    """Records of a run count up, and `done` has a fixed number."""
     store = folder_store(tmp_path)
     case = await new_case_file(store)
     assert await case.begin({"finding": "f-1"})
@@ -91,8 +91,8 @@ async def test_the_records_of_one_run_are_numbered_in_order(tmp_path: Path) -> N
     assert not again.has_record("published")
 
 
-async def test_a_later_run_goes_on_after_the_records_that_stand(tmp_path: Path) -> None:
-    """Numbers after the end are for what follows it, and are not gone on from."""
+async def test_a_later_run_numbers_its_records_after_the_earlier_ones(tmp_path: Path) -> None:
+    """Numbers of records after `done` do not count."""
     store = folder_store(tmp_path)
     first = await new_case_file(store)
     await first.begin({})
@@ -103,16 +103,16 @@ async def test_a_later_run_goes_on_after_the_records_that_stand(tmp_path: Path) 
     assert [record.number for record in (await later.reload()).known_records] == [1, 2, 3, 1000]
 
 
-async def test_of_many_that_begin_at_once_one_is_first(tmp_path: Path) -> None:
-    """The others know that somebody is at work."""
+async def test_of_concurrent_runs_one_begins(tmp_path: Path) -> None:
+    """The others learn that another run is at work."""
     store = folder_store(tmp_path)
     cases = [await new_case_file(store, f"run-{number}") for number in range(8)]
     began = await asyncio.gather(*(case.begin({}) for case in cases))
     assert began.count(True) == 1
 
 
-async def test_what_was_begun_is_not_begun_again(tmp_path: Path) -> None:
-    """A later run is told so, and goes on after the beginning that stands."""
+async def test_an_incident_begins_once(tmp_path: Path) -> None:
+    """A later run learns that it has begun, and adds its records after that."""
     store = folder_store(tmp_path)
     await (await new_case_file(store)).begin({"by": "run-1"})
     later = await new_case_file(store, "run-2")
@@ -124,7 +124,7 @@ async def test_what_was_begun_is_not_begun_again(tmp_path: Path) -> None:
 
 
 async def test_the_first_of_many_conclusions_counts(tmp_path: Path) -> None:
-    """Every run goes on with the outcome that is settled, whoever settled it."""
+    """Every run continues with the outcome that was recorded first."""
     store = folder_store(tmp_path)
     cases = [await new_case_file(store, f"run-{number}") for number in range(8)]
     settled = await asyncio.gather(*(case.conclude({"by": case.journal.run_id}) for case in cases))
@@ -138,7 +138,7 @@ async def test_the_first_of_many_conclusions_counts(tmp_path: Path) -> None:
 
 
 async def test_a_heartbeat_keeps_peers_waiting(tmp_path: Path) -> None:
-    """A run at work is not taken for dead, however long its work takes."""
+    """A run at work keeps its peers waiting, however long it takes."""
     store = folder_store(tmp_path)
     working = await new_case_file(store)
     await working.begin({})
@@ -155,8 +155,8 @@ async def test_a_heartbeat_keeps_peers_waiting(tmp_path: Path) -> None:
     assert "heartbeat" in record_kinds((await new_case_file(store)).known_records)
 
 
-async def test_of_many_that_finish_at_once_one_has_the_last_word(tmp_path: Path) -> None:
-    """There is one terminal outcome, and everybody else reads that one."""
+async def test_of_concurrent_runs_one_finishes(tmp_path: Path) -> None:
+    """There is one terminal outcome, which all others read."""
     store = folder_store(tmp_path)
     cases = [await new_case_file(store, f"run-{number}") for number in range(8)]
     finished = await asyncio.gather(*(case.finish({"by": case.journal.run_id}) for case in cases))
@@ -165,8 +165,8 @@ async def test_of_many_that_finish_at_once_one_has_the_last_word(tmp_path: Path)
     assert (await cases[0].reload()).done == {"by": winner}
 
 
-async def test_a_dry_run_lies_apart(tmp_path: Path) -> None:
-    """What a dry run is done with says nothing about the incident."""
+async def test_a_dry_run_has_a_case_file_of_its_own(tmp_path: Path) -> None:
+    """The outcome of a dry run is not the outcome of the incident."""
     store = folder_store(tmp_path)
     dry = await new_case_file(store, root="dry-runs")
     assert dry.folder == f"dry-runs/{INCIDENT}"
@@ -180,14 +180,14 @@ async def test_a_dry_run_lies_apart(tmp_path: Path) -> None:
 
 
 async def test_an_unstarted_case_is_not_waited_for(tmp_path: Path) -> None:
-    """There is nobody at work."""
+    """No run is at work."""
     assert not await (await new_case_file(folder_store(tmp_path))).wait_for_peer(
         timedelta(seconds=5)
     )
 
 
 async def test_a_run_that_answered_a_retry_is_not_waited_for(tmp_path: Path) -> None:
-    """It has said that it goes on no further."""
+    """Its record says that it ended."""
     store = folder_store(tmp_path)
     moments = (NOW + timedelta(milliseconds=number) for number in range(100))
     first = await new_case_file(store, clock=lambda: next(moments))
@@ -198,7 +198,7 @@ async def test_a_run_that_answered_a_retry_is_not_waited_for(tmp_path: Path) -> 
 
 
 async def test_a_run_that_fell_silent_long_ago_is_not_waited_for(tmp_path: Path) -> None:
-    """It is taken for dead, and its work is carried on at once."""
+    """It counts as crashed, and its work is continued at once."""
     store = folder_store(tmp_path)
     await (await new_case_file(store)).begin({})
     later = await new_case_file(store, clock=lambda: NOW + timedelta(seconds=6))
@@ -206,7 +206,7 @@ async def test_a_run_that_fell_silent_long_ago_is_not_waited_for(tmp_path: Path)
 
 
 async def test_a_run_at_work_is_waited_for_until_it_is_done(tmp_path: Path) -> None:
-    """The wait ends with the outcome, long before patience does."""
+    """The wait ends with the outcome, long before the limit."""
     store = folder_store(tmp_path)
     working = await new_case_file(store)
     await working.begin({})
@@ -225,7 +225,7 @@ async def test_a_run_at_work_is_waited_for_until_it_is_done(tmp_path: Path) -> N
 async def test_a_run_that_stays_silent_is_waited_for_no_longer_than_patience(
     tmp_path: Path,
 ) -> None:
-    """Then this run carries on itself; no work is acknowledged unfinished."""
+    """Then this run continues itself; unfinished work is never acknowledged."""
     store = folder_store(tmp_path)
     await (await new_case_file(store)).begin({})
     async with asyncio.timeout(5):
@@ -267,7 +267,7 @@ OBJECTS = {
 
 
 async def test_each_collector_has_an_object(tmp_path: Path) -> None:
-    """What was gathered lies there by the collector's name, and logs as lines."""
+    """Each object has the collector's name, and logs are lines."""
     await store_evidence(await new_case_file(folder_store(tmp_path)), full_evidence(), REDACTOR)
     assert objects_in_folder(tmp_path) == OBJECTS
     lines = (tmp_path / "incidents" / INCIDENT / "logs.jsonl").read_text().splitlines()
@@ -275,8 +275,8 @@ async def test_each_collector_has_an_object(tmp_path: Path) -> None:
     assert "forged" in json.loads(lines[0])["written_by"]
 
 
-async def test_what_could_not_be_had_has_no_object(tmp_path: Path) -> None:
-    """A gap is told among the gaps."""
+async def test_missing_evidence_has_no_object(tmp_path: Path) -> None:
+    """It is in the list of gaps."""
     bare = full_evidence(
         configuration=None, revisions=None, access=None, related=None, logs=None, audit=None
     )
@@ -284,8 +284,8 @@ async def test_what_could_not_be_had_has_no_object(tmp_path: Path) -> None:
     assert objects_in_folder(tmp_path) == {"evidence/finding.json", "evidence/gaps.json"}
 
 
-async def test_later_evidence_lies_beside_the_earlier_never_over_it(tmp_path: Path) -> None:
-    """A redelivery that gathers something else keeps both."""
+async def test_later_evidence_does_not_overwrite_earlier_evidence(tmp_path: Path) -> None:
+    """A redelivery that gathers other evidence keeps both."""
     case = await new_case_file(folder_store(tmp_path))
     await store_evidence(case, full_evidence(), REDACTOR)
     place = tmp_path / "incidents" / INCIDENT / "evidence"
@@ -299,7 +299,7 @@ async def test_later_evidence_lies_beside_the_earlier_never_over_it(tmp_path: Pa
     assert objects_in_folder(tmp_path) == OBJECTS | new
 
 
-async def test_the_same_evidence_twice_is_there_once(tmp_path: Path) -> None:
+async def test_the_same_evidence_is_stored_once(tmp_path: Path) -> None:
     """A redelivery that gathers the same adds nothing."""
     store = folder_store(tmp_path)
     for run in ("run-1", "run-2"):
@@ -308,7 +308,7 @@ async def test_the_same_evidence_twice_is_there_once(tmp_path: Path) -> None:
 
 
 async def test_no_secret_is_in_the_evidence(tmp_path: Path) -> None:
-    """Environment values of the finding, and known values in log lines, are marks."""
+    """Environment values in the finding and known values in log lines are redacted."""
     planted = "sample-not-a-real-secret"
     entry = LogEntry(NOW, "stdout", "INFO", f"connecting with {planted}", None, "", "", None)
     found = full_evidence(logs=Logs((entry,), truncated=False))
@@ -327,7 +327,7 @@ async def test_no_secret_is_in_the_evidence(tmp_path: Path) -> None:
 
 
 class RefusingTopic:
-    """Somewhere to announce, which may refuse."""
+    """A topic, which may refuse messages."""
 
     name = "projects/p/topics/t"
 
@@ -342,8 +342,8 @@ class RefusingTopic:
         self.published.append((json.loads(data), dict(attributes)))
 
 
-async def test_an_outcome_is_announced_once(tmp_path: Path) -> None:
-    """What is announced is on record, and a redelivery does not announce it again."""
+async def test_an_outcome_is_published_once(tmp_path: Path) -> None:
+    """Publication is recorded, and a redelivery does not publish again."""
     store, topic = folder_store(tmp_path), RefusingTopic()
     for _ in range(2):
         assert await publish_outcome_once(await new_case_file(store), topic, OUTCOME) is None
@@ -358,8 +358,8 @@ async def test_an_outcome_is_announced_once(tmp_path: Path) -> None:
     }
 
 
-async def test_without_a_topic_nothing_is_announced_or_recorded(tmp_path: Path) -> None:
-    """No topic is no failure."""
+async def test_without_a_topic_nothing_is_published_or_recorded(tmp_path: Path) -> None:
+    """A missing topic is no failure."""
     assert (
         await publish_outcome_once(await new_case_file(folder_store(tmp_path)), None, OUTCOME)
         is None
@@ -367,8 +367,8 @@ async def test_without_a_topic_nothing_is_announced_or_recorded(tmp_path: Path) 
     assert objects_in_folder(tmp_path) == set()
 
 
-async def test_an_outcome_without_a_workload_is_announced_too(tmp_path: Path) -> None:
-    """Attributes that are not known are empty."""
+async def test_an_outcome_without_a_workload_is_published(tmp_path: Path) -> None:
+    """Unknown attributes are empty."""
     topic = RefusingTopic()
     await publish_outcome_once(
         await new_case_file(folder_store(tmp_path)), topic, {"status": "held"}
@@ -376,18 +376,18 @@ async def test_an_outcome_without_a_workload_is_announced_too(tmp_path: Path) ->
     assert set(topic.published[0][1].values()) == {"held", ""}
 
 
-async def test_a_refused_announcement_is_reported(tmp_path: Path) -> None:
-    """A topic that does not exist will not by itself: the reason is recorded and returned."""
+async def test_a_refused_publication_is_reported(tmp_path: Path) -> None:
+    """Of a topic that does not exist, the reason is recorded and returned."""
     store = folder_store(tmp_path)
-    said = await publish_outcome_once(
+    reason = await publish_outcome_once(
         await new_case_file(store), RefusingTopic(GiveUp("no such topic")), OUTCOME
     )
-    assert said == "no such topic"
+    assert reason == "no such topic"
     assert record_kinds((await new_case_file(store)).known_records) == ["not-published"]
 
 
-async def test_an_announcement_that_may_succeed_later_is_retried(tmp_path: Path) -> None:
-    """Nothing is recorded, so that the redelivery announces it."""
+async def test_a_publication_that_may_succeed_later_is_retried(tmp_path: Path) -> None:
+    """Nothing is recorded, so that the redelivery publishes it."""
     store = folder_store(tmp_path)
     with pytest.raises(Retry):
         await publish_outcome_once(
@@ -400,8 +400,8 @@ async def test_an_announcement_that_may_succeed_later_is_retried(tmp_path: Path)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe\x00", b"not json", b"{" * 10_000, b"x" * 100_000])
-async def test_a_malformed_message_is_kept_by_its_digest(tmp_path: Path, data: bytes) -> None:
-    """Digest, size, error and the beginning: enough to know it again, and never too much."""
+async def test_a_malformed_message_is_stored_by_its_digest(tmp_path: Path, data: bytes) -> None:
+    """With digest, size, error and a bounded beginning."""
     digest, path = await quarantine_message(
         folder_store(tmp_path), data, "cannot be read", REDACTOR
     )
@@ -411,8 +411,8 @@ async def test_a_malformed_message_is_kept_by_its_digest(tmp_path: Path, data: b
     assert len(kept["excerpt"]) <= 2048
 
 
-async def test_the_same_malformed_message_is_kept_once(tmp_path: Path) -> None:
-    """Redelivered, it has the same object, unchanged."""
+async def test_the_same_malformed_message_is_stored_once(tmp_path: Path) -> None:
+    """A redelivery leaves the object unchanged."""
     store = folder_store(tmp_path)
     first = await quarantine_message(store, b"x", "one reason", REDACTOR)
     assert await quarantine_message(store, b"x", "another reason", REDACTOR) == first

@@ -1,4 +1,4 @@
-"""Containments as the store tells of them, and what a release of each would restore."""
+"""Containments folded from their records, and the snapshot that a release restores."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ SCALED_BACK = replace(CHANGE, before={**CHANGE.before, "scaling": {"scalingMode"
 
 
 def containment_from(*records: Record) -> Containment:
-    """The containment that some records tell of."""
+    """The containment of some records."""
     return containment_from_records(f"{CONTAINMENTS_FOLDER}/1", 1, records)
 
 
 def test_an_empty_folder_is_no_containment() -> None:
-    """An empty folder holds no image and no write."""
+    """There is no snapshot and no write."""
     nothing = containment_from()
     assert (nothing.snapshots, nothing.effective_snapshot, nothing.last_number) == ((), None, 0)
     assert not nothing.released
 
 
 def test_a_snapshot_alone_is_an_open_attempt() -> None:
-    """A process that was about to write has left its image, and nothing says what became of it."""
+    """No record says how the attempt of that snapshot ended."""
     found = containment_from(snapshot_record(1, CHANGE))
     assert found.pending_snapshot is not None
     assert found.effective_snapshot == found.pending_snapshot
@@ -56,7 +56,7 @@ def test_a_snapshot_alone_is_an_open_attempt() -> None:
 
 
 def test_a_write_names_its_snapshot() -> None:
-    """Of several images the one of the write that took effect is restored."""
+    """Of several snapshots, that of the write that took effect is restored."""
     found = containment_from(
         snapshot_record(1, CHANGE),
         snapshot_record(2, SCALED_BACK),
@@ -69,8 +69,8 @@ def test_a_write_names_its_snapshot() -> None:
     assert found.written_at == record(3, "written").recorded_at
 
 
-def test_an_abandoned_attempt_is_forgotten() -> None:
-    """An image whose write was never sent is not restored."""
+def test_an_abandoned_attempt_does_not_count() -> None:
+    """A snapshot whose write was never sent is not restored."""
     found = containment_from(
         snapshot_record(1, CHANGE),
         record(2, "written", snapshot=1),
@@ -83,14 +83,14 @@ def test_an_abandoned_attempt_is_forgotten() -> None:
 
 
 def test_an_attempt_abandoned_alone_leaves_nothing() -> None:
-    """Where nothing was ever written there is nothing to release."""
+    """Where nothing was written there is nothing to release."""
     found = containment_from(snapshot_record(1, CHANGE), record(2, "abandoned", snapshot=1))
     assert (found.effective_snapshot, found.pending_snapshot, found.snapshots) == (None, None, ())
     assert found.last_number == 2
 
 
 def test_a_write_without_its_record_is_found_by_its_snapshot() -> None:
-    """A crash after the write leaves an image newer than the last known write: it tells."""
+    """After a crash the snapshot is newer than the last recorded write."""
     found = containment_from(
         snapshot_record(1, CHANGE),
         record(2, "written", snapshot=1),
@@ -109,7 +109,7 @@ def test_a_write_without_its_record_is_found_by_its_snapshot() -> None:
 
 
 def test_verification_is_of_the_last_write() -> None:
-    """An earlier write that was seen in effect says nothing of a later one."""
+    """Verification of an earlier write does not count for a later one."""
     records = (
         snapshot_record(1, CHANGE),
         record(2, "written", snapshot=1),
@@ -122,7 +122,7 @@ def test_verification_is_of_the_last_write() -> None:
 
 
 def test_a_containment_knows_its_incidents_and_findings() -> None:
-    """Whoever joins is counted in, and unknown kinds of records are no harm."""
+    """Incidents that join count, and unknown kinds of records are ignored."""
     found = containment_from(
         snapshot_record(1, CHANGE),
         record(2, "joined", incident="i-2", finding="f-2"),
@@ -134,8 +134,8 @@ def test_a_containment_knows_its_incidents_and_findings() -> None:
     assert (found.annotated, found.last_number) == (True, 4)
 
 
-def test_a_release_that_gave_up_before_it_wrote_is_not_under_way() -> None:
-    """Of several that were begun, each is withdrawn by itself."""
+def test_a_cancelled_release_is_not_in_progress() -> None:
+    """Of several releases, each is cancelled by itself."""
     begun = (record(3, "release-started"), record(4, "release-started"))
     image = (snapshot_record(1, CHANGE), record(2, "written", snapshot=1))
     assert containment_from(*image, *begun).releasing
@@ -147,7 +147,7 @@ def test_a_release_that_gave_up_before_it_wrote_is_not_under_way() -> None:
 
 
 def test_after_a_release_the_next_containment_has_the_next_number() -> None:
-    """What is released is over, and its findings are remembered."""
+    """The findings of the released one are remembered."""
     released = containment_from(
         snapshot_record(1, CHANGE), record(2, "written", snapshot=1), record(3, "released")
     )
@@ -165,8 +165,8 @@ def test_after_a_release_the_next_containment_has_the_next_number() -> None:
     )
 
 
-def test_a_change_survives_being_recorded() -> None:
-    """What is written down about a change is all of it."""
+def test_a_recorded_change_is_read_back() -> None:
+    """All of its fields are recorded."""
     tried = with_state(CHANGE, ChangeState.UNVERIFIED, "not in time")
     (image,) = containment_from(snapshot_record(1, tried)).snapshots
     assert image.changes == (tried,)
@@ -183,14 +183,14 @@ async def store_snapshot(
     found: WorkloadConfiguration,
     folder: Path,
 ) -> int | None:
-    """Keep an image as one run; its number, or None."""
+    """Store a snapshot as one run; its number, or None."""
     there = containment_records(folder_store(folder), run)
     image = await there.store_snapshot(history, (change,), found, "i-1", finding())
     return image.number if image else None
 
 
 async def test_a_snapshot_is_read_back_unchanged(tmp_path: Path) -> None:
-    """Everything that a release needs is in the object."""
+    """The object has everything that a release needs."""
     there = containment_records(folder_store(tmp_path))
     kept = await there.store_snapshot(ContainmentHistory(), (CHANGE,), ORIGINAL, "i-1", finding())
     history = await there.history()
@@ -205,7 +205,7 @@ async def test_a_snapshot_is_read_back_unchanged(tmp_path: Path) -> None:
 
 
 async def test_of_concurrent_snapshots_one_run_continues(tmp_path: Path) -> None:
-    """Those that come second know that another run is at it, and its image stands."""
+    """The others learn that another run was first."""
     runs = [f"run-{number}" for number in range(8)]
     kept = await asyncio.gather(
         *(store_snapshot(run, ContainmentHistory(), CHANGE, ORIGINAL, tmp_path) for run in runs)
@@ -218,7 +218,7 @@ async def test_of_concurrent_snapshots_one_run_continues(tmp_path: Path) -> None
 
 
 async def test_a_containment_undone_in_part_restores_what_was_there_first(tmp_path: Path) -> None:
-    """Where a field is as we left it, the original is restored; what a person set, is kept."""
+    """The original of an unchanged field is restored; a value that a person set is kept."""
     there = containment_records(folder_store(tmp_path))
     first = await there.store_snapshot(ContainmentHistory(), (CHANGE,), ORIGINAL, "i-1", finding())
     assert first
@@ -238,7 +238,7 @@ async def test_a_containment_undone_in_part_restores_what_was_there_first(tmp_pa
 async def test_tags_are_restored_after_repeated_containment(
     tmp_path: Path,
 ) -> None:
-    """Scaling undone by hand, twice: the original's tags are still what a release restores."""
+    """After scaling was undone manually, twice, a release still restores the original tags."""
     there = containment_records(folder_store(tmp_path))
     found = configuration({"minInstanceCount": 1}, [{"percent": 100, "tag": "live"}])
     for _ in range(3):
@@ -258,7 +258,7 @@ async def test_tags_are_restored_after_repeated_containment(
 
 
 async def test_numbers_of_containments_count_as_numbers(tmp_path: Path) -> None:
-    """The tenth comes after the ninth, and what lies beside them is nothing."""
+    """The tenth comes after the ninth; other objects are ignored."""
     store = folder_store(tmp_path)
     there = containment_records(store)
     await store.create(f"{CONTAINMENTS_FOLDER}/notes.txt", b"hello")
@@ -272,17 +272,17 @@ async def test_numbers_of_containments_count_as_numbers(tmp_path: Path) -> None:
     assert history.next_number == 12
 
 
-async def test_a_record_that_lacks_what_it_must_say_is_refused_clearly(tmp_path: Path) -> None:
-    """Somebody else wrote it: the folder is named, and what to do."""
+async def test_an_incomplete_record_is_refused_clearly(tmp_path: Path) -> None:
+    """The error names the folder and what to do."""
     store = folder_store(tmp_path)
     foreign = b'{"recorded_at": "2026-10-02T08:14:12+00:00", "run": "x"}'
     await store.create(f"{CONTAINMENTS_FOLDER}/1/0001-snapshot.json", foreign)
-    with pytest.raises(GiveUp, match=f"{CONTAINMENTS_FOLDER}/1: one lacks what it must say"):
+    with pytest.raises(GiveUp, match=f"{CONTAINMENTS_FOLDER}/1: one is incomplete"):
         await containment_records(store).history()
 
 
 def test_a_recreated_workload_is_not_the_contained_one() -> None:
-    """A service deleted and made again under its name has another unique id."""
+    """A service that was deleted and recreated has another unique id."""
     held = containment_from(snapshot_record(1, CHANGE), record(2, "written", snapshot=1))
     same, other = configuration(), configuration(uid="another")
     assert ContainmentHistory((held,)).for_workload(same).current == held
@@ -295,7 +295,7 @@ STOPPED = configuration_after(CHANGE, ORIGINAL)
 
 
 @pytest.mark.parametrize(
-    ("records", "found", "image"),
+    ("records", "found", "number"),
     [
         ((snapshot_record(1, CHANGE), record(2, "written", snapshot=1)), STOPPED, 1),
         ((snapshot_record(1, CHANGE), record(2, "written", snapshot=1)), ORIGINAL, None),
@@ -306,15 +306,15 @@ STOPPED = configuration_after(CHANGE, ORIGINAL)
     ],
 )
 def test_a_write_is_in_effect_while_the_service_is_unchanged(
-    records: tuple[Record, ...], found: WorkloadConfiguration, image: int | None
+    records: tuple[Record, ...], found: WorkloadConfiguration, number: int | None
 ) -> None:
-    """An attempt that nothing is known of counts only if the service was changed since."""
-    standing = containment_from(*records).snapshot_in_effect(found)
-    assert (standing.number if standing else None) == image
+    """An attempt without a record of its end counts only if the service was changed since."""
+    snapshot = containment_from(*records).snapshot_in_effect(found)
+    assert (snapshot.number if snapshot else None) == number
 
 
 def test_an_attempt_is_open_however_late_the_write_before_it_was_recorded() -> None:
-    """What counts is which image the last write followed, not when that was written down."""
+    """The snapshot that the last write followed counts, not the time of its record."""
     for number in (2, 3):
         found = containment_from(
             snapshot_record(1, CHANGE),

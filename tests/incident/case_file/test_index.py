@@ -1,4 +1,4 @@
-"""Case files as an operator sees them: which workload one is about, also while it is open."""
+"""List and look up case files: the workload of one, and unconfirmed claims."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ def nightly(project: str | None, number: str | None) -> Workload:
     return Workload(Kind.JOB, "europe-west1", "nightly", project, number)
 
 
-def test_an_open_incident_names_the_workload_that_it_holds() -> None:
-    """By its containment, which knows best; else as it was reported; nothing else is guessed."""
+def test_an_open_incident_names_its_workload() -> None:
+    """From its containment, else from the notification."""
     received: dict[str, Json] = {"workload": NAME}
-    held: dict[str, Json] = {
+    contained: dict[str, Json] = {
         "containment": "containments/example-shop-prod/europe-west1/job/nightly/1"
     }
     assert case_summary(received).workload == nightly(None, "210987654321")
-    assert case_summary(received, held).workload == nightly("example-shop-prod", None)
+    assert case_summary(received, contained).workload == nightly("example-shop-prod", None)
     numbered: dict[str, Json] = {"containment": "containments/7/europe-west1/job/nightly/12"}
     assert case_summary(received, numbered).workload == nightly(None, "7")
     assert case_summary({"workload": None}).workload is None
     assert case_summary().workload is None
 
 
-def test_what_was_settled_counts_before_it_is_done() -> None:
-    """Not as the outcome, which is for what is done, but as what it comes to."""
+def test_a_recorded_outcome_counts_before_the_incident_is_done() -> None:
+    """As the latest outcome; the status stays open."""
     settled: dict[str, Json] = {"outcome": {"status": "contained", "workload": WORKLOAD_JSON}}
     concluded = CaseSummary("i", "f", (Record(999, "concluded", NOW, "run-1", settled),))
     assert (concluded.status, concluded.outcome) == ("open", None)
@@ -74,7 +74,7 @@ def test_what_was_settled_counts_before_it_is_done() -> None:
 async def unconfirmed_case(
     folder: Path, **settings: Any
 ) -> AsyncIterator[tuple[ResponderEnvironment, Store, str]]:
-    """A claim that nobody bears out, held for good; its store, and the id that its page names."""
+    """An unconfirmed claim, held; its store, and the id that its page names."""
     world = {**world_around(sample_notification()), "findings": []}
     async with responder_environment(folder, world=world, after_s=400, **settings) as env:
         outcome = (await env.deliver()).outcome
@@ -89,7 +89,7 @@ async def unconfirmed_case(
 async def test_an_unconfirmed_incident_is_found_by_its_published_id(
     tmp_path: Path, url: str
 ) -> None:
-    """In a folder as in a bucket, for what reads the records and for what reads the objects."""
+    """In a folder and in a bucket, by everything that reads case files."""
     given = {"store": url} if url else {}
     async with unconfirmed_case(tmp_path, **given) as (_, store, incident):
         cases = CaseFileIndex(store)
@@ -103,18 +103,18 @@ async def test_an_unconfirmed_incident_is_found_by_its_published_id(
 
 
 async def test_commands_accept_the_id_of_an_unconfirmed_incident(tmp_path: Path) -> None:
-    """They show it, and refuse to act on it for what it is, not as unknown."""
+    """They show it, and refuse to act on it because it is unconfirmed."""
     async with unconfirmed_case(tmp_path) as (env, _, incident):
         environment = {"RESPONDER_STORE": env.settings.store}
-        told = await asyncio.to_thread(CliRunner().invoke, show, (incident,), env=environment)
-        assert (told.exit_code, "HELD" in told.stdout) == (0, True)
+        shown = await asyncio.to_thread(CliRunner().invoke, show, (incident,), env=environment)
+        assert (shown.exit_code, "HELD" in shown.stdout) == (0, True)
         async with command_line_user(env) as me:
             with pytest.raises(GiveUp, match="Security Command Center"):
                 await me.propose_containment(incident)
 
 
 async def test_several_unconfirmed_incidents_of_one_event_are_listed(tmp_path: Path) -> None:
-    """Each is named with the command that shows it; none is taken for the other."""
+    """Each is named with the command that shows it."""
     async with unconfirmed_case(tmp_path) as (_, store, incident):
         cases = CaseFileIndex(store)
         (first,) = (await cases.list_all()).summaries

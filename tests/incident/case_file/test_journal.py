@@ -1,4 +1,4 @@
-"""The journal: claims with one winner, lost answers, order, and objects that are not ours."""
+"""The journal: one winner per number, lost answers, order, and foreign objects."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ FOLDER = "incidents/20261002-0123456789ab"
 
 
 class StoreLosingAnswers(Store):
-    """A store that puts the object and then cannot say so, like a retried put that met itself."""
+    """A store that creates the object and loses the answer, like a put that was retried."""
 
     async def create(self, path: str, data: bytes) -> bool:
-        """Put, and answer that something was there already."""
+        """Create the object, and answer that it exists already."""
         await super().create(path, data)
         return False
 
 
 class StoreLosingObjects(Store):
-    """A store that says an object is there and then has none."""
+    """A store that answers that an object exists, and then has none."""
 
     async def create(self, path: str, data: bytes) -> bool:
-        """Put nothing, and answer that something was there already."""
+        """Create nothing, and answer that it exists already."""
         return bool(data is None and path)
 
 
 def journal(store: Store, run: str = "run-1") -> Journal:
-    """The journal of one folder, as one run sees it."""
+    """The journal of one folder, for one run."""
     return Journal(store, FOLDER, run, fixed_now)
 
 
@@ -53,7 +53,7 @@ async def test_a_created_record_is_read_back(tmp_path: Path) -> None:
 
 
 async def test_of_many_concurrent_creates_one_wins(tmp_path: Path) -> None:
-    """Twenty runs claim one number; one has it, and its record is the one that stands."""
+    """Twenty runs write at one number; the record of one of them is stored."""
     store = folder_store(tmp_path)
     runs = [journal(store, f"run-{number}") for number in range(20)]
     won = await asyncio.gather(*(run.create(1, "received", {"by": run.run_id}) for run in runs))
@@ -63,7 +63,7 @@ async def test_of_many_concurrent_creates_one_wins(tmp_path: Path) -> None:
 
 
 async def test_a_create_whose_answer_was_lost_has_won(tmp_path: Path) -> None:
-    """The store applied the put: its own nonce is there, so nobody else has the number."""
+    """The stored record has its own nonce, so no other run has the number."""
     forgetful = journal(folder_store(tmp_path, StoreLosingAnswers))
     assert await forgetful.create(1, "done", {"outcome": {}})
     assert not await forgetful.create(1, "done", {"outcome": {}})
@@ -71,7 +71,7 @@ async def test_a_create_whose_answer_was_lost_has_won(tmp_path: Path) -> None:
 
 
 async def test_a_create_whose_answer_was_lost_in_the_bucket_has_won() -> None:
-    """The library tries the put again, meets its own object, and the claim still stands."""
+    """The library retries the put and finds its own object."""
     lost = {"method": "storage.PUT", "code": "UNAVAILABLE", "times": 1, "applied": True}
     async with google_clients({"faults": [lost]}) as google:
         where = json.loads(google.emulator.environment)
@@ -80,13 +80,13 @@ async def test_a_create_whose_answer_was_lost_in_the_bucket_has_won() -> None:
         assert not await journal(store, "run-2").create(1, "done", {})
 
 
-async def test_an_object_that_vanishes_is_not_won(tmp_path: Path) -> None:
-    """When somebody takes the object away between put and look, the claim has lost."""
+async def test_a_create_whose_object_vanishes_has_not_won(tmp_path: Path) -> None:
+    """The object was deleted before it could be read back."""
     assert not await journal(folder_store(tmp_path, StoreLosingObjects)).create(1, "done", {})
 
 
 async def test_appending_takes_the_next_free_number(tmp_path: Path) -> None:
-    """Whatever stands there already of that kind is passed over, never written over."""
+    """Existing records are never overwritten."""
     there = journal(folder_store(tmp_path))
     assert await there.append(0, "noted", {"at": "first"}) == 1
     assert await there.append(0, "noted", {"at": "second"}) == 2
@@ -99,8 +99,8 @@ async def test_appending_takes_the_next_free_number(tmp_path: Path) -> None:
     ]
 
 
-async def test_appending_at_once_loses_nothing(tmp_path: Path) -> None:
-    """Twelve runs append side by side; every record is there under a number of its own."""
+async def test_concurrent_appends_lose_nothing(tmp_path: Path) -> None:
+    """Twelve runs append concurrently; every record has a number of its own."""
     store = folder_store(tmp_path)
     runs = [journal(store, f"run-{number}") for number in range(12)]
     numbers = await asyncio.gather(*(run.append(0, "noted", {}) for run in runs))
@@ -109,8 +109,8 @@ async def test_appending_at_once_loses_nothing(tmp_path: Path) -> None:
     assert {record.run_id for record in records} == {run.run_id for run in runs}
 
 
-async def test_records_come_by_number_and_then_by_time(tmp_path: Path) -> None:
-    """Records of one number, of different kinds, come in the order in which they were written."""
+async def test_records_are_sorted_by_number_and_then_by_time(tmp_path: Path) -> None:
+    """Records of one number and different kinds are in the order of their times."""
     store = folder_store(tmp_path)
     late = Journal(store, FOLDER, "run-2", lambda: NOW + timedelta(seconds=9))
     await late.create(2, "annotated", {})
@@ -129,16 +129,16 @@ async def test_records_come_by_number_and_then_by_time(tmp_path: Path) -> None:
     "name",
     ["1-done.json", "0001-Done.json", "0001-done.json.tmp", "0001_done.json", "notes.txt"],
 )
-async def test_other_names_are_passed_over(tmp_path: Path, name: str) -> None:
-    """What is not named like a record is not one: evidence lies beside the records."""
+async def test_objects_with_other_names_are_ignored(tmp_path: Path, name: str) -> None:
+    """Evidence lies in the same folder as the records."""
     store = folder_store(tmp_path)
     await store.create(f"{FOLDER}/{name}", b"whatever")
     await store.create(f"{FOLDER}/evidence/0001-done.json", b"whatever")
     assert await journal(store).records() == ()
 
 
-async def test_a_namesake_folder_is_another_folder(tmp_path: Path) -> None:
-    """A folder whose name begins alike has records of its own."""
+async def test_a_folder_with_the_same_prefix_is_another_folder(tmp_path: Path) -> None:
+    """It has records of its own."""
     store = folder_store(tmp_path)
     await Journal(store, f"{FOLDER}-2", "run-1", fixed_now).create(1, "done", {})
     assert await journal(store).records() == ()
@@ -158,10 +158,8 @@ async def test_a_namesake_folder_is_another_folder(tmp_path: Path) -> None:
         b'{"run": "x", "recorded_at": "yesterday"}',
     ],
 )
-async def test_an_object_of_somebody_else_is_refused_clearly(
-    tmp_path: Path, content: bytes
-) -> None:
-    """What cannot be read as a record stops the work, names the object and what to do."""
+async def test_a_foreign_object_is_refused_clearly(tmp_path: Path, content: bytes) -> None:
+    """The error names the object and what to do."""
     store = folder_store(tmp_path)
     await store.create(f"{FOLDER}/0003-verified.json", content)
     with pytest.raises(GiveUp) as raised:
@@ -171,7 +169,7 @@ async def test_an_object_of_somebody_else_is_refused_clearly(
 
 
 async def test_a_foreign_object_in_place_of_a_record_is_refused(tmp_path: Path) -> None:
-    """A claim that meets something unreadable does not take it for another claimant's."""
+    """A write that finds an unreadable object does not take it for another run's record."""
     store = folder_store(tmp_path)
     await store.create(f"{FOLDER}/0001-done.json", b"not json")
     with pytest.raises(GiveUp, match="0001-done"):
@@ -179,7 +177,7 @@ async def test_a_foreign_object_in_place_of_a_record_is_refused(tmp_path: Path) 
 
 
 async def test_a_store_that_does_not_answer_is_retried() -> None:
-    """What the store says of itself reaches the caller as it is."""
+    """The store's error reaches the caller."""
     store = open_store(
         Settings.model_validate(
             {
@@ -193,14 +191,14 @@ async def test_a_store_that_does_not_answer_is_retried() -> None:
 
 
 @pytest.mark.parametrize("value", [{}, {"b": 1, "a": [None, True, "ä"]}, {"x": {"y": 1.5}}])
-def test_what_is_encoded_is_decoded_to_the_same(value: dict[str, Json]) -> None:
-    """The same value is always the same bytes, and comes back."""
+def test_an_encoded_record_is_decoded_to_the_same(value: dict[str, Json]) -> None:
+    """The same value is always the same bytes, and is read back."""
     assert encode_json(value) == encode_json(dict(value))
     assert decode_record("somewhere", encode_json(value)) == value
 
 
 class ReadCountingStore(Store):
-    """A store that remembers what was read."""
+    """A store that remembers which objects were read."""
 
     reads: ClassVar[list[str]] = []
 
@@ -210,8 +208,8 @@ class ReadCountingStore(Store):
         return await super().read(path)
 
 
-async def test_records_that_are_known_are_not_read_again(tmp_path: Path) -> None:
-    """Only what is new is; all of them come back, in order."""
+async def test_known_records_are_not_read_again(tmp_path: Path) -> None:
+    """Only new ones are read; all are returned in order."""
     there = journal(folder_store(tmp_path, ReadCountingStore))
     await there.append(0, "received", {})
     known = await there.records()

@@ -105,7 +105,7 @@ async def test_an_interrupted_creation_is_listed_if_it_took_effect(
 
 
 async def test_an_object_whose_answer_was_lost_is_listed_once_it_is_read(tmp_path: Path) -> None:
-    """A caller that is told that its object exists already reads it; its own content counts."""
+    """A caller whose object exists already reads it; only its own content counts."""
     for folder, put, count in (("own", None, 1), ("other", b"[]", 0)):
         recording = RecordingStore(InterruptedStore(tmp_path / folder, None, put))
         assert not await recording.create(NOTE, b"{}")

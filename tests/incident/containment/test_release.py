@@ -14,7 +14,7 @@ from google.cloud import run_v2
 from emulator.api.faults import Fault
 from emulator.services.gate import CallPoint
 from incident.actions.changes import INCIDENT_ANNOTATION
-from incident.actions.require_authentication import INVOKER_BINDINGS_LABEL
+from incident.actions.require_authentication import CALLER_BINDINGS_LABEL
 from incident.containment.release import ReleaseIncomplete
 from incident.model import ChangeKind, ChangeState, Denied, Kind, Missing, Retry
 from tests.support.environment import (
@@ -167,8 +167,8 @@ def _policy(held: ContainedWorkload) -> Any:
         (_scale, "scaling"),
         (_reroute, "traffic"),
         (_widen_ingress, "ingress"),
-        (_add_invoker, INVOKER_BINDINGS_LABEL),
-        (_remove_invoker, INVOKER_BINDINGS_LABEL),
+        (_add_invoker, CALLER_BINDINGS_LABEL),
+        (_remove_invoker, CALLER_BINDINGS_LABEL),
     ],
 )
 async def test_later_changes_are_listed_and_overwritten_only_with_consent(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from incident.actions.require_authentication import INVOKER_BINDINGS_LABEL
+from incident.actions.require_authentication import CALLER_BINDINGS_LABEL
 from incident.case_file.containments import ContainmentHistory, containment_from_records
 from incident.containment.release_plan import Difference, ReleasePlan
 from incident.containment.release_text import (
@@ -95,11 +95,11 @@ def test_own_writes_are_not_attributed_to_others() -> None:
 def test_only_what_may_have_made_the_difference_is_named() -> None:
     """An edit of the policy for the policy, an update for fields."""
     events = (event(30, "policy@example.com", EDIT), event(40, "fields@example.com"))
-    assert "fields@" not in changed_by_text(plan(INVOKER_BINDINGS_LABEL), events)
-    assert "ADD roles/run.invoker allUsers" in changed_by_text(plan(INVOKER_BINDINGS_LABEL), events)
+    assert "fields@" not in changed_by_text(plan(CALLER_BINDINGS_LABEL), events)
+    assert "ADD roles/run.invoker allUsers" in changed_by_text(plan(CALLER_BINDINGS_LABEL), events)
     assert "policy@" not in changed_by_text(plan("ingress"), events)
     assert all(
-        who in changed_by_text(plan("ingress", INVOKER_BINDINGS_LABEL), events)
+        who in changed_by_text(plan("ingress", CALLER_BINDINGS_LABEL), events)
         for who in ("policy@", "fields@")
     )
 
@@ -107,7 +107,7 @@ def test_only_what_may_have_made_the_difference_is_named() -> None:
 def test_without_an_audit_log_the_last_modifier_is_named() -> None:
     """Which is that of its settings: of its policy nothing is known."""
     assert "last modifier ci@example.com" in changed_by_text(plan("scaling"), ())
-    assert "unknown" in changed_by_text(plan(INVOKER_BINDINGS_LABEL), ())
+    assert "unknown" in changed_by_text(plan(CALLER_BINDINGS_LABEL), ())
 
 
 def test_a_refusal_shows_the_differences_and_what_to_do() -> None:

@@ -130,19 +130,27 @@ HELD_CASES: dict[str, tuple[Decision, str, bool]] = {
     "a held route": (
         decide_case(route=Route(responder_with(), Verdict.HOLD, "the detector is not named")),
         "the detector is not named",
+        True,
+    ),
+    "a held route of what SCC does not list": (
+        decide_case(
+            evidence(confirmed=False),
+            route=Route(responder_with(), Verdict.HOLD, "the detector is not named"),
+        ),
+        "the detector is not named",
         False,
     ),
     "no responder": (
         decide_case(route=Route(None, Verdict.CONTAIN, "nobody answers")),
         "nobody answers",
-        False,
+        True,
     ),
     "no workload": (
         decide_case(
             evidence(finding=finding(workload=None)), route=replace(ROUTE, reason="no name")
         ),
         "no name",
-        False,
+        True,
     ),
     "no action named": (decide_case(policy={"contain": {}}), "no action is named", False),
     "another category": (decide_case(policy={"categories": ["Reverse Shell"]}), "categor", False),

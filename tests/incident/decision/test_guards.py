@@ -125,7 +125,10 @@ BLOCKING_CASES = [
         alarm=True,
     ),
     BlockingCase(
-        "project_known", passing_case(at=workload(project_id=None)), "counts as protected"
+        "project_known",
+        passing_case(at=workload(project_id=None)),
+        "counts as protected",
+        alarm=True,
     ),
     BlockingCase(
         "within_max_age",

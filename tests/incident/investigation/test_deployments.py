@@ -10,8 +10,8 @@ import pytest
 
 from incident.investigation.deployments import describe_deployment
 from incident.model import (
-    AUDIT_EVENTS,
     AuditEvent,
+    CutList,
     Evidence,
     Execution,
     Gap,
@@ -90,8 +90,8 @@ def test_no_workload_can_forge_who_deployed_it() -> None:
             "the audit log was read for the 7 days before the event only",
         ),
         (
-            service(*[audit_call(EVENT, "Services.SetIamPolicy")] * AUDIT_EVENTS),
-            f"of the audit log only the newest {AUDIT_EVENTS} entries were read",
+            replace(service(), audit=CutList((audit_call(EVENT, "Services.SetIamPolicy"),), "x")),
+            "of the audit log only the newest 1 entries were read",
         ),
     ],
 )

@@ -28,6 +28,7 @@ from incident.model import (
     TaskPurpose,
     Volume,
 )
+from incident.model.json_text import workload_json
 from incident.playbook.inputs import explain_blocker
 from incident.playbook.plan import (
     PlaybookInputs,
@@ -365,7 +366,7 @@ def test_access_by_other_roles_or_conditions_keeps_its_step() -> None:
     told: dict[str, Json] = {
         "incident": "x",
         "status": "restricted",
-        "workload": {"kind": "service", "name": "storefront"},
+        "workload": workload_json(workload()),
         "changes": [{"action": "require-authentication", "state": "verified"}],
         "assessment": {"plan": {"people": [task_json(each) for each in people_tasks(planned)]}},
     }

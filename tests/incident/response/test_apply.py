@@ -180,7 +180,7 @@ DRIFT_BY_KIND: dict[Kind, dict[str, Callable[[ResponderEnvironment], None]]] = {
         "scaling of projects/": scale_up,
         "traffic of projects/": tag_revision,
         "bindings of projects/": add_invoker,
-        "deleted and made anew": recreate_service,
+        "deleted and recreated": recreate_service,
     },
     Kind.JOB: {"-new began since the plan was made": start_execution},
 }

@@ -32,6 +32,10 @@ class ListingClient:
         assert (source, since) == (self.source, NOTIFIED_FINDING.event_time)
         return self.records
 
+    async def findings_named(self, *_: Any) -> tuple[JsonObject, ...]:
+        """Nobody asks by name: the list is whole."""
+        raise AssertionError
+
     async def findings_on(self, *_: Any, **__: Any) -> tuple[JsonObject, ...]:
         """Nobody asks for related ones."""
         raise AssertionError
