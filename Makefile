@@ -43,6 +43,7 @@ check: setup ## Check format, lint, types, import contracts, locks and generated
 	BIN=$(BIN) sh tests/locks_in_sync.sh
 	$(BIN)/python -m incident.policy.schema | diff deploy/policy.schema.json - || \
 		{ echo "deploy/policy.schema.json is not what the policy's types say; run: make generate" >&2; exit 1; }
+	$(BIN)/python -m tests.deploy.module_docs --check
 
 .PHONY: format
 format: setup ## Format the code
@@ -52,10 +53,19 @@ format: setup ## Format the code
 .PHONY: generate
 generate: setup ## Write the generated files
 	$(BIN)/python -m incident.policy.schema > deploy/policy.schema.json
+	$(BIN)/python -m tests.deploy.module_docs
 
 .PHONY: package
 package: ## Write function.zip: what the functions run, as committed
 	sh deploy/package.sh function.zip
+
+.PHONY: terraform
+terraform: ## Validate and test Terraform with its provider, which it downloads
+	sh deploy/terraform-checks.sh
+
+.PHONY: release
+release: ## Write dist/threat-responder-VERSION.tar.gz, as committed: make release VERSION=1.0.0
+	sh deploy/release.sh "$(VERSION)"
 
 .PHONY: measure
 measure: setup ## Measure start, memory and load of what is deployed; takes a minute or two

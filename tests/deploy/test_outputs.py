@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clients import Settings, read_settings
 from tests.deploy.terraform import evaluated, module
 
-SECRETS = {
+SECRETS: dict[str, Any] = {
     "redaction_key_secret": {"secret": "redaction-key", "version": "3"},
     "virustotal_secret": {"secret": "virustotal", "project": "shared-secrets"},
     "webhook_secret": {"secret": "webhook"},

@@ -16,7 +16,12 @@ import pytest
 from emulator.api import list_filters
 from tests.deploy.documents import command_lines
 from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
-from tests.support.environment import encode, sample_notification
+from tests.support.environment import (
+    deliver_and_log,
+    encode,
+    responder_environment,
+    sample_notification,
+)
 
 RUNBOOKS = DEPLOY / "runbooks"
 LONGEST_DOCUMENTATION = 8192
@@ -38,22 +43,22 @@ ROLES = {
 }
 #: What Google asks for when a command of a runbook is run, and who is given that.
 NEEDED = {
-    "logging read": ("duty", "logging.logEntries.list"),
-    "pubsub subscriptions describe": ("duty", "pubsub.subscriptions.get"),
-    "pubsub topics get-iam-policy": ("duty", "pubsub.topics.getIamPolicy"),
-    "scheduler jobs describe": ("duty", "cloudscheduler.jobs.get"),
-    "scheduler jobs resume": ("duty", "cloudscheduler.jobs.enable"),
-    "scheduler jobs run": ("duty", "cloudscheduler.jobs.run"),
+    "logging read": ("operator", "logging.logEntries.list"),
+    "pubsub subscriptions describe": ("operator", "pubsub.subscriptions.get"),
+    "pubsub topics get-iam-policy": ("operator", "pubsub.topics.getIamPolicy"),
+    "scheduler jobs describe": ("operator", "cloudscheduler.jobs.get"),
+    "scheduler jobs resume": ("operator", "cloudscheduler.jobs.enable"),
+    "scheduler jobs run": ("operator", "cloudscheduler.jobs.run"),
     "pubsub subscriptions pull": ("on one resource", "google_pubsub_subscription_iam_member"),
     "pubsub subscriptions ack": ("on one resource", "google_pubsub_subscription_iam_member"),
     "pubsub topics publish": ("on one resource", "google_pubsub_topic_iam_member"),
     "auth application-default set-quota-project": ("operator", "serviceusage.services.use"),
     "storage cp": ("policy-editor", "storage.objects.delete"),
-    "storage ls": ("policy_reader", "storage.objects.list"),
-    "storage cat": ("policy_reader", "storage.objects.get"),
+    "storage ls": ("operator", "storage.objects.list"),
+    "storage cat": ("operator", "storage.objects.get"),
     "run services describe": ("operator", "run.services.get"),
     "beta run worker-pools describe": ("operator", "run.workerpools.get"),
-    "run jobs executions list": ("approver", "run.executions.list"),
+    "run jobs executions list": ("operator", "run.executions.list"),
     "run services update-traffic": ("operator", "run.services.update"),
     "beta run services update": ("operator", "run.services.update"),
     "beta run worker-pools update": ("operator", "run.workerpools.update"),
@@ -110,15 +115,12 @@ def test_a_runbook_names_the_role_for_each_command(path: Path) -> None:
 
 def permissions_by_role() -> dict[str, set[str]]:
     """What people may do, by the role that gives it."""
-    local = module().locals
     listed: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
     roles = {
         role: {entry["permission"] for entry in listed if role in entry["roles"]}
         for role in ("operator", "approver", "policy-editor")
     }
     return roles | {
-        "duty": set(local["duty_permissions"]),
-        "policy_reader": set(local["policy_reading"]),
         "on one resource": {
             resource.kind
             for resource in module().resources
@@ -139,17 +141,15 @@ def gcloud_commands() -> set[str]:
 
 
 def test_people_have_exactly_the_permissions_that_runbooks_need() -> None:
-    """Every command has its right, and every right of `people.tf` its command."""
+    """Every command has its right, and every right in the responder's project its command."""
     assert gcloud_commands() == {*NEEDED, *NEEDING_NOTHING}
     granted = permissions_by_role()
     assert [key for key, (role, right) in NEEDED.items() if right not in granted[role]] == []
     used = {right for _, right in NEEDED.values()}
-    for role in ("duty", "policy_reader"):
-        needed_beside = {
-            # Beside logging.logEntries.list, where the query is about a bucket's data access log.
-            "logging.privateLogEntries.list",
-        }
-        assert granted[role] - used <= needed_beside
+    listed: list[dict[str, Any]] = json.loads((DEPLOY / "permissions.json").read_text())
+    on_duty = {e["permission"] for e in listed if e["scope"] == "responder-project"}
+    # Beside logging.logEntries.list, where the query is about a bucket's data access log.
+    assert on_duty - used == {"logging.privateLogEntries.list"}
     bucket_queries = [q for p in RUNBOOKS.glob("*.md") for q in queries(p.read_text())
                       if "gcs_bucket" in q]  # fmt: skip
     assert bucket_queries
@@ -225,3 +225,14 @@ def test_the_printed_commands_split_dead_letters_into_files(tmp_path: Path) -> N
     assert (apart, first) == ("1 1\n2 2\n", "ack-1\n")
     assert json.loads((tmp_path / "dead-letter-1.json").read_bytes()) == found
     assert (tmp_path / "dead-letter-2.json").read_bytes() == b"{}"
+
+
+async def test_a_runbook_names_no_key_that_show_prints_in_other_words(tmp_path: Path) -> None:
+    """`show` prints for people; the keys of the outcome stand in `--json` and in the log only."""
+    async with responder_environment(tmp_path) as env:
+        answer, _ = await deliver_and_log(env)
+    assert answer is not None
+    keys = {*answer.outcome, "decision.reasons"} - {"approval_expires"}  # a key of the policy too
+    assert {"changes", "gaps", "assessment"} <= keys
+    for path in RUNBOOKS.glob("*.md"):
+        assert keys & set(re.findall(r"`([a-z_.]+)`", path.read_text())) == set(), path.stem

@@ -1,4 +1,4 @@
-"""The Terraform module: what must hold between it and the code, and between its own parts."""
+"""The Terraform modules: what must hold between them and the code, and what no plan shows."""
 
 from __future__ import annotations
 
@@ -18,18 +18,29 @@ from incident.decision.guards import CONFIRMATION_WINDOW
 from incident.model import Kind, Workload
 from incident.policy.resolve import Subject, parse_policy, resolve
 from incident.response.incident import INCIDENT_BUDGET
-from tests.deploy.terraform import DEPLOY, GIVEN, MODULE, evaluated, module, source
+from tests.deploy.terraform import (
+    DEPLOY,
+    EXAMPLES,
+    GIVEN,
+    MODULES,
+    ORGANIZATION,
+    RESPONDER,
+    evaluated,
+    module,
+    read_module,
+    source,
+)
 from tests.support.environment import JsonDict, sample_notification
 from tests.support.model import CATEGORY
 
 FUNCTION = "google_cloudfunctions2_function"
 #: Set by Terraform for the framework, not for us.
 FRAMEWORK = {"THREADS", "LOG_EXECUTION_ID"}
-#: Settings that are on their way.
-#: Google's ready-made roles that are granted. Each is on one resource, but for the two of the
-#: build: on a project there is no other way to write its log, and the second has a condition.
+#: Google's ready-made roles that are granted. Each is on one resource, but for those of the build:
+#: on a project there is no other way to write its log, nor to use a pool; reading has a condition.
 READY_MADE = {
     "roles/artifactregistry.writer",
+    "roles/cloudbuild.workerPoolUser",
     "roles/cloudkms.cryptoKeyEncrypterDecrypter",
     "roles/iam.serviceAccountOpenIdTokenCreator",
     "roles/logging.logWriter",
@@ -80,41 +91,12 @@ def test_the_backlog_alert_leaves_time_for_confirming() -> None:
     assert threshold_s >= CONFIRMATION_WINDOW.total_seconds() + longest_pause_s
 
 
-def test_no_subscription_expires_for_lack_of_findings() -> None:
-    """A quiet month is the good case."""
-    for subscription in module().all("google_pubsub_subscription").values():
-        assert subscription["expiration_policy"] == [{"ttl": ""}]
-
-
 @pytest.mark.parametrize("name", ["findings", "patrol"])
 def test_pushes_show_the_token_that_cloud_run_checks(name: str) -> None:
     """The token's audience is the address that is pushed to, without a path."""
     push = module().one("google_pubsub_subscription", name)["push_config"][0]
     assert push["oidc_token"][0]["audience"] == push["push_endpoint"]
     assert push["push_endpoint"].endswith(".service_config[0].uri}")
-
-
-def test_the_functions_are_there() -> None:
-    """Two entry points, as many threads as requests, nobody from outside."""
-    function = module().one(FUNCTION, "function")
-    assert set(module().locals["functions"]) == {"respond", "patrol"}
-    assert function["build_config"][0]["entry_point"] == "${each.key}"
-    service = function["service_config"][0]
-    assert service["ingress_settings"] == "ALLOW_INTERNAL_ONLY"
-    assert "THREADS = tostring(each.value.concurrency)" in service["environment_variables"]
-    assert service["max_instance_request_concurrency"] == "${each.value.concurrency}"
-
-
-def test_both_functions_run_what_one_input_names() -> None:
-    """Another archive moves both, so that a rollback leaves no function behind."""
-    function = module().one(FUNCTION, "function")
-    storage = function["build_config"][0]["source"][0]["storage_source"][0]
-    assert storage["object"] == "${google_storage_bucket_object.source.name}"
-    assert function["for_each"] == "${local.functions}"
-    archive = module().one("google_storage_bucket_object", "source")
-    assert archive["source"] == "${var.source_archive}"
-    assert "filesha256(var.source_archive)" in archive["name"]
-    assert source().count("google_storage_bucket_object.source") == 1
 
 
 def test_function_variables_are_known_settings() -> None:
@@ -137,56 +119,25 @@ def test_acting_is_possible_once_it_is_allowed() -> None:
     assert environment["RESPONDER_PROJECT"] == "${var.project_id}"
 
 
-def test_a_first_apply_cannot_act() -> None:
-    """Two switches are off unless somebody turns them on."""
-    variables = module().variables
-    assert variables["mode"]["default"] == "dry-run"
-    assert variables["grant_acting_role"]["default"] is False
-    assert variables["target_service_accounts"]["default"] == []
+@pytest.mark.parametrize("name", [RESPONDER, ORGANIZATION])
+def test_every_variable_and_every_output_is_explained(name: str) -> None:
+    """What it is, and of which type; registries show it so."""
+    for each in (*module(name).variables.values(), *module(name).outputs.values()):
+        assert len(each["description"]) > len("Where it runs")
+    assert all("type" in each for each in module(name).variables.values())
 
 
-@pytest.mark.parametrize("name", re.findall(r'^variable "(\w+)"', source(), re.MULTILINE))
-def test_every_variable_is_explained(name: str) -> None:
-    """What it is, of which type, and in the README when it is for."""
-    variable = module().variables[name]
-    assert len(variable["description"]) > len("Where it runs")
-    assert "type" in variable
-    assert f"`{name}`" in (DEPLOY / "README.md").read_text()
-
-
-def test_buckets_are_closed() -> None:
-    """No access lists, no public, whatever is in them."""
-    buckets = module().all("google_storage_bucket")
-    assert set(buckets) == {"evidence", "policy", "source"}
-    for bucket in buckets.values():
-        assert bucket["uniform_bucket_level_access"] is True
-        assert bucket["public_access_prevention"] == "enforced"
-
-
-def test_evidence_stays_and_the_policy_can_change() -> None:
-    """Retention for the one; for the other versions, and no retention, or it could not be saved."""
-    evidence = module().one("google_storage_bucket", "evidence")
-    policy = module().one("google_storage_bucket", "policy")
-    assert "retention_period" in evidence["retention_policy"][0]
-    assert evidence["lifecycle"][0]["prevent_destroy"] is True
-    assert "retention_policy" not in policy
-    assert policy["versioning"] == [{"enabled": True}]
-    kept = module().one("google_storage_bucket_object", "policy")["lifecycle"][0]["ignore_changes"]
-    assert {"content", "detect_md5hash"} <= set(kept)
+def test_case_files_are_not_destroyed_and_the_policy_is_left_alone() -> None:
+    """What no plan shows: a plan that would destroy is refused, and an apply touches no policy."""
+    (evidence,) = module().one("google_storage_bucket", "evidence")["lifecycle"]
+    (policy,) = module().one("google_storage_bucket_object", "policy")["lifecycle"]
+    assert evidence["prevent_destroy"] is True
+    assert policy["ignore_changes"] in ("all", "${all}")
 
 
 def test_no_wider_role_is_granted() -> None:
     """Each ready-made role is one that was weighed; everything else is made of permissions."""
     assert set(re.findall(r"roles/[a-zA-Z.]+", source())) == READY_MADE
-
-
-def test_the_build_reads_the_source_and_nothing_else() -> None:
-    """It runs other people's set-up code, and must not see a case file."""
-    grant = module().one("google_project_iam_member", "build_reads_source")
-    expression = grant["condition"][0]["expression"].replace('\\"', '"')
-    assert expression == 'resource.name.startsWith("projects/_/buckets/gcf-v2-")'
-    for bucket in module().all("google_storage_bucket").values():
-        assert module().text(bucket["name"]).startswith(f"{GIVEN['project_id']}-")
 
 
 def test_the_seed_of_the_policy_is_valid_and_protects_the_responder(tmp_path: Path) -> None:
@@ -243,7 +194,9 @@ def test_the_filter_sends_what_it_should(
     tmp_path: Path, categories: tuple[str, ...], entry: JsonDict, *, sent: bool
 ) -> None:
     """Evaluated by Terraform, parsed by the emulator, applied to findings."""
-    text = evaluated(tmp_path, "local.findings_filter", "filter.tf", categories=categories)
+    text = evaluated(
+        tmp_path, "local.findings_filter", "filter.tf", of=ORGANIZATION, categories=categories
+    )
     node = list_filters.parse_filter(text, list_filters.SECURITY_CENTER_DIALECT)
 
     def compare(asked: list_filters.Comparison) -> bool:
@@ -266,7 +219,7 @@ def test_the_filter_asks_for_documented_fields_only(
 ) -> None:
     """A star asks for all of the detector's source, whatever the types are called."""
     given = {"categories": categories, "finding_source": source}
-    text = evaluated(tmp_path, "local.findings_filter", "filter.tf", **given)
+    text = evaluated(tmp_path, "local.findings_filter", "filter.tf", of=ORGANIZATION, **given)
     asked: dict[str, str] = {}
 
     def note(comparison: list_filters.Comparison) -> bool:
@@ -280,13 +233,6 @@ def test_the_filter_asks_for_documented_fields_only(
     assert ("category" in asked) is (categories == NARROW)
     assert asked.get("parent") == (f"{SOURCE}/locations/global" if source else None)
     assert asked["resource_name"] == "//run.googleapis.com/"
-
-
-def test_a_star_without_a_source_is_refused() -> None:
-    """It would bring whatever any detector finds on Cloud Run."""
-    conditions = module().one("google_service_account", "function")["lifecycle"][0]["precondition"]
-    wanted = "${!local.every_category || var.finding_source != null}"
-    assert wanted in {each["condition"] for each in conditions}
 
 
 def test_the_names_of_a_runbook_are_filled_in(tmp_path: Path) -> None:
@@ -319,31 +265,49 @@ def test_the_module_is_formatted() -> None:
     assert (answer.returncode, answer.stdout) == (0, "")
 
 
-def test_the_example_gives_the_module_what_it_asks_for() -> None:
-    """Every variable without a default, and none that is not there."""
-    text = (DEPLOY / "example" / "main.tf").read_text()
-    body = text[text.index('module "responder"') :]
-    given = set(re.findall(r"^  (?:# )?([a-z_]+) += ", body, re.MULTILINE)) - {"source", "value"}
-    needed = {name for name, body in module().variables.items() if "default" not in body}
-    assert needed <= given <= set(module().variables)
+ROOTS = sorted(path.parent for path in EXAMPLES.rglob("main.tf"))
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: str(root.relative_to(EXAMPLES)))
+def test_an_example_gives_a_module_what_it_asks_for(root: Path) -> None:
+    """Every variable without a default, and none that is not there; in comments neither."""
+    text = (root / "main.tf").read_text()
+    for name in read_module(root).calls:
+        body = text[text.index(f'module "{name}" {{') :]
+        body = body[: body.index("\n}\n")]
+        given = set(re.findall(r"^  (?:# )?([a-z_]+) += ", body, re.MULTILINE)) - {"source"}
+        variables = module(name).variables
+        needed = {name for name, each in variables.items() if "default" not in each}
+        assert needed <= given <= set(variables)
+
+
+def test_there_is_an_example_for_one_team_for_two_and_for_every_option() -> None:
+    """And the last one names every variable of both modules."""
+    names = [str(root.relative_to(EXAMPLES)) for root in ROOTS]
+    assert names == ["full", "minimal", "two-teams/organization", "two-teams/responder"]
+    for name, call in read_module(EXAMPLES / "full").calls.items():
+        assert set(module(name).variables) <= set(call)
 
 
 def test_versions_have_bounds_on_both_sides() -> None:
-    """A major version of the provider that nobody has read about is refused; the root agrees."""
-    asked = [
-        re.findall(r'^ +(?:required_version|version) += "(.*)"', path.read_text(), re.MULTILINE)
-        for path in (MODULE / "versions.tf", DEPLOY / "example" / "main.tf")
-    ]
-    assert asked == [[">= 1.5, < 2.0", ">= 6.0, < 8.0"]] * 2
-    assert not list(MODULE.glob(".terraform.lock.hcl"))
+    """A major version of a provider that nobody has read about is refused; the roots agree."""
+    folders = [MODULES / RESPONDER, MODULES / ORGANIZATION, *ROOTS]
+    for folder in folders:
+        text = "\n".join(path.read_text() for path in folder.glob("*.tf"))
+        asked = re.findall(r'^ +(?:required_version|version) += "(.*)"', text, re.MULTILINE)
+        time = [">= 0.9, < 1.0"] if "hashicorp/time" in text else []
+        assert asked == [">= 1.5, < 2.0", ">= 6.41, < 8.0", *time]
 
 
-def test_what_the_module_reads_lies_beside_it() -> None:
-    """Whoever fetches the folder gets the files that it refers to."""
-    named = re.findall(r'\$\{path\.module\}/(\.\./[a-z./]+)[/"]', source())
-    assert len(named) >= 3
-    for relative in named:
-        assert (MODULE / relative).exists()
+def test_what_a_module_reads_lies_beside_it() -> None:
+    """Whoever fetches the folder gets the files that it refers to; the archive is built."""
+    named = set(re.findall(r'\$\{path\.module\}/((?:\.\./)+[a-z./]+)[/"]', source()))
+    assert named == {
+        *("../../permissions.json", "../../policy.yaml", "../../runbooks"),
+        "../../../function.zip",
+    }
+    for relative in named - {"../../../function.zip"}:
+        assert (MODULES / RESPONDER / relative).exists()
 
 
 def test_permissions_are_one_list() -> None:

@@ -1,8 +1,8 @@
-# Who is told of what. Every alert carries its runbook, deploy/runbooks/<alert>.md, with the names
-# of this deployment filled in: what to look at and what to type stands in the notification.
+# Alerts. Each carries its runbook, deploy/runbooks/<alert>.md, with the names of this deployment
+# filled in, so that the notification says what to look at and what to type.
 
 locals {
-  # Only what the responder itself wrote: a workload can print lines that look like ours, but not
+  # Only what the responder itself wrote: a workload can print lines that look like these, but not
   # as these services. Terraform runs in the responder's project, and so do the metrics.
   stdout        = "logName=\"projects/${var.project_id}/logs/run.googleapis.com%2Fstdout\""
   respond_lines = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}-respond\" AND ${local.stdout}"
@@ -19,7 +19,7 @@ locals {
   # Alerts on events. Each is a condition on the log line itself, not on a metric made of it: a
   # metric's incident stays open until it closes by itself, and a second event within that time
   # would page nobody. With a log condition each combination of the labels in `by` is notified
-  # apart, and again after `again`, the least time between two notifications of the same
+  # separately, and again after `again`, the least time between two notifications of the same
   # combination (300 s is the least that Google takes).
   #
   # What such conditions cannot do, and how it is met: they see the log of this project alone (the
@@ -31,7 +31,7 @@ locals {
   # Together they match every line of severity ERROR that the functions print; a test holds them
   # against what is really printed.
   log_alerts = {
-    # Every containment is an outage that somebody must hear of: one page for each.
+    # Every containment is an outage that somebody must know of: one page for each.
     contained = {
       title    = "A workload was contained"
       severity = "WARNING"
@@ -49,7 +49,7 @@ locals {
     }
     # It may run on: one page for each, and again when the patrol finds it so.
     unverified = {
-      title    = "A containment was written, and not seen in effect"
+      title    = "A containment was written, but not verified"
       severity = "CRITICAL"
       by       = ["incident", "workload"]
       again    = "300s"
@@ -71,9 +71,18 @@ locals {
       again    = "300s"
       filter   = "${local.our_lines} AND jsonPayload.outcome.status=\"awaiting-approval\""
     }
-    # Caused by an attacker, perhaps in numbers: told apart by workload, an hour between.
+    # In order, but late: one for each. The field is null where nothing was measured, which is a number
+    # between the bounds under no reading; Pub/Sub keeps no message for longer than 31 days.
+    slow-containment = {
+      title    = "A containment took longer than ${var.slow_containment_seconds} s"
+      severity = "WARNING"
+      by       = ["incident", "workload"]
+      again    = "300s"
+      filter   = "${local.respond_lines} AND jsonPayload.outcome.status=\"contained\" AND jsonPayload.time_to_contain_s>${var.slow_containment_seconds} AND jsonPayload.time_to_contain_s<2678400"
+    }
+    # Caused by an attacker, perhaps in numbers: one page for each workload, an hour between.
     held = {
-      title    = "A finding was held by a cap, a label or a doubt that an attacker may have caused"
+      title    = "A finding was held, and an attacker may have caused that"
       severity = "ERROR"
       by       = ["workload"]
       again    = "3600s"
@@ -87,9 +96,9 @@ locals {
       again    = "3600s"
       filter   = "${local.our_lines} AND severity>=ERROR AND ((jsonPayload.outcome.status=\"held\" AND ${local.no_policy}) OR (${local.patrol_without_policy}))"
     }
-    # Whoever publishes can send any number: hourly, whatever they say.
+    # A publisher can send any number: hourly, whatever they contain.
     malformed = {
-      title    = "A message could not be read and lies in quarantine"
+      title    = "A message could not be read, and is in quarantine"
       severity = "WARNING"
       by       = []
       again    = "3600s"
@@ -103,7 +112,7 @@ locals {
       again    = "300s"
       filter   = "${local.our_lines} AND severity>=ERROR AND jsonPayload.outcome.status:* AND NOT jsonPayload.outcome.status=(\"restricted\" OR \"unverified\" OR \"failed\" OR \"awaiting-approval\" OR \"held\" OR \"malformed\")"
     }
-    # A fault of the store or of ours, which every delivery meets: every half hour while it lasts.
+    # An error of the store, or a bug, which every delivery meets: every half hour while it lasts.
     cannot-finish = {
       title    = "The responder cannot finish what it began"
       severity = "ERROR"
@@ -111,10 +120,10 @@ locals {
       again    = "1800s"
       filter   = "${local.our_lines} AND severity>=ERROR AND (jsonPayload.stage=(\"retried\" OR \"failed\") OR (${local.patrol_without_answer}))"
     }
-    # Told in every round as long as it is true: one page for each workload, and a reminder every
-    # two hours. The line that sums a round up only repeats what the others say.
+    # Logged in every run as long as it is true: one page for each workload, and a reminder every
+    # two hours. The line that sums up a run only repeats the others.
     patrol-reverted = {
-      title    = "The patrol found a containment that does not hold, or could not look"
+      title    = "The patrol found a containment undone, or could not check"
       severity = "CRITICAL"
       by       = ["workload"]
       again    = "7200s"
@@ -139,9 +148,9 @@ locals {
   # The runbooks, with this deployment's names in place of the words in capitals. INCIDENT_ID,
   # WORKLOAD_NAME and PRINCIPAL are filled in by Monitoring, per notification.
   runbooks = {
-    for file in fileset("${path.module}/../runbooks", "*.md") :
+    for file in fileset("${path.module}/../../runbooks", "*.md") :
     trimsuffix(file, ".md") => replace(replace(replace(replace(replace(replace(replace(replace(replace(
-      file("${path.module}/../runbooks/${file}"),
+      file("${path.module}/../../runbooks/${file}"),
       "PROJECT_ID-DEPLOYMENT-evidence", local.evidence_bucket),
       "PROJECT_ID-DEPLOYMENT-policy", local.policy_bucket),
       "RESPONDER_MODE=CEILING", "RESPONDER_MODE=${var.mode}"),
@@ -188,7 +197,7 @@ resource "google_monitoring_alert_policy" "log_alert" {
     content   = local.runbooks[each.key]
   }
 
-  depends_on = [google_project_service.api]
+  depends_on = [time_sleep.apis, time_sleep.policy_written]
 }
 
 # How many incidents ended how, for charts. Nothing is alerted on by it.
@@ -220,13 +229,14 @@ resource "google_logging_metric" "outcomes" {
     }
   }
 
-  depends_on = [google_project_service.api]
+  depends_on = [time_sleep.apis]
 }
 
 # How long a containment took: from the moment when Pub/Sub took the finding's notification to the
 # moment when the workload was read back as stopped. Deliveries in vain are in it; gathering evidence
-# is not, nor what Security Command Center took to find and to publish. A metric, since it is for
-# charts too, and since a threshold over a percentile is meant.
+# is not, nor what Security Command Center took to find and to publish. For charts. No alert refers to a
+# log-based metric: Monitoring refuses that for up to ten minutes after the metric is made, in the same
+# apply above all. The alert slow-containment is on the log line instead.
 resource "google_logging_metric" "time_to_contain" {
   project         = var.project_id
   name            = "${var.name}/time-to-contain"
@@ -250,53 +260,11 @@ resource "google_logging_metric" "time_to_contain" {
     }
   }
 
-  depends_on = [google_project_service.api]
+  depends_on = [time_sleep.apis]
 }
 
-resource "google_monitoring_alert_policy" "slow_containment" {
-  project               = var.project_id
-  display_name          = "${var.name}: A containment took longer than ${var.slow_containment_seconds} s"
-  combiner              = "OR"
-  severity              = "WARNING"
-  notification_channels = var.notification_channels
-  user_labels           = local.labels
-
-  conditions {
-    display_name = "A containment took longer than ${var.slow_containment_seconds} s"
-
-    condition_threshold {
-      filter = join(" AND ", [
-        "metric.type=\"logging.googleapis.com/user/${google_logging_metric.time_to_contain.name}\"",
-        "resource.type=\"cloud_run_revision\"",
-      ])
-      comparison      = "COMPARISON_GT"
-      threshold_value = var.slow_containment_seconds
-      duration        = "60s" # the least with which missing data may count as good
-
-      # Between containments there is no data: that ends the incident, so that the next one pages.
-      evaluation_missing_data = "EVALUATION_MISSING_DATA_INACTIVE"
-
-      aggregations {
-        alignment_period     = "300s"
-        per_series_aligner   = "ALIGN_PERCENTILE_99"
-        cross_series_reducer = "REDUCE_MAX"
-      }
-    }
-  }
-
-  alert_strategy {
-    auto_close = "1800s"
-  }
-
-  documentation {
-    subject   = "[${var.name}] A containment was slow"
-    mime_type = "text/markdown"
-    content   = local.runbooks["slow-containment"]
-  }
-}
-
-# A metric, since a state is meant: as long as any lies there, one incident is open, and a second
-# dead letter is found by whoever works on the first. Nothing of ours logs a dead letter.
+# A metric, since this is a state: while there is any, one incident is open, and the person who works on
+# the first dead letter finds the second. Nothing logs a dead letter.
 resource "google_monitoring_alert_policy" "dead_letters" {
   project               = var.project_id
   display_name          = "${var.name}: There are dead letters"
@@ -337,7 +305,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 }
 
-# A metric, since a state is meant. Fifty attempts take hours; this tells long before them that
+# A metric, since this is a state. Fifty attempts take hours; this says long before them that
 # nothing answers.
 resource "google_monitoring_alert_policy" "backlog" {
   project               = var.project_id
@@ -389,7 +357,7 @@ resource "google_monitoring_alert_policy" "patrol_missing" {
   user_labels           = local.labels
 
   conditions {
-    display_name = "No round of the Patrol finished well for 30 minutes"
+    display_name = "No patrol run succeeded for 30 minutes"
 
     condition_absent {
       filter = join(" AND ", [

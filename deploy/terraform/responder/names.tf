@@ -8,8 +8,12 @@ locals {
   source_bucket   = "${var.project_id}-${var.name}-source${var.name_suffix}"
   policy_object   = "policy.yaml"
 
-  # Typed at night, with nothing at hand: a whole policy in one line. The version before stays.
+  # A whole policy in one line, to be typed at night. The previous version is kept.
   kill_switch = "printf 'mode: dry-run\\n' | gcloud storage cp - gs://${local.policy_bucket}/${local.policy_object}"
 
   outcomes_topic = "${var.name}-outcomes"
+
+  # What runs. `make package` and a release both put it beside the folder `deploy`.
+  source_archive = coalesce(var.source_archive, "${path.module}/../../../function.zip")
+  source_hash    = fileexists(local.source_archive) ? filesha256(local.source_archive) : "missing" # refused in build.tf
 }

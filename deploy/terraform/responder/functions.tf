@@ -1,4 +1,4 @@
-# Two functions from one archive: `respond` answers findings, `patrol` looks after what stands.
+# Two functions from one archive: `respond` answers findings, `patrol` checks containments for drift.
 
 locals {
   # Set from measurement (one process, the real clients against the emulator; deploy/README.md has
@@ -17,10 +17,10 @@ locals {
       min_instances = var.min_instances
     }
     patrol = {
-      description = "Looks again at every containment that stands"
+      description = "Checks every containment for drift"
       # The same roles as respond's: it applies again what was undone, as far as the policy lets it,
       # and finishes incidents whose deliveries ran out, which may come to all that respond does.
-      concurrency   = 1 # one round at a time …
+      concurrency   = 1 # one run at a time …
       max_instances = 1 # … in one place
       min_instances = 0 # nobody waits for it
     }
@@ -66,32 +66,12 @@ resource "google_service_account" "function" {
       error_message = "The bucket's name, PROJECT-NAME-evidence-SUFFIX, is longer than 63 characters: choose a shorter name or name_suffix."
     }
     precondition {
-      condition     = !local.every_category || var.finding_source != null
-      error_message = "With categories [\"*\"] name the finding_source: whatever any detector finds on Cloud Run would be sent otherwise."
-    }
-    precondition {
-      condition     = local.scope_kind != "organizations" || local.scope_id == var.organization_id
-      error_message = "The scope is another organization than organization_id."
-    }
-    precondition {
-      condition     = local.scope_kind != "projects" || alltrue([for s in var.acting_scopes : s == var.scope])
-      error_message = "With a project as scope, acting_scopes can name that project only."
-    }
-    precondition {
-      condition     = local.scope_kind == "organizations" || alltrue([for s in var.acting_scopes : !startswith(s, "organizations/")])
-      error_message = "acting_scopes cannot be wider than the scope."
-    }
-    precondition {
-      condition     = alltrue([for s in var.acting_scopes : s == "organizations/${var.organization_id}" if startswith(s, "organizations/")])
-      error_message = "acting_scopes names another organization than organization_id."
-    }
-    precondition {
-      condition     = local.scope_kind != "projects" || alltrue([for s in var.drill_services : startswith(s, "${var.scope}/")])
-      error_message = "With a project as scope, drill_services can name services of that project only."
+      condition     = var.kms_key == null || try(split("/", var.kms_key)[3], "") == var.region
+      error_message = "kms_key must be in the region: Cloud Functions, Artifact Registry and the buckets take keys of their own region only."
     }
   }
 
-  depends_on = [google_project_service.api]
+  depends_on = [time_sleep.apis]
 }
 
 resource "google_cloudfunctions2_function" "function" {
@@ -104,11 +84,14 @@ resource "google_cloudfunctions2_function" "function" {
   # The label is what the shipped policy suggests for protecting a workload.
   labels = merge(local.labels, { scc-responder = "protected" })
 
+  kms_key_name = var.kms_key
+
   build_config {
     runtime           = "python313"
     entry_point       = each.key
     service_account   = google_service_account.build.id
     docker_repository = google_artifact_registry_repository.images.id
+    worker_pool       = var.build_worker_pool
 
     source {
       storage_source {
@@ -134,6 +117,10 @@ resource "google_cloudfunctions2_function" "function" {
     # Pushes of this project's Pub/Sub count as internal. Nothing else has business here.
     ingress_settings = "ALLOW_INTERNAL_ONLY"
 
+    vpc_connector                 = var.vpc_connector
+    vpc_connector_egress_settings = var.vpc_connector == null ? null : var.vpc_egress
+    binary_authorization_policy   = var.binary_authorization_policy
+
     # One thread for each request that may be there at once; the framework's default is four.
     environment_variables = merge(local.environment, { THREADS = tostring(each.value.concurrency) })
 
@@ -150,13 +137,11 @@ resource "google_cloudfunctions2_function" "function" {
   }
 
   depends_on = [
-    google_artifact_registry_repository_iam_member.build_pushes,
-    google_project_iam_member.build_logs,
-    google_project_iam_member.build_reads_source,
     google_pubsub_topic_iam_member.outcomes_from_functions,
     google_secret_manager_secret_iam_member.read,
     google_storage_bucket_iam_member.evidence,
     google_storage_bucket_iam_member.policy,
+    time_sleep.build_grants,
   ]
 }
 
@@ -182,102 +167,4 @@ resource "google_secret_manager_secret_iam_member" "read" {
   secret_id = each.value.secret
   role      = "roles/secretmanager.secretAccessor"
   member    = google_service_account.function[each.value.function].member
-}
-
-# The source, and the account that builds it
-
-resource "google_storage_bucket" "source" {
-  project  = var.project_id
-  name     = local.source_bucket
-  location = var.region
-  labels   = local.labels
-
-  uniform_bucket_level_access = true
-  public_access_prevention    = "enforced"
-  force_destroy               = true # nothing in it that git does not have
-
-  dynamic "encryption" {
-    for_each = var.kms_key[*]
-
-    content {
-      default_kms_key_name = encryption.value
-    }
-  }
-
-  depends_on = [google_project_service.api, google_kms_crypto_key_iam_member.storage]
-}
-
-# The one input that says what runs, in both functions: another archive moves both, forward or back.
-# Named by its content, so that a new archive is a new deployment and an old one is not.
-resource "google_storage_bucket_object" "source" {
-  bucket       = google_storage_bucket.source.name
-  name         = "source-${filesha256(var.source_archive)}.zip"
-  source       = var.source_archive
-  content_type = "application/zip"
-}
-
-resource "google_artifact_registry_repository" "images" {
-  project       = var.project_id
-  location      = var.region
-  repository_id = var.name
-  format        = "DOCKER"
-  description   = "Images of the responder's functions"
-  labels        = local.labels
-
-  # Enough to roll back; the rest is rebuilt from git.
-  cleanup_policies {
-    id     = "keep-recent"
-    action = "KEEP"
-    most_recent_versions {
-      keep_count = 10
-    }
-  }
-  cleanup_policies {
-    id     = "delete-old"
-    action = "DELETE"
-    condition {
-      older_than = "7776000s" # 90 days
-    }
-  }
-
-  depends_on = [google_project_service.api]
-}
-
-# Not the default compute account, which in many projects may edit everything.
-resource "google_service_account" "build" {
-  project      = var.project_id
-  account_id   = "${var.name}-build"
-  display_name = "Builds the responder's functions"
-
-  depends_on = [google_project_service.api]
-}
-
-# Pushes the image that it built.
-resource "google_artifact_registry_repository_iam_member" "build_pushes" {
-  project    = var.project_id
-  location   = var.region
-  repository = google_artifact_registry_repository.images.name
-  role       = "roles/artifactregistry.writer"
-  member     = google_service_account.build.member
-}
-
-# Writes the build's log.
-resource "google_project_iam_member" "build_logs" {
-  project = var.project_id
-  role    = "roles/logging.logWriter"
-  member  = google_service_account.build.member
-}
-
-# Reads the source where Cloud Functions keeps its copy: a bucket of Google's making, of which only
-# the beginning of the name is known. The condition keeps it out of the case files.
-resource "google_project_iam_member" "build_reads_source" {
-  project = var.project_id
-  role    = "roles/storage.objectViewer"
-  member  = google_service_account.build.member
-
-  condition {
-    title       = "only the source of functions"
-    description = "Cloud Functions copies the source to gcf-v2-sources-NUMBER-REGION"
-    expression  = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-\")"
-  }
 }

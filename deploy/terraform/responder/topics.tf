@@ -1,78 +1,13 @@
 # Findings in, outcomes out, and what could not be delivered.
 
-locals {
-  # Names that Security Command Center takes have letters, digits, hyphens and underscores.
-  notification_config = {
-    config_id   = "${var.name}-findings"
-    description = "Findings of Cloud Run Threat Detection for the responder in ${var.project_id}"
-  }
-
-  # The one of the three that there is.
-  notification_agent = one(concat(
-    google_scc_v2_organization_notification_config.findings[*].service_account,
-    google_scc_v2_folder_notification_config.findings[*].service_account,
-    google_scc_v2_project_notification_config.findings[*].service_account,
-  ))
-}
-
 resource "google_pubsub_topic" "findings" {
   project = var.project_id
   name    = "${var.name}-findings"
   labels  = local.labels
 
-  depends_on = [google_project_service.api]
-}
+  kms_key_name = var.kms_key
 
-resource "google_scc_v2_organization_notification_config" "findings" {
-  count = local.scope_kind == "organizations" ? 1 : 0
-
-  organization = local.scope_id
-  location     = "global"
-  config_id    = local.notification_config.config_id
-  description  = local.notification_config.description
-  pubsub_topic = google_pubsub_topic.findings.id
-
-  streaming_config {
-    filter = local.findings_filter
-  }
-}
-
-resource "google_scc_v2_folder_notification_config" "findings" {
-  count = local.scope_kind == "folders" ? 1 : 0
-
-  folder       = local.scope_id
-  location     = "global"
-  config_id    = local.notification_config.config_id
-  description  = local.notification_config.description
-  pubsub_topic = google_pubsub_topic.findings.id
-
-  streaming_config {
-    filter = local.findings_filter
-  }
-}
-
-resource "google_scc_v2_project_notification_config" "findings" {
-  count = local.scope_kind == "projects" ? 1 : 0
-
-  project      = local.scope_id
-  location     = "global"
-  config_id    = local.notification_config.config_id
-  description  = local.notification_config.description
-  pubsub_topic = google_pubsub_topic.findings.id
-
-  streaming_config {
-    filter = local.findings_filter
-  }
-}
-
-# Security Command Center publishes findings. Nobody else is granted publishing here but approvers, who
-# deliver dead letters again (people.tf): whoever can write to this topic can make the responder work,
-# though not contain (see the threat model).
-resource "google_pubsub_topic_iam_member" "findings_from_scc" {
-  project = var.project_id
-  topic   = google_pubsub_topic.findings.name
-  role    = "roles/pubsub.publisher"
-  member  = "serviceAccount:${local.notification_agent}"
+  depends_on = [time_sleep.apis, time_sleep.key_grants]
 }
 
 # The identity that Pub/Sub shows to the functions. It may invoke them, and nothing else.
@@ -81,7 +16,7 @@ resource "google_service_account" "push" {
   account_id   = "${var.name}-push"
   display_name = "Pub/Sub pushes to the responder's functions"
 
-  depends_on = [google_project_service.api]
+  depends_on = [time_sleep.apis]
 }
 
 # Pub/Sub signs its pushes with tokens of that account. Its service agent has this right in the
@@ -90,6 +25,8 @@ resource "google_service_account_iam_member" "push_tokens" {
   service_account_id = google_service_account.push.name
   role               = "roles/iam.serviceAccountOpenIdTokenCreator"
   member             = local.pubsub_agent
+
+  depends_on = [time_sleep.pubsub_agent]
 }
 
 # Deadlines nest: ack 600 s > function 300 s > incident 240 s. A delivery is over before Pub/Sub
@@ -101,7 +38,7 @@ resource "google_pubsub_subscription" "findings" {
   labels  = local.labels
 
   ack_deadline_seconds       = 600
-  message_retention_duration = "604800s" # 7 days, the longest there is
+  message_retention_duration = "604800s" # 7 days: attempts end within eight hours
 
   # Never delete the subscription because nothing happened for a month: that is the good case.
   expiration_policy {
@@ -142,7 +79,9 @@ resource "google_pubsub_topic" "dead_letters" {
   name    = "${var.name}-dead-letters"
   labels  = local.labels
 
-  depends_on = [google_project_service.api]
+  kms_key_name = var.kms_key
+
+  depends_on = [time_sleep.apis, time_sleep.key_grants]
 }
 
 # Without a subscription a dead letter would be gone at once.
@@ -153,7 +92,7 @@ resource "google_pubsub_subscription" "dead_letters" {
   labels  = local.labels
 
   ack_deadline_seconds       = 600
-  message_retention_duration = "604800s"
+  message_retention_duration = "2678400s" # 31 days, the longest there is
 
   expiration_policy {
     ttl = ""
@@ -166,6 +105,8 @@ resource "google_pubsub_topic_iam_member" "dead_letters_from_pubsub" {
   topic   = google_pubsub_topic.dead_letters.name
   role    = "roles/pubsub.publisher"
   member  = local.pubsub_agent
+
+  depends_on = [time_sleep.pubsub_agent]
 }
 
 # … and takes them off the subscription. Without this grant nothing is ever moved, silently.
@@ -174,16 +115,19 @@ resource "google_pubsub_subscription_iam_member" "dead_letters_taken_off" {
   subscription = google_pubsub_subscription.findings.name
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent
+
+  depends_on = [time_sleep.pubsub_agent]
 }
 
-# Outcomes, for whoever subscribes. Kept a week, so that a subscriber made later can go back.
+# Outcomes, for subscribers. Kept a week, so that a subscriber made later can go back.
 resource "google_pubsub_topic" "outcomes" {
   project                    = var.project_id
   name                       = local.outcomes_topic
   labels                     = local.labels
   message_retention_duration = "604800s"
+  kms_key_name               = var.kms_key
 
-  depends_on = [google_project_service.api]
+  depends_on = [time_sleep.apis, time_sleep.key_grants]
 }
 
 resource "google_pubsub_topic_iam_member" "outcomes_from_functions" {
@@ -191,6 +135,6 @@ resource "google_pubsub_topic_iam_member" "outcomes_from_functions" {
 
   project = var.project_id
   topic   = google_pubsub_topic.outcomes.name
-  role    = local.own_role_names["reader/topic"]
+  role    = "roles/pubsub.publisher"
   member  = each.value.member
 }

@@ -6,7 +6,9 @@ resource "google_pubsub_topic" "patrol" {
   name    = "${var.name}-patrol"
   labels  = local.labels
 
-  depends_on = [google_project_service.api]
+  kms_key_name = var.kms_key
+
+  depends_on = [time_sleep.apis, time_sleep.key_grants]
 }
 
 resource "google_pubsub_subscription" "patrol" {
@@ -16,7 +18,7 @@ resource "google_pubsub_subscription" "patrol" {
   labels  = local.labels
 
   ack_deadline_seconds = 600
-  # A round that was missed is made good by the next one: no dead letters, and no queue of rounds.
+  # The next run makes up for one that was missed: no dead letters, and no queue of runs.
   message_retention_duration = "600s"
 
   expiration_policy {
@@ -47,7 +49,7 @@ resource "google_cloud_scheduler_job" "patrol" {
   project     = var.project_id
   region      = var.region
   name        = "${var.name}-patrol"
-  description = "Has the responder look again at every containment that stands"
+  description = "Starts the patrol, which checks every containment"
   schedule    = var.patrol_schedule
   time_zone   = "Etc/UTC"
 
@@ -56,5 +58,5 @@ resource "google_cloud_scheduler_job" "patrol" {
     data       = base64encode("{}")
   }
 
-  depends_on = [google_project_service.api]
+  depends_on = [time_sleep.apis]
 }

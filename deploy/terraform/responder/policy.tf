@@ -1,10 +1,10 @@
-# The policy file lies apart from the case files: it must stay changeable, being the kill switch.
+# The policy file has a bucket of its own: unlike case files it must stay changeable, as the kill switch.
 
 locals {
   # What the first apply puts there: the shipped policy, and the responder's own project protected.
   # The function knows itself by name; this covers its sibling, and whatever else is in the project.
   policy_seed = join("\n", [
-    file("${path.module}/../policy.yaml"),
+    file("${path.module}/../../policy.yaml"),
     "# Put here by Terraform: the responder never contains what runs in its own project.",
     "protect:",
     "  - projects: [\"${var.project_id}\"]",
@@ -13,6 +13,7 @@ locals {
 }
 
 resource "google_storage_bucket" "policy" {
+  #checkov:skip=CKV_GCP_62: who wrote is in the audit log (storage_writes below), which the alert policy-changed reads
   project  = var.project_id
   name     = local.policy_bucket
   location = var.region
@@ -27,7 +28,7 @@ resource "google_storage_bucket" "policy" {
     enabled = true
   }
 
-  # Who may save over a policy may delete its versions as well. Owners of the project can then bring
+  # A policy editor may delete versions as well. Owners of the project can then bring
   # them back for 90 days, the longest that there is; policy editors cannot end that.
   soft_delete_policy {
     retention_duration_seconds = 7776000
@@ -41,11 +42,13 @@ resource "google_storage_bucket" "policy" {
     }
   }
 
-  depends_on = [google_project_service.api, google_kms_crypto_key_iam_member.storage]
+  depends_on = [time_sleep.apis, time_sleep.key_grants]
 }
 
-# A beginning only. From then on the file belongs to whoever is on duty: an apply must never put
-# back a policy that somebody has just changed to stop everything.
+# The first version only. From then on the file belongs to the people on call: an apply must never put
+# back a policy that somebody has just changed to stop everything, nor touch the object, which would
+# raise policy-changed. The provider compares the content's hash whatever `ignore_changes` names, unless
+# it is `all`.
 resource "google_storage_bucket_object" "policy" {
   bucket       = google_storage_bucket.policy.name
   name         = local.policy_object
@@ -53,7 +56,7 @@ resource "google_storage_bucket_object" "policy" {
   content_type = "application/yaml"
 
   lifecycle {
-    ignore_changes = [content, content_type, detect_md5hash, metadata, source_md5hash]
+    ignore_changes = all
   }
 }
 
@@ -62,7 +65,7 @@ resource "google_storage_bucket_iam_member" "policy" {
   for_each = google_service_account.function
 
   bucket = google_storage_bucket.policy.name
-  role   = local.own_role_names["reader/policy"]
+  role   = local.role_names.policy-reader
   member = each.value.member
 }
 
@@ -76,5 +79,19 @@ resource "google_project_iam_audit_config" "storage_writes" {
     log_type = "DATA_WRITE"
   }
 
-  depends_on = [google_project_service.api]
+  depends_on = [time_sleep.apis]
+}
+
+# What the first apply itself writes to the bucket must not raise policy-changed: the alerts wait until
+# it is written, and its audit log entries are in (monitoring.tf).
+resource "time_sleep" "policy_written" {
+  create_duration = "60s"
+  triggers        = { bucket = google_storage_bucket.policy.name }
+
+  depends_on = [
+    google_storage_bucket_object.policy,
+    google_storage_bucket_iam_member.policy,
+    google_storage_bucket_iam_member.policy_editors,
+    google_storage_bucket_iam_member.policy_people,
+  ]
 }

@@ -1,6 +1,8 @@
 # Case files: written once, read by people, deleted by nobody before their time.
 
 resource "google_storage_bucket" "evidence" {
+  #checkov:skip=CKV_GCP_62: who wrote is in the audit log (policy.tf, storage_writes), each record once
+  #checkov:skip=CKV_GCP_78: the retention lets nobody replace an object, so that there are no versions to keep
   project  = var.project_id
   name     = local.evidence_bucket
   location = var.region
@@ -28,7 +30,7 @@ resource "google_storage_bucket" "evidence" {
     prevent_destroy = true
   }
 
-  depends_on = [google_project_service.api, google_kms_crypto_key_iam_member.storage]
+  depends_on = [time_sleep.apis, time_sleep.key_grants]
 }
 
 # Create, read, list; never delete, and so never overwrite either.
@@ -36,19 +38,6 @@ resource "google_storage_bucket_iam_member" "evidence" {
   for_each = google_service_account.function
 
   bucket = google_storage_bucket.evidence.name
-  role   = local.own_role_names["reader/store"]
+  role   = local.role_names.case-files
   member = each.value.member
-}
-
-# Cloud Storage encrypts and decrypts with the operator's key.
-data "google_storage_project_service_account" "storage" {
-  project = var.project_id # without depends_on, as in apis.tf; enabled by hand likewise
-}
-
-resource "google_kms_crypto_key_iam_member" "storage" {
-  for_each = toset(var.kms_key[*])
-
-  crypto_key_id = each.value
-  role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
-  member        = data.google_storage_project_service_account.storage.member
 }
