@@ -143,7 +143,7 @@ class Redactor:
         text = data[: 4 * (limit + margin)].decode(errors="replace").replace("\0", "")
         text = text[: limit + margin]
         suspected = list(suspicious_spans(text))
-        # What stands under a telling name may stand again where nothing tells.
+        # A value under a secret name may occur again without that name.
         repeated = KnownValues((Secret("SECRET", span.value) for span in suspected), frozenset())
         spans = [*self._spans(text), *suspected, *repeated.spans(text)]
         return self.text(self._with_marks(text, spans, limit))

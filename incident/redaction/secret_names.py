@@ -132,7 +132,7 @@ def names_secret(name: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _telling_value(name: str) -> re.Pattern[str] | None:
+def _value_pattern(name: str) -> re.Pattern[str] | None:
     """What a value must look like for a name that may mean anything to announce a secret."""
     parts = split_name(name)
     if parts and parts[-1] in _WEAK_WORDS:
@@ -197,8 +197,8 @@ def find_named_values(
             done = found.end()
             name = found["name"]
             if not is_secret_name(name):
-                telling = _telling_value(name)
-                if telling is None or not telling.match(text, done):
+                pattern = _value_pattern(name)
+                if pattern is None or not pattern.match(text, done):
                     continue
             if _stays_visible(name, text, done):
                 continue

@@ -48,7 +48,7 @@ from tests.support.patrol import (
     with_new_image,
 )
 
-#: So many writes a patrol may have that finds a containment undone.
+#: The most writes of a patrol run that finds a containment reverted.
 _WRITES = 28
 REAPPLY_TWICE = policy_yaml(extra="reapply_limit: 2\n")
 STOPPED = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
