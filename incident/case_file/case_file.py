@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,7 +29,7 @@ from incident.case_file.paths import (
     quarantine_path,
     record_path,
 )
-from incident.model import Evidence, GiveUp, Json, JsonObject, Listing, Retry, found_in
+from incident.model import Evidence, Gap, GiveUp, Json, JsonObject, Listing, Retry, found_in
 from incident.model.concurrency import gather_all
 from incident.model.json_text import json_value, time_text
 from incident.redaction.redactor import Redactor
@@ -222,18 +223,34 @@ async def open_case_file(
     return CaseFile(journal, await journal.records())
 
 
-async def store_evidence(case_file: CaseFile, evidence: Evidence, redactor: Redactor) -> None:
+async def store_evidence(
+    case_file: CaseFile, evidence: Evidence, redactor: Redactor, budget_s: float = 30.0
+) -> tuple[Gap, ...]:
     """Store the evidence, one object for each collector, and the log entries as lines.
+
+    Args:
+        case_file: Where it is stored.
+        evidence: What was collected.
+        redactor: Redacts all of it.
+        budget_s: The processor time that redaction may take, in seconds. Ten megabytes made to
+            be slow take about ten. What does not fit is left out: evidence may have a gap, but
+            no text may keep an incident from its end.
+
+    Returns:
+        What was left out.
 
     Raises:
         Retry: The store does not answer.
     """
-    objects = await asyncio.to_thread(_evidence_objects, case_file.folder, evidence, redactor)
+    objects, left_out = await asyncio.to_thread(
+        _evidence_objects, case_file.folder, evidence, redactor, budget_s
+    )
     store = case_file.journal.store
     stored = (
         create_numbered(store, stem, suffix, data) for (stem, suffix), data in objects.items()
     )
     await gather_all(*stored)
+    return left_out
 
 
 def _stored_list(listing: Listing[T] | None) -> tuple[T, ...] | None:
@@ -242,9 +259,10 @@ def _stored_list(listing: Listing[T] | None) -> tuple[T, ...] | None:
 
 
 def _evidence_objects(
-    folder: str, evidence: Evidence, redactor: Redactor
-) -> dict[tuple[str, str], bytes]:
+    folder: str, evidence: Evidence, redactor: Redactor, budget_s: float
+) -> tuple[dict[tuple[str, str], bytes], tuple[Gap, ...]]:
     """The objects by path and suffix. Redacting megabytes takes long: run it in a thread."""
+    end = time.thread_time() + budget_s
     logs, reputation = evidence.logs, evidence.reputation
     gathered: dict[str, Json] = {
         "finding": evidence.finding.raw,
@@ -260,20 +278,29 @@ def _evidence_objects(
         "related-findings": json_value(_stored_list(evidence.related)),
         "audit-log": json_value(_stored_list(evidence.audit)),
         "virustotal": json_value(reputation) if reputation and reputation.answered else None,
-        "gaps": json_value(evidence.gaps),
     }
-    objects = {
-        (object_stem(folder, f"evidence/{name}"), "json"): encode_json(redactor.json(value))
-        for name, value in gathered.items()
-        if value is not None
-    }
+    objects: dict[tuple[str, str], bytes] = {}
+    gaps = [Gap("redaction", redactor.limit)] if redactor.limit else []
+    for name, value in gathered.items():
+        if value is not None and time.thread_time() >= end:
+            gaps.append(Gap(name, f"Not stored: redaction took more than {budget_s:g} s"))
+        elif value is not None:
+            path = object_stem(folder, f"evidence/{name}"), "json"
+            objects[path] = encode_json(redactor.json(value))
     if logs is not None:
-        lines = [
-            encode_json_line(redactor.json(_with_forgery_warning(json_value(entry))))
-            for entry in logs.entries
-        ]
+        lines: list[bytes] = []
+        for entry in logs.entries:
+            if time.thread_time() >= end:
+                number = len(logs.entries) - len(lines)
+                reason = f"{number} log entries not stored: redaction took more than {budget_s:g} s"
+                gaps.append(Gap("logs", reason))
+                break
+            shown = redactor.json(_with_forgery_warning(json_value(entry)))
+            lines.append(encode_json_line(shown))
         objects[object_stem(folder, "logs"), "jsonl"] = b"".join(lines)
-    return objects
+    all_gaps = redactor.json(json_value((*evidence.gaps, *gaps)))
+    objects[object_stem(folder, "evidence/gaps"), "json"] = encode_json(all_gaps)
+    return objects, tuple(gaps)
 
 
 async def publish_outcome_once(

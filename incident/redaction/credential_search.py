@@ -47,14 +47,16 @@ class _Matcher(NamedTuple):
 
     def match(self, text: str, anchor: int) -> tuple[int, int] | None:
         """Where the credential begins and ends of which the anchor stands there, if it does."""
+        found = self.body.match(text, anchor + self.length)
+        if found is None:
+            return None
         start = anchor
         if self.before:
             left = text[max(anchor - 2 * self.least_before, 0) : anchor]
             start -= len(left) - len(left.rstrip(self.before))
             if anchor - start < self.least_before:
                 return None
-        found = self.body.match(text, anchor + self.length)
-        if found is None or not self._looks_random(text[start:anchor] + found[0]):
+        if not self._looks_random(text[start:anchor] + found[0]):
             return None
         end = found.end()
         for more in (self.rest, _REST_OF_WORD):

@@ -17,7 +17,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
 from incident.model import IncidentError, Json, Secret
@@ -96,7 +96,21 @@ class Redactor:
             raise ValueError("redact: the key of the marks is empty")
         self._key = key
         self._shown_names: dict[str, str] = {}
-        self._known = known_values(secrets, frozenset(harmless))
+        self._secrets = tuple(secrets)
+        self._harmless = frozenset(harmless)
+
+    @cached_property
+    def _known(self) -> KnownValues:
+        """The known values; with many of them it takes a while, so at first use, in a thread."""
+        return known_values(self._secrets, self._harmless)
+
+    @property
+    def limit(self) -> str:
+        """What of the known values is not searched for, for a person; empty where all is."""
+        number = self._known.unencoded
+        if not number:
+            return ""
+        return f"{number} environment values are searched for as they are, not in other encodings"
 
     def text(self, value: str) -> str:
         """Evidence text, with known secret values and credentials replaced by marks."""

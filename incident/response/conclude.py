@@ -105,7 +105,9 @@ class Concluder:
             case_file=f"{self.context.store_url}/{case.folder}",
             policy_url=self.ports.policy.url,
         )
-        await store_evidence(case, evidence, redactor)
+        left_out = await store_evidence(case, evidence, redactor)
+        if left_out:
+            parts = replace(parts, evidence=replace(evidence, gaps=(*evidence.gaps, *left_out)))
         # Redacting megabytes must not block the other incidents on this loop.
         new_outcome = await asyncio.to_thread(build_outcome, parts, redactor)
         return await case.conclude(new_outcome, _filed_name(case, evidence), alarm=result.alarm)

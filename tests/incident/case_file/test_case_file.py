@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -305,6 +306,36 @@ async def test_the_same_evidence_is_stored_once(tmp_path: Path) -> None:
     for run in ("run-1", "run-2"):
         await store_evidence(await new_case_file(store, run), full_evidence(), REDACTOR)
     assert objects_in_folder(tmp_path) == OBJECTS
+
+
+async def test_what_takes_too_long_to_redact_is_left_out_with_a_gap(tmp_path: Path) -> None:
+    """No text keeps an incident from its end; what is missing is in the list of gaps."""
+    case = await new_case_file(folder_store(tmp_path))
+    left_out = await store_evidence(case, full_evidence(), REDACTOR, budget_s=0)
+    assert {gap.collector for gap in left_out} >= {"finding", "settings", "logs"}
+    place = tmp_path / "incidents" / INCIDENT
+    assert objects_in_folder(tmp_path) == {"evidence/gaps.json", "logs.jsonl"}
+    assert (place / "logs.jsonl").read_bytes() == b""
+    stored = json.loads((place / "evidence/gaps.json").read_text())
+    assert "2 log entries not stored" in json.dumps(stored)
+
+
+async def test_a_thousand_values_of_like_letters_do_not_keep_evidence_from_being_stored(
+    tmp_path: Path,
+) -> None:
+    """1,000 environment values and 105 log lines of 9 kB, of like letters: bounded time."""
+    values = [Secret(f"SETTING_{length}", "a" * length) for length in range(6, 1006)]
+    entries = tuple(
+        LogEntry(NOW, "stdout", "INFO", line * (9000 // len(line)), None, "", "", None)
+        for line in ("a", "ab", "aaaaab") * 35
+    )
+    found = full_evidence(logs=Logs(entries, truncated=False))
+    case = await new_case_file(folder_store(tmp_path))
+    started = time.process_time()
+    left_out = await store_evidence(case, found, Redactor(b"key", values))
+    assert time.process_time() - started < 8
+    assert left_out == ()
+    assert b"aaaaaa" not in (tmp_path / "incidents" / INCIDENT / "logs.jsonl").read_bytes()
 
 
 async def test_no_secret_is_in_the_evidence(tmp_path: Path) -> None:

@@ -502,35 +502,7 @@ def test_any_bytes_have_a_redacted_beginning(data: bytes, limit: int) -> None:
     assert isinstance(bare_redactor.malformed(data, limit=limit), str)
 
 
-SIZE = 1_000_000
-GENEROUS_S = 10.0  # quadratic work on a million characters takes hours
-
-
-@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
-def test_no_pattern_is_slow_on_text_made_against_it(pattern: CredentialPattern) -> None:
-    """A million characters of beginnings that lead nowhere cost what any others do."""
-    example = "".join(pattern.example)
-    found = pattern.expression.search(example)
-    assert found
-    beginning = example[: found.start("secret")] or example[:4]
-    hostile = (beginning * (SIZE // len(beginning) + 1))[:SIZE]
-
-    started = time.process_time()
-    for _ in pattern.expression.finditer(hostile):
-        pass
-
-    assert time.process_time() - started < GENEROUS_S
-
-
-@pytest.mark.parametrize("part", ["a", " ", "://a:", "password=,", '"\\', "--token ", "[redacted:"])
-def test_text_made_against_the_redaction_is_not_slow(part: str) -> None:
-    """The whole redaction takes time in proportion to the text, whatever its author wants."""
-    hostile = (part * (SIZE // 4 // len(part) + 1))[: SIZE // 4]
-
-    started = time.process_time()
-    bare_redactor.text(hostile)
-
-    assert time.process_time() - started < GENEROUS_S
+GENEROUS_S = 10.0  # quadratic work takes hours
 
 
 def test_hundreds_of_secrets_with_one_beginning_are_not_slow() -> None:
