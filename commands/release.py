@@ -35,7 +35,7 @@ from incident.model import (
     found_in,
 )
 from incident.redaction.redactor import Redactor
-from incident.report.outcome import has_active_containment, released_outcome
+from incident.report.outcome_updates import has_active_containment, released_outcome
 from incident.report.terminal import escape_unprintable
 from incident.response.conclude import publish_update
 from wiring import build_context, build_ports

@@ -17,7 +17,7 @@ from incident.model import Change, Json, JsonObject, Status
 from incident.model.decision import DRIFT_PREFIX
 from incident.patrol.context import PatrolContext
 from incident.redaction.redactor import Redactor
-from incident.report.outcome import released_outcome
+from incident.report.outcome_updates import released_outcome
 from incident.response.conclude import publish_update
 
 _UPDATABLE_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})

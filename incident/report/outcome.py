@@ -1,8 +1,8 @@
-"""Build the outcome of an incident as a JSON object; update a stored one. Pure, redacted."""
+"""Build the outcome of an incident, new or resumed, as a JSON object. Pure, redacted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,6 @@ from incident.case_file.journal import SCHEMA_VERSION
 from incident.model import (
     Assessment,
     Change,
-    ChangeState,
     Decision,
     Evidence,
     Finding,
@@ -29,9 +28,8 @@ from incident.playbook.plan import PlaybookInputs
 from incident.playbook.workload_facts import ended_executions_text, function_name, other_regions
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_parts import assessment_json, detected_json, truncated
+from incident.report.outcome_updates import merged_reasons
 from incident.report.source_properties import source_properties_gaps
-
-_WRITTEN_STATES = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,56 +136,6 @@ def malformed_outcome(digest: str, reason: str, case_file: str) -> dict[str, Jso
     }
 
 
-def duplicate_outcome(current: Mapping[str, Json]) -> dict[str, Json]:
-    """The outcome of a duplicate delivery: nothing was done."""
-    reason = f"this event was handled already: its incident is done, as {current.get('status')!r}"
-    decision = current.get("decision")
-    kept = decision if isinstance(decision, Mapping) else {}
-    return {
-        **current,
-        "status": Status.DUPLICATE.value,
-        "decision": {**kept, "reasons": [reason]},
-        "changes": [],
-        "timings_ms": {},
-    }
-
-
-def has_active_containment(current: Mapping[str, Json]) -> bool:
-    """Whether a release would end a containment of this incident.
-
-    False for a held incident, and for a failed one whose writes were all refused.
-    """
-    status, changes = current.get("status"), current.get("changes")
-    if status != Status.FAILED:
-        return status in (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED)
-    listed = changes if isinstance(changes, list) else ()
-    states = [change.get("state") for change in listed if isinstance(change, Mapping)]
-    return any(state in _WRITTEN_STATES for state in states)
-
-
-def released_outcome(
-    current: Mapping[str, Json], by: str, irreversible: Sequence[str] = ()
-) -> dict[str, Json]:
-    """The outcome after a release.
-
-    Args:
-        current: The outcome before.
-        by: Who released it.
-        irreversible: What could not be restored, and what to do about it.
-    """
-    decision = current.get("decision")
-    kept = decision if isinstance(decision, Mapping) else {}
-    earlier = kept.get("reasons")
-    reasons = [f"released by {by}", *irreversible, *(earlier if isinstance(earlier, list) else ())]
-    return {
-        **current,
-        "status": Status.RELEASED.value,
-        "decision": {**kept, "reasons": reasons},
-        "drains_until": None,
-        "approval_expires": None,
-    }
-
-
 def resumed_outcome(
     earlier: Mapping[str, Json], parts: OutcomeParts, redactor: Redactor
 ) -> dict[str, Json]:
@@ -199,7 +147,7 @@ def resumed_outcome(
         "workload": _resumed_workload(earlier, parts.evidence),
         "rule": parts.decision.rule or earlier.get("rule"),
         "mode": parts.decision.mode.value,
-        "decision": {**decision, "reasons": _merged_reasons(decision["reasons"], earlier)},
+        "decision": {**decision, "reasons": merged_reasons(decision["reasons"], earlier)},
         "changes": [_change(change, redactor) for change in parts.changes],
         "containment": parts.containment_folder or earlier.get("containment"),
         "drains_until": time_text(parts.drains_until),
@@ -215,27 +163,6 @@ def _resumed_workload(earlier: Mapping[str, Json], evidence: Evidence) -> dict[s
     kept = json_object(earlier.get("workload"))
     keys = ("function", "other_regions", "execution_ended")
     return {**workload, **{key: workload[key] or kept.get(key) for key in keys}}
-
-
-def expired_outcome(current: Mapping[str, Json], reason: str) -> dict[str, Json]:
-    """The outcome of an incident whose plan expired without approval."""
-    kept = current.get("decision")
-    decision = kept if isinstance(kept, Mapping) else {}
-    reasons = _merged_reasons([reason], current)
-    return {
-        **current,
-        "status": Status.EXPIRED.value,
-        "approval_expires": None,
-        "decision": {**decision, "verdict": Verdict.HOLD.value, "reasons": reasons},
-    }
-
-
-def _merged_reasons(reasons: Json, earlier: Mapping[str, Json]) -> list[Json]:
-    """New reasons, then the earlier ones, each once."""
-    decision = earlier.get("decision")
-    before = decision.get("reasons") if isinstance(decision, Mapping) else None
-    lists = (each for each in (reasons, before) if isinstance(each, list))
-    return list(dict.fromkeys(text for texts in lists for text in texts))
 
 
 def _change(change: Change, redactor: Redactor) -> dict[str, Json]:

@@ -17,7 +17,7 @@ from incident.decision.inputs import Records
 from incident.model import Change, GiveUp, JsonObject, Status
 from incident.policy.resolve import Policy
 from incident.redaction.redactor import Redactor
-from incident.report.outcome import expired_outcome
+from incident.report.outcome_updates import expired_outcome
 from incident.response.conclude import publish_update
 from incident.response.context import Ports
 

@@ -42,12 +42,8 @@ from incident.playbook.plan import with_updated_plan
 from incident.redaction.redactor import Redactor
 from incident.report.activity import COLLECTOR_PREFIX
 from incident.report.chat_text import chat_message
-from incident.report.outcome import (
-    OutcomeParts,
-    build_outcome,
-    has_active_containment,
-    released_outcome,
-)
+from incident.report.outcome import OutcomeParts, build_outcome
+from incident.report.outcome_updates import has_active_containment, released_outcome
 from incident.report.write_report import try_to_write_report
 from incident.response.context import DeliveryResult, Ports
 from incident.response.duplicates import answer_duplicate

@@ -11,7 +11,8 @@ from incident.case_file.paths import parse_case_file_path
 from incident.decision.context import ProcessContext
 from incident.model import Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
 from incident.notification.parse import parse_notification
-from incident.report.outcome import duplicate_outcome, malformed_outcome
+from incident.report.outcome import malformed_outcome
+from incident.report.outcome_updates import duplicate_outcome
 from incident.response.conclude import ignored_result
 from incident.response.context import DeliveryResult, Ports
 from incident.response.finish_run import record_logged, with_manifest

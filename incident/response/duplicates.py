@@ -9,7 +9,7 @@ from datetime import timedelta
 from incident.case_file.case_file import CaseFile
 from incident.decision.context import ProcessContext
 from incident.model import JsonObject
-from incident.report.outcome import duplicate_outcome
+from incident.report.outcome_updates import duplicate_outcome
 from incident.response.context import DeliveryResult
 
 _POLL_S = 0.2

@@ -35,7 +35,7 @@ from incident.policy.resolve import parse_policy
 from incident.readiness.drill import run_drill
 from incident.readiness.drill_plan import prepare_drill
 from incident.redaction.redactor import Redactor
-from incident.report.outcome import released_outcome as taken_back
+from incident.report.outcome_updates import released_outcome as taken_back
 from incident.response.notify import correct_finding
 from tests.clients.conftest import ConnectClients
 from tests.support.environment import (

@@ -34,12 +34,10 @@ from incident.model import (
 )
 from incident.model.json_text import json_value
 from incident.redaction.redactor import Redactor
-from incident.report.outcome import (
-    OutcomeParts,
-    build_outcome,
+from incident.report.outcome import OutcomeParts, build_outcome, malformed_outcome
+from incident.report.outcome_updates import (
     duplicate_outcome,
     has_active_containment,
-    malformed_outcome,
     released_outcome,
 )
 from tests.support.model import (
