@@ -16,7 +16,8 @@ from functools import partial
 MARK_PATTERN = r"\[redacted:[0-9a-f]{8}\]"
 # Where a word may begin: also behind an escaped line break, a percent-encoded character and the
 # end of a terminal's colour, whose last letters look as if they belonged to it.
-_ESCAPE = r"(?<=\\[nrt])|(?<=%[0-9A-F]{2})|(?<=\[[0-9]m)|(?<=\[[0-9]{2}m)"
+# The first look at one character rules most places out.
+_ESCAPE = r"(?<=[nrtm0-9A-F])(?:(?<=\\[nrt])|(?<=%[0-9A-F]{2})|(?<=\[[0-9]m)|(?<=\[[0-9]{2}m))"
 _TOKEN_START = rf"(?:(?<![A-Za-z0-9_-])|{_ESCAPE})"
 WORD_START = rf"(?:(?<![\w.\\-])|{_ESCAPE}|(?<=\\)(?![nrt]))"
 _FAKE_RANDOM = "Fake0Fake1" * 4  # stands for the random part in the examples

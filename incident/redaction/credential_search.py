@@ -19,7 +19,8 @@ _MIXED_CASE = frozenset({"alnum", "word", "token", "dotted", "base64", "url"})
 # Where a word may begin: also behind an escaped line break, a percent-encoded character and the
 # end of a terminal's colour, whose last letters look as if they belonged to it.
 _WORD_START = (
-    r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\[[0-9]m)|(?<=\[[0-9]{2}m))"
+    r"(?:(?<![A-Za-z0-9_-])|(?<=[nrtm0-9A-Fa-f])"
+    r"(?:(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\[[0-9]m)|(?<=\[[0-9]{2}m)))"
 )
 _REST_OF_WORD = re.compile(r"[A-Za-z0-9_-]*+=*+")
 _DIGIT, _LOWER, _UPPER = re.compile("[0-9]"), re.compile("[a-z]"), re.compile("[A-Z]")

@@ -39,6 +39,9 @@ _MAX_PASSES = 4  # one replacement may uncover another; nearly always the second
 _MAX_DEPTH = 100
 _MARGIN = 8192  # characters beyond the cut, so that what the cut splits is still recognised
 _MAX_NAME_LENGTH = 128  # characters of a name that are looked at
+# The names of logs, services and severities come with every log entry.
+_MAX_REMEMBERED_LENGTH = 200
+_MAX_REMEMBERED = 2000
 
 _RESOURCE = re.compile(r"projects/[\w.:-]+/[a-zA-Z]+/[\w./-]+")  # a name, not what it names
 _ENVIRONMENTS = frozenset(
@@ -96,6 +99,7 @@ class Redactor:
             raise ValueError("redact: the key of the marks is empty")
         self._key = key
         self._shown_names: dict[str, str] = {}
+        self._shown_texts: dict[str, str] = {}
         self._secrets = tuple(secrets)
         self._harmless = frozenset(harmless)
 
@@ -114,7 +118,15 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """Evidence text, with known secret values and credentials replaced by marks."""
-        return self._until_stable(value, self._spans)
+        if len(value) > _MAX_REMEMBERED_LENGTH:
+            return self._until_stable(value, self._spans)
+        shown = self._shown_texts.get(value)
+        if shown is None:
+            if len(self._shown_texts) >= _MAX_REMEMBERED:
+                self._shown_texts.clear()
+            shown = self._until_stable(value, self._spans)
+            self._shown_texts[value] = shown
+        return shown
 
     def arguments(self, values: Sequence[str]) -> list[str]:
         """A command line, each argument as text and as what the one before it announces."""

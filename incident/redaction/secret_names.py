@@ -142,10 +142,15 @@ def _value_pattern(name: str) -> re.Pattern[str] | None:
 
 # Letters of some scripts are written with marks that are no word characters themselves.
 _NAME = WORD_START + r"(?P<name>[\w.\u0300-\u036f\u0900-\u0dff\u0e00-\u0e7f-]++)"
+# Where a word may begin, looked at behind its hyphen: a literal to search for is faster.
+_FLAG_START = (
+    r"(?P<name>-(?:(?<![\w.\\-]-)|(?<=\\[nrt]-)|(?<=%[0-9A-F]{2}-)|(?<=\[[0-9]m-)"
+    r"|(?<=\[[0-9]{2}m-)|(?<=\\-))"
+)
 _ASSIGNMENTS = (
     re.compile(_NAME + r"\\*[\"']?\]?[ \t]{0,8}(?::=|=>|==?|[:\uff1a\uff1d]|%3[AaDd])[ \t]{0,8}"),
     re.compile(
-        WORD_START + r"(?P<name>--?[A-Za-z][\w.-]*+)"
+        _FLAG_START + r"-?[A-Za-z][\w.-]*+)"
         r"(?:[ \t]{1,8}(?!--?[A-Za-z])|\\*[\"']\s{0,8},\s{0,8}(?=\\*[\"'])(?!\\*[\"']--?[A-Za-z]))"
     ),
     re.compile(
