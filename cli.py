@@ -6,9 +6,17 @@ The commands are in ``commands``, which also lists the exit statuses.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from typing import NoReturn
 
-from commands import cli
+_INTERRUPTED = 130  # 128 + SIGINT
+
+
+def _exit_early(*_: object) -> NoReturn:
+    """Handle Ctrl-C while the commands are being imported and their arguments parsed."""
+    os.write(2, b"\nInterrupted. This command changed no workload.\n")
+    os._exit(_INTERRUPTED)
 
 
 def _main() -> None:
@@ -17,6 +25,8 @@ def _main() -> None:
     Native threads of the clients outlive the loop and sometimes abort the process during
     finalization; a command that succeeded must not end with a signal.
     """
+    from commands import cli  # noqa: PLC0415 - takes a second, in which Ctrl-C must count
+
     try:
         cli()
     except SystemExit as end:
@@ -26,4 +36,6 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _exit_early)
     _main()

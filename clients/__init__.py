@@ -16,6 +16,7 @@ from google.pubsub_v1 import PublisherAsyncClient
 
 from clients.cloud_logging import CloudLogging
 from clients.cloud_run import CloudRun, CloudRunApis
+from clients.emulator_connection import require_emulator
 from clients.errors import google_call
 from clients.impersonation import impersonated
 from clients.observed_secrets import ObservedSecrets
@@ -26,7 +27,7 @@ from clients.store import PolicySource, Store, open_store
 from clients.virustotal import VirusTotal, VirusTotalEndpoint
 from clients.webhook import Webhook
 
-__all__ = ["Clients", "Settings", "SettingsError", "connect", "read_settings"]
+__all__ = ["Clients", "Settings", "SettingsError", "connect", "read_settings", "require_emulator"]
 
 # Pages of log entries and revisions exceed gRPC's default of 4 MB; the library lifts the limit on
 # the channels that it creates itself.

@@ -18,12 +18,29 @@ _OBSERVER: ContextVar[CallObserver | None] = ContextVar("call_observer", default
 
 @contextmanager
 def observed_by(observer: CallObserver) -> Iterator[None]:
-    """Report every call inside the context to an observer, those of tasks started in it too."""
-    before = _OBSERVER.set(observer)
+    """Report every call inside the context to an observer, those of tasks started in it too.
+
+    An observer that was there before gets them as well.
+    """
+    outer = _OBSERVER.get()
+    before = _OBSERVER.set(_both(outer, observer) if outer else observer)
     try:
         yield
     finally:
         _OBSERVER.reset(before)
+
+
+def _both(outer: CallObserver, inner: CallObserver) -> CallObserver:
+    def begin(verb: str, target: str) -> Callable[[], None]:
+        ends = (outer(verb, target), inner(verb, target))
+
+        def end() -> None:
+            for each in ends:
+                each()
+
+        return end
+
+    return begin
 
 
 @contextmanager

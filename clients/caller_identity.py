@@ -9,8 +9,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession, Request
 
 from clients.call_progress import call_in_progress
+from clients.errors import is_rejected_login, not_logged_in
 from clients.settings import Settings
-from incident.model import Denied, GrantScope, Permission
+from incident.model import Denied, GrantScope, Permission, Retry
 
 #: Needed by a person's calls, whose quota counts on the project that their credentials name. A
 #: service account's calls count on its own project.
@@ -35,6 +36,7 @@ def whoami(settings: Settings) -> str:
 
     Raises:
         Denied: There are no credentials, or Google does not say whose they are.
+        Retry: Google does not answer.
     """
     if settings.emulator:
         return f"{_local_account()} (emulator)"
@@ -48,14 +50,14 @@ def whoami(settings: Settings) -> str:
             )
             token_info = answer.json()
     except (GoogleAuthError, OSError, ValueError) as error:
-        raise Denied(
-            f"cannot tell who you are: Google does not accept your credentials ({error}). Run:"
-            " gcloud auth application-default login"
-        ) from error
+        failed = "cannot look up your e-mail address"
+        if isinstance(error, GoogleAuthError) and is_rejected_login(error):
+            raise not_logged_in(failed, " ".join(str(error).split())[:300]) from error
+        raise Retry(f"{failed}: Google's token service did not answer ({error})") from error
     email = token_info.get("email") if isinstance(token_info, dict) else None
     if not isinstance(email, str) or not email:
         raise Denied(
-            "cannot tell who you are: your token names no e-mail address. Run: gcloud auth"
+            "cannot look up your e-mail address: your token does not name it. Run: gcloud auth"
             " application-default login"
         )
     return email

@@ -46,6 +46,9 @@ WRITE_PERMISSIONS: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
 
 #: The version of an IAM policy that supports conditions.
 CONDITIONAL_POLICY_VERSION = 3
+_CHANGE, _CHANGE_POLICY, _CANCEL_VERB = "change", "change the IAM policy of", "cancel"
+#: The verbs of calls that change a workload, as observers of calls get them.
+WRITE_VERBS = frozenset({_CHANGE, _CHANGE_POLICY, _CANCEL_VERB})
 
 
 class WriteApis(Protocol):
@@ -121,7 +124,7 @@ async def _update_pool(change: Change, apis: WriteApis, *, validate_only: bool) 
 
 async def _cancel(change: Change, apis: WriteApis, *, validate_only: bool) -> None:
     request = run_v2.CancelExecutionRequest(name=change.target, validate_only=validate_only)
-    verb = "validate the cancellation of" if validate_only else "cancel"
+    verb = "validate the cancellation of" if validate_only else _CANCEL_VERB
     with google_call(verb, change.target, _CANCEL):
         operation = await apis.executions.cancel_execution(request, **WRITE.options())
         await _check(operation)
@@ -141,12 +144,12 @@ async def _set_policy(change: Change, apis: WriteApis) -> None:
     request = iam_policy_pb2.SetIamPolicyRequest(resource=change.target, policy=policy)
     kind = Kind.JOB if "/jobs/" in change.target else Kind.SERVICE
     api: Any = apis.jobs if kind is Kind.JOB else apis.services
-    with google_call("change the IAM policy of", change.target, _SET_POLICY[kind]):
+    with google_call(_CHANGE_POLICY, change.target, _SET_POLICY[kind]):
         await api.set_iam_policy(request, **WRITE.options())
 
 
 def _verb(*, validate_only: bool) -> str:
-    return "validate a change of" if validate_only else "change"
+    return "validate a change of" if validate_only else _CHANGE
 
 
 async def _check(operation: Any) -> None:

@@ -29,7 +29,9 @@ from incident.model import GiveUp, Mode
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_STORE_URL = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?|file:///[^/].*")
+#: A URL that lacks a slash, such as gs:/bucket, must not become a folder of that name.
+_URL_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/.*|gs:.*|file:.*")
+_STORE_URL = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/[^/]+)*/*|file:///[^/].*")
 # Printable ASCII without the characters that URL parsers disagree about.
 _SAFE_URL = re.compile(r"https?://[!-\[\]-~]+")
 _MAX_WAIT = timedelta(seconds=150)
@@ -143,7 +145,7 @@ class Settings(BaseSettings):
         """A folder is made absolute, so that it does not depend on the working directory."""
         if _STORE_URL.fullmatch(value):
             return value.rstrip("/")
-        if "://" in value:
+        if _URL_LIKE.fullmatch(value):
             raise ValueError("expected a folder, a file:///absolute/folder or a gs://bucket URL")
         return Path(value).resolve().as_uri()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,20 +14,26 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 import obstore
+from google.auth.exceptions import GoogleAuthError
 from obstore import exceptions as failures
 from obstore.auth.google import GoogleCredentialProvider
 from obstore.store import from_url
 
 from clients import store_listing
 from clients.call_progress import call_in_progress
-from clients.errors import google_call
+from clients.errors import google_call, is_rejected_login, not_logged_in
 from clients.permissions import missing_permission_text
-from clients.settings import Settings
+from clients.settings import Settings, SettingsError
 from clients.store_listing import ListedObject, ListedPage
 from incident.model import Denied, GiveUp, GrantScope, IncidentError, Missing, Permission, Retry
 
 _TIMEOUT = timedelta(seconds=10)
 _DENIALS = (PermissionError, failures.PermissionDeniedError, failures.UnauthenticatedError)
+# How obstore reports an error of google-auth about the credentials themselves.
+_CREDENTIALS_REJECTED = re.compile(
+    r"credential provider: ((?:RefreshError|ReauthFailError|DefaultCredentialsError).{0,200})"
+)
+_CREDENTIALS_FAILED = "credential provider: "
 _DENIED_STATUS = re.compile(r"status code: 40[13]|40[13] (Forbidden|Unauthorized)")
 # obstore's message for an answer that is not the expected XML.
 _INVALID_LIST = "invalid list response"
@@ -59,6 +66,10 @@ EDIT_POLICY = (
 )
 
 
+class StoreNotFound(Missing):
+    """There is no store at the address."""
+
+
 class Store:
     """Objects that are created once and never changed.
 
@@ -69,7 +80,13 @@ class Store:
     """
 
     def __init__(self, store: Any, url: str, settings: Settings | None = None) -> None:
-        """Wrap an obstore store at a URL; a bucket needs the settings as well."""
+        """Wrap an obstore store at a URL; a bucket needs the settings as well.
+
+        Args:
+            store: None for a local folder that the first write creates.
+            url: The store's URL.
+            settings: The process's settings.
+        """
         self._store = store
         self._settings = settings or Settings(store=url)
         self.url = url
@@ -83,7 +100,12 @@ class Store:
         """
         try:
             with call_in_progress("create", f"{self.url}/{path}"):
-                await obstore.put_async(self._store, path, data, mode="create", use_multipart=False)
+                if self._store is None:
+                    _require_valid(path)
+                    await asyncio.to_thread(_make_folder, _path(self.url))
+                await obstore.put_async(
+                    self._objects, path, data, mode="create", use_multipart=False
+                )
         except (failures.AlreadyExistsError, failures.PreconditionError):
             return False
         except Exception as error:
@@ -93,8 +115,11 @@ class Store:
     async def read(self, path: str) -> bytes | None:
         """An object's content, or None if it does not exist."""
         try:
+            if self._is_local and not await asyncio.to_thread(_path(self.url).exists):
+                _require_valid(path)
+                return None
             with call_in_progress("read", f"{self.url}/{path}"):
-                answer = await obstore.get_async(self._store, path)
+                answer = await obstore.get_async(self._objects, path)
                 return bytes(await answer.bytes_async())
         except FileNotFoundError:
             return None
@@ -109,7 +134,7 @@ class Store:
         if not self._is_local:
             try:
                 with self._listing(prefix):
-                    found = await obstore.list(self._store, prefix).collect_async()
+                    found = await obstore.list(self._objects, prefix).collect_async()
                 # A folder created in the console is an empty object whose name ends with a slash,
                 # which obstore strips.
                 paths = (meta["path"] for meta in found)
@@ -146,7 +171,7 @@ class Store:
         return store_listing.to_page(await self._entries(prefix, after, limit))
 
     async def _page(self, prefix: str, after: str, limit: int) -> ListedPage:
-        pages = obstore.list(self._store, prefix, offset=after or None, chunk_size=limit)
+        pages = obstore.list(self._objects, prefix, offset=after or None, chunk_size=limit)
         async for found in pages:
             # A name whose trailing slash was stripped is returned again after itself.
             paths = tuple(sorted(meta["path"] for meta in found if meta["path"] > after))
@@ -187,14 +212,57 @@ class Store:
     def _is_local(self) -> bool:
         return not self.url.startswith("gs://")
 
+    @property
+    def _objects(self) -> Any:
+        """The store that obstore opens lazily: it cannot open a folder that does not exist."""
+        if self._store is None:
+            self._store = _open(self.url, self._settings)
+        return self._store
+
 
 class _Unlistable(Exception):  # noqa: N818 - internal control flow
     """obstore cannot represent one of the names."""
 
 
 def open_store(settings: Settings) -> Store:
-    """The store at ``RESPONDER_STORE``; nothing is read or written yet."""
-    return Store(_open(settings.store, settings, create=True), settings.store, settings)
+    """The store at ``RESPONDER_STORE``; nothing is read, written or created yet.
+
+    Raises:
+        Denied: There are no credentials for a bucket.
+    """
+    try:
+        opened = _open(settings.store, settings) if settings.store.startswith("gs://") else None
+    except GoogleAuthError as error:
+        raise _translated(error, "open the store", settings.store, *READ) from error
+    except (ValueError, failures.BaseError) as error:
+        detail = str(error).strip().partition("\n")[0]
+        raise SettingsError(f"cannot open the store {settings.store}: {detail}") from error
+    return Store(opened, settings.store, settings)
+
+
+def require_folder(settings: Settings) -> None:
+    """Check that a local store exists. Whether a bucket does, its first listing says.
+
+    Raises:
+        SettingsError: There is no such folder.
+    """
+    if settings.store.startswith("file://") and not _path(settings.store).is_dir():
+        raise SettingsError(
+            f"cannot read the store: there is no folder {_path(settings.store)}. Check"
+            " RESPONDER_STORE"
+        )
+
+
+def _require_valid(path: str) -> None:
+    if problem := store_listing.path_problem(path):
+        raise failures.InvalidPathError(problem)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(str(path)) from error
 
 
 class PolicySource:
@@ -231,7 +299,7 @@ class PolicySource:
 
     @cached_property
     def _bucket(self) -> Any:
-        return _open(self.url.rpartition("/")[0], self._settings, create=False)
+        return _open(self.url.rpartition("/")[0], self._settings)
 
 
 def _read_local(path: Path) -> bytes:
@@ -248,11 +316,11 @@ def _grant_target(url: str) -> str:
     return "/".join(url.split("/")[:3]) if url.startswith("gs://") else url
 
 
-def _open(url: str, settings: Settings, *, create: bool) -> Any:
+def _open(url: str, settings: Settings) -> Any:
     # obstore's defaults, ten retries within three minutes, exceed every time budget here.
     retry: Any = {"max_retries": 4, "retry_timeout": _TIMEOUT}
     if url.startswith("file://"):
-        return from_url(url, mkdir=create)
+        return from_url(url)
     client: Any = {"timeout": _TIMEOUT}
     if settings.emulator:
         config: Any = {
@@ -262,14 +330,28 @@ def _open(url: str, settings: Settings, *, create: bool) -> Any:
         client["allow_http"] = True
         return from_url(url, config=config, client_options=client, retry_config=retry)
     return from_url(
-        url, client_options=client, retry_config=retry, credential_provider=_google_credentials()
+        url, client_options=client, retry_config=retry, credential_provider=google_credentials()
     )
 
 
 @cache
-def _google_credentials() -> GoogleCredentialProvider:
+def google_credentials() -> GoogleCredentialProvider:
     """Google's credentials, shared by all stores of the process: each provider fetches a token."""
     return GoogleCredentialProvider()
+
+
+def _rejected_login(error: Exception) -> str:
+    """Google's message if a person's login is missing or rejected; empty otherwise."""
+    if isinstance(error, GoogleAuthError):
+        return str(error)[:200] if is_rejected_login(error) else ""
+    rejected = _CREDENTIALS_REJECTED.search(str(error))
+    return rejected[1] if rejected and not os.environ.get("K_SERVICE") else ""
+
+
+def _not_found(verb: str, failed: str) -> Missing:
+    if verb == "list":  # an empty list is no error, so it is the bucket that does not exist
+        return StoreNotFound(f"{failed}: there is no such bucket. Check RESPONDER_STORE")
+    return Missing(f"{failed}: nothing is there. Check the address")
 
 
 def _translated(
@@ -278,10 +360,13 @@ def _translated(
     # obstore's messages have several lines, with paths; the first line is enough.
     detail = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
     failed = f"cannot {verb} {target}"
+    if rejected := _rejected_login(error):
+        return not_logged_in(failed, rejected)
     if isinstance(error, FileNotFoundError):
-        return Missing(f"{failed}: nothing is there. Check the address")
-    # obstore has no error type for a denied list.
-    if isinstance(error, _DENIALS) or _DENIED_STATUS.search(str(error)):
+        return _not_found(verb, failed)
+    # obstore has no error type for a denied list, and calls a lost token service a denial.
+    denied = isinstance(error, _DENIALS) or _DENIED_STATUS.search(str(error))
+    if denied and _CREDENTIALS_FAILED not in str(error):
         return Denied(
             f"{failed}:"
             f" {missing_permission_text(permissions, _grant_target(target), detail)} ({detail})"

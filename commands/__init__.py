@@ -1,6 +1,6 @@
 """CLI commands, one module each. They only wire and call, as ``main.py`` does.
 
-Exit status: 0 done, 1 refused or failed, 2 wrong use.
+Exit status: 0 done, 1 refused or failed, 2 wrong use or no store, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def cli() -> None:
     """Look at what the responder did, let it act, and take it back.
 
     Reads the same environment as the function: RESPONDER_STORE above all. Exit status: 0 done,
-    1 refused or failed, 2 wrong use.
+    1 refused or failed, 2 wrong use or no store, 130 interrupted by Ctrl-C.
     """
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from clients import Clients, read_settings
-from clients.caller_identity import whoami
 from commands.confirm_and_apply import confirm_and_apply, print_report, refusal_printer
-from commands.shared import as_json_option, run_with_clients
+from commands.interrupt import WriteAttempt
+from commands.shared import as_json_option, operator_email, run_with_clients
 from incident.case_file.index import CaseFileIndex
 from incident.case_file.manifest import RecordingStore
 from incident.decision.guards import Operator
@@ -21,29 +21,34 @@ from wiring import build_context, build_ports
 
 @click.command()
 @click.argument("incident")
-@click.option("--yes", is_flag=True, help="Do not ask, even at a terminal.")
+@click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 @as_json_option
 def approve(*, incident: str, yes: bool, as_json: bool) -> None:
     """Apply the recorded plan of INCIDENT, exactly as it was recorded.
 
     It is written with your own credentials, and your name is recorded. Refuses if the
     workload has changed in what the plan touches, if policy or guards no longer allow the plan,
-    and if it has expired. At a terminal it asks first.
+    and if it has expired. It asks first.
 
     Exit status: 0 all of the plan is in effect, 1 refused, or not all of it is, 2 wrong use.
     """
-    ask = not yes and sys.stdin.isatty()
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("standard input is not a terminal: nobody can be asked. Pass --yes")
+    attempt = WriteAttempt(f"python cli.py approve {incident}", f"python cli.py release {incident}")
     report = run_with_clients(
-        lambda clients: _approve(clients, incident, ask=ask, as_json=as_json),
+        lambda clients: _approve(clients, incident, attempt, ask=not yes, as_json=as_json),
         failed=refusal_printer(incident, as_json=as_json),
+        attempt=attempt,
     )
     print_report(report, as_json=as_json)
 
 
-async def _approve(clients: Clients, incident: str, *, ask: bool, as_json: bool) -> dict[str, Any]:
+async def _approve(
+    clients: Clients, incident: str, attempt: WriteAttempt, *, ask: bool, as_json: bool
+) -> dict[str, Any]:
     cases, settings = CaseFileIndex(clients.store), read_settings()
     await cases.get(incident)
-    by = whoami(settings)
+    by = operator_email(settings)
     context = build_context(settings, Operator(by, is_person=True))
     store = RecordingStore(clients.store)
     ports = replace(build_ports(clients), store=store)
@@ -51,4 +56,4 @@ async def _approve(clients: Clients, incident: str, *, ask: bool, as_json: bool)
     async def propose() -> Proposal:
         return await propose_approval(await cases.get(incident), context, ports, by)
 
-    return await confirm_and_apply(propose, store, ask=ask, as_json=as_json)
+    return await confirm_and_apply(propose, store, attempt, ask=ask, as_json=as_json)

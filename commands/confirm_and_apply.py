@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import click
 from rich.console import Console
 
 from commands.console import print_diff, print_line, write_and_print_manifest
+from commands.interrupt import WriteAttempt, confirm
 from commands.progress import progress_paused
 from commands.shared import print_json
 from incident.actions.changes import redact_change, redacted_json
@@ -22,13 +22,14 @@ _SUCCESS_STATUSES = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICT
 
 
 async def confirm_and_apply(
-    propose: Propose, store: RecordingStore, *, ask: bool, as_json: bool
+    propose: Propose, store: RecordingStore, attempt: WriteAttempt, *, ask: bool, as_json: bool
 ) -> dict[str, Any]:
-    """Propose a plan, show it, ask if need be, and apply it; returns the plan and the outcome.
+    """Propose a plan, show it, ask if required, and apply it; returns the plan and the outcome.
 
     Args:
         propose: Makes the plan, with ports that have ``store``.
-        store: What is created in it is listed in a manifest, also where applying fails.
+        store: What is created in it is listed in a manifest, also if applying fails.
+        attempt: Set to the result, for the message after Ctrl-C.
         ask: Whether to ask the person before anything is written.
         as_json: Whether standard output is for JSON.
 
@@ -45,13 +46,13 @@ async def confirm_and_apply(
             outcome = proposal.case.outcome
             return {**report, "result": outcome, "error": None, "manifest_sha256": None}
         if ask:
-            with progress_paused():
-                click.confirm("Do this?", abort=True, err=True)
+            confirm("Do this?")
             proposal = await confirm_unchanged(proposal, propose)
             report["plan"] = _plan_json(proposal)
         folder = proposal.assessed.inputs.incident_case_file.folder
         try:
             result = await apply_proposal(proposal)
+            attempt.result = f"{proposal.case.incident} is {result['status']}"
         finally:
             with progress_paused():
                 sha256 = await write_and_print_manifest(store, folder, Console(stderr=True))

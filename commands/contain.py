@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from clients import Clients, read_settings
-from clients.caller_identity import whoami
 from commands.confirm_and_apply import confirm_and_apply, print_report, refusal_printer
-from commands.shared import as_json_option, run_with_clients
+from commands.interrupt import WriteAttempt
+from commands.shared import as_json_option, operator_email, run_with_clients
 from incident.actions.catalogue import ACTIONS, available_actions
 from incident.case_file.index import CaseFileIndex, CaseSummary
 from incident.case_file.manifest import RecordingStore
@@ -40,19 +40,30 @@ def contain(*, incident: str, actions: tuple[str, ...], yes: bool, as_json: bool
 
     Exit status: 0 all of the plan is in effect, 1 refused, or not all of it is, 2 wrong use.
     """
+    options = "".join(f" --action {action}" for action in actions)
+    attempt = WriteAttempt(
+        f"python cli.py contain {incident}{options}", f"python cli.py release {incident}"
+    )
     report = run_with_clients(
-        lambda clients: _contain(clients, incident, actions, ask=not yes, as_json=as_json),
+        lambda clients: _contain(clients, incident, actions, attempt, ask=not yes, as_json=as_json),
         failed=refusal_printer(incident, as_json=as_json),
+        attempt=attempt,
     )
     print_report(report, as_json=as_json)
 
 
-async def _contain(
-    clients: Clients, incident: str, actions: tuple[str, ...], *, ask: bool, as_json: bool
+async def _contain(  # noqa: PLR0913 - the command's own arguments
+    clients: Clients,
+    incident: str,
+    actions: tuple[str, ...],
+    attempt: WriteAttempt,
+    *,
+    ask: bool,
+    as_json: bool,
 ) -> dict[str, Any]:
     cases, settings = CaseFileIndex(clients.store), read_settings()
     steps = _steps(await cases.get(incident), actions)
-    by = whoami(settings)
+    by = operator_email(settings)
     context = build_context(settings, Operator(by, is_person=True))
     store = RecordingStore(clients.store)
     ports = replace(build_ports(clients), store=store)
@@ -61,7 +72,7 @@ async def _contain(
         case = await cases.get(incident)
         return await propose_containment(case, context, ports, by, steps)
 
-    return await confirm_and_apply(propose, store, ask=ask, as_json=as_json)
+    return await confirm_and_apply(propose, store, attempt, ask=ask, as_json=as_json)
 
 
 def _steps(case: CaseSummary, actions: tuple[str, ...]) -> Steps:

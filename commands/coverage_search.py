@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from clients import Clients, Settings, connect
-from clients.caller_identity import whoami
 from clients.rest import ResourceManager, list_regions
+from commands.shared import operator_email
 from incident.model import IncidentError, InvalidPolicy, ListedWorkload, Workload
 from incident.model.concurrency import gather_all
 from incident.readiness.coverage import CoverageCheck, CoverageStatus, WorkloadCoverage
@@ -125,7 +125,7 @@ async def check_coverage(
     policy = await read_policy(build_ports(clients))
     if isinstance(policy, InvalidPolicy):
         raise policy
-    by = request.account or whoami(settings)
+    by = request.account or operator_email(settings)
     asking = await connect(
         settings,
         dry_run=True,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import Any
 
 import click
 from rich.console import Console
 
 from clients import Clients, read_settings
-from clients.caller_identity import whoami
 from commands.console import print_diff, print_line, write_and_print_manifest
-from commands.shared import as_json_option, print_json, run_with_clients
+from commands.interrupt import WriteAttempt, prompt
+from commands.progress import progress_paused
+from commands.shared import as_json_option, operator_email, print_json, run_with_clients
 from incident.actions.changes import redact_change
 from incident.case_file.manifest import RecordingStore
 from incident.containment.release import ReleaseRefused
@@ -54,7 +54,10 @@ def drill(
     else; 2 wrong use.
     """
     workload = _workload(service, project, region)
-    report = run_with_clients(lambda clients: _drill(clients, workload, yes=yes))
+    attempt = WriteAttempt()
+    report = run_with_clients(
+        lambda clients: _drill(clients, workload, attempt, yes=yes), attempt=attempt, new_store=True
+    )
     if as_json:
         print_json(report.json)
     else:
@@ -82,19 +85,21 @@ def _workload(service: str, project: str | None, region: str | None) -> Workload
     return named.workload
 
 
-async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> DrillReport:
+async def _drill(
+    clients: Clients, workload: Workload, attempt: WriteAttempt, *, yes: bool
+) -> DrillReport:
     settings = read_settings()
-    by = whoami(settings)
+    by = operator_email(settings)
     context = build_context(settings, Operator(by, is_person=True))
     store = RecordingStore(clients.store)
     ports = replace(build_ports(clients), store=store)
     console = Console(stderr=True)
     proposed = await prepare_drill(workload, context, ports, by)
     try:
-        _print_plan(proposed, console)
+        with progress_paused():
+            _print_plan(proposed, console)
         if not yes:
-            answer: Any = click.prompt("Type the service's name to stop it", err=True)
-            if answer != workload.name:
+            if prompt("Type the service's name to stop it") != workload.name:
                 raise ReleaseRefused(
                     f"cannot drill on {workload.resource_name}: that is not its name"
                 )
@@ -106,13 +111,24 @@ async def _drill(clients: Clients, workload: Workload, *, yes: bool) -> DrillRep
                     f"cannot drill on {workload.resource_name}: it changed while you were asked"
                 )
         notice = f"drill {proposed.id}: if interrupted, run python cli.py release {proposed.id}"
-        print_line(console, notice, "bold yellow")
+        attempt.undo = f"python cli.py release {proposed.id}"
+        with progress_paused():
+            print_line(console, notice, "bold yellow")
         try:
-            return await run_drill(proposed, lambda step: print_line(console, step))
+            report = await run_drill(proposed, lambda step: _print_step(console, step))
+            if report.fully_released:
+                attempt.result = f"drill {proposed.id} is over and the workload released"
+            return report
         finally:
-            await write_and_print_manifest(store, proposed.case_file.folder, console)
+            with progress_paused():
+                await write_and_print_manifest(store, proposed.case_file.folder, console)
     finally:
         await proposed.close()
+
+
+def _print_step(console: Console, step: str) -> None:
+    with progress_paused():
+        print_line(console, step)
 
 
 def _print_plan(plan: DrillPlan, console: Console) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from clients.store import Store
 from commands.console import print_line, print_page
+from commands.open_attempts import OpenAttempt, find_open_attempts
 from commands.outcome_page import outcome_page, status_style
 from commands.shared import as_json_option, print_json, run_with_store
 from incident.case_file.index import CaseFileIndex, CaseSummary
@@ -54,44 +56,70 @@ def list_(
     `unreadable`. Exit status: 0 done; 1 something could not be read, or it failed; 2 wrong use.
     """
 
-    async def work(store: Store) -> tuple[tuple[CaseSummary, ...], dict[str, str]]:
+    async def work(store: Store) -> _Listing:
         asked = {"dry_runs": section == DRY_RUNS, "drills": section == DRILLS}
         found = await CaseFileIndex(store).list_all(**asked)
         unreadable_names = await gather_all(*map(store.unreadable, found.roots))
-        return found.summaries, {
+        unreadable = {
             **found.unreadable,
             **{k: v for one in unreadable_names for k, v in one.items()},
         }
+        attempts = await find_open_attempts(found.summaries, store)
+        return _Listing(store.url, found.summaries, unreadable, attempts)
 
     day = since.strftime("%Y%m%d") if since else ""
-    there, unreadable = run_with_store(work)
+    listing = run_with_store(work)
     cases = [
         case
-        for case in there
+        for case in listing.cases
         if (status is None or case.status == status)
         and (project is None or (case.workload and case.workload.project_id == project))
         and case.incident[:8] >= day
     ]
     if as_json:
-        print_json([_summary_row(case) for case in cases])
+        print_json([_summary_row(case, listing.attempts.get(case.folder)) for case in cases])
     else:
-        _print_table(cases)
-    if unreadable:
-        _print_unreadable(unreadable, as_json=as_json)
+        _print_table(cases, listing)
+    if listing.unreadable:
+        _print_unreadable(listing.unreadable, as_json=as_json)
         sys.exit(1)
 
 
-def _print_table(cases: Sequence[CaseSummary]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """Case files of a store.
+
+    Attributes:
+        store: The store's URL.
+        cases: Those that can be read.
+        unreadable: Why others cannot, by path.
+        attempts: Open attempts, by case file.
+    """
+
+    store: str
+    cases: tuple[CaseSummary, ...]
+    unreadable: Mapping[str, str]
+    attempts: Mapping[str, OpenAttempt]
+
+
+def _print_table(cases: Sequence[CaseSummary], listing: _Listing) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("incident", "status", "workload", "reason"):
         table.add_column(title, overflow="fold")
     for case in cases:
-        row = _summary_row(case)
+        attempt = listing.attempts.get(case.folder)
+        row = _summary_row(case, attempt)
         reason = Text(escape_unprintable(str(row["reason"] or "")))
         workload = Text(escape_unprintable(str(row["workload"] or "-")))
         status = Text(escape_unprintable(case.status), style=status_style(case.status))
+        if attempt:
+            status.append(f"\n{attempt.command} not finished", style="bold yellow")
         table.add_row(Text(case.incident), status, workload, reason)
-    Console().print(table if cases else "no incidents")
+    console = Console()
+    if cases:
+        console.print(table)
+    count = f"{len(cases)} incidents" if len(cases) != 1 else "1 incident"
+    print_line(console, f"{count if cases else 'no incidents'} in {listing.store}")
 
 
 def _print_unreadable(unreadable: Mapping[str, str], *, as_json: bool) -> None:
@@ -115,21 +143,29 @@ def _print_unreadable(unreadable: Mapping[str, str], *, as_json: bool) -> None:
 def show(*, incident: str, as_json: bool) -> None:
     """Show one incident: its outcome and its records."""
 
-    async def work(store: Store) -> CaseSummary:
-        return await CaseFileIndex(store).get(incident)
+    async def work(store: Store) -> tuple[CaseSummary, OpenAttempt | None]:
+        found = await CaseFileIndex(store).get(incident)
+        return found, (await find_open_attempts((found,), store)).get(found.folder)
 
-    case = run_with_store(work)
+    case, attempt = run_with_store(work)
     records = [
         {"number": r.number, "kind": r.kind, "recorded_at": r.recorded_at.isoformat()}
         for r in case.records
     ]
-    summary = {"incident": case.incident, "status": case.status, "outcome": case.outcome}
+    summary = {
+        "incident": case.incident,
+        "status": case.status,
+        "open_attempt": attempt.json if attempt else None,
+        "outcome": case.outcome,
+    }
     if as_json:
         print_json({**summary, "records": records})
         return
     console = Console()
     # An unfinished incident has no outcome yet.
     unfinished: JsonObject = {"status": case.status, "incident": case.incident}
+    if attempt:
+        print_line(console, attempt.text, "bold yellow")
     print_page(console, outcome_page(case.outcome or unfinished))
     print_line(console, "")
     print_line(console, "Records", "bold")
@@ -137,7 +173,7 @@ def show(*, incident: str, as_json: bool) -> None:
         print_line(console, f"  {record['recorded_at']}  {record['number']:04d}  {record['kind']}")
 
 
-def _summary_row(case: CaseSummary) -> dict[str, Any]:
+def _summary_row(case: CaseSummary, attempt: OpenAttempt | None) -> dict[str, Any]:
     outcome: JsonObject = case.outcome or {}
     decision = outcome.get("decision")
     reasons = decision.get("reasons") if isinstance(decision, dict) else None
@@ -147,4 +183,5 @@ def _summary_row(case: CaseSummary) -> dict[str, Any]:
         "workload": case.workload.resource_name if case.workload else None,
         "reason": reasons[0] if isinstance(reasons, list) and reasons else None,
         "began_at": case.started_at.isoformat() if case.started_at else None,
+        "open_attempt": attempt.json if attempt else None,
     }

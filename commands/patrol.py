@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from clients import Clients, read_settings
+from commands.interrupt import WriteAttempt
 from commands.shared import as_json_option, print_json, run_with_clients
 from incident.patrol.checked_containment import ContainmentCheck
 from incident.patrol.round import RoundResult
@@ -28,7 +29,7 @@ def patrol(*, as_json: bool) -> None:
     RESPONDER_MODE allow it. Exit status: 0 all containments are in effect, 1 something was
     undone, is unfinished or could not be checked.
     """
-    patrol_round = run_with_clients(_run_round)
+    patrol_round = run_with_clients(_run_round, attempt=WriteAttempt("python cli.py patrol"))
     if as_json:
         print_json(_round_json(patrol_round))
     else:

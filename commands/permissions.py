@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from clients import read_settings
 from clients.store import PolicySource
+from commands.interrupt import WriteAttempt, run_interruptible
 from commands.permission_catalogue import (
     COMMAND_ROLES,
     Grant,
@@ -70,7 +70,7 @@ def _policy(file: Path | None) -> tuple[str | None, Policy | None]:
     if not reader.url:
         return None, None
     with progress_shown():
-        content = asyncio.run(reader.read())
+        content = run_interruptible(reader.read(), WriteAttempt())
     return reader.url, parse_policy(content, source=reader.url)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from clients import Clients, read_settings
-from clients.caller_identity import whoami
 from commands.console import print_diff, print_line, write_and_print_manifest
+from commands.interrupt import Interrupted, WriteAttempt, confirm
 from commands.progress import progress_paused
-from commands.shared import as_json_option, print_json, run_with_clients
+from commands.shared import as_json_option, operator_email, print_json, run_with_clients
 from incident.actions.changes import redact_change
 from incident.case_file.containments import Containment
 from incident.case_file.index import CaseFileIndex, CaseSummary
@@ -64,6 +65,7 @@ def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
     """
     result: dict[str, Json] = {"incident": incident, "result": "failed", "error": None}
     result["manifest_sha256"] = None
+    attempt = WriteAttempt(f"python cli.py release {incident}{' --force' if force else ''}")
 
     async def work(clients: Clients) -> None:
         try:
@@ -73,9 +75,14 @@ def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
         except click.Abort:
             result["result"] = "not-confirmed"
             raise
+        except (asyncio.CancelledError, Interrupted):
+            result["result"] = "interrupted"
+            raise
+        if result["result"] == "released":
+            attempt.result = f"{incident} is released"
 
     try:
-        run_with_clients(work, failed=lambda error: result.update(error=error))
+        run_with_clients(work, failed=lambda error: result.update(error=error), attempt=attempt)
     finally:
         if as_json:
             print_json(result)
@@ -98,7 +105,7 @@ class _ReleaseCommand:
         self._incident = incident
         self._result = result
         self._settings = read_settings()
-        self._by = whoami(self._settings)
+        self._by = operator_email(self._settings)
         self._store = RecordingStore(clients.store)
         self._records = Records(self._store, f"cli {self._by}", lambda: datetime.now(UTC))
         self._console = console
@@ -195,8 +202,7 @@ class _ReleaseCommand:
 
     async def _confirmed(self, plan: releasing.ReleasePlan) -> releasing.ReleasePlan:
         """The plan as it is when the answer is given, if it still is the one that was shown."""
-        with progress_paused():
-            click.confirm("Release it?", abort=True, err=True)
+        confirm("Release it?")
         now = await self._plan(plan.workload)
         snapshot, shown = now.snapshot, plan.snapshot
         same = snapshot and shown and snapshot.number == shown.number

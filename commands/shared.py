@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sys
 from collections.abc import Callable, Coroutine
@@ -10,13 +9,26 @@ from typing import Any, TypeVar
 
 import click
 
-from clients import Clients, Settings, SettingsError, connect, read_settings
+from clients import Clients, Settings, SettingsError, connect, read_settings, require_emulator
+from clients.call_progress import observed_by
+from clients.caller_identity import whoami
 from clients.observed_secrets import ObservedSecrets
-from clients.store import Store, open_store
+from clients.store import Store, StoreNotFound, open_store, require_folder
+from commands.interrupt import (
+    EXIT_STATUS,
+    Interrupted,
+    WriteAttempt,
+    blocking_call,
+    run_interruptible,
+)
 from commands.progress import progress_shown
 from incident.model import IncidentError
 from incident.redaction.redactor import Redactor, redact_error
-from incident.report.terminal import escape_unprintable_json, escape_unprintable_lines
+from incident.report.terminal import (
+    escape_unprintable,
+    escape_unprintable_json,
+    escape_unprintable_lines,
+)
 
 T = TypeVar("T")
 
@@ -30,12 +42,14 @@ def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def run_with_clients(
+def run_with_clients(  # noqa: PLR0913 - options of one call
     work: Callable[[Clients], Coroutine[Any, Any, T]],
     settings: Settings | None = None,
     *,
     dry_run: bool = False,
     failed: Callable[[str], None] | None = None,
+    attempt: WriteAttempt | None = None,
+    new_store: bool = False,
 ) -> T:
     """Connect with the operator's own credentials, do the work, and close the clients.
 
@@ -43,52 +57,105 @@ def run_with_clients(
 
     Args:
         work: The work, given the clients.
-        settings: Settings; those of the environment by default.
+        settings: Settings; by default those of the environment, whose store must exist.
         dry_run: Whether the clients refuse every write to a workload.
         failed: Called with the error message on failure.
+        attempt: Describes what was changed, for the message after Ctrl-C.
+        new_store: Whether a folder for the store may be created.
     """
     observed_secrets = ObservedSecrets()
+    attempt = attempt or WriteAttempt()
 
     async def connected() -> T:
-        effective = settings or read_settings()
+        effective = settings or settings_with_store(new=new_store)
+        await require_emulator(effective)
         clients = await connect(effective, dry_run=dry_run, observed_secrets=observed_secrets)
         try:
             return await work(clients)
         finally:
             await clients.close()
 
-    return exit_on_error(lambda: _with_progress(connected()), failed, observed_secrets)
+    return exit_on_error(
+        lambda: _with_progress(connected(), attempt), failed, observed_secrets, attempt
+    )
 
 
 def run_with_store(work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
     """Do work that needs only the store; a local folder needs no credentials."""
-    return exit_on_error(lambda: _with_progress(work(open_store(read_settings()))))
+
+    async def opened() -> T:
+        settings = settings_with_store()
+        if settings.store.startswith("gs://"):
+            await require_emulator(settings)
+        return await work(open_store(settings))
+
+    return exit_on_error(lambda: _with_progress(opened(), WriteAttempt()))
 
 
-def _with_progress(work: Coroutine[Any, Any, T]) -> T:
-    with progress_shown():
-        return asyncio.run(work)
+def settings_with_store(*, new: bool = False) -> Settings:
+    """The environment's settings for a command that uses the store.
+
+    Args:
+        new: Whether a folder may be created.
+
+    Raises:
+        SettingsError: The environment is invalid, or names no store that exists.
+    """
+    settings = read_settings()
+    if "store" not in settings.model_fields_set:
+        raise SettingsError(
+            "cannot read the store: RESPONDER_STORE is not set. Set it to the folder or the gs://"
+            " URL of the bucket that the function uses"
+        )
+    if not new:
+        require_folder(settings)
+    return settings
+
+
+def operator_email(settings: Settings) -> str:
+    """The e-mail address of the operator's credentials; Ctrl-C ends the look-up.
+
+    Raises:
+        Denied: There are no credentials.
+        Retry: Google does not answer.
+    """
+    with blocking_call():
+        return whoami(settings)
+
+
+def _with_progress(work: Coroutine[Any, Any, T], attempt: WriteAttempt) -> T:
+    with progress_shown(), observed_by(attempt.observe):
+        return run_interruptible(work, attempt)
 
 
 def exit_on_error(
     work: Callable[[], T],
     failed: Callable[[str], None] | None = None,
     observed_secrets: ObservedSecrets | None = None,
+    attempt: WriteAttempt | None = None,
 ) -> T:
     """Do the work; an error is one line on standard error, and exit status 1.
+
+    A wrong setting, or a store that does not exist, gives exit status 2, and Ctrl-C 130.
 
     Errors of Google may quote values that were sent to it, or headers of the call: every error of
     a command is printed here, redacted with the secrets that the command has read.
     """
     try:
         return work()
+    except Interrupted:
+        text = (attempt or WriteAttempt()).text
+        if failed:
+            failed(text)
+        click.echo(f"\n{escape_unprintable(text)}", err=True)
+        sys.exit(EXIT_STATUS)
     except IncidentError as error:
         if not isinstance(error, SettingsError):  # names variables, not values
             redact_error(error, observed_redactor(observed_secrets))
         if failed:
             failed(str(error))
         click.echo(f"Error: {escape_unprintable_lines(str(error))}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, SettingsError | StoreNotFound) else 1)
 
 
 def observed_redactor(observed_secrets: ObservedSecrets | None) -> Redactor:

@@ -181,6 +181,7 @@ async def test_list_and_show_print_incident_statuses(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["20261002-000000000000", "../../etc", "x"])
 async def test_an_incident_that_does_not_exist_is_a_clear_error(tmp_path: Path, name: str) -> None:
     """What failed, on what, and what to do; no traceback."""
+    (tmp_path / "store").mkdir()
     async with responder_environment(tmp_path) as env:
         code, out, err = await run_command(env, "show", name)
         assert (code, out) == (1, "")

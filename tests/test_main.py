@@ -105,10 +105,9 @@ async def staged_function(
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def function_without_store(tmp_path: Path) -> AsyncIterator[RunningFunction]:
-    """A function whose store lies below a file, where nothing can be."""
-    (tmp_path / "file").touch()
+    """A function that cannot open its store: obstore refuses the name."""
     settings = FIVE_SECONDS_LATER | {
-        "RESPONDER_STORE": str(tmp_path / "file" / "store"),
+        "RESPONDER_STORE": "gs://case-files/%ff",
         "THREADS": "1",
     }
     async with running_function(world_with_findings(PUSHED), tmp_path, settings=settings) as ready:

@@ -144,6 +144,7 @@ class CheckState(StrEnum):
     DELETED = "deleted"
     UNDONE_FOR_RELEASE = "undone-for-release"
     RELEASING = "releasing"
+    ATTEMPT_OPEN = "attempt-open"
 
 
 @dataclass(frozen=True, slots=True)

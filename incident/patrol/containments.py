@@ -12,9 +12,11 @@ from datetime import timedelta
 from incident.actions.changes import redact_change, with_state
 from incident.actions.plan import actions_behind, unreached_goals, why_not_in_effect
 from incident.case_file.containments import Containment, containment_from_records
+from incident.case_file.journal import Record
 from incident.case_file.paths import containment_folder, parse_containments_folder
 from incident.containment.undo import undo_write
 from incident.model import ChangeState, IncidentError, JsonObject, Workload
+from incident.model.json_text import time_text
 from incident.patrol import update_incidents
 from incident.patrol.checked_containment import CheckedContainment, CheckState, ContainmentCheck
 from incident.patrol.context import PatrolContext
@@ -26,11 +28,16 @@ from incident.patrol.drift import (
 )
 from incident.patrol.reapply import Reapplier, ReapplyResult, reapply_journal
 from incident.patrol.reverted import record_deletion, record_reversion
+from incident.patrol.unfinished import INACTIVITY_LIMIT
 from incident.patrol.walk import WalkedFolder
 from incident.policy.resolve import Policy
 
 #: No response works longer than this: what is younger may still be under way.
 _RESPONSE_TIME_LIMIT = timedelta(minutes=5)
+
+
+#: Records of a write and of what reading it back showed.
+_WRITE_STATES = frozenset({"written", "verified", "unverified"})
 
 
 class ContainmentReconciler:
@@ -66,7 +73,7 @@ class ContainmentReconciler:
             return await self._on_released(workload, containment, names)
         snapshot = containment.written_snapshot
         if snapshot is None or self._in_progress(containment):
-            return None
+            return self._on_attempt_open(workload, containment, records)
         redactor_of = self._context.process_context.workload_redactor
         checked = CheckedContainment(workload, journal, records, containment, snapshot, redactor_of)
         return await self._reconcile_state(
@@ -199,6 +206,30 @@ class ContainmentReconciler:
             containment=containment.folder,
             incidents=tuple(sorted(containment.incidents)),
             note=text,
+            urgent=stuck,
+        )
+
+    def _on_attempt_open(
+        self, workload: Workload, containment: Containment, records: tuple[Record, ...]
+    ) -> ContainmentCheck | None:
+        """A write whose result is not recorded: somebody is at work, or was interrupted."""
+        pending = containment.pending_snapshot
+        began = pending.recorded_at if pending else containment.written_at
+        kinds = [each.kind for each in records if each.kind in _WRITE_STATES]
+        if began is None or (pending is None and kinds[-1:] != ["written"]):
+            return None
+        incident = pending.incident if pending else ", ".join(sorted(containment.incidents))
+        stuck = self._records.clock() - began > INACTIVITY_LIMIT
+        return ContainmentCheck(
+            state=CheckState.ATTEMPT_OPEN,
+            workload=workload.resource_name,
+            containment=containment.folder,
+            incidents=tuple(sorted(containment.incidents)),
+            note=(
+                f"a write for {incident} was begun at {time_text(began)} and has no recorded"
+                " result: the workload may be changed. If nobody is working on it, run"
+                f" `python cli.py show {incident}`, then approve, contain or release it"
+            ),
             urgent=stuck,
         )
 

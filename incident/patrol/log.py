@@ -16,6 +16,7 @@ _CHECK_LEVELS = {
     CheckState.PENDING: logging.ERROR,
     CheckState.VERIFIED: logging.INFO,
     CheckState.RELEASING: logging.INFO,
+    CheckState.ATTEMPT_OPEN: logging.INFO,
 }
 
 

@@ -63,8 +63,9 @@ def translated_error(error: Exception) -> IncidentError:
 
 
 @pytest.mark.parametrize("code", EXPECTED)
-def test_each_code_says_what_to_do_about_it(code: str) -> None:
-    """The class tells whether time heals it, the message everything that a person needs."""
+def test_each_code_says_what_to_do_about_it(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class says whether to retry, the message what a person has to do."""
+    monkeypatch.setenv("K_SERVICE", "responder")
     ours, text = EXPECTED[code]
     error = api.from_grpc_status(grpc.StatusCode[code], "what Google said")
     found = translated_error(error)
@@ -116,7 +117,8 @@ def test_the_permission_that_google_names_is_reported(said: str, named: str, whe
     ("error", "ours"),
     [
         (auth.DefaultCredentialsError("none found"), Denied),
-        (auth.RefreshError("metadata server is slow"), Retry),
+        (auth.RefreshError("invalid_grant"), Denied),
+        (auth.RefreshError("the token service is slow", retryable=True), Retry),
         (auth.TransportError("no route"), Retry),
         (api.RetryError("gave up", cause=None), Retry),
         (api.TooManyRequests("slow down"), Retry),
@@ -126,6 +128,62 @@ def test_the_permission_that_google_names_is_reported(said: str, named: str, whe
 def test_errors_without_a_code_are_translated(error: Exception, ours: type[IncidentError]) -> None:
     """Lacking credentials are for a person; what comes from the network, time may heal."""
     assert type(translated_error(error)) is ours
+
+
+LOGIN = "Not logged in. Run: gcloud auth application-default login ("
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        api.Unauthenticated("invalid credentials"),
+        auth.DefaultCredentialsError("none found"),
+        auth.RefreshError("invalid_grant"),
+        api.ServiceUnavailable(
+            "Getting metadata from plugin failed with error: ('invalid_grant: Bad Request', {})"
+        ),
+        api.RetryError(
+            "Timeout of 15.0s exceeded",
+            cause=api.ServiceUnavailable(
+                "Getting metadata from plugin failed with error: Reauthentication is needed."
+            ),
+        ),
+    ],
+)
+def test_a_person_without_a_login_is_told_how_to_log_in(error: Exception) -> None:
+    """Missing and rejected credentials give the command to run, and nothing about accounts."""
+    found = translated_error(error)
+    assert type(found) is Denied
+    assert str(found).startswith(LOGIN)
+    assert "service account" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (api.Unauthenticated("invalid credentials"), Denied),
+        (auth.DefaultCredentialsError("none found"), Denied),
+        (auth.RefreshError("metadata server is slow"), Retry),
+    ],
+)
+def test_the_function_is_advised_about_its_service_account(
+    error: Exception, ours: type[IncidentError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody logs in to a function; a slow metadata server is retried."""
+    monkeypatch.setenv("K_SERVICE", "responder")
+    found = translated_error(error)
+    assert type(found) is ours
+    assert "application-default" not in str(found)
+    assert ("service account that the responder runs as" in str(found)) is (ours is Denied)
+
+
+def test_a_call_that_timed_out_names_the_address() -> None:
+    """The last attempt's error has the address that did not answer."""
+    refused = api.ServiceUnavailable("failed to connect to all addresses; ipv4:127.0.0.1:1")
+    found = translated_error(api.RetryError("Timeout of 15.0s exceeded", cause=refused))
+    assert type(found) is Retry
+    assert "Timeout of 15.0s exceeded" in str(found)
+    assert "127.0.0.1:1" in str(found)
 
 
 @pytest.mark.parametrize("said", ["", "  \n ", "x" * 5000, "two\nlines\tof it"])

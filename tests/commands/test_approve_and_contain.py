@@ -22,8 +22,11 @@ async def test_approve_json_is_one_object_with_plan_and_result(tmp_path: Path) -
     async with responder_environment(tmp_path, policy_text=policy_yaml("approve")) as env:
         waiting = (await env.deliver()).outcome
         incident = str(waiting["incident"])
+        code, _, err = await run_command(env, "approve", incident, **command_settings(env))
+        assert (code, env.containment_writes) == (2, [])
+        assert "Pass --yes" in err
         code, out, err = await run_command(
-            env, "approve", incident, "--json", **command_settings(env)
+            env, "approve", incident, "--yes", "--json", **command_settings(env)
         )
         assert code == 0, err
         reported = json.loads(out)
@@ -35,7 +38,7 @@ async def test_approve_json_is_one_object_with_plan_and_result(tmp_path: Path) -
         ]
         assert "-   tag: known-good" in err
         code, out, err = await run_command(
-            env, "approve", incident, "--json", **command_settings(env)
+            env, "approve", incident, "--yes", "--json", **command_settings(env)
         )
         assert (code, json.loads(out)["result"]) == (1, None)
         assert "it is contained" in json.loads(out)["error"]
@@ -51,7 +54,7 @@ async def test_contain_asks_for_confirmation_and_prints_the_result(tmp_path: Pat
     async with responder_environment(tmp_path, policy_text=policy_yaml("approve")) as env:
         incident = str((await env.deliver()).outcome["incident"])
         late = command_settings(env, hours=13)
-        code, _, err = await run_command(env, "approve", incident, **late)
+        code, _, err = await run_command(env, "approve", incident, "--yes", **late)
         assert code == 1
         assert "its plan has expired" in err
         code, out, err = await run_command(env, "contain", incident, **late)

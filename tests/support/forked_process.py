@@ -55,23 +55,24 @@ class ForkedProcessGroup(ProcessGroup):
     """A child process as any other, but that its imports are there already."""
 
     async def _start(self) -> Process:
-        return await _start_process(self._command, self._environment, self._cwd)
+        return await start_process(self._command, self._environment, self._cwd)
 
 
 async def run_process(
     command: Sequence[str], environment: Mapping[str, str], cwd: Path
 ) -> tuple[int, str, str]:
     """Run a command to its end; its exit status, output and errors."""
-    process = await _start_process(command, environment, cwd)
+    process = await start_process(command, environment, cwd)
     assert process.stdout
     assert process.stderr
     out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
     return await process.wait(), out.decode(), err.decode()
 
 
-async def _start_process(
+async def start_process(
     command: Sequence[str], environment: Mapping[str, str], cwd: Path
 ) -> Process:
+    """Start a command; its output and errors are pipes."""
     address = os.environ.get(_ADDRESS_VARIABLE)
     if address is None:
         return await asyncio.create_subprocess_exec(
