@@ -39,6 +39,7 @@ class ContainmentPlan:
         stops: Whether any chosen action stops running code, whether or not it needs a write.
         unreached: What keeps the workload from the goal of a chosen action, whatever is written.
         remarks: What else a person should know of what the chosen actions leave as it is.
+        actions: The names of the chosen actions.
     """
 
     changes: tuple[Change, ...]
@@ -47,6 +48,7 @@ class ContainmentPlan:
     stops: bool = True
     unreached: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
 
 
 def plan_changes(
@@ -72,14 +74,14 @@ def plan_changes(
         applicable = applicable and bool(fitting)
     order = list(ACTIONS)
     chosen.sort(key=lambda action: order.index(action.name))
-    changes = _changes(chosen, configuration, finding)
     return ContainmentPlan(
-        changes,
+        changes_of_actions(chosen, configuration, finding),
         tuple(reasons),
         applicable,
         stops=any(action.stops for action in chosen),
         unreached=unreached_goals((action.name for action in chosen), configuration),
         remarks=tuple(text for each in chosen if (text := each.remark(configuration))),
+        actions=tuple(action.name for action in chosen),
     )
 
 
@@ -175,7 +177,7 @@ def _desired_state(
     return action.desired_state[configuration.kind](configuration, finding)
 
 
-def _changes(
+def changes_of_actions(
     actions: Sequence[Action], configuration: WorkloadConfiguration, finding: Finding
 ) -> tuple[Change, ...]:
     """The changes of several actions; each starts from the state that those before it want."""

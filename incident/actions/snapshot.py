@@ -50,6 +50,7 @@ class Snapshot:
         parts: The changes to be sent, stopping ones first, and after them those of earlier
             attempts of the containment that are still in effect.
         unsent: Changes that were never sent, and so have no effect.
+        actions: Names of the actions whose goals the containment is to reach.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Snapshot:
     generation: int
     parts: tuple[SnapshotPart, ...]
     unsent: tuple[Change, ...] = ()
+    actions: tuple[str, ...] = ()
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -190,6 +192,7 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "uid": snapshot.uid,
         "generation": snapshot.generation,
+        "actions": [*snapshot.actions],
         "changes": [
             {
                 **change_json(part.change),

@@ -5,7 +5,7 @@ A containment belongs to its workload; incidents refer to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -199,16 +199,28 @@ class ContainmentRecords:
                 " away, and contain the incident with `python cli.py contain`"
             ) from error
 
-    async def store_snapshot(
+    async def store_snapshot(  # noqa: PLR0913 - all that its record says
         self,
         history: ContainmentHistory,
         changes: tuple[Change, ...],
         configuration: WorkloadConfiguration,
         incident: str,
         finding: Finding,
+        *,
+        actions: Iterable[str] = (),
     ) -> Snapshot | None:
-        """Store what the writes will overwrite; None when another process was first."""
+        """Store what the writes will overwrite; None when another process was first.
+
+        Args:
+            history: The workload's containments.
+            changes: What is to be written.
+            configuration: The workload's settings as read.
+            incident: The incident's id.
+            finding: Its finding.
+            actions: Names of the actions whose goals are to be reached.
+        """
         current = history.current
+        earlier = current.effective_snapshot if current else None
         number = (current.last_number if current else 0) + 1
         snapshot = Snapshot(
             number=number,
@@ -217,9 +229,8 @@ class ContainmentRecords:
             incident=incident,
             uid=configuration.uid,
             generation=configuration.generation,
-            parts=snapshot_parts(
-                changes, configuration, current.effective_snapshot if current else None
-            ),
+            parts=snapshot_parts(changes, configuration, earlier),
+            actions=tuple(dict.fromkeys((*actions, *(earlier.actions if earlier else ())))),
         )
         body: dict[str, Json] = {
             "incident": incident,
@@ -328,6 +339,7 @@ def parse_snapshot(record: Record) -> Snapshot:
         uid=body["uid"],
         generation=body["generation"],
         parts=tuple(_parse_part(value) for value in body["changes"]),
+        actions=tuple(map(str, body.get("actions", ()))),
     )
 
 

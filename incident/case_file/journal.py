@@ -15,11 +15,13 @@ from typing import Protocol
 from pydantic_core import to_json
 
 from incident.case_file.paths import numbered_path, parse_record_name, record_path
-from incident.model import GiveUp, Json, JsonObject
+from incident.model import GiveUp, Inconsistent, Json, JsonObject
 from incident.model.concurrency import gather_all
 from incident.model.json_text import parse_time, time_text
+from incident.model.retrying import Backoff
 
 SCHEMA_VERSION = 1
+_CREATE_BACKOFF = Backoff(first_s=0.2, longest_s=2.0)
 
 
 class ObjectStore(Protocol):
@@ -129,12 +131,9 @@ class Journal:
             "nonce": nonce,
             **body,
         }
-        record = Record(number, kind, now, self.run_id, content)
-        if await self.store.create(path, encode_json(content)):
-            return record
-        existing = await self.store.read(path)
-        won = existing is not None and decode_record(path, existing).get("nonce") == nonce
-        return record if won else None
+        existing = await create_or_read(self.store, path, encode_json(content))
+        won = existing is None or decode_record(path, existing).get("nonce") == nonce
+        return Record(number, kind, now, self.run_id, content) if won else None
 
     async def append(self, after: int, kind: str, body: JsonObject) -> int:
         """Write a record at the first free number after one; returns the number."""
@@ -160,9 +159,35 @@ async def create_numbered(store: ObjectStore, stem: str, suffix: str, data: byte
     position = 1
     while True:
         path = numbered_path(stem, suffix, position)
-        if await store.create(path, data) or await store.read(path) == data:
+        existing = await create_or_read(store, path, data)
+        if existing is None or existing == data:
             return path
         position += 1
+
+
+async def create_or_read(store: ObjectStore, path: str, data: bytes) -> bytes | None:
+    """Put an object where none is.
+
+    Returns:
+        None where this call has put it; else what is there, which may be this very data: an
+        answer can get lost.
+
+    Raises:
+        Inconsistent: The store says that there is an object, and has none, again and again.
+    """
+    for attempt in range(_CREATE_BACKOFF.attempts):
+        if attempt:
+            await _CREATE_BACKOFF.pause(attempt)
+        if await store.create(path, data):
+            return None
+        existing = await store.read(path)
+        if existing is not None:
+            return existing
+    raise Inconsistent(
+        f"cannot create {path}: the store answered {_CREATE_BACKOFF.attempts} times that it"
+        " exists, and that it does not when it was read. Check the store and what stands between"
+        " it and the responder; Pub/Sub will redeliver the message"
+    )
 
 
 def encode_json(value: Json) -> bytes:

@@ -1,51 +1,62 @@
-"""Enforcing: applies the changes of a decision to the workload, and sees them in effect.
+"""Enforce: snapshot, write, read back; optimistic concurrency with bounded retries.
 
-Convergent without a lock: the wanted state is a constant, what it overwrites is stored first,
-and any number of processes may do this at once and crash anywhere in between.
+It converges without a lock: the desired state is a constant, what a write overwrites is stored
+first, and any number of processes may run this at once and crash at any point.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from dataclasses import replace
 
 from incident.actions import plan
 from incident.actions.changes import with_state
+from incident.actions.goal import Goal
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
 from incident.containment.peers import WritePeers, retry_if_write_pending
-from incident.containment.read_back import SentWrites, containment_result, read_back_writes
+from incident.containment.read_back import (
+    Reading,
+    SentWrites,
+    existing_writes,
+    read_until_settled,
+    unsent_changes,
+)
+from incident.containment.result import (
+    conclude_writes,
+    containment_result,
+    record_after_write,
+    with_problems,
+)
 from incident.containment.types import ContainmentRequest, ContainmentResult, ContainmentTools
-from incident.containment.validate import validate_change
-from incident.containment.write import recheck_refused, send_changes
+from incident.containment.write import AttemptResult, recheck_refused, send_changes
 from incident.decision.guards import GuardBlock
 from incident.model import (
     Change,
     ChangeState,
     Conflict,
     Decision,
+    GiveUp,
     IncidentError,
     Json,
     Kind,
-    Mode,
     Reason,
     Retry,
     Status,
     Verdict,
-    WorkloadConfiguration,
 )
 from incident.model.concurrency import gather_all
+from incident.model.retrying import Backoff
 
-_MAX_ATTEMPTS = 5
-_BACKOFF_S = 0.2
-_MAX_BACKOFF_S = 1.5
+_BACKOFF = Backoff(first_s=0.4, longest_s=1.5, attempts=5)
+#: How often we write again what somebody undid, or started, while we read back.
+_MAX_REWRITES = 3
 
 
 def already_in_effect(decision: Decision) -> ContainmentResult:
-    """Nothing is to be written, and nothing of ours is there: somebody else saw to it.
+    """The result where nothing is to be written and the responder holds nothing.
 
-    Where only access is restricted, what runs goes on running, whoever restricted it.
+    Where access is only restricted, the running code goes on running.
     """
     if decision.stops:
         return ContainmentResult(Status.ALREADY_CONTAINED, decision)
@@ -54,58 +65,68 @@ def already_in_effect(decision: Decision) -> ContainmentResult:
         return ContainmentResult(
             Status.UNVERIFIED, decision, reasons=(Reason(text, "access"),), alarm=True
         )
-    text = "access was restricted before, not by us; what runs was not stopped"
+    text = "access was restricted before, not by the responder; what runs was not stopped"
     return ContainmentResult(
         Status.RESTRICTED, decision, reasons=(Reason(text, "settings"),), alarm=True
     )
 
 
-def _unsent_changes(snapshot: Snapshot, configuration: WorkloadConfiguration) -> tuple[Change, ...]:
-    """What an attempt did not get to write, and nobody has done since: it is told, not hidden."""
-    text = "it was not written: it was refused, or the attempt ended before it"
-    return tuple(
-        with_state(change, ChangeState.FAILED, text)
-        for change in snapshot.unsent
-        if not plan.in_effect(change, configuration)
-    )
-
-
 class Enforcement:
-    """One containment being made: looks, keeps the image, writes, verifies; again if need be."""
+    """One run that enforces a decision, in bounded attempts."""
 
     def __init__(self, request: ContainmentRequest, tools: ContainmentTools) -> None:
-        """Begin with what was read and decided; it is read anew at each further attempt."""
+        """Start from what was read and decided; each further attempt reads it again."""
         self._request = request
         self._tools = tools
         self._peers = WritePeers(tools.containment_records, tools.peer_wait)
         self._last_interruption: IncidentError | None = None
+        #: The newest writes of this run that have taken effect, or may have.
+        self._sent: SentWrites | None = None
+        self._problems: tuple[Reason, ...] = ()
+        self._rewrites = 0
+        self._read_back_deadline: float | None = None
 
     async def enforce(self) -> ContainmentResult:
-        """Attempt it until it is done, called off, or may not be tried any longer.
+        """Attempt it until it is done, held, or may not be tried again.
+
+        Whatever fails once a write was sent, the workload itself is asked what became of it.
 
         Raises:
-            Retry: Nothing was done yet, or an answer was lost: a redelivery looks again.
-            GiveUp: The store or the workload cannot be used.
+            Retry: Nothing was written yet, or an answer was lost: a redelivery looks again.
+            GiveUp: The store or the workload cannot be used, and nothing was written.
         """
-        for attempt in range(_MAX_ATTEMPTS):
-            if attempt:
+        try:
+            return with_problems(await self._enforce(), self._problems)
+        except GiveUp as error:
+            if self._sent is None:
+                raise
+            reason = Reason(f"this failed after the write was sent: {error}", "outside")
+            result = await self._last_read_back(self._sent)
+            return with_problems(result, (*self._problems, reason))
+
+    async def _enforce(self) -> ContainmentResult:
+        attempt, first = 0, True
+        while attempt < _BACKOFF.attempts:
+            if not first:
                 await self._reread(attempt)
+            first, rewrites = False, self._rewrites
             if not self._request.decision.enforces:
-                return self._held_result(self._request.decision)
+                return await self._held_or_written(self._request.decision)
             result = await (
                 self._attempt_write() if self._request.decision.changes else self._finish_existing()
             )
             if result:
                 return result
+            attempt += rewrites == self._rewrites
         return await self._result_after_conflicts()
 
     async def _result_after_conflicts(self) -> ContainmentResult:
-        """A conflict over one change, again and again, hides nothing of what the others did.
+        """The result when one change met a conflict at every attempt; others may be in effect.
 
         Raises:
-            Retry: Nothing was done yet, or an answer was lost: a redelivery looks again.
+            Retry: Nothing was written yet, or an answer was lost: a redelivery looks again.
         """
-        await self._reread(_MAX_ATTEMPTS)
+        await self._reread(_BACKOFF.attempts)
         request, current = self._request, self._request.history.current
         snapshot = current.snapshot_in_effect(request.configuration) if current else None
         refers_to_it = current is not None and request.incident in current.incidents
@@ -116,41 +137,43 @@ class Enforcement:
             or not isinstance(self._last_interruption, Conflict)
         ):
             raise Retry(
-                f"cannot contain {request.workload.resource_name}: {_MAX_ATTEMPTS}"
-                " attempts met other"
-                " changes or no answer, last:"
+                f"cannot contain {request.workload.resource_name}: {_BACKOFF.attempts} attempts"
+                " met other changes or no answer, last:"
                 f" {self._last_interruption or 'another process at work'}"
             ) from self._last_interruption
         failed = [
             with_state(c, ChangeState.FAILED, str(self._last_interruption))
             for c in request.decision.changes
         ]
-        return await self._read_back(
-            SentWrites(snapshot, tuple(failed), current.written_at, current.last_number)
-        )
+        return await self._last_read_back(existing_writes(snapshot, tuple(failed), current))
 
     async def _reread(self, attempt: int) -> None:
-        """Everything that the write depends on is read anew; nothing is assumed."""
+        """Read again everything that the write depends on; after an interruption, wait first."""
         if self._last_interruption:
-            longest = min(_MAX_BACKOFF_S, _BACKOFF_S * 2**attempt)
-            await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+            await _BACKOFF.pause(max(attempt, 1))
         configuration, history = await self._tools.reread()
         decision = await self._tools.decide_again(configuration, history)
         self._request = replace(
             self._request, configuration=configuration, history=history, decision=decision
         )
 
+    async def _held_or_written(self, decision: Decision) -> ContainmentResult:
+        """Policy, guards or settings have lowered the decision; what was written stays."""
+        if self._sent and self._rewrites:
+            return await self._last_read_back(self._sent)
+        return self._held_result(decision)
+
     def _held_result(self, decision: Decision) -> ContainmentResult:
-        """Policy, guards or settings have lowered the decision since it was first made."""
+        """Policy, guards or settings have lowered the decision, and nothing was written."""
         self._retry_if_write_pending()
-        text = "this was decided anew at the moment of writing; nothing was written then"
+        text = "decided again right before the write; nothing was written"
         lowered = replace(decision, verdict=Verdict.HOLD, changes=())
         return ContainmentResult(
             Status.HELD, lowered, reasons=(Reason(text, "policy"),), alarm=decision.alarm
         )
 
     async def _attempt_write(self) -> ContainmentResult | None:
-        """One attempt; None when another is needed."""
+        """One attempt; None when another one is needed."""
         request, tools = self._request, self._tools
         current = request.history.current
         if await self._peers.wait_for_peer(current, request.configuration) or self._is_stale(
@@ -164,6 +187,7 @@ class Enforcement:
                 request.configuration,
                 request.incident,
                 request.finding,
+                actions=self._goal().actions,
             ),
             tools.acquire_slot(),
             tools.decide_again(request.configuration, request.history),
@@ -180,17 +204,17 @@ class Enforcement:
         return await self._send_changes(snapshot)
 
     async def _reread_history(self) -> None:
-        """The records as they are now; of a release that has begun since, for one."""
+        """Read the containment's records again: a release may have begun meanwhile."""
         history = (await self._tools.containment_records.history()).for_workload(
             self._request.configuration
         )
         self._request = replace(self._request, history=history)
 
     def _release_not_begun(self, snapshot: Snapshot) -> bool:
-        """Whether the image lies in a containment that nobody has begun to take back.
+        """Whether the snapshot is in a containment that nobody has begun to release.
 
-        A release records its intent and then looks for images; we keep an image and then look
-        for a release: one of the two sees the other.
+        A release records its start and then reads the snapshots; we store a snapshot and then
+        look for a release: one of the two sees the other.
         """
         current = self._request.history.current
         if current is None or current.releasing:
@@ -212,15 +236,18 @@ class Enforcement:
     async def _held_at_last_check(
         self, decision: Decision, block: GuardBlock | None
     ) -> ContainmentResult | None:
-        """The last word before the write: the policy as it is now, and the hourly caps.
+        """The last check before the write: the policy as it is now, and the hourly caps.
 
-        Where the policy now wants other changes, or none besides those made, it is looked again.
+        Where the policy now wants other changes, or no more, another attempt follows.
         """
         if block is None and decision.enforces:
             return None
         await self._reread_history()
         if block is None or not decision.enforces:
-            return self._held_result(decision)
+            return await self._held_or_written(decision)
+        if self._sent and self._rewrites:
+            self._problems += (block.reason,)
+            return await self._last_read_back(self._sent)
         self._retry_if_write_pending()
         held_decision = replace(
             decision, verdict=Verdict.HOLD, reasons=(block.reason,), changes=(), alarm=True
@@ -232,93 +259,139 @@ class Enforcement:
         request, tools = self._request, self._tools
         sent = await send_changes(request.decision.changes, tools.cloud_run)
         sent = await recheck_refused(sent, snapshot, request.workload, tools.cloud_run)
-        written_at, last_number = tools.clock(), snapshot.number
         self._last_interruption = sent.interrupted
+        writes = self._sent_writes(snapshot, sent)
+        if sent.any_applied or sent.answer_lost:
+            self._sent = writes
         if sent.any_applied:
             details: dict[str, Json] = {"generation": sent.generation, "unsent": [*sent.unsent]}
-            last_number = await self._add_record(last_number, "written", snapshot, **details)
+            number, problems = await record_after_write(
+                tools, request, snapshot.number, "written", snapshot, **details
+            )
+            self._problems += problems
+            self._sent = writes = replace(writes, last_number=number)
         elif not sent.answer_lost:
-            # A write whose answer was lost may have been accepted; looking again tells.
-            await self._add_record(last_number, "abandoned", snapshot)
+            # A write whose answer was lost may have been accepted; the next reading shows it.
+            await self._add_record(snapshot.number, "abandoned", snapshot)
         if sent.interrupted:
             return None
         if not sent.any_applied:
             await self._reread_history()
             self._retry_if_write_pending()
             return await self._result_when_refused(sent.failed)
-        exact = sent.generation is None or sent.generation <= snapshot.generation + 1
-        sent_snapshot = snapshot.without_unsent(sent.unsent)
-        return await self._read_back(
-            SentWrites(sent_snapshot, sent.failed, written_at, last_number, exact=exact)
+        return await self._read_back(writes)
+
+    def _sent_writes(self, snapshot: Snapshot, sent: AttemptResult) -> SentWrites:
+        """What an attempt has written, or may have."""
+        return SentWrites(
+            snapshot=snapshot.without_unsent(sent.unsent) if sent.any_applied else snapshot,
+            failed=sent.failed,
+            written_at=self._tools.clock(),
+            last_number=snapshot.number,
+            exact=sent.generation is None or sent.generation <= snapshot.generation + 1,
+            generation=sent.generation,
         )
 
     async def _result_when_refused(self, failed: tuple[Change, ...]) -> ContainmentResult:
-        """Nothing more could be written: what an earlier attempt did stands all the same."""
+        """The result when every write was refused; an earlier attempt may be in effect."""
         current = self._request.history.current
         snapshot = current.snapshot_in_effect(self._request.configuration) if current else None
         if current and snapshot:
-            return await self._read_back(
-                SentWrites(snapshot, failed, current.written_at, current.last_number)
-            )
-        return await self._read_back(SentWrites(None, failed, None, 0))
+            return await self._last_read_back(existing_writes(snapshot, failed, current))
+        return await self._last_read_back(SentWrites(None, failed, None, 0))
 
     async def _finish_existing(self) -> ContainmentResult | None:
-        """Nothing to write: is it our containment, an unfinished one, or somebody else's?"""
+        """Nothing to write: join our containment, finish it, or find that others did it."""
         request = self._request
         current = request.history.current
         snapshot = current.snapshot_in_effect(request.configuration) if current else None
         if current is None or snapshot is None:
-            return already_in_effect(request.decision)
+            return await self._nothing_to_write()
         if await self._peers.wait_for_peer(current, request.configuration):
             return None
         last_number, recovered = current.last_number, snapshot == current.pending_snapshot
+        self._sent = sent = existing_writes(
+            snapshot, unsent_changes(snapshot, request.configuration), current
+        )
         if recovered:
-            # The answer was lost, or the process died before it could write this down.
+            # The answer was lost, or the process died before it could record it.
             last_number = await self._add_record(last_number, "written", snapshot, recovered=True)
         if request.incident not in current.incidents:
             last_number = await self._add_record(last_number, "joined", snapshot)
-        written_at = snapshot.recorded_at if recovered else current.written_at
-        sent_writes = SentWrites(
-            snapshot, _unsent_changes(snapshot, request.configuration), written_at, last_number
-        )
-        all_in_effect = all(
-            plan.why_not_in_effect(c, request.configuration) is None for c in snapshot.changes
-        )
+        self._sent = sent = replace(sent, last_number=last_number)
+        if recovered:
+            self._sent = sent = replace(sent, written_at=snapshot.recorded_at)
         annotated = current.annotated or request.workload.kind is Kind.JOB
-        if current.verified and annotated and not recovered and all_in_effect:
-            return containment_result(
-                sent_writes, (None,) * len(snapshot.changes), request, self._tools
-            )
-        return await self._read_back(sent_writes)
+        reading = self._reading_at_start(sent)
+        if current.verified and annotated and not recovered and reading:
+            return containment_result(sent, reading, self._goal(sent), request, self._tools)
+        return await self._read_back(sent)
 
-    async def _read_back(self, sent_writes: SentWrites) -> ContainmentResult:
-        return await read_back_writes(sent_writes, self._request, self._tools)
+    def _reading_at_start(self, sent: SentWrites) -> Reading | None:
+        """The settings as they were read, if all is in effect there: read once is enough."""
+        configuration = self._request.configuration
+        unmet = any(plan.why_not_in_effect(c, configuration) for c in sent.changes)
+        if unmet or self._goal(sent).unmet(configuration):
+            return None
+        return Reading(configuration, (None,) * len(sent.changes))
+
+    async def _nothing_to_write(self) -> ContainmentResult | None:
+        """Others contained it, if the workload still shows that when it is read again."""
+        if self._sent and self._rewrites:
+            return await self._last_read_back(self._sent)
+        request, nothing = self._request, SentWrites(None, (), None, 0)
+        goal = self._goal()
+        reading = await read_until_settled(nothing, goal, request, self._tools, self._remaining_s())
+        if reading.undone and self._may_write_again():
+            return None
+        if not reading.unmet_goals:
+            return already_in_effect(request.decision)
+        reasons = tuple(Reason(each.text, "settings") for each in reading.unmet_goals)
+        return ContainmentResult(Status.UNVERIFIED, request.decision, reasons=reasons, alarm=True)
+
+    def _goal(self, sent: SentWrites | None = None) -> Goal:
+        """The goal of the decision, and of the containment that was written before it."""
+        request, current = self._request, self._request.history.current
+        snapshot = sent.snapshot if sent else current.effective_snapshot if current else None
+        names = [
+            *plan.plan_changes(
+                request.decision.steps, request.configuration, request.finding
+            ).actions,
+            *(snapshot.actions if snapshot else ()),
+            *(name for c in (snapshot.changes if snapshot else ()) for name in c.action.split("+")),
+        ]
+        return Goal.of(names, request.finding)
+
+    async def _read_back(self, sent: SentWrites, *, last: bool = False) -> ContainmentResult | None:
+        """Read back and conclude; None when it was undone meanwhile and is written again."""
+        goal = self._goal(sent)
+        reading = await read_until_settled(
+            sent, goal, self._request, self._tools, self._remaining_s()
+        )
+        if reading.undone and not last and self._may_write_again():
+            return None
+        return await conclude_writes(sent, reading, goal, self._request, self._tools)
+
+    async def _last_read_back(self, sent: SentWrites) -> ContainmentResult:
+        """Read back and conclude, whatever was found: nothing more is written."""
+        result = await self._read_back(sent, last=True)
+        assert result is not None  # noqa: S101 - the last reading decides
+        return result
+
+    def _may_write_again(self) -> bool:
+        """Take one of the rewrites, if there is one left."""
+        if self._rewrites == _MAX_REWRITES:
+            return False
+        self._rewrites += 1
+        self._last_interruption = None
+        return True
+
+    def _remaining_s(self) -> float:
+        """How long is left for reading back: one limit for all writes of this run."""
+        now = asyncio.get_running_loop().time()
+        if self._read_back_deadline is None:
+            self._read_back_deadline = now + self._tools.verify_timeout.total_seconds()
+        return max(self._read_back_deadline - now, 0.0)
 
     async def _add_record(self, after: int, kind: str, snapshot: Snapshot, **details: Json) -> int:
         return await self._tools.add_record(self._request, after, kind, snapshot, **details)
-
-
-async def contain_workload(
-    request: ContainmentRequest, tools: ContainmentTools
-) -> ContainmentResult:
-    """Carry the decision out, as far as its mode goes.
-
-    Raises:
-        Retry: Time may heal it; whatever was written is on record, and a redelivery goes on.
-        GiveUp: The store or the workload cannot be used.
-    """
-    decision = request.decision
-    if decision.enforces:
-        return await Enforcement(request, tools).enforce()
-    retry_if_write_pending(request.incident, request.history.current, tools.clock)
-    if decision.verdict is not Verdict.CONTAIN:
-        return ContainmentResult(Status.HELD, decision, alarm=decision.alarm)
-    if not decision.changes:
-        return already_in_effect(decision)
-    if decision.mode is Mode.APPROVE:
-        return ContainmentResult(Status.AWAITING_APPROVAL, decision, decision.changes)
-    validated = [
-        await validate_change(change, request.workload, tools.cloud_run)
-        for change in decision.changes
-    ]
-    return ContainmentResult(Status.PLANNED, decision, tuple(validated))

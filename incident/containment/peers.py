@@ -1,28 +1,28 @@
-"""Attempts that were begun, and of which no record says yet what became: who waits, how long."""
+"""Wait for writes of other processes that are in flight."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from incident.case_file.containments import Containment, ContainmentRecords
 from incident.model import Retry, WorkloadConfiguration
+from incident.model.retrying import Backoff
 
-#: How long a write whose answer was lost may still come into effect.
+#: How long a write whose answer was lost may still take effect.
 WRITE_SETTLE_TIME = timedelta(seconds=45)
-#: A write takes longer than any other step: a peer may be silent so many times as long.
+#: A write takes longer than any other step: a peer may take this many times as long.
 _WRITE_WAIT_FACTOR = 3
-_POLL_S = 0.2
+_POLL = Backoff(first_s=0.2, longest_s=0.3, factor=1.1)
 
 
 def retry_if_write_pending(
     incident: str, current: Containment | None, clock: Callable[[], datetime]
 ) -> None:
-    """Nothing final may be said while a write of this incident may still come into effect.
+    """Raise while a write of this incident may still take effect.
 
     Raises:
-        Retry: An attempt was begun, and no record says yet what became of it.
+        Retry: An attempt has begun, and there is no record of its result yet.
     """
     pending = current.pending_snapshot if current else None
     if pending is None or pending.incident != incident:
@@ -35,10 +35,10 @@ def retry_if_write_pending(
 
 
 class WritePeers:
-    """Other processes that were about to write to the workload; each is waited for once."""
+    """Waits, once each, for other processes that are about to write to the workload."""
 
     def __init__(self, containment_records: ContainmentRecords, peer_wait: timedelta) -> None:
-        """Wait in one run; ``peer_wait`` is how long a peer may be silent in any other step."""
+        """Wait in one run; ``peer_wait`` is how long a peer may take for any other step."""
         self._containment_records = containment_records
         self._peer_timeout = peer_wait * _WRITE_WAIT_FACTOR
         self._waited_for: set[int] = set()
@@ -46,9 +46,9 @@ class WritePeers:
     async def wait_for_peer(
         self, current: Containment | None, configuration: WorkloadConfiguration
     ) -> bool:
-        """Whether another process was about to write, and has been waited for.
+        """Whether another process was about to write; if so, waits for it first.
 
-        A process that died is waited for once, and then its work is carried on.
+        A process that died is waited for once; then this run continues its work.
 
         Raises:
             Retry: The store does not answer.
@@ -62,11 +62,10 @@ class WritePeers:
         if pending.number in self._waited_for or remaining_s <= 0:
             return False
         self._waited_for.add(pending.number)
-        loop_time = asyncio.get_running_loop().time
-        deadline = loop_time() + remaining_s
-        while loop_time() < deadline:
-            await asyncio.sleep(_POLL_S)
+
+        async def recorded() -> bool:
             history = (await self._containment_records.history()).for_workload(configuration)
-            if history.current is None or history.current.pending_snapshot != pending:
-                break
+            return history.current is None or history.current.pending_snapshot != pending
+
+        await _POLL.poll(recorded, remaining_s)
         return True

@@ -1,46 +1,47 @@
-"""What enforcing came to: every change read back, told, and put on record.
-
-Nothing is called contained here that was not seen in effect.
-"""
+"""Read back a containment until its changes are in effect and its goal is reached."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from incident.actions import plan
-from incident.actions.changes import INCIDENT_ANNOTATION, annotation_change, with_state
+from incident.actions.changes import with_state
+from incident.actions.goal import Goal, UnmetGoal
 from incident.actions.snapshot import Snapshot
-from incident.containment.types import ContainmentRequest, ContainmentResult, ContainmentTools
-from incident.containment.write import status_of_changes
-from incident.investigation.workload_reader import WorkloadReader, read_workload
+from incident.case_file.containments import Containment
+from incident.containment.types import ContainmentRequest, ContainmentTools
+from incident.investigation.workload_reader import names_in, read_workload
 from incident.model import (
     Change,
     ChangeKind,
     ChangeState,
     GiveUp,
-    IncidentError,
-    Kind,
-    Reason,
     Retry,
-    Status,
-    Workload,
     WorkloadConfiguration,
 )
+from incident.model.retrying import Backoff
+
+_POLL = Backoff(first_s=0.2, longest_s=2.0, factor=1.5)
+#: So many readings are made at least, also once time is up, within so many seconds more: a busy
+#: process may have had none, and another writer's change may be under way in any one of them.
+_MIN_READINGS = 5
+_LAST_READINGS_S = 15
+_NOT_READ_BACK = "the workload was not read back in time"
 
 
 @dataclass(frozen=True, slots=True)
 class SentWrites:
-    """What was made of the decision, to be read back.
+    """What was written, to be read back.
 
     Attributes:
-        snapshot: The image of what was written; None when nothing was.
+        snapshot: The snapshot of what was written; None when nothing was.
         failed: The changes that were refused.
         written_at: When the writes were accepted.
         last_number: Number of the containment's last record.
         exact: Whether nobody else wrote between reading and writing.
+        generation: The generation that the last of our writes made, where it is known.
     """
 
     snapshot: Snapshot | None
@@ -48,6 +49,7 @@ class SentWrites:
     written_at: datetime | None
     last_number: int
     exact: bool = True
+    generation: int | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -55,184 +57,136 @@ class SentWrites:
         return self.snapshot.changes if self.snapshot else ()
 
 
-async def read_back_writes(
-    sent_writes: SentWrites, request: ContainmentRequest, tools: ContainmentTools
-) -> ContainmentResult:
-    """Read back what was written, and tell it change by change."""
-    configuration: WorkloadConfiguration | None = None
-    unmet: tuple[str | None, ...] = ()
-    if sent_writes.changes:
-        configuration, unmet = await wait_until_in_effect(
-            sent_writes.changes, request.workload, tools.cloud_run, tools.verify_timeout
-        )
-    rechecked = replace(
-        sent_writes, failed=await _recheck_cancellations(sent_writes.failed, request, tools)
-    )
-    result = containment_result(rechecked, unmet, request, tools, configuration)
-    if sent_writes.snapshot is None:
-        return result
-    unverified = [c.error for c in result.changes if c.state is ChangeState.UNVERIFIED]
-    if unverified:
-        await tools.add_record(
-            request,
-            sent_writes.last_number,
-            "unverified",
-            sent_writes.snapshot,
-            reason=unverified[0],
-        )
-        return result
-    last_number = await tools.add_record(
-        request, sent_writes.last_number, "verified", sent_writes.snapshot
-    )
-    if configuration is None or result.status not in (Status.CONTAINED, Status.RESTRICTED):
-        return result
-    reasons = await _annotate(configuration, sent_writes.snapshot, last_number, request, tools)
-    return replace(result, reasons=(*reasons, *result.reasons))
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of the workload after our writes, judged.
+
+    Attributes:
+        configuration: The workload's settings; None when they were never read.
+        unmet_changes: For each change that was sent, why it is not in effect; None if it is.
+        unmet_goals: What of the goal is not reached.
+        waiting: Whether time may still bring a goal about: none of its changes was refused.
+        undone: Whether somebody has changed the workload since: only another write helps.
+        final: Whether waiting is of no use.
+    """
+
+    configuration: WorkloadConfiguration | None
+    unmet_changes: tuple[str | None, ...]
+    unmet_goals: tuple[UnmetGoal, ...] = ()
+    waiting: bool = False
+    undone: bool = False
+    final: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether all is as it is to be, or waiting is of no use."""
+        reached = not any(self.unmet_changes) and not self.waiting
+        return self.final or self.undone or reached
 
 
-def containment_result(
-    sent_writes: SentWrites,
-    unmet: tuple[str | None, ...],
+async def read_until_settled(
+    sent: SentWrites,
+    goal: Goal,
     request: ContainmentRequest,
     tools: ContainmentTools,
-    configuration: WorkloadConfiguration | None = None,
-) -> ContainmentResult:
-    """The result of the changes, each in effect or with the reason why it is not.
+    limit_s: float,
+) -> Reading:
+    """Read the workload until changes and goal are reached, somebody undid them, or time is up.
 
-    Args:
-        sent_writes: What was written and what was refused.
-        unmet: Why each written change is not in effect; None where it is.
-        request: The containment that was asked for.
-        tools: The clock and the records.
-        configuration: The workload as read back; None where nothing was read.
+    A few readings are made in any case, so that readings decide and not the clock.
     """
-    read_changes = [
-        _with_read_back_state(change, why)
-        for change, why in zip(sent_writes.changes, unmet, strict=True)
-    ]
-    changes = sorted((*read_changes, *sent_writes.failed), key=lambda change: not change.stops)
-    unreached = _unreached_goals(changes, request, configuration or request.configuration)
-    status = status_of_changes(changes, unreached)
-    known = {reason.text for reason in request.decision.reasons}
-    reasons = [Reason(text, "access") for text in unreached if text not in known]
-    text = (
-        "another change came between reading and writing: the before-image may lack it;"
-        " the audit log has it"
-    )
-    return ContainmentResult(
-        status=status,
-        decision=request.decision,
-        changes=tuple(changes),
-        containment_folder=tools.containment_records.current_folder(request.history)
-        if sent_writes.snapshot
-        else None,
-        stopped_at=sent_writes.written_at if status is Status.CONTAINED else None,
-        verified_at=tools.clock() if status is Status.CONTAINED else None,
-        reasons=(*reasons, *(() if sent_writes.exact else (Reason(text, "settings"),))),
-        alarm=any(change.state is not ChangeState.VERIFIED for change in changes)
-        or status is not Status.CONTAINED,
-    )
+    unread = UnmetGoal("", _NOT_READ_BACK, stops=True)
+    reading = Reading(None, (_NOT_READ_BACK,) * len(sent.changes), (unread,), waiting=True)
+
+    count = 0
+
+    async def settled() -> bool:
+        nonlocal reading, count
+        reading = await _read_once(reading, sent, goal, request, tools)
+        count += 1
+        return reading.settled
+
+    async def settled_or_read_enough() -> bool:
+        return await settled() or count >= _MIN_READINGS
+
+    if not await _POLL.poll(settled, limit_s):
+        await _POLL.poll(settled_or_read_enough, _LAST_READINGS_S)
+    return reading
 
 
-def _unreached_goals(
-    changes: Sequence[Change], request: ContainmentRequest, configuration: WorkloadConfiguration
-) -> tuple[str, ...]:
-    """What keeps the workload from a goal; as planned where its IAM policy was not read again."""
-    if configuration.access is None:
-        return request.decision.unreached
-    return plan.unreached_goals(plan.actions_behind(changes), configuration)
-
-
-def _with_read_back_state(change: Change, unmet: str | None) -> Change:
-    """A change once it was read back."""
-    if unmet:
-        return with_state(change, ChangeState.UNVERIFIED, unmet)
-    return with_state(change, ChangeState.VERIFIED)
-
-
-async def _recheck_cancellations(
-    failed: tuple[Change, ...], request: ContainmentRequest, tools: ContainmentTools
-) -> tuple[Change, ...]:
-    """What was refused; an execution that was over before it was cancelled is as wanted."""
-    cancelled = [change for change in failed if change.kind is ChangeKind.CANCELLATION]
-    if not cancelled:
-        return failed
-    needs, named = plan.details_for_changes(cancelled), plan.executions_of_changes(cancelled)
+async def _read_once(
+    before: Reading,
+    sent: SentWrites,
+    goal: Goal,
+    request: ContainmentRequest,
+    tools: ContainmentTools,
+) -> Reading:
+    """The workload as it is now; where it cannot be read, as before and with the reason."""
+    workload = request.workload
+    needs = plan.details_for_changes(sent.changes) | goal.details(workload.kind)
+    named = plan.executions_of_changes(sent.changes) | names_in(request.finding)
     try:
-        configuration = await read_workload(request.workload, needs, tools.cloud_run, named)
-    except IncidentError:
-        return failed
+        configuration = await read_workload(workload, needs, tools.cloud_run, named)
+    except (Retry, GiveUp) as error:
+        return replace(
+            before,
+            unmet_changes=tuple(why and str(error) for why in before.unmet_changes),
+            unmet_goals=tuple(replace(each, text=str(error)) for each in before.unmet_goals),
+            final=isinstance(error, GiveUp),
+        )
+    unmet_goals = goal.unmet(configuration)
+    return Reading(
+        configuration=configuration,
+        unmet_changes=tuple(plan.why_not_in_effect(c, configuration) for c in sent.changes),
+        unmet_goals=unmet_goals,
+        waiting=bool(not_refused(unmet_goals, sent.failed)),
+        undone=any(
+            _needs_write(change, sent, configuration)
+            for change in goal.missing_changes(configuration)
+        ),
+    )
+
+
+def _needs_write(missing: Change, sent: SentWrites, configuration: WorkloadConfiguration) -> bool:
+    """Whether a missing change has to be written, and is not one that is still taking effect."""
+    if any((c.kind, c.target) == (missing.kind, missing.target) for c in sent.failed):
+        return False  # it was refused, and would be again
+    match missing.kind:
+        case ChangeKind.CANCELLATION:
+            return all(c.target != missing.target for c in sent.changes)
+        case ChangeKind.IAM_POLICY:
+            return True
+        case ChangeKind.FIELDS:
+            own = sent.generation or (sent.snapshot.generation + 1 if sent.snapshot else 0)
+            observed = configuration.observed_generation >= configuration.generation
+            return observed and configuration.generation > own
+
+
+def not_refused(unmet: Sequence[UnmetGoal], changes: Sequence[Change]) -> list[UnmetGoal]:
+    """What of the goal is not reached although none of its changes was refused."""
+    failed = [change for change in changes if change.state is ChangeState.FAILED]
+    refused = {name for change in failed for name in change.action.split("+")}
+    return [each for each in unmet if each.action not in refused]
+
+
+def existing_writes(
+    snapshot: Snapshot, failed: tuple[Change, ...], current: Containment
+) -> SentWrites:
+    """The writes of a containment that is in effect."""
+    return SentWrites(
+        snapshot,
+        failed,
+        current.written_at,
+        current.last_number,
+        generation=current.written_generation,
+    )
+
+
+def unsent_changes(snapshot: Snapshot, configuration: WorkloadConfiguration) -> tuple[Change, ...]:
+    """What an attempt did not write, and nobody has done since: reported, not hidden."""
+    text = "it was not written: it was refused, or the attempt ended before it"
     return tuple(
-        with_state(change, ChangeState.VERIFIED)
-        if change in cancelled and plan.why_not_in_effect(change, configuration) is None
-        else change
-        for change in failed
+        with_state(change, ChangeState.FAILED, text)
+        for change in snapshot.unsent
+        if not plan.in_effect(change, configuration)
     )
-
-
-async def _annotate(
-    configuration: WorkloadConfiguration,
-    snapshot: Snapshot,
-    last_number: int,
-    request: ContainmentRequest,
-    tools: ContainmentTools,
-) -> tuple[Reason, ...]:
-    """Name the incident on the workload, for whoever finds it down. Information only."""
-    job = configuration.kind is Kind.JOB  # a job can only be replaced as a whole
-    if (
-        job
-        or snapshot.incident != request.incident
-        or INCIDENT_ANNOTATION in configuration.annotations
-    ):
-        return ()
-    change = annotation_change(configuration, request.incident)
-    try:
-        await tools.cloud_run.write(change, validate_only=False)
-    except IncidentError as error:
-        text = f"the workload does not name the incident: {error}"
-        return (Reason(text, "settings"),)
-    # A release takes our own key away again; what others wrote there is theirs.
-    await tools.add_record(
-        request, last_number, "annotated", snapshot, annotation=INCIDENT_ANNOTATION
-    )
-    return ()
-
-
-_FIRST_POLL_S = 0.2
-
-
-_MAX_POLL_S = 2.0
-
-
-_NOT_READ_BACK_TEXT = "the workload was not read back in time"
-
-
-async def wait_until_in_effect(
-    changes: Sequence[Change], workload: Workload, reader: WorkloadReader, limit: timedelta
-) -> tuple[WorkloadConfiguration | None, tuple[str | None, ...]]:
-    """Read until every change is in effect.
-
-    Returns:
-        The settings as read last, and for each change why it is not in effect when time is
-        up; None for one that is.
-    """
-    configuration: WorkloadConfiguration | None = None
-    reasons: tuple[str | None, ...] = (_NOT_READ_BACK_TEXT,) * len(changes)
-    needs, named = plan.details_for_changes(changes), plan.executions_of_changes(changes)
-    pause = _FIRST_POLL_S
-    try:
-        async with asyncio.timeout(limit.total_seconds()):
-            while True:
-                try:
-                    configuration = await read_workload(workload, needs, reader, named)
-                    reasons = tuple(plan.why_not_in_effect(each, configuration) for each in changes)
-                except Retry as error:
-                    reasons = tuple(reason and str(error) for reason in reasons)
-                if not any(reasons):
-                    return configuration, reasons
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, _MAX_POLL_S)
-    except TimeoutError:
-        return configuration, reasons
-    except GiveUp as error:
-        return configuration, tuple(reason and str(error) for reason in reasons)

@@ -1,18 +1,11 @@
-"""Taking a containment back: what our writes overwrote, restored and read back.
-
-Writes to a workload as ``enforce.py`` does, and for one reason only: a person asked for it. What
-has to be written is worked out next door, in ``release_plan``.
-"""
+"""Release a containment: restore from the snapshot, read back, record."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from incident.actions.changes import redacted_json, with_state
 from incident.case_file.containments import ContainmentRecords
@@ -24,7 +17,8 @@ from incident.containment.release_plan import (
     release_needs,
 )
 from incident.containment.release_text import irreversible_text
-from incident.investigation.workload_reader import WorkloadReader, read_workload
+from incident.containment.types import WorkloadClient
+from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,
     ChangeKind,
@@ -36,10 +30,10 @@ from incident.model import (
     Retry,
     WorkloadDetail,
 )
+from incident.model.retrying import Backoff
 from incident.redaction.redactor import Redactor, redact_error
 
 __all__ = [
-    "ReleaseClient",
     "ReleaseIncomplete",
     "ReleaseOptions",
     "ReleasePlan",
@@ -48,11 +42,10 @@ __all__ = [
     "plan_release",
 ]
 
-#: Access comes last: nobody is let in before the rest is as it was.
+#: Access comes last: nobody gets access before the rest is restored.
 _WRITE_ORDER = (ChangeKind.FIELDS, ChangeKind.IAM_POLICY)
-_MAX_ATTEMPTS = 5
-_BACKOFF_S = 0.2
-_MAX_BACKOFF_S = 2.0
+_BACKOFF = Backoff(first_s=0.4, longest_s=2.0, attempts=5)
+_POLL = Backoff(first_s=0.1, longest_s=2.0, factor=1.5)
 _KIND_TEXTS = {ChangeKind.FIELDS: "its settings", ChangeKind.IAM_POLICY: "its IAM policy"}
 _OVERWRITE_WARNING = (
     "another change came between reading and writing: it may have been overwritten; the audit log"
@@ -61,14 +54,14 @@ _OVERWRITE_WARNING = (
 
 
 class ReleaseRefused(GiveUp):
-    """The containment is not released as things are; the message says why."""
+    """The containment is not released; the message says why."""
 
 
 class ReleaseIncomplete(ReleaseRefused):
-    """A release that was begun and is not complete; nothing is recorded as released.
+    """A release that was begun and not completed; nothing is recorded as released.
 
     Attributes:
-        changes: The writes of its plan, each with how far it came.
+        changes: The writes of its plan, each with its state.
     """
 
     def __init__(self, message: str, changes: tuple[Change, ...]) -> None:
@@ -76,25 +69,17 @@ class ReleaseIncomplete(ReleaseRefused):
         self.changes = changes
 
 
-class ReleaseClient(WorkloadReader, Protocol):
-    """What releasing needs of Cloud Run."""
-
-    async def write(self, change: Change, *, validate_only: bool) -> int | None:
-        """Send one change."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReleaseOptions:
-    """What a release is given besides its plan.
+    """Options of a release.
 
     Attributes:
         by: Who releases.
-        verify_timeout: How long each write may take until it is seen in effect.
-        redactor: Redacts what is recorded and told of it.
-        on_step: Told what was just done, in order.
-        only_incident: The incident that the containment must be of alone; None where whoever
-            refers to
-            it loses it too.
+        verify_timeout: How long each write may take until it is read back in effect.
+        redactor: Redacts what is recorded and reported.
+        on_step: Called after each step with its name.
+        only_incident: The only incident that may refer to the containment; None if the others
+            are released with it.
     """
 
     by: str
@@ -107,28 +92,28 @@ class ReleaseOptions:
 async def carry_out_release(
     plan: ReleasePlan,
     containment_records: ContainmentRecords,
-    cloud_run: ReleaseClient,
+    cloud_run: WorkloadClient,
     options: ReleaseOptions,
 ) -> tuple[Change, ...]:
-    """Restore what the plan says, prove it by reading back, and record it.
+    """Restore what the plan says, read it back, and record it.
 
-    The intent is recorded before anything is written, so that nobody contains the workload anew
-    while it is being released. It is withdrawn where nothing was written after all: what still
-    is contained must not stay without its guard. What the plan says that others changed is
-    overwritten; whoever calls has asked.
+    The start is recorded before anything is written, so that nobody contains the workload again
+    meanwhile. It is cancelled if nothing was written after all: otherwise the patrol would stop
+    checking a containment that is still in effect. What others changed is overwritten: the
+    caller has asked the person.
 
     Args:
         plan: What a person agreed to.
         containment_records: The workload's containments.
         cloud_run: Cloud Run.
-        options: Who releases, and how patiently.
+        options: Who releases, and the time limits.
 
     Returns:
         The writes that restored it, each verified; empty when all was as before already.
 
     Raises:
-        ReleaseIncomplete: It is not released for certain; the message says what holds and what to
-            do.
+        ReleaseIncomplete: It is not certain that it is released; the message says what is and
+            what to do.
         Retry: The store does not answer; nothing was written.
     """
     if plan.containment is None:
@@ -163,7 +148,7 @@ async def carry_out_release(
 
 
 def _record_body(plan: ReleasePlan, by: str) -> dict[str, Json]:
-    """What intent and release say alike."""
+    """The body of the records of start and end."""
     snapshot, current = plan.snapshot, plan.containment
     not_restored: list[Json] = [
         irreversible_text(change, plan.workload) for change in plan.irreversible_changes
@@ -179,7 +164,7 @@ def _record_body(plan: ReleasePlan, by: str) -> dict[str, Json]:
 
 
 class _ReleaseRun:
-    """One release being carried out: looks, writes what is missing, reads it back.
+    """One release: reads, writes what is missing, reads it back.
 
     Attributes:
         changes: The writes, each with how far it came.
@@ -191,7 +176,7 @@ class _ReleaseRun:
         self,
         plan: ReleasePlan,
         containment_records: ContainmentRecords,
-        cloud_run: ReleaseClient,
+        cloud_run: WorkloadClient,
         options: ReleaseOptions,
     ) -> None:
         self._plan = plan
@@ -209,10 +194,10 @@ class _ReleaseRun:
         )
 
     async def restore(self) -> None:
-        """Write what is missing, in order, and see all of it in effect at once in the end.
+        """Write what is missing, in order; in the end read back all of it at once.
 
         Raises:
-            RequestRefused: Somebody stands in the way, or it was not seen in effect in time.
+            RequestRefused: Somebody changed it meanwhile, or it was not read back in time.
             IncidentError: Google or the store refuses, or does not answer.
         """
         for kind in _WRITE_ORDER:
@@ -222,15 +207,14 @@ class _ReleaseRun:
             await self._read_back(_WRITE_ORDER)
 
     async def _restore_kind(self, kind: ChangeKind) -> bool:
-        """One write until it is accepted and seen; False where there is nothing left to do.
+        """Write one kind until it is accepted and read back; False if nothing is left to do.
 
         After a conflict or a lost answer everything is read again, and nothing is assumed.
         """
         error: Retry | None = None
-        for attempt in range(_MAX_ATTEMPTS):
+        for attempt in range(_BACKOFF.attempts):
             if attempt:
-                longest = min(_MAX_BACKOFF_S, _BACKOFF_S * 2**attempt)
-                await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+                await _BACKOFF.pause(attempt)
             try:
                 current_plan = await self._reread_plan()
                 if current_plan is None:
@@ -244,13 +228,13 @@ class _ReleaseRun:
             if kind in self._changes_by_kind:
                 await self._read_back((kind,))
             return True
-        raise Retry(f"{_MAX_ATTEMPTS} attempts met other changes or no answer, last: {error}")
+        raise Retry(f"{_BACKOFF.attempts} attempts met other changes or no answer, last: {error}")
 
     async def _write(self, change: Change, current_plan: ReleasePlan) -> None:
         try:
             new_generation = await self._cloud_run.write(change, validate_only=False)
         except IncidentError as error:
-            # Only what was refused has certainly had no effect.
+            # Only a refused write has certainly no effect.
             answer_lost = isinstance(error, Retry) and not isinstance(error, Conflict)
             self.nothing_written = self.nothing_written and not answer_lost
             self._changes_by_kind[change.kind] = with_state(change, ChangeState.FAILED, str(error))
@@ -265,29 +249,27 @@ class _ReleaseRun:
         self._options.on_step(f"written {change.kind}")
 
     async def _read_back(self, kinds: Sequence[ChangeKind]) -> None:
-        """Read until what was written is seen in effect.
+        """Read until what was written is in effect.
 
         Raises:
             RequestRefused: It is not, in time.
         """
         why: str | None = "it was not read back in time"
-        pause = _BACKOFF_S / 2
-        try:
-            async with asyncio.timeout(self._options.verify_timeout.total_seconds()):
-                while why:
-                    try:
-                        configuration = await read_workload(
-                            self._plan.workload, self._needs(kinds), self._cloud_run
-                        )
-                        why = not_restored_reason(self._plan, configuration, kinds)
-                    except Retry as error:
-                        why = str(error)
-                    if why:
-                        await asyncio.sleep(pause)
-                        pause = min(pause * 1.5, _MAX_BACKOFF_S)
-        except TimeoutError as error:
+
+        async def restored() -> bool:
+            nonlocal why
+            try:
+                configuration = await read_workload(
+                    self._plan.workload, self._needs(kinds), self._cloud_run
+                )
+                why = not_restored_reason(self._plan, configuration, kinds)
+            except Retry as error:
+                why = str(error)
+            return why is None
+
+        if not await _POLL.poll(restored, self._options.verify_timeout.total_seconds()):
             self._set_state(kinds, ChangeState.UNVERIFIED, why)
-            raise ReleaseRefused(f"it is not seen as it was before: {why}") from error
+            raise ReleaseRefused(f"it does not read back as it was before: {why}")
         self._set_state(kinds, ChangeState.VERIFIED, None)
         self._options.on_step(f"verified {' and '.join(kinds)}")
 
@@ -302,7 +284,7 @@ class _ReleaseRun:
                 self._changes_by_kind[kind] = with_state(change, state, why or warning)
 
     async def _reread_plan(self) -> ReleasePlan | None:
-        """The plan for settings and records read now; None when somebody else has released it.
+        """Plan again from settings and records read now; None if somebody else released it.
 
         Raises:
             RequestRefused: It is not what the person agreed to any more.
@@ -323,7 +305,9 @@ class _ReleaseRun:
             or current_plan.snapshot is None
             or agreed.snapshot is None
         ):
-            raise ReleaseRefused("it was deleted and made anew meanwhile: nothing of ours holds it")
+            raise ReleaseRefused(
+                "it was deleted and recreated meanwhile: the responder does not contain it"
+            )
         others = current_plan.containment.incidents - {self._options.only_incident}
         if self._options.only_incident and others:
             raise ReleaseRefused(
@@ -351,7 +335,7 @@ class _ReleaseRun:
 
 
 def _incomplete_text(plan: ReleasePlan, work: _ReleaseRun, error: IncidentError) -> str:
-    """What stopped a release, what holds of it all the same, and what to do."""
+    """Why a release stopped, what of it is done, and what to do."""
     name = plan.workload.resource_name
     done = [_KIND_TEXTS[c.kind] for c in work.changes if c.state is ChangeState.VERIFIED]
     left = [_KIND_TEXTS[c.kind] for c in work.changes if c.state is not ChangeState.VERIFIED]
@@ -362,6 +346,6 @@ def _incomplete_text(plan: ReleasePlan, work: _ReleaseRun, error: IncidentError)
         return f"{name} is not released for certain: {error}. Look at it, and release it again"
     return (
         f"{name} is released in part only. Restored and read back: {done[0]}. Not restored:"
-        f" {left[0]}: {error}. When that is mended, release it again; what is done is not done"
+        f" {left[0]}: {error}. When that is fixed, release it again; what is done is not done"
         " twice"
     )

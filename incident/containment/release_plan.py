@@ -1,7 +1,4 @@
-"""What releasing a workload comes to: the writes, what stands against them, what stays lost.
-
-Reads and writes nothing but what it is given; carrying it out is next door, in ``release``.
-"""
+"""Plan a release: writes, differences, irreversible changes."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ RELEASE_ACTION = "release"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A field that is neither as our write left it nor as it was before: somebody's work.
+    """A field that is neither as our write left it nor as it was before: somebody changed it.
 
     Attributes:
         name: The field; of an IAM policy the part that we edited.
@@ -49,17 +46,17 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ReleasePlan:
-    """What a release would do, for settings and records read at one moment.
+    """The plan of a release, for settings and records read at one moment.
 
     Attributes:
-        workload: What is held.
-        containment: The containment that is taken back; None when nothing is held.
+        workload: The contained workload.
+        containment: The containment to release; None if nothing is contained.
         history: All containments of the workload.
         snapshot: What the release restores.
         changes: The writes that restore it, in their order: all fields in one, and after them
             the IAM policy, so that nobody is let in before the rest is as it was. Empty when
             all is as it was already.
-        irreversible_changes: What the containment did that nobody can take back.
+        irreversible_changes: Changes of the containment that cannot be undone.
         differences: What somebody changed since.
         configuration: The workload's settings, as read.
     """
@@ -81,7 +78,7 @@ class ReleasePlan:
 async def plan_release(
     workload: Workload, containment_records: ContainmentRecords, reader: WorkloadReader
 ) -> ReleasePlan:
-    """What releasing the workload would write, for settings read now. Writes nothing.
+    """Plan the release of a workload from its current settings. Writes nothing.
 
     Raises:
         Retry: Time may heal it.
@@ -118,13 +115,13 @@ def not_restored_reason(
 ) -> str | None:
     """Why a workload is not as it was before; None when it is.
 
-    Judged field by field against the before-image, whatever was written, and only once Cloud Run
-    has observed it.
+    Compared field by field with the snapshot, whatever was written, and only after Cloud Run has
+    observed the generation.
 
     Args:
         plan: What is to be restored.
         configuration: The workload as it is now.
-        kinds: Which of it is looked at: fields, the IAM policy.
+        kinds: What to compare: fields, the IAM policy.
     """
     snapshot, current = plan.snapshot, plan.containment
     if snapshot is None or current is None:
@@ -151,7 +148,7 @@ def not_restored_reason(
 
 
 def release_needs(plan: ReleasePlan) -> frozenset[WorkloadDetail]:
-    """What judging a release needs to know besides the workload's settings."""
+    """The details that reading back a release needs besides the workload's settings."""
     return details_for_changes(part.change for part in _iam_parts(plan.snapshot))
 
 
@@ -165,7 +162,7 @@ def _max_instances_lost(wanted: Json, now: Json) -> str | None:
         return None
     return (
         f"the maximum of instances reads back 0 where it was {most[0]}: nothing could start. Set"
-        f" it by hand (gcloud run services update --max={most[0]}), or release with --force"
+        f" it manually (gcloud run services update --max={most[0]}), or release with --force"
     )
 
 
@@ -222,7 +219,7 @@ def _fields_to_restore(
 def _restoring_iam_change(
     part: SnapshotPart, configuration: WorkloadConfiguration
 ) -> Change | None:
-    """The edit that lets in again whom ours kept out, and touches no other binding."""
+    """The edit that restores the members that ours removed, and leaves other bindings alone."""
     access, earlier_bindings = configuration.access, bindings_in(part.restores)
     if access is None or same_callers(access.raw, earlier_bindings, configuration.kind):
         return None
@@ -243,7 +240,7 @@ def _restoring_iam_change(
 
 def _iam_parts(snapshot: Snapshot | None) -> tuple[SnapshotPart, ...]:
     parts = snapshot.parts if snapshot else ()
-    # There is one policy: the newest part of it is the one whose edit stands.
+    # There is one policy: its newest part has the edit that is in effect.
     return tuple(part for part in parts if part.change.kind is ChangeKind.IAM_POLICY)[:1]
 
 

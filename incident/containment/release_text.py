@@ -1,6 +1,6 @@
-"""A release in words and as JSON: what differs and by whom, what stays lost and what to do. Pure.
+"""A release plan as text and JSON. Pure.
 
-Names and values in it may be an attacker's: whoever shows them makes them harmless.
+Names and values in it may be an attacker's: the caller escapes them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _IAM_METHOD = "SetIamPolicy"
 
 
 def irreversible_text(change: Change, workload: Workload) -> str:
-    """What cannot be taken back, and what a person can do about it."""
+    """What cannot be undone, and what a person can do instead."""
     if change.kind is not ChangeKind.CANCELLATION:
         return f"{change.action} of {change.target} cannot be taken back"
     execution = change.target.rpartition("/")[2]
@@ -50,10 +50,10 @@ def release_refusal_text(plan: ReleasePlan, who: str, redactor: Redactor) -> str
 
 
 def changed_by_text(plan: ReleasePlan, audit: Sequence[AuditEvent]) -> str:
-    """Who changed what differs since our write, as far as anything tells.
+    """Who changed what differs since our write, as far as is known.
 
-    Whoever wrote between our before-image and our record of the write is, as far as the audit
-    log tells, ourselves, and is named only where nobody else is.
+    A write between our snapshot and our record of the write is taken for our own; its principal
+    is named only if there is no other.
     """
     since = _own_write_window(plan)
     names = {difference.name for difference in plan.differences}
@@ -68,15 +68,14 @@ def changed_by_text(plan: ReleasePlan, audit: Sequence[AuditEvent]) -> str:
         return ", ".join(lines)
     if names == {CALLER_BINDINGS_LABEL}:
         # The last modifier is that of the settings, and says nothing of the IAM policy.
-        return "unknown, the audit log does not tell"
+        return "unknown: the audit log has no entry"
     return (
-        f"last modifier {plan.configuration.last_modifier or 'unknown'}; the audit log"
-        " does not tell"
+        f"last modifier {plan.configuration.last_modifier or 'unknown'}; the audit log has no entry"
     )
 
 
 def snapshot_taken_at(plan: ReleasePlan) -> datetime | None:
-    """Since when changes are not ours: before that the before-image was taken."""
+    """When the snapshot was taken: later changes are not in it."""
     return plan.snapshot.recorded_at if plan.snapshot else None
 
 

@@ -1,4 +1,4 @@
-"""What containing is given and what it gives back: the scene, the tools, the result."""
+"""ContainmentRequest, ContainmentTools and ContainmentResult; the ports of a containment."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Protocol
 
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import ContainmentHistory, ContainmentRecords
-from incident.containment.validate import ValidationClient
 from incident.decision.guards import GuardBlock
 from incident.investigation.workload_reader import WorkloadReader
 from incident.model import (
     Change,
+    ChangeKind,
     Decision,
     Finding,
     Json,
@@ -24,7 +24,25 @@ from incident.model import (
 )
 
 
-class ContainmentClient(ValidationClient, WorkloadReader, Protocol):
+class WorkloadWriter(Protocol):
+    """Writes to workloads."""
+
+    async def write(self, change: Change, *, validate_only: bool) -> int | None:
+        """Send one change; returns the generation that it made, where the answer has one."""
+
+
+class ValidationClient(WorkloadWriter, Protocol):
+    """What validating a change needs of Cloud Run."""
+
+    async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
+        """The permissions on the workload that a kind of change needs and we lack."""
+
+
+class WorkloadClient(WorkloadReader, WorkloadWriter, Protocol):
+    """What releasing or undoing a containment needs of Cloud Run: to read and to write."""
+
+
+class ContainmentClient(WorkloadClient, ValidationClient, Protocol):
     """What containing needs of Cloud Run: to read, to validate and to write."""
 
 
@@ -36,7 +54,7 @@ class ContainmentRequest:
         incident: The incident's id.
         finding: The finding as SCC lists it.
         workload: What is to be contained.
-        configuration: Its settings as read, with all that its changes need.
+        configuration: Its settings as read, with all details that its changes need.
         history: Its containments.
         decision: What is to be done.
     """
@@ -51,17 +69,17 @@ class ContainmentRequest:
 
 @dataclass(frozen=True, slots=True)
 class ContainmentTools:
-    """Capabilities.
+    """What containing works with.
 
     Attributes:
         cloud_run: Cloud Run.
         containment_records: The workload's containments in the store.
-        reread: The workload read again, with all that the policy's actions need by now.
-        decide_again: Policy and guards once more, for settings and history read again.
-        acquire_slot: Claims this hour's slots, or says which cap stands against it.
-        clock: Tells the time.
-        verify_timeout: How long a write may take until it is seen in effect.
-        peer_wait: How long another process may be silent about a write it is about to make.
+        reread: Reads the workload again, with all details that the policy's actions need now.
+        decide_again: Applies policy and guards again, to settings and history read again.
+        acquire_slot: Takes this hour's slots; returns which cap is reached, if one is.
+        clock: The time.
+        verify_timeout: How long a write may take until it is read back in effect.
+        peer_wait: How long another process may leave its pending write without a record.
     """
 
     cloud_run: ContainmentClient
@@ -81,11 +99,11 @@ class ContainmentTools:
         snapshot: Snapshot,
         **details: Json,
     ) -> int:
-        """Add a record of an attempt to the containment; returns its number.
+        """Add a record about a snapshot to the containment; returns the record's number.
 
         Raises:
             Retry: The store does not answer.
-            GiveUp: It refuses.
+            GiveUp: The store refuses.
         """
         body = {
             "incident": request.incident,
@@ -98,18 +116,19 @@ class ContainmentTools:
 
 @dataclass(frozen=True, slots=True)
 class ContainmentResult:
-    """What became of the workload.
+    """What was written to the workload, and what was read back.
 
     Attributes:
-        status: The incident's status as far as containment goes.
-        decision: The decision that held in the end: policy and guards may have lowered it.
-        changes: The changes, each with how far it came, stopping ones first.
+        status: The status of the containment, which becomes the incident's.
+        decision: The last decision: policy and guards may have lowered the first one.
+        changes: The changes, each with its state, stopping ones first.
         containment_folder: The containment's path in the store; None when there is none.
-        stopped_at: When the write that stopped it was accepted; what is in flight may
-            outlive it.
+        stopped_at: When the stopping write was accepted. Requests in flight may go on.
         verified_at: When the workload was read back as stopped.
-        reasons: What a person should know besides the decision's reasons.
-        alarm: Whether a person must look now.
+        starts_until: Until when an execution of a job may still be started by whom our change
+            of the IAM policy keeps out; None where there is no such change.
+        reasons: Reasons to report besides the decision's.
+        alarm: Whether a person must act now.
     """
 
     status: Status
@@ -118,5 +137,6 @@ class ContainmentResult:
     containment_folder: str | None = None
     stopped_at: datetime | None = None
     verified_at: datetime | None = None
+    starts_until: datetime | None = None
     reasons: tuple[Reason, ...] = ()
     alarm: bool = False

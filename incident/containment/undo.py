@@ -1,15 +1,12 @@
-"""Taking our own write back, when a person turns out to have begun a release meanwhile.
+"""Undo our own write when a release has begun meanwhile.
 
-Writes to a workload for this one reason only: a release is never fought, not even by a write
-that was on its way when it began.
+A release always wins, also over a write that was in flight when it began.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from incident.actions.fields import (
     field_to_restore,
@@ -21,7 +18,8 @@ from incident.actions.plan import details_for_changes
 from incident.actions.snapshot import Snapshot, SnapshotPart
 from incident.case_file.containments import Containment, ContainmentRecords
 from incident.case_file.journal import Journal, Record
-from incident.investigation.workload_reader import WorkloadReader, read_workload
+from incident.containment.types import WorkloadClient
+from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,
     ChangeKind,
@@ -31,22 +29,15 @@ from incident.model import (
     Retry,
     WorkloadConfiguration,
 )
+from incident.model.retrying import Backoff
 
-_MAX_ATTEMPTS = 4
-_BACKOFF_S = 0.3
-
-
-class UndoClient(WorkloadReader, Protocol):
-    """What taking back needs of Cloud Run."""
-
-    async def write(self, change: Change, *, validate_only: bool) -> int | None:
-        """Send one change."""
+_BACKOFF = Backoff(first_s=0.4, longest_s=1.6, attempts=4)
 
 
 async def undo_if_released(
-    number: int, containment_records: ContainmentRecords, cloud_run: UndoClient
+    number: int, containment_records: ContainmentRecords, cloud_run: WorkloadClient
 ) -> str | None:
-    """Right after our own write: take it back, if somebody has begun a release meanwhile.
+    """Right after our own write: undo it if somebody has begun a release meanwhile.
 
     Args:
         number: Which containment of the workload was written to.
@@ -77,12 +68,12 @@ async def undo_write(
     containment: Containment,
     snapshot: Snapshot,
     containment_records: ContainmentRecords,
-    cloud_run: UndoClient,
+    cloud_run: WorkloadClient,
 ) -> str:
-    """Undo what the write after an image did, as far as it is still there, and record that.
+    """Undo the write after a snapshot, as far as it is still in effect, and record that.
 
-    Where the release is through, what it restored is written; before that, what our own image
-    says was there. Somebody else's later change of a field is left alone.
+    After a release, what it restored is written; before that, what our own snapshot has.
+    Somebody else's later change of a field is left alone.
 
     Returns:
         What was done, in words.
@@ -115,7 +106,7 @@ async def undo_write(
 
 
 def _values_before(part: SnapshotPart, records: tuple[Record, ...]) -> JsonObject:
-    """What is to be there: what a release has restored, or else what was there before us."""
+    """The values to restore: what a release has restored, or else the snapshot's."""
     wanted = dict(part.change.before)
     for record in records:
         restores = record.body.get("restores")
@@ -128,12 +119,12 @@ async def _undo_part(
     part: SnapshotPart,
     wanted: JsonObject,
     containment_records: ContainmentRecords,
-    cloud_run: UndoClient,
+    cloud_run: WorkloadClient,
 ) -> bool:
-    """Write back what was there; False where our write is not there any more."""
+    """Write the earlier values; False if our write is not in effect any more."""
     if part.change.kind is ChangeKind.CANCELLATION:
         return False
-    for attempt in range(_MAX_ATTEMPTS):
+    for attempt in range(1, _BACKOFF.attempts + 1):
         configuration = await read_workload(
             containment_records.workload, details_for_changes([part.change]), cloud_run
         )
@@ -143,11 +134,11 @@ async def _undo_part(
         try:
             await cloud_run.write(change, validate_only=False)
         except Conflict:
-            await asyncio.sleep(_BACKOFF_S * (attempt + 1))
+            await _BACKOFF.pause(attempt)
         else:
             return True
     raise Retry(
-        f"cannot take back our write to {part.change.target}: {_MAX_ATTEMPTS} attempts met other"
+        f"cannot undo our write to {part.change.target}: {_BACKOFF.attempts} attempts met other"
         " changes to it. The next patrol tries again"
     )
 
@@ -155,14 +146,14 @@ async def _undo_part(
 def _reverse_change(
     change: Change, wanted: JsonObject, configuration: WorkloadConfiguration
 ) -> Change | None:
-    """The write that takes a change back, of what is still as it left it; None for nothing."""
+    """The write that undoes what of a change is still in effect; None if nothing is."""
     policy = change.kind is ChangeKind.IAM_POLICY
     if policy:
         raw: Json = list(configuration.access.raw) if configuration.access else []
         now: dict[str, Json] = {"bindings": raw}
     else:
         now = {name: field_with_default(configuration.fields, name) for name in change.after}
-    # The form of an IAM policy, its version, is nobody's to take back.
+    # The version of an IAM policy's form is never undone.
     names = [name for name in change.after if name in now]
     unchanged = [
         name for name in names if _same_value(name, now[name], change.after[name], configuration)

@@ -1,17 +1,14 @@
-"""The writes of one attempt, one after the other, and what became of each.
-
-Says what happened; whether to try again, and what it comes to, is for the stage.
-"""
+"""Send the writes of one attempt, and classify the answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from incident.actions import plan
 from incident.actions.changes import with_state
 from incident.actions.snapshot import Snapshot
+from incident.containment.types import WorkloadWriter
 from incident.investigation.workload_reader import WorkloadReader, read_workload
 from incident.model import (
     Change,
@@ -26,23 +23,17 @@ from incident.model import (
 )
 
 
-class WriteClient(Protocol):
-    """What an attempt needs of Cloud Run."""
-
-    async def write(self, change: Change, *, validate_only: bool) -> int | None:
-        """Send one change; the generation that it made, where the answer tells it."""
-
-
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
     """What became of the writes of one attempt.
 
     Attributes:
         changes: The changes, each ``applied``, ``failed`` with its error, or as it was.
-        unsent: Places of those that certainly have no effect.
-        generation: The generation that the write of fields made, where it was told.
-        interrupted: Why the attempt ended early: another writer, or an answer that was lost.
-        refused: Places of those that were sent and answered with a refusal.
+        unsent: Indexes of those that have no effect, as far as the answers say.
+        generation: The generation that the write of fields made, where the answer has one.
+        interrupted: Why the attempt ended early: another writer, or a lost answer.
+        refused: Indexes of those that were sent and refused.
+        answer_lost: Whether a write may still take effect, whatever its answer was.
     """
 
     changes: tuple[Change, ...]
@@ -50,9 +41,10 @@ class AttemptResult:
     generation: int | None = None
     interrupted: Retry | None = None
     refused: tuple[int, ...] = ()
+    answer_lost: bool = False
 
     def corrected(self, found: Iterable[int]) -> AttemptResult:
-        """The same, where some refused changes were found in effect all the same."""
+        """The same result, with these refused changes as applied: they were found in effect."""
         in_effect = frozenset(found)
         return replace(
             self,
@@ -74,16 +66,11 @@ class AttemptResult:
         """The changes that were refused for good."""
         return tuple(change for change in self.changes if change.state is ChangeState.FAILED)
 
-    @property
-    def answer_lost(self) -> bool:
-        """Whether an answer was lost, so that a write may still come into effect."""
-        return self.interrupted is not None and not isinstance(self.interrupted, Conflict)
 
+async def send_changes(changes: Sequence[Change], cloud_run: WorkloadWriter) -> AttemptResult:
+    """Write every change, stopping ones first; a refused one does not keep the others back.
 
-async def send_changes(changes: Sequence[Change], cloud_run: WriteClient) -> AttemptResult:
-    """Write every change, stopping ones first; one that is refused does not hide the others.
-
-    After a conflict or a lost answer nothing more is sent: what is next must be read again.
+    After a conflict or a lost answer nothing more is sent: the workload must be read again.
     """
     done: list[Change] = []
     refused: list[int] = []
@@ -92,9 +79,17 @@ async def send_changes(changes: Sequence[Change], cloud_run: WriteClient) -> Att
         try:
             new_generation = await cloud_run.write(change, validate_only=False)
         except Retry as error:
-            refused += [at] if isinstance(error, Conflict) else []
-            unsent = (*refused, *range(at + 1, len(changes)))
-            return AttemptResult((*done, *changes[at:]), unsent, generation, error, tuple(refused))
+            conflict = isinstance(error, Conflict)
+            refused += [at] if conflict else []
+            return AttemptResult(
+                changes=(*done, *changes[at:]),
+                unsent=(*refused, *range(at + 1, len(changes))),
+                generation=generation,
+                interrupted=error,
+                refused=tuple(refused),
+                # An aborted cancellation may have begun: it takes effect after its answer.
+                answer_lost=not conflict or change.kind is ChangeKind.CANCELLATION,
+            )
         except GiveUp as error:
             done.append(with_state(change, ChangeState.FAILED, str(error)))
             refused.append(at)
@@ -107,14 +102,13 @@ async def send_changes(changes: Sequence[Change], cloud_run: WriteClient) -> Att
 async def recheck_refused(
     sent: AttemptResult, snapshot: Snapshot, workload: Workload, reader: WorkloadReader
 ) -> AttemptResult:
-    """What became of the writes, by the workload where it knows better than the answers.
+    """Correct refusals by the workload: a repeated call is refused because the first one worked.
 
-    Between us and Cloud Run a call may be repeated: the repetition is refused because the first
-    one took effect. Believing that answer would lose the image of a write of ours.
+    Without it the snapshot of a write that took effect would be lost.
 
     Args:
         sent: What became of the writes, by their answers.
-        snapshot: The image of the attempt, whose first changes are those that were sent.
+        snapshot: The snapshot of the attempt, whose first changes are those that were sent.
         workload: What they were sent to.
         reader: Cloud Run.
     """
@@ -129,11 +123,19 @@ async def recheck_refused(
     return sent.corrected(at for at in sent.refused if snapshot.took_effect(at, configuration))
 
 
-def status_of_changes(changes: Sequence[Change], unreached: Sequence[str] = ()) -> Status:
-    """What some changes come to together: contained is only what is verified and stopped."""
+def status_of_changes(
+    changes: Sequence[Change], unreached: Sequence[str] = (), *, stopped: bool = False
+) -> Status:
+    """The status that the states of changes amount to: contained needs a verified stop.
+
+    Args:
+        changes: The changes of a containment.
+        unreached: What keeps the workload from the goal of an action that restricts.
+        stopped: Whether the workload was read back as stopped although that needed no change.
+    """
     verified = [change for change in changes if change.state is ChangeState.VERIFIED]
     stopping = [change for change in changes if change.stops]
-    if stopping and all(change in verified for change in stopping):
+    if (stopping or (stopped and verified)) and all(change in verified for change in stopping):
         return Status.CONTAINED
     if any(not change.stops for change in verified):
         return Status.UNVERIFIED if unreached else Status.RESTRICTED

@@ -1,7 +1,4 @@
-"""What is made of what was read: which record counts, which responder answers, what to do.
-
-Decides with ``decide.py``; what is asked here is by which evidence, and whether at all.
-"""
+"""Assess a finding: select the authoritative record, call the responder, decide."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ _CLOCK_SKEW = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class AssessedIncident:
-    """What was read, and what is to be done about it.
+    """The inputs and the decision that was made of them.
 
     Attributes:
         inputs: What was read.
@@ -56,7 +53,7 @@ class AssessedIncident:
 
 @dataclass(frozen=True, slots=True)
 class Assessor:
-    """Judges one claim.
+    """Assesses one claim.
 
     Attributes:
         claim: What the notification says.
@@ -73,7 +70,7 @@ class Assessor:
     reputations: ReputationLookup
 
     def assess(self, inputs: DecisionInputs) -> AssessedIncident:
-        """Judge by what SCC itself says, unless our own write is only to be finished.
+        """Assess by SCC's own record, unless only our own write is to be finished.
 
         Raises:
             Retry: SCC does not list the finding, and the finding is young.
@@ -95,7 +92,7 @@ class Assessor:
         )
 
     def assess_drill(self, inputs: DecisionInputs) -> AssessedIncident:
-        """Judge a workload that a person names for a drill: nobody reported anything about it."""
+        """Assess a workload that a person names for a drill, without a finding."""
         evidence = self._build_evidence(inputs)
         return AssessedIncident(
             inputs, self.route, evidence, self._decide(inputs, evidence, self.route)
@@ -107,13 +104,13 @@ class Assessor:
         configuration: WorkloadConfiguration,
         history: ContainmentHistory,
     ) -> Decision:
-        """Policy and guards once more, for settings and history read again.
+        """Apply policy and guards again, to settings and history read again.
 
         VirusTotal's answer is the one that there is already; only a policy that has come to gate
         on it in between is waited for.
 
         Raises:
-            Retry: The policy cannot be read now, or a drill is being taken back.
+            Retry: The policy cannot be read now, or a drill is being released.
         """
         state = assessed.inputs.workload_state
         policy = await self.read_policy()
@@ -138,13 +135,13 @@ class Assessor:
         )
 
     def _finishing_decision(self, state: WorkloadState) -> Decision | None:
-        """The decision, if an earlier delivery of this incident wrote and its write stands."""
+        """The decision to finish, if an earlier delivery wrote and its write is in effect."""
         if state.workload is None:
             return None
         return decision_to_finish(self.claim.incident_id, state.configuration, state.history)
 
     def _retry_if_unconfirmed(self, inputs: DecisionInputs) -> None:
-        """A finding may reach us before SCC lists it; a young one is worth another look."""
+        """Raise Retry for a young finding that SCC does not list yet."""
         age = self.process_context.clock() - self.claim.event_time
         if (
             inputs.scc_record is None
@@ -157,7 +154,7 @@ class Assessor:
             )
 
     def _retry_during_drill_release(self, state: WorkloadState) -> None:
-        """A drill that is being given back is over in seconds: no reason to hold a finding."""
+        """Raise Retry while a drill is being released: it is over in seconds."""
         current = state.history.current
         age = self.process_context.clock() - self.claim.event_time
         drill_ending = current is not None and current.releasing and current.is_drill
@@ -169,7 +166,7 @@ class Assessor:
             )
 
     def _route_by_scc_record(self, inputs: DecisionInputs) -> Route:
-        """SCC's own record is the truth; the claim counts only where there is no record."""
+        """Route by SCC's own record; by the claim only if there is none."""
         if inputs.scc_record is None:
             return self.route
         return self.process_context.route(Notification(inputs.scc_record, deleted=False))
@@ -202,7 +199,7 @@ class Assessor:
         )
 
     def _decide(self, inputs: DecisionInputs, evidence: Evidence, route: Route) -> Decision:
-        """The decision, or the refusal that stands in for one."""
+        """The decision, or a hold with the error that prevents one."""
         decision_context = self._decision_context(
             inputs.workload_state, inputs.workload_state.history
         )
@@ -218,7 +215,7 @@ class Assessor:
             reasons=(Reason(str(read_error), "outside"),),
             changes=(),
             failed=True,
-            blockers=(),  # what refused is to be mended first, and says how
+            blockers=(),  # the error must be fixed first, and says how
         )
 
     def _decision_context(
@@ -260,7 +257,7 @@ def _with_recorded_reasons(finishing_decision: Decision, case_file: CaseFile) ->
 
 
 def _with_notification_details(record: Finding, claim: Finding) -> Finding:
-    """SCC's record, and of the process what the notification alone tells: nothing decides by it."""
+    """SCC's record, with details that only the notification has: nothing is decided by them."""
     return replace(
         record,
         processes=record.processes or claim.processes,

@@ -25,15 +25,15 @@ class ProcessContext:
 
     Attributes:
         route: Which responder answers a notification.
-        clock: Tells the time.
+        clock: The time.
         mode_ceiling: The highest mode that the environment allows.
         mode_ceiling_reason: Why.
         responder_identity: Where the responder itself runs.
         store_url: Where the case files are, for the links.
-        redaction_key: Key of the hashes that stand in for redacted values.
-        verify_timeout: How long a write may take until it is seen in effect.
-        peer_wait: How long another process may be silent about work that it began.
-        operator: Who takes incidents up again; None where notifications are answered.
+        redaction_key: Key of the hashes that replace redacted values.
+        verify_timeout: How long a write may take until it is read back in effect.
+        peer_wait: How long another process may leave work that it began without a record.
+        operator: Who resumes incidents; None where deliveries are answered.
     """
 
     route: Callable[[Notification], Route]
@@ -50,7 +50,7 @@ class ProcessContext:
     def workload_redactor(
         self, workload: Workload, configuration: WorkloadConfiguration | None
     ) -> Redactor:
-        """Redacts what a workload's settings hold, for whoever works on it without a finding."""
+        """Redacts a workload's settings where there is no finding."""
         secrets = configuration.template.secrets if configuration else ()
         return Redactor(self.redaction_key, secrets, harmless=_workload_names(workload))
 

@@ -1,4 +1,4 @@
-"""The responder's assessment, the policy and the guards make a decision. Pure.
+"""Decide from assessment, policy and guards. Pure.
 
 Guards and policy can only lower what the responder would do.
 """
@@ -105,9 +105,9 @@ def _policy_subject(evidence: Evidence, workload: Workload) -> Subject:
 def decision_to_finish(
     incident: str, configuration: WorkloadConfiguration | None, history: ContainmentHistory
 ) -> Decision | None:
-    """The decision for an incident of which an earlier delivery wrote, and its write stands.
+    """The decision for an incident whose earlier delivery wrote, if the write is in effect.
 
-    What was done is then to be finished and told truthfully, whatever SCC, the policy and
+    It is finished and reported truthfully, whatever SCC, the policy and
     the guards say by now.
     """
     current = history.current

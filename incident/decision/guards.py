@@ -84,7 +84,7 @@ def approving_operator(by: str, plan: RecordedPlan) -> Operator:
 
 
 def containing_operator(by: str, steps: Steps = ()) -> Operator:
-    """A person contains by hand, also what somebody has released before."""
+    """A person contains manually, also what somebody has released before."""
     return Operator(
         by, _UNATTENDED_GUARDS | {"never_released", "fields_known"}, is_person=True, steps=steps
     )
@@ -134,7 +134,7 @@ class GuardBlock:
 
     Attributes:
         reason: Why, and by what evidence.
-        alarm: Whether an attacker may have caused it, so that a person must look now.
+        alarm: Whether an attacker may have caused it, so that a person must act now.
     """
 
     reason: Reason
@@ -163,7 +163,7 @@ class GuardInput:
 
 
 def guard_blocks(guard_input: GuardInput) -> tuple[GuardBlock, ...]:
-    """What every guard has to say; empty when nothing stands in the way.
+    """The blocks of all guards; empty if none blocks.
 
     A guard that fails objects: what it would have said is not known.
     """
@@ -174,7 +174,7 @@ def guard_blocks(guard_input: GuardInput) -> tuple[GuardBlock, ...]:
 
 
 def guard_blockers(guard_input: GuardInput) -> tuple[Blocker, ...]:
-    """What the guards say that bind also a person who contains by hand."""
+    """The blocks that also bind a person who contains manually."""
     active_guards = [
         guard for guard in GUARDS if guard.__name__ not in containing_operator("").waived_guards
     ]
@@ -364,7 +364,7 @@ GUARDS: tuple[Callable[[GuardInput], GuardBlock | None], ...] = (
 )
 
 
-#: What bounds only how much is done while nobody looks, and for how long after the event.
+#: Guards that only bound unattended work, in number and in time after the event.
 _UNATTENDED_GUARDS = frozenset(
     {"within_max_age", "under_hourly_cap", "under_project_cap", "virustotal_gate"}
 )

@@ -39,7 +39,7 @@ class Records:
     Attributes:
         store: Where everything is.
         run_id: Names this run in the records that it writes.
-        clock: Tells the time.
+        clock: The time.
     """
 
     store: ObjectStore
@@ -88,7 +88,7 @@ class DecisionInputs:
     Attributes:
         incident_case_file: The incident's case file among those that may act.
         dry_run_case_file: Its case file among the dry runs.
-        unconfirmed_case_file: Its case file among the claims that nobody bears out.
+        unconfirmed_case_file: Its case file among the unconfirmed claims.
         policy: The policy, or why every finding is held.
         scc_record: SCC's own record of the finding; None when SCC does not list it.
         scc_error: Why SCC does not let us ask, for good.
@@ -110,9 +110,8 @@ class DecisionInputs:
         """Where this run's records belong.
 
         A dry run's lie apart, so that they never make an enforcing delivery a duplicate, and
-        so do those of a claim that SCC does not bear out, which anybody might have made to
-        stand in the way of the genuine one. What our own write began is finished where it was
-        begun.
+        so do those of an unconfirmed claim, which anybody might have made to block the genuine
+        finding. A write of our own is finished in the case file where it began.
         """
         if finishing:
             return self.incident_case_file
@@ -136,7 +135,7 @@ async def read_decision_inputs(
 
     Raises:
         Retry: Something does not answer; time may heal it.
-        GiveUp: A record of ours cannot be read.
+        GiveUp: A record of the responder cannot be read.
     """
     sources.workloads.prefetch(claim)
     sources.reputations.prefetch(claim)
@@ -189,7 +188,7 @@ async def gating_reputation(
 ) -> Reputation | None:
     """What VirusTotal says of the file that SCC's own record names, where the policy gates on it.
 
-    A hash that the notification alone tells decides nothing.
+    A hash that only the notification has decides nothing.
     """
     if scc_record is None or isinstance(policy, InvalidPolicy) or policy.virustotal is None:
         return None
@@ -229,7 +228,7 @@ async def read_workload_state(
 async def with_action_needs(
     state: WorkloadState, finding: Finding, policy: Policy | InvalidPolicy, reader: WorkloadReader
 ) -> WorkloadState:
-    """The same place, with all that the policy's actions and our own writes need to know.
+    """The same state, with all details that the policy's actions and our own writes need.
 
     Raises:
         Retry: Cloud Run does not answer.
@@ -274,7 +273,7 @@ async def reread_workload(
         GiveUp: The workload cannot be read any more.
     """
     workload = state.workload
-    assert workload is not None  # noqa: S101 - only a workload is looked at
+    assert workload is not None  # noqa: S101 - only a workload is read
     current_policy, configuration, history = await gather_all(
         policy(), reader.configuration(workload), containment_records.history()
     )
@@ -307,7 +306,7 @@ async def _configuration_or_error(
 
 
 def _with_project_id(scc_record: Finding, state: WorkloadState) -> Workload | None:
-    """The workload with its project's id, where only Cloud Run's own answer tells that."""
+    """The workload with its project's id, if only Cloud Run's answer has that."""
     if scc_record.workload is None or scc_record.workload.project_id or state.configuration is None:
         return None
     project = state.configuration.name.split("/")[1]
@@ -317,9 +316,9 @@ def _with_project_id(scc_record: Finding, state: WorkloadState) -> Workload | No
 async def _with_proven_number(
     scc_record: Finding, state: WorkloadState, sources: EvidenceSources
 ) -> Finding:
-    """The record, with its project's number where only its own name tells that, once proven.
+    """The record with its project's number, if only its own name has that, once proven.
 
-    A finding is filed under a number. Where its resource tells the project's id alone, asking
+    A finding is filed under a number. Where its resource has the project's id alone, asking
     Cloud Run for the workload by that number shows whether both are one project.
     """
     workload, number = scc_record.workload, scc_record.filed_under.removeprefix("projects/")

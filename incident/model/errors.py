@@ -2,6 +2,7 @@
 
 IncidentError
 ├── Retry              transient: the delivery is not acknowledged, and Pub/Sub redelivers it
+│   ├── Inconsistent   the store contradicts itself: logged as an ERROR besides
 │   └── Conflict       another writer changed the resource: read again, rebuild, write again
 └── GiveUp             permanent: recorded, logged once, acknowledged
     ├── Malformed      the message is not a notification of Security Command Center
@@ -19,6 +20,10 @@ class IncidentError(Exception):
 
 class Retry(IncidentError):  # noqa: N818 - named for what to do about it
     """Transient: the delivery is not acknowledged, and Pub/Sub redelivers it."""
+
+
+class Inconsistent(Retry):
+    """The store contradicts itself, at every attempt: a person must look at it."""
 
 
 class Conflict(Retry):

@@ -1,4 +1,4 @@
-"""Who undid a containment, and when, as far as anything tells. Pure.
+"""Attribute a reverted containment to a principal, from the audit log. Pure.
 
 The audit log is Google's and says who; the workload's own word on its last modifier is what
 is left where the log does not answer.
@@ -28,9 +28,9 @@ class Attribution:
     """Who did it.
 
     Attributes:
-        principal: An account; empty where nothing tells.
-        changed_at: When; None where nothing tells.
-        method: The method that was called; empty where only the workload tells.
+        principal: The account; empty if unknown.
+        changed_at: When; None if unknown.
+        method: The method that was called; empty if only the workload shows the change.
         source: ``audit-log``, ``last-modifier``, ``execution`` or ``unknown``.
         other_principals: Who else changed the same since our write, newest first: any of them may
             have.
@@ -44,20 +44,20 @@ class Attribution:
 
     @property
     def from_audit_log(self) -> bool:
-        """Whether the audit log says it."""
+        """Whether the audit log is the source."""
         return self.source == AUDIT_LOG_SOURCE
 
     @property
     def clause(self) -> str:
-        """The same as the end of a sentence that says what was done."""
+        """The attribution as the end of a sentence."""
         if not self.principal:
-            return "; who did it is not known: neither the audit log nor the workload tells"
+            return "; principal unknown: neither the audit log nor the workload names one"
         who_and_when = (
             f"{self.principal} at {self.changed_at.isoformat()}"
             if self.changed_at
             else self.principal
         )
-        by_method = f" by {self.method}" if self.method else f", as the {self.source} tells"
+        by_method = f" by {self.method}" if self.method else f" (source: {self.source})"
         also_changed_by = (
             f"; also changed since by {', '.join(self.other_principals)}"
             if self.other_principals
@@ -67,7 +67,7 @@ class Attribution:
 
     @property
     def json(self) -> JsonObject:
-        """The same as a record tells it."""
+        """The attribution as a record has it."""
         other_principals: list[Json] = [*self.other_principals]
         return {
             "principal": self.principal,
@@ -79,7 +79,7 @@ class Attribution:
 
 
 def attribution_from_json(value: Json) -> Attribution | None:
-    """What :attr:`Blame.json` told; None for anything else."""
+    """Parse :attr:`Attribution.json`; None for anything else."""
     if not isinstance(value, Mapping):
         return None
     return Attribution(
@@ -97,7 +97,7 @@ def attribute_drift(
     since: datetime,
     configuration: WorkloadConfiguration | None,
 ) -> Attribution:
-    """Who undid changes of some kinds.
+    """Find who undid changes of some kinds.
 
     The newest call that can have done it is named, and every other one beside it: the log does
     not say what a call changed.
@@ -133,7 +133,7 @@ def attribute_drift(
 def _attribute_from_configuration(
     kinds: Collection[ChangeKind], since: datetime, configuration: WorkloadConfiguration | None
 ) -> Attribution:
-    """What the workload itself says, where the audit log does not answer."""
+    """The last modifier, where the audit log has no answer."""
     if configuration and ChangeKind.CANCELLATION in kinds:
         for execution in configuration.running:
             return Attribution(execution.creator, execution.create_time, "", "execution")

@@ -1,4 +1,4 @@
-"""One containment as whoever keeps watch sees it: its records and its workload at one moment.
+"""One containment, with its records and its workload as read at one moment; its check result.
 
 What is made of it is for the watch.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from incident.actions.goal import goal_details
 from incident.actions.plan import details_for_changes, executions_of_changes
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment, containment_from_records
@@ -32,9 +33,9 @@ class CheckedContainment:
         journal: Its records, as this round writes them.
         records: Those that were there.
         containment: What they come to.
-        snapshot: The image of the write that it rests on.
+        snapshot: The snapshot of the write that is in effect.
         redactor_of: Redacts what a workload's settings hold.
-        configuration: The workload as it was; None where it was not found, or not looked at yet.
+        configuration: The workload's settings; None if it was not found, or not read yet.
     """
 
     workload: Workload
@@ -47,12 +48,12 @@ class CheckedContainment:
 
     @property
     def recorded_state(self) -> RecordedState:
-        """What the records say to whoever keeps watch."""
+        """The containment's state by its records."""
         return recorded_state(self.records)
 
     @property
     def redactor(self) -> Redactor:
-        """Redacts what is told of it."""
+        """Redacts what is reported about it."""
         return self.redactor_of(self.workload, self.configuration)
 
     @property
@@ -62,19 +63,19 @@ class CheckedContainment:
 
     @property
     def deleted(self) -> bool:
-        """Whether the workload is no more, or another one has its name."""
+        """Whether the workload was deleted, or another one has its name."""
         held_uid = self.containment.uid
         return self.configuration is None or bool(held_uid and held_uid != self.configuration.uid)
 
     @property
     def replacement_uid(self) -> str | None:
-        """Unique id of the workload that has the name of one that is gone, if there is one."""
+        """Unique id of another workload under the same name; None if there is none."""
         return self.configuration.uid if self.deleted and self.configuration else None
 
     def as_check(
         self, state: CheckState, note: str = "", attribution: Attribution | None = None
     ) -> ContainmentCheck:
-        """The same as the patrol tells it."""
+        """The result of the check, redacted."""
         redactor = self.redactor
         return ContainmentCheck(
             state=state,
@@ -89,28 +90,31 @@ class CheckedContainment:
         )
 
     async def with_current_workload(self, reader: WorkloadReader) -> CheckedContainment:
-        """The same, with the workload as it is now.
+        """The same containment, with its workload read now.
 
         Raises:
             Retry: Time may heal it.
             GiveUp: The workload cannot be read.
         """
         changes = self.snapshot.changes
-        needs, named = details_for_changes(changes), executions_of_changes(changes)
+        needs = details_for_changes(changes) | goal_details(
+            self.snapshot.actions, self.workload.kind
+        )
+        named = executions_of_changes(changes)
         configuration: WorkloadConfiguration | None = None
         for pause in (_MISSING_RECHECK_S, 0.0):
             try:
                 configuration = await read_workload(self.workload, needs, reader, named)
                 break
             except Missing:
-                # What is recorded as gone is never looked at again: one answer is not enough.
+                # A workload that is recorded as deleted is never checked again: ask twice.
                 await asyncio.sleep(pause)
-        # An attempt whose answer was lost counts where it is what the workload is left by.
+        # An attempt whose answer was lost counts if the workload is as it left it.
         in_effect = self.containment.snapshot_in_effect(configuration) if configuration else None
         return replace(self, snapshot=in_effect or self.snapshot, configuration=configuration)
 
     async def reload(self, reader: WorkloadReader) -> CheckedContainment:
-        """The same containment, read anew.
+        """The same containment, with records and workload read again.
 
         Raises:
             Retry: Time may heal it.
@@ -125,7 +129,7 @@ class CheckedContainment:
         return await reread.with_current_workload(reader)
 
     async def add_record(self, kind: str, body: JsonObject) -> None:
-        """Add a record; of several patrols that say the same at once, one does.
+        """Add a record; of several patrols that add the same at once, one succeeds.
 
         Raises:
             Retry: The store does not answer.
@@ -134,7 +138,7 @@ class CheckedContainment:
 
 
 class CheckState(StrEnum):
-    """What a patrol finds at a containment."""
+    """The state of a containment as a patrol found it."""
 
     IN_EFFECT = "in-effect"
     VERIFIED = "verified"
@@ -149,7 +153,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ContainmentCheck:
-    """One containment as a patrol found it.
+    """The result of checking one containment.
 
     Attributes:
         state: What it found.
@@ -159,7 +163,7 @@ class ContainmentCheck:
         drift: What is not as we left it, a line each.
         attribution: Who undid it.
         note: What was done about it, or why nothing was.
-        urgent: Whether a person must look now, whatever was found.
+        urgent: Whether a person must act now, whatever the state is.
         manifest_sha256: Digest of the manifest of what the patrol created for this containment.
     """
 
@@ -175,7 +179,7 @@ class ContainmentCheck:
 
     @property
     def alarm(self) -> bool:
-        """Whether a person must look now."""
+        """Whether a person must act now."""
         return self.urgent or self.state in (
             CheckState.REVERTED,
             CheckState.REAPPLIED,
@@ -184,7 +188,7 @@ class ContainmentCheck:
 
     @property
     def json(self) -> dict[str, Json]:
-        """The same for a log line."""
+        """The result for a log line."""
         return {
             "state": self.state.value,
             "workload": self.workload,

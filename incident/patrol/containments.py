@@ -1,7 +1,4 @@
-"""Standing guard over one containment: does it still hold, who undid it, what is done about it.
-
-Walking from one to the next does not belong here.
-"""
+"""Reconcile one containment: detect drift, attribute it, re-apply, update its incidents."""
 
 from __future__ import annotations
 
@@ -24,6 +21,7 @@ from incident.patrol.drift import (
     RecordNames,
     changes_with_state,
     containment_record_names,
+    is_stopped_without_change,
     record_reference,
 )
 from incident.patrol.reapply import Reapplier, ReapplyResult, reapply_journal
@@ -32,7 +30,7 @@ from incident.patrol.unfinished import INACTIVITY_LIMIT
 from incident.patrol.walk import WalkedFolder
 from incident.policy.resolve import Policy
 
-#: No response works longer than this: what is younger may still be under way.
+#: No response takes longer; a younger one may still be running.
 _RESPONSE_TIME_LIMIT = timedelta(minutes=5)
 
 
@@ -41,25 +39,25 @@ _WRITE_STATES = frozenset({"written", "verified", "unverified"})
 
 
 class ContainmentReconciler:
-    """Looks after containments, one at a time."""
+    """Reconciles containments, one at a time."""
 
     def __init__(self, context: PatrolContext, may_write: Callable[[], bool]) -> None:
-        """Keep watch for one round; ``may_write`` says whether time is left for a write."""
+        """Reconcile in one round; ``may_write`` says whether time is left for a write."""
         self._context = context
         self._ports = context.ports
         self._records = context.records
         self._may_write = may_write
 
     def needs_check(self, folder: WalkedFolder) -> bool:
-        """Whether anything is held there, as far as the names of the records tell."""
+        """Whether a containment may be in effect there, by the names of its records."""
         names = containment_record_names(folder.paths)
         return names is not None and (not names.ended or names.written_after_release)
 
     async def reconcile(self, folder: WalkedFolder) -> ContainmentCheck | None:
-        """One workload's containments; None where nothing is held.
+        """Check a workload's newest containment; None where none is in effect.
 
         Raises:
-            Retry: Time may heal it; the next patrol looks again.
+            Retry: Transient; the next round checks it again.
             GiveUp: The workload or the records cannot be read.
         """
         workload = parse_containments_folder(folder.folder)
@@ -106,7 +104,7 @@ class ContainmentReconciler:
         )
 
     async def _on_in_effect(self, checked: CheckedContainment) -> ContainmentCheck:
-        """It holds: recorded only where the records said otherwise."""
+        """It is in effect: recorded only if the newest record says otherwise."""
         state_record, state = checked.recorded_state.state_record, CheckState.IN_EFFECT
         if state_record is None or state_record.kind != "verified":
             body: JsonObject = {"snapshot": checked.snapshot.number, "by": "patrol"}
@@ -117,7 +115,7 @@ class ContainmentReconciler:
         return checked.as_check(state)
 
     async def _on_reverted(self, checked: CheckedContainment) -> ContainmentCheck:
-        """It does not hold: who did it, on record; the incidents told; applied again if asked."""
+        """It was reverted: record by whom, update the incidents, re-apply it if the policy asks."""
         attribution = await record_reversion(checked, self._context)
         checked = await checked.reload(self._ports.cloud_run)
         if checked.deleted:
@@ -138,7 +136,7 @@ class ContainmentReconciler:
         return replace(check, incidents=tuple(sorted(after.containment.incidents)))
 
     async def _on_deleted(self, checked: CheckedContainment) -> ContainmentCheck:
-        """The workload is no more: nothing is left to hold, and nothing to guard."""
+        """The workload was deleted: record it; alarm if another one has its name."""
         attribution, replacement_uid = (
             await record_deletion(checked, self._context),
             checked.replacement_uid,
@@ -165,7 +163,7 @@ class ContainmentReconciler:
     async def _on_released(
         self, workload: Workload, containment: Containment, names: RecordNames
     ) -> ContainmentCheck | None:
-        """A release is left alone; but for a write of a patrol that came after it."""
+        """Leave a released containment alone, but undo a patrol's own write that came after it."""
         snapshot = containment.written_snapshot
         if names.written_after_release and snapshot:
             reapplications = reapply_journal(
@@ -189,7 +187,7 @@ class ContainmentReconciler:
     async def _on_release_in_progress(
         self, workload: Workload, containment: Containment
     ) -> ContainmentCheck:
-        """A release under way is left alone; one that nobody ends leaves nobody on guard."""
+        """Leave a release in progress alone; alarm if it takes too long: it stops the checks."""
         records = await self._context.journal(containment.folder).records()
         started = [record.recorded_at for record in records if record.kind == "release-started"]
         stuck = bool(started) and self._records.clock() - max(started) > _RESPONSE_TIME_LIMIT
@@ -197,8 +195,7 @@ class ContainmentReconciler:
         if stuck:
             text = (
                 f"a release was begun at {max(started).isoformat()} and not ended: nobody"
-                " keeps watch"
-                " until it is. Look at the workload, and release it again"
+                " checks it until it is. Check the workload, and release it again"
             )
         return ContainmentCheck(
             state=CheckState.RELEASING,
@@ -236,7 +233,7 @@ class ContainmentReconciler:
     async def _reapply(self, checked: CheckedContainment) -> ReapplyResult:
         policy = self._context.policy
         if not isinstance(policy, Policy):
-            return ReapplyResult(None, "the policy cannot be read: the patrol only tells")
+            return ReapplyResult(None, "the policy cannot be read: the patrol only reports")
         if not self._may_write():
             return ReapplyResult(None, "no time is left in this round; the next one goes on")
         reapplier = Reapplier(self._context.process_context, self._ports)
@@ -248,7 +245,7 @@ class ContainmentReconciler:
             return ReapplyResult(None, self._context.redact(error))
 
     async def _update_incidents(self, checked: CheckedContainment, reason: str) -> None:
-        """Tell every incident how the containment stands now, where that is news."""
+        """Update every incident with the containment's current state, if that is new."""
         state_record = checked.recorded_state.state_record
         if (
             checked.recorded_state.incidents_updated
@@ -266,14 +263,20 @@ class ContainmentReconciler:
         )
         for incident in sorted(checked.containment.incidents):
             await update_incidents.update_incident(
-                self._context, incident, changes, reason, redactor, unreached=unreached
+                self._context,
+                incident,
+                changes,
+                reason,
+                redactor,
+                unreached=unreached,
+                stopped=is_stopped_without_change(checked.snapshot) and not drift,
             )
         await checked.add_record(
             "incidents-updated", {"state_record": record_reference(state_record)}
         )
 
     def _in_progress(self, containment: Containment) -> bool:
-        """Whether somebody may be at it at this moment."""
+        """Whether a response may be working on it right now."""
         pending, now = containment.pending_snapshot, self._records.clock()
         if pending and now - pending.recorded_at < _RESPONSE_TIME_LIMIT:
             return True

@@ -1,4 +1,4 @@
-"""What one round of the patrol works with."""
+"""PatrolContext: what one patrol round works with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PatrolContext:
 
     Attributes:
         process_context: What holds for every incident.
-        ports: Everything outside.
+        ports: The ports to the outside world.
         records: Where this round's records are kept.
         policy: The policy as it was when the round began, or why there is none to be had;
             None where it could not be read.
@@ -40,5 +40,5 @@ class PatrolContext:
         return replace(self, records=records, ports=replace(self.ports, store=store))
 
     def redact(self, error: object) -> str:
-        """A text without what looks like a secret."""
+        """Redact a text."""
         return self.process_context.redactor().text(str(error))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from incident.actions.catalogue import ACTIONS
 from incident.actions.changes import with_state
 from incident.actions.plan import in_effect, why_not_in_effect
 from incident.actions.snapshot import Snapshot
@@ -29,7 +30,7 @@ _MAX_VALUE_LENGTH = 300
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One thing that is not as our writes left it.
+    """One field, policy or execution that is not as our writes left it.
 
     Attributes:
         change: The change that it belongs to.
@@ -44,24 +45,24 @@ class Drift:
     now: Json
 
     def redacted(self, redactor: Redactor) -> Drift:
-        """The same as it may be told: an IAM policy holds what anybody wrote into it."""
+        """The same drift, redacted: an IAM policy holds what anybody wrote into it."""
         if self.change.kind is not ChangeKind.IAM_POLICY:
             return self
         return replace(self, as_written=redactor.json(self.as_written), now=redactor.json(self.now))
 
     @property
     def text(self) -> str:
-        """The same in one line."""
+        """The drift in one line."""
         return f"{self.field}: {_shorten(self.as_written)} is now {_shorten(self.now)}"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedState:
-    """What the records of one containment say to whoever keeps watch.
+    """The state of a containment by its records.
 
     Attributes:
-        state_record: The newest record that says how it stands; None before any write.
-        incidents_updated: Whether the incidents were told of that, where they have to be.
+        state_record: The newest record of its state; None before any write.
+        incidents_updated: Whether the incidents were updated to that state, if they have to be.
     """
 
     state_record: Record | None
@@ -69,7 +70,7 @@ class RecordedState:
 
     @property
     def reversion(self) -> Record | None:
-        """The record of a reversion that nobody has mended since."""
+        """The record of a reversion that is still the newest state; None if there is none."""
         return (
             self.state_record
             if self.state_record and self.state_record.kind == "reverted"
@@ -78,10 +79,10 @@ class RecordedState:
 
 
 def recorded_state(records: Sequence[Record]) -> RecordedState:
-    """The records of one containment, in order, as the watch reads them.
+    """Fold the records of one containment, in order, into its state.
 
-    Only what departs from an ordinary containment is news to its incidents: a reversion, and
-    what follows one or follows a write that was not seen in effect at first.
+    Incidents are updated only on what departs from an ordinary containment: a reversion, and the
+    state that follows a reversion or an unverified write.
     """
     state_records = [record for record in records if record.kind in _STATE_KINDS]
     newest = state_records[-1] if state_records else None
@@ -94,7 +95,7 @@ def recorded_state(records: Sequence[Record]) -> RecordedState:
 
 
 def record_reference(record: Record) -> Json:
-    """What the record ``told`` says it was about."""
+    """How the record ``incidents-updated`` refers to a state record."""
     return [record.number, record.kind]
 
 
@@ -105,7 +106,7 @@ def _is_update_of(record: Record, state_record: Record) -> bool:
 
 
 def last_own_write(records: Iterable[Record], snapshot: Snapshot) -> datetime:
-    """Until when changes to the workload may be our own: whoever came later was somebody else."""
+    """Until when changes to the workload may be our own; later ones are somebody else's."""
     return max(
         (record.recorded_at for record in records if record.kind in _OWN_WRITE_KINDS),
         default=snapshot.recorded_at,
@@ -113,9 +114,10 @@ def last_own_write(records: Iterable[Record], snapshot: Snapshot) -> datetime:
 
 
 def find_drift(snapshot: Snapshot, configuration: WorkloadConfiguration) -> tuple[Drift, ...]:
-    """What is not as our writes left it, field by field; in settings with all that they need.
+    """What is not as our writes left it, field by field.
 
-    A job of which executions were cancelled was stopped: one that runs now undoes that.
+    An execution that runs now undoes a containment which stopped the job, also one that found
+    nothing running.
     """
     found: list[Drift] = []
     cancelled = [change for change in snapshot.changes if change.kind is ChangeKind.CANCELLATION]
@@ -126,14 +128,21 @@ def find_drift(snapshot: Snapshot, configuration: WorkloadConfiguration) -> tupl
             access = configuration.access
             now = list(access.raw) if access else None
             found.append(Drift(change, "bindings", change.after.get("bindings"), now))
-    if cancelled and configuration.running:
+    to_stay_stopped = cancelled or (snapshot.changes if is_stopped_without_change(snapshot) else ())
+    if configuration.running and to_stay_stopped:
         names: list[Json] = [execution.short_name for execution in configuration.running]
-        found.append(Drift(cancelled[0], "executions", [], names))
+        found.append(Drift(to_stay_stopped[0], "executions", [], names))
     return tuple(found)
 
 
+def is_stopped_without_change(snapshot: Snapshot) -> bool:
+    """Whether the containment keeps a workload stopped in which nothing ran when it began."""
+    stops = any(name in ACTIONS and ACTIONS[name].stops for name in snapshot.actions)
+    return stops and not any(change.stops for change in snapshot.changes)
+
+
 def _drifted_fields(change: Change, configuration: WorkloadConfiguration) -> list[Drift]:
-    """The fields of one change that do not do any more what it was for."""
+    """The fields of one change that are no longer in effect."""
     return [
         Drift(change, name, change.after[name], configuration.fields.get(name))
         for name in change.after
@@ -144,7 +153,7 @@ def _drifted_fields(change: Change, configuration: WorkloadConfiguration) -> lis
 def changes_with_state(
     snapshot: Snapshot, configuration: WorkloadConfiguration, drift: Sequence[Drift]
 ) -> tuple[Change, ...]:
-    """The changes of an image, each verified, or not with what undid it."""
+    """The changes of a snapshot, each verified, or unverified with the drift that undid it."""
     reasons: dict[tuple[str, str, tuple[str, ...]], str] = {}
     for one in drift:
         same_kind = [c for c in snapshot.changes if c.kind is ChangeKind.CANCELLATION]

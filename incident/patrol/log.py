@@ -21,7 +21,7 @@ _CHECK_LEVELS = {
 
 
 def log_round(patrol_round: RoundResult, trace: Trace | None) -> None:
-    """The lines of one round: one for each thing that was found, and one that sums it up."""
+    """Log one round: a line for each finding of it, and a summary."""
     for check in patrol_round.checks:
         level = logging.ERROR if check.alarm else _CHECK_LEVELS.get(check.state, logging.WARNING)
         incident = next(iter(check.incidents), None)

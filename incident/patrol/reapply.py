@@ -1,6 +1,6 @@
-"""Containing anew what somebody has undone: as often as the policy says, and as it says now.
+"""Re-apply a reverted containment, within the policy's ``reapply_limit``.
 
-Everything is decided and written as for a new finding; what is added is the bound.
+It is decided and written as for a new finding, and bounded besides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from incident.case_file.containments import Containment
 from incident.case_file.index import CaseFileIndex
 from incident.case_file.journal import Journal, ObjectStore, Record
 from incident.case_file.paths import reapplications_folder
-from incident.containment.enforce import contain_workload
+from incident.containment.contain import contain_workload
 from incident.containment.types import ContainmentResult
 from incident.containment.undo import undo_if_released
 from incident.decision.assess import AssessedIncident
@@ -37,21 +37,21 @@ from incident.response.context import Ports
 from incident.response.reopen import reopen_claim
 from incident.response.session import IncidentSession
 
-#: The finding was young when it was contained; that it is older now speaks for nothing.
+#: The finding was young enough when it was contained; its age does not matter any more.
 PATROL_OPERATOR = Operator(by="patrol", waived_guards=frozenset({"within_max_age"}))
-#: No patrol works longer: whoever claimed a re-application longer ago is not at it any more.
+#: No patrol round takes longer: a re-application claimed before that is over.
 _PEER_TIMEOUT = timedelta(minutes=5)
 _MAX_FINDINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ReapplyResult:
-    """What became of a re-application.
+    """The result of a re-application.
 
     Attributes:
         result: What containing came to; None where it was not tried.
         text: The same, or why it was not tried, for people.
-        undone_for_release: Whether our own write was taken back, for a release.
+        undone_for_release: Whether our own write was undone because a release had begun.
     """
 
     result: ContainmentResult | None
@@ -61,7 +61,7 @@ class ReapplyResult:
 
 @dataclass(frozen=True, slots=True)
 class ReapplyLimit:
-    """How often one containment was applied again, as create-only claims beside its records.
+    """Counts re-applications of one containment, as create-only claims beside its records.
 
     Attributes:
         journal: The claims; its run is who claims.
@@ -80,7 +80,7 @@ class ReapplyLimit:
     async def acquire(self, limit: int) -> str | None:
         """Take one of the re-applications that the limit allows, or say why there is none.
 
-        A claim is used up by whoever makes it, also by a process that dies then: the bound
+        A claim counts even if the process that made it dies right then: the bound
         holds whatever happens.
 
         Raises:
@@ -98,7 +98,7 @@ class ReapplyLimit:
 
     def _refusal(self, reapplications: tuple[Record, ...], limit: int) -> str | None:
         if limit == 0:
-            return "the policy's reapply_limit is 0: the patrol only tells"
+            return "the policy's reapply_limit is 0: the patrol only reports"
         if len(reapplications) >= limit:
             return f"it was applied again {len(reapplications)} times, the policy's reapply_limit"
         if reapplications and self.journal.clock() - reapplications[-1].recorded_at < _PEER_TIMEOUT:
@@ -123,11 +123,11 @@ class Reapplier:
     async def reapply(
         self, containment: Containment, snapshot: Snapshot, limit: int
     ) -> ReapplyResult:
-        """Contain the workload of an undone containment again, if policy and guards want it.
+        """Contain the workload of a reverted containment again, if policy and guards allow it.
 
         Args:
             containment: What was undone.
-            snapshot: The image of the write that was undone; its incident is taken up again.
+            snapshot: The snapshot of the write that was undone; its incident is reopened.
             limit: The policy's ``reapply_limit``, read a moment ago.
 
         Raises:
@@ -161,7 +161,7 @@ class Reapplier:
         return reapply_journal(folder, self._ports.store, run_id, self._process_context.clock)
 
     async def _reopen_finding(self, incidents: Iterable[str]) -> tuple[Finding | None, str]:
-        """The claim of the first incident that can be taken up again, or why none can."""
+        """The finding of the first incident that can be reopened, or why none can."""
         why = "no incident refers to it"
         for incident in incidents:
             try:
@@ -176,7 +176,7 @@ class Reapplier:
     async def _contain(
         self, session: IncidentSession, assessed: AssessedIncident, containment: Containment
     ) -> ReapplyResult:
-        """Contain, bounded; and look right after it whether a release has begun meanwhile."""
+        """Contain within the limit; right after it check whether a release has begun meanwhile."""
         request, tools = session.containment_request(assessed), session.containment_tools(assessed)
         reapply_limit = ReapplyLimit(self._journal(containment.folder, session.records.run_id))
         limited = replace(
@@ -197,7 +197,7 @@ class Reapplier:
     async def _undo_if_released(
         self, session: IncidentSession, workload: Workload, containment: Containment
     ) -> str | None:
-        """Take our own write back if a person has begun to release the containment."""
+        """Undo our own write if a person has begun to release the containment."""
         containment_records = session.records.containments(workload)
         return await undo_if_released(
             containment.number, containment_records, self._ports.cloud_run
@@ -225,7 +225,7 @@ def _with_reapply_limit(
 
 
 def _reason_not_to_reapply(assessed: AssessedIncident, containment: Containment) -> str | None:
-    """Why what was decided now is not to contain it again; None if it is."""
+    """Why the current decision is not to contain it again; None if it is."""
     decision, state = assessed.decision, assessed.inputs.workload_state
     current = state.history.current
     if assessed.route.verdict is Verdict.IGNORE:

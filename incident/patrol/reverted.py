@@ -1,4 +1,4 @@
-"""Who undid a containment, or deleted what it held: asked of the audit log, and put on record."""
+"""Record a reverted containment or a deleted workload, attributed by the audit log."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from incident.patrol.context import PatrolContext
 from incident.patrol.drift import Drift, last_own_write
 from incident.redaction.compare import matches_recorded
 
-#: Audit entries lag, and are stamped by another clock.
+#: Audit entries arrive late, and have the time of another clock.
 _CLOCK_SKEW = timedelta(minutes=5)
 _MAX_AUDIT_EVENTS = 50
 
 
 async def record_reversion(checked: CheckedContainment, context: PatrolContext) -> Attribution:
-    """Record a reversion: once, and once more if only later the audit log tells whose it is.
+    """Record a reversion: once, and once more if the audit log names the principal later.
 
     Raises:
         Retry: The store does not answer.
@@ -54,7 +54,7 @@ async def record_reversion(checked: CheckedContainment, context: PatrolContext) 
 
 
 async def record_deletion(checked: CheckedContainment, context: PatrolContext) -> Attribution:
-    """Record that the workload is no more, and whether another one has its name.
+    """Record that the workload was deleted, and whether another one has its name.
 
     Raises:
         Retry: The store does not answer.
@@ -75,7 +75,7 @@ async def record_deletion(checked: CheckedContainment, context: PatrolContext) -
 async def _read_audit_log(
     checked: CheckedContainment, context: PatrolContext
 ) -> tuple[tuple[AuditEvent, ...], str | None]:
-    """What the audit log says since our last write, or why it does not say."""
+    """The audit log since our last write, or why it cannot be read."""
     since = last_own_write(checked.records, checked.snapshot)
     until = context.records.clock() + _CLOCK_SKEW
     try:
@@ -87,7 +87,7 @@ async def _read_audit_log(
 
 
 def _drift_json(drift: Drift) -> JsonObject:
-    """What the record of a reversion says of one thing that was undone."""
+    """One drift as the record of a reversion has it."""
     change = drift.change
     kind = ChangeKind(change.kind).value
     return {

@@ -1,7 +1,4 @@
-"""The patrol: one round over what is held and what was left behind, within its budget.
-
-What is done at each stop is for the stages; here is only how a round goes.
-"""
+"""One patrol round over containments and incidents, within a time budget."""
 
 from __future__ import annotations
 
@@ -35,21 +32,21 @@ from incident.response.context import Ports
 from incident.response.finish_run import record_logged
 from incident.response.session import read_policy
 
-#: So many names that cannot be read are counted in each part of the store.
+#: How many unreadable names are counted in each part of the store.
 _MAX_UNREADABLE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class PatrolLimits:
-    """How much one round takes on.
+    """Limits of one round.
 
     Attributes:
-        budget: How long stops are begun at. The function has 300 s.
-        grace: How much longer one that was begun may take before it is cut off; the next
-            round takes it up, as after a crash.
-        write_reserve: How much of both must be left for applying a containment again.
+        budget: How long new folders are begun. The function has 300 s.
+        grace: How much longer a begun folder may take before it is cut off; the next round
+            resumes it, as after a crash.
+        write_reserve: How much of both must be left to re-apply a containment.
         page_size: How many paths of the store make a page.
-        concurrency: How many stops are looked at side by side.
+        concurrency: How many folders are checked at once.
     """
 
     budget: timedelta = timedelta(seconds=180)
@@ -81,15 +78,15 @@ _VisitResult = ContainmentCheck | UnfinishedIncident | PatrolFault
 
 @dataclass(slots=True)
 class RoundResult:
-    """What one round found.
+    """The result of one round.
 
     Attributes:
-        checks: Containments, but for those that simply stand.
-        incidents: Incidents that were taken up, and plans that expired.
-        faults: What could not be looked at.
-        counts: How many containments were found how.
+        checks: The containments that are not simply in effect.
+        incidents: Incidents that were resumed, and plans that expired.
+        faults: What could not be checked.
+        counts: The number of containments by state.
         problem: Why the policy could not be used; empty where it could.
-        complete: Whether the round got all around.
+        complete: Whether the round has covered everything.
     """
 
     checks: list[ContainmentCheck] = field(default_factory=list)
@@ -101,7 +98,7 @@ class RoundResult:
 
     @property
     def alarm(self) -> bool:
-        """Whether a person must look now."""
+        """Whether a person must act now."""
         unfinished = any(each.result is None for each in self.incidents)
         checks_alarm = any(check.alarm for check in self.checks)
         return bool(checks_alarm or unfinished or self.faults or self.problem)
@@ -120,7 +117,7 @@ class RoundResult:
 
 
 class Patrol:
-    """Goes rounds; any number of them may go at once."""
+    """Runs patrol rounds; any number may run at once."""
 
     def __init__(
         self,
@@ -129,14 +126,14 @@ class Patrol:
         store: PagedStore,
         limits: PatrolLimits | None = None,
     ) -> None:
-        """Patrol a store, which is the outside's own, able to list in pages."""
+        """Patrol a store that can list in pages."""
         self._process_context = process_context
         self._ports = ports
         self._store = store
         self._limits = limits or PatrolLimits()
 
     async def run_round(self) -> RoundResult:
-        """One round, from where the last one stopped.
+        """Run one round, from where the last one stopped.
 
         Raises:
             Retry: The store does not answer.
@@ -166,7 +163,7 @@ class Patrol:
                 await record_logged(self._store, unfinished.result)
 
     async def _read_policy(self, result: RoundResult) -> Policy | InvalidPolicy | None:
-        """The policy; without one, what is held is verified all the same."""
+        """The policy, or None: containments are checked without it, too."""
         try:
             policy = await read_policy(self._ports)
         except Retry as error:
@@ -178,7 +175,7 @@ class Patrol:
 
 
 def _next_cursor(reached: WalkedPage, start: str, result: RoundResult) -> str:
-    """Where the next round begins: one folder that is too large must not stop all rounds."""
+    """Where the next round starts: a folder that is too large must not stop all rounds."""
     if reached.resume_after != start or not reached.open_folder:
         return reached.resume_after
     reason = (
@@ -190,7 +187,7 @@ def _next_cursor(reached: WalkedPage, start: str, result: RoundResult) -> str:
 
 
 class _RoundRunner:
-    """What is done at the stops of one round."""
+    """Checks the folders of one round."""
 
     def __init__(self, context: PatrolContext, limits: PatrolLimits) -> None:
         self._context = context
@@ -205,10 +202,10 @@ class _RoundRunner:
     async def visit_all(
         self, walk: AsyncIterator[WalkedFolder | WalkedPage], result: RoundResult
     ) -> WalkedPage | None:
-        """Look at all that is on the way, as far as the time goes.
+        """Check every folder of the walk until time is up.
 
         Returns:
-            The place up to which all of it was dealt with; None where nothing was.
+            The page up to which everything was checked; None if nothing was.
         """
         batch: list[WalkedFolder] = []
         reached: WalkedPage | None = None
@@ -235,7 +232,7 @@ class _RoundRunner:
         return reached
 
     def _add_page_faults(self, page: WalkedPage, result: RoundResult) -> None:
-        """What is wrong with a page itself. A round may come by one twice."""
+        """Report a fault of the listing itself. A round may see the same page twice."""
         if page.fault:
             result.faults.append(PatrolFault(page.open_folder or page.resume_after, page.fault))
         if page.unreadable:
@@ -245,7 +242,7 @@ class _RoundRunner:
     async def _until_cut_off(
         self, walk: AsyncIterator[WalkedFolder | WalkedPage], result: RoundResult
     ) -> AsyncIterator[WalkedFolder | WalkedPage]:
-        """What is met until the round is cut off: already to list may take longer than that."""
+        """The walk until the round is cut off: the listing alone may take longer."""
         while asyncio.get_running_loop().time() < self._hard_deadline:
             try:
                 async with asyncio.timeout_at(self._hard_deadline):
@@ -259,20 +256,20 @@ class _RoundRunner:
 
     @property
     def out_of_time(self) -> bool:
-        """Whether nothing more is begun."""
+        """Whether the time for beginning another folder is over."""
         return asyncio.get_running_loop().time() >= self._start_deadline
 
     def _may_write(self) -> bool:
         return asyncio.get_running_loop().time() + self._write_reserve_s <= self._hard_deadline
 
     def needs_visit(self, folder: WalkedFolder) -> bool:
-        """Whether a stop is worth looking at, as far as names tell."""
+        """Whether a folder needs a check, by the names in it."""
         if folder.section == CONTAINMENTS:
             return self._reconciler.needs_check(folder)
         return self._finisher.needs_visit(folder)
 
     async def visit_batch(self, batch: list[WalkedFolder], round_result: RoundResult) -> None:
-        """Look at some stops side by side; what goes wrong at one does not stop the others."""
+        """Check some folders at once; a fault of one does not stop the others."""
         visits = await asyncio.gather(*map(self._visit_with_manifest, batch))
         for result in [result for results in visits for result in results]:
             if isinstance(result, PatrolFault):
@@ -306,7 +303,7 @@ class _RoundRunner:
             reason = "timed out in this round; the next round resumes it"
         except IncidentError as error:
             reason = str(error)
-        except Exception as error:  # noqa: BLE001 - one bad stop must not hide the others
+        except Exception as error:  # noqa: BLE001 - one bad folder must not hide the others
             reason = f"unexpected error in the patrol: {error!r}"
         return PatrolFault(folder.folder, self._context.redact(reason))
 

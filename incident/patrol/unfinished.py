@@ -1,4 +1,4 @@
-"""Incidents that nobody is at any more: whose deliveries ran out, and plans nobody approved."""
+"""Resume abandoned incidents; expire approvals."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ from incident.response.incident import IncidentRun
 from incident.response.propose import propose_finishing
 from incident.response.reopen import reopen_claim
 
-#: Between two deliveries lie at most the back-off of 600 s and an ack deadline of 600 s that
-#: ran out: who is silent for longer gets no delivery any more.
+#: Two deliveries are at most a back-off of 600 s and an expired ack deadline of 600 s apart:
+#: an incident that is inactive for longer gets no more deliveries.
 INACTIVITY_LIMIT = timedelta(minutes=20)
-#: A case that stays unfinished is taken up ever more seldom: its records must not pile up.
+#: An incident that stays unfinished is resumed ever more rarely: its records must not pile up.
 _INACTIVITY_GROWTH = 0.5
-#: Events and the records about them may be told by clocks that differ.
+#: Events and their records may have times of different clocks.
 _CLOCK_TOLERANCE = timedelta(days=7)
 #: A run logs its outcome right after recording it; after this time it must have crashed.
 _LOGGING_GRACE = timedelta(minutes=5)
@@ -55,11 +55,11 @@ _LOGGING_GRACE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedIncident:
-    """What a patrol did about a case file.
+    """The result of finishing one case file.
 
     Attributes:
         incident: The incident's id.
-        result: What it came to; None where it is not finished.
+        result: The result of the incident; None if it is not finished.
         note: Why it is not finished; empty where it is.
         case_file: Path of an unfinished one's case file.
         manifest_sha256: Digest of the manifest of what was created for an unfinished one.
@@ -83,23 +83,23 @@ class IncidentFinisher:
         self._records = context.records
 
     def needs_visit(self, folder: WalkedFolder) -> bool:
-        """Whether a case file's names alone say that there may be something to do."""
+        """Whether a case file may need work, by the names in it."""
         names = _record_names(folder)
         if not names:
             return False
         if not _has_kind(names, "done") or self._may_be_unlogged(folder):
             return True
         policy = self._context.policy
-        # Nothing came after it but a person's yes, of which nothing may have come.
+        # Nothing came after it but a person's approval, which may have been interrupted.
         newest = max(name for name in names if name.kind != "logged")
         may_wait = newest.kind in ("done", APPROVED) and folder.section == INCIDENTS
         return may_wait and isinstance(policy, Policy) and self._plan_may_wait(folder, policy)
 
     async def finish(self, folder: WalkedFolder) -> UnfinishedIncident | None:
-        """What became of one case file; None where there is nothing to do.
+        """Finish one case file; None if there is nothing to do.
 
         Raises:
-            Retry: Time may heal it; the next patrol looks again.
+            Retry: Transient; the next round tries again.
             GiveUp: A record cannot be read.
         """
         incident = _incident_of(folder)
@@ -121,7 +121,7 @@ class IncidentFinisher:
             return self._unfinished_incident(incident, error)
 
     def _plan_may_wait(self, folder: WalkedFolder, policy: Policy) -> bool:
-        """Whether a plan about this event may still wait; the id tells the event's date."""
+        """Whether a plan about this event may still wait, by the date in the incident's id."""
         oldest = oldest_waiting_event(policy, self._records.clock())
         return event_day(_incident_of(folder)) >= f"{oldest:%Y%m%d}"
 
@@ -164,12 +164,12 @@ class IncidentFinisher:
         )
 
     async def _finish_approval(self, summary: CaseSummary) -> JsonObject | None:
-        """Tell what an approval did that was interrupted; nothing is written to the workload."""
+        """Conclude an interrupted approval; nothing is written to the workload."""
         proposal = await propose_finishing(summary, self._process_context, self._ports, "patrol")
         return await apply_proposal(proposal) if proposal else None
 
     async def _resume(self, summary: CaseSummary) -> DeliveryResult:
-        """The ordinary road, from SCC's record of the finding; a settled outcome is just told."""
+        """Run the incident again from SCC's record; a recorded outcome is only published."""
         case_file = CaseFile(self._context.journal(summary.folder), summary.records)
         conclusion = Concluder(summary.incident, self._process_context, self._ports)
         redactor = self._process_context.redactor()
@@ -182,12 +182,12 @@ class IncidentFinisher:
             raise
         except GiveUp as error:
             return await self._close_incident(case_file, summary, str(error))
-        # It was not muted when it was taken up, and what its write began is to be finished.
+        # It was not muted when it was begun, and an open write must be finished.
         claim = replace(claim, mute="")
         route = self._process_context.route(Notification(claim, deleted=False))
         result = await IncidentRun(claim, route, self._process_context, self._ports).respond()
         if result.outcome.get("status") == Status.IGNORED:
-            # By now it is none of our business; but work on it had begun, so it has an end.
+            # It is out of scope by now, but work had begun, so it gets an outcome.
             done = await case_file.finish(result.outcome)
             logged_record = case_file.logged_record(done) if done else None
             return replace(result, case_file=case_file.folder, logged_record=logged_record)
@@ -196,7 +196,7 @@ class IncidentFinisher:
     async def _close_incident(
         self, case_file: CaseFile, summary: CaseSummary, reason: str
     ) -> DeliveryResult:
-        """End an incident that nobody can take up again, with what its records say."""
+        """Close an incident that cannot be reopened, with what its records say."""
         reason = self._context.redact(reason)
         outcome = closing_outcome(
             summary, reason, f"{self._process_context.store_url}/{summary.folder}"
@@ -209,7 +209,7 @@ class IncidentFinisher:
         )
 
     async def _superseded(self, incident: str) -> bool:
-        """Whether a rehearsal was overtaken by the same incident in earnest."""
+        """Whether the same incident was enforced after this dry run."""
         return bool(await self._records.store.list(f"{case_file_folder(INCIDENTS, incident)}/"))
 
     async def _read_summary(self, incident: str, folder: str) -> CaseSummary:
@@ -221,13 +221,13 @@ class IncidentFinisher:
 
 
 def oldest_waiting_event(policy: Policy, now: datetime) -> datetime:
-    """No plan about an older event still waits: it was expired, or too old to be made."""
+    """The oldest event whose plan may still wait; older ones expired or were never planned."""
     longest_wait = policy.approval_expires + policy.guards.max_finding_age
     return now - longest_wait - _CLOCK_TOLERANCE
 
 
 def is_inactive(records: Sequence[Record], now: datetime) -> bool:
-    """Whether nobody has been at an incident for long enough; with each try it takes longer."""
+    """Whether an incident had no activity for long enough; each resumption takes longer."""
     if not records:
         return False
     moments = [record.recorded_at for record in records]
@@ -251,7 +251,7 @@ def _has_kind(names: Iterable[RecordName], kind: str) -> bool:
 
 
 def closing_outcome(summary: CaseSummary, reason: str, case_file: str) -> dict[str, Json]:
-    """The outcome of an incident that ran out of deliveries and cannot be taken up again.
+    """The outcome of an incident that ran out of deliveries and cannot be reopened.
 
     Where a containment was recorded, the status is what it was; anything else has failed.
     """
@@ -259,7 +259,7 @@ def closing_outcome(summary: CaseSummary, reason: str, case_file: str) -> dict[s
     contained = next((r.body for r in reversed(summary.records) if r.kind == "contained"), None)
     containment: JsonObject = contained or {}
     unknown: dict[str, Json] = dict.fromkeys(
-        ("responder", "rule", "mode", "assessment", "detected", "drains_until")
+        ("responder", "rule", "mode", "assessment", "detected", "drains_until", "starts_until")
     )
     changes = containment.get("changes")
     return {

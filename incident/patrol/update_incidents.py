@@ -1,7 +1,6 @@
-"""Carrying incidents on when their containment does not stand any more, or stands again.
+"""Update the incidents of a containment whose state changed.
 
-Every incident of a containment is told; one that is open, released or waits for a person is
-left as it is.
+An incident that is open, released or awaits a person stays as it is.
 """
 
 from __future__ import annotations
@@ -24,15 +23,19 @@ _UPDATABLE_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNV
 
 
 def updated_outcome(
-    outcome: JsonObject, changes: Sequence[Change], reason: str, unreached: Sequence[str] = ()
+    outcome: JsonObject,
+    changes: Sequence[Change],
+    reason: str,
+    unreached: Sequence[str] = (),
+    *,
+    stopped: bool = False,
 ) -> JsonObject | None:
-    """An incident's outcome with its changes as they stand now; None where nothing is new.
+    """An incident's outcome with its changes as they are now; None if nothing is new.
 
-    ``unverified`` says of a containment that was undone just what it is: written, and not seen
-    in effect. Where restrictions still hold it is ``restricted``; where it is stopped,
-    ``contained``.
+    A reverted containment is ``unverified``: written, and not in effect. Where restrictions are
+    still in effect it is ``restricted``; where the workload is stopped, ``contained``.
     """
-    status = status_of_changes(changes, unreached)
+    status = status_of_changes(changes, unreached, stopped=stopped)
     recorded = outcome.get("changes")
     current = {_change_json_key(change_json(change)): change_json(change) for change in changes}
     earlier: Sequence[Json] = recorded if isinstance(recorded, list) else ()
@@ -67,16 +70,18 @@ async def update_incident(  # noqa: PLR0913 - one call of the patrol's
     redactor: Redactor,
     *,
     unreached: Sequence[str] = (),
+    stopped: bool = False,
 ) -> None:
-    """Carry one incident on, once: of several patrols one writes the record.
+    """Update one incident, once: of several patrols one writes the record.
 
     Args:
         context: What the round works with.
         incident: The incident's id.
-        changes: The containment's changes as they stand now, as they may be told.
+        changes: The containment's changes as they are now, redacted.
         reason: What happened, for people; redacted.
         redactor: Redacts what goes wrong meanwhile.
         unreached: What keeps the workload from the goal of an action.
+        stopped: Whether the workload was read back as stopped although that needed no change.
 
     Raises:
         Retry: The store does not answer.
@@ -86,7 +91,7 @@ async def update_incident(  # noqa: PLR0913 - one call of the patrol's
     summary = CaseSummary(incident, journal.folder, await journal.records())
     if summary.outcome is None or summary.status not in list(_UPDATABLE_STATUSES):
         return
-    outcome = updated_outcome(summary.outcome, changes, reason, unreached)
+    outcome = updated_outcome(summary.outcome, changes, reason, unreached, stopped=stopped)
     if outcome:
         last = max(summary.records[-1].number, DONE_NUMBER)
         records, ports = context.records, context.ports
@@ -99,10 +104,10 @@ async def update_incident(  # noqa: PLR0913 - one call of the patrol's
 async def _correct_if_released(
     context: PatrolContext, summary: CaseSummary, outcome: JsonObject, redactor: Redactor
 ) -> None:
-    """Say of an incident whose containment was taken back meanwhile that it was.
+    """Mark an incident as released if its containment was released meanwhile.
 
-    A release records itself and then carries incidents on; we carry one on and then look for a
-    release: whoever comes second has the last word, and it is the release's.
+    A release records itself and then updates incidents; we update one and then read the records
+    for a release: the second of the two writes ``released``.
     """
     by = await released_by(context.records.store, outcome.get("containment"))
     if by is not None:
@@ -117,7 +122,7 @@ def _change_json_key(change: JsonObject) -> tuple[str, ...]:
 
 
 def _has_drifted(change: JsonObject) -> bool:
-    """Whether an earlier patrol told of this change that it was undone."""
+    """Whether an earlier patrol reported this change as undone."""
     return str(change.get("error") or "").startswith(DRIFT_PREFIX)
 
 

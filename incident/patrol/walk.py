@@ -18,9 +18,9 @@ from incident.case_file.paths import (
 )
 from incident.model import GiveUp, Json
 
-#: What is walked through, in this order.
+#: The parts of the store that are walked, in this order.
 _SECTIONS = (CONTAINMENTS, INCIDENTS, DRY_RUNS)
-# Sorts behind everything that a record's path goes on with.
+# Sorts after any text that follows a folder in a record's path.
 _AFTER_ALL_PATHS = "~"
 
 
@@ -33,7 +33,7 @@ class PathPage(Protocol):
 
     @property
     def next_after(self) -> str:
-        """Behind what the next page begins; empty at the end."""
+        """The path after which the next page starts; empty at the end."""
 
     @property
     def unreadable(self) -> Mapping[str, str]:
@@ -49,7 +49,7 @@ class PagedStore(ObjectStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WalkedFolder:
-    """One folder on the way: a workload's containments, or an incident's case file.
+    """One folder of the walk: a workload's containments, or an incident's case file.
 
     Attributes:
         section: In which part of the store.
@@ -64,7 +64,7 @@ class WalkedFolder:
 
 @dataclass(frozen=True, slots=True)
 class WalkedPage:
-    """A page of the way, whether or not anything on it was worth a stop.
+    """A page of the walk, whatever is on it.
 
     Attributes:
         resume_after: Behind it begins all that is still to be met; a round may begin there.
@@ -82,14 +82,14 @@ class WalkedPage:
 async def walk_store(
     store: PagedStore, cursor: str, size: int
 ) -> AsyncIterator[WalkedFolder | WalkedPage]:
-    """Every stop once, beginning behind the cursor and ending with it; and each page.
+    """Every folder once, starting after the cursor and ending with it; and each page.
 
     What is added meanwhile may or may not be met. No more than a page of paths, and the paths
     of one stop, are held at a time.
 
     Args:
         store: Where.
-        cursor: Folder of the last stop of an earlier round, or a place that it passed; empty to
+        cursor: The last folder of an earlier round, or a path that it passed; empty to
             begin at the beginning.
         size: How many paths make a page.
 
@@ -139,12 +139,12 @@ async def _walk_section(
 
 @dataclass(frozen=True, slots=True)
 class WalkCursors:
-    """Where rounds stopped that did not get all around: one object each, never changed.
+    """Cursors of incomplete rounds: one object each, never changed.
 
     Attributes:
         store: Where they are.
         run_id: Names this round.
-        clock: Tells the time.
+        clock: The time.
     """
 
     store: ObjectStore
@@ -152,7 +152,7 @@ class WalkCursors:
     clock: Callable[[], datetime]
 
     async def newest(self) -> str:
-        """The folder that the last such round stopped at, of today or yesterday; or empty.
+        """The folder where the last incomplete round of today or yesterday stopped; or empty.
 
         Whatever it is, a round goes all around: only the order depends on it, and so nothing
         is lost when two patrols go at once or a cursor is missing.
@@ -168,7 +168,7 @@ class WalkCursors:
         return ""
 
     async def save(self, folder: str) -> None:
-        """Say where this round stopped.
+        """Store where this round stopped.
 
         Raises:
             Retry: The store does not answer.
@@ -183,7 +183,7 @@ class WalkCursors:
 
 
 def _cursor_position(path: str, data: bytes | None) -> str:
-    """What a cursor says; what somebody else put there says nothing, and stops no round."""
+    """Parse a cursor; an object that somebody else put there counts for nothing."""
     try:
         position = decode_record(path, data).get("stopped_at") if data else None
     except GiveUp:

@@ -16,7 +16,7 @@ from incident.actions.fields import changed_fields
 from incident.actions.plan import details_for_changes
 from incident.case_file.journal import SCHEMA_VERSION, Journal
 from incident.containment import release
-from incident.containment.enforce import contain_workload
+from incident.containment.contain import contain_workload
 from incident.containment.release import ReleaseRefused
 from incident.containment.release_plan import ReleasePlan, plan_release
 from incident.containment.types import ContainmentResult

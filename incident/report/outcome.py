@@ -46,6 +46,7 @@ class OutcomeParts:
         changes: The changes with their states.
         containment_folder: Path of the containment in the store.
         drains_until: Until when requests in flight may run.
+        starts_until: Until when a job may still be started, although its IAM policy is changed.
         approval_expires: When the plan that awaits approval expires.
         timings_ms: Milliseconds per stage.
         case_file: URL of the case file; None where none is kept.
@@ -61,6 +62,7 @@ class OutcomeParts:
     changes: tuple[Change, ...] = ()
     containment_folder: str | None = None
     drains_until: datetime | None = None
+    starts_until: datetime | None = None
     approval_expires: datetime | None = None
     timings_ms: Mapping[str, float] | None = None
     case_file: str | None = None
@@ -91,6 +93,7 @@ def build_outcome(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
         "changes": [_change(change, redactor) for change in parts.changes],
         "containment": parts.containment_folder,
         "drains_until": time_text(parts.drains_until),
+        "starts_until": time_text(parts.starts_until),
         "approval_expires": time_text(parts.approval_expires),
         "gaps": [
             _gap(gap, redactor) for gap in (*parts.evidence.gaps, *source_properties_gaps(finding))
@@ -128,6 +131,7 @@ def malformed_outcome(digest: str, reason: str, case_file: str) -> dict[str, Jso
         "decision": {"verdict": Verdict.HOLD.value, "reasons": [reason]},
         "changes": [],
         "drains_until": None,
+        "starts_until": None,
         "approval_expires": None,
         "gaps": [],
         "timings_ms": {},
@@ -151,6 +155,7 @@ def resumed_outcome(
         "changes": [_change(change, redactor) for change in parts.changes],
         "containment": parts.containment_folder or earlier.get("containment"),
         "drains_until": time_text(parts.drains_until),
+        "starts_until": time_text(parts.starts_until),
         "approval_expires": None,
     }
 

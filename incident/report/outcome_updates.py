@@ -55,6 +55,7 @@ def released_outcome(
         "status": Status.RELEASED.value,
         "decision": {**kept, "reasons": reasons},
         "drains_until": None,
+        "starts_until": None,
         "approval_expires": None,
     }
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from incident.actions.changes import change_json, redact_change
 from incident.case_file.case_file import CaseFile
-from incident.containment.enforce import contain_workload
+from incident.containment.contain import contain_workload
 from incident.containment.types import ContainmentResult
 from incident.decision.assess import AssessedIncident
 from incident.investigation.collect import (
@@ -197,6 +197,7 @@ async def _update_outcome(
         changes=result.changes,
         containment_folder=result.containment_folder,
         drains_until=drain_deadline(result.stopped_at, evidence),
+        starts_until=result.starts_until,
     )
     redactor = session.redactor(evidence)
     updated = resumed_outcome(now.outcome or {}, parts, redactor)

@@ -93,6 +93,7 @@ class Concluder:
             changes=result.changes,
             containment_folder=result.containment_folder or self._own_containment_folder(assessed),
             drains_until=drain_deadline(result.stopped_at, evidence),
+            starts_until=result.starts_until,
             approval_expires=self._expiry(assessed, result),
             timings_ms={
                 **{f"{COLLECTOR_PREFIX}{name}": ms for name, ms in evidence.durations_ms},

@@ -9,7 +9,7 @@ from incident.case_file.case_file import quarantine_message
 from incident.case_file.manifest import RecordingStore, try_write_manifest
 from incident.case_file.paths import parse_case_file_path
 from incident.decision.context import ProcessContext
-from incident.model import Finding, GiveUp, Malformed, Retry, Route, Status, Verdict
+from incident.model import Finding, GiveUp, Inconsistent, Malformed, Retry, Route, Status, Verdict
 from incident.notification.parse import parse_notification
 from incident.report.outcome import malformed_outcome
 from incident.report.outcome_updates import duplicate_outcome
@@ -91,7 +91,7 @@ class DeliveryHandler:
         try:
             digest, path = await quarantine_message(self._ports.store, data, reason, redactor)
         except (Retry, GiveUp) as error:
-            urgent = isinstance(error, GiveUp)
+            urgent = isinstance(error, GiveUp | Inconsistent)
             raise RetryDelivery(redactor.text(str(error)), None, urgent=urgent) from error
         return DeliveryResult(
             malformed_outcome(digest, reason, f"{self._context.store_url}/{path}"), alarm=True
@@ -123,7 +123,7 @@ class DeliveryHandler:
             folder = next((found.folder for found in parsed if found), None)
             sha256 = (await try_write_manifest(store, folder))[0] if folder else None
             # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
-            urgent = isinstance(error, GiveUp)
+            urgent = isinstance(error, GiveUp | Inconsistent)
             # The incident has redacted the error, with all that it knew.
             raise RetryDelivery(
                 str(error), claim, urgent=urgent, case_file=folder, manifest_sha256=sha256

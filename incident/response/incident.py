@@ -10,7 +10,7 @@ from typing import Any
 
 from incident.case_file.case_file import CaseFile
 from incident.case_file.paths import INCIDENTS, case_file_folder
-from incident.containment.enforce import contain_workload
+from incident.containment.contain import contain_workload
 from incident.containment.peers import retry_if_write_pending
 from incident.containment.types import ContainmentResult
 from incident.decision.assess import AssessedIncident
@@ -41,7 +41,6 @@ from incident.model import (
     Status,
     Verdict,
 )
-from incident.model.concurrency import gather_all
 from incident.model.durations import Stopwatch
 from incident.policy.resolve import Policy
 from incident.policy.schema import EvidenceBounds
@@ -222,11 +221,10 @@ class IncidentRun:
                     session.containment_request(assessed),
                     session.containment_tools(assessed),
                 )
-                result, _ = await gather_all(contain_workload(request, tools), noting)
+                result = await _despite_refused_record(contain_workload(request, tools), noting)
             except GiveUp as error:
-                self._await_open_attempts(
-                    await read_workload_state(state.workload, session.sources, session.records)
-                )
+                fresh = await read_workload_state(state.workload, session.sources, session.records)
+                self._await_open_attempts(fresh)
                 failed = replace(decision, reasons=(Reason(str(error), "outside"),), changes=())
                 result = ContainmentResult(Status.FAILED, failed, alarm=True)
         if result.containment_folder:
@@ -253,6 +251,27 @@ class IncidentRun:
         bounds = _evidence_bounds(await asyncio.shield(policy))
         workload, now = finding.workload, self._context.clock()
         return await collect_evidence(finding, workload, self._session.sources, bounds, now)
+
+
+async def _despite_refused_record(
+    containing: Coroutine[Any, Any, ContainmentResult], recording: Coroutine[Any, Any, None]
+) -> ContainmentResult:
+    """Contain and record the decision side by side.
+
+    A store that refuses the record must not cut off a write that is under way: what was written
+    is read back and reported, and so is the missing record.
+    """
+    recorded = asyncio.ensure_future(recording)
+    try:
+        result = await containing
+    finally:
+        (error,) = await asyncio.gather(recorded, return_exceptions=True)
+    if isinstance(error, GiveUp):
+        reason = Reason(f"the record 'decided' could not be stored: {error}", "case-file")
+        return replace(result, reasons=(*result.reasons, reason), alarm=True)
+    if isinstance(error, BaseException):
+        raise error
+    return result
 
 
 def _evidence_bounds(policy: Policy | InvalidPolicy) -> CollectionLimits:

@@ -98,10 +98,7 @@ def write_faults(write: str) -> tuple[WriteFault, ...]:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow one another at once, and there is no quota but an injected one."""
-    monkeypatch.setattr("incident.containment.enforce._BACKOFF_S", 0.001)
-    monkeypatch.setattr("incident.containment.enforce._MAX_BACKOFF_S", 0.002)
-    monkeypatch.setattr("incident.containment.peers._POLL_S", 0.001)
-    monkeypatch.setattr("incident.containment.read_back._FIRST_POLL_S", 0.002)
+    monkeypatch.setattr("incident.model.retrying.SCALE", 0.003)
     monkeypatch.setattr("emulator.api.rate_limit.PER_MINUTE", 10_000)
 
 

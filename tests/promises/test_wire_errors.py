@@ -364,10 +364,7 @@ WIRE_ERRORS = {
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow one another at once."""
-    monkeypatch.setattr("incident.containment.enforce._BACKOFF_S", 0.001)
-    monkeypatch.setattr("incident.containment.enforce._MAX_BACKOFF_S", 0.002)
-    monkeypatch.setattr("incident.containment.peers._POLL_S", 0.001)
-    monkeypatch.setattr("incident.containment.read_back._FIRST_POLL_S", 0.005)
+    monkeypatch.setattr("incident.model.retrying.SCALE", 0.02)
 
 
 @pytest.mark.parametrize("name", WIRE_ERRORS)

@@ -46,7 +46,7 @@ async def run_patrol(env: ResponderEnvironment, **bounds: Any) -> RoundResult:
 def drift_found(found: RoundResult) -> list[str]:
     """What a round found at containments, but for those that simply stand."""
     assert not found.faults
-    return [sighting.state.value for sighting in found.checks]
+    return [check.state.value for check in found.checks]
 
 
 async def deploy(

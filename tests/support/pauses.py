@@ -6,15 +6,8 @@ import pytest
 
 # How long one pause is says nothing of what comes of it; how often there is one does.
 _PAUSES = {
-    "incident.containment.enforce._BACKOFF_S": 0.01,
-    "incident.containment.enforce._MAX_BACKOFF_S": 0.05,
-    "incident.containment.peers._POLL_S": 0.01,
+    "incident.model.retrying.SCALE": 0.05,
     "incident.patrol.checked_containment._MISSING_RECHECK_S": 0.01,
-    "incident.containment.release._BACKOFF_S": 0.01,
-    "incident.containment.release._MAX_BACKOFF_S": 0.05,
-    "incident.containment.validate._BACKOFF_S": 0.01,
-    "incident.containment.undo._BACKOFF_S": 0.01,
-    "incident.containment.read_back._FIRST_POLL_S": 0.02,
     "incident.case_file.case_file._POLL_S": 0.05,
 }
 

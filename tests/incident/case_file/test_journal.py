@@ -13,7 +13,7 @@ import pytest
 from clients.settings import Settings
 from clients.store import Store, open_store
 from incident.case_file.journal import Journal, decode_record, encode_json
-from incident.model import GiveUp, Json, Retry
+from incident.model import GiveUp, Inconsistent, Json, Retry
 from tests.support.google_clients import google_clients
 from tests.support.model import NOW, fixed_now, folder_store, record_kinds
 
@@ -81,8 +81,9 @@ async def test_a_create_whose_answer_was_lost_in_the_bucket_has_won() -> None:
 
 
 async def test_a_create_whose_object_vanishes_has_not_won(tmp_path: Path) -> None:
-    """The object was deleted before it could be read back."""
-    assert not await journal(folder_store(tmp_path, StoreLosingObjects)).create(1, "done", {})
+    """A store that has nothing of what exists is asked five times, and contradicts itself."""
+    with pytest.raises(Inconsistent, match="answered 5 times that it exists"):
+        await journal(folder_store(tmp_path, StoreLosingObjects)).create(1, "done", {})
 
 
 async def test_appending_takes_the_next_free_number(tmp_path: Path) -> None:

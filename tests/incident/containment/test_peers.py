@@ -1,4 +1,4 @@
-"""Attempts of which no record tells yet: who waits for them, and how long."""
+"""Writes of other processes that are in flight: who waits for them, and how long."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def peer_records(own_records: ContainmentRecords) -> ContainmentRecords:
 
 
 async def store_snapshot(run: ContainmentRecords) -> Snapshot:
-    """Keep the image of what a process is about to write."""
+    """Store the snapshot of what a process is about to write."""
     history, change = await run.history(), scale_to_zero_change(SETTINGS)
-    image = await run.store_snapshot(history, (change,), SETTINGS, "i-1", finding())
-    assert image
-    return image
+    snapshot = await run.store_snapshot(history, (change,), SETTINGS, "i-1", finding())
+    assert snapshot
+    return snapshot
 
 
 async def wait_for_peers(peers: WritePeers, run: ContainmentRecords) -> bool:
@@ -64,11 +64,11 @@ async def test_a_peer_is_waited_for_until_it_records_its_result(
     own_records: ContainmentRecords, peer_records: ContainmentRecords
 ) -> None:
     """The wait ends with the record, long before the patience."""
-    image = await store_snapshot(peer_records)
+    snapshot = await store_snapshot(peer_records)
     begun = (await own_records.history()).current
     waiting = asyncio.create_task(WritePeers(own_records, LONG_WAIT).wait_for_peer(begun, SETTINGS))
     await peer_records.add_record(
-        await peer_records.history(), image.number, "written", {"snapshot": image.number}
+        await peer_records.history(), snapshot.number, "written", {"snapshot": snapshot.number}
     )
     async with asyncio.timeout(15):
         assert await waiting

@@ -1,4 +1,4 @@
-"""Releases on the emulator: the world is what it was, whoever and whatever came in between."""
+"""Releases on the emulator: the world is as before, whatever came in between."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ async def test_a_policy_that_changes_again_and_again_is_read_again_each_time(
 
 
 async def test_a_maximum_that_reads_back_zero_is_an_error(tmp_path: Path) -> None:
-    """Nothing could start then; it is told as that, and not as released."""
+    """Nothing could start then; it is reported as that, and not as released."""
 
     def forget(moment: CallPoint) -> None:
         if moment.phase == "after" and moment.method.endswith("/UpdateService"):
@@ -281,7 +281,7 @@ STEPS = (
 async def test_a_release_that_crashed_anywhere_is_finished_by_the_next_one(
     tmp_path: Path, last: str
 ) -> None:
-    """Until it is, nobody contains the workload anew, and nothing says that it is released."""
+    """Until it is, nobody contains the workload again, and nothing says that it is released."""
     steps: list[str] = []
 
     def crash(step: str) -> None:
@@ -339,7 +339,7 @@ async def test_later_events_of_a_released_finding_are_held(tmp_path: Path, kind:
 
 @pytest.mark.parametrize("kind", Kind)
 async def test_two_people_who_release_at_once_do_no_harm(tmp_path: Path, kind: Kind) -> None:
-    """Both are told that it is released, and it is, once."""
+    """Both report that it is released, and it is, once."""
     async with contained_workload(tmp_path, kind) as held:
         plan = await held.plan_release()
         await asyncio.gather(held.release(plan), held.release(plan))
@@ -358,9 +358,9 @@ async def test_a_response_under_way_is_not_released_against(tmp_path: Path) -> N
         folder = next(iter(held.env.stored_objects("containments/**/*-snapshot.json"))).rpartition(
             "/"
         )[0]
-        image = {**record, "recorded_at": held.containment_records.clock().isoformat()}
+        snapshot = {**record, "recorded_at": held.containment_records.clock().isoformat()}
         path = f"{folder}/0099-snapshot.json"
-        (held.env.folder / "store" / path).write_text(json.dumps(image))
+        (held.env.folder / "store" / path).write_text(json.dumps(snapshot))
         writes = len(held.writes())
         with pytest.raises(
             ReleaseIncomplete, match="nothing was written: a finding is being responded to"
@@ -390,7 +390,7 @@ WRITES = [
 async def test_a_write_that_is_refused_leaves_a_release_that_can_be_finished(
     tmp_path: Path, kind: Kind, method: str
 ) -> None:
-    """Told with what is missing and with what holds; never as released; and then it is done."""
+    """Reported with what is missing and what is done; never as released; then it is completed."""
     async with contained_workload(tmp_path, kind) as held:
         half = (kind, method) == (Kind.SERVICE, "SetIamPolicy")
         for code in (Code.PERMISSION_DENIED, Code.INVALID_ARGUMENT, Code.NOT_FOUND):
@@ -434,7 +434,7 @@ async def test_a_lost_answer_is_resolved_by_reading(
 async def test_a_release_gives_up_after_repeated_conflicts(
     tmp_path: Path, kind: Kind, code: grpc.StatusCode
 ) -> None:
-    """After some attempts it is told; what may have been written keeps its intent on record."""
+    """After some attempts it is reported; what may have been written keeps its start recorded."""
     async with contained_workload(tmp_path, kind) as held:
         held.set_faults(Fault("SetIamPolicy", code))
         with pytest.raises(
@@ -488,7 +488,7 @@ async def test_an_unverified_containment_can_be_released(tmp_path: Path) -> None
 
 
 async def test_a_write_without_its_record_is_released(tmp_path: Path) -> None:
-    """A crash after the write left an attempt open: its image is what is restored."""
+    """A crash after the write left an attempt open: its snapshot is what is restored."""
     async with contained_workload(tmp_path, Kind.SERVICE) as held:
         for path in held.env.stored_objects("containments/**/*.json"):
             if not path.endswith("-snapshot.json"):
@@ -521,7 +521,7 @@ async def test_a_release_during_a_delivery_decides_the_final_status(tmp_path: Pa
     released: list[str] = []
 
     def release(moment: CallPoint) -> None:
-        """As a person's release leaves it, while the finding is being told of."""
+        """As a person's release leaves it, while the finding is being published."""
         if moment.method.endswith("/ListLogEntries") and moment.phase == "before":
             released.append("now")
 

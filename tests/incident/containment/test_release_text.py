@@ -29,7 +29,7 @@ from tests.support.model import (
 UPDATE = "google.cloud.run.v2.Services.UpdateService"
 REDACTOR = Redactor(b"key")
 EDIT = "google.cloud.run.v2.Services.SetIamPolicy"
-# The image is one second after NOW, the record of the write two.
+# The snapshot is one second after NOW, the record of the write two.
 CONTAINMENT = containment_from_records(
     f"{CONTAINMENTS_FOLDER}/1",
     1,
@@ -63,7 +63,7 @@ def plan(*names: str) -> ReleasePlan:
 
 
 def event(after_s: float, who: str, method: str = UPDATE, error: str = "") -> AuditEvent:
-    """An audit entry so many seconds after the before-image was taken."""
+    """An audit entry so many seconds after the snapshot was taken."""
     at = NOW + timedelta(seconds=1 + after_s)
     deltas = ("ADD roles/run.invoker allUsers",) if method == EDIT else ()
     return AuditEvent(at, who, method, "", "", error, deltas)
@@ -85,7 +85,7 @@ def test_who_changed_it_since_is_named_with_what_and_when() -> None:
 
 
 def test_own_writes_are_not_attributed_to_others() -> None:
-    """Whoever wrote between image and record is ourselves, also with what came later."""
+    """A write between snapshot and record is our own, also with what came later."""
     ours = (event(0.5, "responder@example.com"), event(3, "responder@example.com"))
     person = event(90, "person@example.com")
     assert "responder" not in changed_by_text(plan("scaling"), (*ours, person))

@@ -1,4 +1,4 @@
-"""The writes of one attempt: what became of each, and what they come to together."""
+"""The writes of one attempt: the result of each, and the status of all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OK, NO, LOST = ChangeState.VERIFIED, ChangeState.FAILED, ChangeState.UNVERIFIED
 
 
 class ScriptedCloudRun:
-    """Cloud Run, answering each write as it is told to."""
+    """Cloud Run, answering each write with the next answer given."""
 
     def __init__(self, *answers: IncidentError | int | None) -> None:
         self.answers = list(answers)
@@ -89,7 +89,7 @@ async def test_a_refused_change_that_is_found_in_effect_is_applied() -> None:
 def test_contained_requires_a_verified_stop(
     stops: list[ChangeState], closes: list[ChangeState], status: Status
 ) -> None:
-    """Every stop must be seen in effect; else what restricts is all that is told."""
+    """Every stop must be read back in effect; otherwise only the restriction is reported."""
     changes = [with_state(replace(STOP, target=f"s{at}"), state) for at, state in enumerate(stops)]
     changes += [
         with_state(replace(RESTRICT, target=f"c{at}"), state) for at, state in enumerate(closes)

@@ -1,4 +1,4 @@
-"""The decision: policy and guards only lower a verdict, and each reason is told."""
+"""The decision: policy and guards only lower a verdict, and each reason is reported."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ HELD_CASES: dict[str, tuple[Decision, str, bool]] = {
 
 @pytest.mark.parametrize(("decision", "reason", "alarm"), HELD_CASES.values(), ids=HELD_CASES)
 def test_a_doubtful_finding_is_held(decision: Decision, reason: str, *, alarm: bool) -> None:
-    """A person decides, and is told why and how urgently."""
+    """A person decides; the reasons say why and how urgently."""
     assert (decision.verdict, decision.changes) == (Verdict.HOLD, ())
     assert reason in " ".join(each.text for each in decision.reasons)
     assert decision.alarm is alarm
@@ -200,8 +200,8 @@ def test_the_mode_is_the_lower_of_two(mode: Mode, ceiling: Mode) -> None:
         policy={"mode": mode}, ceiling=ceiling, ceiling_reason="the environment says so"
     )
     assert decision.mode is Mode.lowest(mode, ceiling)
-    told = "the environment says so" in [reason.text for reason in decision.reasons]
-    assert told is (ceiling.rank < mode.rank)
+    reported = "the environment says so" in [reason.text for reason in decision.reasons]
+    assert reported is (ceiling.rank < mode.rank)
 
 
 def test_a_service_that_is_stopped_already_needs_no_change() -> None:
@@ -229,7 +229,7 @@ def decision_after(
 
 
 def test_an_existing_containment_is_finished_despite_later_reasons() -> None:
-    """The write stands: it is told truthfully, and nothing new is written."""
+    """The write is in effect: it is reported truthfully, and nothing new is written."""
     decision = decision_after(STOPPED, ContainmentHistory((OWN_CONTAINMENT,)))
     assert decision
     assert (decision.verdict, decision.mode) == (Verdict.CONTAIN, Mode.ENFORCE)
@@ -253,7 +253,7 @@ def test_an_existing_containment_is_finished_despite_later_reasons() -> None:
 def test_only_an_own_containment_in_effect_is_finished(
     found: WorkloadConfiguration | None, now: ContainmentHistory, incident: str
 ) -> None:
-    """Undone, unknown, another incident's, released or a namesake's: it is decided anew."""
+    """Undone, unknown, another incident's, released or a namesake's: it is decided again."""
     assert decision_after(found, now, incident) is None
 
 

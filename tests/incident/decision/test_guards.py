@@ -260,7 +260,7 @@ PASSING_CASES = {
     "nothing special": passing_case(),
     "a finding of exactly the limit's age": passing_case(now=AT + timedelta(days=1)),
     "a finding dated ahead of our clock": passing_case(now=AT - timedelta(seconds=30)),
-    "another service of ours": passing_case(
+    "another service of the operator": passing_case(
         responder=ResponderIdentity("responder", "example-shop-prod")
     ),
     "a namesake in another project": passing_case(

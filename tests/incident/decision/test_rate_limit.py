@@ -1,4 +1,4 @@
-"""Hourly slots: exactly as many as the caps, whoever asks at once."""
+"""Hourly slots: exactly as many as the caps, however many ask at once."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_each_project_has_a_cap_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_runs_of_one_containment_share_one_slot(tmp_path: Path) -> None:
-    """Many runs of one containment take one slot together, and leave the last one free."""
+    """Many runs of one containment share one slot, and leave the last one free."""
     store = folder_store(tmp_path)
     runs = [hourly_slots(store, "shop") for _ in range(8)]
     seen = [await run.taken() for run in runs]

@@ -87,4 +87,4 @@ def test_an_attribution_survives_being_recorded() -> None:
     assert attribution_from_json(nobody.json) == nobody
     assert attribution_from_json(None) is None
     assert f"undone{full.clause}".startswith("undone by a at 20")
-    assert f"undone{nobody.clause}".startswith("undone; who did it is not known: neither")
+    assert f"undone{nobody.clause}".startswith("undone; principal unknown: neither")

@@ -1,4 +1,4 @@
-"""Standing guard: what undoes a containment is seen, told, attributed, and mended if asked."""
+"""Drift: a reverted containment is detected, reported, attributed, and re-applied if asked."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ STOPPED = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
 
 
 def record_kinds_of(env: ResponderEnvironment, number: int = 1) -> list[str]:
-    """What the records of a containment tell, in order."""
+    """The kinds of a containment's records, in order."""
     names = [
         path.rpartition("/")[2]
         for path in env.stored_objects(f"{CONTAINMENTS_FOLDER}/{number}/*.json")
@@ -65,14 +65,14 @@ def record_kinds_of(env: ResponderEnvironment, number: int = 1) -> list[str]:
 
 def statuses(env: ResponderEnvironment) -> list[str]:
     """What became of each incident by now."""
-    told = []
+    found = []
     for folder in sorted(
         {path.split("/")[1] for path in env.stored_objects("incidents/**/*.json")}
     ):
         paths = sorted(path for path in env.stored_objects(f"incidents/{folder}/1*.json"))
         outcomes = [env.read_record(path).get("outcome") for path in paths]
-        told.append([outcome for outcome in outcomes if outcome][-1]["status"])
-    return told
+        found.append([outcome for outcome in outcomes if outcome][-1]["status"])
+    return found
 
 
 def is_stopped(env: ResponderEnvironment) -> bool:
@@ -138,21 +138,21 @@ async def test_drift_is_attributed_from_the_audit_log(tmp_path: Path) -> None:
         await env.deliver()
         await deploy(env, with_automatic_scaling, by="mallory@example.com")
         found = await run_patrol(env)
-        (sighting,) = found.checks
-        assert sighting.attribution
-        assert (sighting.attribution.principal, sighting.attribution.source) == (
+        (check,) = found.checks
+        assert check.attribution
+        assert (check.attribution.principal, check.attribution.source) == (
             "mallory@example.com",
             "audit-log",
         )
-        assert sighting.attribution.method.endswith("Services.UpdateService")
-        assert sighting.attribution.other_principals == ()
+        assert check.attribution.method.endswith("Services.UpdateService")
+        assert check.attribution.other_principals == ()
         (path,) = env.stored_objects("containments/**/*-reverted.json")
-        told = env.read_record(path)
-        assert told["by"]["changed_at"] == time_text(sighting.attribution.changed_at)
-        assert {line["field"] for line in told["drift"]} == {"scaling"}
+        reverted = env.read_record(path)
+        assert reverted["by"]["changed_at"] == time_text(check.attribution.changed_at)
+        assert {line["field"] for line in reverted["drift"]} == {"scaling"}
         await deploy(env, with_new_image, by="later@example.com")
         (again,) = (await run_patrol(env)).checks
-        assert again.attribution == sighting.attribution
+        assert again.attribution == check.attribution
         assert record_kinds_of(env).count("reverted") == 1
 
 
@@ -169,18 +169,18 @@ async def test_where_the_audit_log_does_not_answer_the_last_modifier_is_named(
         denied = Fault("ListLogEntries", grpc.StatusCode.PERMISSION_DENIED)
         env.emulator.world.faults = Faults((denied,))
         for _ in range(2):
-            (sighting,) = (await run_patrol(env)).checks
-            assert sighting.attribution
-            assert (sighting.attribution.principal, sighting.attribution.source) == (
+            (check,) = (await run_patrol(env)).checks
+            assert check.attribution
+            assert (check.attribution.principal, check.attribution.source) == (
                 OTHER_PRINCIPAL,
                 "last-modifier",
             )
         assert record_kinds_of(env).count("reverted") == 1
         env.emulator.world.faults = Faults()
         for _ in range(2):
-            (sighting,) = (await run_patrol(env)).checks
-            assert sighting.attribution
-            assert (sighting.attribution.principal, sighting.attribution.source) == (
+            (check,) = (await run_patrol(env)).checks
+            assert check.attribution
+            assert (check.attribution.principal, check.attribution.source) == (
                 OTHER_PRINCIPAL,
                 "audit-log",
             )
@@ -207,7 +207,7 @@ async def test_without_a_reapply_limit_drift_is_only_reported(tmp_path: Path) ->
 
 
 async def test_a_containment_is_reapplied_up_to_the_limit(tmp_path: Path) -> None:
-    """Twice here; the third time it is told only. A release would restore what was before."""
+    """Twice here; the third time it is only reported. A release would restore what was before."""
     async with responder_environment(tmp_path, policy_text=REAPPLY_TWICE) as env:
         await env.deliver()
         original = env.read_record(f"{CONTAINMENTS_FOLDER}/1/0001-snapshot.json")
@@ -291,7 +291,7 @@ async def test_only_what_the_policy_wants_now_is_applied_again(
 
 
 async def test_the_kill_switch_works_up_to_the_moment_of_writing(tmp_path: Path) -> None:
-    """The policy is read again beside the before-image."""
+    """The policy is read again beside the snapshot."""
     async with responder_environment(tmp_path, policy_text=REAPPLY_TWICE) as env:
         await env.deliver()
         await deploy(env, with_automatic_scaling)
@@ -366,9 +366,9 @@ async def test_a_write_on_its_way_when_a_release_begins_is_taken_back(
         journal = Journal(
             folder_store(tmp_path / "store"), f"{CONTAINMENTS_FOLDER}/1", "", fixed_now
         )
-        held = containment_from_records(journal.folder, 1, await journal.records())
-        assert held.effective_snapshot
-        assert held.effective_snapshot.number == 1
+        current = containment_from_records(journal.folder, 1, await journal.records())
+        assert current.effective_snapshot
+        assert current.effective_snapshot.number == 1
 
 
 async def test_a_patrol_that_dies_before_taking_its_write_back_is_followed_by_one_that_does(
@@ -402,7 +402,7 @@ async def test_a_deleted_workload_is_reported_once(tmp_path: Path) -> None:
 
 
 async def test_a_recreated_workload_is_not_monitored(tmp_path: Path) -> None:
-    """A service made anew under the same name runs, and is not ours to stop."""
+    """A service recreated under the same name runs, and is not stopped."""
     async with responder_environment(tmp_path, policy_text=REAPPLY_TWICE) as env:
         await env.deliver()
         env.emulator.world.services[SERVICE].uid = "another"
@@ -425,7 +425,7 @@ async def test_one_not_found_answer_does_not_end_monitoring(tmp_path: Path) -> N
 
 
 async def test_an_unfinished_release_is_reported(tmp_path: Path) -> None:
-    """While it lasts nobody keeps watch: after some minutes a person must know."""
+    """While it lasts nothing is checked: after some minutes it alarms."""
     async with responder_environment(tmp_path, world=world_without_latency()) as env:
         await env.deliver()
         write_record(env, f"{CONTAINMENTS_FOLDER}/1/0090-release-started.json", by="a-person")
@@ -436,7 +436,7 @@ async def test_an_unfinished_release_is_reported(tmp_path: Path) -> None:
 
 
 async def test_a_release_during_a_patrol_decides_the_status(tmp_path: Path) -> None:
-    """One that comes through while the patrol tells of a reversion is what the incident says."""
+    """A release that completes while the patrol updates the incident has the last word."""
     async with responder_environment(tmp_path, world=world_without_latency()) as env:
         await env.deliver()
         await deploy(env, with_automatic_scaling)
@@ -483,7 +483,7 @@ async def test_an_unverified_containment_is_verified_later(tmp_path: Path) -> No
 
 
 async def test_a_job_that_runs_again_is_stopped_no_more(tmp_path: Path) -> None:
-    """Cancelling cannot keep a job from being started: whoever starts it has undone the stop."""
+    """Cancelling cannot keep a job from being started: a start undoes the containment."""
     message = sample_notification("v1-job-execution")
     rules = "mode: enforce\ncontain:\n  job: [cancel-executions]\nreapply_limit: 1\n"
     async with responder_environment(tmp_path, notification=message, policy_text=rules) as env:
@@ -520,11 +520,14 @@ async def test_a_patrol_that_crashes_at_any_write_is_continued(tmp_path: Path, f
                 break
         assert alive is (first + 4 > _WRITES)  # or the last writes were not reached
         clients = await connect(env.settings)
-        custody = ContainmentRecords(clients.store, workload(), "", fixed_now)
-        held = (await custody.history()).current
-        assert held
-        assert held.effective_snapshot
-        assert held.effective_snapshot.restores["traffic"] == held.snapshots[0].restores["traffic"]
+        containments = ContainmentRecords(clients.store, workload(), "", fixed_now)
+        current = (await containments.history()).current
+        assert current
+        assert current.effective_snapshot
+        assert (
+            current.effective_snapshot.restores["traffic"]
+            == current.snapshots[0].restores["traffic"]
+        )
 
 
 async def test_a_pool_that_was_scaled_up_is_stopped_again(tmp_path: Path) -> None:
@@ -573,10 +576,10 @@ async def test_a_policy_that_was_opened_again_is_closed_unless_a_person_releases
                 path.write_text(json.dumps(content))
 
         with interrupt_call(env, change, intend, "after"):
-            (sighting,) = (await run_patrol(env)).checks
-        assert sighting.state.value == ("undone-for-release" if releasing else "reapplied")
-        assert sighting.attribution
-        assert (sighting.attribution.principal, sighting.attribution.method.rpartition(".")[2]) == (
+            (check,) = (await run_patrol(env)).checks
+        assert check.state.value == ("undone-for-release" if releasing else "reapplied")
+        assert check.attribution
+        assert (check.attribution.principal, check.attribution.method.rpartition(".")[2]) == (
             OTHER_PRINCIPAL,
             "SetIamPolicy",
         )

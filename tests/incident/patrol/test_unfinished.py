@@ -130,7 +130,7 @@ async def test_an_incident_of_a_missing_finding_is_ended(tmp_path: Path) -> None
 
 
 async def test_a_missing_permission_keeps_the_incident_open(tmp_path: Path) -> None:
-    """That is ours to mend: the incident stays open, and is told."""
+    """A missing grant must be fixed: the incident stays open, and is reported."""
     denied = [{"method": "ListFindings", "code": "PERMISSION_DENIED"}]
     async with responder_environment(tmp_path, world=world_with_faults(denied)) as env:
         await unfinished_incident(env)

@@ -127,7 +127,7 @@ class StoreRepeatingPages(ListedStore):
 
 
 async def test_a_listing_that_repeats_pages_is_reported_as_a_fault(tmp_path: Path) -> None:
-    """Told once; what is elsewhere is met all the same."""
+    """Reported once; everything else is still visited."""
     async with responder_environment(tmp_path) as env:
         found = await patrol_over(env, StoreRepeatingPages("incidents/x/1"))
         (fault,) = found.faults
@@ -165,7 +165,7 @@ async def test_a_round_ends_in_time_also_if_it_does_nothing_but_list(tmp_path: P
 
 
 async def test_unreadable_object_names_do_not_stop_the_patrol(tmp_path: Path) -> None:
-    """Deliveries go on, the patrol tells of them once, and verifying shows each of them."""
+    """Deliveries go on, the patrol reports them once, and verifying shows each of them."""
     async with responder_environment(tmp_path, store="gs://case-files/responder") as env:
         folder = f"incidents/{(await env.deliver()).outcome['incident']}"
         names = [f"{folder}//double.json", f"{folder}/x\x1b.json", "incidents/../up.json"]
@@ -257,7 +257,7 @@ def policy_with_high_caps() -> str:
 async def test_the_next_walk_resumes_where_the_last_ran_out_of_time(
     tmp_path: Path, policy_with_high_caps: str
 ) -> None:
-    """Each begins behind the last; together they meet everything, and none is lost."""
+    """Each begins behind the last; between them they visit everything, and none is lost."""
     found, world = findings_on_services(5)
     async with responder_environment(
         tmp_path, notification=found[0], world=world, policy_text=policy_with_high_caps

@@ -68,6 +68,7 @@ KEYS = {
     "changes",
     "containment",
     "drains_until",
+    "starts_until",
     "gaps",
     "timings_ms",
     "links",

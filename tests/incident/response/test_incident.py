@@ -297,7 +297,7 @@ async def test_a_concurrent_change_is_reported(tmp_path: Path) -> None:
     async with responder_environment(tmp_path, hook=interfere) as env:
         outcome: Any = (await env.deliver()).outcome
         assert outcome["status"] == "contained"
-        assert "before-image may lack it" in " ".join(outcome["decision"]["reasons"])
+        assert "the snapshot may lack it" in " ".join(outcome["decision"]["reasons"])
 
 
 # Promise 6: convergent.

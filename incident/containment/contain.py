@@ -1,11 +1,16 @@
-"""The dry run's last step: Google validates a change without making it, where it can."""
+"""Carry out a decision as far as its mode says: hold, plan, await approval, or enforce."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Protocol
-
 from incident.actions.changes import with_state
+from incident.containment.enforce import Enforcement, already_in_effect
+from incident.containment.peers import retry_if_write_pending
+from incident.containment.types import (
+    ContainmentRequest,
+    ContainmentResult,
+    ContainmentTools,
+    ValidationClient,
+)
 from incident.model import (
     Change,
     ChangeKind,
@@ -13,27 +18,46 @@ from incident.model import (
     Conflict,
     Denied,
     IncidentError,
+    Mode,
+    Status,
+    Verdict,
     Workload,
 )
+from incident.model.retrying import Backoff
 
-_MAX_ATTEMPTS = 4
-_BACKOFF_S = 0.2
+_BACKOFF = Backoff(first_s=0.4, longest_s=1.6, attempts=4)
 
 
-class ValidationClient(Protocol):
-    """What rehearsing needs of Cloud Run."""
+async def contain_workload(
+    request: ContainmentRequest, tools: ContainmentTools
+) -> ContainmentResult:
+    """Carry out the decision, as far as its mode goes.
 
-    async def write(self, change: Change, *, validate_only: bool) -> int | None:
-        """Send one change."""
-
-    async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
-        """Which permissions on the workload we do not have for a kind of change to it."""
+    Raises:
+        Retry: Time may heal it. What was written is recorded; a redelivery goes on from there.
+        GiveUp: The store or the workload cannot be used, and nothing was written.
+    """
+    decision = request.decision
+    if decision.enforces:
+        return await Enforcement(request, tools).enforce()
+    retry_if_write_pending(request.incident, request.history.current, tools.clock)
+    if decision.verdict is not Verdict.CONTAIN:
+        return ContainmentResult(Status.HELD, decision, alarm=decision.alarm)
+    if not decision.changes:
+        return already_in_effect(decision)
+    if decision.mode is Mode.APPROVE:
+        return ContainmentResult(Status.AWAITING_APPROVAL, decision, decision.changes)
+    validated = [
+        await validate_change(change, request.workload, tools.cloud_run)
+        for change in decision.changes
+    ]
+    return ContainmentResult(Status.PLANNED, decision, tuple(validated))
 
 
 async def validate_change(
     change: Change, workload: Workload, cloud_run: ValidationClient
 ) -> Change:
-    """The change, validated, or with the reason why that was not possible."""
+    """The change, with the state ``validated``, or ``not-validated`` and why."""
     if change.kind is ChangeKind.IAM_POLICY:
         # SetIamPolicy has no way to validate: only the permission can be asked about.
         reason = await _not_validated_reason(
@@ -51,14 +75,14 @@ async def validate_change(
 
 
 async def _send_validate_only(change: Change, cloud_run: ValidationClient) -> None:
-    """Have the change validated; like enforcing, try again when another change is under way."""
-    for attempt in range(_MAX_ATTEMPTS):
+    """Have Google validate the change; try again while another change is under way."""
+    for attempt in range(1, _BACKOFF.attempts + 1):
         try:
             await cloud_run.write(change, validate_only=True)
         except Conflict:
-            if attempt == _MAX_ATTEMPTS - 1:
+            if attempt == _BACKOFF.attempts:
                 raise
-            await asyncio.sleep(_BACKOFF_S * 2**attempt)
+            await _BACKOFF.pause(attempt)
         else:
             return
 

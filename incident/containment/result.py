@@ -1,0 +1,260 @@
+"""The result of a containment: its status by changes and goal; annotate and record it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from incident.actions import plan
+from incident.actions.changes import INCIDENT_ANNOTATION, annotation_change, with_state
+from incident.actions.goal import Goal, UnmetGoal
+from incident.actions.snapshot import Snapshot
+from incident.containment.read_back import Reading, SentWrites, not_refused
+from incident.containment.types import ContainmentRequest, ContainmentResult, ContainmentTools
+from incident.containment.write import status_of_changes
+from incident.investigation.workload_reader import read_workload
+from incident.model import (
+    Change,
+    ChangeKind,
+    ChangeState,
+    GiveUp,
+    IncidentError,
+    Json,
+    Kind,
+    Reason,
+    Status,
+    WorkloadConfiguration,
+)
+from incident.model.retrying import Backoff
+
+_RECORD_BACKOFF = Backoff(first_s=0.2, longest_s=1.0, attempts=3)
+#: Changes of an IAM policy take 2 minutes as a rule, and up to 7 or more
+#: (https://cloud.google.com/iam/docs/access-change-propagation).
+IAM_PROPAGATION = timedelta(minutes=7)
+
+
+async def conclude_writes(
+    sent: SentWrites,
+    reading: Reading,
+    goal: Goal,
+    request: ContainmentRequest,
+    tools: ContainmentTools,
+) -> ContainmentResult:
+    """Judge what was written by the last reading, annotate the workload, and record it."""
+    rechecked = replace(sent, failed=await _recheck_cancellations(sent.failed, request, tools))
+    result = containment_result(rechecked, reading, goal, request, tools)
+    if sent.snapshot is None:
+        return result
+    unverified = [c.error for c in result.changes if c.state is ChangeState.UNVERIFIED]
+    unverified += [each.text for each in not_refused(reading.unmet_goals, result.changes)]
+    kind = "unverified" if unverified else "verified"
+    details: dict[str, Json] = {"reason": unverified[0]} if unverified else {}
+    number, problems = await record_after_write(
+        tools, request, sent.last_number, kind, sent.snapshot, **details
+    )
+    if kind == "unverified":
+        return with_problems(result, problems)
+    reasons: tuple[Reason, ...] = ()
+    if reading.configuration and result.status in (Status.CONTAINED, Status.RESTRICTED):
+        reasons, more = await _annotate(
+            reading.configuration, sent.snapshot, number, request, tools
+        )
+        problems += more
+    return with_problems(replace(result, reasons=(*reasons, *result.reasons)), problems)
+
+
+def containment_result(
+    sent: SentWrites,
+    reading: Reading,
+    goal: Goal,
+    request: ContainmentRequest,
+    tools: ContainmentTools,
+) -> ContainmentResult:
+    """The result of what was written, by one reading of the workload."""
+    read_changes = [
+        with_state(change, ChangeState.UNVERIFIED, why)
+        if why
+        else with_state(change, ChangeState.VERIFIED)
+        for change, why in zip(sent.changes, reading.unmet_changes, strict=True)
+    ]
+    changes = sorted((*read_changes, *sent.failed), key=lambda change: not change.stops)
+    unreached = _unreached_goals(changes, request, reading.configuration or request.configuration)
+    status = _status(changes, goal, reading.unmet_goals, unreached)
+    known = {reason.text for reason in request.decision.reasons}
+    starts_until = _starts_until(changes, sent, tools)
+    return ContainmentResult(
+        status=status,
+        decision=request.decision,
+        changes=tuple(changes),
+        containment_folder=tools.containment_records.current_folder(request.history)
+        if sent.snapshot
+        else None,
+        stopped_at=sent.written_at if status is Status.CONTAINED else None,
+        verified_at=tools.clock() if status is Status.CONTAINED else None,
+        starts_until=starts_until,
+        reasons=(
+            *(Reason(text, "access") for text in unreached if text not in known),
+            *_reasons(sent, reading, changes, starts_until),
+        ),
+        alarm=any(change.state is not ChangeState.VERIFIED for change in changes)
+        or bool(reading.unmet_goals)
+        or status is not Status.CONTAINED,
+    )
+
+
+def _unreached_goals(
+    changes: Sequence[Change], request: ContainmentRequest, configuration: WorkloadConfiguration
+) -> tuple[str, ...]:
+    """What keeps the workload from a goal; as planned where its IAM policy was not read again."""
+    if configuration.access is None:
+        return request.decision.unreached
+    return plan.unreached_goals(plan.actions_behind(changes), configuration)
+
+
+def _status(
+    changes: Sequence[Change],
+    goal: Goal,
+    unmet: Sequence[UnmetGoal],
+    unreached: Sequence[str],
+) -> Status:
+    """The status by changes and goal. A goal that was not reached is never called reached."""
+    stopped = goal.stops and not any(each.stops for each in unmet)
+    status = status_of_changes(changes, unreached, stopped=stopped)
+    lost = not_refused(unmet, changes)
+    if status is Status.CONTAINED and lost:
+        # Nothing of a service runs, even if it may be called; a job can be started at any time.
+        job = any("/jobs/" in change.target for change in changes)
+        return Status.UNVERIFIED if job or any(each.stops for each in lost) else status
+    if status is Status.RESTRICTED and lost and not any(each.stops for each in lost):
+        return Status.UNVERIFIED
+    return status
+
+
+def _starts_until(
+    changes: Sequence[Change], sent: SentWrites, tools: ContainmentTools
+) -> datetime | None:
+    """Until when a job may be started in spite of our change of its IAM policy."""
+    edited = any(
+        change.kind is ChangeKind.IAM_POLICY
+        and "/jobs/" in change.target
+        and change.state is ChangeState.VERIFIED
+        for change in changes
+    )
+    if not edited or sent.written_at is None:
+        return None
+    until = sent.written_at + IAM_PROPAGATION
+    return until if until > tools.clock() else None
+
+
+def _reasons(
+    sent: SentWrites,
+    reading: Reading,
+    changes: Sequence[Change],
+    starts_until: datetime | None,
+) -> tuple[Reason, ...]:
+    """What a person should know of the reading."""
+    refused_or_unverified = {c.error for c in changes if c.error}
+    found = [
+        Reason(each.text, "settings")
+        for each in reading.unmet_goals
+        if each.text not in refused_or_unverified
+    ]
+    if not sent.exact:
+        text = (
+            "another change came between reading and writing: the snapshot may lack it;"
+            " the audit log has it"
+        )
+        found.append(Reason(text, "settings"))
+    if starts_until:
+        text = (
+            f"until about {starts_until:%Y-%m-%d %H:%M:%S} UTC an execution may still be started:"
+            " changes of an IAM policy take up to 7 minutes. The patrol checks the job again"
+        )
+        found.append(Reason(text, "access"))
+    return tuple(found)
+
+
+async def record_after_write(
+    tools: ContainmentTools,
+    request: ContainmentRequest,
+    after: int,
+    kind: str,
+    snapshot: Snapshot,
+    **details: Json,
+) -> tuple[int, tuple[Reason, ...]]:
+    """Add a record once something was written. A store that refuses must not hide the write.
+
+    Returns:
+        The number of the containment's last record, and why the record is missing if it is.
+
+    Raises:
+        Retry: The store does not answer.
+    """
+    for attempt in range(_RECORD_BACKOFF.attempts):
+        if attempt:
+            await _RECORD_BACKOFF.pause(attempt)
+        try:
+            return await tools.add_record(request, after, kind, snapshot, **details), ()
+        except GiveUp as error:
+            refusal = error
+    return after, (Reason(f"the record {kind!r} could not be stored: {refusal}", "case-file"),)
+
+
+def with_problems(result: ContainmentResult, problems: tuple[Reason, ...]) -> ContainmentResult:
+    """The result with what went wrong beside the write: a person must look at it."""
+    if not problems:
+        return result
+    return replace(result, reasons=(*result.reasons, *problems), alarm=True)
+
+
+async def _recheck_cancellations(
+    failed: tuple[Change, ...], request: ContainmentRequest, tools: ContainmentTools
+) -> tuple[Change, ...]:
+    """The refused changes; a cancellation of an execution that was over counts as verified."""
+    cancelled = [change for change in failed if change.kind is ChangeKind.CANCELLATION]
+    if not cancelled:
+        return failed
+    needs, named = plan.details_for_changes(cancelled), plan.executions_of_changes(cancelled)
+    try:
+        configuration = await read_workload(request.workload, needs, tools.cloud_run, named)
+    except IncidentError:
+        return failed
+    return tuple(
+        with_state(change, ChangeState.VERIFIED)
+        if change in cancelled and plan.why_not_in_effect(change, configuration) is None
+        else change
+        for change in failed
+    )
+
+
+async def _annotate(
+    configuration: WorkloadConfiguration,
+    snapshot: Snapshot,
+    last_number: int,
+    request: ContainmentRequest,
+    tools: ContainmentTools,
+) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+    """Name the incident on the workload, for people. Nothing is decided by it.
+
+    Returns:
+        Why the annotation is missing, if it is; and why its record is, if that is.
+    """
+    job = configuration.kind is Kind.JOB  # a job can only be replaced as a whole
+    if (
+        job
+        or snapshot.incident != request.incident
+        or INCIDENT_ANNOTATION in configuration.annotations
+    ):
+        return (), ()
+    change = annotation_change(configuration, request.incident)
+    try:
+        await tools.cloud_run.write(change, validate_only=False)
+    except IncidentError as error:
+        text = f"the workload does not name the incident: {error}"
+        return (Reason(text, "settings"),), ()
+    # A release removes our own key again; what others wrote to the annotations stays.
+    _, problems = await record_after_write(
+        tools, request, last_number, "annotated", snapshot, annotation=INCIDENT_ANNOTATION
+    )
+    return (), problems
