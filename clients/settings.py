@@ -7,6 +7,8 @@ fails the deployment, not the first incident after it.
 from __future__ import annotations
 
 import ipaddress
+import json
+import os
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,16 +16,15 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from incident.model import GiveUp, Mode
 
@@ -36,6 +37,7 @@ _STORE_URL = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/[^/]+)*/*|file:///[^/].*")
 _SAFE_URL = re.compile(r"https?://[!-\[\]-~]+")
 _MAX_WAIT = timedelta(seconds=150)
 _DEFAULT_STORE = "case-files"
+_PREFIX = "RESPONDER_"
 _VIRUSTOTAL = "https://www.virustotal.com"
 _HOST = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?")
 _KEY = re.compile(r"[!-~]{1,256}")
@@ -53,6 +55,16 @@ def _duration(value: object) -> object:
     if not match:
         raise ValueError("expected a number and one of s, m, h, d, such as 60s")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _json(value: object) -> object:
+    """Parse a variable that holds a JSON object."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError('expected JSON such as {"grpc": "127.0.0.1:1", "http": …}') from error
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -92,7 +104,7 @@ class EmulatorAddresses(BaseModel):
         return address
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of the process.
 
     Variables begin with ``RESPONDER_``, except ``K_SERVICE`` and those of VirusTotal.
@@ -120,7 +132,7 @@ class Settings(BaseSettings):
             emulator's own HTTP address.
     """
 
-    model_config = SettingsConfigDict(env_prefix="RESPONDER_", env_ignore_empty=True, frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     policy: str = ""
     store: str = _DEFAULT_STORE
@@ -131,13 +143,13 @@ class Settings(BaseSettings):
     redaction_key: SecretStr | None = None
     verify_timeout: Duration = timedelta(seconds=60)
     peer_wait: Duration = timedelta(seconds=5)
-    emulator: EmulatorAddresses | None = None
+    emulator: Annotated[EmulatorAddresses | None, BeforeValidator(_json)] = None
     now: datetime | None = None
-    k_service: str = Field(default="", validation_alias=AliasChoices("K_SERVICE"))
+    k_service: str = Field(default="", validation_alias="K_SERVICE")
     virustotal_api_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("VIRUSTOTAL_API_KEY")
+        default=None, validation_alias="VIRUSTOTAL_API_KEY"
     )
-    virustotal_host: str = Field(default="", validation_alias=AliasChoices("VIRUSTOTAL_HOST"))
+    virustotal_host: str = Field(default="", validation_alias="VIRUSTOTAL_HOST")
 
     @field_validator("store")
     @classmethod
@@ -234,9 +246,24 @@ def read_settings(**overrides: Any) -> Settings:
         SettingsError: A variable has an invalid value; the message names each of them.
     """
     try:
-        return Settings(**overrides)
+        return Settings(**{**_environment(), **overrides})
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
+
+
+def _environment() -> dict[str, str]:
+    """The variables of the settings, by field or alias; an empty one counts as not set.
+
+    Plain variables are enough here: a settings library would bring a command-line parser along.
+    """
+    found = {}
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        key = alias if isinstance(alias, str) else name
+        variable = key if key is alias else f"{_PREFIX}{name.upper()}"
+        if value := os.environ.get(variable):
+            found[key] = value
+    return found
 
 
 def _explain(error: ValidationError) -> str:
@@ -244,6 +271,6 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors(include_url=False, include_input=False):
         field = ".".join(str(part) for part in problem["loc"])
         prefixed = not field.startswith(("K_", "VIRUSTOTAL_"))
-        variable = f"RESPONDER_{field.upper()}" if prefixed else field
+        variable = f"{_PREFIX}{field.upper()}" if prefixed else field
         problems.append(f"{variable}: {problem['msg']}" if field else problem["msg"])
     return "cannot start: invalid environment; correct it and start again. " + "; ".join(problems)

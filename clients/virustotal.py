@@ -1,19 +1,23 @@
 """VirusTotal v3 client: look up a file by hash, with cache; uploads nothing.
 
-The library is imported at the first look-up, in a thread: without a key it is never imported.
+One plain GET in a thread of its own: a host that answers slowly blocks no other thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import ModuleType
+from http import HTTPStatus
+from http.client import BadStatusLine, RemoteDisconnected
 from weakref import WeakValueDictionary
 
+import requests
 from pydantic import SecretStr
 
 from clients.call_progress import call_in_progress
@@ -36,6 +40,9 @@ _MAX_CACHED = 200
 _ATTEMPTS = 3
 _PAUSE_S = 0.1
 _MAX_CODE_LENGTH = 60
+_AGENT = "cloud-run-threat-responder"
+_CHUNK_BYTES, _MAX_ANSWER_BYTES = 65_536, 8_000_000
+_THREADS = ThreadPoolExecutor(4, thread_name_prefix="virustotal")
 _RETRY_POLICY = RetryPolicy(attempt_s=5, total_s=8)
 
 # VirusTotal's error codes: https://docs.virustotal.com/reference/errors
@@ -44,7 +51,9 @@ _QUOTA = frozenset({"QuotaExceededError", "TooManyRequestsError"})
 _KEY = frozenset(
     {"AuthenticationRequiredError", "WrongCredentialsError", "UserNotActiveError", "ForbiddenError"}
 )
-_TRANSIENT = frozenset({"FailedDependencyError", "ServerError"})  # the second: any 5xx
+# An answer without a code of its own: 4xx that is not JSON, and anything else that is no 200.
+_CLIENT_ERROR, _SERVER_ERROR = "ClientError", "ServerError"
+_TRANSIENT = frozenset({"FailedDependencyError", _SERVER_ERROR})
 
 
 _LONGEST = 200
@@ -111,41 +120,111 @@ class VirusTotal:
         total_s = self._retry_policy.total_s
         try:
             async with asyncio.timeout(total_s):
-                return await self._attempts(sha256, await asyncio.to_thread(_library))
+                return await self._attempts(sha256)
         except TimeoutError as error:
             raise Retry(_error_text(sha256, f"no answer within {total_s:g} s")) from error
 
-    async def _attempts(self, sha256: str, library: ModuleType) -> Reputation:
+    async def _attempts(self, sha256: str) -> Reputation:
         for attempt in range(1, _ATTEMPTS):
             try:
-                return await self._attempt(sha256, library)
+                return await self._attempt(sha256)
             except _Transient:
                 longest = _PAUSE_S * 2**attempt
                 await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
-        return await self._attempt(sha256, library)
+        return await self._attempt(sha256)
 
-    async def _attempt(self, sha256: str, library: ModuleType) -> Reputation:
+    async def _attempt(self, sha256: str) -> Reputation:
         """Send one request.
 
         Only the kind of an error is reported, and the error is not chained: its text comes from
         outside and might contain the key.
         """
-        endpoint = self._endpoint
+        attempt_s = self._retry_policy.attempt_s
+        loop = asyncio.get_running_loop()
+        request = loop.run_in_executor(_THREADS, _get_report, self._endpoint, sha256, attempt_s)
         try:
-            answer = await library.get_file(
-                endpoint.host, endpoint.key.get_secret_value(), sha256, self._retry_policy.attempt_s
-            )
-        except library.ApiError as error:
-            if error.code == _NOT_FOUND:
-                return Reputation(Lookup.UNKNOWN, sha256)
-            raise _translated(sha256, str(error.code)) from None
-        except library.CONNECTION_ERRORS as error:
+            async with asyncio.timeout(attempt_s):
+                status, content_type, body = await request
+            code, answer = _read_answer(status, content_type, body)
+        except (requests.RequestException, OSError) as error:
+            if _is_not_http(error):
+                text = f"its answer cannot be read ({type(error).__name__})"
+                raise GiveUp(_error_text(sha256, text)) from None
             text = f"it cannot be reached or does not answer in time ({type(error).__name__})"
             raise _Transient(_error_text(sha256, text)) from None
         except Exception as error:  # noqa: BLE001 - an answer may be wrong in any way
             text = f"its answer cannot be read ({type(error).__name__})"
             raise GiveUp(_error_text(sha256, text)) from None
+        if code == _NOT_FOUND:
+            return Reputation(Lookup.UNKNOWN, sha256)
+        if code:
+            raise _translated(sha256, code)
         return _parse(answer, sha256)
+
+
+def _get_report(
+    endpoint: VirusTotalEndpoint, sha256: str, timeout_s: float
+) -> tuple[int, str, bytes]:
+    """Status, content type and body of one GET, in a thread.
+
+    No redirection is followed: it would carry the key to another host. Neither a proxy nor
+    credentials of the environment are used.
+
+    Raises:
+        RequestException: There is no answer, or it breaks off.
+        TimeoutError: The answer takes too long in all.
+        ValueError: The answer is too long.
+    """
+    end = time.monotonic() + timeout_s
+    headers = {"X-Apikey": endpoint.key.get_secret_value(), "User-Agent": _AGENT}
+    with requests.Session() as session:
+        session.trust_env = False
+        with session.get(
+            f"{endpoint.host}/api/v3/files/{sha256}",
+            headers=headers,
+            timeout=timeout_s,
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            body = bytearray()
+            for chunk in answer.iter_content(_CHUNK_BYTES):
+                body += chunk
+                if len(body) > _MAX_ANSWER_BYTES:
+                    raise ValueError("it is too long")
+                if time.monotonic() > end:
+                    raise TimeoutError
+            return answer.status_code, answer.headers.get("content-type", ""), bytes(body)
+
+
+def _read_answer(status: int, content_type: str, body: bytes) -> tuple[str, object]:
+    """VirusTotal's error code, empty for none, and otherwise the answer as JSON.
+
+    Raises:
+        ValueError: The answer is not JSON, or leads to another address.
+        KeyError, TypeError: The error has no code.
+        RecursionError: The JSON is nested too deeply.
+    """
+    if status == HTTPStatus.OK:
+        return "", json.loads(body)
+    if 300 <= status < HTTPStatus.BAD_REQUEST:  # noqa: PLR2004 - redirections
+        raise ValueError("it is a redirection")
+    if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _SERVER_ERROR, None
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        return _CLIENT_ERROR, None
+    return str(json.loads(body)["error"]["code"]), None
+
+
+def _is_not_http(error: Exception) -> bool:
+    """Whether something answered that does not speak HTTP; a closed connection is no answer."""
+    waiting: list[object] = [error]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, BadStatusLine) and not isinstance(part, RemoteDisconnected):
+            return True
+        if isinstance(part, BaseException):
+            waiting += part.args
+    return False
 
 
 def _parse(answer: object, sha256: str) -> Reputation:
@@ -173,12 +252,6 @@ def _translated(sha256: str, code: str) -> IncidentError:
 
 def _error_text(sha256: str, why: str) -> str:
     return f"cannot look up file {sha256} at VirusTotal: {why}"
-
-
-def _library() -> ModuleType:
-    from clients import virustotal_library  # noqa: PLC0415 - see above: only a look-up needs it
-
-    return virustotal_library
 
 
 def parse_report(answer: object, sha256: str) -> Reputation:
