@@ -66,7 +66,7 @@ def sources(folder: str) -> list[Path]:
     return sorted((REPOSITORY / folder).rglob("*.py"))
 
 
-@pytest.mark.parametrize("folder", PACKAGES)
+@pytest.mark.parametrize("folder", [*PACKAGES, "tests"])
 def test_no_name_is_a_private_word(folder: str) -> None:
     """A reader meets the terms that he can look up."""
     found = [

@@ -1,4 +1,4 @@
-"""Who looks on is told of every call to the outside, while it lasts."""
+"""An observer is notified of every outgoing call while it lasts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CallListener:
 
 
 def test_a_failed_call_is_reported_as_ended() -> None:
-    """Before its error is one of ours."""
+    """Before its error is translated."""
     onlooker = CallListener()
     with observed_by(onlooker), pytest.raises(Conflict), google_call("change", "services/x"):
         raise Aborted("another one")  # type: ignore[no-untyped-call]

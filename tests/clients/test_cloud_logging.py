@@ -245,7 +245,7 @@ async def test_an_iam_policy_change_is_read_with_its_deltas(
 
 
 async def test_a_text_entry_in_the_audit_log_is_skipped(connect_clients: ConnectClients) -> None:
-    """Text in the audit log is nobody's deed; with more entries than the limit the list is cut."""
+    """A text entry names no actor; with more entries than the limit the list is cut."""
     odd = entry(log="cloudaudit.googleapis.com%2Factivity")
     async with connect_clients(world(odd, audit(1), audit(2), audit(3))) as cloud:
         assert len(whole(await events(cloud))) == 3

@@ -226,7 +226,7 @@ async def test_access_keeps_conditions(connect_clients: ConnectClients) -> None:
 
 
 async def stopped(cloud: ConnectedClients, **changes: Any) -> tuple[int | None, Any]:
-    """Stop the service; the generation that was told, and the write as it arrived."""
+    """Stop the service; return the reported generation and the write as it arrived."""
     change = scale_to_zero_change(await cloud.clients.cloud_run.configuration(workload()))
     generation = await cloud.clients.cloud_run.write(change, **{"validate_only": False, **changes})
     (write,) = cloud.emulator.writes

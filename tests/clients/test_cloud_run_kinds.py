@@ -159,7 +159,7 @@ async def test_a_policy_is_edited_in_exactly_the_version_that_was_read(
 
 
 async def test_a_job_is_never_updated(connect_clients: ConnectClients) -> None:
-    """Its update has no mask: to ask for one is a fault of ours, and no call is made."""
+    """Its update has no mask: a mask is refused as a programming error before any call."""
     change = Change("x", JOB, ("annotations",), {}, {}, stops=False, reversible=True)
     async with connect_clients(world()) as cloud:
         with pytest.raises(ValueError, match="no such write"):
@@ -180,7 +180,7 @@ READS = {
 async def test_a_read_that_is_refused_names_its_permission(
     connect_clients: ConnectClients, read: str, kind: Kind
 ) -> None:
-    """And one that finds nothing, or no answer, is told apart."""
+    """A write that finds nothing and one without an answer raise different errors."""
     method, permission = READS[read, kind]
     for code, error in (("PERMISSION_DENIED", Denied), ("NOT_FOUND", Missing)):
         async with connect_clients(world(faults=[{"method": method, "code": code}])) as cloud:

@@ -1,4 +1,4 @@
-"""Errors of Google's clients: each becomes one of ours that says what, on what, why, what to do."""
+"""Errors of Google's clients: each is translated and says what, on what, why, what to do."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def translated_error(error: Exception) -> IncidentError:
 def test_each_code_says_what_to_do_about_it(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The class says whether to retry, the message what a person has to do."""
     monkeypatch.setenv("K_SERVICE", "responder")
-    ours, text = EXPECTED[code]
+    error_class, text = EXPECTED[code]
     error = api.from_grpc_status(grpc.StatusCode[code], "what Google said")
     found = translated_error(error)
-    assert type(found) is ours
+    assert type(found) is error_class
     assert str(found).startswith(f"cannot read the settings of {NAME}: ")
     assert text in str(found)
     assert "what Google said" in str(found)
@@ -82,14 +82,14 @@ def test_every_code_has_a_row() -> None:
 
 
 def test_a_missing_permission_is_named_with_where_to_grant_it() -> None:
-    """The message is enough to mend it."""
+    """The message is enough to correct it."""
     assert f"Grant it on {NAME} or projects/p to" in str(
         translated_error(api.PermissionDenied("no"))
     )
 
 
 @pytest.mark.parametrize(
-    ("said", "named", "where"),
+    ("google_text", "named", "where"),
     [
         ("no", "run.services.update is missing, or one that goes with it", NAME),
         (
@@ -104,17 +104,19 @@ def test_a_missing_permission_is_named_with_where_to_grant_it() -> None:
         ),
     ],
 )
-def test_the_permission_that_google_names_is_reported(said: str, named: str, where: str) -> None:
+def test_the_permission_that_google_names_is_reported(
+    google_text: str, named: str, where: str
+) -> None:
     """An update may be denied for the account or the image as well as for the service."""
     needed = WRITE_PERMISSIONS[ChangeKind.FIELDS, Kind.SERVICE]
     with pytest.raises(Denied) as raised, google_call("change", NAME, *needed):
-        raise api.PermissionDenied(said)
+        raise api.PermissionDenied(google_text)
     assert f"permission {named}" in str(raised.value)
     assert f"Grant it on {where}" in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("error", "ours"),
+    ("error", "error_class"),
     [
         (auth.DefaultCredentialsError("none found"), Denied),
         (auth.RefreshError("invalid_grant"), Denied),
@@ -125,9 +127,11 @@ def test_the_permission_that_google_names_is_reported(said: str, named: str, whe
         (api.GoogleAPIError("odd"), Retry),
     ],
 )
-def test_errors_without_a_code_are_translated(error: Exception, ours: type[IncidentError]) -> None:
+def test_errors_without_a_code_are_translated(
+    error: Exception, error_class: type[IncidentError]
+) -> None:
     """Lacking credentials are for a person; what comes from the network, time may heal."""
-    assert type(translated_error(error)) is ours
+    assert type(translated_error(error)) is error_class
 
 
 LOGIN = "Not logged in. Run: gcloud auth application-default login ("
@@ -150,7 +154,7 @@ LOGIN = "Not logged in. Run: gcloud auth application-default login ("
         ),
     ],
 )
-def test_a_person_without_a_login_is_told_how_to_log_in(error: Exception) -> None:
+def test_a_person_without_a_login_learns_how_to_log_in(error: Exception) -> None:
     """Missing and rejected credentials give the command to run, and nothing about accounts."""
     found = translated_error(error)
     assert type(found) is Denied
@@ -159,7 +163,7 @@ def test_a_person_without_a_login_is_told_how_to_log_in(error: Exception) -> Non
 
 
 @pytest.mark.parametrize(
-    ("error", "ours"),
+    ("error", "error_class"),
     [
         (api.Unauthenticated("invalid credentials"), Denied),
         (auth.DefaultCredentialsError("none found"), Denied),
@@ -167,14 +171,14 @@ def test_a_person_without_a_login_is_told_how_to_log_in(error: Exception) -> Non
     ],
 )
 def test_the_function_is_advised_about_its_service_account(
-    error: Exception, ours: type[IncidentError], monkeypatch: pytest.MonkeyPatch
+    error: Exception, error_class: type[IncidentError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody logs in to a function; a slow metadata server is retried."""
     monkeypatch.setenv("K_SERVICE", "responder")
     found = translated_error(error)
-    assert type(found) is ours
+    assert type(found) is error_class
     assert "application-default" not in str(found)
-    assert ("service account that the responder runs as" in str(found)) is (ours is Denied)
+    assert ("service account that the responder runs as" in str(found)) is (error_class is Denied)
 
 
 def test_a_call_that_timed_out_names_the_address() -> None:
@@ -186,10 +190,10 @@ def test_a_call_that_timed_out_names_the_address() -> None:
     assert "127.0.0.1:1" in str(found)
 
 
-@pytest.mark.parametrize("said", ["", "  \n ", "x" * 5000, "two\nlines\tof it"])
-def test_what_google_says_is_one_short_line(said: str) -> None:
+@pytest.mark.parametrize("google_text", ["", "  \n ", "x" * 5000, "two\nlines\tof it"])
+def test_what_google_says_is_one_short_line(google_text: str) -> None:
     """However much it was, the message stays readable."""
-    text = str(translated_error(api.InternalServerError(said)))
+    text = str(translated_error(api.InternalServerError(google_text)))
     assert len(text) < 500
     assert "\n" not in text
     assert "()" not in text

@@ -96,10 +96,10 @@ def test_no_name_changes_what_a_filter_is(found: Workload) -> None:
     """Of any workload the filter has the shape that it has of a harmless one."""
     harmless = replace(found, name="storefront", location="europe-west1", project_id="shop")
     for build, dialect in _BUILDERS:
-        told, usual = (
+        built, usual = (
             list_filters.parse_filter(build(one, NOW, END), dialect) for one in (found, harmless)
         )
-        assert shape(told) == shape(usual)
+        assert shape(built) == shape(usual)
 
 
 @given(_WORKLOADS)

@@ -54,9 +54,9 @@ TO_RUN = (
     "iam.serviceAccounts.actAs",
     "artifactregistry.repositories.downloadArtifacts",
 )
-#: What each method needs. By hand, after Google's references: of Cloud Run's IAM permissions and
-#: required roles, of Security Command Center's, Cloud Logging's, Pub/Sub's and Cloud Storage's
-#: access control; and of TestIamPermissions, which anybody may call.
+#: What each method needs. Written manually, after Google's references: of Cloud Run's IAM
+#: permissions and required roles, of Security Command Center's, Cloud Logging's, Pub/Sub's and
+#: Cloud Storage's access control; and of TestIamPermissions, which anybody may call.
 PERMISSIONS_OF_METHODS: dict[str, tuple[str, ...]] = {
     f"/{RUN}.Services/GetService": ("run.services.get",),
     f"/{RUN}.Services/UpdateService": ("run.services.update", *TO_RUN),
@@ -209,15 +209,17 @@ async def test_what_releasing_calls_is_exactly_what_is_declared(tmp_path: Path) 
         del moments[:]
         case = await CaseFileIndex(google.store).get(outcome["incident"])
         assert case.workload
-        books = Records(google.store, "cli", fixed_now)
-        custody = books.containments(case.workload)
-        released = await releasing.plan_release(case.workload, custody, google.cloud_run)
+        records = Records(google.store, "cli", fixed_now)
+        containment_records = records.containments(case.workload)
+        released = await releasing.plan_release(
+            case.workload, containment_records, google.cloud_run
+        )
         await google.logging.audit(case.workload, fixed_now(), fixed_now(), limit=1)
         given = releasing.ReleaseOptions("x", env.settings.verify_timeout, Redactor(b"key"))
-        await releasing.carry_out_release(released, custody, google.cloud_run, given)
-        told = taken_back(outcome, "x")
+        await releasing.carry_out_release(released, containment_records, google.cloud_run, given)
+        outcome_after = taken_back(outcome, "x")
         assert not await correct_finding(
-            await books.case_file(case.folder), google.security_center, told
+            await records.case_file(case.folder), google.security_center, outcome_after
         )
     actions = actions_of(parse_policy(rules, source="test"))
     seen = {moment.method for moment in moments}
@@ -232,8 +234,10 @@ async def test_a_drill_calls_no_more_than_an_approver_may(tmp_path: Path) -> Non
     moments: list[CallPoint] = []
     rules = policy(EVERYTHING, Mode.DRY_RUN)
     store = "gs://case-files/responder"
-    road_to = responder_environment(tmp_path, policy_text=rules, hook=moments.append, store=store)
-    async with road_to as env, command_line_user(env) as me:
+    environment = responder_environment(
+        tmp_path, policy_text=rules, hook=moments.append, store=store
+    )
+    async with environment as env, command_line_user(env) as me:
         drill = await prepare_drill(workload(), me.context, me.ports, me.name)
         assert (await run_drill(drill)).passed
     methods = {moment.method for moment in moments}
@@ -396,7 +400,7 @@ async def test_a_denied_call_names_the_permission_and_where_to_grant_it(
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("google_text", "instruction"),
     [
         (
             "The run.googleapis.com API requires a quota project, which is not set by default.",
@@ -408,12 +412,12 @@ async def test_a_denied_call_names_the_permission_and_where_to_grant_it(
         ),
     ],
 )
-def test_missing_quota_project_error_says_how_to_fix_it(said: str, told: str) -> None:
+def test_missing_quota_project_error_says_how_to_fix_it(google_text: str, instruction: str) -> None:
     """What is lacking is not the permission that the call itself needs."""
     text = missing_permission_text(
-        permissions_for_change(ChangeKind.FIELDS, Kind.SERVICE), PLACE, said
+        permissions_for_change(ChangeKind.FIELDS, Kind.SERVICE), PLACE, google_text
     )
-    assert told in text
+    assert instruction in text
     assert "run.services" not in text
 
 

@@ -89,7 +89,7 @@ async def test_every_page_is_read(connect_clients: ConnectClients) -> None:
 async def test_findings_around_a_workload_are_those_whose_name_contains_it(
     connect_clients: ConnectClients,
 ) -> None:
-    """Namesakes come too: whoever asks compares exactly."""
+    """Namesakes are listed too: the caller compares exactly."""
     findings = [
         finding_on("services/storefront", 1),
         finding_on("services/storefront/revisions/storefront-00042", 2),
@@ -181,7 +181,7 @@ def current_finding(cloud: Any) -> dict[str, Any]:
 async def test_marks_are_set_at_the_canonical_name_beside_those_of_others(
     connect_clients: ConnectClients,
 ) -> None:
-    """The mask names each of ours, so that nothing else is replaced."""
+    """The mask names each of the responder's marks, so that nothing else is replaced."""
     made = listed_finding_json(securityMarks={"marks": {"owner": "web", "Responder-Status": "old"}})
     async with connect_clients(world(made)) as cloud:
         await cloud.clients.security_center.set_marks(NAME, MARKS)
@@ -193,17 +193,17 @@ async def test_marks_are_set_at_the_canonical_name_beside_those_of_others(
 
 
 async def test_an_external_system_is_written_beside_others(connect_clients: ConnectClients) -> None:
-    """Other systems stay, and so do other fields of ours."""
+    """Other systems stay, and so do the other fields of the responder's own entry."""
     systems = {"jira": {"status": "open"}, "scc-responder": {"assignees": ["a"]}}
     async with connect_clients(world(listed_finding_json(externalSystems=systems))) as cloud:
         await cloud.clients.security_center.set_external_system(NAME, "scc-responder", CASE)
         (write,) = cloud.emulator.writes
-        told = current_finding(cloud)["externalSystems"]
+        written = current_finding(cloud)["externalSystems"]
     assert write.request["externalSystem"]["name"] == f"{NAME}/externalSystems/scc-responder"
     assert write.mask == ["status", "external_uid", "case_uri"]
-    assert told["jira"] == {"status": "open"}
-    assert told["scc-responder"]["assignees"] == ["a"]
-    assert told["scc-responder"]["caseUri"] == "gs://case-files/i-1"
+    assert written["jira"] == {"status": "open"}
+    assert written["scc-responder"]["assignees"] == ["a"]
+    assert written["scc-responder"]["caseUri"] == "gs://case-files/i-1"
 
 
 @pytest.mark.parametrize("method", ["UpdateSecurityMarks", "UpdateExternalSystem"])

@@ -84,7 +84,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "reason"),
     [
         ("MODE", "enforced", "'dry-run', 'approve' or 'enforce'"),
         ("MODE", "ENFORCE", "'dry-run', 'approve' or 'enforce'"),
@@ -105,7 +105,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_a_wrong_value_is_refused_with_its_variable(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reason: str
 ) -> None:
     """The deployment that brings it stops, and says what to correct."""
     environment(monkeypatch, **{variable: value})
@@ -114,7 +114,7 @@ def test_a_wrong_value_is_refused_with_its_variable(
     message = str(raised.value)
     assert message.startswith("cannot start: invalid environment; correct it")
     assert f"RESPONDER_{variable}" in message
-    assert said in message
+    assert reason in message
     assert "\n" not in message
     assert isinstance(raised.value, GiveUp)
 
@@ -129,7 +129,7 @@ def test_all_mistakes_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_no_mistake_shows_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong is told without any value."""
+    """The error says what is wrong without showing any value."""
     environment(monkeypatch, REDACTION_KEY="planted-key", MODE="planted-mode")
     with pytest.raises(SettingsError) as raised:
         read_settings()

@@ -50,7 +50,7 @@ async def test_what_is_created_is_read(store: Store) -> None:
 
 
 async def test_nothing_is_ever_overwritten(store: Store) -> None:
-    """The second put is told that something is there, and what was there stays."""
+    """The second put reports that the object exists and leaves it as it is."""
     assert await store.create("a/b.json", b"first")
     assert not await store.create("a/b.json", b"second")
     assert await store.read("a/b.json") == b"first"
@@ -165,7 +165,7 @@ async def paged(store: Store, limit: int) -> list[str]:
 async def test_a_folder_that_the_console_made_disturbs_no_list(
     connect_clients: ConnectClients, limit: int
 ) -> None:
-    """It is an object whose name ends at a slash: pages go on, and it makes no folder of ours."""
+    """It is an object whose name ends at a slash: listing continues, and it is not a folder."""
     async with connect_clients({}) as cloud:
         store = cloud.clients.store
         for path in ("a/b/1.json", "a/notes-1.json", "a/z.json"):
@@ -296,7 +296,7 @@ async def test_a_policy_in_a_bucket_is_reread_each_time(connect_clients: Connect
 
 
 async def test_no_policy_says_which_setting_is_missing() -> None:
-    """The message is enough to mend it."""
+    """The message is enough to correct it."""
     with pytest.raises(Missing, match="RESPONDER_POLICY is not set"):
         await policy_source("").read()
 

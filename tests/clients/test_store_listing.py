@@ -167,7 +167,7 @@ async def test_a_folder_is_listed_as_the_library_lists_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("prefix", ["../", "a/../../", "a//b/", "a\n/"])
-async def test_nothing_outside_of_the_store_is_listed(tmp_path: Path, prefix: str) -> None:
-    """A prefix that is none is an error of ours."""
+async def test_only_names_in_the_store_are_listed(tmp_path: Path, prefix: str) -> None:
+    """An invalid prefix is a programming error."""
     with pytest.raises(GiveUp, match="no prefix of a path"):
         await open_store(Settings(store=str(tmp_path / "a"))).list(prefix)

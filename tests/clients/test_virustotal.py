@@ -1,4 +1,4 @@
-"""VirusTotal: what is known of a file, and everything that may stand in the way."""
+"""VirusTotal: what is known of a file, and everything that may prevent an answer."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ STATS = {"malicious": 58, "suspicious": 1, "undetected": 12, "harmless": 0, "fai
 
 def report(**attributes: Any) -> dict[str, Any]:
     """VirusTotal's answer about the file, with attributes added or replaced."""
-    told = {"sha256": HASH, "last_analysis_stats": STATS, **attributes}
-    return {"data": {"id": HASH, "type": "file", "attributes": told}}
+    file_attributes = {"sha256": HASH, "last_analysis_stats": STATS, **attributes}
+    return {"data": {"id": HASH, "type": "file", "attributes": file_attributes}}
 
 
 def impatient_client(host: str, key: str = KEY, patience: RetryPolicy | None = None) -> VirusTotal:
@@ -152,7 +152,7 @@ def _fault(code: str, times: int | None = None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "said", "requests"),
+    ("code", "kind", "reason", "requests"),
     [
         ("RESOURCE_EXHAUSTED", Retry, "the quota of the key is used up (QuotaExceededError)", 1),
         ("UNAUTHENTICATED", Denied, "the key (WrongCredentialsError): check VIRUSTOTAL_API", 1),
@@ -163,7 +163,7 @@ def _fault(code: str, times: int | None = None) -> dict[str, Any]:
     ],
 )
 async def test_a_refusal_is_reported_without_its_text(
-    code: str, kind: type[Exception], said: str, requests: int
+    code: str, kind: type[Exception], reason: str, requests: int
 ) -> None:
     """They might say anything, the key among others; only what may pass is tried again."""
     async with virustotal(faults=[_fault(code)]) as (client, asked):
@@ -171,7 +171,7 @@ async def test_a_refusal_is_reported_without_its_text(
             await client.file(HASH)
     message = str(raised.value)
     assert message.startswith(f"cannot look up file {HASH} at VirusTotal: ")
-    assert said in message
+    assert reason in message
     assert type(raised.value) is kind or kind is Retry
     assert len(asked) == requests
     assert KEY not in message
@@ -229,7 +229,7 @@ NO_REPORTS: list[object] = [
 
 @pytest.mark.parametrize("answer", NO_REPORTS, ids=lambda answer: json.dumps(answer)[:60])
 async def test_what_is_no_report_on_the_file_is_refused(answer: object) -> None:
-    """A gate must not open for another file, nor for a number that is none."""
+    """An answer about another file, or with an invalid number, must not satisfy the gate."""
     async with virustotal(answer) as (client, _):
         with pytest.raises(GiveUp, match="its answer cannot be read"):
             await client.file(HASH)

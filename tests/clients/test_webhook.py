@@ -1,4 +1,4 @@
-"""A chat room's webhook: one post, a bounded number of attempts, and an address told to nobody."""
+"""A chat room's webhook: one post, a bounded number of attempts, and a secret address."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_refusal_names_the_host_only(
 async def test_an_unreachable_host_is_reported(
     monkeypatch: pytest.MonkeyPatch, unused_port: int
 ) -> None:
-    """The library's own words have the address in them, and are told to nobody."""
+    """The library's own text contains the address and is never shown."""
     monkeypatch.setattr(webhook, "_ATTEMPTS", 2)
     room = ChatRoom((200,), url=f"http://127.0.0.1:{unused_port}{SECRET_PATH}")
     with pytest.raises(Retry, match="ConnectionError") as raised:

@@ -180,7 +180,7 @@ def test_it_is_gone_after_an_error_too(error: type[BaseException]) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_the_progress_line_pauses_during_a_prompt() -> None:
-    """Whatever goes on behind the question; afterwards it is shown again."""
+    """Whatever work continues meanwhile; afterwards progress is shown again."""
     with terminal_as_stderr() as screen, progress_shown(), call_in_progress("read", "the logs"):
         screen.wait_for("reading the logs")
         with progress_paused():

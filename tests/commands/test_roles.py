@@ -69,7 +69,7 @@ async def test_no_command_asks_for_more_than_its_role_has(tmp_path: Path) -> Non
         role = COMMAND_ROLES[command]
         assert role
         assert permissions <= permissions_of_role(role), command
-    # The other way round: an operator's commands come to all that the role has, but for workloads
+    # The other way round: an operator's commands use all that the role has, but for workloads
     # of other kinds, and for the audit log, which a release reads when somebody was there since.
     only = set().union(
         *(asked[name] for name, whose in COMMAND_ROLES.items() if whose is Role.OPERATOR)

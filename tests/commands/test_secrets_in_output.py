@@ -89,8 +89,8 @@ async def test_a_release_prints_no_annotation_of_others(tmp_path: Path) -> None:
         assert (code, case.is_restored()) == (0, True), printed
         (record,) = case.read_records("released")
         (change,) = [c for c in record["changes"] if "annotations" in c["mask"]]
-        ours = {"scc-responder-incident": case.outcome["incident"]}
-        assert change["before"]["annotations"] == ours
+        own_annotations = {"scc-responder-incident": case.outcome["incident"]}
+        assert change["before"]["annotations"] == own_annotations
         assert change["after"]["annotations"] == {}
         assert "scc-responder-incident" in printed
         assert len(printed) < 20_000

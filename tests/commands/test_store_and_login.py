@@ -101,7 +101,7 @@ def no_login(tmp_path: Path) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 @pytest.mark.parametrize("command", sorted(READING.keys() | GOOGLE.keys()))
-def test_a_person_without_a_login_is_told_how_to_log_in(
+def test_a_person_without_a_login_learns_how_to_log_in(
     tmp_path: Path, no_login: dict[str, str | None], command: str, kind: str
 ) -> None:
     """In every command that needs Google, with a folder and with a bucket; no traceback."""

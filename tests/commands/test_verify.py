@@ -275,7 +275,7 @@ async def test_an_empty_log_lists_nothing(tmp_path: Path) -> None:
 
 
 async def test_wrong_use_has_an_exit_status_of_its_own(tmp_path: Path) -> None:
-    """An unknown incident is an error, a digest that is none is wrong use."""
+    """An unknown incident is an error, an invalid digest is wrong use."""
     async with responder_environment(tmp_path) as env:
         incident = str((await env.deliver()).outcome["incident"])
         code, _, err = await run_verify(env, "20261002-000000000000")

@@ -144,7 +144,7 @@ async def test_each_outcome_raises_the_expected_alerts(
 
 
 async def test_a_malformed_message_raises_its_own_alert(tmp_path: Path) -> None:
-    """Quarantined messages are told of as such."""
+    """The alert names quarantined messages as such."""
     async with responder_environment(tmp_path) as env:
         _, printed = await deliver_and_log(env, b"not a notification")
     assert await alerts_of(printed) == {"malformed"}
@@ -208,7 +208,7 @@ async def test_every_error_line_raises_an_alert(service: str) -> None:
 
 
 async def test_lines_that_need_no_action_raise_no_alert() -> None:
-    """What is not an error raises an alert only where somebody should know all the same."""
+    """What is not an error raises an alert only where somebody should know of it."""
     entries = [as_log_entry(line, name) for name, line in all_log_lines().items()]
     matched = await alerts_on(*entries)
     calm = {str(entry["insertId"]) for entry in entries if entry["severity"] != "ERROR"}
@@ -317,7 +317,7 @@ def test_event_alerts_match_log_lines_directly() -> None:
 
 @pytest.mark.parametrize("name", ["held", "malformed", "cannot-finish", "patrol-reverted"])
 def test_noisy_events_do_not_suppress_other_alerts(name: str) -> None:
-    """Events that come in numbers are not told apart by incident, and have a longer pause."""
+    """Frequent events make one alert for all incidents and have a longer pause."""
     assert "incident" not in log_alerts()[name]["by"]
     assert int(log_alerts()[name]["again"].removesuffix("s")) > SHORTEST_PAUSE_S
 

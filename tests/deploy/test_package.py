@@ -72,9 +72,9 @@ async def test_what_is_uploaded_serves_an_event(tmp_path: Path) -> None:
             (delivery,) = await push.push_message(function.url, body, 1)
             await function.wait_for_outcomes(1)
         assert delivery.http_status == 200
-        (said,) = function.logged_outcomes
-        assert said.outcome is not None
-        assert said.outcome["status"] == "contained"
+        (logged,) = function.logged_outcomes
+        assert logged.outcome is not None
+        assert logged.outcome["status"] == "contained"
         assert service_of(json.loads(json.dumps(emulator.world.dump())))["scaling"] == {
             "scalingMode": "MANUAL",
             "manualInstanceCount": 0,

@@ -66,7 +66,7 @@ def test_the_reader_role_cannot_write_to_any_workload() -> None:
 def test_no_role_can_delete() -> None:
     """Neither workloads nor records; without delete a record cannot be overwritten either.
 
-    Whoever changes the policy saves over it, in a bucket that keeps what was there.
+    A person who changes the policy saves over it, in a bucket that keeps what was there.
     """
     deleting = [p for p in PERMISSIONS if "delete" in p["permission"].lower()]
     assert [(p["scope"], p["roles"]) for p in deleting] == [("policy", ["policy-editor"])]
@@ -109,7 +109,7 @@ def test_releasing_cancels_nothing() -> None:
 def test_the_roles_are_what_the_code_says_it_needs() -> None:
     """What is declared beside the calls, role by role, is what Terraform grants."""
     roles = permission_catalogue(every_action(), announces=True)
-    said = {
+    expected = {
         role.value: {(grant.scope.value, grant.name) for grant in grants}
         for role, grants in roles.items()
     }
@@ -120,9 +120,9 @@ def test_the_roles_are_what_the_code_says_it_needs() -> None:
     granted["actor"] |= granted["reader"]  # the functions are granted both
     for role, beside in FOR_RUNBOOKS.items():
         assert beside <= granted[role]
-        said[role] |= beside
-    said["actor"] |= FOR_RUNBOOKS["reader"]
-    assert granted == said
+        expected[role] |= beside
+    expected["actor"] |= FOR_RUNBOOKS["reader"]
+    assert granted == expected
 
 
 EVERY = sorted(f"{kind}/{name}" for kind, names in every_action().items() for name in names)
@@ -134,13 +134,13 @@ def test_what_no_action_needs_is_left_out(chosen: tuple[str, ...]) -> None:
     actions = {
         kind: frozenset(n for n in every_action()[kind] if f"{kind}/{n}" in chosen) for kind in Kind
     }
-    said = permission_catalogue(actions, announces=True)[Role.ACTOR]
+    catalogued = permission_catalogue(actions, announces=True)[Role.ACTOR]
     needed = {
         (p["scope"], p["permission"])
         for p in PERMISSIONS
         if "reader" in p["roles"] or {*p.get("actions", ())} & {*chosen}
     } - FOR_RUNBOOKS["reader"]
-    assert needed == {(grant.scope.value, grant.name) for grant in said}
+    assert needed == {(grant.scope.value, grant.name) for grant in catalogued}
 
 
 def test_by_default_the_actions_are_those_of_the_shipped_policy() -> None:

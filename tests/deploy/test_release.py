@@ -34,7 +34,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_the_same_commit_gives_the_same_bytes(checkout: Path, tmp_path: Path) -> None:
-    """Whoever builds it, and whenever; the digest beside it is that of the archive."""
+    """By any builder at any time; the digest beside it is that of the archive."""
     contents = []
     for name in ("first", "second"):
         done = sh(checkout, "sh", "deploy/release.sh", "1.2.3", str(tmp_path / name))
@@ -51,7 +51,7 @@ def test_the_same_commit_gives_the_same_bytes(checkout: Path, tmp_path: Path) ->
     assert {*tracked, "function.zip"} <= names
 
 
-def test_what_the_modules_read_is_where_they_look_for_it(checkout: Path, tmp_path: Path) -> None:
+def test_what_the_modules_read_is_where_they_expect_it(checkout: Path, tmp_path: Path) -> None:
     """The default of `source_archive` is the archive that the release brings."""
     sh(checkout, "sh", "deploy/release.sh", "1.2.3", str(tmp_path))
     with tarfile.open(tmp_path / "threat-responder-1.2.3.tar.gz") as release:

@@ -300,7 +300,7 @@ def test_versions_have_bounds_on_both_sides() -> None:
 
 
 def test_what_a_module_reads_lies_beside_it() -> None:
-    """Whoever fetches the folder gets the files that it refers to; the archive is built."""
+    """The folder contains every file that it refers to; the archive is built."""
     named = set(re.findall(r'\$\{path\.module\}/((?:\.\./)+[a-z./]+)[/"]', source()))
     assert named == {
         *("../../permissions.json", "../../policy.yaml", "../../runbooks"),

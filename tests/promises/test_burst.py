@@ -38,11 +38,11 @@ def stopped_by_project(env: ResponderEnvironment) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    ("overall", "in_project", "told"),
+    ("overall", "in_project", "limit"),
     [(4, 3, "in all"), (100, 2, "in this project"), (0, 9, "in all")],
 )
 async def test_exactly_the_caps_are_contained(
-    tmp_path: Path, overall: int, in_project: int, told: str
+    tmp_path: Path, overall: int, in_project: int, limit: str
 ) -> None:
     """Services, jobs and pools of two projects at once, taken in by two processes."""
     findings = [
@@ -70,4 +70,4 @@ async def test_exactly_the_caps_are_contained(
         assert all(answer.alarm for answer in held), "an attacker may have used the caps up"
         reasons = [str(answer.outcome["decision"]) for answer in held]
         assert all("containments an hour" in reason for reason in reasons)
-        assert any(f"containments an hour {told}" in reason for reason in reasons)
+        assert any(f"containments an hour {limit}" in reason for reason in reasons)

@@ -44,7 +44,7 @@ CASES = [(kind, role) for kind in (Kind.SERVICE, Kind.JOB) for role in sorted(ed
 async def test_the_public_is_removed_from_every_calling_role(
     tmp_path: Path, kind: Kind, role: str
 ) -> None:
-    """`restricted` is told only of a policy that lets in nobody; the release restores all of it."""
+    """`restricted` is reported only if nobody may call; the release restores all of it."""
     bindings = (VIEWER, {"role": role, "members": [USER, "allUsers", ACCOUNT]})
     async with contained_workload(
         tmp_path, kind, world=world_with(kind, *bindings), actions="[require-authentication]"

@@ -1,4 +1,4 @@
-"""Crashes, lost answers and changes in between: what is told in the end is true."""
+"""Crashes, lost answers and changes in between: what is reported in the end is true."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ async def test_no_final_status_while_a_write_may_still_take_effect(
 async def test_a_finding_filed_elsewhere_than_its_resource_is_held(
     tmp_path: Path, filed_under: str
 ) -> None:
-    """A stranger's project or organisation cannot vouch for a finding on our workload."""
+    """A stranger's project or organisation cannot confirm a finding on our workload."""
     forged = sample_notification()
     name = f"{filed_under}/{FINDING_NAME.partition('/')[2].partition('/')[2]}"
     forged["finding"].update(name=name, canonicalName=name)
@@ -177,7 +177,7 @@ async def test_an_event_of_the_future_is_not_retried_for_ever(tmp_path: Path) ->
 
 
 async def test_a_workload_stopped_by_a_person_is_not_a_containment(tmp_path: Path) -> None:
-    """Attempts that were all refused adopt nothing: there is nothing of ours to release."""
+    """Attempts that were all refused adopt nothing: there is nothing to release."""
     world = {
         **world_around(sample_notification()),
         "faults": [{"method": "UpdateService", "code": "ABORTED"}],
@@ -287,7 +287,7 @@ async def test_a_slow_peer_is_not_overtaken_while_it_shows_that_it_lives(tmp_pat
 
 
 async def test_an_operation_that_failed_at_once_is_no_containment(tmp_path: Path) -> None:
-    """What Google refuses by the operation's own error is a failure, told with its text."""
+    """What Google refuses by the operation's own error is a failure, reported with its text."""
     fault = {"method": "UpdateService", "code": "FAILED_PRECONDITION", "message": "not now"}
     async with responder_environment(
         tmp_path, world={**world_around(sample_notification()), "faults": [fault]}
@@ -334,7 +334,7 @@ async def test_a_dry_run_between_deliveries_does_not_end_the_incident(tmp_path: 
 
 
 async def test_a_forged_copy_does_not_end_the_genuine_incident(tmp_path: Path) -> None:
-    """What SCC does not bear out keeps its records apart, also when work has begun."""
+    """An unconfirmed notification keeps its records apart, also when work has begun."""
     outage = {
         **world_around(sample_notification()),
         "faults": [{"method": "UpdateService", "code": "ABORTED"}],
@@ -353,7 +353,7 @@ async def test_a_forged_copy_does_not_end_the_genuine_incident(tmp_path: Path) -
 
 
 async def test_a_release_in_progress_stops_the_write(tmp_path: Path) -> None:
-    """Whoever takes the containment back is not contained against."""
+    """A person who takes the containment back is not overruled."""
     one, other, world = two_findings_on_one_service()
     async with responder_environment(tmp_path, notification=one, world=world) as env:
         assert await env.status(one) == "contained"

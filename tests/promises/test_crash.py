@@ -108,7 +108,7 @@ class Killer:
     _counts: Counter[tuple[Phase, str]] = field(default_factory=Counter)
 
     def begin(self, phase: Phase, target: Step | None) -> None:
-        """Count anew, for another incident."""
+        """Start the count again, for another incident."""
         self.steps.clear()
         self._counts.clear()
         self.phase, self.target = phase, target
@@ -116,7 +116,7 @@ class Killer:
     def reached(self, phase: Phase, what: str) -> bool:
         """Count a step; whether the worker died of it."""
         if what == "incidents/heartbeat.json":
-            return False  # a sign of life comes with time, not with the road
+            return False  # a sign of life depends on time, not on the steps
         self._counts[phase, what] += 1
         step = (what, self._counts[phase, what])
         if phase == "before":
@@ -143,7 +143,7 @@ class StepCountingStore(BucketObjects):
     """The objects of a store; to put one is a step with the object's kind for a name.
 
     Attributes:
-        killer: Is told of every step.
+        killer: Is notified of every step.
         contents: Every object as it was first put.
         overwritten: Names of objects that were put once more.
     """
@@ -281,7 +281,7 @@ class FunctionUnderKills:
             if line.get("manifest_sha256") and line["finding"] == reported.name
         ]
         suspected = await ledger.suspected(reported, known, crashed)
-        told = self.stage.outcomes(reported)
+        outcomes = self.stage.outcomes(reported)
         return [
             text
             for wrong, text in (
@@ -293,16 +293,19 @@ class FunctionUnderKills:
                 ),
                 (ledger.done(reported) != ["contained"], f"done as {ledger.done(reported)}"),
                 (ledger.overwritten, f"overwritten: {ledger.overwritten}"),
-                (self._said_of(reported) != ["contained"] * 2, "not written back"),
+                (self._written_back(reported) != ["contained"] * 2, "not written back"),
                 (not any(f["name"] == reported.name for f in published), "not announced"),
                 (suspected, f"verify suspects {suspected}"),
-                (not any(o["status"] == "contained" for o in told), "no line tells the outcome"),
+                (
+                    not any(o["status"] == "contained" for o in outcomes),
+                    "no line tells the outcome",
+                ),
             )
             if wrong
         ]
 
-    def _said_of(self, reported: SampleFinding) -> list[str | None]:
-        """What SCC was told of a finding: its mark, and its external system's status."""
+    def _written_back(self, reported: SampleFinding) -> list[str | None]:
+        """What was reported to SCC of a finding: its mark, and its external system's status."""
         entries = self.stage.emulator.world.findings
         found = next(e.result.finding for e in entries if e.result.finding.name == reported.name)
         system = found.external_systems.get("scc-responder")
@@ -315,7 +318,7 @@ class FunctionUnderKills:
 async def run_in_own_process(
     folder: Path, work: Callable[[FunctionUnderKills], Awaitable[list[str]]]
 ) -> list[str]:
-    """What some work in a lane of its own comes to."""
+    """The result of some work in a lane of its own."""
     CURRENT_STORE.set(StepCountingStore())
     ledger = CURRENT_STORE.get()
     now = dt.datetime.now(dt.UTC)

@@ -1,4 +1,4 @@
-"""Every fault of every write: what is told is true, nothing is lost, and it ends.
+"""Every fault of every write: what is reported is true, nothing is lost, and it ends.
 
 One road for each write; between two faults its world and its store are as they were.
 """
@@ -71,7 +71,7 @@ TABLES = (
 
 @dataclass(frozen=True, slots=True)
 class WriteFault:
-    """What a write is answered with, whether it takes effect all the same, and how often."""
+    """What a write is answered with, whether it takes effect nevertheless, and how often."""
 
     code: Code
     applied: bool = False
@@ -150,7 +150,7 @@ async def deliver_once(env: ResponderEnvironment) -> Any:
 def check_outcome_is_true(
     outcome: Any, now: JsonDict, wanted: JsonDict, case: WriteFault, part: str
 ) -> None:
-    """Nothing is told that is not so, and what was healed is as if nothing had happened."""
+    """Nothing false is reported, and what was healed is as if nothing had happened."""
     assert outcome["status"] in TERMINAL, case
     assert is_stopped(now) or outcome["status"] != "contained", case
     states = {change["kind"]: change["state"] for change in outcome["changes"]}
@@ -163,14 +163,14 @@ def check_outcome_is_true(
     if case.applied:
         assert now == wanted, case
         assert set(states.values()) == {"verified"}, f"{case}: it took effect, and is ours"
-    # Conflicts for ever over what only restricts are told, not waited for.
+    # Endless conflicts over what only restricts are reported, not waited for.
     given_in = case == WriteFault(Code.ABORTED, times=None) and part == "iam-policy"
     if case.code in TRANSIENT and not given_in:
         assert (now, outcome["status"]) == (wanted, "contained"), case
         assert set(states.values()) == {"verified"}, case
     else:
-        told = part in states and states[part] != "verified"
-        assert told or not part or now == wanted, f"{case}: what is missing is told"
+        is_reported = part in states and states[part] != "verified"
+        assert is_reported or not part or now == wanted, f"{case}: what is missing is reported"
 
 
 def check_snapshots(env: ResponderEnvironment, before: JsonDict) -> None:

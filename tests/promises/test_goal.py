@@ -182,7 +182,7 @@ async def test_an_aborted_cancellation_that_took_effect_is_contained(
 async def test_a_store_that_refuses_after_the_write_hides_nothing(
     tmp_path: Path, kind: Kind, code: str
 ) -> None:
-    """Each call to the store after the write is refused once: the end is told as it is."""
+    """Each call to the store after the write is refused once: the end is reported as it is."""
     write = "UpdateService" if kind is Kind.SERVICE else "CancelExecution"
     for number in range(12):
         folder = tmp_path / str(number)

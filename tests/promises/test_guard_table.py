@@ -147,7 +147,7 @@ def policy_with(changed: dict[str, Any]) -> Policy:
 
 
 def circumstances(
-    mode: Mode, changed: dict[str, Any], attendance: Operator | None = None
+    mode: Mode, changed: dict[str, Any], operator: Operator | None = None
 ) -> DecisionContext:
     """Circumstances to which no guard objects, with parts replaced."""
     plain = DecisionContext(
@@ -158,17 +158,17 @@ def circumstances(
         history=ContainmentHistory(),
         slots=TakenSlots(),
         containment_folder="containments/x/2",
-        operator=attendance,
+        operator=operator,
     )
     return replace(plain, **changed.get("around", {}))
 
 
 def decide_case(
-    kind: Kind, mode: Mode, changed: dict[str, Any], attendance: Operator | None = None
+    kind: Kind, mode: Mode, changed: dict[str, Any], operator: Operator | None = None
 ) -> Decision:
     """The decision about a case that is changed so."""
     route = Route(RESPONDER, Verdict.CONTAIN, "")
-    around = circumstances(mode, changed, attendance)
+    around = circumstances(mode, changed, operator)
     return decide(confirmed_evidence(kind, changed), route, policy_with(changed), around)
 
 
@@ -205,17 +205,17 @@ def test_every_kind_is_contained_when_all_guards_pass(kind: Kind, mode: Mode) ->
 
 @pytest.mark.parametrize(("name", "kind", "mode"), list(product(GUARD_BY_NAME, Kind, Mode)))
 def test_one_blocking_guard_holds_every_kind(name: str, kind: Kind, mode: Mode) -> None:
-    """It alone is enough, whatever the mode: nothing is planned, and its reason is told."""
+    """It alone is enough, whatever the mode: nothing is planned, and its reason is reported."""
     row = GUARD_ROWS[name]
     for changed in filter(None, (row.blocking, row.unknown_input)):
-        said = [guard(guard_case(kind, changed)) for guard in GUARDS]
-        (objection,) = filter(None, said)
+        answers = [guard(guard_case(kind, changed)) for guard in GUARDS]
+        (objection,) = filter(None, answers)
         assert objection is not None
-        assert said.index(objection) == list(GUARD_BY_NAME).index(name)
+        assert answers.index(objection) == list(GUARD_BY_NAME).index(name)
         decision = decide_case(kind, mode, changed)
         assert (decision.verdict, decision.mode, decision.changes) == (Verdict.HOLD, mode, ())
         assert objection.reason in decision.reasons
-        # What the plan says of a person's own containment is what that will be told.
+        # What the plan says of a person's own containment is what its outcome will say.
         by_hand = decide_case(kind, mode, changed, containing_operator("a@example.com"))
         assert [bar.raised_by for bar in decision.blockers] == ([name] if _is_held(by_hand) else [])
 
@@ -224,7 +224,7 @@ def test_one_blocking_guard_holds_every_kind(name: str, kind: Kind, mode: Mode) 
 def test_a_guard_that_cannot_be_evaluated_blocks(
     monkeypatch: pytest.MonkeyPatch, name: str, kind: Kind
 ) -> None:
-    """Whatever it stumbles over: the others are asked all the same, and nothing passes."""
+    """Whatever error it raises: the others are asked nevertheless, and nothing passes."""
     unreadable: Any = UnreadableInput()
     with pytest.raises(LookupError):
         GUARD_BY_NAME[name](

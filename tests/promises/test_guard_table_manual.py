@@ -1,4 +1,4 @@
-"""Guard by guard: what binds a person who approves or contains by hand, and what does not."""
+"""Guard by guard: what binds a person who approves or contains manually, and what does not."""
 
 from __future__ import annotations
 

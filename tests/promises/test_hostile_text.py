@@ -187,7 +187,7 @@ async def deliver_and_log_line(
 async def status_of_delivery(
     env: ResponderEnvironment, message: JsonDict | bytes | None = None
 ) -> str:
-    """What a delivery comes to: a status, or ``retry``."""
+    """The result of a delivery: a status, or ``retry``."""
     answer, _ = await deliver_and_log_line(env, message)
     return str(answer.outcome["status"]) if answer else "retry"
 
@@ -210,7 +210,7 @@ def compares_only_workload_names(asked: list[list_filters.Comparison]) -> bool:
 async def test_hostile_text_changes_nothing_but_the_evidence(
     tmp_path: Path, name: str, filter_comparisons: list[list_filters.Comparison]
 ) -> None:
-    """In every field of a finding and in its logs, it is contained, kept, and told in bounds."""
+    """In every field of a finding and in its logs, it is contained, kept and reported bounded."""
     notification = hostile_finding(_HOSTILE[name])
     world = hostile_world(_HOSTILE[name], notification)
     async with responder_environment(
@@ -281,7 +281,7 @@ async def test_much_text_makes_no_large_outcome(tmp_path: Path, evidence: JsonDi
 async def test_a_long_name_makes_no_large_outcome(
     tmp_path: Path, path: str, character: str
 ) -> None:
-    """Reasons tell of what they refuse in bounds, whatever its characters take as JSON."""
+    """Reasons show what they refuse in bounds, whatever its characters take as JSON."""
     async with responder_environment(
         tmp_path, notification=_with(sample_notification(), path, character * 100_000)
     ) as env:
@@ -322,7 +322,7 @@ async def test_a_lone_surrogate_is_refused(tmp_path: Path, escape: str) -> None:
 
 
 async def test_a_trace_header_cannot_break_the_line() -> None:
-    """Nothing that a caller sends as its trace, and that is none, gets into the one line."""
+    """An invalid trace that a caller sends does not get into the one line."""
     hostile = '00-"}\n{"severity":"EMERGENCY"}\u2028%s{}'
     with captured_output() as output:
         log.delivery_retried(
@@ -651,7 +651,7 @@ async def test_the_age_is_taken_from_the_listed_finding(tmp_path: Path) -> None:
 async def test_a_false_copy_does_not_block_the_genuine_notification(
     tmp_path: Path, path: str, value: object
 ) -> None:
-    """Whoever may publish cannot have a finding passed over by saying something false first."""
+    """A publisher cannot have a finding passed over by sending a false one first."""
     async with responder_environment(tmp_path) as env:
         assert await status_of_delivery(env, _with(sample_notification(), path, value)) in {
             "ignored",

@@ -1,4 +1,4 @@
-"""What could not be read is never told as absent: every sentence, for every kind of gap."""
+"""What could not be read is never reported as absent: every sentence, for every kind of gap."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def test_missing_evidence_is_not_reported_as_absence(kind: Kind, *, named: bool)
                 or "takes no requests" in text
             ):
                 continue
-            said, known, why = text.partition("is not known, because")
+            before, known, why = text.partition("is not known, because")
             assert known, (lacking, text)
             assert "denied" in why, (lacking, text)
-            assert not ABSENCE_WORDS.search(said), (lacking, text)
+            assert not ABSENCE_WORDS.search(before), (lacking, text)
 
 
 @pytest.mark.parametrize(("kind", "named"), KINDS_AND_NAMED)
@@ -158,5 +158,5 @@ def test_an_unread_audit_log_is_not_cited() -> None:
     for kind, named in KINDS_AND_NAMED:
         for lacking in GAPS:
             if "audit" in lacking:
-                told = str(sentences(evidence_without(kind, lacking, named=named)))
-                assert "the audit log does not show it" not in told
+                text = str(sentences(evidence_without(kind, lacking, named=named)))
+                assert "the audit log does not show it" not in text

@@ -68,11 +68,11 @@ def worlds(draw: st.DrawFn) -> WorkloadConfiguration:
 @st.composite
 def action_lists(draw: st.DrawFn) -> dict[str, Any]:
     """Actions per kind, with alternatives."""
-    told = {}
+    lists = {}
     for kind, names in ACTIONS.items():
         step = st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True)
-        told[kind.value] = draw(st.lists(step, max_size=3, unique_by=tuple))
-    return told
+        lists[kind.value] = draw(st.lists(step, max_size=3, unique_by=tuple))
+    return lists
 
 
 @st.composite
@@ -116,7 +116,7 @@ def decide_workload(
 def test_every_mode_plans_the_same_changes(
     now: WorkloadConfiguration, policy: dict[str, Any]
 ) -> None:
-    """By the policy's mode and by the ceiling; approved and by hand as well."""
+    """By the policy's mode and by the ceiling; approved and manually as well."""
     by_policy = [
         decide_workload(now, {**policy, "mode": mode.value}, Mode.ENFORCE) for mode in Mode
     ]

@@ -138,7 +138,7 @@ def notification_with_secrets(plants: PlantedSecrets, *, subtle: bool = True) ->
     Args:
         plants: Where they are remembered.
         subtle: Whether some can be recognised only by who reads the whole: environment values
-            that recur with nothing around them that tells of a secret, and an environment
+            that recur with nothing around them that hints at a secret, and an environment
             that is a map.
     """
     notification = sample_notification()
@@ -315,7 +315,7 @@ class Scenario:
     """A way to an outcome.
 
     Attributes:
-        statuses: What the deliveries come to, in order.
+        statuses: Of the deliveries, in order.
         claim: What the notification says differently from the sample.
         faults: What goes wrong at the wire.
         rules: The policy.

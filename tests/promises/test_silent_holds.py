@@ -62,7 +62,7 @@ async def test_what_the_responder_does_not_know_is_held_with_an_error(
 
 
 async def test_a_claim_that_nobody_confirms_is_held_with_a_warning(tmp_path: Path) -> None:
-    """Whoever may publish must not be able to raise alarms with made-up findings."""
+    """A publisher must not be able to raise alarms with invented findings."""
     notification = of_category("Execution: Something New")
     world = {**world_around(notification), "findings": []}
     severity = await held_severity(tmp_path, notification, world=world, after_s=600)

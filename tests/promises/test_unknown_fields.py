@@ -56,7 +56,7 @@ async def test_a_write_that_would_reset_an_unknown_field_is_held(
 
 
 async def test_a_write_of_other_fields_is_not_held(tmp_path: Path) -> None:
-    """Only a masked field is overwritten; the gap says what is there all the same."""
+    """Only a masked field is overwritten; the gap still names what is there."""
     policy = POLICY.format(mode="enforce", action="restrict-ingress")
     async with responder_environment(
         tmp_path, notification=sample_notification(SAMPLES[Kind.SERVICE]), policy_text=policy
@@ -70,7 +70,7 @@ async def test_a_write_of_other_fields_is_not_held(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", SAMPLES)
 async def test_a_release_gives_unknown_fields_back(tmp_path: Path, kind: Kind) -> None:
-    """Where the policy contains all the same: the snapshot has the bytes, and they come back."""
+    """Where the policy contains nevertheless: the snapshot has the bytes, and they come back."""
     notification = sample_notification(SAMPLES[kind])
     policy = POLICY.format(mode="enforce", action="scale-to-zero") + CONTAIN
     workload = parse_resource_name(notification["finding"]["resourceName"]).workload

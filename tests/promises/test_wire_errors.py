@@ -1,4 +1,4 @@
-"""The errors that Google really gives, at the wire: each comes to a clear end.
+"""The errors that Google really gives, at the wire: each has a clear result.
 
 Every fault of every write is next door, in ``test_fault_injection``.
 """
@@ -51,13 +51,13 @@ TO_RUN = "or one that goes with it: iam.serviceAccounts.actAs on the workload's 
 
 @dataclass(frozen=True, slots=True)
 class WireError:
-    """One error, and what it comes to.
+    """One error, and its result.
 
     Attributes:
         kind: The workload.
         faults: What the calls are answered with: method, code, and more of a fault.
-        status: What it comes to; ``retry`` where the delivery is to come again.
-        words: What a person is told, in the outcome or in why it is retried.
+        status: The result; ``retry`` where the delivery is to be repeated.
+        words: What a person reads, in the outcome or in why it is retried.
         stopped: Whether the workload is stopped in the end.
         steps: The policy's actions.
         gone: The method before or after which the workload is deleted.
@@ -80,13 +80,13 @@ def denied(method: str) -> tuple[tuple[Any, ...], ...]:
 
 
 def missing_permission_text(kind: Kind, permission: str) -> str:
-    """What a person is told of a permission that is missing, up to where to grant it."""
+    """What a person reads about a missing permission, up to where to grant it."""
     place = f"{NAMES[kind]} or projects/example-shop-prod"
     return f"permission {permission} is missing. Grant it on {place} to"
 
 
 def missing_workload_text(kind: Kind) -> str:
-    """What a person is told of a workload that is not there."""
+    """What a person reads about a workload that is not there."""
     return f"{NAMES[kind]}: it does not exist"
 
 
@@ -376,7 +376,7 @@ async def test_an_error_of_google_comes_to_a_clear_end(tmp_path: Path, name: str
     hook = _delete_workload_at(row, lambda: env.emulator.world) if row.gone[1] else None
     given: dict[str, Any] = {
         "policy_text": f"mode: enforce\ncontain:\n  {row.kind}: {row.steps or STEPS[row.kind]}\n",
-        # Long enough for a busy machine; short where it is waited for in vain.
+        # Long enough for a busy machine; short where the wait has to time out.
         "verify_timeout": timedelta(seconds=1 if "reconcile" in str(row.faults) else 10),
         "hook": hook,
     }
@@ -384,9 +384,9 @@ async def test_an_error_of_google_comes_to_a_clear_end(tmp_path: Path, name: str
         tmp_path, notification=notification, world=world, **given
     ) as env:
         before = expected_snapshots(env.emulator.world, row.kind)
-        status, told = await deliver_once(env)
-        assert status == row.status, told
-        assert row.words in told
+        status, reported = await deliver_once(env)
+        assert status == row.status, reported
+        assert row.words in reported
         assert workload_stopped(env.emulator.world, row.kind) is row.stopped
         assert bool(env.stored_objects("**/1000-done.json")) is (status != "retry")
         for path in env.stored_objects("containments/**/*-snapshot.json"):
@@ -396,18 +396,22 @@ async def test_an_error_of_google_comes_to_a_clear_end(tmp_path: Path, name: str
 
 
 async def deliver_once(env: ResponderEnvironment) -> tuple[str, str]:
-    """The status of one delivery, and all that a person is told."""
+    """The status of one delivery, and all that a person reads."""
     try:
         answer = await env.deliver()
     except Retry as error:
         return "retry", str(error)
     outcome: Any = answer.outcome
     missing = [change for change in outcome["changes"] if change["state"] != "verified"]
-    # Gaps of evidence and a missing annotation are told, and wake nobody.
+    # Gaps of evidence and a missing annotation are reported, and alarm nobody.
     assert answer.alarm is (outcome["status"] != "contained" or bool(missing))
     errors = [change["error"] for change in missing]
-    told = [*outcome["decision"]["reasons"], *errors, *(gap["reason"] for gap in outcome["gaps"])]
-    return str(outcome["status"]), "\n".join(told)
+    reported = [
+        *outcome["decision"]["reasons"],
+        *errors,
+        *(gap["reason"] for gap in outcome["gaps"]),
+    ]
+    return str(outcome["status"]), "\n".join(reported)
 
 
 def _world_of(row: WireError, notification: JsonDict) -> JsonDict:

@@ -1,4 +1,4 @@
-"""The road for every kind of workload and every action: contained, told, and taken apart."""
+"""Every kind of workload and every action: contained, reported, and released."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALL_ACTIONS = {
     Kind.JOB: "[cancel-executions, require-authentication]",
     Kind.WORKER_POOL: "[scale-to-zero]",
 }
-#: The writes that each of these comes to, in their order.
+#: The writes of each of these, in their order.
 WRITES = {
     Kind.SERVICE: ["UpdateService", "SetIamPolicy"],
     Kind.JOB: ["CancelExecution", "SetIamPolicy"],
@@ -77,7 +77,7 @@ def states_by_kind(outcome: Any) -> dict[str, str]:
 
 
 async def deliver_once(folder: Path, kind: Kind, **given: Any) -> tuple[Any, ResponderEnvironment]:
-    """The outcome of one delivery, and the road as it is left."""
+    """The outcome of one delivery, and the environment after it."""
     policy = given.pop("policy_text", policy_for(kind))
     async with responder_environment(
         folder, notification=sample_notification(SAMPLE_OF_KIND[kind]), policy_text=policy, **given
@@ -88,7 +88,7 @@ async def deliver_once(folder: Path, kind: Kind, **given: Any) -> tuple[Any, Res
 
 @pytest.mark.parametrize("kind", Kind)
 async def test_every_kind_is_contained_and_verified(tmp_path: Path, kind: Kind) -> None:
-    """Each change is written once, in order, read back, and told."""
+    """Each change is written once, in order, read back, and reported."""
     outcome, env = await deliver_once(tmp_path, kind)
     assert (outcome["status"], outcome["alarm"]) == ("contained", False)
     assert workload_writes(env) == WRITES[kind]
@@ -170,7 +170,7 @@ async def test_the_alternative_is_taken_where_nothing_is_known_good(tmp_path: Pa
 
 @pytest.mark.parametrize("steps", ["[restrict-ingress]", "[require-authentication]"])
 async def test_restricting_actions_end_as_restricted(tmp_path: Path, steps: str) -> None:
-    """The attacker's code still runs: told as such, and a person must look."""
+    """The attacker's code still runs: it is reported as such, and a person must check."""
     outcome, _ = await deliver_once(
         tmp_path, Kind.SERVICE, policy_text=policy_for(Kind.SERVICE, steps)
     )
@@ -185,7 +185,7 @@ async def test_restricting_actions_end_as_restricted(tmp_path: Path, steps: str)
 async def test_a_refused_stop_still_reports_the_restriction(
     tmp_path: Path, kind: Kind, stop: str, status: str
 ) -> None:
-    """Never `contained` without a stop; what held is told beside what did not."""
+    """Never `contained` without a stop; what held is reported beside what did not."""
     faults = [{"method": stop, "code": "PERMISSION_DENIED"}]
     outcome, env = await deliver_once(tmp_path, kind, world=world_of_kind(kind, faults=faults))
     assert (outcome["status"], outcome["alarm"]) == (status, True)
@@ -226,7 +226,7 @@ async def test_writes_before_a_lowered_policy_are_reported(tmp_path: Path) -> No
 
 
 async def test_an_execution_that_still_runs_is_never_hidden(tmp_path: Path) -> None:
-    """One of two is cancelled, then the policy is lowered: not contained, and each is told."""
+    """One of two is cancelled, then the policy is lowered: not contained, and each is reported."""
     world = world_of_kind(Kind.JOB)
     running = world["executions"][-1]
     world["executions"].insert(1, {**running, "name": f"{running['name']}-2"})
@@ -377,7 +377,7 @@ def _cases(draw: st.DrawFn) -> tuple[Kind, str, JsonDict]:
 async def test_any_plan_is_the_same_in_every_mode(
     tmp_path_factory: pytest.TempPathFactory, case: tuple[Kind, str, JsonDict]
 ) -> None:
-    """Dry run, approve and enforce come to the same changes, field for field."""
+    """Dry run, approve and enforce give the same changes, field for field."""
     kind, steps, world = case
     planned = []
     for mode in ("dry-run", "approve", "enforce"):
@@ -394,7 +394,7 @@ async def test_any_plan_is_the_same_in_every_mode(
 async def test_what_was_only_restricted_by_somebody_else_is_not_called_contained(
     tmp_path: Path,
 ) -> None:
-    """Nothing is to be written, and what runs goes on running: a person must look."""
+    """Nothing is to be written, and what runs keeps running: a person must check."""
     world = world_around(sample_notification())
     world["services"][0]["ingress"] = "INGRESS_TRAFFIC_INTERNAL_ONLY"
     rules = "mode: enforce\ncontain:\n  service: [restrict-ingress]\n"

@@ -38,7 +38,7 @@ def evidence_of(
     secrets: tuple[str, ...] = (),
     persists: tuple[str, ...] = (),
 ) -> Evidence:
-    """The evidence that a case words; a key that is none of these is a mistake."""
+    """The evidence that a case words; an unknown key is a mistake."""
     running = replace(
         template(),
         service_account=service_account,
@@ -78,10 +78,10 @@ def check_assessment(responder: Responder, case: dict[str, Any]) -> None:
     assert [technique.id for technique in answer.techniques] == expect["techniques"]
     confirmed = case.get("evidence", {}).get("confirmed", True)
     assert answer.reasons[0].evidence == ("responder" if confirmed else "security-center")
-    said = "\n".join(reason.text for reason in answer.reasons)
+    reasons = "\n".join(reason.text for reason in answer.reasons)
     assert [text for text in expect["summary"] if text not in answer.summary] == []
-    assert [text for text in expect["reasons"] if text not in said] == []
-    everything = f"{answer.summary}\n{said}"
+    assert [text for text in expect["reasons"] if text not in reasons] == []
+    everything = f"{answer.summary}\n{reasons}"
     assert [text for text in expect.get("unsaid", ()) if text in everything] == []
 
 

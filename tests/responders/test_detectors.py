@@ -112,6 +112,6 @@ def test_a_policy_that_names_everything_contains_what_is_hostile_only(category: 
     known = RESPONDERS.get(category)
     hostile = known is not None and known.verdict is CONTAIN
     assert decision.verdict is (CONTAIN if hostile else HOLD)
-    said = " ".join(reason.text for reason in decision.reasons)
+    reasons = " ".join(reason.text for reason in decision.reasons)
     if not hostile:
-        assert (known.rationale if known else "no responder knows the category") in said
+        assert (known.rationale if known else "no responder knows the category") in reasons

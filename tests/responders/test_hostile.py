@@ -70,7 +70,7 @@ findings = st.fixed_dictionaries(
 
 
 def stored_outcome(responder: Responder, found: Evidence) -> str:
-    """The outcome that a responder's reading comes to, as it would be stored."""
+    """The outcome of a responder's reading, as it would be stored."""
     account = OutcomeParts(
         incident="20261002-0123456789ab",
         status=Status.HELD,

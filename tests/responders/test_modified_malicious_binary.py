@@ -35,10 +35,10 @@ DEFAULT_ACCOUNT = "210987654321-compute@developer.gserviceaccount.com"
 
 def reasons_by_source(found: Evidence) -> dict[str, str]:
     """What is said, by the evidence it comes from."""
-    said: dict[str, str] = {}
+    by_source: dict[str, str] = {}
     for reason in assess(found).reasons:
-        said[reason.evidence] = f"{said.get(reason.evidence, '')}|{reason.text}"
-    return said
+        by_source[reason.evidence] = f"{by_source.get(reason.evidence, '')}|{reason.text}"
+    return by_source
 
 
 def reputation_of(malicious: int, **changes: Any) -> Reputation:

@@ -45,7 +45,7 @@ CONTAIN, HOLD, IGNORE = Verdict.CONTAIN, Verdict.HOLD, Verdict.IGNORE
     ],
 )
 def test_each_sample_is_routed_as_expected(name: str, verdict: Verdict, reason: str) -> None:
-    """Category, detector and host must agree; a look-alike is none of our business."""
+    """Category, detector and host must agree; a look-alike has no responder."""
     answer = route(notification(name))
     assert answer.verdict is verdict
     assert reason in answer.reason
@@ -183,7 +183,7 @@ def test_each_category_leads_to_its_responder() -> None:
 
 
 def test_every_module_of_the_folder_is_found() -> None:
-    """A responder is there by being there; what begins with an underscore is none."""
+    """Every module is a responder, but for names that begin with an underscore."""
     found = [each.name for each in pkgutil.iter_modules(responders.__path__)]
     modules = [importlib.import_module(f"responders.{name}") for name in found if name[0] != "_"]
     assert len(modules) > 1
@@ -216,9 +216,9 @@ def text_of(responder: Responder) -> list[str]:
 @pytest.mark.parametrize("responder", ALL_RESPONDERS, ids=lambda each: each.name)
 def test_every_responder_says_what_it_knows(responder: Responder) -> None:
     """Why its verdict, which techniques, investigation steps: each once, none empty."""
-    said = text_of(responder)
-    assert all(text == text.strip() != "" and not text.endswith(".") for text in said)
-    assert len(said) == len(set(said))
+    texts = text_of(responder)
+    assert all(text == text.strip() != "" and not text.endswith(".") for text in texts)
+    assert len(texts) == len(set(texts))
     assert responder.verdict in {CONTAIN, HOLD}
     assert len(responder.investigation_steps) > 1
     assert responder.techniques or responder is UNKNOWN_TYPE

@@ -20,7 +20,7 @@ class ChatRoom:
     """What was posted.
 
     Attributes:
-        answers: The statuses to answer with, in order; the last one goes on.
+        answers: The statuses to answer with, in order; the last one is repeated.
         url: Where to post, with a secret in its path.
         texts: The text of every post.
         bodies: Every post as JSON.

@@ -169,7 +169,7 @@ class ResponderEnvironment:
         return result
 
     async def status(self, notification: JsonDict | bytes | None = None) -> str:
-        """What a delivery comes to: a status, or ``retry``."""
+        """The result of a delivery: a status, or ``retry``."""
         try:
             return str((await self.deliver(notification)).outcome["status"])
         except Retry:
@@ -269,7 +269,7 @@ async def statuses_of(*deliveries: Any) -> list[str]:
 
 @contextlib.contextmanager
 def captured_output() -> Iterator[io.StringIO]:
-    """What the product prints: its log is set up anew, for this output alone."""
+    """What the product prints: its log is set up again, for this output alone."""
     logger = logging.getLogger("responder")
     kept, logger.handlers = logger.handlers, []
     output = io.StringIO()

@@ -2,7 +2,7 @@
 
 Python needs more than a second for the imports of Google's clients; a fork has them at once. All
 else is as in a process of its own: session, folder, environment, arguments, streams, exit status.
-The module or script itself is run anew each time. The other end is in ``forked_process.py``.
+The module or script itself is run again each time. The other end is in ``forked_process.py``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ForkRequest:
 
 def serve(path: str) -> ForkRequest:
     """Listen until standard input ends; returns in each forked process what it has to run."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us, by closing stdin
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process by closing stdin
     signal.signal(signal.SIGCHLD, _reap)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -68,7 +68,7 @@ def serve(path: str) -> ForkRequest:
 
 
 def _reap(*_: object) -> None:
-    """Take leave of whoever ended, so that their time counts as ours."""
+    """Wait for ended children, so that their time counts as this process's."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

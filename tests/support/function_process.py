@@ -170,7 +170,7 @@ class RunningFunction:
 
     def outcomes(self, finding: SampleFinding) -> list[JsonDict]:
         """What was logged about one finding's deliveries, in order, retries left out."""
-        outcomes = [said.outcome for said in self.function.logged_outcomes if said.outcome]
+        outcomes = [logged.outcome for logged in self.function.logged_outcomes if logged.outcome]
         return [o for o in outcomes if o["finding"] and o["finding"]["name"] == finding.name]
 
     def service(self, finding: SampleFinding) -> run_v2.Service:

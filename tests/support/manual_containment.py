@@ -1,4 +1,4 @@
-"""What a person does by hand, beneath the commands: real clients, the emulator at the wire."""
+"""Manual containment below the commands: real clients, the emulator at the wire."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CommandLineUser:
         return await propose_approval(case, self.context, self.ports, self.name)
 
     async def propose_containment(self, incident: str, steps: Steps = ()) -> Proposal:
-        """What containing by hand would write."""
+        """What a manual containment would write."""
         case = await self.case_summary(incident)
         return await propose_containment(case, self.context, self.ports, self.name, steps)
 
@@ -54,7 +54,7 @@ class CommandLineUser:
         return await apply_proposal(await self.propose_approval(incident))
 
     async def contain(self, incident: str, steps: Steps = ()) -> Any:
-        """Contain by hand without being asked; the outcome."""
+        """Contain manually without a question; the outcome."""
         return await apply_proposal(await self.propose_containment(incident, steps))
 
 
@@ -62,7 +62,7 @@ class CommandLineUser:
 async def command_line_user(
     env: ResponderEnvironment, name: str = OPERATOR_EMAIL
 ) -> AsyncIterator[CommandLineUser]:
-    """Somebody at the command line, at the time that it is on the road."""
+    """A user of the command line, at the environment's time."""
     clients = await connect(env.settings)
     try:
         context = build_context(env.settings, Operator(name, is_person=True))

@@ -131,7 +131,7 @@ def comparable_world(world: JsonDict, kind: Kind, lost: Collection[str] = ()) ->
     for policy in compared["iamPolicies"].values():
         policy.pop("etag")  # stands for one version of the policy
     compared.pop("logEntries")  # the audit log says who wrote, us among them
-    for listed in compared["findings"]:  # what SCC was told of the incident stays there
+    for listed in compared["findings"]:  # what was reported to SCC of the incident stays there
         _without_responder_marks(listed["finding"])
     for name in ("executions", "tasks"):
         compared[name] = [
@@ -148,11 +148,11 @@ class ContainedWorkload:
     """A workload that was contained on a road, and what it takes to release it.
 
     Attributes:
-        env: The road.
+        env: The responder's environment.
         clients: Clients of the operator's own.
         workload: What was contained.
-        world_before: The world before it was.
-        outcome: What its delivery came to.
+        world_before: The world before the delivery.
+        outcome: The result of the delivery.
     """
 
     env: ResponderEnvironment

@@ -157,8 +157,8 @@ def test_notifications_of_own_writes_are_delivered_last(
     assert {one["outcome"]["incident"] for one in again} == {
         enforced_run["outcomes"][0]["incident"]
     }
-    ours = [write for write in enforced_run["writes"] if "securitycenter" in write["method"]]
-    assert len(ours) == 2
+    own_writes = [write for write in enforced_run["writes"] if "securitycenter" in write["method"]]
+    assert len(own_writes) == 2
 
 
 def test_calls_are_counted_from_the_first_delivery(enforced_run: dict[str, Any]) -> None:
@@ -202,7 +202,7 @@ def test_a_person_sees_what_a_run_is_doing(
     reason="Google's Pub/Sub emulator needs the Cloud SDK",
 )
 def test_googles_pubsub_emulator_delivers_too() -> None:
-    """Two subscriptions push one message to the function, and both pushes are told."""
+    """Two subscriptions push one message to the function, and both pushes are reported."""
     with use_forked_functions():
         answer = outcome_of(SAMPLE, "--via", "pubsub", "--deliveries", 2)
 

@@ -132,7 +132,7 @@ def test_a_plan_shows_the_command_that_enforces_it() -> None:
     assert command not in printed_report(result_with({**OUTCOME, "status": "held"}))
 
 
-def test_a_library_and_what_to_look_at_are_shown() -> None:
+def test_a_library_and_what_to_check_are_shown() -> None:
     """The file is named where it is not the binary itself, so that the hash is not taken for its.
 
     The addresses and the list for a person stand with it.
@@ -142,8 +142,8 @@ def test_a_library_and_what_to_look_at_are_shown() -> None:
         {"text": "it runs as a@x.example", "names": ["a@x.example"], "serious": True},
         {"text": "rotate these secrets", "names": ["db-password"], "serious": True},
     ]
-    to_look_at = ["the way in", "the parent"]
-    assessment = {**OUTCOME["assessment"], "look_at": to_look_at, "reach": reach}
+    to_check = ["the way in", "the parent"]
+    assessment = {**OUTCOME["assessment"], "look_at": to_check, "reach": reach}
     lines = printed_report(result_with({**OUTCOME, "detected": detected, "assessment": assessment}))
     for text in ("file        /tmp/x.so", "http://x.example/", "· the way in", "· the parent"):
         assert text in lines
@@ -185,7 +185,7 @@ def test_long_text_is_cut_and_says_so() -> None:
 
 
 def test_several_deliveries_are_summed_up() -> None:
-    """Of twenty deliveries the first is told, and all are counted."""
+    """Of twenty deliveries the first is reported, and all are counted."""
     duplicate = {**OUTCOME, "status": "duplicate", "changes": []}
     contained = {**OUTCOME, "status": "contained"}
 
@@ -273,15 +273,15 @@ def test_a_field_that_is_new_or_gone_is_a_whole_line() -> None:
 
 def test_retries_are_shown_with_their_delivery() -> None:
     """Of two deliveries that end together, the lines may come in another order."""
-    said = (LoggedOutcome(None, "again"), LoggedOutcome(OUTCOME, "planned"))
+    logged = (LoggedOutcome(None, "again"), LoggedOutcome(OUTCOME, "planned"))
 
-    assert in_delivery_order(said, (Delivery(200), Delivery(503))) == (said[1], said[0])
-    assert in_delivery_order(said, (Delivery(200), Delivery(200))) == said
-    assert in_delivery_order(said[:1], (Delivery(200), Delivery(503))) == said[:1]
+    assert in_delivery_order(logged, (Delivery(200), Delivery(503))) == (logged[1], logged[0])
+    assert in_delivery_order(logged, (Delivery(200), Delivery(200))) == logged
+    assert in_delivery_order(logged[:1], (Delivery(200), Delivery(503))) == logged[:1]
 
 
 def test_fewer_outcomes_than_deliveries_are_a_failure() -> None:
-    """The function must speak once about every delivery; no answer at all is told as such."""
+    """The function must log one outcome for every delivery; a missing answer is reported."""
     result = result_with(OUTCOME, deliveries=(Delivery(204), Delivery(None)), exited_early=True)
 
     assert result.failures == (
@@ -292,11 +292,13 @@ def test_fewer_outcomes_than_deliveries_are_a_failure() -> None:
 
 
 def test_times_are_counted_from_the_first_delivery() -> None:
-    """Calls are told in milliseconds, to a tenth."""
-    told = result_with(OUTCOME).to_json()
+    """Times of calls are printed in milliseconds, to a tenth."""
+    printed = result_with(OUTCOME).to_json()
 
-    assert told["calls"] == [{"method": "/google.cloud.run.v2.Services/GetService", "at_ms": 12.3}]
-    assert list(told) == [
+    assert printed["calls"] == [
+        {"method": "/google.cloud.run.v2.Services/GetService", "at_ms": 12.3}
+    ]
+    assert list(printed) == [
         *("outcomes", "deliveries", "calls", "writes", "world", "renotifications"),
     ]
 

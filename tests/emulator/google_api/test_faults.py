@@ -80,7 +80,7 @@ async def test_a_fault_says_what_the_world_says() -> None:
 
 @pytest.mark.parametrize(("applied", "generation"), [(False, 1), (True, 2)])
 async def test_a_fault_may_lose_only_the_answer(*, applied: bool, generation: int) -> None:
-    """With `applied`, the write took effect although its caller was told that it failed."""
+    """With `applied`, the write took effect although its caller got an error."""
     faults = [{"method": "UpdateService", "code": "ABORTED", "times": 1, "applied": applied}]
     async with google_clients(world_with_services(ONE, faults=faults)) as google:
         with pytest.raises(exceptions.Aborted):

@@ -1,4 +1,4 @@
-"""The world that is made up around a notification."""
+"""The world that is generated around a notification."""
 
 from __future__ import annotations
 
@@ -165,10 +165,10 @@ def test_garbage_lies_in_an_empty_world(garbage: bytes) -> None:
     assert event_time(garbage) is None
 
 
-@pytest.mark.parametrize("told", ["soon", "", "2026-10-02", "0001-01-01T00:00:00Z"])
-def test_an_unreadable_event_time_is_none(told: str) -> None:
-    """The world around such a finding stands all the same."""
-    notification = sample(eventTime=told)
+@pytest.mark.parametrize("unreadable", ["soon", "", "2026-10-02", "0001-01-01T00:00:00Z"])
+def test_an_unreadable_event_time_is_none(unreadable: str) -> None:
+    """The world around such a finding is generated nevertheless."""
+    notification = sample(eventTime=unreadable)
 
     assert event_time(notification) is None
     state.parse_world(world_around(notification), source="world")

@@ -80,7 +80,7 @@ def test_a_dump_is_read_back_to_the_same_dump() -> None:
 
 
 def test_a_dump_keeps_every_value_of_the_world() -> None:
-    """No value of any kind of resource is lost or respelled on the way."""
+    """No value of any kind of resource is lost or respelled in a round trip."""
 
     def assert_within(part: Any, whole: Any, path: str) -> None:
         if isinstance(part, dict):
@@ -104,7 +104,7 @@ def test_a_dump_has_no_latency_and_no_faults() -> None:
 
 
 def test_the_same_world_always_gets_the_same_values() -> None:
-    """Values that are made up depend on nothing but the world."""
+    """Generated values depend on nothing but the world."""
     assert dumped({"services": [NAME]}) == dumped({"services": [NAME]})
 
 

@@ -142,7 +142,7 @@ def test_alternatives_are_tried_in_their_order() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.JOB])
 def test_what_does_not_fit_is_not_planned(kind: Kind) -> None:
-    """An action for services comes to nothing for another kind of workload."""
+    """An action for services plans nothing for another kind of workload."""
     planned = plan_changes(SCALE_TO_ZERO_STEPS, configuration(kind=kind), finding())
     assert (planned.applicable, planned.changes) == (False, ())
     assert planned.not_applicable == (f"scale-to-zero: it does not fit a {kind}",)
@@ -188,8 +188,8 @@ def test_a_change_is_in_effect_once_it_is_served(
     found: WorkloadConfiguration, reason: str | None
 ) -> None:
     """Generation, fields and live tags decide; a terminal condition that failed does not."""
-    said = why_not_in_effect(scale_to_zero_change(), found)
-    assert said == reason if reason is None else reason in str(said)
+    why_not = why_not_in_effect(scale_to_zero_change(), found)
+    assert why_not == reason if reason is None else reason in str(why_not)
 
 
 # For any service.
@@ -242,7 +242,7 @@ def _percents(traffic: Any) -> dict[str, int]:
 @given(_SERVICES)
 @repeatable
 def test_any_service_is_stopped_by_one_write(found: WorkloadConfiguration) -> None:
-    """Once written, the change is in effect, and planning again comes to nothing."""
+    """Once written, the change is in effect, and planning again gives no change."""
     planned = plan_changes(SCALE_TO_ZERO_STEPS, found, finding())
     assert planned.applicable
     for change in planned.changes:

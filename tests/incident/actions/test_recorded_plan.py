@@ -107,7 +107,7 @@ def test_a_plan_that_lacks_anything_is_not_read(spoil: Callable[[Any], Any]) -> 
 
 
 def test_a_forged_plan_is_not_applied() -> None:
-    """Only what policy and settings come to now is written, whatever the record says."""
+    """Only what policy and settings give now is written, whatever the record says."""
     now = workload_read(Kind.WORKER_POOL)
     recorded = stored_plan(now)
     (change,) = recorded.changes
@@ -192,7 +192,7 @@ def services(draw: st.DrawFn) -> WorkloadConfiguration:
 def test_only_recorded_changes_are_ever_written(
     then: WorkloadConfiguration, now: WorkloadConfiguration
 ) -> None:
-    """Either it is refused, or each write is one of the plan, and comes to the same end."""
+    """Either it is refused, or each write is one of the plan, with the same result."""
     if not plan_for(then):
         return
     recorded = stored_plan(then)

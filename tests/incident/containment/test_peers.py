@@ -52,7 +52,7 @@ async def wait_for_peers(peers: WritePeers, run: ContainmentRecords) -> bool:
 
 
 async def test_a_process_without_peers_does_not_wait(own_records: ContainmentRecords) -> None:
-    """Without a containment, and for an attempt of its own, a process goes on at once."""
+    """Without a containment, and for an attempt of its own, a process continues at once."""
     peers = WritePeers(own_records, LONG_WAIT)
     assert not await wait_for_peers(peers, own_records)
     await store_snapshot(own_records)

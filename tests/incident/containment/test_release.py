@@ -118,11 +118,11 @@ async def test_irreversible_changes_are_reported_with_instructions(tmp_path: Pat
         assert [change.kind for change in plan.irreversible_changes] == [ChangeKind.CANCELLATION]
         await held.release(plan)
         (record,) = held.read_records("released")
-        (said,) = record["not_restored"]
+        (instruction,) = record["not_restored"]
         name, place = held.workload.name, held.workload
         options = f"--region={place.location} --project={place.project}"
-        assert f"gcloud run jobs execute {name} {options}" in said
-        assert "cancelled and cannot be resumed" in said
+        assert f"gcloud run jobs execute {name} {options}" in instruction
+        assert "cancelled and cannot be resumed" in instruction
 
 
 # What people did since.
@@ -397,14 +397,14 @@ async def test_a_write_that_is_refused_leaves_a_release_that_can_be_finished(
             held.set_faults(Fault(method, code))
             with pytest.raises(ReleaseIncomplete) as halted:
                 await held.release()
-            said = str(halted.value)
+            message = str(halted.value)
             first = code == Code.PERMISSION_DENIED
-            assert ("in part only. Restored and read back: its settings" in said) is (
+            assert ("in part only. Restored and read back: its settings" in message) is (
                 half and first
             )
-            assert ("nothing was written" in said) is not half
+            assert ("nothing was written" in message) is not half
             assert isinstance(halted.value.__cause__, Denied) is first
-            assert not first or "permission run." in said
+            assert not first or "permission run." in message
             states = {change.kind: change.state for change in halted.value.changes}
             kind_of_write = ChangeKind.IAM_POLICY if "Iam" in method else ChangeKind.FIELDS
             assert states[kind_of_write] is ChangeState.FAILED

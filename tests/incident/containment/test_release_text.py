@@ -78,18 +78,20 @@ def test_who_changed_it_since_is_named_with_what_and_when() -> None:
         event(-30, "before@example.com"),
         event(50, ""),
     )
-    said = changed_by_text(plan("scaling"), events)
-    early, late = said.split(", late@")
+    text = changed_by_text(plan("scaling"), events)
+    early, late = text.split(", late@")
     assert early == "early@example.com (UpdateService, 2026-10-02 08:14:43 UTC)"
     assert late == "example.com (UpdateService, 2026-10-02 08:15:13 UTC)"
 
 
 def test_own_writes_are_not_attributed_to_others() -> None:
     """A write between snapshot and record is our own, also with what came later."""
-    ours = (event(0.5, "responder@example.com"), event(3, "responder@example.com"))
+    own_events = (event(0.5, "responder@example.com"), event(3, "responder@example.com"))
     person = event(90, "person@example.com")
-    assert "responder" not in changed_by_text(plan("scaling"), (*ours, person))
-    assert "responder" in changed_by_text(plan("scaling"), ours), "but nobody else is there to name"
+    assert "responder" not in changed_by_text(plan("scaling"), (*own_events, person))
+    assert "responder" in changed_by_text(plan("scaling"), own_events), (
+        "but nobody else is there to name"
+    )
 
 
 def test_only_what_may_have_made_the_difference_is_named() -> None:
@@ -112,19 +114,19 @@ def test_without_an_audit_log_the_last_modifier_is_named() -> None:
 
 def test_a_refusal_shows_the_differences_and_what_to_do() -> None:
     """Field by field: as we left it, as it is; a long value is cut."""
-    said = release_refusal_text(plan("scaling", "traffic"), "somebody", REDACTOR)
-    assert 'scaling (left as "as we left it", is now "as it is"); traffic (' in said
-    assert "somebody" in said
-    assert "--force" in said
+    text = release_refusal_text(plan("scaling", "traffic"), "somebody", REDACTOR)
+    assert 'scaling (left as "as we left it", is now "as it is"); traffic (' in text
+    assert "somebody" in text
+    assert "--force" in text
     long = replace(plan(), differences=(Difference("traffic", [], ["x" * 9999]),))
     assert len(release_refusal_text(long, "somebody", REDACTOR)) < 1000
 
 
 def test_a_cancelled_execution_comes_with_the_command_that_starts_the_job() -> None:
     """Safe to paste, whatever the job is called."""
-    said = irreversible_text(CANCELLED, JOB)
-    assert "nightly-x7 was cancelled" in said
-    assert "gcloud run jobs execute 'nightly; rm -rf ~' --region=europe-west1" in said
+    text = irreversible_text(CANCELLED, JOB)
+    assert "nightly-x7 was cancelled" in text
+    assert "gcloud run jobs execute 'nightly; rm -rf ~' --region=europe-west1" in text
     other = replace(CANCELLED, kind=ChangeKind.FIELDS, action="melt")
     assert irreversible_text(other, JOB) == f"melt of {CANCELLED.target} cannot be taken back"
 
@@ -132,14 +134,14 @@ def test_a_cancelled_execution_comes_with_the_command_that_starts_the_job() -> N
 def test_the_plan_as_json_says_all_of_it() -> None:
     """Changes with their states, differences, what is lost."""
     whole = replace(plan("scaling"), irreversible_changes=(CANCELLED,))
-    said = release_json(whole, REDACTOR, [scale_to_zero_change()])
-    assert said["containment"] == f"{CONTAINMENTS_FOLDER}/1"
-    assert said["incidents"] == ["i-1"]
-    assert said["changed_since"] == [
+    as_json = release_json(whole, REDACTOR, [scale_to_zero_change()])
+    assert as_json["containment"] == f"{CONTAINMENTS_FOLDER}/1"
+    assert as_json["incidents"] == ["i-1"]
+    assert as_json["changed_since"] == [
         {"name": "scaling", "left": "as we left it", "now": "as it is"}
     ]
-    assert [c["state"] for c in said["changes"]] == ["planned"]  # type: ignore[union-attr, index, call-overload]
-    assert [lost["target"] for lost in said["not_restored"]] == [CANCELLED.target]  # type: ignore[union-attr, index, call-overload]
+    assert [c["state"] for c in as_json["changes"]] == ["planned"]  # type: ignore[union-attr, index, call-overload]
+    assert [lost["target"] for lost in as_json["not_restored"]] == [CANCELLED.target]  # type: ignore[union-attr, index, call-overload]
     nothing = replace(plan(), containment=None, snapshot=None)
-    said = release_json(nothing, REDACTOR)
-    assert (said["containment"], said["incidents"]) == (None, [])
+    as_json = release_json(nothing, REDACTOR)
+    assert (as_json["containment"], as_json["incidents"]) == (None, [])

@@ -205,7 +205,7 @@ def test_the_mode_is_the_lower_of_two(mode: Mode, ceiling: Mode) -> None:
 
 
 def test_a_service_that_is_stopped_already_needs_no_change() -> None:
-    """It is contained all the same, with nothing to write."""
+    """It is contained nevertheless, with nothing to write."""
     stopped = configuration_after(scale_to_zero_change(), configuration())
     decision = decide_case(evidence(configuration=stopped), slots=slots(10, 3))
     assert (decision.verdict, decision.changes) == (Verdict.CONTAIN, ())
@@ -309,7 +309,7 @@ _SOUND_CIRCUMSTANCES = st.builds(
     history=st.sampled_from([ContainmentHistory(), history("another")]),
     slots=st.one_of(
         st.builds(slots, st.integers(0, 9), st.integers(0, 2)),
-        st.builds(slots, st.integers(1, 99), st.integers(1, 99), ours=st.just(True)),
+        st.builds(slots, st.integers(1, 99), st.integers(1, 99), own=st.just(True)),
     ),
 )
 #: What is wrong with evidence, with a workload in it, with the policy or around it.

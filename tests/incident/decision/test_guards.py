@@ -74,10 +74,10 @@ def history(released_finding: str, last: str = "released") -> ContainmentHistory
     return ContainmentHistory((containment_from_records("containments/x/1", 1, records),))
 
 
-def slots(overall: int, in_project: int = 0, *, ours: bool = False) -> TakenSlots:
+def slots(overall: int, in_project: int = 0, *, own: bool = False) -> TakenSlots:
     """That many slots taken, by us among others or by others alone."""
     others = [f"{number:016x}" for number in range(100)]
-    holders = [slot_holder(FOLDER), *others] if ours else others
+    holders = [slot_holder(FOLDER), *others] if own else others
     return TakenSlots(
         dict(enumerate(holders[:overall], 1)), dict(enumerate(holders[:in_project], 1))
     )
@@ -235,12 +235,12 @@ BLOCKING_CASES = [
 @pytest.mark.parametrize("objecting", BLOCKING_CASES, ids=lambda each: f"{each.guard}: {each.text}")
 def test_each_blocking_case_is_blocked_by_one_guard(objecting: BlockingCase) -> None:
     """What one guard objects to, no other guard minds."""
-    speaking = {guard.__name__: said for guard in GUARDS if (said := guard(objecting.case))}
+    speaking = {guard.__name__: block for guard in GUARDS if (block := guard(objecting.case))}
     assert list(speaking) == [objecting.guard]
-    said = speaking[objecting.guard]
-    assert objecting.text in said.reason.text
-    assert said.alarm is objecting.alarm
-    assert said.reason.evidence
+    block = speaking[objecting.guard]
+    assert objecting.text in block.reason.text
+    assert block.alarm is objecting.alarm
+    assert block.reason.evidence
 
 
 def test_every_guard_has_a_case_here() -> None:
@@ -274,7 +274,7 @@ PASSING_CASES = {
     ),
     "a release of another finding": passing_case(history=history("another")),
     "slots taken, but one left": passing_case(slots=slots(9, 2)),
-    "caps reached, but we have our slot": passing_case(slots=slots(10, 3, ours=True)),
+    "caps reached, but we have our slot": passing_case(slots=slots(10, 3, own=True)),
     "caps reached, but nothing to write": passing_case(slots=slots(10, 3), writes=False),
     "a gate that lets the unknown through": passing_case(
         virustotal={"min_malicious": 3, "when_unknown": "contain"}
@@ -298,10 +298,10 @@ def test_passing_cases_are_not_blocked(quiet: GuardInput) -> None:
 
 
 def test_every_blocking_guard_is_reported() -> None:
-    """A person sees everything that stands in the way, not only the first of it."""
-    said = guard_blocks(passing_case(evidence(confirmed=False), workload(project_id=None)))
-    assert len(said) == 2
-    assert not any(objection.alarm for objection in said)
+    """A person sees every objection, not only the first."""
+    blocks = guard_blocks(passing_case(evidence(confirmed=False), workload(project_id=None)))
+    assert len(blocks) == 2
+    assert not any(objection.alarm for objection in blocks)
 
 
 def test_every_inconclusive_virustotal_answer_has_a_case() -> None:

@@ -62,12 +62,12 @@ async def check_and_take(slots: HourlySlots, caps: Guards) -> GuardBlock | None:
 async def test_of_many_at_once_exactly_the_cap_is_granted(tmp_path: Path, *, looked: bool) -> None:
     """Twelve containments, five slots: five have one, whether or not anybody looked before."""
     store = folder_store(tmp_path)
-    books = [hourly_slots(store, f"shop-{number}", f"project-{number}") for number in range(12)]
+    all_slots = [hourly_slots(store, f"shop-{number}", f"project-{number}") for number in range(12)]
     asked = (
         check_and_take(one, guards(5))
         if looked
         else one.acquire(containment_folder(one), guards(5), TakenSlots())
-        for one in books
+        for one in all_slots
     )
     refused = [objection for objection in await asyncio.gather(*asked) if objection]
     assert len(refused) == 7
@@ -75,23 +75,23 @@ async def test_of_many_at_once_exactly_the_cap_is_granted(tmp_path: Path, *, loo
     assert {objection.reason.text for objection in refused} == {
         "the policy's cap of 5 containments an hour in all is reached"
     }
-    assert len(set((await books[0].taken()).overall.values())) == 5
+    assert len(set((await all_slots[0].taken()).overall.values())) == 5
 
 
 async def test_each_project_has_a_cap_of_its_own(tmp_path: Path) -> None:
     """A burst in one project leaves the others theirs."""
     store = folder_store(tmp_path)
-    books = [hourly_slots(store, f"shop-{n}", f"project-{n % 3}") for n in range(12)]
+    all_slots = [hourly_slots(store, f"shop-{n}", f"project-{n % 3}") for n in range(12)]
     refused = [
         each
-        for each in await asyncio.gather(*(check_and_take(b, guards(10, 2)) for b in books))
+        for each in await asyncio.gather(*(check_and_take(b, guards(10, 2)) for b in all_slots))
         if each
     ]
     assert len(refused) == 6
     assert {objection.reason.text for objection in refused} == {
         "the policy's cap of 2 containments an hour in this project is reached"
     }
-    for one in books[:3]:
+    for one in all_slots[:3]:
         taken = await one.taken()
         holders = (set(taken.overall.values()), set(taken.in_project.values()))
         assert tuple(map(len, holders)) == (6, 2)

@@ -1,4 +1,4 @@
-"""What an attacker came through and could get at, told from the evidence and from nothing else."""
+"""Exposure: how an attacker came in and what he could reach, from the evidence alone."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def point(of: Evidence, topic: ExposureTopic) -> ExposureFact | None:
     ],
 )
 def test_the_entry_point_is_the_ingress_setting(ingress: str, words: str, *, serious: bool) -> None:
-    """Each ingress is told in words; only the open one makes it worse."""
-    told = point(
+    """Each ingress is described in words; only the open one makes it worse."""
+    reported = point(
         evidence(configuration=configuration(fields={"ingress": ingress})),
         ExposureTopic.ENTRY_POINT,
     )
-    assert told
-    assert (words in told.text, told.serious) == (True, serious)
+    assert reported
+    assert (words in reported.text, reported.serious) == (True, serious)
 
 
 def iam_binding(role: str, *members: str, condition: str | None = None) -> Binding:
@@ -107,19 +107,19 @@ GIVES, ALONE = "its IAM policy gives", "only those with a grant may"
 def test_callers_of_every_role_are_reported(
     kind: str, bindings: tuple[Binding, ...], texts: list[str]
 ) -> None:
-    """The public is serious in any role; nobody is told only where there is no binding at all."""
+    """The public is serious in any role; "nobody" is reported only without any binding."""
     about = finding(workload=workload(kind=Kind(kind)))
     of = evidence(
         finding=about, access=Access(bindings), configuration=configuration(kind=Kind(kind))
     )
-    told = [each for each in describe_exposure(of) if each.topic is ExposureTopic.CALLERS]
-    assert len(told) == len(texts)
-    for said, text in zip(told, texts, strict=True):
-        assert said.text.startswith(text)
-        assert said.serious is text.startswith("everybody")
-        assert ("nobody" in said.text) is (bindings == ())
-    assert all(each.role in str(told) for each in bindings)
-    assert all(member in str(told) for each in bindings for member in each.members)
+    reported = [each for each in describe_exposure(of) if each.topic is ExposureTopic.CALLERS]
+    assert len(reported) == len(texts)
+    for sentence, text in zip(reported, texts, strict=True):
+        assert sentence.text.startswith(text)
+        assert sentence.serious is text.startswith("everybody")
+        assert ("nobody" in sentence.text) is (bindings == ())
+    assert all(each.role in str(reported) for each in bindings)
+    assert all(member in str(reported) for each in bindings for member in each.members)
 
 
 def test_who_opened_it_to_the_public_is_named_from_the_audit_log() -> None:
@@ -127,14 +127,14 @@ def test_who_opened_it_to_the_public_is_named_from_the_audit_log() -> None:
     added = ("ADD roles/run.servicesInvoker allUsers",)
     let_in = AuditEvent(NOW, "m@example.com", "x.SetIamPolicy", "", "", "", added)
     public = Access((iam_binding("servicesInvoker", ALL),))
-    for audit, said in (((let_in,), 1), ((replace(let_in, error="denied"),), 0), ((), 0)):
+    for audit, count in (((let_in,), 1), ((replace(let_in, error="denied"),), 0), ((), 0)):
         points = describe_exposure(evidence(access=public, audit=audit))
-        told = [
+        sources = [
             each.evidence
             for each in points
             if each.text == "it was opened to allUsers by m@example.com on 2026-10-02 08:14:12 UTC"
         ]
-        assert told == ["audit-log"] * said
+        assert sources == ["audit-log"] * count
 
 
 def test_a_workload_without_requests_is_not_called_reachable() -> None:
@@ -159,15 +159,15 @@ def test_a_workload_without_requests_is_not_called_reachable() -> None:
     ],
 )
 def test_a_default_account_is_reported_as_shared(account: str, *, default: bool) -> None:
-    """What others may run as reaches further; and which one it is stands where it is told of."""
+    """An account that others may run as reaches further; the sentence names it."""
     assert is_default_service_account(account) is default
     what = template(service_account=account, revision="")
-    told = point(evidence(configuration=configuration(template=what)), ExposureTopic.IDENTITY)
-    assert told
+    reported = point(evidence(configuration=configuration(template=what)), ExposureTopic.IDENTITY)
+    assert reported
     assert (
-        "other workloads of the project may run as it too (not checked)" in told.text
+        "other workloads of the project may run as it too (not checked)" in reported.text
     ) is default
-    assert told.text.startswith(f"it runs as {account or DEFAULT}")
+    assert reported.text.startswith(f"it runs as {account or DEFAULT}")
 
 
 def test_exposure_is_that_of_the_affected_revision() -> None:
@@ -175,13 +175,13 @@ def test_exposure_is_that_of_the_affected_revision() -> None:
     default = "210987654321-compute@developer.gserviceaccount.com"
     ran = template(revision="storefront-00041", service_account=default)
     of = evidence(finding=finding(revision="storefront-00041"), revisions=(template(), ran))
-    told = point(of, ExposureTopic.IDENTITY)
-    assert told
-    assert told.names == (default,)
+    reported = point(of, ExposureTopic.IDENTITY)
+    assert reported
+    assert reported.names == (default,)
     gone = evidence(finding=finding(revision="storefront-00001"), revisions=(template(), ran))
-    told = point(gone, ExposureTopic.AFFECTED_REVISION)
-    assert told
-    assert "not listed any more; the settings as they are now stand in" in told.text
+    reported = point(gone, ExposureTopic.AFFECTED_REVISION)
+    assert reported
+    assert "not listed any more; the settings as they are now stand in" in reported.text
 
 
 def test_the_exposure_of_every_possible_revision_is_reported() -> None:
@@ -222,9 +222,9 @@ def test_names_stand_where_they_belong() -> None:
 
 def test_secrets_are_named_never_their_values() -> None:
     """The rotation list has every name; values are not even known here."""
-    told = point(evidence(), ExposureTopic.SECRETS)
-    assert told
-    assert told.names == ("db-password",)
+    reported = point(evidence(), ExposureTopic.SECRETS)
+    assert reported
+    assert reported.names == ("db-password",)
     names = point(evidence(), ExposureTopic.ENVIRONMENT)
     assert names
     # Those of the service, and those that the finding saw in the process.

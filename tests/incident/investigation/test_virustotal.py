@@ -1,4 +1,4 @@
-"""VirusTotal on the road: the gate in every mode, one request a run, and nothing that fails."""
+"""VirusTotal in a delivery: the gate in every mode, one request a run, and nothing that fails."""
 
 from __future__ import annotations
 
@@ -146,9 +146,9 @@ CASES: dict[str, tuple[dict[str, Any], str, bool, str]] = {
 }
 
 
-@pytest.mark.parametrize(("given", "unknown", "enforced_run", "said"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("given", "unknown", "enforced_run", "reason"), CASES.values(), ids=CASES)
 async def test_the_gate_says_the_same_in_every_mode(
-    tmp_path: Path, given: dict[str, Any], unknown: str, *, enforced_run: bool, said: str
+    tmp_path: Path, given: dict[str, Any], unknown: str, *, enforced_run: bool, reason: str
 ) -> None:
     """A dry run plans what enforcing writes: the same reasons, the same changes."""
     gate = f"virustotal: {{min_malicious: 3, when_unknown: {unknown}}}\n"
@@ -164,7 +164,7 @@ async def test_the_gate_says_the_same_in_every_mode(
         changes.append([(c["mask"], c["before"], c["after"]) for c in made["changes"]])
     done = ["planned", "awaiting-approval", "contained"]
     assert statuses == (done if enforced_run else ["held"] * 3)
-    assert said in str(reasons[0])
+    assert reason in str(reasons[0])
     assert reasons[0] == reasons[1] == reasons[2]
     assert changes[0] == changes[1] == changes[2]
     assert bool(changes[0]) is enforced_run
@@ -362,7 +362,7 @@ HOSTILE = "<script>alert(1)</script>\x1b[31m=cmd|'/C calc'!A0 ../../x"
 
 
 async def test_what_virustotal_names_is_hostile_text(tmp_path: Path) -> None:
-    """Whoever uploads a file names it: nothing but the evidence changes."""
+    """The uploader of a file chooses its name: nothing but the evidence changes."""
     (answer,) = virustotal_report(58).values()
     answer["data"]["attributes"] |= {
         "names": [HOSTILE],
@@ -423,7 +423,7 @@ def _binary(of: Finding) -> File | None:
 
 @pytest.fixture
 def broken_client() -> VirusTotal:
-    """A client with a fault of ours."""
+    """A client with a programming error."""
     return _Broken(VirusTotalEndpoint("http://127.0.0.1:1", SecretStr("planted")))
 
 
@@ -468,7 +468,7 @@ async def test_the_file_is_called_what_it_is(name: str, called: str) -> None:
     responder = route(found).responder
     assert responder
     suspect = responder.suspect
-    reputations = ReputationLookup(None, lambda told: suspect(told).file)
+    reputations = ReputationLookup(None, lambda reported: suspect(reported).file)
     reputation = await reputations.reputation_of(found.finding, timedelta(seconds=1))
     assert reputation.summary.endswith(f"covers only the beginning of the {called}")
     assert (

@@ -48,8 +48,8 @@ def configuration_serving(*targets: Json, **changes: Any) -> WorkloadConfigurati
 
 def traffic_target(number: int, percent: int = 0, tag: str = "") -> Json:
     """A target of a service's traffic."""
-    said: dict[str, Json] = {"revision": f"shop-{number}"}
-    return {**said, **({"percent": percent} if percent else {}), **({"tag": tag} if tag else {})}
+    target: dict[str, Json] = {"revision": f"shop-{number}"}
+    return {**target, **({"percent": percent} if percent else {}), **({"tag": tag} if tag else {})}
 
 
 def evidence_of(
@@ -168,7 +168,7 @@ def test_the_affected_revision_is_certain_when_no_other_can_have_run(
     ],
 )
 def test_every_revision_that_may_have_run_is_listed(of: Evidence, which: str, why: str) -> None:
-    """With what each got of the traffic, if that is known; what was made since is none of them."""
+    """With the traffic of each, if that is known; later revisions are not among them."""
     ran = of.affected_revision
     assert (ran.description, ran.certain, ran.name) == (which, False, "")
     assert why in ran.reason

@@ -179,10 +179,12 @@ def test_each_finding_has_the_reason_for_its_correlation(found: Finding, text: s
         if found.execution
         else OWN_FINDING
     )
-    said = sentence_about(found, execution, (ACCOUNT,))
-    assert said.text == text
-    assert said.same_attack is text.startswith(ONE)
-    assert said.raises_confidence is (said.same_attack and found.category != OWN_FINDING.category)
+    correlation = sentence_about(found, execution, (ACCOUNT,))
+    assert correlation.text == text
+    assert correlation.same_attack is text.startswith(ONE)
+    assert correlation.raises_confidence is (
+        correlation.same_attack and found.category != OWN_FINDING.category
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,9 +203,9 @@ def test_shared_indicators_link_findings_anywhere(
 ) -> None:
     """Addresses that everybody has are none; an hour apart, only things in common link."""
     found = other_finding(3600, containers=container("sidecar"), **changes)
-    said = sentence_about(found, replace(OWN_FINDING, **changes))
-    assert said.same_attack is (common is not None)
-    assert common is None or common in said.text
+    correlation = sentence_about(found, replace(OWN_FINDING, **changes))
+    assert correlation.same_attack is (common is not None)
+    assert common is None or common in correlation.text
 
 
 def test_a_shell_that_both_ran_links_nothing() -> None:
@@ -224,8 +226,8 @@ def test_the_account_that_it_shares_with_others_links_nothing() -> None:
         related=(found,),
         revisions=(template(service_account=default),),
     )
-    (said,) = shared.correlations or ()
-    assert not said.same_attack
+    (correlation,) = shared.correlations or ()
+    assert not correlation.same_attack
 
 
 def test_correlated_fields_are_parsed_from_the_listed_finding() -> None:

@@ -109,7 +109,7 @@ def write_record(env: ResponderEnvironment, path: str, **body: Any) -> None:
 async def test_deployments_that_lift_a_containment_are_distinguished(
     tmp_path: Path, change: EditService, *, lifted: bool
 ) -> None:
-    """A deployment that keeps the containment is none of our business; one that lifts it is."""
+    """A deployment that keeps the containment is not reported; one that lifts it is."""
     async with responder_environment(tmp_path) as env:
         await env.deliver()
         await deploy(env, change)
@@ -229,7 +229,7 @@ async def test_a_containment_is_reapplied_up_to_the_limit(tmp_path: Path) -> Non
 
 
 async def test_a_containment_restored_by_others_is_reported(tmp_path: Path) -> None:
-    """A new record and the incident contained again, without a write of ours."""
+    """A new record and the incident contained again, without a write by the responder."""
     async with responder_environment(tmp_path, world=world_without_latency()) as env:
         await env.deliver()
         await deploy(env, with_automatic_scaling)
@@ -303,7 +303,7 @@ async def test_the_kill_switch_works_up_to_the_moment_of_writing(tmp_path: Path)
 
 
 async def test_a_finding_that_is_muted_by_now_is_not_acted_on_again(tmp_path: Path) -> None:
-    """A person has said that it is none of our business."""
+    """A person has said that the responder must leave it."""
     async with responder_environment(tmp_path, policy_text=REAPPLY_TWICE) as env:
         await env.deliver()
         await deploy(env, with_automatic_scaling)
@@ -467,7 +467,7 @@ async def test_every_incident_of_a_containment_is_updated(tmp_path: Path) -> Non
 
 
 async def test_an_unverified_containment_is_verified_later(tmp_path: Path) -> None:
-    """The incident goes on from unverified to contained."""
+    """The incident moves from unverified to contained."""
     slow = {**world_around(sample_notification()), "latency": {"reconcile": "60s"}}
     async with responder_environment(
         tmp_path, world=slow, verify_timeout=timedelta(seconds=0.3)

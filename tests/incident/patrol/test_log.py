@@ -29,7 +29,7 @@ async def patrol_lines(env: ResponderEnvironment) -> list[dict[str, Any]]:
 
 
 async def test_an_orderly_patrol_logs_one_line(tmp_path: Path) -> None:
-    """With the counts, and no outcome: it is nobody's delivery."""
+    """With the counts, and no outcome: it belongs to no delivery."""
     async with responder_environment(tmp_path) as env:
         await env.deliver()
         (line,) = await patrol_lines(env)
@@ -72,7 +72,7 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
 async def test_an_invalid_policy_is_an_error_and_does_not_stop_drift_detection(
     tmp_path: Path,
 ) -> None:
-    """What is held is verified all the same."""
+    """What is held is verified nevertheless."""
     async with responder_environment(tmp_path) as env:
         await env.deliver()
         env.write_policy("mode: enfroce\n")

@@ -148,7 +148,7 @@ class EndlessStore(ListedStore):
 
 
 async def test_a_round_ends_in_time_also_if_it_does_nothing_but_list(tmp_path: Path) -> None:
-    """The next begins where it came to; a folder that is never at its end is left out at last."""
+    """The next round begins where it stopped; a folder that never ends is left out at last."""
     bounds = PatrolLimits(budget=timedelta(0), grace=timedelta(seconds=0.05))
     folder = "containments/p/europe-west1/service/shop/"
     async with responder_environment(tmp_path) as env:
@@ -299,8 +299,8 @@ async def test_closed_incidents_are_recognised_without_reading(tmp_path: Path) -
         (place / "1000-done.json").touch()
     async with responder_environment(tmp_path) as env:
         clients = await connect(env.settings)
-        outside = replace(build_ports(clients), store=store)
-        found = await Patrol(build_context(env.settings), outside, store).run_round()
+        ports = replace(build_ports(clients), store=store)
+        found = await Patrol(build_context(env.settings), ports, store).run_round()
         await clients.close()
     assert not found.faults
     assert not found.counts

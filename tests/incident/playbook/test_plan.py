@@ -235,8 +235,8 @@ def test_the_false_positive_step_precedes_destructive_steps(*, doubtful: bool) -
     )
     steps = people_tasks(held)
     assert (steps[0].purpose is TaskPurpose.TRIAGE) is doubtful
-    look, mute = (step for step in steps if step.purpose is TaskPurpose.TRIAGE)
-    assert look.text.endswith("at this: its parent")
+    compare, mute = (step for step in steps if step.purpose is TaskPurpose.TRIAGE)
+    assert compare.text.endswith("at this: its parent")
     assert mute.command.startswith("gcloud scc findings set-mute ")
     assert "nothing below is needed" in mute.text
     assert ("All that follows is for what is not harmless" in mute.text) is doubtful

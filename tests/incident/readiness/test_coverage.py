@@ -73,7 +73,7 @@ async def run_survey(
 
 
 def results_by_workload(found: CoverageReport) -> dict[str, str]:
-    """What enforcing would come to, by short name."""
+    """The result that enforcing would have, by short name."""
     return {each.workload.name: each.status.value for each in found.workloads}
 
 

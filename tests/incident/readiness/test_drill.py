@@ -137,7 +137,7 @@ async def test_after_a_drill_the_world_is_what_it_was(tmp_path: Path, kind: Kind
 async def test_a_finding_after_a_drill_is_contained_as_if_there_had_been_none(
     tmp_path: Path,
 ) -> None:
-    """The drill's release speaks of no finding, and its slot is nobody's."""
+    """The drill's release names no finding, and its slot belongs to no incident."""
     async with drill_environment(tmp_path, policy=enforcing_policy(Kind.SERVICE)) as here:
         assert (await here.run_drill()).passed
         outcome: Any = (await here.env.deliver()).outcome

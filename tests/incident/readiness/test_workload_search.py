@@ -72,7 +72,7 @@ async def walk_projects(
 
 
 def coverage_by_project(found: CoverageReport) -> dict[str, str]:
-    """What enforcing would come to, by project."""
+    """The result that enforcing would have, by project."""
     return {str(each.workload.project_id): each.status.value for each in found.workloads}
 
 

@@ -81,7 +81,7 @@ def test_forms_may_be_seen_one_after_the_other() -> None:
         assert hidden_positions(values, f"say {secret} now") == set(range(4, 4 + len(secret)))
 
 
-def test_long_values_with_one_beginning_are_told_apart() -> None:
+def test_long_values_with_one_beginning_are_distinguished() -> None:
     """The automaton knows their first 1,024 characters; the text is compared with the rest."""
     beginning = "".join(random.Random(7).choices("abcdefgh", k=1024))  # noqa: S311 - repeatable
     values = known(beginning + "X" * 100, beginning + "Y" * 3000)

@@ -347,7 +347,7 @@ def test_secret_names_are_matched_by_whole_words(
     suggests: bool,  # noqa: FBT001 - pytest names it
     announces: bool,  # noqa: FBT001 - the same
 ) -> None:
-    """A monkey is no key, and the name of a secret is none."""
+    """A monkey is no key, and the name of a secret is no secret."""
     assert (suggests_secret(name), names_secret(name)) == (suggests, announces)
 
 
@@ -488,7 +488,7 @@ def test_no_known_secret_survives_in_json(secret: str, data: st.DataObject) -> N
 @given(texts, secrets)
 @repeatable
 def test_a_second_pass_changes_nothing(text: str, secret: str) -> None:
-    """What was redacted once may be redacted again by whoever stores or sends it."""
+    """What was redacted once may be redacted again where it is stored or sent."""
     redactor = redactor_knowing(secret)
     once = redactor.text(f"{text}{secret}{text}")
 

@@ -257,8 +257,8 @@ async def test_the_same_reason_is_given_once_in_full(tmp_path: Path) -> None:
     decision = {"verdict": "hold", "reasons": ["r-one"]}
     refused = {"status": "failed", "gaps": gaps, "decision": decision, "changes": []}
     page = page_with(case, dict.fromkeys(_COLLECTORS), **refused)
-    said = page[: page.index('<svg viewBox="0 0 360')] + page.rpartition("</svg>")[2]
-    assert (said.count("r-one"), said.count("r-two")) == (1, 1)
+    text = page[: page.index('<svg viewBox="0 0 360')] + page.rpartition("</svg>")[2]
+    assert (text.count("r-one"), text.count("r-two")) == (1, 1)
     assert "<strong>audit-log:</strong> for the same reason as logs</p>" in page
     assert "<li>As the verdict at the top says</li>" in page
 
@@ -282,8 +282,8 @@ async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
     for status, error, why in _VERDICT_REASONS:
         changes = [{**change, "error": error} for change in listed]
         page = page_with(case, {}, status=status, changes=changes, decision=decision)
-        said = re.search(r"<strong>Why:</strong> (.*)</p>", page)
-        assert (said and said[1]) == why
+        shown = re.search(r"<strong>Why:</strong> (.*)</p>", page)
+        assert (shown and shown[1]) == why
         assert not why or page.index("Do first:") < page.index("Why:</strong>")
         assert ("Undone since." in page) is bool(error and error.startswith("undone"))
 

@@ -121,7 +121,7 @@ class LateStore(Store):
         self._late, self._target, self._listed = late, target, 0
 
     async def list(self, prefix: str) -> tuple[str, ...]:
-        """What is there; of the case file, after the object was looked for in vain."""
+        """What is there; of the case file, after the object was not found."""
         if prefix.startswith("incidents/"):
             self._listed += 1
             if self._listed > 2 and self._late.exists():

@@ -116,7 +116,7 @@ def test_a_line_has_labels_to_filter_by(
 def test_a_line_about_nothing_in_particular_has_no_labels(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A retry of something unreadable is nobody's."""
+    """A retry of something unreadable belongs to no finding."""
     log.delivery_retried(RetryDelivery("no answer", None, urgent=False), None)
     (line,) = lines(capsys)
     assert LABELS not in line

@@ -53,7 +53,7 @@ async def test_each_published_outcome_is_sent_once(tmp_path: Path, mode: str, st
 
 
 async def test_an_ignored_finding_is_not_sent(tmp_path: Path) -> None:
-    """It is none of our business."""
+    """It is not for the responder."""
     async with (
         chat_room() as room,
         responder_environment(tmp_path, webhook=SecretStr(room.url)) as env,

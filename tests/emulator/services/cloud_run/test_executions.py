@@ -250,7 +250,7 @@ async def test_a_cancellation_may_be_meant_for_one_version() -> None:
 
 
 async def test_of_two_cancellations_at_once_one_is_a_conflict() -> None:
-    """The execution is cancelled all the same."""
+    """The execution is cancelled nevertheless."""
     async with google_clients(world(latency={"CancelExecution": "50ms"})) as google:
         results = await asyncio.gather(cancel(google), cancel(google), return_exceptions=True)
         failed = [result for result in results if isinstance(result, Exception)]

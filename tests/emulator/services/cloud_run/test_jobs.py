@@ -273,7 +273,7 @@ async def test_a_run_that_only_validates_or_is_refused_leaves_nothing() -> None:
 
 
 async def test_a_run_that_was_cancelled_ends_without_an_error() -> None:
-    """Whoever waits for it has to look at the counts."""
+    """A caller that waits for it has to read the counts."""
     async with google_clients(jobs(RICH)) as google:
         started = await run(google)
         execution = started.metadata.name

@@ -110,7 +110,7 @@ def reconcile_fault(code: str) -> dict[str, Any]:
 
 
 async def test_a_fault_can_keep_a_reconciliation_from_ending() -> None:
-    """DEADLINE_EXCEEDED: the service goes on reconciling until another write."""
+    """DEADLINE_EXCEEDED: the service keeps reconciling until another write."""
     async with google_clients(
         world_with_services(TAGGED, **reconcile_fault("DEADLINE_EXCEEDED"))
     ) as google:

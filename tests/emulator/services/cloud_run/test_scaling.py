@@ -48,7 +48,7 @@ async def test_manual_zero_is_kept_apart_from_no_count_at_all() -> None:
 
 
 async def test_going_manual_erases_minimum_and_maximum() -> None:
-    """What Cloud Run forgets on the way has to be restored from a record."""
+    """What Cloud Run forgets meanwhile has to be restored from a record."""
     async with google_clients(world_with_services(AUTOMATIC)) as google:
         await google.update("scaling", scaling=MANUAL_ZERO)
         shown = (await google.service()).scaling

@@ -124,7 +124,7 @@ async def test_a_masked_map_is_replaced_as_a_whole() -> None:
         ("annotations", {"incident": "x"}),
     ],
 )
-async def test_settings_outside_of_the_template_make_no_revision(field: str, value: Any) -> None:
+async def test_settings_that_the_template_lacks_make_no_revision(field: str, value: Any) -> None:
     """Each is changed by its own path and taken back by it, and nothing else changes."""
     async with google_clients(world_with_services(RICH)) as google:
         before = await google.service()
@@ -244,7 +244,7 @@ async def test_validating_only_answers_the_outcome_and_keeps_nothing() -> None:
 
 
 async def test_validating_only_refuses_what_a_write_would_refuse() -> None:
-    """Asking first and writing then are told the same."""
+    """A validated request and the write after it get the same answer."""
     async with google_clients(world_with_services(RICH)) as google:
         bad = run_v2.ServiceScaling(scaling_mode="MANUAL", max_instance_count=3)
         for validate_only in (True, False):

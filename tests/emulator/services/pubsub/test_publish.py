@@ -35,7 +35,7 @@ async def test_what_was_published_shows_in_the_world(google: GoogleClients) -> N
 
 
 async def test_what_was_published_is_kept_by_a_reloaded_world(google: GoogleClients) -> None:
-    """A printed world goes on where it ended, with new ids."""
+    """A printed world continues where it ended, with new ids."""
     message = pubsub_v1.PubsubMessage(data=b"1")
     await google.publisher.publish(topic=TOPIC, messages=[message])
     again = parse_world(google.emulator.world.dump(), source="dump")

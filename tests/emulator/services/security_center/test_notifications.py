@@ -103,7 +103,7 @@ async def test_a_subscription_pushes_until_it_is_acknowledged() -> None:
 
 
 async def test_a_run_ends_even_if_every_notification_causes_a_write() -> None:
-    """A loop is told, not followed."""
+    """A loop is reported, not followed."""
     notifications, function = Notifications(), FunctionProcess({})
     entry = FindingEntry(ENTRY, securitycenter_v2.ListFindingsResponse.ListFindingsResult())
     notifications.add(entry)
