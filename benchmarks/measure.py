@@ -25,15 +25,14 @@ from emulator.runner.function_process import FunctionProcess
 from emulator.server.emulator import Emulator
 from emulator.services.pubsub import push
 from emulator.world.state import parse_world
+from tests.support.constants import REPOSITORY, UPDATE_SERVICE
 from tests.support.function_process import (
     ENFORCING_POLICY,
-    UPDATE_SERVICE,
     SampleFinding,
     children,
     world_with_findings,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 STARTS = 7
 ENTRIES = 500
 # How many findings at once, and the size of each log entry in characters.
@@ -102,7 +101,7 @@ def main() -> None:
 def install_package(folder: Path) -> tuple[Path, Path]:
     """An environment with what is deployed, and the folder of its source."""
     archive, source = folder / "function.zip", folder / "source"
-    subprocess.run(("sh", "deploy/package.sh", str(archive)), cwd=ROOT, check=True)
+    subprocess.run(("sh", "deploy/package.sh", str(archive)), cwd=REPOSITORY, check=True)
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(source)
     venv.create(folder / "venv", with_pip=True)

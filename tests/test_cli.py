@@ -14,9 +14,8 @@ from grpc import StatusCode
 from emulator.api.faults import Fault, Faults
 from emulator.world.document.json_document import JsonNode
 from emulator.world.document.world_parts import parse_faults
+from tests.support.constants import CONTAINMENTS_FOLDER, REPOSITORY, SAMPLES_FOLDER
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
-    SAMPLES_FOLDER,
     ResponderEnvironment,
     policy_yaml,
     responder_environment,
@@ -26,8 +25,6 @@ from tests.support.environment import (
 )
 from tests.support.forked_process import run_process
 from tests.support.patrol import current_notification, deploy, with_automatic_scaling
-
-REPOSITORY = Path(__file__).parent.parent
 
 
 async def run_command(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.support.constants import REPOSITORY
+
 PATH = re.compile(
     r"`((?:incident|responders|clients|commands|emulator|deploy|tests|docs)/[\w./-]+)`"
 )

@@ -18,8 +18,8 @@ import pytest_asyncio
 from emulator.runner.function_process import FunctionFailed
 from emulator.services.loopback import NO_TLS
 from emulator.services.pubsub.push import push_body
+from tests.support.constants import EVENT_TIME
 from tests.support.function_process import (
-    EVENT_TIME,
     FIVE_SECONDS_LATER,
     JsonDict,
     RunningFunction,

@@ -10,8 +10,9 @@ import httpx
 
 from emulator.services.loopback import NO_TLS
 from emulator.services.pubsub.push import push_body
+from tests.support.constants import EVENT_TIME
 from tests.support.environment import responder_environment
-from tests.support.function_process import EVENT_TIME, FunctionWithOutput
+from tests.support.function_process import FunctionWithOutput
 from tests.support.patrol import deploy, with_automatic_scaling
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.support.constants import REPOSITORY
+
 PACKAGES = ("responders", "incident", "clients", "commands", "emulator", "benchmarks")
 PRIVATE_WORDS = frozenset(
     [

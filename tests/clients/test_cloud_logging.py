@@ -9,7 +9,8 @@ import pytest
 
 from incident.model import AuditEvent, CutList, Denied, GiveUp, Listing, Logs, Retry
 from tests.clients.conftest import ConnectClients, ConnectedClients
-from tests.support.model import NOW, SERVICE, whole, workload
+from tests.support.constants import SERVICE
+from tests.support.model import NOW, whole, workload
 
 START, END = NOW - timedelta(minutes=30), NOW + timedelta(minutes=30)
 PLANTED = "planted-in-an-audit-entry"

@@ -13,7 +13,8 @@ from clients import connect
 from incident.model import ChangeKind, Conflict, Denied, GiveUp, Missing, Retry, SecretUse
 from incident.model.json_text import json_value
 from tests.clients.conftest import ConnectClients, ConnectedClients
-from tests.support.model import LATEST, REVISION, SERVICE, scale_to_zero_change, whole, workload
+from tests.support.constants import LATEST, REVISION, SERVICE
+from tests.support.model import scale_to_zero_change, whole, workload
 
 PLANTED = "planted-environment-value"
 CONTAINER = {

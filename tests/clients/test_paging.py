@@ -10,10 +10,10 @@ from clients.cloud_run import CloudRun, CloudRunBounds
 from clients.paging import ListBounds
 from incident.model import CutList, GiveUp, Kind, Listing, Retry, Template, found_in
 from tests.clients.conftest import ConnectClients, ConnectedClients
+from tests.support.constants import LOCATION
 from tests.support.model import NOW, finding, listed_finding_json, whole, workload
 
 PROJECT = "projects/example-shop-prod"
-LOCATION = f"{PROJECT}/locations/europe-west1"
 SERVICE, JOB = f"{LOCATION}/services/storefront", f"{LOCATION}/jobs/storefront"
 THE_JOB = workload(kind=Kind.JOB)
 PAGES = [{}, {"size": 1}, {"size": 7}, {"size": 3, "emptyFirst": True}]

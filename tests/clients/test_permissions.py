@@ -38,6 +38,7 @@ from incident.redaction.redactor import Redactor
 from incident.report.outcome_updates import released_outcome as taken_back
 from incident.response.notify import correct_finding
 from tests.clients.conftest import ConnectClients
+from tests.support.constants import SAMPLE_OF_KIND, TOPIC
 from tests.support.environment import (
     JsonDict,
     responder_environment,
@@ -89,12 +90,6 @@ PERMISSIONS_OF_METHODS: dict[str, tuple[str, ...]] = {
     "storage.GET": ("storage.objects.get",),
     "storage.LIST": ("storage.objects.list",),
 }
-SAMPLES = {
-    Kind.SERVICE: "revision-by-number",
-    Kind.JOB: "v1-job-execution",
-    Kind.WORKER_POOL: "worker-pool-without-containers",
-}
-TOPIC = "projects/example-shop-prod/topics/outcomes"
 EVERYTHING = """
   service: [isolate-revision, scale-to-zero, restrict-ingress, require-authentication]
   worker-pool: [scale-to-zero]
@@ -127,7 +122,7 @@ async def calls_for_findings(
     seen: set[str] = set()
     for kind in kinds:
         (folder / kind).mkdir()
-        notification = sample_notification(SAMPLES[kind])
+        notification = sample_notification(SAMPLE_OF_KIND[kind])
         moments: list[CallPoint] = []
         world = world_around(notification, latency={"reconcile": "1ms"})
         async with responder_environment(

@@ -10,7 +10,8 @@ import pytest
 from clients.security_center import LIST, UPDATE_FINDING
 from incident.model import Denied, GiveUp, Listing, Missing, Retry
 from tests.clients.conftest import ConnectClients
-from tests.support.model import CATEGORY, finding, listed_finding_json, whole, workload
+from tests.support.constants import CATEGORY
+from tests.support.model import finding, listed_finding_json, whole, workload
 
 SOURCE = "projects/210987654321/sources/1234567890123456789/locations/global"
 AT = finding().event_time

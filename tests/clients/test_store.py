@@ -23,9 +23,10 @@ from incident.case_file.manifest import RecordingStore, write_manifest
 from incident.case_file.verification import verify_case_file
 from incident.model import Denied, GiveUp, Missing, Retry
 from tests.clients.conftest import ConnectClients
+from tests.support.constants import INCIDENT_ID
 from tests.support.environment import put_object, responder_environment
 
-CASE = "incidents/20261002-6255b37a8bf0"
+CASE = f"incidents/{INCIDENT_ID}"
 UNREACHABLE = {"grpc": "127.0.0.1:9", "http": "127.0.0.1:9"}
 PERMANENT = ["PERMISSION_DENIED", "UNAUTHENTICATED"]
 

@@ -20,9 +20,9 @@ from emulator.server.emulator import Emulator
 from emulator.services.gate import CallPoint
 from emulator.world.state import parse_world
 from incident.model import Denied, GiveUp, Lookup, Retry
+from tests.support.constants import SHA256
 from tests.support.model import repeatable
 
-HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 OTHER = "0" * 64
 KEY = "planted-virustotal-key"
 STATS = {"malicious": 58, "suspicious": 1, "undetected": 12, "harmless": 0, "failure": 9}
@@ -30,8 +30,8 @@ STATS = {"malicious": 58, "suspicious": 1, "undetected": 12, "harmless": 0, "fai
 
 def report(**attributes: Any) -> dict[str, Any]:
     """VirusTotal's answer about the file, with attributes added or replaced."""
-    file_attributes = {"sha256": HASH, "last_analysis_stats": STATS, **attributes}
-    return {"data": {"id": HASH, "type": "file", "attributes": file_attributes}}
+    file_attributes = {"sha256": SHA256, "last_analysis_stats": STATS, **attributes}
+    return {"data": {"id": SHA256, "type": "file", "attributes": file_attributes}}
 
 
 def impatient_client(host: str, key: str = KEY, patience: RetryPolicy | None = None) -> VirusTotal:
@@ -52,7 +52,7 @@ async def virustotal(
         if moment.phase == "before":
             asked.append(moment)
 
-    known = {"virustotal": {HASH: report() if answer is None else answer}, **world}
+    known = {"virustotal": {SHA256: report() if answer is None else answer}, **world}
     async with Emulator(parse_world(known, source="test"), hook=hook) as emulator:
         yield impatient_client(f"http://{emulator.http_address}"), asked
 
@@ -92,8 +92,8 @@ async def test_a_known_file_is_reported() -> None:
         tags=["elf"],
     )
     async with virustotal(answer) as (client, _):
-        found = await client.file(HASH)
-    assert (found.lookup, found.sha256) == (Lookup.KNOWN, HASH)
+        found = await client.file(SHA256)
+    assert (found.lookup, found.sha256) == (Lookup.KNOWN, SHA256)
     assert (found.malicious, found.suspicious, found.engines) == (58, 1, 71)
     assert (found.label, found.file_type) == ("trojan.mirai/gafgyt", "ELF")
     assert (found.names, found.tags) == (("kworkerds", "healthcheck"), ("elf",))
@@ -113,7 +113,7 @@ async def test_a_file_that_it_never_saw_is_unknown() -> None:
 async def test_a_file_without_engine_verdicts_is_unknown() -> None:
     """0 of 0 engines is not an acquittal."""
     async with virustotal(report(last_analysis_stats={"failure": 9})) as (client, _):
-        found = await client.file(HASH)
+        found = await client.file(SHA256)
     assert found.lookup is Lookup.UNKNOWN
     assert found.summary == "VirusTotal has the suspected file, but no engine has judged it"
 
@@ -121,8 +121,8 @@ async def test_a_file_without_engine_verdicts_is_unknown() -> None:
 async def test_a_file_is_asked_about_once() -> None:
     """Findings come in bursts, one after another or at once, and the quota is small."""
     async with virustotal(latency={"GetFileReport": "20ms"}) as (client, asked):
-        found = await asyncio.gather(*(client.file(HASH) for _ in range(5)), client.file(OTHER))
-        again = await client.file(HASH)
+        found = await asyncio.gather(*(client.file(SHA256) for _ in range(5)), client.file(OTHER))
+        again = await client.file(SHA256)
     assert len(asked) == 2
     assert {one.lookup for one in (*found[:5], again)} == {Lookup.KNOWN}
 
@@ -131,16 +131,16 @@ async def test_a_failure_is_not_kept() -> None:
     """The next finding asks again."""
     async with virustotal(faults=[_fault("RESOURCE_EXHAUSTED", times=1)]) as (client, asked):
         with pytest.raises(Retry):
-            await client.file(HASH)
-        assert (await client.file(HASH)).malicious == 58
+            await client.file(SHA256)
+        assert (await client.file(SHA256)).malicious == 58
     assert len(asked) == 2
 
 
 async def test_a_cancelled_caller_does_not_cancel_the_shared_request() -> None:
     """One incident's end is not another's."""
     async with virustotal(latency={"GetFileReport": "50ms"}) as (client, _):
-        first = asyncio.ensure_future(client.file(HASH))
-        second = asyncio.ensure_future(client.file(HASH))
+        first = asyncio.ensure_future(client.file(SHA256))
+        second = asyncio.ensure_future(client.file(SHA256))
         await asyncio.sleep(0)
         first.cancel()
         assert (await second).lookup is Lookup.KNOWN
@@ -168,9 +168,9 @@ async def test_a_refusal_is_reported_without_its_text(
     """They might say anything, the key among others; only what may pass is tried again."""
     async with virustotal(faults=[_fault(code)]) as (client, asked):
         with pytest.raises(kind) as raised:
-            await client.file(HASH)
+            await client.file(SHA256)
     message = str(raised.value)
-    assert message.startswith(f"cannot look up file {HASH} at VirusTotal: ")
+    assert message.startswith(f"cannot look up file {SHA256} at VirusTotal: ")
     assert reason in message
     assert type(raised.value) is kind or kind is Retry
     assert len(asked) == requests
@@ -181,7 +181,7 @@ async def test_a_refusal_is_reported_without_its_text(
 async def test_a_transient_fault_is_retried() -> None:
     """One bad answer is no gap."""
     async with virustotal(faults=[_fault("UNAVAILABLE", times=1)]) as (client, asked):
-        assert (await client.file(HASH)).malicious == 58
+        assert (await client.file(SHA256)).malicious == 58
     assert len(asked) == 2
 
 
@@ -193,13 +193,13 @@ async def test_a_hanging_request_times_out() -> None:
             patience=RetryPolicy(attempt_s=9, total_s=0.2),
         )
         with pytest.raises(Retry, match=r"no answer within 0\.2 s"):
-            await impatient.file(HASH)
+            await impatient.file(SHA256)
         hasty = impatient_client(
             client._endpoint.host,  # noqa: SLF001 - where the emulator is
             patience=RetryPolicy(attempt_s=0.05, total_s=5),
         )
         with pytest.raises(Retry, match="does not answer in time"):
-            await hasty.file(HASH)
+            await hasty.file(SHA256)
 
 
 async def test_a_refused_connection_is_reported() -> None:
@@ -207,7 +207,7 @@ async def test_a_refused_connection_is_reported() -> None:
     async with server(lambda _: b"") as (host, _):
         pass
     with pytest.raises(Retry, match="cannot be reached"):
-        await impatient_client(host).file(HASH)
+        await impatient_client(host).file(SHA256)
 
 
 NO_REPORTS: list[object] = [
@@ -232,7 +232,7 @@ async def test_what_is_no_report_on_the_file_is_refused(answer: object) -> None:
     """An answer about another file, or with an invalid number, must not satisfy the gate."""
     async with virustotal(answer) as (client, _):
         with pytest.raises(GiveUp, match="its answer cannot be read"):
-            await client.file(HASH)
+            await client.file(SHA256)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ async def test_an_answer_of_another_server_is_refused(answer: bytes, kind: type[
     """A proxy's page that says 404 does not mean that the file is unknown."""
     async with server(lambda _: answer) as (host, _):
         with pytest.raises((Retry, GiveUp)) as raised:
-            await impatient_client(host).file(HASH)
+            await impatient_client(host).file(SHA256)
     assert isinstance(raised.value, kind), raised.value
     assert KEY not in str(raised.value)
     assert KEY not in repr(raised.value.__cause__)
@@ -266,12 +266,12 @@ async def test_an_answer_of_another_server_is_refused(answer: bytes, kind: type[
 async def test_the_key_goes_to_one_host_only() -> None:
     """A redirection does not carry it elsewhere, with the emulator least of all."""
     async with server(lambda _: http("200 OK", json.dumps(report()))) as (elsewhere, stolen):
-        location = f"location: {elsewhere}/api/v3/files/{HASH}\r\n"
+        location = f"location: {elsewhere}/api/v3/files/{SHA256}\r\n"
         async with server(lambda _: http("302 Found", "", more=location)) as (host, requests):
             with pytest.raises((Retry, GiveUp)):
-                await impatient_client(host).file(HASH)
+                await impatient_client(host).file(SHA256)
     assert f"X-Apikey: {KEY}" in requests[0]
-    assert requests[0].startswith(f"GET /api/v3/files/{HASH} ")
+    assert requests[0].startswith(f"GET /api/v3/files/{SHA256} ")
     assert stolen == []
 
 
@@ -280,7 +280,7 @@ async def test_names_are_text_and_no_more() -> None:
     hostile = ["<script>alert(1)</script>", "x" * 5000, "\ud800", "a\n\x1b[31m", 7, None, ""]
     answer = report(names=[*hostile, *map(str, range(100))], tags={"a": 1}, type_description=[])
     async with server(lambda _: http("200 OK", json.dumps(answer))) as (host, _):
-        found = await impatient_client(host).file(HASH)
+        found = await impatient_client(host).file(SHA256)
     assert found.names[:4] == (hostile[0], "x" * 200, "?", hostile[3])
     assert len(found.names) == 20
     assert (found.tags, found.file_type) == ((), "")
@@ -293,7 +293,6 @@ def test_the_key_is_nowhere_to_be_read() -> None:
     assert KEY not in f"{client!r} {client._endpoint!r}"  # noqa: SLF001
 
 
-HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
@@ -321,7 +320,7 @@ ATTRIBUTES = st.fixed_dictionaries(
 def test_anything_is_refused_that_is_no_report(answer: Any) -> None:
     """Whatever JSON comes, it is either read or refused in one way."""
     with contextlib.suppress(ValueError):
-        parse_report(answer, HASH)
+        parse_report(answer, SHA256)
 
 
 @repeatable
@@ -329,7 +328,7 @@ def test_anything_is_refused_that_is_no_report(answer: Any) -> None:
 def test_whatever_is_read_can_be_stored_and_counted(attributes: dict[str, Any]) -> None:
     """Texts are bounded and storable; only counted engines make a file known."""
     with contextlib.suppress(ValueError):
-        found = parse_report({"data": {"id": HASH.upper(), "attributes": attributes}}, HASH)
+        found = parse_report({"data": {"id": SHA256.upper(), "attributes": attributes}}, SHA256)
         assert 0 <= found.malicious <= found.engines
         assert (found.lookup is Lookup.KNOWN) == bool(found.engines)
         for text in (found.label, found.file_type, *found.names, *found.tags):

@@ -16,8 +16,8 @@ from incident.model import Kind
 from incident.readiness.drill import DrillRun
 from incident.readiness.drill_plan import prepare_drill
 from tests.clients.test_permissions import PERMISSIONS_OF_METHODS
+from tests.support.constants import SERVICE
 from tests.support.environment import (
-    SERVICE,
     policy_yaml,
     responder_environment,
     sample_notification,

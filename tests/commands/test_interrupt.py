@@ -19,16 +19,11 @@ from commands import cli
 from commands.interrupt import WriteAttempt
 from emulator.services.gate import CallPoint
 from tests.commands.test_progress import command_environment, slow
-from tests.support.environment import (
-    SERVICE,
-    UPDATE_SERVICE,
-    ResponderEnvironment,
-    policy_yaml,
-    responder_environment,
-)
+from tests.support.constants import REPOSITORY, SERVICE, UPDATE_SERVICE
+from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
 from tests.support.forked_process import start_process
 from tests.support.terminal import open_terminal
-from tests.test_cli import REPOSITORY, restorable_fields
+from tests.test_cli import restorable_fields
 
 GET_SERVICE = "/google.cloud.run.v2.Services/GetService"
 UNCHANGED = "Interrupted. This command changed no workload."

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from commands.known_digests import digests_in_log, parse_digest
 from incident.case_file.verification import KnownDigest
+from tests.support.constants import INCIDENT_ID
 from tests.support.model import repeatable
 
 ONE, TWO = "1" * 64, "2" * 64
-CASE = "incidents/20261002-6255b37a8bf0"
+CASE = f"incidents/{INCIDENT_ID}"
 HELD = "containments/shop-1/europe-west1/service/storefront/1"
 CLAIM = "claims/20261002-6255b37a8bf0-00000000"
 LINE = {

@@ -23,11 +23,10 @@ from commands import cli, progress
 from commands.progress import RunningCalls, continuous_text, progress_paused, progress_shown
 from emulator.api.faults import Latency
 from incident.report.terminal import escape_unprintable
+from tests.support.constants import REPOSITORY, SERVICE
 from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
 from tests.support.terminal import Terminal, open_terminal
 
-REPOSITORY = Path(__file__).parents[2]
-SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
 # Every verb that a call begins with, and its continuous form.
 VERBS = {
     "ask": "asking",

@@ -14,8 +14,8 @@ from commands import cli
 from commands.permission_catalogue import Role
 from commands.replay import dry_run_outcome
 from incident.model import Mode
+from tests.support.constants import SERVICE, TOPIC
 from tests.support.environment import (
-    SERVICE,
     ResponderEnvironment,
     encode,
     policy_yaml,
@@ -24,8 +24,6 @@ from tests.support.environment import (
     world_around,
 )
 from tests.test_cli import run_command
-
-TOPIC = "projects/example-shop-prod/topics/outcomes"
 
 
 async def replayed(env: ResponderEnvironment, folder: Path, *options: str) -> tuple[int, str, str]:

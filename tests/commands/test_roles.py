@@ -10,10 +10,9 @@ from commands import cli
 from commands.permission_catalogue import COMMAND_ROLES, Role, every_action, permission_catalogue
 from emulator.services.gate import CallPoint
 from tests.clients.test_permissions import permissions_of_calls
-from tests.support.environment import SERVICE, encode, policy_yaml, responder_environment
+from tests.support.constants import SERVICE, TOPIC
+from tests.support.environment import encode, policy_yaml, responder_environment
 from tests.test_cli import run_command
-
-TOPIC = "projects/example-shop-prod/topics/outcomes"
 
 
 def permissions_of_role(role: Role) -> set[str]:

@@ -17,8 +17,8 @@ from grpc import StatusCode
 from commands import cli
 from emulator.api.faults import Fault, Faults
 from incident.model import Kind
+from tests.support.constants import SAMPLE_OF_KIND, SERVICE, TOPIC
 from tests.support.environment import (
-    SERVICE,
     JsonDict,
     ResponderEnvironment,
     deliver_and_log,
@@ -27,7 +27,6 @@ from tests.support.environment import (
 )
 from tests.support.patrol import call_as
 from tests.support.releases import (
-    SAMPLE_OF_KIND,
     comparable_world,
     contained_workload,
     dump_world,
@@ -38,7 +37,6 @@ from tests.support.releases import (
 
 SERVICE_SAMPLE = SAMPLE_OF_KIND[Kind.SERVICE]
 SET_POLICY = "/google.cloud.run.v2.Services/SetIamPolicy"
-TOPIC = "projects/example-shop-prod/topics/outcomes"
 TOKEN = "ghp_" + "Fake0Fake1" * 3
 KNOWN = "fake-setting-of-the-service-52"  # what the service has in its environment
 NAMED = "fake-thing-under-a-telling-name"

@@ -15,17 +15,17 @@ from click.testing import CliRunner, Result
 from clients import store
 from commands import cli
 from tests.commands.test_progress import command_environment
-from tests.support.environment import SAMPLES_FOLDER, SERVICE, responder_environment
+from tests.support.constants import INCIDENT_ID, SAMPLES_FOLDER, SERVICE
+from tests.support.environment import responder_environment
 
-ID = "20261002-6255b37a8bf0"
 FINDING = str(SAMPLES_FOLDER / "cloud-run-service.json")
 READING: dict[str, tuple[str, ...]] = {
     "list": ("list",),
-    "show": ("show", ID),
-    "verify": ("verify", ID),
-    "approve": ("approve", ID, "--yes"),
-    "contain": ("contain", ID, "--yes"),
-    "release": ("release", ID, "--yes"),
+    "show": ("show", INCIDENT_ID),
+    "verify": ("verify", INCIDENT_ID),
+    "approve": ("approve", INCIDENT_ID, "--yes"),
+    "contain": ("contain", INCIDENT_ID, "--yes"),
+    "release": ("release", INCIDENT_ID, "--yes"),
     "patrol": ("patrol",),
 }
 #: Commands that need Google, whatever the store.

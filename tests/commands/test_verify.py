@@ -20,8 +20,8 @@ from emulator.world.state import parse_world
 from incident.case_file.manifest import encode_manifest, sha256_hex
 from incident.patrol import log as patrol_log
 from incident.patrol.round import PatrolFault, RoundResult
+from tests.support.constants import CONTAINMENTS_FOLDER
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
     JsonDict,
     ResponderEnvironment,
     captured_output,

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.deploy.terraform import DEPLOY
+from tests.support.constants import REPOSITORY
 
-ROOT = DEPLOY.parent
-DOCUMENTS = [ROOT / "README.md", DEPLOY / "README.md", *sorted((DEPLOY / "runbooks").glob("*.md"))]
+DOCUMENTS = [
+    REPOSITORY / "README.md",
+    DEPLOY / "README.md",
+    *sorted((DEPLOY / "runbooks").glob("*.md")),
+]
 _FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^    (?=[a-z.])(.+)$", re.MULTILINE)
 _SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")

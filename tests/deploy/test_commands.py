@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from commands import cli
-from tests.deploy.documents import DOCUMENTS, ROOT, command_lines, command_words
+from tests.deploy.documents import DOCUMENTS, command_lines, command_words
 from tests.deploy.terraform import DEPLOY
+from tests.support.constants import REPOSITORY
 
 Tree = dict[str, Any]
 
@@ -43,7 +44,7 @@ def test_documents_contain_commands() -> None:
     assert command_words("gcloud a b --c='d | e' | f") == ["gcloud", "a", "b", "--c=d | e"]
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_documented_cli_commands_parse(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +109,7 @@ def test_the_policy_check_prints_what_the_readme_shows(
     assert shown
     seed = 'protect:\n  - projects: ["sec-responder-prod"]\n'
     Path("policy.yaml").write_text((DEPLOY / "policy.yaml").read_text() + seed + added[1])
-    sample = (ROOT / "tests/samples/cloud-run-service.json").read_text()
+    sample = (REPOSITORY / "tests/samples/cloud-run-service.json").read_text()
     Path("finding.json").write_text(sample.replace("example-shop-prod", "sandbox-1"))
     asked = ["policy", "check", "policy.yaml", "--finding", "finding.json"]
     assert asked in command_lines(DEPLOY / "README.md", "cli.py")

@@ -24,9 +24,8 @@ from incident.response import log
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
 from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
+from tests.support.constants import CONTAINMENTS_FOLDER, INCIDENT_ID, SERVICE
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
-    SERVICE,
     JsonDict,
     ResponderEnvironment,
     captured_output,
@@ -164,7 +163,7 @@ def outcome(status: Status) -> JsonDict:
     """An outcome with what logs and alerts look at."""
     return {
         "status": status.value,
-        "incident": "20261002-6255b37a8bf0",
+        "incident": INCIDENT_ID,
         "finding": {"name": "finding-1"},
         "workload": {"resource_name": "services/x"},
         "decision": {"reasons": ["because"]},
@@ -228,13 +227,7 @@ def patrol_lines(**found: Any) -> list[str]:
     [
         pytest.param({}, [set()], id="all stands"),
         pytest.param(
-            {
-                "checks": [
-                    ContainmentCheck(
-                        CheckState.REVERTED, SERVICE, incidents=("20261002-6255b37a8bf0",)
-                    )
-                ]
-            },
+            {"checks": [ContainmentCheck(CheckState.REVERTED, SERVICE, incidents=(INCIDENT_ID,))]},
             [{"patrol-reverted"}, set()],
             id="something was lifted",
         ),
@@ -244,7 +237,7 @@ def patrol_lines(**found: Any) -> list[str]:
             id="it could not look",
         ),
         pytest.param(
-            {"incidents": [UnfinishedIncident("20261002-6255b37a8bf0", None, "not permitted")]},
+            {"incidents": [UnfinishedIncident(INCIDENT_ID, None, "not permitted")]},
             [{"patrol-reverted"}, set()],
             id="an incident stays unfinished",
         ),

@@ -15,19 +15,19 @@ from emulator.server.emulator import Emulator
 from emulator.services.pubsub import push
 from emulator.world import surroundings
 from emulator.world.state import parse_world
+from tests.support.constants import REPOSITORY
 from tests.support.environment import encode, sample_notification, service_of
 
-ROOT = Path(__file__).parents[2]
 RUNS = {"main.py", "wiring.py", "requirements.txt", "clients", "incident", "responders"}
 
 
 def uploaded() -> list[str]:
     """The files that .gcloudignore lets through, as the packaging script lists them."""
-    if not (ROOT / ".git").exists():
+    if not (REPOSITORY / ".git").exists():
         pytest.skip("needs a git checkout: only tracked files are uploaded")
     listed = subprocess.run(
         ("sh", "deploy/package.sh", "--list"),
-        cwd=ROOT,
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
@@ -51,7 +51,7 @@ async def test_what_is_uploaded_serves_an_event(tmp_path: Path) -> None:
     for name in uploaded():
         target = tmp_path / "source" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target)
+        shutil.copy(REPOSITORY / name, target)
     (tmp_path / "policy.yaml").write_text("mode: enforce\ncontain: {service: [scale-to-zero]}\n")
     message = sample_notification()
     world = {**surroundings.world_around(encode(message)), "latency": {"reconcile": "5ms"}}

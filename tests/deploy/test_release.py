@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.terraform import DEPLOY
-
-ROOT = DEPLOY.parent
+from tests.support.constants import REPOSITORY
 
 
 def sh(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -25,10 +23,10 @@ def sh(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A clean checkout of the last commit."""
-    if not (ROOT / ".git").exists():
+    if not (REPOSITORY / ".git").exists():
         pytest.skip("needs a git checkout: only committed files are released")
     folder = tmp_path / "checkout"
-    done = sh(tmp_path, "git", "clone", "--quiet", str(ROOT), str(folder))
+    done = sh(tmp_path, "git", "clone", "--quiet", str(REPOSITORY), str(folder))
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -30,8 +30,8 @@ from tests.deploy.terraform import (
     read_module,
     source,
 )
+from tests.support.constants import CATEGORY
 from tests.support.environment import JsonDict, sample_notification
-from tests.support.model import CATEGORY
 
 FUNCTION = "google_cloudfunctions2_function"
 #: Set by Terraform for the framework, not for us.

@@ -12,10 +12,14 @@ from google.cloud.run_v2 import TrafficTarget
 
 from emulator.services.gate import CallPoint, Dropped
 from incident.model import Retry
-from tests.support.environment import (
+from tests.support.constants import (
     CONTAINMENTS_FOLDER,
+    SCALED_TO_ZERO,
     SERVICE,
+    TOPIC,
     UPDATE_SERVICE,
+)
+from tests.support.environment import (
     JsonDict,
     policy_yaml,
     responder_environment,
@@ -26,7 +30,6 @@ from tests.support.environment import (
     world_around,
 )
 
-STOPPED = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
 FINDING_NAME = sample_notification()["finding"]["name"]
 
 
@@ -64,7 +67,7 @@ async def test_a_redelivery_reports_containment_even_if_the_finding_is_muted_sin
     """After a crash the redelivery finishes our own write, even of a finding muted since."""
     await crashed_after_writing(tmp_path)
     world = world_around(sample_notification())
-    service_of(world).update(scaling=STOPPED, traffic=[], generation="99")
+    service_of(world).update(scaling=SCALED_TO_ZERO, traffic=[], generation="99")
     listed_sample_finding(world)["finding"].update(change)
     async with responder_environment(tmp_path, world=world) as env:
         uid = env.read_record(f"{CONTAINMENTS_FOLDER}/1/0001-snapshot.json")["uid"]
@@ -84,7 +87,7 @@ async def test_a_redelivery_reports_containment_even_if_scc_refuses(
     """Neither a lost permission nor a finding that is listed no more hides our own write."""
     await crashed_after_writing(tmp_path)
     world = world_around(sample_notification())
-    service_of(world).update(scaling=STOPPED, traffic=[], generation="99")
+    service_of(world).update(scaling=SCALED_TO_ZERO, traffic=[], generation="99")
     if code == "PERMISSION_DENIED":
         world["faults"] = [{"method": "ListFindings", "code": code}]
     else:
@@ -185,7 +188,7 @@ async def test_a_workload_stopped_by_a_person_is_not_a_containment(tmp_path: Pat
     async with responder_environment(tmp_path, world=world) as env:
         assert await env.status() == "retry"
     stopped = world_around(sample_notification())
-    service_of(stopped).update(scaling=STOPPED, traffic=[], generation="99")
+    service_of(stopped).update(scaling=SCALED_TO_ZERO, traffic=[], generation="99")
     async with responder_environment(tmp_path, world=stopped) as env:
         assert await env.status() == "already-contained"
 
@@ -234,14 +237,14 @@ async def test_a_partly_undone_containment_is_restored_to_what_was_before_all_of
             env.read_record(path) for path in env.stored_objects("containments/**/*-snapshot.json")
         ]
         assert len(images) == len(env.containment_writes) == 2
-        assert images[1]["changes"][0]["before"]["scaling"] == STOPPED
+        assert images[1]["changes"][0]["before"]["scaling"] == SCALED_TO_ZERO
         assert images[1]["changes"][0]["restores"]["scaling"].items() >= original.items()
         assert images[1]["changes"][0]["restores"]["traffic"][0]["tag"] == "back-door"
 
 
 async def test_a_settled_outcome_is_the_one_announced_and_done(tmp_path: Path) -> None:
     """A crash between announcing and done cannot make the two contradict each other."""
-    topic = "projects/example-shop-prod/topics/outcomes"
+    topic = TOPIC
     fault = {"method": "Publish", "code": "INTERNAL"}
     world = {**world_around(sample_notification()), "faults": [fault]}
     async with responder_environment(tmp_path, world=world, topic=topic, after_s=10) as env:

@@ -29,6 +29,7 @@ from emulator.server import http_routes
 from emulator.services.gate import CallPoint, Dropped
 from emulator.services.storage.objects import BucketObjects, StoredObject
 from incident.case_file.verification import KnownDigest, ObjectState, verify_case_file
+from tests.support.constants import TOPIC
 from tests.support.function_process import (
     JsonDict,
     RunningFunction,
@@ -58,7 +59,7 @@ guards: {max_containments_per_hour: 1000, max_per_project_per_hour: 1}
 """
 SETTINGS = {
     "RESPONDER_STORE": "gs://case-files",
-    "RESPONDER_TOPIC": "projects/example-shop-prod/topics/outcomes",
+    "RESPONDER_TOPIC": TOPIC,
     "RESPONDER_PEER_WAIT": "1s",
 }
 # Calls that have an effect, besides puts.

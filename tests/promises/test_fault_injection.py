@@ -18,6 +18,7 @@ from emulator.api import proto_json
 from emulator.api.faults import Fault, Faults
 from emulator.world.state import World as Emulated
 from incident.model import Kind, Retry
+from tests.support.constants import SAMPLE_OF_KIND
 from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,
@@ -26,11 +27,6 @@ from tests.support.environment import (
     world_around,
 )
 
-SAMPLES = {
-    Kind.SERVICE: "revision-by-number",
-    Kind.JOB: "v1-job-execution",
-    Kind.WORKER_POOL: "worker-pool-without-containers",
-}
 RULES = """
 mode: enforce
 contain:
@@ -108,7 +104,7 @@ async def test_every_write_fault_ends_with_a_true_status_and_a_snapshot(
 ) -> None:
     """Contained only if stopped; each write with its image; at its end, or delivered again."""
     kind, method, after, part = WRITES[write]
-    notification = sample_notification(SAMPLES[kind])
+    notification = sample_notification(SAMPLE_OF_KIND[kind])
     world = world_around(notification, latency={"reconcile": "0ms"}, logEntries=[])
     given: dict[str, Any] = {"peer_wait": timedelta(milliseconds=1)}
     given["verify_timeout"] = timedelta(seconds=10)  # on a busy machine, too

@@ -43,8 +43,8 @@ from incident.model import (
 )
 from incident.policy.resolve import Policy, parse_policy
 from responders import RESPONDERS
+from tests.support.constants import CATEGORY
 from tests.support.model import (
-    CATEGORY,
     NOW,
     configuration,
     finding,

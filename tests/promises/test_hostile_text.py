@@ -17,9 +17,8 @@ from incident.response import log
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
 from incident.response.log import parse_trace
+from tests.support.constants import CONTAINMENTS_FOLDER, INCIDENT_ID, SERVICE, TOPIC
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
-    SERVICE,
     JsonDict,
     ResponderEnvironment,
     captured_output,
@@ -32,7 +31,6 @@ from tests.support.environment import (
     world_around,
 )
 
-TOPIC = "projects/example-shop-prod/topics/outcomes"
 _LARGEST_ENTRY = 256 * 1024  # what Cloud Logging takes as one entry
 _OBJECT = re.compile(
     r"(?:incidents|dry-runs|claims)/[0-9]{8}-[0-9a-f]{12}(?:-[0-9a-f]{8})?/"
@@ -68,7 +66,7 @@ _HOSTILE = {
     "right to left": "\u202etxt.exe\u2066\u2069\u200b\ufeff",
     "path": "../../../../etc/passwd",
     "encoded path": "..%2F..%2f%2e%2e%5c..\\..\\x/%00",
-    "record name": "incidents/20261002-6255b37a8bf0/1000-done.json",
+    "record name": f"incidents/{INCIDENT_ID}/1000-done.json",
     "format": "{} {0} {outcome} {0.__class__} %s %d %(message)s %n ${jndi:ldap://x} $(id) `id`",
     "template": "{{ 7 * 7 }}{% raw %}{# c #}[bold red]rich[/bold red][link=file:///]x[/link]",
     "JSON": '","status":"ignored","x":{"',

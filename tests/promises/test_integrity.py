@@ -21,8 +21,8 @@ from incident.case_file.verification import (
 )
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import DeliveryHandler
+from tests.support.constants import CONTAINMENTS_FOLDER
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
     ResponderEnvironment,
     deliver_and_log,
     encode,

@@ -14,6 +14,7 @@ from clients import cloud_run
 from clients.cloud_run import CloudRunBounds
 from clients.paging import ListBounds
 from emulator.cli.run import run_command
+from tests.support.constants import REVISION
 from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,
@@ -22,7 +23,6 @@ from tests.support.environment import (
     service_of,
     world_around,
 )
-from tests.support.model import REVISION
 
 JOB_SAMPLE, SERVICE_SAMPLE = "v1-job-execution", "revision-by-number"
 EXECUTION = "nightly-report-x7k2p"

@@ -22,7 +22,8 @@ from incident.model import (
     Reputation,
 )
 from responders import RESPONDERS
-from tests.support.model import CATEGORY, configuration, evidence, finding, template, workload
+from tests.support.constants import CATEGORY
+from tests.support.model import configuration, evidence, finding, template, workload
 
 EVENT = finding().event_time
 #: The evidence that may be lacking, by the field that it fills.

@@ -33,7 +33,8 @@ from incident.policy.resolve import parse_policy
 from responders import RESPONDERS
 from tests.incident.actions.test_catalogue import BAD, PUBLIC, USER, execution, iam_binding
 from tests.incident.actions.test_recorded_plan import services, workload_read
-from tests.support.model import CATEGORY, NOW, finding, repeatable, workload
+from tests.support.constants import CATEGORY
+from tests.support.model import NOW, finding, repeatable, workload
 
 ACTIONS = {
     Kind.SERVICE: (

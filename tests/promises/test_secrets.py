@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from incident.model import Json
 from incident.response.context import DeliveryResult
 from tests.support.chat_webhook import chat_room
+from tests.support.constants import SHA256, TOPIC
 from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,
@@ -32,9 +33,7 @@ from tests.support.environment import (
     world_around,
 )
 
-TOPIC = "projects/example-shop-prod/topics/outcomes"
 _WINDOW = 10  # as many characters of a secret in a row are a leak
-_SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 _DIGEST = "sha256:80e1d5aa030afcb9ce40070d8b24b74eb95162c91a4d8379b2422b4538fc73f5"
 
 # What credentials look like; {} stands for what must not be shown. None of them is one.
@@ -200,7 +199,7 @@ def notification_with_secrets(plants: PlantedSecrets, *, subtle: bool = True) ->
     link = {"displayName": "Log", "url": plants("context link", "https://logs.example.net/?q={}")}
     finding["sourceProperties"]["contextUris"]["cloudLoggingQueryUri"] = [link]
     outer = {
-        "url": plants("outer context link", f"https://www.virustotal.com/{_SHA256}?apikey={{}}")
+        "url": plants("outer context link", f"https://www.virustotal.com/{SHA256}?apikey={{}}")
     }
     finding["contextUris"] = {"virustotalIndicatorQueryUri": [outer]}
     finding["description"] = f"matched; {plants('description', 'password={}')}; {echo}"
@@ -466,7 +465,7 @@ async def test_what_identifies_the_attack_stays(tmp_path: Path) -> None:
         left = all_output(env)
     assert answer
     detected: Any = answer.outcome["detected"]
-    assert detected["sha256"] == _SHA256
+    assert detected["sha256"] == SHA256
     assert detected["digest"] == _DIGEST
     assert detected["binary_path"].startswith("/srv/[redacted:")
     assert detected["binary_path"].endswith("/healthcheck")
@@ -478,7 +477,7 @@ async def test_what_identifies_the_attack_stays(tmp_path: Path) -> None:
     assert "--password" in detected["arguments"]
     stored = "\n".join(left.values())
     for kept in (
-        _SHA256,
+        SHA256,
         _DIGEST,
         "deployer@example-shop-prod.example.com",
         "storefront@example-shop-prod.iam.gserviceaccount.com",

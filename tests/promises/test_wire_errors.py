@@ -18,6 +18,7 @@ from emulator.api import proto_json
 from emulator.services.gate import CallPoint
 from emulator.world.state import World as Emulated
 from incident.model import Kind, Retry
+from tests.support.constants import LOCATION, SAMPLE_OF_KIND
 from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,
@@ -26,22 +27,16 @@ from tests.support.environment import (
     world_around,
 )
 
-SAMPLE_OF_KIND = {
-    Kind.SERVICE: "revision-by-number",
-    Kind.JOB: "v1-job-execution",
-    Kind.WORKER_POOL: "worker-pool-without-containers",
-}
 #: What is done to each kind of workload, unless a row says otherwise.
 STEPS = {
     Kind.SERVICE: "[scale-to-zero, require-authentication]",
     Kind.JOB: "[cancel-executions, require-authentication]",
     Kind.WORKER_POOL: "[scale-to-zero]",
 }
-PLACE = "projects/example-shop-prod/locations/europe-west1"
 NAMES = {
-    Kind.SERVICE: f"{PLACE}/services/storefront",
-    Kind.JOB: f"{PLACE}/jobs/nightly-report",
-    Kind.WORKER_POOL: f"{PLACE}/workerPools/order-mailer",
+    Kind.SERVICE: f"{LOCATION}/services/storefront",
+    Kind.JOB: f"{LOCATION}/jobs/nightly-report",
+    Kind.WORKER_POOL: f"{LOCATION}/workerPools/order-mailer",
 }
 SERVICE, JOB, POOL = Kind.SERVICE, Kind.JOB, Kind.WORKER_POOL
 #: Whether what a row's workload runs is stopped in the end.

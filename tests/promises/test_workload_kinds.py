@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from incident.model import Kind
+from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND, SCALED_TO_ZERO
 from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,
@@ -22,23 +23,12 @@ from tests.support.environment import (
     world_around,
 )
 
-SAMPLE_OF_KIND = {
-    Kind.SERVICE: "revision-by-number",
-    Kind.JOB: "v1-job-execution",
-    Kind.WORKER_POOL: "worker-pool-without-containers",
-}
-ALL_ACTIONS = {
-    Kind.SERVICE: "[scale-to-zero, restrict-ingress, require-authentication]",
-    Kind.JOB: "[cancel-executions, require-authentication]",
-    Kind.WORKER_POOL: "[scale-to-zero]",
-}
 #: The writes of each of these, in their order.
 WRITES = {
     Kind.SERVICE: ["UpdateService", "SetIamPolicy"],
     Kind.JOB: ["CancelExecution", "SetIamPolicy"],
     Kind.WORKER_POOL: ["UpdateWorkerPool"],
 }
-SCALED_TO_ZERO = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
 PLANNED_KEYS = ("action", "kind", "target", "mask", "before", "after", "stops", "reversible")
 
 

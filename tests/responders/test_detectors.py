@@ -12,7 +12,8 @@ from incident.decision.guards import DecisionContext, ResponderIdentity, TakenSl
 from incident.model import Decision, Evidence, Mode, Verdict
 from incident.policy.resolve import parse_policy
 from responders import RESPONDERS, route
-from tests.support.model import CATEGORY, CONTAINMENTS_FOLDER, NOW, evidence, notification
+from tests.support.constants import CATEGORY, CONTAINMENTS_FOLDER
+from tests.support.model import NOW, evidence, notification
 
 CONTAIN, HOLD = Verdict.CONTAIN, Verdict.HOLD
 

@@ -17,7 +17,8 @@ from incident.model import Evidence, Notification, Responder, Verdict
 from responders import RESPONDERS, by_category, responder_catalogue, route
 from responders._unknown_type import UNKNOWN_TYPE
 from responders.modified_malicious_binary import RESPONDER
-from tests.support.model import CATEGORY, finding, notification, workload
+from tests.support.constants import CATEGORY
+from tests.support.model import finding, notification, workload
 
 ALL_RESPONDERS = sorted({*RESPONDERS.values(), UNKNOWN_TYPE}, key=lambda each: each.name)
 CONTAIN, HOLD, IGNORE = Verdict.CONTAIN, Verdict.HOLD, Verdict.IGNORE

@@ -28,13 +28,12 @@ from incident.model import Mode, Retry
 from incident.response import log
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import DeliveryHandler, RetryDelivery
+from tests.support.constants import (
+    SAMPLES_FOLDER,
+    SERVICE,
+    UPDATE_SERVICE,
+)
 from wiring import open_process
-
-SAMPLES_FOLDER = Path(__file__).parents[1] / "samples"
-SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
-CONTAINMENTS_FOLDER = "containments/example-shop-prod/europe-west1/service/storefront"
-UPDATE_SERVICE = "/google.cloud.run.v2.Services/UpdateService"
-CATEGORY = "Execution: Modified Malicious Binary Executed"
 
 # What a write needs to take effect, unless a test says otherwise: soon, and not at once.
 _SHORT_LATENCY = {"reconcile": "1ms"}

@@ -24,12 +24,11 @@ from emulator.services.pubsub import push
 from emulator.services.pubsub.push import Delivery
 from emulator.world import surroundings
 from emulator.world.state import parse_world
+from tests.support.constants import EVENT_TIME, UPDATE_SERVICE
 from tests.support.forked_process import ForkedProcessGroup
 
 SAMPLE_FILE = Path(__file__).parents[1] / "samples" / "cloud-run-service.json"
-UPDATE_SERVICE = "/google.cloud.run.v2.Services/UpdateService"
 # The time at which the sample's event was seen, and at which most tests take place.
-EVENT_TIME = dt.datetime(2026, 10, 2, 8, 14, 7, 318000, tzinfo=dt.UTC)
 FIVE_SECONDS_LATER = {"RESPONDER_NOW": (EVENT_TIME + dt.timedelta(seconds=5)).isoformat()}
 DRY_RUN_POLICY = "contain: {service: [scale-to-zero]}\n"
 ENFORCING_POLICY = f"mode: enforce\n{DRY_RUN_POLICY}"

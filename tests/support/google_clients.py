@@ -34,18 +34,13 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOT
 from emulator.server.emulator import Emulator
 from emulator.services.gate import Hook
 from emulator.world.state import parse_world
+from tests.support.constants import LOCATION, PROJECT_ID, PROJECT_NUMBER, SERVICE
 
-PROJECT_ID = "example-shop-prod"
-PROJECT_NUMBER = "210987654321"
-LOCATION = f"projects/{PROJECT_ID}/locations/europe-west1"
-SERVICE = f"{LOCATION}/services/storefront"
 JOB = f"{LOCATION}/jobs/nightly"
 EXECUTION = f"{JOB}/executions/nightly-abcde"
 POOL = f"{LOCATION}/workerPools/crunch"
 BY_NUMBER = SERVICE.replace(PROJECT_ID, PROJECT_NUMBER)
 PROJECTS = [{"projectId": PROJECT_ID, "projectNumber": PROJECT_NUMBER, "folders": ["345678901234"]}]
-LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
-REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 MANUAL_ZERO = run_v2.ServiceScaling(scaling_mode="MANUAL", manual_instance_count=0)
 
 

@@ -33,16 +33,14 @@ from incident.model import (
     WorkloadConfiguration,
 )
 from incident.notification.parse import parse_notification
+from tests.support.constants import (
+    SAMPLES_FOLDER,
+    SERVICE,
+)
 
 T = TypeVar("T")
 
-SAMPLES_FOLDER = Path(__file__).parents[1] / "samples"
-CATEGORY = "Execution: Modified Malicious Binary Executed"
-SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
-CONTAINMENTS_FOLDER = "containments/example-shop-prod/europe-west1/service/storefront"
 UID = "9d4f0c1e"
-LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
-REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 #: Five seconds after the sample finding's event.
 NOW = datetime(2026, 10, 2, 8, 14, 12, 318000, tzinfo=UTC)
 SCALE_TO_ZERO_STEPS = (("scale-to-zero",),)

@@ -20,6 +20,7 @@ from incident.containment.release_plan import ReleasePlan, plan_release
 from incident.model import Change, Kind, Workload
 from incident.notification.resource_names import parse_resource_name
 from incident.redaction.redactor import Redactor
+from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND
 from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,
@@ -28,16 +29,6 @@ from tests.support.environment import (
     world_around,
 )
 
-SAMPLE_OF_KIND = {
-    Kind.SERVICE: "revision-by-number",
-    Kind.JOB: "v1-job-execution",
-    Kind.WORKER_POOL: "worker-pool-without-containers",
-}
-ALL_ACTIONS = {
-    Kind.SERVICE: "[scale-to-zero, restrict-ingress, require-authentication]",
-    Kind.JOB: "[cancel-executions, require-authentication]",
-    Kind.WORKER_POOL: "[scale-to-zero]",
-}
 _COLLECTIONS = {Kind.SERVICE: "services", Kind.JOB: "jobs", Kind.WORKER_POOL: "workerPools"}
 CONDITION = {"title": "office hours", "expression": "request.time.getHours() > 7"}
 #: Several bindings of invokers, others between them, one with a condition.

@@ -20,12 +20,11 @@ from click.testing import CliRunner, Result
 from emulator.cli.run import run_command
 from emulator.runner.child_process import ProcessGroup
 from emulator.runner.function_process import FunctionProcess
+from tests.support.constants import SAMPLES_FOLDER, SERVICE
 from tests.support.forked_process import ForkedProcessGroup
 from tests.support.terminal import Terminal, open_terminal
 
-SAMPLES = Path(__file__).parents[2] / "samples"
-SAMPLE = SAMPLES / "cloud-run-service.json"
-SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
+SAMPLE = SAMPLES_FOLDER / "cloud-run-service.json"
 
 
 def run_output(*arguments: object) -> Result:
@@ -228,7 +227,7 @@ def test_a_function_that_does_not_start_is_reported(monkeypatch: pytest.MonkeyPa
     ("arguments", "complaint"),
     [
         (("missing.json",), "missing.json"),
-        ((SAMPLES,), "is a directory"),
+        ((SAMPLES_FOLDER,), "is a directory"),
         ((SAMPLE, "--policy", "missing.yaml"), "missing.yaml"),
         ((SAMPLE, "--world", "missing.json"), "missing.json"),
         ((SAMPLE, "--world", SAMPLE), "is not a key"),

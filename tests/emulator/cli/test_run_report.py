@@ -18,9 +18,8 @@ from emulator.runner.function_process import LoggedOutcome
 from emulator.runner.run_result import RunResult, in_delivery_order
 from emulator.services.gate import Call, Write
 from emulator.services.pubsub.push import Delivery
+from tests.support.constants import SERVICE, SHA256, UPDATE_SERVICE
 
-SERVICE = "projects/example-shop-prod/locations/europe-west1/services/storefront"
-UPDATE = "/google.cloud.run.v2.Services/UpdateService"
 CHANGE = {
     "action": "scale-to-zero",
     "target": SERVICE,
@@ -59,7 +58,7 @@ OUTCOME: dict[str, Any] = {
     "detected": {
         "binary_path": "/usr/local/bin/healthcheck",
         "arguments": ["healthcheck", "--url", "stratum+tcp://pool.example.net:3333"],
-        "sha256": "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f",
+        "sha256": SHA256,
         "image": "europe-west1-docker.pkg.dev/example-shop-prod/web/storefront:2026-09-28",
     },
     "changes": [CHANGE],
@@ -77,7 +76,7 @@ def result_with(*outcomes: dict[str, Any] | None, **changes: Any) -> RunResult:
         ),
         deliveries=tuple(Delivery(200 if outcome else 503) for outcome in outcomes),
         calls=(Call("/google.cloud.run.v2.Services/GetService", 10.0123),),
-        writes=(Write(UPDATE, {}, ["scaling"], validate_only=True, at=10.1, code="OK"),),
+        writes=(Write(UPDATE_SERVICE, {}, ["scaling"], validate_only=True, at=10.1, code="OK"),),
         world={},
         sent_at=10.0,
         store=Path("/tmp/store"),  # noqa: S108 - only shown
@@ -206,7 +205,7 @@ def test_the_next_command_keeps_the_mode() -> None:
 def test_writes_are_counted_by_result() -> None:
     """What was only validated, carried out or refused is counted apart."""
     writes = [
-        Write(UPDATE, {}, [], validate_only=validate_only, at=0.0, code=code)
+        Write(UPDATE_SERVICE, {}, [], validate_only=validate_only, at=0.0, code=code)
         for validate_only, code in ((True, "OK"), (False, "OK"), (False, "ABORTED"))
     ]
 

@@ -13,10 +13,9 @@ from google.cloud import run_v2
 from obstore.exceptions import BaseError
 
 from emulator.services.gate import CallPoint, Dropped
+from tests.support.constants import LOCATION, SERVICE, UPDATE_SERVICE
 from tests.support.google_clients import (
-    LOCATION,
     MANUAL_ZERO,
-    SERVICE,
     GoogleClients,
     code_of,
     google_clients,
@@ -25,7 +24,6 @@ from tests.support.google_clients import (
 
 ONE = {"name": SERVICE}
 GET = "/google.cloud.run.v2.Services/GetService"
-UPDATE = "/google.cloud.run.v2.Services/UpdateService"
 
 
 async def codes(google: GoogleClients, count: int) -> list[str]:
@@ -176,7 +174,7 @@ async def test_calls_are_remembered_in_order_with_their_times(google: GoogleClie
     await obstore.put_async(google.store(), "a", b"")
     await google.update("scaling", scaling=MANUAL_ZERO)
     calls = google.emulator.calls
-    assert [call.method for call in calls] == [GET, UPDATE]
+    assert [call.method for call in calls] == [GET, UPDATE_SERVICE]
     assert begin <= calls[0].at <= calls[1].at <= time.monotonic()
     assert google.emulator.writes[0].at == calls[1].at
 
@@ -203,7 +201,7 @@ async def test_the_hook_sees_every_call_before_and_after_its_effect() -> None:
     async with google_clients(world_with_services(ONE), hook=hook) as google:
         generations.append(google.emulator.world)
         await run(google)
-    methods = [UPDATE, "storage.PUT", "storage.LIST", "storage.GET"]
+    methods = [UPDATE_SERVICE, "storage.PUT", "storage.LIST", "storage.GET"]
     assert [moment for moment, _ in seen] == [
         CallPoint(phase, method, index)
         for index, method in enumerate(methods)
@@ -216,7 +214,7 @@ async def test_a_hook_can_drop_a_call_before_its_effect() -> None:
     """A dropped call never happened: a client that was killed before it sent it."""
 
     def hook(moment: CallPoint) -> None:
-        if moment.phase == "before" and moment.method in (UPDATE, "storage.PUT"):
+        if moment.phase == "before" and moment.method in (UPDATE_SERVICE, "storage.PUT"):
             raise Dropped
 
     async with google_clients(world_with_services(ONE), hook=hook) as google:

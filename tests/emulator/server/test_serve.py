@@ -20,16 +20,15 @@ from google.cloud import run_v2
 
 from emulator.__main__ import main
 from emulator.services.loopback import NO_TLS
+from tests.support.constants import REPOSITORY, SERVICE
 from tests.support.google_clients import (
     MANUAL_ZERO,
-    SERVICE,
     GoogleClients,
     google_clients,
     world_with_services,
 )
 
 SERVE = [sys.executable, "-m", "emulator", "serve"]
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     path.write_text(json.dumps(world_with_services({"name": SERVICE})))
     with subprocess.Popen(
         [*SERVE, "--world", str(path)],
-        cwd=ROOT,
+        cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -10,17 +10,17 @@ import pytest
 from emulator.server.emulator import Emulator
 from emulator.services.loopback import NO_TLS
 from emulator.world.state import BadWorld, parse_world
+from tests.support.constants import SHA256
 
-HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
-ANSWER = {"data": {"id": HASH, "type": "file", "attributes": {"tags": ["elf"]}}}
+ANSWER = {"data": {"id": SHA256, "type": "file", "attributes": {"tags": ["elf"]}}}
 KEY = {"x-apikey": "any"}
 
 
 async def asked(
-    path: str = f"/api/v3/files/{HASH}", headers: dict[str, str] | None = None, **world: Any
+    path: str = f"/api/v3/files/{SHA256}", headers: dict[str, str] | None = None, **world: Any
 ) -> httpx.Response:
     """What is answered in a world that knows one file."""
-    made = parse_world({"virustotal": {HASH.upper(): ANSWER}, **world}, source="test")
+    made = parse_world({"virustotal": {SHA256.upper(): ANSWER}, **world}, source="test")
     async with (
         Emulator(made) as emulator,
         httpx.AsyncClient(
@@ -36,7 +36,7 @@ async def test_a_file_is_answered_as_the_world_has_it() -> None:
     """Whichever way the hash is spelled."""
     answer = await asked()
     assert (answer.status_code, answer.json()) == (200, ANSWER)
-    assert (await asked(f"/api/v3/files/{HASH.upper()}")).json() == ANSWER
+    assert (await asked(f"/api/v3/files/{SHA256.upper()}")).json() == ANSWER
 
 
 async def test_another_file_is_not_found() -> None:

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from emulator.world import state
 from emulator.world.surroundings import event_time, world_around
+from tests.support.constants import SAMPLES_FOLDER, SERVICE
 
-SAMPLES = Path(__file__).parents[2] / "samples"
-SAMPLE = json.loads((SAMPLES / "cloud-run-service.json").read_text())
+SAMPLE = json.loads((SAMPLES_FOLDER / "cloud-run-service.json").read_text())
 PROJECT = "projects/example-shop-prod/locations/europe-west1"
-SERVICE = f"{PROJECT}/services/storefront"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
@@ -38,7 +37,7 @@ def sample(**finding: Any) -> bytes:
     return notification_about(SAMPLE["finding"]["resourceName"], **finding)
 
 
-@pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.json")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(SAMPLES_FOLDER.glob("*.json")), ids=lambda file: file.stem)
 def test_every_sample_has_a_world_that_the_emulator_accepts(file: Path) -> None:
     """The world around each sample is valid, and its dump is a world again."""
     dumped = state.parse_world(world_around(file.read_bytes()), source=file.name).dump()
@@ -53,7 +52,7 @@ def test_the_same_notification_lies_in_the_same_world() -> None:
 
 def test_the_listed_finding_is_the_notification_in_version_2_form() -> None:
     """What SCC lists has located names, and the metadata that a v1 notification lacks."""
-    v1 = (SAMPLES / "v1-job-execution.json").read_bytes()
+    v1 = (SAMPLES_FOLDER / "v1-job-execution.json").read_bytes()
 
     record = world_around(v1)["findings"][0]
 
@@ -134,7 +133,7 @@ def test_jobs_and_worker_pools_have_their_resources(
 
 def test_what_is_not_on_cloud_run_has_a_record_and_no_workload() -> None:
     """The look-alike of another product is listed by SCC, and nothing else exists."""
-    found = world_around((SAMPLES / "gke-lookalike.json").read_bytes())
+    found = world_around((SAMPLES_FOLDER / "gke-lookalike.json").read_bytes())
 
     assert len(found["findings"]) == 1
     assert not {"services", "jobs", "workerPools", "logEntries"} & found.keys()

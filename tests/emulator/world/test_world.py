@@ -10,9 +10,9 @@ import pytest
 from google.cloud import run_v2
 
 from emulator.world.state import BadWorld, load_world, parse_world
-from tests.support.google_clients import BY_NUMBER, LATEST, PROJECTS, REVISION, SERVICE
+from tests.support.constants import LATEST, REVISION, SAMPLES_FOLDER, SERVICE
+from tests.support.google_clients import BY_NUMBER, PROJECTS
 
-SAMPLES = Path(__file__).parents[2] / "samples"
 NAME = {"name": SERVICE}
 FULL = {
     "projects": PROJECTS,
@@ -179,7 +179,7 @@ def test_a_service_that_failed_has_a_revision_that_failed() -> None:
     assert "latestReadyRevision" not in dump["services"][0]
 
 
-@pytest.mark.parametrize("path", sorted(SAMPLES.glob("cloud-run-service.json")))
+@pytest.mark.parametrize("path", sorted(SAMPLES_FOLDER.glob("cloud-run-service.json")))
 def test_a_copied_notification_is_a_finding_of_a_world(path: Path) -> None:
     """Fields that the API does not have are kept, so that real messages can be copied in."""
     message = json.loads(path.read_text())

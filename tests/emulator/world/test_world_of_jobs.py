@@ -10,14 +10,8 @@ from google.cloud import run_v2
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from emulator.world.state import BadWorld, parse_world
-from tests.support.google_clients import (
-    EXECUTION,
-    JOB,
-    POOL,
-    PROJECT_NUMBER,
-    PROJECTS,
-    google_clients,
-)
+from tests.support.constants import PROJECT_NUMBER
+from tests.support.google_clients import EXECUTION, JOB, POOL, PROJECTS, google_clients
 
 TASK = f"{EXECUTION}/tasks/nightly-abcde-task0"
 RUNNING = "CONDITION_RECONCILING"

@@ -34,7 +34,8 @@ from incident.model import (
     WorkloadDetail,
 )
 from incident.model.calling_roles import INVOKER_ROLE
-from tests.support.model import LATEST, NOW, REVISION, configuration, finding, repeatable, template
+from tests.support.constants import LATEST, REVISION
+from tests.support.model import NOW, configuration, finding, repeatable, template
 
 BAD, GOOD, OTHER = "storefront-00042", "storefront-00041", "storefront-00040"
 FINDING = finding(revision=BAD)

@@ -9,6 +9,7 @@ import pytest
 
 from incident.actions.fields import changed_fields
 from incident.model import Access, Json, WorkloadConfiguration
+from tests.support.constants import INCIDENT_ID
 from tests.support.model import configuration, template
 
 SCALING: Json = {"minInstanceCount": 2}
@@ -67,7 +68,7 @@ def test_a_field_with_another_meaning_is_named(field: str, value: Json) -> None:
     [
         {"uid": "another"},
         {"labels": {}},
-        {"annotations": {"scc-responder-incident": "20261002-6255b37a8bf0"}},
+        {"annotations": {"scc-responder-incident": INCIDENT_ID}},
         {"template": template(timeout_s=60)},
     ],
 )

@@ -13,11 +13,9 @@ from incident.actions.catalogue import ACTIONS
 from incident.actions.fields import FIELD_DEFAULTS, normalize_field
 from incident.actions.plan import in_effect, plan_changes, why_not_in_effect
 from incident.model import Json, Kind, WorkloadConfiguration
+from tests.support.constants import LATEST, REVISION, SCALED_TO_ZERO, SERVICE
 from tests.support.model import (
-    LATEST,
-    REVISION,
     SCALE_TO_ZERO_STEPS,
-    SERVICE,
     configuration,
     configuration_after,
     finding,
@@ -25,7 +23,6 @@ from tests.support.model import (
     scale_to_zero_change,
 )
 
-ZERO: dict[str, Json] = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
 ALL_LATEST: list[dict[str, Any]] = [{"type": LATEST, "percent": 100}]
 
 
@@ -89,9 +86,12 @@ SCALING: dict[str, tuple[Json, bool]] = {
     "a manual count of 0 without a mode": ({"manualInstanceCount": 0}, False),
     "automatic with limits": ({"minInstanceCount": 0, "maxInstanceCount": 20}, False),
     "manual with three": ({"scalingMode": "MANUAL", "manualInstanceCount": 3}, False),
-    "manual with none": (ZERO, True),
+    "manual with none": (SCALED_TO_ZERO, True),
     "manual, and 0 left out": ({"scalingMode": "MANUAL"}, True),
-    "manual with none, and a minimum, which means nothing": ({**ZERO, "minInstanceCount": 1}, True),
+    "manual with none, and a minimum, which means nothing": (
+        {**SCALED_TO_ZERO, "minInstanceCount": 1},
+        True,
+    ),
 }
 
 
@@ -111,8 +111,10 @@ def test_only_manual_scaling_with_no_instances_is_a_stop(scaling: Json, *, stopp
 )
 def test_a_stopped_service_with_a_tag_is_not_contained(traffic: Json) -> None:
     """A tagged revision still starts while the service has 0 manual instances."""
-    (change,) = plan_changes(SCALE_TO_ZERO_STEPS, configuration(ZERO, traffic), finding()).changes
-    assert change.after == {"scaling": ZERO, "traffic": ALL_LATEST}
+    (change,) = plan_changes(
+        SCALE_TO_ZERO_STEPS, configuration(SCALED_TO_ZERO, traffic), finding()
+    ).changes
+    assert change.after == {"scaling": SCALED_TO_ZERO, "traffic": ALL_LATEST}
 
 
 def test_a_change_says_what_it_does() -> None:
@@ -127,7 +129,7 @@ def test_an_empty_traffic_is_spelled_out_before_and_after() -> None:
     """Defaults that the API leaves out are written out."""
     change = scale_to_zero_change(configuration())
     assert change.before == {"scaling": {}, "traffic": ALL_LATEST}
-    assert change.after == {"scaling": ZERO, "traffic": ALL_LATEST}
+    assert change.after == {"scaling": SCALED_TO_ZERO, "traffic": ALL_LATEST}
 
 
 def test_alternatives_are_tried_in_their_order() -> None:
@@ -280,7 +282,7 @@ def test_only_scaling_and_traffic_are_written_and_kept_in_full(
         assert len(kept) == len(had)
         for one, other in zip(kept, had, strict=True):
             assert one.items() >= other.items()
-        assert change.after["scaling"] == ZERO
+        assert change.after["scaling"] == SCALED_TO_ZERO
 
 
 @given(_SERVICES)

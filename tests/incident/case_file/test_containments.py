@@ -16,8 +16,8 @@ from incident.case_file.containments import (
 )
 from incident.case_file.journal import Record
 from incident.model import Change, ChangeState, GiveUp, WorkloadConfiguration
+from tests.support.constants import CONTAINMENTS_FOLDER
 from tests.support.model import (
-    CONTAINMENTS_FOLDER,
     NOW,
     configuration,
     configuration_after,

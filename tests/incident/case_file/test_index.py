@@ -17,6 +17,7 @@ from commands.list_and_show import show
 from incident.case_file.index import CaseFileIndex, CaseSummary
 from incident.case_file.journal import Record
 from incident.model import GiveUp, Json, Kind, Workload
+from tests.support.constants import INCIDENT_ID
 from tests.support.environment import (
     ResponderEnvironment,
     responder_environment,
@@ -39,7 +40,7 @@ WORKLOAD_JSON: Json = {
 def case_summary(*bodies: dict[str, Json]) -> CaseSummary:
     """A case file with some records."""
     records = (Record(n, "kind", NOW, "run-1", body) for n, body in enumerate(bodies, 1))
-    return CaseSummary("20261002-6255b37a8bf0", "incidents/x", tuple(records))
+    return CaseSummary(INCIDENT_ID, "incidents/x", tuple(records))
 
 
 def nightly(project: str | None, number: str | None) -> Workload:

@@ -23,6 +23,7 @@ from incident.case_file.paths import is_manifest
 from incident.case_file.verification import ObjectState, verify_case_file
 from incident.model import GiveUp, Malformed, Retry
 from incident.response.deliveries import DeliveryHandler
+from tests.support.constants import INCIDENT_ID
 from tests.support.environment import (
     encode,
     responder_environment,
@@ -33,7 +34,7 @@ from tests.support.model import folder_store, repeatable
 from tests.support.patrol import deploy, run_patrol, with_automatic_scaling
 from wiring import build_context, build_ports
 
-FOLDER = "incidents/20261002-6255b37a8bf0"
+FOLDER = f"incidents/{INCIDENT_ID}"
 NOTE = f"{FOLDER}/0001-noted.json"
 
 

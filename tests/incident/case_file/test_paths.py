@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from incident.case_file import paths
 from incident.model import Kind, Workload
+from tests.support.constants import INCIDENT_ID
 from tests.support.model import repeatable
 
-ID = "20261002-6255b37a8bf0"
-CLAIM = f"{ID}-0123abcd"
+CLAIM = f"{INCIDENT_ID}-0123abcd"
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,12}", fullmatch=True)
 
 
@@ -56,7 +56,7 @@ def test_any_other_path_is_no_containment(path: object) -> None:
 
 
 @pytest.mark.parametrize("root", paths.CASE_FILE_ROOTS)
-@pytest.mark.parametrize("incident", [ID, CLAIM])
+@pytest.mark.parametrize("incident", [INCIDENT_ID, CLAIM])
 def test_a_case_file_path_is_parsed_back(root: str, incident: str) -> None:
     """The case file itself, and an object in it."""
     folder = paths.case_file_folder(root, incident)
@@ -64,10 +64,13 @@ def test_a_case_file_path_is_parsed_back(root: str, incident: str) -> None:
     found = paths.parse_case_file_path(f"{folder}/evidence/finding.json")
     assert found == paths.CaseFilePath(root, incident, "evidence/finding.json")
     assert found.folder == folder
-    assert (paths.event_id(incident), paths.event_day(incident)) == (ID, "20261002")
+    assert (paths.event_id(incident), paths.event_day(incident)) == (INCIDENT_ID, "20261002")
 
 
-@pytest.mark.parametrize("path", ["", ID, f"slots/{ID}", "incidents/x", f"incidents/{ID}x", None])
+@pytest.mark.parametrize(
+    "path",
+    ["", INCIDENT_ID, f"slots/{INCIDENT_ID}", "incidents/x", f"incidents/{INCIDENT_ID}x", None],
+)
 def test_any_other_path_is_no_case_file(path: object) -> None:
     """Only the four roots have case files, and only ids name them."""
     assert paths.parse_case_file_path(path) is None
@@ -101,10 +104,14 @@ def test_an_object_beside_another_has_a_number() -> None:
 @pytest.mark.parametrize(
     ("section", "path", "folder"),
     [
-        (paths.INCIDENTS, f"incidents/{ID}/0001-received.json", f"incidents/{ID}/"),
+        (
+            paths.INCIDENTS,
+            f"incidents/{INCIDENT_ID}/0001-received.json",
+            f"incidents/{INCIDENT_ID}/",
+        ),
         (paths.INCIDENTS, "incidents/stray.json", ""),
         (paths.INCIDENTS, "incidents/x/y/z", "incidents/x/"),
-        (paths.INCIDENTS, f"dry-runs/{ID}/x", ""),
+        (paths.INCIDENTS, f"dry-runs/{INCIDENT_ID}/x", ""),
         (paths.CONTAINMENTS, "containments/p/l/service/s/1/x", "containments/p/l/service/s/"),
         (paths.CONTAINMENTS, "containments/p/l/service/s", ""),
     ],

@@ -15,9 +15,10 @@ from incident.case_file.verification import (
     ObjectState,
     verify_case_file,
 )
+from tests.support.constants import INCIDENT_ID
 from tests.support.model import repeatable
 
-FOLDER = "incidents/20261002-6255b37a8bf0"
+FOLDER = f"incidents/{INCIDENT_ID}"
 CONTAINMENT = "containments/shop-1/europe-west1/service/storefront/1"
 RUNS = st.lists(
     st.dictionaries(

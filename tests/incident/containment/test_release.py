@@ -17,8 +17,8 @@ from incident.actions.changes import INCIDENT_ANNOTATION
 from incident.actions.require_authentication import CALLER_BINDINGS_LABEL
 from incident.containment.release import ReleaseIncomplete
 from incident.model import ChangeKind, ChangeState, Denied, Kind, Missing, Retry
+from tests.support.constants import CONTAINMENTS_FOLDER, LATEST
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
     JsonDict,
     responder_environment,
     sample_notification,
@@ -36,7 +36,6 @@ from tests.support.releases import (
     workload_in,
 )
 
-LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 ALL_OF_A_SERVICE = "[[isolate-revision, scale-to-zero], restrict-ingress, require-authentication]"
 AUTOMATIC = {"scalingMode": "AUTOMATIC"}
 PUBLIC_BINDINGS: list[JsonDict] = [{"role": "roles/run.invoker", "members": ["allUsers"]}]

@@ -16,8 +16,8 @@ from incident.containment.release_text import (
 )
 from incident.model import AuditEvent, Change, ChangeKind, Kind
 from incident.redaction.redactor import Redactor
+from tests.support.constants import CONTAINMENTS_FOLDER
 from tests.support.model import (
-    CONTAINMENTS_FOLDER,
     NOW,
     configuration,
     record,

@@ -35,8 +35,8 @@ from tests.incident.decision.test_guards import (
     history,
     slots,
 )
+from tests.support.constants import CATEGORY
 from tests.support.model import (
-    CATEGORY,
     SCALE_TO_ZERO_STEPS,
     configuration,
     configuration_after,

@@ -13,9 +13,9 @@ from clients.store import Store
 from incident.decision.guards import GuardBlock, TakenSlots, slot_holder
 from incident.decision.rate_limit import HourlySlots
 from incident.policy.schema import Guards
+from tests.support.constants import REPOSITORY
 from tests.support.model import NOW, folder_store, workload
 
-REPOSITORY = Path(__file__).parents[3]
 HOUR = "2026-10-02T08"
 # Ten claimants in a process of their own; it prints how many of them have a slot.
 CLAIMANTS = """

@@ -20,8 +20,8 @@ from incident.investigation.collect import merge_evidence
 from incident.investigation.virustotal import ReputationLookup
 from incident.model import File, Finding, Lookup, Mode, Reputation
 from responders import route
+from tests.support.constants import SHA256, TOPIC, UPDATE_SERVICE
 from tests.support.environment import (
-    UPDATE_SERVICE,
     JsonDict,
     ResponderEnvironment,
     deliver_and_log,
@@ -34,7 +34,6 @@ from tests.support.environment import (
 )
 from tests.support.model import evidence, finding, notification
 
-HASH = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 ANOTHER = "9" * 64
 KEY = "planted-virustotal-key"
 WITH_KEY: dict[str, Any] = {"VIRUSTOTAL_API_KEY": KEY}
@@ -66,7 +65,7 @@ async def environment_with_key(
         yield env, asked
 
 
-def virustotal_report(malicious: int, digest: str = HASH) -> JsonDict:
+def virustotal_report(malicious: int, digest: str = SHA256) -> JsonDict:
     """A world's answer about a file that so many of 70 engines call malicious."""
     stats = {"malicious": malicious, "undetected": 70 - malicious}
     return {digest: {"data": {"id": digest, "attributes": {"last_analysis_stats": stats}}}}
@@ -180,7 +179,7 @@ async def test_one_run_looks_a_hash_up_once(tmp_path: Path) -> None:
         stored = json.loads(_only(env.stored_objects("**/evidence/virustotal*.json")))
     assert made["status"] == "contained"
     assert asked == [REPORT]
-    assert (stored["malicious"], stored["engines"], stored["sha256"]) == (58, 70, HASH)
+    assert (stored["malicious"], stored["engines"], stored["sha256"]) == (58, 70, SHA256)
     assert made["detected"]["virustotal"]["malicious"] == 58
     assert made["gaps"] == []
     assert "58 of 70 engines" in str(made["assessment"]["reasons"])
@@ -215,7 +214,7 @@ async def test_virustotal_is_asked_beside_everything_else(tmp_path: Path) -> Non
 
 def test_the_answer_used_for_the_decision_is_kept() -> None:
     """The outcome does not contradict its decision because an answer came late."""
-    silence = Reputation(Lookup.NO_ANSWER, HASH, "no answer within 1 s")
+    silence = Reputation(Lookup.NO_ANSWER, SHA256, "no answer within 1 s")
     assert merge_evidence(evidence(reputation=silence), evidence()).reputation == silence
 
 
@@ -324,7 +323,7 @@ async def test_without_a_key_there_is_the_link_only(tmp_path: Path) -> None:
         made: Any = (await env.deliver()).outcome
     assert asked == []
     assert made["gaps"] == []
-    assert made["links"]["virustotal"].endswith(HASH)
+    assert made["links"]["virustotal"].endswith(SHA256)
     assert made["detected"]["virustotal"]["lookup"] == "no-key"
     assert "VIRUSTOTAL_API_KEY is not set" in str(made["assessment"]["reasons"])
 
@@ -344,7 +343,7 @@ async def test_the_key_never_leaves(tmp_path: Path, code: str) -> None:
     fault = {"method": REPORT, "code": code, "message": f"no such key: {KEY}"}
     given: dict[str, Any] = {
         "world": world_with_report(virustotal_report(58), faults=[fault]),
-        "topic": "projects/example-shop-prod/topics/outcomes",
+        "topic": TOPIC,
     }
     async with environment_with_key(tmp_path, **given) as (env, _):
         answer, printed = await deliver_and_log(env)
@@ -353,7 +352,7 @@ async def test_the_key_never_leaves(tmp_path: Path, code: str) -> None:
     assert answer
     assert answer.outcome["status"] == "held"
     assert "virustotal" in stored
-    assert HASH in published
+    assert SHA256 in published
     for text in (json.dumps(answer.outcome), printed, published, stored):
         assert KEY not in text
 
@@ -371,7 +370,8 @@ async def test_what_virustotal_names_is_hostile_text(tmp_path: Path) -> None:
         "tags": [HOSTILE],
         "popular_threat_classification": {"suggested_threat_label": HOSTILE},
     }
-    async with environment_with_key(tmp_path, world=world_with_report({HASH: answer})) as (env, _):
+    world = world_with_report({SHA256: answer})
+    async with environment_with_key(tmp_path, world=world) as (env, _):
         answered, printed = await deliver_and_log(env)
         assert len(env.containment_writes) == 1
         stored = json.loads(_only(env.stored_objects("**/evidence/virustotal.json")))
@@ -394,12 +394,14 @@ def finding_with_two_files(linked: str | None) -> Finding:
     ("found", "digest"),
     [
         (
-            finding_with_two_files(f"https://www.virustotal.com/gui/file/{HASH.upper()}/detection"),
-            HASH,
+            finding_with_two_files(
+                f"https://www.virustotal.com/gui/file/{SHA256.upper()}/detection"
+            ),
+            SHA256,
         ),
         (finding_with_two_files(f"https://www.virustotal.com/gui/file/{ANOTHER}"), ANOTHER),
         (finding_with_two_files(None), ANOTHER),
-        (notification("several-processes").finding, HASH),
+        (notification("several-processes").finding, SHA256),
     ],
     ids=["the linked one", "the other one", "the first without a link", "the sample"],
 )
@@ -462,7 +464,7 @@ async def test_the_file_is_called_what_it_is(name: str, called: str) -> None:
     """A library is loaded and a script is read: it is not the program that VirusTotal judged."""
     (process,) = notification(name).finding.processes
     cut = [replace(library, partially_hashed=True) for library in process.libraries]
-    script = process.script and replace(process.script, partially_hashed=True, sha256=HASH)
+    script = process.script and replace(process.script, partially_hashed=True, sha256=SHA256)
     partly = replace(process, partially_hashed=True, libraries=tuple(cut), script=script)
     found = notification(name, processes=(partly,))
     responder = route(found).responder

@@ -25,11 +25,10 @@ from incident.model import (
     Workload,
 )
 from incident.notification.parse import parse_notification, parse_record
+from tests.support.constants import SAMPLES_FOLDER, SHA256
 from tests.support.model import listed_finding_json, workload
 
-SAMPLES = Path(__file__).parents[2] / "samples"
-SAMPLE = json.loads((SAMPLES / "cloud-run-service.json").read_text())
-SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
+SAMPLE = json.loads((SAMPLES_FOLDER / "cloud-run-service.json").read_text())
 STOREFRONT = workload()
 MANAGER = "//cloudresourcemanager.googleapis.com"
 HOSTILE_TEXT = "\n\x1b[31m" + "A" * 100_000
@@ -46,7 +45,7 @@ repeatable = settings(
 
 def parse_sample(name: str) -> Finding:
     """Parse one of the sample notifications."""
-    return parse_notification((SAMPLES / f"{name}.json").read_bytes()).finding
+    return parse_notification((SAMPLES_FOLDER / f"{name}.json").read_bytes()).finding
 
 
 def sample_with(changes: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +81,7 @@ def to_bytes(message: Any) -> bytes:
 
 def test_every_field_of_a_finding_is_parsed() -> None:
     """Each field of the model comes from its place in a complete notification."""
-    notification = parse_notification((SAMPLES / "cloud-run-service.json").read_bytes())
+    notification = parse_notification((SAMPLES_FOLDER / "cloud-run-service.json").read_bytes())
 
     finding = notification.finding
     assert not notification.deleted
@@ -240,7 +239,7 @@ def test_fields_against_containment_are_parsed_without_a_verdict(
 
 def test_a_deleted_finding_is_marked_as_deleted() -> None:
     """A notification of a deleted finding says so."""
-    assert parse_notification((SAMPLES / "deleted.json").read_bytes()).deleted
+    assert parse_notification((SAMPLES_FOLDER / "deleted.json").read_bytes()).deleted
 
 
 def test_unknown_fields_and_texts_survive() -> None:
@@ -677,7 +676,7 @@ def test_hostile_text_in_an_error_is_quoted_and_bounded(data: bytes) -> None:
 # The record of SCC goes the same way.
 
 
-@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SAMPLES_FOLDER.glob("*.json")), ids=lambda path: path.stem)
 def test_notification_and_listed_finding_parse_alike(path: Path) -> None:
     """The same finding is the same, whether a message claims it or SCC lists it."""
     claim = parse_notification(path.read_bytes()).finding

@@ -19,10 +19,8 @@ from emulator.api.faults import Fault, Faults
 from incident.case_file.containments import ContainmentRecords, containment_from_records
 from incident.case_file.journal import Journal
 from incident.model.json_text import time_text
+from tests.support.constants import CONTAINMENTS_FOLDER, SCALED_TO_ZERO, SERVICE, UPDATE_SERVICE
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
-    SERVICE,
-    UPDATE_SERVICE,
     JsonDict,
     ResponderEnvironment,
     policy_yaml,
@@ -51,7 +49,6 @@ from tests.support.patrol import (
 #: The most writes of a patrol run that finds a containment reverted.
 _WRITES = 28
 REAPPLY_TWICE = policy_yaml(extra="reapply_limit: 2\n")
-STOPPED = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
 
 
 def record_kinds_of(env: ResponderEnvironment, number: int = 1) -> list[str]:
@@ -78,7 +75,7 @@ def statuses(env: ResponderEnvironment) -> list[str]:
 def is_stopped(env: ResponderEnvironment) -> bool:
     """Whether the service is scaled to zero."""
     scaling: Any = env.service["scaling"]
-    return bool(STOPPED.items() <= scaling.items())
+    return bool(SCALED_TO_ZERO.items() <= scaling.items())
 
 
 NOT_FOUND = grpc.StatusCode.NOT_FOUND

@@ -9,9 +9,8 @@ from typing import Any
 from incident.case_file.manifest import sha256_hex
 from incident.patrol import log
 from incident.response.log import Trace
+from tests.support.constants import CONTAINMENTS_FOLDER, SERVICE
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
-    SERVICE,
     ResponderEnvironment,
     captured_output,
     policy_yaml,

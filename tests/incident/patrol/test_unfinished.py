@@ -15,8 +15,8 @@ from incident.case_file.journal import Journal
 from incident.notification.parse import parse_notification
 from incident.patrol.unfinished import is_inactive
 from incident.response.records import received_record
+from tests.support.constants import CONTAINMENTS_FOLDER, TOPIC
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
     ResponderEnvironment,
     encode,
     policy_yaml,
@@ -102,7 +102,7 @@ def test_retries_of_the_patrol_back_off() -> None:
 
 async def test_a_concluded_outcome_is_only_published(tmp_path: Path) -> None:
     """Concluded, not announced: the patrol announces just that."""
-    topic = "projects/example-shop-prod/topics/outcomes"
+    topic = TOPIC
     faults = [{"method": "Publish", "code": "INTERNAL"}]
     async with responder_environment(tmp_path, world=world_with_faults(faults), topic=topic) as env:
         assert await env.status() == "retry"
@@ -152,7 +152,7 @@ async def test_an_incident_of_a_muted_finding_is_ended(tmp_path: Path) -> None:
 
 async def test_an_unfinished_dry_run_is_finished(tmp_path: Path) -> None:
     """Under the policy as it is by then; one that was overtaken in earnest is left alone."""
-    topic = "projects/example-shop-prod/topics/outcomes"
+    topic = TOPIC
     faults = [{"method": "Publish", "code": "INTERNAL"}]
     rules = policy_yaml("dry-run")
     async with responder_environment(

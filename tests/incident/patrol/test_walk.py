@@ -19,8 +19,8 @@ from clients.store_listing import ListedPage
 from incident.case_file.verification import ObjectState, verify_case_file
 from incident.patrol.round import Patrol, PatrolLimits, RoundResult
 from incident.patrol.walk import WalkCursors, WalkedFolder, WalkedPage, walk_store
+from tests.support.constants import CONTAINMENTS_FOLDER
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
     ResponderEnvironment,
     policy_yaml,
     put_object,

@@ -27,6 +27,7 @@ from incident.model import (
 )
 from incident.playbook.plan import PlaybookInputs, people_tasks
 from incident.redaction.redactor import Redactor
+from tests.support.constants import INCIDENT_ID
 from tests.support.model import (
     configuration,
     evidence,
@@ -64,9 +65,7 @@ def steps() -> Iterator[PlaybookTask]:
         this: Any = finding(workload=workload(kind=kind), containers=(), **ran)
         found = configuration({"invokerIamDisabled": True}, template=what, kind=kind)
         of = evidence(finding=this, configuration=found, access=open_wide)
-        yield from people_tasks(
-            PlaybookInputs("20261002-6255b37a8bf0", status, Mode.ENFORCE, of, changes)
-        )
+        yield from people_tasks(PlaybookInputs(INCIDENT_ID, status, Mode.ENFORCE, of, changes))
 
 
 def test_no_redaction_takes_a_part_of_a_step() -> None:

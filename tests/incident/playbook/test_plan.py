@@ -37,6 +37,7 @@ from incident.playbook.plan import (
     task_json,
     with_updated_plan,
 )
+from tests.support.constants import INCIDENT_ID
 from tests.support.model import (
     NOW,
     configuration,
@@ -57,9 +58,7 @@ def situation_of(status: Status, of: Evidence | None = None) -> PlaybookInputs:
     """Inputs of an incident with a status; with CONTAINED its change is verified."""
     state = ChangeState.VERIFIED if status is Status.CONTAINED else ChangeState.PLANNED
     change = with_state(scale_to_zero_change(), state)
-    return PlaybookInputs(
-        "20261002-6255b37a8bf0", status, Mode.ENFORCE, of or evidence(), (change,)
-    )
+    return PlaybookInputs(INCIDENT_ID, status, Mode.ENFORCE, of or evidence(), (change,))
 
 
 def parts(status: Status, of: Evidence | None = None) -> list[str]:
@@ -143,7 +142,7 @@ def test_every_part_gives_its_reason_once(status: Status) -> None:
 def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
     """With the responder's command, and one that needs gcloud only."""
     first, *others = people_tasks(situation_of(status))
-    incident = "20261002-6255b37a8bf0"
+    incident = INCIDENT_ID
     wanted = command.format(incident) if "{}" in command else f"{command} {incident}"
     assert first.command == f"python cli.py {wanted}"
     by_hand = [step.command for step in others if step.purpose is TaskPurpose.STOP]
@@ -619,7 +618,7 @@ def test_an_outcome_without_a_plan_stays_as_it_is() -> None:
 def outcome_with_plan(status: str, plan: Any, **more: Any) -> Any:
     """An outcome with a playbook and one verified change."""
     return {
-        "incident": "20261002-6255b37a8bf0",
+        "incident": INCIDENT_ID,
         "status": status,
         "workload": {
             "kind": "service",

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -29,8 +28,8 @@ from incident.policy.resolve import (
     parse_policy,
     resolve,
 )
+from tests.support.constants import REPOSITORY
 
-ROOT = Path(__file__).parents[3]
 SCALE = (("scale-to-zero",),)
 SHOP = Subject(
     workload=Workload(
@@ -74,7 +73,7 @@ def texts(resolution: Resolution) -> list[str]:
 
 def test_the_shipped_policy_scales_services_to_zero_as_a_dry_run() -> None:
     """What is deployed without a thought changes nothing and names one category."""
-    shipped = parse_policy((ROOT / "deploy/policy.yaml").read_bytes(), source="policy.yaml")
+    shipped = parse_policy((REPOSITORY / "deploy/policy.yaml").read_bytes(), source="policy.yaml")
     assert resolve(shipped, SHOP) == Resolution("defaults", Mode.DRY_RUN, SCALE, ())
     assert shipped.categories == (DEFAULT_CATEGORY,)
     assert not shipped.rules
@@ -83,7 +82,7 @@ def test_the_shipped_policy_scales_services_to_zero_as_a_dry_run() -> None:
 
 def test_the_shipped_policy_spells_out_the_defaults() -> None:
     """Guards and evidence in the shipped file are what they would be without it."""
-    shipped = parse_policy((ROOT / "deploy/policy.yaml").read_bytes(), source="policy.yaml")
+    shipped = parse_policy((REPOSITORY / "deploy/policy.yaml").read_bytes(), source="policy.yaml")
     spelled_out = shipped.guards.model_fields_set | shipped.evidence.model_fields_set
     contain = (
         "contain: {service: [scale-to-zero], worker-pool: [scale-to-zero],"
@@ -96,7 +95,7 @@ def test_the_shipped_policy_spells_out_the_defaults() -> None:
 def test_the_examples_in_the_shipped_policy_can_be_uncommented() -> None:
     """An operator who takes the comment signs away has a valid policy."""
     lines, inside = [], False
-    for line in (ROOT / "deploy/policy.yaml").read_text().splitlines():
+    for line in (REPOSITORY / "deploy/policy.yaml").read_text().splitlines():
         begins = re.match("# (rules|protect|virustotal|sources):", line)
         inside = bool(begins) or (inside and line.startswith("#   "))
         lines.append(line.removeprefix("# ") if inside else line)
@@ -110,15 +109,18 @@ def test_the_examples_in_the_shipped_policy_can_be_uncommented() -> None:
 def test_the_schema_in_the_repository_is_the_one_that_is_generated() -> None:
     """What editors check against is what the responder accepts."""
     printed = subprocess.run(
-        [sys.executable, "-m", "incident.policy.schema"], cwd=ROOT, capture_output=True, check=True
+        [sys.executable, "-m", "incident.policy.schema"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
     )
-    assert printed.stdout == (ROOT / "deploy/policy.schema.json").read_bytes()
+    assert printed.stdout == (REPOSITORY / "deploy/policy.schema.json").read_bytes()
     assert not printed.stderr
 
 
 def test_the_schema_describes_every_key() -> None:
     """An editor has something to say about each key."""
-    schema = json.loads((ROOT / "deploy/policy.schema.json").read_text())
+    schema = json.loads((REPOSITORY / "deploy/policy.schema.json").read_text())
     sections = [schema, *schema["$defs"].values()]
     for key, entry in (item for each in sections for item in each.get("properties", {}).items()):
         described = schema["$defs"].get(entry.get("$ref", "").rpartition("/")[2], entry)
@@ -127,7 +129,7 @@ def test_the_schema_describes_every_key() -> None:
 
 def test_the_schema_offers_the_available_actions_only() -> None:
     """An editor proposes for a kind what this version can do for it."""
-    contain = json.loads((ROOT / "deploy/policy.schema.json").read_text())["$defs"]["Contain"]
+    contain = json.loads((REPOSITORY / "deploy/policy.schema.json").read_text())["$defs"]["Contain"]
     for kind, steps in contain["properties"].items():
         offered = steps["items"]["anyOf"][0]["enum"] if steps.get("maxItems") != 0 else []
         assert offered == available_actions(Kind(kind))

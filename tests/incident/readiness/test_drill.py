@@ -24,8 +24,8 @@ from incident.notification.resource_names import parse_resource_name
 from incident.readiness.drill import DrillReport, DrillRun, run_drill
 from incident.readiness.drill_plan import DrillPlan, prepare_drill
 from incident.redaction.redactor import Redactor
+from tests.support.constants import CONTAINMENTS_FOLDER, SAMPLE_OF_KIND
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
     JsonDict,
     ResponderEnvironment,
     responder_environment,
@@ -42,7 +42,6 @@ from tests.support.patrol import (
     with_automatic_scaling,
 )
 from tests.support.releases import (
-    SAMPLE_OF_KIND,
     comparable_world,
     dump_world,
     enforcing_policy,

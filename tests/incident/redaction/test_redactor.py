@@ -15,10 +15,10 @@ from incident.model import Json, Secret
 from incident.redaction.credential_patterns import PATTERNS, CredentialPattern
 from incident.redaction.redactor import Redactor
 from incident.redaction.secret_names import names_secret, suggests_secret
+from tests.support.constants import SHA256
 
 KEY = b"key of the tests"
 MARK = r"\[redacted:[0-9a-f]{8}\]"
-SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 IMAGE = "europe-west1-docker.pkg.dev/example-shop-prod/web/storefront"
 
 bare_redactor = Redactor(KEY)

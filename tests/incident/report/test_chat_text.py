@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from incident.model import Status
 from incident.report.chat_text import chat_message, escape_for_chat
+from tests.support.constants import INCIDENT_ID
 from tests.support.model import repeatable
 
-ID = "20261002-6255b37a8bf0"
 OUTCOME: dict[str, Any] = {
     "status": "contained",
-    "incident": "20261002-6255b37a8bf0",
+    "incident": INCIDENT_ID,
     "finding": {
         "category": "Execution: Modified Malicious Binary Executed",
         "severity": "CRITICAL",
@@ -48,7 +48,7 @@ MARKUP = re.compile(r"[<>&*_~`|@#]|\]\(|(?<!\[:)://(?!console\.cloud\.google\.co
 
 def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> None:
     """One line for each."""
-    show, release = (f"`python cli.py {verb} {ID}`" for verb in ("show", "release"))
+    show, release = (f"`python cli.py {verb} {INCIDENT_ID}`" for verb in ("show", "release"))
     to_do = (
         f"To do: rotate the exposed secrets first, then find the root cause; {show} has the steps."
         f" No attack? {release} gives it back"
@@ -78,15 +78,15 @@ def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
 @pytest.mark.parametrize(
     ("status", "command"),
     [
-        (Status.CONTAINED, f"release {ID}"),
-        (Status.RESTRICTED, f"contain {ID} --action scale-to-zero"),
-        (Status.ALREADY_CONTAINED, f"show {ID}"),
-        (Status.UNVERIFIED, f"contain {ID}"),
-        (Status.FAILED, f"contain {ID}"),
-        (Status.AWAITING_APPROVAL, f"approve {ID}"),
-        (Status.HELD, f"contain {ID} --action scale-to-zero"),
-        (Status.PLANNED, f"contain {ID}"),
-        (Status.EXPIRED, f"contain {ID}"),
+        (Status.CONTAINED, f"release {INCIDENT_ID}"),
+        (Status.RESTRICTED, f"contain {INCIDENT_ID} --action scale-to-zero"),
+        (Status.ALREADY_CONTAINED, f"show {INCIDENT_ID}"),
+        (Status.UNVERIFIED, f"contain {INCIDENT_ID}"),
+        (Status.FAILED, f"contain {INCIDENT_ID}"),
+        (Status.AWAITING_APPROVAL, f"approve {INCIDENT_ID}"),
+        (Status.HELD, f"contain {INCIDENT_ID} --action scale-to-zero"),
+        (Status.PLANNED, f"contain {INCIDENT_ID}"),
+        (Status.EXPIRED, f"contain {INCIDENT_ID}"),
     ],
 )
 def test_each_task_has_its_command(status: Status, command: str) -> None:
@@ -173,7 +173,7 @@ def test_a_failure_before_any_plan_names_the_action() -> None:
     """Without a recorded plan the command has `--action`."""
     text = chat_message({**OUTCOME, "status": "failed", "changes": []})
     assert "it could NOT be done: no change on record. Nothing shows that it is stopped" in text
-    assert f"contain {ID} --action scale-to-zero" in text
+    assert f"contain {INCIDENT_ID} --action scale-to-zero" in text
 
 
 def test_a_failing_action_is_not_hidden_behind_one_that_held() -> None:

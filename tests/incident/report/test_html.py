@@ -16,6 +16,7 @@ from incident.case_file.index import CaseSummary
 from incident.patrol.unfinished import closing_outcome
 from incident.report.html import CaseFileContents, render_html
 from incident.report.html_template import page_text
+from tests.support.constants import INCIDENT_ID
 from tests.support.environment import responder_environment, sample_notification
 from tests.support.model import record
 
@@ -303,7 +304,7 @@ def test_an_incident_that_could_not_be_resumed_has_a_page() -> None:
     """A case file with only its first record has a page."""
     first = record(1, "received", finding="f", event_time="2026-10-02T08:14:07Z", workload="w")
     outcome = closing_outcome(
-        CaseSummary("20261002-6255b37a8bf0", "incidents/x", (first,)), "gone", "file:///x"
+        CaseSummary(INCIDENT_ID, "incidents/x", (first,)), "gone", "file:///x"
     )
     page = render_html(CaseFileContents(outcome, {}, (), {}))
     assert "A finding whose category is not known" in page

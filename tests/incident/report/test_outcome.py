@@ -40,10 +40,9 @@ from incident.report.outcome_updates import (
     has_active_containment,
     released_outcome,
 )
+from tests.support.constants import CATEGORY, SERVICE, SHA256
 from tests.support.model import (
-    CATEGORY,
     NOW,
-    SERVICE,
     configuration,
     evidence,
     finding,
@@ -74,7 +73,6 @@ KEYS = {
     "links",
 }
 CONSOLE = "https://console.cloud.google.com"
-SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 TECHNIQUE = Technique("T1105", "Ingress Tool Transfer", "Command and Control", "meaning", "url")
 ASSESSMENT = Assessment(
     "summary", Confidence.HIGH, (Reason("because", "finding"),), (TECHNIQUE,), Verdict.CONTAIN

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from incident.case_file.manifest import sha256_hex
 from incident.report.write_report import write_report
-from tests.support.environment import CONTAINMENTS_FOLDER, responder_environment
+from tests.support.constants import CONTAINMENTS_FOLDER
+from tests.support.environment import responder_environment
 from tests.support.model import folder_store
 from tests.support.patrol import deploy, run_patrol, with_automatic_scaling
 

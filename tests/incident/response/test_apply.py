@@ -31,6 +31,7 @@ from incident.response.apply import apply_proposal
 from incident.response.approvals import RequestRefused, expire_approval, is_stale
 from incident.response.propose import confirm_unchanged, propose_approval, propose_finishing
 from incident.response.session import read_policy
+from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND
 from tests.support.environment import (
     ResponderEnvironment,
     policy_yaml,
@@ -45,16 +46,6 @@ from tests.support.model import NOW
 CLOUD_RUN = "/google.cloud.run.v2."
 SHORT_EXPIRY = timedelta(milliseconds=20)
 WAITING = policy_yaml("approve")
-SAMPLE_OF_KIND = {
-    Kind.SERVICE: "revision-by-number",
-    Kind.JOB: "v1-job-execution",
-    Kind.WORKER_POOL: "worker-pool-without-containers",
-}
-ALL_ACTIONS = {
-    Kind.SERVICE: "[scale-to-zero, restrict-ingress, require-authentication]",
-    Kind.JOB: "[cancel-executions, require-authentication]",
-    Kind.WORKER_POOL: "[scale-to-zero]",
-}
 PLANNED_KEYS = ("action", "kind", "target", "mask", "before", "after", "stops", "reversible")
 
 

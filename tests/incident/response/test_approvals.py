@@ -27,6 +27,7 @@ from incident.response.approvals import (
     recorded_plan,
 )
 from incident.response.context import Ports
+from tests.support.constants import INCIDENT_ID
 from tests.support.model import (
     NOW,
     UID,
@@ -39,12 +40,11 @@ from tests.support.model import (
     workload,
 )
 
-ID = "20261002-6255b37a8bf0"
-FOLDER = f"incidents/{ID}"
+FOLDER = f"incidents/{INCIDENT_ID}"
 LIMIT = timedelta(hours=12)
 POLICY = Policy()
 WAITING: dict[str, Any] = {
-    "incident": ID,
+    "incident": INCIDENT_ID,
     "status": "awaiting-approval",
     "workload": {
         "kind": "service",
@@ -68,7 +68,7 @@ DONE = replace(record(1000, "done", outcome=WAITING), recorded_at=NOW + timedelt
 
 def waiting_case(*later: Any) -> CaseSummary:
     """An incident whose plan waits, and what came later."""
-    return CaseSummary(ID, FOLDER, (PLANNED, DONE, *later))
+    return CaseSummary(INCIDENT_ID, FOLDER, (PLANNED, DONE, *later))
 
 
 def approved(at: datetime) -> Any:
@@ -79,7 +79,7 @@ def approved(at: datetime) -> Any:
 def test_a_plan_waits_since_it_was_settled() -> None:
     """Not since it was announced; and only where there is one."""
     assert planned_at(waiting_case()) == NOW
-    assert planned_at(CaseSummary(ID, FOLDER, ())) is None
+    assert planned_at(CaseSummary(INCIDENT_ID, FOLDER, ())) is None
 
 
 STALE = {
@@ -121,8 +121,8 @@ def test_a_plan_that_cannot_be_read_back_says_what_to_do() -> None:
     """One of an earlier version, for one: it lacks the workload's id."""
     assert recorded_plan(waiting_case()).changes == (scale_to_zero_change(),)
     old = {**WAITING, "workload": {**WAITING["workload"], "uid": None}}
-    broken = CaseSummary(ID, FOLDER, (record(1000, "done", outcome=old),))
-    with pytest.raises(RequestRefused, match=f"contain {ID}` for a fresh plan"):
+    broken = CaseSummary(INCIDENT_ID, FOLDER, (record(1000, "done", outcome=old),))
+    with pytest.raises(RequestRefused, match=f"contain {INCIDENT_ID}` for a fresh plan"):
         recorded_plan(broken)
 
 
@@ -141,7 +141,7 @@ async def stored_case(folder: Path, *later: Any) -> tuple[Records, CaseSummary]:
     journal = Journal(store, FOLDER, "r", fixed_now)
     for entry in (PLANNED, DONE, *later):
         await journal.create(entry.number, entry.kind, entry.body)
-    return store_records, await CaseFileIndex(store).get(ID)
+    return store_records, await CaseFileIndex(store).get(INCIDENT_ID)
 
 
 async def test_an_expired_plan_is_recorded_and_kept_visible(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ async def test_an_expired_plan_is_recorded_and_kept_visible(tmp_path: Path) -> N
         "verdict": "hold",
         "reasons": ["nobody approved the plan within 12 h, the policy's limit", "because"],
     }
-    after = await CaseFileIndex(store_records.store).get(ID)
+    after = await CaseFileIndex(store_records.store).get(INCIDENT_ID)
     assert (after.status, after.outcome) == ("expired", reported)
     assert reported["changes"] == json.loads(json.dumps(WAITING["changes"]))
 
@@ -163,10 +163,10 @@ async def test_what_was_begun_does_not_expire(tmp_path: Path) -> None:
     containment_records = ContainmentRecords(store_records.store, workload(), "r", fixed_now)
     history = await containment_records.history()
     await containment_records.store_snapshot(
-        history, (scale_to_zero_change(),), configuration(), ID, finding()
+        history, (scale_to_zero_change(),), configuration(), INCIDENT_ID, finding()
     )
     assert await expire_approval(found, POLICY, store_records, NO_PORTS, Redactor(b"k")) is None
-    assert (await CaseFileIndex(store_records.store).get(ID)).status == "awaiting-approval"
+    assert (await CaseFileIndex(store_records.store).get(INCIDENT_ID)).status == "awaiting-approval"
 
 
 async def test_an_approval_at_the_same_moment_counts(tmp_path: Path) -> None:
@@ -177,4 +177,4 @@ async def test_an_approval_at_the_same_moment_counts(tmp_path: Path) -> None:
     await journal.append(1000, "approved", {"by": "a@example.com"})
     await journal.append(1001, "contained", contained)
     await expire_approval(seen, POLICY, store_records, NO_PORTS, Redactor(b"k"))
-    assert (await CaseFileIndex(store_records.store).get(ID)).status == "contained"
+    assert (await CaseFileIndex(store_records.store).get(INCIDENT_ID)).status == "contained"

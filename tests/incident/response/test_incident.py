@@ -12,10 +12,14 @@ import pytest
 from clients import Settings
 from emulator.services.gate import CallPoint
 from incident.model import Mode, Retry
-from tests.support.environment import (
+from tests.support.constants import (
     CONTAINMENTS_FOLDER,
+    SCALED_TO_ZERO,
     SERVICE,
+    TOPIC,
     UPDATE_SERVICE,
+)
+from tests.support.environment import (
     policy_yaml,
     responder_environment,
     sample_notification,
@@ -24,8 +28,6 @@ from tests.support.environment import (
     two_findings_on_one_service,
     world_around,
 )
-
-SCALED_TO_ZERO = {"scalingMode": "MANUAL", "manualInstanceCount": 0}
 
 
 async def test_an_enforcing_policy_scales_the_service_to_zero(tmp_path: Path) -> None:
@@ -511,7 +513,7 @@ async def test_the_outcome_is_announced_once_and_a_redelivery_finishes_what_is_m
     tmp_path: Path,
 ) -> None:
     """A topic that does not answer delays only the announcement, never makes a second write."""
-    topic = "projects/example-shop-prod/topics/outcomes"
+    topic = TOPIC
     fault = {"method": "Publish", "code": "INTERNAL", "times": 1}
     world = {**world_around(sample_notification()), "faults": [fault]}
     async with responder_environment(tmp_path, world=world, topic=topic) as env:

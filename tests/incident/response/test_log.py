@@ -14,7 +14,8 @@ from incident.response import log
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
 from incident.response.log import Trace
-from tests.support.model import SERVICE, finding
+from tests.support.constants import SERVICE
+from tests.support.model import finding
 
 TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True, project="")
 LABELS = "logging.googleapis.com/labels"

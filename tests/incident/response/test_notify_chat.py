@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.support.chat_webhook import SECRET_PATH, chat_room
+from tests.support.constants import TOPIC
 from tests.support.environment import (
     ResponderEnvironment,
     deliver_and_log,
@@ -17,8 +18,6 @@ from tests.support.environment import (
     sample_notification,
     world_around,
 )
-
-TOPIC = "projects/example-shop-prod/topics/outcomes"
 
 
 @pytest.fixture(autouse=True)

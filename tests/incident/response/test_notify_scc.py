@@ -14,8 +14,8 @@ from google.cloud.securitycenter_v2.types import Finding
 from emulator.services.gate import CallPoint, Dropped
 from incident.model import Status
 from incident.response.notify import EXTERNAL_SYSTEM, REPORTED_STATUSES, finding_update
+from tests.support.constants import CONTAINMENTS_FOLDER, TOPIC
 from tests.support.environment import (
-    CONTAINMENTS_FOLDER,
     JsonDict,
     ResponderEnvironment,
     deliver_and_log,
@@ -30,7 +30,6 @@ from tests.support.environment import (
 SCC_METHODS = "/google.cloud.securitycenter.v2.SecurityCenter/"
 MARK, LINK = f"{SCC_METHODS}UpdateSecurityMarks", f"{SCC_METHODS}UpdateExternalSystem"
 NAME = sample_notification()["finding"]["canonicalName"]
-TOPIC = "projects/example-shop-prod/topics/outcomes"
 
 
 def current_finding(env: ResponderEnvironment, notification: JsonDict | None = None) -> JsonDict:

@@ -7,12 +7,8 @@ from typing import Any
 
 from google.cloud import run_v2
 
-from tests.support.environment import (
-    SERVICE,
-    ResponderEnvironment,
-    policy_yaml,
-    responder_environment,
-)
+from tests.support.constants import SERVICE
+from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
 from tests.support.patrol import OTHER_PRINCIPAL, deploy, with_automatic_scaling
 
 

@@ -9,13 +9,8 @@ from google.api_core import exceptions
 from google.cloud.audit import audit_log_pb2
 from google.cloud.logging_v2.types import LogEntry
 
-from tests.support.google_clients import (
-    PROJECT_ID,
-    PROJECT_NUMBER,
-    GoogleClients,
-    google_clients,
-    world_with_services,
-)
+from tests.support.constants import PROJECT_ID, PROJECT_NUMBER
+from tests.support.google_clients import GoogleClients, google_clients, world_with_services
 
 PARENT = f"projects/{PROJECT_ID}"
 METHOD = "google.cloud.run.v2.Services.UpdateService"

@@ -12,12 +12,10 @@ from google.iam.v1 import iam_policy_pb2
 
 from emulator.api.proto_json import timestamp_of
 from emulator.world.state import parse_world
+from tests.support.constants import LOCATION, PROJECT_ID, PROJECT_NUMBER
 from tests.support.google_clients import (
     EXECUTION,
     JOB,
-    LOCATION,
-    PROJECT_ID,
-    PROJECT_NUMBER,
     GoogleClients,
     google_clients,
     world_with_services,

@@ -8,11 +8,11 @@ import pytest
 from google.api_core import exceptions
 from google.iam.v1 import iam_policy_pb2, options_pb2, policy_pb2
 
+from tests.support.constants import SERVICE
 from tests.support.google_clients import (
     BY_NUMBER,
     JOB,
     POOL,
-    SERVICE,
     GoogleClients,
     google_clients,
     world_with_services,

@@ -11,14 +11,11 @@ from google.api_core import exceptions
 from google.cloud import run_v2
 
 from emulator.api.proto_json import timestamp_of
+from tests.support.constants import LOCATION, PROJECT_ID, PROJECT_NUMBER, SERVICE
 from tests.support.google_clients import (
     JOB,
-    LOCATION,
     MANUAL_ZERO,
     POOL,
-    PROJECT_ID,
-    PROJECT_NUMBER,
-    SERVICE,
     GoogleClients,
     google_clients,
     world_with_services,

@@ -10,10 +10,9 @@ from google.cloud import run_v2
 from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 
+from tests.support.constants import LATEST, SERVICE
 from tests.support.google_clients import (
-    LATEST,
     MANUAL_ZERO,
-    SERVICE,
     GoogleClients,
     google_clients,
     world_with_services,

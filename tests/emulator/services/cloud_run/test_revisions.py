@@ -8,11 +8,10 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import run_v2
 
+from tests.support.constants import LOCATION, SERVICE
 from tests.support.google_clients import (
     BY_NUMBER,
-    LOCATION,
     MANUAL_ZERO,
-    SERVICE,
     GoogleClients,
     google_clients,
     world_with_services,

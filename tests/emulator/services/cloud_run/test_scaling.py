@@ -8,9 +8,9 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import run_v2
 
+from tests.support.constants import SERVICE
 from tests.support.google_clients import (
     MANUAL_ZERO,
-    SERVICE,
     GoogleClients,
     google_clients,
     world_with_services,

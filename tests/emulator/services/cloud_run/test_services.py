@@ -10,13 +10,10 @@ from google.cloud import run_v2
 
 from emulator.api.proto_json import timestamp_of
 from emulator.world.cloud_run import service_rules
+from tests.support.constants import LOCATION, PROJECT_ID, PROJECT_NUMBER, SERVICE
 from tests.support.google_clients import (
     BY_NUMBER,
-    LOCATION,
     MANUAL_ZERO,
-    PROJECT_ID,
-    PROJECT_NUMBER,
-    SERVICE,
     GoogleClients,
     code_of,
     google_clients,

@@ -8,13 +8,8 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import run_v2
 
-from tests.support.google_clients import (
-    LATEST,
-    REVISION,
-    SERVICE,
-    google_clients,
-    world_with_services,
-)
+from tests.support.constants import LATEST, REVISION, SERVICE
+from tests.support.google_clients import google_clients, world_with_services
 
 OLD, NEW = "storefront-00041-old", "storefront-00042-new"
 WORLD = {

@@ -10,15 +10,8 @@ from google.api_core import exceptions
 from google.cloud import run_v2
 from google.protobuf import field_mask_pb2
 
-from tests.support.google_clients import (
-    LOCATION,
-    POOL,
-    PROJECT_ID,
-    PROJECT_NUMBER,
-    GoogleClients,
-    google_clients,
-    world_with_services,
-)
+from tests.support.constants import LOCATION, PROJECT_ID, PROJECT_NUMBER
+from tests.support.google_clients import POOL, GoogleClients, google_clients, world_with_services
 
 State = run_v2.Condition.State
 COUNT = "scaling.manual_instance_count"

@@ -7,7 +7,8 @@ from google import pubsub_v1
 from google.api_core import exceptions
 
 from emulator.world.state import parse_world
-from tests.support.google_clients import PROJECT_ID, GoogleClients
+from tests.support.constants import PROJECT_ID
+from tests.support.google_clients import GoogleClients
 
 TOPIC = f"projects/{PROJECT_ID}/topics/incidents"
 

@@ -11,17 +11,11 @@ from google.api_core import exceptions
 from google.cloud import securitycenter_v2
 from google.protobuf import field_mask_pb2
 
-from tests.support.google_clients import (
-    PROJECT_ID,
-    PROJECT_NUMBER,
-    GoogleClients,
-    google_clients,
-    world_with_services,
-)
+from tests.support.constants import CATEGORY, PROJECT_ID, PROJECT_NUMBER
+from tests.support.google_clients import GoogleClients, google_clients, world_with_services
 
 ORGANIZATION = "organizations/123456789012"
 ALL = f"{ORGANIZATION}/sources/-/locations/global"
-CATEGORY = "Execution: Modified Malicious Binary Executed"
 
 
 def entry(

@@ -19,13 +19,8 @@ from emulator.services.pubsub.push import Delivery
 from emulator.services.security_center.notifications import Notifications, Subscription
 from emulator.world.document.world_parts import FindingEntry
 from tests.support.chat_webhook import ChatRoom, chat_room
-from tests.support.google_clients import (
-    PROJECT_ID,
-    PROJECT_NUMBER,
-    GoogleClients,
-    google_clients,
-    world_with_services,
-)
+from tests.support.constants import PROJECT_ID, PROJECT_NUMBER
+from tests.support.google_clients import GoogleClients, google_clients, world_with_services
 
 TAIL = "sources/77/locations/eu/findings/f0"
 NAME = f"organizations/123456789012/{TAIL}"

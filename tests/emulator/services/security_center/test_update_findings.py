@@ -11,13 +11,8 @@ from google.cloud.securitycenter_v2.types import ExternalSystem, SecurityMarks
 from google.protobuf import field_mask_pb2
 
 from emulator.world.state import parse_world
-from tests.support.google_clients import (
-    PROJECT_ID,
-    PROJECT_NUMBER,
-    GoogleClients,
-    google_clients,
-    world_with_services,
-)
+from tests.support.constants import PROJECT_ID, PROJECT_NUMBER
+from tests.support.google_clients import GoogleClients, google_clients, world_with_services
 
 TAIL = "sources/77/locations/global/findings/f0"
 NAME = f"organizations/123456789012/{TAIL}"
