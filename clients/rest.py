@@ -12,7 +12,12 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 import google.auth
-from google.api_core.exceptions import Forbidden, ServiceUnavailable, from_http_response
+from google.api_core.exceptions import (
+    FailedPrecondition,
+    Forbidden,
+    ServiceUnavailable,
+    from_http_response,
+)
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 
@@ -24,6 +29,7 @@ _RUN_HOST = "https://run.googleapis.com"
 _RESOURCE_MANAGER_HOST = "https://cloudresourcemanager.googleapis.com"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _TIMEOUT_S = 15
+_MAX_PAGES = 10_000
 _OK = 200
 LOCATIONS = Permission(
     "run.locations.list", GrantScope.PROJECT, "lists the regions that coverage checks"
@@ -53,6 +59,8 @@ def response_pages(
 ) -> Generator[Any]:
     """All pages of an answer; an answer without paging is one page.
 
+    An endless list is an error, so that a part of it is never taken for all.
+
     Args:
         host: Scheme and host; with the emulator, its own address is used instead.
         path: The URL path.
@@ -60,12 +68,13 @@ def response_pages(
         parameters: The query parameters.
 
     Raises:
-        GoogleAPICallError: As Google's own clients raise it.
+        GoogleAPICallError: As Google's own clients raise it; FailedPrecondition after so many
+            pages that the list cannot be genuine.
     """
     address, session = _session(host, settings)
     token = ""
     with session:
-        while True:
+        for _ in range(_MAX_PAGES):
             query = {**(parameters or {}), **({"pageToken": token} if token else {})}
             try:
                 answer = session.get(f"{address}{path}", params=query, timeout=_TIMEOUT_S)
@@ -78,6 +87,8 @@ def response_pages(
             token = str(page.get("nextPageToken", ""))
             if not token:
                 return
+        text = f"{path} has more than {_MAX_PAGES} pages"
+        raise FailedPrecondition(text)  # type: ignore[no-untyped-call]
 
 
 def _session(host: str, settings: Settings) -> tuple[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clients import rest
 from clients.cloud_run import CloudRun, CloudRunBounds
 from clients.paging import ListBounds
 from incident.model import CutList, GiveUp, Kind, Listing, Retry, Template, found_in
@@ -185,6 +186,20 @@ async def test_too_many_workloads_are_an_error(connect_clients: ConnectClients) 
         run = bounded(cloud, workloads=ListBounds(0, 8))
         with pytest.raises(GiveUp, match=r"not all services in .* were read"):
             await run.list_workloads("example-shop-prod", "europe-west1", Kind.SERVICE)
+
+
+async def test_an_endless_list_is_an_error(
+    connect_clients: ConnectClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the lists over HTTP no part is ever taken for all; three folders are two pages."""
+    monkeypatch.setattr(rest, "_MAX_PAGES", 1)
+    projects = [
+        {"projectId": f"p-{number}", "projectNumber": f"{number}", "folders": [f"{number}"]}
+        for number in range(1, 4)
+    ]
+    async with connect_clients({"projects": projects}) as cloud:
+        with pytest.raises(GiveUp, match="has more than 1 pages"):
+            await rest.ResourceManager(cloud.settings).folders("organizations/1")
 
 
 async def test_findings_are_read_by_name(connect_clients: ConnectClients) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from clients import virustotal as virustotal_client
 from clients.retries import RetryPolicy
 from clients.virustotal import VirusTotal, VirusTotalEndpoint, parse_report
 from emulator.server.emulator import Emulator
@@ -273,6 +274,15 @@ async def test_the_key_goes_to_one_host_only() -> None:
     assert f"X-Apikey: {KEY}" in requests[0]
     assert requests[0].startswith(f"GET /api/v3/files/{SHA256} ")
     assert stolen == []
+
+
+async def test_an_endless_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report is some hundred kilobytes; what is longer is no report."""
+    monkeypatch.setattr(virustotal_client, "_MAX_ANSWER_BYTES", 1000)
+    async with server(lambda _: http("200 OK", "[" * 2000)) as (host, requests):
+        with pytest.raises(GiveUp, match="its answer cannot be read"):
+            await impatient_client(host).file(HASH)
+    assert len(requests) == 1
 
 
 async def test_names_are_text_and_no_more() -> None:
