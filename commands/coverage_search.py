@@ -24,7 +24,7 @@ from incident.readiness.workload_search import (
 )
 from incident.redaction.redactor import Redactor
 from incident.report.terminal import escape_unprintable
-from incident.response.session import read_policy
+from incident.response.incident_session import read_policy
 from wiring import build_ports
 
 

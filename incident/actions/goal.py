@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from incident.actions.action import Action, NotApplicable
 from incident.actions.catalogue import ACTIONS
-from incident.actions.plan import changes_of_actions
+from incident.actions.masked_changes import changes_of_actions
 from incident.model import (
     Change,
     ChangeKind,

@@ -11,7 +11,7 @@ from typing import Any
 
 from incident.actions.changes import change_json, parse_change
 from incident.actions.fields import field_with_default, normalize_field
-from incident.actions.plan import in_effect
+from incident.actions.masked_changes import in_effect
 from incident.model import Change, ChangeKind, Json, Kind, WorkloadConfiguration
 from incident.redaction.compare import has_mark, matches_recorded
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from incident.actions.changes import change_json
 from incident.actions.fields import normalize_field, to_snake_case
-from incident.actions.plan import in_effect
+from incident.actions.masked_changes import in_effect
 from incident.actions.require_authentication import add_missing_callers, bindings_in
 from incident.model import (
     Change,

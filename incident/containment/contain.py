@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from incident.actions.changes import with_state
 from incident.containment.enforce import Enforcement, already_in_effect
-from incident.containment.peers import retry_if_write_pending
-from incident.containment.types import (
+from incident.containment.request_and_result import (
     ContainmentRequest,
     ContainmentResult,
     ContainmentTools,
     ValidationClient,
 )
+from incident.containment.writes_in_flight import retry_if_write_pending
 from incident.model import (
     Change,
     ChangeKind,

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from incident.actions import plan
+from incident.actions import masked_changes
 from incident.actions.changes import with_state
 from incident.actions.goal import Goal
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
-from incident.containment.peers import WritePeers, retry_if_write_pending
 from incident.containment.read_back import (
     Reading,
     SentWrites,
@@ -22,14 +21,19 @@ from incident.containment.read_back import (
     read_until_settled,
     unsent_changes,
 )
+from incident.containment.request_and_result import (
+    ContainmentRequest,
+    ContainmentResult,
+    ContainmentTools,
+)
 from incident.containment.result import (
     conclude_writes,
     containment_result,
     record_after_write,
     with_problems,
 )
-from incident.containment.types import ContainmentRequest, ContainmentResult, ContainmentTools
 from incident.containment.write import AttemptResult, recheck_refused, send_changes
+from incident.containment.writes_in_flight import WritePeers, retry_if_write_pending
 from incident.decision.guards import GuardBlock
 from incident.model import (
     Change,
@@ -330,7 +334,7 @@ class Enforcement:
     def _reading_at_start(self, sent: SentWrites) -> Reading | None:
         """The settings as they were read, if all is in effect there: read once is enough."""
         configuration = self._request.configuration
-        unmet = any(plan.why_not_in_effect(c, configuration) for c in sent.changes)
+        unmet = any(masked_changes.why_not_in_effect(c, configuration) for c in sent.changes)
         if unmet or self._goal(sent).unmet(configuration):
             return None
         return Reading(configuration, (None,) * len(sent.changes))
@@ -354,7 +358,7 @@ class Enforcement:
         request, current = self._request, self._request.history.current
         snapshot = sent.snapshot if sent else current.effective_snapshot if current else None
         names = [
-            *plan.plan_changes(
+            *masked_changes.plan_changes(
                 request.decision.steps, request.configuration, request.finding
             ).actions,
             *(snapshot.actions if snapshot else ()),

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from incident.actions import plan
+from incident.actions import masked_changes
 from incident.actions.changes import with_state
 from incident.actions.goal import Goal, UnmetGoal
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
-from incident.containment.types import ContainmentRequest, ContainmentTools
+from incident.containment.request_and_result import ContainmentRequest, ContainmentTools
 from incident.investigation.workload_reader import names_in, read_workload
 from incident.model import (
     Change,
@@ -123,8 +123,8 @@ async def _read_once(
 ) -> Reading:
     """The workload as it is now; where it cannot be read, as before and with the reason."""
     workload = request.workload
-    needs = plan.details_for_changes(sent.changes) | goal.details(workload.kind)
-    named = plan.executions_of_changes(sent.changes) | names_in(request.finding)
+    needs = masked_changes.details_for_changes(sent.changes) | goal.details(workload.kind)
+    named = masked_changes.executions_of_changes(sent.changes) | names_in(request.finding)
     try:
         configuration = await read_workload(workload, needs, tools.cloud_run, named)
     except (Retry, GiveUp) as error:
@@ -137,7 +137,9 @@ async def _read_once(
     unmet_goals = goal.unmet(configuration)
     return Reading(
         configuration=configuration,
-        unmet_changes=tuple(plan.why_not_in_effect(c, configuration) for c in sent.changes),
+        unmet_changes=tuple(
+            masked_changes.why_not_in_effect(c, configuration) for c in sent.changes
+        ),
         unmet_goals=unmet_goals,
         waiting=bool(not_refused(unmet_goals, sent.failed)),
         undone=any(
@@ -188,5 +190,5 @@ def unsent_changes(snapshot: Snapshot, configuration: WorkloadConfiguration) -> 
     return tuple(
         with_state(change, ChangeState.FAILED, text)
         for change in snapshot.unsent
-        if not plan.in_effect(change, configuration)
+        if not masked_changes.in_effect(change, configuration)
     )

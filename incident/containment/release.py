@@ -9,7 +9,6 @@ from datetime import timedelta
 
 from incident.actions.changes import redacted_json, with_state
 from incident.case_file.containments import ContainmentRecords
-from incident.containment.peers import WRITE_SETTLE_TIME
 from incident.containment.release_plan import (
     ReleasePlan,
     not_restored_reason,
@@ -17,7 +16,8 @@ from incident.containment.release_plan import (
     release_needs,
 )
 from incident.containment.release_text import irreversible_text
-from incident.containment.types import WorkloadClient
+from incident.containment.request_and_result import WorkloadClient
+from incident.containment.writes_in_flight import WRITE_SETTLE_TIME
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,

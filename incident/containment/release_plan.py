@@ -13,7 +13,7 @@ from incident.actions.fields import (
     to_snake_case,
     traffic_targets,
 )
-from incident.actions.plan import details_for_changes
+from incident.actions.masked_changes import details_for_changes
 from incident.actions.require_authentication import (
     CALLER_BINDINGS_LABEL,
     bindings_in,

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from incident.actions import plan
+from incident.actions import masked_changes
 from incident.actions.changes import INCIDENT_ANNOTATION, annotation_change, with_state
 from incident.actions.goal import Goal, UnmetGoal
 from incident.actions.snapshot import Snapshot
 from incident.containment.read_back import Reading, SentWrites, not_refused
-from incident.containment.types import ContainmentRequest, ContainmentResult, ContainmentTools
+from incident.containment.request_and_result import (
+    ContainmentRequest,
+    ContainmentResult,
+    ContainmentTools,
+)
 from incident.containment.write import status_of_changes
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
@@ -109,7 +113,7 @@ def _unreached_goals(
     """What keeps the workload from a goal; as planned where its IAM policy was not read again."""
     if configuration.access is None:
         return request.decision.unreached
-    return plan.unreached_goals(plan.actions_behind(changes), configuration)
+    return masked_changes.unreached_goals(masked_changes.actions_behind(changes), configuration)
 
 
 def _status(
@@ -215,14 +219,17 @@ async def _recheck_cancellations(
     cancelled = [change for change in failed if change.kind is ChangeKind.CANCELLATION]
     if not cancelled:
         return failed
-    needs, named = plan.details_for_changes(cancelled), plan.executions_of_changes(cancelled)
+    needs, named = (
+        masked_changes.details_for_changes(cancelled),
+        masked_changes.executions_of_changes(cancelled),
+    )
     try:
         configuration = await read_workload(request.workload, needs, tools.cloud_run, named)
     except IncidentError:
         return failed
     return tuple(
         with_state(change, ChangeState.VERIFIED)
-        if change in cancelled and plan.why_not_in_effect(change, configuration) is None
+        if change in cancelled and masked_changes.why_not_in_effect(change, configuration) is None
         else change
         for change in failed
     )

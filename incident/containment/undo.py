@@ -14,11 +14,11 @@ from incident.actions.fields import (
     normalize_field,
     to_snake_case,
 )
-from incident.actions.plan import details_for_changes
+from incident.actions.masked_changes import details_for_changes
 from incident.actions.snapshot import Snapshot, SnapshotPart
 from incident.case_file.containments import Containment, ContainmentRecords
 from incident.case_file.journal import Journal, Record
-from incident.containment.types import WorkloadClient
+from incident.containment.request_and_result import WorkloadClient
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from incident.actions import plan
+from incident.actions import masked_changes
 from incident.actions.changes import with_state
 from incident.actions.snapshot import Snapshot
-from incident.containment.types import WorkloadWriter
+from incident.containment.request_and_result import WorkloadWriter
 from incident.investigation.workload_reader import WorkloadReader, read_workload
 from incident.model import (
     Change,
@@ -115,7 +115,10 @@ async def recheck_refused(
     if not sent.refused:
         return sent
     refused = [snapshot.changes[at] for at in sent.refused]
-    needs, named = plan.details_for_changes(refused), plan.executions_of_changes(refused)
+    needs, named = (
+        masked_changes.details_for_changes(refused),
+        masked_changes.executions_of_changes(refused),
+    )
     try:
         configuration = await read_workload(workload, needs, reader, named)
     except IncidentError:

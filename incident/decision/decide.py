@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from incident.actions import plan as containment
+from incident.actions import masked_changes as containment
 from incident.case_file.containments import ContainmentHistory
 from incident.decision.guards import DecisionContext, GuardBlock, GuardInput, guard_blocks
 from incident.decision.guards import guard_blockers as guard_bars

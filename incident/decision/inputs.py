@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from incident.actions import plan
+from incident.actions import masked_changes
 from incident.case_file.case_file import CaseFile, open_case_file
 from incident.case_file.containments import ContainmentHistory, ContainmentRecords
 from incident.case_file.journal import ObjectStore
@@ -238,7 +238,7 @@ async def with_action_needs(
     current = state.history.current
     needs = {
         *(
-            plan.details_for_changes(current.effective_snapshot.changes)
+            masked_changes.details_for_changes(current.effective_snapshot.changes)
             if current and current.effective_snapshot
             else ()
         )
@@ -247,7 +247,7 @@ async def with_action_needs(
         labels = state.configuration.labels
         subject = Subject(state.workload, finding.category, finding.source_id, labels)
         steps = resolve(policy, subject).steps
-        needs |= plan.details_for_steps(steps, state.workload.kind)
+        needs |= masked_changes.details_for_steps(steps, state.workload.kind)
     try:
         return replace(
             state,

@@ -22,6 +22,7 @@ from incident.model.configuration import (
     is_default_service_account,
 )
 from incident.model.correlation import RelatedFinding
+from incident.model.cut_list import CutList, Listing, cut_reason, found_in, with_found
 from incident.model.decision import (
     Assessment,
     Blocker,
@@ -68,7 +69,6 @@ from incident.model.finding import (
     Suspect,
 )
 from incident.model.json_text import json_list, json_object, json_objects, json_string, json_strings
-from incident.model.listing import CutList, Listing, cut_reason, found_in, with_found
 from incident.model.permissions import DEPLOY_PERMISSIONS, GrantScope, Permission
 from incident.model.workload import (
     ChangeKind,

@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import TypeVar
 
 from incident.model.configuration import Execution, Template, WorkloadConfiguration
+from incident.model.cut_list import CutList, Listing, found_in
 from incident.model.finding import Finding
-from incident.model.listing import CutList, Listing, found_in
 from incident.model.workload import Json, Kind
 
 _MAX_NAMES = 5

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from incident.model.listing import CutList, Listing, found_in
+from incident.model.cut_list import CutList, Listing, found_in
 from incident.model.workload import Json, JsonObject, Kind, Secret
 
 #: Key in the JSON of a message: base64 of the fields that the locked client does not know.

@@ -19,8 +19,8 @@ from incident.model.configuration import (
     is_default_service_account,
 )
 from incident.model.correlation import RelatedFinding, correlate
+from incident.model.cut_list import Listing, found_in
 from incident.model.finding import Finding
-from incident.model.listing import Listing, found_in
 from incident.model.workload import JsonObject, Kind, Lookup, Secret
 
 #: How far back from the event the audit log is read, and how many entries: the deployment that

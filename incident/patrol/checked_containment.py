@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from incident.actions.goal import goal_details
-from incident.actions.plan import details_for_changes, executions_of_changes
+from incident.actions.masked_changes import details_for_changes, executions_of_changes
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment, containment_from_records
 from incident.case_file.journal import Journal, Record

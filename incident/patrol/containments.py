@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from incident.actions.changes import redact_change, with_state
-from incident.actions.plan import actions_behind, unreached_goals, why_not_in_effect
+from incident.actions.masked_changes import actions_behind, unreached_goals, why_not_in_effect
 from incident.case_file.containments import Containment, containment_from_records
 from incident.case_file.journal import Record
 from incident.case_file.paths import containment_folder, parse_containments_folder

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from incident.actions.catalogue import ACTIONS
 from incident.actions.changes import with_state
-from incident.actions.plan import in_effect, why_not_in_effect
+from incident.actions.masked_changes import in_effect, why_not_in_effect
 from incident.actions.snapshot import Snapshot
 from incident.case_file.journal import Record
 from incident.case_file.paths import parse_containment_path, parse_record_name

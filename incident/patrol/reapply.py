@@ -15,7 +15,7 @@ from incident.case_file.index import CaseFileIndex
 from incident.case_file.journal import Journal, ObjectStore, Record
 from incident.case_file.paths import reapplications_folder
 from incident.containment.contain import contain_workload
-from incident.containment.types import ContainmentResult
+from incident.containment.request_and_result import ContainmentResult
 from incident.containment.undo import undo_if_released
 from incident.decision.assess import AssessedIncident
 from incident.decision.context import ProcessContext
@@ -34,8 +34,8 @@ from incident.model import (
 )
 from incident.redaction.redactor import redact_error
 from incident.response.context import Ports
+from incident.response.incident_session import IncidentSession
 from incident.response.reopen import reopen_claim
-from incident.response.session import IncidentSession
 
 #: The finding was young enough when it was contained; its age does not matter any more.
 PATROL_OPERATOR = Operator(by="patrol", waived_guards=frozenset({"within_max_age"}))

@@ -30,7 +30,7 @@ from incident.policy.resolve import Policy
 from incident.report.terminal import unreadable_names_text
 from incident.response.context import Ports
 from incident.response.finish_run import record_logged
-from incident.response.session import read_policy
+from incident.response.incident_session import read_policy
 
 #: How many unreadable names are counted in each part of the store.
 _MAX_UNREADABLE = 10_000

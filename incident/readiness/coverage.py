@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from incident.actions.catalogue import ACTIONS
-from incident.actions.plan import ContainmentPlan, details_for_steps, plan_changes
+from incident.actions.masked_changes import ContainmentPlan, details_for_steps, plan_changes
 from incident.investigation.workload_reader import WorkloadReader, add_needs
 from incident.model import (
     Change,

@@ -13,13 +13,13 @@ from datetime import datetime
 
 from incident.actions.changes import change_json, redact_change
 from incident.actions.fields import changed_fields
-from incident.actions.plan import details_for_changes
+from incident.actions.masked_changes import details_for_changes
 from incident.case_file.journal import SCHEMA_VERSION, Journal
 from incident.containment import release
 from incident.containment.contain import contain_workload
 from incident.containment.release import ReleaseRefused
 from incident.containment.release_plan import ReleasePlan, plan_release
-from incident.containment.types import ContainmentResult
+from incident.containment.request_and_result import ContainmentResult
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,

@@ -33,7 +33,7 @@ from incident.notification.synthetic_finding import DRILL_ID_PREFIX, synthetic_f
 from incident.policy.resolve import DEFAULT_CATEGORY, Policy
 from incident.redaction.redactor import Redactor
 from incident.response.context import Ports
-from incident.response.session import IncidentSession, read_policy
+from incident.response.incident_session import IncidentSession, read_policy
 
 _BYTES = 12
 

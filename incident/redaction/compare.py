@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from incident.model import Json
-from incident.redaction.credential_patterns import MARK_PATTERN
+from incident.redaction.credential_contexts import MARK_PATTERN
 
 _MARK = re.compile(MARK_PATTERN)
 

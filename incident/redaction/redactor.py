@@ -21,7 +21,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
 from incident.model import IncidentError, Json, Secret
-from incident.redaction.credential_patterns import MARK_PATTERN
+from incident.redaction.credential_contexts import MARK_PATTERN
 from incident.redaction.known_values import KnownValues, known_values
 from incident.redaction.secret_names import names_secret, split_name, suggests_secret
 from incident.redaction.spans import (

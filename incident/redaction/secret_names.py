@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
-from incident.redaction.credential_patterns import MARK_PATTERN, WORD_START
+from incident.redaction.credential_contexts import MARK_PATTERN, WORD_START
 
 _LETTERS = str.maketrans(
     {"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "ß": "ss", "\u0131": "i"}

@@ -9,7 +9,7 @@ import string
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from incident.redaction.credential_patterns import MARK_PATTERN, candidate_patterns
+from incident.redaction.credential_contexts import MARK_PATTERN, candidate_patterns
 from incident.redaction.credential_search import find_credentials
 from incident.redaction.secret_names import (
     find_named_values,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from incident.actions.changes import change_json, redact_change
 from incident.case_file.case_file import CaseFile
 from incident.containment.contain import contain_workload
-from incident.containment.types import ContainmentResult
+from incident.containment.request_and_result import ContainmentResult
 from incident.decision.assess import AssessedIncident
 from incident.investigation.collect import (
     CollectionLimits,
@@ -41,9 +41,9 @@ from incident.response.approvals import APPROVED, RequestRefused
 from incident.response.conclude import Concluder, drain_deadline, publish_update
 from incident.response.context import DeliveryResult
 from incident.response.finish_run import record_logged
+from incident.response.incident_session import IncidentSession
 from incident.response.propose import Proposal, case_summary, refusal_text
 from incident.response.records import containment_record, decision_record, received_record
-from incident.response.session import IncidentSession
 
 
 async def apply_proposal(proposal: Proposal) -> JsonObject:

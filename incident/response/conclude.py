@@ -18,7 +18,7 @@ from incident.case_file.case_file import (
 )
 from incident.case_file.containments import released_by
 from incident.case_file.paths import DONE_NUMBER
-from incident.containment.types import ContainmentResult
+from incident.containment.request_and_result import ContainmentResult
 from incident.decision.assess import AssessedIncident
 from incident.decision.context import ProcessContext
 from incident.decision.inputs import Records

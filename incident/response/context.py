@@ -8,7 +8,7 @@ from typing import Protocol
 
 from incident.case_file.case_file import OutcomePublisher
 from incident.case_file.journal import ObjectStore
-from incident.containment.types import ContainmentClient
+from incident.containment.request_and_result import ContainmentClient
 from incident.investigation.collect import FindingReader, LogReader, TaskReader
 from incident.investigation.virustotal import ReputationReader
 from incident.model import JsonObject

@@ -11,8 +11,8 @@ from typing import Any
 from incident.case_file.case_file import CaseFile
 from incident.case_file.paths import INCIDENTS, case_file_folder
 from incident.containment.contain import contain_workload
-from incident.containment.peers import retry_if_write_pending
-from incident.containment.types import ContainmentResult
+from incident.containment.request_and_result import ContainmentResult
+from incident.containment.writes_in_flight import retry_if_write_pending
 from incident.decision.assess import AssessedIncident
 from incident.decision.context import ProcessContext
 from incident.decision.inputs import (
@@ -48,8 +48,8 @@ from incident.redaction.redactor import Redactor, redact_error
 from incident.response.conclude import Concluder, ignored_result
 from incident.response.context import DeliveryResult, Ports
 from incident.response.duplicates import answer_duplicate
+from incident.response.incident_session import IncidentSession
 from incident.response.records import containment_record, decision_record, received_record
-from incident.response.session import IncidentSession
 
 INCIDENT_BUDGET = timedelta(seconds=240)
 

@@ -29,8 +29,8 @@ from incident.redaction.redactor import Redactor, redact_error
 from incident.response import approvals
 from incident.response.approvals import RequestRefused
 from incident.response.context import Ports
+from incident.response.incident_session import IncidentSession, read_policy
 from incident.response.reopen import reopen_claim
-from incident.response.session import IncidentSession, read_policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from incident.actions.changes import redacted_json
-from incident.containment.types import ContainmentResult
+from incident.containment.request_and_result import ContainmentResult
 from incident.decision.assess import AssessedIncident
 from incident.model import Finding, Json, JsonObject
 from incident.model.json_text import time_text

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from incident.actions.plan import plan_changes
+from incident.actions.masked_changes import plan_changes
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,

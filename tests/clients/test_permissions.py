@@ -25,7 +25,7 @@ from commands.permission_catalogue import (
     role_of_function,
 )
 from emulator.services.gate import CallPoint
-from incident.actions.plan import plan_changes
+from incident.actions.masked_changes import plan_changes
 from incident.case_file.index import CaseFileIndex
 from incident.containment import release as releasing
 from incident.decision.inputs import Records

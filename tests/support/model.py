@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from obstore.store import from_url
 
 from clients.store import Store
-from incident.actions.plan import plan_changes
+from incident.actions.masked_changes import plan_changes
 from incident.actions.snapshot import Snapshot, SnapshotPart, snapshot_json
 from incident.case_file.containments import ContainmentRecords
 from incident.case_file.journal import Record

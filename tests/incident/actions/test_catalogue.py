@@ -18,7 +18,7 @@ from clients.cloud_run import permissions_for_change
 from incident import actions
 from incident.actions.action import Action
 from incident.actions.catalogue import ACTIONS, by_name
-from incident.actions.plan import details_for_steps, in_effect, plan_changes
+from incident.actions.masked_changes import details_for_steps, in_effect, plan_changes
 from incident.actions.require_authentication import bindings_to_keep
 from incident.model import (
     Access,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.actions.changes import change_json
-from incident.actions.plan import plan_changes
+from incident.actions.masked_changes import plan_changes
 from incident.actions.recorded_plan import RecordedPlan, parse_recorded_plan
 from incident.model import (
     Access,

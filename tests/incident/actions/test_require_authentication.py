@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.actions.plan import in_effect, plan_changes
+from incident.actions.masked_changes import in_effect, plan_changes
 from incident.actions.require_authentication import (
     add_missing_callers,
     bindings_in,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from incident.redaction.credential_contexts import PATTERNS, CredentialPattern
 from incident.redaction.credential_formats import FORMATS
-from incident.redaction.credential_patterns import PATTERNS, CredentialPattern
 from incident.redaction.credential_search import find_credentials
 from incident.redaction.redactor import Redactor
 from incident.redaction.secret_names import find_named_values, names_secret

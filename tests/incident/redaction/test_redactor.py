@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident.model import Json, Secret
-from incident.redaction.credential_patterns import PATTERNS, CredentialPattern
+from incident.redaction.credential_contexts import PATTERNS, CredentialPattern
 from incident.redaction.redactor import Redactor
 from incident.redaction.secret_names import names_secret, suggests_secret
 from tests.support.constants import SHA256

@@ -29,8 +29,8 @@ from incident.policy.resolve import Policy
 from incident.redaction.redactor import Redactor
 from incident.response.apply import apply_proposal
 from incident.response.approvals import RequestRefused, expire_approval, is_stale
+from incident.response.incident_session import read_policy
 from incident.response.propose import confirm_unchanged, propose_approval, propose_finishing
-from incident.response.session import read_policy
 from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND
 from tests.support.environment import (
     ResponderEnvironment,

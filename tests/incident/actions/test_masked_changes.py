@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from incident.actions.catalogue import ACTIONS
 from incident.actions.fields import FIELD_DEFAULTS, normalize_field
-from incident.actions.plan import in_effect, plan_changes, why_not_in_effect
+from incident.actions.masked_changes import in_effect, plan_changes, why_not_in_effect
 from incident.model import Json, Kind, WorkloadConfiguration
 from tests.support.constants import LATEST, REVISION, SCALED_TO_ZERO, SERVICE
 from tests.support.model import (

@@ -10,7 +10,11 @@ import pytest
 
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import ContainmentRecords
-from incident.containment.peers import WRITE_SETTLE_TIME, WritePeers, retry_if_write_pending
+from incident.containment.writes_in_flight import (
+    WRITE_SETTLE_TIME,
+    WritePeers,
+    retry_if_write_pending,
+)
 from incident.model import Retry
 from tests.support.model import (
     NOW,

@@ -8,10 +8,10 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 
-from incident.actions.plan import details_for_steps
+from incident.actions.masked_changes import details_for_steps
 from incident.case_file.containments import ContainmentHistory
 from incident.case_file.paths import INCIDENTS, case_file_folder
-from incident.containment.types import ContainmentRequest, ContainmentTools
+from incident.containment.request_and_result import ContainmentRequest, ContainmentTools
 from incident.decision.assess import AssessedIncident, Assessor
 from incident.decision.context import ProcessContext
 from incident.decision.guards import GuardBlock
