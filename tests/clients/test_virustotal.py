@@ -281,7 +281,7 @@ async def test_an_endless_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(virustotal_client, "_MAX_ANSWER_BYTES", 1000)
     async with server(lambda _: http("200 OK", "[" * 2000)) as (host, requests):
         with pytest.raises(GiveUp, match="its answer cannot be read"):
-            await impatient_client(host).file(HASH)
+            await impatient_client(host).file(SHA256)
     assert len(requests) == 1
 
 
