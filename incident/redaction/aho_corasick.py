@@ -1,4 +1,4 @@
-"""Aho-Corasick automaton: where any of many strings stands in a text, in time linear in the text.
+"""Aho-Corasick automaton: find many strings in a text, in time linear in the text.
 
 Written here rather than taken from a library: those that exist report every match, which is
 quadratic where strings are prefixes of each other, or only matches that do not overlap, which

@@ -1,6 +1,6 @@
-"""Values that were recorded with marks in place of secrets, compared with the values themselves.
+"""Compare recorded values that contain redaction marks with current values.
 
-A mark cannot be compared with a mark: without a key of its own each process makes others.
+Marks are never compared with marks: a process without a configured key makes a key of its own.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _MARK = re.compile(MARK_PATTERN)
 
 
 def matches_recorded(recorded: Json, current: Json) -> bool:
-    """Whether a value may be what was recorded: the same wherever no mark stands.
+    """Whether a value may be what was recorded: a mark matches any text, the rest must be equal.
 
-    Of two lists the order does not matter. What stands under a mark is not known; so this tells
-    that nothing else changed, and is no ground to write what was recorded.
+    The order of lists does not matter. What a mark replaced is unknown: a match shows that nothing
+    else changed, and does not permit writing the recorded value.
     """
     if isinstance(recorded, str):
         return isinstance(current, str) and _text_matches(recorded, current)

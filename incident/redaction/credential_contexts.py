@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
-#: How a mark looks, which stands in a text in place of a secret.
+#: A redaction mark, which replaces a secret in a text.
 MARK_PATTERN = r"\[redacted:[0-9a-f]{8}\]"
 # Where a word may begin: also behind an escaped line break, a percent-encoded character and the
 # end of a terminal's colour, whose last letters look as if they belonged to it.
@@ -20,7 +20,7 @@ MARK_PATTERN = r"\[redacted:[0-9a-f]{8}\]"
 _ESCAPE = r"(?<=[nrtm0-9A-F])(?:(?<=\\[nrt])|(?<=%[0-9A-F]{2})|(?<=\[[0-9]m)|(?<=\[[0-9]{2}m))"
 _TOKEN_START = rf"(?:(?<![A-Za-z0-9_-])|{_ESCAPE})"
 WORD_START = rf"(?:(?<![\w.\\-])|{_ESCAPE}|(?<=\\)(?![nrt]))"
-_FAKE_RANDOM = "Fake0Fake1" * 4  # stands for the random part in the examples
+_FAKE_RANDOM = "Fake0Fake1" * 4  # the random part of the examples
 _FAKE_HEX = "fa4e0" * 6 + "fa"
 
 
@@ -63,10 +63,10 @@ def _pattern(  # noqa: PLR0913, PLR0917 - the columns of the table below
 
 _token_pattern = partial(
     _pattern, before=f"{_TOKEN_START}(?P<secret>", after=")"
-)  # its own beginning tells
+)  # identified by its own prefix
 _keyword_pattern = partial(
     _pattern, before=f"(?i){WORD_START}"
-)  # a word before it tells, in capitals or not
+)  # identified by a word before it, in any case
 
 PATTERNS: tuple[CredentialPattern, ...] = (
     _pattern(
@@ -168,7 +168,7 @@ PATTERNS: tuple[CredentialPattern, ...] = (
     ),
     _pattern(
         "userinfo-token",
-        "a token in the place of a URL's user",
+        "a token as the user of a URL",
         "://",
         r"://(?P<secret>[A-Za-z0-9_.~%-]{16,}+)@(?!sha256:)",
         ("https://", _FAKE_RANDOM, "@example.net"),

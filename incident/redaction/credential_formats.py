@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-#: What a placeholder stands for, as the inside of a character class.
+#: The alphabets of placeholders, each as the inside of a character class.
 ALPHABETS = {
     "digits": "0-9",
     "hex": "0-9a-fA-F",
@@ -39,7 +39,7 @@ class Piece(NamedTuple):
 
 
 class CredentialFormat(NamedTuple):
-    """A format by which a credential is recognised wherever it stands.
+    """A format that identifies a credential anywhere in a text.
 
     Attributes:
         name: Its name, unique in the table.
@@ -488,7 +488,7 @@ def _rows(table: str) -> tuple[CredentialFormat, ...]:
 #: Credentials with a form of their own.
 FORMATS = _rows(_TABLE)
 
-# Values such as 32 hex digits, which only the variable's name tells from a digest.
+# Values such as 32 hex digits, which only the variable's name distinguishes from a digest.
 _NAMED_TABLE = """
 ADYEN_API_KEY  <64 alnum>  docs.adyen.com
 ALGOLIA_ADMIN_KEY  <32 hex>  www.algolia.com/doc

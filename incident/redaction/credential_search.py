@@ -47,7 +47,7 @@ class _Matcher(NamedTuple):
     mixed: bool
 
     def match(self, text: str, anchor: int) -> tuple[int, int] | None:
-        """Where the credential begins and ends of which the anchor stands there, if it does."""
+        """Start and end of the credential whose anchor is at this position, if there is one."""
         found = self.body.match(text, anchor + self.length)
         if found is None:
             return None
@@ -71,7 +71,7 @@ class _Matcher(NamedTuple):
 
 
 def find_credentials(text: str) -> Iterator[tuple[int, int]]:
-    """Where credentials of the table stand: start and end of each.
+    """Start and end of each credential of the table in a text.
 
     Takes time in proportion to the text: of what looks like a credential and is none a bounded
     number of characters is examined.
@@ -138,7 +138,7 @@ def _repetition(parts: Sequence[str | Piece]) -> str:
 
 
 def _characters(parts: Sequence[str | Piece]) -> str:
-    """All characters that may stand in some parts."""
+    """All characters that some parts may contain."""
     printable = "".join(map(chr, range(33, 127)))
     found: set[str] = set()
     for part in parts:
@@ -155,7 +155,7 @@ def _class(characters: str) -> str:
 
 
 def _trie(words: Iterable[str]) -> str:
-    """An expression for the longest of some words that stands in a place, read in one walk."""
+    """An expression that matches the longest of some words at a position."""
     branches: dict[str, list[str]] = {}
     ends = False
     for word in words:

@@ -89,7 +89,7 @@ class KnownValues:
         return value in self._values and value not in self._long_forms
 
     def spans(self, text: str) -> list[Span]:
-        """Where a known value stands, or at the end of the text the beginning of one."""
+        """Occurrences of known values, and the beginning of one at the end of the text."""
         grams, length = self._forms_by_gram, self._gram_length
         candidates = [
             at
@@ -161,7 +161,7 @@ class KnownValues:
         return automaton
 
     def _long_spans(self, text: str, starts: Iterable[int]) -> Iterator[Span]:
-        """Where forms stand in full of which the automaton knows the first 1,024 characters.
+        """Full occurrences of forms of which the automaton knows the first 1,024 characters.
 
         What would take too long to compare is hidden to the end of the text.
         """

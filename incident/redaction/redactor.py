@@ -6,9 +6,9 @@ within one key, and nobody without the key can test a guess.
 Two kinds of secrets are found in a text: known values, in the encodings that programs commonly
 print, and credentials, by their format or by the name before them. Not found: a password that
 stands alone and is in no environment, a secret behind a name that does not suggest one, one that
-is split, reversed or compressed, one shorter than four characters. Since environment values are
-hidden wherever they stand, whoever sets the environment can hide other evidence with it; the
-marks still show where it stood, and that it is the same.
+is split, reversed or compressed, one shorter than four characters. Environment values are
+hidden everywhere, so an attacker who sets the environment can hide other evidence; the marks
+still show where it was, and that it is the same value.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Redactor:
         """Any JSON of the same shape, each part redacted as its key demands.
 
         Strings are text; ``args``, ``arguments`` and ``command`` are command lines; environment
-        values and what stands under a name that announces a secret are replaced whole; requests
+        values and values under a name that announces a secret are replaced whole; requests
         and responses of audit entries are dropped to a mark; URLs are treated as such. What is
         nested deeper than 100 levels becomes a mark.
         """

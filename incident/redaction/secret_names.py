@@ -187,7 +187,7 @@ _ABSOLUTE_PATH = re.compile(r"\\*[\"']?/")
 def find_named_values(
     text: str, is_secret_name: Callable[[str], bool]
 ) -> Iterator[tuple[int, int]]:
-    """Where values stand that a name before them announces: start and end of each.
+    """Start and end of each value that a name before it announces as secret.
 
     Knows ``name=value``, ``name: value``, ``"name": "value"`` (also escaped), ``--name value``,
     ``"--name", "value"`` and ``"name": "name", "value": "value"``.
@@ -225,7 +225,7 @@ def _value(text: str, start: int) -> re.Match[str] | None:
 def _stays_visible(name: str, text: str, start: int) -> bool:
     """Whether the name of a secret or a working directory begins here, which both stay.
 
-    Told by the beginning alone: a value that stays is read again for what it announces, and
+    Judged by the beginning alone: a value that stays is read again for what it announces, and
     reading each to its end would take quadratic time.
     """
     directory = name in {"PWD", "OLDPWD"} and _ABSOLUTE_PATH.match(text, start)

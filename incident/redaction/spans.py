@@ -29,7 +29,7 @@ _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{32,}+={0,2}")
 
 
 class Span(NamedTuple):
-    """A piece of a text that must not be shown, and the secret that stands there, decoded."""
+    """A piece of a text that must not be shown, and the secret in it, decoded."""
 
     start: int
     end: int

@@ -29,10 +29,13 @@ from incident.response import log
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import DeliveryHandler, RetryDelivery
 from tests.support.constants import (
+    PROJECT_ID,
+    PROJECT_NUMBER,
     SAMPLES_FOLDER,
     SERVICE,
     UPDATE_SERVICE,
 )
+from tests.support.findings import FindingSpec
 from wiring import open_process
 
 # What a write needs to take effect, unless a test says otherwise: soon, and not at once.
@@ -72,12 +75,11 @@ def service_of(world: JsonDict, name: str = SERVICE) -> JsonDict:
 
 def similar_findings(notification: JsonDict, count: int) -> list[JsonDict]:
     """Findings like one, each with an id of its own, on the same resource."""
-    found = []
-    for number in range(count):
-        text = json.dumps(notification)
-        identity = notification["finding"]["name"].rpartition("/")[2]
-        found.append(json.loads(text.replace(identity, f"{number:02d}{identity[2:]}")))
-    return found
+    identity = notification["finding"]["name"].rpartition("/")[2]
+    return [
+        FindingSpec(finding_id=f"{number:02d}{identity[2:]}").applied_to(notification)
+        for number in range(count)
+    ]
 
 
 def findings_on_other_workloads(
@@ -93,14 +95,13 @@ def findings_on_other_workloads(
     found = []
     for number, similar in enumerate(similar_findings(notification, count)):
         identity = similar["finding"]["name"].rpartition("/")[2]
-        text = json.dumps(similar).replace("europe-west1", f"region-{number}")
-        for old, new in (
-            (identity, f"{identity[:-1]}{project or identity[-1]}"),
-            ("example-shop-prod", f"example-shop-prod{project}"),
-            ("210987654321", f"21098765432{project or 1}"),
-        ):
-            text = text.replace(old, new)
-        found.append(json.loads(text))
+        spec = FindingSpec(
+            finding_id=f"{identity[:-1]}{project or identity[-1]}",
+            region=f"region-{number}",
+            project_id=f"{PROJECT_ID}{project}",
+            project_number=f"{PROJECT_NUMBER[:-1]}{project or 1}",
+        )
+        found.append(spec.applied_to(similar))
     return found
 
 

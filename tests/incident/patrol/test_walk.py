@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,8 +26,9 @@ from tests.support.environment import (
     responder_environment,
     sample_notification,
     similar_findings,
-    world_around,
+    world_around_all,
 )
+from tests.support.findings import FindingSpec
 from tests.support.model import NOW, fixed_now, folder_store, repeatable
 from tests.support.patrol import run_patrol
 from wiring import build_clock, build_context, build_ports
@@ -233,17 +233,11 @@ async def test_the_newest_cursor_of_two_days_counts(tmp_path: Path) -> None:
 
 def findings_on_services(count: int) -> tuple[list[Any], Any]:
     """Findings on as many services, and a world in which all of it is true."""
-    found: list[Any] = []
-    world: dict[str, Any] = {}
-    for number, one in enumerate(similar_findings(sample_notification(), count)):
-        text = json.dumps(one).replace("storefront", f"shop-{number}")
-        found.append(json.loads(text))
-        for key, part in world_around(found[-1]).items():
-            if isinstance(part, list):
-                there = world.setdefault(key, [])
-                there += [item for item in part if item not in there]
-            else:
-                world.setdefault(key, {}).update(part)
+    found = [
+        FindingSpec(workload=f"shop-{number}").applied_to(one)
+        for number, one in enumerate(similar_findings(sample_notification(), count))
+    ]
+    world = world_around_all(found)
     return found, {**world, "latency": {"reconcile": "0ms"}}
 
 

@@ -1,4 +1,4 @@
-"""What was recorded with marks, against what is there now."""
+"""Recorded values with redaction marks, compared with current values."""
 
 from __future__ import annotations
 

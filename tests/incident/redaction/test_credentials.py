@@ -62,7 +62,7 @@ def leaks(secret: str, shown: str) -> bool:
 
 
 def leaking_places(secret: str) -> list[str]:
-    """In which of the places that a credential may stand in it is not hidden."""
+    """The contexts in which a credential is not hidden."""
     sentence = f"login with {secret} worked"
     shown: dict[str, Json] = {
         "log line": redactor.text(sentence),

@@ -60,7 +60,7 @@ def test_no_pattern_backtracks(pattern: CredentialPattern) -> None:
 
 @pytest.mark.parametrize("between", ["", "a", "/", "a/", "aB1/", "=", " ", "/aB1aB1aB1aB1aB1aB1/"])
 def test_no_format_is_slow(between: str) -> None:
-    """The prefixes of all formats, one after the other, with what may stand behind them."""
+    """The prefixes of all formats, one after the other, with what may follow them."""
     text = filled("".join(prefix + between for prefix in PREFIXES))
 
     assert cost_s(find_credentials, text) < BOUND_S

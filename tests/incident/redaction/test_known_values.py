@@ -134,7 +134,7 @@ def test_a_thousand_values_of_like_letters_cost_no_more_than_one(line: str) -> N
 
 
 def test_the_automaton_reports_the_longest_beginning_at_the_end() -> None:
-    """Of a pattern that may be cut off; others must stand there whole."""
+    """Of a pattern that may be cut off; others must be complete."""
     automaton = Automaton()
     automaton.add("bcdef", truncatable=True)
     automaton.add("abcdx", truncatable=False)

@@ -1,4 +1,4 @@
-"""What the redaction hides, what it leaves, and how long it takes about it."""
+"""What redaction hides, what it keeps, and how long it takes."""
 
 import base64
 import json
@@ -62,7 +62,7 @@ def test_an_empty_key_is_refused() -> None:
 def test_each_pattern_redacts_its_example_and_keeps_its_near_miss(
     pattern: CredentialPattern,
 ) -> None:
-    """A credential in a known form is hidden wherever it stands; what resembles it stays."""
+    """A credential in a known form is hidden in any context; similar text stays."""
     example = "".join(pattern.example)
     found = pattern.expression.search(example)
 
@@ -280,7 +280,7 @@ def test_deeply_nested_json_is_redacted() -> None:
     ],
 )
 def test_a_malformed_message_shows_its_beginning_without_secrets(data: bytes, secret: str) -> None:
-    """What is kept in quarantine tells what came, not what was in it."""
+    """The quarantined beginning shows the message's shape without its secrets."""
     shown = bare_redactor.malformed(data, limit=1000)
 
     assert secret not in shown
@@ -457,7 +457,7 @@ keys = st.sampled_from(
 @given(secrets, texts, texts)
 @repeatable
 def test_no_known_secret_survives_in_text(secret: str, before: str, after: str) -> None:
-    """Wherever a known value stands, as it is, percent-encoded or escaped, it is gone."""
+    """A known value is hidden as it is, percent-encoded and escaped."""
     escaped = json.dumps(secret)[1:-1]
     for form in (secret, quote(secret, safe=""), escaped):
         shown = redactor_knowing(secret).text(f"{before}{form}{after}")
@@ -488,7 +488,7 @@ def test_no_known_secret_survives_in_json(secret: str, data: st.DataObject) -> N
 @given(texts, secrets)
 @repeatable
 def test_a_second_pass_changes_nothing(text: str, secret: str) -> None:
-    """What was redacted once may be redacted again where it is stored or sent."""
+    """Text that was redacted once may be redacted again before it is stored or sent."""
     redactor = redactor_knowing(secret)
     once = redactor.text(f"{text}{secret}{text}")
 
