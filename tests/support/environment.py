@@ -185,7 +185,9 @@ class ResponderEnvironment:
 
     def write_policy(self, text: str) -> None:
         """Change the policy file."""
-        (self.folder / "policy.yaml").write_text(text)
+        new = self.folder / "policy.yaml.new"
+        new.write_text(text)
+        new.replace(self.folder / "policy.yaml")  # at once: the responder may be reading it
 
     @property
     def containment_writes(self) -> list[Any]:
