@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import AliasChoices
 
 from clients import Settings
 from emulator.api import list_filters
@@ -102,8 +101,8 @@ def test_pushes_show_the_token_that_cloud_run_checks(name: str) -> None:
 def test_function_variables_are_known_settings() -> None:
     """Every variable that is set is a setting: a misspelt one would be ignored in silence."""
     prefixed = {f"RESPONDER_{name.upper()}" for name in Settings.model_fields}
-    own = [field.validation_alias for field in Settings.model_fields.values()]
-    fields = prefixed | {str(n) for a in own if isinstance(a, AliasChoices) for n in a.choices}
+    own = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    fields = prefixed | own
     given = set(module().locals["environment"]) | set(
         re.findall(r"^ +((?:RESPONDER|VIRUSTOTAL)_[A-Z_]+) += var\.", source(), re.MULTILINE)
     )
