@@ -121,7 +121,7 @@ def is_rejected_login(error: Exception) -> bool:
 
 
 def not_logged_in(failed: str, detail: str) -> Denied:
-    """The error for missing or rejected credentials, with advice for whoever reads it.
+    """The error for missing or rejected credentials, with advice for the reader.
 
     Args:
         failed: What failed.

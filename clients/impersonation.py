@@ -9,7 +9,7 @@ from google.auth import impersonated_credentials
 
 from incident.model import GrantScope, Permission
 
-#: What impersonation needs. Whoever has it may do everything that the account may do.
+#: What impersonation needs. It allows everything that the account may do.
 MAKE_TOKENS = Permission(
     "iam.serviceAccounts.getAccessToken",
     GrantScope.RESPONDER_ACCOUNT,

@@ -1,6 +1,6 @@
 """Chat webhook client (Slack, Google Chat): posts one text, reads nothing back.
 
-The URL is a secret: whoever has it may post. Neither the URL nor the HTTP library's error messages,
+The URL is a secret: its holder may post. Neither the URL nor the HTTP library's error messages,
 which contain it, leave this module; errors name the host only.
 """
 

@@ -161,7 +161,7 @@ class _ReleaseCommand:
         return self._context.workload_redactor(plan.workload, plan.configuration)
 
     async def _nothing_left(self, plan: releasing.ReleasePlan, ended: Containment | None) -> None:
-        """Nothing to write; incidents that were not told so yet are told now."""
+        """Nothing to write; incidents that do not say so yet are updated now."""
         self._result |= {"result": "nothing-to-release", "changes": []}
         if ended:
             async with self._listing(ended):

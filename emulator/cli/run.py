@@ -30,7 +30,7 @@ from emulator.runner.run_request import ReportProgress, RunRequest
 from emulator.runner.run_result import RunResult
 
 _MODES = ("dry-run", "approve", "enforce")
-# Where nobody's window is too narrow, hashes and links stand on one line, to be copied.
+# Where no window is too narrow, hashes and links stand on one line, to be copied.
 _PIPED_WIDTH = 120
 _MAX_DELIVERIES = 500
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

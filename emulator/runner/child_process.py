@@ -98,7 +98,7 @@ class ProcessGroup:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), self._grace_s)
         finally:
-            # Whoever is left, also when waiting was interrupted by a second Ctrl-C.
+            # Processes that are left, also when waiting was interrupted by a second Ctrl-C.
             self._signal(signal.SIGKILL)
         await self._process.wait()
         await asyncio.gather(*self._readers)

@@ -1,7 +1,7 @@
 """The goal of a containment: what its actions are to bring about, judged by one reading. Pure.
 
 A change that is in effect shows that a write took effect. The goal shows that the workload is
-stopped: an execution that began after the write is no change of ours, and breaks the goal.
+stopped: an execution that began after the write is not one of the changes, and breaks the goal.
 """
 
 from __future__ import annotations

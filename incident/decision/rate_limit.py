@@ -170,7 +170,7 @@ class _Scope:
         return await self._holder_of(number) == folder
 
     async def mark(self, number: int, holder: str) -> None:
-        """Name the holder of a number, for whoever lists the names; once is enough."""
+        """Create the object that names a number's holder; creating it again does no harm."""
         path = slot_holder_path(self.journal.folder, number, holder)
         await self.journal.store.create(path, encode_json({"number": number}))
 

@@ -58,7 +58,7 @@ class DeliveryResult:
         warning: Whether something besides the incident needs a repair.
         logged_record: Path and content of the record to create once the outcome is logged; None
             where it was logged before, or is not to be.
-        contained_at: When the workload was read back as stopped, where this delivery tells of it.
+        contained_at: When the workload was read back as stopped, where this delivery reports it.
     """
 
     outcome: JsonObject
