@@ -252,7 +252,7 @@ def within_max_age(guard_input: GuardInput) -> GuardBlock | None:
 
 
 def not_the_responder(guard_input: GuardInput) -> GuardBlock | None:
-    """The responder never contains itself; a service of that name whose project is unknown counts."""
+    """The responder never contains itself, nor a service of its name in an unknown project."""
     responder, workload = guard_input.decision_context.responder, guard_input.workload
     if not responder.service or workload.name != responder.service:
         return None
