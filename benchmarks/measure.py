@@ -26,12 +26,9 @@ from emulator.server.emulator import Emulator
 from emulator.services.pubsub import push
 from emulator.world.state import parse_world
 from tests.support.constants import REPOSITORY, UPDATE_SERVICE
-from tests.support.function_process import (
-    ENFORCING_POLICY,
-    SampleFinding,
-    children,
-    world_with_findings,
-)
+from tests.support.findings import SampleFinding
+from tests.support.function_process import ENFORCING_POLICY, children
+from tests.support.worlds import world_with_findings
 
 STARTS = 7
 ENTRIES = 500

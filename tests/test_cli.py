@@ -15,16 +15,11 @@ from emulator.api.faults import Fault, Faults
 from emulator.world.document.json_document import JsonNode
 from emulator.world.document.world_parts import parse_faults
 from tests.support.constants import CONTAINMENTS_FOLDER, REPOSITORY, SAMPLES_FOLDER
-from tests.support.environment import (
-    ResponderEnvironment,
-    policy_yaml,
-    responder_environment,
-    sample_notification,
-    similar_findings,
-    two_findings_on_one_service,
-)
+from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
+from tests.support.findings import sample_notification, similar_findings
 from tests.support.forked_process import run_process
 from tests.support.patrol import current_notification, deploy, with_automatic_scaling
+from tests.support.worlds import two_findings_on_one_service
 
 
 async def run_command(

@@ -19,17 +19,17 @@ from emulator.runner.function_process import FunctionFailed
 from emulator.services.loopback import NO_TLS
 from emulator.services.pubsub.push import push_body
 from tests.support.constants import EVENT_TIME
+from tests.support.findings import SampleFinding
 from tests.support.function_process import (
     FIVE_SECONDS_LATER,
     JsonDict,
     RunningFunction,
-    SampleFinding,
     connections_to,
     has_client_threads,
     running_function,
     threads_of,
-    world_with_findings,
 )
+from tests.support.worlds import world_with_findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -39,15 +39,11 @@ from incident.report.outcome_updates import released_outcome as taken_back
 from incident.response.notify import correct_finding
 from tests.clients.conftest import ConnectClients
 from tests.support.constants import SAMPLE_OF_KIND, TOPIC
-from tests.support.environment import (
-    JsonDict,
-    responder_environment,
-    sample_notification,
-    service_of,
-    world_around,
-)
+from tests.support.environment import JsonDict, responder_environment
+from tests.support.findings import sample_notification
 from tests.support.manual_containment import command_line_user
 from tests.support.model import finding, fixed_now, workload
+from tests.support.worlds import service_of, world_around
 
 RUN = "google.cloud.run.v2"
 SCC = "google.cloud.securitycenter.v2.SecurityCenter"

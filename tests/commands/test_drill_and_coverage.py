@@ -17,15 +17,12 @@ from incident.readiness.drill import DrillRun
 from incident.readiness.drill_plan import prepare_drill
 from tests.clients.test_permissions import PERMISSIONS_OF_METHODS
 from tests.support.constants import SERVICE
-from tests.support.environment import (
-    policy_yaml,
-    responder_environment,
-    sample_notification,
-    world_around,
-)
+from tests.support.environment import policy_yaml, responder_environment
+from tests.support.findings import sample_notification
 from tests.support.manual_containment import command_line_user
 from tests.support.model import workload
-from tests.support.releases import comparable_world, dump_world, enforcing_policy, rich_world
+from tests.support.releases import comparable_world, dump_world, enforcing_policy
+from tests.support.worlds import rich_world, world_around
 from tests.test_cli import run_command
 
 

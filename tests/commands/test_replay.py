@@ -15,14 +15,9 @@ from commands.permission_catalogue import Role
 from commands.replay import dry_run_outcome
 from incident.model import Mode
 from tests.support.constants import SERVICE, TOPIC
-from tests.support.environment import (
-    ResponderEnvironment,
-    encode,
-    policy_yaml,
-    responder_environment,
-    sample_notification,
-    world_around,
-)
+from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
+from tests.support.findings import encode, sample_notification
+from tests.support.worlds import world_around
 from tests.test_cli import run_command
 
 

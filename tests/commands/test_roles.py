@@ -11,7 +11,8 @@ from commands.permission_catalogue import COMMAND_ROLES, Role, every_action, per
 from emulator.services.gate import CallPoint
 from tests.clients.test_permissions import permissions_of_calls
 from tests.support.constants import SERVICE, TOPIC
-from tests.support.environment import encode, policy_yaml, responder_environment
+from tests.support.environment import policy_yaml, responder_environment
+from tests.support.findings import encode
 from tests.test_cli import run_command
 
 

@@ -23,17 +23,16 @@ from tests.support.environment import (
     ResponderEnvironment,
     deliver_and_log,
     responder_environment,
-    sample_notification,
 )
+from tests.support.findings import sample_notification
 from tests.support.patrol import call_as
 from tests.support.releases import (
     comparable_world,
     contained_workload,
     dump_world,
     enforcing_policy,
-    rich_world,
-    workload_in,
 )
+from tests.support.worlds import rich_world, workload_in
 
 SERVICE_SAMPLE = SAMPLE_OF_KIND[Kind.SERVICE]
 SET_POLICY = "/google.cloud.run.v2.Services/SetIamPolicy"

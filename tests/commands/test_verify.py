@@ -28,9 +28,9 @@ from tests.support.environment import (
     deliver_and_log,
     policy_yaml,
     responder_environment,
-    two_findings_on_one_service,
 )
 from tests.support.model import folder_store
+from tests.support.worlds import two_findings_on_one_service
 from tests.test_cli import run_command
 
 

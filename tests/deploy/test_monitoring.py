@@ -30,14 +30,13 @@ from tests.support.environment import (
     ResponderEnvironment,
     captured_output,
     deliver_and_log,
-    findings_on_other_workloads,
     policy_yaml,
     responder_environment,
-    sample_notification,
-    world_around_all,
 )
-from tests.support.environment import world_around as around
+from tests.support.findings import findings_on_other_workloads, sample_notification
 from tests.support.model import finding
+from tests.support.worlds import world_around as around
+from tests.support.worlds import world_around_all
 
 PROJECT = GIVEN["project_id"]
 RUNBOOKS = DEPLOY / "runbooks"

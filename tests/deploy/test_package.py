@@ -16,7 +16,8 @@ from emulator.services.pubsub import push
 from emulator.world import surroundings
 from emulator.world.state import parse_world
 from tests.support.constants import REPOSITORY
-from tests.support.environment import encode, sample_notification, service_of
+from tests.support.findings import encode, sample_notification
+from tests.support.worlds import service_of
 
 RUNS = {"main.py", "wiring.py", "requirements.txt", "clients", "incident", "responders"}
 

@@ -16,12 +16,8 @@ import pytest
 from emulator.api import list_filters
 from tests.deploy.documents import command_lines
 from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
-from tests.support.environment import (
-    deliver_and_log,
-    encode,
-    responder_environment,
-    sample_notification,
-)
+from tests.support.environment import deliver_and_log, responder_environment
+from tests.support.findings import encode, sample_notification
 
 RUNBOOKS = DEPLOY / "runbooks"
 LONGEST_DOCUMENTATION = 8192

@@ -30,7 +30,8 @@ from tests.deploy.terraform import (
     source,
 )
 from tests.support.constants import CATEGORY
-from tests.support.environment import JsonDict, sample_notification
+from tests.support.environment import JsonDict
+from tests.support.findings import sample_notification
 
 FUNCTION = "google_cloudfunctions2_function"
 #: Set by Terraform for the framework, not for us.

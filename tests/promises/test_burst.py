@@ -9,13 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.environment import (
-    ResponderEnvironment,
-    findings_on_other_workloads,
-    responder_environment,
-    sample_notification,
-    world_around_all,
-)
+from tests.support.environment import ResponderEnvironment, responder_environment
+from tests.support.findings import findings_on_other_workloads, sample_notification
+from tests.support.worlds import world_around_all
 
 SAMPLES = ("revision-by-number", "v1-job-execution", "worker-pool-without-containers")
 RULES = """

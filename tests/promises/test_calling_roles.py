@@ -12,7 +12,8 @@ import pytest
 from incident.model import Kind
 from incident.model.calling_roles import PUBLIC_MEMBERS, calling_roles, editable_roles
 from tests.support.environment import JsonDict
-from tests.support.releases import CONDITION, contained_workload, rich_world
+from tests.support.releases import contained_workload
+from tests.support.worlds import CONDITION, rich_world
 
 USER, ACCOUNT = "user:a@example.com", "serviceAccount:ci@p.iam.gserviceaccount.com"
 VIEWER: JsonDict = {"role": "roles/run.viewer", "members": ["user:viewer@example.com"]}

@@ -19,16 +19,9 @@ from tests.support.constants import (
     TOPIC,
     UPDATE_SERVICE,
 )
-from tests.support.environment import (
-    JsonDict,
-    policy_yaml,
-    responder_environment,
-    sample_notification,
-    service_of,
-    statuses_of,
-    two_findings_on_one_service,
-    world_around,
-)
+from tests.support.environment import JsonDict, policy_yaml, responder_environment, statuses_of
+from tests.support.findings import sample_notification
+from tests.support.worlds import service_of, two_findings_on_one_service, world_around
 
 FINDING_NAME = sample_notification()["finding"]["name"]
 

@@ -30,17 +30,17 @@ from emulator.services.gate import CallPoint, Dropped
 from emulator.services.storage.objects import BucketObjects, StoredObject
 from incident.case_file.verification import KnownDigest, ObjectState, verify_case_file
 from tests.support.constants import TOPIC
+from tests.support.findings import SampleFinding
 from tests.support.function_process import (
     JsonDict,
     RunningFunction,
-    SampleFinding,
     children,
     is_alive,
     is_scaled_to_zero,
     running_function,
     snapshot_of_last_write,
-    world_with_findings,
 )
+from tests.support.worlds import world_with_findings
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 

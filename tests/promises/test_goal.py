@@ -22,11 +22,10 @@ from tests.support.environment import (
     ResponderEnvironment,
     deliver_and_log,
     responder_environment,
-    sample_notification,
-    similar_findings,
-    world_around,
 )
+from tests.support.findings import sample_notification, similar_findings
 from tests.support.patrol import drift_found, run_patrol
+from tests.support.worlds import world_around
 
 SAMPLES = {Kind.SERVICE: "revision-by-number", Kind.JOB: "v1-job-execution"}
 POLICY = """

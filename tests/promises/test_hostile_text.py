@@ -23,13 +23,11 @@ from tests.support.environment import (
     ResponderEnvironment,
     captured_output,
     deliver_and_log,
-    encode,
     policy_yaml,
     responder_environment,
-    sample_notification,
-    service_of,
-    world_around,
 )
+from tests.support.findings import encode, sample_notification
+from tests.support.worlds import service_of, world_around
 
 _LARGEST_ENTRY = 256 * 1024  # what Cloud Logging takes as one entry
 _OBJECT = re.compile(

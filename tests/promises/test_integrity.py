@@ -22,17 +22,12 @@ from incident.case_file.verification import (
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import DeliveryHandler
 from tests.support.constants import CONTAINMENTS_FOLDER
-from tests.support.environment import (
-    ResponderEnvironment,
-    deliver_and_log,
-    encode,
-    responder_environment,
-    sample_notification,
-    world_around,
-)
+from tests.support.environment import ResponderEnvironment, deliver_and_log, responder_environment
+from tests.support.findings import encode, sample_notification
 from tests.support.model import folder_store
 from tests.support.patrol import ProcessKilled, deploy, run_patrol, with_automatic_scaling
 from tests.support.stores import StoreKilledAt
+from tests.support.worlds import world_around
 from wiring import build_context, build_ports
 
 CONTAINMENT = f"../../{CONTAINMENTS_FOLDER}/1"

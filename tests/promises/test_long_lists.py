@@ -15,14 +15,9 @@ from clients.cloud_run import CloudRunBounds
 from clients.paging import ListBounds
 from emulator.cli.run import run_command
 from tests.support.constants import REVISION
-from tests.support.environment import (
-    JsonDict,
-    ResponderEnvironment,
-    responder_environment,
-    sample_notification,
-    service_of,
-    world_around,
-)
+from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
+from tests.support.findings import sample_notification
+from tests.support.worlds import service_of, world_around
 
 JOB_SAMPLE, SERVICE_SAMPLE = "v1-job-execution", "revision-by-number"
 EXECUTION = "nightly-report-x7k2p"

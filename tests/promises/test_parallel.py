@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.support.findings import SampleFinding
 from tests.support.function_process import (
     ENFORCING_POLICY,
     FIVE_SECONDS_LATER,
     RunningFunction,
-    SampleFinding,
     has_client_threads,
     is_scaled_to_zero,
     running_function,
     snapshot_of_last_write,
-    world_with_findings,
 )
+from tests.support.worlds import world_with_findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

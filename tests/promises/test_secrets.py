@@ -25,13 +25,11 @@ from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,
     deliver_and_log,
-    encode,
     policy_yaml,
     responder_environment,
-    sample_notification,
-    service_of,
-    world_around,
 )
+from tests.support.findings import encode, sample_notification
+from tests.support.worlds import service_of, world_around
 
 _WINDOW = 10  # as many characters of a secret in a row are a leak
 _DIGEST = "sha256:80e1d5aa030afcb9ce40070d8b24b74eb95162c91a4d8379b2422b4538fc73f5"

@@ -8,14 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.environment import (
-    JsonDict,
-    deliver_and_log,
-    policy_yaml,
-    responder_environment,
-    sample_notification,
-    world_around,
-)
+from tests.support.environment import JsonDict, deliver_and_log, policy_yaml, responder_environment
+from tests.support.findings import sample_notification
+from tests.support.worlds import world_around
 
 _LOCATION = "//run.googleapis.com/projects/example-shop-prod/locations/europe-west1"
 

@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from incident.report.chat_text import chat_message
-from tests.support.environment import (
-    JsonDict,
-    deliver_and_log,
-    responder_environment,
-    sample_notification,
-    service_of,
-    world_around,
-)
+from tests.support.environment import JsonDict, deliver_and_log, responder_environment
+from tests.support.findings import sample_notification
+from tests.support.worlds import service_of, world_around
 
 _REGISTRY = "europe-west1-docker.pkg.dev"
 _OTHER_REGION = "us-central1"

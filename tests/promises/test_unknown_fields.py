@@ -11,11 +11,8 @@ import pytest
 from clients import connect
 from incident.model import UNKNOWN_FIELDS, Kind
 from incident.notification.resource_names import parse_resource_name
-from tests.support.environment import (
-    ResponderEnvironment,
-    responder_environment,
-    sample_notification,
-)
+from tests.support.environment import ResponderEnvironment, responder_environment
+from tests.support.findings import sample_notification
 from tests.support.releases import ContainedWorkload
 
 #: Field 99, a number, as a newer Cloud Run would send it.

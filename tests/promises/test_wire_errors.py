@@ -19,13 +19,9 @@ from emulator.services.gate import CallPoint
 from emulator.world.state import World as Emulated
 from incident.model import Kind, Retry
 from tests.support.constants import LOCATION, SAMPLE_OF_KIND
-from tests.support.environment import (
-    JsonDict,
-    ResponderEnvironment,
-    responder_environment,
-    sample_notification,
-    world_around,
-)
+from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
+from tests.support.findings import sample_notification
+from tests.support.worlds import world_around
 
 #: What is done to each kind of workload, unless a row says otherwise.
 STEPS = {

@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 
 from incident.model import Kind
 from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND, SCALED_TO_ZERO
-from tests.support.environment import (
-    JsonDict,
-    ResponderEnvironment,
-    responder_environment,
-    sample_notification,
-    service_of,
-    similar_findings,
-    world_around,
-)
+from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
+from tests.support.findings import sample_notification, similar_findings
+from tests.support.worlds import service_of, world_around
 
 #: The writes of each of these, in their order.
 WRITES = {

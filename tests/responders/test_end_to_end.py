@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 
 from incident.policy.resolve import DEFAULT_CATEGORY
-from tests.support.environment import (
-    deliver_and_log,
-    policy_yaml,
-    responder_environment,
-    sample_notification,
-    world_around,
-)
+from tests.support.environment import deliver_and_log, policy_yaml, responder_environment
+from tests.support.findings import sample_notification
+from tests.support.worlds import world_around
 
 EVERYTHING = policy_yaml(
     extra="rules:\n  - {name: everything, match: {categories: ['*'], services: ['*']}}\n"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
-import functools
 import io
 import json
 import logging
@@ -29,101 +27,16 @@ from incident.response import log
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import DeliveryHandler, RetryDelivery
 from tests.support.constants import (
-    PROJECT_ID,
-    PROJECT_NUMBER,
-    SAMPLES_FOLDER,
-    SERVICE,
     UPDATE_SERVICE,
 )
-from tests.support.findings import FindingSpec
+from tests.support.findings import encode, sample_notification
+from tests.support.worlds import service_of, world_around
 from wiring import open_process
 
 # What a write needs to take effect, unless a test says otherwise: soon, and not at once.
 _SHORT_LATENCY = {"reconcile": "1ms"}
 
 JsonDict = dict[str, Any]
-
-
-def sample_notification(name: str = "cloud-run-service") -> JsonDict:
-    """A notification, as a dictionary to change."""
-    content: JsonDict = json.loads((SAMPLES_FOLDER / f"{name}.json").read_bytes())
-    return content
-
-
-def world_around(notification: JsonDict, **changes: Any) -> JsonDict:
-    """A plausible world around a notification."""
-    return copy.deepcopy({**_world_around_bytes(encode(notification)), **changes})
-
-
-@functools.lru_cache(maxsize=128)
-def _world_around_bytes(notification: bytes) -> JsonDict:
-    """Made once for each notification; to be copied before it is changed."""
-    return surroundings.world_around(notification)
-
-
-def encode(notification: JsonDict) -> bytes:
-    """A notification's bytes."""
-    return json.dumps(notification).encode()
-
-
-def service_of(world: JsonDict, name: str = SERVICE) -> JsonDict:
-    """A service in a dumped world."""
-    (service,) = (service for service in world["services"] if service["name"] == name)
-    found: JsonDict = service
-    return found
-
-
-def similar_findings(notification: JsonDict, count: int) -> list[JsonDict]:
-    """Findings like one, each with an id of its own, on the same resource."""
-    identity = notification["finding"]["name"].rpartition("/")[2]
-    return [
-        FindingSpec(finding_id=f"{number:02d}{identity[2:]}").applied_to(notification)
-        for number in range(count)
-    ]
-
-
-def findings_on_other_workloads(
-    notification: JsonDict, count: int, project: str = ""
-) -> list[JsonDict]:
-    """Findings like one, each with an id of its own, on a workload in a region of its own.
-
-    Args:
-        notification: The finding that they are like.
-        count: How many.
-        project: A digit that tells the project from that of other findings like this one.
-    """
-    found = []
-    for number, similar in enumerate(similar_findings(notification, count)):
-        identity = similar["finding"]["name"].rpartition("/")[2]
-        spec = FindingSpec(
-            finding_id=f"{identity[:-1]}{project or identity[-1]}",
-            region=f"region-{number}",
-            project_id=f"{PROJECT_ID}{project}",
-            project_number=f"{PROJECT_NUMBER[:-1]}{project or 1}",
-        )
-        found.append(spec.applied_to(similar))
-    return found
-
-
-def world_around_all(notifications: list[JsonDict]) -> JsonDict:
-    """A plausible world in which all of these are true."""
-    merged: JsonDict = {}
-    for notification in notifications:
-        for key, part in world_around(notification).items():
-            if isinstance(part, dict):
-                merged.setdefault(key, {}).update(part)
-            else:
-                merged_items = merged.setdefault(key, [])
-                merged_items += [item for item in part if item not in merged_items]
-    return merged
-
-
-def two_findings_on_one_service() -> tuple[JsonDict, JsonDict, JsonDict]:
-    """Two findings on one service, and a world in which SCC lists both."""
-    one, other = similar_findings(sample_notification(), 2)
-    world = world_around(one)
-    world["findings"].append({"finding": other["finding"], "resource": other["resource"]})
-    return one, other, world
 
 
 @dataclass

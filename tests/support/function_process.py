@@ -22,12 +22,11 @@ from emulator.server.emulator import Emulator
 from emulator.services.gate import Hook, Write
 from emulator.services.pubsub import push
 from emulator.services.pubsub.push import Delivery
-from emulator.world import surroundings
 from emulator.world.state import parse_world
 from tests.support.constants import EVENT_TIME, UPDATE_SERVICE
+from tests.support.findings import SampleFinding
 from tests.support.forked_process import ForkedProcessGroup
 
-SAMPLE_FILE = Path(__file__).parents[1] / "samples" / "cloud-run-service.json"
 # The time at which the sample's event was seen, and at which most tests take place.
 FIVE_SECONDS_LATER = {"RESPONDER_NOW": (EVENT_TIME + dt.timedelta(seconds=5)).isoformat()}
 DRY_RUN_POLICY = "contain: {service: [scale-to-zero]}\n"
@@ -36,70 +35,8 @@ ENFORCING_POLICY = f"mode: enforce\n{DRY_RUN_POLICY}"
 _CLIENT_THREADS = ("incidents", "grpc", "event_engine", "tokio")
 # A connection's state, as Linux shows it.
 _ESTABLISHED = "01"
-_SHORT_LATENCY = {"reconcile": "5ms"}
 
 JsonDict = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SampleFinding:
-    """A finding like the sample's, on a service and with an id of its own.
-
-    Attributes:
-        finding: Last part of the finding's id, up to 8 digits.
-        service: Short name of the service.
-        project: Id of the project.
-        number: Number of the project, 12 digits.
-        event_time: When it happened.
-    """
-
-    finding: str = "1a9b7055"
-    service: str = "storefront"
-    project: str = "example-shop-prod"
-    number: str = "210987654321"
-    event_time: dt.datetime = EVENT_TIME
-
-    @property
-    def notification(self) -> bytes:
-        """The notification, as Pub/Sub carries it."""
-        text = SAMPLE_FILE.read_text()
-        for there, here in (
-            ("1a9b7055", self.finding.zfill(8)),
-            ("storefront", self.service),
-            ("example-shop-prod", self.project),
-            ("210987654321", self.number),
-            ("2026-10-02T08:14:07.318Z", self.event_time.isoformat()),
-        ):
-            text = text.replace(there, here)
-        return text.encode()
-
-    @property
-    def resource(self) -> str:
-        """The service's full name."""
-        return f"projects/{self.project}/locations/europe-west1/services/{self.service}"
-
-    @property
-    def containment_folder(self) -> str:
-        """Folder of the service's first containment in the store."""
-        return f"containments/{self.project}/europe-west1/service/{self.service}/1"
-
-    @property
-    def name(self) -> str:
-        """The finding's name."""
-        return str(json.loads(self.notification)["finding"]["name"])
-
-
-def world_with_findings(*findings: SampleFinding) -> JsonDict:
-    """A world in which all of these findings are true."""
-    merged: JsonDict = {"latency": _SHORT_LATENCY}
-    for one in findings:
-        for key, part in surroundings.world_around(one.notification).items():
-            if isinstance(part, dict):
-                merged.setdefault(key, {}).update(part)
-            else:
-                merged_items = merged.setdefault(key, [])
-                merged_items += [item for item in part if item not in merged_items]
-    return merged
 
 
 class FunctionWithOutput(FunctionProcess):

@@ -19,7 +19,8 @@ from emulator.services.cloud_logging.activity_log import PRINCIPAL_METADATA
 from emulator.services.gate import CallPoint
 from incident.patrol.round import PatrolLimits, RoundResult
 from tests.support.constants import SERVICE, UPDATE_SERVICE
-from tests.support.environment import JsonDict, ResponderEnvironment, sample_notification
+from tests.support.environment import JsonDict, ResponderEnvironment
+from tests.support.findings import sample_notification
 from wiring import build_patrol
 
 OTHER_PRINCIPAL = "ci@example.com"

@@ -21,31 +21,11 @@ from incident.model import Change, Kind, Workload
 from incident.notification.resource_names import parse_resource_name
 from incident.redaction.redactor import Redactor
 from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND
-from tests.support.environment import (
-    JsonDict,
-    ResponderEnvironment,
-    responder_environment,
-    sample_notification,
-    world_around,
-)
+from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
+from tests.support.findings import sample_notification
+from tests.support.worlds import WORLD_COLLECTIONS, rich_world, workload_in
 
-_COLLECTIONS = {Kind.SERVICE: "services", Kind.JOB: "jobs", Kind.WORKER_POOL: "workerPools"}
-CONDITION = {"title": "office hours", "expression": "request.time.getHours() > 7"}
-#: Several bindings of invokers, others between them, one with a condition.
-BINDINGS: list[JsonDict] = [
-    {"role": "roles/run.viewer", "members": ["user:viewer@example.com"]},
-    {
-        "role": "roles/run.invoker",
-        "members": ["user:b@example.com", "allUsers", "user:a@example.com"],
-    },
-    {"role": "roles/run.invoker", "members": ["allUsers"], "condition": CONDITION},
-    {"role": "roles/run.invoker", "members": ["allAuthenticatedUsers"]},
-    {"role": "roles/run.developer", "members": ["user:dev@example.com"]},
-]
-AUDIT_CONFIGS = [{"service": "allServices", "auditLogConfigs": [{"logType": "DATA_READ"}]}]
-ANNOTATIONS = {"example.com/owner": "shop", "example.com/on-call": "they: \u00e4"}
 RELEASED_BY = "someone@example.com"
-SHORT_LATENCY = {"reconcile": "5ms"}
 
 #: What a workload may be left with after a containment and its release: what only Cloud Run
 #: writes, to say that, when and by whom something was written at all.
@@ -66,46 +46,6 @@ def enforcing_policy(kind: Kind, actions: str = "") -> str:
     return f"mode: enforce\ncontain:\n  {kind}: {actions or ALL_ACTIONS[kind]}\n"
 
 
-def rich_world(kind: Kind, **changes: Any) -> JsonDict:
-    """A world in which everything that a release has to restore is there.
-
-    Args:
-        kind: Of which kind the workload is.
-        changes: Top-level fields of the workload to replace.
-    """
-    world = world_around(sample_notification(SAMPLE_OF_KIND[kind]), latency=dict(SHORT_LATENCY))
-    (name,) = world["iamPolicies"]
-    world["iamPolicies"][name] = {
-        "version": 3,
-        "bindings": copy.deepcopy(BINDINGS),
-        "auditConfigs": copy.deepcopy(AUDIT_CONFIGS),
-    }
-    workload = workload_in(world, kind)
-    workload["annotations"] = dict(ANNOTATIONS)
-    if kind is Kind.SERVICE:
-        older_revision, latest_revision = (r["name"].rpartition("/")[2] for r in world["revisions"])
-        revision = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": older_revision}
-        workload["traffic"] = [
-            {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 70, "tag": "newest"},
-            {**revision, "percent": 30},
-            {**revision, "tag": "known-good"},
-            {**revision, "revision": latest_revision, "tag": "canary"},
-        ]
-        workload["ingress"] = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
-        workload["invokerIamDisabled"] = True
-        for each in world["revisions"]:
-            each["scaling"] = {"minInstanceCount": 1, "maxInstanceCount": 5}
-    workload |= changes
-    return world
-
-
-def workload_in(world: JsonDict, kind: Kind) -> JsonDict:
-    """The only workload of a kind in a world or a dump of one."""
-    (workload,) = world[_COLLECTIONS[kind]]
-    found: JsonDict = workload
-    return found
-
-
 def comparable_world(world: JsonDict, kind: Kind, lost: Collection[str] = ()) -> JsonDict:
     """A dumped world without what may differ.
 
@@ -116,7 +56,7 @@ def comparable_world(world: JsonDict, kind: Kind, lost: Collection[str] = ()) ->
             their tasks, and what the job says of the latest of them.
     """
     compared = copy.deepcopy(world)
-    for workload in compared[_COLLECTIONS[kind]]:
+    for workload in compared[WORLD_COLLECTIONS[kind]]:
         for name in OUTPUT_ONLY:
             workload.pop(name, None)
     for policy in compared["iamPolicies"].values():

@@ -18,14 +18,11 @@ from incident.case_file.index import CaseFileIndex, CaseSummary
 from incident.case_file.journal import Record
 from incident.model import GiveUp, Json, Kind, Workload
 from tests.support.constants import INCIDENT_ID
-from tests.support.environment import (
-    ResponderEnvironment,
-    responder_environment,
-    sample_notification,
-    world_around,
-)
+from tests.support.environment import ResponderEnvironment, responder_environment
+from tests.support.findings import sample_notification
 from tests.support.manual_containment import command_line_user
 from tests.support.model import NOW
+from tests.support.worlds import world_around
 
 NAME = "projects/210987654321/locations/europe-west1/jobs/nightly"
 WORKLOAD_JSON: Json = {

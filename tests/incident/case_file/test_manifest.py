@@ -24,14 +24,11 @@ from incident.case_file.verification import ObjectState, verify_case_file
 from incident.model import GiveUp, Malformed, Retry
 from incident.response.deliveries import DeliveryHandler
 from tests.support.constants import INCIDENT_ID
-from tests.support.environment import (
-    encode,
-    responder_environment,
-    statuses_of,
-    two_findings_on_one_service,
-)
+from tests.support.environment import responder_environment, statuses_of
+from tests.support.findings import encode
 from tests.support.model import folder_store, repeatable
 from tests.support.patrol import deploy, run_patrol, with_automatic_scaling
+from tests.support.worlds import two_findings_on_one_service
 from wiring import build_context, build_ports
 
 FOLDER = f"incidents/{INCIDENT_ID}"

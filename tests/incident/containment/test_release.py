@@ -18,23 +18,16 @@ from incident.actions.require_authentication import CALLER_BINDINGS_LABEL
 from incident.containment.release import ReleaseIncomplete
 from incident.model import ChangeKind, ChangeState, Denied, Kind, Missing, Retry
 from tests.support.constants import CONTAINMENTS_FOLDER, LATEST
-from tests.support.environment import (
-    JsonDict,
-    responder_environment,
-    sample_notification,
-    similar_findings,
-    world_around,
-)
+from tests.support.environment import JsonDict, responder_environment
+from tests.support.findings import sample_notification, similar_findings
 from tests.support.model import NOW
 from tests.support.releases import (
-    BINDINGS,
     RELEASED_BY,
     ContainedWorkload,
     contained_workload,
     enforcing_policy,
-    rich_world,
-    workload_in,
 )
+from tests.support.worlds import BINDINGS, rich_world, workload_in, world_around
 
 ALL_OF_A_SERVICE = "[[isolate-revision, scale-to-zero], restrict-ingress, require-authentication]"
 AUTOMATIC = {"scalingMode": "AUTOMATIC"}

@@ -27,12 +27,11 @@ from tests.support.environment import (
     deliver_and_log,
     policy_yaml,
     responder_environment,
-    sample_notification,
     statuses_of,
-    two_findings_on_one_service,
-    world_around,
 )
+from tests.support.findings import sample_notification
 from tests.support.model import evidence, finding, notification
+from tests.support.worlds import two_findings_on_one_service, world_around
 
 ANOTHER = "9" * 64
 KEY = "planted-virustotal-key"

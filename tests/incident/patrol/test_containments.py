@@ -25,10 +25,8 @@ from tests.support.environment import (
     ResponderEnvironment,
     policy_yaml,
     responder_environment,
-    sample_notification,
-    two_findings_on_one_service,
-    world_around,
 )
+from tests.support.findings import sample_notification
 from tests.support.model import fixed_now, folder_store, workload
 from tests.support.patrol import (
     OTHER_PRINCIPAL,
@@ -45,6 +43,7 @@ from tests.support.patrol import (
     with_automatic_scaling,
     with_new_image,
 )
+from tests.support.worlds import two_findings_on_one_service, world_around
 
 #: The most writes of a patrol run that finds a containment reverted.
 _WRITES = 28

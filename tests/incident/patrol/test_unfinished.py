@@ -16,17 +16,11 @@ from incident.notification.parse import parse_notification
 from incident.patrol.unfinished import is_inactive
 from incident.response.records import received_record
 from tests.support.constants import CONTAINMENTS_FOLDER, TOPIC
-from tests.support.environment import (
-    ResponderEnvironment,
-    encode,
-    policy_yaml,
-    responder_environment,
-    sample_notification,
-    service_of,
-    world_around,
-)
+from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
+from tests.support.findings import encode, sample_notification
 from tests.support.model import NOW, folder_store, record
 from tests.support.patrol import run_patrol
+from tests.support.worlds import service_of, world_around
 
 ABORTED_UPDATES = [{"method": "UpdateService", "code": "ABORTED"}]
 

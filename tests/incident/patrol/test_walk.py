@@ -24,13 +24,11 @@ from tests.support.environment import (
     policy_yaml,
     put_object,
     responder_environment,
-    sample_notification,
-    similar_findings,
-    world_around_all,
 )
-from tests.support.findings import FindingSpec
+from tests.support.findings import FindingSpec, sample_notification, similar_findings
 from tests.support.model import NOW, fixed_now, folder_store, repeatable
 from tests.support.patrol import run_patrol
+from tests.support.worlds import world_around_all
 from wiring import build_clock, build_context, build_ports
 
 PAGES = 3

@@ -16,14 +16,10 @@ from incident.policy.resolve import DEFAULT_CATEGORY
 from incident.readiness.coverage import CoverageStatus
 from incident.readiness.workload_search import ProjectRef, RequestPacer
 from responders import route
-from tests.support.environment import (
-    JsonDict,
-    ResponderEnvironment,
-    responder_environment,
-    sample_notification,
-    world_around,
-)
+from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
+from tests.support.findings import sample_notification
 from tests.support.model import NOW, workload
+from tests.support.worlds import world_around
 
 PLACE = "projects/example-shop-prod/locations"
 PROJECT = ProjectRef("example-shop-prod")

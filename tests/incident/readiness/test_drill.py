@@ -25,12 +25,8 @@ from incident.readiness.drill import DrillReport, DrillRun, run_drill
 from incident.readiness.drill_plan import DrillPlan, prepare_drill
 from incident.redaction.redactor import Redactor
 from tests.support.constants import CONTAINMENTS_FOLDER, SAMPLE_OF_KIND
-from tests.support.environment import (
-    JsonDict,
-    ResponderEnvironment,
-    responder_environment,
-    sample_notification,
-)
+from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
+from tests.support.findings import sample_notification
 from tests.support.manual_containment import CommandLineUser, command_line_user
 from tests.support.model import folder_store
 from tests.support.patrol import (
@@ -41,13 +37,8 @@ from tests.support.patrol import (
     run_patrol,
     with_automatic_scaling,
 )
-from tests.support.releases import (
-    comparable_world,
-    dump_world,
-    enforcing_policy,
-    rich_world,
-    workload_in,
-)
+from tests.support.releases import comparable_world, dump_world, enforcing_policy
+from tests.support.worlds import rich_world, workload_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,9 @@ from clients.rest import ResourceManager
 from commands.coverage_search import CoverageReport, CoverageRequest, check_coverage
 from incident.policy.resolve import DEFAULT_CATEGORY
 from incident.readiness.workload_search import ProjectFinder, RequestPacer
-from tests.support.environment import (
-    JsonDict,
-    ResponderEnvironment,
-    responder_environment,
-    sample_notification,
-    service_of,
-    world_around,
-)
+from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
+from tests.support.findings import sample_notification
+from tests.support.worlds import service_of, world_around
 
 #: Project to the folders above it, nearest first: 1 has 2 and 3, 3 has 4, and 4 has 5.
 PROJECT_FOLDERS = {

@@ -17,7 +17,8 @@ from incident.patrol.unfinished import closing_outcome
 from incident.report.html import CaseFileContents, render_html
 from incident.report.html_template import page_text
 from tests.support.constants import INCIDENT_ID
-from tests.support.environment import responder_environment, sample_notification
+from tests.support.environment import responder_environment
+from tests.support.findings import sample_notification
 from tests.support.model import record
 
 _TAGS = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"

@@ -32,16 +32,11 @@ from incident.response.approvals import RequestRefused, expire_approval, is_stal
 from incident.response.incident_session import read_policy
 from incident.response.propose import confirm_unchanged, propose_approval, propose_finishing
 from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND
-from tests.support.environment import (
-    ResponderEnvironment,
-    policy_yaml,
-    responder_environment,
-    sample_notification,
-    two_findings_on_one_service,
-    world_around,
-)
+from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
+from tests.support.findings import sample_notification
 from tests.support.manual_containment import OPERATOR_EMAIL, command_line_user
 from tests.support.model import NOW
+from tests.support.worlds import two_findings_on_one_service, world_around
 
 CLOUD_RUN = "/google.cloud.run.v2."
 SHORT_EXPIRY = timedelta(milliseconds=20)

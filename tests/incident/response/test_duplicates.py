@@ -18,13 +18,12 @@ from tests.support.environment import (
     ResponderEnvironment,
     captured_output,
     deliver_and_log,
-    encode,
     responder_environment,
-    sample_notification,
 )
-from tests.support.environment import world_around as around
+from tests.support.findings import encode, sample_notification
 from tests.support.patrol import ProcessKilled, run_patrol
 from tests.support.stores import StoreKilledAt
+from tests.support.worlds import world_around as around
 from wiring import build_context, build_ports
 
 #: Refused for good: an ERROR that must not be lost.

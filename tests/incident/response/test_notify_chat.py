@@ -15,9 +15,9 @@ from tests.support.environment import (
     deliver_and_log,
     policy_yaml,
     responder_environment,
-    sample_notification,
-    world_around,
 )
+from tests.support.findings import sample_notification
+from tests.support.worlds import world_around
 
 
 @pytest.fixture(autouse=True)

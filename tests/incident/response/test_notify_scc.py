@@ -21,11 +21,10 @@ from tests.support.environment import (
     deliver_and_log,
     policy_yaml,
     responder_environment,
-    sample_notification,
     statuses_of,
-    two_findings_on_one_service,
-    world_around,
 )
+from tests.support.findings import sample_notification
+from tests.support.worlds import two_findings_on_one_service, world_around
 
 SCC_METHODS = "/google.cloud.securitycenter.v2.SecurityCenter/"
 MARK, LINK = f"{SCC_METHODS}UpdateSecurityMarks", f"{SCC_METHODS}UpdateExternalSystem"
