@@ -9,7 +9,7 @@ count. A slot belongs to a containment: all its runs share it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -92,17 +92,18 @@ class HourlySlots:
             Retry: The store does not answer.
         """
         holder = slot_holder(folder)
+        # Both scopes stay those of one hour, also where the next one begins meanwhile.
+        in_all, in_one = self._overall, self._in_project
         in_project, overall = guards.max_per_project_per_hour, guards.max_containments_per_hour
-        own = await self._in_project.acquire(folder, in_project, taken.in_project)
+        own = await in_one.acquire(folder, in_project, taken.in_project)
         if own is None:
             return cap_reached("in this project", in_project)
         number, _ = await gather_all(
-            self._overall.acquire(folder, overall, taken.overall),
-            self._in_project.mark(own, holder),
+            in_all.acquire(folder, overall, taken.overall), in_one.mark(own, holder)
         )
         if number is None:
             return cap_reached("in all", overall)
-        await self._overall.mark(number, holder)
+        await in_all.mark(number, holder)
         return None
 
 
@@ -126,8 +127,8 @@ class _Scope:
         """The same, with the containment's own number where its holder's object is missing."""
         holder, found = slot_holder(folder), dict(taken)
         if holder not in found.values():
-            unmarked = [number for number in _order(holder, found) if not found[number]]
-            for number in unmarked[:_MAX_UNMARKED_READS]:
+            unmarked = [number for number, other in found.items() if not other]
+            for number in _order(holder, unmarked)[:_MAX_UNMARKED_READS]:
                 if await self._holder_of(number) == folder:
                     found[number] = holder
         return found
@@ -179,7 +180,7 @@ class _Scope:
         return "" if slot is None else str(slot.body.get("containment"))
 
 
-def _order(holder: str, numbers: range | Mapping[int, str]) -> list[int]:
+def _order(holder: str, numbers: Iterable[int]) -> list[int]:
     """The numbers in the holder's own order, in which other numbers change nothing."""
     return sorted(
         numbers, key=lambda number: hashlib.sha256(f"{holder} {number}".encode()).digest()

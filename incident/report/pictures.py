@@ -16,7 +16,7 @@ from incident.report.terminal import escape_unprintable
 from incident.report.timeline import Lane, TimelineEvent
 
 WIDTH = 360
-FONT_SIZE, SMALL_FONT_SIZE = 13, 11
+FONT_SIZE = 13
 _TEXT_X, _RIGHT_EDGE = 92, 356
 _TEXT_WIDTH = _RIGHT_EDGE - _TEXT_X
 _LINE_HEIGHT, _BAR_HEIGHT, _ROW_SPACING, _QUIET_HEIGHT, _TOP = 16, 14, 12, 20, 14

@@ -216,3 +216,17 @@ async def test_a_crash_between_claim_and_name_costs_no_second_slot(tmp_path: Pat
     assert resolved == TakenSlots({1: own}, {1: own})
     assert await check_and_take(slots, guards(1, 1)) is None
     assert await check_and_take(hourly_slots(store, "other"), guards(1, 1)) is not None
+
+
+async def test_a_claim_that_runs_into_the_next_hour_stays_in_its_own(tmp_path: Path) -> None:
+    """Number and holder's name lie in one hour, or the holder would have a slot of the next."""
+    last = datetime(2026, 10, 2, 8, 59, 59, tzinfo=UTC)
+    moments = iter([last, last])
+    slots = HourlySlots(
+        folder_store(tmp_path),
+        workload(),
+        "run-1",
+        lambda: next(moments, last + timedelta(hours=1)),
+    )
+    assert await slots.acquire(containment_folder(slots), guards(), TakenSlots()) is None
+    assert [path.name for path in (tmp_path / "slots").iterdir()] == [HOUR]
