@@ -9,12 +9,23 @@ from incident.case_file.case_file import quarantine_message
 from incident.case_file.manifest import RecordingStore, try_write_manifest
 from incident.case_file.paths import parse_case_file_path
 from incident.decision.context import ProcessContext
-from incident.model import Finding, GiveUp, Inconsistent, Malformed, Retry, Route, Status, Verdict
+from incident.model import (
+    Evidence,
+    Finding,
+    GiveUp,
+    Inconsistent,
+    Malformed,
+    Retry,
+    Route,
+    Status,
+    Verdict,
+)
 from incident.notification.parse import parse_notification
 from incident.report.outcome import malformed_outcome
 from incident.report.outcome_updates import duplicate_outcome
 from incident.response.conclude import ignored_result
 from incident.response.context import DeliveryResult, Ports
+from incident.response.duplicates import LoggedCases, answer_if_done
 from incident.response.finish_run import record_logged, with_manifest
 from incident.response.incident import IncidentRun
 
@@ -56,6 +67,7 @@ class DeliveryHandler:
         self._context = context
         self._ports = ports
         self._running: dict[tuple[str, str], asyncio.Task[DeliveryResult]] = {}
+        self._logged = LoggedCases()
 
     async def receive(self, data: bytes) -> DeliveryResult:
         """Answer one delivery, from the bytes of its message.
@@ -78,6 +90,8 @@ class DeliveryHandler:
 
     async def record_logged(self, result: DeliveryResult) -> None:
         """Record that a result was logged."""
+        if result.logged_record and result.case_file:
+            self._logged.add(result.case_file)
         await record_logged(self._ports.store, result)
 
     async def quarantine(self, data: bytes, reason: str) -> DeliveryResult:
@@ -109,7 +123,7 @@ class DeliveryHandler:
         return await asyncio.shield(task)
 
     async def _run(self, claim: Finding, route: Route) -> DeliveryResult:
-        """One run of an incident, with the manifest of what it created.
+        """The answer of an incident that is done, or one run with the manifest of what it created.
 
         Raises:
             RetryDelivery: It is not finished.
@@ -117,15 +131,17 @@ class DeliveryHandler:
         store = RecordingStore(self._ports.store)
         run = IncidentRun(claim, route, self._context, replace(self._ports, store=store))
         try:
-            result = await run.respond()
+            result = await answer_if_done(claim, store, self._context, self._logged)
+            result = result or await run.respond()
         except (Retry, GiveUp) as error:
             parsed = (parse_case_file_path(path) for path in store.created)
             folder = next((found.folder for found in parsed if found), None)
             sha256 = (await try_write_manifest(store, folder))[0] if folder else None
             # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
             urgent = isinstance(error, GiveUp | Inconsistent)
-            # The incident has redacted the error, with all that it knew.
+            # The run has redacted its error, with all that it knew; others are redacted here.
+            reason = self._context.redactor(Evidence(claim)).text(str(error))
             raise RetryDelivery(
-                str(error), claim, urgent=urgent, case_file=folder, manifest_sha256=sha256
+                reason, claim, urgent=urgent, case_file=folder, manifest_sha256=sha256
             ) from error
         return await with_manifest(store, result, self._context.redactor())

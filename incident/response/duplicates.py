@@ -1,4 +1,8 @@
-"""Answer a delivery of an incident that is done: a duplicate, or an outcome to be logged again."""
+"""Answer a delivery of an incident that is done: a duplicate, or an outcome to be logged again.
+
+A delivery asks the store for that before it asks Google for anything: our own marks and external
+system on a finding come back as two more notifications of it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,64 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
-from incident.case_file.case_file import CaseFile
+from incident.case_file.case_file import CaseFile, open_case_file
+from incident.case_file.journal import Journal, ObjectStore
+from incident.case_file.paths import DONE_NUMBER, INCIDENTS, case_file_folder, record_path
 from incident.decision.context import ProcessContext
-from incident.model import JsonObject
+from incident.model import Finding, JsonObject
 from incident.report.outcome_updates import duplicate_outcome
 from incident.response.context import DeliveryResult
+from incident.response.notify import has_incident_mark
 
 _POLL_S = 0.2
 #: Gaps that make an outcome one that a person must look at.
 _ALARM_GAPS = frozenset({"report", "write-back", "announcement"})
+
+
+class LoggedCases:
+    """The case files whose outcome this process has logged, the newest ones, by path."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        """Remember so many."""
+        self._most = most
+        self._folders: dict[str, None] = {}
+
+    def add(self, folder: str) -> None:
+        """Remember one; the oldest makes room."""
+        self._folders[folder] = None
+        if len(self._folders) > self._most:
+            del self._folders[next(iter(self._folders))]
+
+    def __contains__(self, folder: str) -> bool:
+        return folder in self._folders
+
+
+async def answer_if_done(
+    claim: Finding, store: ObjectStore, context: ProcessContext, logged: LoggedCases
+) -> DeliveryResult | None:
+    """The answer to a delivery of an incident that is done; None where it is not.
+
+    One object is read, and a second where another process has logged the outcome. A notification
+    that shows this incident's own mark was caused by the run that published the outcome: it waits
+    until that run is done.
+
+    Raises:
+        Retry: The store does not answer.
+        GiveUp: A record cannot be read.
+    """
+    folder = case_file_folder(INCIDENTS, claim.incident_id)
+    done = await Journal(store, folder, "", context.clock).record(DONE_NUMBER, "done")
+    if done is None and not has_incident_mark(claim):
+        return None
+    outcome = done.body.get("outcome") if done else None
+    if isinstance(outcome, Mapping) and (
+        folder in logged or await store.read(record_path(folder, DONE_NUMBER, "logged")) is not None
+    ):
+        return DeliveryResult(duplicate_outcome(outcome), case_file=folder)
+    case = await open_case_file(store, folder, "", context.clock)
+    if not case.done and await case.wait_for_peer(context.peer_wait):
+        case = await case.reload()
+    return await answer_duplicate(case, case.done, context) if case.done else None
 
 
 async def answer_duplicate(

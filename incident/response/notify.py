@@ -77,6 +77,17 @@ class FindingUpdate:
         return same and self.has_marks(finding)
 
 
+def has_incident_mark(finding: Finding) -> bool:
+    """Whether a finding shows what its own incident wrote to it: the mark or the external system.
+
+    SCC notifies of both writes. Such a notification has the incident's id in it, and is not news.
+    """
+    record = finding.raw.get("finding")
+    marks = _text_members(record, "securityMarks", "marks")
+    system = _text_members(record, "externalSystems", EXTERNAL_SYSTEM)
+    return finding.incident_id in (marks.get(INCIDENT_MARK), system.get("externalUid"))
+
+
 def finding_update(
     outcome: JsonObject, finding: str | None, *, correction: bool = False
 ) -> FindingUpdate | None:

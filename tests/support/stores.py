@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from clients.store import Store
 from tests.support.patrol import ProcessKilled
 
@@ -22,3 +24,26 @@ class StoreKilledAt(Store):
         if here:
             raise ProcessKilled
         return created
+
+
+class CountingStore(Store):
+    """A store that counts the requests that it is asked for, by kind."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store._store, store.url)  # noqa: SLF001 - the same store
+        self.requests: Counter[str] = Counter()
+
+    async def create(self, path: str, data: bytes) -> bool:
+        """Put an object."""
+        self.requests["create"] += 1
+        return await super().create(path, data)
+
+    async def read(self, path: str) -> bytes | None:
+        """An object's content."""
+        self.requests["read"] += 1
+        return await super().read(path)
+
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        """The objects below a prefix."""
+        self.requests["list"] += 1
+        return await super().list(prefix)

@@ -13,6 +13,7 @@ from clients.store import Store
 from incident.patrol import log as patrol_log
 from incident.response import log
 from incident.response.deliveries import DeliveryHandler
+from incident.response.duplicates import LoggedCases
 from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,
@@ -22,7 +23,7 @@ from tests.support.environment import (
 )
 from tests.support.findings import encode, sample_notification
 from tests.support.patrol import ProcessKilled, run_patrol
-from tests.support.stores import StoreKilledAt
+from tests.support.stores import CountingStore, StoreKilledAt
 from tests.support.worlds import world_around as around
 from wiring import build_context, build_ports
 
@@ -141,3 +142,35 @@ async def test_a_redelivery_waits_for_the_run_that_is_about_to_log(tmp_path: Pat
         await clients.close()
         assert target.exists()
         assert (result.outcome["status"], result.logged_record) == ("duplicate", None)
+
+
+@pytest.mark.parametrize(("same_process", "reads"), [(True, 1), (False, 2)])
+async def test_an_event_of_a_done_incident_asks_google_nothing(
+    tmp_path: Path, *, same_process: bool, reads: int
+) -> None:
+    """Neither our own marks coming back nor the message itself once more; the store answers."""
+    async with responder_environment(tmp_path) as env:
+        clients = await connect(env.settings)
+        store = CountingStore(clients.store)
+        ports = replace(build_ports(clients), store=store)
+        counted = DeliveryHandler(build_context(env.settings), ports)
+        first = counted if same_process else await env.start_process()
+        assert (await env.deliver(process=first)).outcome["status"] == "contained"
+        calls = len(env.emulator.calls)
+        echoes = [json.loads(message) for message in env.emulator.notifications.messages]
+        assert len(echoes) == 2
+        for message in (*echoes, env.notification):
+            store.requests.clear()
+            answer = await env.deliver(message, process=counted)
+            assert answer.outcome["status"] == "duplicate"
+            assert store.requests == {"read": reads}
+        assert len(env.emulator.calls) == calls
+        await clients.close()
+
+
+def test_few_case_files_are_remembered_as_logged() -> None:
+    """Memory is bounded; the oldest is asked of the store again."""
+    logged = LoggedCases(most=2)
+    for folder in ("a", "b", "c"):
+        logged.add(folder)
+    assert [folder in logged for folder in ("a", "b", "c")] == [False, True, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -326,7 +327,7 @@ async def test_notifications_of_own_writes_start_nothing(tmp_path: Path) -> None
 async def test_a_notification_of_an_own_write_waits_for_the_running_delivery(
     tmp_path: Path, *, same_process: bool
 ) -> None:
-    """It arrives while its writer has the rest to do: it does none of it, and is a duplicate."""
+    """It arrives while its writer has the rest to do: it reads and does nothing, a duplicate."""
     echoes: list[asyncio.Task[Any]] = []
     world = world_with_finding_fields(latency={"UpdateExternalSystem": "300ms", "Publish": "300ms"})
     async with responder_environment(tmp_path, world=world, topic=TOPIC) as env:
@@ -345,6 +346,9 @@ async def test_a_notification_of_an_own_write_waits_for_the_running_delivery(
         assert len(env.containment_writes) == 1
         assert len(env.emulator.world.published) == 1
         assert len(records(env, "written-back")) == len(records(env, "received")) == 1
+        methods = Counter(call.method.rpartition("/")[2] for call in env.emulator.calls)
+        once_per_run = ("GetIamPolicy", "ListRevisions", "Publish")
+        assert [methods[method] for method in once_per_run] == [1, 1, 1]
 
 
 async def test_an_event_time_moved_by_own_writes_does_not_loop(tmp_path: Path) -> None:
