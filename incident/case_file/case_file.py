@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from incident.case_file.journal import (
-    SCHEMA_VERSION,
     Journal,
     ObjectStore,
     Record,
@@ -31,7 +30,7 @@ from incident.case_file.paths import (
 )
 from incident.model import Evidence, Gap, GiveUp, Json, JsonObject, Listing, Retry, found_in
 from incident.model.concurrency import gather_all
-from incident.model.json_text import json_value, time_text
+from incident.model.json_text import SCHEMA_VERSION, json_value, time_text
 from incident.redaction.redactor import Redactor
 
 T = TypeVar("T")

@@ -17,10 +17,9 @@ from pydantic_core import to_json
 from incident.case_file.paths import numbered_path, parse_record_name, record_path
 from incident.model import GiveUp, Inconsistent, Json, JsonObject
 from incident.model.concurrency import gather_all
-from incident.model.json_text import parse_time, time_text
+from incident.model.json_text import SCHEMA_VERSION, parse_time, time_text
 from incident.model.retrying import Backoff
 
-SCHEMA_VERSION = 1
 _CREATE_BACKOFF = Backoff(first_s=0.2, longest_s=2.0)
 
 

@@ -14,9 +14,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from incident.case_file.journal import SCHEMA_VERSION, ObjectStore, create_numbered, encode_json
+from incident.case_file.journal import ObjectStore, create_numbered, encode_json
 from incident.case_file.paths import is_manifest, object_stem
 from incident.model import Malformed
+from incident.model.json_text import SCHEMA_VERSION
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: No run waits longer for its manifest once its outcome is on record.

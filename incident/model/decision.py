@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from incident.model.evidence import Evidence
@@ -218,7 +218,7 @@ class Change:
     reversible: bool
     kind: ChangeKind = ChangeKind.FIELDS
     etag: str = ""
-    affected_revision: str = ""
+    affected_revision: str = field(default="", metadata={"key": "affected"})
     state: ChangeState = ChangeState.PLANNED
     error: str | None = None
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from incident.model.workload import Json, JsonObject, Kind, Workload
 
+#: Version of the records and of the outcome.
+SCHEMA_VERSION = 1
+
 
 def json_value(value: Any) -> Any:
     """Any value of the model as JSON. What a type does not print of itself stays out."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from incident.case_file.case_file import CaseFile
 from incident.case_file.index import CaseSummary
-from incident.case_file.journal import SCHEMA_VERSION, Record
+from incident.case_file.journal import Record
 from incident.case_file.paths import (
     DONE_NUMBER,
     INCIDENTS,
@@ -29,7 +29,7 @@ from incident.model import (
     Verdict,
     Workload,
 )
-from incident.model.json_text import json_string, workload_json
+from incident.model.json_text import SCHEMA_VERSION, json_string, workload_json
 from incident.patrol.context import PatrolContext
 from incident.patrol.walk import WalkedFolder
 from incident.policy.resolve import Policy

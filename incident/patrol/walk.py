@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from incident.case_file.journal import SCHEMA_VERSION, ObjectStore, decode_record, encode_json
+from incident.case_file.journal import ObjectStore, decode_record, encode_json
 from incident.case_file.paths import (
     CONTAINMENTS,
     DRY_RUNS,
@@ -17,6 +17,7 @@ from incident.case_file.paths import (
     folder_in_section,
 )
 from incident.model import GiveUp, Json
+from incident.model.json_text import SCHEMA_VERSION
 
 #: The parts of the store that are walked, in this order.
 _SECTIONS = (CONTAINMENTS, INCIDENTS, DRY_RUNS)

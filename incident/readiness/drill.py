@@ -14,7 +14,7 @@ from datetime import datetime
 from incident.actions.changes import change_json, redact_change
 from incident.actions.fields import changed_fields
 from incident.actions.masked_changes import details_for_changes
-from incident.case_file.journal import SCHEMA_VERSION, Journal
+from incident.case_file.journal import Journal
 from incident.containment import release
 from incident.containment.contain import contain_workload
 from incident.containment.release import ReleaseRefused
@@ -31,7 +31,7 @@ from incident.model import (
     Verdict,
     Workload,
 )
-from incident.model.json_text import workload_json
+from incident.model.json_text import SCHEMA_VERSION, workload_json
 from incident.readiness.drill_plan import DrillPlan
 from incident.response.records import containment_record, decision_record
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incident.actions.changes import redacted_json
-from incident.case_file.journal import SCHEMA_VERSION
 from incident.model import (
     Assessment,
     Change,
@@ -21,7 +20,7 @@ from incident.model import (
     Suspect,
     Verdict,
 )
-from incident.model.json_text import json_object, time_text, workload_json
+from incident.model.json_text import SCHEMA_VERSION, json_object, time_text, workload_json
 from incident.playbook.commands_and_links import finding_page, virustotal_page, workload_page
 from incident.playbook.inputs import explain_blocker
 from incident.playbook.plan import PlaybookInputs
