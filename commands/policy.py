@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from commands.shared import as_json_option, exit_on_error, print_json
+from commands.shared import as_json_option, print_json, read_notification
+from finding_input.command_line import FINDING_FILE, finding_id_option
 from incident.model import InvalidPolicy
-from incident.notification.parse import parse_notification
 from incident.policy.resolve import Subject, explain_resolution, parse_policy, resolve
 from incident.report.terminal import escape_unprintable, escape_unprintable_lines
 
@@ -24,11 +24,12 @@ def policy() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--finding",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A notification: say which rule would apply to its workload, and why.",
+    type=FINDING_FILE,
+    help="A finding, or - for standard input: say which rule would apply to its workload, and why.",
 )
+@finding_id_option
 @as_json_option
-def check(*, file: Path, finding: Path | None, as_json: bool) -> None:
+def check(*, file: Path, finding: Path | None, finding_id: str | None, as_json: bool) -> None:
     """Check a policy file, and say what it would do about a finding.
 
     Labels are not read: a rule or protection that matches labels counts as unknown.
@@ -43,7 +44,7 @@ def check(*, file: Path, finding: Path | None, as_json: bool) -> None:
         sys.exit(1)
     result: dict[str, Any] = {"valid": True}
     if finding:
-        claim = exit_on_error(lambda: parse_notification(finding.read_bytes()).finding)
+        claim = read_notification(finding, finding_id)[1].finding
         if claim.workload is None:
             raise click.UsageError(f"{finding} names no Cloud Run service, job or worker pool")
         subject = Subject(claim.workload, claim.category, claim.source_id, None)

@@ -1,4 +1,4 @@
-"""``replay``: run a notification against the real project as a dry run.
+"""``replay``: run a finding against the real project as a dry run.
 
 Uses the operator's own credentials. The mode's ceiling is ``dry-run``, and the clients refuse all
 other writes.
@@ -16,9 +16,15 @@ from rich.console import Console
 
 from clients import Clients, Settings, read_settings
 from commands.outcome_page import outcome_page
-from commands.shared import as_json_option, exit_on_error, print_json, run_with_clients
+from commands.shared import (
+    as_json_option,
+    exit_on_error,
+    print_json,
+    read_notification,
+    run_with_clients,
+)
+from finding_input.command_line import FINDING_FILE, finding_id_option
 from incident.model import JsonObject, Mode, Status
-from incident.notification.parse import parse_notification
 from incident.response.deliveries import DeliveryHandler
 from wiring import build_context, build_ports
 
@@ -26,7 +32,8 @@ _CEILING_REASON = "a replay is never more than a dry run"
 
 
 @click.command()
-@click.argument("finding", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("finding", type=FINDING_FILE)
+@finding_id_option
 @click.option(
     "--policy",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -38,16 +45,26 @@ _CEILING_REASON = "a replay is never more than a dry run"
     help="An empty folder for the records; by default a new one, which is named.",
 )
 @as_json_option
-def replay(*, finding: Path, policy: Path | None, store: Path | None, as_json: bool) -> None:
-    """Run the notification in FINDING against the real project, always as a dry run.
+def replay(
+    *,
+    finding: Path,
+    finding_id: str | None,
+    policy: Path | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the finding in FINDING against the real project, always as a dry run.
+
+    FINDING is a file, or - for standard input, with a notification, the output of `gcloud scc
+    findings list --format=json` or of `gcloud pubsub subscriptions pull --format=json`, or the
+    console's JSON.
 
     Whatever RESPONDER_MODE and the policy say, nothing is written to a workload or to Security
     Command Center, nothing is published, and the records go to a folder of their own, never to
     RESPONDER_STORE. Exit status: 0 the finding was answered, 1 it could not be or the incident
     failed, 2 wrong use.
     """
-    data = finding.read_bytes()
-    exit_on_error(lambda: parse_notification(data))
+    data, _ = read_notification(finding, finding_id)
     settings = exit_on_error(lambda: _settings(policy, _folder(store)))
     outcome = run_with_clients(
         lambda clients: dry_run_outcome(data, settings, clients), settings, dry_run=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -22,7 +23,9 @@ from commands.interrupt import (
     run_interruptible,
 )
 from commands.progress import progress_shown
-from incident.model import IncidentError
+from finding_input.command_line import UnusableFinding, read_finding
+from incident.model import IncidentError, Malformed, Notification
+from incident.notification.parse import parse_notification
 from incident.redaction.redactor import Redactor, redact_error
 from incident.report.terminal import (
     escape_unprintable,
@@ -156,6 +159,23 @@ def exit_on_error(
             failed(str(error))
         click.echo(f"Error: {escape_unprintable_lines(str(error))}", err=True)
         sys.exit(2 if isinstance(error, SettingsError | StoreNotFound) else 1)
+
+
+def read_notification(file: Path, finding_id: str | None) -> tuple[bytes, Notification]:
+    """The notification in a file that a person gives, or the end with exit status 2.
+
+    Raises:
+        UnusableFinding: It has no finding, several, or one that lacks what is needed.
+    """
+    data = read_finding(file, finding_id)
+    try:
+        return data, parse_notification(data)
+    except Malformed as error:
+        cause = error.__cause__ or error
+        raise UnusableFinding(
+            f"{file}: This is a finding of Security Command Center that cannot be used:"
+            f" {escape_unprintable(str(cause))}. Compare it with the type Finding of its API."
+        ) from error
 
 
 def observed_redactor(observed_secrets: ObservedSecrets | None) -> Redactor:

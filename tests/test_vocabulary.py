@@ -11,7 +11,15 @@ import pytest
 
 from tests.support.constants import REPOSITORY
 
-PACKAGES = ("responders", "incident", "clients", "commands", "emulator", "benchmarks")
+PACKAGES = (
+    "responders",
+    "incident",
+    "clients",
+    "commands",
+    "emulator",
+    "finding_input",
+    "benchmarks",
+)
 PRIVATE_WORDS = frozenset(
     [
         "told",

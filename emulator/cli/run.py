@@ -28,6 +28,7 @@ from emulator.runner.pubsub_emulator import PubSubFailed
 from emulator.runner.run_finding import run_finding
 from emulator.runner.run_request import ReportProgress, RunRequest
 from emulator.runner.run_result import RunResult
+from finding_input.command_line import FINDING_FILE, finding_id_option
 
 _MODES = ("dry-run", "approve", "enforce")
 # Where no window is too narrow, hashes and links stand on one line, to be copied.
@@ -46,7 +47,11 @@ def _interpreter() -> str:
 
 
 @click.command()
-@click.argument("finding", type=_FILE)
+@click.argument("finding", type=FINDING_FILE)
+@finding_id_option
+@click.option(
+    "--verbatim", is_flag=True, help="Deliver the file as it is, as anybody may publish it."
+)
 @click.option("--world", "world_file", type=_FILE, help="The world; else one is made up.")
 @click.option("--policy", type=_FILE, help="The policy; else deploy/policy.yaml.")
 @click.option("--mode", type=click.Choice(_MODES), help="The policy's top-level mode, this once.")
@@ -64,6 +69,8 @@ def _interpreter() -> str:
 def run_command(  # noqa: PLR0913 - one per option
     finding: Path,
     *,
+    finding_id: str | None,
+    verbatim: bool,
     world_file: Path | None,
     policy: Path | None,
     mode: str | None,
@@ -75,14 +82,18 @@ def run_command(  # noqa: PLR0913 - one per option
 ) -> None:
     """Deliver a finding to the real function and show what it does.
 
-    FINDING is a file with a notification of Security Command Center. The function runs as it is
-    deployed, in a process of its own; the Google Cloud around it is emulated on this machine.
+    FINDING is a file, or - for standard input, with a finding of Security Command Center in any
+    form that people have it in: a notification, the output of `gcloud scc findings list
+    --format=json` or of `gcloud pubsub subscriptions pull --format=json`, the console's JSON. The
+    function runs as it is deployed, in a process of its own; the Google Cloud around it is emulated
+    on this machine.
 
     The exit status is 0 when every delivery was answered as promised, 1 when the function
     failed, and 2 for bad arguments or input.
     """
-    data = message_data(finding, via)
+    data = message_data(finding, finding_id, via, verbatim=verbatim)
     given = {
+        "--finding-id": finding_id,
         "--world": world_file,
         "--policy": policy,
         "--now": now,
@@ -90,6 +101,7 @@ def run_command(  # noqa: PLR0913 - one per option
         "--deliveries": deliveries if deliveries > 1 else None,
     }
     options = [part for name, value in given.items() if value for part in (name, str(value))]
+    options += ["--verbatim"] if verbatim else []
     with tempfile.TemporaryDirectory(prefix="emulator-run-") as folder:
         request = RunRequest(
             data=data,

@@ -11,6 +11,7 @@ import click
 from emulator.cli import policy_mode, terminal_text
 from emulator.runner.function_process import REPOSITORY
 from emulator.world import state, surroundings
+from finding_input.command_line import read_bytes, read_finding
 
 _DEFAULT_POLICY = REPOSITORY / "deploy" / "policy.yaml"
 _DELAY_AFTER_EVENT = dt.timedelta(seconds=5)
@@ -24,13 +25,14 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
-def message_data(finding: Path, via: str) -> bytes:
-    """The message's data, verbatim.
+def message_data(finding: Path, finding_id: str | None, via: str, *, verbatim: bool) -> bytes:
+    """The message's data: the notification in the file, or the file's bytes as they are.
 
     Raises:
-        BadInput: It cannot be read, or is more than Pub/Sub takes.
+        BadInput: It is more than Pub/Sub takes.
+        UnusableFinding: The file cannot be read, or has no finding or several.
     """
-    data = _read_file(finding, "the finding")
+    data = read_bytes(finding) if verbatim else read_finding(finding, finding_id)
     if via == "pubsub" and len(data) > _MAX_MESSAGE_BYTES:
         raise BadInput(f"{finding}: {len(data)} bytes; Pub/Sub takes {_MAX_MESSAGE_BYTES} at most")
     return data

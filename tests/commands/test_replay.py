@@ -90,7 +90,7 @@ def test_what_is_no_finding_is_a_clear_error(tmp_path: Path, content: str) -> No
     finding = tmp_path / "finding.json"
     finding.write_text(content)
     result = CliRunner().invoke(cli, ["replay", str(finding)])
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("Error: ")
     assert "\x1b" not in result.stderr
     assert CliRunner().invoke(cli, ["replay", str(tmp_path / "none.json")]).exit_code == 2

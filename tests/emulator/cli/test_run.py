@@ -89,7 +89,7 @@ def run_at_terminal(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str,
     ):
         patch.setenv("TERM", "xterm")
         with pytest.raises(SystemExit) as ended:
-            run_command.main([str(message), "--json"])
+            run_command.main([str(message), "--verbatim", "--json"])
         output.seek(0)
         answer: dict[str, Any] = json.load(output)
     assert ended.value.code == 0
