@@ -44,6 +44,7 @@ check: setup ## Check format, lint, types, import contracts, locks and generated
 	$(BIN)/python -m incident.policy.schema | diff deploy/policy.schema.json - || \
 		{ echo "deploy/policy.schema.json is not what the policy's types say; run: make generate" >&2; exit 1; }
 	$(BIN)/python -m tests.deploy.module_docs --check
+	$(BIN)/python cli.py policy test deploy/policy_test.yaml deploy/policies/*_test.yaml
 
 .PHONY: format
 format: setup ## Format the code

@@ -38,14 +38,14 @@ def invalid_value(text: str) -> PydanticCustomError:
     return PydanticCustomError("policy", "{text}", {"text": text})
 
 
-def invalid_policy(source: str, *mistakes: Mistake) -> InvalidPolicy:
-    """The error that lists mistakes, in the order of the file."""
+def invalid_policy(source: str, *mistakes: Mistake, title: str = "policy") -> InvalidPolicy:
+    """The error that lists mistakes, in the order of the file; ``title`` says what the file is."""
     found = sorted(mistakes)
     count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
     lines = [f"  {source}:{each.line}:{each.column}: {each.text}" for each in found[:MAX_MISTAKES]]
     if len(found) > MAX_MISTAKES:
         lines.append(f"  … and {len(found) - MAX_MISTAKES} more")
-    return InvalidPolicy("\n".join((f"Cannot use the policy {source}: {count}", *lines)))
+    return InvalidPolicy("\n".join((f"Cannot use the {title} {source}: {count}", *lines)))
 
 
 def quote_value(text: str) -> str:

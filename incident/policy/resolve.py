@@ -9,13 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
-
-from pydantic import BaseModel, ValidationError
 
 from incident.actions.action import Steps
 from incident.model import Blocker, Kind, Mode
-from incident.policy.errors import KeyPath, quote_value
+from incident.policy.errors import quote_value
 from incident.policy.match import (
     Check,
     MatchResult,
@@ -28,6 +25,7 @@ from incident.policy.match import (
 from incident.policy.schema import Policy
 from incident.policy.values import DEFAULT_CATEGORY, DEFAULTS_RULE
 from incident.policy.yaml_file import Document, read_document
+from incident.policy.yaml_model import validate_document
 
 __all__ = [
     "DEFAULTS_RULE",
@@ -120,14 +118,7 @@ def parse_policy(text: str | bytes, *, source: str) -> Policy:
     """
     document = read_document(text, source=source)
     _note_repeated_names(document)
-    try:
-        policy = Policy.model_validate(document.data)
-    except ValidationError as error:
-        document.note_validation_errors(error, known_keys=_known_keys)
-        raise document.invalid_policy() from error
-    if document.mistakes:
-        raise document.invalid_policy()
-    return policy
+    return validate_document(document, Policy)
 
 
 def resolve(policy: Policy, subject: Subject) -> Resolution:
@@ -268,17 +259,3 @@ def _note_repeated_names(document: Document) -> None:
                     text = f"{quote_value(node.value)} is the name of the rule on line "
                     text += f"{first[node.value]} too; expected a name of its own"
                     document.note(path, text, at=node.start_mark)
-
-
-def _known_keys(path: KeyPath) -> tuple[str, ...]:
-    """The keys that may stand in the mapping at a path of the file."""
-    section: type[BaseModel] = Policy
-    for part in path:
-        for name, entry in section.model_fields.items():
-            if part == (entry.alias or name):
-                inner = (entry.annotation, *get_args(entry.annotation))
-                section = next(
-                    each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)
-                )
-                break
-    return tuple(entry.alias or name for name, entry in section.model_fields.items())

@@ -74,6 +74,7 @@ class Document:
         keys: The node of each key, by the path of its value.
         unusable: Paths of the values that loading rejected, so that they are reported once.
         mistakes: The mistakes so far.
+        title: What the file is, for the first line of an error.
     """
 
     source: str
@@ -82,6 +83,7 @@ class Document:
     keys: dict[KeyPath, Node] = field(default_factory=dict)
     unusable: set[KeyPath] = field(default_factory=set)
     mistakes: list[Mistake] = field(default_factory=list)
+    title: str = "policy"
 
     def note(self, path: KeyPath, text: str, *, at: yaml.Mark) -> None:
         """Note a mistake at a path of the document."""
@@ -118,15 +120,20 @@ class Document:
 
     def invalid_policy(self) -> InvalidPolicy:
         """The error that lists the mistakes noted so far, in the order of the file."""
-        return invalid_policy(self.source, *self.mistakes)
+        return self.invalid_with(*self.mistakes)
+
+    def invalid_with(self, *mistakes: Mistake) -> InvalidPolicy:
+        """The error that lists these mistakes alone."""
+        return invalid_policy(self.source, *mistakes, title=self.title)
 
 
-def read_document(text: str | bytes, *, source: str) -> Document:
+def read_document(text: str | bytes, *, source: str, title: str = "policy") -> Document:
     """Read one YAML document.
 
     Args:
         text: The file; bytes are UTF-8.
         source: What the file is called in messages.
+        title: What it is, for the first line of an error.
 
     Returns:
         The document with its mistakes, except those that keep it from being YAML.
@@ -134,19 +141,19 @@ def read_document(text: str | bytes, *, source: str) -> Document:
     Raises:
         InvalidPolicy: It is too large, not UTF-8, not YAML, nested too deeply or empty.
     """
-    document = Document(source)
-    node = _compose(document, _decode(text, source))
+    document = Document(source, title=title)
+    node = _compose(document, _decode(document, text))
     if node is None or node.tag == _NULL:
         expected = "the file is empty; expected keys with values, such as mode: dry-run"
-        raise invalid_policy(source, Mistake(1, 1, expected))
+        raise document.invalid_with(Mistake(1, 1, expected))
     document.data = _build(document, node, ())
     return document
 
 
-def _decode(text: str | bytes, source: str) -> str:
+def _decode(document: Document, text: str | bytes) -> str:
     if len(text) > MAX_BYTES:
         size = f"the file has {len(text):,} bytes; expected at most {MAX_BYTES:,}"
-        raise invalid_policy(source, Mistake(1, 1, size))
+        raise document.invalid_with(Mistake(1, 1, size))
     if isinstance(text, str):
         return text
     try:
@@ -154,7 +161,7 @@ def _decode(text: str | bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         before = text[: error.start].decode()
         wrong = f"the byte 0x{text[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise invalid_policy(source, _mistake_after(before, wrong)) from error
+        raise document.invalid_with(_mistake_after(before, wrong)) from error
 
 
 def _mistake_after(before: str, text: str) -> Mistake:
@@ -187,22 +194,18 @@ def _compose(document: Document, text: str) -> Node | None:
         loader = _Loader(text)
     except ReaderError as error:
         wrong = f"the character U+{ord(text[error.position]):04X} may not stand in YAML"
-        raise invalid_policy(
-            document.source, _mistake_after(text[: error.position], wrong)
-        ) from error
+        raise document.invalid_with(_mistake_after(text[: error.position], wrong)) from error
     try:
         node = loader.get_node() if loader.check_node() else None
         if loader.check_node():
             mark = loader.peek_event().start_mark  # type: ignore[no-untyped-call]
             document.note((), "a second document begins; expected one in a file", at=mark)
     except yaml.MarkedYAMLError as error:
-        raise invalid_policy(document.source, _not_yaml(error)) from error
+        raise document.invalid_with(_not_yaml(error)) from error
     except (ValueError, OverflowError) as error:  # PyYAML lets an escape such as "\UFFFFFFFF" pass
         mark = loader.get_mark()
         wrong = "not YAML: the escape names a character that does not exist"
-        raise invalid_policy(
-            document.source, Mistake(mark.line + 1, mark.column + 1, wrong)
-        ) from error
+        raise document.invalid_with(Mistake(mark.line + 1, mark.column + 1, wrong)) from error
     return node
 
 

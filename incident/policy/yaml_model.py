@@ -1,0 +1,63 @@
+"""Load a YAML file into a strict pydantic model; every mistake has its line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from incident.policy.errors import KeyPath
+from incident.policy.yaml_file import Document, read_document
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def load_model(text: str | bytes, model: type[ModelT], *, source: str, title: str) -> ModelT:
+    """Parse a YAML file that a person writes.
+
+    Args:
+        text: YAML; bytes are UTF-8.
+        model: What the file must be; its aliases are the keys.
+        source: What the file is called in messages, such as its path.
+        title: What it is, for the first line of an error: ``policy``.
+
+    Raises:
+        InvalidPolicy: There are mistakes. Its message lists all of them.
+    """
+    return validate_document(read_document(text, source=source, title=title), model)
+
+
+def validate_document(document: Document, model: type[ModelT]) -> ModelT:
+    """The model of a document that was read.
+
+    Raises:
+        InvalidPolicy: There are mistakes, those noted so far included.
+    """
+    try:
+        value = model.model_validate(document.data)
+    except ValidationError as error:
+        document.note_validation_errors(error, known_keys=lambda path: _known_keys(model, path))
+        raise document.invalid_policy() from error
+    if document.mistakes:
+        raise document.invalid_policy()
+    return value
+
+
+def _known_keys(model: type[BaseModel], path: KeyPath) -> Sequence[str]:
+    """The keys that may stand in the mapping at a path of the file."""
+    section = model
+    for part in path:
+        for name, entry in section.model_fields.items():
+            if part == (entry.alias or name):
+                section = next(_models_in(entry.annotation))
+                break
+    return tuple(entry.alias or name for name, entry in section.model_fields.items())
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a type names, in lists and alternatives too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
