@@ -130,7 +130,8 @@ def list_folder(root: Path, prefix: str) -> list[ListedObject]:
     Raises:
         OSError: The store cannot be listed.
     """
-    if not root.is_dir() and root.exists():
+    # In this order: another process may create the folder between the two questions.
+    if root.exists() and not root.is_dir():
         raise NotADirectoryError(str(root))
     return sorted(_walk(root, prefix.rstrip("/")), key=lambda entry: entry.name)
 

@@ -229,6 +229,7 @@ def command_environment(env: ResponderEnvironment) -> dict[str, str]:
         "RESPONDER_STORE": env.settings.store,
         "RESPONDER_POLICY": env.settings.policy,
         "RESPONDER_NOW": env.settings.now.isoformat(),
+        "RESPONDER_PEER_WAIT": f"{env.settings.peer_wait.total_seconds():g}s",
     }
 
 

@@ -179,9 +179,10 @@ async def test_an_aborted_cancellation_that_took_effect_is_contained(
 @pytest.mark.parametrize("code", ["PERMISSION_DENIED", "NOT_FOUND"])
 @pytest.mark.parametrize("kind", SAMPLES)
 async def test_a_store_that_refuses_after_the_write_hides_nothing(
-    tmp_path: Path, kind: Kind, code: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, code: str
 ) -> None:
     """Each call to the store after the write is refused once: the end is reported as it is."""
+    monkeypatch.setattr("incident.model.retrying.SCALE", 0.01)
     write = "UpdateService" if kind is Kind.SERVICE else "CancelExecution"
     for number in range(12):
         folder = tmp_path / str(number)
@@ -195,6 +196,7 @@ async def test_a_store_that_refuses_after_the_write_hides_nothing(
             world=world_around(notification),
             hook=refuser,
             store=BUCKET,
+            peer_wait=timedelta(milliseconds=1),
         ) as env:
             refuser.env = env
             delivery, printed = await deliver_and_log(env)
