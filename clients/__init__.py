@@ -14,6 +14,7 @@ from google.cloud import securitycenter_v2 as scc
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2AsyncClient
 from google.pubsub_v1 import PublisherAsyncClient
 
+from clients.asset_inventory import AssetInventory
 from clients.cloud_logging import CloudLogging
 from clients.cloud_run import CloudRun, CloudRunApis
 from clients.emulator_connection import require_emulator
@@ -42,6 +43,7 @@ class Clients:
     cloud_run: CloudRun
     security_center: SecurityCenter
     logging: CloudLogging
+    inventory: AssetInventory
     store: Store
     policy: PolicySource
     topic: Topic | None
@@ -100,6 +102,7 @@ def _make_clients(
             make.client(scc.SecurityCenterAsyncClient), observed_secrets
         ),
         logging=CloudLogging(make.client(LoggingServiceV2AsyncClient)),
+        inventory=AssetInventory(settings),
         store=open_store(settings),
         policy=PolicySource(settings),
         topic=topic,

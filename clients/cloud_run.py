@@ -124,7 +124,9 @@ READ_PERMISSIONS: Mapping[Kind, tuple[Permission, ...]] = {
 #: What listing workloads needs, once for each project.
 LIST_PERMISSIONS: tuple[Permission, ...] = tuple(
     Permission(
-        f"run.{resource}.list", GrantScope.PROJECT, "finds the workloads that coverage asks about"
+        f"run.{resource}.list",
+        GrantScope.PROJECT,
+        "lists the workloads of a region where the inventory is off",
     )
     for resource in _RESOURCES.values()
 )

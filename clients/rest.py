@@ -1,7 +1,7 @@
-"""Google's JSON APIs over HTTP: paged GET, Cloud Run's regions, Resource Manager's projects.
+"""Google's JSON APIs over HTTP: paged GET, and Cloud Run's regions.
 
-For the few calls that Google's gRPC clients here do not have: three calls are not worth one more
-client library.
+For the few calls that Google's gRPC clients here do not have: they are not worth one more client
+library.
 """
 
 from __future__ import annotations
@@ -26,29 +26,15 @@ from clients.settings import Settings
 from incident.model import GrantScope, Permission
 
 _RUN_HOST = "https://run.googleapis.com"
-_RESOURCE_MANAGER_HOST = "https://cloudresourcemanager.googleapis.com"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _TIMEOUT_S = 15
 _MAX_PAGES = 10_000
 _OK = 200
 LOCATIONS = Permission(
-    "run.locations.list", GrantScope.PROJECT, "lists the regions that coverage checks"
+    "run.locations.list",
+    GrantScope.PROJECT,
+    "lists the regions that coverage checks where the inventory is off",
 )
-_PROJECTS = Permission(
-    "resourcemanager.projects.list",
-    GrantScope.HIERARCHY,
-    "finds the projects that coverage checks",
-)
-_FOLDERS = Permission(
-    "resourcemanager.folders.list",
-    GrantScope.HIERARCHY,
-    "finds the folders below, and their projects",
-)
-_FOLDER = Permission(
-    "resourcemanager.folders.get", GrantScope.HIERARCHY, "reads the parent of a folder"
-)
-#: What walking the folder hierarchy needs.
-WALK_PERMISSIONS = (_PROJECTS, _FOLDERS, _FOLDER)
 # Google's message for a disabled API, with the project: for user credentials it may be the quota
 # project.
 _API_DISABLED = re.compile(r"has not been used in project (\S+) before or it is disabled")
@@ -100,9 +86,7 @@ def _session(host: str, settings: Settings) -> tuple[str, Any]:
     return host, AuthorizedSession(own)  # type: ignore[no-untyped-call]
 
 
-async def list_regions(
-    project: str, settings: Settings, number: str | None = None
-) -> tuple[str, ...]:
+async def list_regions(project: str, settings: Settings) -> tuple[str, ...]:
     """The Cloud Run regions of a project, sorted; none where the API is disabled in it.
 
     The Admin API v2 does not list them, and its lists take no wildcard for the region; v1 does:
@@ -111,7 +95,6 @@ async def list_regions(
     Args:
         project: Its id.
         settings: The process's settings, for the emulator's address.
-        number: Its number, if known: Google's errors name a project by it.
 
     Raises:
         Retry: A transient failure.
@@ -122,7 +105,7 @@ async def list_regions(
             return await asyncio.to_thread(_read_regions, project, settings)
         except Forbidden as error:
             off = _API_DISABLED.search(str(error))
-            if off and off[1] in (project, number):
+            if off and off[1] == project:
                 return ()
             raise
 
@@ -135,45 +118,3 @@ def _read_regions(project: str, settings: Settings) -> tuple[str, ...]:
         for each in page.get("locations", ())
     ]
     return tuple(sorted({str(each["locationId"]) for each in locations}))
-
-
-class ResourceManager:
-    """Resource Manager v3: folders and projects, one level at a time.
-
-    Raises, from every method:
-        Retry: A transient failure.
-        GiveUp: A permanent failure.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    async def projects(self, parent: str) -> tuple[tuple[str, str], ...]:
-        """Id and number of each active project directly below a folder or organization."""
-        with google_call("list the projects of", parent, _PROJECTS):
-            items = await self._children("projects", parent)
-        return tuple((str(each["projectId"]), _number(each["name"])) for each in items)
-
-    async def folders(self, parent: str) -> tuple[str, ...]:
-        """The number of each active folder directly below a folder or organization."""
-        with google_call("list the folders of", parent, _FOLDERS):
-            items = await self._children("folders", parent)
-        return tuple(_number(each["name"]) for each in items)
-
-    async def parent_of(self, folder: str) -> str:
-        """The parent of a folder given by number: ``folders/N`` or ``organizations/N``."""
-        with google_call("read", f"folders/{folder}", _FOLDER):
-            (answer,) = await asyncio.to_thread(self._read, f"/v3/folders/{folder}", {})
-        return str(answer["parent"])
-
-    async def _children(self, what: str, parent: str) -> list[Any]:
-        answers = await asyncio.to_thread(self._read, f"/v3/{what}", {"parent": parent})
-        found = [each for page in answers for each in page.get(what, ())]
-        return [each for each in found if each.get("state") == "ACTIVE"]
-
-    def _read(self, path: str, parameters: dict[str, str]) -> list[Any]:
-        return list(response_pages(_RESOURCE_MANAGER_HOST, path, self._settings, parameters))
-
-
-def _number(name: str) -> str:
-    return name.rpartition("/")[2]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clients import Clients, Settings, read_settings
-from commands.coverage_search import CoverageReport, CoverageRequest, check_coverage
+from commands.coverage_check import CoverageReport, CoverageRequest, check_coverage
 from commands.shared import (
     as_json_option,
     exit_on_error,
@@ -24,7 +24,7 @@ from commands.shared import (
 from incident.notification.resource_names import parse_project
 from incident.policy.resolve import DEFAULT_CATEGORY
 from incident.readiness.coverage import CoverageStatus
-from incident.readiness.workload_search import ProjectRef, RequestPacer
+from incident.readiness.request_pacer import RequestPacer
 from incident.report.terminal import escape_unprintable
 
 _STYLES = {
@@ -32,7 +32,6 @@ _STYLES = {
     CoverageStatus.HELD: "yellow",
     CoverageStatus.ENFORCEABLE: "green",
 }
-_NO_FOLDER = "none"
 
 
 @click.command()
@@ -40,16 +39,14 @@ _NO_FOLDER = "none"
     "--project",
     "projects",
     multiple=True,
-    metavar="ID[=NUMBER]",
-    help="A project; may be given several times. By default RESPONDER_PROJECT. The number is only"
-    " needed where the policy names projects by number.",
+    metavar="ID",
+    help="A project; may be given several times. By default RESPONDER_PROJECT.",
 )
 @click.option(
     "--projects",
     "file",
     type=click.File(),
-    help="A file, or - for standard input, with a project on each line: its id, and after a space"
-    " its number if you like.",
+    help="A file, or - for standard input, with a project on each line.",
 )
 @click.option(
     "--folder",
@@ -64,14 +61,6 @@ _NO_FOLDER = "none"
     multiple=True,
     metavar="NUMBER",
     help="Every project below this organization, however deep.",
-)
-@click.option(
-    "--above",
-    multiple=True,
-    metavar="NUMBER",
-    help="A folder above all of these projects or above --folder, the nearest first; `none`"
-    " where there is none. Only needed where the policy names folders, and you may not read what is"
-    " above: what is not known counts as protected.",
 )
 @click.option("--region", "regions", multiple=True, help="Look in these regions only.")
 @click.option("--category", default=DEFAULT_CATEGORY, help="The finding type that is asked about.")
@@ -88,21 +77,23 @@ _NO_FOLDER = "none"
 def coverage(*, category: str, account: str, everything: bool, as_json: bool, **where: Any) -> None:
     """List every Cloud Run workload for which enforcing would fail, and why.
 
-    Asks the policy of RESPONDER_POLICY about a finding on each service, job and worker pool,
-    plans its actions, and asks Google whether it would let them: by its permissions, and by
-    changes that are only validated. Nothing is written. What matters is what the responder may
-    do, so ask as it: --as names its service account. The workloads are looked for with your own
-    credentials.
+    Asks the policy of RESPONDER_POLICY about a finding on each workload, plans its actions, and
+    asks Google whether it would let them: by its permissions, and by changes that are only
+    validated. Nothing is written. What matters is what the responder may do, so ask as it: --as
+    names its service account. The workloads are looked for with your own credentials.
 
-    --folder and --organization walk through all folders below. What could not be read is said,
-    and with it that workloads may be lacking. Projects in which Cloud Run is off have none.
+    Cloud Asset Inventory finds the workloads; it lags behind by some minutes. Where that API is
+    off, the regions of a --project are listed instead, and that is said; what is then not known of
+    a project, its number and folders, counts as protected where the policy names it. For --folder
+    and --organization the API has to be on.
 
     Exit status: 0 enforcing would fail nowhere, 1 somewhere, or not all could be looked at,
     2 wrong use.
     """
     settings = exit_on_error(read_settings)
-    given = (*where["projects"], *_lines(where["file"]))
-    request = _request(given, where, settings, category=category, account=account)
+    names = (*where["projects"], *_lines(where["file"]))
+    scopes = _scopes(names, where, settings)
+    request = CoverageRequest(scopes, where["regions"], category, account)
     quiet = not sys.stderr.isatty()
 
     async def work(clients: Clients) -> CoverageReport:
@@ -113,65 +104,55 @@ def coverage(*, category: str, account: str, everything: bool, as_json: bool, **
 
     report = run_with_clients(work, settings, dry_run=True)
     if as_json:
-        workloads = [each.json for each in report.workloads]
-        missed = [
-            {"project": u.project, "region": u.region, "kind": u.kind.value, "reason": u.reason}
-            for u in report.unlisted
-        ]
-        unread = [{"place": u.resource, "what": u.what, "reason": u.reason} for u in report.unread]
-        print_json(
-            {
-                "as": report.asked_as,
-                "summary": report.summary,
-                "workloads": workloads,
-                "unlisted": missed,
-                "unread": unread,
-            }
-        )
+        print_json(_report_json(report))
     else:
         _print_report(report, everything=everything)
     sys.exit(0 if report.passed else 1)
 
 
 def _lines(file: TextIO | None) -> Iterable[str]:
-    for line in file or ():
-        words = line.split()
-        if words:
-            yield "=".join(words)
+    return filter(None, (line.strip() for line in file or ()))
 
 
-def _request(
-    given: Sequence[str], where: Mapping[str, Any], settings: Settings, **asked: str
-) -> CoverageRequest:
-    """The request that the options describe.
+def _scopes(names: Sequence[str], where: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
+    """The scopes that the options name.
 
     Raises:
         click.UsageError: They name nothing, or something invalid.
     """
     tops = {"--folder": where["folders"], "--organization": where["organizations"]}
-    for option, numbers in (*tops.items(), ("--above", where["above"])):
-        alone = option == "--above" and numbers == (_NO_FOLDER,)
-        if not alone and not all(re.fullmatch("[0-9]+", each) for each in numbers):
-            kept = ", or `none` alone" if option == "--above" else ""
-            raise click.UsageError(f"{option} wants a number{kept}")
-    below = tuple(f"{option[2:]}s/{each}" for option, some in tops.items() for each in some)
-    above = tuple(each for each in where["above"] if each != _NO_FOLDER)
-    ancestors = above if where["above"] else None
-    names = dict.fromkeys(given or (() if below else filter(None, [settings.project])))
-    if not names and not below:
+    for option, numbers in tops.items():
+        if not all(re.fullmatch("[0-9]+", each) for each in numbers):
+            raise click.UsageError(f"{option} wants a number")
+    below = [f"{option[2:]}s/{each}" for option, some in tops.items() for each in some]
+    projects = names or (() if below else filter(None, [settings.project]))
+    scopes = dict.fromkeys((*(f"projects/{_project(name)}" for name in projects), *below))
+    if not scopes:
         raise click.UsageError(
             "name a project: --project, or --projects with a file; or --folder or --organization"
         )
-    projects = tuple(_project(name, ancestors) for name in names)
-    return CoverageRequest(projects, where["regions"], parents=below, ancestors=ancestors, **asked)
+    return tuple(scopes)
 
 
-def _project(text: str, above: tuple[str, ...] | None) -> ProjectRef:
-    name, _, number = text.partition("=")
-    parsed = parse_project(name)
-    if parsed.id is None or parsed.id != name or (number and not re.fullmatch("[0-9]+", number)):
-        raise click.UsageError(f"{escape_unprintable(text)!r} is no project id, nor ID=NUMBER")
-    return ProjectRef(name, number or None, above)
+def _project(name: str) -> str:
+    if parse_project(name).id != name:
+        raise click.UsageError(f"{escape_unprintable(name)!r} is no project id")
+    return name
+
+
+def _report_json(report: CoverageReport) -> dict[str, Any]:
+    return {
+        "as": report.asked_as,
+        "summary": report.summary,
+        "workloads": [each.json for each in report.workloads],
+        "unread": [
+            {"place": each.place, "what": each.what, "reason": each.reason}
+            for each in report.unread
+        ],
+        "without_inventory": [
+            {"place": place, "reason": reason} for place, reason in report.without_inventory
+        ],
+    }
 
 
 def _print_report(report: CoverageReport, *, everything: bool) -> None:
@@ -192,15 +173,13 @@ def _print_report(report: CoverageReport, *, everything: bool) -> None:
         console.print(table)
     for unread in report.unread:
         text = (
-            f"not read: {unread.what} of {unread.resource}, so workloads may be"
+            f"not read: {unread.what} of {unread.place}, so workloads may be"
             f" lacking: {unread.reason}"
         )
         console.print(Text(escape_unprintable(text), style="bold red"), soft_wrap=True)
-    for unlisted in report.unlisted:
-        text = f"not listed: {unlisted.kind.collection} of {unlisted.project} in {unlisted.region}:"
-        console.print(
-            Text(escape_unprintable(f"{text} {unlisted.reason}"), style="bold red"), soft_wrap=True
-        )
+    for place, reason in report.without_inventory:
+        text = f"{place}: listed region by region, without Cloud Asset Inventory: {reason}"
+        console.print(Text(escape_unprintable(text), style="yellow"), soft_wrap=True)
     counts = report.summary
     total = (
         f"{counts['workloads']} workloads in {counts['projects']} projects:"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clients import cloud_logging, cloud_run, pubsub, rest, security_center, store
+from clients import asset_inventory, cloud_logging, cloud_run, pubsub, security_center, store
 from clients.caller_identity import USE_QUOTA
 from clients.impersonation import MAKE_TOKENS
 from clients.rest import LOCATIONS
@@ -141,7 +141,7 @@ def _reading(*, announces: bool) -> Iterator[Permission]:
 
 def _searching() -> Iterator[Permission]:
     """Permissions to search for workloads; ``coverage`` checks them with the function's own."""
-    yield from rest.WALK_PERMISSIONS
+    yield asset_inventory.SEARCH
     yield from cloud_run.LIST_PERMISSIONS
     yield LOCATIONS
     yield store.READ_POLICY

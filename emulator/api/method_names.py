@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
-from importlib import resources
+from pathlib import Path
 
 _LIBRARIES = (
     "google.cloud.run_v2",
     "google.cloud.securitycenter_v2",
     "google.cloud.logging_v2",
     "google.pubsub_v1",
+    "google.cloud.asset_v1",
 )
 _OPERATIONS = ("GetOperation", "ListOperations", "WaitOperation", "DeleteOperation")
 STORAGE_METHODS = (
@@ -25,18 +27,7 @@ STORAGE_METHODS = (
 GET_FILE_REPORT = "GetFileReport"
 #: What listing a project's regions is called; it is no gRPC method either.
 LIST_LOCATIONS = "ListLocations"
-#: What Resource Manager's calls are called; likewise.
-LIST_PROJECTS = "ListProjects"
-LIST_FOLDERS = "ListFolders"
-GET_FOLDER = "GetFolder"
-_HTTP_METHODS = {
-    *STORAGE_METHODS,
-    GET_FILE_REPORT,
-    LIST_LOCATIONS,
-    LIST_PROJECTS,
-    LIST_FOLDERS,
-    GET_FOLDER,
-}
+_HTTP_METHODS = {*STORAGE_METHODS, GET_FILE_REPORT, LIST_LOCATIONS}
 RECONCILE = "reconcile"
 
 
@@ -49,12 +40,19 @@ def known_methods() -> frozenset[str]:
     """
     names = {f"/google.longrunning.Operations/{name}" for name in _OPERATIONS}
     for library in _LIBRARIES:
-        text = resources.files(library).joinpath("gapic_metadata.json").read_text("utf-8")
-        metadata = json.loads(text)
+        metadata = json.loads((_folder(library) / "gapic_metadata.json").read_text("utf-8"))
         for service, description in metadata["services"].items():
             for rpc in description["clients"]["grpc"]["rpcs"]:
                 names.add(f"/{metadata['protoPackage']}.{service}/{rpc}")
     return frozenset(names)
+
+
+def _folder(library: str) -> Path:
+    """Where a library lies, found without importing it: asset_v1 alone takes 0.3 s."""
+    spec = importlib.util.find_spec(library)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"{library} is not installed; run make setup")
+    return Path(spec.submodule_search_locations[0])
 
 
 @functools.cache

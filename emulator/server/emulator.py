@@ -19,6 +19,7 @@ from emulator.api.resource_names import last_segment
 from emulator.server.control_endpoints import ControlEndpoints
 from emulator.server.http_routes import service_routes
 from emulator.server.http_server import HttpServer
+from emulator.services.asset_inventory import AssetInventory
 from emulator.services.cloud_logging import activity_log
 from emulator.services.cloud_logging.list_entries import Logging
 from emulator.services.cloud_run import admin_api
@@ -105,6 +106,7 @@ class Emulator:
             *FindingWrites(self.world, self.notifications.add).methods(),
             *Logging(self.world).methods(),
             *Publisher(self.world).methods(),
+            *AssetInventory(self.world).methods(),
         ]
 
     def find_method(self, name: str) -> Method | None:

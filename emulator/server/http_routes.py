@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from emulator.services.asset_inventory import AssetInventory
 from emulator.services.cloud_run.locations import LocationsApi
 from emulator.services.gate import Gate
-from emulator.services.resource_manager import ResourceManagerApi
 from emulator.services.storage.json_api import StorageJsonApi
 from emulator.services.storage.objects import BucketObjects
 from emulator.services.storage.xml_api import StorageXmlApi
@@ -19,7 +19,7 @@ def service_routes(gate: Gate, world: World) -> list[Route]:
     objects = BucketObjects()
     return [
         *LocationsApi(gate, world).routes(),
-        *ResourceManagerApi(gate, world).routes(),
+        *AssetInventory(world).routes(gate),
         *VirusTotalApi(gate, world).routes(),
         *StorageJsonApi(gate, objects).routes(),
         *StorageXmlApi(gate, objects).routes(),

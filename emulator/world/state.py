@@ -22,6 +22,7 @@ from emulator.world.completion import jobs as plausible_jobs
 from emulator.world.document import json_document, world_parts
 from emulator.world.document.json_document import BadWorld, JsonNode
 from emulator.world.document.world_parts import FindingEntry
+from emulator.world.inventory import Inventory
 
 __all__ = ["BadWorld", "World", "load_world", "parse_world"]
 
@@ -40,6 +41,7 @@ _WORLD_KEYS = (
     "findings",
     "logEntries",
     "virustotal",
+    "inventory",
     "published",
     "latency",
     "faults",
@@ -58,6 +60,7 @@ class World:
         findings: Findings as ListFindings returns them.
         log_entries: Log entries, in no order.
         virustotal: Answers of VirusTotal v3 by file hash.
+        inventory: Where Cloud Asset Inventory differs from what there is.
         published: Messages that were published, in order, as they appear in the dump.
         latency: How slow calls are. Not part of the dump.
         faults: What goes wrong. Not part of the dump.
@@ -75,6 +78,7 @@ class World:
     findings: list[FindingEntry] = field(default_factory=list)
     log_entries: list[LogEntry] = field(default_factory=list)
     virustotal: dict[str, Any] = field(default_factory=dict)
+    inventory: Inventory = field(default_factory=Inventory)
     published: list[dict[str, Any]] = field(default_factory=list)
     latency: Latency = field(default_factory=Latency)
     faults: Faults = field(default_factory=Faults)
@@ -118,6 +122,7 @@ class World:
             "findings": [entry.data for entry in self.findings],
             "logEntries": [proto_json.to_json(entry) for entry in self.log_entries],
             "virustotal": self.virustotal,
+            "inventory": self.inventory.to_json(),
             "published": list(self.published),
         }
 
@@ -159,6 +164,7 @@ def parse_world(data: object, *, source: str) -> World:
         findings=world_parts.parse_findings(document.get("findings", [])),
         log_entries=world_parts.parse_log_entries(document.get("logEntries", [])),
         virustotal=dict(document.get("virustotal", {}).json_object().value),
+        inventory=world_parts.parse_inventory(document.get("inventory", {}), projects),
         published=[item.json_object().value for item in document.get("published", []).items()],
         latency=world_parts.parse_latency(document.get("latency", {})),
         faults=world_parts.parse_faults(document.get("faults", [])),

@@ -4,6 +4,7 @@ No behaviour beyond what a value says of itself; no input or output.
 """
 
 from incident.model.affected_revision import AffectedRevision
+from incident.model.affected_workloads import AffectedWorkload, AffectedWorkloads, Relation
 from incident.model.configuration import (
     IAM_POLICY_FIELD,
     UNKNOWN_FIELDS,
@@ -68,6 +69,7 @@ from incident.model.finding import (
     Notification,
     Suspect,
 )
+from incident.model.inventory import Ingress, InventoryWorkload
 from incident.model.json_text import json_list, json_object, json_objects, json_string, json_strings
 from incident.model.permissions import DEPLOY_PERMISSIONS, GrantScope, Permission
 from incident.model.workload import (
@@ -94,6 +96,8 @@ __all__ = [
     "UNKNOWN_FIELDS",
     "Access",
     "AffectedRevision",
+    "AffectedWorkload",
+    "AffectedWorkloads",
     "Assessment",
     "AuditEvent",
     "Binding",
@@ -121,7 +125,9 @@ __all__ = [
     "GrantScope",
     "IncidentError",
     "Inconsistent",
+    "Ingress",
     "InvalidPolicy",
+    "InventoryWorkload",
     "Json",
     "JsonObject",
     "Kind",
@@ -138,6 +144,7 @@ __all__ = [
     "PlaybookTask",
     "Reason",
     "RelatedFinding",
+    "Relation",
     "Reputation",
     "Responder",
     "Retry",

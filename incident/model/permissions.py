@@ -25,7 +25,7 @@ class GrantScope(StrEnum):
     TOPIC = "topic"
     QUOTA_PROJECT = "quota-project"
     RESPONDER_ACCOUNT = "responder-account"
-    HIERARCHY = "hierarchy"
+    INVENTORY = "inventory"
 
     @property
     def described(self) -> str:
@@ -43,7 +43,7 @@ class GrantScope(StrEnum):
                 return project
             case GrantScope.SECURITY_CENTER:
                 return f"{'/'.join(parts[:2])} or what is above it"
-            case GrantScope.TOPIC | GrantScope.STORE | GrantScope.POLICY:
+            case GrantScope.TOPIC | GrantScope.STORE | GrantScope.POLICY | GrantScope.INVENTORY:
                 return target
             case _:
                 return self.described
@@ -62,7 +62,7 @@ _DESCRIBED = {
     GrantScope.QUOTA_PROJECT: "the project that a person's calls count on:"
     " GOOGLE_CLOUD_QUOTA_PROJECT, or that of gcloud auth application-default set-quota-project",
     GrantScope.RESPONDER_ACCOUNT: "the impersonated service account, only for as long as needed",
-    GrantScope.HIERARCHY: "the organization or folder whose projects are listed",
+    GrantScope.INVENTORY: "the project, folder or organization that is searched",
 }
 
 

@@ -24,12 +24,13 @@ from incident.model import (
     IncidentError,
     Json,
     ListedWorkload,
+    Missing,
     Workload,
     WorkloadConfiguration,
 )
 from incident.notification.synthetic_finding import synthetic_finding
 from incident.policy.resolve import Policy, Resolution, Subject, resolve
-from incident.readiness.workload_search import RequestPacer
+from incident.readiness.request_pacer import RequestPacer
 
 T = TypeVar("T")
 
@@ -108,12 +109,14 @@ class CoverageCheck:
     now: datetime
     pacer: RequestPacer
 
-    async def check(self, workload: Workload, listed: ListedWorkload) -> WorkloadCoverage:
-        """Check one workload; what cannot be read counts as failing."""
+    async def check(self, workload: Workload, listed: ListedWorkload) -> WorkloadCoverage | None:
+        """Check one workload; what cannot be read counts as failing. None if it was deleted."""
         limits = _limits(listed)
         async with self.pacer.concurrency:
             try:
                 return replace(await self._check(workload), limits=limits)
+            except Missing:
+                return None  # an inventory lists what was deleted some minutes ago
             except IncidentError as error:
                 return WorkloadCoverage(
                     workload, CoverageStatus.FAILS, (str(error),), limits=limits

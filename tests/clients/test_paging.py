@@ -191,15 +191,13 @@ async def test_too_many_workloads_are_an_error(connect_clients: ConnectClients) 
 async def test_an_endless_list_is_an_error(
     connect_clients: ConnectClients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the lists over HTTP no part is ever taken for all; three folders are two pages."""
+    """Of the lists over HTTP no part is ever taken for all; two services are two pages."""
     monkeypatch.setattr(rest, "_MAX_PAGES", 1)
-    projects = [
-        {"projectId": f"p-{number}", "projectNumber": f"{number}", "folders": [f"{number}"]}
-        for number in range(1, 4)
-    ]
-    async with connect_clients({"projects": projects}) as cloud:
+    (service,) = world()["services"]
+    two = world(services=[service, {**service, "name": f"{SERVICE}-two"}], pages={"size": 1})
+    async with connect_clients(two) as cloud:
         with pytest.raises(GiveUp, match="has more than 1 pages"):
-            await rest.ResourceManager(cloud.settings).folders("organizations/1")
+            await cloud.clients.inventory.workloads(PROJECT)
 
 
 async def test_findings_are_read_by_name(connect_clients: ConnectClients) -> None:

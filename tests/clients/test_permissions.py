@@ -15,7 +15,6 @@ from clients.cloud_run_writes import WRITE_PERMISSIONS
 from clients.impersonation import MAKE_TOKENS
 from clients.paging import ListBounds
 from clients.permissions import missing_permission_text
-from clients.rest import WALK_PERMISSIONS
 from commands.permission_catalogue import (
     ActionsByKind,
     Role,
@@ -81,6 +80,9 @@ PERMISSIONS_OF_METHODS: dict[str, tuple[str, ...]] = {
     f"/{SCC}/UpdateSecurityMarks": ("securitycenter.findingsecuritymarks.update",),
     f"/{SCC}/UpdateExternalSystem": ("securitycenter.findingexternalsystems.update",),
     "/google.logging.v2.LoggingServiceV2/ListLogEntries": ("logging.logEntries.list",),
+    "/google.cloud.asset.v1.AssetService/SearchAllResources": (
+        "cloudasset.assets.searchAllResources",
+    ),
     "/google.pubsub.v1.Publisher/Publish": ("pubsub.topics.publish",),
     "storage.PUT": ("storage.objects.create",),
     "storage.GET": ("storage.objects.get",),
@@ -179,7 +181,6 @@ def test_every_permission_in_the_table_is_declared_in_code() -> None:
     """A permission that is in the table only, or in the code only, fails here."""
     table = {permission for needs in PERMISSIONS_OF_METHODS.values() for permission in needs}
     over_http = {"run.locations.list", USE_QUOTA.name, MAKE_TOKENS.name}
-    over_http |= {permission.name for permission in WALK_PERMISSIONS}
     roles = (Role.ACTOR, Role.SURVEYOR)
     assert table | over_http == set().union(
         *(granted_permissions(every_action(), role) for role in roles)
@@ -348,6 +349,9 @@ CALLS: dict[str, Callable[[Clients], Awaitable[object]]] = {
     ),
     "/google.logging.v2.LoggingServiceV2/ListLogEntries": lambda clients: clients.logging.audit(
         workload(), fixed_now(), fixed_now(), limit=1
+    ),
+    "/google.cloud.asset.v1.AssetService/SearchAllResources": lambda clients: (
+        clients.inventory.workloads(PLACE)
     ),
     "/google.pubsub.v1.Publisher/Publish": _publish,
     "storage.PUT": lambda clients: clients.store.create("a.json", b"{}"),

@@ -80,31 +80,46 @@ async def test_coverage_reports_what_would_fail_and_for_which_account(tmp_path: 
         assert not env.emulator.writes
 
 
-async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) -> None:
-    """Both output forms; with --as the caller needs only the surveyor's role."""
-    world = world_around(
-        sample_notification(), faults=[{"method": "ListFolders", "code": "PERMISSION_DENIED"}]
-    )
-    (project,) = world["projects"]
-    folder, *above = project["folders"]
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_coverage_of_a_project_needs_the_surveyors_role_only(
+    tmp_path: Path, *, enabled: bool
+) -> None:
+    """By the inventory, and without it; the second is said in both output forms."""
+    world = world_around(sample_notification(), inventory={"enabled": enabled})
     moments: list[CallPoint] = []
     async with responder_environment(
         tmp_path, world=world, policy_text=policy_yaml("dry-run"), hook=moments.append
     ) as env:
-        arguments = ("coverage", "--folder", folder, "--above", *(above or ("none",)))
+        arguments = ("coverage", "--project", "example-shop-prod")
         code, out, err = await run_command(env, *arguments, "--json", policy=env.settings.policy)
         reported = json.loads(out)
-        assert (code, err) == (1, "")
-        (unread,) = reported["unread"]
-        assert (unread["place"], unread["what"]) == (f"folders/{folder}", "its folders")
+        assert (code, err, reported["unread"]) == (0, "", [])
+        assert bool(reported["without_inventory"]) is not enabled
         assert reported["summary"]["projects"] == reported["summary"]["enforceable"] == 1
+        _, out, _ = await run_command(env, *arguments, policy=env.settings.policy)
+        assert ("listed region by region" in out) is not enabled
         surveyor = {
             grant.name for grant in permission_catalogue({}, announces=False)[Role.SURVEYOR]
         }
         over_grpc = {m.method for m in moments if m.method.startswith("/")}
         assert {
-            name for m in over_grpc if "/List" in m for name in PERMISSIONS_OF_METHODS[m]
+            name
+            for m in over_grpc
+            if "/List" in m or "/Search" in m
+            for name in PERMISSIONS_OF_METHODS[m]
         } <= surveyor
+
+
+async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) -> None:
+    """Status 1, with the place and the reason."""
+    world = world_around(sample_notification(), inventory={"enabled": False})
+    async with responder_environment(
+        tmp_path, world=world, policy_text=policy_yaml("dry-run")
+    ) as env:
+        arguments = ("coverage", "--folder", "345678901234")
+        code, out, _ = await run_command(env, *arguments, policy=env.settings.policy)
+        assert code == 1
+        assert "not read: its inventory of folders/345678901234, so workloads may be" in out
 
 
 @pytest.mark.parametrize(
@@ -117,11 +132,8 @@ async def test_coverage_of_a_folder_says_what_it_could_not_read(tmp_path: Path) 
         (("drill", f"{SERVICE}/revisions/r"), "expected projects/P/locations/L/services/S"),
         (("coverage",), "name a project"),
         (("coverage", "--project", "210987654321"), "is no project id"),
-        (("coverage", "--project", "example-shop-prod=x"), "is no project id"),
         (("coverage", "--folder", "x"), "--folder wants a number"),
         (("coverage", "--organization", "x"), "--organization wants a number"),
-        (("coverage", "--folder", "1", "--above", "x"), "--above wants a number, or `none` alone"),
-        (("coverage", "--folder", "1", "--above", "1", "--above", "none"), "--above wants"),
     ],
 )
 def test_wrong_usage_is_reported(arguments: tuple[str, ...], why: str) -> None:

@@ -14,7 +14,7 @@ locals {
 
   # Workloads, their projects' logs, their findings: what the functions' "actor" has is a write, in
   # the hands of people too. No role that is granted over the whole scope contains one.
-  over_workloads = [for row in local.needed : row if contains(["workload", "project", "security-center"], row.scope)]
+  over_workloads = [for row in local.needed : row if contains(["workload", "project", "security-center", "inventory"], row.scope)]
   reads          = [for row in local.over_workloads : row if !contains(row.roles, "actor")]
   writes         = [for row in local.over_workloads : row if contains(row.roles, "actor")]
 
@@ -31,13 +31,9 @@ locals {
 
   role_permissions = {
     # The functions and approvers, who carry out by hand what the functions would.
-    reader   = [for row in local.reads : row.permission if contains(row.roles, "reader")]
-    operator = [for row in local.reads : row.permission if contains(row.roles, "operator")]
-    # Nothing lies below a project, and a project's role cannot have these permissions.
-    surveyor = concat(
-      [for row in local.reads : row.permission if contains(row.roles, "surveyor")],
-      [for row in local.needed : row.permission if row.scope == "hierarchy" && local.scope_kind != "projects"],
-    )
+    reader       = [for row in local.reads : row.permission if contains(row.roles, "reader")]
+    operator     = [for row in local.reads : row.permission if contains(row.roles, "operator")]
+    surveyor     = [for row in local.reads : row.permission if contains(row.roles, "surveyor")]
     actor        = [for row in local.writes : row.permission]
     releaser     = [for row in local.writes : row.permission if contains(row.roles, "operator")]
     drill        = [for row in local.writes : row.permission if startswith(row.permission, "run.services.")]

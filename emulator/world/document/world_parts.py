@@ -16,6 +16,7 @@ from emulator.api.faults import DEFAULT_MESSAGE, DEFAULT_RECONCILE_S, Fault, Fau
 from emulator.api.list_pages import PageRules
 from emulator.api.resource_names import ProjectEntry, Projects
 from emulator.world.document.json_document import JsonNode
+from emulator.world.inventory import Inventory
 
 M = TypeVar("M")
 
@@ -134,6 +135,21 @@ def parse_log_entries(node: JsonNode) -> list[LogEntry]:
             entry.insert_id = proto_json.fingerprint(item.path, item.value)[:16]
         entries.append(entry)
     return entries
+
+
+def parse_inventory(node: JsonNode, projects: Projects) -> Inventory:
+    """The object `inventory`: `enabled`, `notYetListed` (names), `stillListed` (resources)."""
+    node.json_object(allowed_keys=("enabled", "notYetListed", "stillListed"))
+    hidden = [item.string() for item in node.get("notYetListed", []).items()]
+    stale = {
+        projects.canonical(item.json_object().get("name").string()): dict(item.value)
+        for item in node.get("stillListed", []).items()
+    }
+    return Inventory(
+        enabled=node.get("enabled", True).boolean(),
+        not_yet_listed=frozenset(map(projects.canonical, hidden)),
+        still_listed=stale,
+    )
 
 
 def parse_latency(node: JsonNode) -> Latency:

@@ -9,20 +9,22 @@ from typing import Any
 import pytest
 
 from clients import Clients, connect
-from commands.coverage_search import CoverageReport, CoverageRequest, check_coverage
+from commands.coverage_check import CoverageReport, CoverageRequest, check_coverage
 from incident.model import InvalidPolicy, Notification, Verdict
 from incident.notification.synthetic_finding import synthetic_finding
 from incident.policy.resolve import DEFAULT_CATEGORY
 from incident.readiness.coverage import CoverageStatus
-from incident.readiness.workload_search import ProjectRef, RequestPacer
+from incident.readiness.request_pacer import RequestPacer
 from responders import route
 from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
 from tests.support.findings import sample_notification
 from tests.support.model import NOW, workload
-from tests.support.worlds import world_around
+from tests.support.worlds import service_of, world_around
 
 PLACE = "projects/example-shop-prod/locations"
-PROJECT = ProjectRef("example-shop-prod")
+PROJECT = "projects/example-shop-prod"
+INVENTORY_OFF = {"enabled": False}
+SEARCH = "SearchAllResources"
 STEPS = """
 contain:
   service: [scale-to-zero, require-authentication]
@@ -56,13 +58,13 @@ def fault(method: str, code: str = "PERMISSION_DENIED", **more: Any) -> JsonDict
 
 
 async def run_survey(
-    env: ResponderEnvironment, project: ProjectRef = PROJECT, regions: tuple[str, ...] = ()
+    env: ResponderEnvironment, scope: str = PROJECT, regions: tuple[str, ...] = ()
 ) -> CoverageReport:
     """What a survey finds, in no time."""
     clients: Clients = await connect(env.settings, dry_run=True)
     pace = RequestPacer(interval_s=0, pauses_s=(0, 0))
     try:
-        wanted = CoverageRequest((project,), regions, DEFAULT_CATEGORY, "")
+        wanted = CoverageRequest((scope,), regions, DEFAULT_CATEGORY, "")
         return await check_coverage(wanted, env.settings, clients, pace)
     finally:
         await clients.close()
@@ -99,7 +101,6 @@ async def test_every_workload_of_every_region_is_asked_about(tmp_path: Path) -> 
             "enforceable": 6,
             "held": 1,
             "would-fail": 0,
-            "unlisted": 0,
             "unread": 0,
         }
         assert "is protected by protect[0]" in failure_reasons(found, "vault")
@@ -161,39 +162,128 @@ async def test_unsuitable_and_missing_actions_are_distinguished(tmp_path: Path) 
         assert "no action is named for a worker-pool" in failure_reasons(found, "miner")
 
 
-async def test_an_unknown_project_property_counts_as_protected(tmp_path: Path) -> None:
-    """Cloud Run's answers lack folders and project numbers; the caller supplies them."""
-    rules = f'{STEPS}protect: [{{folders: ["7"]}}, {{projects: ["210987654321"]}}]\n'
+#: Project to the folders above it, nearest first: 1 has 2 and 3, 3 has 4, and 4 has 5.
+PROJECT_FOLDERS = {
+    "loose": (),
+    "top": ("1",),
+    "two-a": ("2", "1"),
+    "two-b": ("2", "1"),
+    "deep": ("5", "4", "3", "1"),
+}
+
+
+def world_of_projects(**changes: Any) -> JsonDict:
+    """A world with a service in each of these projects."""
+    world = world_around(sample_notification(), **changes)
+    service = service_of(world)
+    world["projects"] = [
+        {"projectId": name, "projectNumber": str(900 + at), "folders": list(above)}
+        for at, (name, above) in enumerate(PROJECT_FOLDERS.items())
+    ]
+    world["services"] = [
+        {**service, "name": service["name"].replace("example-shop-prod", name)}
+        for name in PROJECT_FOLDERS
+    ]
+    world["revisions"] = []
+    del world["findings"]
+    return world
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ("organizations/123", {*PROJECT_FOLDERS}),
+        ("folders/1", {*PROJECT_FOLDERS} - {"loose"}),
+        ("folders/2", {"two-a", "two-b"}),
+        ("folders/3", {"deep"}),
+        ("projects/two-a", {"two-a"}),
+    ],
+)
+async def test_one_paged_search_finds_what_is_below_any_scope(
+    tmp_path: Path, scope: str, expected: set[str]
+) -> None:
+    """Each workload comes with its project's folders, which the policy may protect; no walking."""
+    rules = f'{STEPS}protect: [{{folders: ["4"]}}]\n'
+    world = world_of_projects(pages={"size": 2, "emptyFirst": True})
+    async with responder_environment(tmp_path, world=world, policy_text=rules) as env:
+        found = await run_survey(env, scope)
+        assert (found.passed, found.without_inventory) == (True, ())
+        assert {str(each.workload.project_id): each.status.value for each in found.workloads} == {
+            name: "held" if "4" in PROJECT_FOLDERS[name] else "enforceable" for name in expected
+        }
+        assert {(w.workload.project_id, w.workload.folders) for w in found.workloads} == {
+            (name, PROJECT_FOLDERS[name]) for name in expected
+        }
+        assert not [call for call in env.emulator.calls if "/List" in call.method]
+
+
+@pytest.mark.parametrize("code", ["off", "PERMISSION_DENIED"])
+async def test_without_the_inventory_the_regions_of_a_project_are_listed(
+    tmp_path: Path, code: str
+) -> None:
+    """And that is said. What is then not known of the project counts as protected."""
+    rules = f"{STEPS}protect: [{{labels: {{scc-responder: protected}}}}]\n"
+    off = {"inventory": INVENTORY_OFF} if code == "off" else {"faults": [fault(SEARCH, code)]}
     async with responder_environment(
-        tmp_path, world=world_around(sample_notification()), policy_text=rules
+        tmp_path, world=world_of_every_kind(**off), policy_text=rules
     ) as env:
+        found = await run_survey(env)
+        assert (found.passed, len(found.workloads)) == (True, 7)
+        ((place, reason),) = found.without_inventory
+        expected = "gcloud services enable" if code == "off" else "cloudasset.assets.searchAll"
+        assert place == PROJECT
+        assert expected in reason
+        env.write_policy(f'{STEPS}protect: [{{folders: ["7"]}}]\n')
         assert "counts as protected" in failure_reasons(await run_survey(env), "storefront")
-        for number, folder, cover in (
-            ("1", "8", "enforceable"),
-            ("1", "7", "held"),
-            ("210987654321", "8", "held"),
-        ):
-            found = await run_survey(env, ProjectRef("example-shop-prod", number, (folder,)))
-            assert results_by_workload(found) == {"storefront": cover}
+
+
+@pytest.mark.parametrize("scope", ["folders/1", "organizations/9"])
+async def test_a_folder_without_the_inventory_is_reported_as_unread(
+    tmp_path: Path, scope: str
+) -> None:
+    """There is no substitute for it; nothing is good then."""
+    async with responder_environment(
+        tmp_path, world=world_of_projects(inventory=INVENTORY_OFF), policy_text=STEPS
+    ) as env:
+        found = await run_survey(env, scope)
+        (unread,) = found.unread
+        assert (found.passed, found.workloads, unread.place) == (False, (), scope)
+        assert "the Cloud Asset API is disabled" in unread.reason
+
+
+async def test_the_inventory_lags_behind(tmp_path: Path) -> None:
+    """What was deleted since is no failure; what it lists is asked about as it is now."""
+    world = world_of_every_kind()
+    gone = {**service_of(world), "name": f"{PLACE}/europe-west1/services/gone"}
+    world["inventory"] = {"notYetListed": [f"{PLACE}/asia-east1/services/hello"]}
+    world["inventory"]["stillListed"] = [gone]
+    async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
+        found = await run_survey(env)
+        assert found.passed
+        assert {*results_by_workload(found)} == {
+            *("storefront", "vault", "blind", "nightly", "never", "miner")
+        }
 
 
 async def test_a_quota_that_is_used_up_is_waited_for(tmp_path: Path) -> None:
     """And what is not known in the end counts as failing, in lists as well."""
-    busy = [fault(name, "RESOURCE_EXHAUSTED", times=2) for name in ("UpdateService", "ListJobs")]
+    busy = [fault(name, "RESOURCE_EXHAUSTED", times=2) for name in ("UpdateService", SEARCH)]
     async with responder_environment(
         tmp_path, world=world_of_every_kind(faults=busy), policy_text=PROTECT
     ) as env:
         assert (await run_survey(env)).passed
-    for method, name in (("UpdateWorkerPool", "miner"), ("ListWorkerPools", None)):
-        world = world_of_every_kind(faults=[fault(method, "RESOURCE_EXHAUSTED")])
+    world = world_of_every_kind(faults=[fault("UpdateWorkerPool", "RESOURCE_EXHAUSTED")])
+    async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
+        found = await run_survey(env, regions=("us-east4",))
+        assert not found.passed
+        assert "a quota of its project is used up" in failure_reasons(found, "miner")
+    for method in (SEARCH, "ListWorkerPools"):
+        off = {} if method == SEARCH else {"inventory": INVENTORY_OFF}
+        world = world_of_every_kind(faults=[fault(method, "RESOURCE_EXHAUSTED")], **off)
         async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
             found = await run_survey(env, regions=("us-east4",))
-            assert not found.passed
-            if name:
-                assert "a quota of its project is used up" in failure_reasons(found, name)
-            else:
-                (missed,) = found.unlisted
-                assert "a quota of its project is used up" in missed.reason
+            (missed,) = found.unread
+            assert "a quota of its project is used up" in missed.reason
 
 
 @pytest.mark.parametrize(
@@ -207,12 +297,13 @@ async def test_a_project_with_unreadable_regions_is_reported_as_unread(
     tmp_path: Path, code: str, expected: str
 ) -> None:
     """Nothing is good then. Naming the regions does without asking for them."""
-    world = world_of_every_kind(faults=[fault("ListLocations", code)])
+    faults = [fault("ListLocations", code)]
+    world = world_of_every_kind(inventory=INVENTORY_OFF, faults=faults)
     async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
         found = await run_survey(env)
         (lost,) = found.unread
         assert (found.passed, found.workloads) == (False, ())
-        assert (lost.resource, lost.what) == ("projects/example-shop-prod", "its regions")
+        assert (lost.place, lost.what) == (PROJECT, "its regions")
         assert expected in lost.reason
         assert results_by_workload(await run_survey(env, regions=("us-east4",))) == {
             "miner": "enforceable"
@@ -222,9 +313,7 @@ async def test_a_project_with_unreadable_regions_is_reported_as_unread(
             await run_survey(env)
 
 
-@pytest.mark.parametrize(
-    ("project", "good"), [("42", True), ("example-shop-prod", True), ("777", False)]
-)
+@pytest.mark.parametrize(("project", "good"), [("example-shop-prod", True), ("777", False)])
 async def test_where_cloud_run_is_off_there_is_nothing_to_ask_about(
     tmp_path: Path, project: str, *, good: bool
 ) -> None:
@@ -232,9 +321,10 @@ async def test_where_cloud_run_is_off_there_is_nothing_to_ask_about(
     reported_text = (
         f"Cloud Run Admin API has not been used in project {project} before or it is disabled."
     )
-    world = world_of_every_kind(faults=[fault("ListLocations", message=reported_text)])
+    faults = [fault("ListLocations", message=reported_text)]
+    world = world_of_every_kind(inventory=INVENTORY_OFF, faults=faults)
     async with responder_environment(tmp_path, world=world, policy_text=PROTECT) as env:
-        found = await run_survey(env, ProjectRef("example-shop-prod", "42"))
+        found = await run_survey(env)
         assert (found.passed, found.workloads, not found.unread) == (good, (), good)
 
 

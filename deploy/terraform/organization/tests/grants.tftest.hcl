@@ -194,7 +194,7 @@ run "no_permission_is_lost_between_the_list_and_the_roles" {
 
   assert {
     condition = toset(local.permissions[*].scope) == toset([
-      "workload", "project", "security-center", "hierarchy", "runtime-service-account", "image-repository", # here
+      "workload", "project", "security-center", "inventory", "runtime-service-account", "image-repository", # here
       "store", "policy", "topic", "quota-project", "responder-account", "responder-project",                # the responder's
     ])
     error_message = "A scope of permissions.json is in no module: say which roles are made of it, and where they are granted."
@@ -204,7 +204,7 @@ run "no_permission_is_lost_between_the_list_and_the_roles" {
     condition = length(setsubtract(
       [
         for row in local.permissions : row.permission
-        if contains(["workload", "project", "security-center", "hierarchy", "runtime-service-account", "image-repository"], row.scope)
+        if contains(["workload", "project", "security-center", "inventory", "runtime-service-account", "image-repository"], row.scope)
       ],
       flatten(values(local.roles)),
     )) == 0
@@ -225,14 +225,14 @@ run "a_role_has_what_its_holders_need_and_no_more" {
     condition = alltrue([
       for role in ["reader", "operator"] : toset(local.roles[role]) == toset([
         for row in local.permissions : row.permission
-        if contains(row.roles, role) && !contains(row.roles, "actor") && contains(["workload", "project", "security-center"], row.scope)
+        if contains(row.roles, role) && !contains(row.roles, "actor") && contains(["workload", "project", "security-center", "inventory"], row.scope)
       ])
     ])
     error_message = "A reading role has other permissions than those that need it."
   }
   assert {
     condition = toset(local.roles.surveyor) == toset([
-      "resourcemanager.folders.get", "resourcemanager.folders.list", "resourcemanager.projects.list",
+      "cloudasset.assets.searchAllResources",
       "run.jobs.list", "run.locations.list", "run.services.list", "run.workerpools.list",
     ])
     error_message = "Surveyors may do more than list."
@@ -302,10 +302,6 @@ run "with_a_project_as_scope_a_role_lives_where_it_is_granted" {
   assert {
     condition     = toset([for role in google_project_iam_custom_role.role : role.project]) == toset(["sandbox-1", "accounts-1", "shared-images"])
     error_message = "A role is made in another project."
-  }
-  assert {
-    condition     = length([for permission in local.roles.surveyor : permission if startswith(permission, "resourcemanager.")]) == 0
-    error_message = "A project's role cannot have permissions on folders."
   }
 }
 
