@@ -2,6 +2,10 @@
 
 Only wires: settings to clients, a delivery to the incident, its result to an HTTP status. The
 only module that imports functions-framework.
+
+What a start waits for is the framework, the settings and the clients of the services that a
+containing write needs; a deployment in which one of these is broken fails. All else is imported in
+the background as soon as the port listens, or by the first event if that comes before.
 """
 
 from __future__ import annotations
@@ -9,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask
 import functions_framework
@@ -22,12 +27,12 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavaila
 
 from clients import Settings, SettingsError, read_settings
 from incident.model import GiveUp, Retry
-from incident.patrol import log as patrol_log
-from incident.response import log
-from incident.response.context import DeliveryResult
-from incident.response.deliveries import DeliveryHandler, RetryDelivery
-from incident.response.log import Trace, parse_trace
-from wiring import Process, open_process
+
+if TYPE_CHECKING:
+    from incident.response.context import DeliveryResult
+    from incident.response.deliveries import DeliveryHandler
+    from incident.response.log import Trace
+    from wiring import Process
 
 T = TypeVar("T")
 
@@ -61,16 +66,18 @@ def patrol(request: flask.Request) -> str:
     that has attributes only. Rounds may overlap. An incomplete round is acknowledged too; the
     next one continues.
     """
+    from incident.patrol import log as patrol_log
+
     flask.g.function_reached = True
     if request.method != "POST":
         raise MethodNotAllowed(["POST"])
     try:
-        patrol_round = _LOOP_THREAD.run(lambda process: process.patrol.run_round())
+        patrol_round = _LOOP_THREAD.run(lambda process: process.patrol().run_round())
     except (Retry, GiveUp) as error:
-        log.internal_error("Patrol failed; it will be retried", error, _trace())
+        _log_internal_error("Patrol failed; it will be retried", error)
         raise ServiceUnavailable from error
     patrol_log.log_round(patrol_round, _trace())
-    _LOOP_THREAD.run(lambda process: process.patrol.record_logged(patrol_round))
+    _LOOP_THREAD.run(lambda process: process.patrol().record_logged(patrol_round))
     return "OK"
 
 
@@ -97,11 +104,19 @@ def handle_error(error: Exception) -> Any:
 
 
 def _internal_error(error: Exception) -> ServiceUnavailable:
-    log.internal_error("Internal error; Pub/Sub will redeliver the message", error, _trace())
+    _log_internal_error("Internal error; Pub/Sub will redeliver the message", error)
     return ServiceUnavailable()
 
 
+def _log_internal_error(text: str, error: Exception) -> None:
+    from incident.response import log
+
+    log.internal_error(text, error, _trace())
+
+
 def _trace() -> Trace | None:
+    from incident.response.log import parse_trace
+
     headers = flask.request.headers
     older = headers.get("X-Cloud-Trace-Context", "")
     return parse_trace(headers.get("traceparent", ""), older, SETTINGS.project)
@@ -112,6 +127,9 @@ def _handle(
     published: datetime | None = None,
 ) -> None:
     """Hand work to the loop, wait for it, log its result in one line, and record that."""
+    from incident.response import log
+    from incident.response.deliveries import RetryDelivery
+
     trace = _trace()
     try:
         result = _LOOP_THREAD.run(lambda process: work(process.delivery_handler))
@@ -166,6 +184,8 @@ class _LoopThread:
         return asyncio.run_coroutine_threadsafe(work(self._process), self._loop).result()
 
     def _start(self) -> tuple[asyncio.AbstractEventLoop, Process]:
+        from wiring import open_process
+
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, name="incidents", daemon=True).start()
         try:
@@ -178,3 +198,17 @@ class _LoopThread:
 
 
 _LOOP_THREAD = _LoopThread(SETTINGS)
+
+
+def _import_in_background() -> None:
+    """Import and compile what the start has left out; in a worker, which gunicorn forks."""
+
+    def import_and_compile() -> None:
+        from wiring import warm_up
+
+        warm_up(SETTINGS)
+
+    threading.Thread(target=import_and_compile, name="warm-up", daemon=True).start()
+
+
+os.register_at_fork(after_in_child=_import_in_background)

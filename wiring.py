@@ -6,36 +6,56 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from clients import Clients, Settings, connect
+from clients import Clients, Settings, connect, import_clients
 from incident.decision.context import ProcessContext
 from incident.decision.guards import Operator, ResponderIdentity
 from incident.model import Mode
-from incident.patrol.round import Patrol, PatrolLimits
+from incident.redaction.redactor import Redactor
+from incident.report.html_template import report_template
 from incident.response.context import Ports
 from incident.response.deliveries import DeliveryHandler
 from responders import route
 
+if TYPE_CHECKING:
+    from incident.patrol.round import Patrol, PatrolLimits
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process's delivery handler and patrol."""
+    """A process's context, clients and delivery handler."""
 
+    context: ProcessContext
+    clients: Clients
     delivery_handler: DeliveryHandler
-    patrol: Patrol
+
+    def patrol(self) -> Patrol:
+        """The patrol; only the function that runs it imports it."""
+        from incident.patrol.round import Patrol
+
+        return Patrol(self.context, build_ports(self.clients), self.clients.store)
 
 
 async def open_process(settings: Settings) -> Process:
     """Connect the clients; call it on the loop that will use them."""
-    clients = await connect(settings)
-    handler = DeliveryHandler(build_context(settings), build_ports(clients))
-    return Process(handler, build_patrol(settings, clients))
+    clients, context = await connect(settings), build_context(settings)
+    return Process(context, clients, DeliveryHandler(context, build_ports(clients)))
+
+
+def warm_up(settings: Settings) -> None:
+    """Import and compile what the start has left out, in the order in which incidents need it."""
+    import_clients(settings)
+    Redactor(b"any").text("compiles the patterns")
+    report_template()
 
 
 def build_patrol(
     settings: Settings, clients: Clients, bounds: PatrolLimits | None = None
 ) -> Patrol:
     """Build the patrol."""
+    from incident.patrol.round import Patrol
+
     return Patrol(build_context(settings), build_ports(clients), clients.store, bounds)
 
 

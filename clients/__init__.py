@@ -1,34 +1,44 @@
 """Clients of all external services; errors are mapped to Retry or GiveUp.
 
-Nothing connects at import time: gunicorn forks after import.
+Nothing connects at import time: gunicorn forks after import. What a containing write does without
+is imported with the first connection, not at the start: logs, the topic, VirusTotal, the webhook.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.cloud import run_v2
 from google.cloud import securitycenter_v2 as scc
-from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2AsyncClient
-from google.pubsub_v1 import PublisherAsyncClient
 
 from clients.asset_inventory import AssetInventory
-from clients.cloud_logging import CloudLogging
 from clients.cloud_run import CloudRun, CloudRunApis
 from clients.emulator_connection import require_emulator
 from clients.errors import google_call
 from clients.impersonation import impersonated
 from clients.observed_secrets import ObservedSecrets
-from clients.pubsub import Topic
 from clients.security_center import SecurityCenter
 from clients.settings import Settings, SettingsError, read_settings
 from clients.store import PolicySource, Store, open_store
-from clients.virustotal import VirusTotal, VirusTotalEndpoint
-from clients.webhook import Webhook
 
-__all__ = ["Clients", "Settings", "SettingsError", "connect", "read_settings", "require_emulator"]
+if TYPE_CHECKING:
+    from clients.cloud_logging import CloudLogging
+    from clients.pubsub import Topic
+    from clients.virustotal import VirusTotal
+    from clients.webhook import Webhook
+
+__all__ = [
+    "Clients",
+    "Settings",
+    "SettingsError",
+    "connect",
+    "import_clients",
+    "read_settings",
+    "require_emulator",
+]
 
 # Pages of log entries and revisions exceed gRPC's default of 4 MB; the library lifts the limit on
 # the channels that it creates itself.
@@ -87,6 +97,19 @@ async def connect(
         )
 
 
+def import_clients(settings: Settings) -> None:
+    """Import what :func:`connect` will need."""
+    modules = {
+        "cloud_logging": True,
+        "pubsub": bool(settings.topic),
+        "webhook": settings.webhook is not None,
+        "virustotal": settings.virustotal_api_key is not None,
+    }
+    for name, needed in modules.items():
+        if needed:
+            importlib.import_module(f"clients.{name}")
+
+
 def _make_clients(
     make: _ClientFactory,
     settings: Settings,
@@ -94,8 +117,10 @@ def _make_clients(
     *,
     dry_run: bool,
 ) -> Clients:
-    key = settings.virustotal_api_key
-    topic = Topic(make.client(PublisherAsyncClient), settings.topic) if settings.topic else None
+    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2AsyncClient
+
+    from clients.cloud_logging import CloudLogging
+
     return Clients(
         cloud_run=CloudRun(_run_apis(make), dry_run=dry_run, observed_secrets=observed_secrets),
         security_center=SecurityCenter(
@@ -105,12 +130,38 @@ def _make_clients(
         inventory=AssetInventory(settings),
         store=open_store(settings),
         policy=PolicySource(settings),
-        topic=topic,
-        webhook=Webhook(settings.webhook) if settings.webhook and not dry_run else None,
-        virustotal=VirusTotal(VirusTotalEndpoint(settings.virustotal_origin, key)) if key else None,
+        topic=_topic(make, settings.topic),
+        webhook=None if dry_run else _webhook(settings),
+        virustotal=_virustotal(settings),
         transports=tuple(make.transports),
         observed_secrets=observed_secrets,
     )
+
+
+def _topic(make: _ClientFactory, name: str) -> Topic | None:
+    if not name:
+        return None
+    from google.pubsub_v1 import PublisherAsyncClient
+
+    from clients.pubsub import Topic
+
+    return Topic(make.client(PublisherAsyncClient), name)
+
+
+def _webhook(settings: Settings) -> Webhook | None:
+    if settings.webhook is None:
+        return None
+    from clients.webhook import Webhook
+
+    return Webhook(settings.webhook)
+
+
+def _virustotal(settings: Settings) -> VirusTotal | None:
+    if settings.virustotal_api_key is None:
+        return None
+    from clients.virustotal import VirusTotal, VirusTotalEndpoint
+
+    return VirusTotal(VirusTotalEndpoint(settings.virustotal_origin, settings.virustotal_api_key))
 
 
 def _run_apis(make: _ClientFactory) -> CloudRunApis:

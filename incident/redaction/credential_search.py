@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from threading import Lock
 from typing import NamedTuple
 
 from incident.redaction.credential_formats import ALPHABETS, FORMATS, CredentialFormat, Piece
@@ -23,6 +24,7 @@ _WORD_START = (
     r"(?:(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\[[0-9]m)|(?<=\[[0-9]{2}m)))"
 )
 _REST_OF_WORD = re.compile(r"[A-Za-z0-9_-]*+=*+")
+_COMPILING = Lock()  # of several threads that redact their first text, one compiles
 _DIGIT, _LOWER, _UPPER = re.compile("[0-9]"), re.compile("[a-z]"), re.compile("[A-Z]")
 
 
@@ -76,7 +78,9 @@ def find_credentials(text: str) -> Iterator[tuple[int, int]]:
     Takes time in proportion to the text: of what looks like a credential and is none a bounded
     number of characters is examined.
     """
-    for anchors, names in _searches():
+    with _COMPILING:
+        searches = _searches()
+    for anchors, names in searches:
         at = 0
         while found := anchors.search(text, at):
             anchor = found.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -21,6 +22,7 @@ _SENTENCE_STARTS = re.compile(
     r"|where|whether|which|who|whoever|why|with) "
 )
 _FOLDER = Path(__file__).parent / "templates"
+_COMPILING = Lock()
 
 
 def page_text(text: str) -> str:
@@ -37,9 +39,14 @@ def _finalize(value: object) -> object:
     return page_text(value) if isinstance(value, str) else value
 
 
-@cache
 def report_template() -> Template:
-    """The template of the report, compiled once per process."""
+    """The template of the report, compiled once per process, also where several need it at once."""
+    with _COMPILING:
+        return _compiled_template()
+
+
+@cache
+def _compiled_template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
