@@ -24,6 +24,7 @@ setup: .venv/ready ## Make the virtual environment, with what is locked and noth
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-dev.txt)"
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes requirements-dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --offline --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: dry-run
@@ -44,7 +45,7 @@ check: setup ## Check format, lint, types, import contracts, locks and generated
 	$(BIN)/python -m incident.policy.schema | diff deploy/policy.schema.json - || \
 		{ echo "deploy/policy.schema.json is not what the policy's types say; run: make generate" >&2; exit 1; }
 	$(BIN)/python -m tests.deploy.module_docs --check
-	$(BIN)/python cli.py policy test deploy/policy_test.yaml deploy/policies/*_test.yaml
+	$(BIN)/cloud-run-responder policy test deploy/policy_test.yaml deploy/policies/*_test.yaml
 
 .PHONY: format
 format: setup ## Format the code

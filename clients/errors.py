@@ -132,7 +132,7 @@ def not_logged_in(failed: str, detail: str) -> Denied:
         return Denied(
             f"{failed}: Google does not accept the responder's credentials ({detail}). Check the"
             " service account that the responder runs as. Then repeat what failed:"
-            " `python cli.py contain` for a containment"
+            " `cloud-run-responder contain` for a containment"
         )
     return Denied(f"Not logged in. Run: gcloud auth application-default login ({failed}: {detail})")
 

@@ -40,6 +40,6 @@ def missing_permission_text(permissions: tuple[Permission, ...], target: str, me
     return (
         f"{text}. Grant it on {likeliest.scope.grant_target(target)} to the responder's"
         " service account, or"
-        " to yourself for a command. Then do again what failed: `python cli.py contain` for a"
+        " to yourself for a command. Then do again what failed: `cloud-run-responder contain` for a"
         " containment; `replay` is only a dry run"
     )

@@ -34,7 +34,9 @@ def approve(*, incident: str, yes: bool, as_json: bool) -> None:
     """
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("standard input is not a terminal: nobody can be asked. Pass --yes")
-    attempt = WriteAttempt(f"python cli.py approve {incident}", f"python cli.py release {incident}")
+    attempt = WriteAttempt(
+        f"cloud-run-responder approve {incident}", f"cloud-run-responder release {incident}"
+    )
     report = run_with_clients(
         lambda clients: _approve(clients, incident, attempt, ask=not yes, as_json=as_json),
         failed=refusal_printer(incident, as_json=as_json),

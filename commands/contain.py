@@ -42,7 +42,8 @@ def contain(*, incident: str, actions: tuple[str, ...], yes: bool, as_json: bool
     """
     options = "".join(f" --action {action}" for action in actions)
     attempt = WriteAttempt(
-        f"python cli.py contain {incident}{options}", f"python cli.py release {incident}"
+        f"cloud-run-responder contain {incident}{options}",
+        f"cloud-run-responder release {incident}",
     )
     report = run_with_clients(
         lambda clients: _contain(clients, incident, actions, attempt, ask=not yes, as_json=as_json),

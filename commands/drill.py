@@ -110,8 +110,10 @@ async def _drill(
                 raise ReleaseRefused(
                     f"cannot drill on {workload.resource_name}: it changed while you were asked"
                 )
-        notice = f"drill {proposed.id}: if interrupted, run python cli.py release {proposed.id}"
-        attempt.undo = f"python cli.py release {proposed.id}"
+        notice = (
+            f"drill {proposed.id}: if interrupted, run cloud-run-responder release {proposed.id}"
+        )
+        attempt.undo = f"cloud-run-responder release {proposed.id}"
         with progress_paused():
             print_line(console, notice, "bold yellow")
         try:

@@ -128,7 +128,7 @@ class _InterruptibleRun:
     def handling_signal(self) -> Iterator[None]:
         """Handle SIGINT here, unless it is ignored, as for a background job.
 
-        In ``cli.py``'s process it stays so, for the result that is printed afterwards.
+        In a command's process it stays so, for the result that is printed afterwards.
         """
         before = signal.getsignal(signal.SIGINT)
         main = threading.current_thread() is threading.main_thread()

@@ -29,7 +29,7 @@ def patrol(*, as_json: bool) -> None:
     RESPONDER_MODE allow it. Exit status: 0 all containments are in effect, 1 something was
     undone, is unfinished or could not be checked.
     """
-    patrol_round = run_with_clients(_run_round, attempt=WriteAttempt("python cli.py patrol"))
+    patrol_round = run_with_clients(_run_round, attempt=WriteAttempt("cloud-run-responder patrol"))
     if as_json:
         print_json(_round_json(patrol_round))
     else:

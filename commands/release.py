@@ -65,7 +65,7 @@ def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
     """
     result: dict[str, Json] = {"incident": incident, "result": "failed", "error": None}
     result["manifest_sha256"] = None
-    attempt = WriteAttempt(f"python cli.py release {incident}{' --force' if force else ''}")
+    attempt = WriteAttempt(f"cloud-run-responder release {incident}{' --force' if force else ''}")
 
     async def work(clients: Clients) -> None:
         try:

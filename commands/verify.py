@@ -190,5 +190,5 @@ def _next_steps(incident: str, result: CaseFileVerification) -> Iterator[str]:
         project = f", with your project in place of {_PLACEHOLDER}" if _PLACEHOLDER in query else ""
         yield (
             f"Compare the manifests with the log{project}:\n   {query} |\n"
-            f"   .venv/bin/python cli.py verify {incident} --log -"
+            f"   .venv/bin/cloud-run-responder verify {incident} --log -"
         )

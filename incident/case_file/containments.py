@@ -196,7 +196,7 @@ class ContainmentRecords:
             raise GiveUp(
                 f"cannot read the records of {journal.folder}: one is incomplete"
                 f" ({error!r}). Somebody else wrote to the store: find out who, move the object"
-                " away, and contain the incident with `python cli.py contain`"
+                " away, and contain the incident with `cloud-run-responder contain`"
             ) from error
 
     async def store_snapshot(  # noqa: PLR0913 - all that its record says

@@ -203,12 +203,14 @@ class CaseFileIndex:
 def _unknown_incident(incident: str) -> GiveUp:
     return GiveUp(
         f"cannot find incident {incident!r}: the store has no case file of that id. Ids look"
-        " like 20261002-6255b37a8bf0; `python cli.py list` shows them"
+        " like 20261002-6255b37a8bf0; `cloud-run-responder list` shows them"
     )
 
 
 def _ambiguous_incident(incident: str, candidates: Sequence[str]) -> GiveUp:
-    shows = "".join(f"\n  python cli.py show {name}" for name in candidates[:_MAX_UNCONFIRMED])
+    shows = "".join(
+        f"\n  cloud-run-responder show {name}" for name in candidates[:_MAX_UNCONFIRMED]
+    )
     more = (
         f"\n  and {len(candidates) - _MAX_UNCONFIRMED} more"
         if len(candidates) > _MAX_UNCONFIRMED

@@ -213,7 +213,7 @@ def _not_a_record_text(path: str) -> str:
     return (
         f"cannot read the record {path}: it is not a JSON object. Somebody else wrote to the"
         " store: find out who, move the object away, and contain the incident with"
-        " `python cli.py contain`"
+        " `cloud-run-responder contain`"
     )
 
 

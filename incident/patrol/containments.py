@@ -225,7 +225,7 @@ class ContainmentReconciler:
             note=(
                 f"a write for {incident} was begun at {time_text(began)} and has no recorded"
                 " result: the workload may be changed. If nobody is working on it, run"
-                f" `python cli.py show {incident}`, then approve, contain or release it"
+                f" `cloud-run-responder show {incident}`, then approve, contain or release it"
             ),
             urgent=stuck,
         )

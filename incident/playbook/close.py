@@ -26,7 +26,9 @@ _WHEN_UNUSED = "When nothing needs it any more"
 def delete_affected(evidence: Evidence, facts: PlaybookFacts) -> Iterator[PlaybookTask]:
     """Tasks that verify the case file, then delete the affected revision or execution."""
     text = "See that the case file is whole, and export what else you need of logs and settings"
-    yield PlaybookTask(text, f"python cli.py verify {facts.incident}", purpose=TaskPurpose.DELETE)
+    yield PlaybookTask(
+        text, f"cloud-run-responder verify {facts.incident}", purpose=TaskPurpose.DELETE
+    )
     if facts.workload.kind is Kind.JOB:
         yield _execution(evidence, facts.workload)
     else:

@@ -97,7 +97,7 @@ def _policy_check_command(policy_url: str) -> str:
         return ""
     if file.startswith("gs://"):
         return shell_command("gcloud", "storage", "cp", file, "policy.yaml")
-    return shell_command("python", "cli.py", "policy", "check", file)
+    return shell_command("cloud-run-responder", "policy", "check", file)
 
 
 #: Verified as stopped, by the responder or by somebody else.

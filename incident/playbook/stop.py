@@ -35,7 +35,7 @@ _RESTORED_TEXTS = {
     "invoker_iam_disabled": "whether callers are checked",
     "iam-policy": "who may call it",
 }
-_CLI = "python cli.py"
+_CLI = "cloud-run-responder"
 #: Statuses in which executions may have been cancelled.
 _MAY_HAVE_CANCELLED = (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED, Status.RELEASED)
 _STOP_ACTIONS = {

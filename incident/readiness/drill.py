@@ -150,10 +150,10 @@ class DrillRun:
                 return (
                     f"A finding arrived during the drill: the workload stays contained, for"
                     f" {', '.join(others)}. Investigate it first; then release the workload:"
-                    f" python cli.py release {others[0]}"
+                    f" cloud-run-responder release {others[0]}"
                 )
         return (
-            f"To release the workload: python cli.py release {self._plan.id}, with --force to"
+            f"To release the workload: cloud-run-responder release {self._plan.id}, with --force to"
             " overwrite what somebody changed"
         )
 
@@ -165,8 +165,8 @@ class DrillRun:
             if ended.number == number and joined:
                 self._problem(
                     "a finding arrived during the release, and its workload is no longer contained."
-                    f" Run python cli.py release {joined[0]}, so that its incident is updated,"
-                    f" and then python cli.py contain {joined[0]}"
+                    f" Run cloud-run-responder release {joined[0]}, so that its incident is"
+                    f" updated, and then cloud-run-responder contain {joined[0]}"
                 )
 
     async def close(self) -> DrillReport:

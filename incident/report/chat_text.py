@@ -33,7 +33,7 @@ _SCHEME = re.compile(r":(?=//)|(?<=mailto):|(?<=tel):", re.IGNORECASE)
 _DOMAIN = re.compile(r"[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")
 # Commands in backticks: such as have these characters only.
 _PLAIN_COMMAND = re.compile(r"gcloud [A-Za-z0-9 .:=-]+")
-_POLICY_CHECK = re.compile(r"python cli\.py policy check [A-Za-z0-9._/:=+-]+")
+_POLICY_CHECK = re.compile(r"cloud-run-responder policy check [A-Za-z0-9._/:=+-]+")
 
 _IRREVERSIBLE = " (nothing takes it back)"
 #: What was done, and what to do; with placeholders.
@@ -160,8 +160,8 @@ def _placeholders(outcome: JsonObject, status: Status) -> Mapping[str, str]:
     if status is Status.FAILED and not any(change.get("stops") for change in listed):
         commands["contain"] = commands["stop"]
     return {
-        # Backticks keep cli.py from becoming a link, and a tap copies the command.
-        **{name: f"`python cli.py {words}`" for name, words in commands.items()},
+        # In backticks a tap copies the command.
+        **{name: f"`cloud-run-responder {words}`" for name, words in commands.items()},
         "changes": _changes_text(listed, status),
         "by": escape_for_chat(next(iter(_reasons(outcome)), "released")),
         "to_stop": _stop_instruction(outcome, commands["stop"], commands["show"]),
@@ -173,7 +173,7 @@ def _placeholders(outcome: JsonObject, status: Status) -> Mapping[str, str]:
 
 def _stop_instruction(outcome: JsonObject, stop: str, show: str) -> str:
     """How to stop a held workload, or how to fix what blocks that."""
-    read = f"read `python cli.py {show}`"
+    read = f"read `cloud-run-responder {show}`"
     if not json_object(outcome.get("workload")):
         return read
     for blocker in json_objects(json_object(outcome.get("decision")).get("barred")):
@@ -181,14 +181,14 @@ def _stop_instruction(outcome: JsonObject, stop: str, show: str) -> str:
         command = str(blocker.get("command") or "")
         check = f" (`{command}`)" if _POLICY_CHECK.fullmatch(command) else ""
         return f"{read}{manual_note}{_text(blocker, 'first')}{check}"
-    return f"{read}; to stop it run `python cli.py {stop}`"
+    return f"{read}; to stop it run `cloud-run-responder {stop}`"
 
 
 def _release_instruction(changes: list[JsonObject], incident: str) -> str:
     """How to release it; empty where nothing is reversible."""
     if changes and not any(change.get("reversible") for change in changes):
         return ""
-    return f" No attack? `python cli.py release {incident}` gives it back"
+    return f" No attack? `cloud-run-responder release {incident}` gives it back"
 
 
 def _changes_text(changes: list[JsonObject], status: Status) -> str:

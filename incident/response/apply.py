@@ -118,7 +118,7 @@ async def _concluded_meanwhile(proposal: Proposal) -> JsonObject | None:
     if now.status == Status.EXPIRED:
         raise RequestRefused(
             f"cannot approve {now.incident}: its plan has just expired. Run"
-            f" `python cli.py contain {now.incident}` for a fresh plan"
+            f" `cloud-run-responder contain {now.incident}` for a fresh plan"
         )
     return now.outcome
 

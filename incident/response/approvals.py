@@ -46,7 +46,7 @@ def recorded_plan(case: CaseSummary) -> RecordedPlan:
     except (KeyError, TypeError, ValueError) as error:
         raise RequestRefused(
             f"cannot approve {case.incident}: its recorded plan cannot be read back exactly"
-            f" ({error!r}). Run `python cli.py contain {case.incident}` for a fresh plan"
+            f" ({error!r}). Run `cloud-run-responder contain {case.incident}` for a fresh plan"
         ) from error
 
 

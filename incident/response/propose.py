@@ -106,7 +106,7 @@ async def propose_approval(
     ):
         raise RequestRefused(
             f"cannot approve {case.incident}: its plan has expired. Run"
-            f" `python cli.py contain {case.incident}` for a fresh plan"
+            f" `cloud-run-responder contain {case.incident}` for a fresh plan"
         )
     # An expired plan whose write was begun is finished; nothing new is written.
     plan = replace(approvals.recorded_plan(case), expired=expired)
@@ -162,7 +162,7 @@ async def propose_containment(
         await proposal.close()
         raise RequestRefused(
             f"cannot contain {case.incident}: its delivery is still in progress. Wait for it,"
-            " or finish it with `python cli.py patrol`"
+            " or finish it with `cloud-run-responder patrol`"
         )
     return await require_permitted(proposal, "contain")
 
@@ -230,14 +230,18 @@ def refusal_text(proposal: Proposal, verb: str) -> str:
     incident, texts = proposal.session.claim.incident_id, proposal.reasons
     if proposal.assessed.decision.verdict is Verdict.CONTAIN:
         texts = (proposal.session.context.mode_ceiling_reason,)
-    fresh = f". Make a fresh plan: `python cli.py contain {incident}`" if verb == "approve" else ""
+    fresh = (
+        f". Make a fresh plan: `cloud-run-responder contain {incident}`"
+        if verb == "approve"
+        else ""
+    )
     return f"cannot {verb} {incident}: {'; '.join(texts)}{fresh}"
 
 
 def _not_waiting_text(case: CaseSummary) -> str:
     prefix = f"cannot approve {case.incident}: "
     if case.folder == case_file_folder(DRY_RUNS, case.incident):
-        return f"{prefix}it was a dry run. Run `python cli.py contain {case.incident}`"
+        return f"{prefix}it was a dry run. Run `cloud-run-responder contain {case.incident}`"
     match case.status:
         case "open":
             return f"{prefix}its delivery is still in progress; wait for it"
@@ -246,7 +250,7 @@ def _not_waiting_text(case: CaseSummary) -> str:
         case status:
             return (
                 f"{prefix}it is {status}; no plan waits for approval. Run"
-                f" `python cli.py contain {case.incident}` for a fresh plan"
+                f" `cloud-run-responder contain {case.incident}` for a fresh plan"
             )
 
 

@@ -45,7 +45,7 @@ async def test_a_drill_asks_and_an_interrupted_one_is_released_by_its_id(tmp_pat
         code, out, err = await run_command(env, "drill", SERVICE, "--yes", "--json", **there)
         reported = json.loads(out)
         assert (code, reported["result"], reported["workload"]) == (0, "passed", SERVICE), err
-        assert f"if interrupted, run python cli.py release {reported['drill']}" in err
+        assert f"if interrupted, run cloud-run-responder release {reported['drill']}" in err
         drill = await prepare_drill(workload(), me.context, me.ports, me.name)
         await DrillRun(drill).contain()
         assert comparable_world(dump_world(env), Kind.SERVICE) != comparable_world(

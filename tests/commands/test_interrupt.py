@@ -119,8 +119,8 @@ async def test_an_interrupted_containment_is_reported_and_finished(
         code, _, err = await interrupted(env, at, command, incident, "--yes")
         assert code == 130, err
         assert CHANGED in err
-        assert f"To finish: python cli.py {command} {incident}." in err
-        assert f"To undo: python cli.py release {incident}." in err
+        assert f"To finish: cloud-run-responder {command} {incident}." in err
+        assert f"To undo: cloud-run-responder release {incident}." in err
         (attempt,) = await open_attempts(env)
         assert (attempt["command"], attempt["workload_may_be_changed"]) == ("approve", True)
         assert await checked_states(env) == ["attempt-open"]
@@ -173,7 +173,7 @@ async def test_an_interrupted_release_is_reported_and_finished(tmp_path: Path) -
         code, out, err = await interrupted(env, at, "release", incident, "--yes", "--json")
         assert code == 130, err
         assert CHANGED in err
-        assert f"To finish: python cli.py release {incident}." in err
+        assert f"To finish: cloud-run-responder release {incident}." in err
         reported = json.loads(out)
         assert (reported["result"], CHANGED in reported["error"]) == ("interrupted", True)
         (attempt,) = await open_attempts(env)
@@ -196,7 +196,7 @@ async def test_an_interrupted_drill_is_reported_and_released(tmp_path: Path) -> 
         (attempt,) = await open_attempts(env, "--drills")
         assert (attempt["command"], attempt["workload_may_be_changed"]) == ("drill", True)
         assert await checked_states(env) == ["attempt-open"]
-        undo = err.rpartition("To undo: python cli.py ")[2].strip().rstrip(".")
+        undo = err.rpartition("To undo: cloud-run-responder ")[2].strip().rstrip(".")
         code, _, err = await run(env, *undo.split(), "--yes")
         assert code == 0, err
         assert restorable_fields(env) == before

@@ -29,6 +29,7 @@ from tests.support.terminal import Terminal, open_terminal
 
 # Every verb that a call begins with, and its continuous form.
 VERBS = {
+    "search": "searching",
     "ask": "asking",
     "cancel": "cancelling",
     "change": "changing",

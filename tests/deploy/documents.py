@@ -18,7 +18,7 @@ DOCUMENTS = [
 _FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^    (?=[a-z.])(.+)$", re.MULTILINE)
 _SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-_START = re.compile(r"(?:^|(?<=[\s(`]))(?:gcloud|(?:\S*python )?cli\.py) (?! )")
+_START = re.compile(r"(?:^|(?<=[\s(`]))(?:gcloud|(?:\S*/)?cloud-run-responder) (?! )")
 #: Ends a command, as far as our documents write shell.
 _ENDS = re.compile(r"[;|<>()&]+")
 #: What a reader fills in, where only some values are taken.
@@ -52,7 +52,6 @@ def command_lines(path: Path, program: str) -> list[list[str]]:
     for piece in code_pieces(path.read_text()):
         for start in _START.finditer(piece):
             name, *rest = command_words(piece[start.start() :])
-            name, rest = (rest[0], rest[1:]) if name.endswith("python") else (name, rest)
             if name.endswith(program):
                 lines.append([_FILLED_IN.get(word, word) for word in rest])
     return lines

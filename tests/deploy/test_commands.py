@@ -22,9 +22,9 @@ Tree = dict[str, Any]
 
 
 def parse(arguments: list[str]) -> None:
-    """Take a command line apart as ``cli.py`` does, and run nothing."""
+    """Take a command line apart as ``cloud-run-responder`` does, and run nothing."""
     group: click.Group = cli
-    parent = click.Context(cli, info_name="cli.py")
+    parent = click.Context(cli, info_name="cloud-run-responder")
     while arguments:
         name, *arguments = arguments
         command = group.get_command(parent, name)
@@ -39,7 +39,10 @@ def parse(arguments: list[str]) -> None:
 
 def test_documents_contain_commands() -> None:
     """The documents are read as people read them: fenced, indented and within a line."""
-    assert len([line for path in DOCUMENTS for line in command_lines(path, "cli.py")]) > 60
+    assert (
+        len([line for path in DOCUMENTS for line in command_lines(path, "cloud-run-responder")])
+        > 60
+    )
     assert len([line for path in DOCUMENTS for line in command_lines(path, "gcloud")]) > 60
     assert command_words("gcloud a b --c='d | e' | f") == ["gcloud", "a", "b", "--c=d | e"]
 
@@ -50,7 +53,7 @@ def test_documented_cli_commands_parse(
 ) -> None:
     """Commands, options and the number of arguments are those of the real parser."""
     monkeypatch.chdir(tmp_path)
-    for line in command_lines(path, "cli.py"):
+    for line in command_lines(path, "cloud-run-responder"):
         for word in line:
             if re.fullmatch(r"[\w-]+\.(json|yaml)|FILE", word):
                 (tmp_path / word).touch()  # the parser looks whether it is there
@@ -112,6 +115,6 @@ def test_the_policy_check_prints_what_the_readme_shows(
     sample = (REPOSITORY / "tests/samples/cloud-run-service.json").read_text()
     Path("finding.json").write_text(sample.replace("example-shop-prod", "sandbox-1"))
     asked = ["policy", "check", "policy.yaml", "--finding", "finding.json"]
-    assert asked in command_lines(DEPLOY / "README.md", "cli.py")
+    assert asked in command_lines(DEPLOY / "README.md", "cloud-run-responder")
     answer = CliRunner().invoke(cli, asked)
     assert (answer.exit_code, answer.stdout) == (0, shown[1])

@@ -104,7 +104,7 @@ def test_every_runbook_has_the_same_sections(path: Path) -> None:
 def test_a_runbook_names_the_role_for_each_command(path: Path) -> None:
     """Each command is for somebody who is named: in the line that says who, or beside it."""
     text = path.read_text()
-    for command in set(re.findall(r"python cli\.py ([a-z]+)", text)):
+    for command in set(re.findall(r"cloud-run-responder ([a-z]+)", text)):
         allowed = ROLES[command]
         assert not allowed or any(f"`{role}`" in text for role in allowed), command
 

@@ -247,7 +247,7 @@ def test_the_names_of_a_runbook_are_filled_in(tmp_path: Path) -> None:
         )
         assert len(text) <= 8192  # Monitoring's limit
         assert len(text.encode()) <= 10_240
-    assert "`python cli.py show ${log.extracted_label.incident}`" in filled["contained"]
+    assert "`cloud-run-responder show ${log.extracted_label.incident}`" in filled["contained"]
 
 
 def test_the_module_is_formatted() -> None:

@@ -1,7 +1,7 @@
 # What people need to know of a deployment. Nothing here is secret.
 
 locals {
-  # All that cli.py needs to work on what the functions work on: their own settings, word for word.
+  # All that cloud-run-responder needs to work on what the functions work on: their own settings, word for word.
   # Secrets by the command that reads them: they are neither in the state nor in this text. A shell
   # drops the line break that a secret may end with, and so do the settings.
   operator_environment = join("\n", concat(
@@ -38,7 +38,7 @@ output "kill_switch" {
 }
 
 output "operator_environment" {
-  description = "Environment of cli.py, for `eval` or for a file to be sourced; holds no secret."
+  description = "Environment of cloud-run-responder, for `eval` or for a file to be sourced; holds no secret."
   value       = local.operator_environment
 }
 

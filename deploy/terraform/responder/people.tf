@@ -1,4 +1,4 @@
-# What people are granted in the responder's own project: what `cli.py` needs here, and what the
+# What people are granted in the responder's own project: what `cloud-run-responder` needs here, and what the
 # runbooks and deploy/README.md have them type.
 
 locals {

@@ -34,7 +34,7 @@ def final_steps(status: Status, of: Evidence, kind: Kind = Kind.SERVICE) -> Play
         PlaybookInputs("i-1", status, Mode.ENFORCE, of, changes), workload(kind=kind)
     )
     first, second = delete_affected(of, where)
-    assert first.command == "python cli.py verify i-1"
+    assert first.command == "cloud-run-responder verify i-1"
     return second
 
 

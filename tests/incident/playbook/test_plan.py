@@ -144,7 +144,7 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
     first, *others = people_tasks(situation_of(status))
     incident = INCIDENT_ID
     wanted = command.format(incident) if "{}" in command else f"{command} {incident}"
-    assert first.command == f"python cli.py {wanted}"
+    assert first.command == f"cloud-run-responder {wanted}"
     by_hand = [step.command for step in others if step.purpose is TaskPurpose.STOP]
     place = "--region=europe-west1 --project=example-shop-prod"
     assert by_hand == [
@@ -156,7 +156,7 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
 @pytest.mark.parametrize(
     ("by", "policy", "expected", "command"),
     [
-        ("policy", "file:///etc/p.yaml", "Fix", "python cli.py policy check /etc/p.yaml"),
+        ("policy", "file:///etc/p.yaml", "Fix", "cloud-run-responder policy check /etc/p.yaml"),
         ("protect", "gs://b/p.yaml", "(gs://b/p.yaml)", "gcloud storage cp gs://b/p.yaml"),
         ("protect", "", "RESPONDER_POLICY", ""),
         ("source", "-x", "whose source", ""),
@@ -180,7 +180,7 @@ def test_a_contain_command_that_would_be_refused_is_not_suggested(
     assert expected in first.text
     assert first.command.startswith(command)
     assert bool(first.command) is bool(command)
-    assert not any("cli.py contain" in step.command for step in (first, *others))
+    assert not any("cloud-run-responder contain" in step.command for step in (first, *others))
     stop = [step.command for step in others if step.purpose is TaskPurpose.STOP]
     assert stop[0].startswith("gcloud beta run services update storefront --scaling=0")
 
@@ -513,7 +513,7 @@ def test_a_resumed_incident_has_its_own_plan(status: str, parts: list[str], so_f
     result = list(dict.fromkeys(step["part"] for step in plan["people"]))
     assert result[:2] == parts
     assert so_far in plan["automatic"][1]["text"]
-    assert "cli.py approve" not in str(plan)
+    assert "cloud-run-responder approve" not in str(plan)
     kept = [step["text"] for step in stored["people"] if step["part"] not in _CONTAINMENT_PARTS]
     now = [step["text"] for step in plan["people"] if step["part"] not in _CONTAINMENT_PARTS]
     assert sorted(now) == sorted(kept)

@@ -148,7 +148,7 @@ async def test_a_finding_during_a_drill_keeps_the_workload_contained(tmp_path: P
         await exercise.release()
         report = await exercise.close()
         assert (report.passed, report.fully_released, report.release_changes) == (False, False, ())
-        assert f"python cli.py release {outcome['incident']}" in report.problems[0]
+        assert f"cloud-run-responder release {outcome['incident']}" in report.problems[0]
         scaling = here.env.service["scaling"]
         assert (scaling["scalingMode"], scaling.get("manualInstanceCount", 0)) == ("MANUAL", 0)
         assert not here.env.stored_objects("containments/**/*release-started.json")
@@ -323,5 +323,5 @@ async def test_changes_during_a_drill_are_not_overwritten(tmp_path: Path) -> Non
         report = await exercise.close()
         assert not report.passed
         assert "somebody changed scaling" in report.problems[0]
-        assert f"python cli.py release {report.drill}" in report.problems[0]
+        assert f"cloud-run-responder release {report.drill}" in report.problems[0]
         assert here.env.stored_objects(f"{CONTAINMENTS_FOLDER}/1/*-snapshot.json")

@@ -42,13 +42,13 @@ PAGE = (
     "case%20files/x/incidents/20261002-6255b37a8bf0"
 )
 #: What we put between backticks ourselves; nobody else can.
-_COMMAND = re.compile(r"`python cli\.py [a-z]+ [^`\n]*`")
+_COMMAND = re.compile(r"`cloud-run-responder [a-z]+ [^`\n]*`")
 MARKUP = re.compile(r"[<>&*_~`|@#]|\]\(|(?<!\[:)://(?!console\.cloud\.google\.com/)")
 
 
 def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> None:
     """One line for each."""
-    show, release = (f"`python cli.py {verb} {INCIDENT_ID}`" for verb in ("show", "release"))
+    show, release = (f"`cloud-run-responder {verb} {INCIDENT_ID}`" for verb in ("show", "release"))
     to_do = (
         f"To do: rotate the exposed secrets first, then find the root cause; {show} has the steps."
         f" No attack? {release} gives it back"
@@ -92,7 +92,7 @@ def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
 def test_each_task_has_its_command(status: Status, command: str) -> None:
     """Each status has the command to run next, in backticks."""
     text = chat_message({**OUTCOME, "status": status.value})
-    assert f"`python cli.py {command}`" in text
+    assert f"`cloud-run-responder {command}`" in text
     states = ("runs on", "may run on", "running", "stopped")
     assert any(words in text for words in states)
 
@@ -132,12 +132,19 @@ def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
 
 def test_a_command_that_would_be_refused_is_not_suggested() -> None:
     """The text names the fix and the command that checks it."""
-    bar = {"text": "t", "first": "Fix `it` first", "command": "python cli.py policy check /p.yaml"}
+    bar = {
+        "text": "t",
+        "first": "Fix `it` first",
+        "command": "cloud-run-responder policy check /p.yaml",
+    }
     held = {**OUTCOME, "status": "held", "decision": {"reasons": [], "barred": [bar]}}
     text = chat_message(held)
-    assert "cli.py contain" not in text
-    assert "Fix ʼitʼ first (`python cli.py policy check /p.yaml`)" in text
-    hostile = {**held["decision"], "barred": [{**bar, "command": "python cli.py policy check `x`"}]}
+    assert "cloud-run-responder contain" not in text
+    assert "Fix ʼitʼ first (`cloud-run-responder policy check /p.yaml`)" in text
+    hostile = {
+        **held["decision"],
+        "barred": [{**bar, "command": "cloud-run-responder policy check `x`"}],
+    }
     assert "`x`" not in chat_message({**held, "decision": hostile})
 
 
@@ -164,7 +171,7 @@ def test_what_cannot_be_taken_back_is_not_promised() -> None:
     """A plan marks irreversible changes, and a containment offers no release of them."""
     cancel = {"action": "cancel-executions", "state": "verified", "stops": True}
     job = {**OUTCOME, "workload": {**OUTCOME["workload"], "kind": "job"}, "changes": [cancel]}
-    assert "cli.py release" not in chat_message(job)
+    assert "cloud-run-responder release" not in chat_message(job)
     assert "cancel-executions (nothing takes it back)" in chat_message({**job, "status": "planned"})
     assert "--action cancel-executions" in chat_message({**job, "status": "held"})
 
@@ -193,8 +200,8 @@ def test_an_outcome_of_little_has_a_text_too() -> None:
     """Workload, severity and link may be missing."""
     text = chat_message({"status": "held", "incident": "i"})
     assert "no Cloud Run workload" in text
-    assert "cli.py show i" in text
-    assert "cli.py contain" not in text
+    assert "cloud-run-responder show i" in text
+    assert "cloud-run-responder contain" not in text
 
 
 @pytest.mark.parametrize(

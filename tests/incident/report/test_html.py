@@ -81,7 +81,7 @@ async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -
         "T1105",
         "minInstanceCount: 1",
         "an attacker may have forged them",
-        "python cli.py release",
+        "cloud-run-responder release",
         "(first: what still runs would read a new secret version as well)",
     ):
         assert words in page

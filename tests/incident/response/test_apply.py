@@ -188,7 +188,7 @@ async def test_a_plan_for_a_changed_workload_is_refused(tmp_path: Path, kind: Ki
                 change(env)
                 with pytest.raises(RequestRefused, match=reported_text) as refused:
                     await me.propose_approval(incident)
-                assert f"Make a fresh plan: `python cli.py contain {incident}`" in str(
+                assert f"Make a fresh plan: `cloud-run-responder contain {incident}`" in str(
                     refused.value
                 )
                 for part, was in zip(parts, before, strict=True):
@@ -276,7 +276,7 @@ async def test_a_plan_expires_and_a_fresh_one_is_made(tmp_path: Path) -> None:
         late = env.later(12 * 3600 + 60)
         async with command_line_user(late) as me:
             with pytest.raises(
-                RequestRefused, match=f"has expired. Run `python cli.py contain {incident}"
+                RequestRefused, match=f"has expired. Run `cloud-run-responder contain {incident}"
             ):
                 await me.propose_approval(incident)
             case = await me.case_summary(incident)
@@ -460,7 +460,7 @@ async def test_a_store_that_is_lost_with_the_instance_binds_a_person_too(tmp_pat
 STATUSES = {
     "contained": "it is contained",
     "released": "it is released; no plan waits",
-    "held": "no plan waits for approval. Run `python cli.py contain",
+    "held": "no plan waits for approval. Run `cloud-run-responder contain",
     "expired": "it is expired; no plan waits",
     "failed": "it is failed; no plan waits",
 }
@@ -482,7 +482,7 @@ async def test_a_dry_run_and_an_open_incident_have_no_plan_to_approve(tmp_path: 
         incident = await deliver_and_wait(env, "planned")
         async with command_line_user(env) as me:
             with pytest.raises(
-                RequestRefused, match=r"it was a dry run\. Run `python cli\.py contain"
+                RequestRefused, match=r"it was a dry run\. Run `cloud-run-responder contain"
             ):
                 await me.propose_approval(incident)
             store = me.ports.store
