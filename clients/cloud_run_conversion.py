@@ -79,6 +79,7 @@ def configuration_of(
         regions=tuple(message.multi_region_settings.regions) if kind is Kind.SERVICE else (),
         source=_source_build(message) if kind is Kind.SERVICE else None,
         iap_enabled=kind is Kind.SERVICE and message.iap_enabled,
+        condition_message=message.terminal_condition.message,
     )
 
 

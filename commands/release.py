@@ -49,19 +49,27 @@ _TITLES = {ChangeKind.FIELDS: "settings", ChangeKind.IAM_POLICY: "IAM policy"}
 @click.command()
 @click.argument("incident")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="Also when somebody changed the same fields since.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also when somebody changed the same fields since, or Google refuses some of them.",
+)
 @as_json_option
 def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
     """Release INCIDENT's workload: undo its containment, field for field.
 
     Shows what will be written and asks; then writes, reads it back and records it. It ends the
-    containment for every incident that refers to it. It names what cannot be undone: cancelled
-    executions. It refuses if somebody changed the same fields since, and names who did.
-    Releasing twice is harmless, and an interrupted release is finished by the next one.
+    containment for every incident that refers to it. It names what cannot be restored: cancelled
+    executions, and what does not exist any more, such as a revision or a member of the IAM
+    policy that was deleted. The rest is restored. It refuses if somebody changed the same fields
+    since, and names who did. Releasing twice is harmless, and an interrupted release is finished
+    by the next one. With --force it overwrites what others changed, and leaves out what Google
+    refuses.
 
-    Exit status: 0 released, or not contained by the responder; 1 refused, failed, released in
-    part or not confirmed; 2 wrong use. With --json one object is printed in each of these cases
-    but the last, with `result`.
+    Exit status: 0 released, or not contained by the responder; 1 refused, failed, not confirmed,
+    or released in part: `not_restored` names what does not exist any more or what Google refuses;
+    2 wrong use. With --json one object is printed in each of these cases but the last, with
+    `result`.
     """
     result: dict[str, Json] = {"incident": incident, "result": "failed", "error": None}
     result["manifest_sha256"] = None
@@ -131,7 +139,7 @@ class _ReleaseCommand:
         if not yes:
             plan = await self._confirmed(plan)
         async with self._listing(plan.containment):
-            await self._carry_out(plan)
+            await self._carry_out(plan, force=force)
 
     @contextlib.asynccontextmanager
     async def _listing(self, containment: Containment | None) -> AsyncIterator[None]:
@@ -153,7 +161,9 @@ class _ReleaseCommand:
 
     async def _plan(self, workload: Workload) -> releasing.ReleasePlan:
         containment_records = self._records.containments(workload)
-        plan = await releasing.plan_release(workload, containment_records, self._clients.cloud_run)
+        cloud_run = self._clients.cloud_run
+        plan = await releasing.plan_release(workload, containment_records, cloud_run)
+        plan = await releasing.validated_plan(plan, containment_records, cloud_run)
         self._result |= texts.release_json(plan, self._redactor(plan))
         return plan
 
@@ -206,7 +216,8 @@ class _ReleaseCommand:
         now = await self._plan(plan.workload)
         snapshot, shown = now.snapshot, plan.snapshot
         same = snapshot and shown and snapshot.number == shown.number
-        if same and (now.changes, now.differences) == (plan.changes, plan.differences):
+        parts = ("changes", "differences", "not_restored")
+        if same and all(getattr(now, part) == getattr(plan, part) for part in parts):
             return now
         self._result["result"] = "refused"
         raise releasing.ReleaseRefused(
@@ -214,19 +225,21 @@ class _ReleaseCommand:
             " Run release again and check the new difference"
         )
 
-    async def _carry_out(self, plan: releasing.ReleasePlan) -> None:
+    async def _carry_out(self, plan: releasing.ReleasePlan, *, force: bool) -> None:
         containment_records = self._records.containments(plan.workload)
         redactor = self._redactor(plan)
-        options = releasing.ReleaseOptions(self._by, self._settings.verify_timeout, redactor)
+        options = releasing.ReleaseOptions(
+            self._by, self._settings.verify_timeout, redactor, force=force
+        )
         try:
-            changes = await releasing.carry_out_release(
+            done = await releasing.carry_out_release(
                 plan, containment_records, self._clients.cloud_run, options
             )
         except releasing.ReleaseIncomplete as error:
             self._result |= texts.release_json(plan, redactor, error.changes)
             raise
         self._result |= {
-            **texts.release_json(plan, redactor, changes),
+            **texts.release_json(plan, redactor, done.changes, done.not_restored),
             "result": "released",
             "by": self._by,
         }
@@ -234,18 +247,30 @@ class _ReleaseCommand:
         for ended in (await containment_records.history()).containments:
             if plan.containment and ended.number == plan.containment.number:
                 await self._update_incidents(plan.workload, ended, redactor)
-        name = plan.workload.resource_name
-        done = Text(f"released {name}, read back as it was before", style="green")
         with progress_paused():
-            Console(stderr=True, soft_wrap=True).print(done)
-            self._print_errors(redact_change(change, redactor) for change in changes)
-            self._print_irreversible(plan)
+            self._print_errors(redact_change(change, redactor) for change in done.changes)
+            self._print_not_restored(plan, done.not_restored)
+        self._print_result(plan, done)
+
+    def _print_result(self, plan: releasing.ReleasePlan, done: releasing.ReleaseResult) -> None:
+        """Print that it is released.
+
+        Raises:
+            ReleasedInPart: Something was left out.
+        """
+        name = plan.workload.resource_name
+        if done.not_restored:
+            reasons = "; ".join(part.reason for part in done.not_restored)
+            raise releasing.ReleasedInPart(f"released {name} in part only: {reasons}")
+        text = Text(f"released {name}, read back as it was before", style="green")
+        with progress_paused():
+            Console(stderr=True, soft_wrap=True).print(text)
 
     async def _update_incidents(
         self, workload: Workload, ended: Containment, redactor: Redactor
     ) -> None:
         """Publish the outcome ``released`` for every incident of a containment, each once."""
-        irreversible = [
+        irreversible = ended.not_restored or [
             texts.irreversible_text(change, workload) for change in ended.irreversible_changes
         ]
         for name in sorted(ended.incidents):
@@ -297,12 +322,16 @@ class _ReleaseCommand:
         for change in plan.changes:
             print_line(console, f"{_TITLES[change.kind]} of {change.target}:", "bold")
             print_diff(console, redact_change(change, redactor))
-        self._print_irreversible(plan)
+        self._print_not_restored(plan, plan.not_restored)
+        if plan.refusal:
+            message = f"Google refuses to validate this: {redactor.text(plan.refusal)}"
+            print_line(console, message, "yellow")
 
-    def _print_irreversible(self, plan: releasing.ReleasePlan) -> None:
-        for change in plan.irreversible_changes:
-            message = f"not restored: {texts.irreversible_text(change, plan.workload)}"
-            print_line(self._console, message, "yellow")
+    def _print_not_restored(
+        self, plan: releasing.ReleasePlan, parts: Iterable[releasing.NotRestored]
+    ) -> None:
+        for text in texts.not_restored_texts(plan, parts, self._redactor(plan)):
+            print_line(self._console, f"not restored: {text}", "yellow")
 
     def _print_errors(self, changes: Iterable[Change]) -> None:
         for change in changes:

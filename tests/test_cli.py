@@ -138,6 +138,31 @@ async def test_release_of_a_job_names_what_cannot_be_restored(tmp_path: Path) ->
         assert json.loads(record.read_bytes())["outcome"]["status"] == "released"
 
 
+async def test_a_release_in_part_exits_with_1_and_names_what_is_missing(tmp_path: Path) -> None:
+    """Plan, JSON, record and incident name the revision; the service runs, and it is released."""
+    async with responder_environment(tmp_path) as env:
+        before = restorable_fields(env)
+        (tag,) = (target for target in before["traffic"] if target.get("tag"))
+        outcome: Any = (await env.deliver()).outcome
+        revisions = env.emulator.world.revisions
+        del revisions[next(name for name in revisions if name.endswith(tag["revision"]))]
+        code, out, err = await run_command(env, "release", outcome["incident"])
+        assert (code, f"its tag {tag['tag']} is not restored" in out) == (1, True), err
+        code, out, err = await run_command(env, "release", outcome["incident"], "--yes", "--json")
+        reported = json.loads(out)
+        assert (code, reported["result"]) == (1, "released"), err
+        assert "released projects/example-shop-prod" in err
+        (missing,) = reported["not_restored"]
+        assert (missing["action"], missing["target"]) == ("release", tag["revision"])
+        kept = [target for target in before["traffic"] if target != tag]
+        assert restorable_fields(env) == before | {"traffic": kept}
+        code, out, _ = await run_command(env, "show", outcome["incident"], "--json")
+        assert json.loads(out)["outcome"]["status"] == "released"
+        assert missing["reason"] in out
+        code, out, _ = await run_command(env, "release", outcome["incident"], "--yes")
+        assert (code, "nothing of ours holds" in out) == (0, True)
+
+
 async def test_a_release_that_is_not_confirmed_changes_nothing(tmp_path: Path) -> None:
     """It asks; without an answer it stops."""
     async with responder_environment(tmp_path) as env:

@@ -38,6 +38,7 @@ _WORLD_KEYS = (
     "projects",
     *_RESOURCES,
     "iamPolicies",
+    "deletedPrincipals",
     "findings",
     "logEntries",
     "virustotal",
@@ -57,6 +58,7 @@ class World:
         projects: The projects that names are understood with.
         services: Cloud Run services; the resources of the other kinds lie beside them.
         iam_policies: Policies by the name of the resource that they guard.
+        deleted_principals: Members of policies that were deleted, such as `user:EMAIL`.
         findings: Findings as ListFindings returns them.
         log_entries: Log entries, in no order.
         virustotal: Answers of VirusTotal v3 by file hash.
@@ -75,6 +77,7 @@ class World:
     tasks: dict[str, run_v2.Task] = field(default_factory=dict)
     worker_pools: dict[str, run_v2.WorkerPool] = field(default_factory=dict)
     iam_policies: dict[str, policy_pb2.Policy] = field(default_factory=dict)
+    deleted_principals: set[str] = field(default_factory=set)
     findings: list[FindingEntry] = field(default_factory=list)
     log_entries: list[LogEntry] = field(default_factory=list)
     virustotal: dict[str, Any] = field(default_factory=dict)
@@ -119,12 +122,18 @@ class World:
             "projects": [project.to_json() for project in self.projects.all],
             **lists,
             "iamPolicies": policies,
+            **self._deleted_principals(),
             "findings": [entry.data for entry in self.findings],
             "logEntries": [proto_json.to_json(entry) for entry in self.log_entries],
             "virustotal": self.virustotal,
             "inventory": self.inventory.to_json(),
             "published": list(self.published),
         }
+
+    def _deleted_principals(self) -> dict[str, object]:
+        """The entry of the dump, where there are any."""
+        deleted = sorted(self.deleted_principals)
+        return {"deletedPrincipals": deleted} if deleted else {}
 
 
 def load_world(path: Path) -> World:
@@ -161,6 +170,9 @@ def parse_world(data: object, *, source: str) -> World:
         tasks=tables["tasks"],
         worker_pools=tables["workerPools"],
         iam_policies=world_parts.parse_policies(document.get("iamPolicies", {}), projects),
+        deleted_principals={
+            item.string() for item in document.get("deletedPrincipals", []).items()
+        },
         findings=world_parts.parse_findings(document.get("findings", [])),
         log_entries=world_parts.parse_log_entries(document.get("logEntries", [])),
         virustotal=dict(document.get("virustotal", {}).json_object().value),

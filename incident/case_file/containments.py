@@ -56,6 +56,7 @@ class Containment:
         released: Whether it was released.
         last_number: Number of the last record.
         pending_snapshot: The newest snapshot, if no record says how its attempt ended.
+        not_restored: What the release did not restore, as sentences.
     """
 
     folder: str
@@ -72,6 +73,7 @@ class Containment:
     released: bool
     last_number: int
     pending_snapshot: Snapshot | None
+    not_restored: tuple[str, ...] = ()
 
     @property
     def uid(self) -> str:
@@ -288,6 +290,7 @@ def containment_from_records(folder: str, number: int, records: tuple[Record, ..
         released="released" in kinds,
         last_number=records[-1].number if records else 0,
         pending_snapshot=pending[-1] if pending else None,
+        not_restored=_not_restored(records),
     )
 
 
@@ -295,6 +298,13 @@ def _release_in_progress(records: tuple[Record, ...]) -> bool:
     """Whether a release was started, and not cancelled before it wrote anything."""
     cancelled = {r.body.get("release_started") for r in records if r.kind == "release-cancelled"}
     return any(r.kind == "release-started" and r.number not in cancelled for r in records)
+
+
+def _not_restored(records: tuple[Record, ...]) -> tuple[str, ...]:
+    """What the last record of a release names."""
+    bodies = [record.body for record in records if record.kind == "released"]
+    texts = bodies[-1].get("not_restored") if bodies else ()
+    return tuple(map(str, texts)) if isinstance(texts, list) else ()
 
 
 def _int_or_none(value: Json) -> int | None:

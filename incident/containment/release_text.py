@@ -12,7 +12,9 @@ from datetime import datetime
 
 from incident.actions.changes import redacted_json
 from incident.actions.require_authentication import CALLER_BINDINGS_LABEL
-from incident.containment.release_plan import Difference, ReleasePlan
+from incident.containment.not_restored import NotRestored
+from incident.containment.release_plan import ReleasePlan
+from incident.containment.restored_values import RELEASE_ACTION, Difference
 from incident.model import AuditEvent, Change, ChangeKind, Json, Workload
 from incident.redaction.redactor import Redactor
 
@@ -29,6 +31,14 @@ def irreversible_text(change: Change, workload: Workload) -> str:
         f"the execution {execution} was cancelled and cannot be resumed. To start the job again,"
         f" from its beginning and with its own settings: {restart_command(workload)}"
     )
+
+
+def not_restored_texts(
+    plan: ReleasePlan, parts: Iterable[NotRestored], redactor: Redactor
+) -> list[str]:
+    """What a release does not restore: what cannot be undone, and what it left out."""
+    irreversible = [irreversible_text(c, plan.workload) for c in plan.irreversible_changes]
+    return [*irreversible, *(redactor.text(part.reason) for part in parts)]
 
 
 def restart_command(workload: Workload) -> str:
@@ -80,11 +90,15 @@ def snapshot_taken_at(plan: ReleasePlan) -> datetime | None:
 
 
 def release_json(
-    plan: ReleasePlan, redactor: Redactor, changes: Iterable[Change] | None = None
+    plan: ReleasePlan,
+    redactor: Redactor,
+    changes: Iterable[Change] | None = None,
+    not_restored: Iterable[NotRestored] | None = None,
 ) -> dict[str, Json]:
     """The plan as JSON; with how far each write came, where it was carried out."""
     current = plan.containment
     changes_shown = plan.changes if changes is None else changes
+    left_out = plan.not_restored if not_restored is None else not_restored
     return {
         "workload": plan.workload.resource_name,
         "containment": current.folder if current else None,
@@ -100,12 +114,22 @@ def release_json(
         ],
         "last_modifier": redactor.text(plan.configuration.last_modifier),
         "not_restored": [
-            {
-                "action": change.action,
-                "target": change.target,
-                "reason": irreversible_text(change, plan.workload),
-            }
-            for change in plan.irreversible_changes
+            *(
+                {
+                    "action": change.action,
+                    "target": change.target,
+                    "reason": irreversible_text(change, plan.workload),
+                }
+                for change in plan.irreversible_changes
+            ),
+            *(
+                {
+                    "action": RELEASE_ACTION,
+                    "target": redactor.text(part.name),
+                    "reason": redactor.text(part.reason),
+                }
+                for part in left_out
+            ),
         ],
     }
 

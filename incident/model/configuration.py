@@ -242,6 +242,7 @@ class WorkloadConfiguration:
         regions: The regions of a multi-region service; empty for any other.
         source: The source that it was built from; None where it was deployed as an image.
         iap_enabled: Whether Identity-Aware Proxy checks its callers.
+        condition_message: What the terminal condition says; empty where it says nothing.
     """
 
     name: str
@@ -268,6 +269,7 @@ class WorkloadConfiguration:
     regions: tuple[str, ...] = ()
     source: SourceBuild | None = None
     iap_enabled: bool = False
+    condition_message: str = ""
 
     @property
     def other_regions(self) -> tuple[str, ...]:

@@ -134,11 +134,11 @@ class DrillRun:
             drill_plan.by, patience, self._redactor, self._release_step, only_incident=drill_plan.id
         )
         cloud_run = drill_plan.session.ports.cloud_run
-        changes = await release.carry_out_release(
+        result = await release.carry_out_release(
             plan, drill_plan.containment_records, cloud_run, options
         )
         self.report.release_changes = tuple(
-            redact_change(change, self._redactor) for change in changes
+            redact_change(change, self._redactor) for change in result.changes
         )
 
     async def _remaining_work(self) -> str:

@@ -15,7 +15,7 @@ from clients import Clients, connect
 from emulator.api.faults import Fault, Faults
 from emulator.services.gate import CallPoint
 from incident.case_file.containments import ContainmentRecords
-from incident.containment.release import ReleaseOptions, carry_out_release
+from incident.containment.release import ReleaseOptions, ReleaseResult, carry_out_release
 from incident.containment.release_plan import ReleasePlan, plan_release
 from incident.model import Change, Kind, Workload
 from incident.notification.resource_names import parse_resource_name
@@ -74,6 +74,15 @@ def comparable_world(world: JsonDict, kind: Kind, lost: Collection[str] = ()) ->
     return compared
 
 
+def release_options(
+    *, patience_s: float = 5, step: Callable[[str], None] = lambda _: None, force: bool = False
+) -> ReleaseOptions:
+    """The options of a release by the operator."""
+    return ReleaseOptions(
+        RELEASED_BY, timedelta(seconds=patience_s), Redactor(b"key"), step, force=force
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ContainedWorkload:
     """A workload that was contained on a road, and what it takes to release it.
@@ -111,10 +120,21 @@ class ContainedWorkload:
         step: Callable[[str], None] = lambda _: None,
     ) -> tuple[Change, ...]:
         """Release it, by default for a plan that is made now."""
-        given = ReleaseOptions(RELEASED_BY, timedelta(seconds=patience_s), Redactor(b"key"), step)
+        return (await self.release_in_part(plan, patience_s=patience_s, step=step)).changes
+
+    async def release_in_part(
+        self,
+        plan: ReleasePlan | None = None,
+        *,
+        patience_s: float = 5,
+        step: Callable[[str], None] = lambda _: None,
+        force: bool = False,
+    ) -> ReleaseResult:
+        """The same, with what was not restored."""
+        options = release_options(patience_s=patience_s, step=step, force=force)
         agreed = plan or await self.plan_release()
         return await carry_out_release(
-            agreed, self.containment_records, self.clients.cloud_run, given
+            agreed, self.containment_records, self.clients.cloud_run, options
         )
 
     @property

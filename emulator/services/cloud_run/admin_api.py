@@ -5,7 +5,14 @@ Each kind of resource has a module of its own.
 
 from __future__ import annotations
 
-from emulator.services.cloud_run import executions, jobs, revisions, services, worker_pools
+from emulator.services.cloud_run import (
+    deletions,
+    executions,
+    jobs,
+    revisions,
+    services,
+    worker_pools,
+)
 from emulator.services.cloud_run.executions import Executions
 from emulator.services.cloud_run.get_and_list import ERROR_KINDS
 from emulator.services.cloud_run.iam_policies import IamPolicies
@@ -41,6 +48,7 @@ def cloud_run_methods(world: World, reconciler: Reconciler) -> list[Method]:
         *Executions(writes).methods(),
         *executions.task_methods(world),
         *revisions.revision_methods(world),
+        *deletions.deletion_methods(writes),
         *(method for guarded in policies for method in guarded.methods()),
         *operations.methods(),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from google.iam.v1 import iam_policy_pb2, policy_pb2
@@ -68,8 +69,7 @@ class IamPolicies:
         Conditions are shown from version 3 on. Below it, a conditional binding appears under a
         made-up role instead, as Google documents it.
         """
-        stored = self._stored(self._key(request.resource))
-        policy = proto_json.copy(stored)
+        policy = self._shown(self._stored(self._key(request.resource)))
         if request.options.requested_policy_version < _CONDITIONS_VERSION:
             _encode_conditions_as_roles(policy)
         return policy
@@ -87,6 +87,7 @@ class IamPolicies:
         conditional = any(binding.HasField("condition") for binding in sent.bindings)
         if conditional and sent.version != _CONDITIONS_VERSION:
             raise invalid_argument("A policy with conditions must have version 3.")
+        self._check_members(sent, self._shown(stored))
         policy = proto_json.copy(sent)
         for field in {"bindings", "audit_configs"} - set(request.update_mask.paths or _MASK):
             policy.ClearField(field)
@@ -109,6 +110,39 @@ class IamPolicies:
             p for p in request.permissions if not self._world.faults.denies(required_method(p))
         ]
         return iam_policy_pb2.TestIamPermissionsResponse(permissions=granted)
+
+    def _shown(self, policy: policy_pb2.Policy) -> policy_pb2.Policy:
+        """A copy of a policy in which members that were deleted are spelled as such.
+
+        A member that was deleted stays, as `deleted:user:EMAIL?uid=DIGITS` (reference of
+        `google.iam.v1.Binding`).
+        """
+        shown = proto_json.copy(policy)
+        for binding in shown.bindings:
+            members = [self._spelled(member) for member in binding.members]
+            binding.ClearField("members")
+            binding.members.extend(members)
+        return shown
+
+    def _spelled(self, member: str) -> str:
+        if member not in self._world.deleted_principals:
+            return member
+        uid = int(proto_json.fingerprint(member)[:15], 16)
+        return f"deleted:{member}?uid={uid:021d}"
+
+    def _check_members(self, sent: policy_pb2.Policy, stored: policy_pb2.Policy) -> None:
+        """Refuses members that were deleted, but for those that a role keeps.
+
+        The words for a service account were seen in the live API.
+        """
+        kept = {(b.role, member) for b in stored.bindings for member in b.members}
+        for role, member in [(b.role, member) for b in sent.bindings for member in b.members]:
+            deleted = member.startswith("deleted:") or member in self._world.deleted_principals
+            if deleted and (role, member) not in kept:
+                kind, _, identifier = member.removeprefix("deleted:").partition(":")
+                words = re.sub("([A-Z])", r" \1", kind).lower().capitalize()
+                name = identifier.partition("?")[0]
+                raise invalid_argument(f"{words} {name} does not exist.")
 
     def _key(self, name: str) -> str:
         key = self._world.canonical(name)

@@ -7,13 +7,14 @@ from datetime import timedelta
 
 from incident.actions.require_authentication import CALLER_BINDINGS_LABEL
 from incident.case_file.containments import ContainmentHistory, containment_from_records
-from incident.containment.release_plan import Difference, ReleasePlan
+from incident.containment.release_plan import ReleasePlan
 from incident.containment.release_text import (
     changed_by_text,
     irreversible_text,
     release_json,
     release_refusal_text,
 )
+from incident.containment.restored_values import Difference
 from incident.model import AuditEvent, Change, ChangeKind, Kind
 from incident.redaction.redactor import Redactor
 from tests.support.constants import CONTAINMENTS_FOLDER

@@ -294,9 +294,9 @@ async def test_unknown_methods_are_unimplemented() -> None:
     """Methods of known services that nobody has built say so, and are remembered."""
     async with google_clients(world_with_services(RICH)) as google:
         with pytest.raises(exceptions.MethodNotImplemented) as error:
-            await google.services.delete_service(name=SERVICE)
+            await google.services.create_service(parent=LOCATION, service_id="other")
         assert code_of(error.value) == "UNIMPLEMENTED"
-        assert google.emulator.calls[0].method == "/google.cloud.run.v2.Services/DeleteService"
+        assert google.emulator.calls[0].method == "/google.cloud.run.v2.Services/CreateService"
 
 
 async def test_a_refused_write_is_remembered_with_its_code(google: GoogleClients) -> None:
