@@ -15,6 +15,7 @@ from commands.list_and_show import list_, show
 from commands.patrol import patrol
 from commands.permissions import permissions
 from commands.policy import policy
+from commands.policy_backtest import policy_backtest
 from commands.policy_test import policy_test
 from commands.release import release
 from commands.replay import replay
@@ -48,3 +49,4 @@ for _command in (
 ):
     cli.add_command(_command)
 policy.add_command(policy_test)
+policy.add_command(policy_backtest)

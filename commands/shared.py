@@ -83,11 +83,16 @@ def run_with_clients(  # noqa: PLR0913 - options of one call
     )
 
 
-def run_with_store(work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
-    """Do work that needs only the store; a local folder needs no credentials."""
+def run_with_store(work: Callable[[Store], Coroutine[Any, Any, T]], *, url: str | None = None) -> T:
+    """Do work that needs only the store; a local folder needs no credentials.
+
+    Args:
+        work: The work, given the store.
+        url: The store; by default that of the environment.
+    """
 
     async def opened() -> T:
-        settings = settings_with_store()
+        settings = settings_with_store(url=url)
         if settings.store.startswith("gs://"):
             await require_emulator(settings)
         return await work(open_store(settings))
@@ -95,16 +100,17 @@ def run_with_store(work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
     return exit_on_error(lambda: _with_progress(opened(), WriteAttempt()))
 
 
-def settings_with_store(*, new: bool = False) -> Settings:
+def settings_with_store(*, new: bool = False, url: str | None = None) -> Settings:
     """The environment's settings for a command that uses the store.
 
     Args:
         new: Whether a folder may be created.
+        url: The store, in place of the environment's.
 
     Raises:
         SettingsError: The environment is invalid, or names no store that exists.
     """
-    settings = read_settings()
+    settings = read_settings(**({"store": url} if url else {}))
     if "store" not in settings.model_fields_set:
         raise SettingsError(
             "cannot read the store: RESPONDER_STORE is not set. Set it to the folder or the gs://"

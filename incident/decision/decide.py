@@ -43,6 +43,7 @@ def decide(
     What is held says what would hold a person's ``contain`` as well.
     """
     decision = _decide(evidence, route, policy, decision_context)
+    decision = replace(decision, ceiling=decision_context.ceiling)
     if decision.verdict is not Verdict.HOLD:
         return decision
     return replace(decision, blockers=_blockers(evidence, route, policy, decision_context))

@@ -256,6 +256,7 @@ class Decision:
         alarm: Whether a person must act now: an attacker may have caused the hold.
         failed: Whether it is held only because a read failed permanently.
         blockers: Of a hold: why an operator's ``contain`` would be refused too.
+        ceiling: The highest mode that the environment allowed.
     """
 
     verdict: Verdict
@@ -269,6 +270,7 @@ class Decision:
     alarm: bool = False
     failed: bool = False
     blockers: tuple[Blocker, ...] = ()
+    ceiling: Mode = Mode.ENFORCE
 
     @property
     def enforces(self) -> bool:

@@ -29,6 +29,9 @@ def decision_record(assessed: AssessedIncident, redactor: Redactor) -> JsonObjec
         "rule": decision.rule,
         "reasons": [redactor.text(reason.text) for reason in decision.reasons],
         "changes": changes,
+        # For `policy backtest`: what evidence and policy alone do not say.
+        "ceiling": decision.ceiling.value,
+        "blockers": [blocker.raised_by for blocker in decision.blockers],
     }
 
 
