@@ -47,7 +47,7 @@ def check(*, file: Path, finding: Path | None, finding_id: str | None, as_json: 
         claim = read_notification(finding, finding_id)[1].finding
         if claim.workload is None:
             raise click.UsageError(f"{finding} names no Cloud Run service, job or worker pool")
-        subject = Subject(claim.workload, claim.category, claim.source_id, None)
+        subject = Subject(claim.workload, claim.categories, claim.source_id, None)
         resolution = resolve(parsed, subject)
         result |= {
             "rule": resolution.rule,

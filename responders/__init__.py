@@ -13,10 +13,10 @@ from dataclasses import asdict
 from types import ModuleType
 
 from incident.model import Finding, Json, Notification, Responder, Route, Verdict
+from incident.model.finding_types import CLOUD_RUN_THREAT_DETECTION, EVENT_THREAT_DETECTION
 from responders._unknown_type import UNKNOWN_TYPE
 
 _CLOUD_RUN = "run.googleapis.com"
-_DETECTOR = "Cloud Run Threat Detection"
 
 
 def by_category(modules: Iterable[ModuleType]) -> Mapping[str, Responder]:
@@ -67,9 +67,9 @@ RESPONDERS = by_category(_modules())
 def responder_catalogue() -> tuple[Mapping[str, Json], ...]:
     """Every responder as plain data, by name; the unknown type comes last.
 
-    Each has ``name``, ``categories``, ``verdict`` (the most that it would do, if the policy
-    names the category besides), ``because``, ``techniques`` (each with ``id``, ``name``,
-    ``tactic``, ``meaning`` and ``url``) and ``steps_for_workload``.
+    Each has ``name``, ``detector``, ``categories``, ``verdict`` (the most that it would do, if the
+    policy names the category besides), ``because``, ``techniques`` (each with ``id``, ``name``,
+    ``tactic``, ``meaning`` and ``url``) and ``look_at``.
     """
     known = {responder.name: responder for responder in RESPONDERS.values()}
     return tuple(
@@ -81,6 +81,7 @@ def responder_catalogue() -> tuple[Mapping[str, Json], ...]:
 def _catalogue_entry(responder: Responder) -> Mapping[str, Json]:
     return {
         "name": responder.name,
+        "detector": responder.detector,
         "categories": list(responder.categories),
         "verdict": responder.verdict.value,
         "because": responder.rationale,
@@ -92,13 +93,14 @@ def _catalogue_entry(responder: Responder) -> Mapping[str, Json]:
 def route(notification: Notification) -> Route:
     """Which responder answers, or why the notification is held or ignored.
 
-    Category, detector and resource host must agree: three detectors of Security Command
-    Center emit the same category, and only one of them watches Cloud Run. A category of that
-    one without a responder is investigated and held for a person, never contained.
+    Category, detector and resource host must agree: three detectors of Security Command Center
+    emit the same category, and only one of them watches Cloud Run. A category that is not known is
+    recognised by the detector's API name, where the finding has it. What one of our detectors
+    reports about Cloud Run without a responder is investigated and held for a person.
     """
     finding = notification.finding
-    responder = RESPONDERS.get(finding.category)
-    if responder is None and finding.detector == _DETECTOR:
+    responder = next((RESPONDERS[each] for each in finding.categories if each in RESPONDERS), None)
+    if responder is None and _reports_on_cloud_run(finding):
         responder = UNKNOWN_TYPE
     ignore_reason = _why_ignored(notification, responder)
     if ignore_reason:
@@ -109,6 +111,14 @@ def route(notification: Notification) -> Route:
     return Route(responder, Verdict.CONTAIN, "")
 
 
+def _reports_on_cloud_run(finding: Finding) -> bool:
+    """Whether one of our detectors reports about Cloud Run; Event Threat Detection has others."""
+    on_cloud_run = finding.host == _CLOUD_RUN
+    return finding.detector == CLOUD_RUN_THREAT_DETECTION or (
+        finding.detector == EVENT_THREAT_DETECTION and on_cloud_run
+    )
+
+
 def _why_ignored(notification: Notification, responder: Responder | None) -> str | None:
     finding = notification.finding
     if notification.deleted:
@@ -117,7 +127,8 @@ def _why_ignored(notification: Notification, responder: Responder | None) -> str
         return "the finding is inactive in Security Command Center"
     if finding.mute == "MUTED":
         return "the finding is muted in Security Command Center"
-    if finding.host != _CLOUD_RUN and finding.detector != _DETECTOR:
+    own_detectors = {CLOUD_RUN_THREAT_DETECTION, *((responder.detector,) if responder else ())}
+    if finding.host != _CLOUD_RUN and finding.detector not in own_detectors:
         return (
             f"it is not about Cloud Run: the resource is at {finding.host!r} and the detector is"
             f" {finding.detector!r}"
@@ -130,14 +141,14 @@ def _why_ignored(notification: Notification, responder: Responder | None) -> str
 def _why_held(finding: Finding, responder: Responder | None) -> str | None:
     if finding.host != _CLOUD_RUN:
         return (
-            f"the detector is {_DETECTOR}, but the resource is at {finding.host!r}: a person"
-            " must find out which of them is right"
+            f"the detector is {finding.detector}, but the resource is at {finding.host!r}: a"
+            " person must find out which of them is right"
         )
-    if finding.detector != _DETECTOR:
+    if responder and responder is not UNKNOWN_TYPE and finding.detector != responder.detector:
         named = f"is {finding.detector!r}" if finding.detector else "is not named"
         return (
-            f"the resource is on Cloud Run, but the detector {named} and should be {_DETECTOR}:"
-            " a person must find out what reported this"
+            f"the resource is on Cloud Run, but the detector {named} and should be"
+            f" {responder.detector}: a person must find out what reported this"
         )
     if finding.state != "ACTIVE":
         named = f"is {finding.state!r}" if finding.state else "is missing"

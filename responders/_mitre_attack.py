@@ -37,6 +37,9 @@ _DISCOVERY, _EXECUTION, _EXFILTRATION = "Discovery", "Execution", "Exfiltration"
 _ESCALATION, _IMPACT, _LATERAL = "Privilege Escalation", "Impact", "Lateral Movement"
 
 ACCOUNT_MANIPULATION = MitreTechnique("T1098", "Account Manipulation", "Persistence")
+ADDITIONAL_CLOUD_ROLES = MitreTechnique(
+    "T1098.003", "Account Manipulation: Additional Cloud Roles", "Privilege Escalation"
+)
 COMMAND_OBFUSCATION = MitreTechnique(
     "T1027.010", "Obfuscated Files or Information: Command Obfuscation", _EVASION
 )
@@ -71,6 +74,7 @@ PRIVATE_KEYS = MitreTechnique("T1552.004", "Unsecured Credentials: Private Keys"
 PROXY = MitreTechnique("T1090", "Proxy", _CONTROL)
 PYTHON = MitreTechnique("T1059.006", "Command and Scripting Interpreter: Python", _EXECUTION)
 REFLECTIVE_LOADING = MitreTechnique("T1620", "Reflective Code Loading", _EVASION)
+SERVERLESS_EXECUTION = MitreTechnique("T1648", "Serverless Execution", _EXECUTION)
 SERVICE_DISCOVERY = MitreTechnique("T1046", "Network Service Discovery", _DISCOVERY)
 SHARED_MODULES = MitreTechnique("T1129", "Shared Modules", _EXECUTION)
 STEAL_TOKEN = MitreTechnique("T1528", "Steal Application Access Token", _ACCESS)

@@ -82,7 +82,7 @@ def _contradicted(evidence: Evidence) -> bool:
         found is not None
         and found.engines >= _MANY_ENGINES
         and found.malicious + found.suspicious == 0
-        and any(words in evidence.finding.category for words in _DETECTED_BY_FILE)
+        and any(words in evidence.finding.categories[0] for words in _DETECTED_BY_FILE)
     )
 
 

@@ -4,10 +4,11 @@ The tables have a module for each tactic. What needs to read more of a finding t
 has a module of its own, and gives the row functions that do so.
 
 The finding types are those of Google's overview of Cloud Run Threat Detection, as of April 2026,
-spelled as there. Two are spelled in another way elsewhere in Google's documentation, and answer
+spelled as there. Three are spelled in another way elsewhere in Google's documentation, and answer
 to both. That findings carry just these texts is likely and was not observed; what is spelled
-otherwise is an unknown type, which is investigated and held. The verdicts are our judgement:
-``contain`` where it means that hostile code runs, ``hold`` where honest software does the same.
+otherwise is recognised by the detector's API name, else investigated and held. The verdicts are
+our judgement: ``contain`` where it means that hostile code runs, ``hold`` where legitimate software
+does the same.
 """
 
 from __future__ import annotations

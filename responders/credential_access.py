@@ -9,7 +9,11 @@ from responders._table_row import HOLD, ResponderRow
 TABLE = (
     ResponderRow(
         "find-google-cloud-credentials",
-        ("Credential Access: Find Google Cloud Credentials",),
+        (
+            "Credential Access: Find Google Cloud Credentials",
+            # As Google's newest list of Cloud Run threats has it.
+            "Command and Control: Find Google Cloud Credentials",
+        ),
         "searched for Google Cloud keys, passwords or other credentials",
         HOLD,
         "start scripts and scanners of the image's own look for key files too",

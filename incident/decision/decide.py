@@ -100,7 +100,7 @@ def _blockers(
 def _policy_subject(evidence: Evidence, workload: Workload) -> Subject:
     labels = evidence.configuration.labels if evidence.configuration else None
     finding = evidence.finding
-    return Subject(workload, finding.category, finding.source_id, labels)
+    return Subject(workload, finding.categories, finding.source_id, labels)
 
 
 def decision_to_finish(

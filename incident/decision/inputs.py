@@ -245,7 +245,7 @@ async def with_action_needs(
     }
     if isinstance(policy, Policy):
         labels = state.configuration.labels
-        subject = Subject(state.workload, finding.category, finding.source_id, labels)
+        subject = Subject(state.workload, finding.categories, finding.source_id, labels)
         steps = resolve(policy, subject).steps
         needs |= masked_changes.details_for_steps(steps, state.workload.kind)
     try:

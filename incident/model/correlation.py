@@ -117,7 +117,7 @@ def correlate(other: Finding, finding: Finding, accounts: Collection[str] = ()) 
     order = _attack_order(other, finding)
     irrelevant = _why_irrelevant(other, finding)
     same_attack = not irrelevant and _is_same_attack(other, finding, location, indicators)
-    raises_confidence = same_attack and other.category != finding.category
+    raises_confidence = same_attack and other.categories[0] != finding.categories[0]
     meaning, parts = "perhaps a coincidence", [location.text, offset, *indicators]
     if irrelevant:
         meaning, parts = "does not count", [irrelevant, offset]
@@ -154,7 +154,7 @@ def _is_same_attack(
     if offset > _SAME_CONTAINER_WINDOW:
         return False
     if location.may_share_instance:
-        return None not in (_phase(other.category), _phase(finding.category))
+        return None not in (_phase(other), _phase(finding))
     if location.same_container is None:
         return _attack_order(other, finding) is not None
     return location.same_container
@@ -261,10 +261,10 @@ def _hashes(finding: Finding) -> set[str]:
 def _malicious_hashes(finding: Finding) -> set[str]:
     """Hashes of the files that a finding calls malicious: not of the shell that ran one."""
     processes = finding.processes
-    if "Malicious Binary" in finding.category:
+    if "Malicious Binary" in finding.categories[0]:
         main = finding.main_process
         files = [main.binary] if main else []
-    elif "Malicious Library" in finding.category:
+    elif "Malicious Library" in finding.categories[0]:
         files = [library for process in processes for library in process.libraries]
     else:
         files = [process.script for process in processes if process.script]
@@ -280,13 +280,19 @@ def _is_distinctive(address: str) -> bool:
 def _attack_order(other: Finding, finding: Finding) -> str | None:
     """How the two fit the usual order of an attack; None where they do not."""
     first, second = sorted((other, finding), key=lambda each: each.event_time)
-    before, after = _phase(first.category), _phase(second.category)
-    if before is None or after is None or first.category == second.category or before > after:
+    before, after = _phase(first), _phase(second)
+    if (
+        before is None
+        or after is None
+        or first.categories[0] == second.categories[0]
+        or before > after
+    ):
         return None
     if before == after:
         return f"both {_PHASE_NAMES[before]}"
     return f"in an attack's usual order: {_PHASE_NAMES[before]}, then {_PHASE_NAMES[after]}"
 
 
-def _phase(category: str) -> int | None:
+def _phase(finding: Finding) -> int | None:
+    category = finding.categories[0]
     return next((phase for phase, names in _ATTACK_PHASES if category.startswith(names)), None)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from incident.model.evidence import Evidence
 from incident.model.finding import Finding, Suspect
+from incident.model.finding_types import CLOUD_RUN_THREAT_DETECTION
 from incident.model.workload import ChangeKind, ChangeState, Confidence, JsonObject, Mode, Verdict
 
 
@@ -161,6 +162,7 @@ class Responder:
         rationale: Why that verdict and no other, as the end of a sentence.
         techniques: The MITRE ATT&CK techniques that it names, for the catalogue.
         investigation_steps: What a person should check, for the catalogue.
+        detector: Display name of the detector that reports these findings.
     """
 
     name: str
@@ -171,6 +173,7 @@ class Responder:
     rationale: str = ""
     techniques: tuple[Technique, ...] = ()
     investigation_steps: tuple[str, ...] = ()
+    detector: str = CLOUD_RUN_THREAT_DETECTION
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from incident.model.finding_types import categories_of_type
 from incident.model.workload import JsonObject, Secret, Workload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -152,6 +153,10 @@ class Finding:
         finding_class: Such as ``THREAT`` or ``VULNERABILITY``; empty where not given.
         principal: The account that acted; empty where not named.
         addresses: The remote IP addresses that it names.
+        api_name: The detector's API name, where ``moduleName`` or ``sourceProperties`` has a
+            known one; else empty.
+        bindings: The bindings of an IAM policy that it names (``iamBindings``): ``ADD roles/…
+            member``, one each.
     """
 
     name: str
@@ -186,6 +191,13 @@ class Finding:
     finding_class: str = ""
     principal: str = ""
     addresses: tuple[str, ...] = ()
+    api_name: str = ""
+    bindings: tuple[str, ...] = ()
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Every spelling of its type, the documented one first; its own is among them."""
+        return categories_of_type(self.category, self.api_name)
 
     @property
     def suspect(self) -> Suspect:

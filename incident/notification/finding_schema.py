@@ -23,12 +23,20 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from incident.model import Json, json_objects, json_string, json_strings
+from incident.model import Json, json_object, json_objects, json_string, json_strings
+from incident.model.finding_types import CATEGORIES_BY_API_NAME
 from incident.notification.strict_json import UnreadableError
 
 _INT64 = re.compile(r"-?[0-9]{1,19}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PORT = range(1, 65_536)
+_NOT_LETTERS = re.compile("[^a-zA-Z]")
+#: Keys of ``sourceProperties``, letters only, that name the detector. Those of Cloud Run's
+#: detectors are not documented; ``ruleName`` is Event Threat Detection's. Other keys may hold what
+#: an attacker chose.
+_API_NAME_KEYS = frozenset(
+    {"apiname", "detector", "detectorname", "module", "modulename", "rulename"}
+)
 #: Categories of Essential Contacts, the most relevant to an incident first.
 _CONTACT_CATEGORIES = (
     "security",
@@ -102,6 +110,7 @@ _AnyAddress = Annotated[str, BeforeValidator(_address)]
 _AnyAddresses = Annotated[tuple[str, ...], BeforeValidator(_addresses)]
 _AnySha256 = Annotated[str | None, BeforeValidator(_sha256)]
 _AnyObjects = Annotated[tuple[_T, ...], BeforeValidator(_one_or_more_objects)]
+_AnyObject = Annotated[dict[str, Any], BeforeValidator(json_object)]
 _AnyObjectsByName = Annotated[dict[str, _T], BeforeValidator(_objects_by_name)]
 
 
@@ -172,6 +181,12 @@ class _Contacts(_FieldsModel):
     contacts: _AnyObjects[_Contact] = ()
 
 
+class _IamBinding(_FieldsModel):
+    action: _AnyText = ""
+    role: _AnyText = ""
+    member: _AnyText = ""
+
+
 class _Link(_FieldsModel):
     url: _AnyText = ""
 
@@ -212,6 +227,8 @@ class FindingFields(_FieldsModel):
     ip_addresses: _AnyAddresses = _nested("indicator", "ip_addresses")
     caller_ip: _AnyAddress = _nested("access", "caller_ip", default="")
     principal: _AnyText = _nested("access", "principal_email", default="")
+    iam_bindings: _AnyObjects[_IamBinding] = ()
+    source_properties: _AnyObject = {}
     remote_ip: _AnyAddress = _stdin_redirection("Dst_Ip", "")
     remote_port: _AnyPort = _stdin_redirection("Dst_Port", None)
     local_ip: _AnyAddress = _stdin_redirection("Src_Ip", "")
@@ -221,6 +238,19 @@ class FindingFields(_FieldsModel):
         "source_properties", "context_uris", "virustotal_indicator_query_uri"
     )
     outer_links: _AnyObjects[_Link] = _nested("context_uris", "virustotal_indicator_query_uri")
+
+    @property
+    def api_name(self) -> str:
+        """The detector's API name, if a field that names the detector holds a known one."""
+        detection = json_object(self.source_properties.get("detectionCategory"))
+        named = (
+            json_string(value)
+            for properties in (self.source_properties, detection)
+            for key, value in properties.items()
+            if _NOT_LETTERS.sub("", key).lower() in _API_NAME_KEYS
+        )
+        last_parts = (text.rpartition("/")[2] for text in (self.module_name, *named))
+        return next((text for text in last_parts if text in CATEGORIES_BY_API_NAME), "")
 
     @property
     def contact_emails(self) -> tuple[str, ...]:

@@ -149,6 +149,12 @@ def _build_finding(document: dict[str, Json], record: RecordFields) -> Finding:
         finding_class=fields.finding_class,
         principal=fields.principal,
         addresses=_distinct((fields.remote_ip, *fields.ip_addresses, fields.caller_ip)),
+        api_name=fields.api_name,
+        bindings=tuple(
+            f"{binding.action} {binding.role} {binding.member}"
+            for binding in fields.iam_bindings
+            if binding.role
+        ),
     )
 
 

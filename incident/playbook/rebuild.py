@@ -227,7 +227,7 @@ def _find_digest(evidence: Evidence, workload: Workload) -> PlaybookTask:
 
 def _compare_image(image: ImageReference, finding: Finding) -> PlaybookTask:
     trust_text = next(
-        (text for key, text in _IMAGE_TRUST_TEXTS.items() if finding.category.startswith(key)),
+        (text for key, text in _IMAGE_TRUST_TEXTS.items() if finding.categories[0].startswith(key)),
         _UNKNOWN_ORIGIN_TEXT,
     )
     served = (

@@ -19,13 +19,13 @@ class Subject:
 
     Attributes:
         workload: The workload; its project id, number and folders may be unknown.
-        category: The finding type.
+        categories: The finding type, in each of its spellings.
         source_id: Digits of the SCC source that reported it.
         labels: The workload's labels; None where they are not known.
     """
 
     workload: Workload
-    category: str
+    categories: tuple[str, ...]
     source_id: str
     labels: Mapping[str, str] | None
 
@@ -56,7 +56,7 @@ def check_category(match: RuleMatch, subject: Subject) -> Check | None:
     """Match a rule's own categories; None where it has none."""
     if not match.categories:
         return None
-    return check_values("categories", match.categories, (subject.category,))
+    return check_values("categories", match.categories, subject.categories)
 
 
 def check_match(match: Match, subject: Subject) -> tuple[Check, ...]:

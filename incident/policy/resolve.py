@@ -219,7 +219,7 @@ def _evaluate_rules(policy: Policy, subject: Subject) -> list[_Evaluation]:
     """Evaluate rule by rule up to the first that is not a no; the defaults come last."""
     kind, evaluations = subject.workload.kind, []
     default_steps = policy.contain.steps(kind) or ()
-    named = check_values("categories", policy.categories, (subject.category,), exact=True)
+    named = check_values("categories", policy.categories, subject.categories, exact=True)
     for rule in policy.rules:
         steps = rule.contain.steps(kind)
         evaluation = _Evaluation(

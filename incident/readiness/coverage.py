@@ -127,7 +127,7 @@ class CoverageCheck:
             lambda: self.cloud_run.configuration(workload)
         )
         finding = self._synthetic_finding(workload, configuration)
-        subject = Subject(workload, self.category, finding.source_id, configuration.labels)
+        subject = Subject(workload, finding.categories, finding.source_id, configuration.labels)
         resolution = resolve(self.policy, subject)
         result = WorkloadCoverage(
             workload,

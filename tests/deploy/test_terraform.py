@@ -15,8 +15,10 @@ from clients import Settings
 from emulator.api import list_filters
 from incident.decision.guards import CONFIRMATION_WINDOW
 from incident.model import Kind, Workload
+from incident.model.finding_types import EVENT_THREAT_DETECTION
 from incident.policy.resolve import Subject, parse_policy, resolve
 from incident.response.incident import INCIDENT_BUDGET
+from responders import RESPONDERS
 from tests.deploy.terraform import (
     DEPLOY,
     EXAMPLES,
@@ -147,7 +149,7 @@ def test_the_seed_of_the_policy_is_valid_and_protects_the_responder(tmp_path: Pa
     )
     for project, held in ((GIVEN["project_id"], True), ("example-shop-prod", False)):
         name = Workload(Kind.SERVICE, "europe-west1", "threat-responder-patrol", project, "42", ())
-        resolution = resolve(seed, Subject(name, CATEGORY, "1", {}))
+        resolution = resolve(seed, Subject(name, (CATEGORY,), "1", {}))
         assert bool(resolution.holds) is held
     assert seed.mode == "dry-run"
 
@@ -194,9 +196,12 @@ def test_the_filter_sends_what_it_should(
     tmp_path: Path, categories: tuple[str, ...], entry: JsonDict, *, sent: bool
 ) -> None:
     """Evaluated by Terraform, parsed by the emulator, applied to findings."""
-    text = evaluated(
-        tmp_path, "local.findings_filter", "filter.tf", of=ORGANIZATION, categories=categories
-    )
+    assert is_sent(tmp_path, entry, categories=categories) is sent
+
+
+def is_sent(folder: Path, entry: JsonDict, **variables: Any) -> bool:
+    """Whether the filter of a deployment sends a finding."""
+    text = evaluated(folder, "local.findings_filter", "filter.tf", of=ORGANIZATION, **variables)
     node = list_filters.parse_filter(text, list_filters.SECURITY_CENTER_DIALECT)
 
     def compare(asked: list_filters.Comparison) -> bool:
@@ -204,7 +209,51 @@ def test_the_filter_sends_what_it_should(
         found = entry.get(head + "".join(word.capitalize() for word in rest), "")
         return asked.value.text in found if asked.operator == ":" else asked.value.text == found
 
-    assert list_filters.evaluate(node, compare) is sent
+    return list_filters.evaluate(node, compare)
+
+
+MINING = "Impact: Cryptomining Commands"
+ON_PROJECT = "//cloudresourcemanager.googleapis.com/projects/210987654321"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "fields", "sent"),
+    [
+        pytest.param((), {}, False, id="not chosen"),
+        pytest.param((MINING,), {}, True, id="chosen"),
+        pytest.param((MINING,), {"resourceName": ON_PROJECT}, True, id="of another form"),
+        pytest.param((MINING,), {"state": "INACTIVE"}, False, id="inactive"),
+        pytest.param((MINING,), {"category": "Malware: Bad Domain"}, False, id="another type"),
+        pytest.param(
+            (MINING,), {"category": CATEGORY, "parent": ""}, False, id="ours of another source"
+        ),
+    ],
+)
+@pytest.mark.parametrize("categories", [NARROW, ("*",)])
+def test_control_plane_findings_are_sent_once_they_are_chosen(
+    tmp_path: Path,
+    categories: tuple[str, ...],
+    chosen: tuple[str, ...],
+    fields: JsonDict,
+    *,
+    sent: bool,
+) -> None:
+    """Though they come from another source than the one that the deployment names."""
+    entry = {**sample_notification("cryptomining-commands")["finding"], **fields}
+    given = {"categories": categories, "control_plane_categories": chosen, "finding_source": SOURCE}
+    assert is_sent(tmp_path, entry, **given) is sent
+
+
+def test_the_control_plane_findings_to_choose_are_those_with_a_responder() -> None:
+    """One list in Terraform, one in the code."""
+    answered = {
+        category
+        for category, responder in RESPONDERS.items()
+        if responder.detector == EVENT_THREAT_DETECTION
+    }
+    text = str(module(ORGANIZATION).variables["control_plane_categories"]["validation"])
+    assert answered
+    assert all(category in text for category in answered)
 
 
 SOURCE = "organizations/1/sources/2"

@@ -100,6 +100,10 @@ ATTACK = {
     "T1090": ("Proxy", "Command and Control"),
     "T1095": ("Non-Application Layer Protocol", "Command and Control"),
     "T1098": ("Account Manipulation", "Persistence, Privilege Escalation"),
+    "T1098.003": (
+        "Account Manipulation: Additional Cloud Roles",
+        "Persistence, Privilege Escalation",
+    ),
     "T1105": ("Ingress Tool Transfer", "Command and Control"),
     "T1106": ("Native API", "Execution"),
     "T1129": ("Shared Modules", "Execution"),
@@ -122,6 +126,7 @@ ATTACK = {
     "T1611": ("Escape to Host", "Privilege Escalation"),
     "T1613": ("Container and Resource Discovery", "Discovery"),
     "T1620": ("Reflective Code Loading", "Defense Evasion"),
+    "T1648": ("Serverless Execution", "Execution"),
 }
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import responders
 from incident.model import Evidence, Notification, Responder, Verdict
+from incident.model.finding_types import CATEGORIES_BY_API_NAME
 from responders import RESPONDERS, by_category, responder_catalogue, route
 from responders._unknown_type import UNKNOWN_TYPE
 from responders.modified_malicious_binary import RESPONDER
@@ -54,6 +55,11 @@ def test_each_sample_is_routed_as_expected(name: str, verdict: Verdict, reason: 
     assert answer.responder is (None if verdict is IGNORE else RESPONDER)
 
 
+ETD, PROJECTS = "Event Threat Detection", "cloudresourcemanager.googleapis.com"
+MINING_IMAGE = "Execution: Cryptomining Docker Image"
+NEW_SPELLING = "Execution: Binary Modified"
+API_NAME = "CLOUD_RUN_MODIFIED_MALICIOUS_BINARY_EXECUTED"
+MINING_API_NAME = "CLOUD_RUN_CRYPTOMINING_DOCKER_IMAGES"
 GKE = "//container.googleapis.com/projects/p/locations/l/clusters/c"
 
 
@@ -62,15 +68,41 @@ GKE = "//container.googleapis.com/projects/p/locations/l/clusters/c"
     [
         ({"category": "Reverse Shell"}, CONTAIN, ""),
         ({"category": "Reverse Shell", "detector": ""}, HOLD, "is not named"),
-        ({"category": CATEGORY.lower()}, HOLD, "no responder knows the category"),
-        ({"category": f"{CATEGORY} "}, HOLD, "no responder knows the category"),
+        ({"category": CATEGORY.lower(), "api_name": ""}, HOLD, "no responder knows the category"),
+        ({"category": f"{CATEGORY} ", "api_name": ""}, HOLD, "no responder knows the category"),
+        ({"category": CATEGORY.lower(), "api_name": API_NAME}, CONTAIN, ""),
         ({"category": "New"}, HOLD, "no responder knows the category 'New'"),
         ({"category": "New", "host": "example.com"}, HOLD, "which of them is right"),
         ({"category": "New", "workload": None}, HOLD, "know how to read"),
         ({"category": "New", "state": "INACTIVE"}, IGNORE, "inactive"),
         ({"category": "New", "mute": "MUTED"}, IGNORE, "muted"),
         ({"category": "New", "detector": ""}, IGNORE, "no responder answers the category"),
-        ({"category": "New", "detector": "Event Threat Detection"}, IGNORE, "no responder answers"),
+        ({"category": "New", "detector": ETD}, HOLD, "no responder knows the category 'New'"),
+        ({"category": "New", "detector": ETD, "host": PROJECTS}, IGNORE, "not about Cloud Run"),
+        ({"detector": ETD}, HOLD, "should be Cloud Run Threat Detection"),
+        ({"detector": ETD, "host": PROJECTS}, IGNORE, "not about Cloud Run"),
+        ({"category": MINING_IMAGE, "detector": ETD}, CONTAIN, ""),
+        ({"category": MINING_IMAGE}, HOLD, "should be Event Threat Detection"),
+        ({"category": MINING_IMAGE, "detector": ""}, HOLD, "should be Event Threat Detection"),
+        (
+            {"category": MINING_IMAGE, "detector": ETD, "host": PROJECTS},
+            HOLD,
+            "the detector is Event Threat Detection, but the resource is at",
+        ),
+        ({"category": MINING_IMAGE, "detector": ETD, "workload": None}, HOLD, "know how to read"),
+        ({"category": NEW_SPELLING, "api_name": ""}, HOLD, "no responder knows the category"),
+        ({"category": NEW_SPELLING, "api_name": API_NAME}, CONTAIN, ""),
+        (
+            {"category": NEW_SPELLING, "api_name": API_NAME, "detector": ETD},
+            HOLD,
+            "should be Cloud",
+        ),
+        ({"category": NEW_SPELLING, "api_name": MINING_API_NAME, "detector": ETD}, HOLD, "no resp"),
+        (
+            {"category": "Execution: Docker Miner", "api_name": MINING_API_NAME, "detector": ETD},
+            CONTAIN,
+            "",
+        ),
         ({"detector": "Container Threat Detection"}, HOLD, "'Container Threat Detection'"),
         ({"detector": "cloud run threat detection"}, HOLD, "should be Cloud Run Threat"),
         ({"detector": ""}, HOLD, "is not named"),
@@ -105,6 +137,24 @@ def test_a_deletion_is_ignored_whatever_else_it_says() -> None:
     """A finding that is gone needs no answer."""
     gone = replace(notification(detector="", state=""), deleted=True)
     assert route(gone).verdict is IGNORE
+
+
+@pytest.mark.parametrize("api_name", CATEGORIES_BY_API_NAME)
+def test_every_known_api_name_leads_to_its_responder(api_name: str) -> None:
+    """Whatever its category is called: all spellings of a type have one responder."""
+    (name,) = {RESPONDERS[each].name for each in CATEGORIES_BY_API_NAME[api_name]}
+    detector = RESPONDERS[CATEGORIES_BY_API_NAME[api_name][0]].detector
+    category = f"Named Anew: {api_name.replace('_', ' ').title()}"
+    answer = route(notification(category=category, api_name=api_name, detector=detector))
+    assert answer.responder
+    assert (answer.verdict, answer.responder.name) == (CONTAIN, name)
+
+
+def test_a_known_category_is_not_overruled_by_an_api_name() -> None:
+    """The category decides where it is known; the name in a module field is not documented."""
+    answer = route(notification(category="Unexpected Child Shell", api_name=API_NAME))
+    assert answer.responder
+    assert answer.responder.name == "unexpected-child-shell"
 
 
 def test_a_long_resource_name_is_cut_in_the_reason() -> None:

@@ -89,6 +89,11 @@ module "organization" {
 
   categories     = ["*"]
   finding_source = "organizations/123456789012/sources/1234567890"
+  control_plane_categories = [
+    "Execution: Cryptomining Docker Image",
+    "Impact: Cryptomining Commands",
+    "Privilege Escalation: Default Compute Engine Service Account SetIAMPolicy",
+  ]
 
   operators = local.people.operators
   approvers = local.people.approvers

@@ -8,19 +8,27 @@
 locals {
   every_category = contains(var.categories, "*")
 
-  # Narrow: these categories. `OR` binds tighter than `AND` in this language; the parentheses are
-  # for people.
+  # Control plane findings come from another source, Event Threat Detection, and how they name their
+  # resource is not documented: so neither is asked of them.
+  control_plane = [for category in var.control_plane_categories : "category=\"${category}\""]
+
+  # Narrow: these categories.
   by_category = local.every_category ? [] : [
-    "(${join(" OR ", [for category in var.categories : "category=\"${category}\""])})",
+    [for category in var.categories : "category=\"${category}\""],
   ]
 
   # Wide, with narrow as well if it is known: all that the detector's own source reports.
-  by_source = [for source in var.finding_source[*] : "parent=\"${source}/locations/global\""]
+  by_source = [for source in var.finding_source[*] : ["parent=\"${source}/locations/global\""]]
 
   # ':' is "contains": GKE's and Agent Engine's findings of the same category stay out.
-  findings_filter = join(" AND ", concat(local.by_category, local.by_source, [
-    "state=\"ACTIVE\"",
-    "-mute=\"MUTED\"",
-    "resource_name:\"//run.googleapis.com/\"",
-  ]))
+  by_resource = [["resource_name:\"//run.googleapis.com/\""]]
+
+  # `OR` binds tighter than `AND` in this language; the parentheses are for people.
+  findings_filter = join(" AND ", concat(
+    [
+      for terms in concat(local.by_category, local.by_source, local.by_resource) :
+      "(${join(" OR ", concat(terms, local.control_plane))})"
+    ],
+    ["state=\"ACTIVE\"", "-mute=\"MUTED\""],
+  ))
 }

@@ -73,6 +73,20 @@ variable "categories" {
   }
 }
 
+variable "control_plane_categories" {
+  description = "Control plane findings of Event Threat Detection about Cloud Run that are sent besides `categories`, whatever finding_source names. The policy file says which of them may be contained. Empty: none."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition = alltrue([
+      for category in var.control_plane_categories :
+      contains(["Execution: Cryptomining Docker Image", "Impact: Cryptomining Commands", "Privilege Escalation: Default Compute Engine Service Account SetIAMPolicy"], category)
+    ])
+    error_message = "Expected Execution: Cryptomining Docker Image, Impact: Cryptomining Commands or Privilege Escalation: Default Compute Engine Service Account SetIAMPolicy."
+  }
+}
+
 variable "finding_source" {
   description = "Source of Cloud Run Threat Detection in the organization, organizations/NUMBER/sources/NUMBER; `gcloud scc sources describe ORGANIZATION --source-display-name=\"Cloud Run Threat Detection\"` prints it. Left out: any source. Required for categories [\"*\"], which would otherwise bring every detector's findings."
   type        = string

@@ -40,7 +40,7 @@ SHOP = Subject(
         project_number="210987654321",
         folders=("345678901234", "45"),
     ),
-    category=DEFAULT_CATEGORY,
+    categories=(DEFAULT_CATEGORY,),
     source_id="17",
     labels={"env": "prod", "team": ""},
 )
@@ -311,7 +311,7 @@ def test_an_empty_list_means_that_nothing_is_done() -> None:
 
 def test_an_unnamed_category_is_held() -> None:
     """Other findings on the same workload are none of this policy's business."""
-    other = replace(SHOP, category="Execution: Other")
+    other = replace(SHOP, categories=("Execution: Other",))
     assert resolve(rules('{name: one, match: {services: ["*"]}}'), other) == Resolution(
         rule=None,
         mode=Mode.DRY_RUN,
@@ -329,7 +329,7 @@ def test_an_unnamed_category_is_held() -> None:
 def test_a_rule_may_name_other_categories() -> None:
     """A rule's categories are patterns, and stand in place of the top level's."""
     named = rules('{name: one, match: {categories: ["Execution: O*"]}}')
-    assert resolve(named, replace(SHOP, category="Execution: Other")).rule == "one"
+    assert resolve(named, replace(SHOP, categories=("Execution: Other",))).rule == "one"
     assert resolve(named, SHOP).rule == "defaults"
 
 
@@ -371,12 +371,13 @@ def test_the_surest_protection_is_named() -> None:
 def test_every_reason_to_hold_is_given() -> None:
     """One hold does not hide another."""
     strict = policy('sources: ["1"]\nprotect: [{regions: ["*"]}]')
-    assert len(resolve(strict, replace(SHOP, category="Other")).holds) == 3
+    assert len(resolve(strict, replace(SHOP, categories=("Other",))).holds) == 3
 
 
 def test_hostile_text_stays_on_one_line() -> None:
     """A category with control characters or without an end cannot break a message."""
-    hold = resolve(policy(""), replace(SHOP, category="\n\x1b[31m\u202e" + "A" * 10_000)).holds[0]
+    long = "\n\x1b[31m\u202e" + "A" * 10_000
+    hold = resolve(policy(""), replace(SHOP, categories=(long,))).holds[0]
     assert hold.text.isprintable()
     assert len(hold.text) < 300
 
@@ -439,7 +440,7 @@ WORKLOADS = st.builds(
 SUBJECTS = st.builds(
     Subject,
     workload=WORKLOADS,
-    category=st.sampled_from([DEFAULT_CATEGORY, DEFAULT_CATEGORY, "Other"]),
+    categories=st.sampled_from([(DEFAULT_CATEGORY,), (DEFAULT_CATEGORY,), ("Other",)]),
     source_id=NUMBERS,
     labels=LABELS,
 )
@@ -510,7 +511,7 @@ def test_protection_overrides_every_rule(
 @given(
     POLICIES,
     SUBJECTS.filter(
-        lambda each: each.workload.kind is Kind.SERVICE and each.category == DEFAULT_CATEGORY
+        lambda each: each.workload.kind is Kind.SERVICE and each.categories == (DEFAULT_CATEGORY,)
     ),
     WORKLOADS,
     LABELS,
@@ -548,6 +549,6 @@ def test_a_hold_always_says_why_and_acting_always_names_its_actions(
     if not resolution.holds:
         assert resolution.rule
         assert resolution.steps == SCALE
-        assert subject.category == DEFAULT_CATEGORY
+        assert subject.categories == (DEFAULT_CATEGORY,)
         assert subject.workload.kind is Kind.SERVICE
     assert explain_resolution(ruled, subject)

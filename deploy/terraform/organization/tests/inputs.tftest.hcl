@@ -59,6 +59,29 @@ run "every_category_of_a_source" {
   }
 }
 
+run "control_plane_findings_are_off_by_default" {
+  command = plan
+
+  assert {
+    condition     = !can(regex("Cryptomining|SetIAMPolicy", output.notification_filter))
+    error_message = "Control plane findings are sent although nobody chose them."
+  }
+}
+
+run "control_plane_findings_of_another_source" {
+  command = plan
+
+  variables {
+    control_plane_categories = ["Impact: Cryptomining Commands"]
+    finding_source           = "organizations/123456789012/sources/42"
+  }
+
+  assert {
+    condition     = can(regex("parent=\"[^\"]*\" OR category=\"Impact: Cryptomining Commands\"", output.notification_filter))
+    error_message = "The filter asks the source of Cloud Run Threat Detection of control plane findings."
+  }
+}
+
 run "another_organization" {
   command = plan
 
@@ -116,22 +139,23 @@ run "malformed_inputs" {
   command = plan
 
   variables {
-    organization_id         = "example.com"
-    scope                   = "sandbox-1"
-    name                    = "No Name"
-    name_suffix             = "2"
-    findings_topic          = "threat-responder-findings"
-    categories              = []
-    finding_source          = "42"
-    acting_scopes           = ["sandbox-1"]
-    actions                 = { service = ["delete"] }
-    drill_services          = ["guinea-pig"]
-    target_service_accounts = ["web@sandbox-1.iam.gserviceaccount.com"] # 3 characters, Google asks for 6
-    image_repositories      = ["web"]
+    organization_id          = "example.com"
+    scope                    = "sandbox-1"
+    name                     = "No Name"
+    name_suffix              = "2"
+    findings_topic           = "threat-responder-findings"
+    categories               = []
+    control_plane_categories = ["Malware: Outgoing DoS"]
+    finding_source           = "42"
+    acting_scopes            = ["sandbox-1"]
+    actions                  = { service = ["delete"] }
+    drill_services           = ["guinea-pig"]
+    target_service_accounts  = ["web@sandbox-1.iam.gserviceaccount.com"] # 3 characters, Google asks for 6
+    image_repositories       = ["web"]
   }
 
   expect_failures = [
-    var.organization_id, var.scope, var.name, var.name_suffix, var.findings_topic, var.categories, var.finding_source,
+    var.organization_id, var.scope, var.name, var.name_suffix, var.findings_topic, var.categories, var.control_plane_categories, var.finding_source,
     var.acting_scopes, var.actions, var.drill_services, var.target_service_accounts, var.image_repositories,
   ]
 }
