@@ -194,5 +194,5 @@ def _explanation(policy: Policy, evidence: Evidence) -> tuple[str, ...]:
     if finding.workload is None:
         return ()
     labels = configuration.labels if configuration else None
-    subject = Subject(finding.workload, finding.category, finding.source_id, labels)
+    subject = Subject(finding.workload, finding.categories, finding.source_id, labels)
     return explain_resolution(policy, subject)
