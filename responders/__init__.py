@@ -12,8 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from types import ModuleType
 
-from incident.model import Finding, Json, Notification, Responder, Route, Verdict
-from incident.model.finding_types import CLOUD_RUN_THREAT_DETECTION, EVENT_THREAT_DETECTION
+from incident.model import (
+    CLOUD_RUN_THREAT_DETECTION,
+    EVENT_THREAT_DETECTION,
+    Finding,
+    Json,
+    Notification,
+    Responder,
+    Route,
+    Verdict,
+)
 from responders._unknown_type import UNKNOWN_TYPE
 
 _CLOUD_RUN = "run.googleapis.com"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from incident.model import (
+    EVENT_THREAT_DETECTION,
     Assessment,
     Evidence,
     Finding,
@@ -22,7 +23,6 @@ from incident.model import (
     Verdict,
     found_in,
 )
-from incident.model.finding_types import EVENT_THREAT_DETECTION
 from responders import _mitre_attack as attack
 from responders._investigation_steps import RELATED
 from responders._reasons import confidence, fill_placeholders, ordered_reasons, workload_label

@@ -69,6 +69,7 @@ from incident.model.finding import (
     Notification,
     Suspect,
 )
+from incident.model.finding_types import CLOUD_RUN_THREAT_DETECTION, EVENT_THREAT_DETECTION
 from incident.model.inventory import Ingress, InventoryWorkload
 from incident.model.json_text import json_list, json_object, json_objects, json_string, json_strings
 from incident.model.permissions import DEPLOY_PERMISSIONS, GrantScope, Permission
@@ -91,7 +92,9 @@ from incident.model.workload import (
 __all__ = [
     "AUDIT_EVENTS",
     "AUDIT_WINDOW",
+    "CLOUD_RUN_THREAT_DETECTION",
     "DEPLOY_PERMISSIONS",
+    "EVENT_THREAT_DETECTION",
     "IAM_POLICY_FIELD",
     "UNKNOWN_FIELDS",
     "Access",
