@@ -20,6 +20,9 @@ _SUDO_RULE = "Privilege Escalation: Abuse of Sudo For Privilege Escalation (CVE-
 _POLKIT = "Privilege Escalation: Polkit Local Privilege Escalation Vulnerability (CVE-2021-4034)"
 _SUDO_OVERFLOW = "Privilege Escalation: Sudo Potential Privilege Escalation (CVE-2021-3156)"
 _SET_IAM_POLICY = "Privilege Escalation: Default Compute Engine Service Account SetIAMPolicy"
+_MINING_COMMANDS = "Impact: Cryptomining Commands"
+_MINING_IMAGE = "Execution: Cryptomining Docker Image"
+_CONTROL_PLANE_CATEGORIES = frozenset({_MINING_COMMANDS, _MINING_IMAGE, _SET_IAM_POLICY})
 #: By API name, without its prefix ``CLOUD_RUN_``: the documented category, then other spellings.
 _CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "STEGANOGRAPHY_TOOL_DETECTED": ("Command and Control: Steganography Tool Detected",),
@@ -82,9 +85,8 @@ _CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "SUDO_POTENTIAL_PRIVILEGE_ESCALATION": (_SUDO_OVERFLOW,),
     "REVERSE_SHELL": ("Reverse Shell",),
     "UNEXPECTED_CHILD_SHELL": ("Unexpected Child Shell",),
-    # Of Event Threat Detection.
-    "JOBS_CRYPTOMINING_COMMANDS": ("Impact: Cryptomining Commands",),
-    "CRYPTOMINING_DOCKER_IMAGES": ("Execution: Cryptomining Docker Image",),
+    "JOBS_CRYPTOMINING_COMMANDS": (_MINING_COMMANDS,),
+    "CRYPTOMINING_DOCKER_IMAGES": (_MINING_IMAGE,),
     "SERVICES_SET_IAM_POLICY": (_SET_IAM_POLICY,),
 }
 #: By API name, as Google spells it: the documented category, then its other spellings.
@@ -99,6 +101,12 @@ _COMMON_WORDS = frozenset(
     )
 )
 _CATEGORIES_BY_SPELLING = {text: texts for texts in _CATEGORIES.values() for text in texts}
+
+
+def documented_detector(category: str) -> str:
+    """Display name of the detector that reports a category; the runtime detector's if unknown."""
+    control_plane = category in _CONTROL_PLANE_CATEGORIES
+    return EVENT_THREAT_DETECTION if control_plane else CLOUD_RUN_THREAT_DETECTION
 
 
 def categories_of_type(category: str, api_name: str = "") -> tuple[str, ...]:

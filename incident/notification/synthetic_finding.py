@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from incident.model import Finding, Workload
+from incident.model.finding_types import documented_detector
 
 #: Prefix of the id of a drill's finding. Google's ids are letters and digits only.
 DRILL_ID_PREFIX = "drill-"
@@ -23,7 +24,7 @@ def synthetic_finding(
     *,
     sources: tuple[str, ...] = (),
 ) -> Finding:
-    """A finding of Cloud Run Threat Detection on a workload, at this moment.
+    """A finding of its category's detector on a workload, at this moment.
 
     Args:
         workload: What it would be about.
@@ -40,7 +41,7 @@ def synthetic_finding(
         source_id=source,
         finding_id=finding_id,
         category=category,
-        detector="Cloud Run Threat Detection",
+        detector=documented_detector(category),
         module="",
         severity="",
         state="ACTIVE",

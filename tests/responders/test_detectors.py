@@ -10,6 +10,7 @@ from incident.case_file.containments import ContainmentHistory
 from incident.decision.decide import decide
 from incident.decision.guards import DecisionContext, ResponderIdentity, TakenSlots
 from incident.model import Decision, Evidence, Mode, Verdict
+from incident.model.finding_types import documented_detector
 from incident.policy.resolve import parse_policy
 from responders import RESPONDERS, route
 from tests.support.constants import CATEGORY, CONTAINMENTS_FOLDER
@@ -89,6 +90,12 @@ def decide_category(category: str, policy: str) -> Decision:
         containment_folder=f"{CONTAINMENTS_FOLDER}/1",
     )
     return decide(found, route(delivered), parse_policy(policy, source="test"), circumstances)
+
+
+def test_each_category_has_the_detector_of_its_responder() -> None:
+    """Drills and policy tests compose findings that are routed like real ones."""
+    for category, responder in RESPONDERS.items():
+        assert documented_detector(category) == responder.detector
 
 
 def test_the_thirty_five_of_the_overview_are_all_there() -> None:
