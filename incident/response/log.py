@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -31,6 +31,7 @@ from incident.model import Json, JsonObject, Kind, Status
 from incident.report.terminal import escape_unprintable
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
+from incident.response.log_size import fit_keys
 
 _LOGGER = logging.getLogger("responder")
 _SPECIAL = "logging.googleapis.com"
@@ -55,6 +56,8 @@ _SAMPLED = 1
 _SPANS = 1 << 64
 #: Longest part of a message that a finding supplies.
 _MAX_PART = 120
+#: Longest traceback of an internal error, in characters.
+_MAX_TRACEBACK = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,18 @@ def _google(header: str) -> tuple[str, str, bool] | None:
         return None
     sampled = bool(int(found["options"] or 0) & _SAMPLED)
     return found["trace"].lower(), f"{span:016x}" if span else "", sampled
+
+
+class _Formatter(JsonFormatter):
+    """Writes a traceback in full, unless the error quotes something very long."""
+
+    def formatException(self, exc_info: Any) -> str:  # noqa: N802 - the logging module's name
+        """The traceback; of a long one beginning and end."""
+        text = str(super().formatException(exc_info))
+        if len(text) <= _MAX_TRACEBACK:
+            return text
+        half = _MAX_TRACEBACK // 2
+        return f"{text[:half]}\n… ({len(text) - 2 * half} characters) …\n{text[-half:]}"
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -226,10 +241,14 @@ def log_line(
     trace: Trace | None,
     error: Exception | None = None,
 ) -> None:
-    """Write one structured log line, with labels and the request's trace."""
-    labels = _labels(keys)
+    """Write one structured log line below 64 KiB, with labels and the request's trace.
+
+    What does not fit is cut and counted: see ``fit_keys``.
+    """
+    fitted = fit_keys(keys)
+    labels = _labels(fitted)
     labelled = {_LABELS: labels} if labels else {}
-    extra = {"stage": "done", **keys, **labelled, **(trace.keys if trace else {})}
+    extra = {"stage": "done", **fitted, **labelled, **(trace.keys if trace else {})}
     _logger().log(level, message, exc_info=error, extra=extra)
 
 
@@ -258,7 +277,7 @@ def _logger() -> logging.Logger:
     """The responder's logger, set up at the first line: importing this module changes nothing."""
     if not any(isinstance(handler, _Handler) for handler in _LOGGER.handlers):
         handler = _Handler(sys.stdout)
-        formatter = JsonFormatter(
+        formatter = _Formatter(
             "%(levelname)s %(message)s %(asctime)s",
             rename_fields={"levelname": "severity", "asctime": "time"},
             datefmt="%Y-%m-%dT%H:%M:%SZ",
