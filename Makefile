@@ -44,6 +44,8 @@ check: setup ## Check format, lint, types, import contracts, locks and generated
 	BIN=$(BIN) sh tests/locks_in_sync.sh
 	$(BIN)/python -m incident.policy.schema | diff deploy/policy.schema.json - || \
 		{ echo "deploy/policy.schema.json is not what the policy's types say; run: make generate" >&2; exit 1; }
+	$(BIN)/python -m incident.playbook.schema | diff deploy/playbook.schema.json - || \
+		{ echo "deploy/playbook.schema.json is not what the playbook's types say; run: make generate" >&2; exit 1; }
 	$(BIN)/python -m tests.deploy.module_docs --check
 	$(BIN)/cloud-run-responder policy test deploy/policy_test.yaml deploy/policies/*_test.yaml
 
@@ -55,6 +57,7 @@ format: setup ## Format the code
 .PHONY: generate
 generate: setup ## Write the generated files
 	$(BIN)/python -m incident.policy.schema > deploy/policy.schema.json
+	$(BIN)/python -m incident.playbook.schema > deploy/playbook.schema.json
 	$(BIN)/python -m tests.deploy.module_docs
 
 .PHONY: package

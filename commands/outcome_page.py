@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from incident.model import Json, JsonObject, Status, json_object, json_objects
-from incident.playbook.task_order import PlanSection, plan_sections
 from incident.report.terminal import diff_lines, escape_unprintable
 
 _LABEL_WIDTH = 11
@@ -144,33 +143,28 @@ def _assessment(assessment: JsonObject) -> LabelledRows:
 
 
 def _plan(assessment: JsonObject) -> Iterator[RenderableType]:
-    """Tasks for people, in order, each with its command."""
-    groups = plan_sections(json_objects(json_object(assessment.get("plan")).get("people")))
-    if groups:
+    """Tasks for people, in order, each with its commands."""
+    tasks = json_objects(json_object(assessment.get("plan")).get("people"))
+    if tasks:
         yield _title("To do")
-    for group in groups:
-        yield from _plan_section(group)
+    for number, task in enumerate(tasks, start=1):
+        yield from _task(number, task)
 
 
-def _plan_section(group: PlanSection) -> Iterator[RenderableType]:
-    why = f" ({escape_unprintable(group.reason)})" if group.reason else ""
+def _task(number: int, task: JsonObject) -> Iterator[RenderableType]:
     yield Padding(
-        Text.assemble((escape_unprintable(group.title), "bold"), (why, "dim")), (1, 0, 0, 2)
+        Text(f"{number}. {escape_unprintable(_text(task.get('title')))}", "bold"), (1, 0, 0, 2)
     )
-    for number, step in group.tasks:
-        yield _numbered(number, _text(step.get("text")))
-        # The link is shown only if there is no command.
-        whole = _text(step.get("command")) or _text(step.get("link"))
-        if whole:
-            yield _unbroken(whole)
+    yield _indented(f"{_text(task.get('text'))} {_text(task.get('why'))}")
+    # The link is shown only if there is no command.
+    yield from map(_unbroken, (_text(task.get("command")) or _text(task.get("link"))).splitlines())
+    for detail in json_objects(task.get("details")):
+        yield _indented(_text(detail.get("text")))
+        yield from map(_unbroken, _text(detail.get("command")).splitlines())
 
 
-def _numbered(number: int, text: str) -> Padding:
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(min_width=3, justify="right")
-    table.add_column(overflow="fold")
-    table.add_row(f"{number}.", Text(escape_unprintable(text)))
-    return Padding(table, (0, 0, 0, 2))
+def _indented(text: str) -> Padding:
+    return Padding(Text(escape_unprintable(text)), (0, 0, 0, 5))
 
 
 def _unbroken(text: str, style: str = "") -> Text:

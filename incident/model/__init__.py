@@ -35,7 +35,7 @@ from incident.model.decision import (
     Reason,
     Responder,
     Route,
-    TaskPurpose,
+    TaskDetail,
     Technique,
 )
 from incident.model.durations import format_duration
@@ -45,6 +45,7 @@ from incident.model.errors import (
     GiveUp,
     IncidentError,
     Inconsistent,
+    InvalidPlaybook,
     InvalidPolicy,
     Malformed,
     Missing,
@@ -129,6 +130,7 @@ __all__ = [
     "IncidentError",
     "Inconsistent",
     "Ingress",
+    "InvalidPlaybook",
     "InvalidPolicy",
     "InventoryWorkload",
     "Json",
@@ -158,7 +160,7 @@ __all__ = [
     "Status",
     "Suspect",
     "Task",
-    "TaskPurpose",
+    "TaskDetail",
     "Technique",
     "Template",
     "Verdict",

@@ -103,29 +103,12 @@ class ExposureFact:
     known: bool = True
 
 
-class TaskPurpose(StrEnum):
-    """The purpose of a playbook task. The playbook decides the order."""
+@dataclass(frozen=True, slots=True)
+class TaskDetail:
+    """More on a task: a sentence, and commands, one a line; None where there are none."""
 
-    TRIAGE = "look"
-    STOP = "stop"
-    REGIONS = "regions"
-    WAIT = "wait"
-    INGRESS = "ingress"
-    AUTHENTICATION = "authentication"
-    NOTIFY = "tell"
-    ROTATE = "rotate"
-    REVOKE = "revoke"
-    REVIEW_ACTIVITY = "read"
-    FALSE_POSITIVE = "no-attack"
-    ROOT_CAUSE = "way-in"
-    FILES = "files"
-    REBUILD = "rebuild"
-    RELEASE = "give-back"
-    RESUME = "resume"
-    RESTORE_INGRESS = "open"
-    RESTORE_CALLERS = "invite"
-    DELETE = "delete"
-    CLOSE = "close"
+    text: str
+    command: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +116,23 @@ class PlaybookTask:
     """One task for a person.
 
     Attributes:
-        text: What is to be done, in a sentence or two.
-        command: The command that does it or looks; empty where there is none. A word in
+        id: The task's id in the playbook.
+        title: What to do, in a few words.
+        text: What to do, in a sentence or two.
+        why: Why, and why now.
+        command: The commands that do it, one a line; None where there are none. A word in
             capitals such as ``OLD_VERSION`` stands for what the text says.
-        link: A page of the console; empty where there is none.
-        purpose: What it is for; None for what the responder does itself.
-        reason: Why it comes at this point, as half a sentence; empty where the task before it
-            says so.
+        link: A page of the console; None where there is none.
+        details: More on it, folded where there is little space.
     """
 
+    id: str
+    title: str
     text: str
-    command: str = ""
-    link: str = ""
-    purpose: TaskPurpose | None = None
-    reason: str = ""
+    why: str
+    command: str | None = None
+    link: str | None = None
+    details: tuple[TaskDetail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ IncidentError
 └── GiveUp             permanent: recorded, logged once, acknowledged
     ├── Malformed      the message is not a notification of Security Command Center
     ├── InvalidPolicy  the policy file cannot be read as a policy
+    ├── InvalidPlaybook  the playbook file cannot be read as a playbook
     ├── Denied         a permission is missing
     └── Missing        the resource does not exist
 """
@@ -40,6 +41,10 @@ class Malformed(GiveUp):
 
 class InvalidPolicy(GiveUp):
     """The policy file is missing or cannot be read as a policy."""
+
+
+class InvalidPlaybook(GiveUp):
+    """The playbook file cannot be read as a playbook, or a template of it cannot be filled in."""
 
 
 class Denied(GiveUp):

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from incident.model import json_codec
-from incident.model.decision import Change, ExposureFact, Reason, Technique
+from incident.model.decision import Change, ExposureFact, PlaybookTask, Reason, Technique
 from incident.model.evidence import Gap
 from incident.model.finding import Connection
 from incident.model.json_text import SCHEMA_VERSION
@@ -160,37 +160,18 @@ class ReportedRelatedFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportedTask:
-    """One task of the playbook.
-
-    Attributes:
-        purpose: What it is for; None for what the responder does itself.
-        title: The heading that it stands under.
-        text: What is to be done.
-        reason: Why it comes at this point, as half a sentence.
-        command: The command that does it.
-        link: A page of the console.
-    """
-
-    purpose: str | None = field(metadata={"key": "part"})
-    title: str | None = field(metadata={"key": "part_title"})
-    text: str
-    reason: str | None = field(default=None, metadata={"key": "why"})
-    command: str | None = None
-    link: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ReportedPlaybook:
-    """The playbook of an outcome.
+    """The playbook of an outcome, filled in.
 
     Attributes:
-        automatic: What the responder does itself.
-        people: What is left to people, in order.
+        url: Where the playbook lies; empty for the shipped one.
+        facts: What it was filled in with, to be filled in again for a later status.
+        people: The tasks left to people, in order.
     """
 
-    automatic: tuple[ReportedTask, ...] = ()
-    people: tuple[ReportedTask, ...] = ()
+    url: str = field(default="", metadata={"key": "playbook"})
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    people: tuple[PlaybookTask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,157 +1,106 @@
-"""Build the playbook: automatic tasks and ordered tasks for people; update a stored one. Pure."""
+"""Build the plan of an incident from a playbook; update a stored one. Pure."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-from incident.model import ChangeState, Json, JsonObject, PlaybookTask, Status, TaskPurpose
-from incident.model.calling_roles import editable_roles
-from incident.model.json_text import json_objects
-from incident.playbook.close import close_finding, delete_affected, triage
-from incident.playbook.commands_and_links import finding_page
-from incident.playbook.credentials import review_account_activity, revoke_credentials
-from incident.playbook.entry_point import (
-    close_entry_point,
-    find_entry_point,
-    notify_owner,
-    review_logs,
-)
-from incident.playbook.inputs import (
-    PlaybookFacts,
-    PlaybookInputs,
-    facts_from_inputs,
-    facts_from_outcome,
-)
-from incident.playbook.rebuild import check_volumes, rebuild_and_redeploy
-from incident.playbook.secrets import rotate_secrets
-from incident.playbook.stop import CONTAINMENT_PURPOSES, containment_tasks
-from incident.playbook.task_order import PURPOSE_TITLES, ordered_tasks
+from incident.model import JsonObject, Kind, PlaybookTask, TaskDetail
+from incident.model.json_text import json_object
+from incident.model.outcome import Outcome, ReportedPlaybook
+from incident.playbook.incident_facts import incident_facts
+from incident.playbook.links import is_printable
+from incident.playbook.rendering import TEMPLATES, ShellCommand
+from incident.playbook.schema import Playbook, Task, shipped_playbook
 
-__all__ = ["PlaybookInputs", "automatic_tasks", "people_tasks", "task_json", "with_updated_plan"]
-
-_STATE_TEXTS = {
-    ChangeState.VERIFIED: "done, and read back in effect",
-    ChangeState.UNVERIFIED: "written, but not seen in effect",
-    ChangeState.FAILED: "failed",
-    ChangeState.APPLIED: "written",
-}
-#: The action that makes a manual task unnecessary; its release makes the manual restore so too.
-_ACTION_FOR_PURPOSE = {
-    TaskPurpose.INGRESS: "restrict-ingress",
-    TaskPurpose.RESTORE_INGRESS: "restrict-ingress",
-    TaskPurpose.AUTHENTICATION: "require-authentication",
-    TaskPurpose.RESTORE_CALLERS: "require-authentication",
+#: gcloud's command groups by kind: of the workload, and of what ran. Older releases have worker
+#: pools under ``beta`` only, newer ones under both (seen in gcloud 528).
+_GROUPS = {
+    Kind.SERVICE: ("run services", "run revisions"),
+    Kind.JOB: ("run jobs", "run jobs executions"),
+    Kind.WORKER_POOL: ("beta run worker-pools", "beta run worker-pools revisions"),
 }
 
 
-def automatic_tasks(inputs: PlaybookInputs) -> tuple[PlaybookTask, ...]:
-    """What the responder did, or in a dry run would do."""
-    tasks = [PlaybookTask(_evidence_task_text(inputs))]
-    for change in inputs.changes:
-        state = _STATE_TEXTS.get(change.state, "planned; nothing was written")
-        undone = "" if change.reversible else "; this cannot be taken back"
-        tasks.append(PlaybookTask(f"{change.action} on {change.target}: {state}{undone}"))
-    return tuple(tasks)
+def playbook_plan(
+    outcome: Outcome, facts: JsonObject, playbook: Playbook | None = None, url: str = ""
+) -> ReportedPlaybook:
+    """The tasks left to people, in order, with the facts that a later update needs.
 
+    Args:
+        outcome: The outcome, new or stored; its status, changes and blockers count.
+        facts: The facts of the evidence, as JSON; redacted.
+        playbook: The playbook; the shipped one by default.
+        url: Where it lies; empty for the shipped one.
 
-def _evidence_task_text(inputs: PlaybookInputs) -> str:
-    missing = list(dict.fromkeys(gap.collector for gap in inputs.evidence.gaps))
-    kept = "Gathered and kept what evidence could be read: it stands in the case file"
-    if not missing:
-        return kept
-    return f"{kept}; {len(missing)} could not be ({', '.join(missing)})"
-
-
-def people_tasks(inputs: PlaybookInputs) -> tuple[PlaybookTask, ...]:
-    """The tasks left to people, in order, with reasons."""
-    evidence = inputs.evidence
-    finding, workload = evidence.finding, evidence.finding.workload
-    if workload is None:
-        link = finding_page(finding)
-        return (PlaybookTask("Look at the finding: it names no workload of Cloud Run", link=link),)
-    facts = facts_from_inputs(inputs, workload)
-    tasks = (
-        *containment_tasks(facts),
-        *triage(inputs, facts),
-        *close_entry_point(evidence, facts),
-        *notify_owner(evidence, workload),
-        *rotate_secrets(evidence, workload),
-        *revoke_credentials(evidence, workload),
-        *review_logs(finding, workload),
-        *review_account_activity(evidence, workload),
-        *find_entry_point(evidence, workload),
-        *check_volumes(evidence, workload),
-        *rebuild_and_redeploy(evidence, workload),
-        *delete_affected(evidence, facts),
-        *close_finding(finding),
-    )
-    return ordered_tasks(tasks, facts)
-
-
-def task_json(task: PlaybookTask) -> JsonObject:
-    """A task as JSON of the outcome."""
-    return {
-        "part": task.purpose.value if task.purpose else None,
-        "part_title": PURPOSE_TITLES[task.purpose] if task.purpose else None,
-        "text": task.text,
-        "why": task.reason or None,
-        "command": task.command or None,
-        "link": task.link or None,
-    }
-
-
-def with_updated_plan(outcome: JsonObject) -> JsonObject:
-    """The outcome with its playbook updated to its current status and changes.
-
-    Tasks from evidence stay; containment tasks are computed again; all are sorted again.
+    Raises:
+        InvalidPlaybook: A template cannot be filled in.
     """
-    assessment, facts = outcome.get("assessment"), facts_from_outcome(outcome)
-    plan = assessment.get("plan") if isinstance(assessment, Mapping) else None
-    if not isinstance(plan, Mapping) or facts is None:
+    playbook = playbook or shipped_playbook()
+    known = playbook_facts(outcome, facts)
+    tasks = playbook.tasks if facts.get("workload") else playbook.without_workload
+    chosen = [task for task in tasks if TEMPLATES.condition(task.when, known)]
+    chosen.sort(key=lambda task: not (task.first and TEMPLATES.condition(task.first, known)))
+    return ReportedPlaybook(url, facts, tuple(filled_task(task, known) for task in chosen))
+
+
+def playbook_facts(outcome: Outcome, facts: JsonObject) -> Mapping[str, Any]:
+    """Everything that a template may name: the facts, the incident, and gcloud's own words."""
+    words = _run_words(json_object(facts.get("workload")))
+    return {**facts, "incident": incident_facts(outcome), "run": words}
+
+
+def with_updated_plan(outcome: Outcome, playbook: Playbook | None = None) -> Outcome:
+    """The outcome with its plan filled in again for its current status and changes.
+
+    Raises:
+        InvalidPlaybook: A template cannot be filled in.
+    """
+    assessment = outcome.assessment
+    if assessment is None or not assessment.playbook.facts:
         return outcome
-    assert isinstance(assessment, Mapping)  # noqa: S101 - it has a plan
-    kept = map(_task_from_json, json_objects(plan.get("people")))
-    left = (
-        task
-        for task in kept
-        if task.purpose not in CONTAINMENT_PURPOSES and not _is_obsolete(task, facts)
-    )
-    people = ordered_tasks((*containment_tasks(facts), *left), facts)
-    changes = json_objects(outcome.get("changes"))
-    done = (
-        f"{c.get('action')} on {c.get('target')}: {_change_progress(c, facts.status)}"
-        for c in changes
-    )
-    done_tasks: list[Json] = [*json_objects(plan.get("automatic"))[:1]]
-    done_tasks += [task_json(PlaybookTask(text)) for text in done]
-    renewed = {**plan, "automatic": done_tasks, "people": [task_json(step) for step in people]}
-    return {**outcome, "assessment": {**assessment, "plan": renewed}}
+    plan = assessment.playbook
+    updated = playbook_plan(outcome, plan.facts, playbook, plan.url)
+    return replace(outcome, assessment=replace(assessment, playbook=updated))
 
 
-def _is_obsolete(task: PlaybookTask, facts: PlaybookFacts) -> bool:
-    """Whether a verified change or a decision made a task unnecessary."""
-    if task.purpose is TaskPurpose.TRIAGE:
-        return not facts.undecided
-    callers = task.purpose in (TaskPurpose.AUTHENTICATION, TaskPurpose.RESTORE_CALLERS)
-    if callers and "invoker-iam-check" not in task.command:
-        # The action edits these roles only; a binding of another role is left to people.
-        return "require-authentication" in facts.verified_actions and any(
-            f"--role={role}" in task.command.split() for role in editable_roles(facts.workload.kind)
-        )
-    return (
-        task.purpose is not None and _ACTION_FOR_PURPOSE.get(task.purpose) in facts.verified_actions
-    )
+def filled_task(task: Task, facts: Mapping[str, Any]) -> PlaybookTask:
+    """A task with its templates filled in.
 
-
-def _task_from_json(value: JsonObject) -> PlaybookTask:
-    purpose = value.get("part")
-    text, command, link = (str(value.get(key) or "") for key in ("text", "command", "link"))
+    Raises:
+        InvalidPlaybook: A template cannot be filled in.
+    """
     return PlaybookTask(
-        text, command, link, TaskPurpose(str(purpose)) if purpose in list(TaskPurpose) else None
+        id=task.id,
+        title=TEMPLATES.text(task.title, facts),
+        text=TEMPLATES.text(task.what, facts),
+        why=TEMPLATES.text(task.why, facts),
+        command=_block(task.commands, facts),
+        link=TEMPLATES.text(task.link, facts) or None,
+        details=tuple(
+            TaskDetail(TEMPLATES.text(detail.text, facts), _block(detail.commands, facts))
+            for detail in task.more
+            if TEMPLATES.condition(detail.when, facts)
+        ),
     )
 
 
-def _change_progress(change: JsonObject, status: Status) -> str:
-    if status is Status.RELEASED and change.get("reversible"):
-        return "taken back since"
-    return _STATE_TEXTS.get(ChangeState(str(change.get("state"))), "planned; nothing was written")
+def _block(source: str, facts: Mapping[str, Any]) -> str | None:
+    return "\n".join(TEMPLATES.commands(source, facts)) or None
+
+
+def _run_words(workload: JsonObject) -> Mapping[str, str]:
+    """The words of gcloud: ``group`` and ``revisions`` by kind, and the flags of its place."""
+    if not workload:
+        return dict.fromkeys(("group", "revisions", "place"), "")
+    group, revisions = _GROUPS[Kind(str(workload["kind"]))]
+    region, project = str(workload["region"]), str(workload["project"])
+    place = f"--region={shlex.quote(region)} --project={shlex.quote(project)}"
+    known = is_printable(region) and is_printable(project)
+    return {
+        "group": ShellCommand(group),
+        "revisions": ShellCommand(revisions),
+        "place": ShellCommand(place) if known else "",
+    }

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from incident.model import Json, JsonObject, Status
 from incident.model.json_text import json_list, json_object, json_objects
-from incident.playbook.commands_and_links import gcloud
+from incident.playbook.links import gcloud
 
 _LONGEST = 240
 #: Where threat findings without a process name the binary.

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from incident.model import ChangeKind, ChangeState, Json, JsonObject, TaskPurpose
+from incident.model import ChangeKind, ChangeState, Json, JsonObject
 from incident.model.decision import DRIFT_PREFIX
 from incident.model.durations import format_milliseconds
 from incident.model.json_text import parse_time
-from incident.playbook.task_order import plan_sections, triage_index
 from incident.report.activity import COLLECTOR_PREFIX, activity_entries, timings
 from incident.report.exposure_picture import exposure_columns
 from incident.report.html_template import is_page, report_template
@@ -50,7 +49,7 @@ _TONES = {
 _NO_ASSESSMENT: Mapping[str, Any] = {
     **dict.fromkeys(("summary", "confidence"), ""),
     **dict.fromkeys(("reasons", "techniques", "reach", "related", "look_at"), ()),
-    "plan": {"automatic": (), "people": ()},
+    "plan": {"people": ()},
 }
 _WORKLOAD_FIELDS = (
     *("kind", "name", "project", "location", "revision", "execution"),
@@ -114,7 +113,7 @@ def render_html(case: CaseFileContents) -> str:
     gaps = [each for each in outcome.get("gaps") or () if isinstance(each, Mapping)]
     unread = {str(gap.get("collector")) for gap in gaps} - case.evidence.keys()
     main_reason, tone = _main_reason(status, outcome), _TONES.get(status, "bad")
-    sections = plan_sections(assessment["plan"].get("people") or ())
+    tasks = assessment["plan"].get("people") or ()
     steps = activity_entries(case.outcome, case.records, case.containment, case.updated_at, unread)
     events = timeline(case.outcome, case.evidence, steps)
     return report_template().render(
@@ -124,10 +123,7 @@ def render_html(case: CaseFileContents) -> str:
         written_states=_WRITTEN_STATES,
         tone="warn" if workload["other_regions"] and tone == "good" else tone,
         assessment=assessment,
-        plan=assessment["plan"],
-        sections=sections,
-        first_task_waits=bool(sections) and sections[0].tasks[0][1].get("part") == TaskPurpose.WAIT,
-        triage_section=triage_index(status, sections),
+        tasks=tasks,
         workload=workload,
         events=events,
         missing_sources=[name for name in _TIMELINE_SOURCES if name in unread],

@@ -14,19 +14,36 @@ from incident.model import (
     Evidence,
     Finding,
     Gap,
+    InvalidPlaybook,
     Json,
+    JsonObject,
     Responder,
     Status,
     Suspect,
     Verdict,
 )
-from incident.model.json_text import SCHEMA_VERSION, json_object, time_text, workload_json
-from incident.playbook.commands_and_links import finding_page, virustotal_page, workload_page
-from incident.playbook.inputs import explain_blocker
-from incident.playbook.plan import PlaybookInputs
+from incident.model.json_codec import to_json
+from incident.model.json_text import (
+    SCHEMA_VERSION,
+    json_object,
+    json_objects,
+    time_text,
+    workload_json,
+)
+from incident.model.outcome import Outcome, ReportedPlaybook
+from incident.playbook.blockers import explain_blocker
+from incident.playbook.facts import evidence_facts
+from incident.playbook.links import finding_page, virustotal_page, workload_page
+from incident.playbook.plan import playbook_plan
+from incident.playbook.schema import Playbook
 from incident.playbook.workload_facts import ended_executions_text, function_name, other_regions
 from incident.redaction.redactor import Redactor
-from incident.report.outcome_parts import assessment_json, detected_json, truncated
+from incident.report.outcome_parts import (
+    assessment_json,
+    detected_json,
+    redacted_facts,
+    truncated,
+)
 from incident.report.outcome_updates import merged_reasons
 from incident.report.source_properties import source_properties_gaps
 
@@ -50,6 +67,8 @@ class OutcomeParts:
         timings_ms: Milliseconds per stage.
         case_file: URL of the case file; None where none is kept.
         policy_url: Path or URL of the policy file; empty where none is configured.
+        playbook: The playbook; the shipped one by default.
+        playbook_url: Where it lies; empty for the shipped one.
     """
 
     incident: str
@@ -66,6 +85,8 @@ class OutcomeParts:
     timings_ms: Mapping[str, float] | None = None
     case_file: str | None = None
     policy_url: str = ""
+    playbook: Playbook | None = None
+    playbook_url: str = ""
 
     @property
     def suspect(self) -> Suspect:
@@ -77,7 +98,7 @@ class OutcomeParts:
 def build_outcome(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
     """The outcome as JSON."""
     finding = parts.evidence.finding
-    return {
+    outcome: dict[str, Json] = {
         "schema_version": SCHEMA_VERSION,
         "incident": parts.incident,
         "status": parts.status.value,
@@ -100,24 +121,47 @@ def build_outcome(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
         "timings_ms": {**(parts.timings_ms or {})},
         "links": _links(finding, parts),
     }
+    return _with_plan(outcome, parts, redactor)
 
 
 def _assessment(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json] | None:
     if parts.assessment is None:
         return None
-    situation = PlaybookInputs(
-        parts.incident,
-        parts.status,
-        parts.decision.mode,
+    return assessment_json(parts.assessment, parts.evidence, redactor)
+
+
+def _with_plan(
+    outcome: dict[str, Json], parts: OutcomeParts, redactor: Redactor
+) -> dict[str, Json]:
+    """The outcome with the tasks for people, where a responder assessed it."""
+    assessment = outcome["assessment"]
+    if parts.assessment is None or not isinstance(assessment, dict):
+        return outcome
+    facts = evidence_facts(
         parts.evidence,
-        parts.changes,
-        parts.drains_until,
-        parts.decision.blockers,
-        parts.policy_url,
         parts.assessment.investigation_steps,
+        parts.suspect.file.path if parts.suspect.file else "",
         often_benign=parts.responder is not None and parts.responder.verdict is Verdict.HOLD,
     )
-    return assessment_json(parts.assessment, situation, redactor)
+    shown = redacted_facts(facts.to_json(), redactor)
+    plan, problem = _plan_or_shipped(Outcome.from_json(outcome), shown, parts)
+    assessment["plan"] = to_json(plan)
+    if problem:
+        gaps = json_objects(outcome["gaps"])
+        outcome["gaps"] = [*gaps, {"collector": "playbook", "reason": truncated(problem)}]
+    return outcome
+
+
+def _plan_or_shipped(
+    outcome: Outcome, facts: JsonObject, parts: OutcomeParts
+) -> tuple[ReportedPlaybook, str]:
+    """The plan, and why another playbook than the shipped one could not be filled in."""
+    try:
+        return playbook_plan(outcome, facts, parts.playbook, parts.playbook_url), ""
+    except InvalidPlaybook as error:
+        if parts.playbook is None:
+            raise
+        return playbook_plan(outcome, facts), f"{error}. The shipped playbook is used instead"
 
 
 def malformed_outcome(digest: str, reason: str, case_file: str) -> dict[str, Json]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from incident.investigation.exposure import describe_exposure, related_findings
 from incident.model import (
@@ -15,14 +16,12 @@ from incident.model import (
     File,
     Finding,
     Json,
-    PlaybookTask,
     Reason,
     RelatedFinding,
     Reputation,
     Suspect,
 )
 from incident.model.json_text import json_value, time_text
-from incident.playbook.plan import PlaybookInputs, automatic_tasks, people_tasks, task_json
 from incident.redaction.redactor import Redactor
 from incident.report.source_properties import shown_source_properties
 
@@ -36,13 +35,14 @@ _MOST_ENCODED = 32_000
 _MOST_URLS = 5
 _MOST_PARENTS, _MOST_PARENT_ENCODED = 3, 4_000
 _MOST_LIBRARIES = 10
+#: Facts of a playbook that are console pages, made of names.
+_PAGES = frozenset({"page", "secrets_page"})
 
 
 def assessment_json(
-    assessment: Assessment, inputs: PlaybookInputs, redactor: Redactor
+    assessment: Assessment, evidence: Evidence, redactor: Redactor
 ) -> dict[str, Json]:
-    """Assessment, exposure, related findings and playbook."""
-    evidence = inputs.evidence
+    """Assessment, exposure and related findings."""
     return {
         "summary": truncated(redactor.text(assessment.summary)),
         "confidence": assessment.confidence.value,
@@ -57,10 +57,6 @@ def assessment_json(
         "related": [
             _related(other, redactor) for other in related_findings(evidence)[:_MOST_RELATED]
         ],
-        "plan": {
-            "automatic": [_step(step, redactor) for step in automatic_tasks(inputs)],
-            "people": [_step(step, redactor) for step in people_tasks(inputs)],
-        },
         "look_at": [truncated(redactor.text(text)) for text in assessment.investigation_steps],
     }
 
@@ -90,6 +86,18 @@ def detected_json(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> d
     }
 
 
+def redacted_facts(value: Any, redactor: Redactor) -> Any:
+    """The facts of a playbook with every text redacted and cut; pages of the console stay."""
+    if isinstance(value, Mapping):
+        return {
+            key: item if key in _PAGES else redacted_facts(item, redactor)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redacted_facts(item, redactor) for item in value]
+    return truncated(redactor.text(value)) if isinstance(value, str) else value
+
+
 def truncated(text: str) -> str:
     """Untrusted text cut to a length that a log line can bear."""
     kept = text[:_LONGEST_TEXT]
@@ -117,14 +125,6 @@ def _related(other: RelatedFinding, redactor: Redactor) -> dict[str, Json]:
         "name": truncated(redactor.text(other.name)),
         "linked": other.same_attack,
         "text": truncated(redactor.text(other.text)),
-    }
-
-
-def _step(step: PlaybookTask, redactor: Redactor) -> dict[str, Json]:
-    return {
-        **task_json(step),
-        "text": truncated(redactor.text(step.text)),
-        "command": truncated(redactor.text(step.command)) if step.command else None,
     }
 
 

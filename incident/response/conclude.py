@@ -38,6 +38,9 @@ from incident.model import (
     Status,
     Verdict,
 )
+from incident.model.json_codec import to_json
+from incident.model.json_text import json_object
+from incident.model.outcome import Outcome
 from incident.playbook.plan import with_updated_plan
 from incident.redaction.redactor import Redactor
 from incident.report.activity import COLLECTOR_PREFIX
@@ -263,7 +266,7 @@ async def publish_update(  # noqa: PLR0913 - where, what, with what, and since w
     Raises:
         Retry: The topic or the store does not answer; nothing is recorded.
     """
-    outcome, problem = await _write_update_report(folder, with_updated_plan(outcome), records)
+    outcome, problem = await _write_update_report(folder, _with_plan(outcome), records)
     case = await records.case_file(folder)
     reasons = {
         "report": problem,
@@ -280,6 +283,15 @@ async def publish_update(  # noqa: PLR0913 - where, what, with what, and since w
     last = max(newest if after is None else after, DONE_NUMBER)
     await write(last + 1 if once else last, str(outcome["status"]), body)
     return outcome
+
+
+def _with_plan(outcome: JsonObject) -> JsonObject:
+    """The outcome with its plan filled in again for its current status."""
+    typed = with_updated_plan(Outcome.from_json(outcome))
+    if typed.assessment is None or not typed.assessment.playbook.facts:
+        return outcome
+    plan = to_json(typed.assessment.playbook)
+    return {**outcome, "assessment": {**json_object(outcome["assessment"]), "plan": plan}}
 
 
 async def _write_update_report(

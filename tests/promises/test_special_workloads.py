@@ -34,8 +34,9 @@ class Answer:
 
     @property
     def commands(self) -> list[str]:
-        """The commands of the tasks."""
-        return [task["command"] for task in self.tasks if task["command"]]
+        """The commands of the tasks, one a line, those of their details included."""
+        blocks = [part["command"] for task in self.tasks for part in (task, *task["details"])]
+        return [line for block in blocks if block for line in block.splitlines()]
 
     def exposure(self, topic: str) -> str:
         """The texts on a topic of the exposure."""
@@ -116,7 +117,7 @@ async def test_a_multi_region_service_names_its_other_regions_first(tmp_path: Pa
     assert _OTHER_REGION in answer.page.partition('<p class="status">')[2].partition("</p>")[0]
     assert f"ALSO RUNS in {_OTHER_REGION}" in answer.chat.splitlines()[0]
     assert answer.log_message.endswith(f"also runs in {_OTHER_REGION}, where nothing was done")
-    assert answer.tasks[0]["part"] == "regions"
+    assert answer.tasks[0]["id"] == "stop"
     stop = f"gcloud beta run services update storefront --scaling=0 --region={_OTHER_REGION}"
     assert answer.tasks[0]["command"].startswith(stop)
     assert f"`{stop} --project=example-shop-prod`" in answer.chat

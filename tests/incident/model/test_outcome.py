@@ -21,8 +21,10 @@ from incident.model import (
     Kind,
     Lookup,
     Mode,
+    PlaybookTask,
     Reason,
     Status,
+    TaskDetail,
     Technique,
     Verdict,
     Workload,
@@ -39,7 +41,6 @@ from incident.model.outcome import (
     ReportedProcess,
     ReportedRelatedFinding,
     ReportedReputation,
-    ReportedTask,
     ReportedWorkload,
     SourceProperty,
 )
@@ -93,8 +94,18 @@ OUTCOME = Outcome(
         ),
         related=(ReportedRelatedFinding("Shell", "HIGH", NOW, "c", same_attack=True, text="same"),),
         playbook=ReportedPlaybook(
-            (ReportedTask(None, None, "read"),),
-            (ReportedTask("rotate", "Rotate", "secret", "leaked", "gcloud x", None),),
+            "gs://b/p.yaml",
+            {"workload": None},
+            (
+                PlaybookTask(
+                    "rotate",
+                    "Rotate",
+                    "secret",
+                    "leaked",
+                    "gcloud x",
+                    details=(TaskDetail("more"), TaskDetail("most", "gcloud y")),
+                ),
+            ),
         ),
         investigation_steps=("look",),
     ),
@@ -134,12 +145,12 @@ def stored(outcome: Outcome) -> dict[str, Any]:
 
 
 def paths(value: Any, *prefix: str) -> Iterator[tuple[str, ...]]:
-    """The path of every member and element, but of the contents of a change's two sides."""
+    """The path of every member and element, but of what is kept as it is."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, item in items:
         path = (*prefix, str(key))
         yield path
-        if isinstance(item, dict | list) and key not in ("before", "after", "timings_ms"):
+        if isinstance(item, dict | list) and key not in ("before", "after", "timings_ms", "facts"):
             yield from paths(item, *path)
 
 

@@ -1,43 +1,35 @@
-"""The playbook: the right next task for each outcome, and commands that are safe to paste."""
+"""The plan of an incident: the right next task for each status, few tasks, few words."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from incident.actions.changes import change_json, with_state
+from incident.actions.changes import with_state
 from incident.decision.guards import GUARDS, containing_operator
 from incident.model import (
     Access,
-    AuditEvent,
     Binding,
     Blocker,
+    Change,
     ChangeKind,
     ChangeState,
     Container,
     Evidence,
+    Execution,
     Gap,
-    Json,
     Kind,
-    Mode,
-    SecretUse,
     Status,
-    TaskPurpose,
     Volume,
 )
-from incident.model.json_text import workload_json
-from incident.playbook.inputs import explain_blocker
-from incident.playbook.plan import (
-    PlaybookInputs,
-    automatic_tasks,
-    people_tasks,
-    task_json,
-    with_updated_plan,
-)
+from incident.model.outcome import Outcome, ReportedAssessment, ReportedBlocker
+from incident.playbook.blockers import explain_blocker
+from incident.playbook.plan import playbook_plan, with_updated_plan
 from tests.support.constants import INCIDENT_ID
+from tests.support.environment import responder_environment
 from tests.support.model import (
     NOW,
     configuration,
@@ -47,114 +39,159 @@ from tests.support.model import (
     template,
     workload,
 )
+from tests.support.playbook import (
+    PLACE,
+    facts_of,
+    outcome_of,
+    plan,
+    plan_commands,
+    task_commands,
+    task_text,
+)
 
 VERIFIED = ChangeState.VERIFIED
 _NO_PLAN = {Status.IGNORED, Status.MALFORMED, Status.DUPLICATE}
-_CONTAINMENT_PARTS = {"stop", "wait", "no-attack", "give-back", "resume", "look"}
-_HOSTILE = "x'; touch /tmp/owned; echo '"
+_STATUSES = [each for each in Status if each not in _NO_PLAN]
+_MAY_RUN = [
+    Status.PLANNED,
+    Status.HELD,
+    Status.AWAITING_APPROVAL,
+    Status.FAILED,
+    Status.RESTRICTED,
+    Status.UNVERIFIED,
+    Status.EXPIRED,
+]
+_AFTER_STOP = [
+    *("notify", "false-positive", "rotate-secrets", "disable-identity", "save-logs"),
+    *("root-cause", "rebuild", "close"),
+]
+_MOST_TASKS, _MOST_WORDS = 10, 450
 
 
-def situation_of(status: Status, of: Evidence | None = None) -> PlaybookInputs:
-    """Inputs of an incident with a status; with CONTAINED its change is verified."""
-    state = ChangeState.VERIFIED if status is Status.CONTAINED else ChangeState.PLANNED
-    change = with_state(scale_to_zero_change(), state)
-    return PlaybookInputs(INCIDENT_ID, status, Mode.ENFORCE, of or evidence(), (change,))
+def evidence_of(kind: Kind = Kind.SERVICE, **changes: Any) -> Evidence:
+    """Evidence on a workload of a kind."""
+    ran = {"execution": "storefront-abcde", "revision": None} if kind is Kind.JOB else {}
+    this = finding(workload=workload(kind=kind), **ran)
+    return evidence(finding=this, configuration=configuration(kind=kind), **changes)
 
 
-def parts(status: Status, of: Evidence | None = None) -> list[str]:
-    """The purposes of a playbook, each once, in order."""
-    steps = people_tasks(situation_of(status, of))
-    return list(dict.fromkeys(step.purpose.value for step in steps if step.purpose))
+def in_two_regions() -> Evidence:
+    """Evidence on a multi-region service."""
+    return evidence(configuration=configuration(regions=("europe-west1", "us-central1")))
 
 
-@pytest.mark.parametrize(
-    "status",
-    [
-        Status.PLANNED,
-        Status.HELD,
-        Status.AWAITING_APPROVAL,
-        Status.FAILED,
-        Status.RESTRICTED,
-        Status.UNVERIFIED,
-        Status.EXPIRED,
-    ],
-)
-def test_what_may_run_on_is_stopped_and_shut_before_anything_is_rotated(status: Status) -> None:
+def test_a_contained_incident_leaves_eight_tasks() -> None:
+    """Owners first, the finding last."""
+    assert list(plan(Status.CONTAINED)) == _AFTER_STOP
+
+
+@pytest.mark.parametrize("status", _MAY_RUN)
+def test_what_may_run_is_stopped_before_anything_is_rotated(status: Status) -> None:
     """A running attacker would read a new secret version and get a new token."""
-    result = parts(
-        status, evidence(access=Access((Binding("roles/run.invoker", ("allUsers",), None),)))
-    )
-    way_out = "no-attack" if status in (Status.RESTRICTED, Status.UNVERIFIED) else "look"
-    shut = ["ingress", "authentication"]
-    assert result[:7] == ["stop", way_out, *shut, "tell", "rotate", "revoke"]
-    (rotate,) = {
-        step.reason
-        for step in people_tasks(situation_of(status))
-        if step.purpose is TaskPurpose.ROTATE
-    } - {""}
-    assert "not before it is stopped" in rotate
+    tasks = plan(status)
+    assert [*tasks][2:] == _AFTER_STOP
+    assert {*[*tasks][:2]} == {"stop", "copy-evidence"}
+    for name in ("rotate-secrets", "disable-identity"):
+        assert tasks[name].why.startswith("Not before it is stopped")
 
 
-def test_after_containment_owners_are_informed_before_any_repair() -> None:
-    """Owners see the outage and may report a false positive."""
-    result = parts(Status.CONTAINED)
-    assert result[:4] == ["tell", "no-attack", "rotate", "revoke"]
-    assert result.index("rebuild") < result.index("ingress") < result.index("give-back")
-    assert result.index("give-back") < result.index("open") < result.index("delete")
-    assert result[-1] == "close"
+@pytest.mark.parametrize("status", _STATUSES)
+@pytest.mark.parametrize("kind", list(Kind))
+def test_no_incident_has_more_than_ten_tasks(status: Status, kind: Kind) -> None:
+    """Each with a title, what to do and why, and unlike any other."""
+    denied = "cannot read it: permission run.services.get is missing"
+    gaps = tuple(Gap(name, denied) for name in ("settings", "access", "audit-log"))
+    blind = Evidence(evidence_of(kind).finding, confirmed=True, gaps=gaps)
+    for of in (evidence_of(kind), blind, in_two_regions()):
+        tasks = plan(status, of)
+        assert 1 <= len(tasks) <= _MOST_TASKS
+        for task in tasks.values():
+            assert all((task.title, task.text, task.why))
+            assert "  " not in task_text(task)
 
 
-def test_nothing_is_rotated_while_requests_in_flight_may_read_it() -> None:
-    """The first task names the time until which requests may run."""
-    drains = replace(situation_of(Status.CONTAINED), drains_until=NOW)
-    first, second = people_tasks(drains)[:2]
-    assert first.purpose is TaskPurpose.WAIT
-    assert "2026-10-02 08:14:12 UTC" in first.text
-    assert second.purpose is TaskPurpose.NOTIFY
-
-
-@pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
-def test_every_part_gives_its_reason_once(status: Status) -> None:
-    """The first task of each purpose has a reason; every order has every purpose."""
-    open_wide = Access((Binding("roles/run.invoker", ("allUsers",), None),))
-    what = template(volumes=(Volume("d", "gcs b", persists=True),))
-    steps = people_tasks(situation_of(status, evidence(access=open_wide, revisions=(what,))))
-    seen = set()
-    for step in steps:
-        assert step.purpose
-        assert task_json(step)["part_title"]
-        assert bool(step.reason) is (step.purpose not in seen)
-        seen.add(step.purpose)
+async def test_the_plan_of_the_sample_is_short(tmp_path: Path) -> None:
+    """Eight tasks of at most 450 words without commands, folded ones included."""
+    async with responder_environment(tmp_path) as env:
+        outcome = (await env.deliver()).outcome
+    assessment = Outcome.from_json(outcome).assessment
+    assert assessment
+    tasks = assessment.playbook.people
+    assert [task.id for task in tasks] == _AFTER_STOP
+    assert sum(len(task_text(task).split()) for task in tasks) <= _MOST_WORDS
 
 
 @pytest.mark.parametrize(
     ("status", "command"),
     [
-        (Status.AWAITING_APPROVAL, "approve"),
+        (Status.AWAITING_APPROVAL, "approve {}"),
         (Status.RESTRICTED, "contain {} --action scale-to-zero"),
-        (Status.UNVERIFIED, "contain"),
-        (Status.PLANNED, "contain"),
+        (Status.UNVERIFIED, "contain {}"),
+        (Status.PLANNED, "contain {}"),
         (Status.HELD, "contain {} --action scale-to-zero"),
-        (Status.FAILED, "contain"),
-        (Status.EXPIRED, "contain"),
+        (Status.FAILED, "contain {}"),
+        (Status.EXPIRED, "contain {}"),
+        (Status.RELEASED, "contain {}"),
     ],
 )
-def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
-    """With the responder's command, and one that needs gcloud only."""
-    first, *others = people_tasks(situation_of(status))
-    incident = INCIDENT_ID
-    wanted = command.format(incident) if "{}" in command else f"{command} {incident}"
-    assert first.command == f"cloud-run-responder {wanted}"
-    by_hand = [step.command for step in others if step.purpose is TaskPurpose.STOP]
-    place = "--region=europe-west1 --project=example-shop-prod"
-    assert by_hand == [
-        f"gcloud beta run services update storefront --scaling=0 {place}",
-        f"gcloud run services update-traffic storefront --clear-tags {place}",
+def test_the_stop_task_has_the_right_command(status: Status, command: str) -> None:
+    """The responder's command, and below it one that needs gcloud only."""
+    stop = plan(status)["stop"]
+    assert stop.command == f"cloud-run-responder {command.format(INCIDENT_ID)}"
+    manual = [
+        f"gcloud beta run services update storefront --scaling=0 {PLACE}",
+        f"gcloud run services update-traffic storefront --clear-tags {PLACE}",
     ]
+    listed = [each for each in task_commands(stop) if "--scaling" in each or "traffic" in each]
+    assert listed == ([] if status is Status.RELEASED else manual)
+    assert ("cannot undo it" in task_text(stop)) is (
+        status not in (Status.UNVERIFIED, Status.RELEASED)
+    )
+
+
+def test_a_plan_without_a_change_that_stops_names_the_action() -> None:
+    """Else `contain` would repeat what failed to stop the workload."""
+    stop = plan(Status.FAILED, changes=())["stop"]
+    assert str(stop.command).endswith(" --action scale-to-zero")
+
+
+@pytest.mark.parametrize("status", _MAY_RUN)
+def test_the_text_says_that_it_may_run(status: Status) -> None:
+    """The first task on stopping says it in its text."""
+    text = plan(status)["stop"].text
+    assert "still run" in text or "not stopped" in text or "Nothing shows that" in text
+
+
+def test_evidence_is_copied_before_it_is_destroyed() -> None:
+    """First for what a person decides on; by a shell in the affected container."""
+    sidecars = template(containers=(template().containers[0],) * 2)
+    of = evidence(configuration=configuration(template=sidecars))
+    for status in (Status.HELD, Status.AWAITING_APPROVAL):
+        tasks = playbook_plan(outcome_of(status, of), facts_of(of, file="/usr/bin/x y")).people
+        copy = tasks[0]
+        assert copy.id == "copy-evidence"
+        assert "destroys the container" in copy.text
+        shell = "gcloud beta run services ssh storefront"
+        assert str(copy.command).startswith(f"{shell} --container=storefront-1 {PLACE}")
+        assert "base64 '/usr/bin/x y'" in task_commands(copy)
+    assert [*plan(Status.FAILED)][:2] == ["stop", "copy-evidence"]
+    for done in (Status.CONTAINED, Status.RELEASED, Status.ALREADY_CONTAINED):
+        assert "copy-evidence" not in plan(done)
+    job = plan(Status.HELD, evidence_of(Kind.JOB))
+    assert [*job][:2] == ["stop", "copy-evidence"]
+    assert not any(" ssh " in command for command in plan_commands(job))
+
+
+def test_nothing_tells_to_wait_for_a_time_that_may_have_passed() -> None:
+    """The plan names the time until which requests could run; it is read at any time."""
+    task = plan(Status.CONTAINED, drains_until=NOW)["rotate-secrets"]
+    assert "could read secrets until 2026-10-02 08:14:12 UTC" in task.text
+    assert "wait" not in task_text(task).lower()
+    assert "in flight" not in plan(Status.CONTAINED)["rotate-secrets"].text
 
 
 @pytest.mark.parametrize(
-    ("by", "policy", "expected", "command"),
+    ("raised_by", "policy", "expected", "command"),
     [
         ("policy", "file:///etc/p.yaml", "Fix", "cloud-run-responder policy check /etc/p.yaml"),
         ("protect", "gs://b/p.yaml", "(gs://b/p.yaml)", "gcloud storage cp gs://b/p.yaml"),
@@ -169,23 +206,23 @@ def test_what_may_run_on_is_stopped_first(status: Status, command: str) -> None:
     ],
 )
 def test_a_contain_command_that_would_be_refused_is_not_suggested(
-    by: str, policy: str, expected: str, command: str
+    raised_by: str, policy: str, expected: str, command: str
 ) -> None:
     """The task names the fix and the manual alternative instead."""
-    held = replace(
-        situation_of(Status.HELD), blockers=(Blocker(by, "because."),), policy_url=policy
-    )
-    first, *others = people_tasks(held)
-    assert "as things are: because. " in first.text
-    assert expected in first.text
-    assert first.command.startswith(command)
-    assert bool(first.command) is bool(command)
-    assert not any("cloud-run-responder contain" in step.command for step in (first, *others))
-    stop = [step.command for step in others if step.purpose is TaskPurpose.STOP]
-    assert stop[0].startswith("gcloud beta run services update storefront --scaling=0")
+    fixed = explain_blocker(Blocker(raised_by, "because."), workload(), policy)
+    blocker = ReportedBlocker(fixed.text, fixed.fix, fixed.command or None)
+    tasks = plan(Status.HELD, blockers=(blocker,))
+    stop = tasks["stop"]
+    assert "would be refused: because. " in stop.text
+    assert expected in stop.text
+    assert str(stop.command or "").startswith(command)
+    assert bool(stop.command) is bool(command)
+    assert not any("cloud-run-responder contain" in each for each in plan_commands(tasks))
+    manual = [each for each in task_commands(stop) if "--scaling=0" in each]
+    assert manual == [f"gcloud beta run services update storefront --scaling=0 {PLACE}"]
 
 
-def test_every_guard_that_binds_a_person_says_what_comes_first() -> None:
+def test_every_guard_that_binds_a_person_has_a_fix() -> None:
     """Each guard has a fix of its own; an unknown guard gets the default fix."""
     waived = containing_operator("").waived_guards
     names = {guard.__name__ for guard in GUARDS} - waived
@@ -196,438 +233,266 @@ def test_every_guard_that_binds_a_person_says_what_comes_first() -> None:
         )
 
 
-def test_a_plan_without_a_change_that_stops_names_the_action() -> None:
-    """Else `contain` would repeat what failed to stop the workload."""
-    failed = replace(situation_of(Status.FAILED), changes=())
-    assert people_tasks(failed)[0].command.endswith(" --action scale-to-zero")
-
-
 @pytest.mark.parametrize(
     ("kind", "commands"),
     [
         (
             Kind.JOB,
             [
-                "gcloud run jobs executions list --job=storefront --region=europe-west1",
-                "gcloud run jobs executions cancel storefront-abcde --region=europe-west1",
+                f"gcloud run jobs executions list --job=storefront {PLACE}",
+                f"gcloud run jobs executions cancel storefront-abcde {PLACE}",
             ],
         ),
         (
             Kind.WORKER_POOL,
-            ["gcloud beta run worker-pools update storefront --scaling=0 --region=europe-west1"],
+            [f"gcloud beta run worker-pools update storefront --scaling=0 {PLACE}"],
         ),
     ],
 )
 def test_each_kind_is_stopped_in_its_own_way(kind: Kind, commands: list[str]) -> None:
     """A job's executions are cancelled; a pool is scaled to zero."""
-    this = finding(workload=workload(kind=kind), execution="storefront-abcde", revision=None)
-    steps = people_tasks(situation_of(Status.HELD, evidence(finding=this)))
-    result = [step.command for step in steps if step.purpose is TaskPurpose.STOP][1:]
-    assert result == [f"{command} --project=example-shop-prod" for command in commands]
+    tasks = plan(Status.HELD, evidence_of(kind))
+    assert task_commands(tasks["stop"])[1:] == commands
+    words = [command.split()[:4] for command in plan_commands(tasks)]
+    assert not any("services" in each and "list" not in each for each in words)
 
 
-@pytest.mark.parametrize("doubtful", [True, False])
-def test_the_false_positive_step_precedes_destructive_steps(*, doubtful: bool) -> None:
-    """Where findings of a type are often benign, triage comes before stopping too."""
-    held = replace(
-        situation_of(Status.HELD), investigation_steps=("its parent.",), often_benign=doubtful
-    )
-    steps = people_tasks(held)
-    assert (steps[0].purpose is TaskPurpose.TRIAGE) is doubtful
-    compare, mute = (step for step in steps if step.purpose is TaskPurpose.TRIAGE)
-    assert compare.text.endswith("at this: its parent")
-    assert mute.command.startswith("gcloud scc findings set-mute ")
-    assert "nothing below is needed" in mute.text
-    assert ("All that follows is for what is not harmless" in mute.text) is doubtful
-    order = [step.purpose for step in steps]
-    assert (
-        order.index(TaskPurpose.TRIAGE)
-        < order.index(TaskPurpose.INGRESS)
-        < order.index(TaskPurpose.ROTATE)
-    )
+@pytest.mark.parametrize("often_benign", [True, False])
+def test_findings_that_are_often_benign_are_checked_first(*, often_benign: bool) -> None:
+    """The responder's checks, and how to mute a false positive."""
+    facts = facts_of(checks=("its parent.",), often_benign=often_benign)
+    tasks = playbook_plan(outcome_of(Status.EXPIRED), facts).people
+    assert (tasks[0].id == "false-positive") is often_benign
+    (check,) = (task for task in tasks if task.id == "false-positive")
+    assert check.text.startswith("Check: its parent. False positive? Mute the finding")
+    assert str(check.command).startswith("gcloud scc findings set-mute projects/")
+
+
+@pytest.mark.parametrize("status", [Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED])
+def test_a_false_positive_is_released_at_once(status: Status) -> None:
+    """While there is a containment that a release undoes."""
+    change = (with_state(scale_to_zero_change(), VERIFIED),)
+    task = plan(status, changes=change)["false-positive"]
+    assert "Release it now" in task.text
+    assert task.command == f"cloud-run-responder release {INCIDENT_ID}"
+    irreversible = (replace(change[0], reversible=False),)
+    assert "release" not in str(plan(status, changes=irreversible)["false-positive"].command)
 
 
 @pytest.mark.parametrize(
     ("mask", "kind", "restored", "traffic"),
     [
-        (("scaling", "traffic"), Kind.SERVICE, "scaling and the traffic split with its", True),
-        (("ingress",), Kind.SERVICE, "restores its ingress, exactly", False),
-        (("scaling.manual_instance_count",), Kind.WORKER_POOL, "number of instances, e", False),
-        ((), Kind.JOB, "restores who may start it, exactly", False),
+        (("scaling", "traffic"), Kind.SERVICE, "its scaling and its traffic split", True),
+        (("ingress",), Kind.SERVICE, "restores its ingress, and", False),
+        (("scaling.manual_instance_count",), Kind.WORKER_POOL, "its number of instances", False),
+        ((), Kind.JOB, "restores who may start it, and", False),
     ],
 )
-def test_the_release_step_describes_only_what_was_changed(
+def test_the_release_describes_only_what_was_changed(
     mask: tuple[str, ...], kind: Kind, restored: str, *, traffic: bool
 ) -> None:
-    """Without a traffic change no task mentions traffic."""
+    """Without a traffic change no command sends traffic anywhere."""
     change = replace(with_state(scale_to_zero_change(), VERIFIED), mask=mask)
     change = replace(change, kind=change.kind if mask else ChangeKind.IAM_POLICY)
-    of = evidence(finding=finding(workload=workload(kind=kind), revision="storefront-00041"))
-    now = replace(situation_of(Status.CONTAINED, of), changes=(change,))
-    steps = people_tasks(now)
-    texts = " ".join(step.text for step in steps)
-    assert restored in next(step.text for step in steps if step.purpose is TaskPurpose.RELEASE)
-    assert ("Not before the release" in texts) is traffic
-    assert any("--to-latest" in step.command for step in steps) is traffic
-    assert ("scaling, traffic or ingress" in texts) is (kind is Kind.SERVICE)
+    tasks = plan(Status.CONTAINED, evidence_of(kind), changes=(change,))
+    assert restored in tasks["close"].text
+    assert any("--to-latest" in command for command in plan_commands(tasks)) is traffic
+    assert ("scaling, traffic or ingress" in tasks["rebuild"].text) is (kind is Kind.SERVICE)
 
 
-def test_manually_restricted_access_has_a_manual_restore_step() -> None:
-    """The task restores the earlier ingress; the owner decides about public callers."""
-    access = Access((Binding("roles/run.invoker", ("allUsers",), None),))
-    fields: dict[str, Json] = {
-        "ingress": "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
-        "invokerIamDisabled": True,
-    }
-    of = evidence(access=access, configuration=configuration(fields=fields))
-    steps = people_tasks(situation_of(Status.HELD, of))
-    opened = [
-        step
-        for step in steps
-        if step.purpose in (TaskPurpose.RESTORE_INGRESS, TaskPurpose.RESTORE_CALLERS)
-    ]
-    first, check, member = (step.command for step in opened)
-    assert "--ingress=internal-and-cloud-load-balancing" in first
-    assert "--no-invoker-iam-check" in check
-    assert "add-iam-policy-binding storefront --member=allUsers" in member
-    assert "its owner decides" in opened[-1].text
-    assert any(
-        "--scaling=FORMER_SCALING" in s.command for s in steps if s.purpose is TaskPurpose.RESUME
+def test_what_was_stopped_manually_is_started_again() -> None:
+    """In each way of its kind; a cancelled execution is not resumed."""
+    for kind, flag in ((Kind.SERVICE, "FORMER_SCALING"), (Kind.WORKER_POOL, "FORMER_NUMBER")):
+        commands = plan_commands(plan(Status.HELD, evidence_of(kind)))
+        assert any(f"--scaling={flag}" in command for command in commands)
+    job, execute = evidence_of(Kind.JOB), f"gcloud run jobs execute storefront {PLACE}"
+    assert execute in plan_commands(plan(Status.HELD, job))
+    cancelled = replace(
+        with_state(scale_to_zero_change(), VERIFIED), kind=ChangeKind.CANCELLATION, mask=()
     )
+    close = plan(Status.CONTAINED, job, changes=(cancelled,))["close"]
+    assert execute in task_commands(close)
+    assert "an execution is not resumed" in task_text(close)
 
 
-def test_an_unverified_attempt_still_has_a_snapshot() -> None:
-    """The manual alternative mentions the snapshot of the attempt."""
-    texts = {
-        status: " ".join(step.text for step in people_tasks(situation_of(status)))
-        for status in (Status.UNVERIFIED, Status.HELD)
-    }
-    assert "which kept how it was before its attempt" in texts[Status.UNVERIFIED]
-    assert "no before-image" in texts[Status.HELD]
-    assert "no before-image" not in texts[Status.UNVERIFIED]
+def test_other_regions_are_stopped_too() -> None:
+    """By a task of their own once the first is contained; else below the task that stops it."""
+    update = "gcloud beta run services update storefront --scaling=0 --region=us-central1"
+    contained = plan(Status.CONTAINED, in_two_regions())
+    assert next(iter(contained)) == "stop"
+    assert contained["stop"].title == "Stop it in us-central1 too"
+    held = plan(Status.HELD, in_two_regions())
+    for tasks in (contained, held):
+        assert any(each.startswith(update) for each in task_commands(tasks["stop"]))
+        assert any("FORMER_SCALING --region=us-c" in each for each in plan_commands(tasks))
+    assert "also runs in us-central1" in held["stop"].text
 
 
-def test_every_secret_volume_and_account_has_its_step() -> None:
-    """Each secret, volume and account of the blast radius has a task."""
-    what = template(
-        revision="",
-        secret_names=("db-password", "projects/other/secrets/shared-key"),
-        volumes=(Volume("data", "gcs://bucket", persists=True),),
+def test_an_execution_that_ended_by_itself_was_stopped_by_nobody() -> None:
+    """The task says how it ended; an unknown end is looked up."""
+    over = Execution(
+        name="x",
+        short_name="storefront-abcde",
+        create_time=NOW,
+        start_time=NOW,
+        completion_time=NOW,
+        state="CONDITION_SUCCEEDED",
+        reason="",
+        tasks={},
+        template=template(),
+        creator="",
     )
-    texts = "\n".join(
-        f"{step.text} {step.command}"
-        for step in people_tasks(
-            situation_of(Status.CONTAINED, evidence(configuration=configuration(template=what)))
-        )
-    )
-    assert "secrets versions add db-password --data-file=FILE --project=example-shop-prod" in texts
-    assert "versions disable projects/other/secrets/shared-key/versions/OLD_VERSION" in texts
-    assert "gs://bucket" in texts
-    assert "iam service-accounts disable storefront@example-shop-prod" in texts
-    assert "MODE" in texts
+    ended = evidence_of(Kind.JOB, executions=(over,))
+    stop = plan(Status.ALREADY_CONTAINED, ended)["stop"]
+    assert stop.text.startswith("Nobody stopped it: execution storefront-abcde succeeded on 2026-")
+    assert stop.command == f"gcloud run jobs executions describe storefront-abcde {PLACE}"
+    assert "Find out who" in plan(Status.ALREADY_CONTAINED, evidence_of(Kind.JOB))["stop"].text
+    assert "Find out who" in plan(Status.ALREADY_CONTAINED)["stop"].text
 
 
-@pytest.mark.parametrize(
-    ("access", "role", "fields", "command"),
-    [
-        ("allUsers", "invoker", {}, "--member=allUsers --role=roles/run.invoker"),
-        (
-            "allAuthenticatedUsers",
-            "admin",
-            {},
-            "--member=allAuthenticatedUsers --role=roles/run.ad",
-        ),
-        ("user:a@example.com", "invoker", {"invokerIamDisabled": True}, "--invoker-iam-check"),
-    ],
-)
-def test_the_command_removes_the_public_members_it_found(
-    access: str, role: str, fields: dict[str, Json], command: str
-) -> None:
-    """The command removes the member from the role that has it, or turns the check on."""
-    let_in = Access((Binding(f"roles/run.{role}", (access,), None),))
-    of = evidence(access=let_in, configuration=configuration(fields=fields))
-    commands = [step.command for step in people_tasks(situation_of(Status.HELD, of))]
-    assert any(command in each for each in commands)
-
-
-def test_access_by_other_roles_or_conditions_keeps_its_step() -> None:
-    """Requiring authentication removes neither, so neither task is dropped."""
-    roles = (("roles/run.invoker", None), ("roles/run.invoker", "daily"), ("roles/run.admin", None))
-    let_in = Access(tuple(Binding(role, ("allUsers",), only) for role, only in roles))
-    change = replace(with_state(scale_to_zero_change(), VERIFIED), action="require-authentication")
-    done = replace(situation_of(Status.RESTRICTED, evidence(access=let_in)), changes=(change,))
-    steps = [step for step in people_tasks(done) if step.purpose is TaskPurpose.AUTHENTICATION]
-    assert [bool(step.command) for step in steps] == [True, False]
-    assert "(roles/run.admin)" in steps[0].text
-    assert "(roles/run.invoker under the condition “daily”)" in steps[1].text
-    assert steps[1].link.startswith("https://console.cloud.google.com/run/detail/")
-    planned = situation_of(Status.PLANNED, evidence(access=let_in))
-    result: dict[str, Json] = {
-        "incident": "x",
-        "status": "restricted",
-        "workload": workload_json(workload()),
-        "changes": [{"action": "require-authentication", "state": "verified"}],
-        "assessment": {"plan": {"people": [task_json(each) for each in people_tasks(planned)]}},
-    }
-    assessment = with_updated_plan(result)["assessment"]
-    assert str(assessment).count("'part': 'authentication'") == 2
-    assert "--role=roles/run.invoker" not in str(assessment)
-
-
-@pytest.mark.parametrize("source", ["gcs://uploads", "gcs uploads"])
-def test_a_bucket_that_persists_has_its_command(source: str) -> None:
-    """Each spelling of the volume source gives the same command."""
-    what = template(revision="", volumes=(Volume("d", source, persists=True),))
-    of = evidence(configuration=configuration(template=what))
-    (step,) = (
-        s for s in people_tasks(situation_of(Status.HELD, of)) if s.purpose is TaskPurpose.FILES
-    )
-    assert step.command == "gcloud storage ls 'gs://uploads/**' --long"
-    assert "changed on gs://uploads since" in step.text
-    nfs = template(revision="", volumes=(Volume("d", "nfs filer:/shop", persists=True),))
-    share = evidence(configuration=configuration(template=nfs))
-    (step,) = (
-        s for s in people_tasks(situation_of(Status.HELD, share)) if s.purpose is TaskPurpose.FILES
-    )
-    assert "changed on the file share filer:/shop since" in step.text
-
-
-@pytest.mark.parametrize("hostile", [_HOSTILE, "$(touch x)", "a\nb", "--flag", '"; rm -rf /'])
-@pytest.mark.parametrize("kind", list(Kind))
-@pytest.mark.parametrize("status", [Status.CONTAINED, Status.HELD])
-def test_no_command_runs_what_the_evidence_says(hostile: str, kind: Kind, status: Status) -> None:
-    """In a shell every untrusted value stays one word, and none becomes a flag."""
-    what = template(
-        revision="",
-        service_account=hostile,
-        secret_names=(hostile, f"projects/{hostile}/secrets/{hostile}"),
-        secret_uses=(SecretUse(hostile, "1", hostile, mounted=False),),
-        volumes=(Volume("v", f"gcs://{hostile}", persists=True),),
-    )
-    this = finding(
-        containers=(Container(hostile, hostile, f"sha256:{hostile}"),),
-        workload=workload(kind=kind, name=hostile, location=hostile, project_id=hostile),
-        revision=hostile,
-        execution=hostile,
-        contacts=(hostile,),
-    )
-    access = Access((Binding("roles/run.invoker", ("allUsers", hostile), None),))
-    of = evidence(
-        finding=this, configuration=configuration(template=what, kind=kind), access=access
-    )
-    for step in people_tasks(situation_of(status, of)):
-        words = shlex.split(step.command)
-        assert shlex.join(words) == step.command
-        assert not {"touch", "rm", "--flag"} & set(words)
-        assert "\n" not in step.command
-        if step.link:
-            assert step.link.startswith("https://console.cloud.google.com/")
-            assert not set(" \"'<>\n") & set(step.link)
-
-
-@pytest.mark.parametrize("kind", list(Kind))
-@pytest.mark.parametrize("status", [each for each in Status if each not in _NO_PLAN])
-def test_every_command_about_cloud_run_says_where(kind: Kind, status: Status) -> None:
-    """Every command names region and project; lists of a project name the project only."""
-    this = finding(workload=workload(kind=kind))
-    for step in people_tasks(situation_of(status, evidence(finding=this))):
-        words = step.command.split()
-        if words[:2] == ["gcloud", "run"] or words[:3] == ["gcloud", "beta", "run"]:
-            assert "--project=example-shop-prod" in words
-            assert "--region=europe-west1" in words or "list" in words[3:5]
-        if kind is not Kind.SERVICE:
-            assert "services" not in words[:4] or "list" in words[3:5]
-
-
-def test_job_steps_name_executions_and_pool_steps_name_revisions() -> None:
-    """Job tasks speak of executions, pool tasks of revisions."""
-    job = finding(workload=workload(kind=Kind.JOB), revision=None, execution="storefront-abcde")
-    result = people_tasks(situation_of(Status.CONTAINED, evidence(finding=job)))
-    assert any("executions delete storefront-abcde" in step.command for step in result)
-    assert not any("revision" in step.text for step in result)
-    pool = finding(workload=workload(kind=Kind.WORKER_POOL), revision="storefront-00042")
-    commands = [
-        s.command for s in people_tasks(situation_of(Status.CONTAINED, evidence(finding=pool)))
-    ]
-    listed = "gcloud beta run worker-pools revisions list --worker-pool=storefront"
-    assert any(command.startswith(listed) for command in commands)
-
-
-def test_owners_are_named_by_address_and_by_nothing_that_is_none() -> None:
-    """A contact that is no email address is left out."""
+def test_owners_are_named_by_address_only() -> None:
+    """A contact that is no email address is left out; without any, gcloud lists the project's."""
     contacts = ("soc@example.com", "<script>x</script>", "a b@example.com", "\u202ex@example.com")
-    texts = {
-        listed_contacts: " ".join(
-            f"{step.text} {step.command}"
-            for step in people_tasks(
-                situation_of(Status.HELD, evidence(finding=finding(contacts=listed_contacts)))
-            )
-            if step.purpose is TaskPurpose.NOTIFY
-        )
-        for listed_contacts in (contacts, contacts[1:])
-    }
-    assert texts[contacts].rstrip().endswith("what is down: soc@example.com")
-    assert "gcloud essential-contacts compute" in texts[contacts[1:]]
+    named = plan(Status.HELD, evidence(finding=finding(contacts=contacts)))["notify"]
+    assert named.text.startswith("Tell soc@example.com what happened")
+    assert named.command is None
+    unnamed = plan(Status.HELD, evidence(finding=finding(contacts=contacts[1:])))["notify"]
+    assert str(unnamed.command).startswith("gcloud essential-contacts compute")
 
 
-def test_unread_evidence_is_not_called_gathered() -> None:
-    """The automatic task counts and names the collectors with a gap."""
-    blind = evidence(gaps=(Gap("settings", "x"), Gap("logs", "x"), Gap("logs", "y")))
-    result = [automatic_tasks(situation_of(Status.HELD, of))[0].text for of in (evidence(), blind)]
-    assert result[0].endswith("it stands in the case file")
-    assert result[1].endswith("; 2 could not be (settings, logs)")
-
-
-def test_the_responders_own_part_says_how_far_each_change_came() -> None:
-    """Planned, verified, unverified and failed changes read differently."""
-    result = {
-        state: automatic_tasks(
-            replace(
-                situation_of(Status.FAILED), changes=(with_state(scale_to_zero_change(), state),)
-            )
-        )[1].text
-        for state in (ChangeState.PLANNED, ChangeState.VERIFIED, ChangeState.FAILED)
-    }
-    assert "nothing was written" in result[ChangeState.PLANNED]
-    assert "read back in effect" in result[ChangeState.VERIFIED]
-    assert "failed" in result[ChangeState.FAILED]
-
-
-@pytest.mark.parametrize(
-    ("status", "parts", "so_far"),
-    [
-        ("contained", ["wait", "tell"], "done, and read back in effect"),
-        ("released", ["stop", "tell"], "taken back since"),
-        ("unverified", ["stop", "no-attack"], "done, and read back in effect"),
-    ],
-)
-def test_a_resumed_incident_has_its_own_plan(status: str, parts: list[str], so_far: str) -> None:
-    """After an approval the approval task is gone, and the order is that of the new status."""
-    waiting = replace(situation_of(Status.AWAITING_APPROVAL), mode=Mode.APPROVE)
-    stored: Any = {
-        "automatic": [task_json(step) for step in automatic_tasks(waiting)],
-        "people": [task_json(step) for step in people_tasks(waiting)],
-    }
-    renewed: Any = with_updated_plan(outcome_with_plan(status, stored))
-    plan = renewed["assessment"]["plan"]
-    result = list(dict.fromkeys(step["part"] for step in plan["people"]))
-    assert result[:2] == parts
-    assert so_far in plan["automatic"][1]["text"]
-    assert "cloud-run-responder approve" not in str(plan)
-    kept = [step["text"] for step in stored["people"] if step["part"] not in _CONTAINMENT_PARTS]
-    now = [step["text"] for step in plan["people"] if step["part"] not in _CONTAINMENT_PARTS]
-    assert sorted(now) == sorted(kept)
-
-
-def test_an_uncertain_revision_is_not_to_be_deleted() -> None:
-    """Where several revisions may be affected, the task finds out which first."""
-    for revisions, deleted in (
-        ((template(),), True),
-        ((template(), template(revision="a")), False),
+def test_every_possible_revision_is_shown_before_one_is_deleted() -> None:
+    """A revision that serves, or is one of several, is not deleted."""
+    idle = finding(revision="storefront-00041")
+    delete = f"gcloud run revisions delete storefront-00041 {PLACE}"
+    assert delete in plan_commands(plan(Status.HELD, evidence(finding=idle)))
+    serving = configuration(live_revisions=("storefront-00041",))
+    for of in (
+        evidence(finding=idle, configuration=serving),
+        evidence(finding=idle, configuration=None),
+        evidence(revisions=(template(), template(revision="a")), configuration=serving),
     ):
-        later = configuration({"minInstanceCount": 2}, update_time=NOW)
-        of = evidence(revisions=revisions, configuration=later)
-        steps = people_tasks(situation_of(Status.CONTAINED, of))
-        assert any("revisions delete storefront-00042" in step.command for step in steps) is deleted
-        assert any("Find out which revision" in step.text for step in steps) is not deleted
+        commands = plan_commands(plan(Status.CONTAINED, of))
+        assert not any("revisions delete" in command for command in commands)
+        assert f"gcloud run revisions list --service=storefront {PLACE}" in commands
+    job = plan_commands(plan(Status.CONTAINED, evidence_of(Kind.JOB)))
+    assert f"gcloud run jobs executions delete storefront-abcde {PLACE}" in job
 
 
-@pytest.mark.parametrize("status", ["contained", "released", "unverified", "restricted", "failed"])
-def test_a_recomputed_plan_equals_a_fresh_plan(status: str) -> None:
-    """The update of a stored playbook gives what the evidence would give."""
-    now = replace(
-        situation_of(Status(status)), changes=(with_state(scale_to_zero_change(), VERIFIED),)
-    )
-    waiting = replace(now, status=Status.AWAITING_APPROVAL)
-    stored: Any = {"automatic": [], "people": [task_json(step) for step in people_tasks(waiting)]}
-    renewed: Any = with_updated_plan(outcome_with_plan(status, stored, drains_until=None))
-    assert renewed["assessment"]["plan"]["people"] == [
-        task_json(step) for step in people_tasks(now)
-    ]
-
-
-def test_completed_steps_are_dropped() -> None:
-    """After an approved containment the ingress task is gone."""
-    stored: Any = {"people": [task_json(step) for step in people_tasks(situation_of(Status.HELD))]}
-    change = {
-        **outcome_with_plan("contained", stored)["changes"][0],
-        "action": "scale-to-zero+restrict-ingress",
-    }
-    renewed: Any = with_updated_plan(
-        {**outcome_with_plan("contained", stored), "changes": [change]}
-    )
-    plan = renewed["assessment"]["plan"]
-    assert "ingress" in {step["part"] for step in stored["people"]}
-    assert "ingress" not in {step["part"] for step in plan["people"]}
-
-
-def test_each_missing_evidence_has_a_step() -> None:
-    """Each gap has a task that names the reason."""
+def test_each_missing_evidence_is_named_with_a_command() -> None:
+    """The task says why it is missing, and what shows it."""
     denied = "cannot read it: permission run.services.get is missing. Grant it"
     gaps = tuple(Gap(name, denied) for name in ("settings", "access", "audit-log"))
-    blind = Evidence(finding(), confirmed=True, gaps=gaps)
-    found = {
-        step.purpose: step for step in reversed(people_tasks(situation_of(Status.HELD, blind)))
-    }
-    for part, command in (
-        (TaskPurpose.INGRESS, "gcloud run services describe storefront"),
-        (TaskPurpose.AUTHENTICATION, "gcloud run services get-iam-policy storefront"),
-        (TaskPurpose.ROTATE, "gcloud run services describe storefront"),
-        (TaskPurpose.FILES, "gcloud run services describe storefront"),
-        (TaskPurpose.ROOT_CAUSE, "gcloud logging read"),
-        (TaskPurpose.REVOKE, "gcloud run services describe storefront"),
+    blind = Evidence(finding(containers=()), confirmed=True, gaps=gaps)
+    tasks = plan(Status.HELD, blind)
+    describe = f"gcloud run services describe storefront {PLACE}"
+    for name, command in (
+        ("stop", describe),
+        ("rotate-secrets", describe),
+        ("disable-identity", describe),
+        ("root-cause", "gcloud logging read "),
+        ("root-cause", f"gcloud run services get-iam-policy storefront {PLACE}"),
     ):
-        assert found[part].command.startswith(command)
-        assert "not known" in found[part].text
-        assert "permission run.services.get is missing" in found[part].text
+        assert any(each.startswith(command) for each in task_commands(tasks[name]))
+        assert "permission run.services.get is missing" in task_text(tasks[name])
 
 
-def test_the_public_that_the_audit_log_shows_is_taken_out_though_the_policy_is_not_read() -> None:
-    """Public members of the audit log get a command, unless removed or refused."""
+@pytest.mark.parametrize(
+    ("category", "expected"),
+    [
+        ("Execution: Modified Malicious Binary Executed", "was changed while it ran"),
+        ("Execution: Added Malicious Library Loaded", "was brought in while it ran"),
+        ("Execution: Built in Malicious Binary Executed", "trust neither the image"),
+        ("Reverse Shell", "its code, its build or its deployment"),
+    ],
+)
+def test_the_finding_type_decides_whether_the_image_is_trusted(
+    category: str, expected: str
+) -> None:
+    """A file changed at run time leaves a clean image; a built-in one does not."""
+    of = evidence(finding=finding(category=category))
+    assert expected in plan(Status.HELD, of)["root-cause"].text
 
-    def event(verb: str, error: str = "") -> AuditEvent:
-        member = f"{verb} roles/run.invoker allUsers"
-        return AuditEvent(NOW, "a@example.com", "SetIamPolicy", "", "", error, (member,))
 
-    for events, taken_out in (
-        ((event("ADD"),), True),
-        ((event("REMOVE"), event("ADD")), False),
-        ((event("ADD", "denied"),), False),
-    ):
-        steps = people_tasks(situation_of(Status.HELD, evidence(access=None, audit=events)))
-        result = [step for step in steps if step.purpose is TaskPurpose.AUTHENTICATION]
-        assert ("opened to allUsers" in result[0].text) is taken_out
-        assert any("--member=allUsers" in step.command for step in result) is taken_out
+def test_volumes_that_persist_are_searched() -> None:
+    """A bucket has its command, whatever the spelling of its source."""
+    for source in ("gcs://uploads", "gcs uploads"):
+        what = template(revision="", volumes=(Volume("d", source, persists=True),))
+        task = plan(Status.HELD, evidence(configuration=configuration(template=what)))["root-cause"]
+        assert "gcloud storage ls 'gs://uploads/**' --long" in task_commands(task)
+        assert "Files on gs://uploads outlive the instance" in task_text(task)
+    share = template(revision="", volumes=(Volume("d", "nfs filer:/shop", persists=True),))
+    task = plan(Status.HELD, evidence(configuration=configuration(template=share)))["root-cause"]
+    assert "Files on the file share filer:/shop" in task_text(task)
 
 
-def test_tasks_of_an_unknown_purpose_stay_last() -> None:
-    """The update of a stored playbook keeps them in their order, after all others."""
-    commands = ("gcloud secrets versions list s", "gcloud run services list")
-    people = [{"text": f"x{at}", "command": c, "part": "new"} for at, c in enumerate(commands)]
-    renewed: Any = with_updated_plan(outcome_with_plan("contained", {"people": people}))
-    texts = [step["text"] for step in renewed["assessment"]["plan"]["people"]]
-    assert texts[-2:] == ["x0", "x1"]
+def test_an_incident_without_a_workload_has_one_task() -> None:
+    """Its finding's page says what it is about."""
+    tasks = plan(Status.HELD, evidence(finding=finding(workload=None), configuration=None))
+    assert [*tasks] == ["look"]
+    assert str(tasks["look"].link).startswith("https://console.cloud.google.com/security/")
+
+
+@pytest.mark.parametrize("status", _STATUSES)
+def test_an_updated_plan_equals_a_fresh_one(status: Status) -> None:
+    """The stored facts give, for the new status, what the evidence would give."""
+    of = evidence(access=Access((Binding("roles/run.invoker", ("allUsers",), None),)))
+    waiting = playbook_plan(outcome_of(Status.AWAITING_APPROVAL, of), facts_of(of))
+    done = (replace(with_state(scale_to_zero_change(), VERIFIED), action="restrict-ingress"),)
+    now = outcome_of(status, of, changes=done, drains_until=NOW)
+    stored = Outcome.from_json(
+        replace(now, assessment=ReportedAssessment(playbook=waiting)).to_json()
+    )
+    updated = with_updated_plan(stored).assessment
+    assert updated
+    assert updated.playbook == playbook_plan(now, facts_of(of))
+    assert not any(
+        "cloud-run-responder approve" in str(each.command) for each in updated.playbook.people
+    ) or (status is Status.AWAITING_APPROVAL)
 
 
 def test_an_outcome_without_a_plan_stays_as_it_is() -> None:
     """Such as the outcome of an incident without evidence."""
-    bare: Any = {"incident": "i", "status": "failed", "assessment": None, "workload": None}
-    assert with_updated_plan(bare) == bare
+    for bare in (Outcome(Status.FAILED), Outcome(Status.HELD, assessment=ReportedAssessment())):
+        assert with_updated_plan(bare) is bare
 
 
-def outcome_with_plan(status: str, plan: Any, **more: Any) -> Any:
-    """An outcome with a playbook and one verified change."""
-    return {
-        "incident": INCIDENT_ID,
-        "status": status,
-        "workload": {
-            "kind": "service",
-            "name": "storefront",
-            "location": "europe-west1",
-            "project": "example-shop-prod",
-        },
-        "assessment": {"plan": plan},
-        "changes": [change_json(with_state(scale_to_zero_change(), VERIFIED))],
-        "drains_until": "2026-10-02T08:19:12.318000Z",
-        **more,
+def _edited(state: ChangeState) -> tuple[Change, ...]:
+    change = replace(scale_to_zero_change(), action="scale-to-zero+require-authentication")
+    return (with_state(change, state),)
+
+
+def test_what_a_verified_action_did_is_not_asked_for() -> None:
+    """Requiring authentication removes plain bindings of invoking roles, and no others."""
+    roles = (("roles/run.invoker", None), ("roles/run.invoker", "daily"), ("roles/run.admin", None))
+    let_in = Access(tuple(Binding(role, ("allUsers",), only) for role, only in roles))
+    of = evidence(access=let_in)
+    removals = {
+        state: [
+            each
+            for each in plan_commands(plan(Status.RESTRICTED, of, changes=_edited(state)))
+            if "remove-iam" in each and "run services" in each
+        ]
+        for state in (ChangeState.PLANNED, VERIFIED)
     }
+    verb = "gcloud run services remove-iam-policy-binding storefront --member=allUsers"
+    admin = f"{verb} --role=roles/run.admin {PLACE}"
+    assert removals[VERIFIED] == [admin]
+    assert removals[ChangeState.PLANNED] == [
+        admin,
+        f"{verb} --role=roles/run.invoker {PLACE}",
+    ]
+    text = task_text(plan(Status.RESTRICTED, of, changes=_edited(VERIFIED))["root-cause"])
+    assert "allUsers (roles/run.invoker under the condition “daily”): in the console" in text
+
+
+def test_every_container_of_several_has_its_command() -> None:
+    """Without a name, gcloud updates the container that has ports."""
+    first = template().containers[0]
+    two = (replace(first, name="app", image="gcr.io/p/app"), replace(first, name="side"))
+    of = evidence(
+        configuration=configuration(template=template(revision="", containers=two)),
+        finding=finding(containers=(Container("side", "", None),)),
+    )
+    (update,) = task_commands(plan(Status.CONTAINED, of)["rebuild"])
+    image = "--image=registry.example/storefront@sha256:NEW_DIGEST"
+    assert update == f"gcloud run services update storefront {PLACE} --container=side {image}"

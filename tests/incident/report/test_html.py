@@ -6,7 +6,6 @@ import copy
 import json
 import re
 from html.parser import HTMLParser
-from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -
         "minInstanceCount: 1",
         "an attacker may have forged them",
         "cloud-run-responder release",
-        "(first: what still runs would read a new secret version as well)",
+        "What was taken outlives the containment.",
     ):
         assert words in page
     assert re.findall(r"<li[^>]*>[a-z][^<]*", page) == []
@@ -98,24 +97,15 @@ async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -
     assert "@import" not in page
 
 
-async def test_steps_stand_under_a_heading_for_each_part(tmp_path: Path) -> None:
-    """Tasks are numbered through; the first one is in the verdict too."""
+async def test_each_task_has_its_heading(tmp_path: Path) -> None:
+    """Tasks are numbered; the first one is in the verdict too."""
     case = await sample_case(tmp_path)
     page = render_html(case)
     assessment: Any = case.outcome["assessment"]
-    people = assessment["plan"]["people"]
-    runs = [(part, len([*steps])) for part, steps in groupby(step["part"] for step in people)]
-    starts = [int(start) for start in re.findall(r'<ol class="todo" start="(\d+)">', page)]
-    assert starts == [*accumulate((count for _, count in runs), initial=1)][:-1]
-    assert re.search(r"Do first:</strong> <a href=\"#next\">Wait until", page)
-    headings = re.findall(r"<h3>(.*?)</h3>", page)
-    at = headings.index("What to look at")
-    assert (headings[at - 1], headings[at + 1]) == ("Inform the owners", "If it was no attack")
-    held = re.findall(r"<h3>(.*?)</h3>", page_with(case, {}, status="held"))
-    assert held[0] == "What to look at"
-    named = [{**step, "part_title": "Its own title"} for step in people]
-    changed = {**assessment, "plan": {**assessment["plan"], "people": named}}
-    assert "<h3>Its own title</h3>" in page_with(case, {}, assessment=changed)
+    titles = [task["title"] for task in assessment["plan"]["people"]]
+    headings = re.findall(r"<h3>(\d+\. .*?)</h3>", page)
+    assert headings == [f"{number}. {title}" for number, title in enumerate(titles, start=1)]
+    assert re.search(r"Do first:</strong> <a href=\"#next\">Tell soc@example.com", page)
 
 
 async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:

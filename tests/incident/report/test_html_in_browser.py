@@ -172,7 +172,7 @@ _OVERRUNNING = """[...document.querySelectorAll('svg[role=img] text')].filter(t 
   .map(t => t.textContent)"""
 #: Of each group of steps, whether it is to be seen.
 _STEPS = """[...document.querySelectorAll('.group')].map(part =>
-  [...part.querySelectorAll('li')].every(e => e.checkVisibility() && e.getClientRects().length))"""
+  [...part.querySelectorAll('p')].every(e => e.checkVisibility() && e.getClientRects().length))"""
 #: The numbers of steps that do not fit into the space before the step, in which they stand.
 _NUMBERS = """[...document.querySelectorAll('ol')].flatMap(list => {
   const probe = list.appendChild(document.createElement('b'));
@@ -182,7 +182,7 @@ _NUMBERS = """[...document.querySelectorAll('ol')].flatMap(list => {
   probe.remove();
   return wide.map(item => item.innerText.slice(0, 40)); })"""
 #: What paper says after a link that a screen would follow.
-_ADDRESSES = """[...document.querySelectorAll('li .there a')].map(link =>
+_ADDRESSES = """[...document.querySelectorAll('.there a')].map(link =>
   getComputedStyle(link, '::after').content)"""
 #: The texts whose colour is too near to what is behind them, by WCAG's formula.
 _CONTRAST = """(() => {

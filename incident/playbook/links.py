@@ -1,4 +1,4 @@
-"""gcloud commands with every untrusted value quoted; console and VirusTotal URLs. Pure."""
+"""Console and VirusTotal URLs; gcloud commands that code makes. Pure, every value quoted."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from urllib.parse import quote
 
 from incident.model import Finding, Kind, Workload
 
-#: gcloud's command group by workload kind. Older releases have worker pools under ``beta`` only,
-#: newer ones under both (seen in gcloud 528).
-GCLOUD_GROUPS = {
-    Kind.SERVICE: "run services",
-    Kind.JOB: "run jobs",
-    Kind.WORKER_POOL: "beta run worker-pools",
-}
 # Control, format, surrogate, private, unassigned and line separator characters: terminals act on
 # them inside quotes too.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_CONSOLE = "https://console.cloud.google.com"
+_RUN_PAGES = {Kind.SERVICE: "detail", Kind.JOB: "jobs/details", Kind.WORKER_POOL: "workerpools"}
 
 
 def gcloud(verb: str, *names: str, **flags: str | bool) -> str:
@@ -46,45 +41,9 @@ def is_printable(text: str) -> bool:
     return text != "" and not any(unicodedata.category(char) in _INVISIBLE for char in text)
 
 
-def workload_command(verb: str, workload: Workload, **flags: str | bool) -> str:
-    """A gcloud command for a workload, such as ``update``, with region and project."""
-    return gcloud(
-        f"{GCLOUD_GROUPS[workload.kind]} {verb}", workload.name, **flags, **location_flags(workload)
-    )
-
-
-def container_command(workload: Workload, container: str, **flags: str) -> str:
-    """An ``update`` of one container; empty where a value would change the command's meaning.
-
-    Args:
-        workload: The workload.
-        container: The container's name; empty for a workload with one container. Without it,
-            gcloud updates the container that has ports (seen with gcloud against a fake).
-        flags: Values by flag name, with underscores; they belong to the container.
-    """
-    if not container:
-        return workload_command("update", workload, **flags)
-    return gcloud(
-        f"{GCLOUD_GROUPS[workload.kind]} update",
-        workload.name,
-        **location_flags(workload),
-        container=container,
-        **flags,
-    )
-
-
-def location_flags(workload: Workload) -> dict[str, str]:
-    """Region and project of a workload, as flags."""
-    return {"region": workload.location, "project": workload.project}
-
-
 def _flags(flags: dict[str, str | bool]) -> list[str]:
     spelled = ((name.replace("_", "-"), value) for name, value in flags.items())
     return [f"--{name}" if value is True else f"--{name}={value}" for name, value in spelled]
-
-
-_CONSOLE = "https://console.cloud.google.com"
-_RUN_PAGES = {Kind.SERVICE: "detail", Kind.JOB: "jobs/details", Kind.WORKER_POOL: "workerpools"}
 
 
 def finding_page(finding: Finding) -> str:
@@ -114,10 +73,9 @@ def logs_page(project: str, query: str) -> str:
     return f"{_CONSOLE}/logs/query;query={_quoted(query)}?project={_quoted(project)}"
 
 
-def secret_page(project: str, secret: str) -> str:
-    """Console URL of a secret."""
-    name = _quoted(secret)
-    return f"{_CONSOLE}/security/secret-manager/secret/{name}/versions?project={_quoted(project)}"
+def secrets_page(project: str) -> str:
+    """Console URL of a project's secrets."""
+    return f"{_CONSOLE}/security/secret-manager?project={_quoted(project)}"
 
 
 def service_account_page(project: str, account: str) -> str:
