@@ -25,6 +25,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from incident.model import GiveUp, Mode
 
@@ -105,51 +106,83 @@ class EmulatorAddresses(BaseModel):
 
 
 class Settings(BaseModel):
-    """The settings of the process.
+    """The settings of the process; each field's description says what it means.
 
     Variables begin with ``RESPONDER_``, except ``K_SERVICE`` and those of VirusTotal.
-
-    Attributes:
-        policy: Policy file: a path, ``file://`` or ``gs://`` URL. Empty means no policy: every
-            finding is held.
-        store: Store of case files: a path, ``file://`` or ``gs://`` URL.
-        mode: Ceiling of the mode. Not set means ``dry-run``: a missing setting never enables
-            writes.
-        topic: ``projects/…/topics/…`` to publish outcomes to; empty for none.
-        webhook: URL of a chat room's incoming webhook, which is a secret.
-        project: Id or number of the project that the responder itself runs in. Log lines are
-            linked to traces by the id only.
-        redaction_key: Key of the hashes that replace redacted values. Without one, each process
-            creates its own, and equal values have equal hashes within the process only.
-        verify_timeout: How long to wait until a write is in effect.
-        peer_wait: How long another process may be silent about work that it has begun before
-            this one continues the work.
-        emulator: Addresses of the emulator; with it, only loopback is contacted.
-        now: Time of the first event; only with the emulator.
-        k_service: Name of the Cloud Run service that this process runs in, set by Cloud Run.
-        virustotal_api_key: Key for looking up the suspected file's hash; None for a link only.
-        virustotal_host: VirusTotal's origin: ``https://`` and a host; with the emulator, the
-            emulator's own HTTP address.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    policy: str = ""
-    store: str = _DEFAULT_STORE
-    mode: Mode = Mode.DRY_RUN
-    topic: str = Field(default="", pattern=r"^(projects/[^/\s]+/topics/[^/\s]+)?$")
-    webhook: SecretStr | None = None
-    project: str = ""
-    redaction_key: SecretStr | None = None
-    verify_timeout: Duration = timedelta(seconds=60)
-    peer_wait: Duration = timedelta(seconds=5)
-    emulator: Annotated[EmulatorAddresses | None, BeforeValidator(_json)] = None
-    now: datetime | None = None
-    k_service: str = Field(default="", validation_alias="K_SERVICE")
-    virustotal_api_key: SecretStr | None = Field(
-        default=None, validation_alias="VIRUSTOTAL_API_KEY"
+    policy: str = Field(
+        default="",
+        description="The policy file: a path, file:// or gs:// URL. Without one every finding is"
+        " held.",
     )
-    virustotal_host: str = Field(default="", validation_alias="VIRUSTOTAL_HOST")
+    store: str = Field(
+        default=_DEFAULT_STORE,
+        description="Where case files are: a folder, a file:// URL or gs://bucket/prefix. On Cloud"
+        " Run only a bucket allows more than a dry run.",
+    )
+    mode: Mode = Field(
+        default=Mode.DRY_RUN,
+        description="The ceiling of the mode: dry-run, approve or enforce. The policy may only"
+        " lower it.",
+    )
+    topic: str = Field(
+        default="",
+        pattern=r"^(projects/[^/\s]+/topics/[^/\s]+)?$",
+        description="projects/P/topics/T that outcomes are published to.",
+    )
+    webhook: SecretStr | None = Field(
+        default=None,
+        description="https:// URL of an incoming webhook of Slack or Google Chat, which gets a"
+        " short text. A secret: mount it from Secret Manager.",
+    )
+    project: str = Field(
+        default="",
+        description="Project that the responder itself runs in, so that it never contains itself;"
+        " its id also links log lines to traces. Without it any service of its name counts.",
+    )
+    redaction_key: SecretStr | None = Field(
+        default=None,
+        description="Key of the hashes that replace redacted values. Without one each process makes"
+        " its own, and equal values have equal hashes within it only. A secret.",
+    )
+    verify_timeout: Duration = Field(
+        default=timedelta(seconds=60),
+        description="How long to wait until a write is in effect.",
+    )
+    peer_wait: Duration = Field(
+        default=timedelta(seconds=5),
+        description="How long another process may be silent about work that it has begun before"
+        " this one continues it.",
+    )
+    emulator: Annotated[EmulatorAddresses | None, BeforeValidator(_json)] = Field(
+        default=None,
+        description="Addresses of the emulator, as `emulator serve` and `demo` print them. With it"
+        " only loopback is contacted.",
+    )
+    now: datetime | None = Field(
+        default=None,
+        description="The time that it is at the start; only with the emulator.",
+    )
+    k_service: str = Field(
+        default="",
+        validation_alias="K_SERVICE",
+        description="Name of the Cloud Run service that this process runs in. Set by Cloud Run.",
+    )
+    virustotal_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="VIRUSTOTAL_API_KEY",
+        description="With it the suspected file's SHA-256 is looked up at VirusTotal; no file is"
+        " ever sent. Without it the outcome has the link only. A secret.",
+    )
+    virustotal_host: str = Field(
+        default="",
+        validation_alias="VIRUSTOTAL_HOST",
+        description="https:// and the host of VirusTotal, by default www.virustotal.com. With the"
+        " emulator it is the emulator, and another is refused.",
+    )
 
     @field_validator("store")
     @classmethod
@@ -259,11 +292,15 @@ def _environment() -> dict[str, str]:
     found = {}
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
-        key = alias if isinstance(alias, str) else name
-        variable = key if key is alias else f"{_PREFIX}{name.upper()}"
-        if value := os.environ.get(variable):
-            found[key] = value
+        if value := os.environ.get(environment_variable(name, field)):
+            found[alias if isinstance(alias, str) else name] = value
     return found
+
+
+def environment_variable(name: str, field: FieldInfo) -> str:
+    """Name of the variable that a setting is read from."""
+    alias = field.validation_alias
+    return alias if isinstance(alias, str) else f"{_PREFIX}{name.upper()}"
 
 
 def _explain(error: ValidationError) -> str:

@@ -10,6 +10,7 @@ from incident.case_file.manifest import RecordingStore, try_write_manifest
 from incident.model import Change
 from incident.report.terminal import change_diff_lines, escape_unprintable
 
+_UNWRAPPED = 100_000  # columns, more than a line has
 _DIFF_STYLES = {"-": "red", "+": "green"}
 
 
@@ -19,13 +20,14 @@ def print_line(console: Console, text: str, style: str = "") -> None:
 
 
 def print_page(console: Console, page: RenderableType) -> None:
-    """Print a page as wide as the console; commands and addresses are not wrapped.
+    """Print a page as wide as the terminal; commands and addresses are not wrapped.
 
-    Trailing padding is removed unless this is a terminal, for grep, diff and copying.
+    A pipe gets every paragraph on one line without trailing spaces, for grep, diff and copying.
     """
     if console.is_terminal:
         console.print(page, crop=False)
         return
+    console.width = _UNWRAPPED
     with console.capture() as captured:
         console.print(page, crop=False)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from commands.wrapped_rows import BULLET, LABEL_WIDTH, WrappedRows, WrappedText
 from incident.model import Json, JsonObject, Status, json_object, json_objects
+from incident.model.json_text import parse_time
 from incident.report.terminal import diff_lines, escape_unprintable
 
-_LABEL_WIDTH = 11
-_BULLET = "· "
 _STYLES = {
     Status.CONTAINED: "green",
     Status.ALREADY_CONTAINED: "green",
@@ -41,12 +39,12 @@ _MEANINGS = {
     Status.PLANNED: "a dry run: this is what enforcing would write",
     Status.AWAITING_APPROVAL: "nothing is written until a person approves the plan",
     Status.EXPIRED: "nobody approved in time; nothing was written",
-    Status.CONTAINED: "stopped by us, and read back stopped",
-    Status.ALREADY_CONTAINED: "stopped already, not by us: nothing to release",
-    Status.RESTRICTED: "access is restricted, but what runs was not stopped: look now",
-    Status.UNVERIFIED: "written, but not seen in effect: look now",
-    Status.FAILED: "something refused for good: look now",
-    Status.RELEASED: "the containment was taken back",
+    Status.CONTAINED: "contained and verified: it is stopped",
+    Status.ALREADY_CONTAINED: "stopped already, not by the responder: nothing to release",
+    Status.RESTRICTED: "access is restricted; the workload is still running",
+    Status.UNVERIFIED: "written, but not confirmed stopped",
+    Status.FAILED: "containment FAILED; not confirmed stopped",
+    Status.RELEASED: "the containment was undone",
     Status.DUPLICATE: "this event was answered before",
 }
 _DETECTED = {
@@ -59,6 +57,10 @@ _DETECTED = {
 }
 _DIFF_STYLES = {"-": "red", "+": "green"}
 
+PLAN_PARTS = frozenset({"plan"})
+EVIDENCE_PARTS = frozenset({"detected", "assessment", "gaps", "links"})
+ALL_PARTS = PLAN_PARTS | EVIDENCE_PARTS | {"decision", "changes"}
+
 LabelledRows = Iterator[tuple[str, str]]
 
 
@@ -68,23 +70,35 @@ def status_style(status: str) -> str:
     return dict((_OPEN_STYLE,)).get(status) or known.get(status, _URGENT)
 
 
-def outcome_page(outcome: JsonObject) -> RenderableType:
+def outcome_page(outcome: JsonObject, parts: frozenset[str] = ALL_PARTS) -> RenderableType:
     """Render the outcome, most important part first.
 
     Print it with ``crop=False``: commands and addresses are unwrapped lines, so that they can be
     copied.
+
+    Args:
+        outcome: The outcome as JSON.
+        parts: Which parts, besides the headline.
     """
-    parts: list[RenderableType] = [*_headline(outcome)]
-    parts += _section("Detected", _detected(outcome))
-    parts += _section("Decision", _decision(outcome))
-    parts += _section("Assessment", _assessment(json_object(outcome.get("assessment"))))
+    assessment = json_object(outcome.get("assessment"))
+    found: list[tuple[str, Iterable[RenderableType]]] = [
+        ("detected", _section("Detected", _detected(outcome))),
+        ("decision", _section("Decision", _decision(outcome))),
+        ("assessment", _section("Assessment", _assessment(assessment))),
+        ("changes", _changes(outcome)),
+        ("plan", _plan(assessment)),
+        ("gaps", _section("Gaps", _gaps(outcome))),
+        ("links", _links_section(outcome)),
+    ]
+    return Group(
+        *_headline(outcome), *(each for name, part in found if name in parts for each in part)
+    )
+
+
+def _changes(outcome: JsonObject) -> Iterator[RenderableType]:
     for number, change in enumerate(json_objects(outcome.get("changes")), start=1):
-        parts += _section(f"Change {number}", _change(change))
-        parts.append(Padding(_diff(change), (0, 0, 0, 4)))
-    parts += _plan(json_object(outcome.get("assessment")))
-    parts += _section("Gaps", _gaps(outcome))
-    parts += _links_section(outcome)
-    return Group(*parts)
+        yield from _section(f"Change {number}", _change(change))
+        yield Padding(_diff(change), (0, 0, 0, 4))
 
 
 def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
@@ -103,7 +117,8 @@ def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
     if workload:
         part = workload.get("revision") or workload.get("execution")
         within = f", {_text(part)}" if part else ""
-        yield Text(escape_unprintable(_text(workload.get("resource_name")) + within), style="bold")
+        where = ", ".join(_text(workload.get(key)) for key in ("kind", "project", "location"))
+        yield _unbroken(f"{_text(workload.get('name'))} ({where}){within}", "bold")
 
 
 def _detected(outcome: JsonObject) -> LabelledRows:
@@ -114,7 +129,7 @@ def _detected(outcome: JsonObject) -> LabelledRows:
     }
     yield "category", _text(finding.get("category"))
     yield "severity", _text(finding.get("severity"))
-    yield "at", _text(finding.get("event_time"))
+    yield "at", _time(finding.get("event_time"))
     for label, key in _DETECTED.items():
         if detected.get(key):
             yield label, _text(detected[key]) + notes.get(key, "")
@@ -130,14 +145,14 @@ def _decision(outcome: JsonObject) -> LabelledRows:
 
 
 def _assessment(assessment: JsonObject) -> LabelledRows:
-    yield "in short", _text(assessment.get("summary"))
-    yield "how sure", _text(assessment.get("confidence"))
+    yield "summary", _text(assessment.get("summary"))
+    yield "confidence", _text(assessment.get("confidence"))
     yield from _bulleted_rows("because", assessment.get("reasons"))
     for at, point in enumerate(json_objects(assessment.get("reach"))):
         text = _text(point.get("text"))
         names = ", ".join(name for name in _texts(point.get("names")) if name not in text)
         line = f"{text}: {names}" if names else text
-        yield "" if at else "in reach", f"{_BULLET}{line}"
+        yield "" if at else "exposure", f"{BULLET}{line}"
     techniques = json_objects(assessment.get("techniques"))
     yield "ATT&CK", ", ".join(f"{_text(t.get('id'))} {_text(t.get('name'))}" for t in techniques)
 
@@ -163,8 +178,8 @@ def _task(number: int, task: JsonObject) -> Iterator[RenderableType]:
         yield from map(_unbroken, _text(detail.get("command")).splitlines())
 
 
-def _indented(text: str) -> Padding:
-    return Padding(Text(escape_unprintable(text)), (0, 0, 0, 5))
+def _indented(text: str) -> WrappedText:
+    return WrappedText(text, indent=5, hanging=5)
 
 
 def _unbroken(text: str, style: str = "") -> Text:
@@ -188,7 +203,7 @@ def _gaps(outcome: JsonObject) -> LabelledRows:
     for gap in json_objects(outcome.get("gaps")):
         reason = _text(gap.get("reason"))
         explanation = "see the decision" if reason in decided else reason
-        yield "", f"{_BULLET}{_text(gap.get('collector'))}: {explanation}"
+        yield "", f"{BULLET}{_text(gap.get('collector'))}: {explanation}"
 
 
 def _links_section(outcome: JsonObject) -> Iterator[RenderableType]:
@@ -200,8 +215,8 @@ def _links_section(outcome: JsonObject) -> Iterator[RenderableType]:
 
 
 def _links(outcome: JsonObject) -> LabelledRows:
-    yield "expires", _text(outcome.get("approval_expires"))
-    yield "drains by", _text(outcome.get("drains_until"))
+    yield "expires", _time(outcome.get("approval_expires"))
+    yield "drains by", _time(outcome.get("drains_until"))
     yield "containment", _text(outcome.get("containment"))
     for name, link in json_object(outcome.get("links")).items():
         for each in _texts(link) if isinstance(link, list) else (_text(link),):
@@ -221,44 +236,14 @@ def _title(text: str) -> Padding:
 
 
 def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[RenderableType]:
-    """A titled table of labels and values; empty if no row has a value.
-
-    A value of one word, such as a digest, is an unwrapped line of its own.
-    """
+    """A titled list of labels and values; empty if no row has a value."""
     filled = [(label, value) for label, value in rows if value]
-    parts: list[RenderableType] = []
-    for whole, several in groupby(filled, lambda row: " " not in row[1]):
-        listed = tuple(several)
-        parts += [_unbroken_row(*row) for row in listed] if whole else [_table(listed)]
-    return [_title(title), *parts] if parts else []
-
-
-def _table(rows: Iterable[tuple[str, str]]) -> Padding:
-    """Labels, bullets and values; values are wrapped between words."""
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
-    table.add_column(overflow="fold")
-    for label, value in rows:
-        text, is_bullet = (
-            Text(escape_unprintable(value.removeprefix(_BULLET))),
-            value.startswith(_BULLET),
-        )
-        table.add_row(Text(escape_unprintable(label)), _bulleted(text) if is_bullet else text)
-    return Padding(table, (0, 0, 0, 2))
-
-
-def _bulleted(text: Text) -> Table:
-    """A text with a bullet and a hanging indent."""
-    table = Table.grid()
-    table.add_column(width=len(_BULLET))
-    table.add_column(overflow="fold")
-    table.add_row(_BULLET, text)
-    return table
+    return [_title(title), WrappedRows(filled)] if filled else []
 
 
 def _unbroken_row(label: str, value: str) -> Text:
     """A label and an unwrapped value."""
-    cells = (f"  {escape_unprintable(label):<{_LABEL_WIDTH}} ", "dim"), escape_unprintable(value)
+    cells = (f"  {escape_unprintable(label):<{LABEL_WIDTH}} ", "dim"), escape_unprintable(value)
     return Text.assemble(*cells, no_wrap=True, overflow="ignore")
 
 
@@ -266,7 +251,7 @@ def _bulleted_rows(label: str, reasons: Json) -> LabelledRows:
     """Reasons, one a line: texts, or objects with a text inside."""
     for at, reason in enumerate(reasons if isinstance(reasons, list) else ()):
         text = reason.get("text") if isinstance(reason, dict) else reason
-        yield "" if at else label, f"{_BULLET}{_text(text)}"
+        yield "" if at else label, f"{BULLET}{_text(text)}"
 
 
 def _text(value: Any) -> str:
@@ -278,3 +263,9 @@ def _text(value: Any) -> str:
 
 def _texts(values: Json) -> list[str]:
     return [_text(value) for value in values] if isinstance(values, list | tuple) else []
+
+
+def _time(value: Json) -> str:
+    """A time as people read it; anything else as it is."""
+    moment = parse_time(value)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else _text(value)

@@ -154,7 +154,10 @@ class _ReleaseCommand:
                     )
 
     async def _workload(self) -> Workload:
-        workload = (await CaseFileIndex(self._clients.store).get(self._incident)).workload
+        case = await CaseFileIndex(self._clients.store).get(self._incident)
+        # A person may give the beginning of the id.
+        self._incident = self._result["incident"] = case.incident
+        workload = case.workload
         if workload is None:
             raise GiveUp(f"cannot release incident {self._incident}: it names no workload")
         return workload

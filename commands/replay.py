@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from clients import Clients, Settings, read_settings
+from commands.console import print_page
 from commands.outcome_page import outcome_page
 from commands.shared import (
     as_json_option,
@@ -72,7 +73,7 @@ def replay(
     if as_json:
         print_json(outcome)
     else:
-        Console().print(outcome_page(outcome))
+        print_page(Console(), outcome_page(outcome))
         click.echo(f"records: {settings.store}", err=True)
     if outcome["status"] == Status.FAILED:
         sys.exit(1)

@@ -36,13 +36,33 @@ from incident.report.terminal import (
 T = TypeVar("T")
 
 _KEY = secrets.token_bytes(32)
+_JSON_KEY = "cloud-run-responder.json"
 
 
 def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the option ``--json`` to a command, as ``as_json``."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON value and nothing else."
-    )(command)
+    """Add the options ``--format`` and ``--json`` to a command, as ``as_json``."""
+    short = click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_json,
+        help="The same as --format=json.",
+    )
+    return short(
+        click.option(
+            "--format",
+            "as_json",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            callback=lambda ctx, _, value: value == "json" or ctx.meta.get(_JSON_KEY, False),
+            help="Text for people, or one JSON value and nothing else.",
+        )(command)
+    )
+
+
+def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    ctx.meta[_JSON_KEY] = value
 
 
 def run_with_clients(  # noqa: PLR0913 - options of one call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -30,11 +31,14 @@ def output_of(*command: str, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the built package in it, and nothing else of the repository."""
-    target = tmp_path_factory.mktemp("installed")
+    target, source = tmp_path_factory.mktemp("installed"), tmp_path_factory.mktemp("source")
+    # A build leaves its work in the source folder.
+    hidden = shutil.ignore_patterns(".*", "tests", "build", "*.egg-info")
+    shutil.copytree(REPOSITORY, source, ignore=hidden, dirs_exist_ok=True)
     python = Path(sys.executable)
     output_of(
         str(python.with_name("uv")), "pip", "install", "--quiet", "--offline", "--no-deps",
-        "--no-build-isolation", "--python", str(python), "--target", str(target), str(REPOSITORY),
+        "--no-build-isolation", "--python", str(python), "--target", str(target), str(source),
     )  # fmt: skip
     return target
 

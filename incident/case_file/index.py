@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +25,11 @@ from incident.model.concurrency import gather_all
 from incident.model.json_text import parse_workload
 from incident.notification.resource_names import parse_resource_name
 
-_MAX_UNCONFIRMED = 10
+_MAX_CANDIDATES = 10
+#: A date and the first digits of a digest; less would match by chance.
+_ID_BEGINNING = re.compile(
+    r"[0-9]{4,8}|[0-9]{8}-[0-9a-f]{0,12}|[0-9]{8}-[0-9a-f]{12}-[0-9a-f]{0,8}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +141,22 @@ class CaseFileIndex:
     async def get(self, incident: str) -> CaseSummary:
         """One case file; where there is a dry run as well, the incident's.
 
+        Args:
+            incident: The incident's id, or the beginning of it.
+
         Raises:
             Retry: The store does not answer.
-            GiveUp: There is none of that name, there are several, or a record cannot be read.
+            GiveUp: There is none of that id, there are several, or a record cannot be read.
         """
         if is_incident_id(incident):
             for root in CASE_FILE_ROOTS:
                 summary = await self._read_summary(case_file_folder(root, incident), incident)
                 if summary.records:
                     return summary
-        return await self._read_summary(*await self._find_unconfirmed(incident))
+        summary = await self._read_summary(*await self._find_by_beginning(incident))
+        if not summary.records:
+            raise _unknown_incident(incident)
+        return summary
 
     async def folder_of(self, incident: str) -> str:
         """Path of the case file that :meth:`get` reads, also where its records are unreadable.
@@ -158,27 +169,44 @@ class CaseFileIndex:
             for root in CASE_FILE_ROOTS:
                 if await self.store.list(f"{case_file_folder(root, incident)}/"):
                     return case_file_folder(root, incident)
-        folder, _ = await self._find_unconfirmed(incident)
+        folder, _ = await self._find_by_beginning(incident)
         return folder
 
-    async def _find_unconfirmed(self, incident: str) -> tuple[str, str]:
-        """Folder and id of the one unconfirmed claim about an event.
-
-        There may be several, one for each source that a message named; pages name the event only.
+    async def resolve_id(self, beginning: str) -> str:
+        """The whole id of the one incident whose id begins so.
 
         Raises:
             Retry: The store does not answer.
             GiveUp: There is none, or there are several.
         """
-        if is_incident_id(incident):
-            # A store lists below whole names only: the beginning of one finds nothing.
-            listed = _case_file_folders(await self.store.list(f"{CLAIMS}/"))
-            found = [(folder, name) for folder, name in listed if name.startswith(f"{incident}-")]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                raise _ambiguous_incident(incident, [name for _, name in found])
-        raise _unknown_incident(incident)
+        _, incident = await self._find_by_beginning(beginning)
+        return incident
+
+    async def _find_by_beginning(self, beginning: str) -> tuple[str, str]:
+        """Folder and id of the one incident whose id begins so.
+
+        Of an incident that has several case files, the first of the roots counts. Unconfirmed
+        claims about one event have one id each: pages name the event only.
+
+        Raises:
+            Retry: The store does not answer.
+            GiveUp: There is none, or there are several.
+        """
+        if not _ID_BEGINNING.fullmatch(beginning):
+            raise _unknown_incident(beginning)
+        # A store lists below whole names only: the beginning of one finds nothing.
+        lists = await gather_all(*(self.store.list(f"{root}/") for root in CASE_FILE_ROOTS))
+        found: dict[str, str] = {}
+        for folder, name in (each for paths in lists for each in _case_file_folders(paths)):
+            if name.startswith(beginning):
+                found.setdefault(name, folder)
+        if beginning in found:
+            return found[beginning], beginning
+        if len(found) == 1:
+            return next((folder, name) for name, folder in found.items())
+        if found:
+            raise _ambiguous_incident(beginning, sorted(found))
+        raise _unknown_incident(beginning)
 
     async def _read_or_reason(self, folder: str, incident: str) -> CaseSummary | str:
         """A case file, or why it cannot be read."""
@@ -208,18 +236,26 @@ def _unknown_incident(incident: str) -> GiveUp:
 
 
 def _ambiguous_incident(incident: str, candidates: Sequence[str]) -> GiveUp:
-    shows = "".join(
-        f"\n  cloud-run-responder show {name}" for name in candidates[:_MAX_UNCONFIRMED]
-    )
+    shows = "".join(f"\n  cloud-run-responder show {name}" for name in candidates[:_MAX_CANDIDATES])
     more = (
-        f"\n  and {len(candidates) - _MAX_UNCONFIRMED} more"
-        if len(candidates) > _MAX_UNCONFIRMED
+        f"\n  and {len(candidates) - _MAX_CANDIDATES} more"
+        if len(candidates) > _MAX_CANDIDATES
         else ""
     )
     return GiveUp(
-        f"cannot tell which case file {incident!r} means: {len(candidates)} messages about that"
-        " event name different sources, and Security Command Center confirms none of them. Give the"
-        f" whole id; these commands show each:{shows}{more}"
+        f"cannot tell which incident {incident!r} means: {len(candidates)} have an id that begins"
+        f" so. {_several_sources(candidates)}Give more of the id; these commands show each:"
+        f"{shows}{more}"
+    )
+
+
+def _several_sources(candidates: Sequence[str]) -> str:
+    """Why ids differ in their last part only: unconfirmed claims name different sources."""
+    if len({event_id(name) for name in candidates}) > 1:
+        return ""
+    return (
+        f"They are {len(candidates)} messages about one event that name different sources, and"
+        " Security Command Center confirms none of them. "
     )
 
 

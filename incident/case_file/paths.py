@@ -34,6 +34,7 @@ _RECORD_NAME = re.compile(r"([0-9]{4,9})-([a-z-]+)\.json")
 _INCIDENT_ID = re.compile(r"([0-9]{8}-[0-9a-f]{12})(?:-[0-9a-f]{8})?")
 _SLOT_NAME = re.compile(r"([0-9]{4,9})-(?:slot|([0-9a-f]{16}))\.json")
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+_QUARANTINE_PATH = re.compile(r"quarantine/([0-9a-f]{64})\.json")
 _MANIFEST_NAME = re.compile(r"manifest(?:-[0-9]+)?\.json")
 _REPORT_NAME = re.compile(r"report(?:-[0-9]+)?\.html")
 
@@ -219,6 +220,12 @@ def parse_slot_name(name: str) -> tuple[int, str] | None:
 def quarantine_path(sha256: str) -> str:
     """Path of what identifies a malformed message."""
     return f"quarantine/{sha256}.json"
+
+
+def parse_quarantine_path(path: str) -> str | None:
+    """Digest of the malformed message that an object is about; None for any other path."""
+    match = _QUARANTINE_PATH.fullmatch(path)
+    return match[1] if match else None
 
 
 def cursors_folder(day: datetime) -> str:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from clients import connect
 from clients.store import Store
-from commands.list_and_show import show
+from commands.show import show
 from incident.case_file.index import CaseFileIndex, CaseSummary
 from incident.case_file.journal import Record
 from incident.model import GiveUp, Json, Kind, Workload
@@ -95,7 +95,10 @@ async def test_an_unconfirmed_incident_is_found_by_its_published_id(
         assert only.incident.startswith(f"{incident}-")
         assert (await cases.get(incident)) == only == (await cases.get(only.incident))
         assert await cases.folder_of(incident) == only.folder == f"claims/{only.incident}"
-        for unknown in (incident[:-1], f"{incident[:-1]}x", only.incident[:-1]):
+        for beginning in (incident[:-1], only.incident[:-1], incident[:8]):
+            assert await cases.resolve_id(beginning) == only.incident
+            assert await cases.get(beginning) == only
+        for unknown in (f"{incident[:-1]}x", incident[:3], "20261003", "", "../x"):
             with pytest.raises(GiveUp, match="cannot find incident"):
                 await cases.get(unknown)
 

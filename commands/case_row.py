@@ -1,0 +1,133 @@
+"""An incident as one row: what `list` prints and the index of all cases shows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from commands.open_attempts import OpenAttempt
+from incident.case_file.index import CaseSummary
+from incident.case_file.paths import CLAIMS
+from incident.model import Json
+from incident.model.json_text import parse_time, time_text
+from incident.model.outcome import Outcome
+
+_AGES = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """An incident in short.
+
+    Attributes:
+        case: Its case file.
+        outcome: Its newest outcome; None while it is open.
+        attempt: Work of a person that was begun and has no result.
+    """
+
+    case: CaseSummary
+    outcome: Outcome | None
+    attempt: OpenAttempt | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether Security Command Center lists the finding; unconfirmed claims lie apart."""
+        return not self.case.folder.startswith(f"{CLAIMS}/")
+
+    @property
+    def event_time(self) -> datetime | None:
+        """When the finding's event was, as the outcome or else the first record says."""
+        finding = self.outcome.finding if self.outcome else None
+        if finding and finding.event_time:
+            return finding.event_time
+        stated = [record.body.get("event_time") for record in self.case.records[:1]]
+        return parse_time(stated[0]) if stated and stated[0] else self.case.started_at
+
+    @property
+    def severity(self) -> str:
+        """The finding's severity; empty if not known yet."""
+        finding = self.outcome.finding if self.outcome else None
+        return (finding.severity if finding else None) or ""
+
+    @property
+    def category(self) -> str:
+        """The finding type; empty if not known yet."""
+        finding = self.outcome.finding if self.outcome else None
+        return (finding.category if finding else None) or ""
+
+    @property
+    def project(self) -> str:
+        """Id or number of the workload's project; empty without a workload."""
+        workload = self.case.workload
+        return workload.project if workload else ""
+
+    @property
+    def workload_text(self) -> str:
+        """The workload's short name with its project."""
+        workload = self.case.workload
+        return f"{workload.name} ({workload.project})" if workload else "-"
+
+    @property
+    def status_text(self) -> str:
+        """The status, and whether anybody but the message says that there is a finding."""
+        return self.case.status if self.confirmed else f"{self.case.status}, unconfirmed"
+
+    @property
+    def reason(self) -> str:
+        """The first reason of the decision; empty while there is none."""
+        reasons = self.outcome.decision.reasons if self.outcome else ()
+        return reasons[0] if reasons else ""
+
+    def age(self, now: datetime) -> str:
+        """How long ago the event was, such as ``3 h``."""
+        return age_text(self.event_time, now)
+
+    @property
+    def json(self) -> dict[str, Json]:
+        """The row for scripts."""
+        case, workload, finding = self.case, self.case.workload, self.category
+        return {
+            "incident": case.incident,
+            "status": case.status,
+            "confirmed": self.confirmed,
+            "severity": self.severity or None,
+            "category": finding or None,
+            "project": self.project or None,
+            "workload": workload.resource_name if workload else None,
+            "reason": self.reason or None,
+            "event_time": time_text(self.event_time),
+            "began_at": time_text(case.started_at),
+            "open_attempt": self.attempt.json if self.attempt else None,
+        }
+
+
+def case_row(case: CaseSummary, attempt: OpenAttempt | None = None) -> CaseRow:
+    """The row of a case file."""
+    return CaseRow(case, typed_outcome(case.outcome), attempt)
+
+
+def typed_outcome(outcome: Any) -> Outcome | None:
+    """An outcome as it is recorded, typed; None where none is recorded or it is none."""
+    if outcome is None or isinstance(outcome, Outcome):
+        return outcome
+    try:
+        return Outcome.from_json(outcome)
+    except ValueError:
+        return None
+
+
+def age_text(moment: datetime | None, now: datetime) -> str:
+    """A span until now in its largest unit, such as ``3 h``; empty if unknown."""
+    if moment is None:
+        return ""
+    seconds = max(int((now - moment).total_seconds()), 0)
+    for size, unit in _AGES:
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def utc_text(moment: datetime | None) -> str:
+    """A time as people read it, such as ``2026-10-02 08:14:07 UTC``; empty if unknown."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""

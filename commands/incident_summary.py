@@ -1,0 +1,156 @@
+"""One screen about an incident: what happened, does it run, what next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from commands.case_row import CaseRow, age_text, utc_text
+from commands.outcome_page import status_style
+from commands.wrapped_rows import WrappedRows, WrappedText
+from incident.model import Json, Status, json_object, json_objects
+from incident.model.outcome import Outcome, ReportedWorkload
+from incident.report.terminal import escape_unprintable
+
+_MOST_TASKS = 3
+_MOST_REASONS = 1
+#: Whether the code runs, by status, in the words of the first line.
+_STATES = {
+    Status.CONTAINED: "STOPPED and verified",
+    Status.ALREADY_CONTAINED: "STOPPED already, not by the responder",
+    Status.RESTRICTED: "RUNNING; access is restricted",
+    Status.UNVERIFIED: "NOT CONFIRMED STOPPED: written, but not seen in effect",
+    Status.FAILED: "Containment FAILED; not confirmed stopped",
+    Status.HELD: "RUNNING; held for a person",
+    Status.AWAITING_APPROVAL: "RUNNING until a person approves the plan",
+    Status.EXPIRED: "RUNNING; nobody approved the plan in time",
+    Status.PLANNED: "RUNNING; this was a dry run",
+    Status.RELEASED: "Released: the containment was undone",
+    Status.IGNORED: "Out of scope; nothing was done",
+    Status.DUPLICATE: "This event was answered before",
+    Status.MALFORMED: "Not a notification",
+}
+
+Rows = Iterator[tuple[str, str]]
+
+
+def incident_summary(row: CaseRow, now: datetime) -> RenderableType:
+    """The summary of an incident. Print it with ``crop=False``: commands are not wrapped.
+
+    Args:
+        row: The incident.
+        now: The time, for ages.
+    """
+    outcome = row.outcome
+    parts: list[RenderableType] = [_headline(row)]
+    if row.attempt:
+        parts.append(Text(escape_unprintable(row.attempt.text), style="bold yellow"))
+    parts.append(WrappedRows(each for each in _facts(row, now) if each[1]))
+    if outcome:
+        parts += _next_tasks(outcome)
+    parts += _more(row)
+    return Group(*parts)
+
+
+def workload_text(workload: ReportedWorkload) -> str:
+    """A workload by its name, such as ``storefront (service, my-project, europe-west1)``."""
+    return f"{workload.name} ({workload.kind.value}, {workload.project}, {workload.location})"
+
+
+def _headline(row: CaseRow) -> RenderableType:
+    status = row.case.status
+    state = next((text for each, text in _STATES.items() if each == status), "Still being answered")
+    outcome = row.outcome
+    name = workload_text(outcome.workload) if outcome and outcome.workload else row.workload_text
+    headline = Text.assemble(
+        (escape_unprintable(status.upper()), f"bold {status_style(status)}"),
+        f"  {escape_unprintable(name)}",
+        no_wrap=True,
+        overflow="ignore",
+    )
+    doubt = "" if row.confirmed else "; Security Command Center does not confirm the finding"
+    return Group(headline, WrappedText(f"{state}{doubt}", style="bold"))
+
+
+def _facts(row: CaseRow, now: datetime) -> Rows:
+    outcome = row.outcome
+    yield "incident", row.case.incident
+    event = f"{utc_text(row.event_time)} ({age_text(row.event_time, now)} ago)"
+    yield "finding", ", ".join(filter(None, (row.category, row.severity)))
+    yield "event", event if row.event_time else ""
+    if outcome is None:
+        return
+    yield from _detected(outcome)
+    yield from _exposure(outcome)
+    decision = outcome.decision
+    applied = [f"mode {outcome.mode.value}" if outcome.mode else "", _rule(outcome)]
+    verdict = ", ".join(filter(None, (decision.verdict.value, *applied)))
+    yield "decision", f"{verdict}: {'; '.join(decision.reasons[:_MOST_REASONS])}"
+    yield "changes", ", ".join(f"{c.action} {c.state.value}" for c in outcome.changes)
+    yield "drains by", utc_text(outcome.drains_until)
+    yield "expires", utc_text(outcome.approval_expires)
+    yield "missing", ", ".join(dict.fromkeys(gap.collector for gap in outcome.gaps))
+
+
+def _detected(outcome: Outcome) -> Rows:
+    detected = outcome.detected
+    if detected is None:
+        return
+    yield "file", detected.file or detected.binary_path or ""
+    yield "SHA-256", detected.sha256 or ""
+    if detected.reputation and detected.reputation.engines:
+        found = detected.reputation
+        yield "VirusTotal", f"{found.malicious} of {found.engines} engines call it malicious"
+    connection = detected.connection
+    addresses = [connection.remote_ip] if connection and connection.remote_ip else []
+    yield "contacts", ", ".join((*detected.urls, *addresses))
+
+
+def _exposure(outcome: Outcome) -> Rows:
+    facts = outcome.assessment.exposure if outcome.assessment else ()
+    serious = next((fact.text for fact in facts if fact.serious), "")
+    yield "exposure", serious
+
+
+def _rule(outcome: Outcome) -> str:
+    return f"rule {outcome.rule}" if outcome.rule else ""
+
+
+def _next_tasks(outcome: Outcome) -> Iterator[RenderableType]:
+    """The first tasks for people, each with its command."""
+    assessment = json_object(outcome.to_json().get("assessment"))
+    tasks = json_objects(json_object(assessment.get("plan")).get("people"))
+    if tasks:
+        yield Text("\nNext", style="bold")
+    for number, task in enumerate(tasks[:_MOST_TASKS], start=1):
+        yield WrappedText(f"{number}. {_task_title(task)}", indent=2, hanging=5)
+        for line in _text(task.get("command")).splitlines()[:1]:
+            yield _unbroken(f"     {line}")
+    if len(tasks) > _MOST_TASKS:
+        yield Text(f"  and {len(tasks) - _MOST_TASKS} more: --plan", style="dim")
+
+
+def _task_title(task: Any) -> str:
+    """The heading of a task, or its text."""
+    return _text(task.get("title")) or _text(task.get("text"))
+
+
+def _more(row: CaseRow) -> Iterator[RenderableType]:
+    report = row.outcome.links.report if row.outcome else None
+    yield Text("\nMore", style="bold")
+    if report:
+        yield _unbroken(f"  {report}")
+    for option in ("--plan", "--all"):
+        yield _unbroken(f"  cloud-run-responder show {row.case.incident} {option}")
+
+
+def _unbroken(text: str) -> Text:
+    return Text(escape_unprintable(text), no_wrap=True, overflow="ignore")
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else ""
