@@ -153,7 +153,7 @@ def _webhook(settings: Settings) -> Webhook | None:
         return None
     from clients.webhook import Webhook
 
-    return Webhook(settings.webhook)
+    return Webhook(settings.webhook, settings.webhook_format, settings.runbooks)
 
 
 def _virustotal(settings: Settings) -> VirusTotal | None:

@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from incident.model import GiveUp, Mode
+from incident.model import ChatFormat, GiveUp, Mode
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -136,7 +136,17 @@ class Settings(BaseModel):
     webhook: SecretStr | None = Field(
         default=None,
         description="https:// URL of an incoming webhook of Slack or Google Chat, which gets a"
-        " short text. A secret: mount it from Secret Manager.",
+        " short message. A secret: mount it from Secret Manager.",
+    )
+    webhook_format: ChatFormat | None = Field(
+        default=None,
+        description="Format of the chat messages: slack (blocks), google-chat (cards) or text. By"
+        " default the webhook's host tells.",
+    )
+    runbooks: str = Field(
+        default="",
+        pattern=r"^(https://[A-Za-z0-9._~:/%-]{1,1000})?$",
+        description="https:// URL of the folder with the runbooks, for a button of chat messages.",
     )
     project: str = Field(
         default="",

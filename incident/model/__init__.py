@@ -5,6 +5,7 @@ No behaviour beyond what a value says of itself; no input or output.
 
 from incident.model.affected_revision import AffectedRevision
 from incident.model.affected_workloads import AffectedWorkload, AffectedWorkloads, Relation
+from incident.model.chat import ChatFormat, ChatStyle
 from incident.model.configuration import (
     IAM_POLICY_FIELD,
     UNKNOWN_FIELDS,
@@ -109,6 +110,8 @@ __all__ = [
     "Change",
     "ChangeKind",
     "ChangeState",
+    "ChatFormat",
+    "ChatStyle",
     "Confidence",
     "Conflict",
     "Connection",

@@ -1,7 +1,7 @@
-"""Chat message (Slack, Google Chat) for an outcome; escapes untrusted text. Pure.
+"""Chat message of an outcome: what it says, and as plain text; untrusted text is escaped. Pure.
 
-Both take ``{"text": …}`` and have a markup of their own. Untrusted text becomes one line without
-mentions, links and formatting. The only markup is backticks around commands: code in both.
+Slack and Google Chat have a markup of their own. Untrusted text becomes one line without mentions,
+links and formatting. The only markup is backticks around commands and permissions: code in both.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import quote
 
-from incident.model import Json, JsonObject, Status
-from incident.model.json_text import json_list, json_object, json_objects
+from incident.model import Change, Kind, Lookup, Status
+from incident.model.outcome import Outcome, ReportedWorkload
 from incident.playbook.links import gcloud
 
-_LONGEST = 240
+#: Longer texts lose their middle: the file's name is at the end, and so is what an error refused.
+_LONGEST = 600
 #: Where threat findings without a process name the binary.
 _BINARY_PROPERTY = "Process_Binary_Fullpath"
 _MOST_CHANGES = 6
-_LONGEST_SUMMARY = 130
 _STORAGE = "https://console.cloud.google.com/storage/browser"
 # Characters that begin markup in either service, and lookalikes that replace them. HTML entities
 # are no alternative: Google Chat shows them as text.
@@ -31,51 +33,58 @@ _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Me", "Mn"))
 _SCHEME = re.compile(r":(?=//)|(?<=mailto):|(?<=tel):", re.IGNORECASE)
 # With the other full stops of IDNA (RFC 3490, section 3.1).
 _DOMAIN = re.compile(r"[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")
+#: A permission of Google's looks like a domain. It stays as it is, as code, of which no room makes
+#: a link: SERVICE.RESOURCE.VERB, of the services that the responder calls.
+_PERMISSION = re.compile(
+    r"(?<![\w.\uff20/:-])(?:artifactregistry|cloudasset|iam|logging|pubsub|resourcemanager|run"
+    r"|securitycenter|storage)\.[a-zA-Z]{2,30}\.(?:actAs|cancel|create|delete|disable|enable|get"
+    r"|getIamPolicy|invoke|list|publish|run|searchAllResources|setIamPolicy|update)(?![\w.-])"
+)
 # Commands in backticks: such as have these characters only.
 _PLAIN_COMMAND = re.compile(r"gcloud [A-Za-z0-9 .:=-]+")
 _POLICY_CHECK = re.compile(r"cloud-run-responder policy check [A-Za-z0-9._/:=+-]+")
 
-_IRREVERSIBLE = " (nothing takes it back)"
+_IRREVERSIBLE = " (cannot be undone)"
 #: What was done, and what to do; with placeholders.
 _STATUS_TEXTS: Mapping[Status, tuple[str, str]] = {
     Status.CONTAINED: (
-        "stopped by us, and read back as stopped: {changes}",
+        "STOPPED, verified: {changes}",
         "rotate the exposed secrets first, then find the root cause; {show} has the steps.{back}",
     ),
     Status.RESTRICTED: (
-        "access is restricted, and was read back: {changes}. What runs was NOT stopped",
-        "look now; if it is hostile, stop it with {stop}",
+        "STILL RUNNING. Access is restricted, verified: {changes}",
+        "check it now; if it is hostile, stop it: {stop}",
     ),
     Status.ALREADY_CONTAINED: (
-        "nothing by us: somebody had stopped it before",
+        "STOPPED before, not by the responder",
         "ask who stopped it, and keep it stopped; {show} has the steps",
     ),
     Status.UNVERIFIED: (
-        "written, but NOT seen in effect: {changes}. It may be running",
-        "look now whether it runs, and contain it again with {contain}",
+        "MAY STILL BE RUNNING. Written, but not verified: {changes}",
+        "check now whether it runs, then contain it again: {contain}",
     ),
     Status.FAILED: (
-        "it could NOT be done: {changes}. Nothing shows that it is stopped",
-        "check now, fix the cause given under Why, then {contain}",
+        "Containment FAILED, not confirmed stopped: {changes}",
+        "fix the cause given under Why, then {contain}",
     ),
     Status.AWAITING_APPROVAL: (
-        "nothing yet, it runs on. A plan waits for approval: {changes}",
-        "as an approver: read {show}, then run {approve}{until}",
+        "STILL RUNNING. A plan awaits approval: {changes}",
+        "as an approver, read {show}, then run {approve}{until}",
     ),
     Status.HELD: (
-        "nothing, so it may run on. It is held for a person to decide",
+        "MAY STILL BE RUNNING. Held for a person to decide",
         "{to_stop}",
     ),
     Status.PLANNED: (
-        "nothing, it runs on: this was a dry run. Enforcing would do: {changes}",
-        "read {show}; to do it now run {contain}",
+        "STILL RUNNING: this was a dry run. Enforcing would do: {changes}",
+        "read {show}; to contain it now: {contain}",
     ),
     Status.EXPIRED: (
-        "nothing, so it may run on: nobody approved the plan in time",
-        "look whether it is hostile; for a fresh plan run {contain}",
+        "MAY STILL BE RUNNING. Nobody approved the plan in time",
+        "check whether it is hostile; for a fresh plan: {contain}",
     ),
     Status.RELEASED: (
-        "{by}, the containment was taken back and it runs again. Given back: {changes}",
+        "RUNNING AGAIN, {by}. Restored: {changes}",
         "watch it: later events of this finding are held. Rotate exposed secrets, unless done",
     ),
 }
@@ -84,125 +93,181 @@ _ENDED_TEXTS = (
     "nothing, since nothing ran any more: {ended}, by itself. Nobody stopped it",
     "keep the job from starting again; {show} has the steps",
 )
-_STOP_ACTIONS = {"job": "cancel-executions"}
+_STOP_ACTIONS = {Kind.JOB: "cancel-executions"}
 
 
-def chat_message(outcome: JsonObject) -> str:
-    """The message: a few lines of a few hundred characters each."""
-    return "\n".join(_lines(outcome))
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """What a message says; all texts are escaped, commands in them stand in backticks.
+
+    Attributes:
+        status: The status in capitals.
+        workload: Short name of the workload; empty where there is none.
+        headline: Status, finding type and severity.
+        facts: Label and text, in order.
+        reference: The incident and the address of its case file.
+        links: Pages by the label of their button; ``https`` addresses only.
+    """
+
+    status: str
+    workload: str
+    headline: str
+    facts: tuple[tuple[str, str], ...]
+    reference: str
+    links: tuple[tuple[str, str], ...]
+
+    @property
+    def text(self) -> str:
+        """The message as plain text, one line for each fact."""
+        facts = (f"{label}: {text}" for label, text in self.facts)
+        return "\n".join((self.headline, *facts, self.reference))
+
+
+def chat_message(outcome: Outcome, runbooks: str = "") -> ChatMessage:
+    """What to say of an outcome.
+
+    Args:
+        outcome: The outcome.
+        runbooks: URL of the folder with the runbooks; empty for none.
+    """
+    finding, workload, incident = outcome.finding, outcome.workload, _known(outcome.incident)
+    severity = f" ({escape_for_chat(finding.severity)})" if finding and finding.severity else ""
+    regions = ", ".join(map(escape_for_chat, workload.other_regions)) if workload else ""
+    also = f". It ALSO RUNS in {regions}: nothing was done there" if regions else ""
+    status = outcome.status.value.upper()
+    category = _known(finding.category if finding else None)
+    return ChatMessage(
+        status=status,
+        workload=escape_for_chat(workload.name) if workload else "",
+        headline=f"{status}: {category}{severity}{also}",
+        facts=tuple(_facts(outcome)),
+        reference=f"Incident {incident}: {_case_file_link(outcome.links.case_file)}",
+        links=tuple(_links(outcome, runbooks)),
+    )
 
 
 def escape_for_chat(text: str) -> str:
     """Untrusted text as one bounded line of plain text for both services."""
-    composed = unicodedata.normalize("NFC", text[: 2 * _LONGEST])
+    bounded = _without_middle(text, 2 * _LONGEST)
     visible = "".join(
         " " if char.isspace() else "�" if unicodedata.category(char) in _INVISIBLE else char
-        for char in composed
+        for char in unicodedata.normalize("NFC", bounded)
     )
-    plain = " ".join(visible.split()).translate(_LOOKALIKES)
-    shown = f"{plain[:_LONGEST]}…" if len(plain) > _LONGEST or len(text) > 2 * _LONGEST else plain
-    return _DOMAIN.sub("[.]", _SCHEME.sub("[:]", shown))
+    plain = _without_middle(" ".join(visible.split()).translate(_LOOKALIKES), _LONGEST)
+    parts, end = [], 0
+    for permission in _PERMISSION.finditer(plain):
+        parts += [_defanged(plain[end : permission.start()]), f"`{permission[0]}`"]
+        end = permission.end()
+    return "".join((*parts, _defanged(plain[end:])))
 
 
-def _lines(outcome: JsonObject) -> Iterator[str]:
-    keys = ("finding", "detected", "workload", "links")
-    finding, detected, workload, links = (json_object(outcome.get(key)) for key in keys)
-    status = Status(str(outcome["status"]))
-    severity = f" ({_text(finding, 'severity')})" if finding.get("severity") else ""
-    regions = ", ".join(map(escape_for_chat, map(str, json_list(workload.get("other_regions")))))
-    also = f". It ALSO RUNS in {regions}: nothing was done there" if regions else ""
-    yield f"{status.value.upper()}: {_text(finding, 'category')}{severity}{also}"
-    yield f"Where: {_workload_text(workload)}"
-    if detected.get("binary_path"):
-        yield f"Detected: {_text(detected, 'binary_path')}"
-    for named in json_objects(detected.get("source_properties")):
-        if named.get("name") == _BINARY_PROPERTY and not detected.get("binary_path"):
-            yield f"Detected: {_text(named, 'text')} (from sourceProperties)"
+def _without_middle(text: str, longest: int) -> str:
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
+
+
+def _defanged(text: str) -> str:
+    return _DOMAIN.sub("[.]", _SCHEME.sub("[:]", text))
+
+
+def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    workload, status = outcome.workload, outcome.status
+    yield "Where", _workload_text(workload)
+    yield from _detection(outcome)
     done, to_do = _status_texts(status, workload)
-    placeholders = _placeholders(outcome, status)
-    yield f"Done: {done.format_map(placeholders)}"
-    if outcome.get("drains_until"):
-        yield f"Requests in flight may run until {_utc_text(outcome['drains_until'])}"
-    if why := _reason_text(outcome, status):
-        yield f"Why: {escape_for_chat(why)}"
-    yield f"To do: {to_do.format_map(placeholders)}"
-    for region in json_list(workload.get("other_regions")):
-        if command := _stop_command(workload, str(region)):
-            yield f"To stop it in {escape_for_chat(str(region))}: `{command}`"
-    if workload.get("function"):
-        yield "It is a Cloud Run function: deploying it lifts the containment"
-    yield f"Incident {_text(outcome, 'incident')}: {_case_file_link(links)}"
+    placeholders = _placeholders(outcome)
+    yield "Done", done.format_map(placeholders)
+    if outcome.drains_until:
+        yield "Requests in flight may run until", _utc_text(outcome.drains_until)
+    if why := _reason_text(outcome):
+        yield "Why", why
+    yield "To do", to_do.format_map(placeholders)
+    for region in workload.other_regions if workload else ():
+        if workload and (command := _stop_command(workload, region)):
+            yield f"To stop it in {escape_for_chat(region)}", f"`{command}`"
+    if workload and workload.function:
+        yield "Note", "it is a Cloud Run function: deploying it lifts the containment"
 
 
-def _status_texts(status: Status, workload: JsonObject) -> tuple[str, str]:
+def _detection(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    detected = outcome.detected
+    if detected is None:
+        return
+    if detected.binary_path:
+        yield "Detected", escape_for_chat(detected.binary_path)
+    for named in detected.source_properties:
+        if named.name == _BINARY_PROPERTY and not detected.binary_path:
+            yield "Detected", f"{escape_for_chat(named.text)} (from sourceProperties)"
+    if detected.sha256 and not detected.hash_is_partial:
+        yield "SHA-256", escape_for_chat(detected.sha256)
+
+
+def _status_texts(status: Status, workload: ReportedWorkload | None) -> tuple[str, str]:
     """What was done and what to do; of a job that was over, nothing that somebody stopped."""
     done, to_do = _STATUS_TEXTS.get(status, ("nothing", "read {show}"))
-    if status is not Status.ALREADY_CONTAINED or workload.get("kind") != "job":
+    if status is not Status.ALREADY_CONTAINED or workload is None or workload.kind is not Kind.JOB:
         return done, to_do
-    if workload.get("execution_ended"):
+    if workload.execution_ended:
         return _ENDED_TEXTS
     return "nothing, since nothing of the job ran any more", to_do
 
 
-def _placeholders(outcome: JsonObject, status: Status) -> Mapping[str, str]:
+def _placeholders(outcome: Outcome) -> Mapping[str, str]:
     """Values for the sentences by status; untrusted ones are escaped."""
-    incident = _text(outcome, "incident")
-    workload = json_object(outcome.get("workload"))
-    stop = _STOP_ACTIONS.get(str(workload.get("kind")), "scale-to-zero")
-    until = outcome.get("approval_expires")
+    incident, workload = _known(outcome.incident), outcome.workload
+    stop = _STOP_ACTIONS.get(workload.kind if workload else Kind.SERVICE, "scale-to-zero")
+    until = outcome.approval_expires
     commands = {
         "show": f"show {incident}",
         "approve": f"approve {incident}",
         "contain": f"contain {incident}",
         "stop": f"contain {incident} --action {stop}",
     }
-    listed = json_objects(outcome.get("changes"))
-    if status is Status.FAILED and not any(change.get("stops") for change in listed):
+    if outcome.status is Status.FAILED and not any(each.stops for each in outcome.changes):
         commands["contain"] = commands["stop"]
+    reasons = outcome.decision.reasons
     return {
         # In backticks a tap copies the command.
         **{name: f"`cloud-run-responder {words}`" for name, words in commands.items()},
-        "changes": _changes_text(listed, status),
-        "by": escape_for_chat(next(iter(_reasons(outcome)), "released")),
+        "changes": _changes_text(outcome.changes, outcome.status),
+        "by": escape_for_chat(reasons[0] if reasons else "released"),
         "to_stop": _stop_instruction(outcome, commands["stop"], commands["show"]),
-        "back": _release_instruction(listed, incident),
-        "ended": _text(workload, "execution_ended"),
+        "back": _release_instruction(outcome.changes, incident),
+        "ended": _known(workload.execution_ended if workload else None),
         "until": f" before {_utc_text(until)}, when the plan expires" if until else "",
     }
 
 
-def _stop_instruction(outcome: JsonObject, stop: str, show: str) -> str:
+def _stop_instruction(outcome: Outcome, stop: str, show: str) -> str:
     """How to stop a held workload, or how to fix what blocks that."""
     read = f"read `cloud-run-responder {show}`"
-    if not json_object(outcome.get("workload")):
+    if outcome.workload is None:
         return read
-    for blocker in json_objects(json_object(outcome.get("decision")).get("barred")):
+    for blocker in outcome.decision.blockers:
         manual_note = ", which has the commands to stop it manually: `contain` would refuse. "
-        command = str(blocker.get("command") or "")
+        command = blocker.command or ""
         check = f" (`{command}`)" if _POLICY_CHECK.fullmatch(command) else ""
-        return f"{read}{manual_note}{_text(blocker, 'first')}{check}"
-    return f"{read}; to stop it run `cloud-run-responder {stop}`"
+        return f"{read}{manual_note}{escape_for_chat(blocker.fix)}{check}"
+    return f"{read}; to stop it: `cloud-run-responder {stop}`"
 
 
-def _release_instruction(changes: list[JsonObject], incident: str) -> str:
+def _release_instruction(changes: tuple[Change, ...], incident: str) -> str:
     """How to release it; empty where nothing is reversible."""
-    if changes and not any(change.get("reversible") for change in changes):
+    if changes and not any(change.reversible for change in changes):
         return ""
-    return f" No attack? `cloud-run-responder release {incident}` gives it back"
+    return f" False positive? `cloud-run-responder release {incident}`"
 
 
-def _changes_text(changes: list[JsonObject], status: Status) -> str:
+def _changes_text(changes: tuple[Change, ...], status: Status) -> str:
     """The actions with their states, each once."""
     if status is Status.RELEASED:
-        restored = [_text(c, "action") for c in changes if c.get("reversible")]
-        lost = [_text(c, "action") for c in changes if not c.get("reversible")]
-        items = [*restored, *(f"NOT {action}, which nothing takes back" for action in lost)]
+        restored = [_action(each) for each in changes if each.reversible]
+        lost = [_action(each) for each in changes if not each.reversible]
+        items = [*restored, *(f"NOT {action}, which cannot be undone" for action in lost)]
     elif status in (Status.PLANNED, Status.AWAITING_APPROVAL):
-        items = [
-            f"{_text(c, 'action')}{'' if c.get('reversible') else _IRREVERSIBLE}" for c in changes
-        ]
+        items = [f"{_action(c)}{'' if c.reversible else _IRREVERSIBLE}" for c in changes]
     else:
-        items = [f"{_text(change, 'action')} {_text(change, 'state')}" for change in changes]
+        items = [f"{_action(change)} {change.state.value}" for change in changes]
     distinct = list(dict.fromkeys(items))
     more = len(distinct) - _MOST_CHANGES
     nothing = "by a containment" if status is Status.CONTAINED else "no change"
@@ -210,64 +275,101 @@ def _changes_text(changes: list[JsonObject], status: Status) -> str:
     return f"{named} and {more} more" if more > 0 else named
 
 
-def _reason_text(outcome: JsonObject, status: Status) -> str:
-    """The error of a change, else the assessment, else the first reason."""
-    errors = [str(c["error"]) for c in json_objects(outcome.get("changes")) if c.get("error")]
-    if status is Status.RELEASED:
+def _action(change: Change) -> str:
+    return escape_for_chat(change.action)
+
+
+def _reason_text(outcome: Outcome) -> str:
+    """The error of a change, else the assessment, else the first reason; escaped."""
+    if outcome.status is Status.RELEASED:
         return ""
-    held = status in (Status.HELD, Status.FAILED, Status.EXPIRED)
+    held = outcome.status in (Status.HELD, Status.FAILED, Status.EXPIRED)
+    errors = [change.error for change in outcome.changes if change.error]
     # The first reason of a containment is often that no guard objected: the assessment says more.
-    found = [] if held else [assessment] if (assessment := _assessment_text(outcome)) else []
-    return next(iter([*errors, *found, *_reasons(outcome)]), "")
+    if not errors and not held and (assessment := _assessment_text(outcome)):
+        return assessment
+    return escape_for_chat(next(iter([*errors, *outcome.decision.reasons]), ""))
 
 
-def _assessment_text(outcome: JsonObject) -> str:
-    """Summary, confidence and VirusTotal's result."""
-    assessment = json_object(outcome.get("assessment"))
-    detected = json_object(outcome.get("detected"))
-    if not assessment.get("summary"):
+def _assessment_text(outcome: Outcome) -> str:
+    """Summary, confidence and VirusTotal's result, each whole; escaped."""
+    assessment, detected = outcome.assessment, outcome.detected
+    if assessment is None or not assessment.summary:
         return ""
-    whole = str(assessment["summary"]).rstrip(".")
-    cut = whole[:_LONGEST_SUMMARY].rpartition(" ")[0] or whole[:_LONGEST_SUMMARY]
-    summary = whole if len(whole) <= _LONGEST_SUMMARY else f"{cut}…"
-    sure = f", with {assessment['confidence']} confidence" if assessment.get("confidence") else ""
-    known = json_object(detected.get("virustotal"))
-    reputation = f". {known['said']}" if known.get("lookup") in ("known", "unknown") else ""
-    return f"{summary}{sure}{reputation}"
+    confidence = assessment.confidence
+    sure = f". Confidence: {confidence.value}" if confidence else ""
+    known = detected.reputation if detected else None
+    answered = known is not None and known.lookup in (Lookup.KNOWN, Lookup.UNKNOWN)
+    reputation = f". {escape_for_chat(known.summary)}" if known and answered else ""
+    return f"{escape_for_chat(assessment.summary.rstrip('.'))}{sure}{reputation}"
 
 
-def _reasons(outcome: JsonObject) -> list[str]:
-    reasons = json_object(outcome.get("decision")).get("reasons")
-    return [str(reason) for reason in reasons] if isinstance(reasons, list) else []
-
-
-def _stop_command(workload: JsonObject, region: str) -> str:
+def _stop_command(workload: ReportedWorkload, region: str) -> str:
     """Gcloud command for another region; empty where a value has a character of markup."""
-    name, project = str(workload.get("name")), str(workload.get("project"))
-    command = gcloud("beta run services update", name, scaling="0", region=region, project=project)
+    command = gcloud(
+        "beta run services update",
+        workload.name,
+        scaling="0",
+        region=region,
+        project=workload.project,
+    )
     return command if _PLAIN_COMMAND.fullmatch(command) else ""
 
 
-def _workload_text(workload: JsonObject) -> str:
-    if not workload:
-        return "no Cloud Run workload that we know of"
-    name, project, region = (_text(workload, key) for key in ("name", "project", "location"))
-    kind = _text(workload, "kind").replace("-", " ")
-    return f"{kind} {name} in project {project}, {region}"
+def _workload_text(workload: ReportedWorkload | None) -> str:
+    if workload is None:
+        return "no known Cloud Run workload"
+    name, *rest = map(escape_for_chat, (workload.name, workload.project, workload.location))
+    return f"{name} ({', '.join((workload.kind.label, *rest))})"
 
 
-def _utc_text(moment: Json) -> str:
-    """A time in UTC, to the second."""
-    return f"{escape_for_chat(str(moment))[:19].replace('T', ' ')} UTC"
+def _links(outcome: Outcome, runbooks: str) -> Iterator[tuple[str, str]]:
+    """The buttons: a browser can open each, and none has a character of markup."""
+    links = outcome.links
+    runbook = f"{runbooks.rstrip('/')}/{outcome.status.value}.md" if runbooks else ""
+    pages = {
+        "Finding": links.console or "",
+        "Page": _browser_url(links.report),
+        "Runbook": runbook if outcome.status in _WITH_RUNBOOK else "",
+        "Workload": links.workload or "",
+        "VirusTotal": links.virustotal or "",
+    }
+    for label, url in pages.items():
+        if _PLAIN_URL.fullmatch(url):
+            yield label, url
 
 
-def _case_file_link(links: JsonObject) -> str:
+_PLAIN_URL = re.compile(r"https://[A-Za-z0-9._~:/?=&%+;,-]{1,2900}")
+#: Statuses that deploy/runbooks has a page for.
+_WITH_RUNBOOK = frozenset(
+    {
+        Status.AWAITING_APPROVAL,
+        Status.CONTAINED,
+        Status.FAILED,
+        Status.HELD,
+        Status.MALFORMED,
+        Status.RESTRICTED,
+        Status.UNVERIFIED,
+    }
+)
+
+
+def _browser_url(location: str | None) -> str:
+    """Where a browser that is logged in opens an object of a bucket; empty for a local file."""
+    path = (location or "").removeprefix("gs://")
+    return f"https://storage.cloud.google.com/{quote(path)}" if path != (location or "") else ""
+
+
+def _case_file_link(location: str | None) -> str:
     """Console URL of the case file in its bucket, else its path; without markup characters."""
-    location = str(links.get("case_file") or "")
-    bucket = location.removeprefix("gs://")
-    return f"{_STORAGE}/{quote(bucket)}" if bucket != location else quote(location, safe="/:")
+    path = (location or "").removeprefix("gs://")
+    return f"{_STORAGE}/{quote(path)}" if path != (location or "") else quote(path, safe="/:")
 
 
-def _text(value: JsonObject, key: str) -> str:
-    text: Json = value.get(key)
-    return escape_for_chat(str(text)) if text is not None else "unknown"
+def _utc_text(moment: datetime) -> str:
+    """A time in UTC, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _known(text: str | None) -> str:
+    return "unknown" if text is None else escape_for_chat(text)

@@ -44,7 +44,7 @@ from incident.model.outcome import Outcome
 from incident.playbook.plan import with_updated_plan
 from incident.redaction.redactor import Redactor
 from incident.report.activity import COLLECTOR_PREFIX
-from incident.report.chat_text import chat_message
+from incident.report.chat_body import chat_body
 from incident.report.outcome import OutcomeParts, build_outcome
 from incident.report.outcome_updates import has_active_containment, released_outcome
 from incident.report.write_report import try_to_write_report
@@ -316,7 +316,7 @@ async def _send_chat(ports: Ports, outcome: JsonObject) -> str | None:
     if ports.webhook is None:
         return None
     try:
-        await ports.webhook.send(chat_message(outcome))
+        await ports.webhook.send(chat_body(Outcome.from_json(outcome), ports.webhook.style))
     except IncidentError as error:
         return str(error)
     return None

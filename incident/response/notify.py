@@ -12,9 +12,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from incident.case_file.case_file import CaseFile
-from incident.model import Finding, GiveUp, IncidentError, Json, JsonObject, Retry, Status
+from incident.model import (
+    ChatStyle,
+    Finding,
+    GiveUp,
+    IncidentError,
+    Json,
+    JsonObject,
+    Retry,
+    Status,
+)
+from incident.model.outcome import Outcome
 from incident.redaction.redactor import Redactor
-from incident.report.chat_text import chat_message
+from incident.report.chat_body import chat_body
 
 #: Name of the external system in SCC.
 EXTERNAL_SYSTEM = "scc-responder"
@@ -221,11 +231,17 @@ def _text_members(value: Json, *path: str) -> Mapping[str, str]:
 
 
 class Messenger(Protocol):
-    """Sends messages to a chat room; ``name`` is its host, which is safe to show."""
+    """Sends messages to a chat room.
+
+    Attributes:
+        name: The room's host, which is safe to show.
+        style: How it takes its messages.
+    """
 
     name: str
+    style: ChatStyle
 
-    async def send(self, text: str) -> None:
+    async def send(self, body: JsonObject) -> None:
         """Send one message; ends within a few seconds."""
 
 
@@ -248,7 +264,7 @@ async def notify_chat(
     if refused := case.refusal_reason("not-notified"):
         return refused
     try:
-        await messenger.send(chat_message(outcome))
+        await messenger.send(chat_body(Outcome.from_json(outcome), messenger.style))
     except IncidentError as error:
         reason = redactor.text(str(error))
         await case.add_record("not-notified", {"host": messenger.name, "reason": reason})

@@ -225,6 +225,23 @@ def test_a_refused_webhook_is_not_quoted_in_the_error(
     assert "planted" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"WEBHOOK_FORMAT": "teams"},
+        {"RUNBOOKS": "http://git.example/runbooks"},
+        {"RUNBOOKS": "https://git.example/run books"},
+    ],
+)
+def test_a_wrong_setting_of_the_chat_room_is_named(
+    monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]
+) -> None:
+    """It stops the start, not the first message."""
+    environment(monkeypatch, **wrong)
+    with pytest.raises(SettingsError, match=f"RESPONDER_{next(iter(wrong))}"):
+        read_settings()
+
+
 def test_a_clock_of_the_emulators_needs_a_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A time without one could be any."""
     environment(monkeypatch, EMULATOR=EMULATOR, NOW="2026-10-02T08:14:12")

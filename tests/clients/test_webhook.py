@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from clients import webhook
 from clients.webhook import Webhook
-from incident.model import GiveUp, IncidentError, Retry
+from incident.model import ChatFormat, ChatStyle, GiveUp, IncidentError, Retry
 from tests.support.chat_webhook import NO_ANSWER, SECRET_PATH, ChatRoom, chat_room
 
 
@@ -26,16 +26,37 @@ def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_text_is_posted_as_both_rooms_take_it() -> None:
     """One key, as JSON: Google Chat refuses any that it does not know."""
     async with chat_room() as room:
-        await hook(room).send("two\nlines, and ä")
+        await hook(room).send({"text": "two\nlines, and ä"})
     assert room.bodies == [{"text": "two\nlines, and ä"}]
     assert room.requests == [f"POST {SECRET_PATH} HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    ("host", "message_format"),
+    [
+        ("hooks.slack.com", ChatFormat.SLACK),
+        ("hooks.slack-gov.com", ChatFormat.SLACK),
+        ("chat.googleapis.com", ChatFormat.GOOGLE_CHAT),
+        ("hooks.slack.com.evil.example", ChatFormat.TEXT),
+        ("mattermost.example", ChatFormat.TEXT),
+    ],
+)
+def test_the_host_tells_the_format_unless_a_setting_does(
+    host: str, message_format: ChatFormat
+) -> None:
+    """A room whose service is not known gets plain text."""
+    url = SecretStr(f"https://{host}/x")
+    assert Webhook(url).style == ChatStyle(message_format)
+    assert Webhook(url, ChatFormat.TEXT, "https://r").style == ChatStyle(
+        ChatFormat.TEXT, "https://r"
+    )
 
 
 @pytest.mark.parametrize("passing", [429, 500, 503])
 async def test_a_failing_host_is_retried(passing: int) -> None:
     """The second attempt is taken."""
     async with chat_room(passing, 200) as room:
-        await hook(room).send("x")
+        await hook(room).send({"text": "x"})
     assert room.texts == ["x", "x"]
 
 
@@ -49,7 +70,7 @@ async def test_a_refusal_names_the_host_only(
     """Never more than three attempts, no other host, and nothing of the address."""
     async with chat_room(answer) as room:
         with pytest.raises(error, match=rf"webhook at 127\.0\.0\.1: .*HTTP {answer}") as raised:
-            await hook(room).send("x")
+            await hook(room).send({"text": "x"})
     assert len(room.texts) == attempts
     assert_silent(raised.value)
 
@@ -61,7 +82,7 @@ async def test_an_unreachable_host_is_reported(
     monkeypatch.setattr(webhook, "_ATTEMPTS", 2)
     room = ChatRoom((200,), url=f"http://127.0.0.1:{unused_port}{SECRET_PATH}")
     with pytest.raises(Retry, match="ConnectionError") as raised:
-        await hook(room).send("x")
+        await hook(room).send({"text": "x"})
     assert_silent(raised.value)
 
 
@@ -72,7 +93,7 @@ async def test_a_hanging_host_times_out(monkeypatch: pytest.MonkeyPatch) -> None
     began = time.monotonic()
     async with chat_room(NO_ANSWER) as room:
         with pytest.raises(Retry, match="it took longer than") as raised:
-            await hook(room).send("x")
+            await hook(room).send({"text": "x"})
     assert time.monotonic() - began < 2
     assert_silent(raised.value)
 
@@ -84,7 +105,7 @@ async def test_no_proxy_and_no_credentials_of_the_environment(
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
     async with chat_room() as room:
-        await hook(room).send("x")
+        await hook(room).send({"text": "x"})
     assert room.texts == ["x"]
 
 

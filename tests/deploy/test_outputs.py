@@ -17,6 +17,10 @@ SECRETS: dict[str, Any] = {
     "virustotal_secret": {"secret": "virustotal", "project": "shared-secrets"},
     "webhook_secret": {"secret": "webhook"},
 }
+CHAT: dict[str, Any] = {
+    "webhook_format": "slack",
+    "runbooks_url": "https://git.example/responder/deploy/runbooks",
+}
 FILES = ("outputs.tf", "functions.tf", "names.tf")
 #: What the settings are for that no person's command needs: of the function's own surroundings,
 #: of the emulator, and what has a default that Terraform leaves alone.
@@ -46,7 +50,7 @@ def test_one_output_is_all_that_the_commands_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sourced, it makes the settings that the functions have; of secrets it has no value."""
-    text = evaluated(tmp_path, "local.operator_environment", *FILES, **SECRETS)
+    text = evaluated(tmp_path, "local.operator_environment", *FILES, **SECRETS, **CHAT)
     for name, value in sourced(tmp_path, text).items():
         if name.startswith(("RESPONDER_", "VIRUSTOTAL_", "GOOGLE_")):
             monkeypatch.setenv(name, value)
@@ -63,6 +67,7 @@ def test_one_output_is_all_that_the_commands_need(
     assert found.virustotal_api_key
     assert "project=shared-secrets" in found.virustotal_api_key.get_secret_value()
     assert found.webhook
+    assert (found.webhook_format, found.runbooks) == tuple(CHAT.values())
     assert set(Settings.model_fields) - found.model_fields_set == NOT_PRINTED
 
 

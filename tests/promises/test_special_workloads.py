@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from incident.model.outcome import Outcome
 from incident.report.chat_text import chat_message
 from tests.support.environment import JsonDict, deliver_and_log, responder_environment
 from tests.support.findings import sample_notification
@@ -57,7 +58,7 @@ async def answer_to(
         page = env.stored_objects(f"incidents/{outcome['incident']}/report.html")
         (text,) = page.values()
     message = json.loads(output.splitlines()[0])["message"]
-    return Answer(outcome, text.decode(), chat_message(outcome), message)
+    return Answer(outcome, text.decode(), chat_message(Outcome.from_json(outcome)).text, message)
 
 
 def with_containers(notification: JsonDict, world: JsonDict, *containers: JsonDict) -> None:

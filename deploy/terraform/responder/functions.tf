@@ -33,6 +33,9 @@ locals {
     RESPONDER_TOPIC   = "projects/${var.project_id}/topics/${local.outcomes_topic}"
     RESPONDER_PROJECT = var.project_id # so that it never contains itself
 
+    RESPONDER_WEBHOOK_FORMAT = var.webhook_format
+    RESPONDER_RUNBOOKS       = var.runbooks_url
+
     # The framework would wrap standard output to add an id of its own to every line, one wrapper
     # for all threads. Our lines have the incident and the trace.
     LOG_EXECUTION_ID = "false"

@@ -227,6 +227,29 @@ variable "webhook_secret" {
   }
 }
 
+variable "webhook_format" {
+  description = "Format of the chat messages: slack (blocks), google-chat (cards) or text. Left out: by the host of the webhook."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = contains(["", "slack", "google-chat", "text"], var.webhook_format)
+    error_message = "Expected slack, google-chat or text."
+  }
+}
+
+variable "runbooks_url" {
+  description = "https:// address of the folder with the runbooks, such as that of deploy/runbooks in your repository, for the buttons of chat messages. Left out: no button."
+  type        = string
+  default     = ""
+
+  validation {
+    # It stands in a line for shells.
+    condition     = can(regex("^(https://[A-Za-z0-9._~:/%-]{1,1000})?$", var.runbooks_url))
+    error_message = "Expected https:// and a path without spaces, quotes and queries."
+  }
+}
+
 # Alerts and pace
 
 variable "notification_channels" {

@@ -12,10 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident.model import Status
+from incident.model.outcome import Outcome
 from incident.report.chat_text import chat_message, escape_for_chat
 from tests.support.constants import INCIDENT_ID
 from tests.support.model import repeatable
 
+CHANGE: dict[str, Any] = {
+    "action": "scale-to-zero",
+    "kind": "fields",
+    "target": "x",
+    "mask": [],
+    "before": {},
+    "after": {},
+    "state": "verified",
+    "error": None,
+    "stops": True,
+    "reversible": True,
+    "etag": "",
+    "affected": "",
+}
 OUTCOME: dict[str, Any] = {
     "status": "contained",
     "incident": INCIDENT_ID,
@@ -27,13 +42,13 @@ OUTCOME: dict[str, Any] = {
         "kind": "service",
         "name": "storefront",
         "project": "example-shop-prod",
+        "project_number": None,
         "location": "europe-west1",
+        "resource_name": "projects/example-shop-prod/locations/europe-west1/services/storefront",
     },
     "detected": {"binary_path": "/usr/local/bin/healthcheck"},
     "decision": {"reasons": ["rule 1 names it", "another"]},
-    "changes": [
-        {"action": "scale-to-zero", "state": "verified", "stops": True, "reversible": True}
-    ],
+    "changes": [CHANGE],
     "drains_until": "2026-10-02T08:19:12Z",
     "links": {"case_file": "gs://case files/x/incidents/20261002-6255b37a8bf0"},
 }
@@ -46,19 +61,24 @@ _COMMAND = re.compile(r"`cloud-run-responder [a-z]+ [^`\n]*`")
 MARKUP = re.compile(r"[<>&*_~`|@#]|\]\(|(?<!\[:)://(?!console\.cloud\.google\.com/)")
 
 
+def text_of(outcome: dict[str, Any]) -> str:
+    """The plain text of an outcome, given as JSON."""
+    return chat_message(Outcome.from_json(outcome)).text
+
+
 def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> None:
     """One line for each."""
     show, release = (f"`cloud-run-responder {verb} {INCIDENT_ID}`" for verb in ("show", "release"))
     to_do = (
         f"To do: rotate the exposed secrets first, then find the root cause; {show} has the steps."
-        f" No attack? {release} gives it back"
+        f" False positive? {release}"
     )
-    assert chat_message(OUTCOME).splitlines() == [
+    assert text_of(OUTCOME).splitlines() == [
         "CONTAINED: Execution: Modified Malicious Binary Executed (CRITICAL)",
-        "Where: service storefront in project example-shop-prod, europe-west1",
+        "Where: storefront (service, example-shop-prod, europe-west1)",
         "Detected: /usr/local/bin/healthcheck",
-        "Done: stopped by us, and read back as stopped: scale-to-zero verified",
-        "Requests in flight may run until 2026-10-02 08:19:12 UTC",
+        "Done: STOPPED, verified: scale-to-zero verified",
+        "Requests in flight may run until: 2026-10-02 08:19:12 UTC",
         "Why: rule 1 names it",
         to_do,
         f"Incident 20261002-6255b37a8bf0: {PAGE}",
@@ -68,11 +88,11 @@ def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> N
 @pytest.mark.parametrize("status", list(Status))
 def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
     """Only verified containments are called stopped."""
-    text = chat_message({**OUTCOME, "status": status.value, "changes": []})
+    text = text_of({**OUTCOME, "status": status.value, "changes": []})
     assert text.startswith(f"{status.value.upper()}: ")
     assert "\nDone: " in text
     assert "\nTo do: " in text
-    assert ("and read back as stopped" in text) == (status is Status.CONTAINED)
+    assert ("STOPPED, verified" in text) == (status is Status.CONTAINED)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +111,9 @@ def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
 )
 def test_each_task_has_its_command(status: Status, command: str) -> None:
     """Each status has the command to run next, in backticks."""
-    text = chat_message({**OUTCOME, "status": status.value})
+    text = text_of({**OUTCOME, "status": status.value})
     assert f"`cloud-run-responder {command}`" in text
-    states = ("runs on", "may run on", "running", "stopped")
-    assert any(words in text for words in states)
+    assert any(words in text for words in ("RUNNING", "STOPPED", "not confirmed stopped"))
 
 
 def test_the_reason_line_has_detection_and_confidence() -> None:
@@ -107,13 +126,13 @@ def test_the_reason_line_has_detection_and_confidence() -> None:
         "assessment": {"summary": "a changed binary ran.", "confidence": "high"},
         "detected": {**OUTCOME["detected"], "virustotal": known},
     }
-    text = chat_message(rich)
-    why = "a changed binary ran, with high confidence. VirusTotal: 41 of 70 engines call the file"
+    text = text_of(rich)
+    why = "a changed binary ran. Confidence: high. VirusTotal: 41 of 70 engines call the file"
     assert f"\nWhy: {why} malicious\n" in text
-    long = {**rich, "assessment": {"summary": "word " * 40, "confidence": "high"}}
-    assert "word word…, with high confidence. VirusTotal" in chat_message(long)
-    assert "\nWhere: worker pool storefront in project" in text
-    assert "\nWhy: rule 1 names it" in chat_message({**rich, "status": "held"})
+    long = {**rich, "assessment": {"summary": f"{'word ' * 100}end", "confidence": "high"}}
+    assert "word word end. Confidence: high. VirusTotal" in text_of(long)
+    assert "\nWhere: storefront (worker pool, " in text
+    assert "\nWhy: rule 1 names it" in text_of({**rich, "status": "held"})
 
 
 def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
@@ -124,9 +143,9 @@ def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
         "approval_expires": "2026-10-02T20:14:12.318000Z",
         "changes": [{**OUTCOME["changes"][0], "state": "validated"}],
     }
-    text = chat_message(waiting)
-    assert "Done: nothing yet, it runs on. A plan waits for approval: scale-to-zero\n" in text
-    assert "To do: as an approver: read" in text
+    text = text_of(waiting)
+    assert "Done: STILL RUNNING. A plan awaits approval: scale-to-zero\n" in text
+    assert "To do: as an approver, read" in text
     assert text.splitlines()[-2].endswith("before 2026-10-02 20:14:12 UTC, when the plan expires")
 
 
@@ -138,19 +157,19 @@ def test_a_command_that_would_be_refused_is_not_suggested() -> None:
         "command": "cloud-run-responder policy check /p.yaml",
     }
     held = {**OUTCOME, "status": "held", "decision": {"reasons": [], "barred": [bar]}}
-    text = chat_message(held)
+    text = text_of(held)
     assert "cloud-run-responder contain" not in text
     assert "Fix ʼitʼ first (`cloud-run-responder policy check /p.yaml`)" in text
     hostile = {
         **held["decision"],
         "barred": [{**bar, "command": "cloud-run-responder policy check `x`"}],
     }
-    assert "`x`" not in chat_message({**held, "decision": hostile})
+    assert "`x`" not in text_of({**held, "decision": hostile})
 
 
 def test_a_release_says_who_gave_what_back() -> None:
     """The text names the operator, what was restored and what was not."""
-    cancelled = {"action": "cancel-executions", "state": "verified", "reversible": False}
+    cancelled = {**CHANGE, "action": "cancel-executions", "reversible": False}
     released = {
         **OUTCOME,
         "status": "released",
@@ -158,10 +177,10 @@ def test_a_release_says_who_gave_what_back() -> None:
         "changes": [*OUTCOME["changes"], cancelled],
         "drains_until": None,
     }
-    text = chat_message(released)
+    text = text_of(released)
     assert (
-        "Done: released by ops＠example[.]com, the containment was taken back and it runs again."
-        " Given back: scale-to-zero, NOT cancel-executions, which nothing takes back"
+        "Done: RUNNING AGAIN, released by ops＠example[.]com. Restored: scale-to-zero,"
+        " NOT cancel-executions, which cannot be undone"
     ) in text
     assert "verified" not in text
     assert "Why:" not in text
@@ -169,37 +188,37 @@ def test_a_release_says_who_gave_what_back() -> None:
 
 def test_what_cannot_be_taken_back_is_not_promised() -> None:
     """A plan marks irreversible changes, and a containment offers no release of them."""
-    cancel = {"action": "cancel-executions", "state": "verified", "stops": True}
+    cancel = {**CHANGE, "action": "cancel-executions", "reversible": False}
     job = {**OUTCOME, "workload": {**OUTCOME["workload"], "kind": "job"}, "changes": [cancel]}
-    assert "cloud-run-responder release" not in chat_message(job)
-    assert "cancel-executions (nothing takes it back)" in chat_message({**job, "status": "planned"})
-    assert "--action cancel-executions" in chat_message({**job, "status": "held"})
+    assert "cloud-run-responder release" not in text_of(job)
+    assert "cancel-executions (cannot be undone)" in text_of({**job, "status": "planned"})
+    assert "--action cancel-executions" in text_of({**job, "status": "held"})
 
 
 def test_a_failure_before_any_plan_names_the_action() -> None:
     """Without a recorded plan the command has `--action`."""
-    text = chat_message({**OUTCOME, "status": "failed", "changes": []})
-    assert "it could NOT be done: no change on record. Nothing shows that it is stopped" in text
+    text = text_of({**OUTCOME, "status": "failed", "changes": []})
+    assert "Containment FAILED, not confirmed stopped: no change on record" in text
     assert f"contain {INCIDENT_ID} --action scale-to-zero" in text
 
 
 def test_a_failing_action_is_not_hidden_behind_one_that_held() -> None:
     """Each action has its state."""
-    changes = [*OUTCOME["changes"], {"action": "restrict-ingress", "state": "failed"}]
-    text = chat_message({**OUTCOME, "changes": changes})
+    changes = [*OUTCOME["changes"], {**CHANGE, "action": "restrict-ingress", "state": "failed"}]
+    text = text_of({**OUTCOME, "changes": changes})
     assert "scale-to-zero verified, restrict-ingress failed" in text
 
 
 def test_many_changes_are_counted() -> None:
     """A long list is cut and counted."""
-    changes = [{"action": f"a-{number}", "state": "verified"} for number in range(9)]
-    assert "a-5 verified and 3 more" in chat_message({**OUTCOME, "changes": changes})
+    changes = [{**CHANGE, "action": f"a-{number}"} for number in range(9)]
+    assert "a-5 verified and 3 more" in text_of({**OUTCOME, "changes": changes})
 
 
 def test_an_outcome_of_little_has_a_text_too() -> None:
     """Workload, severity and link may be missing."""
-    text = chat_message({"status": "held", "incident": "i"})
-    assert "no Cloud Run workload" in text
+    text = text_of({"status": "held", "incident": "i"})
+    assert "no known Cloud Run workload" in text
     assert "cloud-run-responder show i" in text
     assert "cloud-run-responder contain" not in text
 
@@ -221,7 +240,17 @@ def test_an_outcome_of_little_has_a_text_too() -> None:
         ("www.evil.example", "www[.]evil[.]example"),
         ("evil\u3002example evil\uff0eexample evil\uff61example", " ".join(["evil[.]example"] * 3)),
         ("/srv/python3.11 [redacted:0123abcd]", "/srv/python3.11 (redacted:0123abcd)"),
-        ("x" * 300, "x" * 240 + "…"),
+        ("x" * 700 + ".sh", "x" * 300 + "…" + "x" * 297 + "[.]sh"),
+        (
+            "lacks run.services.update and iam.serviceAccounts.actAs on it",
+            "lacks `run.services.update` and `iam.serviceAccounts.actAs` on it",
+        ),
+        ("storage.evil.com run.services.evil", "storage[.]evil[.]com run[.]services[.]evil"),
+        ("a.run.jobs.run x@run.jobs.run", "a[.]run[.]jobs[.]run x＠run[.]jobs[.]run"),
+        (
+            "https://run.jobs.run run.jobs.run.example",
+            "https[:]//run[.]jobs[.]run run[.]jobs[.]run[.]example",
+        ),
     ],
 )
 def test_what_either_room_would_act_upon_is_plain_text(hostile: str, shown: str) -> None:
@@ -244,18 +273,23 @@ def test_no_text_has_markup_or_leaves_its_line(hostile: str) -> None:
 @given(st.text(min_size=1, max_size=300), st.sampled_from(list(Status)))
 def test_no_outcome_has_markup_and_none_is_long(hostile: str, status: Status) -> None:
     """The same with the text in every untrusted place of an outcome."""
+    hostile = f"x{hostile}"
     outcome = {
         **OUTCOME,
         "status": status.value,
         "incident": hostile,
         "finding": {"category": hostile, "severity": hostile},
-        "workload": dict.fromkeys(("kind", "name", "project", "location"), hostile),
+        "workload": {
+            "kind": "service",
+            "project_number": None,
+            **dict.fromkeys(("name", "project", "location", "resource_name"), hostile),
+        },
         "detected": {"binary_path": hostile},
         "decision": {"reasons": [hostile]},
-        "changes": [{"action": hostile, "state": hostile}] * 9,
+        "changes": [{**CHANGE, "action": hostile, "error": hostile}] * 9,
         "links": {"case_file": f"gs://{hostile}"},
     }
-    text = chat_message(outcome)
+    text = text_of(outcome)
     assert not MARKUP.search(_COMMAND.sub("", re.sub(r"https://console\S*", "", text)))
     assert len(text.splitlines()) == (7 if status is Status.RELEASED else 8), text
     assert len(text) < 12_000

@@ -46,9 +46,35 @@ async def test_each_published_outcome_is_sent_once(tmp_path: Path, mode: str, st
         assert [await env.status(), await env.status()] == [status, "duplicate"]
     (text,) = room.texts
     assert text.startswith(f"{status.upper()}: Execution: Modified Malicious Binary Executed")
-    assert "service storefront in project example-shop-prod, europe-west1" in text
+    assert "storefront (service, example-shop-prod, europe-west1)" in text
     assert ("before 2026-10-02 20:14:12 UTC" in text) is (status == "awaiting-approval")
     assert "case-files" in text or "/incidents/" in text or "/dry-runs/" in text
+
+
+async def test_slack_gets_blocks_and_google_chat_cards(tmp_path: Path) -> None:
+    """As the setting says, where the host does not; a plan that waits has its command to copy."""
+    for message_format in ("slack", "google-chat"):
+        folder = tmp_path / message_format
+        folder.mkdir()
+        async with (
+            chat_room() as room,
+            responder_environment(
+                folder,
+                policy_text=policy_yaml("approve"),
+                webhook=SecretStr(room.url),
+                webhook_format=message_format,
+                runbooks="https://git.example/runbooks",
+            ) as env,
+        ):
+            assert await env.status() == "awaiting-approval"
+        (body,) = room.bodies
+        assert ("blocks" in body, "cardsV2" in body) == (
+            message_format == "slack",
+            message_format == "google-chat",
+        )
+        text = str(body)
+        assert "cloud-run-responder approve 20261002-6255b37a8bf0" in text
+        assert "https://git.example/runbooks/awaiting-approval.md" in text
 
 
 async def test_an_ignored_finding_is_not_sent(tmp_path: Path) -> None:
