@@ -65,6 +65,7 @@ def build_ports(clients: Clients) -> Ports:
         cloud_run=clients.cloud_run,
         security_center=clients.security_center,
         logging=clients.logging,
+        inventory=clients.inventory,
         store=clients.store,
         policy=clients.policy,
         topic=clients.topic,

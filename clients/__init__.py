@@ -101,6 +101,7 @@ def import_clients(settings: Settings) -> None:
     """Import what :func:`connect` will need."""
     modules = {
         "cloud_logging": True,
+        "rest": True,
         "pubsub": bool(settings.topic),
         "webhook": settings.webhook is not None,
         "virustotal": settings.virustotal_api_key is not None,

@@ -65,10 +65,14 @@ class AssetInventory:
 
     Args:
         settings: The process's settings.
+
+    Attributes:
+        scope: Where affected workloads are searched; empty for a finding's own project.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.scope = settings.inventory_scope
 
     async def workloads(self, scope: str) -> Listing[InventoryWorkload]:
         """The Cloud Run workloads in a scope; a cut list where there are more than 20,000.

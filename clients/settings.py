@@ -153,6 +153,13 @@ class Settings(BaseModel):
         description="Project that the responder itself runs in, so that it never contains itself;"
         " its id also links log lines to traces. Without it any service of its name counts.",
     )
+    inventory_scope: str = Field(
+        default="",
+        pattern=r"^(projects/[^/\s]+|(folders|organizations)/[0-9]+)?$",
+        description="Where Cloud Asset Inventory is searched for workloads that share a finding's"
+        " image or service account: projects/P, folders/N or organizations/N. By default the"
+        " finding's project.",
+    )
     redaction_key: SecretStr | None = Field(
         default=None,
         description="Key of the hashes that replace redacted values. Without one each process makes"

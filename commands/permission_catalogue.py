@@ -132,6 +132,7 @@ def _reading(*, announces: bool) -> Iterator[Permission]:
     for kind in Kind:
         yield from cloud_run.READ_PERMISSIONS[kind]
     yield cloud_logging.LIST_ENTRIES
+    yield asset_inventory.SEARCH
     yield from store.READ
     yield store.CREATE
     yield store.READ_POLICY

@@ -276,6 +276,7 @@ def _evidence_objects(
         "tasks": json_value(_stored_list(evidence.tasks)),
         "related-findings": json_value(_stored_list(evidence.related)),
         "audit-log": json_value(_stored_list(evidence.audit)),
+        "affected": json_value(evidence.affected),
         "virustotal": json_value(reputation) if reputation and reputation.answered else None,
     }
     objects: dict[tuple[str, str], bytes] = {}

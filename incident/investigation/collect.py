@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from incident.investigation.affected import InventorySearch, with_findings
 from incident.investigation.virustotal import ReputationLookup
 from incident.investigation.workload_reader import CachedWorkloadReader
 from incident.model import (
     AUDIT_EVENTS,
     AUDIT_WINDOW,
+    AffectedWorkloads,
     AuditEvent,
     CutList,
     Evidence,
@@ -30,15 +32,19 @@ from incident.model import (
     Lookup,
     Malformed,
     Task,
+    Template,
     Workload,
     cut_reason,
     found_in,
 )
+from incident.model.affected_revision import RevisionEvidence, infer_affected_revision
 from incident.model.concurrency import gather_all
 from incident.model.durations import Stopwatch
 from incident.notification.parse import parse_record
 
 _MAX_EXECUTIONS = 5
+# Shares of a collector's deadline: for the inventory, and then for the findings on what it has.
+_SEARCH_SHARE, _FINDINGS_SHARE = 0.6, 0.3
 # SCC may store times less precisely than a notification carries them.
 _EVENT_TIME_TOLERANCE = timedelta(seconds=1)
 
@@ -88,6 +94,7 @@ class EvidenceSources:
     tasks: TaskReader
     logs: LogReader
     reputations: ReputationLookup
+    inventory: InventorySearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,9 @@ async def collect_evidence(
     else:
         collectors["revisions"] = lambda: workloads.revisions(workload)
     collectors["access"] = lambda: workloads.access(workload)
+    collectors["affected"] = lambda: _collect_affected(
+        finding, workload, sources, (start, end), limits.deadline
+    )
     stopwatch = Stopwatch()
     gathered = await asyncio.gather(
         *(
@@ -218,6 +228,43 @@ async def _collect_tasks(
         reasons.append(f"not all tasks were read: {more}")
     cut = "; ".join(filter(None, reasons))
     return CutList(tasks, cut) if cut else tasks
+
+
+async def _collect_affected(
+    finding: Finding,
+    workload: Workload,
+    sources: EvidenceSources,
+    window: tuple[datetime, datetime],
+    deadline: timedelta,
+) -> AffectedWorkloads:
+    """The workloads that share an image or the account of what ran, and the findings on them."""
+    templates = await _affected_templates(finding, workload, sources.workloads)
+    images = {container.image for template in templates for container in template.containers}
+    for container in finding.containers:
+        images |= {container.image, container.digest or ""}
+    accounts = {template.service_account for template in templates}
+    affected = await sources.inventory.affected_workloads(
+        workload, images - {""}, accounts, deadline * _SEARCH_SHARE
+    )
+
+    async def findings_on(other: Workload) -> tuple[Finding, ...]:
+        return found_in(await _collect_related_findings(finding, other, sources.findings, *window))
+
+    return await with_findings(affected, findings_on, deadline * _FINDINGS_SHARE)
+
+
+async def _affected_templates(
+    finding: Finding, workload: Workload, workloads: CachedWorkloadReader
+) -> tuple[Template, ...]:
+    """What ran, as far as revisions or executions tell; empty where they do not."""
+    job = workload.kind is Kind.JOB
+    try:
+        executions = await workloads.executions(workload) if job else None
+        revisions = None if job else await workloads.revisions(workload)
+    except IncidentError:
+        return ()  # a gap of its own
+    facts = RevisionEvidence(None, revisions, executions, "")
+    return infer_affected_revision(finding, facts).templates
 
 
 async def _collect_related_findings(
@@ -280,6 +327,9 @@ def _build_evidence(finding: Finding, gathered: Mapping[str, Any]) -> Evidence:
     logs = values["logs"]
     if logs is not None and logs.truncated:
         gaps.append(Gap("logs", f"only the newest {len(logs.entries)} entries of the window"))
+    affected = values["affected"]
+    if affected is not None and not affected.complete:
+        gaps.append(Gap("affected", affected.reason))
     gaps += [Gap(name, each.reason) for name, each in values.items() if isinstance(each, CutList)]
     return Evidence(
         finding=finding,
@@ -290,5 +340,6 @@ def _build_evidence(finding: Finding, gathered: Mapping[str, Any]) -> Evidence:
         related=values["related-findings"],
         logs=logs,
         audit=values["audit-log"],
+        affected=affected,
         gaps=tuple(gaps),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from incident.model.finding import Finding
 from incident.model.workload import Workload
 
 
@@ -27,6 +28,7 @@ class AffectedWorkload:
         service_accounts: E-mails of the accounts that it runs as.
         labels: Its labels; None where unknown.
         exposure: Who can reach it, for a table.
+        findings: Findings on it in the window, in time order; None where they were not searched.
     """
 
     workload: Workload
@@ -34,6 +36,12 @@ class AffectedWorkload:
     service_accounts: tuple[str, ...] = ()
     labels: Mapping[str, str] | None = None
     exposure: str = ""
+    findings: tuple[Finding, ...] | None = None
+
+    @property
+    def rank(self) -> int:
+        """Its place in a table: those that share most with the finding's workload first."""
+        return next((at for at, each in enumerate(Relation) if each in self.relations), 9)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from incident.model.affected_revision import (
     RevisionEvidence,
     infer_affected_revision,
 )
+from incident.model.affected_workloads import AffectedWorkloads
 from incident.model.configuration import (
     Access,
     Execution,
@@ -30,6 +31,7 @@ AUDIT_WINDOW, AUDIT_EVENTS = timedelta(days=7), 50
 _NEAR_EVENT = timedelta(minutes=1)
 _COLLECTOR_LABELS = {
     "access": "its IAM policy",
+    "affected": "the inventory",
     "audit-log": "the audit log",
     "executions": "its executions",
     "related-findings": "the related findings",
@@ -201,6 +203,7 @@ class Evidence:
         related: Other findings on the same workload in the window, in time order.
         logs: Its logs in the window.
         audit: Who deployed it and who changed its IAM policy, newest first.
+        affected: Other workloads that share its image or service account.
         reputation: VirusTotal's report on the suspected file, or why there is none.
         gaps: Missing evidence.
         claim: What the notification claimed, where ``finding`` is SCC's record.
@@ -218,6 +221,7 @@ class Evidence:
     related: Listing[Finding] | None = None
     logs: Logs | None = None
     audit: Listing[AuditEvent] | None = None
+    affected: AffectedWorkloads | None = None
     reputation: Reputation | None = None
     gaps: tuple[Gap, ...] = ()
     claim: Finding | None = field(default=None, repr=False)
@@ -287,7 +291,9 @@ class Evidence:
     def secrets(self) -> tuple[Secret, ...]:
         """Every value that may be secret, for the redaction."""
         claim = (self.claim,) if self.claim else ()
-        findings = (self.finding, *claim, *found_in(self.related))
+        others = self.affected.workloads if self.affected else ()
+        elsewhere = (each for other in others for each in other.findings or ())
+        findings = (self.finding, *claim, *found_in(self.related), *elsewhere)
         known = [secret for finding in findings for secret in finding.secrets]
         for template in found_in(self.revisions):
             known.extend(template.secrets)

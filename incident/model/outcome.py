@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from incident.model import json_codec
+from incident.model.affected_workloads import Relation
 from incident.model.decision import Change, ExposureFact, PlaybookTask, Reason, Technique
 from incident.model.evidence import Gap
 from incident.model.finding import Connection
@@ -269,6 +270,67 @@ class SourceProperty:
 
 
 @dataclass(frozen=True, slots=True)
+class AffectedFinding:
+    """A finding on an affected workload.
+
+    Attributes:
+        category: The finding type.
+        severity: Such as ``CRITICAL``.
+        event_time: When it was detected.
+        name: Its canonical name.
+    """
+
+    category: str
+    severity: str
+    event_time: datetime | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedAffectedWorkload:
+    """Another workload that shares the finding's image or service account.
+
+    Attributes:
+        kind: Service, job, worker pool or instance.
+        project: Id of its project, or its number where the id is not known.
+        location: The region.
+        name: The short name.
+        resource_name: The full name, as the Cloud Run Admin API spells it.
+        relations: What it shares: the image's digest, its repository, the service account.
+        service_account: E-mail of its runtime account; None where not known.
+        exposure: Who can reach it.
+        findings: Findings on it in the window; None where they were not searched.
+    """
+
+    kind: Kind
+    project: str
+    location: str
+    name: str
+    resource_name: str
+    relations: tuple[Relation, ...] = field(default=(), metadata={"key": "shares"})
+    service_account: str | None = None
+    exposure: str = ""
+    findings: tuple[AffectedFinding, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedAffected:
+    """The workloads that share the finding's image or service account, by the inventory.
+
+    Attributes:
+        scope: Where they were searched.
+        complete: Whether the whole scope was read; the gap ``affected`` says why not.
+        found: How many there are; ``workloads`` has the first of them.
+        workloads: The workloads, those that share the digest first.
+    """
+
+    scope: str = ""
+    complete: bool = False
+    found: int = 0
+    workloads: tuple[ReportedAffectedWorkload, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Detected(ReportedProcess):
     """What was detected: the process, the suspected file, container and image.
 
@@ -285,6 +347,7 @@ class Detected(ReportedProcess):
         digest: Digest of the image.
         reputation: VirusTotal's result; None where it was not asked.
         source_properties: Properties that stand nowhere else.
+        affected: Other workloads that share its image or service account; None where not searched.
     """
 
     user_id_claimed: int | None = None
@@ -299,6 +362,7 @@ class Detected(ReportedProcess):
     digest: str | None = None
     reputation: ReportedReputation | None = field(default=None, metadata={"key": "virustotal"})
     source_properties: tuple[SourceProperty, ...] = ()
+    affected: ReportedAffected | None = None
 
 
 @dataclass(frozen=True, slots=True)

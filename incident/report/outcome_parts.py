@@ -20,9 +20,11 @@ from incident.model import (
     RelatedFinding,
     Reputation,
     Suspect,
+    json_codec,
 )
 from incident.model.json_text import json_value, time_text
 from incident.redaction.redactor import Redactor
+from incident.report.outcome_affected import reported_affected
 from incident.report.source_properties import shown_source_properties
 
 _LONGEST_TEXT = 1000
@@ -83,6 +85,7 @@ def detected_json(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> d
             {"name": truncated(name), "text": truncated(text)}
             for name, text in shown_source_properties(finding, redactor)
         ],
+        "affected": json_codec.to_json(reported_affected(evidence, redactor)),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from incident.case_file.case_file import OutcomePublisher
 from incident.case_file.journal import ObjectStore
 from incident.containment.request_and_result import ContainmentClient
+from incident.investigation.affected import InventoryReader
 from incident.investigation.collect import FindingReader, LogReader, TaskReader
 from incident.investigation.virustotal import ReputationReader
 from incident.model import JsonObject
@@ -39,6 +40,7 @@ class Ports:
     cloud_run: CloudRunPort
     security_center: SecurityCenterPort
     logging: LogReader
+    inventory: InventoryReader
     store: ObjectStore
     policy: PolicyReader
     topic: OutcomePublisher | None

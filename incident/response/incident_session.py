@@ -16,6 +16,7 @@ from incident.decision.assess import AssessedIncident, Assessor
 from incident.decision.context import ProcessContext
 from incident.decision.guards import GuardBlock
 from incident.decision.inputs import DecisionInputs, Records, read_decision_inputs, reread_workload
+from incident.investigation.affected import InventorySearch
 from incident.investigation.collect import EvidenceSources
 from incident.investigation.virustotal import ReputationLookup
 from incident.investigation.workload_reader import CachedWorkloadReader, WorkloadReader, add_needs
@@ -76,7 +77,9 @@ class IncidentSession:
             context=context,
             ports=ports,
             cloud_run_reader=reader,
-            sources=EvidenceSources(findings, reader, cloud_run, logs, reputations),
+            sources=EvidenceSources(
+                findings, reader, cloud_run, logs, reputations, InventorySearch(ports.inventory)
+            ),
             records=Records(ports.store, secrets.token_hex(6), context.clock),
             assessor=Assessor(claim, route, context, lambda: read_policy(ports), reputations),
             reputations=reputations,
@@ -85,6 +88,7 @@ class IncidentSession:
     async def close(self) -> None:
         """Stop reads that are still in progress."""
         self.cloud_run_reader.close()
+        self.sources.inventory.close()
         await self.reputations.close()
 
     def redactor(self, evidence: Evidence | None = None) -> Redactor:

@@ -50,7 +50,8 @@ def test_one_output_is_all_that_the_commands_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sourced, it makes the settings that the functions have; of secrets it has no value."""
-    text = evaluated(tmp_path, "local.operator_environment", *FILES, **SECRETS, **CHAT)
+    given = {**SECRETS, **CHAT, "inventory_scope": "folders/7"}
+    text = evaluated(tmp_path, "local.operator_environment", *FILES, **given)
     for name, value in sourced(tmp_path, text).items():
         if name.startswith(("RESPONDER_", "VIRUSTOTAL_", "GOOGLE_")):
             monkeypatch.setenv(name, value)
@@ -58,6 +59,7 @@ def test_one_output_is_all_that_the_commands_need(
     assert found.store == "gs://sec-responder-threat-responder-evidence"
     assert found.policy == "gs://sec-responder-threat-responder-policy/policy.yaml"
     assert found.topic == "projects/sec-responder/topics/threat-responder-outcomes"
+    assert found.inventory_scope == "folders/7"
     assert (found.project, found.mode) == ("sec-responder", "dry-run")
     assert os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] == "sec-responder"
     assert found.redaction_key

@@ -72,6 +72,8 @@ module "responder" {
   webhook_format       = "slack"
   runbooks_url         = "https://git.example/responder/blob/main/deploy/runbooks"
 
+  inventory_scope = "organizations/123456789012"
+
   notification_channels    = ["projects/sec-responder-prod/notificationChannels/1234567890123456789"]
   slow_containment_seconds = 90
   patrol_schedule          = "*/10 * * * *"
@@ -100,6 +102,7 @@ module "organization" {
   operators = local.people.operators
   approvers = local.people.approvers
   surveyors = local.people.surveyors
+  inventory = true
 
   grant_acting_role = true
   acting_scopes     = ["projects/sandbox-1", "folders/345678901234"]

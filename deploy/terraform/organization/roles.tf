@@ -31,7 +31,7 @@ locals {
 
   role_permissions = {
     # The functions and approvers, who carry out by hand what the functions would.
-    reader       = [for row in local.reads : row.permission if contains(row.roles, "reader")]
+    reader       = [for row in local.reads : row.permission if contains(row.roles, "reader") && (row.scope != "inventory" || var.inventory)]
     operator     = [for row in local.reads : row.permission if contains(row.roles, "operator")]
     surveyor     = [for row in local.reads : row.permission if contains(row.roles, "surveyor")]
     actor        = [for row in local.writes : row.permission]

@@ -191,6 +191,12 @@ variable "approvers" {
   default     = []
 }
 
+variable "inventory" {
+  description = "Whether the functions and approvers may search Cloud Asset Inventory in all of `scope`, for other workloads that share a finding's image or service account. Set inventory_scope of the responder's part too."
+  type        = bool
+  default     = false
+}
+
 variable "surveyors" {
   description = "People who run coverage. They may list workloads in all of `scope`, and write nothing."
   type        = list(string)

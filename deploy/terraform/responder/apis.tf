@@ -4,6 +4,7 @@
 locals {
   apis = {
     "artifactregistry.googleapis.com"     = "stores the functions' images"
+    "cloudasset.googleapis.com"           = "the optional search for affected workloads, and coverage"
     "cloudbuild.googleapis.com"           = "builds them"
     "cloudfunctions.googleapis.com"       = "deploys them"
     "cloudkms.googleapis.com"             = "the optional key"
@@ -22,8 +23,9 @@ locals {
     "vpcaccess.googleapis.com"            = "the optional connector"
   }
   optional_apis = {
-    "cloudkms.googleapis.com"  = var.kms_key
-    "vpcaccess.googleapis.com" = var.vpc_connector
+    "cloudasset.googleapis.com" = var.inventory_scope
+    "cloudkms.googleapis.com"   = var.kms_key
+    "vpcaccess.googleapis.com"  = var.vpc_connector
   }
 }
 

@@ -39,6 +39,9 @@ locals {
     # The framework would wrap standard output to add an id of its own to every line, one wrapper
     # for all threads. Our lines have the incident and the trace.
     LOG_EXECUTION_ID = "false"
+
+    # Empty is as good as unset: the project of each finding.
+    RESPONDER_INVENTORY_SCOPE = var.inventory_scope == null ? "" : var.inventory_scope
   }
 
   # Environment variable to the secret it comes from.

@@ -69,6 +69,17 @@ variable "mode" {
   }
 }
 
+variable "inventory_scope" {
+  description = "Where Cloud Asset Inventory is searched for workloads that share a finding's image or service account: projects/P, folders/N or organizations/N. Enables the API here. Left out: it is not enabled, and the evidence `affected` is missing."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.inventory_scope == null || can(regex("^(projects/[^/]+|(folders|organizations)/[0-9]+)$", var.inventory_scope))
+    error_message = "Expected projects/P, folders/N or organizations/N."
+  }
+}
+
 # People, as IAM members such as group:soc@example.com. Give the organization's part the same lists
 
 variable "operators" {

@@ -58,7 +58,7 @@ WAITING: dict[str, Any] = {
 }
 _NOBODY: Any = None
 NO_PORTS = Ports(
-    *(_NOBODY,) * 5,
+    *(_NOBODY,) * 6,
     topic=None,
     webhook=None,
 )

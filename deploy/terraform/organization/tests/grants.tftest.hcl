@@ -225,7 +225,7 @@ run "a_role_has_what_its_holders_need_and_no_more" {
     condition = alltrue([
       for role in ["reader", "operator"] : toset(local.roles[role]) == toset([
         for row in local.permissions : row.permission
-        if contains(row.roles, role) && !contains(row.roles, "actor") && contains(["workload", "project", "security-center", "inventory"], row.scope)
+        if contains(row.roles, role) && !contains(row.roles, "actor") && contains(["workload", "project", "security-center"], row.scope)
       ])
     ])
     error_message = "A reading role has other permissions than those that need it."
@@ -240,6 +240,21 @@ run "a_role_has_what_its_holders_need_and_no_more" {
   assert {
     condition     = toset(local.roles.act-as) == toset(["iam.serviceAccounts.actAs"]) && toset(local.roles.image-reader) == toset(["artifactregistry.repositories.downloadArtifacts"])
     error_message = "What is granted on accounts and images is more than what an update asks for."
+  }
+
+  expect_failures = [check.acting_is_switched_on]
+}
+
+run "the_inventory_is_searched_where_it_is_switched_on" {
+  command = plan
+
+  variables {
+    inventory = true
+  }
+
+  assert {
+    condition     = contains(local.roles.reader, "cloudasset.assets.searchAllResources") && !contains(local.roles.operator, "cloudasset.assets.searchAllResources")
+    error_message = "The functions cannot search the inventory, or operators can."
   }
 
   expect_failures = [check.acting_is_switched_on]
