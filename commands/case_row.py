@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from commands.open_attempts import OpenAttempt
 from incident.case_file.index import CaseSummary
@@ -104,17 +103,7 @@ class CaseRow:
 
 def case_row(case: CaseSummary, attempt: OpenAttempt | None = None) -> CaseRow:
     """The row of a case file."""
-    return CaseRow(case, typed_outcome(case.outcome), attempt)
-
-
-def typed_outcome(outcome: Any) -> Outcome | None:
-    """An outcome as it is recorded, typed; None where none is recorded or it is none."""
-    if outcome is None or isinstance(outcome, Outcome):
-        return outcome
-    try:
-        return Outcome.from_json(outcome)
-    except ValueError:
-        return None
+    return CaseRow(case, case.outcome, attempt)
 
 
 def age_text(moment: datetime | None, now: datetime) -> str:

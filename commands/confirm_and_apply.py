@@ -43,8 +43,9 @@ async def confirm_and_apply(
             _print_proposal(proposal, Console(stderr=as_json))
         report = {"incident": proposal.case.incident, "plan": _plan_json(proposal)}
         if proposal.already_contained:
-            outcome = proposal.case.outcome
-            return {**report, "result": outcome, "error": None, "manifest_sha256": None}
+            earlier = proposal.case.outcome
+            result_json = earlier.to_json() if earlier else None
+            return {**report, "result": result_json, "error": None, "manifest_sha256": None}
         if ask:
             confirm("Do this?")
             proposal = await confirm_unchanged(proposal, propose)
@@ -52,11 +53,11 @@ async def confirm_and_apply(
         folder = proposal.assessed.inputs.incident_case_file.folder
         try:
             result = await apply_proposal(proposal)
-            attempt.result = f"{proposal.case.incident} is {result['status']}"
+            attempt.result = f"{proposal.case.incident} is {result.status}"
         finally:
             with progress_paused():
                 sha256 = await write_and_print_manifest(store, folder, Console(stderr=True))
-        return {**report, "result": result, "error": None, "manifest_sha256": sha256}
+        return {**report, "result": result.to_json(), "error": None, "manifest_sha256": sha256}
     finally:
         await proposal.close()
 

@@ -15,7 +15,7 @@ from incident.case_file.paths import (
     parse_containment_path,
     parse_record_name,
 )
-from incident.model import Json, JsonObject, Status
+from incident.model import Json, Status
 from incident.model.concurrency import gather_all
 from incident.model.json_text import time_text
 from incident.response.approvals import APPROVED
@@ -108,8 +108,9 @@ def _attempt_in_case_file(case: CaseSummary) -> OpenAttempt | None:
 
 
 def _has_containment(case: CaseSummary) -> bool:
-    outcome: JsonObject = case.latest_outcome or {}
-    return bool(outcome.get("containment")) and case.status != Status.RELEASED
+    outcome = case.latest_outcome
+    contained = outcome is not None and outcome.containment is not None
+    return contained and case.status != Status.RELEASED
 
 
 def _newest_kinds(paths: Iterable[str]) -> list[str]:

@@ -59,7 +59,7 @@ def _incident_json(unfinished: UnfinishedIncident) -> dict[str, Any]:
     answer = unfinished.result
     return {
         "incident": unfinished.incident,
-        "status": answer.outcome["status"] if answer else None,
+        "status": answer.outcome.status.value if answer else None,
         "note": unfinished.note,
         "case_file": (answer or unfinished).case_file,
         "manifest_sha256": (answer or unfinished).manifest_sha256,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -35,6 +36,7 @@ from incident.model import (
     Workload,
     found_in,
 )
+from incident.model.outcome import Outcome
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_updates import has_active_containment, released_outcome
 from incident.report.terminal import escape_unprintable
@@ -284,22 +286,20 @@ class _ReleaseCommand:
                 continue
             if case.latest_outcome and has_active_containment(case.latest_outcome):
                 outcome = released_outcome(case.latest_outcome, self._by, irreversible)
-                before = outcome.get("gaps")
-                known = before if isinstance(before, list) else []
                 ports = build_ports(self._clients)
                 after = await publish_update(case.folder, outcome, self._records, ports, redactor)
-                now = after.get("gaps")
                 with progress_paused():
-                    for gap in now[len(known) :] if isinstance(now, list) else ():
-                        reason = escape_unprintable(gap["reason"])
-                        click.echo(f"Warning: {gap['collector']}: {reason}", err=True)
+                    for gap in after.gaps[len(outcome.gaps) :]:
+                        reason = escape_unprintable(gap.reason)
+                        click.echo(f"Warning: {gap.collector}: {reason}", err=True)
 
     async def _close_drill(self, case: CaseSummary) -> None:
         """Record the end of an interrupted drill; drills are not published."""
         if case.status != Status.RELEASED:
-            ended = {**(case.outcome or {}), "incident": case.incident, "status": "released"}
+            before = case.outcome or Outcome(Status.RELEASED)
+            ended = replace(before, incident=case.incident, status=Status.RELEASED)
             file = await self._records.case_file(case.folder)
-            await file.add_later_record("released", {"outcome": ended, "by": self._by})
+            await file.add_later_record("released", {"outcome": ended.to_json(), "by": self._by})
 
     async def _audit(self, plan: releasing.ReleasePlan) -> tuple[AuditEvent, ...]:
         """Audit events since the snapshot; none if Cloud Logging does not answer."""

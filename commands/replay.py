@@ -25,7 +25,8 @@ from commands.shared import (
     run_with_clients,
 )
 from finding_input.command_line import FINDING_FILE, finding_id_option
-from incident.model import JsonObject, Mode, Status
+from incident.model import Mode, Status
+from incident.model.outcome import Outcome
 from incident.response.deliveries import DeliveryHandler
 from wiring import build_context, build_ports
 
@@ -71,11 +72,11 @@ def replay(
         lambda clients: dry_run_outcome(data, settings, clients), settings, dry_run=True
     )
     if as_json:
-        print_json(outcome)
+        print_json(outcome.to_json())
     else:
-        print_page(Console(), outcome_page(outcome))
+        print_page(Console(), outcome_page(outcome.to_json()))
         click.echo(f"records: {settings.store}", err=True)
-    if outcome["status"] == Status.FAILED:
+    if outcome.status is Status.FAILED:
         sys.exit(1)
 
 
@@ -98,7 +99,7 @@ def _settings(policy: Path | None, store: Path) -> Settings:
     return read_settings(**overrides, **({"policy": str(policy)} if policy else {}))
 
 
-async def dry_run_outcome(data: bytes, settings: Settings, clients: Clients) -> JsonObject:
+async def dry_run_outcome(data: bytes, settings: Settings, clients: Clients) -> Outcome:
     """Run a message as a dry run and return its outcome.
 
     Raises:

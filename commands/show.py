@@ -48,6 +48,9 @@ def show(*, incident: str, part: str | None, as_json: bool) -> None:
         print_json(_report(row))
         return
     console = Console()
+    if row.outcome and row.outcome.partial:
+        names = ", ".join(row.outcome.unreadable)
+        print_line(console, f"Not readable in the stored outcome: {names}", "bold yellow")
     if part is None:
         now = build_clock(exit_on_error(read_settings))()
         print_page(console, incident_summary(row, now))
@@ -70,7 +73,7 @@ async def _read(store: Store, incident: str) -> CaseRow:
 def _outcome_json(row: CaseRow) -> JsonObject:
     """The outcome; an unfinished incident has none yet."""
     unfinished: JsonObject = {"status": row.case.status, "incident": row.case.incident}
-    return row.case.outcome or unfinished
+    return row.outcome.to_json() if row.outcome else unfinished
 
 
 def _report(row: CaseRow) -> JsonObject:
@@ -80,7 +83,8 @@ def _report(row: CaseRow) -> JsonObject:
         "status": case.status,
         "confirmed": row.confirmed,
         "open_attempt": row.attempt.json if row.attempt else None,
-        "outcome": case.outcome,
+        "outcome": row.outcome.to_json() if row.outcome else None,
+        "unreadable": [*row.outcome.unreadable] if row.outcome else [],
         "records": [
             {"number": r.number, "kind": r.kind, "recorded_at": r.recorded_at.isoformat()}
             for r in case.records

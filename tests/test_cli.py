@@ -51,7 +51,7 @@ async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> N
     one, other, world = two_findings_on_one_service()
     async with responder_environment(tmp_path, notification=one, world=world) as env:
         before = restorable_fields(env)
-        first: Any = (await env.deliver(one)).outcome
+        first: Any = (await env.deliver(one)).outcome.to_json()
         await env.deliver(other)
         assert restorable_fields(env) != before
         code, out, err = await run_command(env, "release", first["incident"], "--yes")
@@ -85,7 +85,7 @@ async def test_release_refuses_to_overwrite_later_changes(tmp_path: Path) -> Non
         tmp_path, notification=current_notification(), now=None
     ) as env:
         before = restorable_fields(env)
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         await deploy(env, scale_to_two, "scaling", by="somebody@example.com")
         code, out, err = await run_command(env, "release", outcome["incident"], "--yes", "--json")
         assert code == 1
@@ -112,7 +112,7 @@ async def test_release_of_a_job_names_what_cannot_be_restored(tmp_path: Path) ->
     message = sample_notification("v1-job-execution")
     steps = "mode: enforce\ncontain: {job: [cancel-executions, require-authentication]}\n"
     async with responder_environment(tmp_path, notification=message, policy_text=steps) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         incident = outcome["incident"]
         env.emulator.world.faults = Faults((Fault("SetIamPolicy", StatusCode.PERMISSION_DENIED),))
         code, out, err = await run_command(env, "release", incident, "--yes", "--json")
@@ -166,7 +166,7 @@ async def test_a_release_in_part_exits_with_1_and_names_what_is_missing(tmp_path
 async def test_a_release_that_is_not_confirmed_changes_nothing(tmp_path: Path) -> None:
     """It asks; without an answer it stops."""
     async with responder_environment(tmp_path) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         stopped = restorable_fields(env)
         code, out, _ = await run_command(env, "release", outcome["incident"])
         assert code == 1
@@ -180,7 +180,7 @@ async def test_list_and_show_print_incident_statuses(tmp_path: Path) -> None:
     async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
         await env.deliver()
         env.write_policy(policy_yaml())
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         code, out, _ = await run_command(env, "list")
         assert code == 0
         assert outcome["incident"] in out
@@ -227,7 +227,7 @@ async def test_policy_check_says_what_would_apply_and_why(tmp_path: Path) -> Non
 async def test_patrol_reports_reverted_containments(tmp_path: Path) -> None:
     """The exit status says whether all hold; without RESPONDER_MODE it writes nothing."""
     async with responder_environment(tmp_path) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         environment = {"policy": str(tmp_path / "policy.yaml")}
         code, out, err = await run_command(env, "patrol", **environment)
         assert (code, out.strip()) == (0, "1 in-effect"), err

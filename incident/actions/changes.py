@@ -6,11 +6,11 @@ the terminal get it redacted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from incident.model import Change, ChangeKind, ChangeState, JsonObject, WorkloadConfiguration
+from incident.model import Change, ChangeKind, ChangeState, Json, JsonObject, WorkloadConfiguration
+from incident.model.json_codec import from_json, to_json
 from incident.redaction.redactor import Redactor
 
 
@@ -51,45 +51,20 @@ def change_json(change: Change) -> dict[str, Any]:
 
     It holds no environment value, and must be exact.
     """
-    return {
-        "action": change.action,
-        "kind": change.kind.value,
-        "target": change.target,
-        "mask": list(change.mask),
-        "before": change.before,
-        "after": change.after,
-        "state": change.state.value,
-        "error": change.error,
-        "stops": change.stops,
-        "reversible": change.reversible,
-        "etag": change.etag,
-        "affected": change.affected_revision,
-    }
+    return dict(to_json(change))
 
 
-def parse_change(value: Any) -> Change:
-    """The change that :func:`change_json` wrote.
+def parse_change(value: Json) -> Change:
+    """The change that :func:`change_json` wrote; other keys are ignored.
 
     Raises:
-        KeyError, TypeError, ValueError: A key is missing or of a wrong type.
+        ValueError: A key is missing or of a wrong type.
     """
-    for side in ("before", "after"):
-        if not isinstance(value[side], Mapping):
-            raise TypeError(f"{side} is not a mapping")
-    return Change(
-        action=value["action"],
-        target=value["target"],
-        mask=tuple(value["mask"]),
-        before=value["before"],
-        after=value["after"],
-        stops=value["stops"],
-        reversible=value["reversible"],
-        kind=ChangeKind(value["kind"]),
-        etag=value["etag"],
-        affected_revision=value["affected"],
-        state=ChangeState(value["state"]),
-        error=value["error"],
-    )
+    unreadable: list[str] = []
+    change = from_json(Change, value, unreadable)
+    if unreadable:
+        raise ValueError(", ".join(unreadable))
+    return change
 
 
 def with_state(change: Change, state: ChangeState, error: str | None = None) -> Change:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from incident.actions.changes import change_json, parse_change
 from incident.actions.fields import field_with_default, normalize_field
 from incident.actions.masked_changes import in_effect
 from incident.model import Change, ChangeKind, Json, Kind, WorkloadConfiguration
+from incident.model.outcome import Outcome
 from incident.redaction.compare import has_mark, matches_recorded
 
 _EXACT_ATTRIBUTES = ("kind", "target", "stops", "reversible", "affected_revision")
@@ -85,21 +84,20 @@ class RecordedPlan:
         return next((change for change in self.changes if _same_write(change, made, kind)), None)
 
 
-def parse_recorded_plan(outcome: Any) -> RecordedPlan:
+def recorded_plan(outcome: Outcome) -> RecordedPlan:
     """The plan that an outcome shows.
 
     Raises:
-        KeyError, TypeError, ValueError: It is incomplete or does not read back exactly.
+        ValueError: It is incomplete or does not read back exactly.
     """
-    changes, uid = outcome["changes"], outcome["workload"]["uid"]
-    read = tuple(parse_change(value) for value in changes)
-    if not read or not uid or not isinstance(uid, str):
-        raise ValueError("it names no change, or not the workload that it is for")
-    if any(change.before.keys() != change.after.keys() for change in read):
-        raise ValueError("a change does not say what is there before it and after it")
-    if [change_json(change) for change in read] != list(changes):
+    if any(path.startswith(("changes", "workload")) for path in outcome.unreadable):
         raise ValueError("it does not read back as it was written")
-    return RecordedPlan(uid, read)
+    uid = outcome.workload.uid if outcome.workload else None
+    if not outcome.changes or not uid:
+        raise ValueError("it names no change, or not the workload that it is for")
+    if any(change.before.keys() != change.after.keys() for change in outcome.changes):
+        raise ValueError("a change does not say what is there before it and after it")
+    return RecordedPlan(uid, outcome.changes)
 
 
 def _changed_fields(change: Change, configuration: WorkloadConfiguration) -> Iterator[str]:

@@ -31,6 +31,7 @@ from incident.case_file.paths import (
 from incident.model import Evidence, Gap, GiveUp, Json, JsonObject, Listing, Retry, found_in
 from incident.model.concurrency import gather_all
 from incident.model.json_text import SCHEMA_VERSION, json_value, time_text
+from incident.model.outcome import Outcome
 from incident.redaction.redactor import Redactor
 
 T = TypeVar("T")
@@ -75,12 +76,12 @@ class CaseFile:
         return self.journal.folder
 
     @property
-    def done(self) -> JsonObject | None:
+    def done(self) -> Outcome | None:
         """The outcome of a done incident; None before that."""
         return _outcome_of_kind(self.known_records, "done")
 
     @property
-    def concluded(self) -> JsonObject | None:
+    def concluded(self) -> Outcome | None:
         """The recorded outcome, which may not be published yet; None before that."""
         return _outcome_of_kind(self.known_records, "concluded")
 
@@ -127,8 +128,8 @@ class CaseFile:
         await self.journal.append(max(last, DONE_NUMBER), kind, body)
 
     async def conclude(
-        self, outcome: JsonObject, finding: str | None = None, *, alarm: bool = False
-    ) -> JsonObject:
+        self, outcome: Outcome, finding: str | None = None, *, alarm: bool = False
+    ) -> Outcome:
         """Record the outcome. The first writer wins; returns the stored outcome.
 
         Args:
@@ -137,14 +138,14 @@ class CaseFile:
                 there: an attacker can choose values that match it.
             alarm: Whether a person must act now, for a run that has to finish the incident.
         """
-        body = {"outcome": outcome, "finding": finding, "alarm": alarm}
+        body: dict[str, Json] = {"outcome": outcome.to_json(), "finding": finding, "alarm": alarm}
         if await self.journal.create(CONCLUDED_NUMBER, "concluded", body):
             return outcome
         return (await self.reload()).concluded or outcome
 
-    async def finish(self, outcome: JsonObject) -> Record | None:
+    async def finish(self, outcome: Outcome) -> Record | None:
         """Write ``done``; None when another run has finished the incident before."""
-        return await self.journal.create(DONE_NUMBER, "done", {"outcome": outcome})
+        return await self.journal.create(DONE_NUMBER, "done", {"outcome": outcome.to_json()})
 
     def logged_record(self, done: Record | None = None) -> tuple[str, bytes] | None:
         """Path and content of the record that the outcome was logged, to be created after that.
@@ -184,7 +185,7 @@ class CaseFile:
         loop_time, silence = asyncio.get_running_loop().time, peer_timeout.total_seconds()
         current, silent_since = self, loop_time()
         while (
-            current.done is None
+            not current.has_record("done")
             and not current._last_run_ended()
             and loop_time() - silent_since < silence
         ):
@@ -304,7 +305,7 @@ def _evidence_objects(
 
 
 async def publish_outcome_once(
-    case_file: CaseFile, topic: OutcomePublisher | None, outcome: JsonObject
+    case_file: CaseFile, topic: OutcomePublisher | None, outcome: Outcome
 ) -> str | None:
     """Publish the outcome once; returns the reason where that can never succeed.
 
@@ -318,25 +319,23 @@ async def publish_outcome_once(
     return refusal
 
 
-async def publish_outcome(topic: OutcomePublisher, outcome: JsonObject) -> str | None:
+async def publish_outcome(topic: OutcomePublisher, outcome: Outcome) -> str | None:
     """Publish an outcome; returns the reason where that can never succeed.
 
     Raises:
         Retry: The topic does not answer.
     """
-    workload = outcome.get("workload")
-    workload_fields = workload if isinstance(workload, Mapping) else {}
-    finding = outcome.get("finding")
+    workload, finding = outcome.workload, outcome.finding
     attributes = {
-        "status": outcome.get("status"),
-        "incident": outcome.get("incident"),
-        "severity": finding.get("severity") if isinstance(finding, Mapping) else None,
-        "project": workload_fields.get("project"),
-        "workload_kind": workload_fields.get("kind"),
+        "status": outcome.status.value,
+        "incident": outcome.incident,
+        "severity": finding.severity if finding else None,
+        "project": workload.project if workload else None,
+        "workload_kind": workload.kind.value if workload else None,
     }
     try:
         await topic.publish(
-            encode_json(outcome), {key: str(value or "") for key, value in attributes.items()}
+            encode_json(outcome.to_json()), {key: value or "" for key, value in attributes.items()}
         )
     except GiveUp as error:
         return str(error)
@@ -376,9 +375,6 @@ def _with_forgery_warning(entry: dict[str, Json]) -> dict[str, Json]:
     return {**entry, "written_by": "the workload: an attacker may have forged it"}
 
 
-def _outcome_of_kind(records: tuple[Record, ...], kind: str) -> JsonObject | None:
-    for record in records:
-        outcome = record.body.get("outcome")
-        if record.kind == kind and isinstance(outcome, Mapping):
-            return outcome
-    return None
+def _outcome_of_kind(records: tuple[Record, ...], kind: str) -> Outcome | None:
+    found = (record.outcome for record in records if record.kind == kind)
+    return next((outcome for outcome in found if outcome), None)

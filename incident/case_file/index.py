@@ -20,9 +20,9 @@ from incident.case_file.paths import (
     parse_case_file_path,
     parse_containment_path,
 )
-from incident.model import Denied, GiveUp, JsonObject, Workload
+from incident.model import Denied, GiveUp, Workload
 from incident.model.concurrency import gather_all
-from incident.model.json_text import parse_workload
+from incident.model.outcome import Outcome
 from incident.notification.resource_names import parse_resource_name
 
 _MAX_CANDIDATES = 10
@@ -47,18 +47,19 @@ class CaseSummary:
     records: tuple[Record, ...]
 
     @property
-    def outcome(self) -> JsonObject | None:
-        """The newest outcome; None while the incident is open."""
-        for record in reversed(self.records):
-            outcome = record.body.get("outcome")
-            if isinstance(outcome, Mapping) and record.kind != "concluded":
-                return outcome
-        return None
+    def outcome(self) -> Outcome | None:
+        """The newest outcome; None while the incident is open.
+
+        Raises:
+            GiveUp: It has no status that is known.
+        """
+        found = (r.outcome for r in reversed(self.records) if r.kind != "concluded")
+        return next((outcome for outcome in found if outcome), None)
 
     @property
     def status(self) -> str:
         """Its status; ``open`` while nothing final is recorded."""
-        return str(self.outcome["status"]) if self.outcome else "open"
+        return self.outcome.status.value if self.outcome else "open"
 
     @property
     def event_id(self) -> str:
@@ -71,10 +72,10 @@ class CaseSummary:
         return self.records[0].recorded_at if self.records else None
 
     @property
-    def latest_outcome(self) -> JsonObject | None:
+    def latest_outcome(self) -> Outcome | None:
         """The newest outcome; before the incident is done, the recorded one."""
-        settled = [record.body.get("outcome") for record in self.records]
-        return self.outcome or next((each for each in settled if isinstance(each, Mapping)), None)
+        recorded = (record.outcome for record in self.records)
+        return self.outcome or next((outcome for outcome in recorded if outcome), None)
 
     @property
     def workload(self) -> Workload | None:
@@ -83,10 +84,12 @@ class CaseSummary:
         Raises:
             ValueError: The outcome's workload is incomplete.
         """
-        named_by_outcome = (self.latest_outcome or {}).get("workload")
-        if isinstance(named_by_outcome, Mapping):
-            workload = parse_workload(named_by_outcome)
-            if workload is None or not (workload.project and workload.location and workload.name):
+        outcome = self.latest_outcome
+        if outcome and outcome.workload is None and "workload" in outcome.unreadable:
+            raise ValueError("workload")
+        if outcome and outcome.workload:
+            workload = outcome.workload.workload
+            if not (workload.project and workload.location and workload.name):
                 raise ValueError("workload")
             return workload
         for record in reversed(self.records):

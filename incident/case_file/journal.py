@@ -5,6 +5,7 @@ Records have a number, a kind and a nonce; what they mean is up to their writers
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from incident.case_file.paths import numbered_path, parse_record_name, record_pa
 from incident.model import GiveUp, Inconsistent, Json, JsonObject
 from incident.model.concurrency import gather_all
 from incident.model.json_text import SCHEMA_VERSION, parse_time, time_text
+from incident.model.outcome import Outcome
 from incident.model.retrying import Backoff
 
 _CREATE_BACKOFF = Backoff(first_s=0.2, longest_s=2.0)
@@ -43,7 +45,7 @@ class InspectableStore(ObjectStore, Protocol):
         """Why objects below a prefix cannot be read, by name with invisible characters escaped."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """One record.
 
@@ -60,6 +62,25 @@ class Record:
     recorded_at: datetime
     run_id: str
     body: JsonObject
+
+    @functools.cached_property
+    def outcome(self) -> Outcome | None:
+        """The outcome in it; None where it has none.
+
+        Raises:
+            GiveUp: It has one without a status that is known.
+        """
+        value = self.body.get("outcome")
+        if not isinstance(value, Mapping):
+            return None
+        try:
+            return Outcome.from_json(value)
+        except ValueError as error:
+            raise GiveUp(
+                f"cannot read the outcome in record {self.number} ({self.kind}): its {error} is not"
+                " readable. Somebody else wrote to the store: find out who, and move the object"
+                " away"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

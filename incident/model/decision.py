@@ -196,6 +196,7 @@ class Change:
             actions.
         state: How far it has come.
         error: Why it failed, could not be validated or was not seen in effect.
+        reverted: Whether somebody has undone it since; its state is then ``unverified``.
     """
 
     action: str
@@ -210,6 +211,7 @@ class Change:
     affected_revision: str = field(default="", metadata={"key": "affected"})
     state: ChangeState = ChangeState.PLANNED
     error: str | None = None
+    reverted: bool = field(default=False, metadata={"optional": True})
 
 
 @dataclass(frozen=True, slots=True)

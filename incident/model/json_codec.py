@@ -23,14 +23,14 @@ def to_json(value: Any) -> Any:
     """A value of frozen dataclasses as JSON.
 
     A field's key is its name, or ``key`` in the field's metadata. A field with ``stored`` set to
-    False in there is left out, and so is a None whose field has ``optional``.
+    False in there is left out, and so is a None or False whose field has ``optional``.
     """
     if is_dataclass(value) and not isinstance(value, type):
         shown = ((each, getattr(value, each.name)) for each in _stored_fields(value))
         return {
             _key(each): to_json(item)
             for each, item in shown
-            if not (item is None and each.metadata.get("optional"))
+            if not (item in (None, False) and each.metadata.get("optional"))
         }
     if isinstance(value, datetime):
         return time_text(value)
@@ -78,6 +78,19 @@ def from_json(kind: type[T], value: Json, unreadable: list[str], path: str = "")
     return kind(**found)
 
 
+def exactly(kind: type[T], value: Json) -> T:
+    """The value that :func:`to_json` wrote, read as a whole.
+
+    Raises:
+        ValueError: A part cannot be read, or the value has more than the type.
+    """
+    unreadable: list[str] = []
+    found = from_json(kind, value, unreadable)
+    if unreadable or to_json(found) != value:
+        raise ValueError(", ".join(unreadable) or kind.__name__)
+    return found
+
+
 def _decode(hint: Any, value: Json, unreadable: list[str], path: str, field: Field[Any]) -> Any:
     """One value by its type; ValueError with its path where it is not of that type."""
     origin, arguments = get_origin(hint), get_args(hint)
@@ -104,6 +117,8 @@ def _decode_list(
         except ValueError as error:
             unreadable.append(str(error))
             continue
+        if field.metadata.get("exact") and not problems and to_json(read) != each:
+            problems.append(f"{path}/{position}")
         unreadable += problems
         if not (problems and field.metadata.get("exact")):
             found.append(read)

@@ -170,7 +170,8 @@ def _change_with_state(
     change: Change, reason: str | None, configuration: WorkloadConfiguration
 ) -> Change:
     if reason:
-        return with_state(change, ChangeState.UNVERIFIED, f"{DRIFT_PREFIX}{reason}")
+        undone = with_state(change, ChangeState.UNVERIFIED, f"{DRIFT_PREFIX}{reason}")
+        return replace(undone, reverted=True)
     why = why_not_in_effect(change, configuration)
     return with_state(change, ChangeState.UNVERIFIED if why else ChangeState.VERIFIED, why)
 

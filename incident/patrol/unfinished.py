@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,9 +19,9 @@ from incident.case_file.paths import (
 )
 from incident.model import (
     Denied,
+    Gap,
     GiveUp,
     IncidentError,
-    Json,
     JsonObject,
     Notification,
     Retry,
@@ -29,7 +29,14 @@ from incident.model import (
     Verdict,
     Workload,
 )
-from incident.model.json_text import SCHEMA_VERSION, json_string, workload_json
+from incident.model.json_text import json_string, parse_time
+from incident.model.outcome import (
+    Links,
+    Outcome,
+    ReportedDecision,
+    ReportedFinding,
+    ReportedWorkload,
+)
 from incident.patrol.context import PatrolContext
 from incident.patrol.walk import WalkedFolder
 from incident.policy.resolve import Policy
@@ -149,8 +156,8 @@ class IncidentFinisher:
             return None
         journal = self._context.journal(folder.folder.rstrip("/"))
         done = await journal.record(DONE_NUMBER, "done")
-        first = done.body.get("outcome") if done else None
-        if not isinstance(first, Mapping) or first.get("status") != Status.AWAITING_APPROVAL:
+        first = done.outcome if done else None
+        if first is None or first.status is not Status.AWAITING_APPROVAL:
             return None
         summary = await self._read_summary(incident, folder.folder)
         if not is_stale(summary, policy, self._records.clock()):
@@ -163,7 +170,7 @@ class IncidentFinisher:
             UnfinishedIncident(incident, DeliveryResult(outcome, alarm=True)) if outcome else None
         )
 
-    async def _finish_approval(self, summary: CaseSummary) -> JsonObject | None:
+    async def _finish_approval(self, summary: CaseSummary) -> Outcome | None:
         """Conclude an interrupted approval; nothing is written to the workload."""
         proposal = await propose_finishing(summary, self._process_context, self._ports, "patrol")
         return await apply_proposal(proposal) if proposal else None
@@ -186,7 +193,7 @@ class IncidentFinisher:
         claim = replace(claim, mute="")
         route = self._process_context.route(Notification(claim, deleted=False))
         result = await IncidentRun(claim, route, self._process_context, self._ports).respond()
-        if result.outcome.get("status") == Status.IGNORED:
+        if result.outcome.status is Status.IGNORED:
             # It is out of scope by now, but work had begun, so it gets an outcome.
             done = await case_file.finish(result.outcome)
             logged_record = case_file.logged_record(done) if done else None
@@ -250,37 +257,26 @@ def _has_kind(names: Iterable[RecordName], kind: str) -> bool:
     return any(name.kind == kind for name in names)
 
 
-def closing_outcome(summary: CaseSummary, reason: str, case_file: str) -> dict[str, Json]:
+def closing_outcome(summary: CaseSummary, reason: str, case_file: str) -> Outcome:
     """The outcome of an incident that ran out of deliveries and cannot be reopened.
 
     Where a containment was recorded, the status is what it was; anything else has failed.
     """
     first: JsonObject = summary.records[0].body
     contained = next((r.body for r in reversed(summary.records) if r.kind == "contained"), None)
-    containment: JsonObject = contained or {}
-    unknown: dict[str, Json] = dict.fromkeys(
-        ("responder", "rule", "mode", "assessment", "detected", "drains_until", "starts_until")
+    recorded = {**contained, "gaps": []} if contained else {"status": Status.FAILED.value}
+    workload = Workload.from_resource_name(json_string(first.get("workload")))
+    before = Outcome.from_json(recorded)
+    return Outcome(
+        status=before.status,
+        incident=summary.incident,
+        finding=ReportedFinding(
+            name=json_string(first.get("finding")), event_time=parse_time(first.get("event_time"))
+        ),
+        workload=ReportedWorkload.of(workload) if workload else None,
+        decision=ReportedDecision(Verdict.HOLD, (reason,)),
+        changes=before.changes,
+        containment=before.containment,
+        gaps=(Gap("security-center", reason),),
+        links=Links(case_file=case_file),
     )
-    changes = containment.get("changes")
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "incident": summary.incident,
-        **unknown,
-        "status": containment.get("status") or Status.FAILED.value,
-        "finding": {"name": first.get("finding"), "event_time": first.get("event_time")},
-        "workload": _workload_json(first.get("workload")),
-        "decision": {"verdict": Verdict.HOLD.value, "reasons": [reason]},
-        "changes": changes if isinstance(changes, list) else [],
-        "containment": containment.get("containment"),
-        "gaps": [{"collector": "security-center", "reason": reason}],
-        "timings_ms": {},
-        "links": {"case_file": case_file},
-    }
-
-
-def _workload_json(resource_name: Json) -> Mapping[str, Json] | None:
-    """The workload of a resource name, as an outcome has it."""
-    workload = Workload.from_resource_name(json_string(resource_name))
-    if workload is None:
-        return None
-    return {**workload_json(workload), "revision": None, "execution": None}

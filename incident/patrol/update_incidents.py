@@ -5,15 +5,15 @@ An incident that is open, released or awaits a person stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
-from incident.actions.changes import change_json
 from incident.case_file.containments import released_by
 from incident.case_file.index import CaseSummary
 from incident.case_file.paths import DONE_NUMBER, INCIDENTS, case_file_folder
 from incident.containment.write import status_of_changes
-from incident.model import Change, Json, JsonObject, Status
-from incident.model.decision import DRIFT_PREFIX
+from incident.model import Change, Status
+from incident.model.outcome import Outcome
 from incident.patrol.context import PatrolContext
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_updates import released_outcome
@@ -23,43 +23,31 @@ _UPDATABLE_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNV
 
 
 def updated_outcome(
-    outcome: JsonObject,
+    outcome: Outcome,
     changes: Sequence[Change],
     reason: str,
     unreached: Sequence[str] = (),
     *,
     stopped: bool = False,
-) -> JsonObject | None:
+) -> Outcome | None:
     """An incident's outcome with its changes as they are now; None if nothing is new.
 
     A reverted containment is ``unverified``: written, and not in effect. Where restrictions are
     still in effect it is ``restricted``; where the workload is stopped, ``contained``.
     """
     status = status_of_changes(changes, unreached, stopped=stopped)
-    recorded = outcome.get("changes")
-    current = {_change_json_key(change_json(change)): change_json(change) for change in changes}
-    earlier: Sequence[Json] = recorded if isinstance(recorded, list) else ()
-    kept_changes: list[Json] = [
-        {**each, **_state_and_error(current.pop(_change_json_key(each)))}
-        if _change_json_key(each) in current
-        else each
-        for each in earlier
-        if isinstance(each, Mapping)
-        and (_change_json_key(each) in current or not _has_drifted(each))
+    current = {_change_key(change): change for change in changes}
+    kept_changes = [
+        _with_current_state(each, current.pop(_change_key(each), None))
+        for each in outcome.changes
+        if _change_key(each) in current or not each.reverted
     ]
-    merged: list[Json] = [*kept_changes, *current.values()]
-    if (outcome.get("status"), list(earlier)) == (status.value, merged):
+    merged = (*kept_changes, *current.values())
+    if (outcome.status, outcome.changes) == (status, merged):
         return None
-    decision = outcome.get("decision")
-    decision_fields = decision if isinstance(decision, Mapping) else {}
-    before = decision_fields.get("reasons")
-    reasons: list[Json] = [reason, *(before if isinstance(before, list) else ())]
-    return {
-        **outcome,
-        "status": status.value,
-        "decision": {**decision_fields, "reasons": reasons},
-        "changes": merged,
-    }
+    reasons = (reason, *outcome.decision.reasons)
+    decision = replace(outcome.decision, reasons=reasons)
+    return replace(outcome, status=status, decision=decision, changes=merged)
 
 
 async def update_incident(  # noqa: PLR0913 - one call of the patrol's
@@ -102,29 +90,24 @@ async def update_incident(  # noqa: PLR0913 - one call of the patrol's
 
 
 async def _correct_if_released(
-    context: PatrolContext, summary: CaseSummary, outcome: JsonObject, redactor: Redactor
+    context: PatrolContext, summary: CaseSummary, outcome: Outcome, redactor: Redactor
 ) -> None:
     """Mark an incident as released if its containment was released meanwhile.
 
     A release records itself and then updates incidents; we update one and then read the records
     for a release: the second of the two writes ``released``.
     """
-    by = await released_by(context.records.store, outcome.get("containment"))
+    by = await released_by(context.records.store, outcome.containment)
     if by is not None:
         corrected = released_outcome(outcome, by)
         await publish_update(summary.folder, corrected, context.records, context.ports, redactor)
 
 
-def _change_json_key(change: JsonObject) -> tuple[str, ...]:
-    mask = change.get("mask")
-    paths = mask if isinstance(mask, list) else ()
-    return (str(change.get("kind")), str(change.get("target")), *map(str, paths))
+def _change_key(change: Change) -> tuple[str, ...]:
+    return (change.kind, change.target, *change.mask)
 
 
-def _has_drifted(change: JsonObject) -> bool:
-    """Whether an earlier patrol reported this change as undone."""
-    return str(change.get("error") or "").startswith(DRIFT_PREFIX)
-
-
-def _state_and_error(change: JsonObject) -> JsonObject:
-    return {"state": change["state"], "error": change["error"]}
+def _with_current_state(recorded: Change, current: Change | None) -> Change:
+    if current is None:
+        return recorded
+    return replace(recorded, state=current.state, error=current.error, reverted=current.reverted)

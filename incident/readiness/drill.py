@@ -26,12 +26,12 @@ from incident.model import (
     ChangeState,
     IncidentError,
     Json,
-    JsonObject,
     Status,
     Verdict,
     Workload,
 )
-from incident.model.json_text import SCHEMA_VERSION, workload_json
+from incident.model.json_text import SCHEMA_VERSION
+from incident.model.outcome import Outcome, ReportedDecision, ReportedWorkload
 from incident.readiness.drill_plan import DrillPlan
 from incident.response.records import containment_record, decision_record
 
@@ -250,22 +250,22 @@ class DrillReport:
             "problems": [*self.problems],
         }
 
-    def outcome(self, workload: Workload, reasons: Iterable[str]) -> JsonObject:
+    def outcome(self, workload: Workload, reasons: Iterable[str]) -> Outcome:
         """The report as an outcome, so that ``list`` and ``show`` can display it.
 
         Args:
             workload: The workload of the drill.
             reasons: Reasons of the decision.
         """
-        contained = self.status.value if self.status else Status.FAILED.value
         fully_released = self.fully_released and bool(self.release_changes)
-        return {
-            **self.json,
-            "incident": self.drill,
-            "status": Status.RELEASED.value if fully_released else contained,
-            "workload": workload_json(workload),
-            "decision": {"verdict": Verdict.CONTAIN.value, "reasons": [*reasons]},
-        }
+        return Outcome(
+            status=Status.RELEASED if fully_released else self.status or Status.FAILED,
+            incident=self.drill,
+            workload=ReportedWorkload.of(workload),
+            decision=ReportedDecision(Verdict.CONTAIN, tuple(reasons)),
+            changes=self.changes,
+            drill=self.json,
+        )
 
 
 def containment_problems(result: ContainmentResult) -> list[str]:

@@ -1,12 +1,12 @@
-"""Build the outcome of an incident, new or resumed, as a JSON object. Pure, redacted."""
+"""Build the outcome of an incident, new or resumed. Pure, redacted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from incident.actions.changes import redacted_json
+from incident.actions.changes import redact_change
 from incident.model import (
     Assessment,
     Change,
@@ -15,22 +15,22 @@ from incident.model import (
     Finding,
     Gap,
     InvalidPlaybook,
-    Json,
     JsonObject,
     Responder,
     Status,
     Suspect,
     Verdict,
 )
-from incident.model.json_codec import to_json
-from incident.model.json_text import (
-    SCHEMA_VERSION,
-    json_object,
-    json_objects,
-    time_text,
-    workload_json,
+from incident.model.outcome import (
+    Links,
+    Outcome,
+    ReportedAssessment,
+    ReportedBlocker,
+    ReportedDecision,
+    ReportedFinding,
+    ReportedPlaybook,
+    ReportedWorkload,
 )
-from incident.model.outcome import Outcome, ReportedPlaybook
 from incident.playbook.blockers import explain_blocker
 from incident.playbook.facts import evidence_facts
 from incident.playbook.links import finding_page, virustotal_page, workload_page
@@ -39,9 +39,9 @@ from incident.playbook.schema import Playbook
 from incident.playbook.workload_facts import ended_executions_text, function_name, other_regions
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_parts import (
-    assessment_json,
-    detected_json,
     redacted_facts,
+    reported_assessment,
+    reported_detection,
     truncated,
 )
 from incident.report.outcome_updates import merged_reasons
@@ -95,47 +95,44 @@ class OutcomeParts:
         return self.responder.suspect(finding) if self.responder else finding.suspect
 
 
-def build_outcome(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
-    """The outcome as JSON."""
+def build_outcome(parts: OutcomeParts, redactor: Redactor) -> Outcome:
+    """The outcome, redacted."""
     finding = parts.evidence.finding
-    outcome: dict[str, Json] = {
-        "schema_version": SCHEMA_VERSION,
-        "incident": parts.incident,
-        "status": parts.status.value,
-        "finding": _finding(finding, redactor),
-        "workload": _workload(parts.evidence),
-        "responder": parts.responder.name if parts.responder else None,
-        "rule": parts.decision.rule,
-        "mode": None if parts.status is Status.IGNORED else parts.decision.mode.value,
-        "decision": _decision(parts, redactor),
-        "assessment": _assessment(parts, redactor),
-        "detected": detected_json(parts.evidence, parts.suspect, redactor),
-        "changes": [_change(change, redactor) for change in parts.changes],
-        "containment": parts.containment_folder,
-        "drains_until": time_text(parts.drains_until),
-        "starts_until": time_text(parts.starts_until),
-        "approval_expires": time_text(parts.approval_expires),
-        "gaps": [
-            _gap(gap, redactor) for gap in (*parts.evidence.gaps, *source_properties_gaps(finding))
-        ],
-        "timings_ms": {**(parts.timings_ms or {})},
-        "links": _links(finding, parts),
-    }
+    outcome = Outcome(
+        status=parts.status,
+        incident=parts.incident,
+        finding=_finding(finding, redactor),
+        workload=_workload(parts.evidence),
+        responder=parts.responder.name if parts.responder else None,
+        rule=parts.decision.rule,
+        mode=None if parts.status is Status.IGNORED else parts.decision.mode,
+        decision=_decision(parts, redactor),
+        assessment=_assessment(parts, redactor),
+        detected=reported_detection(parts.evidence, parts.suspect, redactor),
+        changes=tuple(_change(change, redactor) for change in parts.changes),
+        containment=parts.containment_folder,
+        drains_until=parts.drains_until,
+        starts_until=parts.starts_until,
+        approval_expires=parts.approval_expires,
+        gaps=tuple(
+            Gap(gap.collector, truncated(redactor.text(gap.reason)))
+            for gap in (*parts.evidence.gaps, *source_properties_gaps(finding))
+        ),
+        timings_ms={**(parts.timings_ms or {})},
+        links=_links(finding, parts),
+    )
     return _with_plan(outcome, parts, redactor)
 
 
-def _assessment(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json] | None:
+def _assessment(parts: OutcomeParts, redactor: Redactor) -> ReportedAssessment | None:
     if parts.assessment is None:
         return None
-    return assessment_json(parts.assessment, parts.evidence, redactor)
+    return reported_assessment(parts.assessment, parts.evidence, redactor)
 
 
-def _with_plan(
-    outcome: dict[str, Json], parts: OutcomeParts, redactor: Redactor
-) -> dict[str, Json]:
+def _with_plan(outcome: Outcome, parts: OutcomeParts, redactor: Redactor) -> Outcome:
     """The outcome with the tasks for people, where a responder assessed it."""
-    assessment = outcome["assessment"]
-    if parts.assessment is None or not isinstance(assessment, dict):
+    if parts.assessment is None or outcome.assessment is None:
         return outcome
     facts = evidence_facts(
         parts.evidence,
@@ -144,12 +141,9 @@ def _with_plan(
         often_benign=parts.responder is not None and parts.responder.verdict is Verdict.HOLD,
     )
     shown = redacted_facts(facts.to_json(), redactor)
-    plan, problem = _plan_or_shipped(Outcome.from_json(outcome), shown, parts)
-    assessment["plan"] = to_json(plan)
-    if problem:
-        gaps = json_objects(outcome["gaps"])
-        outcome["gaps"] = [*gaps, {"collector": "playbook", "reason": truncated(problem)}]
-    return outcome
+    plan, problem = _plan_or_shipped(outcome, shown, parts)
+    planned = replace(outcome, assessment=replace(outcome.assessment, playbook=plan))
+    return planned.with_gap("playbook", truncated(problem)) if problem else planned
 
 
 def _plan_or_shipped(
@@ -164,114 +158,100 @@ def _plan_or_shipped(
         return playbook_plan(outcome, facts), f"{error}. The shipped playbook is used instead"
 
 
-def malformed_outcome(digest: str, reason: str, case_file: str) -> dict[str, Json]:
+def malformed_outcome(digest: str, reason: str, case_file: str) -> Outcome:
     """The outcome of a message that is no notification."""
-    keys = "incident finding workload responder rule mode assessment detected containment"
-    return {
-        "schema_version": SCHEMA_VERSION,
-        **dict.fromkeys(keys.split()),
-        "status": Status.MALFORMED.value,
-        "decision": {"verdict": Verdict.HOLD.value, "reasons": [reason]},
-        "changes": [],
-        "drains_until": None,
-        "starts_until": None,
-        "approval_expires": None,
-        "gaps": [],
-        "timings_ms": {},
-        "links": {"case_file": case_file},
-        "message_sha256": digest,
-    }
+    return Outcome(
+        status=Status.MALFORMED,
+        decision=ReportedDecision(Verdict.HOLD, (reason,)),
+        links=Links(case_file=case_file),
+        message_sha256=digest,
+    )
 
 
-def resumed_outcome(
-    earlier: Mapping[str, Json], parts: OutcomeParts, redactor: Redactor
-) -> dict[str, Json]:
+def resumed_outcome(earlier: Outcome, parts: OutcomeParts, redactor: Redactor) -> Outcome:
     """The outcome of a resumed incident; what the evidence gave stays."""
     decision = _decision(parts, redactor)
-    return {
-        **earlier,
-        "status": parts.status.value,
-        "workload": _resumed_workload(earlier, parts.evidence),
-        "rule": parts.decision.rule or earlier.get("rule"),
-        "mode": parts.decision.mode.value,
-        "decision": {**decision, "reasons": merged_reasons(decision["reasons"], earlier)},
-        "changes": [_change(change, redactor) for change in parts.changes],
-        "containment": parts.containment_folder or earlier.get("containment"),
-        "drains_until": time_text(parts.drains_until),
-        "starts_until": time_text(parts.starts_until),
-        "approval_expires": None,
-    }
+    return replace(
+        earlier,
+        status=parts.status,
+        workload=_resumed_workload(earlier, parts.evidence),
+        rule=parts.decision.rule or earlier.rule,
+        mode=parts.decision.mode,
+        decision=replace(decision, reasons=merged_reasons(decision.reasons, earlier)),
+        changes=tuple(_change(change, redactor) for change in parts.changes),
+        containment=parts.containment_folder or earlier.containment,
+        drains_until=parts.drains_until,
+        starts_until=parts.starts_until,
+        approval_expires=None,
+    )
 
 
-def _resumed_workload(earlier: Mapping[str, Json], evidence: Evidence) -> dict[str, Json] | None:
+def _resumed_workload(earlier: Outcome, evidence: Evidence) -> ReportedWorkload | None:
     """The workload; what was not read again stays as the earlier outcome has it."""
-    workload = _workload(evidence)
-    if workload is None:
-        return None
-    kept = json_object(earlier.get("workload"))
-    keys = ("function", "other_regions", "execution_ended")
-    return {**workload, **{key: workload[key] or kept.get(key) for key in keys}}
+    workload, before = _workload(evidence), earlier.workload
+    if workload is None or before is None:
+        return workload
+    return replace(
+        workload,
+        function=workload.function or before.function,
+        other_regions=workload.other_regions or before.other_regions,
+        execution_ended=workload.execution_ended or before.execution_ended,
+    )
 
 
-def _change(change: Change, redactor: Redactor) -> dict[str, Json]:
-    shown = redacted_json(change, redactor)
-    return {**shown, "error": None if shown["error"] is None else truncated(shown["error"])}
+def _change(change: Change, redactor: Redactor) -> Change:
+    shown = redact_change(change, redactor)
+    return replace(shown, error=None if shown.error is None else truncated(shown.error))
 
 
-def _finding(finding: Finding, redactor: Redactor) -> dict[str, Json]:
-    return {
-        "name": redactor.text(finding.name),
-        "canonical_name": redactor.text(finding.canonical_name),
-        "category": truncated(redactor.text(finding.category)),
-        "detector": truncated(redactor.text(finding.detector)),
-        "severity": truncated(redactor.text(finding.severity)),
-        "state": truncated(redactor.text(finding.state)),
-        "event_time": time_text(finding.event_time),
-    }
+def _finding(finding: Finding, redactor: Redactor) -> ReportedFinding:
+    return ReportedFinding(
+        name=redactor.text(finding.name),
+        canonical_name=redactor.text(finding.canonical_name),
+        category=truncated(redactor.text(finding.category)),
+        detector=truncated(redactor.text(finding.detector)),
+        severity=truncated(redactor.text(finding.severity)),
+        state=truncated(redactor.text(finding.state)),
+        event_time=finding.event_time,
+    )
 
 
-def _workload(evidence: Evidence) -> dict[str, Json] | None:
+def _workload(evidence: Evidence) -> ReportedWorkload | None:
     finding = evidence.finding
-    workload = finding.workload
-    if workload is None:
+    if finding.workload is None:
         return None
-    return {
-        **workload_json(workload),
-        "revision": finding.revision,
-        "execution": finding.execution,
-        "function": function_name(evidence) or None,
-        "other_regions": list(other_regions(evidence)),
-        "execution_ended": ended_executions_text(evidence) or None,
-        "uid": evidence.configuration.uid if evidence.configuration else None,
-    }
+    return ReportedWorkload.of(
+        finding.workload,
+        revision=finding.revision,
+        execution=finding.execution,
+        function=function_name(evidence) or None,
+        other_regions=tuple(other_regions(evidence)),
+        execution_ended=ended_executions_text(evidence) or None,
+        uid=evidence.configuration.uid if evidence.configuration else None,
+    )
 
 
-def _decision(parts: OutcomeParts, redactor: Redactor) -> dict[str, Json]:
-    """The decision; ``barred`` has the reasons why an operator's ``contain`` is refused."""
+def _decision(parts: OutcomeParts, redactor: Redactor) -> ReportedDecision:
+    """The decision, with the reasons why an operator's ``contain`` is refused."""
     decision, workload = parts.decision, parts.evidence.finding.workload
     blockers = (
         [explain_blocker(blocker, workload, parts.policy_url) for blocker in decision.blockers]
         if workload
         else []
     )
-    return {
-        "verdict": decision.verdict.value,
-        "reasons": [
-            truncated(redactor.text(text))
-            for text in (
-                *(reason.text for reason in decision.reasons),
-                *_workload_notes(parts.evidence),
+    texts = (*(reason.text for reason in decision.reasons), *_workload_notes(parts.evidence))
+    return ReportedDecision(
+        verdict=decision.verdict,
+        reasons=tuple(truncated(redactor.text(text)) for text in texts),
+        blockers=tuple(
+            ReportedBlocker(
+                text=truncated(redactor.text(blocker.text)),
+                fix=truncated(redactor.text(blocker.fix)),
+                command=truncated(redactor.text(blocker.command)) or None,
             )
-        ],
-        "barred": [
-            {
-                "text": truncated(redactor.text(bar.text)),
-                "first": truncated(redactor.text(bar.fix)),
-                "command": truncated(redactor.text(bar.command)) or None,
-            }
-            for bar in blockers
-        ],
-    }
+            for blocker in blockers
+        ),
+    )
 
 
 def _workload_notes(evidence: Evidence) -> Iterator[str]:
@@ -286,19 +266,15 @@ def _workload_notes(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _gap(gap: Gap, redactor: Redactor) -> dict[str, Json]:
-    return {"collector": gap.collector, "reason": truncated(redactor.text(gap.reason))}
-
-
-def _links(finding: Finding, parts: OutcomeParts) -> dict[str, Json]:
+def _links(finding: Finding, parts: OutcomeParts) -> Links:
     techniques = parts.assessment.techniques if parts.assessment else ()
     file = parts.suspect.file
     hashed = file.sha256 if file and not file.partially_hashed else None
-    return {
-        "console": finding_page(finding),
-        "workload": workload_page(finding.workload),
-        "virustotal": virustotal_page(hashed) if hashed else None,
-        "mitre": [technique.url for technique in techniques],
-        "case_file": parts.case_file,
-        "report": f"{parts.case_file}/report.html" if parts.case_file else None,
-    }
+    return Links(
+        console=finding_page(finding),
+        workload=workload_page(finding.workload),
+        virustotal=virustotal_page(hashed) if hashed else None,
+        mitre=tuple(technique.url for technique in techniques),
+        case_file=parts.case_file,
+        report=f"{parts.case_file}/report.html" if parts.case_file else None,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 from incident.investigation.exposure import describe_exposure, related_findings
@@ -15,14 +16,19 @@ from incident.model import (
     ExposureFact,
     File,
     Finding,
-    Json,
     Reason,
     RelatedFinding,
     Reputation,
     Suspect,
-    json_codec,
 )
-from incident.model.json_text import json_value, time_text
+from incident.model.outcome import (
+    Detected,
+    ReportedAssessment,
+    ReportedProcess,
+    ReportedRelatedFinding,
+    ReportedReputation,
+    SourceProperty,
+)
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_affected import reported_affected
 from incident.report.source_properties import shown_source_properties
@@ -41,52 +47,58 @@ _MOST_LIBRARIES = 10
 _PAGES = frozenset({"page", "secrets_page"})
 
 
-def assessment_json(
+def reported_assessment(
     assessment: Assessment, evidence: Evidence, redactor: Redactor
-) -> dict[str, Json]:
+) -> ReportedAssessment:
     """Assessment, exposure and related findings."""
-    return {
-        "summary": truncated(redactor.text(assessment.summary)),
-        "confidence": assessment.confidence.value,
-        "reasons": [_reason(reason, redactor) for reason in assessment.reasons],
-        "techniques": json_value(
-            [
-                {**json_value(technique), "meaning": truncated(redactor.text(technique.meaning))}
-                for technique in assessment.techniques
-            ]
+    return ReportedAssessment(
+        summary=truncated(redactor.text(assessment.summary)),
+        confidence=assessment.confidence,
+        reasons=tuple(
+            Reason(truncated(redactor.text(reason.text)), reason.evidence)
+            for reason in assessment.reasons
         ),
-        "reach": [_point(point, redactor) for point in describe_exposure(evidence)],
-        "related": [
+        techniques=tuple(
+            replace(technique, meaning=truncated(redactor.text(technique.meaning)))
+            for technique in assessment.techniques
+        ),
+        exposure=tuple(_exposure(fact, redactor) for fact in describe_exposure(evidence)),
+        related=tuple(
             _related(other, redactor) for other in related_findings(evidence)[:_MOST_RELATED]
-        ],
-        "look_at": [truncated(redactor.text(text)) for text in assessment.investigation_steps],
-    }
+        ),
+        investigation_steps=tuple(
+            truncated(redactor.text(text)) for text in assessment.investigation_steps
+        ),
+    )
 
 
-def detected_json(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> dict[str, Json]:
+def reported_detection(evidence: Evidence, suspect: Suspect, redactor: Redactor) -> Detected:
     """The detected process, the suspected file, container and image."""
-    finding = evidence.finding
+    finding, file = evidence.finding, suspect.file
     container = next(iter(finding.containers), None)
-    return {
-        **_process(suspect.process, redactor),
-        "user_id_claimed": _claimed_user(suspect.process, evidence.claim),
-        "parents": [
+    process = _process(suspect.process, redactor)
+    return Detected(
+        **{each.name: getattr(process, each.name) for each in fields(process)},
+        user_id_claimed=_claimed_user(suspect.process, evidence.claim),
+        parents=tuple(
             _process(parent, redactor, _MOST_PARENT_ENCODED)
             for parent in _parents(suspect.process, finding)
-        ],
-        **_file(suspect.file, redactor),
-        "urls": [truncated(redactor.url(url)) for url in finding.urls[:_MOST_URLS]],
-        "connection": json_value(finding.connection),
-        "container": truncated(redactor.text(container.name)) if container else None,
-        "image": truncated(redactor.text(container.image)) if container else None,
-        "digest": _digest(container, redactor),
-        "virustotal": _reputation(evidence.reputation, redactor),
-        "source_properties": [
-            {"name": truncated(name), "text": truncated(text)}
+        ),
+        file=truncated(redactor.text(file.path)) if file else None,
+        sha256=file.sha256 if file else None,
+        hash_is_partial=bool(file and file.partially_hashed),
+        urls=tuple(truncated(redactor.url(url)) for url in finding.urls[:_MOST_URLS]),
+        connection=finding.connection,
+        container=truncated(redactor.text(container.name)) if container else None,
+        image=truncated(redactor.text(container.image)) if container else None,
+        digest=_digest(container, redactor),
+        reputation=_reputation(evidence.reputation, redactor),
+        source_properties=tuple(
+            SourceProperty(truncated(name), truncated(text))
             for name, text in shown_source_properties(finding, redactor)
-        ],
-        "affected": json_codec.to_json(reported_affected(evidence, redactor)),
-    }
+        ),
+        affected=reported_affected(evidence, redactor),
+    )
 
 
 def redacted_facts(value: Any, redactor: Redactor) -> Any:
@@ -109,48 +121,38 @@ def truncated(text: str) -> str:
     return text if kept == text else f"{kept}… ({len(text) - len(kept)} more characters)"
 
 
-def _point(point: ExposureFact, redactor: Redactor) -> dict[str, Json]:
-    return {
-        "topic": point.topic.value,
-        "text": truncated(redactor.text(point.text)),
-        "evidence": point.evidence,
-        "names": [truncated(redactor.text(name)) for name in point.names[:_MOST_NAMES]],
-        "serious": point.serious,
-        "known": point.known,
-    }
+def _exposure(fact: ExposureFact, redactor: Redactor) -> ExposureFact:
+    names = (truncated(redactor.text(name)) for name in fact.names[:_MOST_NAMES])
+    return replace(fact, text=truncated(redactor.text(fact.text)), names=tuple(names))
 
 
-def _related(other: RelatedFinding, redactor: Redactor) -> dict[str, Json]:
-    return {
-        "category": truncated(redactor.text(other.category)),
-        "severity": truncated(redactor.text(other.severity)),
-        "event_time": time_text(other.event_time),
-        "name": truncated(redactor.text(other.name)),
-        "linked": other.same_attack,
-        "text": truncated(redactor.text(other.text)),
-    }
+def _related(other: RelatedFinding, redactor: Redactor) -> ReportedRelatedFinding:
+    return ReportedRelatedFinding(
+        category=truncated(redactor.text(other.category)),
+        severity=truncated(redactor.text(other.severity)),
+        event_time=other.event_time,
+        name=truncated(redactor.text(other.name)),
+        same_attack=other.same_attack,
+        text=truncated(redactor.text(other.text)),
+    )
 
 
-def _reason(reason: Reason, redactor: Redactor) -> dict[str, Json]:
-    return {"text": truncated(redactor.text(reason.text)), "evidence": reason.evidence}
-
-
-def _reputation(reputation: Reputation | None, redactor: Redactor) -> dict[str, Json] | None:
+def _reputation(reputation: Reputation | None, redactor: Redactor) -> ReportedReputation | None:
     """VirusTotal's result in short; the evidence has all of it."""
     if reputation is None:
         return None
-    return {
-        "lookup": reputation.lookup.value,
-        "said": truncated(redactor.text(reputation.summary)),
-        "malicious": reputation.malicious,
-        "engines": reputation.engines,
-        "label": truncated(redactor.text(reputation.label)) or None,
-        "file_type": truncated(redactor.text(reputation.file_type)) or None,
-        "names": [truncated(redactor.text(name)) for name in reputation.names[:_MOST_FILE_NAMES]],
-        "tags": [truncated(redactor.text(tag)) for tag in reputation.tags[:_MOST_FILE_NAMES]],
-        "first_seen": time_text(reputation.first_seen),
-        "last_seen": time_text(reputation.last_seen),
-    }
+    return ReportedReputation(
+        lookup=reputation.lookup,
+        summary=truncated(redactor.text(reputation.summary)),
+        malicious=reputation.malicious,
+        engines=reputation.engines,
+        label=truncated(redactor.text(reputation.label)) or None,
+        file_type=truncated(redactor.text(reputation.file_type)) or None,
+        names=tuple(truncated(redactor.text(name)) for name in reputation.names[:_MOST_FILE_NAMES]),
+        tags=tuple(truncated(redactor.text(tag)) for tag in reputation.tags[:_MOST_FILE_NAMES]),
+        first_seen=reputation.first_seen,
+        last_seen=reputation.last_seen,
+    )
 
 
 def _digest(container: Container | None, redactor: Redactor) -> str | None:
@@ -159,29 +161,26 @@ def _digest(container: Container | None, redactor: Redactor) -> str | None:
 
 def _process(
     process: DetectedProcess | None, redactor: Redactor, most: int = _MOST_ENCODED
-) -> dict[str, Json]:
+) -> ReportedProcess:
     if process is None:
-        empty: dict[str, Json] = dict.fromkeys(
-            ("binary_path", "process", "pid", "parent_pid", "user_id", "script")
-        )
-        return {**empty, "arguments": [], "arguments_truncated": False, "libraries": []}
+        return ReportedProcess()
     arguments = redactor.arguments(process.arguments[:_MOST_ARGUMENTS])
     shown = list(_fitting((truncated(text) for text in arguments), most))
-    return {
-        "binary_path": truncated(redactor.text(process.binary_path)),
-        "process": truncated(redactor.text(process.name)),
-        "arguments": shown,
-        "arguments_truncated": process.arguments_truncated
+    return ReportedProcess(
+        binary_path=truncated(redactor.text(process.binary_path)),
+        process=truncated(redactor.text(process.name)),
+        arguments=tuple(shown),
+        arguments_truncated=process.arguments_truncated
         or len(process.arguments) > len(shown)
         or shown != arguments,
-        "pid": process.pid,
-        "parent_pid": process.parent_pid,
-        "user_id": process.user_id,
-        "script": _script(process.script, redactor),
-        "libraries": list(
+        pid=process.pid,
+        parent_pid=process.parent_pid,
+        user_id=process.user_id,
+        script=_script(process.script, redactor),
+        libraries=tuple(
             _fitting((truncated(redactor.text(path)) for path in _libraries(process)), most)
         ),
-    }
+    )
 
 
 def _libraries(process: DetectedProcess) -> Iterator[str]:
@@ -218,17 +217,6 @@ def _claimed_user(process: DetectedProcess | None, claim: Finding | None) -> int
         if (each.pid, each.binary_path) == (process.pid, process.binary_path)
     )
     return next(same, None)
-
-
-def _file(file: File | None, redactor: Redactor) -> dict[str, Json]:
-    """The suspected file: binary, library or script."""
-    if file is None:
-        return {"file": None, "sha256": None, "hash_is_partial": False}
-    return {
-        "file": truncated(redactor.text(file.path)),
-        "sha256": file.sha256,
-        "hash_is_partial": file.partially_hashed,
-    }
 
 
 def _fitting(texts: Iterable[str], left: int) -> Iterator[str]:

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from incident.model import ChangeState, Json, Status, Verdict
+from incident.model import ChangeState, Status, Verdict
+from incident.model.outcome import Outcome
 
 _WRITTEN_STATES = (ChangeState.VERIFIED, ChangeState.UNVERIFIED, ChangeState.APPLIED)
 
 
-def duplicate_outcome(current: Mapping[str, Json]) -> dict[str, Json]:
+def duplicate_outcome(current: Outcome) -> Outcome:
     """The outcome of a duplicate delivery: nothing was done."""
-    reason = f"this event was handled already: its incident is done, as {current.get('status')!r}"
-    decision = current.get("decision")
-    kept = decision if isinstance(decision, Mapping) else {}
-    return {
-        **current,
-        "status": Status.DUPLICATE.value,
-        "decision": {**kept, "reasons": [reason]},
-        "changes": [],
-        "timings_ms": {},
-    }
+    reason = f"this event was handled already: its incident is done, as {current.status.value!r}"
+    return replace(
+        current,
+        status=Status.DUPLICATE,
+        decision=replace(current.decision, reasons=(reason,)),
+        changes=(),
+        timings_ms={},
+    )
 
 
-def has_active_containment(current: Mapping[str, Json]) -> bool:
+def has_active_containment(current: Outcome) -> bool:
     """Whether a release would end a containment of this incident.
 
     False for a held incident, and for a failed one whose writes were all refused.
     """
-    status, changes = current.get("status"), current.get("changes")
-    if status != Status.FAILED:
-        return status in (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED)
-    listed = changes if isinstance(changes, list) else ()
-    states = [change.get("state") for change in listed if isinstance(change, Mapping)]
-    return any(state in _WRITTEN_STATES for state in states)
+    if current.status is not Status.FAILED:
+        return current.status in (Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED)
+    return any(change.state in _WRITTEN_STATES for change in current.changes)
 
 
-def released_outcome(
-    current: Mapping[str, Json], by: str, irreversible: Sequence[str] = ()
-) -> dict[str, Json]:
+def released_outcome(current: Outcome, by: str, irreversible: Sequence[str] = ()) -> Outcome:
     """The outcome after a release.
 
     Args:
@@ -46,36 +41,28 @@ def released_outcome(
         by: Who released it.
         irreversible: What could not be restored, and what to do about it.
     """
-    decision = current.get("decision")
-    kept = decision if isinstance(decision, Mapping) else {}
-    earlier = kept.get("reasons")
-    reasons = [f"released by {by}", *irreversible, *(earlier if isinstance(earlier, list) else ())]
-    return {
-        **current,
-        "status": Status.RELEASED.value,
-        "decision": {**kept, "reasons": reasons},
-        "drains_until": None,
-        "starts_until": None,
-        "approval_expires": None,
-    }
+    reasons = (f"released by {by}", *irreversible, *current.decision.reasons)
+    return replace(
+        current,
+        status=Status.RELEASED,
+        decision=replace(current.decision, reasons=reasons),
+        drains_until=None,
+        starts_until=None,
+        approval_expires=None,
+    )
 
 
-def expired_outcome(current: Mapping[str, Json], reason: str) -> dict[str, Json]:
+def expired_outcome(current: Outcome, reason: str) -> Outcome:
     """The outcome of an incident whose plan expired without approval."""
-    kept = current.get("decision")
-    decision = kept if isinstance(kept, Mapping) else {}
     reasons = merged_reasons([reason], current)
-    return {
-        **current,
-        "status": Status.EXPIRED.value,
-        "approval_expires": None,
-        "decision": {**decision, "verdict": Verdict.HOLD.value, "reasons": reasons},
-    }
+    return replace(
+        current,
+        status=Status.EXPIRED,
+        approval_expires=None,
+        decision=replace(current.decision, verdict=Verdict.HOLD, reasons=reasons),
+    )
 
 
-def merged_reasons(reasons: Json, earlier: Mapping[str, Json]) -> list[Json]:
+def merged_reasons(reasons: Iterable[str], earlier: Outcome) -> tuple[str, ...]:
     """New reasons, then the earlier ones, each once."""
-    decision = earlier.get("decision")
-    before = decision.get("reasons") if isinstance(decision, Mapping) else None
-    lists = (each for each in (reasons, before) if isinstance(each, list))
-    return list(dict.fromkeys(text for texts in lists for text in texts))
+    return tuple(dict.fromkeys((*reasons, *earlier.decision.reasons)))

@@ -20,13 +20,14 @@ from incident.case_file.paths import (
 )
 from incident.model import Json, JsonObject, Retry
 from incident.model.concurrency import gather_all
+from incident.model.outcome import Outcome
 from incident.report.html import CaseFileContents, render_html
 
 _MAX_LOG_BYTES = 4_000_000
 
 
 async def write_report(
-    store: ObjectStore, folder: str, outcome: JsonObject, updated_at: datetime | None = None
+    store: ObjectStore, folder: str, outcome: Outcome, updated_at: datetime | None = None
 ) -> str:
     """Write the report of a case file; returns its path.
 
@@ -42,17 +43,17 @@ async def write_report(
         GiveUp: The store refuses.
     """
     objects, containment = await gather_all(
-        _read_folder(store, folder), _containment_objects(store, outcome.get("containment"))
+        _read_folder(store, folder), _containment_objects(store, outcome.containment)
     )
     contents = await asyncio.to_thread(
-        _case_file_contents, outcome, objects, containment, updated_at
+        _case_file_contents, outcome.to_json(), objects, containment, updated_at
     )
     page = (await asyncio.to_thread(render_html, contents)).encode()
     return await create_numbered(store, object_stem(folder, "report"), "html", page)
 
 
 async def try_to_write_report(
-    store: ObjectStore, folder: str, outcome: JsonObject, updated_at: datetime | None = None
+    store: ObjectStore, folder: str, outcome: Outcome, updated_at: datetime | None = None
 ) -> tuple[str | None, str]:
     """As :func:`write_report`, but an outcome does not wait for its report.
 

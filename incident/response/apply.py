@@ -24,7 +24,6 @@ from incident.model import (
     IncidentError,
     InvalidPolicy,
     Json,
-    JsonObject,
     Kind,
     Listing,
     Mode,
@@ -33,6 +32,7 @@ from incident.model import (
     Template,
 )
 from incident.model.concurrency import gather_all
+from incident.model.outcome import Outcome
 from incident.policy.schema import EvidenceBounds
 from incident.redaction.redactor import redact_error
 from incident.report.outcome import OutcomeParts, resumed_outcome
@@ -46,7 +46,7 @@ from incident.response.propose import Proposal, case_summary, refusal_text
 from incident.response.records import containment_record, decision_record, received_record
 
 
-async def apply_proposal(proposal: Proposal) -> JsonObject:
+async def apply_proposal(proposal: Proposal) -> Outcome:
     """Write the proposed changes, verify them, and publish the incident's outcome.
 
     The approval is recorded before anything is written. After an interruption, apply it again:
@@ -105,7 +105,7 @@ async def _record_approval(proposal: Proposal) -> None:
     await case.add_record(APPROVED, body)
 
 
-async def _concluded_meanwhile(proposal: Proposal) -> JsonObject | None:
+async def _concluded_meanwhile(proposal: Proposal) -> Outcome | None:
     """The outcome that another approver recorded since the case file was read, if any.
 
     Raises:
@@ -135,7 +135,7 @@ async def _contain(proposal: Proposal) -> ContainmentResult:
     return result
 
 
-async def _contain_and_conclude(proposal: Proposal) -> JsonObject:
+async def _contain_and_conclude(proposal: Proposal) -> Outcome:
     """Contain an incident that has no outcome yet, as a delivery would."""
     session, assessed = proposal.session, proposal.assessed
     case, finding, state = (
@@ -162,7 +162,7 @@ async def _contain_and_conclude(proposal: Proposal) -> JsonObject:
     return await _publish_outcome(proposal, outcome, alarm=result.alarm)
 
 
-async def _publish_outcome(proposal: Proposal, outcome: JsonObject, *, alarm: bool) -> JsonObject:
+async def _publish_outcome(proposal: Proposal, outcome: Outcome, *, alarm: bool) -> Outcome:
     """Publish the outcome and finish. The first writer wins; returns the stored outcome."""
     inputs = proposal.assessed.inputs
     case = await inputs.incident_case_file.reload()
@@ -176,7 +176,7 @@ async def _publish_outcome(proposal: Proposal, outcome: JsonObject, *, alarm: bo
 
 async def _update_outcome(
     proposal: Proposal, result: ContainmentResult, evidence: Evidence
-) -> JsonObject:
+) -> Outcome:
     """Publish a new outcome that continues the incident's earlier one."""
     session = proposal.session
     file = await proposal.assessed.inputs.incident_case_file.reload()
@@ -200,7 +200,7 @@ async def _update_outcome(
         starts_until=result.starts_until,
     )
     redactor = session.redactor(evidence)
-    updated = resumed_outcome(now.outcome or {}, parts, redactor)
+    updated = resumed_outcome(now.outcome or Outcome(result.status), parts, redactor)
     last = max(record.number for record in file.known_records)
     return await publish_update(
         file.folder, updated, session.records, session.ports, redactor, after=last

@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from incident.actions import recorded_plan as plans
 from incident.actions.changes import change_json
-from incident.actions.recorded_plan import RecordedPlan, parse_recorded_plan
+from incident.actions.recorded_plan import RecordedPlan
 from incident.case_file.index import CaseSummary
 from incident.decision.inputs import Records
-from incident.model import Change, GiveUp, JsonObject, Status
+from incident.model import Change, GiveUp, Status
+from incident.model.outcome import Outcome
 from incident.policy.resolve import Policy
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_updates import expired_outcome
@@ -42,8 +44,8 @@ def recorded_plan(case: CaseSummary) -> RecordedPlan:
         RequestRefused: It cannot be read back.
     """
     try:
-        return parse_recorded_plan(case.outcome)
-    except (KeyError, TypeError, ValueError) as error:
+        return plans.recorded_plan(case.outcome or Outcome(Status.FAILED))
+    except ValueError as error:
         raise RequestRefused(
             f"cannot approve {case.incident}: its recorded plan cannot be read back exactly"
             f" ({error!r}). Run `cloud-run-responder contain {case.incident}` for a fresh plan"
@@ -55,8 +57,7 @@ def planned_at(case: CaseSummary) -> datetime | None:
     times = (
         record.recorded_at
         for record in case.records
-        if (outcome := record.body.get("outcome")) and isinstance(outcome, dict)
-        if outcome.get("status") == Status.AWAITING_APPROVAL
+        if record.outcome and record.outcome.status is Status.AWAITING_APPROVAL
     )
     return min(times, default=None)
 
@@ -72,7 +73,7 @@ def is_stale(case: CaseSummary, policy: Policy, now: datetime) -> bool:
 
 async def expire_approval(
     case: CaseSummary, policy: Policy, records: Records, ports: Ports, redactor: Redactor
-) -> JsonObject | None:
+) -> Outcome | None:
     """Expire a stale plan and publish the outcome ``expired``.
 
     Somebody may approve the plan at this moment. The record takes the next number after those

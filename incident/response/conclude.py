@@ -28,7 +28,6 @@ from incident.model import (
     Finding,
     IncidentError,
     InvalidPolicy,
-    Json,
     JsonObject,
     Kind,
     Mode,
@@ -38,8 +37,6 @@ from incident.model import (
     Status,
     Verdict,
 )
-from incident.model.json_codec import to_json
-from incident.model.json_text import json_object
 from incident.model.outcome import Outcome
 from incident.playbook.plan import with_updated_plan
 from incident.redaction.redactor import Redactor
@@ -50,7 +47,6 @@ from incident.report.outcome_updates import has_active_containment, released_out
 from incident.report.write_report import try_to_write_report
 from incident.response.context import DeliveryResult, Ports
 from incident.response.duplicates import answer_duplicate
-from incident.response.finish_run import add_gap
 from incident.response.notify import correct_finding, finding_update, notify_chat, update_finding
 
 
@@ -75,7 +71,7 @@ class Concluder:
         evidence: Evidence,
         result: ContainmentResult,
         timings_ms: Mapping[str, float],
-    ) -> JsonObject:
+    ) -> Outcome:
         """Store the evidence and record the outcome. The first writer wins.
 
         Returns:
@@ -136,7 +132,7 @@ class Concluder:
         late, gaps = [], {}
         if problem := await self._write_report(case, outcome):
             gaps["report"] = redactor.text(problem)
-            outcome = add_gap(outcome, "report", gaps["report"])
+            outcome = outcome.with_gap("report", gaps["report"])
         for name, step in (
             ("write-back", self._notify_scc),
             ("announcement", self._announce),
@@ -149,7 +145,7 @@ class Concluder:
                 continue
             if reason:
                 gaps[name] = reason
-                outcome = add_gap(outcome, name, reason)
+                outcome = outcome.with_gap(name, reason)
         if late:
             raise late[0]
         done = await case.finish(outcome)
@@ -165,20 +161,20 @@ class Concluder:
             logged_record=case.logged_record(done),
         )
 
-    async def _unless_released(self, case: CaseFile, outcome: JsonObject) -> JsonObject:
+    async def _unless_released(self, case: CaseFile, outcome: Outcome) -> Outcome:
         """The outcome, changed to ``released`` if its containment was released meanwhile.
 
         A release is recorded before it updates the incidents that it finds concluded; a run
         records its outcome before it checks for a release. So one of the two sees the other.
         """
-        by = await released_by(case.journal.store, outcome.get("containment"))
+        by = await released_by(case.journal.store, outcome.containment)
         return (
             outcome
             if by is None or not has_active_containment(outcome)
             else released_outcome(outcome, by)
         )
 
-    async def _write_report(self, case: CaseFile, outcome: JsonObject) -> str:
+    async def _write_report(self, case: CaseFile, outcome: Outcome) -> str:
         """Write the report, once; returns why that is not possible, or an empty text.
 
         Raises:
@@ -194,7 +190,7 @@ class Concluder:
     async def _notify_scc(
         self,
         case: CaseFile,
-        outcome: JsonObject,
+        outcome: Outcome,
         listed_finding: Finding | None,
         redactor: Redactor,
     ) -> str | None:
@@ -204,13 +200,13 @@ class Concluder:
         return await update_finding(case, writer, update, listed_finding, redactor)
 
     async def _announce(
-        self, case: CaseFile, outcome: JsonObject, _: Finding | None, redactor: Redactor
+        self, case: CaseFile, outcome: Outcome, _: Finding | None, redactor: Redactor
     ) -> str | None:
         reason = await publish_outcome_once(case, self.ports.topic, outcome)
         return redactor.text(reason) if reason else None
 
     async def _notify_chat(
-        self, case: CaseFile, outcome: JsonObject, _: Finding | None, redactor: Redactor
+        self, case: CaseFile, outcome: Outcome, _: Finding | None, redactor: Redactor
     ) -> str | None:
         return await notify_chat(case, self.ports.webhook, outcome, redactor)
 
@@ -237,14 +233,14 @@ def _filed_name(case: CaseFile, evidence: Evidence) -> str:
 
 async def publish_update(  # noqa: PLR0913 - where, what, with what, and since when
     folder: str,
-    outcome: JsonObject,
+    outcome: Outcome,
     records: Records,
     ports: Ports,
     redactor: Redactor,
     *,
     after: int | None = None,
     once: bool = False,
-) -> JsonObject:
+) -> Outcome:
     """Publish a new outcome for a concluded incident and record it.
 
     Every outcome after ``done`` goes through this function. The record is written last, so that
@@ -266,7 +262,7 @@ async def publish_update(  # noqa: PLR0913 - where, what, with what, and since w
     Raises:
         Retry: The topic or the store does not answer; nothing is recorded.
     """
-    outcome, problem = await _write_update_report(folder, _with_plan(outcome), records)
+    outcome, problem = await _write_update_report(folder, with_updated_plan(outcome), records)
     case = await records.case_file(folder)
     reasons = {
         "report": problem,
@@ -276,27 +272,18 @@ async def publish_update(  # noqa: PLR0913 - where, what, with what, and since w
     }
     for collector, reason in reasons.items():
         if reason:
-            outcome = add_gap(outcome, collector, redactor.text(reason))
-    body: JsonObject = {"outcome": outcome}
+            outcome = outcome.with_gap(collector, redactor.text(reason))
+    body: JsonObject = {"outcome": outcome.to_json()}
     write = case.journal.create if once else case.journal.append
     newest = max((record.number for record in case.known_records), default=DONE_NUMBER)
     last = max(newest if after is None else after, DONE_NUMBER)
-    await write(last + 1 if once else last, str(outcome["status"]), body)
+    await write(last + 1 if once else last, outcome.status.value, body)
     return outcome
 
 
-def _with_plan(outcome: JsonObject) -> JsonObject:
-    """The outcome with its plan filled in again for its current status."""
-    typed = with_updated_plan(Outcome.from_json(outcome))
-    if typed.assessment is None or not typed.assessment.playbook.facts:
-        return outcome
-    plan = to_json(typed.assessment.playbook)
-    return {**outcome, "assessment": {**json_object(outcome["assessment"]), "plan": plan}}
-
-
 async def _write_update_report(
-    folder: str, outcome: JsonObject, records: Records
-) -> tuple[JsonObject, str]:
+    folder: str, outcome: Outcome, records: Records
+) -> tuple[Outcome, str]:
     """The outcome with a link to its new report, and why there is none; empty where there is one.
 
     Raises:
@@ -305,18 +292,16 @@ async def _write_update_report(
     path, problem = await try_to_write_report(records.store, folder, outcome, records.clock())
     if path is None:
         return outcome, problem
-    links = outcome.get("links")
-    known: Mapping[str, Json] = links if isinstance(links, Mapping) else {}
-    page = f"{known.get('case_file')}/{path.removeprefix(f'{folder}/')}"
-    return {**outcome, "links": {**known, "report": page}}, ""
+    page = f"{outcome.links.case_file}/{path.removeprefix(f'{folder}/')}"
+    return replace(outcome, links=replace(outcome.links, report=page)), ""
 
 
-async def _send_chat(ports: Ports, outcome: JsonObject) -> str | None:
+async def _send_chat(ports: Ports, outcome: Outcome) -> str | None:
     """Send the chat message; returns why it was not sent."""
     if ports.webhook is None:
         return None
     try:
-        await ports.webhook.send(chat_body(Outcome.from_json(outcome), ports.webhook.style))
+        await ports.webhook.send(chat_body(outcome, ports.webhook.style))
     except IncidentError as error:
         return str(error)
     return None

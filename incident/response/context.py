@@ -12,7 +12,7 @@ from incident.containment.request_and_result import ContainmentClient
 from incident.investigation.affected import InventoryReader
 from incident.investigation.collect import FindingReader, LogReader, TaskReader
 from incident.investigation.virustotal import ReputationReader
-from incident.model import JsonObject
+from incident.model.outcome import Outcome
 from incident.response.notify import FindingWriter, Messenger
 
 
@@ -63,7 +63,7 @@ class DeliveryResult:
         contained_at: When the workload was read back as stopped, where this delivery reports it.
     """
 
-    outcome: JsonObject
+    outcome: Outcome
     alarm: bool = False
     case_file: str | None = None
     manifest_sha256: str | None = None

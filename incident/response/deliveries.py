@@ -116,7 +116,7 @@ class DeliveryHandler:
         running = self._running.get(incident)
         if running:
             result = await asyncio.shield(running)
-            ignoring = result.outcome["status"] == Status.IGNORED
+            ignoring = result.outcome.status is Status.IGNORED
             return result if ignoring else DeliveryResult(duplicate_outcome(result.outcome))
         task = self._running[incident] = asyncio.ensure_future(self._run(claim, route))
         task.add_done_callback(lambda _: self._running.pop(incident, None))

@@ -7,14 +7,14 @@ system on a finding come back as two more notifications of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import timedelta
 
 from incident.case_file.case_file import CaseFile, open_case_file
 from incident.case_file.journal import Journal, ObjectStore
 from incident.case_file.paths import DONE_NUMBER, INCIDENTS, case_file_folder, record_path
 from incident.decision.context import ProcessContext
-from incident.model import Finding, JsonObject
+from incident.model import Finding
+from incident.model.outcome import Outcome
 from incident.report.outcome_updates import duplicate_outcome
 from incident.response.context import DeliveryResult
 from incident.response.notify import has_incident_mark
@@ -59,8 +59,8 @@ async def answer_if_done(
     done = await Journal(store, folder, "", context.clock).record(DONE_NUMBER, "done")
     if done is None and not has_incident_mark(claim):
         return None
-    outcome = done.body.get("outcome") if done else None
-    if isinstance(outcome, Mapping) and (
+    outcome = done.outcome if done else None
+    if outcome and (
         folder in logged or await store.read(record_path(folder, DONE_NUMBER, "logged")) is not None
     ):
         return DeliveryResult(duplicate_outcome(outcome), case_file=folder)
@@ -71,7 +71,7 @@ async def answer_if_done(
 
 
 async def answer_duplicate(
-    case: CaseFile, done: JsonObject, context: ProcessContext
+    case: CaseFile, done: Outcome, context: ProcessContext
 ) -> DeliveryResult:
     """The answer to a delivery of an incident that is done.
 
@@ -91,11 +91,9 @@ async def answer_duplicate(
     return repeated_result(case, done)
 
 
-def repeated_result(case: CaseFile, done: JsonObject) -> DeliveryResult:
+def repeated_result(case: CaseFile, done: Outcome) -> DeliveryResult:
     """The result of the run that recorded the outcome, with the same severity."""
-    gaps = done.get("gaps")
-    found = gaps if isinstance(gaps, list) else ()
-    missing = {str(gap.get("collector")) for gap in found if isinstance(gap, Mapping)}
+    missing = {gap.collector for gap in done.gaps}
     return DeliveryResult(
         done,
         alarm=case.alarm or bool(missing & _ALARM_GAPS),

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from incident.case_file.journal import ObjectStore
 from incident.case_file.manifest import RecordingStore, try_write_manifest
-from incident.model import Json, JsonObject
 from incident.redaction.redactor import Redactor
 from incident.response.context import DeliveryResult
 
@@ -34,7 +33,7 @@ async def with_manifest(
     sha256, problem = await try_write_manifest(store, result.case_file, planned)
     if not problem:
         return replace(result, manifest_sha256=sha256)
-    outcome = add_gap(result.outcome, "manifest", redactor.text(problem))
+    outcome = result.outcome.with_gap("manifest", redactor.text(problem))
     return replace(result, outcome=outcome, alarm=True)
 
 
@@ -49,10 +48,3 @@ async def record_logged(store: ObjectStore, result: DeliveryResult) -> None:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_TIMEOUT_S):
                 await store.create(path, data)
-
-
-def add_gap(outcome: JsonObject, collector: str, reason: str) -> JsonObject:
-    """The outcome with one more gap."""
-    gaps = outcome.get("gaps")
-    gap: Json = {"collector": collector, "reason": reason}
-    return {**outcome, "gaps": [*(gaps if isinstance(gaps, list) else ()), gap]}

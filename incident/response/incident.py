@@ -34,7 +34,6 @@ from incident.model import (
     GiveUp,
     IncidentError,
     InvalidPolicy,
-    JsonObject,
     Reason,
     Retry,
     Route,
@@ -42,6 +41,7 @@ from incident.model import (
     Verdict,
 )
 from incident.model.durations import Stopwatch
+from incident.model.outcome import Outcome
 from incident.policy.resolve import Policy
 from incident.policy.schema import EvidenceBounds
 from incident.redaction.redactor import Redactor, redact_error
@@ -128,7 +128,7 @@ class IncidentRun:
             await session.close()
 
     async def _publish_concluded(
-        self, inputs: DecisionInputs, outcome: JsonObject, *, waited: bool
+        self, inputs: DecisionInputs, outcome: Outcome, *, waited: bool
     ) -> DeliveryResult:
         """Publish an outcome that an earlier run recorded, unless that run still publishes it.
 

@@ -27,7 +27,8 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-from incident.model import Json, JsonObject, Kind, Status
+from incident.model import Json, Kind, Status
+from incident.model.outcome import Outcome
 from incident.report.terminal import escape_unprintable
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
@@ -156,7 +157,7 @@ def delivery_answered(
         published: When Pub/Sub received the message; None if unknown.
     """
     outcome = result.outcome
-    status = Status(str(outcome["status"]))
+    status = outcome.status
     level = logging.INFO
     if status in _WARNING_STATUSES or result.warning:
         level = logging.WARNING
@@ -166,31 +167,31 @@ def delivery_answered(
         **_incident_keys(outcome),
         **manifest_keys(result.case_file, result.manifest_sha256),
         "time_to_contain_s": _time_to_contain_s(result, published),
-        "outcome": outcome,
+        "outcome": outcome.to_json(),
     }
     log_line(level, _outcome_message(outcome), keys, trace)
 
 
-def _outcome_message(outcome: JsonObject) -> str:
+def _outcome_message(outcome: Outcome) -> str:
     """``HELD storefront (example-shop-prod, europe-west1): Unexpected Child Shell, ID``."""
-    workload, finding = outcome.get("workload"), outcome.get("finding")
-    text = str(outcome["status"]).upper()
-    name, *where = (_message_part(workload, key) for key in ("name", "project", "location"))
-    if name:
-        text = f"{text} {name} ({', '.join(where)})"
-    details = (_message_part(finding, "category"), _message_part(outcome, "incident"))
-    text = f"{text}: {', '.join(filter(None, details))}" if any(details) else f"{text} message"
-    regions = workload.get("other_regions") if isinstance(workload, Mapping) else None
-    if not isinstance(regions, list) or not regions:
+    workload, finding = outcome.workload, outcome.finding
+    text = outcome.status.value.upper()
+    if workload and workload.name:
+        parts = (workload.name, workload.project, workload.location)
+        name, project, location = map(_message_part, parts)
+        text = f"{text} {name} ({project}, {location})"
+    category = _message_part(finding.category if finding else None)
+    details = [part for part in (category, _message_part(outcome.incident)) if part]
+    text = f"{text}: {', '.join(details)}" if details else f"{text} message"
+    if not workload or not workload.other_regions:
         return text
-    named = escape_unprintable(", ".join(map(str, regions)))[:_MAX_PART]
+    named = _message_part(", ".join(workload.other_regions))
     return f"{text}; also runs in {named}, where nothing was done"
 
 
-def _message_part(values: Json, key: str) -> str:
+def _message_part(text: str | None) -> str:
     """A text of the outcome, which is redacted, escaped and cut."""
-    value = values.get(key) if isinstance(values, Mapping) else None
-    return escape_unprintable(value if isinstance(value, str) else "")[:_MAX_PART]
+    return escape_unprintable(text or "")[:_MAX_PART]
 
 
 def _time_to_contain_s(result: DeliveryResult, published: datetime | None) -> float | None:
@@ -199,7 +200,7 @@ def _time_to_contain_s(result: DeliveryResult, published: datetime | None) -> fl
     Failed deliveries count, since Pub/Sub keeps the first publish time; gathering evidence does
     not. None unless the outcome is ``contained``. Never negative, although clocks may differ.
     """
-    if result.outcome["status"] != Status.CONTAINED or not result.contained_at or not published:
+    if result.outcome.status is not Status.CONTAINED or not result.contained_at or not published:
         return None
     return max(round((result.contained_at - published).total_seconds(), 3), 0.0)
 
@@ -264,12 +265,11 @@ def _labels(keys: Mapping[str, Json]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if isinstance(value, str) and value}
 
 
-def _incident_keys(outcome: Mapping[str, Json]) -> dict[str, Json]:
-    finding, workload = outcome.get("finding"), outcome.get("workload")
+def _incident_keys(outcome: Outcome) -> dict[str, Json]:
     return {
-        "incident": outcome.get("incident"),
-        "finding": finding.get("name") if isinstance(finding, Mapping) else None,
-        "workload": workload.get("resource_name") if isinstance(workload, Mapping) else None,
+        "incident": outcome.incident,
+        "finding": outcome.finding.name if outcome.finding else None,
+        "workload": outcome.workload.resource_name if outcome.workload else None,
     }
 
 

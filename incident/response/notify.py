@@ -99,7 +99,7 @@ def has_incident_mark(finding: Finding) -> bool:
 
 
 def finding_update(
-    outcome: JsonObject, finding: str | None, *, correction: bool = False
+    outcome: Outcome, finding: str | None, *, correction: bool = False
 ) -> FindingUpdate | None:
     """The update that an outcome makes to its finding in SCC; None for no update.
 
@@ -109,22 +109,18 @@ def finding_update(
         correction: Whether SCC was updated before. It is then updated whatever the status, so
             that a finding does not keep a status that is no longer true.
     """
-    has_containment = outcome.get("containment") is not None
-    if (
-        finding is None
-        or not has_containment
-        or not (correction or str(outcome["status"]) in REPORTED_STATUSES)
-    ):
+    if finding is None or outcome.containment is None:
         return None
-    status, incident = str(outcome["status"]), str(outcome["incident"])
-    links = outcome.get("links")
-    case_file = links.get("case_file") if isinstance(links, Mapping) else None
+    if not (correction or outcome.status in REPORTED_STATUSES):
+        return None
+    status, incident = outcome.status.value, str(outcome.incident)
     marks = {
         STATUS_MARK: status,
         INCIDENT_MARK: incident,
-        CONTAINMENT_MARK: str(outcome["containment"]),
+        CONTAINMENT_MARK: outcome.containment,
     }
-    external_system = {"status": status, "external_uid": incident, "case_uri": str(case_file)}
+    case_uri = str(outcome.links.case_file)
+    external_system = {"status": status, "external_uid": incident, "case_uri": case_uri}
     return FindingUpdate(finding, marks, external_system)
 
 
@@ -169,7 +165,7 @@ async def update_finding(
     return reason
 
 
-async def correct_finding(case: CaseFile, writer: FindingWriter, outcome: JsonObject) -> str | None:
+async def correct_finding(case: CaseFile, writer: FindingWriter, outcome: Outcome) -> str | None:
     """Update the finding in SCC for the new outcome of a concluded incident, such as a release.
 
     Overwrites what is there. A transient fault of SCC counts as a refusal, since nothing
@@ -246,7 +242,7 @@ class Messenger(Protocol):
 
 
 async def notify_chat(
-    case: CaseFile, messenger: Messenger | None, outcome: JsonObject, redactor: Redactor
+    case: CaseFile, messenger: Messenger | None, outcome: Outcome, redactor: Redactor
 ) -> str | None:
     """Send the chat message of an outcome, once.
 
@@ -264,7 +260,7 @@ async def notify_chat(
     if refused := case.refusal_reason("not-notified"):
         return refused
     try:
-        await messenger.send(chat_body(Outcome.from_json(outcome), messenger.style))
+        await messenger.send(chat_body(outcome, messenger.style))
     except IncidentError as error:
         reason = redactor.text(str(error))
         await case.add_record("not-notified", {"host": messenger.name, "reason": reason})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,6 +18,7 @@ from incident.model import (
     with_found,
 )
 from incident.model.json_text import json_string, parse_time
+from incident.model.outcome import ReportedFinding
 from incident.notification.parse import parse_record
 from incident.notification.resource_names import parse_finding_name
 
@@ -62,13 +62,11 @@ def _subject(case: CaseSummary) -> tuple[str, datetime]:
     The first record takes precedence: the outcome is redacted, and who controls the workload's
     environment could have the name redacted there.
     """
-    stored = case.outcome.get("finding") if case.outcome else None
-    outcome_finding: JsonObject = stored if isinstance(stored, Mapping) else {}
+    reported = (case.outcome.finding if case.outcome else None) or ReportedFinding()
     first: JsonObject = case.records[0].body if case.records else {}
-    names = (json_string(first.get("finding")), json_string(outcome_finding.get("canonical_name")))
+    names = (json_string(first.get("finding")), reported.canonical_name or "")
     name = next((name for name in names if parse_finding_name(name)), None)
-    time = json_string(outcome_finding.get("event_time")) or json_string(first.get("event_time"))
-    event_time = parse_time(time)
+    event_time = reported.event_time or parse_time(first.get("event_time"))
     if event_time is None or name is None:
         raise _unknown_finding(case)
     return name, event_time

@@ -58,7 +58,7 @@ async def test_every_call_of_an_incident_is_reported(tmp_path: Path) -> None:
     onlooker = CallListener()
     async with responder_environment(tmp_path) as env:
         with observed_by(onlooker):
-            assert (await env.deliver()).outcome["status"] == "contained"
+            assert (await env.deliver()).outcome.status == "contained"
             clients = await connect(env.settings)
             await clients.close()
     begun = [text for text in onlooker.seen if not text.startswith("/")]

@@ -196,10 +196,10 @@ async def test_what_releasing_calls_is_exactly_what_is_declared(tmp_path: Path) 
     async with responder_environment(
         tmp_path, policy_text=rules, hook=moments.append, store=store
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome = (await env.deliver()).outcome
         google: Any = env.processes[0]._ports  # noqa: SLF001 - the same clients
         del moments[:]
-        case = await CaseFileIndex(google.store).get(outcome["incident"])
+        case = await CaseFileIndex(google.store).get(str(outcome.incident))
         assert case.workload
         records = Records(google.store, "cli", fixed_now)
         containment_records = records.containments(case.workload)

@@ -20,7 +20,7 @@ def command_settings(env: ResponderEnvironment, **later: float) -> dict[str, str
 async def test_approve_json_is_one_object_with_plan_and_result(tmp_path: Path) -> None:
     """Nothing else on standard output; the plan for people goes to standard error."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("approve")) as env:
-        waiting = (await env.deliver()).outcome
+        waiting = (await env.deliver()).outcome.to_json()
         incident = str(waiting["incident"])
         code, _, err = await run_command(env, "approve", incident, **command_settings(env))
         assert (code, env.containment_writes) == (2, [])
@@ -52,7 +52,7 @@ async def test_approve_json_is_one_object_with_plan_and_result(tmp_path: Path) -
 async def test_contain_asks_for_confirmation_and_prints_the_result(tmp_path: Path) -> None:
     """Without an answer nothing is written; an action of another kind is wrong use."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("approve")) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         late = command_settings(env, hours=13)
         code, _, err = await run_command(env, "approve", incident, "--yes", **late)
         assert code == 1

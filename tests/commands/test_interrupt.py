@@ -114,7 +114,7 @@ async def test_an_interrupted_containment_is_reported_and_finished(
 ) -> None:
     """The message names the finishing command; list, show and patrol know the attempt."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("approve"), hook=at) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         before = restorable_fields(env)
         code, _, err = await interrupted(env, at, command, incident, "--yes")
         assert code == 130, err
@@ -137,7 +137,7 @@ async def test_an_interrupted_approval_is_undone_by_release(tmp_path: Path) -> N
     """The undo command that the message names works without finishing first."""
     at = Interruption("after", UPDATE_SERVICE)
     async with responder_environment(tmp_path, policy_text=policy_yaml("approve"), hook=at) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         before = restorable_fields(env)
         code, _, err = await interrupted(env, at, "approve", incident, "--yes")
         assert code == 130, err
@@ -154,7 +154,7 @@ async def test_a_command_interrupted_before_its_write_changed_nothing(
     at = Interruption("before", GET_SERVICE)
     mode = "enforce" if command in ("release", "drill") else "approve"
     async with responder_environment(tmp_path, policy_text=policy_yaml(mode), hook=at) as env:
-        target = SERVICE if command == "drill" else str((await env.deliver()).outcome["incident"])
+        target = SERVICE if command == "drill" else str((await env.deliver()).outcome.incident)
         before, writes = restorable_fields(env), len(env.emulator.writes)
         code, _, err = await interrupted(env, at, command, target, "--yes")
         assert code == 130, err
@@ -169,7 +169,7 @@ async def test_an_interrupted_release_is_reported_and_finished(tmp_path: Path) -
     at = Interruption("after", UPDATE_SERVICE)
     async with responder_environment(tmp_path, hook=at) as env:
         before = restorable_fields(env)
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         code, out, err = await interrupted(env, at, "release", incident, "--yes", "--json")
         assert code == 130, err
         assert CHANGED in err
@@ -205,7 +205,7 @@ async def test_an_interrupted_drill_is_reported_and_released(tmp_path: Path) -> 
 async def test_the_first_ctrl_c_ends_a_question(tmp_path: Path) -> None:
     """One SIGINT at the question is enough."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("approve")) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         with open_terminal() as there:
             process = await asyncio.create_subprocess_exec(
                 *_fresh_command("contain", incident),

@@ -15,6 +15,9 @@ from click.testing import CliRunner, Result
 from commands import cli
 from commands.help_text import EXAMPLES, environment_rows
 from commands.list_cases import list_
+from incident.model import Kind, Status, Verdict
+from incident.model.json_text import parse_time
+from incident.model.outcome import Outcome, ReportedDecision, ReportedFinding, ReportedWorkload
 from tests.support.environment import ResponderEnvironment, responder_environment
 
 OTHER_INCIDENT = "incidents/20261002-6255b37a8b00"
@@ -46,7 +49,7 @@ def write_object(env: ResponderEnvironment, path: str, data: bytes) -> None:
 async def test_unreadable_records_are_listed_last(tmp_path: Path) -> None:
     """One line on standard error, in JSON one object; and the exit status says so."""
     async with responder_environment(tmp_path) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         fine = await list_output(env)
         assert (fine.exit_code, fine.stderr) == (0, "")
         for number, data in enumerate(UNREADABLE_RECORDS.values()):
@@ -67,37 +70,33 @@ async def test_unreadable_records_are_listed_last(tmp_path: Path) -> None:
         names = [f"{OTHER_INCIDENT[:-1]}{number}" for number in range(len(UNREADABLE_RECORDS))]
         assert [*reported] == ["incidents/1\\x1b[31m.json", *names]
         assert "not a JSON object" in reported[names[0]]
-        assert "a record is incomplete" in reported[names[2]]
+        assert "its status is not readable" in reported[names[2]]
         assert found.exit_code == 1
 
 
 def write_case(env_folder: Path, incident: str, root: str = "incidents", **given: Any) -> None:
     """A case file with the record of an outcome, as a run leaves it."""
-    status = given.pop("status", "held")
-    event = given.pop("event_time", "2026-10-02T08:14:07Z")
-    workload = {
-        "kind": "service",
-        "project": given.pop("project", "example-shop-prod"),
-        "project_number": "210987654321",
-        "location": "europe-west1",
-        "name": given.pop("name", "storefront"),
-        "resource_name": "projects/p/locations/europe-west1/services/storefront",
-    }
-    outcome = {
-        "status": status,
-        "incident": incident,
-        "workload": workload,
-        "finding": {
-            "category": given.pop("category", "Execution: Modified Malicious Binary Executed"),
-            "severity": given.pop("severity", "CRITICAL"),
-            "event_time": event,
-        },
-        "decision": {"verdict": "hold", "reasons": [given.pop("reason", "policy names no rule")]},
-        **given,
-    }
+    outcome = Outcome(
+        status=Status(given.pop("status", "held")),
+        incident=incident,
+        finding=ReportedFinding(
+            category=given.pop("category", "Execution: Modified Malicious Binary Executed"),
+            severity=given.pop("severity", "CRITICAL"),
+            event_time=parse_time(given.pop("event_time", "2026-10-02T08:14:07Z")),
+        ),
+        workload=ReportedWorkload(
+            kind=Kind.SERVICE,
+            project=given.pop("project", "example-shop-prod"),
+            project_number="210987654321",
+            location="europe-west1",
+            name=given.pop("name", "storefront"),
+            resource_name="projects/p/locations/europe-west1/services/storefront",
+        ),
+        decision=ReportedDecision(Verdict.HOLD, (given.pop("reason", "policy names no rule"),)),
+    )
     path = env_folder / "store" / root / incident / "1000-done.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({**RECORD, "outcome": outcome}))
+    path.write_text(json.dumps({**RECORD, "outcome": {**outcome.to_json(), **given}}))
 
 
 @pytest.fixture
@@ -229,7 +228,7 @@ def test_quarantined_messages_are_listed_and_shown(store: Path) -> None:
 async def test_show_is_one_screen_and_the_rest_on_request(tmp_path: Path) -> None:
     """The summary says what happened, whether it runs, and what to do next."""
     async with responder_environment(tmp_path) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         store = env.folder / "store"
         summary = await asyncio.to_thread(run, store, "show", outcome["incident"])
         plan = await asyncio.to_thread(run, store, "show", outcome["incident"], "--plan")
@@ -252,6 +251,18 @@ async def test_show_is_one_screen_and_the_rest_on_request(tmp_path: Path) -> Non
         "evidence": ["Assessment"],
         "all": ["To do", "Decision", "Assessment", "Records"],
     }
+
+
+def test_what_is_not_readable_of_an_outcome_is_named(tmp_path: Path) -> None:
+    """The rest is shown, by list as well."""
+    incident = "20261002-aaaaaaaaaaaa"
+    write_case(tmp_path, incident, detected={"pid": "seven"}, gaps="none")
+    store = tmp_path / "store"
+    shown = run(store, "show", incident)
+    assert shown.exit_code == 0
+    assert "Not readable in the stored outcome: detected/" in " ".join(shown.stdout.split())
+    assert json.loads(run(store, "show", incident, "--json").stdout)["unreadable"][-1] == "gaps"
+    assert "storefront" in run(store, "list").stdout
 
 
 def test_every_command_has_examples_that_parse() -> None:

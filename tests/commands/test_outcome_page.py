@@ -62,7 +62,7 @@ def with_hostile_suffix(value: Any) -> Any:
 async def test_a_page_shows_everything_and_escapes_hostile_text(tmp_path: Path) -> None:
     """What was found, decided and planned; and hostile text shows as what it is."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
     reported = rendered(outcome)
     for text in (
         *("PLANNED", outcome["incident"], outcome["workload"]["resource_name"]),

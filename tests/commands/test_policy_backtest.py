@@ -22,7 +22,7 @@ async def run(folder: Path, *arguments: str) -> Result:
 async def test_what_differs_is_a_table_and_nothing_is_cut(tmp_path: Path) -> None:
     """In a pipe each incident is one line with its whole id, workload and both decisions."""
     async with responder_environment(tmp_path) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         (tmp_path / "new.yaml").write_text(policy_yaml("approve"))
         result = await run(tmp_path)
         assert (result.exit_code, result.stderr) == (0, "")
@@ -43,7 +43,7 @@ async def test_what_differs_is_a_table_and_nothing_is_cut(tmp_path: Path) -> Non
 async def test_json_has_both_decisions(tmp_path: Path) -> None:
     """One object, for another tool."""
     async with responder_environment(tmp_path) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         (tmp_path / "new.yaml").write_text(policy_yaml(extra="protect: [{projects: ['*']}]"))
         found = json.loads((await run(tmp_path, "--json")).stdout)
         (only,) = found.pop("differing")

@@ -237,7 +237,7 @@ def command_environment(env: ResponderEnvironment) -> dict[str, str]:
 async def test_a_slow_command_prints_the_same_into_a_pipe(tmp_path: Path) -> None:
     """Byte for byte what it prints when it is quick, and nothing that moves a cursor."""
     async with responder_environment(tmp_path, store="gs://case-files") as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
 
         async def reported(*arguments: str) -> tuple[int, bytes, bytes]:
             runner = CliRunner(env=command_environment(env))
@@ -257,7 +257,7 @@ async def test_a_slow_command_prints_the_same_into_a_pipe(tmp_path: Path) -> Non
 async def test_a_person_sees_what_contain_waits_for(tmp_path: Path) -> None:
     """While it reads and while it writes, but not while it asks; the plan and the end stay."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("approve")) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         slow(env, GetService=1.3)
         with open_terminal() as there:
             process = await asyncio.create_subprocess_exec(

@@ -80,7 +80,7 @@ async def test_the_clients_of_a_replay_write_nothing_even_for_an_unfinished_cont
         settings: Settings = env.settings.model_copy(update={"mode": Mode.DRY_RUN})
         clients = await connect(settings, dry_run=True)
         outcome = await dry_run_outcome(encode(env.notification), settings, clients)
-        assert outcome["status"] == "contained"
+        assert outcome.status == "contained"
         assert not env.emulator.writes
 
 

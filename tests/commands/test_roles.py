@@ -41,7 +41,7 @@ async def test_no_command_asks_for_more_than_its_role_has(tmp_path: Path) -> Non
     asked: dict[str, set[str]] = {}
     async with given as env:
         finding.write_bytes(encode(env.notification))
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         assert env.settings.now
         now = env.settings.now.isoformat()
         # Operators need no policy; it is not even named to them.

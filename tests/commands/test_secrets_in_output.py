@@ -158,7 +158,7 @@ async def test_no_command_repeats_what_google_quotes(
         world=world_with_secrets(),
         policy_text=text,
     ) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         deny_methods(env, *methods)
         named = [incident if each == "INCIDENT" else each for each in arguments]
         code, printed = await invoke_command(env, *named)
@@ -237,7 +237,7 @@ async def test_an_iam_policy_is_printed_without_its_secrets(tmp_path: Path) -> N
     ) as env:
         answer, logged = await deliver_and_log(env)
         assert answer
-        before, incident = dump_world(env), str(answer.outcome["incident"])
+        before, incident = dump_world(env), str(answer.outcome.incident)
         printed = [logged]
         for arguments in (
             ("show", incident),

@@ -73,7 +73,7 @@ async def test_a_case_file_is_compared_with_the_log_and_with_kept_digests(
     async with responder_environment(tmp_path) as env:
         result, printed = await deliver_and_log(env)
         assert result
-        incident = str(result.outcome["incident"])
+        incident = str(result.outcome.incident)
         code, report = await verify_json(env, incident, log=form(printed))
         assert (code, report["intact"], report["compared_with_log"]) == (0, True, True)
         assert report["counts"]["intact"] == len(report["objects"]) > 20
@@ -93,7 +93,7 @@ async def test_a_case_file_is_compared_with_the_log_and_with_kept_digests(
 async def test_without_digests_it_prints_the_query_for_the_log(tmp_path: Path) -> None:
     """An intact case file is called so, with the reservation that the log was not asked."""
     async with responder_environment(tmp_path) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         code, out, err = await run_verify(env, incident)
         assert (code, err) == (0, "")
         title = f"{incident}: intact (the manifests are not compared with the log)"
@@ -151,7 +151,7 @@ async def test_the_query_selects_every_line_that_has_a_digest(tmp_path: Path) ->
         with captured_output() as output:
             patrol_log.log_round(found, trace=None)
         lines = (printed + duplicate + output.getvalue()).splitlines()
-        _, report = await verify_json(env, str(result.outcome["incident"]))
+        _, report = await verify_json(env, str(result.outcome.incident))
         matched = await lines_matched(report["log_query"], [json.loads(line) for line in lines])
         # The delivery, and two faults; neither a line without a digest nor one of another folder.
         assert matched == [0, 2, 3]
@@ -162,7 +162,7 @@ async def test_tampering_is_printed_first(tmp_path: Path) -> None:
     async with responder_environment(tmp_path) as env:
         result, printed = await deliver_and_log(env)
         assert result
-        incident = str(result.outcome["incident"])
+        incident = str(result.outcome.incident)
         store = tmp_path / "store"
         place = store / "incidents" / incident
         (place / "evidence" / "finding.json").write_text("not even JSON")
@@ -196,7 +196,7 @@ async def dry_run_then_contained(env: ResponderEnvironment) -> tuple[str, str]:
     env.write_policy(policy_yaml())
     _, enforced = await deliver_and_log(env)
     assert result
-    return str(result.outcome["incident"]), dry_run + enforced
+    return str(result.outcome.incident), dry_run + enforced
 
 
 async def test_a_dry_run_of_the_same_id_is_another_case_file(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ async def test_objects_of_another_incident_need_its_digest(tmp_path: Path) -> No
         second, more = await deliver_and_log(env, other)
         assert first
         assert second
-        names = [str(result.outcome["incident"]) for result in (first, second)]
+        names = [str(result.outcome.incident) for result in (first, second)]
         code, out, _ = await run_verify(env, names[0])
         assert code == 0
         wanted = " OR ".join(f'"{name}"' for name in sorted(names))
@@ -255,7 +255,7 @@ async def test_a_manifest_of_an_invented_incident_lists_nothing(tmp_path: Path) 
         await store.create(path, record)
         manifest = encode_manifest(f"incidents/{invented}", {path: sha256_hex(record)})
         await store.create(f"incidents/{invented}/manifest.json", manifest)
-        incident = str(result.outcome["incident"])
+        incident = str(result.outcome.incident)
         code, report = await verify_json(env, incident, log=query_output(printed))
         assert (code, report["objects"][0]["path"]) == (1, path)
         assert report["objects"][0]["state"] == "not listed"
@@ -265,7 +265,7 @@ async def test_a_manifest_of_an_invented_incident_lists_nothing(tmp_path: Path) 
 async def test_an_empty_log_lists_nothing(tmp_path: Path) -> None:
     """As where the query failed: nothing is called intact."""
     async with responder_environment(tmp_path) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         code, report = await verify_json(env, incident, log="")
         assert (code, report["counts"]["intact"]) == (1, 0)
         for path in (tmp_path / "store" / "incidents" / incident).glob("manifest*"):
@@ -277,7 +277,7 @@ async def test_an_empty_log_lists_nothing(tmp_path: Path) -> None:
 async def test_wrong_use_has_an_exit_status_of_its_own(tmp_path: Path) -> None:
     """An unknown incident is an error, an invalid digest is wrong use."""
     async with responder_environment(tmp_path) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         code, _, err = await run_verify(env, "20261002-000000000000")
         assert (code, "cannot find incident" in err) == (1, True)
         code, _, err = await run_verify(env, incident, "--sha256", "abc")

@@ -15,7 +15,8 @@ from google.cloud.logging_v2.types import ListLogEntriesRequest
 
 from emulator.services.cloud_logging.list_entries import Logging
 from emulator.world.state import parse_world
-from incident.model import Status
+from incident.model import Kind, Status
+from incident.model.outcome import Outcome, ReportedDecision, ReportedFinding, ReportedWorkload
 from incident.patrol import log as patrol_log
 from incident.patrol.checked_containment import CheckState, ContainmentCheck
 from incident.patrol.round import PatrolFault, RoundResult
@@ -137,7 +138,7 @@ async def test_each_outcome_raises_the_expected_alerts(
     async with responder_environment(tmp_path, **given) as env:
         answer, printed = await deliver_and_log(env)
     assert answer is not None
-    assert answer.outcome["status"] == status
+    assert answer.outcome.status == status
     assert await alerts_of(printed) == expected
 
 
@@ -158,15 +159,12 @@ async def test_a_fault_that_time_heals_raises_nothing(tmp_path: Path) -> None:
     assert await alerts_of(printed) == set()
 
 
-def outcome(status: Status) -> JsonDict:
+def outcome(status: Status) -> Outcome:
     """An outcome with what logs and alerts look at."""
-    return {
-        "status": status.value,
-        "incident": INCIDENT_ID,
-        "finding": {"name": "finding-1"},
-        "workload": {"resource_name": "services/x"},
-        "decision": {"reasons": ["because"]},
-    }
+    workload = ReportedWorkload(Kind.SERVICE, "", None, "", "", "services/x")
+    decision = ReportedDecision(reasons=("because",))
+    finding = ReportedFinding("finding-1")
+    return Outcome(status, INCIDENT_ID, finding, workload, decision=decision)
 
 
 def all_log_lines() -> dict[str, str]:
@@ -287,8 +285,8 @@ async def test_alerts_of_two_containments_are_separate(tmp_path: Path) -> None:
             assert await alerts_of(printed) == {"contained"}
             entry = as_log_entry(printed.splitlines()[0], "x")
             labels = [extracted(entry, fields[label]) for label in log_alerts()["contained"]["by"]]
-            place: Any = answer.outcome["workload"]
-            assert labels == [answer.outcome["incident"], place["resource_name"]]
+            place: Any = answer.outcome.to_json()["workload"]
+            assert labels == [answer.outcome.incident, place["resource_name"]]
             seen.append(labels)
     assert seen[0] != seen[1]
 

@@ -228,7 +228,9 @@ async def test_a_runbook_names_no_key_that_show_prints_in_other_words(tmp_path: 
     async with responder_environment(tmp_path) as env:
         answer, _ = await deliver_and_log(env)
     assert answer is not None
-    keys = {*answer.outcome, "decision.reasons"} - {"approval_expires"}  # a key of the policy too
+    keys = {*answer.outcome.to_json(), "decision.reasons"} - {
+        "approval_expires"
+    }  # a key of the policy too
     assert {"changes", "gaps", "assessment"} <= keys
     for path in RUNBOOKS.glob("*.md"):
         assert keys & set(re.findall(r"`([a-z_.]+)`", path.read_text())) == set(), path.stem

@@ -55,15 +55,15 @@ async def test_exactly_the_caps_are_contained(
         answers = await asyncio.gather(
             *(env.deliver(each, process=inboxes[at % 2]) for at, each in enumerate(findings))
         )
-        outcomes: list[Any] = [answer.outcome for answer in answers]
+        outcomes: list[Any] = [answer.outcome.to_json() for answer in answers]
         most = min(overall, in_project * len(PROJECTS))
         became = Counter(outcome["status"] for outcome in outcomes)
         assert became == Counter(contained=most, held=len(findings) - most)
         by_project = stopped_by_project(env)
         assert by_project.total() == most
         assert all(count <= in_project for count in by_project.values())
-        held = [answer for answer in answers if answer.outcome["status"] == "held"]
+        held = [answer for answer in answers if answer.outcome.status == "held"]
         assert all(answer.alarm for answer in held), "an attacker may have used the caps up"
-        reasons = [str(answer.outcome["decision"]) for answer in held]
+        reasons = [str(answer.outcome.to_json()["decision"]) for answer in held]
         assert all("containments an hour" in reason for reason in reasons)
         assert any(f"containments an hour {limit}" in reason for reason in reasons)

@@ -65,7 +65,7 @@ async def test_a_redelivery_reports_containment_even_if_the_finding_is_muted_sin
     async with responder_environment(tmp_path, world=world) as env:
         uid = env.read_record(f"{CONTAINMENTS_FOLDER}/1/0001-snapshot.json")["uid"]
         assert env.service["uid"] == uid, "the plausible world has stable ids"
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert (outcome["status"], outcome["containment"]) == (
             "contained",
             f"{CONTAINMENTS_FOLDER}/1",
@@ -103,7 +103,7 @@ async def test_no_final_status_while_a_write_may_still_take_effect(
         assert await env.status() == "retry"
         assert not env.stored_objects("incidents/*/1000-done.json")
         later = env.later(60)
-        outcome: Any = (await later.deliver()).outcome
+        outcome: Any = (await later.deliver()).outcome.to_json()
         assert (outcome["status"], outcome["containment"]) == (
             "planned",
             f"{CONTAINMENTS_FOLDER}/1",
@@ -125,7 +125,7 @@ async def test_a_finding_filed_elsewhere_than_its_resource_is_held(
     world["findings"] = [{"finding": forged["finding"], "resource": resource}]
     async with responder_environment(tmp_path, notification=forged, world=world) as env:
         answer = await env.deliver()
-        assert (answer.outcome["status"], answer.alarm) == ("held", True)
+        assert (answer.outcome.status, answer.alarm) == ("held", True)
         assert not env.containment_writes
 
 
@@ -137,7 +137,7 @@ async def test_a_project_number_from_the_finding_name_is_confirmed_by_cloud_run(
     entry = listed_sample_finding(world)
     entry["resource"] = {"name": entry["finding"]["resourceName"]}
     async with responder_environment(tmp_path, world=world) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         assert outcome["workload"]["project_number"] == "210987654321"
 
@@ -193,7 +193,7 @@ async def test_a_recreated_service_is_not_covered_by_the_old_containment(tmp_pat
     _, other, world = two_findings_on_one_service()
     service_of(world)["uid"] = "another"
     async with responder_environment(tmp_path, notification=other, world=world) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert (outcome["status"], outcome["containment"]) == (
             "contained",
             f"{CONTAINMENTS_FOLDER}/2",
@@ -288,7 +288,7 @@ async def test_an_operation_that_failed_at_once_is_no_containment(tmp_path: Path
     async with responder_environment(
         tmp_path, world={**world_around(sample_notification()), "faults": [fault]}
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "failed"
         assert "not now" in outcome["changes"][0]["error"]
 
@@ -305,7 +305,7 @@ async def test_a_service_deleted_meanwhile_is_a_failed_incident(tmp_path: Path) 
         tmp_path, hook=vanish, world={**world_around(sample_notification()), "faults": [fault]}
     ) as env:
         try:
-            outcome: Any = (await env.deliver()).outcome
+            outcome: Any = (await env.deliver()).outcome.to_json()
         except Retry:
             pytest.fail("a service that is gone is nothing to retry")
         assert outcome["status"] == "failed"
@@ -358,5 +358,5 @@ async def test_a_release_in_progress_stops_the_write(tmp_path: Path) -> None:
         intended = tmp_path / "store" / CONTAINMENTS_FOLDER / "1" / "0098-release-started.json"
         intended.write_text('{"recorded_at": "2026-10-02T09:00:00+00:00", "run": "a-person"}')
         answer = await env.deliver(other)
-        assert (answer.outcome["status"], answer.alarm) == ("held", True)
+        assert (answer.outcome.status, answer.alarm) == ("held", True)
         assert len(env.containment_writes) == 1

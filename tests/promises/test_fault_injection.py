@@ -135,8 +135,8 @@ async def deliver_once(env: ResponderEnvironment) -> Any:
         assert not env.stored_objects("incidents/*/1000-done.json")
         return None
     assert env.stored_objects("incidents/*/1000-done.json")
-    assert answer.alarm or answer.outcome["status"] == "contained"
-    return answer.outcome
+    assert answer.alarm or answer.outcome.status == "contained"
+    return answer.outcome.to_json()
 
 
 def check_outcome_is_true(

@@ -88,7 +88,7 @@ async def contain(
         if attacker:
             attacker.world = env.emulator.world
         answer = await env.deliver()
-        return dict(answer.outcome), answer.alarm, env
+        return answer.outcome.to_json(), answer.alarm, env
 
 
 @pytest.mark.parametrize("method", ["CancelExecution", "SetIamPolicy"])
@@ -170,7 +170,7 @@ async def test_an_aborted_cancellation_that_took_effect_is_contained(
         policy_text=POLICY.replace(", require-authentication", actions),
         hook=end_when_read_again,
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert steps.count("CancelExecution") == 1
         assert outcome["status"] == "contained"
         assert outcome["containment"]
@@ -204,7 +204,7 @@ async def test_a_store_that_refuses_after_the_write_hides_nothing(
                 assert '"severity": "ERROR"' in printed
                 delivery = await env.deliver()
             assert refuser.refused, "the store is not asked so often"
-            outcome: Any = delivery.outcome
+            outcome: Any = delivery.outcome.to_json()
             assert outcome["status"] == "contained", (number, outcome["decision"])
             assert outcome["containment"].endswith("/1")
 
@@ -276,7 +276,7 @@ async def test_a_job_with_nothing_running_is_contained_until_it_is_started_again
     async with responder_environment(
         tmp_path, notification=notification, world=world, policy_text=POLICY
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         assert outcome["starts_until"] > "2026-10-02T08:1"
         assert drift_found(await run_patrol(env.later(600))) == []
@@ -298,7 +298,7 @@ async def test_a_job_that_is_started_while_it_is_read_is_not_already_contained(
         tmp_path, notification=notification, world=world, policy_text=POLICY, hook=attacker
     ) as env:
         attacker.world = env.emulator.world
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         assert running_executions(env.emulator.world) == []
 
@@ -319,7 +319,7 @@ async def test_in_a_crowd_every_finding_is_contained(tmp_path: Path) -> None:
         answers = await asyncio.gather(
             *(env.deliver(f, process=processes[at % 2]) for at, f in enumerate(findings))
         )
-        statuses = {(str(answer.outcome["status"]), answer.alarm) for answer in answers}
+        statuses = {(str(answer.outcome.status), answer.alarm) for answer in answers}
         assert statuses == {("contained", False)}
         assert len(env.containment_writes) == 1
 

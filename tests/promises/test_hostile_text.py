@@ -185,7 +185,7 @@ async def status_of_delivery(
 ) -> str:
     """The result of a delivery: a status, or ``retry``."""
     answer, _ = await deliver_and_log_line(env, message)
-    return str(answer.outcome["status"]) if answer else "retry"
+    return str(answer.outcome.status) if answer else "retry"
 
 
 def compares_only_workload_names(asked: list[list_filters.Comparison]) -> bool:
@@ -214,7 +214,7 @@ async def test_hostile_text_changes_nothing_but_the_evidence(
     ) as env:
         answer, line = await deliver_and_log_line(env)
         assert answer
-        outcome: Any = answer.outcome
+        outcome: Any = answer.outcome.to_json()
         assert (outcome["status"], outcome["gaps"]) == ("contained", [])
         assert outcome["workload"]["resource_name"] == SERVICE
         assert line["message"].startswith(
@@ -584,7 +584,7 @@ async def test_an_attackers_source_cannot_report_a_victims_service(
     ) as env:
         answer, line = await deliver_and_log_line(env)
         assert answer
-        assert (answer.outcome["status"], line["severity"]) == ("held", "ERROR")
+        assert (answer.outcome.status, line["severity"]) == ("held", "ERROR")
         assert env.emulator.writes == []
 
 
@@ -628,7 +628,7 @@ async def test_the_age_is_taken_from_the_listed_finding(tmp_path: Path) -> None:
     async with forged_notification(tmp_path, "finding.eventTime", claimed, now=now) as env:
         answer, _ = await deliver_and_log_line(env)
         assert answer
-        outcome: Any = answer.outcome
+        outcome: Any = answer.outcome.to_json()
         assert outcome["status"] == "held"
         assert "old; the policy's limit" in outcome["decision"]["reasons"][0]
 

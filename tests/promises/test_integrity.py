@@ -215,7 +215,7 @@ async def test_a_crash_at_any_step_is_no_tampering(tmp_path: Path, step: str, wh
         result, printed = await deliver_and_log(later)
         assert result
         logged_before = (step, when) == ("1000-logged.json", "after")
-        assert result.outcome["status"] == ("duplicate" if logged_before else "contained")
+        assert result.outcome.status == ("duplicate" if logged_before else "contained")
         created = {path for path in env.stored_objects() if path not in left}
         found = await verification(tmp_path / "store", result)
         listed = {item.path for item in found.objects if item.state is ObjectState.INTACT}
@@ -231,7 +231,7 @@ async def test_a_crash_at_any_step_is_no_tampering(tmp_path: Path, step: str, wh
         )
         again, _ = await deliver_and_log(later)
         assert again
-        assert (again.outcome["status"], again.manifest_sha256) == ("duplicate", None)
+        assert (again.outcome.status, again.manifest_sha256) == ("duplicate", None)
 
 
 async def test_a_retried_delivery_lists_what_it_created(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ async def test_many_members_and_tags_are_cut_in_the_line_and_kept_in_the_record(
         counts = {entry["of"] for entry in line["cut"]}
         assert {MEMBERS, TAGS + 4} <= counts
         assert answer
-        record = json.dumps(answer.outcome["changes"])
+        record = json.dumps(answer.outcome.to_json()["changes"])
         (path,) = env.stored_objects("incidents/*/0999-concluded.json")
         for whole in (record, json.dumps(env.read_record(path))):
             assert whole.count("user:p") >= MEMBERS

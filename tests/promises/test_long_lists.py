@@ -120,7 +120,7 @@ async def test_a_running_execution_behind_a_page_is_cancelled(
     async with responder_environment(
         tmp_path, notification=sample_notification(JOB_SAMPLE), world=world, policy_text=policy
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         assert [c["target"].rpartition("/")[2] for c in outcome["changes"] if c["stops"]] == [
             EXECUTION
@@ -153,7 +153,7 @@ async def test_a_cut_list_of_executions_is_never_contained(
         verify_timeout=timedelta(seconds=1),
     ) as env:
         result = await env.deliver()
-        outcome: Any = result.outcome
+        outcome: Any = result.outcome.to_json()
         assert outcome["status"] == "unverified"
         assert result.alarm
         assert running(env) == []
@@ -179,7 +179,7 @@ async def test_a_cut_list_without_running_executions_is_not_already_contained(
         policy_text=STOP_JOBS,
     ) as env:
         result = await env.deliver()
-    outcome: Any = result.outcome
+    outcome: Any = result.outcome.to_json()
     assert outcome["status"] == "held"
     assert result.alarm
     assert "whether an execution runs is not known: not all executions of" in str(
@@ -197,7 +197,7 @@ async def test_the_revision_of_the_finding_is_found_behind_a_page(
         monkeypatch.setattr(cloud_run, "BOUNDS", SHORT)
     notification, world = service_world(newer)
     async with responder_environment(tmp_path, notification=notification, world=world) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         stored = env.stored_objects()
     assert outcome["status"] == "contained"
     exposure = str(outcome["assessment"])
@@ -221,7 +221,7 @@ async def test_a_revision_behind_a_page_is_isolated(
     async with responder_environment(
         tmp_path, notification=notification, world=world, policy_text=ISOLATE
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         traffic = env.service["traffic"]
     assert outcome["status"] == "contained"
     assert {t["revision"]: t.get("percent") for t in traffic if t.get("percent")} == {

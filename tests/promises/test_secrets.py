@@ -295,7 +295,7 @@ def all_output(
     for number, (answer, printed) in enumerate(deliveries):
         lines = [json.loads(line) for line in printed.splitlines()]
         left[f"log lines {number}"] = f"{printed}\n{_decoded(lines)}"
-        left[f"outcome {number}"] = _decoded(answer.outcome if answer else None)
+        left[f"outcome {number}"] = _decoded(answer.outcome.to_json() if answer else None)
     left["published"] = _decoded(env.emulator.world.published)
     left["written back"] = _decoded(
         [write.request for write in env.emulator.writes if "securitycenter" in write.method]
@@ -403,7 +403,7 @@ async def test_no_secret_leaves_in_any_outcome(tmp_path: Path, name: str) -> Non
         left = all_output(env, *deliveries)
     left["sent"] = _decoded(room.texts)
     assert bool(room.texts) == any(path.endswith("notified.json") for path in left)
-    statuses = [answer.outcome["status"] if answer else "retry" for answer, _ in deliveries]
+    statuses = [answer.outcome.status if answer else "retry" for answer, _ in deliveries]
     assert statuses == list(scenario.statuses)
     assert len(plants.secrets) > 100
     assert plants.found_in(left) == []
@@ -449,7 +449,7 @@ async def test_the_rotation_list_stays(tmp_path: Path) -> None:
     for name in ("SHOP_SETTING", "ODD_SETTING", "CHILD_SETTING", "DB_PASSWORD"):
         assert name in finding
     for name in secrets:
-        assert name in json.dumps(answer.outcome["assessment"])
+        assert name in json.dumps(answer.outcome.to_json()["assessment"])
         assert name in left["published"]
 
 
@@ -462,7 +462,7 @@ async def test_what_identifies_the_attack_stays(tmp_path: Path) -> None:
         answer, _ = await deliver_and_log(env)
         left = all_output(env)
     assert answer
-    detected: Any = answer.outcome["detected"]
+    detected: Any = answer.outcome.to_json()["detected"]
     assert detected["sha256"] == SHA256
     assert detected["digest"] == _DIGEST
     assert detected["binary_path"].startswith("/srv/[redacted:")
@@ -514,7 +514,7 @@ async def test_equal_secrets_stay_recognisable_within_one_key_only(tmp_path: Pat
             assert answer
             (logs,) = env.stored_objects("incidents/*/logs.jsonl").values()
             (finding,) = env.stored_objects("incidents/*/evidence/finding.json").values()
-        detected: Any = answer.outcome["detected"]
+        detected: Any = answer.outcome.to_json()["detected"]
         mark = detected["arguments"][1].removeprefix("say=")
         assert re.fullmatch(r"\[redacted:[0-9a-f]{8}\]", mark)
         assert f"say={mark}" in logs.decode()
@@ -584,7 +584,7 @@ async def test_a_malformed_message_is_kept_without_its_secrets(
         deliveries = [await deliver_and_log(env, data) for data in messages]
         left = all_output(env, *deliveries)
     answers = [answer for answer, _ in deliveries if answer]
-    assert {(answer.outcome["status"], answer.alarm) for answer in answers} == {("malformed", True)}
+    assert {(answer.outcome.status, answer.alarm) for answer in answers} == {("malformed", True)}
     assert {f"quarantine/{hashlib.sha256(data).hexdigest()}.json" for data in messages} < set(left)
     assert plants.found_in(left) == []
 
@@ -598,5 +598,5 @@ async def test_a_request_that_is_no_event_is_kept_without_its_secrets(tmp_path: 
         inbox = await env.start_process()
         answer = await inbox.quarantine(pushed, "the event has no Pub/Sub message data")
         left = all_output(env)
-    assert answer.outcome["status"] == "malformed"
-    assert plants.found_in({**left, "outcome": _decoded(answer.outcome)}) == []
+    assert answer.outcome.status == "malformed"
+    assert plants.found_in({**left, "outcome": _decoded(answer.outcome.to_json())}) == []

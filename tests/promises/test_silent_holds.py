@@ -35,7 +35,7 @@ async def held_severity(folder: Path, notification: JsonDict, **environment: Any
     async with responder_environment(folder, notification=notification, **environment) as env:
         result, output = await deliver_and_log(env)
     assert result
-    assert result.outcome["status"] == "held"
+    assert result.outcome.status == "held"
     severity: str = json.loads(output.splitlines()[0])["severity"]
     return severity
 

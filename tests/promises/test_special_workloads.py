@@ -54,7 +54,7 @@ async def answer_to(
     ) as env:
         result, output = await deliver_and_log(env)
         assert result
-        outcome = dict(result.outcome)
+        outcome = result.outcome.to_json()
         page = env.stored_objects(f"incidents/{outcome['incident']}/report.html")
         (text,) = page.values()
     message = json.loads(output.splitlines()[0])["message"]

@@ -43,7 +43,7 @@ async def test_a_write_that_would_reset_an_unknown_field_is_held(
         scaling_of(env, kind).MergeFromString(NEW)
         result = await env.deliver()
         assert scaling_of(env, kind).SerializeToString().endswith(NEW)
-    outcome: Any = result.outcome
+    outcome: Any = result.outcome.to_json()
     assert (outcome["status"], result.alarm) == ("held", True)
     assert "the workload's scaling has fields that this version of the responder does not know" in (
         str(outcome["decision"]["reasons"])
@@ -59,7 +59,7 @@ async def test_a_write_of_other_fields_is_not_held(tmp_path: Path) -> None:
         tmp_path, notification=sample_notification(SAMPLES[Kind.SERVICE]), policy_text=policy
     ) as env:
         scaling_of(env, Kind.SERVICE).MergeFromString(NEW)
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert scaling_of(env, Kind.SERVICE).SerializeToString().endswith(NEW)
     assert outcome["status"] == "restricted"
     assert [each["collector"] for each in outcome["gaps"]] == ["settings"]
@@ -78,7 +78,7 @@ async def test_a_release_gives_unknown_fields_back(tmp_path: Path, kind: Kind) -
     ) as env:
         scaling_of(env, kind).MergeFromString(NEW)
         before = scaling_of(env, kind).SerializeToString()
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         assert NEW not in scaling_of(env, kind).SerializeToString()
         snapshots = env.stored_objects("containments/**/*snapshot*")

@@ -392,7 +392,7 @@ async def deliver_once(env: ResponderEnvironment) -> tuple[str, str]:
         answer = await env.deliver()
     except Retry as error:
         return "retry", str(error)
-    outcome: Any = answer.outcome
+    outcome: Any = answer.outcome.to_json()
     missing = [change for change in outcome["changes"] if change["state"] != "verified"]
     # Gaps of evidence and a missing annotation are reported, and alarm nobody.
     assert answer.alarm is (outcome["status"] != "contained" or bool(missing))

@@ -67,7 +67,7 @@ async def deliver_once(folder: Path, kind: Kind, **given: Any) -> tuple[Any, Res
         folder, notification=sample_notification(SAMPLE_OF_KIND[kind]), policy_text=policy, **given
     ) as env:
         answer = await env.deliver()
-        return {**answer.outcome, "alarm": answer.alarm}, env
+        return {**answer.outcome.to_json(), "alarm": answer.alarm}, env
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -204,7 +204,7 @@ async def test_writes_before_a_lowered_policy_are_reported(tmp_path: Path) -> No
     async with responder_environment(
         tmp_path, notification=sample_notification(SAMPLE_OF_KIND[Kind.SERVICE]), **given
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         assert workload_writes(env) == ["UpdateService", "SetIamPolicy"]
 
@@ -227,7 +227,7 @@ async def test_an_execution_that_still_runs_is_never_hidden(tmp_path: Path) -> N
     async with responder_environment(
         tmp_path, notification=sample_notification(SAMPLE_OF_KIND[Kind.JOB]), hook=lower, **given
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "failed"
         assert [change["state"] for change in outcome["changes"]] == ["verified", "failed"]
         assert outcome["containment"]
@@ -250,7 +250,7 @@ async def test_an_execution_that_was_over_first_is_as_it_was_wanted(tmp_path: Pa
     async with responder_environment(
         tmp_path, notification=sample_notification(SAMPLE_OF_KIND[Kind.JOB]), hook=end, **given
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert states_by_kind(outcome) == {"cancellation": "verified", "iam-policy": "verified"}
         assert outcome["status"] == "contained"
 
@@ -264,8 +264,8 @@ async def test_two_findings_on_one_workload_are_one_containment(tmp_path: Path, 
     async with responder_environment(
         tmp_path, notification=one, world=world, policy_text=policy_for(kind)
     ) as env:
-        first: Any = (await env.deliver(one)).outcome
-        second: Any = (await env.deliver(other)).outcome
+        first: Any = (await env.deliver(one)).outcome.to_json()
+        second: Any = (await env.deliver(other)).outcome.to_json()
         assert first["status"] == second["status"] == "contained"
         assert first["containment"] == second["containment"]
         assert workload_writes(env) == WRITES[kind]
@@ -285,7 +285,7 @@ async def test_a_partly_reverted_containment_is_reapplied_and_fully_restored(
         await env.deliver(one)
         (policy,) = env.emulator.world.iam_policies.values()
         policy.bindings.add(role="roles/run.invoker", members=["allUsers"])
-        outcome: Any = (await env.deliver(other)).outcome
+        outcome: Any = (await env.deliver(other)).outcome.to_json()
         assert outcome["status"] == "contained"
         assert invokers(env) == []
         images = [
@@ -384,5 +384,5 @@ async def test_what_was_only_restricted_by_somebody_else_is_not_called_contained
     rules = "mode: enforce\ncontain:\n  service: [restrict-ingress]\n"
     async with responder_environment(tmp_path, world=world, policy_text=rules) as env:
         answer = await env.deliver()
-        assert (answer.outcome["status"], answer.alarm) == ("restricted", True)
+        assert (answer.outcome.status, answer.alarm) == ("restricted", True)
         assert env.emulator.writes == []

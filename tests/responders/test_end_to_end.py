@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ async def test_what_is_held_is_investigated(
         stored, writes = set(env.stored_objects("incidents/*/evidence/*")), env.emulator.writes
         again = await env.status()
     assert answer
-    outcome = answer.outcome
+    outcome: Any = answer.outcome.to_json()
     assert (outcome["status"], again) == ("held", "duplicate")
     assert because in json.dumps(outcome["decision"])
     assert outcome["responder"] == name
@@ -73,8 +74,8 @@ async def test_a_notification_of_another_category_contains_nothing(tmp_path: Pat
     world = world_around(listed)
     async with responder_environment(tmp_path, notification=claimed, world=world) as env:
         answer = await env.deliver()
-        assert (answer.outcome["status"], env.emulator.writes) == ("held", [])
-    assert "no responder knows" in json.dumps(answer.outcome["decision"])
+        assert (answer.outcome.status, env.emulator.writes) == ("held", [])
+    assert "no responder knows" in json.dumps(answer.outcome.to_json()["decision"])
 
 
 @pytest.mark.parametrize("name", ["malicious-script", "malicious-url"])

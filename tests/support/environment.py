@@ -84,7 +84,7 @@ class ResponderEnvironment:
     async def status(self, notification: JsonDict | bytes | None = None) -> str:
         """The result of a delivery: a status, or ``retry``."""
         try:
-            return str((await self.deliver(notification)).outcome["status"])
+            return str((await self.deliver(notification)).outcome.status)
         except Retry:
             return "retry"
 
@@ -175,7 +175,7 @@ async def statuses_of(*deliveries: Any) -> list[str]:
 
     async def one(delivery: Any) -> str:
         try:
-            return str((await delivery).outcome["status"])
+            return str((await delivery).outcome.status)
         except Retry:
             return "retry"
 

@@ -209,7 +209,7 @@ async def contained_workload(
         **given,
     ) as env:
         world_before = dump_world(env)
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         name = workload_in(world_before, kind)["name"]
         workload = parse_resource_name(f"//run.googleapis.com/{name}").workload
         assert workload

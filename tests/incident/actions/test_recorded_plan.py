@@ -13,16 +13,20 @@ from hypothesis import strategies as st
 
 from incident.actions.changes import change_json
 from incident.actions.masked_changes import plan_changes
-from incident.actions.recorded_plan import RecordedPlan, parse_recorded_plan
+from incident.actions.recorded_plan import RecordedPlan, recorded_plan
 from incident.model import (
     Access,
     Change,
     ChangeKind,
     ChangeState,
     Json,
+    JsonObject,
     Kind,
+    Status,
+    Workload,
     WorkloadConfiguration,
 )
+from incident.model.outcome import Outcome, ReportedWorkload
 from tests.incident.actions.test_catalogue import (
     BAD,
     PUBLIC,
@@ -32,6 +36,7 @@ from tests.incident.actions.test_catalogue import (
     iam_binding,
     traffic_target,
 )
+from tests.support.constants import SERVICE
 from tests.support.model import UID, configuration, finding, repeatable
 
 STEPS: dict[Kind, tuple[tuple[str, ...], ...]] = {
@@ -70,8 +75,17 @@ def plan_for(of: WorkloadConfiguration) -> tuple[Change, ...]:
 def stored_plan(of: WorkloadConfiguration) -> RecordedPlan:
     """The plan as an outcome shows it, read back."""
     changes = [change_json(change) for change in plan_for(of)]
-    outcome = {"changes": changes, "workload": {"uid": of.uid}}
-    return parse_recorded_plan(json.loads(json.dumps(outcome)))
+    outcome = outcome_json(changes, of.uid)
+    return recorded_plan(Outcome.from_json(json.loads(json.dumps(outcome))))
+
+
+def outcome_json(changes: list[dict[str, Any]], uid: str) -> JsonObject:
+    """An outcome that awaits approval."""
+    named = Workload.from_resource_name(SERVICE)
+    assert named
+    workload = ReportedWorkload.of(named, uid=uid)
+    outcome = Outcome(Status.AWAITING_APPROVAL, workload=workload)
+    return {**outcome.to_json(), "changes": changes}
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -100,10 +114,10 @@ def test_a_plan_reads_back_as_it_was_made(kind: Kind) -> None:
 def test_a_plan_that_lacks_anything_is_not_read(spoil: Callable[[Any], Any]) -> None:
     """What cannot be read back exactly is not applied."""
     changes = [change_json(change) for change in plan_for(workload_read(Kind.SERVICE))]
-    recorded = json.loads(json.dumps({"changes": changes, "workload": {"uid": UID}}))
+    recorded = json.loads(json.dumps(outcome_json(changes, UID)))
     spoil(recorded)
-    with pytest.raises((KeyError, TypeError, ValueError)):
-        parse_recorded_plan(recorded)
+    with pytest.raises(ValueError, match="it "):
+        recorded_plan(Outcome.from_json(recorded))
 
 
 def test_a_forged_plan_is_not_applied() -> None:

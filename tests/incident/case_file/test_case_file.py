@@ -29,12 +29,14 @@ from incident.model import (
     Evidence,
     Gap,
     GiveUp,
-    JsonObject,
+    Kind,
     LogEntry,
     Logs,
     Retry,
     Secret,
+    Status,
 )
+from incident.model.outcome import Outcome, ReportedFinding, ReportedWorkload
 from incident.redaction.redactor import Redactor
 from tests.support.model import (
     NOW,
@@ -48,12 +50,12 @@ from tests.support.model import (
 
 INCIDENT = "20261002-0123456789ab"
 REDACTOR = Redactor(b"key")
-OUTCOME: JsonObject = {
-    "status": "contained",
-    "incident": INCIDENT,
-    "finding": {"severity": "CRITICAL"},
-    "workload": {"project": "example-shop-prod", "kind": "service"},
-}
+OUTCOME = Outcome(
+    Status.CONTAINED,
+    INCIDENT,
+    ReportedFinding(severity="CRITICAL"),
+    ReportedWorkload(Kind.SERVICE, "example-shop-prod", None, "europe-west1", "storefront", ""),
+)
 
 
 async def new_case_file(
@@ -83,11 +85,11 @@ async def test_the_records_of_one_run_are_numbered_in_order(tmp_path: Path) -> N
     assert await case.begin({"finding": "f-1"})
     await case.add_record("decided", {"verdict": "contain"})
     await case.add_record("contained", {})
-    assert await case.finish({"status": "contained"})
+    assert await case.finish(Outcome(Status.CONTAINED))
     again = await new_case_file(store)
     assert record_kinds(again.known_records) == ["received", "decided", "contained", "done"]
     assert [record.number for record in again.known_records] == [1, 2, 3, 1000]
-    assert again.done == {"status": "contained"}
+    assert again.done == Outcome(Status.CONTAINED)
     assert again.has_record("decided")
     assert not again.has_record("published")
 
@@ -98,7 +100,7 @@ async def test_a_later_run_numbers_its_records_after_the_earlier_ones(tmp_path: 
     first = await new_case_file(store)
     await first.begin({})
     await first.add_record("retried", {"reason": "x"})
-    await first.finish({"status": "contained"})
+    await first.finish(Outcome(Status.CONTAINED))
     later = await new_case_file(store, "run-2")
     await later.add_record("published", {})
     assert [record.number for record in (await later.reload()).known_records] == [1, 2, 3, 1000]
@@ -128,8 +130,10 @@ async def test_the_first_of_many_conclusions_counts(tmp_path: Path) -> None:
     """Every run continues with the outcome that was recorded first."""
     store = folder_store(tmp_path)
     cases = [await new_case_file(store, f"run-{number}") for number in range(8)]
-    settled = await asyncio.gather(*(case.conclude({"by": case.journal.run_id}) for case in cases))
-    assert len({str(outcome) for outcome in settled}) == 1
+    settled = await asyncio.gather(
+        *(case.conclude(Outcome(Status.HELD, case.journal.run_id)) for case in cases)
+    )
+    assert len({outcome.incident for outcome in settled}) == 1
     case = await new_case_file(store)
     assert (case.concluded, case.done) == (settled[0], None)
     await case.add_record("published", {})
@@ -149,7 +153,7 @@ async def test_a_heartbeat_keeps_peers_waiting(tmp_path: Path) -> None:
     )
     await asyncio.sleep(1)
     assert not waiting.done()
-    await working.finish({})
+    await working.finish(Outcome(Status.HELD))
     async with asyncio.timeout(5):
         assert await waiting
     alive.cancel()
@@ -160,10 +164,12 @@ async def test_of_concurrent_runs_one_finishes(tmp_path: Path) -> None:
     """There is one terminal outcome, which all others read."""
     store = folder_store(tmp_path)
     cases = [await new_case_file(store, f"run-{number}") for number in range(8)]
-    finished = await asyncio.gather(*(case.finish({"by": case.journal.run_id}) for case in cases))
+    finished = await asyncio.gather(
+        *(case.finish(Outcome(Status.HELD, case.journal.run_id)) for case in cases)
+    )
     (won,) = (record for record in finished if record)
     winner = won.run_id
-    assert (await cases[0].reload()).done == {"by": winner}
+    assert (await cases[0].reload()).done == Outcome(Status.HELD, winner)
 
 
 async def test_a_dry_run_has_a_case_file_of_its_own(tmp_path: Path) -> None:
@@ -171,7 +177,7 @@ async def test_a_dry_run_has_a_case_file_of_its_own(tmp_path: Path) -> None:
     store = folder_store(tmp_path)
     dry = await new_case_file(store, root="dry-runs")
     assert dry.folder == f"dry-runs/{INCIDENT}"
-    await dry.finish({"status": "planned"})
+    await dry.finish(Outcome(Status.PLANNED))
     real = await new_case_file(store)
     assert (real.known_records, real.done) == ((), None)
     assert real.folder == f"incidents/{INCIDENT}"
@@ -193,7 +199,7 @@ async def test_a_run_that_answered_a_retry_is_not_waited_for(tmp_path: Path) -> 
     moments = (NOW + timedelta(milliseconds=number) for number in range(100))
     first = await new_case_file(store, clock=lambda: next(moments))
     await first.begin({})
-    await first.conclude({})
+    await first.conclude(Outcome(Status.HELD))
     await first.add_record("retried", {"reason": "x"})
     assert not await (await new_case_file(store)).wait_for_peer(timedelta(seconds=5))
 
@@ -215,7 +221,7 @@ async def test_a_run_at_work_is_waited_for_until_it_is_done(tmp_path: Path) -> N
 
     async def work() -> None:
         await asyncio.sleep(0.1)
-        await working.finish({"status": "contained"})
+        await working.finish(Outcome(Status.CONTAINED))
 
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         group.create_task(work())
@@ -379,7 +385,7 @@ async def test_an_outcome_is_published_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert await publish_outcome_once(await new_case_file(store), topic, OUTCOME) is None
     ((data, attributes),) = topic.published
-    assert data == OUTCOME
+    assert data == OUTCOME.to_json()
     assert attributes == {
         "status": "contained",
         "incident": INCIDENT,
@@ -402,7 +408,7 @@ async def test_an_outcome_without_a_workload_is_published(tmp_path: Path) -> Non
     """Unknown attributes are empty."""
     topic = RefusingTopic()
     await publish_outcome_once(
-        await new_case_file(folder_store(tmp_path)), topic, {"status": "held"}
+        await new_case_file(folder_store(tmp_path)), topic, Outcome(Status.HELD)
     )
     assert set(topic.published[0][1].values()) == {"held", ""}
 

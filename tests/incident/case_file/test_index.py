@@ -16,7 +16,8 @@ from clients.store import Store
 from commands.show import show
 from incident.case_file.index import CaseFileIndex, CaseSummary
 from incident.case_file.journal import Record
-from incident.model import GiveUp, Json, Kind, Workload
+from incident.model import GiveUp, Json, Kind, Status, Workload
+from incident.model.outcome import Outcome, ReportedWorkload
 from tests.support.constants import INCIDENT_ID
 from tests.support.environment import ResponderEnvironment, responder_environment
 from tests.support.findings import sample_notification
@@ -61,10 +62,13 @@ def test_an_open_incident_names_its_workload() -> None:
 
 def test_a_recorded_outcome_counts_before_the_incident_is_done() -> None:
     """As the latest outcome; the status stays open."""
-    settled: dict[str, Json] = {"outcome": {"status": "contained", "workload": WORKLOAD_JSON}}
+    outcome = Outcome(
+        Status.CONTAINED, workload=ReportedWorkload.of(nightly("example-shop-prod", "210987654321"))
+    )
+    settled: dict[str, Json] = {"outcome": outcome.to_json()}
     concluded = CaseSummary("i", "f", (Record(999, "concluded", NOW, "run-1", settled),))
     assert (concluded.status, concluded.outcome) == ("open", None)
-    assert concluded.latest_outcome == settled["outcome"]
+    assert concluded.latest_outcome == outcome
     assert concluded.workload == nightly("example-shop-prod", "210987654321")
 
 
@@ -78,7 +82,7 @@ async def unconfirmed_case(
         outcome = (await env.deliver()).outcome
         clients = await connect(env.settings)
         try:
-            yield env, clients.store, str(outcome["incident"])
+            yield env, clients.store, str(outcome.incident)
         finally:
             await clients.close()
 

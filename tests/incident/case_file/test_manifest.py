@@ -151,10 +151,10 @@ async def test_an_outcome_counts_even_if_its_manifest_cannot_be_written(
             encode(env.notification)
         )
         await clients.close()
-        assert (result.outcome["status"], result.manifest_sha256) == ("contained", None)
+        assert (result.outcome.status, result.manifest_sha256) == ("contained", None)
         assert result.alarm
         assert f"cannot write the manifest of {result.case_file}: {error}" in str(
-            result.outcome["gaps"]
+            result.outcome.to_json()["gaps"]
         )
         done = env.read_record(f"{result.case_file}/1000-done.json")
         assert "manifest" not in {gap["collector"] for gap in done["outcome"]["gaps"]}

@@ -309,7 +309,7 @@ async def test_no_finding_contains_against_a_release_that_was_begun(tmp_path: Pa
         with pytest.raises(ProcessCrash):
             await held.release(step=crash)
         answer = await held.env.deliver(other)
-        assert (answer.outcome["status"], answer.alarm) == ("held", True)
+        assert (answer.outcome.status, answer.alarm) == ("held", True)
         await held.release()
         assert held.is_restored()
 
@@ -323,7 +323,7 @@ async def test_later_events_of_a_released_finding_are_held(tmp_path: Path, kind:
     later["finding"]["eventTime"] = "2026-10-02T08:20:00Z"
     given: dict[str, Any] = {"world": world_around(later), "policy_text": enforcing_policy(kind)}
     async with responder_environment(tmp_path, notification=later, **given) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "held"
         assert "a person has released" in outcome["decision"]["reasons"][0]
         assert not env.emulator.writes
@@ -500,7 +500,7 @@ async def test_all_attempts_of_a_containment_are_taken_back(tmp_path: Path) -> N
     async with contained_workload(tmp_path, Kind.JOB, world=world) as held:
         _policy(held).bindings.add(role="roles/run.invoker", members=["user:again@example.com"])
         answer = await held.env.deliver(other)
-        assert answer.outcome["status"] == "contained"
+        assert answer.outcome.status == "contained"
         assert len(held.read_records("snapshot")) == 2
         await held.release()
         (policy,) = held.world["iamPolicies"].values()
@@ -527,7 +527,7 @@ async def test_a_release_during_a_delivery_decides_the_final_status(tmp_path: Pa
             await asyncio.sleep(0.02)
         body = {"recorded_at": NOW.isoformat(), "run": "a-person", "by": "a-person"}
         (written.parent / "0090-released.json").write_text(json.dumps(body))
-        outcome: Any = (await delivering).outcome
+        outcome: Any = (await delivering).outcome.to_json()
         assert released
         assert outcome["status"] == "released"
         listed: Any = env.emulator.world.dump()["findings"]

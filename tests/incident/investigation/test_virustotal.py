@@ -155,7 +155,7 @@ async def test_the_gate_says_the_same_in_every_mode(
         folder = tmp_path / mode
         folder.mkdir()
         async with environment_with_key(folder, gate, mode, **given) as (env, _):
-            made: Any = (await env.deliver()).outcome
+            made: Any = (await env.deliver()).outcome.to_json()
             assert len(env.containment_writes) == (enforced_run and mode is Mode.ENFORCE)
         statuses.append(made["status"])
         reasons.append(made["decision"]["reasons"])
@@ -174,7 +174,7 @@ async def test_one_run_looks_a_hash_up_once(tmp_path: Path) -> None:
     async with environment_with_key(
         tmp_path, world=world_with_report(virustotal_report(58), faults=aborted)
     ) as (env, asked):
-        made: Any = (await env.deliver()).outcome
+        made: Any = (await env.deliver()).outcome.to_json()
         stored = json.loads(_only(env.stored_objects("**/evidence/virustotal*.json")))
     assert made["status"] == "contained"
     assert asked == [REPORT]
@@ -224,7 +224,7 @@ async def test_without_a_gate_the_write_does_not_wait(tmp_path: Path) -> None:
     async with responder_environment(
         tmp_path, hook=lambda moment: order.append(moment.method), world=slow, **WITH_KEY
     ) as env:
-        made: Any = (await env.deliver()).outcome
+        made: Any = (await env.deliver()).outcome.to_json()
     assert order.index(UPDATE_SERVICE) < order.index(REPORT)
     assert (made["status"], made["gaps"]) == ("contained", [])
     assert made["detected"]["virustotal"]["malicious"] == 58
@@ -239,7 +239,7 @@ async def test_with_a_gate_the_write_waits_as_long_as_the_policy_says(tmp_path: 
     ) as (env, _):
         answer = await env.deliver()
         left = {task for task in asyncio.all_tasks() - before if "_ask(" in repr(task)}
-    made: Any = answer.outcome
+    made: Any = answer.outcome.to_json()
     assert (made["status"], answer.alarm) == ("held", True)
     assert "no answer within 1 s" in str(made["decision"]["reasons"])
     assert made["detected"]["virustotal"]["lookup"] == "no-answer"
@@ -262,7 +262,7 @@ async def test_a_gate_that_comes_in_between_is_heeded(tmp_path: Path) -> None:
 
     late = world_with_report(virustotal_report(2), latency={"ListFindings": "100ms"})
     async with responder_environment(tmp_path, hook=hook, world=late, **WITH_KEY) as env:
-        made: Any = (await env.deliver()).outcome
+        made: Any = (await env.deliver()).outcome.to_json()
         assert env.containment_writes == []
         (decided,) = (json.loads(one) for one in env.stored_objects("**/*-decided.json").values())
     assert decided["verdict"] == "contain"
@@ -277,7 +277,7 @@ async def test_only_the_hash_that_scc_names_decides(tmp_path: Path) -> None:
     world = world_with_report({**virustotal_report(70), **virustotal_report(0, ANOTHER)})
     message["finding"]["processes"][0]["binary"]["sha256"] = ANOTHER
     async with environment_with_key(tmp_path, notification=message, world=world) as (env, _):
-        made: Any = (await env.deliver()).outcome
+        made: Any = (await env.deliver()).outcome.to_json()
     assert made["status"] == "contained"
     assert made["detected"]["virustotal"]["malicious"] == 70
 
@@ -292,7 +292,7 @@ async def test_a_hash_that_the_notification_alone_names_is_unknown(tmp_path: Pat
     shell = {"binary": {"path": "/bin/sh", "sha256": ANOTHER}}
     message["finding"]["processes"].insert(0, shell)
     async with environment_with_key(tmp_path, notification=message, world=world) as (env, _):
-        made: Any = (await env.deliver()).outcome
+        made: Any = (await env.deliver()).outcome.to_json()
     assert made["status"] == "held"
     assert "Security Command Center names no hash" in str(made["decision"]["reasons"])
     assert made["detected"]["virustotal"]["malicious"] == 70
@@ -306,7 +306,7 @@ async def test_a_partial_hash_is_not_looked_up_and_the_outcome_says_so(tmp_path:
         env,
         asked,
     ):
-        made: Any = (await env.deliver()).outcome
+        made: Any = (await env.deliver()).outcome.to_json()
         assert env.stored_objects("**/virustotal*") == {}
     assert asked == []
     assert made["status"] == "contained"
@@ -319,7 +319,7 @@ async def test_a_partial_hash_is_not_looked_up_and_the_outcome_says_so(tmp_path:
 async def test_without_a_key_there_is_the_link_only(tmp_path: Path) -> None:
     """Nothing is asked, nothing is lacking, and the assessment says why."""
     async with environment_with_key(tmp_path, NO_GATE, VIRUSTOTAL_API_KEY=None) as (env, asked):
-        made: Any = (await env.deliver()).outcome
+        made: Any = (await env.deliver()).outcome.to_json()
     assert asked == []
     assert made["gaps"] == []
     assert made["links"]["virustotal"].endswith(SHA256)
@@ -349,10 +349,10 @@ async def test_the_key_never_leaves(tmp_path: Path, code: str) -> None:
         published = json.dumps(env.emulator.world.dump()["published"])
         stored = b"".join(env.stored_objects().values()).decode()
     assert answer
-    assert answer.outcome["status"] == "held"
+    assert answer.outcome.status == "held"
     assert "virustotal" in stored
     assert SHA256 in published
-    for text in (json.dumps(answer.outcome), printed, published, stored):
+    for text in (json.dumps(answer.outcome.to_json()), printed, published, stored):
         assert KEY not in text
 
 
@@ -375,10 +375,10 @@ async def test_what_virustotal_names_is_hostile_text(tmp_path: Path) -> None:
         assert len(env.containment_writes) == 1
         stored = json.loads(_only(env.stored_objects("**/evidence/virustotal.json")))
     assert answered
-    assert answered.outcome["status"] == "contained"
-    assert json.loads(printed.splitlines()[0])["outcome"] == answered.outcome
+    assert answered.outcome.status == "contained"
+    assert json.loads(printed.splitlines()[0])["outcome"] == answered.outcome.to_json()
     assert stored["names"] == [HOSTILE]
-    decision: Any = answered.outcome["decision"]
+    decision: Any = answered.outcome.to_json()["decision"]
     assert "script" not in str(decision["reasons"])
 
 

@@ -45,7 +45,7 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
         await deploy(env, with_automatic_scaling)
         line, summary = await patrol_lines(env)
         assert (line["severity"], line["message"]) == ("ERROR", "Containment reverted")
-        assert line["incident"] == outcome["incident"]
+        assert line["incident"] == outcome.incident
         assert line["workload"] == SERVICE
         assert line["containment"] == f"{CONTAINMENTS_FOLDER}/1"
         assert line["drift"][0].startswith("scaling: ")
@@ -58,7 +58,7 @@ async def test_a_reversion_is_an_error_that_names_what_where_and_who(tmp_path: P
         }
         assert "reapply_limit" in line["note"]
         assert line["logging.googleapis.com/labels"] == {
-            "incident": outcome["incident"],
+            "incident": outcome.incident,
             "workload_kind": "service",
             "project": "example-shop-prod",
         }

@@ -33,7 +33,7 @@ def world_with_faults(faults: list[Any]) -> Any:
 def resumed_statuses(found: Any) -> list[Any]:
     """What became of each incident that a round took up."""
     assert not found.faults
-    return [each.result and each.result.outcome["status"] for each in found.incidents]
+    return [each.result and each.result.outcome.status for each in found.incidents]
 
 
 async def unfinished_incident(env: ResponderEnvironment) -> None:
@@ -117,7 +117,7 @@ async def test_an_incident_of_a_missing_finding_is_ended(tmp_path: Path) -> None
         answer = found.incidents[0].result
         assert answer
         assert answer.alarm
-        outcome: Any = answer.outcome
+        outcome: Any = answer.outcome.to_json()
         assert "no longer lists its finding" in outcome["decision"]["reasons"][0]
         assert outcome["workload"]["name"] == "storefront"
         assert resumed_statuses(await run_patrol(env.later(7200))) == []

@@ -165,7 +165,7 @@ async def test_a_round_ends_in_time_also_if_it_does_nothing_but_list(tmp_path: P
 async def test_unreadable_object_names_do_not_stop_the_patrol(tmp_path: Path) -> None:
     """Deliveries go on, the patrol reports them once, and verifying shows each of them."""
     async with responder_environment(tmp_path, store="gs://case-files/responder") as env:
-        folder = f"incidents/{(await env.deliver()).outcome['incident']}"
+        folder = f"incidents/{(await env.deliver()).outcome.to_json()['incident']}"
         names = [f"{folder}//double.json", f"{folder}/x\x1b.json", "incidents/../up.json"]
         for name in (*names, f"{CONTAINMENTS_FOLDER}/1//y.json"):
             await put_object(env.settings, name, b"garbage")

@@ -114,7 +114,7 @@ async def test_the_plan_of_the_sample_is_short(tmp_path: Path) -> None:
     """Eight tasks of at most 450 words without commands, folded ones included."""
     async with responder_environment(tmp_path) as env:
         outcome = (await env.deliver()).outcome
-    assessment = Outcome.from_json(outcome).assessment
+    assessment = outcome.assessment
     assert assessment
     tasks = assessment.playbook.people
     assert [task.id for task in tasks] == _AFTER_STOP

@@ -67,7 +67,7 @@ async def _deliver_all(folder: Path) -> dict[str, str]:
     ) as env:
         for name, message in {**listed, "unlisted": unlisted}.items():
             outcome = (await env.deliver(message)).outcome
-            incidents[name] = str(outcome["incident"])
+            incidents[name] = str(outcome.incident)
     return incidents
 
 
@@ -165,7 +165,7 @@ async def test_what_was_a_dry_run_is_compared_under_the_ceiling_of_then(tmp_path
     """RESPONDER_MODE is no difference of the policy, unless one is asked for."""
     async with responder_environment(tmp_path, mode=Mode.DRY_RUN) as env:
         policy = (env.folder / "policy.yaml").read_text()
-        assert (await env.deliver()).outcome["status"] == "planned"
+        assert (await env.deliver()).outcome.status == "planned"
         assert not (await result_of(tmp_path, policy)).differing
         (only,) = (await result_of(tmp_path, policy, ceiling=Mode.ENFORCE)).differing
         assert (only.recorded.mode, only.tested.mode) == (Mode.DRY_RUN, Mode.ENFORCE)
@@ -173,7 +173,7 @@ async def test_what_was_a_dry_run_is_compared_under_the_ceiling_of_then(tmp_path
         acting = env.settings.model_copy(update={"mode": Mode.ENFORCE})
         env.settings = acting
         env.processes.clear()
-        assert (await env.deliver()).outcome["status"] == "contained"
+        assert (await env.deliver()).outcome.status == "contained"
         (only,) = (await result_of(tmp_path, policy)).judged
         assert only.recorded.mode is Mode.ENFORCE
 
@@ -181,7 +181,7 @@ async def test_what_was_a_dry_run_is_compared_under_the_ceiling_of_then(tmp_path
 async def test_the_responder_itself_is_held_as_it_was(tmp_path: Path) -> None:
     """The guard that protects the responder knew its name then."""
     async with responder_environment(tmp_path, K_SERVICE="storefront") as env:
-        assert (await env.deliver()).outcome["status"] == "held"
+        assert (await env.deliver()).outcome.status == "held"
         policy = (env.folder / "policy.yaml").read_text()
         (only,) = (await result_of(tmp_path, policy)).judged
         assert not only.differs
@@ -193,7 +193,7 @@ async def test_incidents_that_cannot_be_judged_are_named_with_the_reason(tmp_pat
     fault = {"method": "GetService", "code": "PERMISSION_DENIED"}
     world = world_around(sample_notification(), faults=[fault])
     async with responder_environment(tmp_path, world=world) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         store = tmp_path / "store/incidents"
         begun, foreign = store / "20261002-000000000001", store / "20261002-000000000002"
         record = {"kind": "received", "recorded_at": "2026-10-02T08:00:00Z", "run": "x"}
@@ -223,7 +223,7 @@ async def test_evidence_that_cannot_be_read_back_judges_nothing(
 ) -> None:
     """No decision is made of half of the facts."""
     async with responder_environment(tmp_path) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         file = tmp_path / "store/incidents" / incident / path
         text = file.read_text()
         assert old in text

@@ -111,7 +111,7 @@ async def test_after_a_drill_the_world_is_what_it_was(tmp_path: Path, kind: Kind
         stored = here.env.stored_objects()
         assert {path.split("/")[0] for path in stored} == {"containments", "drills"}
         done = here.env.read_record(f"drills/{report.drill}/1000-done.json")["outcome"]
-        assert (done["result"], done["status"], done["by"]) == (
+        assert (done["drill"]["result"], done["status"], done["drill"]["by"]) == (
             "passed",
             "released",
             here.user.name,
@@ -130,7 +130,7 @@ async def test_a_finding_after_a_drill_is_contained_as_if_there_had_been_none(
     """The drill's release names no finding, and its slot belongs to no incident."""
     async with drill_environment(tmp_path, policy=enforcing_policy(Kind.SERVICE)) as here:
         assert (await here.run_drill()).passed
-        outcome: Any = (await here.env.deliver()).outcome
+        outcome: Any = (await here.env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         assert outcome["containment"].endswith("/2")
         assert here.env.stored_objects("slots/**/*")
@@ -143,7 +143,7 @@ async def test_a_finding_during_a_drill_keeps_the_workload_contained(tmp_path: P
     async with drill_environment(tmp_path, policy=enforcing_policy(Kind.SERVICE)) as here:
         exercise = DrillRun(await here.prepare_drill())
         await exercise.contain()
-        outcome: Any = (await here.env.deliver()).outcome
+        outcome: Any = (await here.env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         await exercise.release()
         report = await exercise.close()
@@ -190,7 +190,7 @@ async def test_a_finding_while_a_drill_is_given_back_waits_for_that(tmp_path: Pa
         )
         assert await here.env.status() == "retry"
         late: Any = await here.env.later(400).deliver()
-        assert (late.outcome["status"], late.alarm) == ("held", True)
+        assert (late.outcome.status, late.alarm) == ("held", True)
         await exercise.release()
         assert (await exercise.close()).passed
 

@@ -43,7 +43,7 @@ class ParsedPage(HTMLParser):
 async def sample_case(folder: Path) -> CaseFileContents:
     """The case file of the sample finding."""
     async with responder_environment(folder) as env:
-        outcome = (await env.deliver()).outcome
+        outcome = (await env.deliver()).outcome.to_json()
         stored = env.stored_objects(f"incidents/{outcome['incident']}/**/*")
     named = {path.partition("/")[2].partition("/")[2]: data for path, data in stored.items()}
     evidence = {
@@ -297,7 +297,7 @@ def test_an_incident_that_could_not_be_resumed_has_a_page() -> None:
     outcome = closing_outcome(
         CaseSummary(INCIDENT_ID, "incidents/x", (first,)), "gone", "file:///x"
     )
-    page = render_html(CaseFileContents(outcome, {}, (), {}))
+    page = render_html(CaseFileContents(outcome.to_json(), {}, (), {}))
     assert "A finding whose category is not known" in page
     assert page.count("<strong>Not known:</strong> the finding names no Cloud Run workload") > 1
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from incident.actions.changes import with_state
 from incident.model import (
     Assessment,
+    ChangeState,
     Confidence,
     Connection,
     Container,
@@ -19,7 +21,6 @@ from incident.model import (
     File,
     Finding,
     Gap,
-    Json,
     Kind,
     Lookup,
     Mode,
@@ -33,6 +34,7 @@ from incident.model import (
     Verdict,
 )
 from incident.model.json_text import json_value
+from incident.model.outcome import Outcome, ReportedDecision
 from incident.redaction.redactor import Redactor
 from incident.report.outcome import OutcomeParts, build_outcome, malformed_outcome
 from incident.report.outcome_updates import (
@@ -101,7 +103,7 @@ def outcome_parts(found: Finding | None = None, **changes: Any) -> OutcomeParts:
 def stored_outcome(found: Finding | None = None, *secrets: Secret, **changes: Any) -> Any:
     """The outcome as the case file stores it."""
     made = build_outcome(outcome_parts(found, **changes), Redactor(b"key", secrets))
-    return json.loads(json.dumps(made))
+    return json.loads(json.dumps(made.to_json()))
 
 
 def with_process(**changes: Any) -> Finding:
@@ -133,8 +135,10 @@ def test_an_outcome_has_its_keys_and_no_others() -> None:
         case_file=None,
     )
     assert set(stored_outcome()) == set(bare) == KEYS
-    assert set(malformed_outcome("digest", "reason", "where")) == KEYS | {"message_sha256"}
-    assert set(duplicate_outcome(stored_outcome())) == KEYS
+    malformed = malformed_outcome("digest", "reason", "where")
+    assert set(malformed.to_json()) == KEYS | {"message_sha256"}
+    duplicate = duplicate_outcome(Outcome.from_json(stored_outcome()))
+    assert set(duplicate.to_json()) == KEYS
 
 
 def test_an_outcome_says_what_became_of_the_incident() -> None:
@@ -410,17 +414,18 @@ def test_known_secrets_are_marks_wherever_they_stand() -> None:
 
 def test_a_malformed_message_has_an_outcome_without_a_finding() -> None:
     """It has the reason and the message's digest."""
-    made: Any = malformed_outcome("abc", "cannot read it", "gs://x/quarantine/abc.json")
+    malformed = malformed_outcome("abc", "cannot read it", "gs://x/quarantine/abc.json")
+    made: Any = malformed.to_json()
     assert (made["status"], made["message_sha256"]) == ("malformed", "abc")
-    assert made["decision"] == {"verdict": "hold", "reasons": ["cannot read it"]}
+    assert made["decision"]["reasons"] == ["cannot read it"]
     assert (made["finding"], made["incident"], made["changes"]) == (None, None, [])
-    assert made["links"] == {"case_file": "gs://x/quarantine/abc.json"}
+    assert made["links"]["case_file"] == "gs://x/quarantine/abc.json"
 
 
 def test_a_duplicate_repeats_the_outcome_without_its_changes() -> None:
     """It names the earlier status and has no changes."""
     done = stored_outcome()
-    made: Any = duplicate_outcome(done)
+    made: Any = duplicate_outcome(Outcome.from_json(done)).to_json()
     assert made["status"] == "duplicate"
     assert made["decision"]["verdict"] == "contain"
     assert "'contained'" in made["decision"]["reasons"][0]
@@ -431,8 +436,8 @@ def test_a_duplicate_repeats_the_outcome_without_its_changes() -> None:
 
 def test_a_duplicate_of_something_odd_is_still_an_outcome() -> None:
     """A record without a decision raises no error."""
-    made: Any = duplicate_outcome({"status": "held", "decision": None})
-    assert (made["status"], list(made["decision"])) == ("duplicate", ["reasons"])
+    made = duplicate_outcome(Outcome.from_json({"status": "held", "decision": None}))
+    assert (made.status, len(made.decision.reasons)) == ("duplicate", 1)
 
 
 def test_a_plain_value_has_no_field_that_is_not_printed() -> None:
@@ -469,15 +474,16 @@ def test_a_plain_process_keeps_names_of_the_environment_only() -> None:
 )
 def test_a_release_ends_only_what_has_an_effect(status: str, state: str, *, expected: bool) -> None:
     """A held, refused or released incident has no active containment."""
-    assert has_active_containment({"status": status, "changes": [{"state": state}]}) is expected
-    assert has_active_containment({"status": "failed", "changes": None}) is False
+    change = with_state(scale_to_zero_change(), ChangeState(state))
+    outcome = Outcome(Status(status), changes=(change,))
+    assert has_active_containment(outcome) is expected
+    assert has_active_containment(Outcome(Status.FAILED)) is False
 
 
 def test_a_released_incident_says_by_whom_and_what_stays_lost() -> None:
     """The release comes first, then the earlier reasons."""
-    done: dict[str, Json] = {"status": "contained", "decision": {"reasons": ["why"]}}
+    done = Outcome(Status.CONTAINED, decision=ReportedDecision(reasons=("why",)))
     released = released_outcome(done, "someone@example.com", ("an execution",))
-    assert released["decision"] == {
-        "reasons": ["released by someone@example.com", "an execution", "why"]
-    }
-    assert (released["status"], released["drains_until"]) == ("released", None)
+    reasons = ("released by someone@example.com", "an execution", "why")
+    assert released.decision.reasons == reasons
+    assert (released.status, released.drains_until) == ("released", None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from incident.case_file.manifest import sha256_hex
+from incident.model import Status
 from incident.report.write_report import write_report
 from tests.support.constants import CONTAINMENTS_FOLDER
 from tests.support.environment import responder_environment
@@ -18,7 +20,7 @@ async def test_an_incident_has_a_report(tmp_path: Path) -> None:
         result = await env.deliver()
         page = env.stored_objects()[f"{result.case_file}/report.html"].decode()
         assert "<h1>Execution: Modified Malicious Binary Executed</h1>" in page
-        assert str(result.outcome["links"]).count("report.html") == 1
+        assert str(result.outcome.to_json()["links"]).count("report.html") == 1
         stored = env.stored_objects()
         for path in (
             f"{result.case_file}/evidence/finding.json",
@@ -35,7 +37,9 @@ async def test_a_later_report_is_written_beside_the_earlier_one(tmp_path: Path) 
         store = folder_store(tmp_path / "store")
         first = env.stored_objects()[f"{folder}/report.html"]
         for _ in range(2):
-            path = await write_report(store, folder, {**result.outcome, "status": "released"})
+            path = await write_report(
+                store, folder, replace(result.outcome, status=Status.RELEASED)
+            )
             assert path == f"{folder}/report-2.html"
         assert env.stored_objects()[f"{folder}/report.html"] == first
 
@@ -46,7 +50,7 @@ async def test_the_report_of_a_later_outcome_shows_what_led_to_it(tmp_path: Path
         outcome = (await env.deliver()).outcome
         await deploy(env, with_automatic_scaling)
         await run_patrol(env.later(900))
-        folder = f"incidents/{outcome['incident']}"
+        folder = f"incidents/{outcome.incident}"
         stored = env.stored_objects(f"{folder}/report*.html")
         first, second = (
             stored[f"{folder}/{name}.html"].decode() for name in ("report", "report-2")
@@ -57,4 +61,4 @@ async def test_the_report_of_a_later_outcome_shows_what_led_to_it(tmp_path: Path
         for words in ("The patrol saw it undone, by", "Carried the incident on: unverified"):
             assert words not in first
             assert words in second
-        assert f"{outcome['containment']}/0005-reverted.json" in second
+        assert f"{outcome.containment}/0005-reverted.json" in second

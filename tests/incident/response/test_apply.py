@@ -21,6 +21,7 @@ from google.cloud.securitycenter_v2 import Finding
 from obstore.store import from_url
 
 from clients.store import Store
+from incident.actions.changes import change_json
 from incident.case_file.index import CaseSummary
 from incident.case_file.journal import Record
 from incident.decision.inputs import Records
@@ -82,7 +83,7 @@ def announced_statuses(env: ResponderEnvironment) -> list[str]:
 
 def planned_changes(outcome: Any) -> list[Any]:
     """The changes of an outcome, without how far they came."""
-    return [{key: change[key] for key in PLANNED_KEYS} for change in outcome["changes"]]
+    return [{key: change_json(change)[key] for key in PLANNED_KEYS} for change in outcome.changes]
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -94,24 +95,24 @@ async def test_approving_writes_exactly_the_recorded_plan(tmp_path: Path, kind: 
         tmp_path, notification=sample_notification(SAMPLE_OF_KIND[kind]), **given
     ) as env:
         waiting: Any = (await env.deliver()).outcome
-        assert (waiting["status"], workload_writes(env)) == ("awaiting-approval", [])
+        assert (waiting.status, workload_writes(env)) == ("awaiting-approval", [])
         async with command_line_user(env) as me:
-            outcome = await me.approve(waiting["incident"])
-            case = await me.case_summary(waiting["incident"])
-        assert outcome["status"] == case.status == "contained"
-        assert {change["state"] for change in outcome["changes"]} == {"verified"}
+            outcome = await me.approve(waiting.incident)
+            case = await me.case_summary(waiting.incident)
+        assert outcome.status == case.status == "contained"
+        assert {change.state for change in outcome.changes} == {"verified"}
         assert planned_changes(outcome) == planned_changes(waiting)
-        assert outcome["decision"]["reasons"][0] == f"approved by {OPERATOR_EMAIL}"
-        assert (outcome["mode"], outcome["containment"][-2:]) == ("approve", "/1")
-        assert (outcome["drains_until"] is not None) is (kind is Kind.SERVICE)
+        assert outcome.decision.reasons[0] == f"approved by {OPERATOR_EMAIL}"
+        assert (outcome.mode, outcome.containment[-2:]) == ("approve", "/1")
+        assert (outcome.drains_until is not None) is (kind is Kind.SERVICE)
         assert sent_writes(env) == [
             (
-                change["target"],
-                change["mask"],
+                change.target,
+                [*change.mask],
                 # What is off by default is not printed.
-                {key: value for key, value in change["after"].items() if value is not False},
+                {key: value for key, value in change.after.items() if value is not False},
             )
-            for change in waiting["changes"]
+            for change in waiting.changes
         ]
         kinds = {record.kind: record for record in case.records if record.number >= 1000}
         assert [kind for kind in kinds if kind != "written-back"] == [
@@ -125,8 +126,8 @@ async def test_approving_writes_exactly_the_recorded_plan(tmp_path: Path, kind: 
 async def deliver_and_wait(env: ResponderEnvironment, status: str = "awaiting-approval") -> str:
     """The id of an incident that was delivered, and waits."""
     outcome: Any = (await env.deliver()).outcome
-    assert outcome["status"] == status
-    return str(outcome["incident"])
+    assert outcome.status == status
+    return str(outcome.incident)
 
 
 def scale_up(env: ResponderEnvironment) -> None:
@@ -196,7 +197,7 @@ async def test_a_plan_for_a_changed_workload_is_refused(tmp_path: Path, kind: Ki
                     part.update(was)
             assert (await me.case_summary(incident)).status == "awaiting-approval"
             assert workload_writes(env) == []
-            assert (await me.approve(incident))["status"] == "contained"
+            assert (await me.approve(incident)).status == "contained"
 
 
 async def test_what_the_plan_does_not_touch_may_change(tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ async def test_what_the_plan_does_not_touch_may_change(tmp_path: Path) -> None:
         found.etag = b"later"
         async with command_line_user(env) as me:
             outcome = await me.approve(incident)
-        assert outcome["status"] == "contained"
+        assert outcome.status == "contained"
         assert workload_writes(env) == ["UpdateService", "SetIamPolicy"]
 
 
@@ -263,7 +264,7 @@ async def test_caps_and_age_do_not_bind_a_person_and_no_slot_is_taken(tmp_path: 
         bounds = "max_finding_age: 1s, max_containments_per_hour: 0, max_per_project_per_hour: 0"
         env.write_policy(policy_yaml("approve", f"guards: {{{bounds}}}\n"))
         async with command_line_user(env) as me:
-            assert (await me.approve(incident))["status"] == "contained"
+            assert (await me.approve(incident)).status == "contained"
         assert not env.stored_objects("slots/**/*.json")
 
 
@@ -282,14 +283,14 @@ async def test_a_plan_expires_and_a_fresh_one_is_made(tmp_path: Path) -> None:
             case = await me.case_summary(incident)
             assert (case.status, case.records[-1].kind) == ("expired", "expired")
             assert case.outcome
-            reasons: Any = case.outcome["decision"]
+            reasons: Any = case.outcome.to_json()["decision"]
             assert (
                 reasons["reasons"][0] == "nobody approved the plan within 12 h, the policy's limit"
             )
             with pytest.raises(RequestRefused, match="it is expired; no plan waits"):
                 await me.propose_approval(incident)
             assert workload_writes(env) == []
-            assert (await me.contain(incident))["status"] == "contained"
+            assert (await me.contain(incident)).status == "contained"
         assert announced_statuses(env) == ["awaiting-approval", "expired", "contained"]
 
 
@@ -299,7 +300,7 @@ async def test_a_plan_that_is_not_too_old_yet_is_applied(tmp_path: Path) -> None
     async with responder_environment(tmp_path, policy_text=rules) as env:
         incident = await deliver_and_wait(env)
         async with command_line_user(env.later(7100)) as me:
-            assert (await me.approve(incident))["status"] == "contained"
+            assert (await me.approve(incident)).status == "contained"
 
 
 async def test_two_who_approve_at_once_make_one_containment(tmp_path: Path) -> None:
@@ -312,8 +313,8 @@ async def test_two_who_approve_at_once_make_one_containment(tmp_path: Path) -> N
         ):
             outcomes = await asyncio.gather(one.approve(incident), other.approve(incident))
             case = await one.case_summary(incident)
-        assert {outcome["status"] for outcome in outcomes} == {case.status} == {"contained"}
-        assert len({outcome["containment"] for outcome in outcomes}) == 1
+        assert {outcome.status for outcome in outcomes} == {case.status} == {"contained"}
+        assert len({outcome.containment for outcome in outcomes}) == 1
         assert workload_writes(env) == ["UpdateService"]
         yes = [record.body["by"] for record in case.records if record.kind == "approved"]
         assert sorted(str(by) for by in yes) == ["a@example.com", "b@example.com"]
@@ -328,10 +329,10 @@ async def test_approval_joins_an_existing_containment(tmp_path: Path) -> None:
         first: Any = (await env.deliver(one)).outcome
         second: Any = (await env.deliver(other)).outcome
         async with command_line_user(env) as me:
-            done = await me.approve(first["incident"])
-            joined = await me.approve(second["incident"])
-        assert done["containment"] == joined["containment"]
-        assert joined["status"] == "contained"
+            done = await me.approve(first.incident)
+            joined = await me.approve(second.incident)
+        assert done.containment == joined.containment
+        assert joined.status == "contained"
         assert workload_writes(env) == ["UpdateService"]
 
 
@@ -358,7 +359,7 @@ async def test_an_interrupted_approval_can_be_repeated(tmp_path: Path, mode: str
         "peer_wait": SHORT_EXPIRY,
     }
     async with responder_environment(tmp_path, **given) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         original = env.service["scaling"]
     for steps in range(20):
         folder = tmp_path / str(steps)
@@ -373,7 +374,7 @@ async def test_an_interrupted_approval_can_be_repeated(tmp_path: Path, mode: str
                 break
             outcome = await getattr(me, act)(incident)
             case = await me.case_summary(incident)
-        assert outcome["status"] == case.status == "contained", steps
+        assert outcome.status == case.status == "contained", steps
         assert workload_writes(env) == ["UpdateService"]
         reported = [r.kind for r in case.records if r.body.get("outcome")]
         assert (
@@ -417,8 +418,8 @@ async def test_an_interrupted_approval_is_finished_without_another_write(
             assert proposal
             outcome: Any = await apply_proposal(proposal)
             case = await late.case_summary(incident)
-        assert (outcome["status"], case.status) == ("contained", "contained")
-        assert outcome["decision"]["reasons"][0] == f"approved by {OPERATOR_EMAIL}"
+        assert (outcome.status, case.status) == ("contained", "contained")
+        assert outcome.decision.reasons[0] == f"approved by {OPERATOR_EMAIL}"
         assert [record.kind for record in case.records].count("approved") == 1
         assert workload_writes(env) == ["UpdateService"]
 
@@ -502,9 +503,9 @@ async def test_without_the_permission_the_incident_is_failed_and_may_be_containe
         incident = await deliver_and_wait(env)
         async with command_line_user(env) as me:
             outcome = await me.approve(incident)
-            assert outcome["status"] == "failed"
-            assert "run.services.update" in outcome["changes"][0]["error"]
-            assert (await me.contain(incident))["status"] == "contained"
+            assert outcome.status == "failed"
+            assert "run.services.update" in outcome.changes[0].error
+            assert (await me.contain(incident)).status == "contained"
 
 
 async def test_a_write_that_never_takes_effect_is_unverified(tmp_path: Path) -> None:
@@ -516,7 +517,7 @@ async def test_a_write_that_never_takes_effect_is_unverified(tmp_path: Path) -> 
         incident = await deliver_and_wait(env)
         async with command_line_user(env) as me:
             outcome = await me.approve(incident)
-            assert outcome["status"] == "unverified"
+            assert outcome.status == "unverified"
             assert (await me.case_summary(incident)).status == "unverified"
 
 
@@ -533,7 +534,7 @@ async def test_a_released_incident_can_be_contained_but_not_approved(tmp_path: P
             with pytest.raises(RequestRefused, match="a person has released"):
                 await me.propose_approval(incident)
             outcome = await me.contain(incident)
-        assert (outcome["status"], outcome["containment"][-2:]) == ("contained", "/2")
+        assert (outcome.status, outcome.containment[-2:]) == ("contained", "/2")
 
 
 SHORT_MAX_AGE = policy_yaml(extra="guards: {max_finding_age: 1s}\n")
@@ -558,11 +559,11 @@ async def test_held_and_planned_incidents_can_be_contained_manually(
         async with command_line_user(env) as me:
             outcome = await me.contain(incident)
             case = await me.case_summary(incident)
-        assert (outcome["status"], case.status, case.outcome) == ("contained", "contained", outcome)
-        assert outcome["decision"]["reasons"][0] == f"contained manually by {OPERATOR_EMAIL}"
-        assert (outcome["mode"], outcome["decision"]["verdict"]) == ("enforce", "contain")
+        assert (outcome.status, case.status, case.outcome) == ("contained", "contained", outcome)
+        assert outcome.decision.reasons[0] == f"contained manually by {OPERATOR_EMAIL}"
+        assert (outcome.mode, outcome.decision.verdict) == ("enforce", "contain")
         assert case.folder == f"incidents/{incident}"
-        assert outcome["detected"]["binary_path"]
+        assert outcome.detected.binary_path
         assert env.stored_objects(f"incidents/{incident}/evidence/settings.json")
         assert workload_writes(env) == ["UpdateService"]
         assert announced_statuses(env) == [status, "contained"]
@@ -580,12 +581,12 @@ async def test_a_person_names_actions_where_the_policy_names_none(tmp_path: Path
             with pytest.raises(RequestRefused, match="no action is named for a service"):
                 await me.propose_containment(incident)
             outcome = await me.contain(incident, (("require-authentication",),))
-            assert outcome["status"] == "restricted"
+            assert outcome.status == "restricted"
             assert f"named by {OPERATOR_EMAIL}: require-authentication for a service" in str(
                 outcome
             )
             outcome = await me.contain(incident, (("scale-to-zero",),))
-        assert outcome["status"] == "contained"
+        assert outcome.status == "contained"
         assert workload_writes(env) == ["SetIamPolicy", "UpdateService"]
 
 
@@ -638,7 +639,7 @@ async def test_a_contained_incident_is_not_contained_again(tmp_path: Path) -> No
             service.scaling.scaling_mode = run_v2.ServiceScaling.ScalingMode(1)
             assert not (await me.propose_containment(incident)).already_contained
             outcome = await me.contain(incident)
-        assert (outcome["status"], outcome["containment"][-2:]) == ("contained", "/1")
+        assert (outcome.status, outcome.containment[-2:]) == ("contained", "/1")
         assert workload_writes(env) == ["UpdateService", "UpdateService"]
 
 

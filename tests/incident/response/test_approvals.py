@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from incident.actions.changes import change_json, with_state
+from incident.actions.changes import with_state
 from incident.case_file.containments import ContainmentRecords
 from incident.case_file.index import CaseFileIndex, CaseSummary
 from incident.case_file.journal import Journal
 from incident.decision.inputs import Records
-from incident.model import ChangeState
+from incident.model import ChangeState, Status, Verdict
+from incident.model.outcome import Outcome, ReportedDecision, ReportedWorkload
 from incident.policy.resolve import Policy
 from incident.redaction.redactor import Redactor
 from incident.response.approvals import (
@@ -43,19 +43,14 @@ from tests.support.model import (
 FOLDER = f"incidents/{INCIDENT_ID}"
 LIMIT = timedelta(hours=12)
 POLICY = Policy()
-WAITING: dict[str, Any] = {
-    "incident": INCIDENT_ID,
-    "status": "awaiting-approval",
-    "workload": {
-        "kind": "service",
-        "project": "example-shop-prod",
-        "location": "europe-west1",
-        "name": "storefront",
-        "uid": UID,
-    },
-    "decision": {"verdict": "contain", "reasons": ["because"]},
-    "changes": [change_json(scale_to_zero_change())],
-}
+OUTCOME = Outcome(
+    Status.AWAITING_APPROVAL,
+    INCIDENT_ID,
+    workload=ReportedWorkload.of(workload(), uid=UID),
+    decision=ReportedDecision(Verdict.CONTAIN, ("because",)),
+    changes=(scale_to_zero_change(),),
+)
+WAITING: dict[str, Any] = OUTCOME.to_json()
 _NOBODY: Any = None
 NO_PORTS = Ports(
     *(_NOBODY,) * 6,
@@ -148,13 +143,12 @@ async def test_an_expired_plan_is_recorded_and_kept_visible(tmp_path: Path) -> N
     """Nobody was at it: held, with the reason first and the plan as it was."""
     store_records, found = await stored_case(tmp_path)
     reported: Any = await expire_approval(found, POLICY, store_records, NO_PORTS, Redactor(b"k"))
-    assert reported["decision"] == {
-        "verdict": "hold",
-        "reasons": ["nobody approved the plan within 12 h, the policy's limit", "because"],
-    }
+    assert reported.decision == ReportedDecision(
+        Verdict.HOLD, ("nobody approved the plan within 12 h, the policy's limit", "because")
+    )
     after = await CaseFileIndex(store_records.store).get(INCIDENT_ID)
     assert (after.status, after.outcome) == ("expired", reported)
-    assert reported["changes"] == json.loads(json.dumps(WAITING["changes"]))
+    assert reported.changes == OUTCOME.changes
 
 
 async def test_what_was_begun_does_not_expire(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ async def test_a_redelivery_waits_for_the_run_that_is_about_to_log(tmp_path: Pat
         result = await handler.receive(encode(env.notification))
         await clients.close()
         assert target.exists()
-        assert (result.outcome["status"], result.logged_record) == ("duplicate", None)
+        assert (result.outcome.status, result.logged_record) == ("duplicate", None)
 
 
 @pytest.mark.parametrize(("same_process", "reads"), [(True, 1), (False, 2)])
@@ -155,14 +155,14 @@ async def test_an_event_of_a_done_incident_asks_google_nothing(
         ports = replace(build_ports(clients), store=store)
         counted = DeliveryHandler(build_context(env.settings), ports)
         first = counted if same_process else await env.start_process()
-        assert (await env.deliver(process=first)).outcome["status"] == "contained"
+        assert (await env.deliver(process=first)).outcome.status == "contained"
         calls = len(env.emulator.calls)
         echoes = [json.loads(message) for message in env.emulator.notifications.messages]
         assert len(echoes) == 2
         for message in (*echoes, env.notification):
             store.requests.clear()
             answer = await env.deliver(message, process=counted)
-            assert answer.outcome["status"] == "duplicate"
+            assert answer.outcome.status == "duplicate"
             assert store.requests == {"read": reads}
         assert len(env.emulator.calls) == calls
         await clients.close()

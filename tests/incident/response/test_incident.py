@@ -28,7 +28,7 @@ async def test_an_enforcing_policy_scales_the_service_to_zero(tmp_path: Path) ->
     """A confirmed finding under an enforcing policy stops the service, verified."""
     async with responder_environment(tmp_path) as env:
         answer = await env.deliver()
-        outcome: Any = answer.outcome
+        outcome: Any = answer.outcome.to_json()
         (change,) = outcome["changes"]
         assert (outcome["status"], outcome["mode"]) == ("contained", "enforce")
         assert change["state"] == "verified"
@@ -69,7 +69,7 @@ async def test_what_the_policy_does_not_name_is_held(
 ) -> None:
     """Category, workload, action and source must be named, or a person decides."""
     async with responder_environment(tmp_path, policy_text=rules) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "held"
         assert reason in " ".join(outcome["decision"]["reasons"])
         assert env.emulator.writes == []
@@ -84,7 +84,7 @@ async def test_without_a_valid_policy_everything_is_held_and_evidence_gathered(
         if rules is None:
             (tmp_path / "policy.yaml").unlink()
         answer = await env.deliver()
-        outcome: Any = answer.outcome
+        outcome: Any = answer.outcome.to_json()
         assert (outcome["status"], answer.alarm) == ("held", True)
         assert "policy" in outcome["decision"]["reasons"][0]
         assert outcome["assessment"]["confidence"] == "high"
@@ -145,7 +145,7 @@ async def test_a_finding_that_is_never_listed_is_held(tmp_path: Path) -> None:
     """Five minutes after its event an unlisted finding is a mere claim, for a person."""
     world = {**world_around(sample_notification()), "findings": []}
     async with responder_environment(tmp_path, world=world, after_s=301) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "held"
         assert "does not list" in " ".join(outcome["decision"]["reasons"])
 
@@ -184,7 +184,7 @@ async def test_the_workload_that_scc_names_is_the_one_contained(tmp_path: Path) 
     world = world_around(sample_notification())
     world["services"].append({"name": victim})
     async with responder_environment(tmp_path, notification=forged, world=world) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         assert outcome["workload"]["name"] == "storefront"
         assert service_of(env.emulator.world.dump(), victim).get("scaling", {}) != SCALED_TO_ZERO
@@ -198,12 +198,12 @@ async def test_a_dry_run_plans_exactly_what_enforcement_does(tmp_path: Path) -> 
     (tmp_path / "dry").mkdir()
     (tmp_path / "wet").mkdir()
     async with responder_environment(tmp_path / "dry", policy_text=policy_yaml("dry-run")) as env:
-        planned: Any = (await env.deliver()).outcome
+        planned: Any = (await env.deliver()).outcome.to_json()
         before = env.service
         assert [write.validate_only for write in env.emulator.writes] == [True]
     async with responder_environment(tmp_path / "wet") as env:
         assert env.service == before
-        contained: Any = (await env.deliver()).outcome
+        contained: Any = (await env.deliver()).outcome.to_json()
     exact = ("action", "target", "mask", "before", "after", "stops", "reversible")
     assert (planned["status"], planned["changes"][0]["state"]) == ("planned", "validated")
     for key in exact:
@@ -231,7 +231,7 @@ async def test_a_dry_run_that_may_not_validate_says_what_enforcing_would_lack(
     async with responder_environment(
         tmp_path, world=world, policy_text=policy_yaml("dry-run")
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         (change,) = outcome["changes"]
         assert (outcome["status"], change["state"]) == ("planned", "not-validated")
         assert "enforcing would lack run.services.update" in change["error"]
@@ -291,7 +291,7 @@ async def test_a_concurrent_change_is_reported(tmp_path: Path) -> None:
             env.emulator.world.services[SERVICE].generation += 1
 
     async with responder_environment(tmp_path, hook=interfere) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
         assert "the snapshot may lack it" in " ".join(outcome["decision"]["reasons"])
 
@@ -360,7 +360,7 @@ async def test_a_write_that_does_not_take_effect_is_unverified(tmp_path: Path) -
         tmp_path, world=world, verify_timeout=timedelta(seconds=1)
     ) as env:
         answer = await env.deliver()
-        outcome: Any = answer.outcome
+        outcome: Any = answer.outcome.to_json()
         assert (outcome["status"], answer.alarm) == ("unverified", True)
         assert outcome["changes"][0]["state"] == "unverified"
         assert "still at work" in outcome["changes"][0]["error"]
@@ -371,7 +371,7 @@ async def test_a_write_that_takes_effect_late_is_polled(tmp_path: Path) -> None:
     world = {**world_around(sample_notification()), "latency": {"reconcile": "300ms"}}
     async with responder_environment(tmp_path, world=world) as env:
         answer = await env.deliver()
-        outcome: Any = answer.outcome
+        outcome: Any = answer.outcome.to_json()
         assert (outcome["status"], answer.alarm) == ("contained", False)
         methods = [call.method for call in env.emulator.calls]
         reads = methods[methods.index(UPDATE_SERVICE) :].count(
@@ -398,7 +398,7 @@ async def test_a_malformed_message_is_quarantined(tmp_path: Path, data: bytes) -
     """A malformed message is quarantined by its digest, logged once and acknowledged."""
     async with responder_environment(tmp_path) as env:
         answer = await env.deliver(data)
-        assert (answer.outcome["status"], answer.alarm) == ("malformed", True)
+        assert (answer.outcome.status, answer.alarm) == ("malformed", True)
         (path,) = env.stored_objects()
         assert env.read_record(path)["sha256"] in path
         assert env.read_record(path)["size"] == len(data)
@@ -440,7 +440,7 @@ def _short_retries(_: Any) -> dict[str, Any]:
 async def test_an_old_finding_is_held(tmp_path: Path) -> None:
     """After the policy's limit a person decides."""
     async with responder_environment(tmp_path, after_s=86_401) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "held"
         assert outcome["decision"]["reasons"] == [
             "the finding is 1 d 1 s old; the policy's limit is 1 d"
@@ -455,7 +455,7 @@ async def test_changing_the_policy_is_the_kill_switch(tmp_path: Path) -> None:
             env.write_policy(policy_yaml("dry-run"))
 
     async with responder_environment(tmp_path, hook=change) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "held"
         assert not env.emulator.writes
 
@@ -466,7 +466,7 @@ async def test_the_responder_never_contains_itself(tmp_path: Path) -> None:
         tmp_path, K_SERVICE="storefront", store="gs://case-files"
     ) as env:
         answer = await env.deliver()
-        assert (answer.outcome["status"], answer.alarm) == ("held", True)
+        assert (answer.outcome.status, answer.alarm) == ("held", True)
 
 
 async def test_a_store_that_is_lost_with_the_instance_forbids_acting(tmp_path: Path) -> None:
@@ -483,7 +483,7 @@ async def test_a_label_that_protects_raises_an_alarm(tmp_path: Path) -> None:
     rules = policy_yaml(extra="protect: [{labels: {scc-responder: protected}}]\n")
     async with responder_environment(tmp_path, world=world, policy_text=rules) as env:
         answer = await env.deliver()
-        assert (answer.outcome["status"], answer.alarm) == ("held", True)
+        assert (answer.outcome.status, answer.alarm) == ("held", True)
 
 
 async def test_a_released_finding_is_not_contained_again(tmp_path: Path) -> None:
@@ -495,7 +495,7 @@ async def test_a_released_finding_is_not_contained_again(tmp_path: Path) -> None
         later = sample_notification()
         later["finding"]["eventTime"] = "2026-10-02T08:20:00Z"
     async with responder_environment(tmp_path, notification=later) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "held"
         assert "released" in outcome["decision"]["reasons"][0]
 

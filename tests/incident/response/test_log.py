@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from incident.model import Finding, Json, Status
+from incident.model import Finding, Kind, Status
+from incident.model.outcome import Outcome, ReportedFinding, ReportedWorkload
 from incident.response import log
 from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
@@ -44,15 +46,13 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in captured.out.splitlines()]
 
 
-def outcome(status: str, **changes: Json) -> dict[str, Json]:
+WORKLOAD = ReportedWorkload(Kind.SERVICE, "", None, "", "", "services/x")
+
+
+def outcome(status: str, **changes: Any) -> Outcome:
     """An outcome with the fields that the log uses."""
-    found: dict[str, Json] = {
-        "status": status,
-        "incident": "i-1",
-        "finding": {"name": "finding-1"},
-        "workload": {"resource_name": "services/x"},
-    }
-    return {**found, **changes}
+    named = Outcome(Status(status), "i-1", ReportedFinding("finding-1"), WORKLOAD)
+    return replace(named, **changes)
 
 
 EXPECTED = {
@@ -88,7 +88,8 @@ def test_a_line_names_incident_finding_and_workload(capsys: pytest.CaptureFixtur
         "finding-1",
         "services/x",
     )
-    assert (line["outcome"], line["stage"], line["trace"]) == (reported, "done", TRACE.trace_id)
+    assert line["outcome"] == reported.to_json()
+    assert (line["stage"], line["trace"]) == ("done", TRACE.trace_id)
     assert line["time"].endswith("Z")
 
 
@@ -102,7 +103,7 @@ def test_a_line_has_labels_to_filter_by(
     """Labels are short texts for filters; unknown ones are left out."""
     name = f"projects/example-shop-prod/locations/europe-west1/{resource}/storefront"
     log.delivery_answered(
-        DeliveryResult(outcome("contained", workload={"resource_name": name})), None
+        DeliveryResult(outcome("contained", workload=replace(WORKLOAD, resource_name=name))), None
     )
     (line,) = lines(capsys)
     expected = {
@@ -140,8 +141,10 @@ def test_a_message_names_workload_category_and_incident(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The message of an outcome says what happened to which workload, and why."""
-    workload = {"name": "storefront", "project": "example-shop-prod", "location": "europe-west1"}
-    finding = {"name": "finding-1", "category": "Unexpected Child Shell"}
+    workload = replace(
+        WORKLOAD, name="storefront", project="example-shop-prod", location="europe-west1"
+    )
+    finding = ReportedFinding("finding-1", category="Unexpected Child Shell")
     log.delivery_answered(DeliveryResult(outcome("held", finding=finding, workload=workload)), None)
     (line,) = lines(capsys)
     where = "storefront (example-shop-prod, europe-west1)"
@@ -153,7 +156,9 @@ def test_a_message_escapes_and_cuts_what_a_finding_supplies(
 ) -> None:
     """A category of any length and content stays one printable part of the message."""
     hostile = HOSTILE + "\x1b[2J" + "x" * 5000
-    log.delivery_answered(DeliveryResult(outcome("held", finding={"category": hostile})), None)
+    log.delivery_answered(
+        DeliveryResult(outcome("held", finding=ReportedFinding(category=hostile))), None
+    )
     (line,) = lines(capsys)
     assert line["message"].isprintable()
     assert len(line["message"]) < 200
@@ -161,7 +166,8 @@ def test_a_message_escapes_and_cuts_what_a_finding_supplies(
 
 def test_hostile_text_stays_inside_its_value(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a line break nor a format in a finding makes a line of its own."""
-    hostile = outcome("held", finding={"name": HOSTILE}, workload={"resource_name": HOSTILE})
+    workload = replace(WORKLOAD, resource_name=HOSTILE)
+    hostile = outcome("held", finding=ReportedFinding(HOSTILE), workload=workload)
     log.delivery_answered(DeliveryResult(hostile), None)
     claim = finding(name=HOSTILE)
     log.delivery_retried(RetryDelivery(HOSTILE, claim, urgent=False), None)

@@ -97,7 +97,7 @@ async def test_a_failing_chat_webhook_changes_nothing(
         async with responder_environment(tmp_path, webhook=SecretStr(url), topic=TOPIC) as env:
             delivered, printed = await deliver_and_log(env)
             assert delivered
-            outcome: Any = delivered.outcome
+            outcome: Any = delivered.outcome.to_json()
             assert (outcome["status"], delivered.alarm) == ("contained", False)
             (gap,) = (gap for gap in outcome["gaps"] if gap["collector"] == "webhook")
             assert "webhook at 127.0.0.1" in gap["reason"]
@@ -149,7 +149,7 @@ async def test_a_failure_is_not_tried_again_by_a_redelivery(tmp_path: Path) -> N
         ) as env,
     ):
         assert await env.status() == "retry"
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
     assert outcome["status"] == "contained"
     assert [gap["collector"] for gap in outcome["gaps"]].count("webhook") == 1
     assert len(room.texts) == 1

@@ -14,6 +14,7 @@ from google.cloud.securitycenter_v2.types import Finding
 
 from emulator.services.gate import CallPoint, Dropped
 from incident.model import Status
+from incident.model.outcome import Outcome
 from incident.response.notify import EXTERNAL_SYSTEM, REPORTED_STATUSES, finding_update
 from tests.support.constants import CONTAINMENTS_FOLDER, TOPIC
 from tests.support.environment import (
@@ -77,7 +78,7 @@ def records(env: ResponderEnvironment, kind: str) -> list[str]:
 async def test_a_containment_is_written_at_the_canonical_name(tmp_path: Path) -> None:
     """Status, incident, containment and the case file; after the write was read back."""
     async with responder_environment(tmp_path) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert marks(env) == {
             "responder-status": "contained",
             "responder-incident": outcome["incident"],
@@ -143,7 +144,7 @@ async def test_a_name_equal_to_an_environment_value_is_still_used(tmp_path: Path
         {"name": f"TOKEN_{number}", "val": value} for number, value in enumerate(values)
     ]
     async with responder_environment(tmp_path, notification=hostile) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert "[redacted:" in outcome["finding"]["canonical_name"]
         assert marks(env, hostile)["responder-status"] == "contained"
 
@@ -205,7 +206,7 @@ async def test_a_workload_stopped_by_others_is_not_claimed(tmp_path: Path) -> No
 @pytest.mark.parametrize("status", sorted(set(Status) - REPORTED_STATUSES))
 def test_no_other_status_is_written_to_scc(status: Status) -> None:
     """Statuses without a verified write are not written, even with a containment."""
-    outcome = {"status": status.value, "incident": "i", "containment": "c"}
+    outcome = Outcome(status, incident="i", containment="c")
     assert finding_update(outcome, NAME) is None
 
 
@@ -270,7 +271,7 @@ async def test_a_redelivery_that_finishes_keeps_the_alarm(tmp_path: Path) -> Non
     ) as env:
         assert await env.status() == "retry"
         answer = await env.deliver()
-    assert (answer.outcome["status"], answer.alarm) == ("restricted", True)
+    assert (answer.outcome.status, answer.alarm) == ("restricted", True)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +289,7 @@ async def test_a_missing_permission_is_a_gap_and_an_error(
     async with responder_environment(tmp_path, world=world, topic=TOPIC) as env:
         answer, printed = await deliver_and_log(env)
         assert answer
-        outcome: Any = answer.outcome
+        outcome: Any = answer.outcome.to_json()
         assert (outcome["status"], answer.alarm) == ("contained", True)
         (gap,) = (gap for gap in outcome["gaps"] if gap["collector"] == "write-back")
         assert f"permission {permission} is missing" in gap["reason"]
@@ -316,7 +317,7 @@ async def test_notifications_of_own_writes_start_nothing(tmp_path: Path) -> None
         another = await env.start_process()
         for message in messages:
             assert await env.status(message) == "duplicate"
-            assert (await env.deliver(message, process=another)).outcome["status"] == "duplicate"
+            assert (await env.deliver(message, process=another)).outcome.status == "duplicate"
         assert env.stored_objects() == stored
         assert len(env.emulator.writes) == writes
         assert len(env.emulator.notifications.messages) == 2
@@ -340,7 +341,7 @@ async def test_a_notification_of_an_own_write_waits_for_the_running_delivery(
 
         env.emulator.notifications.listeners.append(echo)
         answer = await env.deliver(process=first)
-        assert answer.outcome["status"] == "contained"
+        assert answer.outcome.status == "contained"
         assert await statuses_of(*echoes) == ["duplicate", "duplicate"]
         assert scc_writes(env) == ["UpdateSecurityMarks", "UpdateExternalSystem"]
         assert len(env.containment_writes) == 1
@@ -388,7 +389,7 @@ async def test_an_announcement_has_attributes_to_filter_on(
 ) -> None:
     """Status, severity, project and kind of workload, as they reach the topic."""
     async with responder_environment(tmp_path, policy_text=policy_yaml(mode), topic=TOPIC) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         (message,) = env.emulator.world.published
     assert message["attributes"] == {
         "status": status,

@@ -114,7 +114,7 @@ async def test_a_case_file_without_a_finding_is_reported(changes: dict[str, Any]
 async def test_an_incident_is_reopened_from_its_outcome(tmp_path: Path) -> None:
     """At the wire: the claim is the one that was delivered, as SCC has it."""
     async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
-        incident = str((await env.deliver()).outcome["incident"])
+        incident = str((await env.deliver()).outcome.incident)
         clients = await connect(env.settings)
         try:
             case = await CaseFileIndex(clients.store).get(incident)
