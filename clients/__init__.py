@@ -131,7 +131,7 @@ def _make_clients(
         inventory=AssetInventory(settings),
         store=open_store(settings),
         policy=PolicySource(settings),
-        topic=_topic(make, settings.topic),
+        topic=_topic(make, settings),
         webhook=None if dry_run else _webhook(settings),
         virustotal=_virustotal(settings),
         transports=tuple(make.transports),
@@ -139,14 +139,14 @@ def _make_clients(
     )
 
 
-def _topic(make: _ClientFactory, name: str) -> Topic | None:
-    if not name:
+def _topic(make: _ClientFactory, settings: Settings) -> Topic | None:
+    if not settings.topic:
         return None
     from google.pubsub_v1 import PublisherAsyncClient
 
     from clients.pubsub import Topic
 
-    return Topic(make.client(PublisherAsyncClient), name)
+    return Topic(make.client(PublisherAsyncClient), settings.topic, settings.topic_format)
 
 
 def _webhook(settings: Settings) -> Webhook | None:

@@ -9,7 +9,7 @@ from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
 from clients.errors import google_call
 from clients.retries import PROMPT
-from incident.model import GrantScope, Permission
+from incident.model import GrantScope, Permission, TopicFormat
 
 PUBLISH = Permission(
     "pubsub.topics.publish", GrantScope.TOPIC, "publishes the outcome of an incident"
@@ -19,9 +19,15 @@ PUBLISH = Permission(
 class Topic:
     """One topic. Uses the generated client only: the batching one starts threads."""
 
-    def __init__(self, client: PublisherAsyncClient, name: str) -> None:
+    def __init__(
+        self,
+        client: PublisherAsyncClient,
+        name: str,
+        message_format: TopicFormat = TopicFormat.OUTCOME,
+    ) -> None:
         self._client = client
         self.name = name
+        self.format = message_format
 
     async def publish(self, data: bytes, attributes: Mapping[str, str]) -> None:
         """Publish one message.

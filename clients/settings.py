@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from incident.model import ChatFormat, GiveUp, Mode
+from incident.model import ChatFormat, GiveUp, Mode, TopicFormat
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -132,6 +132,11 @@ class Settings(BaseModel):
         default="",
         pattern=r"^(projects/[^/\s]+/topics/[^/\s]+)?$",
         description="projects/P/topics/T that outcomes are published to.",
+    )
+    topic_format: TopicFormat = Field(
+        default=TopicFormat.OUTCOME,
+        description="Format of the messages on the topic: outcome, or ocsf (an OCSF Detection"
+        " Finding).",
     )
     webhook: SecretStr | None = Field(
         default=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,24 @@ _JSON_KEY = "cloud-run-responder.json"
 
 def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options ``--format`` and ``--json`` to a command, as ``as_json``."""
+    return _with_format(command, "as_json", ("text", "json"), lambda value: value == "json")
+
+
+def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options ``--format`` and ``--json`` to a command, as ``output``.
+
+    Args:
+        formats: The formats besides ``text`` and ``json``.
+    """
+    return lambda command: _with_format(command, "output", ("text", "json", *formats), str)
+
+
+def _with_format(
+    command: Callable[..., Any],
+    name: str,
+    formats: Sequence[str],
+    convert: Callable[[str], object],
+) -> Callable[..., Any]:
     short = click.option(
         "--json",
         is_flag=True,
@@ -52,10 +70,12 @@ def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return short(
         click.option(
             "--format",
-            "as_json",
-            type=click.Choice(["text", "json"]),
+            name,
+            type=click.Choice(formats),
             default="text",
-            callback=lambda ctx, _, value: value == "json" or ctx.meta.get(_JSON_KEY, False),
+            callback=lambda ctx, _, value: convert(
+                "json" if ctx.meta.get(_JSON_KEY, False) else value
+            ),
             help="Text for people, or one JSON value and nothing else.",
         )(command)
     )

@@ -16,9 +16,10 @@ from commands.incident_summary import incident_summary
 from commands.open_attempts import find_open_attempts
 from commands.outcome_page import ALL_PARTS, EVIDENCE_PARTS, PLAN_PARTS, outcome_page
 from commands.quarantined_messages import QuarantinedMessage, get_quarantined
-from commands.shared import as_json_option, exit_on_error, print_json, run_with_store
+from commands.shared import exit_on_error, output_option, print_json, run_with_store
 from incident.case_file.index import CaseFileIndex
 from incident.model import JsonObject
+from incident.report.ocsf import detection_finding
 from wiring import build_clock
 
 _DIGEST = re.compile(r"(?=.*[a-f]|.{9})[0-9a-f]{8,64}")
@@ -34,18 +35,25 @@ _HELP = {
 @click.option("--plan", "part", flag_value="plan", help=_HELP["plan"])
 @click.option("--evidence", "part", flag_value="evidence", help=_HELP["evidence"])
 @click.option("--all", "part", flag_value="all", help=_HELP["all"])
-@as_json_option
-def show(*, incident: str, part: str | None, as_json: bool) -> None:
+@output_option("ocsf")
+def show(*, incident: str, part: str | None, output: str) -> None:
     """Show one incident: a summary of one screen, or more of it.
 
     INCIDENT is its id, or the beginning of it, or the digest of a message that is quarantined.
+    With --format=ocsf its outcome is printed as an OCSF Detection Finding, version 1.5.0.
     """
     if _DIGEST.fullmatch(incident):
-        _print_message(run_with_store(lambda store: get_quarantined(store, incident)), as_json)
+        if output == "ocsf":
+            raise click.UsageError("a quarantined message has no outcome: leave --format=ocsf out")
+        message = run_with_store(lambda store: get_quarantined(store, incident))
+        _print_message(message, as_json=output == "json")
         return
     row = run_with_store(lambda store: _read(store, incident))
-    if as_json:
+    if output == "json":
         print_json(_report(row))
+        return
+    if output == "ocsf":
+        print_json(_event(row))
         return
     console = Console()
     if row.outcome and row.outcome.partial:
@@ -76,6 +84,13 @@ def _outcome_json(row: CaseRow) -> JsonObject:
     return row.outcome.to_json() if row.outcome else unfinished
 
 
+def _event(row: CaseRow) -> JsonObject:
+    """The newest outcome as an OCSF event."""
+    if row.outcome is None:
+        raise click.ClickException(f"incident {row.case.incident} has no outcome yet")
+    return detection_finding(row.outcome, row.case.records[-1].recorded_at)
+
+
 def _report(row: CaseRow) -> JsonObject:
     case = row.case
     return {
@@ -98,7 +113,7 @@ def _print_records(console: Console, row: CaseRow) -> None:
         print_line(console, f"  {utc_text(record.recorded_at)}  {record.number:04d}  {record.kind}")
 
 
-def _print_message(message: QuarantinedMessage, as_json: bool) -> None:  # noqa: FBT001
+def _print_message(message: QuarantinedMessage, *, as_json: bool) -> None:
     if as_json:
         print_json(message.json)
         return

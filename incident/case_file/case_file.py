@@ -28,7 +28,17 @@ from incident.case_file.paths import (
     quarantine_path,
     record_path,
 )
-from incident.model import Evidence, Gap, GiveUp, Json, JsonObject, Listing, Retry, found_in
+from incident.model import (
+    Evidence,
+    Gap,
+    GiveUp,
+    Json,
+    JsonObject,
+    Listing,
+    Retry,
+    TopicFormat,
+    found_in,
+)
 from incident.model.concurrency import gather_all
 from incident.model.json_text import SCHEMA_VERSION, json_value, time_text
 from incident.model.outcome import Outcome
@@ -44,9 +54,15 @@ _QUARANTINE_EXCERPT_BYTES = 2048
 
 
 class OutcomePublisher(Protocol):
-    """The topic that outcomes are published on."""
+    """The topic that outcomes are published on.
+
+    Attributes:
+        name: Its resource name.
+        format: The format of its messages.
+    """
 
     name: str
+    format: TopicFormat
 
     async def publish(self, data: bytes, attributes: Mapping[str, str]) -> None:
         """Publish one message."""
@@ -305,22 +321,33 @@ def _evidence_objects(
 
 
 async def publish_outcome_once(
-    case_file: CaseFile, topic: OutcomePublisher | None, outcome: Outcome
+    case_file: CaseFile, topic: OutcomePublisher | None, outcome: Outcome, message: JsonObject
 ) -> str | None:
     """Publish the outcome once; returns the reason where that can never succeed.
+
+    Args:
+        case_file: Where it is recorded.
+        topic: The topic; None for none.
+        outcome: The outcome.
+        message: The outcome in the topic's format.
 
     Raises:
         Retry: The topic does not answer; a redelivery publishes it.
     """
     if topic is None or case_file.has_record("published"):
         return None
-    refusal = await publish_outcome(topic, outcome)
+    refusal = await publish_outcome(topic, outcome, message)
     await case_file.add_record("not-published" if refusal else "published", {"topic": topic.name})
     return refusal
 
 
-async def publish_outcome(topic: OutcomePublisher, outcome: Outcome) -> str | None:
-    """Publish an outcome; returns the reason where that can never succeed.
+async def publish_outcome(
+    topic: OutcomePublisher, outcome: Outcome, message: JsonObject
+) -> str | None:
+    """Publish an outcome as a message in the topic's format.
+
+    Returns:
+        The reason where that can never succeed.
 
     Raises:
         Retry: The topic does not answer.
@@ -332,10 +359,11 @@ async def publish_outcome(topic: OutcomePublisher, outcome: Outcome) -> str | No
         "severity": finding.severity if finding else None,
         "project": workload.project if workload else None,
         "workload_kind": workload.kind.value if workload else None,
+        "format": topic.format.value,
     }
     try:
         await topic.publish(
-            encode_json(outcome.to_json()), {key: value or "" for key, value in attributes.items()}
+            encode_json(message), {key: value or "" for key, value in attributes.items()}
         )
     except GiveUp as error:
         return str(error)

@@ -5,7 +5,6 @@ No behaviour beyond what a value says of itself; no input or output.
 
 from incident.model.affected_revision import AffectedRevision
 from incident.model.affected_workloads import AffectedWorkload, AffectedWorkloads, Relation
-from incident.model.chat import ChatFormat, ChatStyle
 from incident.model.configuration import (
     IAM_POLICY_FIELD,
     UNKNOWN_FIELDS,
@@ -74,6 +73,7 @@ from incident.model.finding import (
 from incident.model.finding_types import CLOUD_RUN_THREAT_DETECTION, EVENT_THREAT_DETECTION
 from incident.model.inventory import Ingress, InventoryWorkload
 from incident.model.json_text import json_list, json_object, json_objects, json_string, json_strings
+from incident.model.message_formats import ChatFormat, ChatStyle, TopicFormat
 from incident.model.permissions import DEPLOY_PERMISSIONS, GrantScope, Permission
 from incident.model.workload import (
     ChangeKind,
@@ -166,6 +166,7 @@ __all__ = [
     "TaskDetail",
     "Technique",
     "Template",
+    "TopicFormat",
     "Verdict",
     "Volume",
     "Workload",

@@ -42,6 +42,7 @@ from incident.playbook.plan import with_updated_plan
 from incident.redaction.redactor import Redactor
 from incident.report.activity import COLLECTOR_PREFIX
 from incident.report.chat_body import chat_body
+from incident.report.ocsf import topic_message
 from incident.report.outcome import OutcomeParts, build_outcome
 from incident.report.outcome_updates import has_active_containment, released_outcome
 from incident.report.write_report import try_to_write_report
@@ -202,7 +203,11 @@ class Concluder:
     async def _announce(
         self, case: CaseFile, outcome: Outcome, _: Finding | None, redactor: Redactor
     ) -> str | None:
-        reason = await publish_outcome_once(case, self.ports.topic, outcome)
+        topic = self.ports.topic
+        if topic is None:
+            return None
+        message = topic_message(outcome, topic.format, self.context.clock())
+        reason = await publish_outcome_once(case, topic, outcome, message)
         return redactor.text(reason) if reason else None
 
     async def _notify_chat(
@@ -267,7 +272,7 @@ async def publish_update(  # noqa: PLR0913 - where, what, with what, and since w
     reasons = {
         "report": problem,
         "write-back": await correct_finding(case, ports.security_center, outcome),
-        "announcement": await publish_outcome(ports.topic, outcome) if ports.topic else None,
+        "announcement": await _announce_update(ports, outcome, records.clock()),
         "webhook": await _send_chat(ports, outcome),
     }
     for collector, reason in reasons.items():
@@ -294,6 +299,18 @@ async def _write_update_report(
         return outcome, problem
     page = f"{outcome.links.case_file}/{path.removeprefix(f'{folder}/')}"
     return replace(outcome, links=replace(outcome.links, report=page)), ""
+
+
+async def _announce_update(ports: Ports, outcome: Outcome, at: datetime) -> str | None:
+    """Publish the outcome on the topic; returns why that can never succeed.
+
+    Raises:
+        Retry: The topic does not answer.
+    """
+    topic = ports.topic
+    if topic is None:
+        return None
+    return await publish_outcome(topic, outcome, topic_message(outcome, topic.format, at))
 
 
 async def _send_chat(ports: Ports, outcome: Outcome) -> str | None:

@@ -69,6 +69,7 @@ def test_one_output_is_all_that_the_commands_need(
     assert found.virustotal_api_key
     assert "project=shared-secrets" in found.virustotal_api_key.get_secret_value()
     assert found.webhook
+    assert found.topic_format == "outcome"
     assert (found.webhook_format, found.runbooks) == tuple(CHAT.values())
     assert set(Settings.model_fields) - found.model_fields_set == NOT_PRINTED
 

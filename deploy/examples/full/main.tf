@@ -69,6 +69,7 @@ module "responder" {
   redaction_key_secret = { secret = "responder-redaction-key", version = "3" }
   virustotal_secret    = { secret = "virustotal", project = "company-secrets" } # checkov:skip=CKV_SECRET_6: names, no values
   webhook_secret       = { secret = "soc-chat" }
+  outcomes_format      = "ocsf"
   webhook_format       = "slack"
   runbooks_url         = "https://git.example/responder/blob/main/deploy/runbooks"
 

@@ -33,6 +33,7 @@ locals {
     RESPONDER_TOPIC   = "projects/${var.project_id}/topics/${local.outcomes_topic}"
     RESPONDER_PROJECT = var.project_id # so that it never contains itself
 
+    RESPONDER_TOPIC_FORMAT   = var.outcomes_format
     RESPONDER_WEBHOOK_FORMAT = var.webhook_format
     RESPONDER_RUNBOOKS       = var.runbooks_url
 

@@ -238,6 +238,17 @@ variable "webhook_secret" {
   }
 }
 
+variable "outcomes_format" {
+  description = "Format of the messages on the outcome topic: outcome, or ocsf for an OCSF Detection Finding."
+  type        = string
+  default     = "outcome"
+
+  validation {
+    condition     = contains(["outcome", "ocsf"], var.outcomes_format)
+    error_message = "Expected outcome or ocsf."
+  }
+}
+
 variable "webhook_format" {
   description = "Format of the chat messages: slack (blocks), google-chat (cards) or text. Left out: by the host of the webhook."
   type        = string

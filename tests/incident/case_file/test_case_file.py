@@ -35,6 +35,7 @@ from incident.model import (
     Retry,
     Secret,
     Status,
+    TopicFormat,
 )
 from incident.model.outcome import Outcome, ReportedFinding, ReportedWorkload
 from incident.redaction.redactor import Redactor
@@ -363,10 +364,15 @@ async def test_no_secret_is_in_the_evidence(tmp_path: Path) -> None:
 # Announcing.
 
 
+#: The outcome in the topic's format.
+MESSAGE = {"class_uid": 2004}
+
+
 class RefusingTopic:
     """A topic, which may refuse messages."""
 
     name = "projects/p/topics/t"
+    format = TopicFormat.OCSF
 
     def __init__(self, refusal: Exception | None = None) -> None:
         self.published: list[tuple[Any, dict[str, str]]] = []
@@ -383,24 +389,25 @@ async def test_an_outcome_is_published_once(tmp_path: Path) -> None:
     """Publication is recorded, and a redelivery does not publish again."""
     store, topic = folder_store(tmp_path), RefusingTopic()
     for _ in range(2):
-        assert await publish_outcome_once(await new_case_file(store), topic, OUTCOME) is None
+        assert (
+            await publish_outcome_once(await new_case_file(store), topic, OUTCOME, MESSAGE) is None
+        )
     ((data, attributes),) = topic.published
-    assert data == OUTCOME.to_json()
+    assert data == MESSAGE
     assert attributes == {
         "status": "contained",
         "incident": INCIDENT,
         "severity": "CRITICAL",
         "project": "example-shop-prod",
         "workload_kind": "service",
+        "format": "ocsf",
     }
 
 
 async def test_without_a_topic_nothing_is_published_or_recorded(tmp_path: Path) -> None:
     """A missing topic is no failure."""
-    assert (
-        await publish_outcome_once(await new_case_file(folder_store(tmp_path)), None, OUTCOME)
-        is None
-    )
+    case_file = await new_case_file(folder_store(tmp_path))
+    assert await publish_outcome_once(case_file, None, OUTCOME, MESSAGE) is None
     assert objects_in_folder(tmp_path) == set()
 
 
@@ -408,16 +415,16 @@ async def test_an_outcome_without_a_workload_is_published(tmp_path: Path) -> Non
     """Unknown attributes are empty."""
     topic = RefusingTopic()
     await publish_outcome_once(
-        await new_case_file(folder_store(tmp_path)), topic, Outcome(Status.HELD)
+        await new_case_file(folder_store(tmp_path)), topic, Outcome(Status.HELD), MESSAGE
     )
-    assert set(topic.published[0][1].values()) == {"held", ""}
+    assert set(topic.published[0][1].values()) == {"held", "ocsf", ""}
 
 
 async def test_a_refused_publication_is_reported(tmp_path: Path) -> None:
     """Of a topic that does not exist, the reason is recorded and returned."""
     store = folder_store(tmp_path)
     reason = await publish_outcome_once(
-        await new_case_file(store), RefusingTopic(GiveUp("no such topic")), OUTCOME
+        await new_case_file(store), RefusingTopic(GiveUp("no such topic")), OUTCOME, MESSAGE
     )
     assert reason == "no such topic"
     assert record_kinds((await new_case_file(store)).known_records) == ["not-published"]
@@ -428,7 +435,7 @@ async def test_a_publication_that_may_succeed_later_is_retried(tmp_path: Path) -
     store = folder_store(tmp_path)
     with pytest.raises(Retry):
         await publish_outcome_once(
-            await new_case_file(store), RefusingTopic(Retry("later")), OUTCOME
+            await new_case_file(store), RefusingTopic(Retry("later")), OUTCOME, MESSAGE
         )
     assert not (await new_case_file(store)).has_record("published")
 

@@ -1,4 +1,4 @@
-"""How a chat room takes its messages."""
+"""Formats in which outcomes leave: to a chat room, and on the topic."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ class ChatFormat(StrEnum):
     TEXT = "text"
     SLACK = "slack"
     GOOGLE_CHAT = "google-chat"
+
+
+class TopicFormat(StrEnum):
+    """The format of a message on the outcome topic."""
+
+    OUTCOME = "outcome"
+    OCSF = "ocsf"
 
 
 @dataclass(frozen=True, slots=True)
