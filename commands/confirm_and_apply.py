@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from commands.confirmation import apply_question
 from commands.console import print_diff, print_line, write_and_print_manifest
 from commands.interrupt import WriteAttempt, confirm
 from commands.progress import progress_paused
@@ -47,7 +48,7 @@ async def confirm_and_apply(
             result_json = earlier.to_json() if earlier else None
             return {**report, "result": result_json, "error": None, "manifest_sha256": None}
         if ask:
-            confirm("Do this?")
+            confirm(_question(proposal))
             proposal = await confirm_unchanged(proposal, propose)
             report["plan"] = _plan_json(proposal)
         folder = proposal.assessed.inputs.incident_case_file.folder
@@ -91,6 +92,12 @@ def print_report(report: dict[str, Any], *, as_json: bool) -> None:
             )
     if not succeeded:
         sys.exit(1)
+
+
+def _question(proposal: Proposal) -> str:
+    claim, workload = proposal.session.claim, proposal.assessed.inputs.workload_state.workload
+    category = proposal.redactor.text(claim.category)
+    return apply_question(proposal.changes, workload, category, proposal.operator.by)
 
 
 def _print_proposal(proposal: Proposal, console: Console) -> None:

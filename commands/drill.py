@@ -99,7 +99,8 @@ async def _drill(
         with progress_paused():
             _print_plan(proposed, console)
         if not yes:
-            if prompt("Type the service's name to stop it") != workload.name:
+            doing = f"Stop {workload.name} in {workload.project} as {by}?"
+            if prompt(f"{doing} It will be offline. Type its name") != workload.name:
                 raise ReleaseRefused(
                     f"cannot drill on {workload.resource_name}: that is not its name"
                 )

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from clients import Clients, read_settings
+from commands.confirmation import release_question
 from commands.console import print_diff, print_line, write_and_print_manifest
 from commands.interrupt import Interrupted, WriteAttempt, confirm
 from commands.progress import progress_paused
@@ -120,6 +121,7 @@ class _ReleaseCommand:
         self._records = Records(self._store, f"cli {self._by}", lambda: datetime.now(UTC))
         self._console = console
         self._context = build_context(self._settings)
+        self._category = ""
 
     async def work(self, *, yes: bool, force: bool) -> None:
         """Release the containment.
@@ -159,6 +161,8 @@ class _ReleaseCommand:
         case = await CaseFileIndex(self._clients.store).get(self._incident)
         # A person may give the beginning of the id.
         self._incident = self._result["incident"] = case.incident
+        finding = case.latest_outcome.finding if case.latest_outcome else None
+        self._category = (finding.category if finding else None) or ""
         workload = case.workload
         if workload is None:
             raise GiveUp(f"cannot release incident {self._incident}: it names no workload")
@@ -182,12 +186,12 @@ class _ReleaseCommand:
             async with self._listing(ended):
                 await self._update_incidents(plan.workload, ended, self._redactor(plan))
             self._result |= {"result": "released-before", "containment": ended.folder}
-        message = f"nothing of ours holds {plan.workload.resource_name}"
+        message = f"not contained by the responder; nothing to release: {_name(plan.workload)}"
         if ended and plan.containment:
             others = ", ".join(sorted(plan.containment.incidents))
             message = (
-                f"the containment of {self._incident} was released before; what holds"
-                f" {plan.workload.resource_name} now is that of {others}"
+                f"the containment of {self._incident} was released before;"
+                f" {_name(plan.workload)} is contained for {others} now"
             )
         with progress_paused():
             print_line(self._console, message)
@@ -200,9 +204,8 @@ class _ReleaseCommand:
         self._result["result"] = "refused"
         holding = ", ".join(sorted(current.incidents))
         raise releasing.ReleaseRefused(
-            f"cannot release incident {self._incident}: what holds"
-            f" {plan.workload.resource_name} now is the containment of {holding}. Release one of"
-            " these if that is what you mean"
+            f"cannot release incident {self._incident}: {_name(plan.workload)} is contained for"
+            f" {holding} now. Release one of these if that is what you mean"
         )
 
     async def _check_differences(self, plan: releasing.ReleasePlan, *, force: bool) -> None:
@@ -217,7 +220,8 @@ class _ReleaseCommand:
 
     async def _confirmed(self, plan: releasing.ReleasePlan) -> releasing.ReleasePlan:
         """The plan as it is when the answer is given, if it still is the one that was shown."""
-        confirm("Release it?")
+        cause = ", ".join(filter(None, (self._incident, self._category)))
+        confirm(release_question(plan.changes, plan.workload, self._by, cause))
         now = await self._plan(plan.workload)
         snapshot, shown = now.snapshot, plan.snapshot
         same = snapshot and shown and snapshot.number == shown.number
@@ -263,11 +267,11 @@ class _ReleaseCommand:
         Raises:
             ReleasedInPart: Something was left out.
         """
-        name = plan.workload.resource_name
+        name = _name(plan.workload)
         if done.not_restored:
             reasons = "; ".join(part.reason for part in done.not_restored)
             raise releasing.ReleasedInPart(f"released {name} in part only: {reasons}")
-        text = Text(f"released {name}, read back as it was before", style="green")
+        text = Text(f"Released and verified: {name} is as it was before", style="green")
         with progress_paused():
             Console(stderr=True, soft_wrap=True).print(text)
 
@@ -317,9 +321,7 @@ class _ReleaseCommand:
         """Print what will be written and what cannot be undone."""
         console, redactor = self._console, self._redactor(plan)
         if plan.containment:
-            print_line(
-                console, f"{plan.workload.resource_name}, contained by {plan.containment.folder}"
-            )
+            print_line(console, f"{_name(plan.workload)}, contained by {plan.containment.folder}")
         if not plan.changes:
             print_line(console, "everything is as before already; only the record is missing")
         for change in plan.changes:
@@ -340,6 +342,11 @@ class _ReleaseCommand:
         for change in changes:
             if change.error:
                 print_line(self._console, f"{_TITLES[change.kind]}: {change.error}", "yellow")
+
+
+def _name(workload: Workload) -> str:
+    """A workload as people call it."""
+    return f"{workload.name} ({workload.kind.value}, {workload.project}, {workload.location})"
 
 
 def _released_containment(plan: releasing.ReleasePlan, incident: str) -> Containment | None:

@@ -55,7 +55,7 @@ async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> N
         await env.deliver(other)
         assert restorable_fields(env) != before
         code, out, err = await run_command(env, "release", first["incident"], "--yes")
-        assert (code, "released" in err) == (0, True), err
+        assert (code, "Released and verified" in err) == (0, True), err
         assert "+   tag: known-good" in out
         assert restorable_fields(env) == before
         code, out, _ = await run_command(env, "list", "--json")
@@ -68,7 +68,7 @@ async def test_release_restores_the_service_field_for_field(tmp_path: Path) -> N
         written = [path for path in env.stored_objects("incidents/*/1*-*.json") if "back" in path]
         assert len(written) == 2
         code, out, _ = await run_command(env, "release", first["incident"], "--yes")
-        assert (code, "nothing of ours holds" in out) == (0, True)
+        assert (code, "nothing to release" in out) == (0, True)
         again = similar_findings(sample_notification(), 1)[0]
         again["finding"]["eventTime"] = "2026-10-02T08:14:09Z"
         assert await env.status(again) in {"held", "retry"}
@@ -133,7 +133,7 @@ async def test_release_of_a_job_names_what_cannot_be_restored(tmp_path: Path) ->
         record.unlink()
         (tmp_path / "store" / "incidents" / incident / "1000-done.json").unlink()
         code, out, err = await run_command(env, "release", incident)
-        assert (code, "nothing of ours holds" in out) == (0, True), err
+        assert (code, "nothing to release" in out) == (0, True), err
         (record,) = (tmp_path / "store").glob(f"incidents/{incident}/*-released.json")
         assert json.loads(record.read_bytes())["outcome"]["status"] == "released"
 
@@ -143,7 +143,7 @@ async def test_a_release_in_part_exits_with_1_and_names_what_is_missing(tmp_path
     async with responder_environment(tmp_path) as env:
         before = restorable_fields(env)
         (tag,) = (target for target in before["traffic"] if target.get("tag"))
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         revisions = env.emulator.world.revisions
         del revisions[next(name for name in revisions if name.endswith(tag["revision"]))]
         code, out, err = await run_command(env, "release", outcome["incident"])
@@ -151,7 +151,7 @@ async def test_a_release_in_part_exits_with_1_and_names_what_is_missing(tmp_path
         code, out, err = await run_command(env, "release", outcome["incident"], "--yes", "--json")
         reported = json.loads(out)
         assert (code, reported["result"]) == (1, "released"), err
-        assert "released projects/example-shop-prod" in err
+        assert "released storefront (service, example-shop-prod" in err
         (missing,) = reported["not_restored"]
         assert (missing["action"], missing["target"]) == ("release", tag["revision"])
         kept = [target for target in before["traffic"] if target != tag]
@@ -160,7 +160,7 @@ async def test_a_release_in_part_exits_with_1_and_names_what_is_missing(tmp_path
         assert json.loads(out)["outcome"]["status"] == "released"
         assert missing["reason"] in out
         code, out, _ = await run_command(env, "release", outcome["incident"], "--yes")
-        assert (code, "nothing of ours holds" in out) == (0, True)
+        assert (code, "nothing to release" in out) == (0, True)
 
 
 async def test_a_release_that_is_not_confirmed_changes_nothing(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ async def test_contain_asks_for_confirmation_and_prints_the_result(tmp_path: Pat
         code, out, err = await run_command(env, "contain", incident, **late)
         assert code == 1
         assert "scale-to-zero on projects/example-shop-prod" in out
-        assert "Do this?" in err
+        assert "Scale storefront to 0 in example-shop-prod as " in err
+        assert "Execution: Modified Malicious Binary Executed? It will be offline. [y/N]" in err
         code, _, err = await run_command(
             env, "contain", incident, "--action", "cancel-executions", **late
         )

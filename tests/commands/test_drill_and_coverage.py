@@ -41,7 +41,7 @@ async def test_a_drill_asks_and_an_interrupted_one_is_released_by_its_id(tmp_pat
         code, out, err = await run_command(env, "drill", *short, **there)
         assert (code, out, env.containment_writes) == (1, "", [])
         assert "-   tag: known-good" in err
-        assert "Type the service's name to stop it" in err
+        assert "Type its name" in err
         code, out, err = await run_command(env, "drill", SERVICE, "--yes", "--json", **there)
         reported = json.loads(out)
         assert (code, reported["result"], reported["workload"]) == (0, "passed", SERVICE), err
@@ -52,7 +52,7 @@ async def test_a_drill_asks_and_an_interrupted_one_is_released_by_its_id(tmp_pat
             before, Kind.SERVICE
         )
         code, _, err = await run_command(env, "release", drill.id, "--yes")
-        assert (code, "read back as it was before" in err) == (0, True), err
+        assert (code, "Released and verified" in err) == (0, True), err
         assert comparable_world(dump_world(env), Kind.SERVICE) == comparable_world(
             before, Kind.SERVICE
         )

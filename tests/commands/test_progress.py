@@ -268,7 +268,7 @@ async def test_a_person_sees_what_contain_waits_for(tmp_path: Path) -> None:
                 stdout=there.stream,
                 stderr=there.stream,
             )
-            await asyncio.to_thread(there.wait_for, "Do this? [y/N]: ")
+            await asyncio.to_thread(there.wait_for, "It will be offline. [y/N]: ")
             asked = there.screen
             reading = there.printed
             slow(env, UpdateService=1.3)
@@ -276,7 +276,7 @@ async def test_a_person_sees_what_contain_waits_for(tmp_path: Path) -> None:
             code = await process.wait()
         assert "reading the settings of …" in reading
         assert not [line for line in asked if "reading" in line]
-        assert asked[-1].endswith("Do this? [y/N]:")
+        assert asked[-1].endswith("It will be offline. [y/N]:")
         assert "changing …" in there.printed[len(reading) :]
         assert (code, there.screen[-1]) == (0, f"{incident} is contained")
         assert not [line for line in there.screen if "reading" in line or "changing" in line]
