@@ -177,22 +177,22 @@ def _run_apis(make: _ClientFactory) -> CloudRunApis:
 
 
 class _ClientFactory:
-    """Creates Google's clients; with the emulator, all of them share one channel."""
+    """Creates Google's clients, each with a channel of its own, as they make it themselves.
+
+    Each transport adds an interceptor to its channel: on a shared one, a call would pass them all.
+    """
 
     def __init__(self, settings: Settings, credentials: Any = None) -> None:
         self.transports: list[Any] = []
         self._given = {"credentials": credentials} if credentials else {}
-        self._channel = None
-        if settings.emulator:
-            self._channel = grpc.aio.insecure_channel(
-                settings.emulator.grpc, options=_CHANNEL_OPTIONS
-            )
+        self._emulator = settings.emulator
 
     def client(self, kind: Any) -> Any:
-        client = kind(**self._given) if self._channel is None else self._emulated(kind)
+        client = self._emulated(kind) if self._emulator else kind(**self._given)
         self.transports.append(client.transport)
         return client
 
     def _emulated(self, kind: Any) -> Any:
-        transport = kind.get_transport_class("grpc_asyncio")
-        return kind(transport=transport(channel=self._channel))
+        assert self._emulator  # noqa: S101 - the only caller has checked it
+        channel = grpc.aio.insecure_channel(self._emulator.grpc, options=_CHANNEL_OPTIONS)
+        return kind(transport=kind.get_transport_class("grpc_asyncio")(channel=channel))

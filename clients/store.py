@@ -28,6 +28,8 @@ from clients.store_listing import ListedObject, ListedPage
 from incident.model import Denied, GiveUp, GrantScope, IncidentError, Missing, Permission, Retry
 
 _TIMEOUT = timedelta(seconds=10)
+# Requests at once: a burst would open a connection, or in a folder a thread, for each of hundreds.
+_REQUESTS, _POLICY_READS = 20, 4
 _DENIALS = (PermissionError, failures.PermissionDeniedError, failures.UnauthenticatedError)
 # How obstore reports an error of google-auth about the credentials themselves.
 _CREDENTIALS_REJECTED = re.compile(
@@ -89,6 +91,7 @@ class Store:
         """
         self._store = store
         self._settings = settings or Settings(store=url)
+        self._turns = asyncio.Semaphore(_REQUESTS)
         self.url = url
 
     async def create(self, path: str, data: bytes) -> bool:
@@ -103,9 +106,10 @@ class Store:
                 if self._store is None:
                     _require_valid(path)
                     await asyncio.to_thread(_make_folder, _path(self.url))
-                await obstore.put_async(
-                    self._objects, path, data, mode="create", use_multipart=False
-                )
+                async with self._turns:
+                    await obstore.put_async(
+                        self._objects, path, data, mode="create", use_multipart=False
+                    )
         except (failures.AlreadyExistsError, failures.PreconditionError):
             return False
         except Exception as error:
@@ -115,12 +119,13 @@ class Store:
     async def read(self, path: str) -> bytes | None:
         """An object's content, or None if it does not exist."""
         try:
-            if self._is_local and not await asyncio.to_thread(_path(self.url).exists):
+            if self._store is None and not await asyncio.to_thread(_path(self.url).exists):
                 _require_valid(path)
                 return None
             with call_in_progress("read", f"{self.url}/{path}"):
-                answer = await obstore.get_async(self._objects, path)
-                return bytes(await answer.bytes_async())
+                async with self._turns:
+                    answer = await obstore.get_async(self._objects, path)
+                    return bytes(await answer.bytes_async())
         except FileNotFoundError:
             return None
         except Exception as error:
@@ -134,7 +139,8 @@ class Store:
         if not self._is_local:
             try:
                 with self._listing(prefix):
-                    found = await obstore.list(self._objects, prefix).collect_async()
+                    async with self._turns:
+                        found = await obstore.list(self._objects, prefix).collect_async()
                 # A folder created in the console is an empty object whose name ends with a slash,
                 # which obstore strips.
                 paths = (meta["path"] for meta in found)
@@ -165,7 +171,8 @@ class Store:
         ):
             try:
                 with self._listing(prefix):
-                    return await self._page(prefix, after, limit)
+                    async with self._turns:
+                        return await self._page(prefix, after, limit)
             except _Unlistable:
                 pass
         return store_listing.to_page(await self._entries(prefix, after, limit))
@@ -270,6 +277,7 @@ class PolicySource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._turns = asyncio.Semaphore(_POLICY_READS)
         self.url = settings.policy
 
     async def read(self) -> bytes:
@@ -294,12 +302,13 @@ class PolicySource:
             raise _translated(error, "read the policy", self.url, READ_POLICY) from error
 
     async def _from_bucket(self) -> bytes:
-        answer = await obstore.get_async(self._bucket, self.url.rpartition("/")[2])
-        return bytes(await answer.bytes_async())
+        async with self._turns:
+            answer = await obstore.get_async(self._bucket, self.url.rpartition("/")[2])
+            return bytes(await answer.bytes_async())
 
     @cached_property
     def _bucket(self) -> Any:
-        return _open(self.url.rpartition("/")[0], self._settings)
+        return _open(self.url.rpartition("/")[0], self._settings, _POLICY_READS)
 
 
 def _read_local(path: Path) -> bytes:
@@ -316,12 +325,13 @@ def _grant_target(url: str) -> str:
     return "/".join(url.split("/")[:3]) if url.startswith("gs://") else url
 
 
-def _open(url: str, settings: Settings) -> Any:
+def _open(url: str, settings: Settings, connections: int = _REQUESTS) -> Any:
+    """Open a store that keeps so many connections when it is idle."""
     # obstore's defaults, ten retries within three minutes, exceed every time budget here.
     retry: Any = {"max_retries": 4, "retry_timeout": _TIMEOUT}
     if url.startswith("file://"):
         return from_url(url)
-    client: Any = {"timeout": _TIMEOUT}
+    client: Any = {"timeout": _TIMEOUT, "pool_max_idle_per_host": str(connections)}
     if settings.emulator:
         config: Any = {
             "base_url": f"http://{settings.emulator.http}",

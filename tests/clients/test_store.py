@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from incident.model import Denied, GiveUp, Missing, Retry
 from tests.clients.conftest import ConnectClients
 from tests.support.constants import INCIDENT_ID
 from tests.support.environment import put_object, responder_environment
+from tests.support.function_process import connections_to, threads_of
 
 CASE = f"incidents/{INCIDENT_ID}"
 UNREACHABLE = {"grpc": "127.0.0.1:9", "http": "127.0.0.1:9"}
@@ -64,6 +66,26 @@ async def test_of_many_puts_at_once_one_creates(store: Store) -> None:
     )
     assert created.count(True) == 1
     assert await store.read("a/b.json") == str(created.index(True)).encode()
+
+
+async def test_a_burst_opens_few_connections(connect_clients: ConnectClients) -> None:
+    """However many requests come at once, and none more for the next burst."""
+    async with connect_clients({"latency": {"default": "20ms"}}) as cloud:
+        store, address = cloud.clients.store, cloud.emulator.http_address
+        for burst in ("first", "second"):
+            paths = [f"{burst}/{number}.json" for number in range(200)]
+            await asyncio.gather(*(store.create(path, b"{}") for path in paths))
+            await asyncio.gather(*map(store.read, paths), store.list(f"{burst}/"))
+            assert connections_to(address) <= 32
+
+
+async def test_a_burst_starts_few_threads(tmp_path: Path) -> None:
+    """A folder's requests are answered by threads; a burst has no more of them than a few."""
+    store, before = open_store(Settings(store=str(tmp_path / "cases"))), threads_of(os.getpid())
+    paths = [f"a/{number}.json" for number in range(500)]
+    await asyncio.gather(*(store.create(path, b"{}") for path in paths))
+    await asyncio.gather(*map(store.read, paths))
+    assert threads_of(os.getpid()) <= before + 64
 
 
 async def test_concurrent_runs_overwrite_neither_report_nor_manifest(

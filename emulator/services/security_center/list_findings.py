@@ -109,6 +109,7 @@ class FindingsService:
         that the world or the finding puts into it will do.
         """
         wanted = self._world.canonical(parent["scope"])
+        is_folder = wanted.startswith("folders/")
         finding = proto_json.unwrap(result).finding
         for name in (finding.name, finding.canonical_name):
             found = _NAME.fullmatch(name)
@@ -118,7 +119,7 @@ class FindingsService:
                 and (parent["location"] or _GLOBAL) == (found["location"] or _GLOBAL)
                 and (
                     wanted == self._world.canonical(found["scope"])
-                    or wanted in self._scopes(result)
+                    or (is_folder and wanted in self._scopes(result))
                 )
             ):
                 return True

@@ -113,10 +113,11 @@ class FindingWrites:
         if found is None:
             raise invalid_argument(f"{name!r} is not a name of what findings have")
         wanted = self._normalized_name(found["finding"])
+        tail = f"/{last_segment(wanted)}"
         for entry in self._world.findings:
-            finding = entry.result.finding
+            finding = proto_json.unwrap(entry.result).finding
             names = (finding.name, finding.canonical_name)
-            if wanted in [self._normalized_name(candidate) for candidate in names if candidate]:
+            if wanted in [self._normalized_name(each) for each in names if each.endswith(tail)]:
                 return entry, last_segment(name)
         raise not_found(f"Finding {name!r} not found.")
 
