@@ -89,6 +89,7 @@ def build_context(settings: Settings, operator: Operator | None = None) -> Proce
         verify_timeout=settings.verify_timeout,
         peer_wait=settings.peer_wait,
         operator=operator,
+        simulated=settings.emulator is not None,
     )
 
 

@@ -35,6 +35,11 @@ class CaseRow:
         return not self.case.folder.startswith(f"{CLAIMS}/")
 
     @property
+    def simulated(self) -> bool:
+        """Whether the emulator stood in for Google."""
+        return bool(self.outcome and self.outcome.simulated)
+
+    @property
     def event_time(self) -> datetime | None:
         """When the finding's event was, as the outcome or else the first record says."""
         finding = self.outcome.finding if self.outcome else None
@@ -98,6 +103,7 @@ class CaseRow:
             "event_time": time_text(self.event_time),
             "began_at": time_text(case.started_at),
             "open_attempt": self.attempt.json if self.attempt else None,
+            **({"simulated": True} if self.simulated else {}),
         }
 
 

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from commands.case_row import CaseRow, age_text, utc_text
-from commands.outcome_page import status_style
+from commands.outcome_page import SIMULATED_LINE, status_style
 from commands.wrapped_rows import WrappedRows, WrappedText
 from incident.model import Json, Status, json_object, json_objects
 from incident.model.outcome import Outcome, ReportedWorkload
@@ -46,7 +46,8 @@ def incident_summary(row: CaseRow, now: datetime) -> RenderableType:
         now: The time, for ages.
     """
     outcome = row.outcome
-    parts: list[RenderableType] = [_headline(row)]
+    parts: list[RenderableType] = [SIMULATED_LINE] if outcome and outcome.simulated else []
+    parts.append(_headline(row))
     if row.attempt:
         parts.append(Text(escape_unprintable(row.attempt.text), style="bold yellow"))
     parts.append(WrappedRows(each for each in _facts(row, now) if each[1]))

@@ -186,7 +186,9 @@ def _print_rows(
             _print_block(console, row, each)
     total = f"{count} incident{'' if count == 1 else 's'}" if count else "no incidents"
     shown = f"{len(rows)} of {total}" if len(rows) < count else total
-    print_line(console, f"{shown} in {store}")
+    simulated = sum(row.simulated for row in rows)
+    note = f"; SIMULATED, from the emulator: {simulated}" if simulated else ""
+    print_line(console, f"{shown} in {store}{note}")
 
 
 def _cells(row: CaseRow, now: datetime) -> list[str]:

@@ -57,6 +57,10 @@ _DETECTED = {
 }
 _DIFF_STYLES = {"-": "red", "+": "green"}
 
+#: The first line about an outcome of the emulator.
+SIMULATED_LINE = WrappedText(
+    "SIMULATED: an emulator run; nothing of Google Cloud was read or changed", style="bold reverse"
+)
 PLAN_PARTS = frozenset({"plan"})
 EVIDENCE_PARTS = frozenset({"detected", "assessment", "gaps", "links"})
 ALL_PARTS = PLAN_PARTS | EVIDENCE_PARTS | {"decision", "changes"}
@@ -111,6 +115,8 @@ def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
     if regions:
         meaning += f"; also runs in {regions}, where nothing was done"
     shown = escape_unprintable(meaning)
+    if outcome.get("simulated"):
+        yield SIMULATED_LINE
     yield Text.assemble((escape_unprintable(status.upper()), status_style(status)), f"  {shown}")
     if incident:
         yield Text(escape_unprintable(f"incident {incident}"))

@@ -53,6 +53,12 @@ def _interpreter() -> str:
     "--verbatim", is_flag=True, help="Deliver the file as it is, as anybody may publish it."
 )
 @click.option("--world", "world_file", type=_FILE, help="The world; else one is made up.")
+@click.option(
+    "--plausible-attack/--no-plausible-attack",
+    default=None,
+    help="Whether the world that is made up also has traces of an attack: a VirusTotal verdict,"
+    " related findings, an attacker's requests. By default only for the shipped samples.",
+)
 @click.option("--policy", type=_FILE, help="The policy; else deploy/policy.yaml.")
 @click.option("--mode", type=click.Choice(_MODES), help="The policy's top-level mode, this once.")
 @click.option("--store", type=click.Path(file_okay=False, path_type=Path), help="For case files.")
@@ -72,6 +78,7 @@ def run_command(  # noqa: PLR0913 - one per option
     finding_id: str | None,
     verbatim: bool,
     world_file: Path | None,
+    plausible_attack: bool | None,
     policy: Path | None,
     mode: str | None,
     store: Path | None,
@@ -102,10 +109,12 @@ def run_command(  # noqa: PLR0913 - one per option
     }
     options = [part for name, value in given.items() if value for part in (name, str(value))]
     options += ["--verbatim"] if verbatim else []
+    if plausible_attack is not None:
+        options.append("--plausible-attack" if plausible_attack else "--no-plausible-attack")
     with tempfile.TemporaryDirectory(prefix="emulator-run-") as folder:
         request = RunRequest(
             data=data,
-            world=load_or_make_world(world_file, data, finding),
+            world=load_or_make_world(world_file, data, finding, plausible_attack=plausible_attack),
             policy=policy_file(policy, mode, Path(folder)),
             now=start_time(now, data),
             store=store_folder(store),

@@ -14,6 +14,7 @@ from emulator.world import state, surroundings
 from finding_input.command_line import read_bytes, read_finding
 
 _DEFAULT_POLICY = REPOSITORY / "deploy" / "policy.yaml"
+_SAMPLES = REPOSITORY / "tests" / "samples"
 _DELAY_AFTER_EVENT = dt.timedelta(seconds=5)
 # What Pub/Sub takes as one message, in bytes.
 _MAX_MESSAGE_BYTES = 10_000_000
@@ -45,8 +46,17 @@ def _read_file(file: Path, what: str) -> bytes:
         raise BadInput(f"cannot read {what} {file}: {error.strerror}") from error
 
 
-def load_or_make_world(file: Path | None, data: bytes, finding: Path) -> state.World:
+def load_or_make_world(
+    file: Path | None, data: bytes, finding: Path, *, plausible_attack: bool | None
+) -> state.World:
     """The world from the file, or a plausible one around the finding.
+
+    Args:
+        file: The world's file; None to make one.
+        data: The notification.
+        finding: The file that it came from.
+        plausible_attack: Whether traces of an attack are invented as well; None for those of the
+            shipped samples only, which nobody takes for findings of their own.
 
     Raises:
         BadInput: It cannot be read or is not a world.
@@ -54,11 +64,17 @@ def load_or_make_world(file: Path | None, data: bytes, finding: Path) -> state.W
     try:
         if file is not None:
             return state.load_world(file)
+        attacked = _is_sample(finding) if plausible_attack is None else plausible_attack
         return state.parse_world(
-            surroundings.world_around(data), source=f"the world made around {finding}"
+            surroundings.world_around(data, plausible_attack=attacked),
+            source=f"the world made around {finding}",
         )
     except state.BadWorld as error:
         raise BadInput(terminal_text.clean(error)) from error
+
+
+def _is_sample(finding: Path) -> bool:
+    return finding.resolve().is_relative_to(_SAMPLES)
 
 
 def policy_file(given: Path | None, mode: str | None, folder: Path) -> Path:

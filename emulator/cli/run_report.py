@@ -24,19 +24,19 @@ from emulator.services.gate import Write
 _DIFF_LINES = 26
 _LIST_LINES = 10
 _STATUSES = {
-    "planned": ("cyan", "Dry run: nothing was written. This is what enforcing would do."),
-    "contained": ("green", "The workload is stopped, and was read back stopped."),
+    "planned": ("cyan", "Dry run, nothing written. Enforcing would do this."),
+    "contained": ("green", "Contained and verified: the workload is stopped."),
     "already-contained": ("green", "The workload was stopped before; nothing was written."),
-    "restricted": ("yellow", "Access is cut, as was read back; running code goes on."),
+    "restricted": ("yellow", "Access is restricted and verified; the workload is still running."),
     "awaiting-approval": ("magenta", "Nothing is written until a person approves the plan."),
     "held": ("yellow", "Held for a person; nothing was written."),
-    "ignored": ("blue", "Nothing for this responder; nothing was done."),
+    "ignored": ("blue", "Out of scope; nothing was done."),
     "duplicate": ("blue", "This event was answered before; nothing was done again."),
-    "released": ("blue", "The containment was taken back."),
+    "released": ("blue", "The containment was undone."),
     "expired": ("yellow", "Nobody approved in time; nothing was written."),
     "malformed": ("red", "Not a notification: quarantined, and not delivered again."),
-    "unverified": ("red", "Written, but not seen in effect. Somebody must look now."),
-    "failed": ("red", "Could not be done. Somebody must look now."),
+    "unverified": ("red", "Written, but not confirmed stopped. Check it now."),
+    "failed": ("red", "Containment FAILED. The workload is still running."),
 }
 _RETRY = ("yellow", "Not acknowledged: the message comes again.")
 _STATES = {
@@ -98,7 +98,8 @@ def _headline(result: RunResult, outcome: Mapping[str, Any] | None) -> Renderabl
     if not outcome and not any(delivery.asks_retry for delivery in result.deliveries):
         status = "no outcome"
     style, meaning = _STATUSES.get(status, _RETRY if status == "retry" else ("red", ""))
-    lines = [Text.assemble((status.upper(), f"bold {style}"), f"  {meaning}")]
+    simulated = ("SIMULATED", "bold reverse")
+    lines = [Text.assemble((status.upper(), f"bold {style}"), "  ", simulated, f"  {meaning}")]
     if not outcome:
         lines += [Text(clean(logged.message)) for logged in result.logged_outcomes[-1:]]
     elif workload := _workload_text(outcome.get("workload")):
@@ -143,14 +144,14 @@ def _decision_rows(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "" if index else "because", f"{BULLET}{reason}"
     if assessment.get("confidence"):
         summary = assessment.get("summary", "")
-        yield "how sure", f"{assessment['confidence']}: {summary}"
+        yield "confidence", f"{assessment['confidence']}: {summary}"
     for reason in _text_lines(assessment.get("reasons")):
         yield "", f"{BULLET}{reason}"
     serious_points = [p for p in _objects(assessment.get("reach")) if p.get("serious")]
     for index, point in enumerate(serious_points):
         text = str(point.get("text"))
         names = ", ".join(name for name in map(str, point.get("names") or ()) if name not in text)
-        yield "" if index else "in reach", f"{BULLET}{text}{': ' if names else ''}{names}"
+        yield "" if index else "exposure", f"{BULLET}{text}{': ' if names else ''}{names}"
     techniques = [f"{t.get('id')} {t.get('name')}" for t in _objects(assessment.get("techniques"))]
     if techniques:
         yield "ATT&CK", ", ".join(techniques)

@@ -360,6 +360,7 @@ async def publish_outcome(
         "project": workload.project if workload else None,
         "workload_kind": workload.kind.value if workload else None,
         "format": topic.format.value,
+        **({"simulated": "true"} if outcome.simulated else {}),
     }
     try:
         await topic.publish(

@@ -34,6 +34,7 @@ class ProcessContext:
         verify_timeout: How long a write may take until it is read back in effect.
         peer_wait: How long another process may leave work that it began without a record.
         operator: Who resumes incidents; None where deliveries are answered.
+        simulated: Whether the emulator stands in for Google, which every outcome says.
     """
 
     route: Callable[[Notification], Route]
@@ -46,6 +47,7 @@ class ProcessContext:
     verify_timeout: timedelta
     peer_wait: timedelta
     operator: Operator | None = None
+    simulated: bool = False
 
     def workload_redactor(
         self, workload: Workload, configuration: WorkloadConfiguration | None

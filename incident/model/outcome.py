@@ -409,6 +409,7 @@ class Outcome:
         gaps: The evidence that is missing, and the steps that failed.
         timings_ms: Milliseconds per stage.
         links: Pages about the incident.
+        simulated: True where the emulator stood in for Google; None for a real run.
         message_sha256: Digest of a malformed message.
         drill: The report of a drill; None for incidents.
         schema_version: Version of the format.
@@ -433,6 +434,7 @@ class Outcome:
     gaps: tuple[Gap, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     links: Links = Links()
+    simulated: bool | None = field(default=None, metadata={"optional": True})
     message_sha256: str | None = field(default=None, metadata={"optional": True})
     drill: Mapping[str, Json] | None = field(default=None, metadata={"optional": True})
     schema_version: int = SCHEMA_VERSION

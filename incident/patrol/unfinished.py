@@ -209,6 +209,7 @@ class IncidentFinisher:
             summary, reason, f"{self._process_context.store_url}/{summary.folder}"
         )
         conclusion = Concluder(summary.incident, self._process_context, self._ports)
+        outcome = replace(outcome, simulated=self._process_context.simulated or None)
         stored = await case_file.conclude(outcome, alarm=True)
         settled = DeliveryResult(stored, alarm=True)
         return await conclusion.publish_outcome(

@@ -80,7 +80,12 @@ class DrillRun:
         self._clock = plan.session.context.clock
         self._redactor = plan.redactor
         self._began = self._clock()
-        self.report = DrillReport(plan.id, plan.workload.resource_name, plan.by)
+        self.report = DrillReport(
+            plan.id,
+            plan.workload.resource_name,
+            plan.by,
+            simulated=plan.session.context.simulated,
+        )
 
     async def contain(self) -> None:
         """Store the snapshot, write, read back, annotate; record before and after."""
@@ -213,6 +218,7 @@ class DrillReport:
         differences: Names of fields that differ from before the drill.
         steps: Steps, each with the milliseconds since the start.
         problems: What went wrong; empty if the drill passed.
+        simulated: Whether the emulator stood in for Google.
     """
 
     drill: str
@@ -225,6 +231,7 @@ class DrillReport:
     differences: tuple[str, ...] = ()
     steps: list[tuple[str, int]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    simulated: bool = False
 
     @property
     def passed(self) -> bool:
@@ -265,6 +272,7 @@ class DrillReport:
             decision=ReportedDecision(Verdict.CONTAIN, tuple(reasons)),
             changes=self.changes,
             drill=self.json,
+            simulated=self.simulated or None,
         )
 
 

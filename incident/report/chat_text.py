@@ -44,6 +44,7 @@ _PERMISSION = re.compile(
 _PLAIN_COMMAND = re.compile(r"gcloud [A-Za-z0-9 .:=-]+")
 _POLICY_CHECK = re.compile(r"cloud-run-responder policy check [A-Za-z0-9._/:=+-]+")
 
+_SIMULATED = "SIMULATED "
 _IRREVERSIBLE = " (cannot be undone)"
 #: What was done, and what to do; with placeholders.
 _STATUS_TEXTS: Mapping[Status, tuple[str, str]] = {
@@ -134,7 +135,7 @@ def chat_message(outcome: Outcome, runbooks: str = "") -> ChatMessage:
     severity = f" ({escape_for_chat(finding.severity)})" if finding and finding.severity else ""
     regions = ", ".join(map(escape_for_chat, workload.other_regions)) if workload else ""
     also = f". It ALSO RUNS in {regions}: nothing was done there" if regions else ""
-    status = outcome.status.value.upper()
+    status = f"{_SIMULATED if outcome.simulated else ''}{outcome.status.value.upper()}"
     category = _known(finding.category if finding else None)
     return ChatMessage(
         status=status,

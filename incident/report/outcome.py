@@ -69,6 +69,7 @@ class OutcomeParts:
         policy_url: Path or URL of the policy file; empty where none is configured.
         playbook: The playbook; the shipped one by default.
         playbook_url: Where it lies; empty for the shipped one.
+        simulated: Whether the emulator stands in for Google.
     """
 
     incident: str
@@ -87,6 +88,7 @@ class OutcomeParts:
     policy_url: str = ""
     playbook: Playbook | None = None
     playbook_url: str = ""
+    simulated: bool = False
 
     @property
     def suspect(self) -> Suspect:
@@ -120,6 +122,7 @@ def build_outcome(parts: OutcomeParts, redactor: Redactor) -> Outcome:
         ),
         timings_ms={**(parts.timings_ms or {})},
         links=_links(finding, parts),
+        simulated=parts.simulated or None,
     )
     return _with_plan(outcome, parts, redactor)
 
@@ -158,13 +161,16 @@ def _plan_or_shipped(
         return playbook_plan(outcome, facts), f"{error}. The shipped playbook is used instead"
 
 
-def malformed_outcome(digest: str, reason: str, case_file: str) -> Outcome:
+def malformed_outcome(
+    digest: str, reason: str, case_file: str, *, simulated: bool = False
+) -> Outcome:
     """The outcome of a message that is no notification."""
     return Outcome(
         status=Status.MALFORMED,
         decision=ReportedDecision(Verdict.HOLD, (reason,)),
         links=Links(case_file=case_file),
         message_sha256=digest,
+        simulated=simulated or None,
     )
 
 

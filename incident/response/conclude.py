@@ -101,6 +101,7 @@ class Concluder:
             },
             case_file=f"{self.context.store_url}/{case.folder}",
             policy_url=self.ports.policy.url,
+            simulated=self.context.simulated,
         )
         left_out = await store_evidence(case, evidence, redactor)
         if left_out:
@@ -338,5 +339,7 @@ def ignored_result(
 ) -> DeliveryResult:
     """Result for a notification that is out of scope; nothing is stored."""
     decision = Decision(Verdict.IGNORE, (Reason(route.reason, "finding"),), Mode.DRY_RUN, rule=None)
-    parts = OutcomeParts(incident, Status.IGNORED, decision, Evidence(finding))
+    parts = OutcomeParts(
+        incident, Status.IGNORED, decision, Evidence(finding), simulated=context.simulated
+    )
     return DeliveryResult(build_outcome(parts, context.redactor(Evidence(finding))))

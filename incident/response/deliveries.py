@@ -107,9 +107,9 @@ class DeliveryHandler:
         except (Retry, GiveUp) as error:
             urgent = isinstance(error, GiveUp | Inconsistent)
             raise RetryDelivery(redactor.text(str(error)), None, urgent=urgent) from error
-        return DeliveryResult(
-            malformed_outcome(digest, reason, f"{self._context.store_url}/{path}"), alarm=True
-        )
+        case_file = f"{self._context.store_url}/{path}"
+        outcome = malformed_outcome(digest, reason, case_file, simulated=self._context.simulated)
+        return DeliveryResult(outcome, alarm=True)
 
     async def _join_or_start(self, claim: Finding, route: Route) -> DeliveryResult:
         incident = (claim.incident_id, claim.source_parent)

@@ -175,7 +175,7 @@ def delivery_answered(
 def _outcome_message(outcome: Outcome) -> str:
     """``HELD storefront (example-shop-prod, europe-west1): Unexpected Child Shell, ID``."""
     workload, finding = outcome.workload, outcome.finding
-    text = outcome.status.value.upper()
+    text = f"{'SIMULATED ' if outcome.simulated else ''}{outcome.status.value.upper()}"
     if workload and workload.name:
         parts = (workload.name, workload.project, workload.location)
         name, project, location = map(_message_part, parts)

@@ -15,7 +15,7 @@ from emulator.world.surroundings.notification_fields import JsonObject, Notifica
 __all__ = ["event_time", "world_around"]
 
 
-def world_around(notification: bytes) -> JsonObject:
+def world_around(notification: bytes, *, plausible_attack: bool = True) -> JsonObject:
     """A world in which a notification tells the truth, in the form that `world.parse` reads.
 
     It has the confirmed finding and, where that is about a service, job or worker pool of Cloud
@@ -24,19 +24,26 @@ def world_around(notification: bytes) -> JsonObject:
 
     Args:
         notification: The message's data as it is delivered; may be anything.
+        plausible_attack: Whether to invent traces of an attack as well: a verdict of VirusTotal,
+            other findings, and what an attacker leaves in logs. Without it the world has only
+            what the notification itself claims, and an ordinary workload.
     """
     fields = claims.read_notification(notification)
     if fields is None:
         return {}
     world: JsonObject = {
         "projects": [fields.project.to_json()] if fields.project else [],
-        "findings": listed_findings.listed_findings(fields),
-        "virustotal": {digest: _virustotal_report(fields, digest) for digest in fields.hashes},
+        "findings": listed_findings.listed_findings(fields, with_related=plausible_attack),
+        "virustotal": {
+            digest: _virustotal_report(fields, digest)
+            for digest in fields.hashes
+            if plausible_attack
+        },
     }
     if fields.workload is not None and fields.project is not None:
         world |= cloud_run_resources.workload_resources(fields, fields.workload, fields.project)
         world["logEntries"] = log_entries.workload_log_entries(
-            fields, fields.workload, fields.project
+            fields, fields.workload, fields.project, plausible_attack=plausible_attack
         )
     return world
 

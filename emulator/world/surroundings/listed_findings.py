@@ -33,16 +33,16 @@ def json_time(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def listed_findings(fields: NotificationFields) -> list[JsonObject]:
-    """The record of the claimed finding, and two more where the workload is known.
+def listed_findings(fields: NotificationFields, *, with_related: bool = True) -> list[JsonObject]:
+    """The record of the claimed finding, and two related ones where the workload is known.
 
-    One lies a few minutes earlier on the same workload. The other is on a service whose name
-    only has the same prefix, to catch a match that is too loose.
+    Of these, one lies a few minutes earlier on the same workload. The other is on a service whose
+    name only has the same prefix, to catch a match that is too loose.
     """
     if not get_text(fields.finding, "name"):
         return []
     own = _confirmed_finding(fields)
-    if fields.workload is None:
+    if fields.workload is None or not with_related:
         return [own]
     neighbour = f"{fields.workload.full_name}-admin"
     related = _other_finding(own, fields, fields.workload.full_name, dt.timedelta(minutes=-4))

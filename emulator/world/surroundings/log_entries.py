@@ -24,20 +24,40 @@ from emulator.world.surroundings.notification_fields import (
 )
 
 _VISITOR_IP, _ATTACKER_IP, _OPERATOR_IP = "192.0.2.10", "203.0.113.77", "192.0.2.200"
+#: Seconds after the event, the log, and what the entry holds.
+_Line = tuple[float, str, JsonObject]
 _PUBLIC_ACCESS_DELAY = dt.timedelta(minutes=9)
 
 
 def workload_log_entries(
-    fields: NotificationFields, workload: AffectedWorkload, project: ProjectEntry
+    fields: NotificationFields,
+    workload: AffectedWorkload,
+    project: ProjectEntry,
+    *,
+    plausible_attack: bool = True,
 ) -> list[JsonObject]:
-    """The entries of a workload, oldest first: audit entries, then the minutes of the event."""
-    return [*_audit_entries(fields, workload, project), *_run_log_entries(fields, workload)]
+    """The entries of a workload, oldest first: audit entries, then the minutes of the event.
+
+    Args:
+        fields: The notification.
+        workload: The workload.
+        project: Its project.
+        plausible_attack: Whether an attacker left entries as well.
+    """
+    lines = [
+        *_usual_lines(workload),
+        *(_attack_lines(fields, workload) if plausible_attack else ()),
+    ]
+    ordered = sorted(lines, key=lambda line: line[0])
+    return [
+        *_audit_entries(fields, workload, project),
+        *(_entry(fields, workload, *line) for line in ordered),
+    ]
 
 
-def _run_log_entries(fields: NotificationFields, workload: AffectedWorkload) -> list[JsonObject]:
-    """What the workload and its requests left. The query strings and one line hold secrets."""
-    fetch = f"fetched http://198.51.100.23/update.bin to {fields.binary}"
-    lines: list[tuple[float, str, JsonObject]] = [
+def _usual_lines(workload: AffectedWorkload) -> list[_Line]:
+    """What the workload and its visitors leave. A query string and one line hold secrets."""
+    lines: list[_Line] = [
         (-612, "varlog%2Fsystem", _text("INFO", "Starting new instance. Reason: AUTOSCALING")),
         (
             -95.2,
@@ -45,17 +65,27 @@ def _run_log_entries(fields: NotificationFields, workload: AffectedWorkload) -> 
             {"severity": "INFO", "jsonPayload": {"message": "cart loaded", "ms": 12}},
         ),
         (-12.6, "stderr", _text("ERROR", f"partner refused key {PLAIN_SECRET}: HTTP 401")),
+    ]
+    if workload.kind == "services":
+        visit = _request("GET", "/cart?session=not-a-real-session", _VISITOR_IP)
+        lines.append((-95.3, "requests", visit))
+    return lines
+
+
+def _attack_lines(fields: NotificationFields, workload: AffectedWorkload) -> list[_Line]:
+    """What an attacker leaves; the query strings hold secrets."""
+    fetch = f"fetched http://198.51.100.23/update.bin to {fields.binary}"
+    lines: list[_Line] = [
         (-7.1, "stderr", _text("WARNING", fetch)),
         (-0.4, "stdout", _text("DEFAULT", f"{fields.binary} started")),
         (3.5, "varlog%2Fsystem", _text("WARNING", "Container CPU usage above 95 % for 3 s")),
     ]
     if workload.kind == "services":
         lines += [
-            (-95.3, "requests", _request("GET", "/cart?session=not-a-real-session", _VISITOR_IP)),
             (-8.2, "requests", _request("POST", "/upload?name=../../x&token=none", _ATTACKER_IP)),
             (2.0, "requests", _request("GET", "/status?verbose=1", _ATTACKER_IP)),
         ]
-    return [_entry(fields, workload, *line) for line in sorted(lines, key=lambda line: line[0])]
+    return lines
 
 
 def _entry(

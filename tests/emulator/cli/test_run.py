@@ -180,7 +180,8 @@ def test_a_malformed_message_arrives_as_it_is(malformed_run: dict[str, Any]) -> 
     """What is not JSON is delivered, quarantined and acknowledged; the world is empty."""
     assert [outcome["status"] for outcome in malformed_run["outcomes"]] == ["malformed"]
     assert malformed_run["calls"] == malformed_run["renotifications"] == []
-    assert not any(malformed_run["world"].values())
+    world = malformed_run["world"]
+    assert not any(world[key] for key in ("projects", "services", "jobs", "findings", "published"))
 
 
 def test_a_person_sees_what_a_run_is_doing(
@@ -290,3 +291,29 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.fixture(scope="module")
+def own_finding(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finding of a person's own: in no folder of the repository."""
+    file = tmp_path_factory.mktemp("own") / "finding.json"
+    file.write_bytes(SAMPLE.read_bytes())
+    return file
+
+
+def test_the_world_of_an_own_finding_corroborates_nothing(own_finding: Path) -> None:
+    """No related finding and no verdict of VirusTotal, unless they are asked for."""
+    with use_forked_functions():
+        (plain,) = outcome_of(own_finding)["outcomes"]
+        (attacked,) = outcome_of(own_finding, "--plausible-attack")["outcomes"]
+    assert plain["status"] == attacked["status"] == "planned"
+    assert plain["assessment"]["related"] == []
+    assert plain["detected"]["virustotal"]["lookup"] == "unknown"
+    assert len(attacked["assessment"]["related"]) == 1
+    assert attacked["detected"]["virustotal"]["malicious"] == 58
+
+
+def test_a_run_is_marked_as_simulated(default_run: Result, enforced_run: dict[str, Any]) -> None:
+    """For people, and in every outcome."""
+    assert "SIMULATED" in default_run.stdout.splitlines()[1]
+    assert all(outcome["simulated"] is True for outcome in enforced_run["outcomes"])

@@ -45,7 +45,9 @@ async def test_each_published_outcome_is_sent_once(tmp_path: Path, mode: str, st
     ):
         assert [await env.status(), await env.status()] == [status, "duplicate"]
     (text,) = room.texts
-    assert text.startswith(f"{status.upper()}: Execution: Modified Malicious Binary Executed")
+    assert text.startswith(
+        f"SIMULATED {status.upper()}: Execution: Modified Malicious Binary Executed"
+    )
     assert "storefront (service, example-shop-prod, europe-west1)" in text
     assert ("before 2026-10-02 20:14:12 UTC" in text) is (status == "awaiting-approval")
     assert "case-files" in text or "/incidents/" in text or "/dry-runs/" in text

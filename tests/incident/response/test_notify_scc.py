@@ -397,5 +397,8 @@ async def test_an_announcement_has_attributes_to_filter_on(
         "severity": "CRITICAL",
         "project": "example-shop-prod",
         "workload_kind": "service",
+        "simulated": "true",
+        "format": "outcome",
     }
     assert message["data"]["status"] == status
+    assert message["data"]["simulated"] is True
