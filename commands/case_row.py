@@ -8,7 +8,7 @@ from datetime import datetime
 from commands.open_attempts import OpenAttempt
 from incident.case_file.index import CaseSummary
 from incident.case_file.paths import CLAIMS
-from incident.model import Json
+from incident.model import Json, Verdict
 from incident.model.json_text import parse_time, time_text
 from incident.model.outcome import Outcome
 
@@ -79,9 +79,14 @@ class CaseRow:
 
     @property
     def reason(self) -> str:
-        """The first reason of the decision; empty while there is none."""
-        reasons = self.outcome.decision.reasons if self.outcome else ()
-        return reasons[0] if reasons else ""
+        """Why the status is what it is: a change's error, else a reason of the decision."""
+        if self.outcome is None:
+            return ""
+        error = next((change.error for change in self.outcome.changes if change.error), None)
+        reasons = self.outcome.decision.reasons
+        # Where it was decided to contain, that the finding is confirmed comes first.
+        first = 1 if self.outcome.decision.verdict is Verdict.CONTAIN and len(reasons) > 1 else 0
+        return error or next(iter(reasons[first:]), "")
 
     def age(self, now: datetime) -> str:
         """How long ago the event was, such as ``3 h``."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from commands.confirmation import apply_question
+from commands.confirmation import apply_question, workload_text
 from commands.console import print_diff, print_line, write_and_print_manifest
 from commands.interrupt import WriteAttempt, confirm
 from commands.progress import progress_paused
@@ -102,7 +102,7 @@ def _question(proposal: Proposal) -> str:
 
 def _print_proposal(proposal: Proposal, console: Console) -> None:
     workload = proposal.assessed.inputs.workload_state.workload
-    name = workload.resource_name if workload else ""
+    name = workload_text(workload) if workload else ""
     print_line(console, f"{proposal.case.incident}: {name}", "bold")
     for reason in proposal.reasons:
         print_line(console, f"  {reason}")

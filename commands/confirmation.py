@@ -66,6 +66,11 @@ def apply_question(
     return _question(text, effects)
 
 
+def workload_text(workload: Workload) -> str:
+    """A workload by its name, such as ``storefront (service, my-project, europe-west1)``."""
+    return f"{workload.name} ({workload.kind.value}, {workload.project}, {workload.location})"
+
+
 def release_question(changes: Sequence[Change], workload: Workload, by: str, cause: str) -> str:
     """The question before a containment is released.
 

@@ -129,8 +129,9 @@ def _next_tasks(outcome: Outcome) -> Iterator[RenderableType]:
         yield Text("\nNext", style="bold")
     for number, task in enumerate(tasks[:_MOST_TASKS], start=1):
         yield WrappedText(f"{number}. {_task_title(task)}", indent=2, hanging=5)
-        for line in _text(task.get("command")).splitlines()[:1]:
-            yield _unbroken(f"     {line}")
+        command = _text(task.get("command"))
+        if command and "\n" not in command:  # the first line alone would be half of it
+            yield _unbroken(f"     {command}")
     if len(tasks) > _MOST_TASKS:
         yield Text(f"  and {len(tasks) - _MOST_TASKS} more: --plan", style="dim")
 

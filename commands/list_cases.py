@@ -165,7 +165,13 @@ async def _read(store: Store, section: str | None) -> _Listing:
     unreadable = {**found.unreadable, **{k: v for one in names for k, v in one.items()}}
     attempts = await find_open_attempts(found.summaries, store)
     rows = tuple(case_row(case, attempts.get(case.folder)) for case in found.summaries)
+    rows = tuple(sorted(rows, key=_event_order, reverse=True))
     return _Listing(store.url, rows, unreadable)
+
+
+def _event_order(row: CaseRow) -> tuple[float, str]:
+    """By event time; those of one moment by id."""
+    return (row.event_time.timestamp() if row.event_time else 0.0, row.case.incident)
 
 
 def _print_rows(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from clients import Clients, read_settings
-from commands.confirmation import release_question
+from commands.confirmation import release_question, workload_text
 from commands.console import print_diff, print_line, write_and_print_manifest
 from commands.interrupt import Interrupted, WriteAttempt, confirm
 from commands.progress import progress_paused
@@ -186,12 +186,13 @@ class _ReleaseCommand:
             async with self._listing(ended):
                 await self._update_incidents(plan.workload, ended, self._redactor(plan))
             self._result |= {"result": "released-before", "containment": ended.folder}
-        message = f"not contained by the responder; nothing to release: {_name(plan.workload)}"
+        name = workload_text(plan.workload)
+        message = f"not contained by the responder; nothing to release: {name}"
         if ended and plan.containment:
             others = ", ".join(sorted(plan.containment.incidents))
             message = (
                 f"the containment of {self._incident} was released before;"
-                f" {_name(plan.workload)} is contained for {others} now"
+                f" {name} is contained for {others} now"
             )
         with progress_paused():
             print_line(self._console, message)
@@ -204,8 +205,8 @@ class _ReleaseCommand:
         self._result["result"] = "refused"
         holding = ", ".join(sorted(current.incidents))
         raise releasing.ReleaseRefused(
-            f"cannot release incident {self._incident}: {_name(plan.workload)} is contained for"
-            f" {holding} now. Release one of these if that is what you mean"
+            f"cannot release incident {self._incident}: {workload_text(plan.workload)} is contained"
+            f" for {holding} now. Release one of these if that is what you mean"
         )
 
     async def _check_differences(self, plan: releasing.ReleasePlan, *, force: bool) -> None:
@@ -267,7 +268,7 @@ class _ReleaseCommand:
         Raises:
             ReleasedInPart: Something was left out.
         """
-        name = _name(plan.workload)
+        name = workload_text(plan.workload)
         if done.not_restored:
             reasons = "; ".join(part.reason for part in done.not_restored)
             raise releasing.ReleasedInPart(f"released {name} in part only: {reasons}")
@@ -321,7 +322,9 @@ class _ReleaseCommand:
         """Print what will be written and what cannot be undone."""
         console, redactor = self._console, self._redactor(plan)
         if plan.containment:
-            print_line(console, f"{_name(plan.workload)}, contained by {plan.containment.folder}")
+            print_line(
+                console, f"{workload_text(plan.workload)}, contained by {plan.containment.folder}"
+            )
         if not plan.changes:
             print_line(console, "everything is as before already; only the record is missing")
         for change in plan.changes:
@@ -342,11 +345,6 @@ class _ReleaseCommand:
         for change in changes:
             if change.error:
                 print_line(self._console, f"{_TITLES[change.kind]}: {change.error}", "yellow")
-
-
-def _name(workload: Workload) -> str:
-    """A workload as people call it."""
-    return f"{workload.name} ({workload.kind.value}, {workload.project}, {workload.location})"
 
 
 def _released_containment(plan: releasing.ReleasePlan, incident: str) -> Containment | None:

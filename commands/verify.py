@@ -76,10 +76,13 @@ def verify(*, incident: str, digests: tuple[str, ...], log: TextIO | None, as_js
         return await verify_case_file(store, folder, known)
 
     result = run_with_store(work)
+    # A person may give the beginning of the id.
+    found = parse_case_file_path(result.folder)
+    name = found.incident if found else incident
     if as_json:
-        print_json(_result_json(incident, result))
+        print_json(_result_json(name, result))
     else:
-        _print_result(incident, result, Console(highlight=False, soft_wrap=True))
+        _print_result(name, result, Console(highlight=False, soft_wrap=True))
     sys.exit(0 if result.intact else 1)
 
 
@@ -190,5 +193,5 @@ def _next_steps(incident: str, result: CaseFileVerification) -> Iterator[str]:
         project = f", with your project in place of {_PLACEHOLDER}" if _PLACEHOLDER in query else ""
         yield (
             f"Compare the manifests with the log{project}:\n   {query} |\n"
-            f"   .venv/bin/cloud-run-responder verify {incident} --log -"
+            f"   cloud-run-responder verify {incident} --log -"
         )

@@ -1,9 +1,10 @@
-"""The command line: `python -m emulator serve` and `python -m emulator run`."""
+"""The command line: `python -m emulator serve`, `run` and `demo`."""
 
 from __future__ import annotations
 
 import click
 
+from emulator.cli.demo import demo
 from emulator.cli.run import run_command
 from emulator.cli.serve import serve
 
@@ -14,6 +15,7 @@ def main() -> None:
 
 
 main.add_command(run_command)
+main.add_command(demo)
 main.add_command(serve)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -15,6 +18,8 @@ from finding_input.command_line import read_bytes, read_finding
 
 _DEFAULT_POLICY = REPOSITORY / "deploy" / "policy.yaml"
 _SAMPLES = REPOSITORY / "tests" / "samples"
+_KEPT_RUNS = 10
+_YOUNGEST_REMOVED_S = 600.0
 _DELAY_AFTER_EVENT = dt.timedelta(seconds=5)
 # What Pub/Sub takes as one message, in bytes.
 _MAX_MESSAGE_BYTES = 10_000_000
@@ -96,18 +101,35 @@ def policy_file(given: Path | None, mode: str | None, folder: Path) -> Path:
 
 
 def store_folder(given: Path | None) -> Path:
-    """The folder for the case files, made where it is not there; else a new one.
+    """The folder for the case files, made where it is not there; else a new, named one.
+
+    Of the folders that were made like this, the newest ten are kept.
 
     Raises:
         BadInput: It cannot be made.
     """
     if given is None:
-        return Path(tempfile.mkdtemp(prefix="case-files-")).resolve()
+        return _new_run_folder()
     try:
         given.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"cannot make the store {given}: {error.strerror}") from error
     return given.resolve()
+
+
+def _new_run_folder() -> Path:
+    """A folder for one run, in one folder for all of them; old ones are removed."""
+    runs = Path(tempfile.gettempdir()) / f"cloud-run-responder-emulator-{os.getuid()}"
+    runs.mkdir(mode=0o700, exist_ok=True)
+    if runs.stat().st_uid != os.getuid():
+        raise BadInput(f"{runs} belongs to somebody else; name a folder with --store")
+    found = sorted(runs.glob("run-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in found[_KEPT_RUNS - 1 :]:
+        # A run that is still at work is younger.
+        if time.time() - old.stat().st_mtime > _YOUNGEST_REMOVED_S:
+            shutil.rmtree(old, ignore_errors=True)
+    now = dt.datetime.now(dt.UTC)
+    return Path(tempfile.mkdtemp(prefix=f"run-{now:%Y%m%d-%H%M%S}-", dir=runs)).resolve()
 
 
 def start_time(given: str | None, data: bytes) -> dt.datetime:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from emulator.cli.run import run_command
+from emulator.cli.run_arguments import store_folder
 from emulator.runner.child_process import ProcessGroup
 from emulator.runner.function_process import FunctionProcess
 from tests.support.constants import SAMPLES_FOLDER, SERVICE
@@ -317,3 +319,22 @@ def test_a_run_is_marked_as_simulated(default_run: Result, enforced_run: dict[st
     """For people, and in every outcome."""
     assert "SIMULATED" in default_run.stdout.splitlines()[1]
     assert all(outcome["simulated"] is True for outcome in enforced_run["outcomes"])
+
+
+def test_folders_of_old_runs_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest ten are kept, and none that may still be at work is removed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first = store_folder(None)
+    runs = first.parent
+    assert runs.parent == tmp_path
+    hour = time.time() - 3600
+    for number in range(20):
+        (runs / f"run-old-{number:02}").mkdir()
+        os.utime(runs / f"run-old-{number:02}", (hour + number, hour + number))
+    new = store_folder(None)
+    kept = {path.name for path in runs.iterdir()}
+    assert {first.name, new.name} <= kept
+    assert len(kept) == 10
+    assert "run-old-19" in kept
+    assert "run-old-00" not in kept
+    assert store_folder(tmp_path / "mine") == (tmp_path / "mine").resolve()
