@@ -32,6 +32,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"show {_INCIDENT}",
         "show 20261002-62 --plan",
         f"show {_INCIDENT} --evidence",
+        f"show {_INCIDENT} --format=ocsf",
     ),
     "verify": (
         f"verify {_INCIDENT}",
@@ -66,7 +67,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "policy check policy.yaml",
         "policy check policy.yaml --finding finding.json",
     ),
-    "policy test": ("policy test policy_test.yaml",),
+    "policy test": (
+        "policy test policy_test.yaml",
+        "policy test deploy/policies/*_test.yaml",
+    ),
     "policy backtest": (
         "policy backtest --store gs://my-bucket/case-files --policy new.yaml --since 90d",
     ),

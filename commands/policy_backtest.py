@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from clients import read_settings
 from clients.store import Store
 from commands.console import print_line, print_page
-from commands.shared import as_json_option, print_json, run_with_store
+from commands.list_cases import Since
+from commands.shared import as_json_option, exit_on_error, print_json, run_with_store
+from commands.wrapped_rows import WrappedRows
 from incident.model import InvalidPolicy, Json, Mode
 from incident.policy.resolve import parse_policy
 from incident.readiness.backtest import Backtest, JudgedIncident, backtest
 from incident.readiness.recorded_decision import DecisionSummary
 from incident.report.terminal import escape_unprintable, escape_unprintable_lines
 from responders import route
+from wiring import build_clock
 
 #: A pipe has no width: each line is as long as it has to be.
 _PIPE_WIDTH = 10_000
 _MOST_NAMED = 10
 
 
-def _age(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
-    """A duration such as ``90d``, counted back from now."""
-    if value is None:
-        return None
-    parts = re.fullmatch(r"([0-9]{1,4})([hd])", value)
-    if parts is None:
-        raise click.BadParameter(f"{value}: expected hours or days, such as 12h or 90d")
-    return timedelta(hours=int(parts[1]) * (24 if parts[2] == "d" else 1))
-
-
-@click.command(
-    name="backtest", epilog="Example: cloud-run-responder policy backtest --policy new.yaml"
-)
+@click.command(name="backtest")
 @click.option(
     "--policy",
     "file",
@@ -49,7 +41,9 @@ def _age(_: click.Context, __: click.Parameter, value: str | None) -> timedelta 
     help="The policy to try.",
 )
 @click.option("--store", help="Folder or gs:// URL of the case files; by default RESPONDER_STORE.")
-@click.option("--since", callback=_age, help="Only incidents of the last hours or days: 12h, 90d.")
+@click.option(
+    "--since", type=Since(), help="Only decisions since then: 12h, 90d, a day, or an RFC 3339 time."
+)
 @click.option(
     "--mode",
     type=click.Choice(list(map(str, Mode))),
@@ -57,7 +51,12 @@ def _age(_: click.Context, __: click.Parameter, value: str | None) -> timedelta 
 )
 @as_json_option
 def policy_backtest(
-    *, file: Path, store: str | None, since: timedelta | None, mode: str | None, as_json: bool
+    *,
+    file: Path,
+    store: str | None,
+    since: datetime | timedelta | None,
+    mode: str | None,
+    as_json: bool,
 ) -> None:
     """Compare what a policy would have decided about every recorded incident with what was decided.
 
@@ -71,7 +70,8 @@ def policy_backtest(
     except InvalidPolicy as error:
         click.echo(f"Error: {escape_unprintable_lines(str(error))}", err=True)
         sys.exit(2)
-    first = datetime.now(UTC) - since if since else None
+    now = build_clock(exit_on_error(read_settings))()
+    first = now - since if isinstance(since, timedelta) else since
 
     async def work(opened: Store) -> tuple[str, Backtest]:
         ceiling = Mode(mode) if mode else None
@@ -94,7 +94,12 @@ def _print_result(result: Backtest, url: str, file: Path, first: datetime | None
     count = f"{len(differing)} differ, {same} the same, {len(not_judged)} not judged"
     print_line(console, f"{file} on the incidents in {url}{when}: {count}")
     if differing:
-        print_page(console, _table(differing, file))
+        table = _table(differing, file)
+        unbounded = console.options.update(width=_PIPE_WIDTH)
+        if Measurement.get(console, unbounded, table).maximum <= console.width:
+            print_page(console, table)
+        else:
+            _print_rows(console, differing)
     for line in _remarks(result):
         print_line(console, line)
 
@@ -116,6 +121,19 @@ def _table(differing: tuple[JudgedIncident, ...], file: Path) -> Table:
         )
         table.add_row(*(Text(escape_unprintable(cell)) for cell in cells))
     return table
+
+
+def _print_rows(console: Console, differing: tuple[JudgedIncident, ...]) -> None:
+    """The table for a terminal that is narrower."""
+    for each in differing:
+        print_line(console, f"{each.incident}  {_workload_text(each)}", "bold")
+        rows = [
+            ("finding", each.category),
+            ("decided", _decision_text(each.recorded)),
+            ("new policy", _decision_text(each.tested)),
+            ("because", each.tested.reasons[0] if each.tested.reasons else ""),
+        ]
+        print_page(console, WrappedRows(rows))
 
 
 def _remarks(result: Backtest) -> Iterator[str]:

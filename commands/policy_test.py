@@ -40,9 +40,7 @@ class _Tested:
         return tuple((line, result) for line, result in self.results if result.differences)
 
 
-@click.command(
-    name="test", epilog="Example: cloud-run-responder policy test deploy/policies/*_test.yaml"
-)
+@click.command(name="test")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
 @as_json_option
 def policy_test(*, files: Sequence[Path], as_json: bool) -> None:

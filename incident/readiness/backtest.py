@@ -22,6 +22,7 @@ from incident.model import (
     Decision,
     Mode,
     Notification,
+    Reason,
     Route,
     Verdict,
     Workload,
@@ -184,7 +185,7 @@ def _judge_all(
             decision.mode,
             decision.rule,
             actions_behind(decision.changes),
-            tuple(reason.text for reason in decision.reasons),
+            tuple(reason.text for reason in _policy_first(decision.reasons)),
         )
         category = each.evidence.finding.category
         judged.append(
@@ -194,6 +195,11 @@ def _judge_all(
             )
         )
     return judged
+
+
+def _policy_first(reasons: Iterable[Reason]) -> list[Reason]:
+    """The reasons in order, those that are of the policy before others."""
+    return sorted(reasons, key=lambda reason: reason.evidence != "policy")
 
 
 class _Hour:

@@ -286,11 +286,24 @@ def _decode(kind: type[T], value: Any, name: str) -> T:
     try:
         found = from_json(kind, value, unreadable)
     except ValueError as error:
-        unreadable = [str(error)]
-    missing = [path for path in unreadable if path not in _STORED_APART]
-    if missing:
-        raise NotJudgeable(f"evidence/{name}.json cannot be read back: {missing[0]}")
+        raise NotJudgeable(f"evidence/{name}.json cannot be read back: {error}") from error
+    # A key that a later version added has its default.
+    wrong = [path for path in unreadable if path not in _STORED_APART and _stands_in(value, path)]
+    if wrong:
+        raise NotJudgeable(f"evidence/{name}.json cannot be read back: {wrong[0]}")
     return found
+
+
+def _stands_in(value: Any, path: str) -> bool:
+    """Whether there is something at a path such as ``template/containers/0``."""
+    for part in path.split("/"):
+        if isinstance(value, list):
+            value = value[int(part)]
+        elif part not in json_object(value):
+            return False
+        else:
+            value = json_object(value)[part]
+    return True
 
 
 def _list(kind: type[T], value: Any, name: str, gaps: Mapping[str, str]) -> Listing[T] | None:

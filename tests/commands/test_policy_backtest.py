@@ -6,6 +6,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import click
+import pytest
 from click.testing import CliRunner, Result
 
 from commands import cli
@@ -40,6 +42,20 @@ async def test_what_differs_is_a_table_and_nothing_is_cut(tmp_path: Path) -> Non
         assert "0 differ, 0 the same, 0 not judged" in (await run(tmp_path, "--since", "1h")).stdout
 
 
+async def test_a_narrow_terminal_gets_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 60 columns the id stays whole, and lines break between words."""
+    async with responder_environment(tmp_path) as env:
+        incident = str((await env.deliver()).outcome.incident)
+        (tmp_path / "new.yaml").write_text(policy_yaml(extra="protect: [{services: [s*]}]"))
+        monkeypatch.setenv("COLUMNS", "60")
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+        lines = click.unstyle((await run(tmp_path)).stdout).splitlines()
+    assert lines[1] == f"{incident}  storefront (service, example-shop-prod)"
+    assert lines[3:5] == ["  decided     contain (enforce): scale-to-zero", "  new policy  hold"]
+    assert all(len(line) <= 60 for line in lines[2:])
+
+
 async def test_json_has_both_decisions(tmp_path: Path) -> None:
     """One object, for another tool."""
     async with responder_environment(tmp_path) as env:
@@ -61,6 +77,6 @@ async def test_wrong_use_ends_with_2(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "new.yaml:1:7: mode: found" in result.stderr
     (tmp_path / "new.yaml").write_text(policy_yaml())
-    assert (await run(tmp_path, "--since", "90")).exit_code == 2
+    assert (await run(tmp_path, "--since", "long ago")).exit_code == 2
     (tmp_path / "store").rmdir()
     assert (await run(tmp_path)).exit_code == 2

@@ -373,6 +373,9 @@ _SCENARIOS = {
         ("contained",), faults=({"method": "UpdateExternalSystem", "code": "PERMISSION_DENIED"},)
     ),
     "not sent": Scenario(("contained", "duplicate"), webhook=404),
+    "sent to Slack": Scenario(("contained",), settings={"webhook_format": "slack"}),
+    "sent to Google Chat": Scenario(("contained",), settings={"webhook_format": "google-chat"}),
+    "published as OCSF": Scenario(("contained",), settings={"topic_format": "ocsf"}),
     "with gaps": Scenario(
         ("contained",), faults=({"method": "ListLogEntries", "code": "PERMISSION_DENIED"},)
     ),
@@ -401,7 +404,7 @@ async def test_no_secret_leaves_in_any_outcome(tmp_path: Path, name: str) -> Non
     ):
         deliveries = [await deliver_and_log(env) for _ in scenario.statuses]
         left = all_output(env, *deliveries)
-    left["sent"] = _decoded(room.texts)
+    left["sent"] = _decoded(room.bodies)
     assert bool(room.texts) == any(path.endswith("notified.json") for path in left)
     statuses = [answer.outcome.status if answer else "retry" for answer, _ in deliveries]
     assert statuses == list(scenario.statuses)

@@ -209,9 +209,23 @@ async def test_incidents_that_cannot_be_judged_are_named_with_the_reason(tmp_pat
         assert not reasons
 
 
+async def test_a_key_that_is_newer_than_the_record_has_its_default(tmp_path: Path) -> None:
+    """A new version of the responder judges what an older one recorded."""
+    async with responder_environment(tmp_path) as env:
+        incident = str((await env.deliver()).outcome.incident)
+        file = tmp_path / "store/incidents" / incident / "evidence/settings.json"
+        settings = json.loads(file.read_text())
+        del settings["iap_enabled"], settings["template"]["secret_uses"]
+        file.write_text(json.dumps(settings))
+        result = await result_of(tmp_path, (env.folder / "policy.yaml").read_text())
+        assert [each.differs for each in result.judged] == [False]
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "reason"),
     [
+        ("evidence/settings.json", '"observed_generation": ', '"observed_generation": 1.', "gener"),
+        ("evidence/settings.json", '"iap_enabled": false', '"iap_enabled": "no"', "iap_enabled"),
         ("evidence/settings.json", '"template": {', '"template": [{', "is not JSON"),
         ("evidence/settings.json", '"uid"', '"uids"', "evidence/settings.json cannot be read back"),
         ("evidence/finding.json", '"category"', '"categories"', "cannot be read back"),
