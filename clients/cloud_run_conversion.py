@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from incident.model import (
     Template,
     Volume,
     WorkloadConfiguration,
+    always_holds,
 )
 
 #: The writable fields outside the template that actions change. Others are never written, so
@@ -176,18 +178,26 @@ def access_of(policy: Any) -> Access:
     """An IAM policy; a conditional binding keeps its condition's title."""
     return Access(
         raw=tuple(json_with_unknown(binding) for binding in policy.bindings),
-        has_unknown_fields=bool(unknown_bytes(policy)),
+        unknown_fields=base64.b64encode(unknown_bytes(policy)).decode(),
         etag=policy.etag.hex(),
         version=policy.version,
         bindings=tuple(
             Binding(
                 role=binding.role,
                 members=tuple(binding.members),
-                condition=(binding.condition.title or binding.condition.expression or None),
+                condition=_condition(binding),
             )
             for binding in policy.bindings
         ),
     )
+
+
+def _condition(binding: Any) -> str | None:
+    """The title of a condition that may keep members out; None where there is none."""
+    condition = binding.condition
+    if always_holds(MessageToDict(condition)):
+        return None
+    return str(condition.title or condition.expression)
 
 
 def _live_tags(message: Any, kind: Kind) -> tuple[str, ...]:

@@ -18,7 +18,15 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from clients.errors import google_call
 from clients.retries import WRITE
 from clients.unknown_fields import parse_with_unknown
-from incident.model import DEPLOY_PERMISSIONS, Change, ChangeKind, GrantScope, Kind, Permission
+from incident.model import (
+    DEPLOY_PERMISSIONS,
+    UNKNOWN_FIELDS,
+    Change,
+    ChangeKind,
+    GrantScope,
+    Kind,
+    Permission,
+)
 
 _UPDATE_REASON = "writes the masked fields, and the annotation that names the incident"
 _EDIT_REASON = "removes invokers from the IAM policy"
@@ -133,10 +141,12 @@ async def _cancel(change: Change, apis: WriteApis, *, validate_only: bool) -> No
 async def _set_policy(change: Change, apis: WriteApis) -> None:
     """Replace all bindings of the policy that was read, guarded by its etag.
 
-    Audit configs stay. The policy's version stays too, but must be 3 where there are conditions,
-    or Google would drop them.
+    Audit configs stay, and so do fields that the locked client does not know. The policy's version
+    stays too, but must be 3 where there are conditions, or Google would drop them.
     """
-    policy = parse_with_unknown({"bindings": change.after["bindings"]}, policy_pb2.Policy())
+    names = ("bindings", UNKNOWN_FIELDS)
+    sent = {name: change.after[name] for name in names if name in change.after}
+    policy = parse_with_unknown(sent, policy_pb2.Policy())
     conditional = any(binding.HasField("condition") for binding in policy.bindings)
     version = CONDITIONAL_POLICY_VERSION if conditional else change.after.get("version")
     policy.version = version if isinstance(version, int) else 0

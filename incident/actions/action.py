@@ -59,6 +59,9 @@ def _nothing(_: WorkloadConfiguration) -> str | None:
     return None
 
 
+GoalFunction = Callable[[WorkloadConfiguration, Finding], str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """A named containment. The mappings have one entry for each kind of workload that it fits.
@@ -81,6 +84,9 @@ class Action:
         unreached: What keeps the workload from the goal although every change is in effect, as a
             sentence; None where nothing does.
         remark: What else a person should know of what it leaves as it is; None for nothing.
+        why_unmet: Why the settings do not show its goal, None where they do; for an action that
+            is planned with details which its verification does not read. None for the others:
+            their goal is that nothing is left to write.
         details: What planning it reads of a workload besides its settings.
         details_to_verify: What verifying it reads besides them.
         permissions_to_plan: What planning it needs besides.
@@ -99,6 +105,7 @@ class Action:
     still_served: Callable[[Change, WorkloadConfiguration], str | None] = _never_served
     unreached: Callable[[WorkloadConfiguration], str | None] = _nothing
     remark: Callable[[WorkloadConfiguration], str | None] = _nothing
+    why_unmet: GoalFunction | None = None
     details: frozenset[WorkloadDetail] = frozenset()
     details_to_verify: frozenset[WorkloadDetail] = frozenset()
     permissions_to_plan: tuple[Permission, ...] = ()

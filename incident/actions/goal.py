@@ -22,6 +22,7 @@ from incident.model import (
 )
 
 _MAX_NAMES = 5
+SCALE_TO_ZERO = "scale-to-zero"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,27 @@ class Goal:
         """What of it is not reached, in settings with all its details; empty when all is."""
         found = (
             (action, self._why_unmet(action, configuration))
-            for action in self._judged(configuration.kind)
+            for action in self._all_judged(configuration.kind)
         )
         return tuple(UnmetGoal(action.name, why, action.stops) for action, why in found if why)
 
     def _judged(self, kind: Kind) -> tuple[Action, ...]:
         return _judged_actions(self.actions, kind)
 
+    def _all_judged(self, kind: Kind) -> tuple[Action, ...]:
+        """Also those that are judged by a function of their own.
+
+        An isolated revision needs no judging where the whole service is to be scaled to zero.
+        """
+        judged = self._judged(kind)
+        if any(action.name == SCALE_TO_ZERO for action in judged):
+            return judged
+        own = (ACTIONS[name] for name in self.actions if ACTIONS[name].why_unmet)
+        return (*judged, *(action for action in own if kind in action.desired_state))
+
     def _why_unmet(self, action: Action, configuration: WorkloadConfiguration) -> str | None:
+        if action.why_unmet:
+            return _behind(configuration) or action.why_unmet(configuration, self.finding)
         desired = action.desired_state[configuration.kind](configuration, self.finding)
         if isinstance(desired, NotApplicable):
             return desired.reason
@@ -90,11 +104,8 @@ class Goal:
             return _missing_text(action, missing)
         if ChangeKind.FIELDS not in action.change_kinds[configuration.kind]:
             return None
-        if configuration.observed_generation < configuration.generation:
-            return (
-                f"Cloud Run has observed generation {configuration.observed_generation} of"
-                f" {configuration.generation} and is still at work"
-            )
+        if behind := _behind(configuration):
+            return behind
         return action.still_served(_no_change(action, configuration), configuration)
 
 
@@ -106,16 +117,26 @@ def goal_details(names: Iterable[str], kind: Kind) -> frozenset[WorkloadDetail]:
 
 
 def _judged_actions(names: Iterable[str], kind: Kind) -> tuple[Action, ...]:
-    """The actions whose goals show in the settings alone.
+    """The actions whose goal is that nothing is left to write, in settings read to verify it.
 
-    The settings do not show which revision is to be isolated: that action is judged by its
-    change.
+    What is left to write to isolate a revision shows only with the revisions, which are not read
+    again.
     """
     actions = (ACTIONS[name] for name in names if name in ACTIONS)
     return tuple(
         action
         for action in actions
         if kind in action.desired_state and WorkloadDetail.REVISIONS not in action.details
+    )
+
+
+def _behind(configuration: WorkloadConfiguration) -> str | None:
+    """That Cloud Run does not serve the current settings yet; None where it does."""
+    if configuration.observed_generation >= configuration.generation:
+        return None
+    return (
+        f"Cloud Run has observed generation {configuration.observed_generation} of"
+        f" {configuration.generation} and is still at work"
     )
 
 

@@ -74,6 +74,18 @@ def still_served(change: Change, configuration: WorkloadConfiguration) -> str | 
     return f"the revision {change.affected_revision} is still served"
 
 
+def why_unmet(configuration: WorkloadConfiguration, finding: Finding) -> str | None:
+    """What still leads to the revision that the finding names, by settings and serving state."""
+    affected = finding.revision or ""
+    if not is_isolated(
+        field_with_default(configuration.fields, "traffic"), configuration, affected
+    ):
+        return f"traffic or a tag leads to the revision {affected}"
+    if affected in configuration.live_revisions:
+        return f"the revision {affected} is still served"
+    return None
+
+
 def find_affected_revision(
     configuration: WorkloadConfiguration, finding: Finding
 ) -> Template | str:
@@ -209,6 +221,7 @@ ACTION = Action(
     },
     in_effect=in_effect,
     still_served=still_served,
+    why_unmet=why_unmet,
     details=frozenset({WorkloadDetail.REVISIONS}),
     permissions_to_plan=(
         Permission(

@@ -248,14 +248,12 @@ def _other_changes(
         and access
         and has_bindings_to_remove(access.raw, configuration.kind)
     ):
-        # The version of the policy format stays as it is.
-        version_field: dict[str, Json] = {"version": access.version} if access.version else {}
         edit = Change(
             action=action.name,
             target=configuration.name,
             mask=("bindings",),
-            before={"bindings": list(access.raw), **version_field},
-            after={"bindings": list(desired.bindings), **version_field},
+            before={"bindings": list(access.raw), **access.form},
+            after={"bindings": list(desired.bindings), **access.form},
             stops=stops,
             reversible=reversible,
             kind=ChangeKind.IAM_POLICY,

@@ -1,10 +1,10 @@
 """``require-authentication``: take the public, or a job's starters, out of the IAM policy. Pure.
 
 Fits: a service or a job whose own IAM policy could be read.
-Writes: the bindings without a condition of the roles that only allow calling or starting
-    (``incident/model/calling_roles.py``): of a service without the public, of a job without
-    anybody. Of a service also ``invokerIamDisabled``, as false: otherwise Cloud Run does not check
-    the policy. All other bindings stay as they are.
+Writes: the bindings without a condition, or with one that always holds, of the roles that only
+    allow calling or starting (``incident/model/calling_roles.py``): of a service without the
+    public, of a job without anybody. Of a service also ``invokerIamDisabled``, as false: otherwise
+    Cloud Run does not check the policy. All other bindings stay as they are.
 Goal: the policy is checked, and lets in neither the public nor, of a job, anybody by a role that
     only allows starting. It is not reached while a broader role lets the public in. Conditions,
     and a job's starters by broader roles, are reported. Inherited bindings are not read.
@@ -33,7 +33,12 @@ from incident.model import (
     WorkloadConfiguration,
     WorkloadDetail,
 )
-from incident.model.calling_roles import PUBLIC_MEMBERS, calling_roles, editable_roles
+from incident.model.calling_roles import (
+    PUBLIC_MEMBERS,
+    calling_roles,
+    editable_roles,
+    is_restricted,
+)
 
 #: Name of the part of a policy that this action edits, where fields are named.
 CALLER_BINDINGS_LABEL = "bindings of the roles that only allow calling or starting it"
@@ -86,7 +91,7 @@ def public_left_in(configuration: WorkloadConfiguration) -> str | None:
     found = [
         (binding, public)
         for binding in _other_calling_bindings(configuration)
-        if not binding.get("condition") and (public := _public_members(binding))
+        if not is_restricted(binding) and (public := _public_members(binding))
     ]
     if not found:
         return None
@@ -104,7 +109,7 @@ def others_left_in(configuration: WorkloadConfiguration) -> str | None:
     job = configuration.kind is Kind.JOB
     found = []
     for binding in _other_calling_bindings(configuration):
-        conditional = bool(binding.get("condition"))
+        conditional = is_restricted(binding)
         public = _public_members(binding)
         named = [each for each in _members_of(binding) if job and each not in public]
         members = [*(public if conditional else ()), *named]
@@ -136,7 +141,7 @@ def _grants_text(grants: Iterable[tuple[JsonObject, list[str]]]) -> str:
     texts = []
     for binding, members in grants:
         more = f" and {len(members) - _MAX_MEMBERS} more" if members[_MAX_MEMBERS:] else ""
-        condition = " under a condition" if binding.get("condition") else ""
+        condition = " under a condition" if is_restricted(binding) else ""
         named = ", ".join(members[:_MAX_MEMBERS])
         texts.append(f"{binding.get('role')} of {named}{more}{condition}")
     return "; ".join(texts)
@@ -202,22 +207,27 @@ def add_missing_callers(
         return restore_callers(current, before, kind)
     present = {*_grants(after, kind), *_grants(current, kind)}
     missing: dict[str, list[Json]] = {}
-    for role, member in dict.fromkeys(_grants(before, kind)):
-        if (role, member) not in present:
-            missing.setdefault(role, []).append(member)
+    bindings: dict[str, JsonObject] = {}
+    for binding in caller_bindings(before, kind):
+        key = _role_and_condition(binding)
+        for member in _members_of(binding):
+            if (key, member) not in present:
+                bindings.setdefault(key, binding)
+                missing.setdefault(key, []).append(member)
     joined: list[JsonObject] = []
     for binding in current:
-        members = missing.pop(str(binding.get("role")), []) if _editable(binding, kind) else []
-        whole: list[Json] = [*_members_of(binding), *members]
+        members = missing.pop(_role_and_condition(binding), [])
+        whole: list[Json] = [*_members_of(binding), *dict.fromkeys(members)]
         joined.append({**binding, "members": whole} if members else binding)
     added: list[JsonObject] = [
-        {"role": role, "members": members} for role, members in missing.items()
+        {**bindings[key], "members": list(dict.fromkeys(members))}
+        for key, members in missing.items()
     ]
     return (*joined, *added)
 
 
 def _editable(binding: JsonObject, kind: Kind) -> bool:
-    return binding.get("role") in editable_roles(kind) and not binding.get("condition")
+    return binding.get("role") in editable_roles(kind) and not is_restricted(binding)
 
 
 def _members_of(binding: JsonObject) -> list[str]:
@@ -226,12 +236,16 @@ def _members_of(binding: JsonObject) -> list[str]:
 
 
 def _grants(bindings: Iterable[JsonObject], kind: Kind) -> list[tuple[str, str]]:
-    """Role and member of every binding that the action may edit."""
+    """Role with condition, and member, of every binding that the action may edit."""
     return [
-        (str(binding.get("role")), member)
+        (_role_and_condition(binding), member)
         for binding in caller_bindings(bindings, kind)
         for member in _members_of(binding)
     ]
+
+
+def _role_and_condition(binding: JsonObject) -> str:
+    return json.dumps([binding.get("role"), binding.get("condition")], sort_keys=True)
 
 
 def _normalized(bindings: Iterable[JsonObject], kind: Kind) -> Json:
@@ -242,7 +256,7 @@ def _keyed(bindings: Iterable[JsonObject], kind: Kind) -> Iterator[tuple[_Bindin
     """Bindings by role and condition, and by how many of the same there were before."""
     counts: Counter[str] = Counter()
     for binding in bindings:
-        same = json.dumps([binding.get("role"), binding.get("condition")], sort_keys=True)
+        same = _role_and_condition(binding)
         yield (same, counts[same]), binding
         if not _editable(binding, kind):
             counts[same] += 1

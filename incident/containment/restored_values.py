@@ -31,7 +31,7 @@ from incident.containment.not_restored import (
     names_of,
     traffic_without,
 )
-from incident.model import Change, ChangeKind, Json, WorkloadConfiguration
+from incident.model import UNKNOWN_FIELDS, Change, ChangeKind, Json, WorkloadConfiguration
 
 RELEASE_ACTION = "release"
 
@@ -149,7 +149,9 @@ def _restoring_iam_change(
     wanted = callers_to_restore(part, configuration, not_restored)
     if access is None or wanted is None or same_callers(access.raw, wanted, configuration.kind):
         return None
-    form = {name: value for name, value in part.restores.items() if name != "bindings"}
+    # The version as before; what the locked client does not know as it is now.
+    form = {name: value for name, value in access.form.items() if name == UNKNOWN_FIELDS}
+    form |= {name: value for name, value in part.restores.items() if name == "version"}
     restored = restore_callers(access.raw, wanted, configuration.kind)
     return Change(
         action=RELEASE_ACTION,

@@ -22,12 +22,15 @@ from incident.model import (
     Change,
     ChangeKind,
     ChangeState,
+    CutList,
     GiveUp,
     IncidentError,
     Json,
     Kind,
+    Listing,
     Reason,
     Status,
+    Template,
     WorkloadConfiguration,
 )
 from incident.model.retrying import Backoff
@@ -203,6 +206,25 @@ async def record_after_write(
         except GiveUp as error:
             refusal = error
     return after, (Reason(f"the record {kind!r} could not be stored: {refusal}", "case-file"),)
+
+
+def with_cut_list(result: ContainmentResult, listed: Listing[Template] | None) -> ContainmentResult:
+    """The result; with a list of revisions that was cut, nothing is called contained.
+
+    Args:
+        result: What was written and read back.
+        listed: The revisions that were read as evidence; None where they do not matter.
+    """
+    stopped = result.status in (Status.CONTAINED, Status.ALREADY_CONTAINED)
+    if not stopped or not isinstance(listed, CutList):
+        return result
+    text = f"its settings show that it is stopped, but not all was read: {listed.reason}"
+    return replace(
+        result,
+        status=Status.UNVERIFIED,
+        reasons=(*result.reasons, Reason(text, "settings")),
+        alarm=True,
+    )
 
 
 def with_problems(result: ContainmentResult, problems: tuple[Reason, ...]) -> ContainmentResult:

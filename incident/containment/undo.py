@@ -165,12 +165,13 @@ def _reverse_change(
     }
     if not after:
         return None
+    form = configuration.access.form if policy and configuration.access else {}
     return replace(
         change,
         action="undo",
         mask=change.mask if policy else tuple(map(to_snake_case, after)),
         before={name: now[name] for name in after},
-        after=after,
+        after={**after, **form},
         stops=False,
         etag=configuration.access.etag if configuration.access else "",
     )

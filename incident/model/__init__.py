@@ -5,6 +5,7 @@ No behaviour beyond what a value says of itself; no input or output.
 
 from incident.model.affected_revision import AffectedRevision
 from incident.model.affected_workloads import AffectedWorkload, AffectedWorkloads, Relation
+from incident.model.calling_roles import always_holds
 from incident.model.configuration import (
     IAM_POLICY_FIELD,
     UNKNOWN_FIELDS,
@@ -172,6 +173,7 @@ __all__ = [
     "Workload",
     "WorkloadConfiguration",
     "WorkloadDetail",
+    "always_holds",
     "cut_reason",
     "format_duration",
     "found_in",

@@ -7,10 +7,11 @@ nothing is known of those.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from incident.model.workload import Kind
+from incident.model.workload import Json, JsonObject, Kind
 
 INVOKER_ROLE = "roles/run.invoker"
 #: Everybody, and everybody with a Google account.
@@ -56,3 +57,57 @@ def broader_roles(kind: Kind) -> frozenset[str]:
 def editable_roles(kind: Kind) -> frozenset[str]:
     """Those that only allow calling or starting: the roles that a containment edits."""
     return calling_roles(kind) - broader_roles(kind)
+
+
+#: Names in a condition that may differ between two requests: all but the two constants.
+_VARIABLE = re.compile(r"\b(?!true\b|false\b)[A-Za-z_]")
+_LITERAL = re.compile(r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*\"""")
+#: A bound in time that was passed before this was written, or that nobody will live to see.
+_PAST = r"request\.time\s*>=?\s*timestamp\(\s*['\"](19\d\d|20[01]\d|202[0-5])-"
+_FAR_FUTURE = r"request\.time\s*<=?\s*timestamp\(\s*['\"](2[1-9]\d\d|[3-9]\d\d\d)-"
+_ENDLESS = re.compile(rf"({_PAST}|{_FAR_FUTURE})[^)]*\)")
+
+
+def always_holds(condition: Json) -> bool:
+    """Whether the condition of a binding holds for every request, so that it restricts nobody.
+
+    Shown only for conditions that refer to nothing of a request, and for bounds in time that are
+    none. Others are not evaluated: they may hold or not.
+
+    Args:
+        condition: The condition in proto JSON; None and an empty one always hold.
+    """
+    if not isinstance(condition, Mapping):
+        return True
+    expression = str(condition.get("expression") or "true")
+    return _holds(_LITERAL.sub("''", _ENDLESS.sub("true", expression)))
+
+
+def _holds(expression: str) -> bool:
+    """Whether an expression without literals and endless bounds always holds."""
+    whole = expression.strip()
+    for operator, combine in (("||", any), ("&&", all)):
+        parts = _split(whole, operator)
+        if len(parts) > 1:
+            return combine(map(_holds, parts))
+    if whole.startswith("(") and whole.endswith(")"):
+        return _holds(whole[1:-1])
+    return not _VARIABLE.search(whole) and whole.replace(" ", "") not in ("false", "!true")
+
+
+def _split(expression: str, operator: str) -> list[str]:
+    """The parts of an expression between an operator outside of brackets."""
+    parts, depth, start, at = [], 0, 0, 0
+    while at < len(expression):
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(expression[at], 0)
+        if depth == 0 and expression.startswith(operator, at):
+            parts.append(expression[start:at])
+            at = start = at + len(operator)
+            continue
+        at += 1
+    return [*parts, expression[start:]]
+
+
+def is_restricted(binding: JsonObject) -> bool:
+    """Whether a condition may keep the members of a binding out."""
+    return not always_holds(binding.get("condition"))

@@ -139,15 +139,24 @@ class Access:
         bindings: Its bindings, for reading.
         etag: Its version, in hex: an edit of another version is refused.
         raw: Its bindings in proto JSON, lossless: an edit starts from them.
-        has_unknown_fields: Whether the policy has fields that the locked client does not know.
+        unknown_fields: Base64 of the policy's own fields that the locked client does not know.
         version: Version of the policy format; 0 where none is set. Conditions need 3.
     """
 
     bindings: tuple[Binding, ...]
     etag: str = ""
     raw: tuple[JsonObject, ...] = field(default=(), repr=False)
-    has_unknown_fields: bool = field(default=False, repr=False)
+    unknown_fields: str = field(default="", repr=False)
     version: int = field(default=0, repr=False)
+
+    @property
+    def form(self) -> dict[str, Json]:
+        """What an edit of the bindings sends back unchanged: version and unknown fields."""
+        version: dict[str, Json] = {"version": self.version} if self.version else {}
+        unknown: dict[str, Json] = (
+            {UNKNOWN_FIELDS: self.unknown_fields} if self.unknown_fields else {}
+        )
+        return {**version, **unknown}
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +291,7 @@ class WorkloadConfiguration:
         """The writable fields that hold something which the locked client does not know."""
         found = [name for name, value in self.fields.items() if holds_unknown_fields(value)]
         policy = self.access is not None and (
-            self.access.has_unknown_fields or holds_unknown_fields(list(self.access.raw))
+            bool(self.access.unknown_fields) or holds_unknown_fields(list(self.access.raw))
         )
         return (*found, *((IAM_POLICY_FIELD,) if policy else ()))
 

@@ -12,6 +12,7 @@ from incident.actions.changes import change_json, redact_change
 from incident.case_file.case_file import CaseFile
 from incident.containment.contain import contain_workload
 from incident.containment.request_and_result import ContainmentResult
+from incident.containment.result import with_cut_list
 from incident.decision.assess import AssessedIncident
 from incident.investigation.collect import (
     CollectionLimits,
@@ -154,10 +155,11 @@ async def _contain_and_conclude(proposal: Proposal) -> Outcome:
     await case.add_record(
         "contained", containment_record(result, session.redactor(assessed.evidence))
     )
-    attributed = _with_operators(proposal, result, await case.reload())
     evidence = await with_reputation(
         merge_evidence(assessed.evidence, found), session.reputations, bounds.deadline
     )
+    result = with_cut_list(result, evidence.revisions)
+    attributed = _with_operators(proposal, result, await case.reload())
     outcome = await _concluder(session).record_outcome(case, assessed, evidence, attributed, {})
     return await _publish_outcome(proposal, outcome, alarm=result.alarm)
 

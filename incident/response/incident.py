@@ -12,6 +12,7 @@ from incident.case_file.case_file import CaseFile
 from incident.case_file.paths import INCIDENTS, case_file_folder
 from incident.containment.contain import contain_workload
 from incident.containment.request_and_result import ContainmentResult
+from incident.containment.result import with_cut_list
 from incident.containment.writes_in_flight import retry_if_write_pending
 from incident.decision.assess import AssessedIncident
 from incident.decision.context import ProcessContext
@@ -179,6 +180,7 @@ class IncidentRun:
             evidence = await with_reputation(evidence, self._session.reputations, deadline)
         self._evidence = evidence
         timings_ms = self._stopwatch.timings_ms
+        result = with_cut_list(result, evidence.revisions)
         outcome = await concluder.record_outcome(case, assessed, evidence, result, timings_ms)
         settled = DeliveryResult(outcome, alarm=result.alarm, contained_at=result.verified_at)
         return await concluder.publish_outcome(case, settled, listed_finding, self._redactor)

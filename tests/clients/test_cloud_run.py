@@ -205,7 +205,7 @@ async def test_access_keeps_conditions(connect_clients: ConnectClients) -> None:
             {
                 "role": "roles/run.admin",
                 "members": ["user:x@example.com"],
-                "condition": {"title": "office hours", "expression": "true"},
+                "condition": {"title": "office hours", "expression": "request.time.getHours() > 7"},
             },
             {
                 "role": "roles/viewer",

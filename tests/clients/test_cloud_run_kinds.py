@@ -34,7 +34,7 @@ CONTAINER = {
     "env": [{"name": "MODE", "value": PLANTED}],
 }
 INVOKER, ALONE = "serviceAccount:scheduler@example.com", "user:a@example.com"
-CONDITION = {"title": "office hours", "expression": "true"}
+CONDITION = {"title": "office hours", "expression": "request.time.getHours() > 7"}
 BINDINGS: list[dict[str, Any]] = [
     {"role": "roles/run.invoker", "members": [INVOKER]},
     {"role": "roles/run.invoker", "members": [ALONE], "condition": CONDITION},

@@ -63,4 +63,4 @@ def test_settings_name_the_fields_with_something_unknown() -> None:
     with_new(service.scaling)
     found = configuration_of(run_v2.Service.wrap(service))
     assert set(found.unknown_fields) == {"scaling", "traffic"}
-    assert access_of(with_new(policy_pb2.Policy())).has_unknown_fields
+    assert access_of(with_new(policy_pb2.Policy())).unknown_fields

@@ -150,3 +150,24 @@ async def test_the_callers_in_the_evidence_are_those_that_the_action_closes(
         (change,) = held.outcome["changes"]
         assert change["after"]["bindings"] == []
         assert "run services remove-iam-policy-binding" not in str(assessment["plan"]["people"])
+
+
+@pytest.mark.parametrize("kind", [Kind.SERVICE, Kind.JOB])
+async def test_a_condition_that_always_holds_keeps_nobody_in(tmp_path: Path, kind: Kind) -> None:
+    """Such a binding is edited like one without a condition, and released to the letter."""
+    world = rich_world(kind)
+    (policy,) = world["iamPolicies"].values()
+    policy["bindings"] += [
+        {"role": "roles/run.invoker", "members": ["allUsers"], "condition": condition}
+        for condition in (
+            {"title": "business hours", "expression": "true"},
+            {"expression": "request.time > timestamp('2020-01-01T00:00:00Z')"},
+        )
+    ]
+    actions = "[require-authentication]"
+    async with contained_workload(tmp_path, kind, world=world, actions=actions) as held:
+        (now,) = held.world["iamPolicies"].values()
+        expressions = [b["condition"]["expression"] for b in now["bindings"] if "condition" in b]
+        assert expressions == [CONDITION["expression"]]
+        await held.release()
+        assert held.is_restored()

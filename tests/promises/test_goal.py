@@ -12,11 +12,13 @@ import grpc
 import pytest
 from google.cloud import run_v2
 
+from clients import connect
 from clients.store import Store
 from emulator.api.errors import ApiError
 from emulator.services.cloud_run import executions
 from emulator.world.state import World
-from incident.model import Denied, Kind
+from incident.model import Denied, Kind, Workload
+from tests.support.constants import REVISION
 from tests.support.environment import (
     JsonDict,
     ResponderEnvironment,
@@ -25,7 +27,8 @@ from tests.support.environment import (
 )
 from tests.support.findings import sample_notification, similar_findings
 from tests.support.patrol import drift_found, run_patrol
-from tests.support.worlds import world_around
+from tests.support.releases import ContainedWorkload, dump_world
+from tests.support.worlds import rich_world, workload_in, world_around
 
 SAMPLES = {Kind.SERVICE: "revision-by-number", Kind.JOB: "v1-job-execution"}
 POLICY = """
@@ -36,6 +39,8 @@ contain:
 """
 #: Emulated case files, which faults of `storage.PUT` and the like hit.
 BUCKET = "gs://case-files"
+#: The revision that the sample of a service names.
+AFFECTED = "storefront-00042-abc"
 
 
 def running_executions(world: World) -> list[str]:
@@ -60,17 +65,19 @@ def forget_running_executions(world: JsonDict) -> None:
 
 
 class Attacker:
-    """Does something to the world after calls of a method, so many times."""
+    """Does something to the world after calls of a method, so many times, but for some first."""
 
-    def __init__(self, method: str, act: Any, times: int = 1) -> None:
-        self.method, self.act, self.times = method, act, times
+    def __init__(self, method: str, act: Any, times: int = 1, skip: int = 0) -> None:
+        self.method, self.act, self.times, self.skip = method, act, times, skip
         self.world: World | None = None
         self.acted = 0
 
     def __call__(self, point: Any) -> None:
         """The emulator's hook."""
         hit = point.phase == "after" and point.method.endswith(f"/{self.method}")
-        if hit and self.world and self.acted < self.times:
+        if hit and self.skip:
+            self.skip -= 1
+        elif hit and self.world and self.acted < self.times:
             self.acted += 1
             self.act(self.world)
 
@@ -253,6 +260,81 @@ async def test_a_contained_incident_whose_records_are_refused_can_be_released(
     assert (outcome["status"], alarm) == ("contained", True)
     assert "could not be stored" in " ".join(outcome["decision"]["reasons"])
     assert env.stored_objects(f"{outcome['containment']}/*-snapshot.json")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 4, None])
+@pytest.mark.parametrize("kind", SAMPLES)
+async def test_a_release_after_the_store_refused_restores_the_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, number: int | None
+) -> None:
+    """One call after the write is refused, or every record of the containment for ever."""
+    monkeypatch.setattr("incident.model.retrying.SCALE", 0.01)
+    write = "UpdateService" if kind is Kind.SERVICE else "CancelExecution"
+    refuser = StoreRefuser(write, 1_000 if number is None else number, "PERMISSION_DENIED")
+    world, notification = rich_world(kind), sample_notification(SAMPLES[kind])
+    create = Store.create
+
+    async def refuse(store: Store, path: str, data: bytes) -> bool:
+        if number is None and path.startswith("containments/") and "-snapshot" not in path:
+            raise Denied("no")
+        return await create(store, path, data)
+
+    async with responder_environment(
+        tmp_path,
+        notification=notification,
+        policy_text=POLICY,
+        world=world,
+        hook=refuser,
+        store=BUCKET,
+        peer_wait=timedelta(milliseconds=1),
+    ) as env:
+        before, refuser.env = dump_world(env), env
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Store, "create", refuse)
+            delivery, _ = await deliver_and_log(env)
+        outcome: Any = (delivery or await env.deliver()).outcome.to_json()
+        assert outcome["status"] == "contained"
+        workload = Workload.from_resource_name(workload_in(before, kind)["name"])
+        assert workload
+        held = ContainedWorkload(env, await connect(env.settings), workload, before, outcome)
+        plan = await held.plan_release()
+        assert not plan.differences
+        await held.release(plan)
+        assert held.is_restored()
+        await held.clients.close()
+
+
+async def test_a_revision_that_somebody_brings_back_is_not_called_isolated(
+    tmp_path: Path,
+) -> None:
+    """The traffic was off it when it was first read, so nothing is written; then it is tagged."""
+
+    def tag(world: World) -> None:
+        (service,) = world.services.values()
+        again = run_v2.TrafficTarget(type_=2, revision=AFFECTED, tag="again")
+        service.traffic = [*service.traffic, again]
+        service.generation += 1
+        service.observed_generation = service.generation
+
+    notification = sample_notification(SAMPLES[Kind.SERVICE])
+    world = world_around(notification)
+    older = world["revisions"][0]["name"].rpartition("/")[2]
+    world["services"][0]["traffic"] = [{"type": REVISION, "revision": older, "percent": 100}]
+    attacker = Attacker("GetService", tag, skip=1)
+    async with responder_environment(
+        tmp_path,
+        notification=notification,
+        world=world,
+        policy_text="mode: enforce\ncontain: {service: [isolate-revision]}\n",
+        hook=attacker,
+        verify_timeout=timedelta(seconds=1),
+    ) as env:
+        attacker.world = env.emulator.world
+        answer = await env.deliver()
+    assert attacker.acted == 1
+    assert (answer.outcome.status, answer.alarm) == ("unverified", True)
+    outcome: Any = answer.outcome.to_json()
+    assert AFFECTED in " ".join(outcome["decision"]["reasons"])
 
 
 async def test_a_reading_that_takes_longer_than_the_limit_still_decides(tmp_path: Path) -> None:

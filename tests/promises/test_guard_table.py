@@ -132,7 +132,9 @@ def confirmed_evidence(kind: Kind, changed: dict[str, Any]) -> Evidence:
     current = configuration(
         scaling,
         kind=kind,
-        access=Access((), "ab", (PUBLIC,), has_unknown_fields=unknown and kind is Kind.JOB),
+        access=Access(
+            (), "ab", (PUBLIC,), unknown_fields="x" if unknown and kind is Kind.JOB else ""
+        ),
         executions=(EXECUTION,),
         revisions=(),
     )

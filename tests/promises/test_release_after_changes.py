@@ -181,7 +181,7 @@ async def let_somebody_in(others: Others) -> None:
     def edit(policy: policy_pb2.Policy) -> None:
         policy.bindings.add(role="roles/run.invoker", members=["user:new@example.com"])
         added = policy.bindings.add(role="roles/run.invoker", members=["user:new@example.com"])
-        added.condition.title, added.condition.expression = "mornings", "true"
+        added.condition.title, added.condition.expression = "mornings", "request.time > x"
 
     await others.edit_policy(edit)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.iam.v1 import policy_pb2
 
 from clients import connect
-from incident.model import UNKNOWN_FIELDS, Kind
+from incident.model import UNKNOWN_FIELDS, Kind, Workload
 from incident.notification.resource_names import parse_resource_name
 from tests.support.environment import ResponderEnvironment, responder_environment
 from tests.support.findings import sample_notification
@@ -90,3 +91,42 @@ async def test_a_release_gives_unknown_fields_back(tmp_path: Path, kind: Kind) -
     assert NEW in after
     if kind is Kind.WORKER_POOL:
         assert after == before
+
+
+#: Two bindings of one role and one of another, each with a field of its own that nobody knows.
+BINDINGS = (
+    ("roles/run.invoker", ["allUsers", "user:a@example.com"]),
+    ("roles/run.viewer", ["user:b@example.com"]),
+    ("roles/run.invoker", ["allUsers"]),
+)
+
+
+async def test_an_iam_policy_keeps_its_unknown_fields(tmp_path: Path) -> None:
+    """Its own and those of each binding: through the edit and the release, byte for byte."""
+    notification = sample_notification(SAMPLES[Kind.SERVICE])
+    policy_text = POLICY.format(mode="enforce", action="require-authentication") + CONTAIN
+    async with responder_environment(
+        tmp_path, notification=notification, policy_text=policy_text
+    ) as env:
+        (name,) = env.emulator.world.iam_policies
+        policy = policy_pb2.Policy(etag=b"1")
+        for number, (role, members) in enumerate(BINDINGS):
+            binding = policy.bindings.add(role=role, members=members)
+            binding.MergeFromString(NEW[:-1] + bytes([number]))
+        policy.MergeFromString(NEW)
+        env.emulator.world.iam_policies[name] = policy
+        before = policy.SerializeToString()
+        outcome: Any = (await env.deliver()).outcome.to_json()
+        assert outcome["status"] == "restricted"
+        contained = env.emulator.world.iam_policies[name]
+        assert "allUsers" not in str(contained)
+        assert contained.SerializeToString().count(NEW[:-1]) == len(BINDINGS)
+        workload = Workload.from_resource_name(name)
+        assert workload
+        held = ContainedWorkload(env, await connect(env.settings), workload, {}, outcome)
+        assert not (await held.plan_release()).differences
+        await held.release()
+        await held.clients.close()
+        after = env.emulator.world.iam_policies[name]
+    after.etag = b"1"
+    assert after.SerializeToString() == before

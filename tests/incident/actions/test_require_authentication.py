@@ -21,8 +21,12 @@ from incident.model import Access, JsonObject, Kind
 from incident.model.calling_roles import CALLING_ROLES, PUBLIC_MEMBERS, calling_roles
 from tests.support.model import configuration, finding, repeatable
 
+MORNINGS = "request.time.getHours() < 12"
 PUBLIC: JsonObject = {"role": "roles/run.invoker", "members": ["allUsers"]}
-CONDITIONAL: JsonObject = {**PUBLIC, "condition": {"title": "t", "expression": "true"}}
+CONDITIONAL: JsonObject = {
+    **PUBLIC,
+    "condition": {"title": "t", "expression": MORNINGS},
+}
 VIEWER: JsonObject = {"role": "roles/run.viewer", "members": ["user:v@example.com"]}
 ADMIN: JsonObject = {"role": "roles/run.admin", "members": ["user:a@example.com"]}
 
@@ -35,7 +39,7 @@ _binding = st.builds(
     lambda role, members, condition: {
         "role": role,
         "members": members,
-        **({"condition": {"title": condition, "expression": "true"}} if condition else {}),
+        **({"condition": {"title": condition, "expression": MORNINGS}} if condition else {}),
     },
     st.sampled_from([*(role.name for role in CALLING_ROLES), "roles/run.viewer"]),
     _members,
