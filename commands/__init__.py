@@ -22,6 +22,7 @@ from commands.policy_backtest import policy_backtest
 from commands.policy_test import policy_test
 from commands.release import release
 from commands.replay import replay
+from commands.report import report
 from commands.responders import responders
 from commands.show import show
 from commands.verify import verify
@@ -49,6 +50,7 @@ def cli() -> None:
 for _command in (
     list_,
     show,
+    report,
     verify,
     approve,
     contain,

@@ -8,7 +8,7 @@ from datetime import datetime
 from commands.open_attempts import OpenAttempt
 from incident.case_file.index import CaseSummary
 from incident.case_file.paths import CLAIMS
-from incident.model import Json, Verdict
+from incident.model import Json, Status, Verdict
 from incident.model.json_text import parse_time, time_text
 from incident.model.outcome import Outcome
 
@@ -47,6 +47,23 @@ class CaseRow:
             return finding.event_time
         stated = [record.body.get("event_time") for record in self.case.records[:1]]
         return parse_time(stated[0]) if stated and stated[0] else self.case.started_at
+
+    @property
+    def contained_at(self) -> datetime | None:
+        """When a containment was recorded as verified; None if none was."""
+        statuses = (
+            (record.recorded_at, record.kind, record.body.get("status"), record.outcome)
+            for record in self.case.records
+        )
+        return next(
+            (
+                at
+                for at, kind, status, outcome in statuses
+                if kind == "contained"
+                and Status.CONTAINED in (status, outcome.status if outcome else None)
+            ),
+            None,
+        )
 
     @property
     def severity(self) -> str:

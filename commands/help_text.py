@@ -34,6 +34,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"show {_INCIDENT} --evidence",
         f"show {_INCIDENT} --format=ocsf",
     ),
+    "report": (
+        f"report {_INCIDENT} --open",
+        "report --index --output index.html",
+    ),
     "verify": (
         f"verify {_INCIDENT}",
         f"verify {_INCIDENT} --log entries.json",

@@ -83,7 +83,7 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listing:
+class CaseListing:
     """What a store holds.
 
     Attributes:
@@ -144,7 +144,7 @@ def list_(*, section: str | None, limit: int | None, as_json: bool, **given: Any
     now = build_clock(exit_on_error(read_settings))()
     since = given["since"]
     filters = Filters(**{**given, "since": now - since if isinstance(since, timedelta) else since})
-    listing = run_with_store(lambda store: _read(store, section))
+    listing = run_with_store(lambda store: read_incidents(store, section))
     if section == _QUARANTINE:
         _print_messages(listing, limit, as_json=as_json)
     else:
@@ -155,10 +155,16 @@ def list_(*, section: str | None, limit: int | None, as_json: bool, **given: Any
         sys.exit(1)
 
 
-async def _read(store: Store, section: str | None) -> _Listing:
+async def read_incidents(store: Store, section: str | None) -> CaseListing:
+    """The incidents of a store, newest event first; dry runs, drills or messages by section.
+
+    Raises:
+        Retry: The store does not answer.
+        GiveUp: The store refuses.
+    """
     if section == _QUARANTINE:
         messages, problems = await read_quarantine(store)
-        return _Listing(store.url, unreadable=problems, messages=messages)
+        return CaseListing(store.url, unreadable=problems, messages=messages)
     asked = {"dry_runs": section == DRY_RUNS, "drills": section == DRILLS}
     found = await CaseFileIndex(store).list_all(**asked)
     names = await gather_all(*map(store.unreadable, found.roots))
@@ -166,7 +172,7 @@ async def _read(store: Store, section: str | None) -> _Listing:
     attempts = await find_open_attempts(found.summaries, store)
     rows = tuple(case_row(case, attempts.get(case.folder)) for case in found.summaries)
     rows = tuple(sorted(rows, key=_event_order, reverse=True))
-    return _Listing(store.url, rows, unreadable)
+    return CaseListing(store.url, rows, unreadable)
 
 
 def _event_order(row: CaseRow) -> tuple[float, str]:
@@ -244,7 +250,7 @@ def _style(row: CaseRow) -> str:
     return "bold yellow" if row.attempt else status_style(row.case.status)
 
 
-def _print_messages(listing: _Listing, limit: int | None, *, as_json: bool) -> None:
+def _print_messages(listing: CaseListing, limit: int | None, *, as_json: bool) -> None:
     messages = listing.messages[:limit]
     if as_json:
         print_json([message.json for message in messages])

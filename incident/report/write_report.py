@@ -29,7 +29,15 @@ _MAX_LOG_BYTES = 4_000_000
 async def write_report(
     store: ObjectStore, folder: str, outcome: Outcome, updated_at: datetime | None = None
 ) -> str:
-    """Write the report of a case file; returns its path.
+    """Write the report of a case file; returns its path. As :func:`render_report`."""
+    page = await render_report(store, folder, outcome, updated_at)
+    return await create_numbered(store, object_stem(folder, "report"), "html", page)
+
+
+async def render_report(
+    store: ObjectStore, folder: str, outcome: Outcome, updated_at: datetime | None = None
+) -> bytes:
+    """The report of a case file as HTML.
 
     Args:
         store: Where the case file is.
@@ -48,8 +56,7 @@ async def write_report(
     contents = await asyncio.to_thread(
         _case_file_contents, outcome.to_json(), objects, containment, updated_at
     )
-    page = (await asyncio.to_thread(render_html, contents)).encode()
-    return await create_numbered(store, object_stem(folder, "report"), "html", page)
+    return (await asyncio.to_thread(render_html, contents)).encode()
 
 
 async def try_to_write_report(

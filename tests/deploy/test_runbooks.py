@@ -34,6 +34,7 @@ ROLES = {
     "list": {"operator", "approver"},
     "release": {"operator", "approver"},
     "show": {"operator", "approver"},
+    "report": {"operator", "approver"},
     "verify": {"operator", "approver"},
     "policy": set[str](),  # a file on one's own machine
 }
