@@ -75,7 +75,7 @@ def detection_finding(outcome: Outcome, at: datetime) -> JsonObject:
         status=outcome.status.value,
         status_detail="; ".join(outcome.decision.reasons),
         message=_message(outcome),
-        is_alert=outcome.status is not Status.IGNORED,
+        is_alert=outcome.status is not Status.IGNORED and not outcome.simulated,
         action_id=action,
         disposition_id=disposition,
         metadata=_metadata(outcome, at),
@@ -114,7 +114,8 @@ def _milliseconds(moment: datetime) -> int:
 def _message(outcome: Outcome) -> str:
     category = outcome.finding.category if outcome.finding else None
     where = f" {outcome.workload.name}" if outcome.workload else ""
-    return f"{outcome.status.value.upper()}{where}: {category or 'no finding'}"
+    simulated = "SIMULATED " if outcome.simulated else ""
+    return f"{simulated}{outcome.status.value.upper()}{where}: {category or 'no finding'}"
 
 
 def _metadata(outcome: Outcome, at: datetime) -> JsonObject:
@@ -125,6 +126,7 @@ def _metadata(outcome: Outcome, at: datetime) -> JsonObject:
         uid=f"{outcome.incident or outcome.message_sha256 or ''}/{outcome.status.value}",
         correlation_uid=outcome.incident,
         logged_time=_milliseconds(at),
+        labels=["simulated"] if outcome.simulated else [],
     )
 
 

@@ -66,11 +66,15 @@ def test_the_schema_is_what_it_is_taken_for() -> None:
 
 async def test_a_containment_is_a_detection_finding(tmp_path: Path) -> None:
     """What, where, how bad, what was done, what to search for."""
-    event = event_of(await outcome_of(tmp_path))
+    outcome = await outcome_of(tmp_path)
+    event = event_of(outcome)
     assert (event["class_uid"], event["type_uid"], event["activity_id"]) == (2004, 200401, 1)
     assert (event["severity_id"], event["confidence_id"], event["status_id"]) == (5, 3, 2)
     assert (event["action_id"], event["disposition_id"]) == (2, 2)
-    assert (event["status"], event["is_alert"]) == ("contained", True)
+    assert (event["status"], event["is_alert"]) == ("contained", False)
+    assert event["metadata"]["labels"] == ["simulated"]
+    assert event["message"].startswith("SIMULATED CONTAINED storefront: ")
+    assert event_of(replace(outcome, simulated=None))["is_alert"]
     assert event["time"] == 1790928847318
     assert event["metadata"]["version"] == OCSF_VERSION
     assert event["metadata"]["correlation_uid"] == "20261002-6255b37a8bf0"
