@@ -29,10 +29,10 @@ from clients import Settings, SettingsError, read_settings
 from incident.model import GiveUp, Retry
 
 if TYPE_CHECKING:
-    from incident.response.context import DeliveryResult
     from incident.response.deliveries import DeliveryHandler
     from incident.response.log import Trace
-    from wiring import Process
+    from incident.response.response import Response
+    from wiring import RunningProcess
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ def _trace() -> Trace | None:
 
 
 def _handle(
-    work: Callable[[DeliveryHandler], Coroutine[Any, Any, DeliveryResult]],
+    work: Callable[[DeliveryHandler], Coroutine[Any, Any, Response]],
     published: datetime | None = None,
 ) -> None:
     """Hand work to the loop, wait for it, log its result in one line, and record that."""
@@ -174,16 +174,16 @@ class _LoopThread:
         self._settings = settings
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._process: Process | None = None
+        self._process: RunningProcess | None = None
 
-    def run(self, work: Callable[[Process], Coroutine[Any, Any, T]]) -> T:
+    def run(self, work: Callable[[RunningProcess], Coroutine[Any, Any, T]]) -> T:
         """Run work on the loop and wait for it."""
         with self._lock:
             if self._loop is None or self._process is None:
                 self._loop, self._process = self._start()
         return asyncio.run_coroutine_threadsafe(work(self._process), self._loop).result()
 
-    def _start(self) -> tuple[asyncio.AbstractEventLoop, Process]:
+    def _start(self) -> tuple[asyncio.AbstractEventLoop, RunningProcess]:
         from wiring import open_process
 
         loop = asyncio.new_event_loop()

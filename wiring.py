@@ -1,4 +1,4 @@
-"""Dependency wiring: build process context, ports and patrol from settings and clients."""
+"""Dependency wiring: build the process and the patrol from settings and clients."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clients import Clients, Settings, connect, import_clients
-from incident.decision.context import ProcessContext
-from incident.decision.guards import Operator, ResponderIdentity
+from incident.decision.guards import ResponderIdentity
+from incident.decision.process import Process
 from incident.model import Mode
 from incident.redaction.redactor import Redactor
 from incident.report.html_template import report_template
-from incident.response.context import Ports
 from incident.response.deliveries import DeliveryHandler
 from responders import route
 
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """A process's context, clients and delivery handler."""
+class RunningProcess:
+    """A process, its clients and its delivery handler."""
 
-    context: ProcessContext
+    process: Process
     clients: Clients
     delivery_handler: DeliveryHandler
 
@@ -34,13 +33,14 @@ class Process:
         """The patrol; only the function that runs it imports it."""
         from incident.patrol.round import Patrol
 
-        return Patrol(self.context, build_ports(self.clients), self.clients.store)
+        return Patrol(self.process, self.clients.store)
 
 
-async def open_process(settings: Settings) -> Process:
+async def open_process(settings: Settings) -> RunningProcess:
     """Connect the clients; call it on the loop that will use them."""
-    clients, context = await connect(settings), build_context(settings)
-    return Process(context, clients, DeliveryHandler(context, build_ports(clients)))
+    clients = await connect(settings)
+    process = build_process(settings, clients)
+    return RunningProcess(process, clients, DeliveryHandler(process))
 
 
 def warm_up(settings: Settings) -> None:
@@ -56,29 +56,14 @@ def build_patrol(
     """Build the patrol."""
     from incident.patrol.round import Patrol
 
-    return Patrol(build_context(settings), build_ports(clients), clients.store, bounds)
+    return Patrol(build_process(settings, clients), clients.store, bounds)
 
 
-def build_ports(clients: Clients) -> Ports:
-    """The clients as the ports that an incident uses."""
-    return Ports(
-        cloud_run=clients.cloud_run,
-        security_center=clients.security_center,
-        logging=clients.logging,
-        inventory=clients.inventory,
-        store=clients.store,
-        policy=clients.policy,
-        topic=clients.topic,
-        webhook=clients.webhook,
-        virustotal=clients.virustotal,
-    )
-
-
-def build_context(settings: Settings, operator: Operator | None = None) -> ProcessContext:
-    """Build the context that holds for all incidents of a process."""
-    ceiling, reason = _mode_ceiling(settings, operator)
+def build_process(settings: Settings, clients: Clients, *, by_person: bool = False) -> Process:
+    """Build what holds for all incidents of a process; ``by_person`` for an operator's command."""
+    ceiling, reason = _mode_ceiling(settings, by_person=by_person)
     key = settings.redaction_key
-    return ProcessContext(
+    return Process(
         route=route,
         clock=build_clock(settings),
         mode_ceiling=ceiling,
@@ -88,19 +73,27 @@ def build_context(settings: Settings, operator: Operator | None = None) -> Proce
         redaction_key=key.get_secret_value().encode() if key else secrets.token_bytes(32),
         verify_timeout=settings.verify_timeout,
         peer_wait=settings.peer_wait,
-        operator=operator,
+        cloud_run=clients.cloud_run,
+        security_center=clients.security_center,
+        logging=clients.logging,
+        store=clients.store,
+        policy=clients.policy,
+        inventory=clients.inventory,
+        topic=clients.topic,
+        webhook=clients.webhook,
+        virustotal=clients.virustotal,
         simulated=settings.emulator is not None,
     )
 
 
-def _mode_ceiling(settings: Settings, operator: Operator | None) -> tuple[Mode, str]:
+def _mode_ceiling(settings: Settings, *, by_person: bool) -> tuple[Mode, str]:
     if not settings.store_is_durable:
         text = (
             f"the store {settings.store} is lost with this instance, which forbids every mode"
             " above dry-run: set RESPONDER_STORE to a gs:// URL"
         )
         return Mode.DRY_RUN, text
-    if operator and operator.is_person:
+    if by_person:
         return Mode.ENFORCE, "requested by a person, within their own permissions"
     return settings.mode, f"RESPONDER_MODE allows no more than {settings.mode.value}"
 

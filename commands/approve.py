@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -13,10 +12,9 @@ from commands.confirm_and_apply import confirm_and_apply, print_report, refusal_
 from commands.interrupt import WriteAttempt
 from commands.shared import as_json_option, operator_email, run_with_clients
 from incident.case_file.index import CaseFileIndex
-from incident.case_file.manifest import RecordingStore
-from incident.decision.guards import Operator
-from incident.response.propose import Proposal, propose_approval
-from wiring import build_context, build_ports
+from incident.decision.request import Request
+from incident.response.approvals import approval_request
+from wiring import build_process
 
 
 @click.command()
@@ -51,11 +49,9 @@ async def _approve(
     cases, settings = CaseFileIndex(clients.store), read_settings()
     await cases.get(incident)
     by = operator_email(settings)
-    context = build_context(settings, Operator(by, is_person=True))
-    store = RecordingStore(clients.store)
-    ports = replace(build_ports(clients), store=store)
+    process = build_process(settings, clients, by_person=True)
 
-    async def propose() -> Proposal:
-        return await propose_approval(await cases.get(incident), context, ports, by)
+    async def request() -> Request:
+        return await approval_request(process, await cases.get(incident), by)
 
-    return await confirm_and_apply(propose, store, attempt, ask=ask, as_json=as_json)
+    return await confirm_and_apply(request, process, attempt, ask=ask, as_json=as_json)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -15,21 +16,29 @@ from commands.progress import progress_paused
 from commands.shared import print_json
 from incident.actions.changes import redact_change, redacted_json
 from incident.case_file.manifest import RecordingStore
+from incident.decision.process import Process
+from incident.decision.request import Request
 from incident.model import ChangeState, JsonObject, Status
-from incident.response.apply import apply_proposal
-from incident.response.propose import Proposal, Propose, confirm_unchanged
+from incident.response.finish_run import record_logged
+from incident.response.pipeline import Proposal, propose, respond
 
 _SUCCESS_STATUSES = {Status.CONTAINED, Status.ALREADY_CONTAINED, Status.RESTRICTED}
 
 
 async def confirm_and_apply(
-    propose: Propose, store: RecordingStore, attempt: WriteAttempt, *, ask: bool, as_json: bool
+    make_request: Callable[[], Awaitable[Request]],
+    process: Process,
+    attempt: WriteAttempt,
+    *,
+    ask: bool,
+    as_json: bool,
 ) -> dict[str, Any]:
     """Propose a plan, show it, ask if required, and apply it; returns the plan and the outcome.
 
     Args:
-        propose: Makes the plan, with ports that have ``store``.
-        store: What is created in it is listed in a manifest, also if applying fails.
+        make_request: Makes the request, from the case file as it is then.
+        process: What holds for the command. What is created in its store is listed in a manifest,
+            also if applying fails.
         attempt: Set to the result, for the message after Ctrl-C.
         ask: Whether to ask the person before anything is written.
         as_json: Whether standard output is for JSON.
@@ -38,29 +47,28 @@ async def confirm_and_apply(
         IncidentError: It was not applied; says why.
         click.Abort: The operator declined.
     """
-    proposal = await propose()
+    store = RecordingStore(process.store)
+    process = replace(process, store=store)
+    request = await make_request()
+    proposal = await propose(process, request)
+    with progress_paused():
+        _print_proposal(request, proposal, Console(stderr=as_json))
+    report = {"incident": request.incident, "plan": _plan_json(proposal), "error": None}
+    case = proposal.inputs.incident_case_file
+    if proposal.already_contained and case.newest_outcome:
+        return {**report, "result": case.newest_outcome.to_json(), "manifest_sha256": None}
+    if ask:
+        confirm(_question(request, proposal))
+        request = await make_request()
     try:
-        with progress_paused():
-            _print_proposal(proposal, Console(stderr=as_json))
-        report = {"incident": proposal.case.incident, "plan": _plan_json(proposal)}
-        if proposal.already_contained:
-            earlier = proposal.case.outcome
-            result_json = earlier.to_json() if earlier else None
-            return {**report, "result": result_json, "error": None, "manifest_sha256": None}
-        if ask:
-            confirm(_question(proposal))
-            proposal = await confirm_unchanged(proposal, propose)
-            report["plan"] = _plan_json(proposal)
-        folder = proposal.assessed.inputs.incident_case_file.folder
-        try:
-            result = await apply_proposal(proposal)
-            attempt.result = f"{proposal.case.incident} is {result.status}"
-        finally:
-            with progress_paused():
-                sha256 = await write_and_print_manifest(store, folder, Console(stderr=True))
-        return {**report, "result": result.to_json(), "error": None, "manifest_sha256": sha256}
+        response = await respond(process, replace(request, confirmed=proposal.changes))
+        attempt.result = f"{request.incident} is {response.outcome.status}"
+        # The person reads the outcome here, so it needs no log line.
+        await record_logged(store, response)
     finally:
-        await proposal.close()
+        with progress_paused():
+            sha256 = await write_and_print_manifest(store, case.folder, Console(stderr=True))
+    return {**report, "result": response.outcome.to_json(), "manifest_sha256": sha256}
 
 
 def refusal_printer(incident: str, *, as_json: bool) -> Callable[[str], None] | None:
@@ -94,33 +102,29 @@ def print_report(report: dict[str, Any], *, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _question(proposal: Proposal) -> str:
-    claim, workload = proposal.session.claim, proposal.assessed.inputs.workload_state.workload
-    category = proposal.redactor.text(claim.category)
-    return apply_question(proposal.changes, workload, category, proposal.operator.by)
+def _question(request: Request, proposal: Proposal) -> str:
+    category = proposal.redactor.text(request.finding.category)
+    by = request.operator.by if request.operator else ""
+    return apply_question(proposal.changes, proposal.inputs.workload, category, by)
 
 
-def _print_proposal(proposal: Proposal, console: Console) -> None:
-    workload = proposal.assessed.inputs.workload_state.workload
-    name = workload_text(workload) if workload else ""
-    print_line(console, f"{proposal.case.incident}: {name}", "bold")
+def _print_proposal(request: Request, proposal: Proposal, console: Console) -> None:
+    print_line(console, f"{request.incident}: {workload_text(proposal.inputs.workload)}", "bold")
     for reason in proposal.reasons:
         print_line(console, f"  {reason}")
     if not proposal.changes:
         print_line(console, "nothing is left to write")
-    redactor = proposal.redactor
     for change in proposal.changes:
         print_line(console, f"{change.action} on {change.target}", "bold")
-        print_diff(console, redact_change(change, redactor))
+        print_diff(console, redact_change(change, proposal.redactor))
         if not change.reversible:
             print_line(console, "this cannot be undone", "bold yellow")
 
 
 def _plan_json(proposal: Proposal) -> dict[str, Any]:
-    workload, redactor = proposal.assessed.inputs.workload_state.workload, proposal.redactor
     return {
-        "workload": workload.resource_name if workload else None,
+        "workload": proposal.inputs.workload.resource_name,
         "reasons": [*proposal.reasons],
-        "changes": [redacted_json(change, redactor) for change in proposal.changes],
+        "changes": [redacted_json(change, proposal.redactor) for change in proposal.changes],
         "irreversible": [c.target for c in proposal.changes if not c.reversible],
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -13,11 +12,10 @@ from commands.interrupt import WriteAttempt
 from commands.shared import as_json_option, operator_email, run_with_clients
 from incident.actions.catalogue import ACTIONS, available_actions
 from incident.case_file.index import CaseFileIndex, CaseSummary
-from incident.case_file.manifest import RecordingStore
-from incident.decision.guards import Operator
+from incident.decision.request import Request
 from incident.policy.resolve import Steps
-from incident.response.propose import Proposal, propose_containment
-from wiring import build_context, build_ports
+from incident.response.approvals import containment_request
+from wiring import build_process
 
 
 @click.command()
@@ -65,15 +63,12 @@ async def _contain(  # noqa: PLR0913 - the command's own arguments
     cases, settings = CaseFileIndex(clients.store), read_settings()
     steps = _steps(await cases.get(incident), actions)
     by = operator_email(settings)
-    context = build_context(settings, Operator(by, is_person=True))
-    store = RecordingStore(clients.store)
-    ports = replace(build_ports(clients), store=store)
+    process = build_process(settings, clients, by_person=True)
 
-    async def propose() -> Proposal:
-        case = await cases.get(incident)
-        return await propose_containment(case, context, ports, by, steps)
+    async def request() -> Request:
+        return await containment_request(process, await cases.get(incident), by, steps)
 
-    return await confirm_and_apply(propose, store, attempt, ask=ask, as_json=as_json)
+    return await confirm_and_apply(request, process, attempt, ask=ask, as_json=as_json)
 
 
 def _steps(case: CaseSummary, actions: tuple[str, ...]) -> Steps:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from clients import Clients, Settings, connect
 from clients.rest import list_regions
 from commands.shared import operator_email
+from incident.decision.process import read_policy
 from incident.model import (
     Denied,
     IncidentError,
@@ -29,8 +30,7 @@ from incident.readiness.coverage import CoverageCheck, CoverageStatus, WorkloadC
 from incident.readiness.request_pacer import RequestPacer
 from incident.redaction.redactor import Redactor
 from incident.report.terminal import escape_unprintable
-from incident.response.incident_session import read_policy
-from wiring import build_ports
+from wiring import build_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ async def check_coverage(
         Retry: A service does not answer; try again later.
         GiveUp: There are no credentials.
     """
-    policy = await read_policy(build_ports(clients))
+    policy = await read_policy(build_process(settings, clients))
     if isinstance(policy, InvalidPolicy):
         raise policy
     by = request.account or operator_email(settings)

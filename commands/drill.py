@@ -15,13 +15,12 @@ from commands.progress import progress_paused
 from commands.shared import as_json_option, operator_email, print_json, run_with_clients
 from incident.actions.changes import redact_change
 from incident.case_file.manifest import RecordingStore
-from incident.containment.release import ReleaseRefused
-from incident.decision.guards import Operator
 from incident.model import Kind, Workload
 from incident.notification.resource_names import parse_resource_name
-from incident.readiness.drill import DrillReport, run_drill
-from incident.readiness.drill_plan import DrillPlan, prepare_drill
-from wiring import build_context, build_ports
+from incident.readiness.drill import DrillReport, drill_request, run_drill
+from incident.response.pipeline import Proposal, propose
+from incident.response.refusals import RequestRefused
+from wiring import build_process
 
 
 @click.command()
@@ -90,43 +89,33 @@ async def _drill(
 ) -> DrillReport:
     settings = read_settings()
     by = operator_email(settings)
-    context = build_context(settings, Operator(by, is_person=True))
-    store = RecordingStore(clients.store)
-    ports = replace(build_ports(clients), store=store)
+    process = build_process(settings, clients, by_person=True)
+    store = RecordingStore(process.store)
+    process = replace(process, store=store)
     console = Console(stderr=True)
-    proposed = await prepare_drill(workload, context, ports, by)
+    request = await drill_request(process, workload, by)
+    proposal = await propose(process, request)
+    with progress_paused():
+        _print_proposal(proposal, by, console)
+    doing = f"Stop {workload.name} in {workload.project} as {by}? It will be offline."
+    if not yes and prompt(f"{doing} Type its name") != workload.name:
+        raise RequestRefused(f"cannot drill on {workload.resource_name}: that is not its name")
+    name = request.incident
+    notice = f"drill {name}: if interrupted, run cloud-run-responder release {name}"
+    attempt.undo = f"cloud-run-responder release {name}"
+    with progress_paused():
+        print_line(console, notice, "bold yellow")
     try:
-        with progress_paused():
-            _print_plan(proposed, console)
-        if not yes:
-            doing = f"Stop {workload.name} in {workload.project} as {by}?"
-            if prompt(f"{doing} It will be offline. Type its name") != workload.name:
-                raise ReleaseRefused(
-                    f"cannot drill on {workload.resource_name}: that is not its name"
-                )
-            agreed = proposed
-            await proposed.close()
-            proposed = await prepare_drill(workload, context, ports, by)
-            if proposed.changes != agreed.changes:
-                raise ReleaseRefused(
-                    f"cannot drill on {workload.resource_name}: it changed while you were asked"
-                )
-        notice = (
-            f"drill {proposed.id}: if interrupted, run cloud-run-responder release {proposed.id}"
+        report = await run_drill(
+            process, request, proposal, lambda step: _print_step(console, step)
         )
-        attempt.undo = f"cloud-run-responder release {proposed.id}"
-        with progress_paused():
-            print_line(console, notice, "bold yellow")
-        try:
-            report = await run_drill(proposed, lambda step: _print_step(console, step))
-            if report.fully_released:
-                attempt.result = f"drill {proposed.id} is over and the workload released"
-            return report
-        finally:
-            with progress_paused():
-                await write_and_print_manifest(store, proposed.case_file.folder, console)
+        if report.fully_released:
+            attempt.result = f"drill {name} is over and the workload released"
+        return report
     finally:
-        await proposed.close()
+        folder = proposal.inputs.incident_case_file.folder
+        with progress_paused():
+            await write_and_print_manifest(store, folder, console)
 
 
 def _print_step(console: Console, step: str) -> None:
@@ -134,13 +123,13 @@ def _print_step(console: Console, step: str) -> None:
         print_line(console, step)
 
 
-def _print_plan(plan: DrillPlan, console: Console) -> None:
-    print_line(console, f"{plan.workload.resource_name}, as {plan.by}", "bold")
-    for reason in plan.reasons:
+def _print_proposal(proposal: Proposal, by: str, console: Console) -> None:
+    print_line(console, f"{proposal.inputs.workload.resource_name}, as {by}", "bold")
+    for reason in proposal.reasons:
         print_line(console, f"  {reason}")
-    for change in plan.changes:
+    for change in proposal.changes:
         print_line(console, f"{change.action} on {change.target}", "bold")
-        print_diff(console, redact_change(change, plan.redactor))
+        print_diff(console, redact_change(change, proposal.redactor))
 
 
 def _print_report(report: DrillReport) -> None:

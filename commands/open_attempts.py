@@ -18,7 +18,7 @@ from incident.case_file.paths import (
 from incident.model import Json, Status
 from incident.model.concurrency import gather_all
 from incident.model.json_text import time_text
-from incident.response.approvals import APPROVED
+from incident.response.records import APPROVED
 
 _RELEASE_ENDS = frozenset({"released", "release-cancelled"})
 

@@ -25,7 +25,6 @@ from incident.case_file.manifest import RecordingStore
 from incident.case_file.paths import DRILLS, parse_case_file_path
 from incident.containment import release as releasing
 from incident.containment import release_text as texts
-from incident.decision.inputs import Records
 from incident.model import (
     AuditEvent,
     Change,
@@ -41,8 +40,8 @@ from incident.model.outcome import Outcome
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_updates import has_active_containment, released_outcome
 from incident.report.terminal import escape_unprintable
-from incident.response.conclude import publish_update
-from wiring import build_context, build_ports
+from incident.response.publish import publish
+from wiring import build_process
 
 _MARGIN = timedelta(minutes=1)
 _MOST_EVENTS = 50
@@ -118,9 +117,10 @@ class _ReleaseCommand:
         self._settings = read_settings()
         self._by = operator_email(self._settings)
         self._store = RecordingStore(clients.store)
-        self._records = Records(self._store, f"cli {self._by}", lambda: datetime.now(UTC))
         self._console = console
-        self._context = build_context(self._settings)
+        process = build_process(self._settings, clients)
+        process = replace(process, store=self._store, clock=lambda: datetime.now(UTC))
+        self._process = process.for_run(f"cli {self._by}")
         self._category = ""
 
     async def work(self, *, yes: bool, force: bool) -> None:
@@ -169,7 +169,7 @@ class _ReleaseCommand:
         return workload
 
     async def _plan(self, workload: Workload) -> releasing.ReleasePlan:
-        containment_records = self._records.containments(workload)
+        containment_records = self._process.containments(workload)
         cloud_run = self._clients.cloud_run
         plan = await releasing.plan_release(workload, containment_records, cloud_run)
         plan = await releasing.validated_plan(plan, containment_records, cloud_run)
@@ -177,7 +177,7 @@ class _ReleaseCommand:
         return plan
 
     def _redactor(self, plan: releasing.ReleasePlan) -> Redactor:
-        return self._context.workload_redactor(plan.workload, plan.configuration)
+        return self._process.workload_redactor(plan.workload, plan.configuration)
 
     async def _nothing_left(self, plan: releasing.ReleasePlan, ended: Containment | None) -> None:
         """Nothing to write; incidents that do not say so yet are updated now."""
@@ -236,7 +236,7 @@ class _ReleaseCommand:
         )
 
     async def _carry_out(self, plan: releasing.ReleasePlan, *, force: bool) -> None:
-        containment_records = self._records.containments(plan.workload)
+        containment_records = self._process.containments(plan.workload)
         redactor = self._redactor(plan)
         options = releasing.ReleaseOptions(
             self._by, self._settings.verify_timeout, redactor, force=force
@@ -291,8 +291,8 @@ class _ReleaseCommand:
                 continue
             if case.latest_outcome and has_active_containment(case.latest_outcome):
                 outcome = released_outcome(case.latest_outcome, self._by, irreversible)
-                ports = build_ports(self._clients)
-                after = await publish_update(case.folder, outcome, self._records, ports, redactor)
+                file = await self._process.case_file(case.folder)
+                after = (await publish(self._process, file, outcome, redactor)).outcome
                 with progress_paused():
                     for gap in after.gaps[len(outcome.gaps) :]:
                         reason = escape_unprintable(gap.reason)
@@ -303,7 +303,7 @@ class _ReleaseCommand:
         if case.status != Status.RELEASED:
             before = case.outcome or Outcome(Status.RELEASED)
             ended = replace(before, incident=case.incident, status=Status.RELEASED)
-            file = await self._records.case_file(case.folder)
+            file = await self._process.case_file(case.folder)
             await file.add_later_record("released", {"outcome": ended.to_json(), "by": self._by})
 
     async def _audit(self, plan: releasing.ReleasePlan) -> tuple[AuditEvent, ...]:

@@ -28,7 +28,7 @@ from finding_input.command_line import FINDING_FILE, finding_id_option
 from incident.model import Mode, Status
 from incident.model.outcome import Outcome
 from incident.response.deliveries import DeliveryHandler
-from wiring import build_context, build_ports
+from wiring import build_process
 
 _CEILING_REASON = "a replay is never more than a dry run"
 
@@ -105,8 +105,8 @@ async def dry_run_outcome(data: bytes, settings: Settings, clients: Clients) -> 
     Raises:
         Retry: A service does not answer; replay the finding later.
     """
-    context = replace(build_context(settings), mode_ceiling_reason=_CEILING_REASON)
-    handler = DeliveryHandler(context, build_ports(clients))
+    process = replace(build_process(settings, clients), mode_ceiling_reason=_CEILING_REASON)
+    handler = DeliveryHandler(process)
     result = await handler.receive(data)
     await handler.record_logged(result)
     return result.outcome

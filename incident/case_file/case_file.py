@@ -10,10 +10,10 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from incident.case_file.journal import (
     Journal,
@@ -36,12 +36,12 @@ from incident.model import (
     JsonObject,
     Listing,
     Retry,
-    TopicFormat,
     found_in,
 )
 from incident.model.concurrency import gather_all
 from incident.model.json_text import SCHEMA_VERSION, json_value, time_text
 from incident.model.outcome import Outcome
+from incident.model.ports import TopicPort
 from incident.redaction.redactor import Redactor
 
 T = TypeVar("T")
@@ -51,21 +51,6 @@ T = TypeVar("T")
 CONCLUDED_NUMBER = 999
 _POLL_S = 0.2
 _QUARANTINE_EXCERPT_BYTES = 2048
-
-
-class OutcomePublisher(Protocol):
-    """The topic that outcomes are published on.
-
-    Attributes:
-        name: Its resource name.
-        format: The format of its messages.
-    """
-
-    name: str
-    format: TopicFormat
-
-    async def publish(self, data: bytes, attributes: Mapping[str, str]) -> None:
-        """Publish one message."""
 
 
 @dataclass(slots=True)
@@ -102,6 +87,12 @@ class CaseFile:
         return _outcome_of_kind(self.known_records, "concluded")
 
     @property
+    def newest_outcome(self) -> Outcome | None:
+        """The outcome of a done incident as it is by now; None before that."""
+        found = (r.outcome for r in reversed(self.known_records) if r.kind != "concluded")
+        return next((outcome for outcome in found if outcome), None)
+
+    @property
     def finding(self) -> str | None:
         """The finding's canonical name, as SCC listed it when the outcome was recorded."""
         name = self._first_body("concluded").get("finding") or self._first_body("received").get(
@@ -136,7 +127,11 @@ class CaseFile:
 
     async def add_record(self, kind: str, body: JsonObject) -> None:
         """Add a record."""
-        self._last_number = await self.journal.append(self._last_number, kind, body)
+        # Taken before the store is asked: several records may be added side by side.
+        number = self._last_number = self._last_number + 1
+        self._last_number = max(
+            self._last_number, await self.journal.append(number - 1, kind, body)
+        )
 
     async def add_later_record(self, kind: str, body: JsonObject) -> None:
         """Add a record after ``done``."""
@@ -320,30 +315,7 @@ def _evidence_objects(
     return objects, tuple(gaps)
 
 
-async def publish_outcome_once(
-    case_file: CaseFile, topic: OutcomePublisher | None, outcome: Outcome, message: JsonObject
-) -> str | None:
-    """Publish the outcome once; returns the reason where that can never succeed.
-
-    Args:
-        case_file: Where it is recorded.
-        topic: The topic; None for none.
-        outcome: The outcome.
-        message: The outcome in the topic's format.
-
-    Raises:
-        Retry: The topic does not answer; a redelivery publishes it.
-    """
-    if topic is None or case_file.has_record("published"):
-        return None
-    refusal = await publish_outcome(topic, outcome, message)
-    await case_file.add_record("not-published" if refusal else "published", {"topic": topic.name})
-    return refusal
-
-
-async def publish_outcome(
-    topic: OutcomePublisher, outcome: Outcome, message: JsonObject
-) -> str | None:
+async def publish_outcome(topic: TopicPort, outcome: Outcome, message: JsonObject) -> str | None:
     """Publish an outcome as a message in the topic's format.
 
     Returns:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from incident.actions.changes import with_state
+from incident.containment.attempt import Attempt
+from incident.containment.containment_result import ContainmentResult
 from incident.containment.enforce import Enforcement, already_in_effect
-from incident.containment.request_and_result import (
-    ContainmentRequest,
-    ContainmentResult,
-    ContainmentTools,
-    ValidationClient,
-)
 from incident.containment.writes_in_flight import retry_if_write_pending
+from incident.decision.inputs import Inputs
+from incident.decision.process import Process
 from incident.model import (
     Change,
     ChangeKind,
     ChangeState,
     Conflict,
+    Decision,
     Denied,
     IncidentError,
     Mode,
@@ -23,24 +22,22 @@ from incident.model import (
     Verdict,
     Workload,
 )
+from incident.model.ports import CloudRunPort
 from incident.model.retrying import Backoff
 
 _BACKOFF = Backoff(first_s=0.4, longest_s=1.6, attempts=4)
 
 
-async def contain_workload(
-    request: ContainmentRequest, tools: ContainmentTools
-) -> ContainmentResult:
+async def contain(process: Process, inputs: Inputs, decision: Decision) -> ContainmentResult:
     """Carry out the decision, as far as its mode goes.
 
     Raises:
         Retry: Time may heal it. What was written is recorded; a redelivery goes on from there.
         GiveUp: The store or the workload cannot be used, and nothing was written.
     """
-    decision = request.decision
     if decision.enforces:
-        return await Enforcement(request, tools).enforce()
-    retry_if_write_pending(request.incident, request.history.current, tools.clock)
+        return await Enforcement(Attempt(process, inputs, decision)).enforce()
+    retry_if_write_pending(inputs.request.incident, inputs.history.current, process.clock)
     if decision.verdict is not Verdict.CONTAIN:
         return ContainmentResult(Status.HELD, decision, alarm=decision.alarm)
     if not decision.changes:
@@ -48,15 +45,13 @@ async def contain_workload(
     if decision.mode is Mode.APPROVE:
         return ContainmentResult(Status.AWAITING_APPROVAL, decision, decision.changes)
     validated = [
-        await validate_change(change, request.workload, tools.cloud_run)
+        await validate_change(change, inputs.workload, process.cloud_run)
         for change in decision.changes
     ]
     return ContainmentResult(Status.PLANNED, decision, tuple(validated))
 
 
-async def validate_change(
-    change: Change, workload: Workload, cloud_run: ValidationClient
-) -> Change:
+async def validate_change(change: Change, workload: Workload, cloud_run: CloudRunPort) -> Change:
     """The change, with the state ``validated``, or ``not-validated`` and why."""
     if change.kind is ChangeKind.IAM_POLICY:
         # SetIamPolicy has no way to validate: only the permission can be asked about.
@@ -74,7 +69,7 @@ async def validate_change(
     return with_state(change, ChangeState.VALIDATED)
 
 
-async def _send_validate_only(change: Change, cloud_run: ValidationClient) -> None:
+async def _send_validate_only(change: Change, cloud_run: CloudRunPort) -> None:
     """Have Google validate the change; try again while another change is under way."""
     for attempt in range(1, _BACKOFF.attempts + 1):
         try:
@@ -88,7 +83,7 @@ async def _send_validate_only(change: Change, cloud_run: ValidationClient) -> No
 
 
 async def _not_validated_reason(
-    why: str, change: Change, workload: Workload, cloud_run: ValidationClient
+    why: str, change: Change, workload: Workload, cloud_run: CloudRunPort
 ) -> str:
     try:
         missing = await cloud_run.missing_permissions(workload, change.kind)

@@ -14,17 +14,14 @@ from incident.actions.changes import with_state
 from incident.actions.goal import Goal
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
+from incident.containment.attempt import Attempt
+from incident.containment.containment_result import ContainmentResult
 from incident.containment.read_back import (
     Reading,
     SentWrites,
     existing_writes,
     read_until_settled,
     unsent_changes,
-)
-from incident.containment.request_and_result import (
-    ContainmentRequest,
-    ContainmentResult,
-    ContainmentTools,
 )
 from incident.containment.result import (
     conclude_writes,
@@ -34,7 +31,9 @@ from incident.containment.result import (
 )
 from incident.containment.write import AttemptResult, recheck_refused, send_changes
 from incident.containment.writes_in_flight import WritePeers, retry_if_write_pending
+from incident.decision.assess import decide_again
 from incident.decision.guards import GuardBlock
+from incident.decision.limits import acquire_slot
 from incident.model import (
     Change,
     ChangeState,
@@ -78,11 +77,10 @@ def already_in_effect(decision: Decision) -> ContainmentResult:
 class Enforcement:
     """One run that enforces a decision, in bounded attempts."""
 
-    def __init__(self, request: ContainmentRequest, tools: ContainmentTools) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         """Start from what was read and decided; each further attempt reads it again."""
-        self._request = request
-        self._tools = tools
-        self._peers = WritePeers(tools.containment_records, tools.peer_wait)
+        self._attempt = attempt
+        self._peers = WritePeers(attempt.records, attempt.process.peer_wait)
         self._last_interruption: IncidentError | None = None
         #: The newest writes of this run that have taken effect, or may have.
         self._sent: SentWrites | None = None
@@ -99,30 +97,30 @@ class Enforcement:
             Retry: Nothing was written yet, or an answer was lost: a redelivery looks again.
             GiveUp: The store or the workload cannot be used, and nothing was written.
         """
+        result: ContainmentResult | None = None
+        count, first = 0, True
         try:
-            return with_problems(await self._enforce(), self._problems)
+            while result is None and count < _BACKOFF.attempts:
+                if not first:
+                    await self._reread(count)
+                first, rewrites = False, self._rewrites
+                if not self._attempt.decision.enforces:
+                    result = await self._held_or_written(self._attempt.decision)
+                elif not self._attempt.decision.changes:
+                    result = await self._finish_existing()
+                else:
+                    ready = await self._prepare_write()
+                    result = (
+                        await self._send_changes(ready) if isinstance(ready, Snapshot) else ready
+                    )
+                count += rewrites == self._rewrites
+            return with_problems(result or await self._result_after_conflicts(), self._problems)
         except GiveUp as error:
             if self._sent is None:
                 raise
             reason = Reason(f"this failed after the write was sent: {error}", "outside")
             result = await self._last_read_back(self._sent)
             return with_problems(result, (*self._problems, reason))
-
-    async def _enforce(self) -> ContainmentResult:
-        attempt, first = 0, True
-        while attempt < _BACKOFF.attempts:
-            if not first:
-                await self._reread(attempt)
-            first, rewrites = False, self._rewrites
-            if not self._request.decision.enforces:
-                return await self._held_or_written(self._request.decision)
-            result = await (
-                self._attempt_write() if self._request.decision.changes else self._finish_existing()
-            )
-            if result:
-                return result
-            attempt += rewrites == self._rewrites
-        return await self._result_after_conflicts()
 
     async def _result_after_conflicts(self) -> ContainmentResult:
         """The result when one change met a conflict at every attempt; others may be in effect.
@@ -131,9 +129,9 @@ class Enforcement:
             Retry: Nothing was written yet, or an answer was lost: a redelivery looks again.
         """
         await self._reread(_BACKOFF.attempts)
-        request, current = self._request, self._request.history.current
-        snapshot = current.snapshot_in_effect(request.configuration) if current else None
-        refers_to_it = current is not None and request.incident in current.incidents
+        attempt, current = self._attempt, self._attempt.history.current
+        snapshot = current.snapshot_in_effect(attempt.configuration) if current else None
+        refers_to_it = current is not None and attempt.incident in current.incidents
         if (
             current is None
             or snapshot is None
@@ -141,25 +139,21 @@ class Enforcement:
             or not isinstance(self._last_interruption, Conflict)
         ):
             raise Retry(
-                f"cannot contain {request.workload.resource_name}: {_BACKOFF.attempts} attempts"
+                f"cannot contain {attempt.workload.resource_name}: {_BACKOFF.attempts} attempts"
                 " met other changes or no answer, last:"
                 f" {self._last_interruption or 'another process at work'}"
             ) from self._last_interruption
         failed = [
             with_state(c, ChangeState.FAILED, str(self._last_interruption))
-            for c in request.decision.changes
+            for c in attempt.decision.changes
         ]
         return await self._last_read_back(existing_writes(snapshot, tuple(failed), current))
 
-    async def _reread(self, attempt: int) -> None:
+    async def _reread(self, count: int) -> None:
         """Read again everything that the write depends on; after an interruption, wait first."""
         if self._last_interruption:
-            await _BACKOFF.pause(max(attempt, 1))
-        configuration, history = await self._tools.reread()
-        decision = await self._tools.decide_again(configuration, history)
-        self._request = replace(
-            self._request, configuration=configuration, history=history, decision=decision
-        )
+            await _BACKOFF.pause(max(count, 1))
+        self._attempt = await self._attempt.again()
 
     async def _held_or_written(self, decision: Decision) -> ContainmentResult:
         """Policy, guards or settings have lowered the decision; what was written stays."""
@@ -176,25 +170,30 @@ class Enforcement:
             Status.HELD, lowered, reasons=(Reason(text, "policy"),), alarm=decision.alarm
         )
 
-    async def _attempt_write(self) -> ContainmentResult | None:
-        """One attempt; None when another one is needed."""
-        request, tools = self._request, self._tools
-        current = request.history.current
-        if await self._peers.wait_for_peer(current, request.configuration) or self._is_stale(
+    async def _prepare_write(self) -> Snapshot | ContainmentResult | None:
+        """Store the snapshot, take a slot and decide once more, side by side.
+
+        Returns:
+            The snapshot if the write may be sent, the result if it may not, or None when another
+            attempt is needed.
+        """
+        attempt = self._attempt
+        current = attempt.history.current
+        if await self._peers.wait_for_peer(current, attempt.configuration) or self._is_stale(
             current
         ):
             return None
         snapshot, block, decision = await gather_all(
-            tools.containment_records.store_snapshot(
-                request.history,
-                request.decision.changes,
-                request.configuration,
-                request.incident,
-                request.finding,
+            attempt.records.store_snapshot(
+                attempt.history,
+                attempt.decision.changes,
+                attempt.configuration,
+                attempt.incident,
+                attempt.finding,
                 actions=self._goal().actions,
             ),
-            tools.acquire_slot(),
-            tools.decide_again(request.configuration, request.history),
+            acquire_slot(attempt.process, attempt.inputs),
+            decide_again(attempt.process, attempt.inputs, attempt.decision),
         )
         if snapshot is None:
             return None
@@ -202,17 +201,14 @@ class Enforcement:
         if not self._release_not_begun(snapshot):
             await self._add_record(snapshot.number, "abandoned", snapshot)
             return None
-        if block or not decision.enforces or decision.changes != request.decision.changes:
+        if block or not decision.enforces or decision.changes != attempt.decision.changes:
             await self._add_record(snapshot.number, "abandoned", snapshot)
             return await self._held_at_last_check(decision, block)
-        return await self._send_changes(snapshot)
+        return snapshot
 
     async def _reread_history(self) -> None:
         """Read the containment's records again: a release may have begun meanwhile."""
-        history = (await self._tools.containment_records.history()).for_workload(
-            self._request.configuration
-        )
-        self._request = replace(self._request, history=history)
+        self._attempt = await self._attempt.with_history()
 
     def _release_not_begun(self, snapshot: Snapshot) -> bool:
         """Whether the snapshot is in a containment that nobody has begun to release.
@@ -220,7 +216,7 @@ class Enforcement:
         A release records its start and then reads the snapshots; we store a snapshot and then
         look for a release: one of the two sees the other.
         """
-        current = self._request.history.current
+        current = self._attempt.history.current
         if current is None or current.releasing:
             return False
         return any(
@@ -229,13 +225,13 @@ class Enforcement:
 
     def _retry_if_write_pending(self) -> None:
         retry_if_write_pending(
-            self._request.incident, self._request.history.current, self._tools.clock
+            self._attempt.incident, self._attempt.history.current, self._attempt.process.clock
         )
 
     def _is_stale(self, current: Containment | None) -> bool:
         """Whether another process has written since the settings were read."""
         written = current.written_generation if current else None
-        return written is not None and self._request.configuration.generation < written
+        return written is not None and self._attempt.configuration.generation < written
 
     async def _held_at_last_check(
         self, decision: Decision, block: GuardBlock | None
@@ -260,9 +256,9 @@ class Enforcement:
 
     async def _send_changes(self, snapshot: Snapshot) -> ContainmentResult | None:
         """Write the changes of an attempt; None when another attempt is needed."""
-        request, tools = self._request, self._tools
-        sent = await send_changes(request.decision.changes, tools.cloud_run)
-        sent = await recheck_refused(sent, snapshot, request.workload, tools.cloud_run)
+        attempt, cloud_run = self._attempt, self._attempt.process.cloud_run
+        sent = await send_changes(attempt.decision.changes, cloud_run)
+        sent = await recheck_refused(sent, snapshot, attempt.workload, cloud_run)
         self._last_interruption = sent.interrupted
         writes = self._sent_writes(snapshot, sent)
         if sent.any_applied or sent.answer_lost:
@@ -270,7 +266,7 @@ class Enforcement:
         if sent.any_applied:
             details: dict[str, Json] = {"generation": sent.generation, "unsent": [*sent.unsent]}
             number, problems = await record_after_write(
-                tools, request, snapshot.number, "written", snapshot, **details
+                attempt, snapshot.number, "written", snapshot, **details
             )
             self._problems += problems
             self._sent = writes = replace(writes, last_number=number)
@@ -290,7 +286,7 @@ class Enforcement:
         return SentWrites(
             snapshot=snapshot.without_unsent(sent.unsent) if sent.any_applied else snapshot,
             failed=sent.failed,
-            written_at=self._tools.clock(),
+            written_at=self._attempt.process.clock(),
             last_number=snapshot.number,
             exact=sent.generation is None or sent.generation <= snapshot.generation + 1,
             generation=sent.generation,
@@ -298,42 +294,42 @@ class Enforcement:
 
     async def _result_when_refused(self, failed: tuple[Change, ...]) -> ContainmentResult:
         """The result when every write was refused; an earlier attempt may be in effect."""
-        current = self._request.history.current
-        snapshot = current.snapshot_in_effect(self._request.configuration) if current else None
+        current = self._attempt.history.current
+        snapshot = current.snapshot_in_effect(self._attempt.configuration) if current else None
         if current and snapshot:
             return await self._last_read_back(existing_writes(snapshot, failed, current))
         return await self._last_read_back(SentWrites(None, failed, None, 0))
 
     async def _finish_existing(self) -> ContainmentResult | None:
         """Nothing to write: join our containment, finish it, or find that others did it."""
-        request = self._request
-        current = request.history.current
-        snapshot = current.snapshot_in_effect(request.configuration) if current else None
+        attempt = self._attempt
+        current = attempt.history.current
+        snapshot = current.snapshot_in_effect(attempt.configuration) if current else None
         if current is None or snapshot is None:
             return await self._nothing_to_write()
-        if await self._peers.wait_for_peer(current, request.configuration):
+        if await self._peers.wait_for_peer(current, attempt.configuration):
             return None
         last_number, recovered = current.last_number, snapshot == current.pending_snapshot
         self._sent = sent = existing_writes(
-            snapshot, unsent_changes(snapshot, request.configuration), current
+            snapshot, unsent_changes(snapshot, attempt.configuration), current
         )
         if recovered:
             # The answer was lost, or the process died before it could record it.
             last_number = await self._add_record(last_number, "written", snapshot, recovered=True)
-        if request.incident not in current.incidents:
+        if attempt.incident not in current.incidents:
             last_number = await self._add_record(last_number, "joined", snapshot)
         self._sent = sent = replace(sent, last_number=last_number)
         if recovered:
             self._sent = sent = replace(sent, written_at=snapshot.recorded_at)
-        annotated = current.annotated or request.workload.kind is Kind.JOB
+        annotated = current.annotated or attempt.workload.kind is Kind.JOB
         reading = self._reading_at_start(sent)
         if current.verified and annotated and not recovered and reading:
-            return containment_result(sent, reading, self._goal(sent), request, self._tools)
+            return containment_result(sent, reading, self._goal(sent), attempt)
         return await self._read_back(sent)
 
     def _reading_at_start(self, sent: SentWrites) -> Reading | None:
         """The settings as they were read, if all is in effect there: read once is enough."""
-        configuration = self._request.configuration
+        configuration = self._attempt.configuration
         unmet = any(masked_changes.why_not_in_effect(c, configuration) for c in sent.changes)
         if unmet or self._goal(sent).unmet(configuration):
             return None
@@ -343,38 +339,36 @@ class Enforcement:
         """Others contained it, if the workload still shows that when it is read again."""
         if self._sent and self._rewrites:
             return await self._last_read_back(self._sent)
-        request, nothing = self._request, SentWrites(None, (), None, 0)
+        attempt, nothing = self._attempt, SentWrites(None, (), None, 0)
         goal = self._goal()
-        reading = await read_until_settled(nothing, goal, request, self._tools, self._remaining_s())
+        reading = await read_until_settled(nothing, goal, attempt, self._remaining_s())
         if reading.undone and self._may_write_again():
             return None
         if not reading.unmet_goals:
-            return already_in_effect(request.decision)
+            return already_in_effect(attempt.decision)
         reasons = tuple(Reason(each.text, "settings") for each in reading.unmet_goals)
-        return ContainmentResult(Status.UNVERIFIED, request.decision, reasons=reasons, alarm=True)
+        return ContainmentResult(Status.UNVERIFIED, attempt.decision, reasons=reasons, alarm=True)
 
     def _goal(self, sent: SentWrites | None = None) -> Goal:
         """The goal of the decision, and of the containment that was written before it."""
-        request, current = self._request, self._request.history.current
+        attempt, current = self._attempt, self._attempt.history.current
         snapshot = sent.snapshot if sent else current.effective_snapshot if current else None
         names = [
             *masked_changes.plan_changes(
-                request.decision.steps, request.configuration, request.finding
+                attempt.decision.steps, attempt.configuration, attempt.finding
             ).actions,
             *(snapshot.actions if snapshot else ()),
             *(name for c in (snapshot.changes if snapshot else ()) for name in c.action.split("+")),
         ]
-        return Goal.of(names, request.finding)
+        return Goal.of(names, attempt.finding)
 
     async def _read_back(self, sent: SentWrites, *, last: bool = False) -> ContainmentResult | None:
         """Read back and conclude; None when it was undone meanwhile and is written again."""
         goal = self._goal(sent)
-        reading = await read_until_settled(
-            sent, goal, self._request, self._tools, self._remaining_s()
-        )
+        reading = await read_until_settled(sent, goal, self._attempt, self._remaining_s())
         if reading.undone and not last and self._may_write_again():
             return None
-        return await conclude_writes(sent, reading, goal, self._request, self._tools)
+        return await conclude_writes(sent, reading, goal, self._attempt)
 
     async def _last_read_back(self, sent: SentWrites) -> ContainmentResult:
         """Read back and conclude, whatever was found: nothing more is written."""
@@ -394,8 +388,8 @@ class Enforcement:
         """How long is left for reading back: one limit for all writes of this run."""
         now = asyncio.get_running_loop().time()
         if self._read_back_deadline is None:
-            self._read_back_deadline = now + self._tools.verify_timeout.total_seconds()
+            self._read_back_deadline = now + self._attempt.process.verify_timeout.total_seconds()
         return max(self._read_back_deadline - now, 0.0)
 
     async def _add_record(self, after: int, kind: str, snapshot: Snapshot, **details: Json) -> int:
-        return await self._tools.add_record(self._request, after, kind, snapshot, **details)
+        return await self._attempt.add_record(after, kind, snapshot, **details)

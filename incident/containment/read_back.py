@@ -11,7 +11,7 @@ from incident.actions.changes import with_state
 from incident.actions.goal import Goal, UnmetGoal
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
-from incident.containment.request_and_result import ContainmentRequest, ContainmentTools
+from incident.containment.attempt import Attempt
 from incident.investigation.workload_reader import names_in, read_workload
 from incident.model import (
     Change,
@@ -85,11 +85,7 @@ class Reading:
 
 
 async def read_until_settled(
-    sent: SentWrites,
-    goal: Goal,
-    request: ContainmentRequest,
-    tools: ContainmentTools,
-    limit_s: float,
+    sent: SentWrites, goal: Goal, attempt: Attempt, limit_s: float
 ) -> Reading:
     """Read the workload until changes and goal are reached, somebody undid them, or time is up.
 
@@ -102,7 +98,7 @@ async def read_until_settled(
 
     async def settled() -> bool:
         nonlocal reading, count
-        reading = await _read_once(reading, sent, goal, request, tools)
+        reading = await _read_once(reading, sent, goal, attempt)
         count += 1
         return reading.settled
 
@@ -118,15 +114,14 @@ async def _read_once(
     before: Reading,
     sent: SentWrites,
     goal: Goal,
-    request: ContainmentRequest,
-    tools: ContainmentTools,
+    attempt: Attempt,
 ) -> Reading:
     """The workload as it is now; where it cannot be read, as before and with the reason."""
-    workload = request.workload
+    workload = attempt.workload
     needs = masked_changes.details_for_changes(sent.changes) | goal.details(workload.kind)
-    named = masked_changes.executions_of_changes(sent.changes) | names_in(request.finding)
+    named = masked_changes.executions_of_changes(sent.changes) | names_in(attempt.finding)
     try:
-        configuration = await read_workload(workload, needs, tools.cloud_run, named)
+        configuration = await read_workload(workload, needs, attempt.process.cloud_run, named)
     except (Retry, GiveUp) as error:
         return replace(
             before,

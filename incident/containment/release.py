@@ -10,7 +10,6 @@ from incident.case_file.containments import ContainmentRecords
 from incident.containment.not_restored import NotRestored
 from incident.containment.release_plan import ReleasePlan, plan_release
 from incident.containment.release_text import not_restored_texts
-from incident.containment.request_and_result import WorkloadClient
 from incident.containment.restore import (
     ReleaseOptions,
     ReleaseRefused,
@@ -18,6 +17,7 @@ from incident.containment.restore import (
     validated_plan,
 )
 from incident.model import Change, ChangeKind, ChangeState, Denied, GiveUp, IncidentError, Json
+from incident.model.ports import CloudRunPort
 from incident.redaction.redactor import redact_error
 
 __all__ = [
@@ -69,7 +69,7 @@ class ReleaseResult:
 async def carry_out_release(
     plan: ReleasePlan,
     containment_records: ContainmentRecords,
-    cloud_run: WorkloadClient,
+    cloud_run: CloudRunPort,
     options: ReleaseOptions,
 ) -> ReleaseResult:
     """Restore what the plan says, read it back, and record it.

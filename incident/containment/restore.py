@@ -25,7 +25,6 @@ from incident.containment.release_plan import (
     plan_release,
     release_needs,
 )
-from incident.containment.request_and_result import WorkloadClient
 from incident.containment.writes_in_flight import WRITE_SETTLE_TIME
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
@@ -40,6 +39,7 @@ from incident.model import (
     WorkloadConfiguration,
     WorkloadDetail,
 )
+from incident.model.ports import CloudRunPort
 from incident.model.retrying import Backoff
 from incident.redaction.redactor import Redactor
 
@@ -85,7 +85,7 @@ class ReleaseOptions:
 
 
 async def validated_plan(
-    plan: ReleasePlan, containment_records: ContainmentRecords, cloud_run: WorkloadClient
+    plan: ReleasePlan, containment_records: ContainmentRecords, cloud_run: CloudRunPort
 ) -> ReleasePlan:
     """The plan without what Google refuses to validate. Writes nothing.
 
@@ -124,7 +124,7 @@ class Restoration:
         self,
         plan: ReleasePlan,
         containment_records: ContainmentRecords,
-        cloud_run: WorkloadClient,
+        cloud_run: CloudRunPort,
         options: ReleaseOptions,
     ) -> None:
         self._plan = plan

@@ -7,15 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from incident.actions import masked_changes
-from incident.actions.changes import INCIDENT_ANNOTATION, annotation_change, with_state
+from incident.actions.changes import INCIDENT_ANNOTATION, with_state
 from incident.actions.goal import Goal, UnmetGoal
 from incident.actions.snapshot import Snapshot
+from incident.containment.attempt import Attempt
+from incident.containment.containment_result import ContainmentResult, PendingAnnotation
 from incident.containment.read_back import Reading, SentWrites, not_refused
-from incident.containment.request_and_result import (
-    ContainmentRequest,
-    ContainmentResult,
-    ContainmentTools,
-)
 from incident.containment.write import status_of_changes
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
@@ -45,12 +42,11 @@ async def conclude_writes(
     sent: SentWrites,
     reading: Reading,
     goal: Goal,
-    request: ContainmentRequest,
-    tools: ContainmentTools,
+    attempt: Attempt,
 ) -> ContainmentResult:
     """Judge what was written by the last reading, annotate the workload, and record it."""
-    rechecked = replace(sent, failed=await _recheck_cancellations(sent.failed, request, tools))
-    result = containment_result(rechecked, reading, goal, request, tools)
+    rechecked = replace(sent, failed=await _recheck_cancellations(sent.failed, attempt))
+    result = containment_result(rechecked, reading, goal, attempt)
     if sent.snapshot is None:
         return result
     unverified = [c.error for c in result.changes if c.state is ChangeState.UNVERIFIED]
@@ -58,25 +54,20 @@ async def conclude_writes(
     kind = "unverified" if unverified else "verified"
     details: dict[str, Json] = {"reason": unverified[0]} if unverified else {}
     number, problems = await record_after_write(
-        tools, request, sent.last_number, kind, sent.snapshot, **details
+        attempt, sent.last_number, kind, sent.snapshot, **details
     )
-    if kind == "unverified":
-        return with_problems(result, problems)
-    reasons: tuple[Reason, ...] = ()
-    if reading.configuration and result.status in (Status.CONTAINED, Status.RESTRICTED):
-        reasons, more = await _annotate(
-            reading.configuration, sent.snapshot, number, request, tools
-        )
-        problems += more
-    return with_problems(replace(result, reasons=(*reasons, *result.reasons)), problems)
+    result = with_problems(result, problems)
+    if kind == "verified" and result.status in (Status.CONTAINED, Status.RESTRICTED):
+        annotation = _pending_annotation(reading.configuration, sent.snapshot, number, attempt)
+        return replace(result, annotation=annotation)
+    return result
 
 
 def containment_result(
     sent: SentWrites,
     reading: Reading,
     goal: Goal,
-    request: ContainmentRequest,
-    tools: ContainmentTools,
+    attempt: Attempt,
 ) -> ContainmentResult:
     """The result of what was written, by one reading of the workload."""
     read_changes = [
@@ -86,19 +77,19 @@ def containment_result(
         for change, why in zip(sent.changes, reading.unmet_changes, strict=True)
     ]
     changes = sorted((*read_changes, *sent.failed), key=lambda change: not change.stops)
-    unreached = _unreached_goals(changes, request, reading.configuration or request.configuration)
+    unreached = _unreached_goals(changes, attempt, reading.configuration or attempt.configuration)
     status = _status(changes, goal, reading.unmet_goals, unreached)
-    known = {reason.text for reason in request.decision.reasons}
-    starts_until = _starts_until(changes, sent, tools)
+    known = {reason.text for reason in attempt.decision.reasons}
+    starts_until = _starts_until(changes, sent, attempt)
     return ContainmentResult(
         status=status,
-        decision=request.decision,
+        decision=attempt.decision,
         changes=tuple(changes),
-        containment_folder=tools.containment_records.current_folder(request.history)
+        containment_folder=attempt.records.current_folder(attempt.history)
         if sent.snapshot
         else None,
         stopped_at=sent.written_at if status is Status.CONTAINED else None,
-        verified_at=tools.clock() if status is Status.CONTAINED else None,
+        verified_at=attempt.process.clock() if status is Status.CONTAINED else None,
         starts_until=starts_until,
         reasons=(
             *(Reason(text, "access") for text in unreached if text not in known),
@@ -111,11 +102,11 @@ def containment_result(
 
 
 def _unreached_goals(
-    changes: Sequence[Change], request: ContainmentRequest, configuration: WorkloadConfiguration
+    changes: Sequence[Change], attempt: Attempt, configuration: WorkloadConfiguration
 ) -> tuple[str, ...]:
     """What keeps the workload from a goal; as planned where its IAM policy was not read again."""
     if configuration.access is None:
-        return request.decision.unreached
+        return attempt.decision.unreached
     return masked_changes.unreached_goals(masked_changes.actions_behind(changes), configuration)
 
 
@@ -138,9 +129,7 @@ def _status(
     return status
 
 
-def _starts_until(
-    changes: Sequence[Change], sent: SentWrites, tools: ContainmentTools
-) -> datetime | None:
+def _starts_until(changes: Sequence[Change], sent: SentWrites, attempt: Attempt) -> datetime | None:
     """Until when a job may be started in spite of our change of its IAM policy."""
     edited = any(
         change.kind is ChangeKind.IAM_POLICY
@@ -151,7 +140,7 @@ def _starts_until(
     if not edited or sent.written_at is None:
         return None
     until = sent.written_at + IAM_PROPAGATION
-    return until if until > tools.clock() else None
+    return until if until > attempt.process.clock() else None
 
 
 def _reasons(
@@ -183,8 +172,7 @@ def _reasons(
 
 
 async def record_after_write(
-    tools: ContainmentTools,
-    request: ContainmentRequest,
+    attempt: Attempt,
     after: int,
     kind: str,
     snapshot: Snapshot,
@@ -198,11 +186,11 @@ async def record_after_write(
     Raises:
         Retry: The store does not answer.
     """
-    for attempt in range(_RECORD_BACKOFF.attempts):
-        if attempt:
-            await _RECORD_BACKOFF.pause(attempt)
+    for repetition in range(_RECORD_BACKOFF.attempts):
+        if repetition:
+            await _RECORD_BACKOFF.pause(repetition)
         try:
-            return await tools.add_record(request, after, kind, snapshot, **details), ()
+            return await attempt.add_record(after, kind, snapshot, **details), ()
         except GiveUp as error:
             refusal = error
     return after, (Reason(f"the record {kind!r} could not be stored: {refusal}", "case-file"),)
@@ -235,7 +223,7 @@ def with_problems(result: ContainmentResult, problems: tuple[Reason, ...]) -> Co
 
 
 async def _recheck_cancellations(
-    failed: tuple[Change, ...], request: ContainmentRequest, tools: ContainmentTools
+    failed: tuple[Change, ...], attempt: Attempt
 ) -> tuple[Change, ...]:
     """The refused changes; a cancellation of an execution that was over counts as verified."""
     cancelled = [change for change in failed if change.kind is ChangeKind.CANCELLATION]
@@ -246,7 +234,9 @@ async def _recheck_cancellations(
         masked_changes.executions_of_changes(cancelled),
     )
     try:
-        configuration = await read_workload(request.workload, needs, tools.cloud_run, named)
+        configuration = await read_workload(
+            attempt.workload, needs, attempt.process.cloud_run, named
+        )
     except IncidentError:
         return failed
     return tuple(
@@ -257,33 +247,16 @@ async def _recheck_cancellations(
     )
 
 
-async def _annotate(
-    configuration: WorkloadConfiguration,
+def _pending_annotation(
+    configuration: WorkloadConfiguration | None,
     snapshot: Snapshot,
     last_number: int,
-    request: ContainmentRequest,
-    tools: ContainmentTools,
-) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
-    """Name the incident on the workload, for people. Nothing is decided by it.
-
-    Returns:
-        Why the annotation is missing, if it is; and why its record is, if that is.
-    """
-    job = configuration.kind is Kind.JOB  # a job can only be replaced as a whole
-    if (
-        job
-        or snapshot.incident != request.incident
-        or INCIDENT_ANNOTATION in configuration.annotations
-    ):
-        return (), ()
-    change = annotation_change(configuration, request.incident)
-    try:
-        await tools.cloud_run.write(change, validate_only=False)
-    except IncidentError as error:
-        text = f"the workload does not name the incident: {error}"
-        return (Reason(text, "settings"),), ()
-    # A release removes our own key again; what others wrote to the annotations stays.
-    _, problems = await record_after_write(
-        tools, request, last_number, "annotated", snapshot, annotation=INCIDENT_ANNOTATION
-    )
-    return (), problems
+    attempt: Attempt,
+) -> PendingAnnotation | None:
+    """The annotation that is still to be written, where the write was this incident's."""
+    job = attempt.workload.kind is Kind.JOB  # a job can only be replaced as a whole
+    if configuration is None or job or snapshot.incident != attempt.incident:
+        return None
+    if INCIDENT_ANNOTATION in configuration.annotations:
+        return None
+    return PendingAnnotation(configuration, attempt.history, snapshot.number, last_number)

@@ -18,7 +18,6 @@ from incident.actions.masked_changes import details_for_changes
 from incident.actions.snapshot import Snapshot, SnapshotPart
 from incident.case_file.containments import Containment, ContainmentRecords
 from incident.case_file.journal import Journal, Record
-from incident.containment.request_and_result import WorkloadClient
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,
@@ -29,13 +28,14 @@ from incident.model import (
     Retry,
     WorkloadConfiguration,
 )
+from incident.model.ports import CloudRunPort
 from incident.model.retrying import Backoff
 
 _BACKOFF = Backoff(first_s=0.4, longest_s=1.6, attempts=4)
 
 
 async def undo_if_released(
-    number: int, containment_records: ContainmentRecords, cloud_run: WorkloadClient
+    number: int, containment_records: ContainmentRecords, cloud_run: CloudRunPort
 ) -> str | None:
     """Right after our own write: undo it if somebody has begun a release meanwhile.
 
@@ -68,7 +68,7 @@ async def undo_write(
     containment: Containment,
     snapshot: Snapshot,
     containment_records: ContainmentRecords,
-    cloud_run: WorkloadClient,
+    cloud_run: CloudRunPort,
 ) -> str:
     """Undo the write after a snapshot, as far as it is still in effect, and record that.
 
@@ -119,7 +119,7 @@ async def _undo_part(
     part: SnapshotPart,
     wanted: JsonObject,
     containment_records: ContainmentRecords,
-    cloud_run: WorkloadClient,
+    cloud_run: CloudRunPort,
 ) -> bool:
     """Write the earlier values; False if our write is not in effect any more."""
     if part.change.kind is ChangeKind.CANCELLATION:

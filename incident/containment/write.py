@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from incident.actions import masked_changes
 from incident.actions.changes import with_state
 from incident.actions.snapshot import Snapshot
-from incident.containment.request_and_result import WorkloadWriter
 from incident.investigation.workload_reader import WorkloadReader, read_workload
 from incident.model import (
     Change,
@@ -21,6 +20,7 @@ from incident.model import (
     Status,
     Workload,
 )
+from incident.model.ports import CloudRunPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class AttemptResult:
         return tuple(change for change in self.changes if change.state is ChangeState.FAILED)
 
 
-async def send_changes(changes: Sequence[Change], cloud_run: WorkloadWriter) -> AttemptResult:
+async def send_changes(changes: Sequence[Change], cloud_run: CloudRunPort) -> AttemptResult:
     """Write every change, stopping ones first; a refused one does not keep the others back.
 
     After a conflict or a lost answer nothing more is sent: the workload must be read again.

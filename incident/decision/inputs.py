@@ -5,58 +5,33 @@ Says what was read; judging it is for others.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from incident.actions import masked_changes
-from incident.case_file.case_file import CaseFile, open_case_file
-from incident.case_file.containments import ContainmentHistory, ContainmentRecords
-from incident.case_file.journal import ObjectStore
-from incident.case_file.paths import CLAIMS, DRY_RUNS, case_file_folder
+from incident.case_file.case_file import CaseFile
+from incident.case_file.containments import ContainmentHistory
+from incident.case_file.paths import CLAIMS, DRILLS, DRY_RUNS, INCIDENTS, case_file_folder
 from incident.decision.guards import TakenSlots
-from incident.decision.rate_limit import HourlySlots
+from incident.decision.process import Process, read_policy
+from incident.decision.request import Request
 from incident.investigation.collect import EvidenceSources, confirm_finding
-from incident.investigation.virustotal import ReputationLookup
 from incident.investigation.workload_reader import WorkloadReader, add_needs, names_in
 from incident.model import (
+    Evidence,
     Finding,
+    Gap,
     GiveUp,
     InvalidPolicy,
     Mode,
+    Notification,
     Reputation,
+    Route,
     Workload,
     WorkloadConfiguration,
 )
 from incident.model.concurrency import gather_all
 from incident.policy.resolve import Policy, Subject, resolve
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Where this run's records are.
-
-    Attributes:
-        store: Where everything is.
-        run_id: Names this run in the records that it writes.
-        clock: The time.
-    """
-
-    store: ObjectStore
-    run_id: str
-    clock: Callable[[], datetime]
-
-    async def case_file(self, folder: str) -> CaseFile:
-        """The case file in a folder, such as ``incidents/…``."""
-        return await open_case_file(self.store, folder, self.run_id, self.clock)
-
-    def containments(self, workload: Workload) -> ContainmentRecords:
-        """A workload's containments."""
-        return ContainmentRecords(self.store, workload, self.run_id, self.clock)
-
-    def hourly_slots(self, workload: Workload) -> HourlySlots:
-        """This hour's slots, as a workload sees them."""
-        return HourlySlots(self.store, workload, self.run_id, self.clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +57,11 @@ class WorkloadState:
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionInputs:
+class Inputs:
     """What was read.
 
     Attributes:
+        request: What it was read for.
         incident_case_file: The incident's case file among those that may act.
         dry_run_case_file: Its case file among the dry runs.
         unconfirmed_case_file: Its case file among the unconfirmed claims.
@@ -93,10 +69,11 @@ class DecisionInputs:
         scc_record: SCC's own record of the finding; None when SCC does not list it.
         scc_error: Why SCC does not let us ask, for good.
         workload_state: What is known of the workload.
-        reputation: What VirusTotal says of the file that SCC's record names; None where the
-            policy does not ask for it.
+        route: Which responder answers, by SCC's own record where there is one.
+        evidence: What the decision is made of.
     """
 
+    request: Request
     incident_case_file: CaseFile
     dry_run_case_file: CaseFile
     unconfirmed_case_file: CaseFile
@@ -104,7 +81,31 @@ class DecisionInputs:
     scc_record: Finding | None
     scc_error: GiveUp | None
     workload_state: WorkloadState
-    reputation: Reputation | None = None
+    route: Route
+    evidence: Evidence
+
+    @property
+    def workload(self) -> Workload:
+        """The workload; only where its settings were read."""
+        assert self.workload_state.workload is not None  # noqa: S101 - only such are contained
+        return self.workload_state.workload
+
+    @property
+    def configuration(self) -> WorkloadConfiguration:
+        """The workload's settings, with all details that its changes need."""
+        assert self.workload_state.configuration is not None  # noqa: S101 - only such are contained
+        return self.workload_state.configuration
+
+    @property
+    def history(self) -> ContainmentHistory:
+        """The workload's containments."""
+        return self.workload_state.history
+
+    def reread(self, configuration: WorkloadConfiguration, history: ContainmentHistory) -> Inputs:
+        """The same with the workload's settings and containments as they are by now."""
+        state = replace(self.workload_state, configuration=configuration, history=history)
+        evidence = replace(self.evidence, configuration=configuration)
+        return replace(self, workload_state=state, evidence=evidence)
 
     def case_file_for(self, mode: Mode, *, finishing: bool) -> CaseFile:
         """Where this run's records belong.
@@ -113,21 +114,17 @@ class DecisionInputs:
         so do those of an unconfirmed claim, which anybody might have made to block the genuine
         finding. A write of our own is finished in the case file where it began.
         """
-        if finishing:
+        if finishing or self.request.operator:
             return self.incident_case_file
         if self.scc_record is None:
             return self.unconfirmed_case_file
         return self.dry_run_case_file if mode is Mode.DRY_RUN else self.incident_case_file
 
 
-async def read_decision_inputs(
-    claim: Finding,
-    incident_case_file: Awaitable[CaseFile],
-    policy: Awaitable[Policy | InvalidPolicy],
-    sources: EvidenceSources,
-    records: Records,
-) -> DecisionInputs:
-    """Everything that the decision waits for.
+async def gather(
+    process: Process, request: Request, policy: Awaitable[Policy | InvalidPolicy]
+) -> Inputs:
+    """Everything that the decision waits for, read side by side.
 
     Where SCC's record names the workload otherwise than the claim does, the record's is read.
     What the policy's actions need besides is asked for at once, and waited for only where they
@@ -137,54 +134,108 @@ async def read_decision_inputs(
         Retry: Something does not answer; time may heal it.
         GiveUp: A record of the responder cannot be read.
     """
+    if not request.has_finding:
+        return await _gather_for_drill(process, request, await policy)
+    claim, sources = request.finding, process.sources
     sources.workloads.prefetch(claim)
     sources.reputations.prefetch(claim)
-    (
-        case_file,
-        dry_run_case_file,
-        unconfirmed_case_file,
-        read_policy,
-        answer,
-        state,
-    ) = await gather_all(
-        incident_case_file,
-        records.case_file(case_file_folder(DRY_RUNS, claim.incident_id)),
-        records.case_file(case_file_folder(CLAIMS, claim.claim_id)),
+    case_file, dry_run, unconfirmed, current_policy, answer, state = await gather_all(
+        process.case_file(case_file_folder(INCIDENTS, claim.incident_id)),
+        process.case_file(case_file_folder(DRY_RUNS, claim.incident_id)),
+        process.case_file(case_file_folder(CLAIMS, claim.claim_id)),
         policy,
         _confirm_or_error(claim, sources),
-        read_workload_state(claim.workload, sources, records),
+        read_workload_state(process, claim.workload),
     )
     scc_record, scc_error = (None, answer) if isinstance(answer, GiveUp) else (answer, None)
     if scc_record:
         sources.reputations.prefetch(scc_record)
         sources.workloads.prefetch(scc_record)
     if scc_record and not same_workload(scc_record, claim):
-        state = await read_workload_state(scc_record.workload, sources, records)
+        state = await read_workload_state(process, scc_record.workload)
     if scc_record and (identified := _with_project_id(scc_record, state)):
         scc_record = replace(scc_record, workload=identified)
         sources.workloads.prefetch(scc_record)
-        state = await read_workload_state(identified, sources, records)
-    state = await with_action_needs(state, scc_record or claim, read_policy, sources.workloads)
+        state = await read_workload_state(process, identified)
+    state = await with_action_needs(state, scc_record or claim, current_policy, sources.workloads)
+    state = await _with_named_actions(state, request, sources.workloads)
     if scc_record:
         scc_record = await _with_proven_number(scc_record, state, sources)
-    inputs = DecisionInputs(
-        case_file,
-        dry_run_case_file,
-        unconfirmed_case_file,
-        read_policy,
-        scc_record,
-        scc_error,
-        state,
+    reputation: Reputation | None = None
+    if not (case_file.has_record("done") or case_file.has_record("concluded")):
+        reputation = await gating_reputation(process, scc_record, current_policy)
+    return Inputs(
+        request=request,
+        incident_case_file=case_file,
+        dry_run_case_file=dry_run,
+        unconfirmed_case_file=unconfirmed,
+        policy=current_policy,
+        scc_record=scc_record,
+        scc_error=scc_error,
+        workload_state=state,
+        route=process.route(Notification(scc_record, deleted=False))
+        if scc_record
+        else request.route,
+        evidence=_decision_evidence(claim, scc_record, scc_error, state, reputation),
     )
-    if case_file.done or case_file.concluded:
-        return inputs
+
+
+async def _gather_for_drill(
+    process: Process, request: Request, policy: Policy | InvalidPolicy
+) -> Inputs:
+    """What a drill's decision waits for: the workload alone, since there is no finding."""
+    finding = request.finding
+    state = await read_workload_state(process, finding.workload)
+    state = await with_action_needs(state, finding, policy, process.sources.workloads)
+    if state.read_error:
+        raise state.read_error
+    file = await process.case_file(case_file_folder(DRILLS, request.incident))
+    evidence = _decision_evidence(finding, None, None, state, None)
+    return Inputs(request, file, file, file, policy, None, None, state, request.route, evidence)
+
+
+def _decision_evidence(
+    claim: Finding,
+    scc_record: Finding | None,
+    scc_error: GiveUp | None,
+    state: WorkloadState,
+    reputation: Reputation | None,
+) -> Evidence:
+    gaps = []
+    if scc_error:
+        gaps.append(Gap("security-center", str(scc_error)))
+    if state.read_error:
+        gaps.append(Gap("settings", str(state.read_error)))
+    if state.configuration and state.configuration.unknown_fields:
+        names = ", ".join(state.configuration.unknown_fields)
+        text = f"{names}: has fields that this version of the responder does not know"
+        gaps.append(Gap("settings", text))
+    return Evidence(
+        _with_notification_details(scc_record, claim) if scc_record else claim,
+        scc_record is not None,
+        state.configuration,
+        reputation=reputation,
+        gaps=tuple(gaps),
+        claim=claim if scc_record else None,
+    )
+
+
+def _with_notification_details(record: Finding, claim: Finding) -> Finding:
+    """SCC's record, with details that only the notification has: nothing is decided by them."""
     return replace(
-        inputs, reputation=await gating_reputation(scc_record, read_policy, sources.reputations)
+        record,
+        processes=record.processes or claim.processes,
+        virustotal_url=(record if record.processes else claim).virustotal_url,
+        containers=record.containers or claim.containers,
+        contacts=record.contacts or claim.contacts,
+        description=record.description or claim.description,
+        urls=record.urls or claim.urls,
+        connection=record.connection or claim.connection,
     )
 
 
 async def gating_reputation(
-    scc_record: Finding | None, policy: Policy | InvalidPolicy, reputations: ReputationLookup
+    process: Process, scc_record: Finding | None, policy: Policy | InvalidPolicy
 ) -> Reputation | None:
     """What VirusTotal says of the file that SCC's own record names, where the policy gates on it.
 
@@ -192,7 +243,7 @@ async def gating_reputation(
     """
     if scc_record is None or isinstance(policy, InvalidPolicy) or policy.virustotal is None:
         return None
-    return await reputations.reputation_of(scc_record, policy.evidence.deadline)
+    return await process.sources.reputations.reputation_of(scc_record, policy.evidence.deadline)
 
 
 def same_workload(one: Finding, other: Finding) -> bool:
@@ -201,9 +252,7 @@ def same_workload(one: Finding, other: Finding) -> bool:
     return keys[0] == keys[1]
 
 
-async def read_workload_state(
-    workload: Workload | None, sources: EvidenceSources, records: Records
-) -> WorkloadState:
+async def read_workload_state(process: Process, workload: Workload | None) -> WorkloadState:
     """What is known of a workload.
 
     Raises:
@@ -212,9 +261,9 @@ async def read_workload_state(
     """
     if workload is None:
         return WorkloadState(workload)
-    containment_records, slots = records.containments(workload), records.hourly_slots(workload)
+    containment_records, slots = process.containments(workload), process.hourly_slots(workload)
     answer, history, taken_slots = await gather_all(
-        _configuration_or_error(workload, sources),
+        _configuration_or_error(workload, process.sources),
         containment_records.history(),
         slots.taken(),
     )
@@ -259,34 +308,44 @@ async def with_action_needs(
         return replace(state, read_error=error)
 
 
-async def reread_workload(
-    state: WorkloadState,
-    finding: Finding,
-    policy: Callable[[], Awaitable[Policy | InvalidPolicy]],
-    reader: WorkloadReader,
-    containment_records: ContainmentRecords,
-) -> tuple[WorkloadConfiguration, ContainmentHistory]:
+async def reread(process: Process, inputs: Inputs) -> Inputs:
     """The workload and its containments once more, with all that the policy needs by now.
 
     Raises:
         Retry: Something does not answer.
         GiveUp: The workload cannot be read any more.
     """
-    workload = state.workload
-    assert workload is not None  # noqa: S101 - only a workload is read
-    current_policy, configuration, history = await gather_all(
-        policy(), reader.configuration(workload), containment_records.history()
+    workload, cloud_run = inputs.workload, process.cloud_run
+    policy, configuration, history = await gather_all(
+        read_policy(process),
+        cloud_run.configuration(workload),
+        process.containments(workload).history(),
     )
-    fresh = replace(
-        state,
+    state = replace(
+        inputs.workload_state,
         configuration=configuration,
         history=history.for_workload(configuration),
         read_error=None,
     )
-    filled = await with_action_needs(fresh, finding, current_policy, reader)
-    if filled.read_error:
-        raise filled.read_error
-    return filled.configuration or configuration, filled.history
+    state = await with_action_needs(state, inputs.evidence.finding, policy, cloud_run)
+    state = await _with_named_actions(state, inputs.request, cloud_run)
+    if state.read_error:
+        raise state.read_error
+    return inputs.reread(state.configuration or configuration, state.history)
+
+
+async def _with_named_actions(
+    state: WorkloadState, request: Request, reader: WorkloadReader
+) -> WorkloadState:
+    """The same state, with the details that the actions named by the operator need."""
+    if state.workload is None or state.configuration is None or request.operator is None:
+        return state
+    needs = masked_changes.details_for_steps(request.operator.steps, state.workload.kind)
+    try:
+        configuration = await add_needs(state.configuration, state.workload, needs, reader)
+    except GiveUp as error:
+        return replace(state, read_error=error)
+    return replace(state, configuration=configuration)
 
 
 async def _confirm_or_error(claim: Finding, sources: EvidenceSources) -> Finding | GiveUp | None:

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Protocol
 
 from incident.model import (
     AffectedWorkload,
@@ -27,6 +26,7 @@ from incident.model import (
     found_in,
 )
 from incident.model.concurrency import gather_all
+from incident.model.ports import InventoryPort
 
 #: A search takes a second or two for some hundred workloads.
 SEARCH_DEADLINE = timedelta(seconds=20)
@@ -41,27 +41,13 @@ _EXPOSURES = {
 }
 
 
-class InventoryReader(Protocol):
-    """Reads Cloud Asset Inventory.
-
-    Attributes:
-        scope: Where affected workloads are searched: ``projects/P``, ``folders/N`` or
-            ``organizations/N``; empty for the project of the finding's workload.
-    """
-
-    scope: str
-
-    async def workloads(self, scope: str) -> Listing[InventoryWorkload]:
-        """The Cloud Run workloads in a project, folder or organization."""
-
-
 class InventorySearch:
     """Searches for affected workloads within one run of an incident; the inventory is read once.
 
     The decision and the evidence share it: what an action asks costs nothing more.
     """
 
-    def __init__(self, reader: InventoryReader) -> None:
+    def __init__(self, reader: InventoryPort) -> None:
         self._reader = reader
         self._pending: dict[str, asyncio.Future[Listing[InventoryWorkload]]] = {}
 

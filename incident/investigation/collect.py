@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from incident.investigation.affected import InventorySearch, with_findings
 from incident.investigation.virustotal import ReputationLookup
@@ -18,7 +18,6 @@ from incident.model import (
     AUDIT_EVENTS,
     AUDIT_WINDOW,
     AffectedWorkloads,
-    AuditEvent,
     CutList,
     Evidence,
     Finding,
@@ -28,7 +27,6 @@ from incident.model import (
     JsonObject,
     Kind,
     Listing,
-    Logs,
     Lookup,
     Malformed,
     Task,
@@ -40,6 +38,7 @@ from incident.model import (
 from incident.model.affected_revision import RevisionEvidence, infer_affected_revision
 from incident.model.concurrency import gather_all
 from incident.model.durations import Stopwatch
+from incident.model.ports import CloudRunPort, LoggingPort, SecurityCenterPort
 from incident.notification.parse import parse_record
 
 _MAX_EXECUTIONS = 5
@@ -49,52 +48,22 @@ _SEARCH_SHARE, _FINDINGS_SHARE = 0.6, 0.3
 _EVENT_TIME_TOLERANCE = timedelta(seconds=1)
 
 
-class FindingReader(Protocol):
-    """Reads findings from Security Command Center."""
-
-    async def findings_at(self, source: str, since: datetime) -> Listing[JsonObject]:
-        """The findings of one source since a moment."""
-
-    async def findings_named(self, source: str, *names: str) -> Listing[JsonObject]:
-        """The findings of one source that have one of these resource names."""
-
-    async def findings_on(
-        self, workload: Workload, start: datetime, end: datetime, *, location: str
-    ) -> Listing[JsonObject]:
-        """The findings in a window whose resource name contains the workload's."""
-
-
-class TaskReader(Protocol):
-    """Reads tasks from Cloud Run."""
-
-    async def tasks(self, execution: str) -> Listing[Task]:
-        """The tasks of an execution, by its resource name."""
-
-
-class LogReader(Protocol):
-    """Reads logs from Cloud Logging."""
-
-    async def entries(
-        self, workload: Workload, start: datetime, end: datetime, *, limit: int
-    ) -> Logs:
-        """The workload's logs between two moments."""
-
-    async def audit(
-        self, workload: Workload, start: datetime, end: datetime, *, limit: int
-    ) -> Listing[AuditEvent]:
-        """Changes to it between two moments."""
-
-
 @dataclass(frozen=True, slots=True)
 class EvidenceSources:
     """The sources of evidence."""
 
-    findings: FindingReader
+    findings: SecurityCenterPort
     workloads: CachedWorkloadReader
-    tasks: TaskReader
-    logs: LogReader
+    tasks: CloudRunPort
+    logs: LoggingPort
     reputations: ReputationLookup
     inventory: InventorySearch
+
+    async def close(self) -> None:
+        """Stop reads that are still in progress."""
+        self.workloads.close()
+        self.inventory.close()
+        await self.reputations.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +81,7 @@ class CollectionLimits:
     deadline: timedelta
 
 
-async def confirm_finding(claim: Finding, findings: FindingReader) -> Finding | None:
+async def confirm_finding(claim: Finding, findings: SecurityCenterPort) -> Finding | None:
     """SCC's own record of a claimed finding, or None when SCC does not list it (yet).
 
     Matched by source and finding id, in code. A record with a newer event time is the same
@@ -268,7 +237,11 @@ async def _affected_templates(
 
 
 async def _collect_related_findings(
-    finding: Finding, workload: Workload, findings: FindingReader, start: datetime, end: datetime
+    finding: Finding,
+    workload: Workload,
+    findings: SecurityCenterPort,
+    start: datetime,
+    end: datetime,
 ) -> Listing[Finding]:
     """Other findings on exactly this workload: the API's substring match returns others too."""
     location = finding.data_location

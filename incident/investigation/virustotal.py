@@ -9,16 +9,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Protocol
 
 from incident.model import File, Finding, IncidentError, Lookup, Reputation
-
-
-class ReputationReader(Protocol):
-    """Reads file reports from VirusTotal."""
-
-    async def file(self, sha256: str) -> Reputation:
-        """VirusTotal's report on a file, by its SHA-256 in lower-case hex."""
+from incident.model.ports import VirusTotalPort
 
 
 class ReputationLookup:
@@ -30,7 +23,7 @@ class ReputationLookup:
     """
 
     def __init__(
-        self, reader: ReputationReader | None, suspected: Callable[[Finding], File | None]
+        self, reader: VirusTotalPort | None, suspected: Callable[[Finding], File | None]
     ) -> None:
         self._reader = reader
         self._suspected = suspected
@@ -81,7 +74,7 @@ class ReputationLookup:
         return Lookup.PARTIAL_HASH if file.partially_hashed else file.sha256
 
     def _request_once(
-        self, reader: ReputationReader, sha256: str
+        self, reader: VirusTotalPort, sha256: str
     ) -> tuple[float, asyncio.Task[Reputation]]:
         if sha256 not in self._requests:
             request = asyncio.ensure_future(_fetch_reputation(reader, sha256))
@@ -89,7 +82,7 @@ class ReputationLookup:
         return self._requests[sha256]
 
 
-async def _fetch_reputation(reader: ReputationReader, sha256: str) -> Reputation:
+async def _fetch_reputation(reader: VirusTotalPort, sha256: str) -> Reputation:
     try:
         return await reader.file(sha256)
     except IncidentError as error:

@@ -247,6 +247,7 @@ class Decision:
         alarm: Whether a person must act now: an attacker may have caused the hold.
         failed: Whether it is held only because a read failed permanently.
         blockers: Of a hold: why an operator's ``contain`` would be refused too.
+        finishes: Whether a write of an earlier run is in effect, and is finished.
         ceiling: The highest mode that the environment allowed.
     """
 
@@ -262,6 +263,7 @@ class Decision:
     failed: bool = False
     blockers: tuple[Blocker, ...] = ()
     ceiling: Mode = Mode.ENFORCE
+    finishes: bool = False
 
     @property
     def enforces(self) -> bool:

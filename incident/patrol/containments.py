@@ -10,7 +10,11 @@ from incident.actions.changes import redact_change, with_state
 from incident.actions.masked_changes import actions_behind, unreached_goals, why_not_in_effect
 from incident.case_file.containments import Containment, containment_from_records
 from incident.case_file.journal import Record
-from incident.case_file.paths import containment_folder, parse_containments_folder
+from incident.case_file.paths import (
+    containment_folder,
+    parse_containments_folder,
+    reapplications_folder,
+)
 from incident.containment.undo import undo_write
 from incident.model import ChangeState, IncidentError, JsonObject, Workload
 from incident.model.json_text import time_text
@@ -24,7 +28,7 @@ from incident.patrol.drift import (
     is_stopped_without_change,
     record_reference,
 )
-from incident.patrol.reapply import Reapplier, ReapplyResult, reapply_journal
+from incident.patrol.reapply import ReapplyResult, reapply
 from incident.patrol.reverted import record_deletion, record_reversion
 from incident.patrol.unfinished import INACTIVITY_LIMIT
 from incident.patrol.walk import WalkedFolder
@@ -44,8 +48,7 @@ class ContainmentReconciler:
     def __init__(self, context: PatrolContext, may_write: Callable[[], bool]) -> None:
         """Reconcile in one round; ``may_write`` says whether time is left for a write."""
         self._context = context
-        self._ports = context.ports
-        self._records = context.records
+        self._process = context.process
         self._may_write = may_write
 
     def needs_check(self, folder: WalkedFolder) -> bool:
@@ -64,7 +67,7 @@ class ContainmentReconciler:
         names = containment_record_names(folder.paths)
         if workload is None or names is None:
             return None
-        journal = self._context.journal(containment_folder(workload, names.number))
+        journal = self._process.journal(containment_folder(workload, names.number))
         records = await journal.records()
         containment = containment_from_records(journal.folder, names.number, records)
         if containment.released or containment.releasing:
@@ -72,10 +75,10 @@ class ContainmentReconciler:
         snapshot = containment.written_snapshot
         if snapshot is None or self._in_progress(containment):
             return self._on_attempt_open(workload, containment, records)
-        redactor_of = self._context.process_context.workload_redactor
+        redactor_of = self._process.workload_redactor
         checked = CheckedContainment(workload, journal, records, containment, snapshot, redactor_of)
         return await self._reconcile_state(
-            await checked.with_current_workload(self._ports.cloud_run)
+            await checked.with_current_workload(self._process.cloud_run)
         )
 
     async def _reconcile_state(self, checked: CheckedContainment) -> ContainmentCheck | None:
@@ -110,25 +113,25 @@ class ContainmentReconciler:
             body: JsonObject = {"snapshot": checked.snapshot.number, "by": "patrol"}
             await checked.add_record("verified", body)
             state = CheckState.VERIFIED
-            checked = await checked.reload(self._ports.cloud_run)
+            checked = await checked.reload(self._process.cloud_run)
         await self._update_incidents(checked, "the patrol has seen the containment in effect")
         return checked.as_check(state)
 
     async def _on_reverted(self, checked: CheckedContainment) -> ContainmentCheck:
         """It was reverted: record by whom, update the incidents, re-apply it if the policy asks."""
         attribution = await record_reversion(checked, self._context)
-        checked = await checked.reload(self._ports.cloud_run)
+        checked = await checked.reload(self._process.cloud_run)
         if checked.deleted:
             return await self._on_deleted(checked)
         if not checked.drift:
             return await self._on_in_effect(checked)
         await self._update_incidents(checked, f"the containment was undone{attribution.clause}")
         reapplied = await self._reapply(checked)
-        if reapplied.result is None:
-            return checked.as_check(CheckState.REVERTED, reapplied.text, attribution)
         if reapplied.undone_for_release:
             return checked.as_check(CheckState.UNDONE_FOR_RELEASE, reapplied.text, attribution)
-        after = await checked.reload(self._ports.cloud_run)
+        if reapplied.status is None:
+            return checked.as_check(CheckState.REVERTED, reapplied.text, attribution)
+        after = await checked.reload(self._process.cloud_run)
         if after.deleted or after.drift:
             return after.as_check(CheckState.REVERTED, reapplied.text, attribution)
         await self._update_incidents(after, "the patrol has applied the containment again")
@@ -166,15 +169,13 @@ class ContainmentReconciler:
         """Leave a released containment alone, but undo a patrol's own write that came after it."""
         snapshot = containment.written_snapshot
         if names.written_after_release and snapshot:
-            reapplications = reapply_journal(
-                containment.folder, self._records.store, "", self._records.clock
-            )
+            reapplications = self._process.journal(reapplications_folder(containment.folder))
             if snapshot.run_id in {
                 reapplication.run_id for reapplication in await reapplications.records()
             }:
-                containment_records = self._records.containments(workload)
+                containment_records = self._process.containments(workload)
                 text = await undo_write(
-                    containment, snapshot, containment_records, self._ports.cloud_run
+                    containment, snapshot, containment_records, self._process.cloud_run
                 )
                 where, folder = workload.resource_name, containment.folder
                 return ContainmentCheck(
@@ -188,9 +189,9 @@ class ContainmentReconciler:
         self, workload: Workload, containment: Containment
     ) -> ContainmentCheck:
         """Leave a release in progress alone; alarm if it takes too long: it stops the checks."""
-        records = await self._context.journal(containment.folder).records()
+        records = await self._process.journal(containment.folder).records()
         started = [record.recorded_at for record in records if record.kind == "release-started"]
-        stuck = bool(started) and self._records.clock() - max(started) > _RESPONSE_TIME_LIMIT
+        stuck = bool(started) and self._process.clock() - max(started) > _RESPONSE_TIME_LIMIT
         text = "a person is releasing it, or began to"
         if stuck:
             text = (
@@ -216,7 +217,7 @@ class ContainmentReconciler:
         if began is None or (pending is None and kinds[-1:] != ["written"]):
             return None
         incident = pending.incident if pending else ", ".join(sorted(containment.incidents))
-        stuck = self._records.clock() - began > INACTIVITY_LIMIT
+        stuck = self._process.clock() - began > INACTIVITY_LIMIT
         return ContainmentCheck(
             state=CheckState.ATTEMPT_OPEN,
             workload=workload.resource_name,
@@ -236,11 +237,9 @@ class ContainmentReconciler:
             return ReapplyResult(None, "the policy cannot be read: the patrol only reports")
         if not self._may_write():
             return ReapplyResult(None, "no time is left in this round; the next one goes on")
-        reapplier = Reapplier(self._context.process_context, self._ports)
+        limit = policy.reapply_limit
         try:
-            return await reapplier.reapply(
-                checked.containment, checked.snapshot, policy.reapply_limit
-            )
+            return await reapply(self._process, checked.containment, checked.snapshot, limit)
         except IncidentError as error:
             return ReapplyResult(None, self._context.redact(error))
 
@@ -277,7 +276,7 @@ class ContainmentReconciler:
 
     def _in_progress(self, containment: Containment) -> bool:
         """Whether a response may be working on it right now."""
-        pending, now = containment.pending_snapshot, self._records.clock()
+        pending, now = containment.pending_snapshot, self._process.clock()
         if pending and now - pending.recorded_at < _RESPONSE_TIME_LIMIT:
             return True
         written = containment.written_at

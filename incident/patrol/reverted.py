@@ -77,9 +77,9 @@ async def _read_audit_log(
 ) -> tuple[tuple[AuditEvent, ...], str | None]:
     """The audit log since our last write, or why it cannot be read."""
     since = last_own_write(checked.records, checked.snapshot)
-    until = context.records.clock() + _CLOCK_SKEW
+    until = context.process.clock() + _CLOCK_SKEW
     try:
-        log = context.ports.logging
+        log = context.process.logging
         listed = await log.audit(checked.workload, since, until, limit=_MAX_AUDIT_EVENTS)
         return found_in(listed), cut_reason(listed) or None
     except IncidentError as error:

@@ -11,8 +11,7 @@ from datetime import timedelta
 
 from incident.case_file.manifest import RecordingStore, try_write_manifest
 from incident.case_file.paths import CONTAINMENTS
-from incident.decision.context import ProcessContext
-from incident.decision.inputs import Records
+from incident.decision.process import Process, read_policy
 from incident.model import IncidentError, InvalidPolicy, Retry
 from incident.patrol.checked_containment import CheckState, ContainmentCheck
 from incident.patrol.containments import ContainmentReconciler
@@ -28,9 +27,7 @@ from incident.patrol.walk import (
 )
 from incident.policy.resolve import Policy
 from incident.report.terminal import unreadable_names_text
-from incident.response.context import Ports
 from incident.response.finish_run import record_logged
-from incident.response.incident_session import read_policy
 
 #: How many unreadable names are counted in each part of the store.
 _MAX_UNREADABLE = 10_000
@@ -121,14 +118,12 @@ class Patrol:
 
     def __init__(
         self,
-        process_context: ProcessContext,
-        ports: Ports,
+        process: Process,
         store: PagedStore,
         limits: PatrolLimits | None = None,
     ) -> None:
         """Patrol a store that can list in pages."""
-        self._process_context = process_context
-        self._ports = ports
+        self._process = process
         self._store = store
         self._limits = limits or PatrolLimits()
 
@@ -139,15 +134,11 @@ class Patrol:
             Retry: The store does not answer.
             GiveUp: The store cannot be used.
         """
-        records = Records(
-            self._store, f"patrol-{secrets.token_hex(6)}", self._process_context.clock
-        )
-        cursors = WalkCursors(self._store, records.run_id, self._process_context.clock)
+        run = self._process.for_run(f"patrol-{secrets.token_hex(6)}")
+        cursors = WalkCursors(self._store, run.run_id, run.clock)
         result = RoundResult()
         policy = await self._read_policy(result)
-        runner = _RoundRunner(
-            PatrolContext(self._process_context, self._ports, records, policy), self._limits
-        )
+        runner = _RoundRunner(PatrolContext(run, policy), self._limits)
         start = await cursors.newest()
         reached = await runner.visit_all(
             walk_store(self._store, start, self._limits.page_size), result
@@ -165,9 +156,9 @@ class Patrol:
     async def _read_policy(self, result: RoundResult) -> Policy | InvalidPolicy | None:
         """The policy, or None: containments are checked without it, too."""
         try:
-            policy = await read_policy(self._ports)
+            policy = await read_policy(self._process)
         except Retry as error:
-            result.problem = self._process_context.redactor().text(str(error))
+            result.problem = self._process.redactor().text(str(error))
             return None
         if isinstance(policy, InvalidPolicy):
             result.problem = str(policy)
@@ -283,7 +274,7 @@ class _RoundRunner:
 
     async def _visit_with_manifest(self, folder: WalkedFolder) -> list[_VisitResult]:
         """The result of one visit, and a fault where its manifest could not be written."""
-        store, target = RecordingStore(self._context.records.store), _manifest_folder(folder)
+        store, target = RecordingStore(self._context.process.store), _manifest_folder(folder)
         result = await self._visit_safely(folder, store)
         delivery = result.result if isinstance(result, UnfinishedIncident) else None
         planned = dict([delivery.logged_record]) if delivery and delivery.logged_record else {}

@@ -17,6 +17,7 @@ from incident.case_file.paths import (
     event_day,
     parse_record_name,
 )
+from incident.decision.request import Trigger
 from incident.model import (
     Denied,
     Gap,
@@ -40,14 +41,13 @@ from incident.model.outcome import (
 from incident.patrol.context import PatrolContext
 from incident.patrol.walk import WalkedFolder
 from incident.policy.resolve import Policy
-from incident.response.apply import apply_proposal
-from incident.response.approvals import APPROVED, expire_approval, is_stale
-from incident.response.conclude import Concluder
-from incident.response.context import DeliveryResult
+from incident.response.approvals import expire_approval, finishing_request, is_stale, request_about
 from incident.response.duplicates import repeated_result
-from incident.response.incident import IncidentRun
-from incident.response.propose import propose_finishing
-from incident.response.reopen import reopen_claim
+from incident.response.pipeline import respond
+from incident.response.publish import publish
+from incident.response.records import APPROVED
+from incident.response.refusals import RequestRefused
+from incident.response.response import Response
 
 #: Two deliveries are at most a back-off of 600 s and an expired ack deadline of 600 s apart:
 #: an incident that is inactive for longer gets no more deliveries.
@@ -73,7 +73,7 @@ class UnfinishedIncident:
     """
 
     incident: str
-    result: DeliveryResult | None
+    result: Response | None
     note: str = ""
     case_file: str | None = None
     manifest_sha256: str | None = None
@@ -85,9 +85,7 @@ class IncidentFinisher:
     def __init__(self, context: PatrolContext) -> None:
         """Finish incidents for one round."""
         self._context = context
-        self._process_context = context.process_context
-        self._ports = context.ports
-        self._records = context.records
+        self._process = context.process
 
     def needs_visit(self, folder: WalkedFolder) -> bool:
         """Whether a case file may need work, by the names in it."""
@@ -118,7 +116,7 @@ class IncidentFinisher:
             )
             return unlogged or await self._expire(incident, folder)
         summary = await self._read_summary(incident, folder.folder)
-        if not is_inactive(summary.records, self._records.clock()) or summary.outcome is not None:
+        if not is_inactive(summary.records, self._process.clock()) or summary.outcome is not None:
             return None
         if folder.section != INCIDENTS and await self._superseded(incident):
             return None
@@ -129,12 +127,12 @@ class IncidentFinisher:
 
     def _plan_may_wait(self, folder: WalkedFolder, policy: Policy) -> bool:
         """Whether a plan about this event may still wait, by the date in the incident's id."""
-        oldest = oldest_waiting_event(policy, self._records.clock())
+        oldest = oldest_waiting_event(policy, self._process.clock())
         return event_day(_incident_of(folder)) >= f"{oldest:%Y%m%d}"
 
     def _may_be_unlogged(self, folder: WalkedFolder) -> bool:
         """Whether a run may have crashed before it logged a recent incident's outcome."""
-        oldest = self._records.clock() - _CLOCK_TOLERANCE
+        oldest = self._process.clock() - _CLOCK_TOLERANCE
         recent = event_day(_incident_of(folder)) >= f"{oldest:%Y%m%d}"
         return recent and not _has_kind(_record_names(folder), "logged")
 
@@ -143,8 +141,8 @@ class IncidentFinisher:
     ) -> UnfinishedIncident | None:
         """The outcome that is to be logged again; None while its run may still log it."""
         summary = await self._read_summary(incident, folder.folder)
-        case_file = CaseFile(self._context.journal(summary.folder), summary.records)
-        threshold = self._records.clock() - _LOGGING_GRACE
+        case_file = CaseFile(self._process.journal(summary.folder), summary.records)
+        threshold = self._process.clock() - _LOGGING_GRACE
         if not case_file.done or summary.records[-1].recorded_at >= threshold:
             return None
         return UnfinishedIncident(incident, repeated_result(case_file, case_file.done))
@@ -154,45 +152,49 @@ class IncidentFinisher:
         policy = self._context.policy
         if not isinstance(policy, Policy):
             return None
-        journal = self._context.journal(folder.folder.rstrip("/"))
+        journal = self._process.journal(folder.folder.rstrip("/"))
         done = await journal.record(DONE_NUMBER, "done")
         first = done.outcome if done else None
         if first is None or first.status is not Status.AWAITING_APPROVAL:
             return None
         summary = await self._read_summary(incident, folder.folder)
-        if not is_stale(summary, policy, self._records.clock()):
+        if not is_stale(summary, policy, self._process.clock()):
             return None
-        redactor = self._process_context.redactor()
-        outcome = await expire_approval(summary, policy, self._records, self._ports, redactor)
-        if outcome is None:
-            outcome = await self._finish_approval(summary)
-        return (
-            UnfinishedIncident(incident, DeliveryResult(outcome, alarm=True)) if outcome else None
-        )
+        response = await expire_approval(self._process, summary, policy)
+        if response is None:
+            response = await self._finish_approval(summary)
+        return UnfinishedIncident(incident, replace(response, alarm=True)) if response else None
 
-    async def _finish_approval(self, summary: CaseSummary) -> Outcome | None:
+    async def _finish_approval(self, summary: CaseSummary) -> Response | None:
         """Conclude an interrupted approval; nothing is written to the workload."""
-        proposal = await propose_finishing(summary, self._process_context, self._ports, "patrol")
-        return await apply_proposal(proposal) if proposal else None
-
-    async def _resume(self, summary: CaseSummary) -> DeliveryResult:
-        """Run the incident again from SCC's record; a recorded outcome is only published."""
-        case_file = CaseFile(self._context.journal(summary.folder), summary.records)
-        conclusion = Concluder(summary.incident, self._process_context, self._ports)
-        redactor = self._process_context.redactor()
-        if case_file.concluded:
-            settled = DeliveryResult(case_file.concluded, alarm=case_file.alarm)
-            return await conclusion.publish_outcome(case_file, settled, None, redactor)
+        request = await finishing_request(self._process, summary, "patrol")
         try:
-            claim = await reopen_claim(summary, self._ports.security_center)
+            return await respond(self._process, request)
+        except RequestRefused:
+            return None
+
+    async def _resume(self, summary: CaseSummary) -> Response:
+        """Run the incident again from SCC's record; a recorded outcome is only published."""
+        process, redactor = self._process, self._process.redactor()
+        case_file = CaseFile(process.journal(summary.folder), summary.records)
+        if case_file.concluded:
+            alarm = case_file.alarm
+            return await publish(process, case_file, case_file.concluded, redactor, alarm=alarm)
+        try:
+            request = await request_about(process, summary, Trigger.DELIVERY, None)
         except (Retry, Denied):
             raise
         except GiveUp as error:
-            return await self._close_incident(case_file, summary, str(error))
+            reason = self._context.redact(error)
+            case_url = f"{process.store_url}/{summary.folder}"
+            outcome = closing_outcome(summary, reason, case_url)
+            outcome = replace(outcome, simulated=process.simulated or None)
+            outcome = await case_file.conclude(outcome, alarm=True)
+            return await publish(process, case_file, outcome, redactor, alarm=True)
         # It was not muted when it was begun, and an open write must be finished.
-        claim = replace(claim, mute="")
-        route = self._process_context.route(Notification(claim, deleted=False))
-        result = await IncidentRun(claim, route, self._process_context, self._ports).respond()
+        finding = replace(request.finding, mute="")
+        route = process.route(Notification(finding, deleted=False))
+        result = await respond(process, replace(request, finding=finding, route=route))
         if result.outcome.status is Status.IGNORED:
             # It is out of scope by now, but work had begun, so it gets an outcome.
             done = await case_file.finish(result.outcome)
@@ -200,28 +202,12 @@ class IncidentFinisher:
             return replace(result, case_file=case_file.folder, logged_record=logged_record)
         return result
 
-    async def _close_incident(
-        self, case_file: CaseFile, summary: CaseSummary, reason: str
-    ) -> DeliveryResult:
-        """Close an incident that cannot be reopened, with what its records say."""
-        reason = self._context.redact(reason)
-        outcome = closing_outcome(
-            summary, reason, f"{self._process_context.store_url}/{summary.folder}"
-        )
-        conclusion = Concluder(summary.incident, self._process_context, self._ports)
-        outcome = replace(outcome, simulated=self._process_context.simulated or None)
-        stored = await case_file.conclude(outcome, alarm=True)
-        settled = DeliveryResult(stored, alarm=True)
-        return await conclusion.publish_outcome(
-            case_file, settled, None, self._process_context.redactor()
-        )
-
     async def _superseded(self, incident: str) -> bool:
         """Whether the same incident was enforced after this dry run."""
-        return bool(await self._records.store.list(f"{case_file_folder(INCIDENTS, incident)}/"))
+        return bool(await self._process.store.list(f"{case_file_folder(INCIDENTS, incident)}/"))
 
     async def _read_summary(self, incident: str, folder: str) -> CaseSummary:
-        journal = self._context.journal(folder.rstrip("/"))
+        journal = self._process.journal(folder.rstrip("/"))
         return CaseSummary(incident, journal.folder, await journal.records())
 
     def _unfinished_incident(self, incident: str, error: IncidentError) -> UnfinishedIncident:

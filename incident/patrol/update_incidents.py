@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from incident.case_file.case_file import CaseFile
 from incident.case_file.containments import released_by
-from incident.case_file.index import CaseSummary
-from incident.case_file.paths import DONE_NUMBER, INCIDENTS, case_file_folder
+from incident.case_file.paths import INCIDENTS, case_file_folder
 from incident.containment.write import status_of_changes
+from incident.decision.process import Process
 from incident.model import Change, Status
 from incident.model.outcome import Outcome
 from incident.patrol.context import PatrolContext
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_updates import released_outcome
-from incident.response.conclude import publish_update
+from incident.response.publish import publish
 
 _UPDATABLE_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
 
@@ -75,32 +76,28 @@ async def update_incident(  # noqa: PLR0913 - one call of the patrol's
         Retry: The store does not answer.
         GiveUp: A record cannot be read.
     """
-    journal = context.journal(case_file_folder(INCIDENTS, incident))
-    summary = CaseSummary(incident, journal.folder, await journal.records())
-    if summary.outcome is None or summary.status not in list(_UPDATABLE_STATUSES):
+    process = context.process
+    case = await process.case_file(case_file_folder(INCIDENTS, incident))
+    current = case.newest_outcome
+    if current is None or current.status not in _UPDATABLE_STATUSES:
         return
-    outcome = updated_outcome(summary.outcome, changes, reason, unreached, stopped=stopped)
+    outcome = updated_outcome(current, changes, reason, unreached, stopped=stopped)
     if outcome:
-        last = max(summary.records[-1].number, DONE_NUMBER)
-        records, ports = context.records, context.ports
-        await publish_update(
-            journal.folder, outcome, records, ports, redactor, after=last, once=True
-        )
-        await _correct_if_released(context, summary, outcome, redactor)
+        await publish(process, case, outcome, redactor, once=True)
+        await _correct_if_released(process, case, outcome, redactor)
 
 
 async def _correct_if_released(
-    context: PatrolContext, summary: CaseSummary, outcome: Outcome, redactor: Redactor
+    process: Process, case: CaseFile, outcome: Outcome, redactor: Redactor
 ) -> None:
     """Mark an incident as released if its containment was released meanwhile.
 
     A release records itself and then updates incidents; we update one and then read the records
     for a release: the second of the two writes ``released``.
     """
-    by = await released_by(context.records.store, outcome.containment)
+    by = await released_by(process.store, outcome.containment)
     if by is not None:
-        corrected = released_outcome(outcome, by)
-        await publish_update(summary.folder, corrected, context.records, context.ports, redactor)
+        await publish(process, await case.reload(), released_outcome(outcome, by), redactor)
 
 
 def _change_key(change: Change) -> tuple[str, ...]:

@@ -1,40 +1,47 @@
 """Run a drill: contain a named workload, verify, release, compare.
 
-Uses the same steps as an incident. There is no finding: Security Command Center is neither read
-nor updated, nothing is published, and no hourly slot is taken.
+Containing is a request to the pipeline. There is no finding: Security Command Center is neither
+read nor updated, nothing is published, and no hourly slot is taken.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from incident.actions.changes import change_json, redact_change
 from incident.actions.fields import changed_fields
 from incident.actions.masked_changes import details_for_changes
-from incident.case_file.journal import Journal
+from incident.case_file.paths import DRILLS, case_file_folder
 from incident.containment import release
-from incident.containment.contain import contain_workload
 from incident.containment.release import ReleaseRefused
 from incident.containment.release_plan import ReleasePlan, plan_release
-from incident.containment.request_and_result import ContainmentResult
+from incident.decision.guards import drilling_operator
+from incident.decision.process import Process, read_policy
+from incident.decision.request import Request, Trigger
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,
     ChangeState,
     IncidentError,
+    InvalidPolicy,
     Json,
+    Notification,
     Status,
     Verdict,
     Workload,
 )
 from incident.model.json_text import SCHEMA_VERSION
 from incident.model.outcome import Outcome, ReportedDecision, ReportedWorkload
-from incident.readiness.drill_plan import DrillPlan
-from incident.response.records import containment_record, decision_record
+from incident.notification.synthetic_finding import DRILL_ID_PREFIX, synthetic_finding
+from incident.policy.values import DEFAULT_CATEGORY
+from incident.response.pipeline import Proposal, respond
+from incident.response.refusals import RequestRefused
 
+_ID_BYTES = 12
 _RECORD_TEXTS = {
     "snapshot": "snapshot stored",
     "written": "written",
@@ -44,8 +51,37 @@ _RECORD_TEXTS = {
 }
 
 
+async def drill_request(process: Process, workload: Workload, by: str) -> Request:
+    """The request for a drill on a workload; its finding is made up, of the policy's first type.
+
+    Raises:
+        RequestRefused: There is no policy to decide by.
+        Retry: A service does not answer; try again later.
+        GiveUp: The workload cannot be read.
+    """
+    policy = await read_policy(process)
+    if isinstance(policy, InvalidPolicy):
+        raise RequestRefused(f"cannot drill on {workload.resource_name}: {policy}")
+    configuration = await process.cloud_run.configuration(workload)
+    answered = configuration.name.split("/")[1]
+    if not workload.project_id and not answered.isdigit():
+        workload = replace(workload, project_id=answered)
+    named = [each for each in (DEFAULT_CATEGORY, *policy.categories) if each in policy.categories]
+    category = (*named, DEFAULT_CATEGORY)[0]
+    identity = DRILL_ID_PREFIX + secrets.token_hex(_ID_BYTES)
+    finding = synthetic_finding(
+        workload, identity, category, process.clock(), sources=tuple(policy.sources)
+    )
+    finding = replace(finding, revision=configuration.latest_ready_revision or None)
+    route = process.route(Notification(finding, deleted=False))
+    return Request(Trigger.DRILL, finding, route, drilling_operator(by))
+
+
 async def run_drill(
-    plan: DrillPlan, progress: Callable[[str], None] = lambda _: None
+    process: Process,
+    request: Request,
+    proposal: Proposal,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> DrillReport:
     """Contain, verify, release and compare, reporting each step to ``progress``.
 
@@ -54,16 +90,14 @@ async def run_drill(
     the workload stays contained.
 
     Raises:
+        RequestRefused: The workload is not as it was proposed.
         Retry: The store does not answer.
         GiveUp: The store refuses.
     """
-    run = DrillRun(plan, progress)
-    try:
-        await run.contain()
-        await run.release()
-        return await run.close()
-    finally:
-        await plan.close()
+    run = DrillRun(process, request, proposal, progress)
+    await run.contain()
+    await run.release()
+    return await run.close()
 
 
 class DrillRun:
@@ -73,84 +107,82 @@ class DrillRun:
         report: The result so far.
     """
 
-    def __init__(self, plan: DrillPlan, progress: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        process: Process,
+        request: Request,
+        proposal: Proposal,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Begin a drill; ``progress`` is called with a line for each step."""
-        self._plan = plan
+        self._process = process.for_run()
+        self._request = replace(request, confirmed=proposal.changes)
+        self._proposal = proposal
+        self._workload = proposal.inputs.workload
+        self._containments = self._process.containments(self._workload)
         self._progress = progress
-        self._clock = plan.session.context.clock
-        self._redactor = plan.redactor
-        self._began = self._clock()
+        self._began = process.clock()
+        by = request.operator.by if request.operator else ""
         self.report = DrillReport(
-            plan.id,
-            plan.workload.resource_name,
-            plan.by,
-            simulated=plan.session.context.simulated,
+            request.incident, self._workload.resource_name, by, simulated=process.simulated
         )
 
     async def contain(self) -> None:
-        """Store the snapshot, write, read back, annotate; record before and after."""
-        session, assessed, report = self._plan.session, self._plan.assessed, self.report
-        file = self._plan.case_file
-        await file.begin({"workload": report.workload, "by": report.by})
-        await file.add_record("decided", decision_record(assessed, self._redactor))
+        """Contain as an incident would; what was written and read back is in the report."""
         try:
-            result = await contain_workload(
-                session.containment_request(assessed), session.containment_tools(assessed)
-            )
+            outcome = (await respond(self._process, self._request)).outcome
+        except RequestRefused:
+            raise
         except IncidentError as error:
             self._problem(f"containing failed: {error}")
-        else:
-            report.status = result.status
-            report.changes = tuple(
-                redact_change(change, self._redactor) for change in result.changes
-            )
-            await self._report_records(result)
-            await file.add_record("contained", containment_record(result, self._redactor))
-            for text in containment_problems(result):
-                self._problem(text)
+            return
+        self.report.status, self.report.changes = outcome.status, outcome.changes
+        if outcome.containment:
+            for record in await self._process.journal(outcome.containment).records():
+                if record.kind in _RECORD_TEXTS:
+                    self._step(_RECORD_TEXTS[record.kind], record.recorded_at)
+        for text in containment_problems(outcome):
+            self._problem(text)
 
     async def release(self) -> None:
         """Release the containment; if that is refused, report why and leave it."""
-        drill_plan, cloud_run = self._plan, self._plan.session.ports.cloud_run
+        cloud_run = self._process.cloud_run
         try:
-            plan = await plan_release(
-                drill_plan.workload, drill_plan.containment_records, cloud_run
-            )
-            if plan.containment and drill_plan.id in plan.containment.incidents:
+            plan = await plan_release(self._workload, self._containments, cloud_run)
+            if plan.containment and self.report.drill in plan.containment.incidents:
                 await self._apply_release(plan)
             self.report.fully_released = True
-            now = await read_workload(
-                drill_plan.workload, details_for_changes(drill_plan.changes), cloud_run
-            )
-            self.report.differences = changed_fields(drill_plan.before, now)
+            needs = details_for_changes(self._proposal.changes)
+            now = await read_workload(self._workload, needs, cloud_run)
+            self.report.differences = changed_fields(self._proposal.inputs.configuration, now)
             await self._report_joined_findings(plan)
         except IncidentError as error:
             self._problem(f"{error}. {await self._remaining_work()}")
 
     async def _apply_release(self, plan: ReleasePlan) -> None:
-        drill_plan, name = self._plan, self._plan.workload.resource_name
-        if plan.containment and plan.containment.incidents != {drill_plan.id}:
+        report, redactor, name = self.report, self._proposal.redactor, self.report.workload
+        if plan.containment and plan.containment.incidents != {report.drill}:
             raise ReleaseRefused(f"{name} was not released")
         if plan.differences:
             names = ", ".join(each.name for each in plan.differences)
             raise ReleaseRefused(f"somebody changed {names} of {name} during the drill")
-        patience = drill_plan.session.context.verify_timeout
         options = release.ReleaseOptions(
-            drill_plan.by, patience, self._redactor, self._release_step, only_incident=drill_plan.id
+            report.by,
+            self._process.verify_timeout,
+            redactor,
+            self._release_step,
+            only_incident=report.drill,
         )
-        cloud_run = drill_plan.session.ports.cloud_run
         result = await release.carry_out_release(
-            plan, drill_plan.containment_records, cloud_run, options
+            plan, self._containments, self._process.cloud_run, options
         )
-        self.report.release_changes = tuple(
-            redact_change(change, self._redactor) for change in result.changes
-        )
+        report.release_changes = tuple(redact_change(change, redactor) for change in result.changes)
 
     async def _remaining_work(self) -> str:
         """What the operator has to do after a failed release."""
         with contextlib.suppress(IncidentError):
-            current = (await self._plan.containment_records.history()).current
-            others = sorted(current.incidents - {self._plan.id}) if current else []
+            current = (await self._containments.history()).current
+            others = sorted(current.incidents - {self.report.drill}) if current else []
             if others:
                 return (
                     f"A finding arrived during the drill: the workload stays contained, for"
@@ -158,15 +190,15 @@ class DrillRun:
                     f" cloud-run-responder release {others[0]}"
                 )
         return (
-            f"To release the workload: cloud-run-responder release {self._plan.id}, with --force to"
-            " overwrite what somebody changed"
+            f"To release the workload: cloud-run-responder release {self.report.drill}, with"
+            " --force to overwrite what somebody changed"
         )
 
     async def _report_joined_findings(self, plan: ReleasePlan) -> None:
         """Report findings that joined the containment while it was released."""
         number = plan.containment.number if plan.containment else 0
-        for ended in (await self._plan.containment_records.history()).containments:
-            joined = sorted(ended.incidents - {self._plan.id})
+        for ended in (await self._containments.history()).containments:
+            joined = sorted(ended.incidents - {self.report.drill})
             if ended.number == number and joined:
                 self._problem(
                     "a finding arrived during the release, and its workload is no longer contained."
@@ -176,23 +208,12 @@ class DrillRun:
 
     async def close(self) -> DrillReport:
         """Record the result."""
-        drill_plan, report = self._plan, self.report
-        await drill_plan.case_file.finish(report.outcome(drill_plan.workload, drill_plan.reasons))
-        return report
-
-    async def _report_records(self, result: ContainmentResult) -> None:
-        if result.containment_folder is None:
-            return
-        run_records = self._plan.session.records
-        journal = Journal(
-            run_records.store, result.containment_folder, run_records.run_id, run_records.clock
-        )
-        for record in await journal.records():
-            if record.kind in _RECORD_TEXTS:
-                self._step(_RECORD_TEXTS[record.kind], record.recorded_at)
+        case = await self._process.case_file(case_file_folder(DRILLS, self.report.drill))
+        await case.finish(self.report.outcome(self._workload, self._proposal.reasons))
+        return self.report
 
     def _release_step(self, name: str) -> None:
-        self._step(f"release: {name}", self._clock())
+        self._step(f"release: {name}", self._process.clock())
 
     def _step(self, name: str, at: datetime) -> None:
         at_ms = max(0, round((at - self._began).total_seconds() * 1000))
@@ -200,7 +221,7 @@ class DrillRun:
         self._progress(f"{at_ms / 1000:6.2f} s  {name}")
 
     def _problem(self, text: str) -> None:
-        self.report.problems.append(self._redactor.text(text))
+        self.report.problems.append(self._proposal.redactor.text(text))
 
 
 @dataclass(slots=True)
@@ -276,12 +297,12 @@ class DrillReport:
         )
 
 
-def containment_problems(result: ContainmentResult) -> list[str]:
+def containment_problems(outcome: Outcome) -> list[str]:
     """Why the containment is not what was decided."""
-    if not result.changes:
-        return ["; ".join(reason.text for reason in result.decision.reasons)]
+    if not outcome.changes:
+        return ["; ".join(outcome.decision.reasons)]
     return [
         f"{change.action} is {change.state.value}: {change.error}"
-        for change in result.changes
+        for change in outcome.changes
         if change.state is not ChangeState.VERIFIED
     ]

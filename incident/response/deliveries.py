@@ -8,7 +8,8 @@ from dataclasses import replace
 from incident.case_file.case_file import quarantine_message
 from incident.case_file.manifest import RecordingStore, try_write_manifest
 from incident.case_file.paths import parse_case_file_path
-from incident.decision.context import ProcessContext
+from incident.decision.process import Process
+from incident.decision.request import Request, Trigger
 from incident.model import (
     Evidence,
     Finding,
@@ -16,18 +17,17 @@ from incident.model import (
     Inconsistent,
     Malformed,
     Retry,
-    Route,
     Status,
     Verdict,
 )
 from incident.notification.parse import parse_notification
 from incident.report.outcome import malformed_outcome
 from incident.report.outcome_updates import duplicate_outcome
-from incident.response.conclude import ignored_result
-from incident.response.context import DeliveryResult, Ports
+from incident.response.conclude import ignored_response
 from incident.response.duplicates import LoggedCases, answer_if_done
 from incident.response.finish_run import record_logged, with_manifest
-from incident.response.incident import IncidentRun
+from incident.response.pipeline import respond
+from incident.response.response import Response
 
 
 class RetryDelivery(Retry):
@@ -61,15 +61,14 @@ class RetryDelivery(Retry):
 
 
 class DeliveryHandler:
-    """Handles Pub/Sub messages."""
+    """The trigger of Pub/Sub deliveries; the deliveries of one incident share one run."""
 
-    def __init__(self, context: ProcessContext, ports: Ports) -> None:
-        self._context = context
-        self._ports = ports
-        self._running: dict[tuple[str, str], asyncio.Task[DeliveryResult]] = {}
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._running: dict[tuple[str, str], asyncio.Task[Response]] = {}
         self._logged = LoggedCases()
 
-    async def receive(self, data: bytes) -> DeliveryResult:
+    async def receive(self, data: bytes) -> Response:
         """Answer one delivery, from the bytes of its message.
 
         The caller logs the result, and then calls :meth:`record_logged`.
@@ -82,57 +81,53 @@ class DeliveryHandler:
             notification = parse_notification(data)
         except Malformed as error:
             return await self.quarantine(data, str(error))
-        finding = notification.finding
-        route = self._context.route(notification)
+        finding, route = notification.finding, self._process.route(notification)
+        request = Request(Trigger.DELIVERY, finding, route)
         if route.verdict is Verdict.IGNORE:
-            return ignored_result(finding, finding.incident_id, route, self._context)
-        return await self._join_or_start(finding, route)
+            return ignored_response(self._process, finding, request, route)
+        incident = (finding.incident_id, finding.source_parent)
+        if running := self._running.get(incident):
+            result = await asyncio.shield(running)
+            ignoring = result.outcome.status is Status.IGNORED
+            return result if ignoring else Response(duplicate_outcome(result.outcome))
+        task = self._running[incident] = asyncio.ensure_future(self._run(request))
+        task.add_done_callback(lambda _: self._running.pop(incident, None))
+        return await asyncio.shield(task)
 
-    async def record_logged(self, result: DeliveryResult) -> None:
+    async def record_logged(self, result: Response) -> None:
         """Record that a result was logged."""
         if result.logged_record and result.case_file:
             self._logged.add(result.case_file)
-        await record_logged(self._ports.store, result)
+        await record_logged(self._process.store, result)
 
-    async def quarantine(self, data: bytes, reason: str) -> DeliveryResult:
+    async def quarantine(self, data: bytes, reason: str) -> Response:
         """Quarantine a malformed message.
 
         Raises:
             RetryDelivery: The store does not accept it.
         """
-        redactor = self._context.redactor()
+        redactor = self._process.redactor()
         reason = redactor.text(reason)
         try:
-            digest, path = await quarantine_message(self._ports.store, data, reason, redactor)
+            digest, path = await quarantine_message(self._process.store, data, reason, redactor)
         except (Retry, GiveUp) as error:
             urgent = isinstance(error, GiveUp | Inconsistent)
             raise RetryDelivery(redactor.text(str(error)), None, urgent=urgent) from error
-        case_file = f"{self._context.store_url}/{path}"
-        outcome = malformed_outcome(digest, reason, case_file, simulated=self._context.simulated)
-        return DeliveryResult(outcome, alarm=True)
+        case_file = f"{self._process.store_url}/{path}"
+        outcome = malformed_outcome(digest, reason, case_file, simulated=self._process.simulated)
+        return Response(outcome, alarm=True)
 
-    async def _join_or_start(self, claim: Finding, route: Route) -> DeliveryResult:
-        incident = (claim.incident_id, claim.source_parent)
-        running = self._running.get(incident)
-        if running:
-            result = await asyncio.shield(running)
-            ignoring = result.outcome.status is Status.IGNORED
-            return result if ignoring else DeliveryResult(duplicate_outcome(result.outcome))
-        task = self._running[incident] = asyncio.ensure_future(self._run(claim, route))
-        task.add_done_callback(lambda _: self._running.pop(incident, None))
-        return await asyncio.shield(task)
-
-    async def _run(self, claim: Finding, route: Route) -> DeliveryResult:
+    async def _run(self, request: Request) -> Response:
         """The answer of an incident that is done, or one run with the manifest of what it created.
 
         Raises:
             RetryDelivery: It is not finished.
         """
-        store = RecordingStore(self._ports.store)
-        run = IncidentRun(claim, route, self._context, replace(self._ports, store=store))
+        claim, store = request.finding, RecordingStore(self._process.store)
+        process = replace(self._process, store=store)
         try:
-            result = await answer_if_done(claim, store, self._context, self._logged)
-            result = result or await run.respond()
+            result = await answer_if_done(claim, process, self._logged)
+            result = result or await respond(process, request)
         except (Retry, GiveUp) as error:
             parsed = (parse_case_file_path(path) for path in store.created)
             folder = next((found.folder for found in parsed if found), None)
@@ -140,8 +135,8 @@ class DeliveryHandler:
             # After a GiveUp nothing could be recorded, so nothing may be acknowledged.
             urgent = isinstance(error, GiveUp | Inconsistent)
             # The run has redacted its error, with all that it knew; others are redacted here.
-            reason = self._context.redactor(Evidence(claim)).text(str(error))
+            reason = process.redactor(Evidence(claim)).text(str(error))
             raise RetryDelivery(
                 reason, claim, urgent=urgent, case_file=folder, manifest_sha256=sha256
             ) from error
-        return await with_manifest(store, result, self._context.redactor())
+        return await with_manifest(store, result, process.redactor())

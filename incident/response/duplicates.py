@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from incident.case_file.case_file import CaseFile, open_case_file
-from incident.case_file.journal import Journal, ObjectStore
+from incident.case_file.case_file import CaseFile
 from incident.case_file.paths import DONE_NUMBER, INCIDENTS, case_file_folder, record_path
-from incident.decision.context import ProcessContext
+from incident.decision.process import Process
 from incident.model import Finding
 from incident.model.outcome import Outcome
 from incident.report.outcome_updates import duplicate_outcome
-from incident.response.context import DeliveryResult
-from incident.response.notify import has_incident_mark
+from incident.response.finding_update import has_incident_mark
+from incident.response.response import Response
 
 _POLL_S = 0.2
 #: Gaps that make an outcome one that a person must look at.
@@ -42,9 +41,7 @@ class LoggedCases:
         return folder in self._folders
 
 
-async def answer_if_done(
-    claim: Finding, store: ObjectStore, context: ProcessContext, logged: LoggedCases
-) -> DeliveryResult | None:
+async def answer_if_done(claim: Finding, process: Process, logged: LoggedCases) -> Response | None:
     """The answer to a delivery of an incident that is done; None where it is not.
 
     One object is read, and a second where another process has logged the outcome. A notification
@@ -55,30 +52,28 @@ async def answer_if_done(
         Retry: The store does not answer.
         GiveUp: A record cannot be read.
     """
-    folder = case_file_folder(INCIDENTS, claim.incident_id)
-    done = await Journal(store, folder, "", context.clock).record(DONE_NUMBER, "done")
+    folder, store = case_file_folder(INCIDENTS, claim.incident_id), process.store
+    done = await process.journal(folder).record(DONE_NUMBER, "done")
     if done is None and not has_incident_mark(claim):
         return None
     outcome = done.outcome if done else None
     if outcome and (
         folder in logged or await store.read(record_path(folder, DONE_NUMBER, "logged")) is not None
     ):
-        return DeliveryResult(duplicate_outcome(outcome), case_file=folder)
-    case = await open_case_file(store, folder, "", context.clock)
-    if not case.done and await case.wait_for_peer(context.peer_wait):
+        return Response(duplicate_outcome(outcome), case_file=folder)
+    case = await process.case_file(folder)
+    if not case.done and await case.wait_for_peer(process.peer_wait):
         case = await case.reload()
-    return await answer_duplicate(case, case.done, context) if case.done else None
+    return await answer_duplicate(case, case.done, process) if case.done else None
 
 
-async def answer_duplicate(
-    case: CaseFile, done: Outcome, context: ProcessContext
-) -> DeliveryResult:
+async def answer_duplicate(case: CaseFile, done: Outcome, process: Process) -> Response:
     """The answer to a delivery of an incident that is done.
 
     Args:
         case: The case file, with the record of the outcome.
         done: The outcome.
-        context: What holds for every incident.
+        process: What holds for every incident.
 
     Returns:
         A duplicate where the outcome was logged, else the outcome, to be logged.
@@ -86,15 +81,15 @@ async def answer_duplicate(
     Raises:
         Retry: The store does not answer.
     """
-    if await _was_logged(case, context.peer_wait):
-        return DeliveryResult(duplicate_outcome(done), case_file=case.folder)
+    if await _was_logged(case, process.peer_wait):
+        return Response(duplicate_outcome(done), case_file=case.folder)
     return repeated_result(case, done)
 
 
-def repeated_result(case: CaseFile, done: Outcome) -> DeliveryResult:
+def repeated_result(case: CaseFile, done: Outcome) -> Response:
     """The result of the run that recorded the outcome, with the same severity."""
     missing = {gap.collector for gap in done.gaps}
-    return DeliveryResult(
+    return Response(
         done,
         alarm=case.alarm or bool(missing & _ALARM_GAPS),
         warning="webhook" in missing,

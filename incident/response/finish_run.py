@@ -14,14 +14,12 @@ from dataclasses import replace
 from incident.case_file.journal import ObjectStore
 from incident.case_file.manifest import RecordingStore, try_write_manifest
 from incident.redaction.redactor import Redactor
-from incident.response.context import DeliveryResult
+from incident.response.response import Response
 
 _TIMEOUT_S = 20.0
 
 
-async def with_manifest(
-    store: RecordingStore, result: DeliveryResult, redactor: Redactor
-) -> DeliveryResult:
+async def with_manifest(store: RecordingStore, result: Response, redactor: Redactor) -> Response:
     """A run's result with the digest of the manifest of all that the run created.
 
     Where the manifest cannot be written, the result has an alarm, and the outcome a gap for the
@@ -37,7 +35,7 @@ async def with_manifest(
     return replace(result, outcome=outcome, alarm=True)
 
 
-async def record_logged(store: ObjectStore, result: DeliveryResult) -> None:
+async def record_logged(store: ObjectStore, result: Response) -> None:
     """Record that the outcome was logged; to be called after that.
 
     Without the record the outcome is logged once more, so that nothing waits for it.

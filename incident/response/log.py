@@ -30,9 +30,9 @@ from pythonjsonlogger.json import JsonFormatter
 from incident.model import Json, Kind, Status
 from incident.model.outcome import Outcome
 from incident.report.terminal import escape_unprintable
-from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
 from incident.response.log_size import fit_keys
+from incident.response.response import Response
 
 _LOGGER = logging.getLogger("responder")
 _SPECIAL = "logging.googleapis.com"
@@ -147,7 +147,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def delivery_answered(
-    result: DeliveryResult, trace: Trace | None, published: datetime | None = None
+    result: Response, trace: Trace | None, published: datetime | None = None
 ) -> None:
     """Log the outcome of an acknowledged delivery, in one line.
 
@@ -194,7 +194,7 @@ def _message_part(text: str | None) -> str:
     return escape_unprintable(text or "")[:_MAX_PART]
 
 
-def _time_to_contain_s(result: DeliveryResult, published: datetime | None) -> float | None:
+def _time_to_contain_s(result: Response, published: datetime | None) -> float | None:
     """Seconds from the message's publication to the read-back that verified the containment.
 
     Failed deliveries count, since Pub/Sub keeps the first publish time; gathering evidence does

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from incident.case_file.index import CaseSummary
-from incident.investigation.collect import FindingReader
 from incident.model import (
     CutList,
     Finding,
@@ -19,11 +18,12 @@ from incident.model import (
 )
 from incident.model.json_text import json_string, parse_time
 from incident.model.outcome import ReportedFinding
+from incident.model.ports import SecurityCenterPort
 from incident.notification.parse import parse_record
 from incident.notification.resource_names import parse_finding_name
 
 
-async def reopen_claim(case: CaseSummary, findings: FindingReader) -> Finding:
+async def reopen_claim(case: CaseSummary, findings: SecurityCenterPort) -> Finding:
     """Rebuild the finding that an incident began with from SCC's record.
 
     SCC may report a later event time or another state by now. The result has the event time and

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,15 +27,15 @@ from emulator.services.gate import CallPoint
 from incident.actions.masked_changes import plan_changes
 from incident.case_file.index import CaseFileIndex
 from incident.containment import release as releasing
-from incident.decision.inputs import Records
+from incident.decision.process import Process
 from incident.investigation.workload_reader import READABLE_NEEDS, read_workload
 from incident.model import ChangeKind, Denied, Kind, Mode
 from incident.policy.resolve import parse_policy
-from incident.readiness.drill import run_drill
-from incident.readiness.drill_plan import prepare_drill
+from incident.readiness.drill import drill_request, run_drill
 from incident.redaction.redactor import Redactor
 from incident.report.outcome_updates import released_outcome as taken_back
-from incident.response.notify import correct_finding
+from incident.response.pipeline import propose
+from incident.response.publish import publish
 from tests.clients.conftest import ConnectClients
 from tests.support.constants import SAMPLE_OF_KIND, TOPIC
 from tests.support.environment import JsonDict, responder_environment
@@ -197,12 +197,12 @@ async def test_what_releasing_calls_is_exactly_what_is_declared(tmp_path: Path) 
         tmp_path, policy_text=rules, hook=moments.append, store=store
     ) as env:
         outcome = (await env.deliver()).outcome
-        google: Any = env.processes[0]._ports  # noqa: SLF001 - the same clients
+        google: Process = env.processes[0]._process  # noqa: SLF001 - the same clients
         del moments[:]
         case = await CaseFileIndex(google.store).get(str(outcome.incident))
         assert case.workload
-        records = Records(google.store, "cli", fixed_now)
-        containment_records = records.containments(case.workload)
+        run = replace(google, clock=fixed_now).for_run("cli")
+        containment_records = run.containments(case.workload)
         released = await releasing.plan_release(
             case.workload, containment_records, google.cloud_run
         )
@@ -210,9 +210,9 @@ async def test_what_releasing_calls_is_exactly_what_is_declared(tmp_path: Path) 
         given = releasing.ReleaseOptions("x", env.settings.verify_timeout, Redactor(b"key"))
         await releasing.carry_out_release(released, containment_records, google.cloud_run, given)
         outcome_after = taken_back(outcome, "x")
-        assert not await correct_finding(
-            await records.case_file(case.folder), google.security_center, outcome_after
-        )
+        file = await run.case_file(case.folder)
+        response = await publish(replace(run, topic=None), file, outcome_after, Redactor(b"key"))
+        assert not response.outcome.gaps
     actions = actions_of(parse_policy(rules, source="test"))
     seen = {moment.method for moment in moments}
     wanted = granted_permissions(actions, Role.OPERATOR, announces=False)
@@ -230,8 +230,9 @@ async def test_a_drill_calls_no_more_than_an_approver_may(tmp_path: Path) -> Non
         tmp_path, policy_text=rules, hook=moments.append, store=store
     )
     async with environment as env, command_line_user(env) as me:
-        drill = await prepare_drill(workload(), me.context, me.ports, me.name)
-        assert (await run_drill(drill)).passed
+        request = await drill_request(me.process, workload(), me.name)
+        proposal = await propose(me.process, request)
+        assert (await run_drill(me.process, request, proposal)).passed
     methods = {moment.method for moment in moments}
     assert permissions_of_calls(methods) <= granted_permissions(every_action(), Role.APPROVER)
     assert not [method for method in methods if SCC in method]

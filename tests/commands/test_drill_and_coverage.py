@@ -13,8 +13,8 @@ from commands.permission_catalogue import Role, permission_catalogue
 from emulator.services.gate import CallPoint
 from incident.case_file.index import CaseFileIndex
 from incident.model import Kind
-from incident.readiness.drill import DrillRun
-from incident.readiness.drill_plan import prepare_drill
+from incident.readiness.drill import DrillRun, drill_request
+from incident.response.pipeline import propose
 from tests.clients.test_permissions import PERMISSIONS_OF_METHODS
 from tests.support.constants import SERVICE
 from tests.support.environment import policy_yaml, responder_environment
@@ -46,22 +46,22 @@ async def test_a_drill_asks_and_an_interrupted_one_is_released_by_its_id(tmp_pat
         reported = json.loads(out)
         assert (code, reported["result"], reported["workload"]) == (0, "passed", SERVICE), err
         assert f"if interrupted, run cloud-run-responder release {reported['drill']}" in err
-        drill = await prepare_drill(workload(), me.context, me.ports, me.name)
-        await DrillRun(drill).contain()
+        request = await drill_request(me.process, workload(), me.name)
+        await DrillRun(me.process, request, await propose(me.process, request)).contain()
         assert comparable_world(dump_world(env), Kind.SERVICE) != comparable_world(
             before, Kind.SERVICE
         )
-        code, _, err = await run_command(env, "release", drill.id, "--yes")
+        code, _, err = await run_command(env, "release", request.incident, "--yes")
         assert (code, "Released and verified" in err) == (0, True), err
         assert comparable_world(dump_world(env), Kind.SERVICE) == comparable_world(
             before, Kind.SERVICE
         )
-        drills = (await CaseFileIndex(me.ports.store).list_all(drills=True)).summaries
+        drills = (await CaseFileIndex(me.process.store).list_all(drills=True)).summaries
         assert {case.incident: case.status for case in drills} == {
             reported["drill"]: "released",
-            drill.id: "released",
+            request.incident: "released",
         }
-        assert not (await CaseFileIndex(me.ports.store).list_all()).summaries
+        assert not (await CaseFileIndex(me.process.store).list_all()).summaries
 
 
 async def test_coverage_reports_what_would_fail_and_for_which_account(tmp_path: Path) -> None:

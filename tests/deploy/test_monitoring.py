@@ -22,8 +22,8 @@ from incident.patrol.checked_containment import CheckState, ContainmentCheck
 from incident.patrol.round import PatrolFault, RoundResult
 from incident.patrol.unfinished import UnfinishedIncident
 from incident.response import log
-from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
+from incident.response.response import Response
 from tests.deploy.terraform import DEPLOY, GIVEN, log_alerts, module, source
 from tests.support.constants import CONTAINMENTS_FOLDER, INCIDENT_ID, SERVICE
 from tests.support.environment import (
@@ -178,7 +178,7 @@ def all_log_lines() -> dict[str, str]:
     lines = {
         f"{status} {'with' if alarm else 'without'} alarm": line(
             lambda status=status, alarm=alarm: log.delivery_answered(  # type: ignore[misc]
-                DeliveryResult(outcome(status), alarm=alarm), None
+                Response(outcome(status), alarm=alarm), None
             )
         )
         for status in Status

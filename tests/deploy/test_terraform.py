@@ -17,7 +17,7 @@ from incident.decision.guards import CONFIRMATION_WINDOW
 from incident.model import Kind, Workload
 from incident.model.finding_types import EVENT_THREAT_DETECTION
 from incident.policy.resolve import Subject, parse_policy, resolve
-from incident.response.incident import INCIDENT_BUDGET
+from incident.response.pipeline import INCIDENT_BUDGET
 from responders import RESPONDERS
 from tests.deploy.terraform import (
     DEPLOY,

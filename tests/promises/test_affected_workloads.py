@@ -82,7 +82,7 @@ async def test_of_two_hundred_workloads_exactly_those_that_share_the_digest_are_
     async with responder_environment(
         tmp_path, world=world, inventory_scope="organizations/1"
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         affected = outcome["detected"]["affected"]
         assert outcome["status"] == "contained", outcome["decision"]
         assert [gap for gap in outcome["gaps"] if gap["collector"] == "affected"] == []
@@ -110,7 +110,7 @@ async def test_of_two_hundred_workloads_exactly_those_that_share_the_digest_are_
 async def test_the_default_scope_is_the_findings_own_project(tmp_path: Path) -> None:
     """What shares the digest elsewhere is not in it."""
     async with responder_environment(tmp_path, world=estate()) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         affected = outcome["detected"]["affected"]
         assert (affected["scope"], affected["found"]) == ("projects/example-shop-prod", 0)
 
@@ -134,7 +134,7 @@ async def test_without_the_inventory_it_is_contained_all_the_same(
     async with responder_environment(
         tmp_path, world=estate(**changes), policy_text=policy, inventory_scope="organizations/1"
     ) as env:
-        outcome: Any = (await env.deliver()).outcome
+        outcome: Any = (await env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained", outcome["decision"]
         assert service_of(env.emulator.world.dump())["scaling"]["scalingMode"] == "MANUAL"
         (gap,) = (gap for gap in outcome["gaps"] if gap["collector"] == "affected")

@@ -14,9 +14,9 @@ import pytest
 
 from emulator.api import list_filters
 from incident.response import log
-from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
 from incident.response.log import parse_trace
+from incident.response.response import Response
 from tests.support.constants import CONTAINMENTS_FOLDER, INCIDENT_ID, SERVICE, TOPIC
 from tests.support.environment import (
     JsonDict,
@@ -161,7 +161,7 @@ def filter_comparisons(monkeypatch: pytest.MonkeyPatch) -> list[list_filters.Com
 
 async def deliver_and_log_line(
     env: ResponderEnvironment, message: JsonDict | bytes | None = None
-) -> tuple[DeliveryResult | None, JsonDict]:
+) -> tuple[Response | None, JsonDict]:
     """One delivery, answered and logged as the function does.
 
     Checks what holds whatever is delivered: nothing is raised but a retry, one line of bounded

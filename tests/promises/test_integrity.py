@@ -19,8 +19,8 @@ from incident.case_file.verification import (
     ObjectState,
     verify_case_file,
 )
-from incident.response.context import DeliveryResult
 from incident.response.deliveries import DeliveryHandler
+from incident.response.response import Response
 from tests.support.constants import CONTAINMENTS_FOLDER
 from tests.support.environment import ResponderEnvironment, deliver_and_log, responder_environment
 from tests.support.findings import encode, sample_notification
@@ -28,7 +28,7 @@ from tests.support.model import folder_store
 from tests.support.patrol import ProcessKilled, deploy, run_patrol, with_automatic_scaling
 from tests.support.stores import StoreKilledAt
 from tests.support.worlds import world_around
-from wiring import build_context, build_ports
+from wiring import build_process
 
 CONTAINMENT = f"../../{CONTAINMENTS_FOLDER}/1"
 Damage = Callable[[Path], Any]
@@ -85,9 +85,7 @@ DAMAGES: list[tuple[str, Damage, dict[str, ObjectState]]] = [
 ]
 
 
-async def verification(
-    store: Path, result: DeliveryResult, *, log: bool = True
-) -> CaseFileVerification:
+async def verification(store: Path, result: Response, *, log: bool = True) -> CaseFileVerification:
     """The verification of a delivery's case file, with the digest from its log line."""
     known = (KnownDigest(str(result.manifest_sha256), result.case_file),)
     return await verify_case_file(
@@ -176,9 +174,7 @@ async def deliver_until_killed(env: ResponderEnvironment, name: str, when: str) 
     """One delivery to a process that is killed at an object; nothing of it is logged."""
     clients = await connect(env.settings)
     store = StoreKilledAt(clients.store, name, when)
-    handler = DeliveryHandler(
-        build_context(env.settings), replace(build_ports(clients), store=store)
-    )
+    handler = DeliveryHandler(replace(build_process(env.settings, clients), store=store))
     try:
         with pytest.raises(ProcessKilled):
             await handler.record_logged(await handler.receive(encode(env.notification)))

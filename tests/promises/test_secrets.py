@@ -18,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from incident.model import Json
-from incident.response.context import DeliveryResult
+from incident.response.response import Response
 from tests.support.chat_webhook import chat_room
 from tests.support.constants import SHA256, TOPIC
 from tests.support.environment import (
@@ -288,7 +288,7 @@ def _credentials(plants: PlantedSecrets, place: str) -> list[str]:
 
 
 def all_output(
-    env: ResponderEnvironment, *deliveries: tuple[DeliveryResult | None, str]
+    env: ResponderEnvironment, *deliveries: tuple[Response | None, str]
 ) -> dict[str, str]:
     """All that left: objects and their names, outcomes, log lines, announcements."""
     left = {path: f"{path}\n{data.decode()}" for path, data in env.stored_objects().items()}

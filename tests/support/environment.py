@@ -24,8 +24,8 @@ from emulator.world import surroundings
 from emulator.world.state import parse_world
 from incident.model import Mode, Retry
 from incident.response import log
-from incident.response.context import DeliveryResult
 from incident.response.deliveries import DeliveryHandler, RetryDelivery
+from incident.response.response import Response
 from tests.support.constants import (
     UPDATE_SERVICE,
 )
@@ -67,8 +67,8 @@ class ResponderEnvironment:
         notification: JsonDict | bytes | None = None,
         *,
         process: DeliveryHandler | None = None,
-        log_outcome: Callable[[DeliveryResult], None] = lambda _: None,
-    ) -> DeliveryResult:
+        log_outcome: Callable[[Response], None] = lambda _: None,
+    ) -> Response:
         """Deliver one message; by default the environment's own, to its first process.
 
         The result is logged with ``log_outcome``, and then recorded as logged.
@@ -199,7 +199,7 @@ async def deliver_and_log(
     env: ResponderEnvironment,
     message: JsonDict | bytes | None = None,
     published: datetime | None = None,
-) -> tuple[DeliveryResult | None, str]:
+) -> tuple[Response | None, str]:
     """One delivery, answered and logged as the function does: the answer, what was printed."""
     answer = None
     with captured_output() as output:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clients import connect
 from incident.case_file.index import CaseFileIndex, CaseSummary
-from incident.decision.context import ProcessContext
-from incident.decision.guards import Operator
+from incident.decision.process import Process
+from incident.decision.request import Request
+from incident.model import Change
 from incident.policy.resolve import Steps
-from incident.response.apply import apply_proposal
-from incident.response.context import Ports
-from incident.response.propose import Proposal, propose_approval, propose_containment
+from incident.response.approvals import approval_request, containment_request
+from incident.response.finish_run import record_logged
+from incident.response.pipeline import Proposal, propose, respond
 from tests.support.environment import ResponderEnvironment
-from wiring import build_context, build_ports
+from wiring import build_process
 
 OPERATOR_EMAIL = "ops@example.com"
 
@@ -26,36 +27,46 @@ class CommandLineUser:
     """A person at the command line.
 
     Attributes:
-        context: What holds for what they do.
-        ports: What they reach.
+        process: What holds for what they do, and what they reach.
         name: Their account.
     """
 
-    context: ProcessContext
-    ports: Ports
+    process: Process
     name: str
 
     async def case_summary(self, incident: str) -> CaseSummary:
         """The case file that they look at."""
-        return await CaseFileIndex(self.ports.store).get(incident)
+        return await CaseFileIndex(self.process.store).get(incident)
 
     async def propose_approval(self, incident: str) -> Proposal:
         """What approving would write."""
         case = await self.case_summary(incident)
-        return await propose_approval(case, self.context, self.ports, self.name)
+        return await propose(self.process, await approval_request(self.process, case, self.name))
 
     async def propose_containment(self, incident: str, steps: Steps = ()) -> Proposal:
         """What a manual containment would write."""
         case = await self.case_summary(incident)
-        return await propose_containment(case, self.context, self.ports, self.name, steps)
+        request = await containment_request(self.process, case, self.name, steps)
+        return await propose(self.process, request)
 
-    async def approve(self, incident: str) -> Any:
-        """Approve without being asked; the outcome."""
-        return await apply_proposal(await self.propose_approval(incident))
+    async def approve(self, incident: str, confirmed: tuple[Change, ...] | None = None) -> Any:
+        """Approve without being asked, or what was confirmed; the outcome."""
+        case = await self.case_summary(incident)
+        request = await approval_request(self.process, case, self.name)
+        return await self._apply(replace(request, confirmed=confirmed))
 
-    async def contain(self, incident: str, steps: Steps = ()) -> Any:
-        """Contain manually without a question; the outcome."""
-        return await apply_proposal(await self.propose_containment(incident, steps))
+    async def contain(
+        self, incident: str, steps: Steps = (), confirmed: tuple[Change, ...] | None = None
+    ) -> Any:
+        """Contain manually without a question, or what was confirmed; the outcome."""
+        case = await self.case_summary(incident)
+        request = await containment_request(self.process, case, self.name, steps)
+        return await self._apply(replace(request, confirmed=confirmed))
+
+    async def _apply(self, request: Request) -> Any:
+        response = await respond(self.process, request)
+        await record_logged(self.process.store, response)
+        return response.outcome
 
 
 @asynccontextmanager
@@ -65,7 +76,6 @@ async def command_line_user(
     """A user of the command line, at the environment's time."""
     clients = await connect(env.settings)
     try:
-        context = build_context(env.settings, Operator(name, is_person=True))
-        yield CommandLineUser(context, build_ports(clients), name)
+        yield CommandLineUser(build_process(env.settings, clients, by_person=True), name)
     finally:
         await clients.close()

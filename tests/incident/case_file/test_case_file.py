@@ -18,7 +18,7 @@ from clients.store import Store
 from incident.case_file.case_file import (
     CaseFile,
     open_case_file,
-    publish_outcome_once,
+    publish_outcome,
     quarantine_message,
     store_evidence,
 )
@@ -28,11 +28,9 @@ from incident.model import (
     Binding,
     Evidence,
     Gap,
-    GiveUp,
     Kind,
     LogEntry,
     Logs,
-    Retry,
     Secret,
     Status,
     TopicFormat,
@@ -385,13 +383,10 @@ class RefusingTopic:
         self.published.append((json.loads(data), dict(attributes)))
 
 
-async def test_an_outcome_is_published_once(tmp_path: Path) -> None:
-    """Publication is recorded, and a redelivery does not publish again."""
-    store, topic = folder_store(tmp_path), RefusingTopic()
-    for _ in range(2):
-        assert (
-            await publish_outcome_once(await new_case_file(store), topic, OUTCOME, MESSAGE) is None
-        )
+async def test_a_published_outcome_has_attributes_to_filter_by() -> None:
+    """The message is in the topic's format."""
+    topic = RefusingTopic()
+    assert await publish_outcome(topic, OUTCOME, MESSAGE) is None
     ((data, attributes),) = topic.published
     assert data == MESSAGE
     assert attributes == {
@@ -404,40 +399,11 @@ async def test_an_outcome_is_published_once(tmp_path: Path) -> None:
     }
 
 
-async def test_without_a_topic_nothing_is_published_or_recorded(tmp_path: Path) -> None:
-    """A missing topic is no failure."""
-    case_file = await new_case_file(folder_store(tmp_path))
-    assert await publish_outcome_once(case_file, None, OUTCOME, MESSAGE) is None
-    assert objects_in_folder(tmp_path) == set()
-
-
-async def test_an_outcome_without_a_workload_is_published(tmp_path: Path) -> None:
+async def test_an_outcome_without_a_workload_is_published() -> None:
     """Unknown attributes are empty."""
     topic = RefusingTopic()
-    await publish_outcome_once(
-        await new_case_file(folder_store(tmp_path)), topic, Outcome(Status.HELD), MESSAGE
-    )
+    await publish_outcome(topic, Outcome(Status.HELD), MESSAGE)
     assert set(topic.published[0][1].values()) == {"held", "ocsf", ""}
-
-
-async def test_a_refused_publication_is_reported(tmp_path: Path) -> None:
-    """Of a topic that does not exist, the reason is recorded and returned."""
-    store = folder_store(tmp_path)
-    reason = await publish_outcome_once(
-        await new_case_file(store), RefusingTopic(GiveUp("no such topic")), OUTCOME, MESSAGE
-    )
-    assert reason == "no such topic"
-    assert record_kinds((await new_case_file(store)).known_records) == ["not-published"]
-
-
-async def test_a_publication_that_may_succeed_later_is_retried(tmp_path: Path) -> None:
-    """Nothing is recorded, so that the redelivery publishes it."""
-    store = folder_store(tmp_path)
-    with pytest.raises(Retry):
-        await publish_outcome_once(
-            await new_case_file(store), RefusingTopic(Retry("later")), OUTCOME, MESSAGE
-        )
-    assert not (await new_case_file(store)).has_record("published")
 
 
 # Quarantine.

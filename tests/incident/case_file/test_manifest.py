@@ -29,7 +29,7 @@ from tests.support.findings import encode
 from tests.support.model import folder_store, repeatable
 from tests.support.patrol import deploy, run_patrol, with_automatic_scaling
 from tests.support.worlds import two_findings_on_one_service
-from wiring import build_context, build_ports
+from wiring import build_process
 
 FOLDER = f"incidents/{INCIDENT_ID}"
 NOTE = f"{FOLDER}/0001-noted.json"
@@ -146,10 +146,8 @@ async def test_an_outcome_counts_even_if_its_manifest_cannot_be_written(
     async with responder_environment(tmp_path) as env:
         clients = await connect(env.settings)
         store = StoreRefusingManifests(tmp_path / "store", error)
-        ports = replace(build_ports(clients), store=store)
-        result = await DeliveryHandler(build_context(env.settings), ports).receive(
-            encode(env.notification)
-        )
+        process = replace(build_process(env.settings, clients), store=store)
+        result = await DeliveryHandler(process).receive(encode(env.notification))
         await clients.close()
         assert (result.outcome.status, result.manifest_sha256) == ("contained", None)
         assert result.alarm

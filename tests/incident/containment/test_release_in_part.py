@@ -11,8 +11,8 @@ import pytest
 from emulator.api.faults import Fault
 from incident.containment.not_restored import PartKind
 from incident.containment.release import ReleaseIncomplete, carry_out_release, validated_plan
-from incident.containment.request_and_result import WorkloadClient
 from incident.model import Change, GiveUp, Kind
+from incident.model.ports import CloudRunPort
 from tests.support.constants import LATEST
 from tests.support.environment import JsonDict
 from tests.support.releases import ContainedWorkload, contained_workload, release_options
@@ -240,7 +240,7 @@ class IngressForbidden:
 
     WORDS = "Constraint constraints/run.allowedIngress violated"
 
-    def __init__(self, cloud_run: WorkloadClient) -> None:
+    def __init__(self, cloud_run: CloudRunPort) -> None:
         self._cloud_run = cloud_run
 
     def __getattr__(self, name: str) -> Any:

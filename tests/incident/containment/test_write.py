@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -32,9 +33,14 @@ class ScriptedCloudRun:
         return answer
 
 
+def scripted_cloud_run(*answers: IncidentError | int | None) -> Any:
+    """Cloud Run with these answers; it is asked for nothing but writes."""
+    return ScriptedCloudRun(*answers)
+
+
 async def test_a_refused_write_does_not_stop_the_others() -> None:
     """It is named among what has no effect, with its error."""
-    sent = await send_changes((STOP, RESTRICT, RESTRICT), ScriptedCloudRun(Denied("no"), 8, 9))
+    sent = await send_changes((STOP, RESTRICT, RESTRICT), scripted_cloud_run(Denied("no"), 8, 9))
     assert [change.state.value for change in sent.changes] == ["failed", "applied", "applied"]
     assert (sent.unsent, sent.generation, sent.any_applied, sent.answer_lost) == (
         (0,),
@@ -52,7 +58,7 @@ async def test_after_a_conflict_or_a_lost_answer_nothing_more_is_sent(
     error: Retry, unsent: tuple[int, ...], *, lost: bool
 ) -> None:
     """A conflict has no effect; what was lost may have one."""
-    run = ScriptedCloudRun(8, error, 9)
+    run = scripted_cloud_run(8, error, 9)
     sent = await send_changes((STOP, RESTRICT, RESTRICT), run)
     assert (sent.unsent, sent.answer_lost, sent.interrupted) == (unsent, lost, error)
     assert run.answers == [9]
@@ -61,7 +67,7 @@ async def test_after_a_conflict_or_a_lost_answer_nothing_more_is_sent(
 async def test_a_refused_change_that_is_found_in_effect_is_applied() -> None:
     """The answer said no, the workload says yes: it is among what was written after all."""
     sent = await send_changes(
-        (STOP, RESTRICT, RESTRICT), ScriptedCloudRun(Denied("no"), 8, Conflict("c"))
+        (STOP, RESTRICT, RESTRICT), scripted_cloud_run(Denied("no"), 8, Conflict("c"))
     )
     assert (sent.refused, sent.unsent) == ((0, 2), (0, 2))
     found = sent.corrected([2])

@@ -29,7 +29,7 @@ from tests.support.findings import FindingSpec, sample_notification, similar_fin
 from tests.support.model import NOW, fixed_now, folder_store, repeatable
 from tests.support.patrol import run_patrol
 from tests.support.worlds import world_around_all
-from wiring import build_clock, build_context, build_ports
+from wiring import build_clock, build_process
 
 PAGES = 3
 
@@ -207,9 +207,7 @@ async def patrol_over(
     store: Any = clients.store
     store.page = pages.page
     try:
-        return await Patrol(
-            build_context(env.settings), build_ports(clients), store, bounds
-        ).run_round()
+        return await Patrol(build_process(env.settings, clients), store, bounds).run_round()
     finally:
         await clients.close()
 
@@ -291,8 +289,8 @@ async def test_closed_incidents_are_recognised_without_reading(tmp_path: Path) -
         (place / "1000-done.json").touch()
     async with responder_environment(tmp_path) as env:
         clients = await connect(env.settings)
-        ports = replace(build_ports(clients), store=store)
-        found = await Patrol(build_context(env.settings), ports, store).run_round()
+        process = replace(build_process(env.settings, clients), store=store)
+        found = await Patrol(process, store).run_round()
         await clients.close()
     assert not found.faults
     assert not found.counts

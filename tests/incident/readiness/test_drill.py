@@ -13,17 +13,18 @@ import pytest
 from grpc import StatusCode
 
 from emulator.api.faults import Fault, Faults
+from incident.case_file.containments import ContainmentRecords
+from incident.case_file.journal import ObjectStore
 from incident.case_file.manifest import RecordingStore, write_manifest
 from incident.case_file.verification import ObjectState, verify_case_file
 from incident.containment import release
-from incident.containment.release import ReleaseRefused
 from incident.containment.release_plan import plan_release
-from incident.decision.inputs import Records
 from incident.model import Denied, Kind, Status, Workload
 from incident.notification.resource_names import parse_resource_name
-from incident.readiness.drill import DrillReport, DrillRun, run_drill
-from incident.readiness.drill_plan import DrillPlan, prepare_drill
+from incident.readiness.drill import DrillReport, DrillRun, drill_request, run_drill
 from incident.redaction.redactor import Redactor
+from incident.response.pipeline import propose
+from incident.response.refusals import RequestRefused
 from tests.support.constants import CONTAINMENTS_FOLDER, SAMPLE_OF_KIND
 from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
 from tests.support.findings import sample_notification
@@ -50,20 +51,25 @@ class DrillEnvironment:
     workload: Workload
     world_before: JsonDict
 
-    async def prepare_drill(self) -> DrillPlan:
-        """What a drill would write."""
-        return await prepare_drill(
-            self.workload, self.user.context, self.user.ports, self.user.name
-        )
+    async def prepare_drill(self) -> DrillRun:
+        """A drill that is confirmed and not begun."""
+        process = self.user.process
+        request = await drill_request(process, self.workload, self.user.name)
+        return DrillRun(process, request, await propose(process, request))
 
-    async def run_drill(self) -> DrillReport:
+    async def run_drill(self, store: ObjectStore | None = None) -> DrillReport:
         """A whole drill, without being asked, with its manifest."""
-        store = RecordingStore(self.user.ports.store)
-        ports = replace(self.user.ports, store=store)
-        plan = await prepare_drill(self.workload, self.user.context, ports, self.user.name)
-        report = await run_drill(plan)
-        await write_manifest(store, plan.case_file.folder)
+        recording = RecordingStore(store or self.user.process.store)
+        process = replace(self.user.process, store=recording)
+        request = await drill_request(process, self.workload, self.user.name)
+        report = await run_drill(process, request, await propose(process, request))
+        await write_manifest(recording, f"drills/{report.drill}")
         return report
+
+    @property
+    def containments(self) -> ContainmentRecords:
+        """The workload's containments."""
+        return self.user.process.for_run("test").containments(self.workload)
 
     def is_as_before(self) -> bool:
         """Whether the world is as before, except fields that record a write."""
@@ -134,14 +140,14 @@ async def test_a_finding_after_a_drill_is_contained_as_if_there_had_been_none(
         assert outcome["status"] == "contained"
         assert outcome["containment"].endswith("/2")
         assert here.env.stored_objects("slots/**/*")
-        with pytest.raises(ReleaseRefused, match="it is contained already, for"):
+        with pytest.raises(RequestRefused, match="it is contained already, for"):
             await here.prepare_drill()
 
 
 async def test_a_finding_during_a_drill_keeps_the_workload_contained(tmp_path: Path) -> None:
     """It joins what holds; the drill does not take that away, and says whose it is."""
     async with drill_environment(tmp_path, policy=enforcing_policy(Kind.SERVICE)) as here:
-        exercise = DrillRun(await here.prepare_drill())
+        exercise = await here.prepare_drill()
         await exercise.contain()
         outcome: Any = (await here.env.deliver()).outcome.to_json()
         assert outcome["status"] == "contained"
@@ -157,22 +163,21 @@ async def test_a_finding_during_a_drill_keeps_the_workload_contained(tmp_path: P
 async def test_a_finding_that_joins_at_the_last_moment_stops_the_release(tmp_path: Path) -> None:
     """The release checks again after recording its intent, and withdraws it."""
     async with drill_environment(tmp_path, policy=enforcing_policy(Kind.SERVICE)) as here:
-        drill = await here.prepare_drill()
-        exercise = DrillRun(drill)
+        exercise = await here.prepare_drill()
         await exercise.contain()
-        plan = await plan_release(
-            drill.workload, drill.containment_records, here.user.ports.cloud_run
-        )
+        cloud_run = here.user.process.cloud_run
+        plan = await plan_release(here.workload, here.containments, cloud_run)
         await here.env.deliver()
         given = release.ReleaseOptions(
-            "x", here.env.settings.verify_timeout, drill.redactor, only_incident=drill.id
+            "x",
+            here.env.settings.verify_timeout,
+            Redactor(b"key"),
+            only_incident=exercise.report.drill,
         )
         with pytest.raises(
             release.ReleaseIncomplete, match="a finding refers to it as well by now"
         ):
-            await release.carry_out_release(
-                plan, drill.containment_records, here.user.ports.cloud_run, given
-            )
+            await release.carry_out_release(plan, here.containments, cloud_run, given)
         assert here.env.stored_objects("containments/**/*release-cancelled.json")
         assert here.env.service["scaling"]["scalingMode"] == "MANUAL"
 
@@ -180,12 +185,11 @@ async def test_a_finding_that_joins_at_the_last_moment_stops_the_release(tmp_pat
 async def test_a_finding_while_a_drill_is_given_back_waits_for_that(tmp_path: Path) -> None:
     """Neither held nor contained against the release: it comes again, and then is contained."""
     async with drill_environment(tmp_path, policy=enforcing_policy(Kind.SERVICE)) as here:
-        drill = await here.prepare_drill()
-        exercise = DrillRun(drill)
+        exercise = await here.prepare_drill()
         await exercise.contain()
-        history = await drill.containment_records.history()
+        history = await here.containments.history()
         assert history.current
-        await drill.containment_records.add_record(
+        await here.containments.add_record(
             history, history.current.last_number, "release-started", {}
         )
         assert await here.env.status() == "retry"
@@ -199,8 +203,8 @@ async def test_a_drill_that_crashed_can_be_released(tmp_path: Path) -> None:
     """The containment is there under the drill's id; the patrol knows it and leaves it alone."""
     policy = enforcing_policy(Kind.SERVICE) + "reapply_limit: 3\n"
     async with drill_environment(tmp_path, policy=policy) as here:
-        drill = await here.prepare_drill()
-        await DrillRun(drill).contain()
+        exercise = await here.prepare_drill()
+        await exercise.contain()
         found = await run_patrol(here.env.later(3000))
         assert (drift_found(found), found.alarm) == ([], False)
         await deploy(here.env, with_automatic_scaling, "scaling")
@@ -209,30 +213,27 @@ async def test_a_drill_that_crashed_can_be_released(tmp_path: Path) -> None:
         assert drift_found(found) == ["reverted"]
         assert "cannot reopen incident" in found.checks[0].note
         assert len(here.env.emulator.writes) == writes
-        case = await here.user.case_summary(drill.id)
-        assert (case.workload, case.folder) == (drill.workload, f"drills/{drill.id}")
+        drill = exercise.report.drill
+        case = await here.user.case_summary(drill)
+        assert (case.workload, case.folder) == (here.workload, f"drills/{drill}")
 
 
 async def test_a_drill_that_crashes_anywhere_can_be_released(tmp_path: Path) -> None:
     """After each of its records, and after the last one there is nothing left to release."""
     async with drill_environment(tmp_path) as here:
-        all_ports, died = here.user.ports, 0
-        kept: Any = all_ports.store
+        process, died = here.user.process, 0
+        kept: Any = process.store
         while True:
-            dying = replace(all_ports, store=StoreKilledAfterWrites(kept, died + 1))
             try:
-                drill = await prepare_drill(here.workload, here.user.context, dying, here.user.name)
-                assert (await run_drill(drill)).passed
+                assert (await here.run_drill(StoreKilledAfterWrites(kept, died + 1))).passed
                 break
             except ProcessKilled:
                 died += 1
-            store_records = Records(
-                all_ports.store, f"cli {died}", a_minute_later(here.user.context.clock)
-            )
-            workload_containments = store_records.containments(here.workload)
-            plan = await plan_release(here.workload, workload_containments, all_ports.cloud_run)
+            later = replace(process, clock=a_minute_later(process.clock)).for_run(f"cli {died}")
+            containments = later.containments(here.workload)
+            plan = await plan_release(here.workload, containments, process.cloud_run)
             given = release.ReleaseOptions("x", here.env.settings.verify_timeout, Redactor(b"key"))
-            await release.carry_out_release(plan, workload_containments, all_ports.cloud_run, given)
+            await release.carry_out_release(plan, containments, process.cloud_run, given)
             assert here.is_as_before(), died
         assert died > 8
         assert here.is_as_before()
@@ -268,7 +269,7 @@ async def test_a_workload_the_policy_protects_is_not_drilled(
     """Nothing is stored or written, whatever the operator's permissions."""
     traffic = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
     async with drill_environment(tmp_path, policy=policy, traffic=traffic) as here:
-        with pytest.raises(ReleaseRefused, match=why):
+        with pytest.raises(RequestRefused, match=why):
             await here.prepare_drill()
         assert not here.env.stored_objects()
         assert not here.env.emulator.writes
@@ -284,7 +285,7 @@ async def test_a_service_that_is_stopped_already_proves_nothing(tmp_path: Path) 
         scaling=stopped,
         traffic=latest,
     ) as here:
-        with pytest.raises(ReleaseRefused, match="a drill proves nothing"):
+        with pytest.raises(RequestRefused, match="a drill proves nothing"):
             await here.prepare_drill()
         here.fail_method("GetService", StatusCode.PERMISSION_DENIED)
         with pytest.raises(Denied, match=r"run\.services\.get"):
@@ -316,7 +317,7 @@ async def test_what_was_written_before_a_refusal_is_given_back(tmp_path: Path) -
 async def test_changes_during_a_drill_are_not_overwritten(tmp_path: Path) -> None:
     """What they did not change stays contained, and the error names the command to release it."""
     async with drill_environment(tmp_path) as here:
-        exercise = DrillRun(await here.prepare_drill())
+        exercise = await here.prepare_drill()
         await exercise.contain()
         await deploy(here.env, with_automatic_scaling, "scaling")
         await exercise.release()

@@ -24,14 +24,17 @@ from clients.store import Store
 from incident.actions.changes import change_json
 from incident.case_file.index import CaseSummary
 from incident.case_file.journal import Record
-from incident.decision.inputs import Records
+from incident.decision.process import read_policy
 from incident.model import GiveUp, Kind, Mode
 from incident.policy.resolve import Policy
-from incident.redaction.redactor import Redactor
-from incident.response.apply import apply_proposal
-from incident.response.approvals import RequestRefused, expire_approval, is_stale
-from incident.response.incident_session import read_policy
-from incident.response.propose import confirm_unchanged, propose_approval, propose_finishing
+from incident.response.approvals import (
+    approval_request,
+    expire_approval,
+    finishing_request,
+    is_stale,
+)
+from incident.response.pipeline import respond
+from incident.response.refusals import RequestRefused
 from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND
 from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
 from tests.support.findings import sample_notification
@@ -248,10 +251,20 @@ async def test_a_policy_that_is_lowered_at_the_last_moment_stops_the_write(tmp_p
     async with responder_environment(tmp_path, policy_text=WAITING) as env:
         incident = await deliver_and_wait(env)
         async with command_line_user(env) as me:
-            proposal = await me.propose_approval(incident)
-            env.write_policy(policy_yaml("dry-run"))
+
+            class LoweringStore(Store):
+                """A store beside which the policy is lowered once an approval is recorded."""
+
+                async def create(self, path: str, data: bytes) -> bool:
+                    created = await super().create(path, data)
+                    if path.endswith("-approved.json"):
+                        env.write_policy(policy_yaml("dry-run"))
+                    return created
+
+            store = LoweringStore(from_url(env.settings.store), env.settings.store)
+            hasty = replace(me, process=replace(me.process, store=store))
             with pytest.raises(RequestRefused, match="dry-run by now"):
-                await apply_proposal(proposal)
+                await hasty.approve(incident)
             case = await me.case_summary(incident)
         assert (case.status, case.records[-1].kind) == ("awaiting-approval", "approved")
         assert workload_writes(env) == []
@@ -367,8 +380,8 @@ async def test_an_interrupted_approval_can_be_repeated(tmp_path: Path, mode: str
         async with responder_environment(folder, **given) as env, command_line_user(env) as me:
             broken = StoreFailingFrom(from_url(env.settings.store), env.settings.store)
             broken.left = steps
-            all_ports = replace(me.ports, store=broken)
-            interrupted = replace(me, ports=all_ports, name="a@example.com")
+            process = replace(me.process, store=broken)
+            interrupted = replace(me, process=process, name="a@example.com")
             with contextlib.suppress(RuntimeError):
                 await getattr(interrupted, act)(incident)
                 break
@@ -396,27 +409,24 @@ async def test_an_interrupted_approval_is_finished_without_another_write(
     async with responder_environment(tmp_path, policy_text=WAITING, peer_wait=SHORT_EXPIRY) as env:
         incident = await deliver_and_wait(env)
         async with command_line_user(env) as me, command_line_user(env.later(13 * 3600)) as late:
-            patrol = (late.context, late.ports, "patrol")
-            assert await propose_finishing(await me.case_summary(incident), *patrol) is None
+            patrol = late.process
+            request = await finishing_request(patrol, await me.case_summary(incident), "patrol")
+            with pytest.raises(RequestRefused, match="nothing of its plan is in effect"):
+                await respond(patrol, request)
             broken = StoreFailingFrom(from_url(env.settings.store), env.settings.store)
             broken.left = 2  # the yes and the before-image, but not what became of it
-            interrupted = replace(me, ports=replace(me.ports, store=broken))
+            interrupted = replace(me, process=replace(me.process, store=broken))
             with pytest.raises(RuntimeError):
                 await interrupted.approve(incident)
             assert workload_writes(env) == ["UpdateService"]
             case = await late.case_summary(incident)
-            policy_now = await read_policy(late.ports)
+            policy_now = await read_policy(patrol)
             assert isinstance(policy_now, Policy)
-            store_records = Records(late.ports.store, "patrol", late.context.clock)
-            assert is_stale(case, policy_now, late.context.clock())
-            assert (
-                await expire_approval(case, policy_now, store_records, late.ports, Redactor(b"k"))
-                is None
-            )
+            assert is_stale(case, policy_now, patrol.clock())
+            assert await expire_approval(patrol, case, policy_now) is None
             await late.propose_approval(incident)
-            proposal = await propose_finishing(case, *patrol)
-            assert proposal
-            outcome: Any = await apply_proposal(proposal)
+            request = await finishing_request(patrol, case, "patrol")
+            outcome = (await respond(patrol, request)).outcome
             case = await late.case_summary(incident)
         assert (outcome.status, case.status) == ("contained", "contained")
         assert outcome.decision.reasons[0] == f"approved by {OPERATOR_EMAIL}"
@@ -429,13 +439,11 @@ async def test_a_plan_that_expires_during_approval_is_not_applied(tmp_path: Path
     async with responder_environment(tmp_path, policy_text=WAITING) as env:
         incident = await deliver_and_wait(env)
         async with command_line_user(env) as me:
-            proposal = await me.propose_approval(incident)
-            store_records = Records(me.ports.store, "patrol", me.context.clock)
-            assert await expire_approval(
-                await me.case_summary(incident), Policy(), store_records, me.ports, Redactor(b"k")
-            )
+            case = await me.case_summary(incident)
+            request = await approval_request(me.process, case, me.name)
+            assert await expire_approval(me.process, case, Policy())
             with pytest.raises(RequestRefused, match="has just expired"):
-                await apply_proposal(proposal)
+                await respond(me.process, request)
             assert (await me.case_summary(incident)).status == "expired"
         assert workload_writes(env) == []
 
@@ -450,9 +458,9 @@ async def test_a_store_that_is_lost_with_the_instance_binds_a_person_too(tmp_pat
         ):
             env.settings = env.settings.model_copy(update=changes)
             async with command_line_user(env) as me:
-                assert me.context.mode_ceiling is ceiling
+                assert me.process.mode_ceiling is ceiling
                 if ceiling is Mode.ENFORCE:
-                    await (await me.propose_approval(incident)).close()
+                    await me.propose_approval(incident)
                     continue
                 with pytest.raises(RequestRefused, match="is lost with this instance"):
                     await me.propose_approval(incident)
@@ -474,7 +482,7 @@ async def test_only_a_pending_incident_can_be_approved(tmp_path: Path) -> None:
             done = Record(1000, "done", NOW, "r", {"outcome": {"status": status}})
             case = CaseSummary("20261002-000000000000", "incidents/20261002-000000000000", (done,))
             with pytest.raises(RequestRefused, match=reported_text):
-                await propose_approval(case, me.context, me.ports, OPERATOR_EMAIL)
+                await approval_request(me.process, case, OPERATOR_EMAIL)
 
 
 async def test_a_dry_run_and_an_open_incident_have_no_plan_to_approve(tmp_path: Path) -> None:
@@ -486,7 +494,7 @@ async def test_a_dry_run_and_an_open_incident_have_no_plan_to_approve(tmp_path: 
                 RequestRefused, match=r"it was a dry run\. Run `cloud-run-responder contain"
             ):
                 await me.propose_approval(incident)
-            store = me.ports.store
+            store = me.process.store
             body = json.dumps({"recorded_at": NOW.isoformat(), "run": "r"}).encode()
             await store.create(f"incidents/{incident}/0001-received.json", body)
             with pytest.raises(RequestRefused, match="its delivery is still in progress"):
@@ -530,7 +538,7 @@ async def test_a_released_incident_can_be_contained_but_not_approved(tmp_path: P
         body = {"recorded_at": NOW.isoformat(), "run": "r", "incident": "i", "finding": finding}
         async with command_line_user(env) as me:
             path = f"{folder}/0001-released.json"
-            await me.ports.store.create(path, json.dumps(body).encode())
+            await me.process.store.create(path, json.dumps(body).encode())
             with pytest.raises(RequestRefused, match="a person has released"):
                 await me.propose_approval(incident)
             outcome = await me.contain(incident)
@@ -633,7 +641,6 @@ async def test_a_contained_incident_is_not_contained_again(tmp_path: Path) -> No
         async with command_line_user(env) as me:
             proposal = await me.propose_containment(incident)
             assert proposal.already_contained
-            await proposal.close()
             scale_up(env)
             (service,) = env.emulator.world.services.values()
             service.scaling.scaling_mode = run_v2.ServiceScaling.ScalingMode(1)
@@ -650,7 +657,7 @@ async def test_an_open_incident_cannot_be_contained_manually(tmp_path: Path) -> 
         async with command_line_user(env) as me:
             received = env.read_record(f"dry-runs/{incident}/0001-received.json")
             path = f"incidents/{incident}/0001-received.json"
-            await me.ports.store.create(path, json.dumps(received).encode())
+            await me.process.store.create(path, json.dumps(received).encode())
             with pytest.raises(RequestRefused, match="its delivery is still in progress"):
                 await me.propose_containment(incident)
 
@@ -660,12 +667,8 @@ async def test_a_workload_changed_during_the_prompt_is_not_written(tmp_path: Pat
     async with responder_environment(tmp_path, policy_text=policy_yaml("dry-run")) as env:
         incident = await deliver_and_wait(env, "planned")
         async with command_line_user(env) as me:
-
-            async def propose() -> Any:
-                return await me.propose_containment(incident)
-
-            same = await confirm_unchanged(await propose(), propose)
+            confirmed = (await me.propose_containment(incident)).changes
             scale_up(env)
             with pytest.raises(RequestRefused, match="changed while you were asked"):
-                await confirm_unchanged(same, propose)
+                await me.contain(incident, confirmed=confirmed)
         assert workload_writes(env) == []

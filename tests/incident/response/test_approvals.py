@@ -13,20 +13,18 @@ from incident.actions.changes import with_state
 from incident.case_file.containments import ContainmentRecords
 from incident.case_file.index import CaseFileIndex, CaseSummary
 from incident.case_file.journal import Journal
-from incident.decision.inputs import Records
+from incident.decision.process import Process
 from incident.model import ChangeState, Status, Verdict
 from incident.model.outcome import Outcome, ReportedDecision, ReportedWorkload
 from incident.policy.resolve import Policy
-from incident.redaction.redactor import Redactor
 from incident.response.approvals import (
-    RequestRefused,
     expire_approval,
     is_stale,
-    plan_digest,
     planned_at,
     recorded_plan,
 )
-from incident.response.context import Ports
+from incident.response.plan_digest import plan_digest
+from incident.response.refusals import RequestRefused
 from tests.support.constants import INCIDENT_ID
 from tests.support.model import (
     NOW,
@@ -39,6 +37,7 @@ from tests.support.model import (
     scale_to_zero_change,
     workload,
 )
+from tests.support.processes import store_process
 
 FOLDER = f"incidents/{INCIDENT_ID}"
 LIMIT = timedelta(hours=12)
@@ -51,12 +50,6 @@ OUTCOME = Outcome(
     changes=(scale_to_zero_change(),),
 )
 WAITING: dict[str, Any] = OUTCOME.to_json()
-_NOBODY: Any = None
-NO_PORTS = Ports(
-    *(_NOBODY,) * 6,
-    topic=None,
-    webhook=None,
-)
 PLANNED = replace(record(999, "concluded", outcome=WAITING), recorded_at=NOW)
 DONE = replace(record(1000, "done", outcome=WAITING), recorded_at=NOW + timedelta(seconds=1))
 
@@ -129,46 +122,48 @@ def test_a_digest_names_a_plan_however_far_it_has_come() -> None:
     assert plan_digest((change,)) != plan_digest(())
 
 
-async def stored_case(folder: Path, *later: Any) -> tuple[Records, CaseSummary]:
+async def stored_case(folder: Path, *later: Any) -> tuple[Process, CaseSummary]:
     """The same in a store."""
     store = folder_store(folder)
-    store_records = Records(store, "patrol", fixed_now)
+    process = store_process(store)
     journal = Journal(store, FOLDER, "r", fixed_now)
     for entry in (PLANNED, DONE, *later):
         await journal.create(entry.number, entry.kind, entry.body)
-    return store_records, await CaseFileIndex(store).get(INCIDENT_ID)
+    return process, await CaseFileIndex(store).get(INCIDENT_ID)
 
 
 async def test_an_expired_plan_is_recorded_and_kept_visible(tmp_path: Path) -> None:
     """Nobody was at it: held, with the reason first and the plan as it was."""
-    store_records, found = await stored_case(tmp_path)
-    reported: Any = await expire_approval(found, POLICY, store_records, NO_PORTS, Redactor(b"k"))
+    process, found = await stored_case(tmp_path)
+    response = await expire_approval(process, found, POLICY)
+    assert response
+    reported = response.outcome
     assert reported.decision == ReportedDecision(
         Verdict.HOLD, ("nobody approved the plan within 12 h, the policy's limit", "because")
     )
-    after = await CaseFileIndex(store_records.store).get(INCIDENT_ID)
+    after = await CaseFileIndex(process.store).get(INCIDENT_ID)
     assert (after.status, after.outcome) == ("expired", reported)
     assert reported.changes == OUTCOME.changes
 
 
 async def test_what_was_begun_does_not_expire(tmp_path: Path) -> None:
     """A plan with a snapshot does not expire: a write may have followed."""
-    store_records, found = await stored_case(tmp_path)
-    containment_records = ContainmentRecords(store_records.store, workload(), "r", fixed_now)
+    process, found = await stored_case(tmp_path)
+    containment_records = ContainmentRecords(process.store, workload(), "r", fixed_now)
     history = await containment_records.history()
     await containment_records.store_snapshot(
         history, (scale_to_zero_change(),), configuration(), INCIDENT_ID, finding()
     )
-    assert await expire_approval(found, POLICY, store_records, NO_PORTS, Redactor(b"k")) is None
-    assert (await CaseFileIndex(store_records.store).get(INCIDENT_ID)).status == "awaiting-approval"
+    assert await expire_approval(process, found, POLICY) is None
+    assert (await CaseFileIndex(process.store).get(INCIDENT_ID)).status == "awaiting-approval"
 
 
 async def test_an_approval_at_the_same_moment_counts(tmp_path: Path) -> None:
     """What comes of it is newer than the expiry, in whatever order both are written."""
-    store_records, seen = await stored_case(tmp_path)
-    journal = Journal(store_records.store, FOLDER, "r", fixed_now)
+    process, seen = await stored_case(tmp_path)
+    journal = Journal(process.store, FOLDER, "r", fixed_now)
     contained = {"outcome": {**WAITING, "status": "contained"}}
     await journal.append(1000, "approved", {"by": "a@example.com"})
     await journal.append(1001, "contained", contained)
-    await expire_approval(seen, POLICY, store_records, NO_PORTS, Redactor(b"k"))
-    assert (await CaseFileIndex(store_records.store).get(INCIDENT_ID)).status == "contained"
+    await expire_approval(process, seen, POLICY)
+    assert (await CaseFileIndex(process.store).get(INCIDENT_ID)).status == "contained"

@@ -25,7 +25,7 @@ from tests.support.findings import encode, sample_notification
 from tests.support.patrol import ProcessKilled, run_patrol
 from tests.support.stores import CountingStore, StoreKilledAt
 from tests.support.worlds import world_around as around
-from wiring import build_context, build_ports
+from wiring import build_process
 
 #: Refused for good: an ERROR that must not be lost.
 FAILING: JsonDict = around(
@@ -44,8 +44,8 @@ async def deliver_until_killed(env: ResponderEnvironment, name: str, when: str) 
     """One delivery to a process that is killed at an object; what it logged until then."""
     clients = await connect(env.settings)
     store = StoreKilledAt(clients.store, name, when)
-    ports = replace(build_ports(clients), store=store)
-    handler = DeliveryHandler(build_context(env.settings), ports)
+    process = replace(build_process(env.settings, clients), store=store)
+    handler = DeliveryHandler(process)
 
     async def receive_and_log() -> None:
         result = await handler.receive(encode(env.notification))
@@ -136,8 +136,10 @@ async def test_a_redelivery_waits_for_the_run_that_is_about_to_log(tmp_path: Pat
         target, late = tmp_path / "store" / folder / "1000-logged.json", tmp_path / "late"
         target.rename(late)
         clients = await connect(env.settings)
-        ports = replace(build_ports(clients), store=LateStore(clients.store, late, target))
-        handler = DeliveryHandler(build_context(env.settings), ports)
+        process = replace(
+            build_process(env.settings, clients), store=LateStore(clients.store, late, target)
+        )
+        handler = DeliveryHandler(process)
         result = await handler.receive(encode(env.notification))
         await clients.close()
         assert target.exists()
@@ -152,8 +154,8 @@ async def test_an_event_of_a_done_incident_asks_google_nothing(
     async with responder_environment(tmp_path) as env:
         clients = await connect(env.settings)
         store = CountingStore(clients.store)
-        ports = replace(build_ports(clients), store=store)
-        counted = DeliveryHandler(build_context(env.settings), ports)
+        process = replace(build_process(env.settings, clients), store=store)
+        counted = DeliveryHandler(process)
         first = counted if same_process else await env.start_process()
         assert (await env.deliver(process=first)).outcome.status == "contained"
         calls = len(env.emulator.calls)

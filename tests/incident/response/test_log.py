@@ -13,9 +13,9 @@ import pytest
 from incident.model import Finding, Kind, Status
 from incident.model.outcome import Outcome, ReportedFinding, ReportedWorkload
 from incident.response import log
-from incident.response.context import DeliveryResult
 from incident.response.deliveries import RetryDelivery
 from incident.response.log import Trace
+from incident.response.response import Response
 from tests.support.constants import SERVICE
 from tests.support.model import finding
 
@@ -72,7 +72,7 @@ def test_a_line_is_as_severe_as_its_outcome(
     capsys: pytest.CaptureFixture[str], status: Status, *, alarm: bool
 ) -> None:
     """What a person must see is an ERROR, what changed something a WARNING, the rest INFO."""
-    log.delivery_answered(DeliveryResult(outcome(status.value), alarm=alarm), None)
+    log.delivery_answered(Response(outcome(status.value), alarm=alarm), None)
     (line,) = lines(capsys)
     assert line["severity"] == ("ERROR" if alarm else EXPECTED.get(status, "INFO"))
     assert line["message"] == f"{status.value.upper()}: i-1"
@@ -81,7 +81,7 @@ def test_a_line_is_as_severe_as_its_outcome(
 def test_a_line_names_incident_finding_and_workload(capsys: pytest.CaptureFixture[str]) -> None:
     """It can be searched for by each, and carries the whole outcome."""
     reported = outcome("contained", rule="r")
-    log.delivery_answered(DeliveryResult(reported), TRACE)
+    log.delivery_answered(Response(reported), TRACE)
     (line,) = lines(capsys)
     assert (line["incident"], line["finding"], line["workload"]) == (
         "i-1",
@@ -103,7 +103,7 @@ def test_a_line_has_labels_to_filter_by(
     """Labels are short texts for filters; unknown ones are left out."""
     name = f"projects/example-shop-prod/locations/europe-west1/{resource}/storefront"
     log.delivery_answered(
-        DeliveryResult(outcome("contained", workload=replace(WORKLOAD, resource_name=name))), None
+        Response(outcome("contained", workload=replace(WORKLOAD, resource_name=name))), None
     )
     (line,) = lines(capsys)
     expected = {
@@ -127,9 +127,7 @@ def test_a_line_about_nothing_in_particular_has_no_labels(
 def test_a_malformed_message_has_nothing_to_name(capsys: pytest.CaptureFixture[str]) -> None:
     """The keys are there, and empty."""
     log.delivery_answered(
-        DeliveryResult(
-            outcome("malformed", incident=None, finding=None, workload=None), alarm=True
-        ),
+        Response(outcome("malformed", incident=None, finding=None, workload=None), alarm=True),
         None,
     )
     (line,) = lines(capsys)
@@ -145,7 +143,7 @@ def test_a_message_names_workload_category_and_incident(
         WORKLOAD, name="storefront", project="example-shop-prod", location="europe-west1"
     )
     finding = ReportedFinding("finding-1", category="Unexpected Child Shell")
-    log.delivery_answered(DeliveryResult(outcome("held", finding=finding, workload=workload)), None)
+    log.delivery_answered(Response(outcome("held", finding=finding, workload=workload)), None)
     (line,) = lines(capsys)
     where = "storefront (example-shop-prod, europe-west1)"
     assert line["message"] == f"HELD {where}: Unexpected Child Shell, i-1"
@@ -157,7 +155,7 @@ def test_a_message_escapes_and_cuts_what_a_finding_supplies(
     """A category of any length and content stays one printable part of the message."""
     hostile = HOSTILE + "\x1b[2J" + "x" * 5000
     log.delivery_answered(
-        DeliveryResult(outcome("held", finding=ReportedFinding(category=hostile))), None
+        Response(outcome("held", finding=ReportedFinding(category=hostile))), None
     )
     (line,) = lines(capsys)
     assert line["message"].isprintable()
@@ -168,7 +166,7 @@ def test_hostile_text_stays_inside_its_value(capsys: pytest.CaptureFixture[str])
     """Neither a line break nor a format in a finding makes a line of its own."""
     workload = replace(WORKLOAD, resource_name=HOSTILE)
     hostile = outcome("held", finding=ReportedFinding(HOSTILE), workload=workload)
-    log.delivery_answered(DeliveryResult(hostile), None)
+    log.delivery_answered(Response(hostile), None)
     claim = finding(name=HOSTILE)
     log.delivery_retried(RetryDelivery(HOSTILE, claim, urgent=False), None)
     answered, retried = lines(capsys)
@@ -231,7 +229,7 @@ def test_lines_do_not_reach_other_loggers(capsys: pytest.CaptureFixture[str]) ->
     logging.getLogger().addHandler(root)
     try:
         for _ in range(3):
-            log.delivery_answered(DeliveryResult(outcome("held")), None)
+            log.delivery_answered(Response(outcome("held")), None)
     finally:
         logging.getLogger().removeHandler(root)
     assert len(lines(capsys)) == 3

@@ -41,6 +41,11 @@ class ListingClient:
         raise AssertionError
 
 
+def listing_client(*given: Any, **named: Any) -> Any:
+    """Security Command Center that lists these; it is asked for nothing else."""
+    return ListingClient(*given, **named)
+
+
 def open_incident(**changes: Any) -> CaseSummary:
     """An incident of which only the beginning is on record."""
     body = {
@@ -58,7 +63,7 @@ async def test_a_reopened_incident_keeps_its_id() -> None:
     later = (NOW + timedelta(hours=3)).isoformat()
     for changes in ({}, {"state": "INACTIVE"}, {"eventTime": later}):
         claim = await reopen_claim(
-            open_incident(), ListingClient((listed_finding_json(**changes),))
+            open_incident(), listing_client((listed_finding_json(**changes),))
         )
         assert claim.incident_id == NOTIFIED_FINDING.incident_id
         assert (claim.event_time, claim.workload) == (
@@ -77,14 +82,16 @@ async def test_a_name_that_was_redacted_in_the_outcome_is_known_all_the_same() -
     case = open_incident()
     case = replace(case, records=(*case.records, done))
     assert (
-        await reopen_claim(case, ListingClient((listed_finding_json(),)))
+        await reopen_claim(case, listing_client((listed_finding_json(),)))
     ).incident_id == NOTIFIED_FINDING.incident_id
 
 
 async def test_a_name_without_a_location_is_looked_up_in_global() -> None:
     """Older names leave it out."""
     name = NOTIFIED_FINDING.canonical_name.replace("/locations/global", "")
-    claim = await reopen_claim(open_incident(finding=name), ListingClient((listed_finding_json(),)))
+    claim = await reopen_claim(
+        open_incident(finding=name), listing_client((listed_finding_json(),))
+    )
     assert claim.incident_id == NOTIFIED_FINDING.incident_id
 
 
@@ -99,7 +106,7 @@ async def test_a_name_without_a_location_is_looked_up_in_global() -> None:
 async def test_an_unlisted_finding_is_not_resumed(records: tuple[JsonObject, ...]) -> None:
     """Nothing at all, nothing readable, or another finding."""
     with pytest.raises(GiveUp, match="no longer lists its finding"):
-        await reopen_claim(open_incident(), ListingClient(records))
+        await reopen_claim(open_incident(), listing_client(records))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +115,7 @@ async def test_an_unlisted_finding_is_not_resumed(records: tuple[JsonObject, ...
 async def test_a_case_file_without_a_finding_is_reported(changes: dict[str, Any]) -> None:
     """Without the finding's name or time it cannot be looked up."""
     with pytest.raises(GiveUp, match="does not name its finding"):
-        await reopen_claim(open_incident(**changes), ListingClient(()))
+        await reopen_claim(open_incident(**changes), listing_client(()))
 
 
 async def test_an_incident_is_reopened_from_its_outcome(tmp_path: Path) -> None:

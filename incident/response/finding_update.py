@@ -1,30 +1,24 @@
-"""Notify Security Command Center and the chat room of an outcome.
+"""Update of a finding in Security Command Center: security marks and an external system.
 
-SCC gets security marks and an external system with the status, the incident and the case file,
-and only for outcomes whose write was verified: see ``REPORTED_STATUSES``. The chat room gets one
-short message; a failure to send it never blocks the incident.
+They have the status, the incident and the case file, and are written only for outcomes whose write
+was verified: see ``REPORTED_STATUSES``.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from incident.case_file.case_file import CaseFile
 from incident.model import (
-    ChatStyle,
     Finding,
     GiveUp,
-    IncidentError,
     Json,
     JsonObject,
-    Retry,
     Status,
 )
 from incident.model.outcome import Outcome
-from incident.redaction.redactor import Redactor
-from incident.report.chat_body import chat_body
+from incident.model.ports import SecurityCenterPort
 
 #: Name of the external system in SCC.
 EXTERNAL_SYSTEM = "scc-responder"
@@ -38,18 +32,6 @@ STATUS_MARK, INCIDENT_MARK, CONTAINMENT_MARK = (
 #: already-contained, duplicate) or could not be verified (unverified, failed). What SCC was sent
 #: before is corrected in any case: see ``finding_update``.
 REPORTED_STATUSES = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.RELEASED})
-
-
-class FindingWriter(Protocol):
-    """Writes to a finding in Security Command Center."""
-
-    async def set_marks(self, finding: str, marks: Mapping[str, str]) -> None:
-        """Set some security marks of a finding."""
-
-    async def set_external_system(
-        self, finding: str, system: str, fields: Mapping[str, str]
-    ) -> None:
-        """Set the fields of an external system on a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +48,10 @@ class FindingUpdate:
     finding: str
     marks: Mapping[str, str]
     external_system: Mapping[str, str]
+
+    def to_json(self) -> JsonObject:
+        """The update as its record has it."""
+        return {"finding": self.finding, "marks": self.marks, "system": EXTERNAL_SYSTEM}
 
     def has_marks(self, finding: JsonObject) -> bool:
         """Whether a finding, as SCC lists it, has these marks already.
@@ -124,90 +110,35 @@ def finding_update(
     return FindingUpdate(finding, marks, external_system)
 
 
-async def update_finding(
-    case: CaseFile,
-    writer: FindingWriter,
-    update: FindingUpdate | None,
-    listed_finding: Finding | None,
-    redactor: Redactor,
+async def send_update(
+    writer: SecurityCenterPort, update: FindingUpdate, listed_finding: Finding | None
 ) -> str | None:
-    """Update the finding in SCC, once.
+    """Write marks and external system, side by side. They are refused independently.
 
     Args:
-        case: The incident's case file.
         writer: Security Command Center.
-        update: What to write; None for nothing.
+        update: What to write.
         listed_finding: The finding as SCC listed it in this run; what it already has is not
             written again.
-        redactor: Redacts the reason.
 
     Returns:
         Why SCC refused for good; None on success.
 
     Raises:
-        Retry: SCC or the store does not answer; a redelivery finishes what is missing.
+        Retry: SCC does not answer.
     """
-    if update is None or case.has_record("written-back"):
-        return None
-    if refused := case.refusal_reason("not-written-back"):
-        return refused
-    reason = await _send_update(writer, update, _listed_record(listed_finding, update))
-    body: dict[str, Json] = {
-        "finding": update.finding,
-        "marks": update.marks,
-        "system": EXTERNAL_SYSTEM,
-    }
-    if reason is None:
-        await case.add_record("written-back", body)
-        return None
-    reason = redactor.text(reason)
-    await case.add_record("not-written-back", {**body, "reason": reason})
-    return reason
-
-
-async def correct_finding(case: CaseFile, writer: FindingWriter, outcome: Outcome) -> str | None:
-    """Update the finding in SCC for the new outcome of a concluded incident, such as a release.
-
-    Overwrites what is there. A transient fault of SCC counts as a refusal, since nothing
-    retries this update.
-
-    Returns:
-        Why SCC was not updated; None on success.
-
-    Raises:
-        Retry: The store does not answer.
-    """
-    update = finding_update(outcome, case.finding, correction=case.has_record("written-back"))
-    if update is None:
-        return None
-    try:
-        reason = await _send_update(writer, update, {})
-    except Retry as error:
-        reason = str(error)
-    kind = "written-back" if reason is None else "not-written-back"
-    await case.add_later_record(
-        kind, {"finding": update.finding, "marks": update.marks, "system": EXTERNAL_SYSTEM}
-    )
-    return reason
-
-
-async def _send_update(
-    writer: FindingWriter, update: FindingUpdate, listed: JsonObject
-) -> str | None:
-    """Write what is missing. Marks and external system are refused independently."""
-    refusals = []
+    listed = _listed_record(listed_finding, update)
+    writes = []
     if not update.has_marks(listed):
-        try:
-            await writer.set_marks(update.finding, update.marks)
-        except GiveUp as error:
-            refusals.append(str(error))
+        writes.append(writer.set_marks(update.finding, update.marks))
     if not update.has_external_system(listed):
-        try:
-            await writer.set_external_system(
-                update.finding, EXTERNAL_SYSTEM, update.external_system
-            )
-        except GiveUp as error:
-            refusals.append(str(error))
+        system = update.external_system
+        writes.append(writer.set_external_system(update.finding, EXTERNAL_SYSTEM, system))
+    answers = await asyncio.gather(*writes, return_exceptions=True)
+    refusals = [str(answer) for answer in answers if isinstance(answer, GiveUp)]
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, GiveUp):
+            raise answer
     return "; ".join(refusals) or None
 
 
@@ -224,46 +155,3 @@ def _text_members(value: Json, *path: str) -> Mapping[str, str]:
         value = value.get(key) if isinstance(value, Mapping) else None
     members = value if isinstance(value, Mapping) else {}
     return {key: text for key, text in members.items() if isinstance(text, str)}
-
-
-class Messenger(Protocol):
-    """Sends messages to a chat room.
-
-    Attributes:
-        name: The room's host, which is safe to show.
-        style: How it takes its messages.
-    """
-
-    name: str
-    style: ChatStyle
-
-    async def send(self, body: JsonObject) -> None:
-        """Send one message; ends within a few seconds."""
-
-
-async def notify_chat(
-    case: CaseFile, messenger: Messenger | None, outcome: Outcome, redactor: Redactor
-) -> str | None:
-    """Send the chat message of an outcome, once.
-
-    A failure is recorded and not retried, so that redeliveries for other reasons do not flood
-    the room.
-
-    Returns:
-        Why it was not sent; None on success.
-
-    Raises:
-        Retry: The store does not answer.
-    """
-    if messenger is None or case.has_record("notified"):
-        return None
-    if refused := case.refusal_reason("not-notified"):
-        return refused
-    try:
-        await messenger.send(chat_body(outcome, messenger.style))
-    except IncidentError as error:
-        reason = redactor.text(str(error))
-        await case.add_record("not-notified", {"host": messenger.name, "reason": reason})
-        return reason
-    await case.add_record("notified", {"host": messenger.name})
-    return None
