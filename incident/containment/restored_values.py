@@ -31,7 +31,14 @@ from incident.containment.not_restored import (
     names_of,
     traffic_without,
 )
-from incident.model import UNKNOWN_FIELDS, Change, ChangeKind, Json, WorkloadConfiguration
+from incident.model import (
+    UNKNOWN_FIELDS,
+    Change,
+    ChangeKind,
+    Json,
+    JsonObject,
+    WorkloadConfiguration,
+)
 
 RELEASE_ACTION = "release"
 
@@ -124,6 +131,21 @@ def _value_to_restore(
     if name == "traffic" and (gone := names_of(not_restored, PartKind.REVISION)):
         return traffic_without(value, current_value(name, configuration), gone)
     return field_to_restore(name, value, configuration.kind)
+
+
+def without_parts(
+    values: JsonObject, configuration: WorkloadConfiguration, parts: Collection[NotRestored]
+) -> dict[str, Json]:
+    """Values of fields, or of an IAM policy, without the parts that Google refuses."""
+    reduced = dict(values)
+    if "traffic" in reduced:
+        now = current_value("traffic", configuration)
+        gone = names_of(parts, PartKind.REVISION)
+        reduced["traffic"] = traffic_without(reduced["traffic"], now, gone)
+    if "bindings" in reduced:
+        kept = bindings_without(bindings_in(reduced), parts, configuration.kind)
+        reduced["bindings"] = list(kept)
+    return reduced
 
 
 def callers_to_restore(

@@ -18,11 +18,14 @@ from incident.actions.masked_changes import details_for_changes
 from incident.actions.snapshot import Snapshot, SnapshotPart
 from incident.case_file.containments import Containment, ContainmentRecords
 from incident.case_file.journal import Journal, Record
+from incident.containment.not_restored import NotRestored, merged_parts, refused_parts
+from incident.containment.restored_values import without_parts
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
     Change,
     ChangeKind,
     Conflict,
+    GiveUp,
     Json,
     JsonObject,
     Retry,
@@ -121,20 +124,30 @@ async def _undo_part(
     containment_records: ContainmentRecords,
     cloud_run: CloudRunPort,
 ) -> bool:
-    """Write the earlier values; False if our write is not in effect any more."""
+    """Write the earlier values; False if our write is not in effect any more.
+
+    What Google refuses because it does not exist any more is left out.
+    """
     if part.change.kind is ChangeKind.CANCELLATION:
         return False
+    refused: tuple[NotRestored, ...] = ()
     for attempt in range(1, _BACKOFF.attempts + 1):
         configuration = await read_workload(
             containment_records.workload, details_for_changes([part.change]), cloud_run
         )
-        change = _reverse_change(part.change, wanted, configuration)
+        values = without_parts(wanted, configuration, refused)
+        change = _reverse_change(part.change, values, configuration)
         if change is None:
             return False
         try:
             await cloud_run.write(change, validate_only=False)
         except Conflict:
             await _BACKOFF.pause(attempt)
+        except GiveUp as error:
+            more = refused_parts(change, error, configuration.kind)
+            if not more:
+                raise
+            refused = merged_parts(refused, more)
         else:
             return True
     raise Retry(

@@ -11,6 +11,7 @@ import pytest
 from emulator.api.faults import Fault
 from incident.containment.not_restored import PartKind
 from incident.containment.release import ReleaseIncomplete, carry_out_release, validated_plan
+from incident.containment.undo import undo_write
 from incident.model import Change, GiveUp, Kind
 from incident.model.ports import CloudRunPort
 from tests.support.constants import LATEST
@@ -274,6 +275,42 @@ async def test_force_leaves_out_a_field_that_google_refuses(tmp_path: Path) -> N
         assert "ingress" not in fields.after
         assert {"scaling", "traffic"} <= set(fields.after)
         assert not (await held.plan_release()).containment
+
+
+async def test_force_ends_a_release_whose_iam_policy_google_refuses(tmp_path: Path) -> None:
+    """For a reason that names nothing of it: the service runs, and the policy stays as it is."""
+    words = "Policy contains an unsupported combination."
+    async with contained_workload(tmp_path, Kind.SERVICE) as held:
+        held.set_faults(Fault("SetIamPolicy", Code.INVALID_ARGUMENT, message=words))
+        with pytest.raises(ReleaseIncomplete, match=r"in part only.*release it with --force"):
+            await held.release()
+        contained = [str(binding) for binding in policy_of(held).bindings]
+        done = await held.release_in_part(force=True)
+        assert [part.kind for part in done.not_restored] == [PartKind.IAM_POLICY]
+        assert words in done.not_restored[0].reason
+        assert [str(binding) for binding in policy_of(held).bindings] == contained
+        assert not (await held.plan_release()).containment
+
+
+async def test_undoing_a_write_leaves_out_what_is_gone(tmp_path: Path) -> None:
+    """A release was begun while our write was under way; the tagged revision is deleted."""
+    world = rich_world(Kind.SERVICE)
+    older, _ = older_and_latest(world)
+    world["services"][0]["traffic"] = [
+        {"type": LATEST, "percent": 100},
+        {"type": TO_REVISION, "revision": older, "tag": "pr-17"},
+    ]
+    actions = "[scale-to-zero]"
+    async with contained_workload(tmp_path, Kind.SERVICE, world=world, actions=actions) as held:
+        containment = (await held.plan_release()).containment
+        assert containment
+        delete_revision(held, older)
+        records, cloud_run = held.containment_records, held.clients.cloud_run
+        text = await undo_write(containment, containment.snapshots[-1], records, cloud_run)
+        assert text == "took back scale-to-zero"
+        now = workload_in(held.world, Kind.SERVICE)
+        before = workload_in(held.world_before, Kind.SERVICE)
+        assert (now["scaling"], now["traffic"]) == (before["scaling"], before["traffic"][:1])
 
 
 async def test_without_its_scaling_nothing_is_called_released(tmp_path: Path) -> None:
