@@ -62,6 +62,8 @@ def editable_roles(kind: Kind) -> frozenset[str]:
 #: Names in a condition that may differ between two requests: all but the two constants.
 _VARIABLE = re.compile(r"\b(?!true\b|false\b)[A-Za-z_]")
 _LITERAL = re.compile(r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*\"""")
+#: Longer and deeper expressions are not looked at; IAM takes 12 logical operators.
+_MAX_EXPRESSION, _MAX_NESTING = 4_000, 20
 #: A bound in time that was passed before this was written, or that nobody will live to see.
 _PAST = r"request\.time\s*>=?\s*timestamp\(\s*['\"](19\d\d|20[01]\d|202[0-5])-"
 _FAR_FUTURE = r"request\.time\s*<=?\s*timestamp\(\s*['\"](2[1-9]\d\d|[3-9]\d\d\d)-"
@@ -80,18 +82,22 @@ def always_holds(condition: Json) -> bool:
     if not isinstance(condition, Mapping):
         return True
     expression = str(condition.get("expression") or "true")
-    return _holds(_LITERAL.sub("''", _ENDLESS.sub("true", expression)))
+    if len(expression) > _MAX_EXPRESSION:
+        return False
+    return _holds(_LITERAL.sub("''", _ENDLESS.sub("true", expression)), _MAX_NESTING)
 
 
-def _holds(expression: str) -> bool:
+def _holds(expression: str, depth: int) -> bool:
     """Whether an expression without literals and endless bounds always holds."""
     whole = expression.strip()
+    if not depth:
+        return False
     for operator, combine in (("||", any), ("&&", all)):
         parts = _split(whole, operator)
         if len(parts) > 1:
-            return combine(map(_holds, parts))
+            return combine(_holds(part, depth - 1) for part in parts)
     if whole.startswith("(") and whole.endswith(")"):
-        return _holds(whole[1:-1])
+        return _holds(whole[1:-1], depth - 1)
     return not _VARIABLE.search(whole) and whole.replace(" ", "") not in ("false", "!true")
 
 

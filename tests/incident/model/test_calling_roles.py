@@ -27,6 +27,9 @@ SOMETIMES = (
     "request.time > timestamp('2027-01-01T00:00:00Z')",
     "resource.name.startsWith('projects/')",
     "true && resource.type == 'run.googleapis.com/Service'",
+    "(" * 2_000 + "true" + ")" * 1_999,
+    "(" * 1_000 + "true" + ")" * 1_000,
+    "true && " * 1_000 + "true",
 )
 
 
