@@ -46,6 +46,8 @@ check: setup ## Check format, lint, types, import contracts, locks and generated
 		{ echo "deploy/policy.schema.json is not what the policy's types say; run: make generate" >&2; exit 1; }
 	$(BIN)/python -m incident.playbook.schema | diff deploy/playbook.schema.json - || \
 		{ echo "deploy/playbook.schema.json is not what the playbook's types say; run: make generate" >&2; exit 1; }
+	$(BIN)/python -m incident.readiness.policy_cases | diff deploy/policy_test.schema.json - || \
+		{ echo "deploy/policy_test.schema.json is not what its types say; run: make generate" >&2; exit 1; }
 	$(BIN)/python -m tests.deploy.module_docs --check
 	$(BIN)/cloud-run-responder policy test deploy/policy_test.yaml deploy/policies/*_test.yaml
 
@@ -57,6 +59,7 @@ format: setup ## Format the code
 .PHONY: generate
 generate: setup ## Write the generated files
 	$(BIN)/python -m incident.policy.schema > deploy/policy.schema.json
+	$(BIN)/python -m incident.readiness.policy_cases > deploy/policy_test.schema.json
 	$(BIN)/python -m incident.playbook.schema > deploy/playbook.schema.json
 	$(BIN)/python -m tests.deploy.module_docs
 

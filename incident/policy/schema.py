@@ -11,8 +11,7 @@ from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic.json_schema import JsonSchemaValue
 
 from incident.actions.action import Steps
 from incident.model import Kind, Mode
@@ -31,8 +30,8 @@ from incident.policy.values import (
     Sources,
     WorkerPoolSteps,
     duration_up_to,
-    format_policy_duration,
 )
+from incident.policy.yaml_model import schema_of
 
 _Cap = Annotated[int, Field(strict=True, ge=0, le=1000)]
 
@@ -200,28 +199,9 @@ class Policy(_Section):
     evidence: EvidenceBounds = EvidenceBounds()
 
 
-class _SchemaGenerator(GenerateJsonSchema):
-    """Writes no null and no title: a key is left out rather than null."""
-
-    def field_title_should_be_set(self, schema: object) -> bool:
-        del schema
-        return False
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        inner, default = self.generate_inner(schema["schema"]), schema.get("default")
-        if isinstance(default, timedelta):
-            return {**inner, "default": format_policy_duration(default)}
-        section = isinstance(default, BaseModel)  # each of its keys has its own default
-        return super().default_schema(schema) if default and not section else inner
-
-
 def policy_schema() -> JsonSchemaValue:
     """The JSON Schema of the policy file."""
-    schema = Policy.model_json_schema(schema_generator=_SchemaGenerator)
-    return {"$schema": _SchemaGenerator.schema_dialect, **schema, "title": "Containment policy"}
+    return schema_of(Policy, "Containment policy")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
-"""Policy tests: cases beside a policy, decided by the responder's own code and compared. Pure."""
+"""Policy tests: cases beside a policy, decided by the responder's own code and compared. Pure.
+
+Run as a module it prints the JSON Schema of a file of cases, for editors.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self
@@ -15,7 +20,7 @@ from incident.model import Decision, Evidence, Finding, Mode, Notification, Rout
 from incident.policy.errors import invalid_value
 from incident.policy.resolve import Policy, Subject, explain_resolution
 from incident.policy.yaml_file import read_document
-from incident.policy.yaml_model import validate_document
+from incident.policy.yaml_model import schema_of, validate_document
 from incident.readiness.policy_facts import (
     Facts,
     context_of_facts,
@@ -196,3 +201,7 @@ def _explanation(policy: Policy, evidence: Evidence) -> tuple[str, ...]:
     labels = configuration.labels if configuration else None
     subject = Subject(finding.workload, finding.categories, finding.source_id, labels)
     return explain_resolution(policy, subject)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(schema_of(CaseFile, "Policy test"), indent=2) + "\n")

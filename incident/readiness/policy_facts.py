@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     PlainValidator,
     StringConstraints,
+    WithJsonSchema,
 )
 
 from incident.actions.fields import TRAFFIC_TO_LATEST, TRAFFIC_TO_REVISION
@@ -40,7 +41,7 @@ from incident.model import (
 )
 from incident.notification.synthetic_finding import synthetic_finding
 from incident.policy.errors import invalid_value
-from incident.policy.values import DEFAULT_CATEGORY, duration_up_to
+from incident.policy.values import DEFAULT_CATEGORY, DURATION_SCHEMA, duration_up_to
 
 #: A policy test has no clock: facts without a finding are of this moment.
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -52,6 +53,12 @@ _NO_ANSWERS: Mapping[str, Lookup] = {
     "no-answer": Lookup.NO_ANSWER,
     "no-hash": Lookup.NO_HASH,
     "no-key": Lookup.NO_KEY,
+}
+_DETECTIONS_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": _ENGINES},
+        {"type": "string", "enum": [*_NO_ANSWERS]},
+    ]
 }
 #: Facts that a finding says itself.
 _OF_THE_FINDING = frozenset(
@@ -104,13 +111,15 @@ class Facts(BaseModel):
         default=None, description="The revision that is tagged known-good; left out: none."
     )
     executions: _Count = Field(default=1, description="How many executions of a job run.")
-    age: Annotated[timedelta, PlainValidator(duration_up_to("365d"))] = Field(
+    age: Annotated[timedelta, PlainValidator(duration_up_to("365d")), DURATION_SCHEMA] = Field(
         default=timedelta(minutes=1), description="How old the finding is."
     )
     scc: Literal["confirmed", "not-listed"] = Field(
         default="confirmed", description="Whether Security Command Center lists the finding."
     )
-    virustotal: Annotated[int | str | None, PlainValidator(_detections)] = Field(
+    virustotal: Annotated[
+        int | str | None, PlainValidator(_detections), WithJsonSchema(_DETECTIONS_SCHEMA)
+    ] = Field(
         default=None, description="How many engines call the file malicious, or why that is open."
     )
     history: Literal["none", "released", "being-released"] = Field(

@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
 from commands import cli
 from incident.policy.resolve import parse_policy
+from incident.policy.yaml_model import schema_of
+from incident.readiness.policy_cases import CaseFile
 from tests.support.constants import REPOSITORY, SAMPLES_FOLDER
 
 GALLERY = sorted((REPOSITORY / "deploy/policies").glob("*.yaml"))
@@ -151,3 +155,15 @@ def test_every_policy_that_is_shipped_passes_its_tests(policy: Path) -> None:
     cases = policy.with_name(f"{policy.stem}_test.yaml").read_text()
     for rule in parse_policy(policy.read_bytes(), source=str(policy)).rules:
         assert f"rule: {rule.name}" in cases
+
+
+def test_the_schema_for_editors_is_generated_and_takes_what_is_shipped() -> None:
+    """An editor marks what the command refuses; `make generate` writes it."""
+    stored = json.loads((REPOSITORY / "deploy/policy_test.schema.json").read_text())
+    assert stored == schema_of(CaseFile, "Policy test")
+    validator = Draft202012Validator(stored)
+    shipped = [*GALLERY, REPOSITORY / "deploy/policy.yaml"]
+    for policy in shipped:
+        validator.validate(yaml.safe_load(policy.with_name(f"{policy.stem}_test.yaml").read_text()))
+    wrong = {"name": "x", "facts": {"virustotal": "maybe"}, "expect": {}}
+    assert not validator.is_valid({"cases": [wrong]})
