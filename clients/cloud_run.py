@@ -103,6 +103,8 @@ _EXECUTIONS = Permission(
 _REVISION = Permission(
     "run.revisions.get", GrantScope.WORKLOAD, "reads a revision by name where the list was cut"
 )
+#: What reading the revisions of a service or worker pool needs.
+REVISION_PERMISSIONS = (_REVISIONS, _REVISION)
 _EXECUTION = Permission(
     "run.executions.get", GrantScope.WORKLOAD, "reads an execution by name where the list was cut"
 )
@@ -111,12 +113,15 @@ _TASKS = Permission(
 )
 #: What reading each kind of workload needs: its settings and the evidence about it.
 READ_PERMISSIONS: Mapping[Kind, tuple[Permission, ...]] = {
-    Kind.SERVICE: (GET_PERMISSIONS[Kind.SERVICE], _ACCESS[Kind.SERVICE], _REVISIONS, _REVISION),
+    Kind.SERVICE: (
+        GET_PERMISSIONS[Kind.SERVICE],
+        _ACCESS[Kind.SERVICE],
+        *REVISION_PERMISSIONS,
+    ),
     Kind.WORKER_POOL: (
         GET_PERMISSIONS[Kind.WORKER_POOL],
         _ACCESS[Kind.WORKER_POOL],
-        _REVISIONS,
-        _REVISION,
+        *REVISION_PERMISSIONS,
     ),
     Kind.JOB: (GET_PERMISSIONS[Kind.JOB], _ACCESS[Kind.JOB], _EXECUTIONS, _EXECUTION, _TASKS),
 }

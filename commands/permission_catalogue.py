@@ -171,6 +171,8 @@ def _releasing(actions: ActionsByKind, *, announces: bool) -> Iterator[Permissio
         if names:
             yield cloud_run.GET_PERMISSIONS[kind]
             yield cloud_logging.LIST_ENTRIES
+            if kind in (Kind.SERVICE, Kind.WORKER_POOL):  # a snapshot may name a deleted revision
+                yield from cloud_run.REVISION_PERMISSIONS
         for action in _in_order(names):
             if action.reversible:
                 yield from action.permissions[kind]

@@ -100,6 +100,9 @@ _COMMON_WORDS = frozenset(
         *("loaded", "malicious", "privilege", "with"),
     )
 )
+#: A category as Google spells them. A known one in other letters or with spaces around it is none:
+#: nothing is normalised into what a policy names.
+_CATEGORY = re.compile(r"[A-Z][A-Za-z0-9 ,()/:'-]*[A-Za-z0-9)]")
 _CATEGORIES_BY_SPELLING = {text: texts for texts in _CATEGORIES.values() for text in texts}
 
 
@@ -117,12 +120,13 @@ def categories_of_type(category: str, api_name: str = "") -> tuple[str, ...]:
         api_name: The detector's API name as the finding has it; empty where it has none.
 
     Returns:
-        The category alone where neither is known, or where both have no word in common.
+        The category alone where neither is known, where both have no word in common, or where
+        the category is not spelled as Google spells categories.
     """
     if known := _CATEGORIES_BY_SPELLING.get(category):
         return known
     named = CATEGORIES_BY_API_NAME.get(api_name, ())
-    if _words(category) & _words(f"{' '.join(named)} {api_name}"):
+    if _CATEGORY.fullmatch(category) and _words(category) & _words(f"{' '.join(named)} {api_name}"):
         return (*named, category)
     return (category,)
 

@@ -443,7 +443,7 @@ async def test_a_late_containment_is_heard_of(taken_s: float | None, *, late: bo
         "severity": "INFO",
         "time": "2026-10-02T08:14:07Z",
         "time_to_contain_s": taken_s,
-        "outcome": outcome(Status.CONTAINED),
+        "outcome": outcome(Status.CONTAINED).to_json(),
     }
     (raised,) = (await alerts_on(as_log_entry(json.dumps(line), "x"))).values()
     assert raised == {"contained", *(["slow-containment"] if late else [])}

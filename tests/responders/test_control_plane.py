@@ -31,7 +31,7 @@ async def delivered(
         answer, printed = await deliver_and_log(env)
         writes = [write for write in env.emulator.writes if not write.validate_only]
     assert answer
-    outcome: JsonDict = json.loads(json.dumps(answer.outcome))
+    outcome: JsonDict = json.loads(json.dumps(answer.outcome.to_json()))
     return outcome, json.loads(printed.splitlines()[0])["severity"], writes
 
 

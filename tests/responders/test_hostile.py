@@ -79,7 +79,7 @@ def stored_outcome(responder: Responder, found: Evidence) -> str:
         responder=responder,
         assessment=responder.assess(found),
     )
-    return json.dumps(build_outcome(account, Redactor(b"key", found.secrets)))
+    return json.dumps(build_outcome(account, Redactor(b"key", found.secrets)).to_json())
 
 
 @settings(repeatable, max_examples=30)  # each is read by all responders, twice

@@ -70,7 +70,11 @@ GKE = "//container.googleapis.com/projects/p/locations/l/clusters/c"
         ({"category": "Reverse Shell", "detector": ""}, HOLD, "is not named"),
         ({"category": CATEGORY.lower(), "api_name": ""}, HOLD, "no responder knows the category"),
         ({"category": f"{CATEGORY} ", "api_name": ""}, HOLD, "no responder knows the category"),
-        ({"category": CATEGORY.lower(), "api_name": API_NAME}, CONTAIN, ""),
+        (
+            {"category": CATEGORY.lower(), "api_name": API_NAME},
+            HOLD,
+            "no responder knows the category",
+        ),
         ({"category": "New"}, HOLD, "no responder knows the category 'New'"),
         ({"category": "New", "host": "example.com"}, HOLD, "which of them is right"),
         ({"category": "New", "workload": None}, HOLD, "know how to read"),

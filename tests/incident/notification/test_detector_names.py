@@ -51,6 +51,8 @@ def test_spellings_of_one_type_are_one() -> None:
     spelled = "Command and Control: Shell in Reverse"
     assert categories_of_type(spelled, "CLOUD_RUN_REVERSE_SHELL") == ("Reverse Shell", spelled)
     assert categories_of_type(newer, "CLOUD_RUN_REVERSE_SHELL") == (older, newer)
+    for odd in ("reverse Shell", "Reverse Shell ", "Re\u0475erse Shell"):
+        assert categories_of_type(odd, "CLOUD_RUN_REVERSE_SHELL") == (odd,)
 
 
 @pytest.mark.parametrize("odd", [7, "text", [7], [{"role": 7}], {"role": []}, None])
