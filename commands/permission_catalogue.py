@@ -41,7 +41,7 @@ class Role(StrEnum):
 _PURPOSES = {
     Role.READER: "the function while nothing is enforced, and whoever replays a finding",
     Role.ACTOR: "the function where the policy enforces",
-    Role.OPERATOR: "people who list, show, verify and release",
+    Role.OPERATOR: "people who list, show, report, verify and release",
     Role.APPROVER: "people who approve a plan, contain by hand, drill, patrol or replay",
     Role.SURVEYOR: "people who look for workloads that cannot be contained (coverage)",
     Role.POLICY_EDITOR: "people who change the policy, and so may stop everything",
@@ -53,6 +53,7 @@ _PURPOSES = {
 COMMAND_ROLES: Mapping[str, Role | None] = {
     "list": Role.OPERATOR,
     "show": Role.OPERATOR,
+    "report": Role.OPERATOR,
     "verify": Role.OPERATOR,
     "release": Role.OPERATOR,
     "approve": Role.APPROVER,
