@@ -50,6 +50,7 @@ async def test_no_command_asks_for_more_than_its_role_has(tmp_path: Path) -> Non
         for line, variables in (
             (("list",), alone),
             (("show", incident), alone),
+            (("report", incident, "--output", str(tmp_path / "r.html")), alone),
             (("verify", incident), alone),
             (("approve", incident, "--yes"), whole),
             (("patrol",), whole),
