@@ -49,6 +49,7 @@ check: setup ## Check format, lint, types, import contracts, locks and generated
 	$(BIN)/python -m incident.readiness.policy_cases | diff deploy/policy_test.schema.json - || \
 		{ echo "deploy/policy_test.schema.json is not what its types say; run: make generate" >&2; exit 1; }
 	$(BIN)/python -m tests.deploy.module_docs --check
+	$(BIN)/python -m tests.reference.tables --check
 	$(BIN)/cloud-run-responder policy test deploy/policy_test.yaml deploy/policies/*_test.yaml
 
 .PHONY: format
@@ -62,6 +63,11 @@ generate: setup ## Write the generated files
 	$(BIN)/python -m incident.readiness.policy_cases > deploy/policy_test.schema.json
 	$(BIN)/python -m incident.playbook.schema > deploy/playbook.schema.json
 	$(BIN)/python -m tests.deploy.module_docs
+	$(BIN)/python -m tests.reference.tables
+
+.PHONY: screenshots
+screenshots: setup ## Draw the README's pictures of page and terminal, with Chromium
+	$(BIN)/python -m tests.reference.screenshots
 
 .PHONY: package
 package: ## Write function.zip: what the functions run, as committed

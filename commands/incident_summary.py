@@ -17,7 +17,6 @@ from incident.model.outcome import Outcome, ReportedWorkload
 from incident.report.terminal import escape_unprintable
 
 _MOST_TASKS = 3
-_MOST_REASONS = 1
 #: Whether the code runs, by status, in the words of the first line.
 _STATES = {
     Status.CONTAINED: "STOPPED and verified",
@@ -90,7 +89,7 @@ def _facts(row: CaseRow, now: datetime) -> Rows:
     decision = outcome.decision
     applied = [f"mode {outcome.mode.value}" if outcome.mode else "", _rule(outcome)]
     verdict = ", ".join(filter(None, (decision.verdict.value, *applied)))
-    yield "decision", f"{verdict}: {'; '.join(decision.reasons[:_MOST_REASONS])}"
+    yield "decision", f"{verdict}: {row.reason}" if row.reason else verdict
     yield "changes", ", ".join(f"{c.action} {c.state.value}" for c in outcome.changes)
     yield "drains by", utc_text(outcome.drains_until)
     yield "expires", utc_text(outcome.approval_expires)

@@ -32,7 +32,7 @@ _STYLES = {
 }
 _OPEN_STYLE = ("open", "yellow")
 _URGENT = "bold red"
-_MEANINGS = {
+STATUS_MEANINGS = {
     Status.IGNORED: "out of scope",
     Status.HELD: "a person must decide",
     Status.MALFORMED: "not a notification",
@@ -107,7 +107,7 @@ def _changes(outcome: JsonObject) -> Iterator[RenderableType]:
 
 def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
     status = _text(outcome.get("status"))
-    meaning = {str(each): text for each, text in _MEANINGS.items()}.get(status, "")
+    meaning = {str(each): text for each, text in STATUS_MEANINGS.items()}.get(status, "")
     workload, incident = json_object(outcome.get("workload")), _text(outcome.get("incident"))
     regions = ", ".join(_texts(workload.get("other_regions")))
     if ended := _text(workload.get("execution_ended")):

@@ -49,9 +49,11 @@ class Contain(_Section):
     that fits is taken. An empty list means that nothing is done: findings are held.
     """
 
-    service: ServiceSteps = None
-    worker_pool: WorkerPoolSteps = Field(default=None, alias="worker-pool")
-    job: JobSteps = None
+    service: ServiceSteps = Field(default=None, description="Steps for services.")
+    worker_pool: WorkerPoolSteps = Field(
+        default=None, alias="worker-pool", description="Steps for worker pools."
+    )
+    job: JobSteps = Field(default=None, description="Steps for jobs.")
 
     def steps(self, kind: Kind) -> Steps | None:
         """The steps for a kind of workload; None where nothing is said about it."""

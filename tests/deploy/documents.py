@@ -13,6 +13,7 @@ from tests.support.constants import REPOSITORY
 DOCUMENTS = [
     REPOSITORY / "README.md",
     DEPLOY / "README.md",
+    *sorted((REPOSITORY / "docs").glob("*.md")),
     *sorted((DEPLOY / "runbooks").glob("*.md")),
 ]
 _FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -25,7 +25,7 @@ def parse(arguments: list[str]) -> None:
     """Take a command line apart as ``cloud-run-responder`` does, and run nothing."""
     group: click.Group = cli
     parent = click.Context(cli, info_name="cloud-run-responder")
-    while arguments:
+    while arguments and arguments[0] not in ("--help", "--version"):
         name, *arguments = arguments
         command = group.get_command(parent, name)
         assert command is not None, f"no command {name}"

@@ -201,10 +201,10 @@ def test_every_file_of_cases_belongs_to_a_responder() -> None:
     assert {path.stem for path in CASES.iterdir()} == set(RESPONDER_BY_NAME)
 
 
-def test_who_follows_the_readme_has_a_responder_that_passes(tmp_path: Path) -> None:
+def test_who_follows_the_document_has_a_responder_that_passes(tmp_path: Path) -> None:
     """Its row in a copy of the table that it names, its case in a copy of the folder of cases."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    shown = readme.partition("### Add a responder")[2]
+    document = (Path(__file__).parents[2] / "docs" / "development.md").read_text()
+    shown = document.partition("\n## Add a responder\n")[2]
     row, case = (
         shown.partition(f"```{language}\n")[2].partition("```")[0]
         for language in ("python", "json")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,28 +50,40 @@ class RunningDemo:
         return done.stdout
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    """A demo that stays up for all tests of this module."""
-    folder = tmp_path_factory.mktemp("demo") / "demo"
-    output = folder.parent / "output"
+@contextmanager
+def started_demo(
+    command: str, folder: Path, environment: dict[str, str] | None = None
+) -> Iterator[str]:
+    """A demo that runs meanwhile, and what it printed when it was ready."""
+    output = folder / "output"
     with output.open("w") as file:
         process = subprocess.Popen(
-            (sys.executable, "-m", "emulator", "demo", "--store", str(folder)),
-            cwd=REPOSITORY,
+            ("bash", "-c", f"exec {command}"),
+            cwd=folder,
             stdout=file,
             stderr=subprocess.STDOUT,
+            env=environment,
         )
-    until = time.monotonic() + _LONGEST_START_S
-    while "Ctrl-C here ends it." not in output.read_text():
-        assert process.poll() is None, output.read_text()
-        assert time.monotonic() < until
-        time.sleep(0.1)
     try:
-        yield RunningDemo(folder, output.read_text())
+        until = time.monotonic() + _LONGEST_START_S
+        while "Ctrl-C here ends it." not in output.read_text():
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        yield output.read_text()
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """A demo that stays up for all tests of this module."""
+    folder = tmp_path_factory.mktemp("demo")
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = f"{sys.executable} -m emulator demo --store {folder / 'demo'}"
+    with started_demo(command, folder, environment) as output:
+        yield RunningDemo(folder / "demo", output)
 
 
 def test_it_prints_exports_and_the_statuses(running: RunningDemo) -> None:
@@ -113,3 +127,40 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "holds thesis.txt" in result.stderr
     assert (tmp_path / "thesis.txt").exists()
+
+
+def readme_blocks() -> tuple[str, list[str]]:
+    """The command that starts the tour of the README, and those of the other terminal."""
+    text = (REPOSITORY / "README.md").read_text()
+    tour = text.partition("<!-- tour: start -->")[2].partition("<!-- tour: end -->")[0]
+    start, commands = re.findall(r"^```console\n(.*?)^```", tour, re.MULTILINE | re.DOTALL)
+    return start.strip(), commands.strip().splitlines()
+
+
+def test_the_tour_of_the_readme_works_word_for_word(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """In two shells, in a folder that looks like a checkout."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    start, commands = readme_blocks()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    with started_demo(start, folder, environment):
+        for number, command in enumerate(commands[1:], start=1):
+            done = subprocess.run(
+                ("bash", "-c", f"{commands[0]}\n{command}"),
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+                env=environment,
+            )
+            assert done.returncode == 0, (number, command, done.stdout, done.stderr)
+    assert {"index.html", "report-20261002-6255b37a8bf0.html"} <= set(os.listdir(folder))  # noqa: PTH208
+    verbs = {command.split()[1] for command in commands[1:]}
+    assert {"show", "approve", "patrol", "release", "verify", "report"} <= verbs
