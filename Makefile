@@ -50,6 +50,7 @@ check: setup ## Check format, lint, types, import contracts, locks and generated
 		{ echo "deploy/policy_test.schema.json is not what its types say; run: make generate" >&2; exit 1; }
 	$(BIN)/python -m tests.deploy.module_docs --check
 	$(BIN)/python -m tests.reference.tables --check
+	$(BIN)/python -m tests.reference.samples --check
 	$(BIN)/cloud-run-responder policy test deploy/policy_test.yaml deploy/policies/*_test.yaml
 
 .PHONY: format
@@ -64,6 +65,7 @@ generate: setup ## Write the generated files
 	$(BIN)/python -m incident.playbook.schema > deploy/playbook.schema.json
 	$(BIN)/python -m tests.deploy.module_docs
 	$(BIN)/python -m tests.reference.tables
+	$(BIN)/python -m tests.reference.samples
 
 .PHONY: screenshots
 screenshots: setup ## Draw the README's pictures of page and terminal, with Chromium
