@@ -22,7 +22,7 @@ FINDING = str(SAMPLES_FOLDER / "cloud-run-service.json")
 READING: dict[str, tuple[str, ...]] = {
     "list": ("list",),
     "show": ("show", INCIDENT_ID),
-    "report": ("report", "--index"),
+    "report": ("report", INCIDENT_ID),
     "verify": ("verify", INCIDENT_ID),
     "approve": ("approve", INCIDENT_ID, "--yes"),
     "contain": ("contain", INCIDENT_ID, "--yes"),
