@@ -67,7 +67,7 @@ def _incident_json(unfinished: UnfinishedIncident) -> dict[str, Any]:
 
 
 def _print_round(patrol_round: RoundResult) -> None:
-    console = Console()
+    console = Console(soft_wrap=True)
     for check in patrol_round.checks:
         for line in _check_lines(check):
             console.print(line)
