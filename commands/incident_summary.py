@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -12,7 +11,7 @@ from rich.text import Text
 from commands.case_row import CaseRow, age_text, utc_text
 from commands.outcome_page import SIMULATED_LINE, status_style
 from commands.wrapped_rows import WrappedRows, WrappedText
-from incident.model import Json, Status, json_object, json_objects
+from incident.model import Status
 from incident.model.outcome import Outcome, ReportedWorkload
 from incident.report.terminal import escape_unprintable
 
@@ -121,37 +120,28 @@ def _rule(outcome: Outcome) -> str:
 
 
 def _next_tasks(outcome: Outcome) -> Iterator[RenderableType]:
-    """The first tasks for people, each with its command."""
-    assessment = json_object(outcome.to_json().get("assessment"))
-    tasks = json_objects(json_object(assessment.get("plan")).get("people"))
+    """The first tasks for people, each with its command, and how to see the others."""
+    tasks = outcome.assessment.playbook.people if outcome.assessment else ()
     if tasks:
         yield Text("\nNext", style="bold")
     for number, task in enumerate(tasks[:_MOST_TASKS], start=1):
-        yield WrappedText(f"{number}. {_task_title(task)}", indent=2, hanging=5)
-        command = _text(task.get("command"))
+        yield WrappedText(f"{number}. {task.title or task.text}", indent=2, hanging=5)
+        command = task.command or ""
         if command and "\n" not in command:  # the first line alone would be half of it
             yield _unbroken(f"     {command}")
     if len(tasks) > _MOST_TASKS:
-        yield Text(f"  and {len(tasks) - _MOST_TASKS} more: --plan", style="dim")
-
-
-def _task_title(task: Any) -> str:
-    """The heading of a task, or its text."""
-    return _text(task.get("title")) or _text(task.get("text"))
+        yield Text(f"  {len(tasks) - _MOST_TASKS} more:", style="dim")
+    if tasks:
+        yield _unbroken(f"  cloud-run-responder show {outcome.incident} --plan")
 
 
 def _more(row: CaseRow) -> Iterator[RenderableType]:
     report = row.outcome.links.report if row.outcome else None
-    yield Text("\nMore", style="bold")
+    yield Text("\nEvidence, records and page", style="bold")
+    yield _unbroken(f"  cloud-run-responder show {row.case.incident} --all")
     if report:
         yield _unbroken(f"  {report}")
-    for option in ("--plan", "--all"):
-        yield _unbroken(f"  cloud-run-responder show {row.case.incident} {option}")
 
 
 def _unbroken(text: str) -> Text:
     return Text(escape_unprintable(text), no_wrap=True, overflow="ignore")
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else ""

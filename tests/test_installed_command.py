@@ -56,6 +56,7 @@ def test_the_built_package_has_all_that_the_commands_need(installed: Path) -> No
     assert "approve" in text
     templates = {path.suffix for path in installed.glob("incident/report/templates/*")}
     assert templates >= {".j2", ".css"}
+    assert (installed / "commands" / "templates" / "index.html.j2").is_file()
     assert not (installed / "emulator").exists()
     assert not (installed / "main.py").exists()
 
