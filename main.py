@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from wiring import RunningProcess
 
 T = TypeVar("T")
+_M_ARENA_MAX = -8  # of malloc.h
 
 # Read when the process starts, so that a deployment with a wrong setting fails.
 try:
@@ -200,8 +201,21 @@ class _LoopThread:
 _LOOP_THREAD = _LoopThread(SETTINGS)
 
 
+def _use_one_heap() -> None:
+    """Have all threads share one heap, where the C library is glibc.
+
+    It gives each of the first dozens of threads a heap of its own, which keeps what they free: some
+    20 MB in a burst. https://sourceware.org/glibc/manual/latest/html_node/Malloc-Tunable-Parameters.html
+    """
+    import ctypes
+
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(_M_ARENA_MAX, 1)
+
+
 def _import_in_background() -> None:
     """Import and compile what the start has left out; in a worker, which gunicorn forks."""
+    _use_one_heap()
 
     def import_and_compile() -> None:
         from wiring import warm_up

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from io import BytesIO
 from typing import TypeVar
 
 from incident.case_file.journal import (
@@ -38,7 +39,7 @@ from incident.model import (
     Retry,
     found_in,
 )
-from incident.model.concurrency import gather_all
+from incident.model.concurrency import compute, gather_all
 from incident.model.json_text import SCHEMA_VERSION, json_value, time_text
 from incident.model.outcome import Outcome
 from incident.model.ports import TopicPort
@@ -253,7 +254,7 @@ async def store_evidence(
     Raises:
         Retry: The store does not answer.
     """
-    objects, left_out = await asyncio.to_thread(
+    objects, left_out = await compute(
         _evidence_objects, case_file.folder, evidence, redactor, budget_s
     )
     store = case_file.journal.store
@@ -300,16 +301,16 @@ def _evidence_objects(
             path = object_stem(folder, f"evidence/{name}"), "json"
             objects[path] = encode_json(redactor.json(value))
     if logs is not None:
-        lines: list[bytes] = []
-        for entry in logs.entries:
+        lines = BytesIO()
+        for position, entry in enumerate(logs.take()):
             if time.thread_time() >= end:
-                number = len(logs.entries) - len(lines)
+                number = len(logs.entries) - position
                 reason = f"{number} log entries not stored: redaction took more than {budget_s:g} s"
                 gaps.append(Gap("logs", reason))
                 break
             shown = redactor.json(_with_forgery_warning(json_value(entry)))
-            lines.append(encode_json_line(shown))
-        objects[object_stem(folder, "logs"), "jsonl"] = b"".join(lines)
+            lines.write(encode_json_line(shown))
+        objects[object_stem(folder, "logs"), "jsonl"] = lines.getvalue()
     all_gaps = redactor.json(json_value((*evidence.gaps, *gaps)))
     objects[object_stem(folder, "evidence/gaps"), "json"] = encode_json(all_gaps)
     return objects, tuple(gaps)

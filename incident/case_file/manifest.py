@@ -22,13 +22,16 @@ from incident.model.json_text import SCHEMA_VERSION
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: No run waits longer for its manifest once its outcome is on record.
 _TIMEOUT_S = 20.0
+#: Objects of this size are kept until the run ends, for the page; log entries may be megabytes.
+_MOST_KEPT_BYTES = 65_536
 
 
 class RecordingStore:
     """A store that remembers what was created through it. Satisfies ``ObjectStore``.
 
     Each run has one of its own. An object's digest is taken before the store has the object, so
-    that a change which somebody makes right after that is detected as well.
+    that a change which somebody makes right after that is detected as well. What the run has
+    created is not requested again, unless it is long.
 
     Attributes:
         created: Paths of the objects that the run created, with their SHA-256.
@@ -39,6 +42,7 @@ class RecordingStore:
         self._store = store
         self._attempted: dict[str, set[str]] = {}
         self._unconfirmed: set[str] = set()
+        self._kept: dict[str, bytes] = {}
         self.created: dict[str, str] = {}
 
     async def create(self, path: str, data: bytes) -> bool:
@@ -50,6 +54,8 @@ class RecordingStore:
         self._unconfirmed.discard(path)
         if created:
             self.created[path] = digest
+            if len(data) <= _MOST_KEPT_BYTES:
+                self._kept[path] = data
         return created
 
     async def read(self, path: str) -> bytes | None:
@@ -58,6 +64,8 @@ class RecordingStore:
         A caller that is refused because the object exists reads it, to see whether an earlier
         attempt of its own, whose answer was lost, created it. That counts as created by the run.
         """
+        if path in self._kept:
+            return self._kept[path]
         data = await self._store.read(path)
         if data is not None and path not in self.created:
             digest = sha256_hex(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -66,12 +67,26 @@ class LogEntry:
     request: JsonObject | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Logs:
-    """The log entries of a time window, newest first, and whether more were left out."""
+    """The log entries of a time window.
+
+    Attributes:
+        entries: Newest first.
+        truncated: Whether more were left out.
+    """
 
     entries: tuple[LogEntry, ...]
     truncated: bool
+
+    def take(self) -> Iterator[LogEntry]:
+        """Each entry once. What it says, which may be megabytes, is let go as it is taken."""
+        taken = list(reversed(self.entries))
+        self.entries = tuple(
+            replace(entry, text="", payload=None, request=None) for entry in self.entries
+        )
+        while taken:
+            yield taken.pop()
 
     def covers(self, moment: datetime) -> bool:
         """Whether every entry of the window since a moment was read."""

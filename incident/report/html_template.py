@@ -54,6 +54,7 @@ def _compiled_template() -> Template:
         finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.filters["clock"] = lambda at: f"{at:%H:%M:%S}"
     environment.filters["day"] = lambda at: f"{at:%Y-%m-%d}"

@@ -5,7 +5,6 @@ The report of a later outcome is written beside the earlier one.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,7 +18,7 @@ from incident.case_file.paths import (
     parse_containment_path,
 )
 from incident.model import Json, JsonObject, Retry
-from incident.model.concurrency import gather_all
+from incident.model.concurrency import compute, gather_all
 from incident.model.outcome import Outcome
 from incident.report.html import CaseFileContents, render_html
 
@@ -53,10 +52,7 @@ async def render_report(
     objects, containment = await gather_all(
         _read_folder(store, folder), _containment_objects(store, outcome.containment)
     )
-    contents = await asyncio.to_thread(
-        _case_file_contents, outcome.to_json(), objects, containment, updated_at
-    )
-    return (await asyncio.to_thread(render_html, contents)).encode()
+    return await compute(_page, outcome.to_json(), objects, containment, updated_at)
 
 
 async def try_to_write_report(
@@ -96,6 +92,16 @@ async def _containment_objects(store: ObjectStore, folder: Json) -> dict[str, by
         return {}
     objects = await _read_folder(store, containment.folder)
     return {f"{containment.folder}/{name}": data for name, data in objects.items()}
+
+
+def _page(
+    outcome: JsonObject,
+    objects: Mapping[str, bytes],
+    containment: Mapping[str, bytes],
+    updated_at: datetime | None,
+) -> bytes:
+    """The page. What is parsed of the case file lives no longer than it takes."""
+    return render_html(_case_file_contents(outcome, objects, containment, updated_at)).encode()
 
 
 def _case_file_contents(

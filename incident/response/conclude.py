@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from incident.model import (
     Status,
     Verdict,
 )
+from incident.model.concurrency import compute
 from incident.model.outcome import Outcome
 from incident.report.activity import COLLECTOR_PREFIX
 from incident.report.outcome import OutcomeParts, build_outcome, resumed_outcome
@@ -57,14 +57,14 @@ async def conclude(  # noqa: PLR0913 - what every step before has found
         process, inputs, replace(result, decision=decision), evidence, case, timings_ms=timings_ms
     )
     if not request.publishes:
-        return await asyncio.to_thread(build_outcome, parts, redactor)
+        return await compute(build_outcome, parts, redactor)
     if case.has_record("done"):
         return await _later_outcome(case, request, parts, process)
     left_out = await store_evidence(case, evidence, redactor)
     if left_out:
         parts = replace(parts, evidence=replace(evidence, gaps=(*evidence.gaps, *left_out)))
     # Redacting megabytes must not block the other incidents on this loop.
-    outcome = await asyncio.to_thread(build_outcome, parts, redactor)
+    outcome = await compute(build_outcome, parts, redactor)
     name = evidence.finding.filed_name
     filed_name = name if evidence.confirmed else case.finding or name
     return await case.conclude(outcome, filed_name, alarm=result.alarm)
@@ -78,9 +78,7 @@ async def _later_outcome(
     plan = request.operator.recorded_plan if request.operator else None
     if plan:
         parts = replace(parts, decision=replace(parts.decision, mode=Mode.APPROVE))
-    return await asyncio.to_thread(
-        resumed_outcome, earlier, parts, process.redactor(parts.evidence)
-    )
+    return await compute(resumed_outcome, earlier, parts, process.redactor(parts.evidence))
 
 
 def _parts(  # noqa: PLR0913 - what every step before has found
