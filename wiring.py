@@ -12,6 +12,8 @@ from clients import Clients, Settings, connect, import_clients
 from incident.decision.guards import ResponderIdentity
 from incident.decision.process import Process
 from incident.model import Mode
+from incident.playbook.plan import compile_playbook
+from incident.playbook.schema import shipped_playbook
 from incident.redaction.redactor import Redactor
 from incident.report.html_template import report_template
 from incident.response.deliveries import DeliveryHandler
@@ -48,6 +50,7 @@ def warm_up(settings: Settings) -> None:
     import_clients(settings)
     Redactor(b"any").text("compiles the patterns")
     report_template()
+    compile_playbook(shipped_playbook())
 
 
 def build_patrol(

@@ -60,6 +60,15 @@ class Templates:
         """
         return not source or self.text(_EXPRESSION.format(source), facts) == "yes"
 
+    def compile_condition(self, source: str) -> None:
+        """Compile a condition ahead of its use.
+
+        Raises:
+            InvalidPlaybook: It is no expression.
+        """
+        if source:
+            self.compiled(_EXPRESSION.format(source), commands=False)
+
     def commands(self, source: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
         """Commands, one a line, each inserted value one word of a POSIX shell or a part of it.
 
