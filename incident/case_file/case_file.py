@@ -218,9 +218,14 @@ class CaseFile:
             return True
         return self.journal.clock() - self._newest_record.recorded_at > peer_timeout
 
+    @property
+    def timed_out_twice(self) -> bool:
+        """Whether two runs ran out of time: the next one leaves out what is not needed to end."""
+        return sum(record.kind == "timed-out" for record in self.known_records) > 1
+
     def _last_run_ended(self) -> bool:
         """Whether the last run has recorded that it ended."""
-        return self._newest_record.kind == "retried"
+        return self._newest_record.kind in ("retried", "timed-out")
 
     @property
     def _newest_record(self) -> Record:

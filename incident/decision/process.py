@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,7 @@ class Process:
         run_id: Names a run in the records that it writes: see :meth:`for_run`.
         run_sources: What a run reads, each thing once.
         run_tasks: What goes on beside a run.
+        run_deadline: When the run's time is up, by the loop's clock.
     """
 
     route: Callable[[Notification], Route]
@@ -98,9 +100,10 @@ class Process:
     run_id: str = ""
     run_sources: EvidenceSources | None = None
     run_tasks: list[asyncio.Future[Any]] = field(default_factory=list)
+    run_deadline: float = math.inf
 
-    def for_run(self, run_id: str = "") -> Process:
-        """The same process for one run, which reads each thing once; close the sources after it."""
+    def for_run(self, run_id: str = "", deadline: float = math.inf) -> Process:
+        """The same process for one run, which reads each thing once; :meth:`end` it."""
         sources = EvidenceSources(
             self.security_center,
             CachedWorkloadReader(self.cloud_run),
@@ -110,7 +113,9 @@ class Process:
             InventorySearch(self.inventory),
         )
         run_id = run_id or secrets.token_hex(6)
-        return replace(self, run_id=run_id, run_sources=sources, run_tasks=[])
+        return replace(
+            self, run_id=run_id, run_sources=sources, run_tasks=[], run_deadline=deadline
+        )
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start work that goes on beside the run, and at the latest is cancelled at its end."""

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from incident.actions.changes import with_state
 from incident.case_file.case_file import CaseFile
 from incident.containment.annotate import annotate, missing_annotation
 from incident.containment.contain import contain
@@ -31,9 +32,11 @@ from incident.investigation.collect import (
 )
 from incident.model import (
     Change,
+    ChangeState,
     Decision,
     Evidence,
     Finding,
+    Gap,
     GiveUp,
     IncidentError,
     InvalidPolicy,
@@ -63,6 +66,7 @@ from incident.response.refusals import RequestRefused, refusal_text, require_per
 from incident.response.response import Response
 
 INCIDENT_BUDGET = timedelta(seconds=240)
+_NOT_COLLECTED = "Not collected: two deliveries of the incident ran out of time before it"
 
 
 async def respond(  # noqa: C901, PLR0911 - one sequence that reads top to bottom
@@ -114,7 +118,9 @@ async def respond(  # noqa: C901, PLR0911 - one sequence that reads top to botto
                 if earlier := await overtaken(case, request):
                     return Response(earlier)
             with stopwatch.stage("contain"):
-                result = await _contain(run, inputs, decision, recording)
+                result = await _contain(
+                    run, inputs, decision, recording, bounded=case.timed_out_twice
+                )
             annotating = run.start(annotate(run, inputs, result.annotation))
             await record_containment(run, inputs, result, case)
 
@@ -220,9 +226,10 @@ async def _answer_on_record(
 @contextlib.asynccontextmanager
 async def _run(process: Process, request: Request) -> AsyncIterator[Process]:
     """A run: within the budget, with caches of its own, and its errors redacted."""
-    run = process.for_run()
+    deadline = asyncio.get_running_loop().time() + INCIDENT_BUDGET.total_seconds()
+    run = process.for_run(deadline=deadline)
     try:
-        async with asyncio.timeout(INCIDENT_BUDGET.total_seconds()):
+        async with asyncio.timeout_at(deadline):
             yield run
     except TimeoutError as error:
         raise Retry(
@@ -237,7 +244,12 @@ async def _run(process: Process, request: Request) -> AsyncIterator[Process]:
 
 
 async def _contain(
-    process: Process, inputs: Inputs, decision: Decision, recording: asyncio.Task[None]
+    process: Process,
+    inputs: Inputs,
+    decision: Decision,
+    recording: asyncio.Task[None],
+    *,
+    bounded: bool,
 ) -> ContainmentResult:
     """Contain as far as the decision says; for a delivery a permanent fault gives ``failed``."""
     request, state = inputs.request, inputs.workload_state
@@ -246,8 +258,12 @@ async def _contain(
         retry_if_write_pending(request.incident, state.history.current, process.clock)
         status = Status.FAILED if decision.failed else Status.HELD
         return ContainmentResult(status, decision, alarm=decision.alarm or decision.failed)
+    limit = (INCIDENT_BUDGET / 2).total_seconds() if bounded else None
     try:
-        result = await contain(process, inputs, decision)
+        async with asyncio.timeout(limit):
+            result = await contain(process, inputs, decision)
+    except TimeoutError:
+        result = await _result_out_of_time(process, inputs, decision)
     except GiveUp as error:
         if request.writes_or_fails:
             raise
@@ -267,6 +283,20 @@ async def _contain(
     if result.status is Status.HELD and request.trigger in (Trigger.APPROVAL, Trigger.CONTAIN):
         raise RequestRefused(refusal_text(process, inputs, result.decision))
     return result
+
+
+async def _result_out_of_time(
+    process: Process, inputs: Inputs, decision: Decision
+) -> ContainmentResult:
+    """What there is to report of a containment that ran out of time again and again."""
+    current = (await read_workload_state(process, inputs.workload)).history.current
+    text = "containing it ran out of time, as two deliveries before did"
+    decision = replace(decision, reasons=(Reason(text, "time"), *decision.reasons))
+    snapshot = current.effective_snapshot if current else None
+    if current is None or snapshot is None or inputs.request.incident not in current.incidents:
+        return ContainmentResult(Status.FAILED, replace(decision, changes=()), alarm=True)
+    changes = tuple(with_state(each, ChangeState.UNVERIFIED, text) for each in snapshot.changes)
+    return ContainmentResult(Status.UNVERIFIED, decision, changes, current.folder, alarm=True)
 
 
 async def _undo_if_released(process: Process, inputs: Inputs) -> None:
@@ -292,6 +322,8 @@ async def _evidence(
         return inputs.evidence
     if case.has_record("done"):
         return replace(inputs.evidence, revisions=await _revisions(process, inputs))
+    if case.timed_out_twice:
+        return inputs.evidence.with_gap(Gap("evidence", _NOT_COLLECTED))
     evidence = merge_evidence(inputs.evidence, await supporting)
     deadline = _evidence_bounds(inputs.policy).deadline
     return await with_reputation(evidence, process.sources.reputations, deadline)

@@ -12,7 +12,7 @@ from incident.containment.containment_result import ContainmentResult
 from incident.decision.inputs import Inputs
 from incident.decision.process import Process
 from incident.decision.request import Request, Trigger
-from incident.model import Decision, Finding, Json, JsonObject, Retry, Status
+from incident.model import Decision, Finding, IncidentError, Json, JsonObject, Retry, Status
 from incident.model.json_text import time_text
 from incident.model.outcome import Outcome
 from incident.redaction.redactor import Redactor, redact_error
@@ -167,6 +167,11 @@ async def working(process: Process, inputs: Inputs, case: CaseFile) -> AsyncIter
     heartbeat = asyncio.ensure_future(case.send_heartbeats(process.peer_wait))
     try:
         yield
+    except asyncio.CancelledError:
+        if asyncio.get_running_loop().time() >= process.run_deadline:
+            with contextlib.suppress(IncidentError):
+                await case.add_record("timed-out", {})
+        raise
     except Retry as error:
         heartbeat.cancel()
         reason = str(redact_error(error, process.redactor(inputs.evidence)))

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from tests.support.constants import REPOSITORY
-from tests.support.environment import encode, responder_environment
+from tests.support.environment import responder_environment
+from tests.support.findings import encode
 
 MOST_FRAMES = 12
 #: Calls main.respond as functions-framework does, and prints the calls that lead to the first
