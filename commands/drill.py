@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from clients import Clients, read_settings
+from commands.confirmation import workload_text
 from commands.console import print_diff, print_line, write_and_print_manifest
 from commands.interrupt import WriteAttempt, prompt
 from commands.progress import progress_paused
@@ -124,7 +125,7 @@ def _print_step(console: Console, step: str) -> None:
 
 
 def _print_proposal(proposal: Proposal, by: str, console: Console) -> None:
-    print_line(console, f"{proposal.inputs.workload.resource_name}, as {by}", "bold")
+    print_line(console, f"{workload_text(proposal.inputs.workload)}, as {by}", "bold")
     for reason in proposal.reasons:
         print_line(console, f"  {reason}")
     for change in proposal.changes:

@@ -43,7 +43,7 @@ class OpenAttempt:
     def text(self) -> str:
         """The attempt in one line."""
         by = f" by {self.by}" if self.by else ""
-        since = f" at {time_text(self.since)}" if self.since else ""
+        since = f" at {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
         changed = (
             "The workload may be changed" if self.may_be_changed else "Nothing was written yet"
         )

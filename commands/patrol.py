@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from clients import Clients, read_settings
+from commands.confirmation import workload_text
 from commands.interrupt import WriteAttempt
 from commands.shared import as_json_option, print_json, run_with_clients
+from incident.model import Workload
 from incident.patrol.checked_containment import ContainmentCheck
 from incident.patrol.round import RoundResult
 from incident.patrol.unfinished import UnfinishedIncident
@@ -104,7 +106,9 @@ def _manifest_lines(patrol_round: RoundResult) -> list[Text]:
 
 def _check_lines(check: ContainmentCheck) -> list[Text]:
     style = "bold red" if check.alarm else "yellow"
-    lines = [Text(f"{check.workload}: {check.state.value}", style=style)]
+    workload = Workload.from_resource_name(check.workload)
+    name = workload_text(workload) if workload else check.workload
+    lines = [Text(f"{name}: {check.state.value}", style=style)]
     lines += [Text(f"  {line}") for line in check.drift]
     if check.attribution:
         lines.append(Text(f"  {check.attribution.clause.lstrip('; ')}"))

@@ -235,7 +235,7 @@ async def test_patrol_reports_reverted_containments(tmp_path: Path) -> None:
         await deploy(env, with_automatic_scaling)
         code, out, _ = await run_command(env, "patrol", **environment)
         assert code == 1
-        assert f"{outcome['changes'][0]['target']}: reverted" in out
+        assert "storefront (service, example-shop-prod, europe-west1): reverted" in out
         assert "RESPONDER_MODE allows no more than dry-run" in " ".join(out.split())
         code, out, _ = await run_command(env, "patrol", "--json", **environment)
         reported = json.loads(out)
