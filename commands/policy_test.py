@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 from commands.shared import as_json_option, print_json
+from finding_input.decoding import UnusableInputError
+from finding_input.reading import read_findings
 from incident.model import Finding, IncidentError, InvalidPolicy, Json
 from incident.notification.parse import parse_notification
 from incident.policy.resolve import Policy, parse_policy
@@ -114,7 +116,19 @@ def _policy_file(file: Path, cases: CaseFile) -> Path:
 
 
 def _read_finding(path: Path) -> Finding:
-    return parse_notification(path.read_bytes()).finding
+    """The one finding in a file, in whatever form people have it.
+
+    Raises:
+        OSError: The file cannot be read.
+        IncidentError: It has none, several, or one that lacks what is needed.
+    """
+    try:
+        found = read_findings(path.read_bytes())
+    except UnusableInputError as error:
+        raise InvalidPolicy(f"Cannot use {path}: {error}") from error
+    if len(found) > 1:
+        raise InvalidPolicy(f"Cannot use {path}: it has {len(found)} findings; expected one")
+    return parse_notification(found[0].data).finding
 
 
 def _error_text(error: OSError | IncidentError) -> str:

@@ -70,7 +70,7 @@ class Case(_Section):
 
     name: _Text = Field(description="What it shows, in a sentence.")
     finding: _Text | None = Field(
-        default=None, description="A file with a notification, beside this file."
+        default=None, description="A file with one finding, beside this file."
     )
     facts: Facts = Facts()
     expect: Expected

@@ -91,6 +91,15 @@ def test_a_finding_is_read_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "finding.json").write_bytes(sample)
     cases = "cases:\n- name: x\n  finding: finding.json\n  expect: {actions: [scale-to-zero]}\n"
     assert run(written(tmp_path, cases=cases)).exit_code == 0
+    # As `gcloud scc findings list` gives it; but only one.
+    one = json.loads(sample)
+    (tmp_path / "finding.json").write_text(json.dumps([one]))
+    assert run(written(tmp_path, cases=cases)).exit_code == 0
+    other = json.loads(sample.replace(b"1a9b7055", b"2b9b7055"))
+    (tmp_path / "finding.json").write_text(json.dumps([one, other]))
+    result = run(written(tmp_path, cases=cases))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "finding.json: it has 2 findings; expected one" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -107,7 +116,7 @@ def test_a_finding_is_read_beside_the_file(tmp_path: Path) -> None:
         (
             POLICY,
             "cases:\n- name: x\n  finding: policy.yaml\n  expect: {mode: enforce}",
-            "Error: ",
+            "policy.yaml: This is ",
         ),
     ],
 )
