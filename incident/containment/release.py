@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from incident.actions.changes import redacted_json
 from incident.case_file.containments import ContainmentRecords
-from incident.containment.not_restored import NotRestored
+from incident.containment.not_restored import NotRestored, merged_parts, refused_parts
 from incident.containment.release_plan import ReleasePlan, plan_release
 from incident.containment.release_text import not_restored_texts
 from incident.containment.restore import (
+    MAX_REFUSALS,
     ReleaseOptions,
     ReleaseRefused,
     Restoration,
-    validated_plan,
 )
-from incident.model import Change, ChangeKind, ChangeState, Denied, GiveUp, IncidentError, Json
+from incident.model import (
+    Change,
+    ChangeKind,
+    ChangeState,
+    Denied,
+    GiveUp,
+    IncidentError,
+    Json,
+    Retry,
+)
 from incident.model.ports import CloudRunPort
 from incident.redaction.redactor import redact_error
 
@@ -64,6 +73,32 @@ class ReleaseResult:
 
     changes: tuple[Change, ...] = ()
     not_restored: tuple[NotRestored, ...] = ()
+
+
+async def validated_plan(
+    plan: ReleasePlan, containment_records: ContainmentRecords, cloud_run: CloudRunPort
+) -> ReleasePlan:
+    """The plan without what Google refuses to validate. Writes nothing.
+
+    Only fields can be validated. A refusal that names no part of the write is kept as it is.
+    """
+    for _ in range(MAX_REFUSALS):
+        change = plan.change(ChangeKind.FIELDS)
+        if change is None:
+            break
+        try:
+            await cloud_run.write(change, validate_only=True)
+        except GiveUp as error:
+            parts = refused_parts(change, error, plan.configuration.kind)
+            if not parts:
+                return replace(plan, refusal=str(error))
+            known = merged_parts(plan.not_restored, parts)
+            plan = await plan_release(plan.workload, containment_records, cloud_run, known)
+        except Retry:
+            break
+        else:
+            break
+    return plan
 
 
 async def carry_out_release(

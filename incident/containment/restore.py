@@ -46,7 +46,7 @@ from incident.redaction.redactor import Redactor
 #: Access comes last: nobody gets access before the rest is restored.
 WRITE_ORDER = (ChangeKind.FIELDS, ChangeKind.IAM_POLICY)
 #: A refusal names one reference or a few: so often a write is repeated without them.
-_MAX_REFUSALS = 50
+MAX_REFUSALS = 50
 _BACKOFF = Backoff(first_s=0.4, longest_s=2.0, attempts=5)
 _POLL = Backoff(first_s=0.1, longest_s=2.0, factor=1.5)
 _OVERWRITE_WARNING = (
@@ -82,32 +82,6 @@ class ReleaseOptions:
     on_step: Callable[[str], None] = lambda _: None
     only_incident: str | None = None
     force: bool = False
-
-
-async def validated_plan(
-    plan: ReleasePlan, containment_records: ContainmentRecords, cloud_run: CloudRunPort
-) -> ReleasePlan:
-    """The plan without what Google refuses to validate. Writes nothing.
-
-    Only fields can be validated. A refusal that names no part of the write is kept as it is.
-    """
-    for _ in range(_MAX_REFUSALS):
-        change = plan.change(ChangeKind.FIELDS)
-        if change is None:
-            break
-        try:
-            await cloud_run.write(change, validate_only=True)
-        except GiveUp as error:
-            parts = refused_parts(change, error, plan.configuration.kind)
-            if not parts:
-                return replace(plan, refusal=str(error))
-            known = merged_parts(plan.not_restored, parts)
-            plan = await plan_release(plan.workload, containment_records, cloud_run, known)
-        except Retry:
-            break
-        else:
-            break
-    return plan
 
 
 class Restoration:
@@ -165,7 +139,7 @@ class Restoration:
         """
         error: Retry | None = None
         self._apart, refusals, attempt = False, 0, 0
-        while attempt < _BACKOFF.attempts and refusals <= _MAX_REFUSALS:
+        while attempt < _BACKOFF.attempts and refusals <= MAX_REFUSALS:
             if attempt:
                 await _BACKOFF.pause(attempt)
             try:

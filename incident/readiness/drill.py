@@ -177,6 +177,8 @@ class DrillRun:
             plan, self._containments, self._process.cloud_run, options
         )
         report.release_changes = tuple(redact_change(change, redactor) for change in result.changes)
+        for part in result.not_restored:
+            self._problem(redactor.text(f"not restored: {part.reason}"))
 
     async def _remaining_work(self) -> str:
         """What the operator has to do after a failed release."""
