@@ -17,13 +17,14 @@ from incident.playbook.facts import (
     Facts,
     FindingFacts,
     ImageFacts,
+    OtherWorkload,
     SourceFacts,
     VolumeFacts,
     WorkloadFacts,
 )
 from incident.playbook.plan import filled_task, playbook_facts
 from incident.playbook.rendering import TEMPLATES, template_names
-from incident.playbook.schema import Playbook, Task
+from incident.playbook.schema import Playbook
 from incident.playbook.secret_facts import SecretFacts, SecretUpdate, VariableFacts
 
 _MOST_MISTAKES = 20
@@ -50,26 +51,21 @@ def check_playbook(playbook: Playbook, *, source: str) -> None:
 
 
 def _unknown_names(playbook: Playbook) -> Iterator[str]:
-    """Names of no fact, and templates that are none."""
+    """Templates that are none, and names of no fact; task by task."""
     known = set(playbook_facts(*next(_examples())))
     for task in playbook.all_tasks:
-        for source in _templates(task):
+        alone = Playbook(tasks=(task,), without_workload=(task,))
+        for source, commands in alone.templates:
             try:
+                TEMPLATES.compiled(source, commands=commands)
                 unknown = [name for name in template_names(source) if name not in known]
             except InvalidPlaybook as error:
                 yield f"task {task.id}: {error}"
                 continue
-            for name in unknown:
-                names = ", ".join(sorted(known))
-                yield f"task {task.id}: no fact is called {name}; there are {names}"
-
-
-def _templates(task: Task) -> Iterator[str]:
-    yield from (task.title, task.what, task.why, task.commands, task.link)
-    for detail in task.more:
-        yield from (detail.text, detail.commands)
-    for condition in (task.when, task.first, *(detail.when for detail in task.more)):
-        yield f"{{{{ {condition or 1} }}}}"
+            names = ", ".join(sorted(known))
+            yield from (
+                f"task {task.id}: no fact is called {n}; there are {names}" for n in unknown
+            )
 
 
 def _failures(playbook: Playbook) -> Iterator[str]:
@@ -141,6 +137,7 @@ def _everything(finding: FindingFacts, workload: WorkloadFacts) -> dict[str, Any
         source=SourceFacts(
             "function", managed=True, location="gs://b/o", entry_point="main", base_image=""
         ),
+        others=(OtherWorkload(workload.kind, "copy", "p", "region"),),
         queries=_queries(),
     ).to_json()
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from incident.model import AUDIT_WINDOW, Evidence, Finding, Kind, Workload
+from incident.model.affected_workloads import Relation
 from incident.playbook.entry_facts import EntryFacts, entry_facts
 from incident.playbook.images import parse_image
 from incident.playbook.links import (
@@ -202,6 +203,16 @@ class SourceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherWorkload:
+    """Another workload that runs the same image digest, by the inventory."""
+
+    kind: str
+    name: str
+    project: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All facts of the evidence, by the names that a playbook uses.
 
@@ -218,6 +229,7 @@ class Facts:
         volumes: Volumes whose files outlive the instance.
         entry: Who reaches and calls it.
         source: The source that it is deployed from; None for an image.
+        others: Other workloads that run the same image digest.
         queries: Logging queries: ``logs`` of the workload, ``audit`` of its deployments, and
             ``page``, the Logs Explorer with the first.
         gaps: Why evidence is missing, by collector.
@@ -235,6 +247,7 @@ class Facts:
     volumes: tuple[VolumeFacts, ...] = ()
     entry: EntryFacts = field(default_factory=EntryFacts)
     source: SourceFacts | None = None
+    others: tuple[OtherWorkload, ...] = ()
     queries: Mapping[str, str] = field(default_factory=dict)
     gaps: Mapping[str, str] = field(default_factory=dict)
 
@@ -290,6 +303,7 @@ def evidence_facts(
         )[:_MOST_NAMES],
         entry=entry_facts(evidence, workload),
         source=_source_facts(evidence),
+        others=_others(evidence),
         queries=_queries(finding, workload),
         gaps=_missing(evidence),
     )
@@ -422,6 +436,22 @@ def _source_facts(evidence: Evidence) -> SourceFacts | None:
         location=source.location if source else "",
         entry_point=source.function_target if source else "",
         base_image=source.base_image if source else "",
+    )
+
+
+def _others(evidence: Evidence) -> tuple[OtherWorkload, ...]:
+    """Those with findings in the window first."""
+    found = evidence.affected.workloads if evidence.affected else ()
+    same = [each for each in found if Relation.DIGEST in each.relations]
+    same.sort(key=lambda each: not each.findings)
+    return tuple(
+        OtherWorkload(
+            each.workload.kind.value,
+            each.workload.name,
+            each.workload.project,
+            each.workload.location,
+        )
+        for each in same[:_MOST_NAMES]
     )
 
 

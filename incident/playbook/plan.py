@@ -72,13 +72,8 @@ def compile_playbook(playbook: Playbook) -> None:
     Raises:
         InvalidPlaybook: One is no template.
     """
-    for task in (*playbook.tasks, *playbook.without_workload):
-        for condition in (task.when, task.first, *(detail.when for detail in task.more)):
-            TEMPLATES.compile_condition(condition)
-        for text in (task.title, task.what, task.why, task.link, *(d.text for d in task.more)):
-            TEMPLATES.compiled(text, commands=False)
-        for commands in (task.commands, *(detail.commands for detail in task.more)):
-            TEMPLATES.compiled(commands, commands=True)
+    for source, commands in playbook.templates:
+        TEMPLATES.compiled(source, commands=commands)
 
 
 def filled_task(task: Task, facts: Mapping[str, Any]) -> PlaybookTask:

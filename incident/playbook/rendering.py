@@ -27,7 +27,6 @@ _VALUE = re.compile(f"{_START}([^{_START}{_END}]*){_END}")
 _NO_VALUE_IN = re.compile(
     r"""'[^']*(?:'|$)|"(?:\\.|[^"\\])*(?:"|$)|`[^`]*(?:`|$)|(?:^|\s)#.*|<<.*|\\."""
 )
-_EXPRESSION = "{{% if {} %}}yes{{% endif %}}"
 
 
 class ShellCommand(str):
@@ -58,16 +57,7 @@ class Templates:
         Raises:
             InvalidPlaybook: As for a text.
         """
-        return not source or self.text(_EXPRESSION.format(source), facts) == "yes"
-
-    def compile_condition(self, source: str) -> None:
-        """Compile a condition ahead of its use.
-
-        Raises:
-            InvalidPlaybook: It is no expression.
-        """
-        if source:
-            self.compiled(_EXPRESSION.format(source), commands=False)
+        return not source or self.text(condition_template(source), facts) == "yes"
 
     def commands(self, source: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
         """Commands, one a line, each inserted value one word of a POSIX shell or a part of it.
@@ -123,6 +113,11 @@ class Templates:
                 extensions=(),
             )
         return self._environments[commands]
+
+
+def condition_template(expression: str) -> str:
+    """The template of a condition, which gives ``yes`` where it holds."""
+    return f"{{% if {expression or 'true'} %}}yes{{% endif %}}"
 
 
 #: The templates of this process.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from incident.model import InvalidPlaybook, InvalidPolicy
+from incident.playbook.rendering import condition_template
 from incident.policy.errors import KeyPath
 from incident.policy.yaml_file import read_document
 
@@ -72,6 +73,18 @@ class Playbook(_Section):
     def all_tasks(self) -> tuple[Task, ...]:
         """The tasks of both lists."""
         return (*self.tasks, *self.without_workload)
+
+    @property
+    def templates(self) -> Iterator[tuple[str, bool]]:
+        """Every template of it, and whether it is one of commands."""
+        for task in self.all_tasks:
+            yield from ((text, False) for text in (task.title, task.what, task.why, task.link))
+            yield from ((detail.text, False) for detail in task.more)
+            yield from (
+                (block, True) for block in (task.commands, *(d.commands for d in task.more))
+            )
+            for condition in (task.when, task.first, *(detail.when for detail in task.more)):
+                yield condition_template(condition), False
 
 
 _SHIPPED = Path(__file__).with_name("playbook.yaml")

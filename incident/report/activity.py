@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from incident.model import JsonObject, Status, Verdict
 from incident.model.json_text import json_string, parse_time
+from incident.model.outcome import Outcome
 
 #: Prefix of collectors in an outcome's ``timings_ms``.
 COLLECTOR_PREFIX = "evidence/"
@@ -81,7 +82,7 @@ class ActivityEntry:
 
 
 def activity_entries(
-    outcome: JsonObject,
+    outcome: Outcome,
     records: Sequence[JsonObject],
     containment: Sequence[JsonObject] = (),
     updated_at: datetime | None = None,
@@ -114,18 +115,17 @@ def activity_entries(
     return (*found, *_current_update(outcome, found, records, updated_at))
 
 
-def timings(outcome: JsonObject) -> Mapping[str, float]:
+def timings(outcome: Outcome) -> Mapping[str, float]:
     """Milliseconds of each stage and collector; values that are no duration are left out."""
-    values = outcome.get("timings_ms")
     return {
         str(name): float(value)
-        for name, value in (values.items() if isinstance(values, Mapping) else ())
+        for name, value in outcome.timings_ms.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9  # noqa: PLR2004 - eleven days: no NaN, no infinity
     }
 
 
 def _evidence_entries(
-    outcome: JsonObject, records: Sequence[JsonObject], missing: Collection[str]
+    outcome: Outcome, records: Sequence[JsonObject], missing: Collection[str]
 ) -> Iterator[ActivityEntry]:
     """Parallel reads before the record `received`, if one run did all."""
     known = timings(outcome)
@@ -206,7 +206,7 @@ def _earlier_updates(records: Sequence[JsonObject]) -> Iterator[ActivityEntry]:
 
 
 def _current_update(
-    outcome: JsonObject,
+    outcome: Outcome,
     found: Sequence[ActivityEntry],
     records: Sequence[JsonObject],
     updated_at: datetime | None,
@@ -222,11 +222,9 @@ def _current_update(
     ]
     newest = max((step.at for step in found), default=updated_at)
     at = newest if done and newest > max(done) else max(newest, updated_at)
-    decision = outcome.get("decision")
-    reasons = decision.get("reasons") if isinstance(decision, Mapping) else None
-    why = f": {reasons[0]}" if isinstance(reasons, list) and reasons else ""
-    yield ActivityEntry(at, f"Carried the incident on: {json_string(outcome.get('status'))}{why}")
+    why = f": {outcome.decision.reasons[0]}" if outcome.decision.reasons else ""
+    yield ActivityEntry(at, f"Carried the incident on: {outcome.status.value}{why}")
 
 
-def _decide_ms(outcome: JsonObject) -> float | None:
+def _decide_ms(outcome: Outcome) -> float | None:
     return timings(outcome).get("decide")

@@ -1,4 +1,4 @@
-"""Jinja environment of the HTML report: filters, escaping, length limit of texts. Pure."""
+"""Template of the page: filters, escaping, length limit of texts. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 from threading import Lock
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from incident.model.durations import format_milliseconds
-from incident.report.terminal import escape_unprintable
+from incident.report.page_words import stamp
+from incident.report.terminal import escape_unprintable, escape_unprintable_lines
 
 _LONGEST = 600
 #: First words that get a capital letter. Any other first word may be a name.
 _SENTENCE_STARTS = re.compile(
-    r"(?:all|an?|another|anybody|approved|as|at|buckets|by|callers|cannot|contained|defaults|each"
-    r"|everybody|execution|file|from|how|if|in|internal|its?|named|no|nobody|not|nothing|of|on|only"
-    r"|other|perhaps|related|released|revision|since|some|taken|the|these|they|this|those|what|when"
-    r"|where|whether|which|who|whoever|why|with) "
+    r"(?:all|an?|another|anybody|approved|as|at|buckets|by|callers|cannot|confirmed|contained"
+    r"|defaults|each|everybody|execution|file|from|how|if|in|internal|its?|named|no|nobody|not"
+    r"|nothing|of|on|only|other|perhaps|related|released|revision|since|some|taken|the|these|they"
+    r"|this|those|what|when|where|whether|which|who|whoever|why|with) "
 )
 _FOLDER = Path(__file__).parent / "templates"
 _COMPILING = Lock()
@@ -30,13 +30,6 @@ def page_text(text: str) -> str:
     left = len(text) - _LONGEST
     cut = escape_unprintable(text[:_LONGEST])
     return f"{cut}… ({left} more characters; the case file has them)" if left > 0 else cut
-
-
-def _finalize(value: object) -> object:
-    """Applied to every printed value, before escaping."""
-    if isinstance(value, Markup):
-        return value
-    return page_text(value) if isinstance(value, str) else value
 
 
 def report_template() -> Template:
@@ -56,27 +49,27 @@ def _compiled_template() -> Template:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.filters["block"] = _block
     environment.filters["clock"] = lambda at: f"{at:%H:%M:%S}"
     environment.filters["day"] = lambda at: f"{at:%Y-%m-%d}"
-    environment.filters["stamp"] = _stamp
-    environment.filters["duration"] = format_milliseconds
+    environment.filters["stamp"] = stamp
     environment.filters["sentence"] = _sentence
-    environment.tests["page"] = is_page
+    environment.tests["link"] = lambda link: isinstance(link, str) and link.startswith("https://")
     return environment.get_template("report.html.j2")
 
 
-def _sentence(text: object) -> str:
+def _finalize(value: object) -> object:
+    """Applied to every printed value, before escaping."""
+    if isinstance(value, Markup):
+        return value
+    return page_text(value) if isinstance(value, str) else value
+
+
+def _block(text: str) -> Markup:
+    """Lines of commands, whole: what is cut is not to be pasted."""
+    return escape(escape_unprintable_lines(text))
+
+
+def _sentence(text: str) -> str:
     """A text with a capital first letter, unless its first word may be a name."""
-    sentence = str(text)
-    return sentence[:1].upper() + sentence[1:] if _SENTENCE_STARTS.match(sentence) else sentence
-
-
-def _stamp(value: object) -> str:
-    """A time of the evidence as ``YYYY-MM-DD HH:MM:SS``."""
-    text = str(value or "")
-    return text.replace("T", " ").partition(".")[0].removesuffix("Z") if text else "unknown"
-
-
-def is_page(link: object) -> bool:
-    """Whether a link is an ``https`` URL."""
-    return isinstance(link, str) and link.startswith("https://")
+    return text[:1].upper() + text[1:] if _SENTENCE_STARTS.match(text) else text

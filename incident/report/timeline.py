@@ -1,124 +1,144 @@
-"""Timeline of an incident, from outcome, evidence and activity. Pure; no layout."""
+"""Timeline of an attack: deployments, access changes, findings, requests, log lines. Pure.
+
+The steps of the responder are not in it: they are one line of their own on the page.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import pairwise
 
-from incident.model import Json, JsonObject, format_duration
-from incident.model.json_text import json_object, json_objects, json_string, parse_time
-from incident.report.activity import ActivityEntry
+from incident.model import AUDIT_WINDOW, Json, JsonObject
+from incident.model.json_text import json_list, json_objects, json_string, parse_time
+from incident.model.outcome import Outcome
+from incident.report.log_lines import LogLine
 
-_MOST_EVENTS = 60
-_MOST_STEPS = 60
-_QUIET = timedelta(seconds=90)
+_MOST_EVENTS = 12
 _DEPLOYS = ("Create", "Update", "Replace", "Patch")
-_STARTS = "Run"
 _IAM = "SetIamPolicy"
+#: A revision is made by the deployment of which the audit log tells within this time.
+_SAME_DEPLOYMENT = timedelta(seconds=10)
 
 
-class Lane(StrEnum):
-    """Kind of a timeline event."""
+class EventKind(StrEnum):
+    """Kind of an event, as the page marks it."""
 
     FINDING = "finding"
     RELATED = "related finding"
     DEPLOYMENT = "deployment"
     EXECUTION = "execution"
-    ACCESS = "access change"
-    CHANGE = "other change"
-    LOGS = "logs"
-    RESPONDER = "responder"
-    PERSON = "person"
+    ACCESS = "access"
+    CHANGE = "change"
+    REQUEST = "request"
+    LOG = "log line"
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEvent:
-    """An event.
-
-    Attributes:
-        at: Time.
-        lane: Kind.
-        text: What happened.
-        count: Number of log entries; 0 for other events.
-        quiet_before: Time since the event before, if long; else empty.
-        duration_ms: Duration of a step of the activity; None where unknown, and for other events.
-    """
+    """An event: when, its kind, and what happened."""
 
     at: datetime
-    lane: Lane
+    kind: EventKind
     text: str
-    count: int = 0
-    quiet_before: str = ""
-    duration_ms: float | None = None
 
 
-def timeline(
-    outcome: JsonObject, evidence: Mapping[str, Json], activity: Sequence[ActivityEntry] = ()
+def attack_timeline(
+    outcome: Outcome, evidence: Mapping[str, Json], decisive: Sequence[LogLine]
 ) -> tuple[TimelineEvent, ...]:
-    """All dated events in order; of many, the activity and those nearest to the finding.
+    """The events in order; of many, those nearest to the finding.
 
     Args:
         outcome: The outcome.
-        evidence: Evidence by its collector, ``logs`` as a list of entries.
-        activity: Steps of the responder and operators.
+        evidence: Evidence by its collector.
+        decisive: The log lines that show what happened.
     """
-    finding = json_object(outcome.get("finding"))
-    category = json_string(finding.get("category"))
+    finding = outcome.finding
+    event_time = finding.event_time if finding else None
+    category = finding.category if finding else None
     found = [
-        *_at(finding.get("event_time"), Lane.FINDING, category),
+        *_at(event_time, EventKind.FINDING, f"FINDING: {category}"),
         *_related(evidence.get("related-findings")),
-        *_audit_events(evidence.get("audit-log")),
-        *_deployments(evidence.get("revisions")),
+        *_deployments(
+            evidence.get("audit-log"),
+            evidence.get("revisions"),
+            event_time - AUDIT_WINDOW if event_time else None,
+        ),
         *_executions(evidence.get("executions")),
-        *_log_bursts(evidence.get("logs")),
+        *(
+            TimelineEvent(
+                line.at,
+                EventKind.REQUEST if line.is_request else EventKind.LOG,
+                line.short_text,
+            )
+            for line in decisive
+        ),
     ]
-    steps = sorted(_activity_events(activity), key=lambda event: event.at)[-_MOST_STEPS:]
-    event_time = parse_time(finding.get("event_time"))
     if event_time and len(found) > _MOST_EVENTS:
-        found = sorted(found, key=lambda event: abs(event.at - event_time))[:_MOST_EVENTS]
-    return tuple(_with_quiet(sorted([*found, *steps], key=lambda event: event.at)))
+        moment = event_time
+        found = sorted(found, key=lambda event: abs(event.at - moment))[:_MOST_EVENTS]
+    return tuple(sorted(found, key=lambda event: event.at))
 
 
-def _at(time: Json, lane: Lane, text: str, count: int = 0) -> Iterator[TimelineEvent]:
-    at = parse_time(time)
-    if at is not None:
-        yield TimelineEvent(at, lane, text, count)
+def _at(moment: datetime | None, kind: EventKind, text: str) -> Iterator[TimelineEvent]:
+    if moment is not None:
+        yield TimelineEvent(moment, kind, text)
 
 
 def _related(findings: Json) -> Iterator[TimelineEvent]:
     for finding in json_objects(findings):
-        yield from _at(
-            finding.get("event_time"), Lane.RELATED, json_string(finding.get("category"))
-        )
+        at, category = parse_time(finding.get("event_time")), json_string(finding.get("category"))
+        yield from _at(at, EventKind.RELATED, f"Related finding: {category}")
 
 
-def _audit_events(audit: Json) -> Iterator[TimelineEvent]:
-    """Audit log entries, their lane by method."""
+def _deployments(audit: Json, revisions: Json, since: datetime | None) -> Iterator[TimelineEvent]:
+    """Audit log entries, a deployment with the revision that it made; and later revisions."""
+    made = {
+        json_string(revision.get("revision")): at
+        for revision in json_objects(revisions)
+        if (at := parse_time(revision.get("create_time")))
+    }
     for event in json_objects(audit):
-        method = json_string(event.get("method")).rpartition(".")[2]
-        who = json_string(event.get("principal")) or "somebody"
-        refused = " (refused)" if event.get("error") else ""
-        lane, text = Lane.CHANGE, f"{method or 'change'} by {who}"
-        if method == _IAM:
-            bindings = event.get("bindings")
-            deltas = [str(each) for each in bindings] if isinstance(bindings, list) else []
-            binding_text = f": {', '.join(deltas)}" if deltas else ""
-            lane, text = Lane.ACCESS, f"IAM policy changed by {who}{binding_text}"
-        elif method.startswith(_DEPLOYS):
-            lane = Lane.DEPLOYMENT
-        elif method.startswith(_STARTS):
-            lane = Lane.EXECUTION
-        yield from _at(event.get("timestamp"), lane, text + refused)
+        at, method = parse_time(event.get("timestamp")), json_string(event.get("method"))
+        verb = method.rpartition(".")[2]
+        if at is None:
+            continue
+        names = [name for name, when in made.items() if abs(when - at) <= _SAME_DEPLOYMENT]
+        if verb.startswith(_DEPLOYS) and not event.get("error"):
+            for name in names:
+                del made[name]
+        yield from _at(at, _audit_kind(verb), _audit_text(event, verb, names))
+    for name, at in made.items():
+        if since is None or at >= since:
+            yield from _at(at, EventKind.DEPLOYMENT, f"Revision {name} deployed")
 
 
-def _deployments(revisions: Json) -> Iterator[TimelineEvent]:
-    for revision in json_objects(revisions):
-        name = json_string(revision.get("revision"))
-        yield from _at(revision.get("create_time"), Lane.DEPLOYMENT, f"revision {name} made")
+def _audit_kind(verb: str) -> EventKind:
+    if verb == _IAM:
+        return EventKind.ACCESS
+    if verb.startswith(_DEPLOYS):
+        return EventKind.DEPLOYMENT
+    return EventKind.EXECUTION if verb.startswith("Run") else EventKind.CHANGE
+
+
+def _audit_text(event: JsonObject, verb: str, revisions: Sequence[str]) -> str:
+    by = f"by {json_string(event.get('principal')) or 'somebody'}"
+    refused = " (refused)" if event.get("error") else ""
+    if verb == _IAM:
+        deltas = "; ".join(map(_delta_text, map(str, json_list(event.get("bindings")))))
+        return f"{deltas or 'IAM policy changed'} {by}{refused}"
+    if verb.startswith(_DEPLOYS) and revisions and not refused:
+        return f"Revision {', '.join(revisions)} deployed {by}"
+    return f"{verb or 'Change'} {by}{refused}"
+
+
+def _delta_text(delta: str) -> str:
+    """Such as ``allUsers added to roles/run.invoker``, of ``ADD roles/run.invoker allUsers``."""
+    verb, _, rest = delta.partition(" ")
+    role, _, member = rest.partition(" ")
+    words = {"ADD": "added to", "REMOVE": "removed from"}.get(verb)
+    return f"{member} {words} {role}" if words and member else delta
 
 
 def _executions(executions: Json) -> Iterator[TimelineEvent]:
@@ -126,34 +146,8 @@ def _executions(executions: Json) -> Iterator[TimelineEvent]:
     for execution in json_objects(executions):
         name = json_string(execution.get("short_name"))
         creator = json_string(execution.get("creator"))
-        by = f" by {creator}, as Cloud Run says" if creator else ""
-        yield from _at(
-            execution.get("create_time"), Lane.EXECUTION, f"execution {name} started{by}"
-        )
-        yield from _at(execution.get("completion_time"), Lane.EXECUTION, f"execution {name} over")
-
-
-def _log_bursts(logs: Json) -> Iterator[TimelineEvent]:
-    """Number of log entries per minute."""
-    minutes: Counter[datetime] = Counter()
-    for entry in json_objects(logs):
-        at = parse_time(entry.get("timestamp"))
-        if at is not None:
-            minutes[at.replace(second=0, microsecond=0)] += 1
-    for minute, count in minutes.items():
-        plural = "entry" if count == 1 else "entries"
-        yield TimelineEvent(minute, Lane.LOGS, f"{count} log {plural} in this minute", count)
-
-
-def _activity_events(steps: Sequence[ActivityEntry]) -> Iterator[TimelineEvent]:
-    for step in steps:
-        lane = Lane.PERSON if step.by_operator else Lane.RESPONDER
-        yield TimelineEvent(step.at, lane, step.text, duration_ms=step.duration_ms)
-
-
-def _with_quiet(events: Sequence[TimelineEvent]) -> Iterator[TimelineEvent]:
-    yield from events[:1]
-    for before, event in pairwise(events):
-        apart = event.at - before.at
-        quiet = format_duration(apart) if apart > _QUIET else ""
-        yield replace(event, quiet_before=quiet)
+        by = f" by {creator}" if creator else ""
+        started = parse_time(execution.get("create_time"))
+        ended = parse_time(execution.get("completion_time"))
+        yield from _at(started, EventKind.EXECUTION, f"Execution {name} started{by}")
+        yield from _at(ended, EventKind.EXECUTION, f"Execution {name} over")

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from incident.case_file.journal import ObjectStore, create_numbered
-from incident.case_file.manifest import sha256_hex
 from incident.case_file.paths import (
     is_manifest,
-    is_report,
     object_stem,
     parse_containment_path,
 )
@@ -52,7 +50,7 @@ async def render_report(
     objects, containment = await gather_all(
         _read_folder(store, folder), _containment_objects(store, outcome.containment)
     )
-    return await compute(_page, outcome.to_json(), objects, containment, updated_at)
+    return await compute(_page, outcome, objects, containment, updated_at)
 
 
 async def try_to_write_report(
@@ -95,7 +93,7 @@ async def _containment_objects(store: ObjectStore, folder: Json) -> dict[str, by
 
 
 def _page(
-    outcome: JsonObject,
+    outcome: Outcome,
     objects: Mapping[str, bytes],
     containment: Mapping[str, bytes],
     updated_at: datetime | None,
@@ -105,12 +103,12 @@ def _page(
 
 
 def _case_file_contents(
-    outcome: JsonObject,
+    outcome: Outcome,
     objects: Mapping[str, bytes],
     containment: Mapping[str, bytes],
     updated_at: datetime | None,
 ) -> CaseFileContents:
-    """The parsed objects of a case file. Objects that cannot be parsed appear by digest only."""
+    """The parsed objects of a case file."""
     evidence: dict[str, Json] = {}
     records: list[JsonObject] = []
     for name, data in sorted(objects.items()):
@@ -122,18 +120,17 @@ def _case_file_contents(
             record = _parse_json(data)
             if isinstance(record, Mapping):
                 records.append(record)
-    digests = {
-        name: sha256_hex(data)
-        for name, data in (*sorted(objects.items()), *sorted(containment.items()))
-        if not is_manifest(name) and not is_report(name)
-    }
     containment_records = tuple(
         record
         for name, data in sorted(containment.items())
         if not is_manifest(name) and isinstance(record := _parse_json(data), Mapping)
     )
     return CaseFileContents(
-        outcome, evidence, tuple(records), digests, containment_records, updated_at
+        outcome,
+        evidence,
+        tuple(records),
+        containment_records,
+        updated_at,
     )
 
 

@@ -1,10 +1,12 @@
-"""HTML report: its content, and that untrusted text stays text."""
+"""Page of an incident: its content, and that untrusted text stays text."""
 
 from __future__ import annotations
 
 import copy
 import json
 import re
+from dataclasses import fields, is_dataclass, replace
+from enum import StrEnum
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import pytest
 
 from incident.case_file.index import CaseSummary
+from incident.model import Gap, Status
+from incident.model.outcome import Outcome, ReportedDecision, ReportedProcess
 from incident.patrol.unfinished import closing_outcome
 from incident.report.html import CaseFileContents, render_html
 from incident.report.html_template import page_text
@@ -53,38 +57,65 @@ async def sample_case(folder: Path) -> CaseFileContents:
     }
     evidence["logs"] = [json.loads(line) for line in named["logs.jsonl"].splitlines()]
     records = [json.loads(d) for n, d in named.items() if re.fullmatch(r"\d{4}-[a-z]+\.json", n)]
-    return CaseFileContents(outcome, evidence, records, dict.fromkeys(named, "0" * 64))
+    return CaseFileContents(Outcome.from_json(outcome), evidence, records)
 
 
 def with_hostile_text(value: Any) -> Any:
     """The same value with every string replaced by a hostile one."""
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {f.name: with_hostile_text(getattr(value, f.name)) for f in fields(value)}
+        return replace(value, **changed)
     if isinstance(value, dict):
         return {key: with_hostile_text(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [with_hostile_text(item) for item in value]
-    return HOSTILE if isinstance(value, str) else value
+        return type(value)(with_hostile_text(item) for item in value)
+    return HOSTILE if isinstance(value, str) and not isinstance(value, StrEnum) else value
+
+
+def page_with(
+    case: CaseFileContents, evidence: dict[str, Any] | None = None, **outcome: Any
+) -> str:
+    """The page of a case with parts replaced; evidence that is None was not read."""
+    gathered = {n: v for n, v in {**case.evidence, **(evidence or {})}.items() if v is not None}
+    return render_html(replace(case, outcome=replace(case.outcome, **outcome), evidence=gathered))
+
+
+def section(page: str, name: str) -> str:
+    """The part of a page with a title's id, as plain text."""
+    part = page.partition(f'<h2 id="{name}">')[2].partition("</section>")[0]
+    return " ".join(re.sub(r"<[^>]*>", " ", part).split())
+
+
+def verdict(page: str) -> str:
+    """The text of the verdict."""
+    part = page.partition('<div class="verdict')[2].partition("</div>")[0].partition(">")[2]
+    return " ".join(re.sub(r"<[^>]*>", " ", part).split())
 
 
 async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -> None:
     """Every section is there; no script; links are links only."""
     page = render_html(await sample_case(tmp_path))
     for words in (
-        "contained",
-        "What to do now",
-        "How sure, and why",
+        "<title>storefront: malicious binary executed</title>",
+        "<h1>storefront: malicious binary executed</h1>",
         "No guard objected",
         "/usr/local/bin/healthcheck",
         "storefront-session-key",
-        "Timeline",
-        "Exposure",
         "T1105",
         "minInstanceCount: 1",
         "an attacker may have forged them",
         "cloud-run-responder release",
         "What was taken outlives the containment.",
+        f'@top-left {{ content: "Incident {INCIDENT_ID}"; }}',
     ):
         assert words in page
-    assert re.findall(r"<li[^>]*>[a-z][^<]*", page) == []
+    titles = re.findall(r"<h2[^>]*>([^<]*?) *<", page)
+    assert titles == [
+        *("What happened", "Do next", "Indicators", "Timeline of the attack", "Exposure"),
+        *("Changes", "What else is affected", "Decisive log lines"),
+        *("Playbook", "Evidence", "Records"),
+    ]
+    assert re.findall(r"<li>[a-z][^<]*", page) == []
     seen = ParsedPage()
     seen.feed(page)
     assert not seen.elements & _FORBIDDEN
@@ -97,25 +128,66 @@ async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -
     assert "@import" not in page
 
 
-async def test_each_task_has_its_heading(tmp_path: Path) -> None:
-    """Tasks are numbered; the first one is in the verdict too."""
+async def test_the_first_screen_answers_what_runs_what_to_do_and_what_to_block(
+    tmp_path: Path,
+) -> None:
+    """Verdict, chips, five facts, three actions, indicators, the attack in order."""
+    page = render_html(await sample_case(tmp_path))
+    assert verdict(page).startswith("CONTAINED STOPPED since 2026-10-02 08:14:12 UTC")
+    chips = re.findall(r"<li class=\"\w+\"><span>(.*?)</span> <strong>(.*?)</strong>", page)
+    assert chips == [
+        ("Severity", "CRITICAL"),
+        ("Confidence", "high"),
+        ("Exposure", "internet, no authentication"),
+        ("Identity", "storefront"),
+        ("Secrets in reach", "2"),
+    ]
+    facts = page.partition('<h2 id="facts">')[2].partition("</section>")[0]
+    assert re.findall(r"<dt>(.*?)</dt>", facts) == ["What", "File", "Process", "Where", "When"]
+    actions = page.partition('<ol class="next">')[2].partition("</ol>")[0]
+    assert re.findall(r'<a href="#task-(\d)">', actions) == ["1", "2", "3"]
+    shown = section(page, "indicators")
+    for words in (
+        "pool[.]example[.]net pool.example.net command line",
+        "hxxp://198[.]51[.]100[.]23/update.bin http://198.51.100.23/update.bin stderr 08:14:00",
+        "203[.]0[.]113[.]77 203.0.113.77 request 08:13:59, 08:14:09",
+        "account storefront@example-shop-prod.iam.gserviceaccount.com",
+    ):
+        assert words in shown
+    events = section(page, "timeline")
+    order = (
+        "deployed by",
+        "allUsers added",
+        "Related finding",
+        "POST /upload",
+        "fetched",
+        "FINDING",
+    )
+    assert [events.index(words) for words in order] == sorted(events.index(w) for w in order)
+    assert re.search(r"Responder: contained, \d+ steps in ", events)
+
+
+async def test_tasks_are_numbered_and_folded(tmp_path: Path) -> None:
+    """Each with its commands in one block, whole however long, and its details below."""
     case = await sample_case(tmp_path)
     page = render_html(case)
-    assessment: Any = case.outcome["assessment"]
-    titles = [task["title"] for task in assessment["plan"]["people"]]
-    headings = re.findall(r"<h3>(\d+\. .*?)</h3>", page)
-    assert headings == [f"{number}. {title}" for number, title in enumerate(titles, start=1)]
-    assert re.search(r"Do first:</strong> <a href=\"#next\">Tell soc@example.com", page)
+    assert case.outcome.assessment
+    tasks = case.outcome.assessment.playbook.people
+    headings = re.findall(r'<details class="task" id="task-\d+"><summary><h3>(.*?)</h3>', page)
+    assert headings == [f"{number}. {task.title}" for number, task in enumerate(tasks, start=1)]
+    long = replace(tasks[0], command=f"show {'x' * 900}\nend")
+    plan = replace(case.outcome.assessment.playbook, people=(long,))
+    changed = replace(case.outcome.assessment, playbook=plan)
+    assert f"<code>show {'x' * 900}\nend</code>" in page_with(case, assessment=changed)
 
 
 async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
     """Hostile values add no element and no attribute."""
     case = await sample_case(tmp_path)
     hostile = CaseFileContents(
-        {**with_hostile_text(case.outcome), "status": HOSTILE, "incident": HOSTILE},
+        replace(with_hostile_text(case.outcome), drains_until=None),
         with_hostile_text(case.evidence),
         with_hostile_text(list(case.records)),
-        {HOSTILE: HOSTILE},
     )
     page = render_html(hostile)
     seen, honest = ParsedPage(), ParsedPage()
@@ -126,6 +198,7 @@ async def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
     assert "<script" not in page
     assert "{{7*7}}" in page
     assert not set(page) & {"\x1b", "\u202e"}
+    assert 'content: "Incident script' in page
 
 
 async def test_the_same_case_makes_the_same_page(tmp_path: Path) -> None:
@@ -138,28 +211,16 @@ async def test_the_same_case_makes_the_same_page(tmp_path: Path) -> None:
     "outcome",
     [
         {"assessment": None},
-        {"workload": None, "changes": []},
-        {"detected": {"arguments": []}},
-        {"timings_ms": {}, "gaps": [{"collector": "logs", "reason": "no answer within 10 s"}]},
+        {"workload": None, "changes": ()},
+        {"detected": None, "finding": None},
+        {"timings_ms": {}, "gaps": (Gap("logs", "no answer within 10 s"),)},
     ],
 )
 async def test_missing_parts_are_shown_as_missing(tmp_path: Path, outcome: dict[str, Any]) -> None:
     """An outcome without responder, workload and detection has a page."""
     case = await sample_case(tmp_path)
-    changed: dict[str, Any] = {**case.outcome, **outcome}
-    whole: Any = case.outcome["detected"]
-    changed["detected"] = {**dict.fromkeys(whole), "arguments": [], **changed["detected"]}
-    page = render_html(CaseFileContents(changed, {}, (), {}))
+    page = render_html(CaseFileContents(replace(case.outcome, **outcome), {}, ()))
     assert ("no answer within 10 s" in page) is bool(outcome.get("gaps"))
-
-
-def page_with(case: CaseFileContents, evidence: dict[str, Any], **outcome: Any) -> str:
-    """The page of a case with parts replaced; None means not read."""
-    changed: dict[str, Any] = {**case.outcome, **outcome}
-    gathered = {n: v for n, v in {**case.evidence, **evidence}.items() if v is not None}
-    return render_html(
-        CaseFileContents(changed, gathered, case.records, case.digests, case.containment)
-    )
 
 
 _COLLECTORS = ("related-findings", "audit-log", "revisions", "access", "logs")
@@ -175,23 +236,28 @@ async def test_unread_evidence_is_not_shown_as_empty(tmp_path: Path) -> None:
     )
     assert all(words in empty for words in _NOTHING)
     assert "Not known:" not in empty
-    gaps = [{"collector": name, "reason": f"no {name}"} for name in _COLLECTORS]
+    gaps = tuple(Gap(name, f"no {name}") for name in _COLLECTORS)
     lacking = page_with(case, dict.fromkeys(_COLLECTORS), gaps=gaps, **nobody)
-    assert not any(words in lacking for words in _NOTHING)
+    shown = section(lacking, "evidence")
+    assert not any(words in shown for words in _NOTHING)
+    assert shown.count("Not known: the reason stands under") == len(_COLLECTORS)
     for name in _COLLECTORS:
-        assert f"<strong>{name}:</strong> no {name}</p>" in lacking
-    assert lacking.count("<strong>Not known:</strong> <a href") == len(_COLLECTORS)
+        assert f"{name}: no {name}" in shown
     unread = page_with(case, dict.fromkeys(_COLLECTORS), **nobody)
-    assert unread.count("<strong>Not known:</strong> it was not read") == len(_COLLECTORS)
+    assert section(unread, "evidence").count("Not known: not read") == len(_COLLECTORS)
+    partly = page_with(case, gaps=(Gap("logs", "cut at 500"),))
+    shown = section(partly, "evidence")
+    assert "logs: cut at 500" in shown
+    assert "Not complete: the reason stands under" in shown
 
 
 @pytest.mark.parametrize(
     ("user_id", "claimed", "words"),
     [
-        (0, None, "<strong>root</strong> (0)</dd>"),
-        (101, 0, "<dd>101</dd>"),
-        (None, None, "<dd>not given"),
-        (None, 0, "<strong>root</strong> (0), by the notification"),
+        (0, None, "PID 73, user 0 (root))"),
+        (101, 0, "PID 73, user 101)"),
+        (None, None, "user not given (Security Command Center leaves a 0 out"),
+        (None, 0, "user 0 (root) by the notification only)"),
     ],
 )
 async def test_the_process_is_shown_with_its_parent(
@@ -199,26 +265,23 @@ async def test_the_process_is_shown_with_its_parent(
 ) -> None:
     """A missing user id is not shown as root."""
     case = await sample_case(tmp_path)
-    detected: Any = case.outcome["detected"]
-    assert (detected["user_id"], detected["user_id_claimed"]) == (None, 0)
-    assert "Process id 1 is the first process of the container" in render_html(case)
-    parent = {**detected, "pid": 12, "binary_path": "/usr/sbin/nginx", "arguments": ["nginx: w"]}
-    changed = {
-        **detected,
-        "user_id": user_id,
-        "user_id_claimed": claimed,
-        "parent_pid": 12,
-        "parents": [parent],
-    }
-    page = page_with(
-        case, {}, detected={**changed, "libraries": ["/opt/x.so"], "script": "/opt/i.sh"}
+    detected = case.outcome.detected
+    assert detected
+    assert (detected.user_id, detected.user_id_claimed) == (None, 0)
+    assert "PID 1, the first process of the container" in render_html(case)
+    parent = ReportedProcess(pid=12, binary_path="/usr/sbin/nginx", arguments=("nginx: w",))
+    changed = replace(
+        detected,
+        user_id=user_id,
+        user_id_claimed=claimed,
+        parent_pid=12,
+        parents=(parent,),
+        libraries=("/opt/x.so",),
+        script="/opt/i.sh",
     )
-    known = {**detected["virustotal"], "said": "VirusTotal: 58 of 71 engines call it malicious"}
-    assert "<dt>VirusTotal</dt><dd>58 of" in page_with(
-        case, {}, detected={**changed, "virustotal": known}
-    )
-    for text in (words, "process id 12: <code>nginx: w</code>", "/opt/x.so", "/opt/i.sh"):
-        assert text in page
+    shown = section(page_with(case, detected=changed), "evidence")
+    for text in (words, "Parent /usr/sbin/nginx: nginx: w (PID 12,", "/opt/x.so", "/opt/i.sh"):
+        assert text in shown
 
 
 async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path: Path) -> None:
@@ -230,65 +293,99 @@ async def test_executions_are_shown_as_they_were_before_the_containment(tmp_path
         (path,) = env.stored_objects("incidents/*/report.html")
         page = (tmp_path / "store" / path).read_text()
     assert "As read before the containment at 2" in page
-    assert "State before" in page
+    assert ">State before<" in page
     assert "<dt>Execution</dt><dd>nightly-report-" in page
     assert "<dt>Revision</dt>" not in page
     assert ">yes, verified</td>" in page
 
 
-async def test_the_same_reason_is_given_once_in_full(tmp_path: Path) -> None:
-    """Later places refer to the first one."""
+async def test_the_same_reason_is_given_once(tmp_path: Path) -> None:
+    """What several collectors lack for one reason stands together; the verdict's is referred to."""
     case = await sample_case(tmp_path)
-    gaps = [
-        *(
-            {"collector": "settings", "reason": "r-one"},
-            {"collector": "revisions", "reason": "r-one"},
-        ),
-        *({"collector": "logs", "reason": "r-two"}, {"collector": "audit-log", "reason": "r-two"}),
-    ]
-    decision = {"verdict": "hold", "reasons": ["r-one"]}
-    refused = {"status": "failed", "gaps": gaps, "decision": decision, "changes": []}
-    page = page_with(case, dict.fromkeys(_COLLECTORS), **refused)
-    text = page[: page.index('<svg viewBox="0 0 360')] + page.rpartition("</svg>")[2]
-    assert (text.count("r-one"), text.count("r-two")) == (1, 1)
-    assert "<strong>audit-log:</strong> for the same reason as logs</p>" in page
-    assert "<li>As the verdict at the top says</li>" in page
+    gaps = tuple(
+        Gap(name, reason)
+        for name, reason in (
+            ("settings", "r-one"),
+            ("revisions", "r-one"),
+            ("logs", "r-two"),
+            ("audit-log", "r-two"),
+        )
+    )
+    decision = ReportedDecision(reasons=("r-one", "r-three"))
+    for status in (Status.FAILED, Status.HELD):
+        page = page_with(case, status=status, gaps=gaps, decision=decision, changes=())
+        assert page.count("r-one") == 1
+        assert page.count("r-two") == 1
+        assert "<strong>logs, audit-log:</strong> r-two</p>" in page
+        assert "<strong>settings, revisions:</strong> the reason at the top</p>" in page
 
 
 _VERDICT_REASONS = (
-    ("held", None, "the first reason"),
-    ("failed", "permission missing", "permission missing"),
-    ("failed", None, "the first reason"),
-    ("unverified", "not seen within 60 s", "not seen within 60 s"),
-    ("unverified", "undone since: scaling", "the first reason"),
-    ("restricted", None, None),
-    ("contained", None, None),
+    (Status.HELD, None, "The first reason"),
+    (Status.FAILED, "permission missing", "permission missing"),
+    (Status.FAILED, None, "The first reason"),
+    (Status.UNVERIFIED, "not seen within 60 s", "Not seen within 60 s"),
+    (Status.UNVERIFIED, "undone since: scaling", "The first reason"),
+    (Status.RESTRICTED, None, None),
+    (Status.CONTAINED, None, None),
 )
 
 
 async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
     """The verdict quotes the error of a write, or the decision's first reason."""
     case = await sample_case(tmp_path)
-    listed: Any = case.outcome["changes"]
-    decision = {"verdict": "contain", "reasons": ["the first reason", "another"]}
+    decision = ReportedDecision(reasons=("the first reason", "another"))
     for status, error, why in _VERDICT_REASONS:
-        changes = [{**change, "error": error} for change in listed]
-        page = page_with(case, {}, status=status, changes=changes, decision=decision)
+        changes = tuple(replace(change, error=error) for change in case.outcome.changes)
+        page = page_with(case, status=status, changes=changes, decision=decision)
         shown = re.search(r"<strong>Why:</strong> (.*)</p>", page)
         assert (shown and shown[1]) == why
-        assert not why or page.index("Do first:") < page.index("Why:</strong>")
-        assert ("Undone since." in page) is bool(error and error.startswith("undone"))
+        undone = bool(error and error.startswith("undone"))
+        assert ("The containment was undone." in page) is undone
+
+
+_STATES = {
+    Status.CONTAINED: "STOPPED",
+    Status.ALREADY_CONTAINED: "STOPPED",
+    Status.UNVERIFIED: "MAY BE RUNNING",
+    Status.RESTRICTED: "RUNNING",
+    Status.FAILED: "RUNNING",
+    Status.AWAITING_APPROVAL: "RUNNING",
+    Status.HELD: "RUNNING",
+    Status.PLANNED: "RUNNING",
+    Status.EXPIRED: "RUNNING",
+    Status.RELEASED: "RUNNING",
+}
+
+
+async def test_every_status_says_whether_it_runs_and_since_when(tmp_path: Path) -> None:
+    """First thing, with the time; only what was verified is called stopped."""
+    case = await sample_case(tmp_path)
+    for status, state in _STATES.items():
+        shown = verdict(page_with(case, status=status))
+        word = status.value.replace("-", " ").upper()
+        assert re.match(rf"{word} {state} (since|as of) 2026-10-02 08:14:1\d UTC ", shown), shown
+    for status in (Status.FAILED, Status.AWAITING_APPROVAL):
+        assert "The code still runs" in verdict(page_with(case, status=status))
+    assert "RUNNING" not in verdict(page_with(case, status=Status.HELD, workload=None))
+
+
+async def test_the_verdict_tells_to_wait_for_nothing_that_may_have_passed(tmp_path: Path) -> None:
+    """It names the time until which requests may run: the page is read at any time."""
+    case = await sample_case(tmp_path)
+    shown = verdict(render_html(case))
+    assert "Requests in flight end by 2026-10-02 08:19:12 UTC." in shown
+    assert "wait" not in shown.lower()
 
 
 async def test_a_pending_plan_shows_its_deadline_and_approver(tmp_path: Path) -> None:
     """Only while the plan waits."""
     case = await sample_case(tmp_path)
-    expires = "2026-10-02T20:14:12.352003Z"
-    page = page_with(case, {}, status="awaiting-approval", approval_expires=expires)
-    verdict = page.partition("</header>")[0]
-    assert "<strong>Until 2026-10-02 20:14:12 UTC</strong> the plan may be approved" in verdict
-    assert "<code>approver</code>" in verdict
-    assert "may be approved" not in page_with(case, {}, approval_expires=expires)
+    assert case.outcome.drains_until
+    expires: Any = {"approval_expires": case.outcome.drains_until}
+    shown = verdict(page_with(case, status=Status.AWAITING_APPROVAL, **expires))
+    assert "The plan expires 2026-10-02 08:19:12 UTC. The role `approver` approves." in shown
+    assert "plan expires" not in verdict(page_with(case, **expires))
 
 
 def test_an_incident_that_could_not_be_resumed_has_a_page() -> None:
@@ -297,9 +394,29 @@ def test_an_incident_that_could_not_be_resumed_has_a_page() -> None:
     outcome = closing_outcome(
         CaseSummary(INCIDENT_ID, "incidents/x", (first,)), "gone", "file:///x"
     )
-    page = render_html(CaseFileContents(outcome.to_json(), {}, (), {}))
-    assert "A finding whose category is not known" in page
-    assert page.count("<strong>Not known:</strong> the finding names no Cloud Run workload") > 1
+    page = render_html(CaseFileContents(outcome, {}, ()))
+    assert "<h1>Unknown workload: finding of an unknown type</h1>" in page
+    assert page.count("Not known: the finding names no Cloud Run workload") > 1
+
+
+@pytest.mark.parametrize(
+    ("category", "words"),
+    [
+        ("Execution: Modified Malicious Binary Executed", "malicious binary executed"),
+        ("Execution: Built in Malicious Binary Executed", "malicious binary executed"),
+        ("Reverse Shell", "reverse shell"),
+        ("Unexpected Child Shell", "unexpected child shell"),
+        ("Command and Control: Find Google Cloud Credentials", "find Google Cloud credentials"),
+        ("Malicious URL Observed", "malicious URL observed"),
+        ("", "finding of an unknown type"),
+    ],
+)
+async def test_the_title_says_what_happened(tmp_path: Path, category: str, words: str) -> None:
+    """In plain words, whatever the finding's type."""
+    case = await sample_case(tmp_path)
+    assert case.outcome.finding
+    finding = replace(case.outcome.finding, category=category)
+    assert f"<h1>storefront: {words}</h1>" in page_with(case, finding=finding)
 
 
 def test_invisible_characters_are_spelled_out() -> None:

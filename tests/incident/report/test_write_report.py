@@ -5,28 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from incident.case_file.manifest import sha256_hex
 from incident.model import Status
 from incident.report.write_report import write_report
-from tests.support.constants import CONTAINMENTS_FOLDER
 from tests.support.environment import responder_environment
 from tests.support.model import folder_store
 from tests.support.patrol import deploy, run_patrol, with_automatic_scaling
 
 
 async def test_an_incident_has_a_report(tmp_path: Path) -> None:
-    """It links to it, and the report names the objects with their digests."""
+    """Its outcome links to it."""
     async with responder_environment(tmp_path) as env:
         result = await env.deliver()
         page = env.stored_objects()[f"{result.case_file}/report.html"].decode()
-        assert "<h1>Execution: Modified Malicious Binary Executed</h1>" in page
+        assert "<h1>storefront: malicious binary executed</h1>" in page
         assert str(result.outcome.to_json()["links"]).count("report.html") == 1
-        stored = env.stored_objects()
-        for path in (
-            f"{result.case_file}/evidence/finding.json",
-            f"{CONTAINMENTS_FOLDER}/1/0001-snapshot.json",
-        ):
-            assert sha256_hex(stored[path]) in page
 
 
 async def test_a_later_report_is_written_beside_the_earlier_one(tmp_path: Path) -> None:
@@ -61,4 +53,3 @@ async def test_the_report_of_a_later_outcome_shows_what_led_to_it(tmp_path: Path
         for words in ("The patrol saw it undone, by", "Carried the incident on: unverified"):
             assert words not in first
             assert words in second
-        assert f"{outcome.containment}/0005-reverted.json" in second
