@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -278,6 +278,7 @@ class PolicySource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._turns = asyncio.Semaphore(_POLICY_READS)
+        self._folders: dict[str, Any] = {}
         self.url = settings.policy
 
     async def read(self) -> bytes:
@@ -293,22 +294,36 @@ class PolicySource:
                 "cannot read the policy: RESPONDER_POLICY is not set. Set it to the path or the"
                 " gs:// URL of the policy file"
             )
+        return await self._read(self.url, "read the policy")
+
+    async def read_named(self, name: str) -> bytes:
+        """The bytes of a file that the policy names: an address, or a path from its folder.
+
+        Raises:
+            Missing: There is no such file.
+            Denied: A permission to read it is missing.
+            Retry: A transient failure.
+        """
+        own = name.startswith(("gs://", "file://", "/"))
+        folder, slash, _ = self.url.rpartition("/")
+        return await self._read(name if own else f"{folder}{slash}{name}", "read the playbook")
+
+    async def _read(self, url: str, what: str) -> bytes:
         try:
-            with call_in_progress("read the policy", self.url):
-                if self.url.startswith("gs://"):
-                    return await self._from_bucket()
-                return await asyncio.to_thread(_read_local, _path(self.url))
+            with call_in_progress(what, url):
+                if url.startswith("gs://"):
+                    return await self._from_bucket(url)
+                return await asyncio.to_thread(_read_local, _path(url))
         except Exception as error:
-            raise _translated(error, "read the policy", self.url, READ_POLICY) from error
+            raise _translated(error, what, url, READ_POLICY) from error
 
-    async def _from_bucket(self) -> bytes:
+    async def _from_bucket(self, url: str) -> bytes:
+        folder, _, name = url.rpartition("/")
         async with self._turns:
-            answer = await obstore.get_async(self._bucket, self.url.rpartition("/")[2])
+            if folder not in self._folders:
+                self._folders[folder] = _open(folder, self._settings, _POLICY_READS)
+            answer = await obstore.get_async(self._folders[folder], name)
             return bytes(await answer.bytes_async())
-
-    @cached_property
-    def _bucket(self) -> Any:
-        return _open(self.url.rpartition("/")[0], self._settings, _POLICY_READS)
 
 
 def _read_local(path: Path) -> bytes:

@@ -11,28 +11,11 @@ from rich.text import Text
 from commands.case_row import CaseRow, age_text, utc_text
 from commands.outcome_page import SIMULATED_LINE, status_style
 from commands.wrapped_rows import WrappedRows, WrappedText
-from incident.model import Status
 from incident.model.outcome import Outcome, ReportedWorkload
+from incident.report.status_texts import status_text
 from incident.report.terminal import escape_unprintable
 
 _MOST_TASKS = 3
-#: Whether the code runs, by status, in the words of the first line.
-_STATES = {
-    Status.CONTAINED: "STOPPED and verified",
-    Status.ALREADY_CONTAINED: "STOPPED already, not by the responder",
-    Status.RESTRICTED: "RUNNING; access is restricted",
-    Status.UNVERIFIED: "NOT CONFIRMED STOPPED: written, but not seen in effect",
-    Status.FAILED: "Containment FAILED; not confirmed stopped",
-    Status.HELD: "RUNNING; held for a person",
-    Status.AWAITING_APPROVAL: "RUNNING until a person approves the plan",
-    Status.EXPIRED: "RUNNING; nobody approved the plan in time",
-    Status.PLANNED: "RUNNING; this was a dry run",
-    Status.RELEASED: "Released: the containment was undone",
-    Status.IGNORED: "Out of scope; nothing was done",
-    Status.DUPLICATE: "This event was answered before",
-    Status.MALFORMED: "Not a notification",
-}
-
 Rows = Iterator[tuple[str, str]]
 
 
@@ -62,8 +45,8 @@ def workload_text(workload: ReportedWorkload) -> str:
 
 def _headline(row: CaseRow) -> RenderableType:
     status = row.case.status
-    state = next((text for each, text in _STATES.items() if each == status), "Still being answered")
     outcome = row.outcome
+    state = status_text(outcome).sentence if outcome else "Still being answered"
     name = workload_text(outcome.workload) if outcome and outcome.workload else row.workload_text
     headline = Text.assemble(
         (escape_unprintable(status.upper()), f"bold {status_style(status)}"),
@@ -71,7 +54,7 @@ def _headline(row: CaseRow) -> RenderableType:
         no_wrap=True,
         overflow="ignore",
     )
-    doubt = "" if row.confirmed else "; Security Command Center does not confirm the finding"
+    doubt = "" if row.confirmed else " Security Command Center does not confirm the finding."
     return Group(headline, WrappedText(f"{state}{doubt}", style="bold"))
 
 

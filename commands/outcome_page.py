@@ -17,6 +17,8 @@ from rich.text import Text
 from commands.wrapped_rows import BULLET, LABEL_WIDTH, WrappedRows, WrappedText
 from incident.model import Json, JsonObject, Status, json_object, json_objects
 from incident.model.json_text import parse_time
+from incident.model.outcome import Outcome
+from incident.report.status_texts import elsewhere_text, status_text
 from incident.report.terminal import diff_lines, escape_unprintable
 
 _STYLES = {
@@ -32,21 +34,6 @@ _STYLES = {
 }
 _OPEN_STYLE = ("open", "yellow")
 _URGENT = "bold red"
-STATUS_MEANINGS = {
-    Status.IGNORED: "out of scope",
-    Status.HELD: "a person must decide",
-    Status.MALFORMED: "not a notification",
-    Status.PLANNED: "a dry run: this is what enforcing would write",
-    Status.AWAITING_APPROVAL: "nothing is written until a person approves the plan",
-    Status.EXPIRED: "nobody approved in time; nothing was written",
-    Status.CONTAINED: "contained and verified: it is stopped",
-    Status.ALREADY_CONTAINED: "stopped already, not by the responder: nothing to release",
-    Status.RESTRICTED: "access is restricted; the workload is still running",
-    Status.UNVERIFIED: "written, but not confirmed stopped",
-    Status.FAILED: "containment FAILED; not confirmed stopped",
-    Status.RELEASED: "the containment was undone",
-    Status.DUPLICATE: "this event was answered before",
-}
 _DETECTED = {
     "binary": "binary_path",
     "arguments": "arguments",
@@ -107,14 +94,8 @@ def _changes(outcome: JsonObject) -> Iterator[RenderableType]:
 
 def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
     status = _text(outcome.get("status"))
-    meaning = {str(each): text for each, text in STATUS_MEANINGS.items()}.get(status, "")
     workload, incident = json_object(outcome.get("workload")), _text(outcome.get("incident"))
-    regions = ", ".join(_texts(workload.get("other_regions")))
-    if ended := _text(workload.get("execution_ended")):
-        meaning = f"{ended}, by itself" if status == Status.ALREADY_CONTAINED else meaning
-    if regions:
-        meaning += f"; also runs in {regions}, where nothing was done"
-    shown = escape_unprintable(meaning)
+    shown = escape_unprintable(_meaning(outcome))
     if outcome.get("simulated"):
         yield SIMULATED_LINE
     yield Text.assemble((escape_unprintable(status.upper()), status_style(status)), f"  {shown}")
@@ -125,6 +106,15 @@ def _headline(outcome: JsonObject) -> Iterator[RenderableType]:
         within = f", {_text(part)}" if part else ""
         where = ", ".join(_text(workload.get(key)) for key in ("kind", "project", "location"))
         yield _unbroken(f"{_text(workload.get('name'))} ({where}){within}", "bold")
+
+
+def _meaning(outcome: JsonObject) -> str:
+    """Whether it runs, and what was done; empty for what is no outcome."""
+    try:
+        known = Outcome.from_json(outcome)
+    except ValueError:
+        return ""
+    return " ".join(filter(None, (status_text(known).sentence, elsewhere_text(known))))
 
 
 def _detected(outcome: JsonObject) -> LabelledRows:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from clients import read_settings
+from clients.store import PolicySource
 from commands.shared import as_json_option, print_json, read_notification
 from finding_input.command_line import FINDING_FILE, finding_id_option
-from incident.model import InvalidPolicy
+from incident.model import IncidentError
+from incident.playbook.check import checked_playbook
 from incident.policy.resolve import Subject, explain_resolution, parse_policy, resolve
 from incident.report.terminal import escape_unprintable, escape_unprintable_lines
 
@@ -18,6 +22,17 @@ from incident.report.terminal import escape_unprintable, escape_unprintable_line
 @click.group()
 def policy() -> None:
     """Check a policy file."""
+
+
+async def _check_playbook(policy_file: Path, name: str) -> None:
+    """Check the playbook that a policy names.
+
+    Raises:
+        InvalidPlaybook: There are mistakes.
+        GiveUp, Retry: It cannot be read.
+    """
+    settings = read_settings().model_copy(update={"policy": str(policy_file)})
+    checked_playbook(await PolicySource(settings).read_named(name), source=name)
 
 
 @policy.command()
@@ -36,7 +51,9 @@ def check(*, file: Path, finding: Path | None, finding_id: str | None, as_json: 
     """
     try:
         parsed = parse_policy(file.read_bytes(), source=str(file))
-    except InvalidPolicy as error:
+        if parsed.playbook:
+            asyncio.run(_check_playbook(file.resolve(), parsed.playbook))
+    except IncidentError as error:
         if as_json:
             print_json({"valid": False, "problems": str(error).splitlines()})
         else:

@@ -105,6 +105,9 @@ class PolicyPort(Protocol):
     async def read(self) -> bytes:
         """Read the file; raises Missing or Denied if it cannot be had."""
 
+    async def read_named(self, name: str) -> bytes:
+        """Read a file that the policy names; raises as for the policy."""
+
 
 class TopicPort(Protocol):
     """The topic that outcomes are published on.

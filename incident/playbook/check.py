@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,11 +25,23 @@ from incident.playbook.facts import (
 )
 from incident.playbook.plan import filled_task, playbook_facts
 from incident.playbook.rendering import TEMPLATES, template_names
-from incident.playbook.schema import Playbook
+from incident.playbook.schema import Playbook, parse_playbook
 from incident.playbook.secret_facts import SecretFacts, SecretUpdate, VariableFacts
 
 _MOST_MISTAKES = 20
 _COLLECTORS = ("settings", "access", "audit-log", "related-findings")
+
+
+@functools.lru_cache(maxsize=4)
+def checked_playbook(text: bytes, *, source: str) -> Playbook:
+    """Parse and check a playbook file. An unchanged one is checked once.
+
+    Raises:
+        InvalidPlaybook: There are mistakes; the message lists them.
+    """
+    playbook = parse_playbook(text, source=source)
+    check_playbook(playbook, source=source)
+    return playbook
 
 
 def check_playbook(playbook: Playbook, *, source: str) -> None:

@@ -199,6 +199,11 @@ class Policy(_Section):
     )
     virustotal: VirusTotalGate | None = Field(default=None, description="Left out: no gate.")
     evidence: EvidenceBounds = EvidenceBounds()
+    playbook: Annotated[str, Field(max_length=1000)] = Field(
+        default="",
+        description="The playbook for people: a gs:// URL, a path, or a path from the policy's "
+        "folder. Left out: the shipped one, incident/playbook/playbook.yaml.",
+    )
 
 
 def policy_schema() -> JsonSchemaValue:

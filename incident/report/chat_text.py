@@ -16,6 +16,7 @@ from urllib.parse import quote
 from incident.model import Change, Kind, Lookup, Status
 from incident.model.outcome import Outcome, ReportedWorkload
 from incident.playbook.links import gcloud
+from incident.report.status_texts import status_text
 
 #: Longer texts lose their middle: the file's name is at the end, and so is what an error refused.
 _LONGEST = 600
@@ -46,54 +47,39 @@ _POLICY_CHECK = re.compile(r"cloud-run-responder policy check [A-Za-z0-9._/:=+-]
 
 _SIMULATED = "SIMULATED "
 _IRREVERSIBLE = " (cannot be undone)"
-#: What was done, and what to do; with placeholders.
+#: What is added to what a status means, and what to do; with placeholders.
 _STATUS_TEXTS: Mapping[Status, tuple[str, str]] = {
     Status.CONTAINED: (
-        "STOPPED, verified: {changes}",
+        " Changes: {changes}",
         "rotate the exposed secrets first, then find the root cause; {show} has the steps.{back}",
     ),
-    Status.RESTRICTED: (
-        "STILL RUNNING. Access is restricted, verified: {changes}",
-        "check it now; if it is hostile, stop it: {stop}",
-    ),
+    Status.RESTRICTED: (" Changes: {changes}", "check it now; if it is hostile, stop it: {stop}"),
     Status.ALREADY_CONTAINED: (
-        "STOPPED before, not by the responder",
+        "",
         "ask who stopped it, and keep it stopped; {show} has the steps",
     ),
     Status.UNVERIFIED: (
-        "MAY STILL BE RUNNING. Written, but not verified: {changes}",
+        " Changes: {changes}",
         "check now whether it runs, then contain it again: {contain}",
     ),
-    Status.FAILED: (
-        "Containment FAILED, not confirmed stopped: {changes}",
-        "fix the cause given under Why, then {contain}",
-    ),
+    Status.FAILED: (" Changes: {changes}", "fix the cause given under Why, then {contain}"),
     Status.AWAITING_APPROVAL: (
-        "STILL RUNNING. A plan awaits approval: {changes}",
+        " Plan: {changes}",
         "as an approver, read {show}, then run {approve}{until}",
     ),
-    Status.HELD: (
-        "MAY STILL BE RUNNING. Held for a person to decide",
-        "{to_stop}",
-    ),
+    Status.HELD: ("", "{to_stop}"),
     Status.PLANNED: (
-        "STILL RUNNING: this was a dry run. Enforcing would do: {changes}",
+        " Enforcing would do: {changes}",
         "read {show}; to contain it now: {contain}",
     ),
-    Status.EXPIRED: (
-        "MAY STILL BE RUNNING. Nobody approved the plan in time",
-        "check whether it is hostile; for a fresh plan: {contain}",
-    ),
+    Status.EXPIRED: ("", "check whether it is hostile; for a fresh plan: {contain}"),
     Status.RELEASED: (
-        "RUNNING AGAIN, {by}. Restored: {changes}",
+        " It was {by}. Restored: {changes}",
         "watch it: later events of this finding are held. Rotate exposed secrets, unless done",
     ),
 }
-#: The same for a job whose execution was over before the responder looked.
-_ENDED_TEXTS = (
-    "nothing, since nothing ran any more: {ended}, by itself. Nobody stopped it",
-    "keep the job from starting again; {show} has the steps",
-)
+#: What to do about a job whose execution was over before the responder looked.
+_ENDED_TO_DO = "keep the job from starting again; {show} has the steps"
 _STOP_ACTIONS = {Kind.JOB: "cancel-executions"}
 
 
@@ -172,12 +158,13 @@ def _defanged(text: str) -> str:
 
 
 def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    workload, status = outcome.workload, outcome.status
+    workload = outcome.workload
     yield "Where", _workload_text(workload)
     yield from _detection(outcome)
-    done, to_do = _status_texts(status, workload)
+    added, to_do = _status_texts(outcome)
     placeholders = _placeholders(outcome)
-    yield "Done", done.format_map(placeholders)
+    done = escape_for_chat(status_text(outcome).sentence)
+    yield "Done", f"{done}{added.format_map(placeholders)}"
     if outcome.drains_until:
         yield "Requests in flight may run until", _utc_text(outcome.drains_until)
     if why := _reason_text(outcome):
@@ -203,14 +190,14 @@ def _detection(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "SHA-256", escape_for_chat(detected.sha256)
 
 
-def _status_texts(status: Status, workload: ReportedWorkload | None) -> tuple[str, str]:
-    """What was done and what to do; of a job that was over, nothing that somebody stopped."""
-    done, to_do = _STATUS_TEXTS.get(status, ("nothing", "read {show}"))
-    if status is not Status.ALREADY_CONTAINED or workload is None or workload.kind is not Kind.JOB:
-        return done, to_do
-    if workload.execution_ended:
-        return _ENDED_TEXTS
-    return "nothing, since nothing of the job ran any more", to_do
+def _status_texts(outcome: Outcome) -> tuple[str, str]:
+    """What was done and what to do."""
+    added, to_do = _STATUS_TEXTS.get(outcome.status, ("", "read {show}"))
+    workload = outcome.workload
+    ended = workload is not None and workload.execution_ended
+    if outcome.status is Status.ALREADY_CONTAINED and ended:
+        to_do = _ENDED_TO_DO
+    return added, to_do
 
 
 def _placeholders(outcome: Outcome) -> Mapping[str, str]:
@@ -234,7 +221,6 @@ def _placeholders(outcome: Outcome) -> Mapping[str, str]:
         "by": escape_for_chat(reasons[0] if reasons else "released"),
         "to_stop": _stop_instruction(outcome, commands["stop"], commands["show"]),
         "back": _release_instruction(outcome.changes, incident),
-        "ended": _known(workload.execution_ended if workload else None),
         "until": f" before {_utc_text(until)}, when the plan expires" if until else "",
     }
 

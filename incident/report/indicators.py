@@ -11,14 +11,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
-from urllib.parse import urlsplit
 
 from incident.model import ExposureTopic
 from incident.model.outcome import Detected, Outcome
 from incident.report.log_lines import LogLine
 
 _MOST = 24
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s\"'<>|`\\]{3,400}")
+#: Scheme, host with port, and path of a URL; without user, query and fragment, which hold secrets.
+_URL = re.compile(
+    r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]{1,20})://(?:[^\s/@\"'<>]{0,200}@)?"
+    r"(?P<host>\[[0-9a-fA-F:.]{2,45}\]|[^\s/:?#@\"'<>|`\\\[\]]{1,253})(?P<port>:\d{1,5})?"
+    r"(?P<path>/[^\s?#\"'<>|`\\]{0,400})?(?:[?#][^\s\"'<>|`\\]*)?"
+)
 _IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
 _HOST_AND_PORT = re.compile(r"((?:[a-z0-9-]{1,63}\.)+[a-z]{2,24}):\d{1,5}", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{1,24}", re.IGNORECASE)
@@ -156,17 +160,14 @@ def _of_line(line: LogLine) -> Iterator[_Found]:
 
 def _in_text(text: str, source: str) -> Iterator[_Found]:
     """URLs with their hosts, and addresses, in a text."""
-    for url in _URL.findall(text):
-        clean = url.rstrip(".,;:)]}")
-        try:
-            host = urlsplit(clean).hostname or ""
-        except ValueError:
-            continue
-        yield IndicatorKind.URL, clean, source
-        yield from _host(host, source)
-    for address in _IP.findall(text):
+    for url in _URL.finditer(text):
+        host, path = url["host"].rstrip("."), (url["path"] or "").rstrip(".,;:)]}")
+        yield IndicatorKind.URL, f"{url['scheme']}://{host}{url['port'] or ''}{path}", source
+        yield from _host(host.strip("[]"), source)
+    rest = _URL.sub(" ", text)
+    for address in _IP.findall(rest):
         yield from _address(address, source)
-    for host in _HOST_AND_PORT.findall(_URL.sub(" ", text)):
+    for host in _HOST_AND_PORT.findall(rest):
         yield from _host(host, source)
 
 

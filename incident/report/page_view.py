@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 
 from incident.model import (
     ChangeState,
@@ -55,6 +56,7 @@ _REASON_STATUSES = frozenset({Status.HELD, Status.FAILED, Status.EXPIRED, Status
 _ERROR_STATUSES = frozenset({Status.FAILED, Status.UNVERIFIED, Status.RESTRICTED})
 _STOPPED_KINDS = ("verified", "contained")
 _NEXT_ACTIONS = 3
+_READ = "Read "
 _LONGEST_COMMAND = 110
 _SEVERE = frozenset({"CRITICAL", "HIGH"})
 
@@ -134,7 +136,6 @@ class PageView:
     """Everything that the page shows, in its order."""
 
     outcome: Outcome
-    simulated: bool
     printed_id: str
     title: str
     verdict: Verdict
@@ -196,7 +197,6 @@ def page_view(case: CaseFileContents) -> PageView:
     tasks = assessment.playbook.people
     return PageView(
         outcome=outcome,
-        simulated=bool(getattr(outcome, "simulated", None)),
         printed_id=re.sub(r"[^0-9A-Za-z-]", "", outcome.incident or "none"),
         title=f"{_subject(outcome)}: {what_happened(outcome)}",
         verdict=_verdict(case, reason),
@@ -431,7 +431,20 @@ def _own_steps(case: CaseFileContents, unread: set[str]) -> OwnSteps:
     first, last = entries[0].at, max(entry.at for entry in entries)
     status = case.outcome.status.value.replace("-", " ")
     summary = f"Responder: {status}, {len(entries)} steps in {duration_between(first, last)}"
-    return OwnSteps(summary, entries)
+    return OwnSteps(summary, tuple(_with_reads_in_one(entries)))
+
+
+def _with_reads_in_one(entries: Sequence[ActivityEntry]) -> Iterator[ActivityEntry]:
+    """The steps; what was read side by side is one of them."""
+    for (_, is_read), several in groupby(
+        entries, lambda each: (each.at, each.text.startswith(_READ))
+    ):
+        first, *others = several
+        if is_read and others:
+            names = (each.text.removeprefix(_READ) for each in others)
+            first = replace(first, text=", ".join((first.text, *names)))
+            others = []
+        yield from (first, *others)
 
 
 def _change_views(outcome: Outcome) -> Iterator[ChangeView]:
@@ -450,9 +463,13 @@ def _change_views(outcome: Outcome) -> Iterator[ChangeView]:
 
 
 def _reasons(outcome: Outcome, assessment: ReportedAssessment, reason: str) -> Iterator[str]:
-    """Why it was assessed and decided so; without what the verdict says."""
+    """Why it was assessed and decided so; without what stands elsewhere on the page."""
+    sha256 = outcome.detected.sha256 if outcome.detected else None
+    confirmed = any("Security Command Center" in text for text in outcome.decision.reasons)
     for each in assessment.reasons:
-        yield f"{each.text} ({each.evidence})"
+        repeated = confirmed and each.evidence == "security-center"
+        if not repeated and not (sha256 and sha256 in each.text):
+            yield f"{each.text} ({each.evidence})"
     for text in outcome.decision.reasons:
         if text != reason:
             yield f"{text} (decision)"

@@ -43,10 +43,16 @@ class StatusText:
     tone: Tone
     meaning: str
 
+    @property
+    def sentence(self) -> str:
+        """Whether it runs, and what was done: for a line of text."""
+        return f"{self.state}. {self.meaning}" if self.state else self.meaning
 
-_TEXTS: Mapping[Status, StatusText] = {
+
+#: What each status means, by itself.
+STATUS_TEXTS: Mapping[Status, StatusText] = {
     Status.CONTAINED: StatusText(
-        RunState.STOPPED, Tone.GOOD, "Contained by the responder and verified: nothing runs."
+        RunState.STOPPED, Tone.GOOD, "Contained and verified: nothing of it runs."
     ),
     Status.ALREADY_CONTAINED: StatusText(
         RunState.STOPPED, Tone.GOOD, "Stopped before the responder looked. Nothing was written."
@@ -58,7 +64,7 @@ _TEXTS: Mapping[Status, StatusText] = {
         RunState.UNKNOWN, Tone.BAD, "Containment written, not seen in effect. Look now."
     ),
     Status.FAILED: StatusText(
-        RunState.RUNNING, Tone.BAD, "Containment FAILED. The code still runs. Look now."
+        RunState.RUNNING, Tone.BAD, "Containment FAILED. The workload is still running."
     ),
     Status.AWAITING_APPROVAL: StatusText(
         RunState.RUNNING, Tone.WARN, "The code still runs until an approver approves the plan."
@@ -83,7 +89,7 @@ _TEXTS: Mapping[Status, StatusText] = {
 
 def status_text(outcome: Outcome) -> StatusText:
     """What an outcome's status means for its workload."""
-    text, workload = _TEXTS[outcome.status], outcome.workload
+    text, workload = STATUS_TEXTS[outcome.status], outcome.workload
     if outcome.status is Status.UNVERIFIED and is_reverted(outcome):
         return StatusText(RunState.UNKNOWN, Tone.BAD, "The containment was undone. Look now.")
     if outcome.status is Status.ALREADY_CONTAINED and workload and workload.kind is Kind.JOB:
@@ -92,6 +98,9 @@ def status_text(outcome: Outcome) -> StatusText:
         return StatusText(RunState.STOPPED, Tone.GOOD, f"{meaning[0].upper()}{meaning[1:]}.")
     if workload is None:
         return StatusText(RunState.NONE, text.tone, text.meaning)
+    if workload.execution_ended and text.state is RunState.RUNNING:
+        ended = f"{text.meaning} Over by itself: {workload.execution_ended}."
+        return StatusText(RunState.STOPPED, text.tone, ended)
     if workload.other_regions and text.tone is Tone.GOOD:
         return StatusText(text.state, Tone.WARN, text.meaning)
     return text

@@ -15,6 +15,7 @@ from incident.model import (
     Decision,
     Evidence,
     Finding,
+    Gap,
     InvalidPolicy,
     Kind,
     Mode,
@@ -27,6 +28,7 @@ from incident.model.concurrency import compute
 from incident.model.outcome import Outcome
 from incident.report.activity import COLLECTOR_PREFIX
 from incident.report.outcome import OutcomeParts, build_outcome, resumed_outcome
+from incident.response.playbook import read_playbook
 from incident.response.records import APPROVED
 from incident.response.response import Response
 
@@ -53,9 +55,15 @@ async def conclude(  # noqa: PLR0913 - what every step before has found
     """
     request, redactor = inputs.request, process.redactor(evidence)
     decision = _attributed(request, result, case)
+    policy = inputs.policy
+    url = "" if isinstance(policy, InvalidPolicy) else policy.playbook
+    named = await read_playbook(process.policy, url)
+    if named.problem:
+        evidence = evidence.with_gap(Gap("playbook", named.problem))
     parts = _parts(
         process, inputs, replace(result, decision=decision), evidence, case, timings_ms=timings_ms
     )
+    parts = replace(parts, playbook=named.playbook, playbook_url=named.url)
     if not request.publishes:
         return await compute(build_outcome, parts, redactor)
     if case.has_record("done"):

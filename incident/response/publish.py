@@ -17,9 +17,8 @@ from incident.case_file.case_file import CaseFile, publish_outcome
 from incident.case_file.containments import released_by
 from incident.case_file.paths import DONE_NUMBER
 from incident.decision.process import Process
-from incident.model import Finding, IncidentError, InvalidPlaybook, JsonObject, Retry
+from incident.model import Finding, IncidentError, JsonObject, Retry
 from incident.model.outcome import Outcome
-from incident.playbook.plan import with_updated_plan
 from incident.redaction.redactor import Redactor
 from incident.report.chat_body import chat_body
 from incident.report.ocsf import topic_message
@@ -27,6 +26,7 @@ from incident.report.outcome_updates import has_active_containment, released_out
 from incident.report.write_report import try_to_write_report
 from incident.response.duplicates import answer_duplicate
 from incident.response.finding_update import finding_update, send_update
+from incident.response.playbook import with_current_plan
 from incident.response.response import Response
 
 #: Gaps that need no person now.
@@ -125,10 +125,7 @@ class _Publication:
 
     async def renew(self, outcome: Outcome) -> tuple[Outcome, str | None]:
         """A later outcome with its plan filled in again and a report of its own, or why not."""
-        try:
-            outcome = with_updated_plan(outcome)
-        except InvalidPlaybook as error:
-            outcome = outcome.with_gap("playbook", self.redactor.text(str(error)))
+        outcome = await with_current_plan(outcome, self.process.policy, self.redactor)
         store, folder, now = self.process.store, self.case.folder, self.process.clock()
         path, problem = await try_to_write_report(store, folder, outcome, now)
         if path is None:

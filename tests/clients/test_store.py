@@ -316,6 +316,11 @@ async def test_a_policy_in_a_bucket_is_reread_each_time(connect_clients: Connect
         config = open_store(cloud.settings.model_copy(update={"store": "gs://config/responder"}))
         await config.create("policy.yaml", b"mode: dry-run\n")
         assert await cloud.clients.policy.read() == b"mode: dry-run\n"
+        await config.create("own.yaml", b"tasks")
+        for name in ("own.yaml", "gs://config/responder/own.yaml"):
+            assert await cloud.clients.policy.read_named(name) == b"tasks"
+        with pytest.raises(Missing, match=r"gs://config/responder/other\.yaml"):
+            await cloud.clients.policy.read_named("other.yaml")
 
 
 async def test_no_policy_says_which_setting_is_missing() -> None:

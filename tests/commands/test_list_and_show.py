@@ -237,7 +237,7 @@ async def test_show_is_one_screen_and_the_rest_on_request(tmp_path: Path) -> Non
     lines = summary.stdout.splitlines()
     assert lines.pop(0).startswith("SIMULATED")
     assert lines[0] == "CONTAINED  storefront (service, example-shop-prod, europe-west1)"
-    assert lines[1] == "STOPPED and verified"
+    assert lines[1] == "STOPPED. Contained and verified: nothing of it runs."
     assert "2026-10-02 08:14:07 UTC (2 d ago)" in summary.stdout
     assert "Execution: Modified Malicious Binary Executed, CRITICAL" in summary.stdout
     assert f"  cloud-run-responder show {outcome['incident']} --plan" in lines

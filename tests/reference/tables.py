@@ -22,7 +22,6 @@ from pydantic_core import PydanticUndefined
 
 from commands import cli
 from commands.help_text import environment_rows
-from commands.outcome_page import STATUS_MEANINGS
 from commands.permission_catalogue import (
     COMMAND_ROLES,
     Role,
@@ -33,6 +32,7 @@ from incident.actions.catalogue import ACTIONS
 from incident.model import Kind, Status
 from incident.model.outcome import Outcome
 from incident.policy.schema import Policy
+from incident.report.status_texts import STATUS_TEXTS
 from tests.support.constants import REPOSITORY
 
 _MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -69,7 +69,8 @@ def actions() -> Iterator[str]:
 def statuses() -> Iterator[str]:
     """What may become of an incident."""
     yield from _table(
-        ("status", "meaning"), ((f"`{status.value}`", STATUS_MEANINGS[status]) for status in Status)
+        ("status", "meaning"),
+        ((f"`{status.value}`", STATUS_TEXTS[status].sentence) for status in Status),
     )
 
 

@@ -165,7 +165,7 @@ MISTAKES = [
         "evidense: {}",
         "p.yaml:1:1: evidense: unknown key (did you mean evidence?); expected one of: mode, "
         "categories, sources, contain, rules, protect, guards, approval_expires, reapply_limit, "
-        "virustotal, evidence",
+        "virustotal, evidence, playbook",
         id="unknown key",
     ),
     pytest.param(
@@ -177,7 +177,8 @@ MISTAKES = [
     pytest.param(
         '"[key]": 1',
         "p.yaml:1:1: [key]: unknown key; expected one of: mode, categories, sources, "
-        "contain, rules, protect, guards, approval_expires, reapply_limit, virustotal, evidence",
+        "contain, rules, protect, guards, approval_expires, reapply_limit, virustotal, evidence, "
+        "playbook",
         id="unknown key in pydantic's spelling",
     ),
     pytest.param(

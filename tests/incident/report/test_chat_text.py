@@ -73,11 +73,12 @@ def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> N
         f"To do: rotate the exposed secrets first, then find the root cause; {show} has the steps."
         f" False positive? {release}"
     )
+    done = "STOPPED. Contained and verified: nothing of it runs."
     assert text_of(OUTCOME).splitlines() == [
         "CONTAINED: Execution: Modified Malicious Binary Executed (CRITICAL)",
         "Where: storefront (service, example-shop-prod, europe-west1)",
         "Detected: /usr/local/bin/healthcheck",
-        "Done: STOPPED, verified: scale-to-zero verified",
+        f"Done: {done} Changes: scale-to-zero verified",
         "Requests in flight may run until: 2026-10-02 08:19:12 UTC",
         "Why: rule 1 names it",
         to_do,
@@ -92,7 +93,7 @@ def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
     assert text.startswith(f"{status.value.upper()}: ")
     assert "\nDone: " in text
     assert "\nTo do: " in text
-    assert ("STOPPED, verified" in text) == (status is Status.CONTAINED)
+    assert ("STOPPED. Contained and verified" in text) == (status is Status.CONTAINED)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_a_plan_that_waits_says_for_whom_and_until_when() -> None:
         "changes": [{**OUTCOME["changes"][0], "state": "validated"}],
     }
     text = text_of(waiting)
-    assert "Done: STILL RUNNING. A plan awaits approval: scale-to-zero\n" in text
+    assert "The code still runs until an approver approves the plan. Plan: scale-to-zero\n" in text
     assert "To do: as an approver, read" in text
     assert text.splitlines()[-2].endswith("before 2026-10-02 20:14:12 UTC, when the plan expires")
 
@@ -179,7 +180,7 @@ def test_a_release_says_who_gave_what_back() -> None:
     }
     text = text_of(released)
     assert (
-        "Done: RUNNING AGAIN, released by ops＠example[.]com. Restored: scale-to-zero,"
+        "It was released by ops＠example[.]com. Restored: scale-to-zero,"
         " NOT cancel-executions, which cannot be undone"
     ) in text
     assert "verified" not in text
@@ -198,7 +199,7 @@ def test_what_cannot_be_taken_back_is_not_promised() -> None:
 def test_a_failure_before_any_plan_names_the_action() -> None:
     """Without a recorded plan the command has `--action`."""
     text = text_of({**OUTCOME, "status": "failed", "changes": []})
-    assert "Containment FAILED, not confirmed stopped: no change on record" in text
+    assert "The workload is still running. Changes: no change on record" in text
     assert f"contain {INCIDENT_ID} --action scale-to-zero" in text
 
 

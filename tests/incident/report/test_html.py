@@ -96,7 +96,7 @@ async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -
     """Every section is there; no script; links are links only."""
     page = render_html(await sample_case(tmp_path))
     for words in (
-        "<title>storefront: malicious binary executed</title>",
+        "<title>SIMULATED storefront: malicious binary executed</title>",
         "<h1>storefront: malicious binary executed</h1>",
         "No guard objected",
         "/usr/local/bin/healthcheck",
@@ -106,7 +106,7 @@ async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -
         "an attacker may have forged them",
         "cloud-run-responder release",
         "What was taken outlives the containment.",
-        f'@top-left {{ content: "Incident {INCIDENT_ID}"; }}',
+        f'@top-left {{ content: "Incident {INCIDENT_ID}, SIMULATED"; }}',
     ):
         assert words in page
     titles = re.findall(r"<h2[^>]*>([^<]*?) *<", page)
@@ -126,6 +126,13 @@ async def test_the_page_is_complete_and_loads_nothing_external(tmp_path: Path) -
             assert _SCHEMES.match(value or "")
     assert "url(" not in page
     assert "@import" not in page
+
+
+async def test_only_what_is_simulated_is_marked(tmp_path: Path) -> None:
+    """In the title, at the top and on each printed page."""
+    case = await sample_case(tmp_path)
+    assert render_html(case).count("SIMULATED") == len(("title", "top", "paper"))
+    assert "SIMULATED" not in page_with(case, simulated=None)
 
 
 async def test_the_first_screen_answers_what_runs_what_to_do_and_what_to_block(
@@ -365,8 +372,11 @@ async def test_every_status_says_whether_it_runs_and_since_when(tmp_path: Path) 
         shown = verdict(page_with(case, status=status))
         word = status.value.replace("-", " ").upper()
         assert re.match(rf"{word} {state} (since|as of) 2026-10-02 08:14:1\d UTC ", shown), shown
-    for status in (Status.FAILED, Status.AWAITING_APPROVAL):
-        assert "The code still runs" in verdict(page_with(case, status=status))
+    failed, waiting = (
+        verdict(page_with(case, status=each)) for each in (Status.FAILED, Status.AWAITING_APPROVAL)
+    )
+    assert "Containment FAILED. The workload is still running." in failed
+    assert "The code still runs until an approver approves the plan." in waiting
     assert "RUNNING" not in verdict(page_with(case, status=Status.HELD, workload=None))
 
 

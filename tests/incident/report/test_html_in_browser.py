@@ -150,6 +150,10 @@ async def test_the_first_screen_holds_what_an_operator_needs(
     browser.show(page, _DESKTOP, dark=False)
     assert browser.ask(bottom) <= _DESKTOP_HEIGHT
     assert browser.ask(_WORDS) <= _MOST_WORDS
+    browser.ask("document.querySelectorAll('pre.command').forEach(e => e.remove())")
+    browser.ask("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+    assert browser.ask(_WORDS) <= _MOST_WORDS
+    browser.show(page, _DESKTOP, dark=False)
     assert browser.ask("document.querySelectorAll('details[open]').length") == 0
     browser.show(page, 390, dark=False)
     assert browser.ask(bottom) <= _PHONE_SCREENS

@@ -61,7 +61,7 @@ def test_every_kind_is_found_and_named_with_its_source() -> None:
         ("domain", "evil.example", ("finding",)),
         ("domain", "pool.example.net", ("command line",)),
         ("domain", "c2.example.org", ("command line",)),
-        ("URL", "https://evil.example/a?b=c", ("finding",)),
+        ("URL", "https://evil.example/a", ("finding",)),
         ("URL", "stratum+tcp://Pool.example.net:3333", ("command line",)),
         ("URL", "http://203.0.113.5/p.sh", ("parent's command line",)),
         ("URL", "http://198.51.100.23/update.bin", ("stderr 08:14:00",)),
@@ -83,6 +83,23 @@ def test_the_same_indicator_is_listed_once_with_all_its_sources() -> None:
 def test_what_nobody_can_block_is_no_address(text: str) -> None:
     """Private networks, the metadata server, and what is no address at all."""
     assert found(arguments=("x", text)) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "host"),
+    [
+        ("http://u:[redacted:1]@evil.example/x?t=[redacted:2]", "http://evil.example/x", "evil."),
+        ("(see https://evil.example/a.sh).", "https://evil.example/a.sh", "evil.example"),
+        ("tcp://[2001:db8::1]:4444", "tcp://[2001:db8::1]:4444", "2001:db8::1"),
+        ("ftp://203.0.113.5#x", "ftp://203.0.113.5", "203.0.113.5"),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_secret(text: str, url: str, host: str) -> None:
+    """User, query and fragment are left out; they may be redacted, and block nothing."""
+    shown = found(arguments=("x", text))
+    assert shown[url][0] is IndicatorKind.URL
+    assert any(value.startswith(host) for value in shown if value != url)
+    assert len(shown) == len((url, host))
 
 
 def test_a_hash_of_a_part_is_no_indicator() -> None:
