@@ -6,6 +6,7 @@ them is ever read as markup, and none reaches a terminal with its control charac
 
 from __future__ import annotations
 
+import datetime as dt
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,7 +128,7 @@ def _detected_rows(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "arguments": " … (cut off)" if detected.get("arguments_truncated") else "",
     }
     if finding.get("event_time"):
-        yield "at", str(finding["event_time"])
+        yield "at", _time(finding["event_time"])
     for label, key in _DETECTED:
         if detected.get(key) and not (
             key == "file" and detected[key] == detected.get("binary_path")
@@ -207,7 +208,7 @@ def _run_rows(result: RunResult, outcome: Mapping[str, Any] | None) -> Iterator[
         stages = {stage: ms for stage, ms in timings.items() if "/" not in stage}
         yield "took", ", ".join(f"{stage} {_milliseconds(ms)}" for stage, ms in stages.items())
     if outcome and outcome.get("drains_until"):
-        yield "drains by", str(outcome["drains_until"])
+        yield "drains by", _time(outcome["drains_until"])
     links = _object(outcome.get("links")) if outcome else {}
     yield from ((label, _value(links[key])) for label, key in _LINKS if links.get(key))
     if not str(links.get("case_file") or "").startswith(result.store.as_uri()):
@@ -260,6 +261,15 @@ def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return " ".join(shlex.quote(str(item)) for item in value)
     return str(value)
+
+
+def _time(value: object) -> str:
+    """A time as people read it; anything else as it is."""
+    try:
+        moment = dt.datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -5,19 +5,18 @@ Pure. To be printed with ``crop=False``: what must not be broken is as long as i
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
-from rich.console import RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 #: How a value begins that is one of several: its lines stand beside it.
 BULLET = "· "
 _MAX_CHARACTERS = 300
 _LABEL_WIDTH = 11
+_LEAST_WIDTH = 20
 # Control, format (bidirectional overrides among them), surrogate, private and unassigned
 # characters, line and paragraph separators.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
@@ -52,38 +51,36 @@ def command_lines(rows: Iterable[tuple[str, str]]) -> Iterator[Text]:
 
 
 def section(title: str, rows: Iterable[tuple[str, str]]) -> Iterator[RenderableType]:
-    """A titled table of labels and values; nothing at all where there are no rows.
-
-    A value of one word, such as a digest, has a line of its own as long as it is.
-    """
-    for at, (one_word, several) in enumerate(groupby(rows, lambda row: " " not in row[1])):
-        if at == 0:
-            yield Text(title, style="bold")
-        yield from map(_unwrapped, several) if one_word else [_table(several)]
+    """A title, and labels with values; nothing at all where there are no rows."""
+    listed = tuple(rows)
+    if listed:
+        yield Text(title, style="bold")
+        yield _Rows(listed)
 
 
-def _unwrapped(row: tuple[str, str]) -> Text:
-    segments = (f"  {clean(row[0]):<{_LABEL_WIDTH}} ", "dim"), clean(row[1])
-    return Text.assemble(*segments, no_wrap=True, overflow="ignore")
+class _Rows:
+    """Labels and values, wrapped between words: a digest or an address stays whole."""
 
+    def __init__(self, rows: tuple[tuple[str, str], ...]) -> None:
+        self._rows = rows
 
-def _table(rows: Iterable[tuple[str, str]]) -> Padding:
-    """Labels and values; the lines of a point stand beside it, not under it."""
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(width=_LABEL_WIDTH, style="dim", overflow="fold")
-    table.add_column(overflow="fold")
-    for label, value in rows:
-        text, is_bulleted = Text(clean(value.removeprefix(BULLET))), value.startswith(BULLET)
-        table.add_row(Text(clean(label)), _bulleted(text) if is_bulleted else text)
-    return Padding(table, (0, 0, 0, 2))
-
-
-def _bulleted(text: Text) -> Table:
-    table = Table.grid()
-    table.add_column(width=len(BULLET))
-    table.add_column(overflow="fold")
-    table.add_row(BULLET, text)
-    return table
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """One line after the other, as wide as the console."""
+        del console
+        margin = 2 + _LABEL_WIDTH + 1
+        for label, value in self._rows:
+            # The lines of a point stand beside it, not under it.
+            hanging = " " * len(BULLET) if value.startswith(BULLET) else ""
+            lines = textwrap.wrap(
+                clean(value),
+                max(options.max_width - margin, _LEAST_WIDTH),
+                subsequent_indent=hanging,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for at, line in enumerate(lines or [""]):
+                head = f"  {clean(label):<{_LABEL_WIDTH}} " if at == 0 else " " * margin
+                yield Text.assemble((head, "dim"), line, no_wrap=True, overflow="ignore")
 
 
 def _visible(char: str) -> str:
