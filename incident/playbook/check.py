@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from incident.model import Change, ChangeState, InvalidPlaybook, JsonObject, Kind, Status
 from incident.model.outcome import Outcome, ReportedBlocker, ReportedDecision
-from incident.playbook.entry_facts import CallerFacts, EntryFacts
-from incident.playbook.facts import (
-    AccountFacts,
-    AffectedFacts,
-    DeployedImage,
-    Facts,
-    FindingFacts,
-    ImageFacts,
-    OtherWorkload,
-    SourceFacts,
-    VolumeFacts,
-    WorkloadFacts,
-)
+from incident.playbook.facts import GAPS, QUERIES, Facts
 from incident.playbook.plan import filled_task, playbook_facts
 from incident.playbook.rendering import TEMPLATES, template_names
 from incident.playbook.schema import Playbook, parse_playbook
-from incident.playbook.secret_facts import SecretFacts, SecretUpdate, VariableFacts
 
 _MOST_MISTAKES = 20
-_COLLECTORS = ("settings", "access", "audit-log", "related-findings")
 
 
 @functools.lru_cache(maxsize=4)
@@ -54,9 +41,8 @@ def check_playbook(playbook: Playbook, *, source: str) -> None:
     Raises:
         InvalidPlaybook: There are mistakes. Its message lists each with its task.
     """
-    mistakes = [*_unknown_names(playbook), *_failures(playbook)]
-    if mistakes:
-        listed = list(dict.fromkeys(mistakes))
+    listed = list(dict.fromkeys((*_unknown_names(playbook), *_failures(playbook))))
+    if listed:
         lines = [f"  {source}: {text}" for text in listed[:_MOST_MISTAKES]]
         if len(listed) > _MOST_MISTAKES:
             lines.append(f"  … and {len(listed) - _MOST_MISTAKES} more")
@@ -97,19 +83,37 @@ def _failures(playbook: Playbook) -> Iterator[str]:
 
 def _examples() -> Iterator[tuple[Outcome, JsonObject]]:
     """Outcomes and facts of every kind and status: with everything, with nothing."""
-    finding = FindingFacts("Category", "projects/1/sources/2/findings/3", "https://example.com")
-    unknown = AffectedFacts("", "a revision that is not known", "none is listed")
-    yield Outcome(Status.HELD), Facts(finding, None, unknown).to_json()
+    everything, nothing = _example(Facts, full=True), _example(Facts, full=False)
+    workload = everything.workload
+    yield Outcome(Status.HELD), nothing.to_json()
     for kind in Kind:
-        workload = WorkloadFacts(kind.value, kind.label, "shop", "project", "region", "https://c")
-        gaps = dict.fromkeys(_COLLECTORS, "not known")
-        facts = (
-            Facts(finding, workload, unknown, queries=_queries(), gaps=gaps).to_json(),
-            _everything(finding, workload),
-        )
-        for status in Status:
-            for known in facts:
-                yield _outcome(status), known
+        named = replace(workload, kind=kind.value)
+        for known in (
+            replace(everything, workload=named, gaps={}, queries=dict.fromkeys(QUERIES, "q")),
+            replace(
+                nothing,
+                workload=named,
+                gaps=dict.fromkeys(GAPS, "not known"),
+                queries=dict.fromkeys(QUERIES, "q"),
+            ),
+        ):
+            for status in Status:
+                yield _outcome(status), known.to_json()
+
+
+def _example(kind: Any, *, full: bool) -> Any:
+    """A value of a type: with everything in it, or with as little as it may have."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{f.name: _example(hints[f.name], full=full) for f in fields(kind)})  # type: ignore[operator]
+    if origin is types.UnionType:
+        return _example(arguments[0], full=full) if full else None
+    if origin is tuple:
+        return (_example(arguments[0], full=full),) if full else ()
+    if kind is bool:
+        return full
+    return ("x" if full else "") if kind is str else {}
 
 
 def _outcome(status: Status) -> Outcome:
@@ -124,36 +128,3 @@ def _outcome(status: Status) -> Outcome:
         changes=(replace(change, state=ChangeState.VERIFIED),),
         drains_until=datetime(2026, 1, 1, tzinfo=UTC),
     )
-
-
-def _queries() -> dict[str, str]:
-    return {"logs": "logs", "audit": "audit", "page": "https://c"}
-
-
-def _everything(finding: FindingFacts, workload: WorkloadFacts) -> dict[str, Any]:
-    image = ImageFacts("r/i@sha256:0", in_artifact_registry=True, has_digest=False, page="")
-    account = AccountFacts("a@b.c", "user", "p", in_other_project=True, page="", query="q")
-    return Facts(
-        finding=finding,
-        workload=workload,
-        affected=AffectedFacts("name", "revision name", "reason", "container", "yes"),
-        images=(image,),
-        deploy=(DeployedImage("container", "r/i"),),
-        accounts=(account,),
-        secrets=(SecretFacts("secret", "p", in_other_project=True, versions=("1",)),),
-        secret_updates=(SecretUpdate("container", ("secret",), "A=secret:latest"),),
-        variables=VariableFacts(("A_KEY",), ("B",)),
-        volumes=(VolumeFacts("gs://bucket", "bucket"),),
-        entry=EntryFacts(
-            "all", unchecked=True, proxied=True, callers=(_caller(),), opened=("allUsers",)
-        ),
-        source=SourceFacts(
-            "function", managed=True, location="gs://b/o", entry_point="main", base_image=""
-        ),
-        others=(OtherWorkload(workload.kind, "copy", "p", "region"),),
-        queries=_queries(),
-    ).to_json()
-
-
-def _caller() -> CallerFacts:
-    return CallerFacts("roles/run.invoker", "allUsers", "", edited=True)

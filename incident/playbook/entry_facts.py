@@ -21,12 +21,8 @@ _INGRESS = {
 class CallerFacts:
     """A member to remove: any public one; of a job, everybody who may start it.
 
-    Attributes:
-        role: The role that lets it in.
-        member: The member.
-        condition: The binding's condition for a sentence; empty without one. gcloud needs the
-            whole condition, so that such a binding has no command.
-        edited: Whether ``require-authentication`` removes it.
+    gcloud needs the whole condition of a binding, so that one with a condition has no command.
+    ``edited`` says whether ``require-authentication`` removes it.
     """
 
     role: str
@@ -39,13 +35,8 @@ class CallerFacts:
 class EntryFacts:
     """Who reaches and calls it.
 
-    Attributes:
-        ingress: gcloud's value of the open ingress as read; empty where closed or not known.
-        unchecked: Whether the check of invokers is off.
-        proxied: Whether Identity-Aware Proxy checks callers by a policy of its own.
-        callers: The members to remove.
-        opened: The public members that the audit log shows as added, where the IAM policy was
-            not read.
+    ``ingress`` is gcloud's value of the open ingress, empty where closed or not known; ``opened``
+    the public members that the audit log shows as added, where the IAM policy was not read.
     """
 
     ingress: str = ""

@@ -59,23 +59,17 @@ _ORIGINS = {
     "Execution: Added ": "added",
     "Execution: Built in ": "built-in",
 }
-_GAPS = ("settings", "access", "audit-log", "related-findings")
+#: The evidence whose gaps are facts, and the names of the queries.
+GAPS = ("settings", "access", "audit-log", "related-findings")
+QUERIES = ("logs", "audit", "page")
 
 
 @dataclass(frozen=True, slots=True)
 class FindingFacts:
     """The finding.
 
-    Attributes:
-        category: Its type.
-        name: Its canonical name.
-        page: Its console page.
-        contacts: Email addresses of its contacts.
-        origin: How the hostile file came in, by the type: ``changed``, ``added``, ``built-in``;
-            empty where the type does not say.
-        file: Path of the suspected file; may be empty.
-        checks: What a person should check, by the responder.
-        often_benign: Whether findings of this type are often benign.
+    ``origin`` is how the hostile file came in, by the finding's type: ``changed``, ``added``,
+    ``built-in`` or empty. ``file`` is the suspected file's path, ``checks`` what to look at.
     """
 
     category: str
@@ -90,19 +84,7 @@ class FindingFacts:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadFacts:
-    """The workload.
-
-    Attributes:
-        kind: ``service``, ``job``, …
-        label: The kind for a sentence.
-        name: Its short name.
-        project: Its project, as id or number.
-        region: Its region.
-        page: Its console page.
-        other_regions: Other regions of a multi-region service.
-        containers: Names of its containers where there are several.
-        secrets_page: Console page of the project's secrets.
-    """
+    """The workload. ``containers`` are named where there are several; pages are of the console."""
 
     kind: str
     label: str
@@ -119,13 +101,9 @@ class WorkloadFacts:
 class AffectedFacts:
     """The revision or execution that the finding is about.
 
-    Attributes:
-        name: Its short name; empty where several are possible.
-        description: The same for a sentence, with the alternatives.
-        reason: How that is known, or why not.
-        container: The container that the finding names, where there are several.
-        serves: Whether it serves now: ``yes``, ``no``, or empty where unknown.
-        ended: How the affected executions ended by themselves; empty if not.
+    ``name`` is empty where several are possible; ``description`` and ``reason`` say which, and how
+    that is known. ``container`` is named where there are several. ``serves`` is ``yes``, ``no`` or
+    empty where unknown; ``ended`` says how executions ended by themselves.
     """
 
     name: str
@@ -156,15 +134,10 @@ class DeployedImage:
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """A service account that it may have run as.
+    """A service account that it may have run as; an empty email is a default account.
 
-    Attributes:
-        email: Its email; empty for a default account whose name is unknown.
-        kind: Who created it: ``user``, ``compute``, ``app-engine``, ``google``, ``unknown``.
-        project: Its project.
-        in_other_project: Whether that is known to differ from the workload's.
-        page: Its console page.
-        query: Logging query of what was done as the account since the day of the event.
+    ``kind`` says who created it: ``user``, ``compute``, ``app-engine``, ``google``, ``unknown``.
+    ``query`` finds what was done as the account since the day of the event.
     """
 
     email: str
@@ -185,14 +158,9 @@ class VolumeFacts:
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """The source that the service is deployed from.
+    """The source that the service is deployed from; ``function`` is empty where it is none.
 
-    Attributes:
-        function: Name of the Cloud Run function; empty for a service built from source.
-        managed: Whether the Cloud Functions API deploys it.
-        location: The archive of the source; may be empty.
-        entry_point: The function's entry point; may be empty.
-        base_image: The base image; may be empty.
+    ``managed`` says that the Cloud Functions API deploys it; ``location`` is the source's archive.
     """
 
     function: str
@@ -216,23 +184,8 @@ class OtherWorkload:
 class Facts:
     """All facts of the evidence, by the names that a playbook uses.
 
-    Attributes:
-        finding: The finding.
-        workload: The workload; None where the finding names none.
-        affected: The affected revision or execution.
-        images: The images that may have run.
-        deploy: The containers to deploy again.
-        accounts: The service accounts that it may have run as.
-        secrets: The secrets that it could read.
-        secret_updates: The references to numbered versions, by container.
-        variables: Environment variables, by name.
-        volumes: Volumes whose files outlive the instance.
-        entry: Who reaches and calls it.
-        source: The source that it is deployed from; None for an image.
-        others: Other workloads that run the same image digest.
-        queries: Logging queries: ``logs`` of the workload, ``audit`` of its deployments, and
-            ``page``, the Logs Explorer with the first.
-        gaps: Why evidence is missing, by collector.
+    ``queries`` are those of ``QUERIES``: the workload's logs, its deployments, and the page of the
+    Logs Explorer. ``gaps`` says for each collector of ``GAPS`` why its evidence is missing.
     """
 
     finding: FindingFacts
@@ -318,7 +271,7 @@ def _missing(evidence: Evidence) -> dict[str, str]:
     )
     return {
         name: evidence.describe_gap(name)
-        for name, value in zip(_GAPS, values, strict=True)
+        for name, value in zip(GAPS, values, strict=True)
         if value is None
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from incident.model import Change, ChangeKind, ChangeState, Kind, Status
-from incident.model.outcome import Outcome
+from incident.model.outcome import Outcome, ReportedBlocker
 from incident.playbook.rendering import ShellCommand
 
 #: Verified as stopped, by the responder or by somebody else.
@@ -42,20 +42,10 @@ class BlockerFacts:
 class IncidentFacts:
     """What became of the incident so far.
 
-    Attributes:
-        id: The incident's id.
-        status: Its status.
-        running: Whether the workload may run: true unless it was verified as stopped.
-        releasable: Whether a release would restore something.
-        undecided: Whether it may run, with no containment in effect and no person's decision.
-        stop_action: The action that stops a workload of this kind.
-        stops: Whether a change of the plan stops what runs.
-        cancelled: Whether executions may have been cancelled.
-        done: Names of the actions that are verified in effect.
-        restores: What a release restores, as part of a sentence.
-        restores_traffic: Whether that includes the traffic split.
-        drains_until: Until when requests in flight may run, in UTC; else empty.
-        blockers: Why an operator's ``contain`` would be refused.
+    ``running``: it may run; false once verified as stopped. ``undecided``: it may run, with no
+    containment in effect and no person's decision. ``done``: the actions verified in effect.
+    ``drains_until``: until when requests in flight may run. ``blockers``: why `contain` would be
+    refused.
     """
 
     id: str
@@ -98,12 +88,16 @@ def incident_facts(outcome: Outcome) -> IncidentFacts:
         restores_traffic="traffic" in fields and kind is Kind.SERVICE,
         drains_until=f"{until:%Y-%m-%d %H:%M:%S} UTC" if until else "",
         blockers=tuple(
-            BlockerFacts(
-                each.text.rstrip("."), each.fix.rstrip("."), ShellCommand(each.command or "")
-            )
-            for each in outcome.decision.blockers
+            _blocker(each, outcome.decision.reasons) for each in outcome.decision.blockers
         ),
     )
+
+
+def _blocker(blocker: ReportedBlocker, reasons: Sequence[str]) -> BlockerFacts:
+    """A blocker; without its text where that is the first reason, which every reader sees."""
+    text = blocker.text.rstrip(".")
+    shown = "" if reasons and reasons[0].rstrip(".") == text else text
+    return BlockerFacts(shown, blocker.fix.rstrip("."), ShellCommand(blocker.command or ""))
 
 
 def _restored_fields(changes: Sequence[Change]) -> frozenset[str]:

@@ -23,31 +23,19 @@ _NAMED = re.compile(r"projects/(?P<project>[^/]+)/secrets/(?P<name>[^/]+)")
 
 @dataclass(frozen=True, slots=True)
 class SecretFacts:
-    """A secret that it could read.
-
-    Attributes:
-        name: Its short name.
-        project: Its project, as id or number.
-        in_other_project: Whether that is known to differ from the workload's.
-        versions: The version numbers that the settings name; empty for the latest.
-        mounted: Whether it is used as a file only.
-    """
+    """A secret that it could read, and the version numbers that the settings name."""
 
     name: str
     project: str
     in_other_project: bool = False
     versions: tuple[str, ...] = ()
-    mounted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SecretUpdate:
     """References to numbered versions, which keep the old value or fail once it is disabled.
 
-    Attributes:
-        container: The container; empty for a workload with one container.
-        names: Short names of the secrets.
-        flag: Value of ``--update-secrets``; empty where the flag would read it differently.
+    ``flag`` is the value of ``--update-secrets``; empty where gcloud would read it differently.
     """
 
     container: str
@@ -71,8 +59,7 @@ def secret_facts(evidence: Evidence, workload: Workload) -> tuple[SecretFacts, .
         project, name, elsewhere = _parse_name(full, workload)
         uses = _uses(evidence, full)
         numbers = dict.fromkeys(use.version for use in uses if use.version.isdigit())
-        mounted = bool(uses) and all(use.mounted for use in uses)
-        found.append(SecretFacts(name, project, elsewhere, tuple(numbers), mounted))
+        found.append(SecretFacts(name, project, elsewhere, tuple(numbers)))
     return tuple(found)
 
 

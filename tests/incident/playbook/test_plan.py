@@ -222,6 +222,15 @@ def test_a_contain_command_that_would_be_refused_is_not_suggested(
     assert manual == [f"gcloud beta run services update storefront --scaling=0 {PLACE}"]
 
 
+def test_the_reason_of_a_hold_is_not_repeated() -> None:
+    """Every reader has it as the decision's first reason."""
+    held = outcome_of(Status.HELD, blockers=(ReportedBlocker("it is protected", "Ask"),))
+    held = replace(held, decision=replace(held.decision, reasons=("it is protected.",)))
+    (stop,) = (t for t in playbook_plan(held, facts_of()).people if t.id == "stop")
+    assert "would be refused. Ask." in stop.text
+    assert "protected" not in stop.text
+
+
 def test_every_guard_that_binds_a_person_has_a_fix() -> None:
     """Each guard has a fix of its own; an unknown guard gets the default fix."""
     waived = containing_operator("").waived_guards
