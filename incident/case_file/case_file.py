@@ -43,6 +43,7 @@ from incident.model.concurrency import compute, gather_all
 from incident.model.json_text import SCHEMA_VERSION, json_value, time_text
 from incident.model.outcome import Outcome
 from incident.model.ports import TopicPort
+from incident.model.retrying import Backoff
 from incident.redaction.redactor import Redactor
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ T = TypeVar("T")
 #: ``concluded`` and ``done`` have fixed numbers, so that of many writers one wins. Later records
 #: (approved, released, …) are numbered from there.
 CONCLUDED_NUMBER = 999
-_POLL_S = 0.2
+_POLL = Backoff(first_s=0.2, longest_s=0.3, factor=1.1)
 _QUARANTINE_EXCERPT_BYTES = 2048
 
 
@@ -140,7 +141,12 @@ class CaseFile:
         await self.journal.append(max(last, DONE_NUMBER), kind, body)
 
     async def conclude(
-        self, outcome: Outcome, finding: str | None = None, *, alarm: bool = False
+        self,
+        outcome: Outcome,
+        finding: str | None = None,
+        *,
+        alarm: bool = False,
+        began_at: datetime | None = None,
     ) -> Outcome:
         """Record the outcome. The first writer wins; returns the stored outcome.
 
@@ -149,8 +155,10 @@ class CaseFile:
             finding: The finding's name, kept beside the outcome because redaction may change it
                 there: an attacker can choose values that match it.
             alarm: Whether a person must act now, for a run that has to finish the incident.
+            began_at: When making the outcome began.
         """
         body: dict[str, Json] = {"outcome": outcome.to_json(), "finding": finding, "alarm": alarm}
+        body["began_at"] = time_text(began_at)
         if await self.journal.create(CONCLUDED_NUMBER, "concluded", body):
             return outcome
         return (await self.reload()).concluded or outcome
@@ -194,18 +202,16 @@ class CaseFile:
         """Whether another run was at work. Waits until it is done, or silent for too long."""
         if self._abandoned(peer_timeout):
             return False
-        loop_time, silence = asyncio.get_running_loop().time, peer_timeout.total_seconds()
-        current, silent_since = self, loop_time()
-        while (
-            not current.has_record("done")
-            and not current._last_run_ended()
-            and loop_time() - silent_since < silence
-        ):
-            await asyncio.sleep(_POLL_S)
-            fresh = await current.reload()
-            if len(fresh.known_records) > len(current.known_records):
-                silent_since = loop_time()
-            current = fresh
+        current, silence = self, peer_timeout.total_seconds()
+
+        async def more_records() -> bool:
+            nonlocal current
+            before, current = len(current.known_records), await current.reload()
+            return len(current.known_records) > before
+
+        while not current.has_record("done") and not current._last_run_ended():
+            if not await _POLL.poll(more_records, silence):
+                break
         return True
 
     def _first_body(self, kind: str) -> JsonObject:

@@ -28,6 +28,7 @@ from incident.model import (
     WorkloadConfiguration,
 )
 from incident.model.concurrency import gather_all
+from incident.model.json_text import time_text
 from incident.notification.synthetic_finding import DRILL_ID_PREFIX
 
 #: Records after which the attempt that a snapshot was taken for is over.
@@ -221,7 +222,7 @@ class ContainmentRecords:
             finding: Its finding.
             actions: Names of the actions whose goals are to be reached.
         """
-        current = history.current
+        current, began_at = history.current, self.clock()
         earlier = current.effective_snapshot if current else None
         number = (current.last_number if current else 0) + 1
         snapshot = Snapshot(
@@ -238,6 +239,7 @@ class ContainmentRecords:
             "incident": incident,
             "finding": finding.finding_id,
             "workload": self.workload.resource_name,
+            "began_at": time_text(began_at),
             **snapshot_json(snapshot),
         }
         journal = self._journal(history.next_number)

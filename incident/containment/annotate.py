@@ -7,6 +7,7 @@ from incident.containment.containment_result import PendingAnnotation
 from incident.decision.inputs import Inputs
 from incident.decision.process import Process
 from incident.model import GiveUp, IncidentError, Json, Kind
+from incident.model.json_text import time_text
 from incident.model.retrying import Backoff
 
 _RECORD_BACKOFF = Backoff(first_s=0.2, longest_s=1.0, attempts=3)
@@ -31,6 +32,7 @@ async def annotate(
     if annotation is None:
         return None
     incident = inputs.request.incident
+    began_at = time_text(process.clock())
     change = annotation_change(annotation.configuration, incident)
     try:
         await process.cloud_run.write(change, validate_only=False)
@@ -41,6 +43,7 @@ async def annotate(
         "finding": inputs.evidence.finding.finding_id,
         "snapshot": annotation.snapshot,
         "annotation": INCIDENT_ANNOTATION,
+        "began_at": began_at,
     }
     records = process.containments(inputs.workload)
     for repetition in range(_RECORD_BACKOFF.attempts):

@@ -49,6 +49,7 @@ from incident.model import (
     Verdict,
 )
 from incident.model.concurrency import gather_all
+from incident.model.json_text import time_text
 from incident.model.retrying import Backoff
 
 _BACKOFF = Backoff(first_s=0.4, longest_s=1.5, attempts=5)
@@ -257,6 +258,7 @@ class Enforcement:
     async def _send_changes(self, snapshot: Snapshot) -> ContainmentResult | None:
         """Write the changes of an attempt; None when another attempt is needed."""
         attempt, cloud_run = self._attempt, self._attempt.process.cloud_run
+        began_at = time_text(attempt.process.clock())
         sent = await send_changes(attempt.decision.changes, cloud_run)
         sent = await recheck_refused(sent, snapshot, attempt.workload, cloud_run)
         self._last_interruption = sent.interrupted
@@ -264,7 +266,11 @@ class Enforcement:
         if sent.any_applied or sent.answer_lost:
             self._sent = writes
         if sent.any_applied:
-            details: dict[str, Json] = {"generation": sent.generation, "unsent": [*sent.unsent]}
+            details: dict[str, Json] = {
+                "generation": sent.generation,
+                "unsent": [*sent.unsent],
+                "began_at": began_at,
+            }
             number, problems = await record_after_write(
                 attempt, snapshot.number, "written", snapshot, **details
             )

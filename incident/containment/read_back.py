@@ -68,6 +68,7 @@ class Reading:
         waiting: Whether time may still bring a goal about: none of its changes was refused.
         undone: Whether somebody has changed the workload since: only another write helps.
         final: Whether waiting is of no use.
+        began_at: When reading back began; None for settings that were read for the decision.
     """
 
     configuration: WorkloadConfiguration | None
@@ -76,6 +77,7 @@ class Reading:
     waiting: bool = False
     undone: bool = False
     final: bool = False
+    began_at: datetime | None = None
 
     @property
     def settled(self) -> bool:
@@ -94,7 +96,7 @@ async def read_until_settled(
     unread = UnmetGoal("", _NOT_READ_BACK, stops=True)
     reading = Reading(None, (_NOT_READ_BACK,) * len(sent.changes), (unread,), waiting=True)
 
-    count = 0
+    count, began_at = 0, attempt.process.clock()
 
     async def settled() -> bool:
         nonlocal reading, count
@@ -107,7 +109,7 @@ async def read_until_settled(
 
     if not await _POLL.poll(settled, limit_s):
         await _POLL.poll(settled_or_read_enough, _LAST_READINGS_S)
-    return reading
+    return replace(reading, began_at=began_at)
 
 
 async def _read_once(

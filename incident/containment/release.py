@@ -26,6 +26,7 @@ from incident.model import (
     Json,
     Retry,
 )
+from incident.model.json_text import time_text
 from incident.model.ports import CloudRunPort
 from incident.redaction.redactor import redact_error
 
@@ -127,7 +128,7 @@ async def carry_out_release(
     """
     if plan.containment is None:
         return ReleaseResult()
-    body = _record_body(plan, options)
+    body, began_at = _record_body(plan, options), time_text(containment_records.clock())
     intent = await containment_records.add_record(
         plan.history, plan.containment.last_number, "release-started", body
     )
@@ -139,6 +140,7 @@ async def carry_out_release(
             changes: list[Json] = [redacted_json(c, options.redactor) for c in work.changes]
             record = {
                 **body,
+                "began_at": began_at,
                 "changes": changes,
                 "release_started": intent,
                 "not_restored": not_restored_texts(plan, work.not_restored, options.redactor),

@@ -30,6 +30,7 @@ from incident.model import (
     Template,
     WorkloadConfiguration,
 )
+from incident.model.json_text import time_text
 from incident.model.retrying import Backoff
 
 _RECORD_BACKOFF = Backoff(first_s=0.2, longest_s=1.0, attempts=3)
@@ -52,7 +53,9 @@ async def conclude_writes(
     unverified = [c.error for c in result.changes if c.state is ChangeState.UNVERIFIED]
     unverified += [each.text for each in not_refused(reading.unmet_goals, result.changes)]
     kind = "unverified" if unverified else "verified"
-    details: dict[str, Json] = {"reason": unverified[0]} if unverified else {}
+    details: dict[str, Json] = {"began_at": time_text(reading.began_at)}
+    if unverified:
+        details["reason"] = unverified[0]
     number, problems = await record_after_write(
         attempt, sent.last_number, kind, sent.snapshot, **details
     )

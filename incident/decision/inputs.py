@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from incident.actions import masked_changes
 from incident.case_file.case_file import CaseFile
@@ -71,6 +72,8 @@ class Inputs:
         workload_state: What is known of the workload.
         route: Which responder answers, by SCC's own record where there is one.
         evidence: What the decision is made of.
+        began_at: When reading began.
+        read_at: When everything was read.
     """
 
     request: Request
@@ -83,6 +86,8 @@ class Inputs:
     workload_state: WorkloadState
     route: Route
     evidence: Evidence
+    began_at: datetime
+    read_at: datetime
 
     @property
     def workload(self) -> Workload:
@@ -134,6 +139,7 @@ async def gather(
         Retry: Something does not answer; time may heal it.
         GiveUp: A record of the responder cannot be read.
     """
+    began_at = process.clock()
     if not request.has_finding:
         return await _gather_for_drill(process, request, await policy)
     claim, sources = request.finding, process.sources
@@ -177,6 +183,8 @@ async def gather(
         if scc_record
         else request.route,
         evidence=_decision_evidence(claim, scc_record, scc_error, state, reputation),
+        began_at=began_at,
+        read_at=process.clock(),
     )
 
 
@@ -184,14 +192,27 @@ async def _gather_for_drill(
     process: Process, request: Request, policy: Policy | InvalidPolicy
 ) -> Inputs:
     """What a drill's decision waits for: the workload alone, since there is no finding."""
-    finding = request.finding
+    finding, began_at = request.finding, process.clock()
     state = await read_workload_state(process, finding.workload)
     state = await with_action_needs(state, finding, policy, process.sources.workloads)
     if state.read_error:
         raise state.read_error
     file = await process.case_file(case_file_folder(DRILLS, request.incident))
     evidence = _decision_evidence(finding, None, None, state, None)
-    return Inputs(request, file, file, file, policy, None, None, state, request.route, evidence)
+    return Inputs(
+        request=request,
+        incident_case_file=file,
+        dry_run_case_file=file,
+        unconfirmed_case_file=file,
+        policy=policy,
+        scc_record=None,
+        scc_error=None,
+        workload_state=state,
+        route=request.route,
+        evidence=evidence,
+        began_at=began_at,
+        read_at=process.clock(),
+    )
 
 
 def _decision_evidence(

@@ -53,7 +53,7 @@ async def conclude(  # noqa: PLR0913 - what every step before has found
     Raises:
         Retry: The store does not answer.
     """
-    request, redactor = inputs.request, process.redactor(evidence)
+    request, redactor, began_at = inputs.request, process.redactor(evidence), process.clock()
     decision = _attributed(request, result, case)
     policy = inputs.policy
     url = "" if isinstance(policy, InvalidPolicy) else policy.playbook
@@ -75,7 +75,7 @@ async def conclude(  # noqa: PLR0913 - what every step before has found
     outcome = await compute(build_outcome, parts, redactor)
     name = evidence.finding.filed_name
     filed_name = name if evidence.confirmed else case.finding or name
-    return await case.conclude(outcome, filed_name, alarm=result.alarm)
+    return await case.conclude(outcome, filed_name, alarm=result.alarm, began_at=began_at)
 
 
 async def _later_outcome(

@@ -6,7 +6,6 @@ system on a finding come back as two more notifications of it.
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 from incident.case_file.case_file import CaseFile
@@ -14,11 +13,12 @@ from incident.case_file.paths import DONE_NUMBER, INCIDENTS, case_file_folder, r
 from incident.decision.process import Process
 from incident.model import Finding
 from incident.model.outcome import Outcome
+from incident.model.retrying import Backoff
 from incident.report.outcome_updates import duplicate_outcome
 from incident.response.finding_update import has_incident_mark
 from incident.response.response import Response
 
-_POLL_S = 0.2
+_POLL = Backoff(first_s=0.2, longest_s=0.3, factor=1.1)
 #: Gaps that make an outcome one that a person must look at.
 _ALARM_GAPS = frozenset({"report", "write-back", "announcement"})
 
@@ -101,12 +101,13 @@ def repeated_result(case: CaseFile, done: Outcome) -> Response:
 
 async def _was_logged(case: CaseFile, peer_wait: timedelta) -> bool:
     """Whether the outcome was logged. A run that recorded it just now is waited for."""
-    loop_time, clock = asyncio.get_running_loop().time, case.journal.clock
+    if case.has_record("logged"):
+        return True
+    clock = case.journal.clock
     recorded_at = next((r.recorded_at for r in case.known_records if r.kind == "done"), clock())
-    until = loop_time() + peer_wait.total_seconds()
-    while not case.has_record("logged"):
-        if loop_time() >= until or clock() - recorded_at > peer_wait:
-            return False
-        await asyncio.sleep(_POLL_S)
-        case = await case.reload()
-    return True
+    left_s = (peer_wait - max(clock() - recorded_at, timedelta(0))).total_seconds()
+
+    async def logged() -> bool:
+        return (await case.reload()).has_record("logged")
+
+    return left_s > 0 and await _POLL.poll(logged, left_s)

@@ -117,12 +117,13 @@ async def respond(  # noqa: C901, PLR0911 - one sequence that reads top to botto
                 await recording
                 if earlier := await overtaken(case, request):
                     return Response(earlier)
+            began_at = run.clock()
             with stopwatch.stage("contain"):
                 result = await _contain(
                     run, inputs, decision, recording, bounded=case.timed_out_twice
                 )
             annotating = run.start(annotate(run, inputs, result.annotation))
-            await record_containment(run, inputs, result, case)
+            await record_containment(run, inputs, result, case, began_at)
 
             # Conclude, with what was found meanwhile.
             if request.operator:

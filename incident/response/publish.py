@@ -18,6 +18,7 @@ from incident.case_file.containments import released_by
 from incident.case_file.paths import DONE_NUMBER
 from incident.decision.process import Process
 from incident.model import Finding, IncidentError, JsonObject, Retry
+from incident.model.json_text import time_text
 from incident.model.outcome import Outcome
 from incident.redaction.redactor import Redactor
 from incident.report.chat_body import chat_body
@@ -137,10 +138,10 @@ class _Publication:
         """Write the report of a first outcome, once."""
         if self.case.has_record("report-written"):
             return None
-        store, folder = self.process.store, self.case.folder
+        store, folder, began_at = self.process.store, self.case.folder, self.process.clock()
         path, problem = await try_to_write_report(store, folder, outcome)
         if path:
-            await self.case.add_record("report-written", {"report": path})
+            await self._record("report-written", None, {"report": path}, began_at)
         return problem or None
 
     async def update_finding(self, outcome: Outcome) -> str | None:
@@ -153,6 +154,7 @@ class _Publication:
             return None
         if not self.later and (refused := case.refusal_reason("not-written-back")):
             return refused
+        began_at = self.process.clock()
         try:
             reason = await send_update(self.process.security_center, update, listed)
         except Retry as error:
@@ -161,7 +163,7 @@ class _Publication:
             reason = str(error)  # nothing retries it
         reason = self.redactor.text(reason) if reason else None
         await self._record(
-            "not-written-back" if reason else "written-back", reason, update.to_json()
+            "not-written-back" if reason else "written-back", reason, update.to_json(), began_at
         )
         return reason
 
@@ -170,10 +172,11 @@ class _Publication:
         topic = self.process.topic
         if topic is None or (self.case.has_record("published") and not self.later):
             return None
-        message = topic_message(outcome, topic.format, self.process.clock())
+        began_at = self.process.clock()
+        message = topic_message(outcome, topic.format, began_at)
         reason = await publish_outcome(topic, outcome, message)
         kind = "not-published" if reason else "published"
-        await self._record(kind, None, {"topic": topic.name})
+        await self._record(kind, None, {"topic": topic.name}, began_at)
         return reason
 
     async def notify_chat(self, outcome: Outcome) -> str | None:
@@ -187,16 +190,20 @@ class _Publication:
             return None
         if not self.later and (refused := self.case.refusal_reason("not-notified")):
             return refused
-        reason = None
+        reason, began_at = None, self.process.clock()
         try:
             await room.send(chat_body(outcome, room.style))
         except IncidentError as error:
             reason = self.redactor.text(str(error))
-        await self._record("not-notified" if reason else "notified", reason, {"host": room.name})
+        kind = "not-notified" if reason else "notified"
+        await self._record(kind, reason, {"host": room.name}, began_at)
         return reason
 
-    async def _record(self, kind: str, reason: str | None, body: JsonObject) -> None:
+    async def _record(
+        self, kind: str, reason: str | None, body: JsonObject, began_at: datetime
+    ) -> None:
         """Record a step of a first outcome; of a later one, what SCC was sent."""
+        body = {**body, "began_at": time_text(began_at)}
         if reason:
             body = {**body, "reason": reason}
         if not self.later:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 from incident.actions.changes import change_json, redact_change, redacted_json
 from incident.case_file.case_file import CaseFile
@@ -94,6 +95,8 @@ async def record_decision(
             await case.add_later_record(APPROVED, approval)
         return
     decided = await asyncio.to_thread(decision_record, decision, redactor)
+    read = {"began_at": time_text(inputs.began_at), "ended_at": time_text(inputs.read_at)}
+    decided = {**decided, "began_at": time_text(inputs.read_at), "read": read}
     if request.operator and not case.known_records:
         await case.begin({**received_record(request.finding), "by": request.operator.by})
     await case.add_record("decided", decided)
@@ -102,7 +105,11 @@ async def record_decision(
 
 
 async def record_containment(
-    process: Process, inputs: Inputs, result: ContainmentResult, case: CaseFile
+    process: Process,
+    inputs: Inputs,
+    result: ContainmentResult,
+    case: CaseFile,
+    began_at: datetime,
 ) -> None:
     """Record what was written and read back, until the outcome says it.
 
@@ -114,7 +121,7 @@ async def record_containment(
     if not case.has_record("done"):
         redactor = process.redactor(inputs.evidence)
         body = await asyncio.to_thread(containment_record, result, redactor)
-        await case.add_record("contained", body)
+        await case.add_record("contained", {"began_at": time_text(began_at), **body})
 
 
 async def started_by_peer(process: Process, request: Request, case: CaseFile) -> bool:

@@ -8,7 +8,6 @@ import pytest
 _PAUSES = {
     "incident.model.retrying.SCALE": 0.05,
     "incident.patrol.checked_containment._MISSING_RECHECK_S": 0.01,
-    "incident.case_file.case_file._POLL_S": 0.05,
 }
 
 
