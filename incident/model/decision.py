@@ -269,7 +269,3 @@ class Decision:
     def enforces(self) -> bool:
         """Whether it is carried out without asking a person."""
         return self.verdict is Verdict.CONTAIN and self.mode is Mode.ENFORCE
-
-
-#: Prefix of the error of a change that somebody has undone.
-DRIFT_PREFIX = "undone since: "

@@ -20,7 +20,6 @@ from incident.model import (
     Json,
     WorkloadConfiguration,
 )
-from incident.model.decision import DRIFT_PREFIX
 from incident.redaction.redactor import Redactor
 
 _STATE_KINDS = frozenset({"written", "verified", "unverified", "reverted"})
@@ -170,7 +169,7 @@ def _change_with_state(
     change: Change, reason: str | None, configuration: WorkloadConfiguration
 ) -> Change:
     if reason:
-        undone = with_state(change, ChangeState.UNVERIFIED, f"{DRIFT_PREFIX}{reason}")
+        undone = with_state(change, ChangeState.UNVERIFIED, f"undone since: {reason}")
         return replace(undone, reverted=True)
     why = why_not_in_effect(change, configuration)
     return with_state(change, ChangeState.UNVERIFIED if why else ChangeState.VERIFIED, why)

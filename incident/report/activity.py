@@ -1,16 +1,15 @@
 """Activity log of the responder and operators, with durations, from records and timings. Pure.
 
-A record has the end time of a step. Its duration comes from the timings, or is the time since the
-record before it, if the same run wrote both.
+A record says when a step began and when it ended; the outcome has the collectors' durations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from incident.model import JsonObject, Status, Verdict
+from incident.model import JsonObject, Status, Verdict, json_object
 from incident.model.json_text import json_string, parse_time
 from incident.model.outcome import Outcome
 
@@ -44,22 +43,6 @@ _RECORD_TEXTS = {
     "reverted": "The patrol saw it undone",
     "write-undone": "The patrol took a leftover write back",
     "workload-deleted": "The patrol saw that the workload is deleted",
-}
-_WRITE_RECORDS = frozenset({"snapshot", "written", "verified", "annotated", "contained", "joined"})
-_NOTIFY_RECORDS = frozenset(
-    {"concluded", "report-written", "written-back", "published", "notified"}
-)
-#: The records of the same run after which a step begins at once.
-_STARTED_AFTER: Mapping[str, frozenset[str]] = {
-    "snapshot": frozenset({"received", "decided", "approved"}),
-    "written": frozenset({"snapshot"}),
-    "verified": frozenset({"written"}),
-    "unverified": frozenset({"written"}),
-    "annotated": frozenset({"verified"}),
-    "contained": frozenset({"received", "decided", "approved"}),
-    "concluded": _WRITE_RECORDS | {"received", "decided"},
-    **dict.fromkeys(("report-written", "written-back", "published", "notified"), _NOTIFY_RECORDS),
-    "released": frozenset({"release-started"}),
 }
 _OPERATOR_RECORDS = frozenset({"approved", "release-started", "released", "release-cancelled"})
 
@@ -108,7 +91,7 @@ def activity_entries(
     timed.sort(key=lambda each: each[0])
     found = [
         *_evidence_entries(outcome, records, missing),
-        *_record_entries(timed, _decide_ms(outcome)),
+        *_record_entries(timed),
         *_earlier_updates(updates),
     ]
     found.sort(key=lambda step: step.at)
@@ -127,16 +110,15 @@ def timings(outcome: Outcome) -> Mapping[str, float]:
 def _evidence_entries(
     outcome: Outcome, records: Sequence[JsonObject], missing: Collection[str]
 ) -> Iterator[ActivityEntry]:
-    """Parallel reads before the record `received`, if one run did all."""
-    known = timings(outcome)
-    by_kind = {record.get("kind"): record for record in records}
-    received, concluded = by_kind.get("received", {}), by_kind.get("concluded", {})
-    at = parse_time(received.get("recorded_at"))
-    if at is None or "read" not in known or received.get("run") != concluded.get("run"):
+    """The reads, which go side by side from the beginning of the run that decided."""
+    decided = [record for record in records if record.get("kind") == "decided"]
+    read = json_object(decided[-1].get("read")) if decided else {}
+    began, ended = parse_time(read.get("began_at")), parse_time(read.get("ended_at"))
+    if began is None or ended is None:
         return
-    began = at - timedelta(milliseconds=known["read"] + known.get("decide", 0))
-    yield ActivityEntry(began, "Read finding, policy, settings", known["read"])
-    for name, ms in known.items():
+    took = (ended - began).total_seconds() * 1000
+    yield ActivityEntry(began, "Read finding, policy, settings", took)
+    for name, ms in timings(outcome).items():
         if name.startswith(COLLECTOR_PREFIX):
             collector = name.removeprefix(COLLECTOR_PREFIX)
             verb = "Could not read" if collector in missing else "Read"
@@ -144,7 +126,7 @@ def _evidence_entries(
 
 
 def _record_entries(
-    timed: Sequence[tuple[datetime, JsonObject]], decide_ms: float | None
+    timed: Sequence[tuple[datetime, JsonObject]],
 ) -> Iterator[ActivityEntry]:
     """Steps from records."""
     for at, record in timed:
@@ -152,25 +134,18 @@ def _record_entries(
         text = _RECORD_TEXTS.get(kind)
         if text is None:
             continue
-        took = decide_ms if kind == "decided" else _elapsed_ms(at, record, timed)
         yield ActivityEntry(
-            at, text + _detail(kind, record), took, by_operator=kind in _OPERATOR_RECORDS
+            at,
+            text + _detail(kind, record),
+            _elapsed_ms(at, record),
+            by_operator=kind in _OPERATOR_RECORDS,
         )
 
 
-def _elapsed_ms(
-    at: datetime, record: JsonObject, timed: Sequence[tuple[datetime, JsonObject]]
-) -> float | None:
-    before = _STARTED_AFTER.get(str(record.get("kind")), frozenset())
-    starts = [
-        began
-        for began, other in timed
-        if other is not record
-        and other.get("kind") in before
-        and other.get("run") == record.get("run")
-        and began <= at
-    ]
-    return (at - max(starts)).total_seconds() * 1000 if starts else None
+def _elapsed_ms(at: datetime, record: JsonObject) -> float | None:
+    """How long a step took, by when its record says that it began; None where it does not."""
+    began = parse_time(record.get("began_at"))
+    return (at - began).total_seconds() * 1000 if began and began <= at else None
 
 
 def _detail(kind: str, record: JsonObject) -> str:
@@ -224,7 +199,3 @@ def _current_update(
     at = newest if done and newest > max(done) else max(newest, updated_at)
     why = f": {outcome.decision.reasons[0]}" if outcome.decision.reasons else ""
     yield ActivityEntry(at, f"Carried the incident on: {outcome.status.value}{why}")
-
-
-def _decide_ms(outcome: Outcome) -> float | None:
-    return timings(outcome).get("decide")

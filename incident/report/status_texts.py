@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from incident.model import Kind, Status
-from incident.model.decision import DRIFT_PREFIX
 from incident.model.outcome import Outcome
 
 
@@ -114,4 +113,4 @@ def elsewhere_text(outcome: Outcome) -> str:
 
 def is_reverted(outcome: Outcome) -> bool:
     """Whether somebody undid the containment."""
-    return any(str(change.error).startswith(DRIFT_PREFIX) for change in outcome.changes)
+    return any(change.reverted for change in outcome.changes)

@@ -343,11 +343,13 @@ async def test_the_verdict_says_why_it_came_to_this(tmp_path: Path) -> None:
     case = await sample_case(tmp_path)
     decision = ReportedDecision(reasons=("the first reason", "another"))
     for status, error, why in _VERDICT_REASONS:
-        changes = tuple(replace(change, error=error) for change in case.outcome.changes)
+        undone = bool(error and error.startswith("undone"))
+        changes = tuple(
+            replace(change, error=error, reverted=undone) for change in case.outcome.changes
+        )
         page = page_with(case, status=status, changes=changes, decision=decision)
         shown = re.search(r"<strong>Why:</strong> (.*)</p>", page)
         assert (shown and shown[1]) == why
-        undone = bool(error and error.startswith("undone"))
         assert ("The containment was undone." in page) is undone
 
 
