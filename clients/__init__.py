@@ -173,6 +173,7 @@ def _run_apis(make: _ClientFactory) -> CloudRunApis:
         executions=make.client(run_v2.ExecutionsAsyncClient),
         tasks=make.client(run_v2.TasksAsyncClient),
         revisions=make.client(run_v2.RevisionsAsyncClient),
+        instances=make.client(run_v2.InstancesAsyncClient),
     )
 
 

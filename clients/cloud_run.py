@@ -79,7 +79,12 @@ BOUNDS = CloudRunBounds()
 
 
 # How permissions name each kind of workload.
-_RESOURCES = {Kind.SERVICE: "services", Kind.JOB: "jobs", Kind.WORKER_POOL: "workerpools"}
+_RESOURCES = {
+    Kind.SERVICE: "services",
+    Kind.JOB: "jobs",
+    Kind.WORKER_POOL: "workerpools",
+    Kind.INSTANCE: "instances",
+}
 
 
 def _permission_by_kind(verb: str, reason: str) -> Mapping[Kind, Permission]:
@@ -124,6 +129,7 @@ READ_PERMISSIONS: Mapping[Kind, tuple[Permission, ...]] = {
         *REVISION_PERMISSIONS,
     ),
     Kind.JOB: (GET_PERMISSIONS[Kind.JOB], _ACCESS[Kind.JOB], _EXECUTIONS, _EXECUTION, _TASKS),
+    Kind.INSTANCE: (GET_PERMISSIONS[Kind.INSTANCE],),
 }
 
 #: What listing workloads needs, once for each project.
@@ -157,6 +163,7 @@ class CloudRunApis:
     executions: run_v2.ExecutionsAsyncClient
     tasks: run_v2.TasksAsyncClient
     revisions: run_v2.RevisionsAsyncClient
+    instances: run_v2.InstancesAsyncClient
 
     def for_kind(self, kind: Kind) -> Any:
         """The client of a kind of workload."""
@@ -164,6 +171,7 @@ class CloudRunApis:
             Kind.SERVICE: self.services,
             Kind.JOB: self.jobs,
             Kind.WORKER_POOL: self.worker_pools,
+            Kind.INSTANCE: self.instances,
         }
         return clients[kind]
 
@@ -204,6 +212,7 @@ class CloudRun:
             Kind.SERVICE: self._apis.services.get_service,
             Kind.JOB: self._apis.jobs.get_job,
             Kind.WORKER_POOL: self._apis.worker_pools.get_worker_pool,
+            Kind.INSTANCE: self._apis.instances.get_instance,
         }[workload.kind]
         with google_call("read the settings of", name, GET_PERMISSIONS[workload.kind]):
             found = configuration_of(await get(name=name, **PROMPT.options()))
@@ -225,6 +234,7 @@ class CloudRun:
             Kind.SERVICE: self._apis.services.list_services,
             Kind.JOB: self._apis.jobs.list_jobs,
             Kind.WORKER_POOL: self._apis.worker_pools.list_worker_pools,
+            Kind.INSTANCE: self._apis.instances.list_instances,
         }[kind]
         with google_call(f"list the {kind.collection} in", parent, permission):
             found = await read_all(
@@ -381,9 +391,15 @@ class CloudRun:
 
         Raises:
             Retry: A transient failure.
-            GiveUp: A permanent failure.
+            GiveUp: A permanent failure; always for an instance, whose policy v2 does not serve.
         """
         name = workload.resource_name
+        if workload.kind is Kind.INSTANCE:
+            raise GiveUp(
+                f"cannot read the IAM policy of {name}: version 2 of the API has none of instances."
+                f" Run: gcloud beta run instances get-iam-policy {workload.name} --project="
+                f"{workload.project} --region={workload.location}"
+            )
         options = options_pb2.GetPolicyOptions(requested_policy_version=CONDITIONAL_POLICY_VERSION)
         request = iam_policy_pb2.GetIamPolicyRequest(resource=name, options=options)
         with google_call("read the IAM policy of", name, _ACCESS[workload.kind]):
@@ -395,12 +411,15 @@ class CloudRun:
     async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
         """The permissions on the workload itself that a kind of change to it lacks.
 
-        TestIamPermissions itself needs no permission (Google's reference).
+        TestIamPermissions itself needs no permission (Google's reference). Instances have none of
+        it: only a validated write tells.
 
         Raises:
             Retry: A transient failure.
             GiveUp: A permanent failure.
         """
+        if workload.kind is Kind.INSTANCE:
+            return ()
         name = workload.resource_name
         needed = permissions_for_change(change, workload.kind)
         wanted = [each.name for each in needed if each.scope is GrantScope.WORKLOAD]
@@ -411,7 +430,7 @@ class CloudRun:
         return tuple(sorted(set(wanted) - set(answer.permissions)))
 
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
-        """Send one change: a masked update, an edit of an IAM policy, or a cancellation.
+        """Send one change: an update, an IAM edit, a cancellation, a start or stop of an instance.
 
         The API answers when it has accepted the write, not when the write is in effect. The
         only precondition sent is the etag of an IAM policy: the API checks no other.

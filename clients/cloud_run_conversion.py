@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 from google.cloud import run_v2
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from clients.unknown_fields import json_with_unknown, unknown_bytes
 from incident.model import (
@@ -49,23 +51,32 @@ _KINDS: Mapping[type, Kind] = {
     run_v2.Service: Kind.SERVICE,
     run_v2.Job: Kind.JOB,
     run_v2.WorkerPool: Kind.WORKER_POOL,
+    run_v2.Instance: Kind.INSTANCE,
 }
+#: Of Condition.InstanceReason, which the locked client does not know: INSTANCE_STOPPED.
+_INSTANCE_STOPPED = 2
+_VARINT = 0
+_STOPPED_TEXT = re.compile(r"\bstopped\b", re.IGNORECASE)
 
 
 def configuration_of(
-    resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool,
+    resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool | run_v2.Instance,
 ) -> WorkloadConfiguration:
-    """The settings of a service, a job or a worker pool."""
+    """The settings of a service, a job, a worker pool or an instance."""
     message = type(resource).pb(resource)
     kind = _KINDS[type(resource)]
-    latest = "" if kind is Kind.JOB else _short(message.latest_ready_revision)
+    has_revisions = kind in (Kind.SERVICE, Kind.WORKER_POOL)
+    latest = _short(message.latest_ready_revision) if has_revisions else ""
     return WorkloadConfiguration(
         name=message.name,
         uid=message.uid,
         generation=message.generation,
         observed_generation=message.observed_generation,
         reconciling=message.reconciling,
-        fields=_fields(message),
+        fields={
+            **_fields(message),
+            **({"running": _runs(message)} if kind is Kind.INSTANCE else {}),
+        },
         live_tags=_live_tags(message, kind),
         labels=dict(message.labels),
         annotations=dict(message.annotations),
@@ -74,18 +85,43 @@ def configuration_of(
         creator=message.creator,
         last_modifier=message.last_modifier,
         update_time=_moment(message, "update_time"),
-        uri=message.uri if kind is Kind.SERVICE else "",
+        uri=_uri(message, kind),
         condition=_state(message.terminal_condition.state),
         kind=kind,
         live_revisions=_live_revisions(message, kind, latest),
         regions=tuple(message.multi_region_settings.regions) if kind is Kind.SERVICE else (),
         source=_source_build(message) if kind is Kind.SERVICE else None,
-        iap_enabled=kind is Kind.SERVICE and message.iap_enabled,
+        iap_enabled=kind in (Kind.SERVICE, Kind.INSTANCE) and message.iap_enabled,
         condition_message=message.terminal_condition.message,
     )
 
 
-def listed_workload_of(resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool) -> ListedWorkload:
+def _uri(message: Any, kind: Kind) -> str:
+    """Where it is called; empty for what has no URL."""
+    if kind is Kind.INSTANCE:
+        return next(iter(message.urls), "")
+    return str(message.uri) if kind is Kind.SERVICE else ""
+
+
+def _runs(message: Any) -> bool:
+    """Whether an instance runs, or may run: it is stopped only where a condition says so."""
+    conditions = (message.terminal_condition, *message.conditions)
+    return message.reconciling or not any(_says_stopped(each) for each in conditions)
+
+
+def _says_stopped(condition: Any) -> bool:
+    """Whether a condition says that the instance is stopped, by its reason or its message.
+
+    The reason is in a field that the locked client does not know (InstanceReason, API reference).
+    """
+    unknown: Any = UnknownFieldSet(condition)
+    reasons = [field.data for field in unknown if field.wire_type == _VARINT]
+    return _INSTANCE_STOPPED in reasons or bool(_STOPPED_TEXT.search(condition.message))
+
+
+def listed_workload_of(
+    resource: run_v2.Service | run_v2.Job | run_v2.WorkerPool | run_v2.Instance,
+) -> ListedWorkload:
     """What a list says about whether and where a workload can be contained.
 
     In the service of a Cloud Run function, ``build_config`` names the function's entry point.
@@ -240,6 +276,8 @@ def _fields(message: Any) -> dict[str, Json]:
 
 def _own_template(message: Any, kind: Kind) -> Template:
     """The template of the next revision or execution."""
+    if kind is Kind.INSTANCE:
+        return _template(message, revision="", create_time=None, ready=None)
     template = message.template.template if kind is Kind.JOB else message.template
     revision = "" if kind is Kind.JOB else template.revision
     own = _template(template, revision=revision, create_time=None, ready=None)

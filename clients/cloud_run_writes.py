@@ -1,4 +1,4 @@
-"""Cloud Run Admin API v2 writes: masked update, IAM policy edit, cancellation.
+"""Cloud Run Admin API v2 writes: masked update, IAM policy edit, cancellation, start and stop.
 
 Never sends a template, and never an update without a mask: without a mask, every field that the
 update does not name is replaced; with a template, a new revision may be created or the update
@@ -38,6 +38,8 @@ _UPDATE_POOL = (
     Permission("run.workerpools.update", GrantScope.WORKLOAD, _UPDATE_REASON),
     *DEPLOY_PERMISSIONS,
 )
+_STOP = Permission("run.instances.stop", GrantScope.WORKLOAD, "stops an instance")
+_START = Permission("run.instances.start", GrantScope.WORKLOAD, "starts it again, in a release")
 _CANCEL = Permission("run.executions.cancel", GrantScope.WORKLOAD, "cancels running executions")
 _SET_POLICY = {
     Kind.SERVICE: Permission("run.services.setIamPolicy", GrantScope.WORKLOAD, _EDIT_REASON),
@@ -47,6 +49,7 @@ _SET_POLICY = {
 WRITE_PERMISSIONS: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
     (ChangeKind.FIELDS, Kind.SERVICE): _UPDATE_SERVICE,
     (ChangeKind.FIELDS, Kind.WORKER_POOL): _UPDATE_POOL,
+    (ChangeKind.FIELDS, Kind.INSTANCE): (_STOP, _START),
     (ChangeKind.IAM_POLICY, Kind.SERVICE): (_SET_POLICY[Kind.SERVICE],),
     (ChangeKind.IAM_POLICY, Kind.JOB): (_SET_POLICY[Kind.JOB],),
     (ChangeKind.CANCELLATION, Kind.JOB): (_CANCEL,),
@@ -56,7 +59,7 @@ WRITE_PERMISSIONS: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
 CONDITIONAL_POLICY_VERSION = 3
 _CHANGE, _CHANGE_POLICY, _CANCEL_VERB = "change", "change the IAM policy of", "cancel"
 #: The verbs of calls that change a workload, as observers of calls get them.
-WRITE_VERBS = frozenset({_CHANGE, _CHANGE_POLICY, _CANCEL_VERB})
+WRITE_VERBS = frozenset({_CHANGE, _CHANGE_POLICY, _CANCEL_VERB, "start", "stop"})
 
 
 class WriteApis(Protocol):
@@ -73,6 +76,10 @@ class WriteApis(Protocol):
     @property
     def jobs(self) -> run_v2.JobsAsyncClient:
         """Jobs: their IAM policies only."""
+
+    @property
+    def instances(self) -> run_v2.InstancesAsyncClient:
+        """Instances."""
 
     @property
     def executions(self) -> run_v2.ExecutionsAsyncClient:
@@ -97,6 +104,8 @@ async def send_change(change: Change, apis: WriteApis, *, validate_only: bool) -
             return await _update_service(change, apis, validate_only=validate_only)
         case ChangeKind.FIELDS if "/workerPools/" in change.target:
             return await _update_pool(change, apis, validate_only=validate_only)
+        case ChangeKind.FIELDS if "/instances/" in change.target and "running" in change.after:
+            return await _start_or_stop(change, apis, validate_only=validate_only)
         case _:
             raise ValueError(
                 f"cannot send a {change.kind} change to {change.target}: no such write exists"
@@ -136,6 +145,19 @@ async def _cancel(change: Change, apis: WriteApis, *, validate_only: bool) -> No
     with google_call(verb, change.target, _CANCEL):
         operation = await apis.executions.cancel_execution(request, **WRITE.options())
         await _check(operation)
+
+
+async def _start_or_stop(change: Change, apis: WriteApis, *, validate_only: bool) -> int | None:
+    """Start or stop an instance: the client has no update of one."""
+    verb, permission = ("start", _START) if change.after["running"] else ("stop", _STOP)
+    request: Any = {"name": change.target, "validate_only": validate_only}
+    call: Any = apis.instances.start_instance if verb == "start" else apis.instances.stop_instance
+    with google_call(
+        f"validate the {verb} of" if validate_only else verb, change.target, permission
+    ):
+        operation = await call(request, **WRITE.options())
+        await _check(operation)
+    return _generation(operation.operation, run_v2.Instance.pb()())
 
 
 async def _set_policy(change: Change, apis: WriteApis) -> None:

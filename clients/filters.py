@@ -14,6 +14,7 @@ _LOG_RESOURCES = {
     Kind.SERVICE: ("cloud_run_revision", "service_name"),
     Kind.JOB: ("cloud_run_job", "job_name"),
     Kind.WORKER_POOL: ("cloud_run_worker_pool", "worker_pool_name"),
+    Kind.INSTANCE: ("cloud_run_instance", "instance_name"),
 }
 _RUN_LOGS = ("requests", "stdout", "stderr", "varlog/system")
 _AUDIT_LOGS = ("activity", "system_event")

@@ -36,6 +36,7 @@ _ASSET_TYPES = {
     "services": "run.googleapis.com/Service",
     "jobs": "run.googleapis.com/Job",
     "workerPools": "run.googleapis.com/WorkerPool",
+    "instances": "run.googleapis.com/Instance",
 }
 _MAX_PAGE_SIZE, _DEFAULT_PAGE_SIZE = 500, 100
 _SORTABLE = ("name", "assetType", "project", "displayName", "location", "createTime", "updateTime")

@@ -22,9 +22,9 @@ class Inventory:
     still_listed: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        """The entry `inventory` of a world's document."""
+        """The entry `inventory` of a world's document; empty where nothing differs."""
         return {
-            "enabled": self.enabled,
-            "notYetListed": sorted(self.not_yet_listed),
-            "stillListed": list(self.still_listed.values()),
+            **({} if self.enabled else {"enabled": False}),
+            **({"notYetListed": sorted(self.not_yet_listed)} if self.not_yet_listed else {}),
+            **({"stillListed": [*self.still_listed.values()]} if self.still_listed else {}),
         }

@@ -17,7 +17,7 @@ from emulator.api import proto_json
 from emulator.api.faults import Faults, Latency
 from emulator.api.list_pages import PageRules
 from emulator.api.resource_names import Projects, collection_of
-from emulator.world.completion import common, services_and_pools
+from emulator.world.completion import common, instances, services_and_pools
 from emulator.world.completion import jobs as plausible_jobs
 from emulator.world.document import json_document, world_parts
 from emulator.world.document.json_document import BadWorld, JsonNode
@@ -33,6 +33,7 @@ _RESOURCES: dict[str, tuple[type[Any], str]] = {
     "executions": (run_v2.Execution, "projects/*/locations/*/jobs/*/executions/*"),
     "tasks": (run_v2.Task, "projects/*/locations/*/jobs/*/executions/*/tasks/*"),
     "workerPools": (run_v2.WorkerPool, "projects/*/locations/*/workerPools/*"),
+    "instances": (run_v2.Instance, "projects/*/locations/*/instances/*"),
 }
 _WORLD_KEYS = (
     "projects",
@@ -76,6 +77,7 @@ class World:
     executions: dict[str, run_v2.Execution] = field(default_factory=dict)
     tasks: dict[str, run_v2.Task] = field(default_factory=dict)
     worker_pools: dict[str, run_v2.WorkerPool] = field(default_factory=dict)
+    instances: dict[str, run_v2.Instance] = field(default_factory=dict)
     iam_policies: dict[str, policy_pb2.Policy] = field(default_factory=dict)
     deleted_principals: set[str] = field(default_factory=set)
     findings: list[FindingEntry] = field(default_factory=list)
@@ -105,6 +107,7 @@ class World:
             "executions": self.executions,
             "tasks": self.tasks,
             "workerPools": self.worker_pools,
+            "instances": self.instances,
         }
 
     def resource(self, key: str) -> Any | None:
@@ -169,6 +172,7 @@ def parse_world(data: object, *, source: str) -> World:
         executions=tables["executions"],
         tasks=tables["tasks"],
         worker_pools=tables["workerPools"],
+        instances=tables["instances"],
         iam_policies=world_parts.parse_policies(document.get("iamPolicies", {}), projects),
         deleted_principals={
             item.string() for item in document.get("deletedPrincipals", []).items()
@@ -195,6 +199,9 @@ def _complete_resources(document: JsonNode, world: World) -> None:
         services_and_pools.complete_services_and_pools(
             list_nodes[key], table, world.revisions, world.projects
         )
+    instances.complete_instances(
+        list_nodes["instances"], world.instances, world.services, world.projects
+    )
     plausible_jobs.complete_jobs(
         list_nodes, world.jobs, world.executions, world.tasks, world.projects
     )

@@ -11,6 +11,7 @@ from incident.actions import (
     require_authentication,
     restrict_ingress,
     scale_to_zero,
+    stop_instance,
 )
 from incident.actions.action import Action
 from incident.model import Kind
@@ -45,6 +46,7 @@ ACTIONS = by_name(
         isolate_revision,
         scale_to_zero,
         cancel_executions,
+        stop_instance,
         restrict_ingress,
         require_authentication,
     )

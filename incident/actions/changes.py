@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from incident.model import Change, ChangeKind, ChangeState, Json, JsonObject, WorkloadConfiguration
+from incident.model import (
+    Change,
+    ChangeKind,
+    ChangeState,
+    Json,
+    JsonObject,
+    Kind,
+    WorkloadConfiguration,
+)
 from incident.model.json_codec import from_json, to_json
 from incident.redaction.redactor import Redactor
 
@@ -71,6 +79,9 @@ def with_state(change: Change, state: ChangeState, error: str | None = None) -> 
     """The change in another state."""
     return replace(change, state=state, error=error)
 
+
+#: A job can only be replaced as a whole, and an instance not be changed at all.
+NOT_ANNOTATED = frozenset({Kind.JOB, Kind.INSTANCE})
 
 #: The annotation's key; its value is the id of the incident that the workload was contained for.
 INCIDENT_ANNOTATION = "scc-responder-incident"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from incident.model import UNKNOWN_FIELDS, Json, Kind, WorkloadConfiguration
 
 TRAFFIC_TO_LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 TRAFFIC_TO_REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 INGRESS_INTERNAL_ONLY = "INGRESS_TRAFFIC_INTERNAL_ONLY"
+#: Whether an instance runs, as a field of ours: the API has none. It is read from the conditions,
+#: and written by StopInstance and StartInstance.
+RUNNING = "running"
 #: What a field means when the API leaves it out: no traffic is all of it to the latest.
 FIELD_DEFAULTS: Mapping[str, Json] = {
     "scaling": {},
@@ -29,8 +32,15 @@ def to_snake_case(name: str) -> str:
     return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
+def field_mask(names: Iterable[str]) -> tuple[str, ...]:
+    """The paths of a write; an instance is started and stopped by a call without a mask."""
+    return tuple(to_snake_case(name) for name in names if name != RUNNING)
+
+
 def field_with_default(fields: Mapping[str, Json], name: str) -> Json:
     """A field's value, or its default where the API leaves it out."""
+    if name == RUNNING:
+        return fields.get(name, True)
     value = fields.get(name) or FIELD_DEFAULTS.get(name)
     return [dict(target) for target in traffic_targets(value)] if name == "traffic" else value
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from incident.actions.action import Action, DesiredState, NotApplicable, Steps
 from incident.actions.catalogue import ACTIONS
 from incident.actions.fields import (
+    field_mask,
     field_with_default,
     normalize_field,
-    to_snake_case,
 )
 from incident.actions.require_authentication import has_bindings_to_remove
 from incident.model import (
@@ -173,7 +173,7 @@ def _desired_state(
 ) -> DesiredState | NotApplicable:
     action = ACTIONS.get(name)
     if action is None or configuration.kind not in action.desired_state:
-        return NotApplicable(f"it does not fit a {configuration.kind}")
+        return NotApplicable(f"it does not fit {configuration.kind.with_article}")
     return action.desired_state[configuration.kind](configuration, finding)
 
 
@@ -209,7 +209,7 @@ def _field_changes(
     change = Change(
         action="+".join(action.name for action in actions),
         target=configuration.name,
-        mask=tuple(to_snake_case(name) for name in after),
+        mask=field_mask(after),
         before={name: field_with_default(configuration.fields, name) for name in after},
         after=dict(after),
         stops=any(action.stops for action in actions),

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from incident.actions.changes import change_json
-from incident.actions.fields import normalize_field, to_snake_case
+from incident.actions.fields import RUNNING, field_mask, normalize_field
 from incident.actions.masked_changes import in_effect
 from incident.actions.require_authentication import add_missing_callers, bindings_in
 from incident.model import (
@@ -171,13 +171,15 @@ def _carried_over(old: SnapshotPart, changes: Sequence[Change]) -> SnapshotPart 
         old.change,
         before={name: old.change.before[name] for name in names},
         after={name: old.change.after[name] for name in names},
-        mask=tuple(map(to_snake_case, names)) if old.change.mask else (),
+        mask=field_mask(names) if old.change.mask else (),
     )
     return SnapshotPart(change, {name: old.restores[name] for name in names}, carried_over=True)
 
 
 def _was_changed(change: Change, generation: int, configuration: WorkloadConfiguration) -> bool:
     match change.kind:
+        case ChangeKind.FIELDS if RUNNING in change.after:
+            return in_effect(change, configuration)
         case ChangeKind.FIELDS:
             # The generation counts everybody's changes; ours must be in effect besides.
             return configuration.generation > generation

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 
 from incident.actions import masked_changes
-from incident.actions.changes import with_state
+from incident.actions.changes import NOT_ANNOTATED, with_state
 from incident.actions.goal import Goal
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
@@ -42,7 +42,6 @@ from incident.model import (
     GiveUp,
     IncidentError,
     Json,
-    Kind,
     Reason,
     Retry,
     Status,
@@ -327,7 +326,7 @@ class Enforcement:
         self._sent = sent = replace(sent, last_number=last_number)
         if recovered:
             self._sent = sent = replace(sent, written_at=snapshot.recorded_at)
-        annotated = current.annotated or attempt.workload.kind is Kind.JOB
+        annotated = current.annotated or attempt.workload.kind in NOT_ANNOTATED
         reading = self._reading_at_start(sent)
         if current.verified and annotated and not recovered and reading:
             return containment_result(sent, reading, self._goal(sent), attempt)

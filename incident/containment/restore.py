@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from incident.actions.changes import with_state
+from incident.actions.fields import RUNNING
 from incident.case_file.containments import ContainmentRecords
 from incident.containment.not_restored import (
     NotRestored,
@@ -53,8 +54,8 @@ _OVERWRITE_WARNING = (
     "another change came between reading and writing: it may have been overwritten; the audit log"
     " has it"
 )
-#: The field that starts a workload again: without it nothing is released.
-_STARTING_FIELD = "scaling"
+#: The fields that start a workload again: without them nothing is released.
+_STARTING_FIELDS = frozenset({"scaling", RUNNING})
 
 
 class ReleaseRefused(GiveUp):
@@ -194,7 +195,7 @@ class Restoration:
             if change.kind is ChangeKind.FIELDS and len(change.after) > 1:
                 self._apart = True
                 return True
-            if _STARTING_FIELD not in change.after:
+            if not _STARTING_FIELDS & change.after.keys():
                 parts = (refused_whole(change, refusal),)
         noted = self._changes_by_kind.get(change.kind)
         if noted and noted.state is not ChangeState.APPLIED:

@@ -6,12 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from incident.actions.action import Bindings
-from incident.actions.changes import INCIDENT_ANNOTATION
+from incident.actions.changes import INCIDENT_ANNOTATION, NOT_ANNOTATED
 from incident.actions.fields import (
+    field_mask,
     field_to_restore,
     field_with_default,
     normalize_field,
-    to_snake_case,
     traffic_targets,
 )
 from incident.actions.require_authentication import (
@@ -90,7 +90,7 @@ def _restoring_field_change(
     return Change(
         action=RELEASE_ACTION,
         target=configuration.name,
-        mask=tuple(map(to_snake_case, needed)),
+        mask=field_mask(needed),
         before={name: current_value(name, configuration) for name in needed},
         after=needed,
         stops=False,
@@ -110,7 +110,8 @@ def fields_to_restore(
         name: _value_to_restore(name, value, configuration, not_restored)
         for name, value in snapshot.restores.items()
     }
-    if configuration.annotations.get(INCIDENT_ANNOTATION) in current.incidents:
+    own_key = configuration.annotations.get(INCIDENT_ANNOTATION)
+    if own_key in current.incidents and configuration.kind not in NOT_ANNOTATED:
         # What others wrote there since, or under the same key, is theirs.
         others = {
             key: text

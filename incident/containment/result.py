@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from incident.actions import masked_changes
-from incident.actions.changes import INCIDENT_ANNOTATION, with_state
+from incident.actions.changes import INCIDENT_ANNOTATION, NOT_ANNOTATED, with_state
 from incident.actions.goal import Goal, UnmetGoal
 from incident.actions.snapshot import Snapshot
 from incident.containment.attempt import Attempt
@@ -23,7 +23,6 @@ from incident.model import (
     GiveUp,
     IncidentError,
     Json,
-    Kind,
     Listing,
     Reason,
     Status,
@@ -257,8 +256,8 @@ def _pending_annotation(
     attempt: Attempt,
 ) -> PendingAnnotation | None:
     """The annotation that is still to be written, where the write was this incident's."""
-    job = attempt.workload.kind is Kind.JOB  # a job can only be replaced as a whole
-    if configuration is None or job or snapshot.incident != attempt.incident:
+    not_annotated = attempt.workload.kind in NOT_ANNOTATED
+    if configuration is None or not_annotated or snapshot.incident != attempt.incident:
         return None
     if INCIDENT_ANNOTATION in configuration.annotations:
         return None

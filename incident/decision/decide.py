@@ -238,9 +238,11 @@ def _reasons_to_contain(
 ) -> tuple[Reason, ...]:
     actions = ", ".join(" or ".join(step) for step in resolution.steps)
     operator, kind = guard_input.decision_context.operator, guard_input.workload.kind
-    rule_reason = Reason(f"{resolution.rule} in the policy: {actions} for a {kind}", "policy")
+    rule_reason = Reason(
+        f"{resolution.rule} in the policy: {actions} for {kind.with_article}", "policy"
+    )
     if operator and operator.steps:
-        rule_reason = Reason(f"named by {operator.by}: {actions} for a {kind}", "person")
+        rule_reason = Reason(f"named by {operator.by}: {actions} for {kind.with_article}", "person")
     confirmation_reason = Reason(
         "Security Command Center lists the finding itself, active", "security-center"
     )

@@ -25,7 +25,7 @@ _PUBLIC_MEMBERS = {
     "allAuthenticatedUsers": "everybody with a Google account",
 }
 #: The verb for each kind; a worker pool cannot be invoked.
-_INVOKE_VERBS = {Kind.SERVICE: "call", Kind.JOB: "start"}
+_INVOKE_VERBS = {Kind.SERVICE: "call", Kind.JOB: "start", Kind.INSTANCE: "call"}
 _MAX_MEMBERS = 5
 
 

@@ -133,7 +133,7 @@ async def collect_evidence(
     if workload.kind is Kind.JOB:
         collectors["executions"] = lambda: workloads.executions(workload)
         collectors["tasks"] = lambda: _collect_tasks(finding, workload, sources)
-    else:
+    elif workload.kind is not Kind.INSTANCE:
         collectors["revisions"] = lambda: workloads.revisions(workload)
     collectors["access"] = lambda: workloads.access(workload)
     collectors["affected"] = lambda: _collect_affected(
@@ -226,6 +226,8 @@ async def _affected_templates(
     finding: Finding, workload: Workload, workloads: CachedWorkloadReader
 ) -> tuple[Template, ...]:
     """What ran, as far as revisions or executions tell; empty where they do not."""
+    if workload.kind is Kind.INSTANCE:
+        return ()  # the inventory has what it runs
     job = workload.kind is Kind.JOB
     try:
         executions = await workloads.executions(workload) if job else None

@@ -58,7 +58,12 @@ def describe_deployment(evidence: Evidence) -> tuple[ExposureFact, ...]:
     if workload.kind is Kind.JOB:
         return (
             *_describe_executions(evidence),
-            *_describe_job_deployment(evidence),
+            *_describe_workload_deployment(evidence, workload.kind),
+            *_describe_later_change(evidence, workload.kind),
+        )
+    if workload.kind is Kind.INSTANCE:
+        return (
+            *_describe_workload_deployment(evidence, workload.kind),
             *_describe_later_change(evidence, workload.kind),
         )
     return (*_describe_revisions(evidence), *_describe_later_change(evidence, workload.kind))
@@ -104,7 +109,7 @@ def _describe_execution(execution: Execution, moment: datetime, evidence: Eviden
     )
 
 
-def _describe_job_deployment(evidence: Evidence) -> Iterator[ExposureFact]:
+def _describe_workload_deployment(evidence: Evidence, kind: Kind) -> Iterator[ExposureFact]:
     """The last deployment before the execution started, or before the event."""
     started = [
         each.create_time for each in evidence.affected_revision.executions if each.create_time
@@ -116,7 +121,7 @@ def _describe_job_deployment(evidence: Evidence) -> Iterator[ExposureFact]:
     if before:
         event = max(before, key=lambda event: event.timestamp)
         text = (
-            f"the job had been deployed last on {_format_time(event.timestamp)} by"
+            f"the {kind.label} had been deployed last on {_format_time(event.timestamp)} by"
             f" {_caller_text(event)}"
         )
         yield ExposureFact(
@@ -127,12 +132,12 @@ def _describe_job_deployment(evidence: Evidence) -> Iterator[ExposureFact]:
     if configuration is None:
         yield ExposureFact(
             ExposureTopic.DEPLOYMENT,
-            f"who deployed the job is {evidence.describe_gap('settings')};"
+            f"who deployed the {kind.label} is {evidence.describe_gap('settings')};"
             f" {_audit_gap_reason(evidence, None)}",
             "settings",
         )
     elif configuration.update_time and configuration.update_time <= moment:
-        description = "the job had been changed last"
+        description = f"the {kind.label} had been changed last"
         principal, moment_changed = configuration.last_modifier, configuration.update_time
         yield _describe_operation(
             _Operation(description, moment_changed, _DEPLOY_METHODS, principal, "settings"),
@@ -143,7 +148,7 @@ def _describe_job_deployment(evidence: Evidence) -> Iterator[ExposureFact]:
             f"; {configuration.creator} made it, as Cloud Run says" if configuration.creator else ""
         )
         text = (
-            "who deployed the job before that is not known:"
+            f"who deployed the {kind.label} before that is not known:"
             f" {_audit_gap_reason(evidence, None)}{creator_text}"
         )
         yield ExposureFact(

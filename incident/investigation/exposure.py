@@ -69,7 +69,7 @@ def related_findings(evidence: Evidence) -> tuple[RelatedFinding, ...]:
 
 def _describe_entry_point(evidence: Evidence, kind: Kind) -> ExposureFact:
     configuration = evidence.configuration
-    if kind is not Kind.SERVICE:
+    if kind not in (Kind.SERVICE, Kind.INSTANCE):
         text = f"a {kind.label} takes no requests: it is reached by what it reads and fetches"
         return ExposureFact(ExposureTopic.ENTRY_POINT, text, "finding")
     if configuration is None:

@@ -28,6 +28,7 @@ READABLE_NEEDS = {
     Kind.SERVICE: (WorkloadDetail.ACCESS, WorkloadDetail.REVISIONS),
     Kind.JOB: (WorkloadDetail.ACCESS, WorkloadDetail.EXECUTIONS),
     Kind.WORKER_POOL: (),
+    Kind.INSTANCE: (),
 }
 
 

@@ -108,7 +108,9 @@ class RevisionEvidence:
 
 
 def infer_affected_revision(finding: Finding, facts: RevisionEvidence) -> AffectedRevision:
-    """The revision of a service or a worker pool, or the execution of a job."""
+    """The revision of a service or a worker pool, the execution of a job, or the instance."""
+    if finding.workload is not None and finding.workload.kind is Kind.INSTANCE:
+        return _affected_instance(finding, facts)
     if finding.workload is not None and finding.workload.kind is Kind.JOB:
         return _affected_execution(finding, facts)
     if finding.revision:
@@ -121,6 +123,22 @@ def infer_affected_revision(finding: Finding, facts: RevisionEvidence) -> Affect
             why = f"the finding names none, and {facts.revisions.reason}"
         return _from_current_configuration("", "a revision that is not known", why, facts)
     return _narrowed_down(finding, facts, facts.revisions)
+
+
+def _affected_instance(finding: Finding, facts: RevisionEvidence) -> AffectedRevision:
+    """An instance has no revisions: it runs what its settings say, unless they were changed."""
+    changed = facts.configuration.update_time if facts.configuration else None
+    if facts.configuration is None or changed is None or changed > finding.event_time:
+        why = "an instance has no revisions, and its settings may be others than at the event"
+        return _from_current_configuration("", "the instance", why, facts)
+    return AffectedRevision(
+        facts.current_templates,
+        "",
+        "the instance",
+        "an instance has no revisions, and its settings were not changed since",
+        certain=True,
+        evidence_source="settings",
+    )
 
 
 def _named_by_finding(name: str, facts: RevisionEvidence) -> AffectedRevision:

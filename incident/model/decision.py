@@ -184,7 +184,8 @@ class Change:
     Attributes:
         action: The actions behind it, joined by ``+`` where one write serves several.
         target: Resource name of what is written to: the workload, or an execution of it.
-        mask: Field paths in snake_case, as the API takes them; empty for a cancellation.
+        mask: Field paths in snake_case, as the API takes them; empty for a cancellation
+            and for the start or stop of an instance.
         before: The whole masked fields as read, in proto JSON: what a release restores. Of an
             IAM policy all bindings, of an execution its state.
         after: The whole masked fields as wanted.

@@ -22,16 +22,22 @@ class Kind(StrEnum):
     SERVICE = "service"
     JOB = "job"
     WORKER_POOL = "worker-pool"
+    INSTANCE = "instance"
 
     @property
     def collection(self) -> str:
         """The kind's collection in a resource name, such as ``services``."""
-        return {"service": "services", "job": "jobs", "worker-pool": "workerPools"}[self.value]
+        return "workerPools" if self is Kind.WORKER_POOL else f"{self.value}s"
 
     @property
     def label(self) -> str:
         """The kind for a sentence."""
         return self.value.replace("-", " ")
+
+    @property
+    def with_article(self) -> str:
+        """The kind with its article, as the policy spells it."""
+        return f"an {self.value}" if self is Kind.INSTANCE else f"a {self.value}"
 
 
 class Mode(StrEnum):
@@ -127,10 +133,10 @@ class Confidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The Cloud Run service, job or worker pool that a finding is about.
+    """The Cloud Run service, job, worker pool or instance that a finding is about.
 
     Attributes:
-        kind: Service, job or worker pool.
+        kind: Service, job, worker pool or instance.
         location: The region, such as ``europe-west1``.
         name: The short name, without its collection.
         project_id: The project's id, or None where it is not known.
@@ -153,7 +159,7 @@ class Workload:
 
         Args:
             project: Either of the two.
-            kind: Service, job or worker pool.
+            kind: Service, job, worker pool or instance.
             location: The region.
             name: The short name.
             number: The project's number, where it is known besides.

@@ -30,6 +30,7 @@ _WORKLOAD = re.compile(
     |jobs/(?P<job>{_LABEL})
         (?:/executions/(?P<execution>{_LABEL})(?:/tasks/[a-z0-9][a-z0-9-]{{0,79}})?)?
     |workerPools/(?P<pool>{_LABEL})(?:/revisions/(?P<pool_revision>{_LABEL}))?
+    |instances/(?P<instance>{_LABEL})
     )""",
     re.VERBOSE,
 )
@@ -114,6 +115,7 @@ def parse_resource_name(name: str) -> ResourceName:
             (Kind.SERVICE, "service"),
             (Kind.JOB, "job"),
             (Kind.WORKER_POOL, "pool"),
+            (Kind.INSTANCE, "instance"),
         )
         if match[group]
     )

@@ -15,7 +15,7 @@ from incident.model.json_text import json_strings, parse_time, time_text
 
 #: Beginnings of the methods, whatever the API's version, that can undo each kind of change.
 _METHOD_PREFIXES = {
-    ChangeKind.FIELDS: ("Update", "Replace", "Create"),
+    ChangeKind.FIELDS: ("Update", "Replace", "Create", "StartInstance"),
     ChangeKind.IAM_POLICY: ("SetIamPolicy",),
     ChangeKind.CANCELLATION: ("RunJob", "Run", "Create"),
 }

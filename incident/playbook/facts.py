@@ -52,6 +52,7 @@ _LOG_RESOURCES = {
     Kind.SERVICE: ("cloud_run_revision", "service_name"),
     Kind.JOB: ("cloud_run_job", "job_name"),
     Kind.WORKER_POOL: ("cloud_run_worker_pool", "worker_pool_name"),
+    Kind.INSTANCE: ("cloud_run_instance", "instance_name"),
 }
 #: What the category of a Cloud Run Threat Detection finding implies about the image.
 _ORIGINS = {

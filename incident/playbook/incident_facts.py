@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from incident.actions.fields import RUNNING
 from incident.model import Change, ChangeKind, ChangeState, Kind, Status
 from incident.model.outcome import Outcome, ReportedBlocker
 from incident.playbook.rendering import ShellCommand
@@ -14,7 +15,7 @@ _STOPPED = frozenset({Status.CONTAINED, Status.ALREADY_CONTAINED})
 #: There may be a containment that a release undoes.
 _RELEASABLE = frozenset({Status.CONTAINED, Status.RESTRICTED, Status.UNVERIFIED})
 _MAY_HAVE_CANCELLED = frozenset({*_RELEASABLE, Status.RELEASED})
-_STOP_ACTIONS = {Kind.JOB: "cancel-executions"}
+_STOP_ACTIONS = {Kind.JOB: "cancel-executions", Kind.INSTANCE: "stop-instance"}
 #: What a release restores, by the first part of the field path; in order of mention.
 _RESTORED_TEXTS = {
     "scaling": "its scaling",
@@ -22,6 +23,7 @@ _RESTORED_TEXTS = {
     "ingress": "its ingress",
     "invoker_iam_disabled": "whether callers are checked",
     "iam-policy": "who may call it",
+    RUNNING: "that it runs",
 }
 _RESTORED_TEXTS_BY_KIND = {
     Kind.JOB: {"iam-policy": "who may start it"},
@@ -106,6 +108,7 @@ def _restored_fields(changes: Sequence[Change]) -> frozenset[str]:
     for change in changes:
         if change.reversible and change.state is not ChangeState.FAILED:
             fields |= {path.partition(".")[0] for path in change.mask}
+            fields |= {RUNNING} & change.after.keys()
             fields |= {change.kind.value} & {ChangeKind.IAM_POLICY.value}
     return frozenset(fields)
 

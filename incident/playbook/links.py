@@ -12,7 +12,12 @@ from incident.model import Finding, Kind, Workload
 # them inside quotes too.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _CONSOLE = "https://console.cloud.google.com"
-_RUN_PAGES = {Kind.SERVICE: "detail", Kind.JOB: "jobs/details", Kind.WORKER_POOL: "workerpools"}
+_RUN_PAGES = {
+    Kind.SERVICE: "detail",
+    Kind.JOB: "jobs/details",
+    Kind.WORKER_POOL: "workerpools",
+    Kind.INSTANCE: "instances",
+}
 
 
 def gcloud(verb: str, *names: str, **flags: str | bool) -> str:

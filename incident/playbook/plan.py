@@ -21,6 +21,7 @@ _GROUPS = {
     Kind.SERVICE: ("run services", "run revisions"),
     Kind.JOB: ("run jobs", "run jobs executions"),
     Kind.WORKER_POOL: ("beta run worker-pools", "beta run worker-pools revisions"),
+    Kind.INSTANCE: ("beta run instances", "beta run instances"),
 }
 
 

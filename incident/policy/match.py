@@ -112,12 +112,13 @@ def _check_name(match: Match, workload: Workload) -> Check | None:
         Kind.SERVICE: match.services,
         Kind.JOB: match.jobs,
         Kind.WORKER_POOL: match.worker_pools,
+        Kind.INSTANCE: match.instances,
     }
     if not any(by_kind.values()):
         return None
     if patterns := by_kind[workload.kind]:
         return check_values("name", patterns, (workload.name,))
-    return Check("name", MatchResult.NO, f"name: a {workload.kind} is not meant")
+    return Check("name", MatchResult.NO, f"name: {workload.kind.with_article} is not meant")
 
 
 def _check_labels(wanted: Mapping[str, str], labels: Mapping[str, str] | None) -> Check:

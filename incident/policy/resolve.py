@@ -212,7 +212,7 @@ def _no_action_hold(evaluations: Sequence[_Evaluation], kind: Kind) -> Hold:
     by_label = any(each.depends_on_labels and (each is last or each.steps) for each in evaluations)
     if last.result is MatchResult.NO:
         return Hold(f"no rule applies, nor do the defaults ({last.explanation})", alarm=by_label)
-    return Hold(f"{last.title}: no action is named for a {kind}", alarm=by_label)
+    return Hold(f"{last.title}: no action is named for {kind.with_article}", alarm=by_label)
 
 
 def _evaluate_rules(policy: Policy, subject: Subject) -> list[_Evaluation]:

@@ -22,6 +22,7 @@ from incident.policy.values import (
     Categories,
     CategoryPatterns,
     Folders,
+    InstanceSteps,
     JobSteps,
     Labels,
     Names,
@@ -54,6 +55,7 @@ class Contain(_Section):
         default=None, alias="worker-pool", description="Steps for worker pools."
     )
     job: JobSteps = Field(default=None, description="Steps for jobs.")
+    instance: InstanceSteps = Field(default=None, description="Steps for instances.")
 
     def steps(self, kind: Kind) -> Steps | None:
         """The steps for a kind of workload; None where nothing is said about it."""
@@ -61,6 +63,7 @@ class Contain(_Section):
             Kind.SERVICE: self.service,
             Kind.WORKER_POOL: self.worker_pool,
             Kind.JOB: self.job,
+            Kind.INSTANCE: self.instance,
         }
         return steps[kind]
 
@@ -69,8 +72,8 @@ class Match(_Section):
     """Which workloads are meant: those that match every key given, by one of its patterns.
 
     Patterns are whole names or globs with ``*``, ``?`` and ``[abc]``, case-sensitive. Each of
-    ``services``, ``jobs`` and ``worker_pools`` speaks of its own kind, and a match with any of
-    them means no kind that it leaves out.
+    ``services``, ``jobs``, ``worker_pools`` and ``instances`` speaks of its own kind, and a match
+    with any of them means no kind that it leaves out.
     """
 
     projects: Names = Field(
@@ -85,6 +88,7 @@ class Match(_Section):
     worker_pools: Names = Field(
         default=(), description="Names of worker pools; no other kind is meant."
     )
+    instances: Names = Field(default=(), description="Names of instances; no other kind is meant.")
     labels: Labels = Field(
         default_factory=dict,
         description="Labels that the workload has: the key exactly, the value as a pattern.",

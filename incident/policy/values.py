@@ -68,7 +68,7 @@ class _StepsValidator:
     ) -> Iterator[tuple[KeyPath, str]]:
         """What is wrong with an action for this kind, after the alternatives before it."""
         allowed = available_actions(self.kind)
-        listed = f"available for a {self.kind}: {', '.join(allowed) or 'none yet'}"
+        listed = f"available for {self.kind.with_article}: {', '.join(allowed) or 'none yet'}"
         if not isinstance(action, str):
             yield path, f"expected the name of an action; {listed}"
         elif action not in ACTIONS:
@@ -83,7 +83,10 @@ class _StepsValidator:
         """JSON Schema of the list."""
         allowed = available_actions(self.kind)
         names = ", ".join(allowed) or "none in this version yet"
-        array = {"type": "array", "description": f"Steps for a {self.kind}; available: {names}."}
+        array = {
+            "type": "array",
+            "description": f"Steps for {self.kind.with_article}; available: {names}.",
+        }
         if not allowed:
             return {**array, "maxItems": 0}
         action = {"type": "string", "enum": allowed}
@@ -183,7 +186,9 @@ CategoryPatterns = Annotated[
 Sources = tuple[Annotated[str, AfterValidator(_source_id)], ...]
 RuleName = Annotated[str, AfterValidator(_rule_name)]
 DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"})
-_SERVICE, _POOL, _JOB = map(_StepsValidator, (Kind.SERVICE, Kind.WORKER_POOL, Kind.JOB))
+_SERVICE, _POOL, _JOB, _INSTANCE = map(
+    _StepsValidator, (Kind.SERVICE, Kind.WORKER_POOL, Kind.JOB, Kind.INSTANCE)
+)
 ServiceSteps = Annotated[
     Steps | None, PlainValidator(_SERVICE.read), WithJsonSchema(_SERVICE.schema())
 ]
@@ -191,3 +196,6 @@ WorkerPoolSteps = Annotated[
     Steps | None, PlainValidator(_POOL.read), WithJsonSchema(_POOL.schema())
 ]
 JobSteps = Annotated[Steps | None, PlainValidator(_JOB.read), WithJsonSchema(_JOB.schema())]
+InstanceSteps = Annotated[
+    Steps | None, PlainValidator(_INSTANCE.read), WithJsonSchema(_INSTANCE.schema())
+]

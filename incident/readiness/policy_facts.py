@@ -267,6 +267,8 @@ def _configuration(facts: Facts, finding: Finding) -> WorkloadConfiguration:
 
 
 def _fields(facts: Facts, kind: Kind) -> dict[str, Json]:
+    if kind is Kind.INSTANCE:
+        return {"running": True}
     if kind is not Kind.SERVICE:
         return {"scaling": {"manualInstanceCount": 1}} if kind is Kind.WORKER_POOL else {}
     traffic: list[Json] = [{"type": TRAFFIC_TO_LATEST, "percent": 100}]

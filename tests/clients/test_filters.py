@@ -110,6 +110,7 @@ def test_the_logs_asked_for_are_those_of_exactly_one_workload(found: Workload) -
         Kind.SERVICE: "service_name",
         Kind.JOB: "job_name",
         Kind.WORKER_POOL: "worker_pool_name",
+        Kind.INSTANCE: "instance_name",
     }[found.kind]
     for build in (run_logs_of, audit_log_of):
         node = list_filters.parse_filter(build(found, NOW, END), LOGGING_DIALECT)

@@ -29,7 +29,7 @@ from incident.case_file.index import CaseFileIndex
 from incident.containment import release as releasing
 from incident.decision.process import Process
 from incident.investigation.workload_reader import READABLE_NEEDS, read_workload
-from incident.model import ChangeKind, Denied, Kind, Mode
+from incident.model import Change, ChangeKind, Denied, Kind, Mode
 from incident.policy.resolve import parse_policy
 from incident.readiness.drill import drill_request, run_drill
 from incident.redaction.redactor import Redactor
@@ -76,6 +76,10 @@ PERMISSIONS_OF_METHODS: dict[str, tuple[str, ...]] = {
     f"/{RUN}.Services/ListServices": ("run.services.list",),
     f"/{RUN}.Jobs/ListJobs": ("run.jobs.list",),
     f"/{RUN}.WorkerPools/ListWorkerPools": ("run.workerpools.list",),
+    f"/{RUN}.Instances/GetInstance": ("run.instances.get",),
+    f"/{RUN}.Instances/ListInstances": ("run.instances.list",),
+    f"/{RUN}.Instances/StopInstance": ("run.instances.stop",),
+    f"/{RUN}.Instances/StartInstance": ("run.instances.start",),
     f"/{SCC}/ListFindings": ("securitycenter.findings.list",),
     f"/{SCC}/UpdateSecurityMarks": ("securitycenter.findingsecuritymarks.update",),
     f"/{SCC}/UpdateExternalSystem": ("securitycenter.findingexternalsystems.update",),
@@ -92,7 +96,10 @@ EVERYTHING = """
   service: [isolate-revision, scale-to-zero, restrict-ingress, require-authentication]
   worker-pool: [scale-to-zero]
   job: [cancel-executions, require-authentication]
+  instance: [stop-instance]
 """
+#: Declared with what stops, and called by its release alone.
+ONLY_RELEASING = {"run.instances.start"}
 POLICIES = {
     "everything": EVERYTHING,
     "services stopped": "\n  service: [scale-to-zero]\n",
@@ -100,6 +107,7 @@ POLICIES = {
     "authentication": "\n  service: [require-authentication]\n  job: [require-authentication]\n",
     "jobs stopped": "\n  job: [cancel-executions]\n",
     "pools stopped": "\n  worker-pool: [scale-to-zero]\n",
+    "instances stopped": "\n  instance: [stop-instance]\n",
 }
 
 
@@ -155,9 +163,8 @@ async def test_what_enforcing_calls_is_exactly_what_is_declared(
     seen = permissions_of_calls(await calls_for_findings(tmp_path, contain, Mode.ENFORCE, kinds))
     # Every kind is read, whatever the policy names; that is held against the wire below. The
     # policy of these roads is a file; in a bucket it needs what the store's objects do.
-    assert seen | granted_permissions(actions, Role.READER) == granted_permissions(
-        actions, Role.ACTOR
-    )
+    granted = granted_permissions(actions, Role.ACTOR)
+    assert seen | granted_permissions(actions, Role.READER) == granted - ONLY_RELEASING
 
 
 async def test_what_a_dry_run_calls_is_exactly_what_is_declared(
@@ -275,8 +282,12 @@ def test_every_write_has_its_permissions() -> None:
 # Denied, one method after the other.
 
 
+#: An instance cannot have the name of a service of its region.
+NAMES = {Kind.INSTANCE: {"name": "agent"}}
+
+
 async def _change(clients: Clients, kind: Kind, action: str) -> None:
-    place = workload(kind=kind)
+    place = workload(kind=kind, **NAMES.get(kind, {}))
     settings = await read_workload(place, READABLE_NEEDS[kind], clients.cloud_run)
     made = plan_changes(((action,),), settings, finding(workload=place)).changes
     wanted = ChangeKind.IAM_POLICY if action == "require-authentication" else None
@@ -290,13 +301,27 @@ async def _publish(clients: Clients) -> None:
 
 
 def _reading(method: str, kind: Kind) -> Callable[[Clients], Awaitable[object]]:
-    return lambda clients: getattr(clients.cloud_run, method)(workload(kind=kind))
+    place = workload(kind=kind, **NAMES.get(kind, {}))
+    return lambda clients: getattr(clients.cloud_run, method)(place)
 
 
 def _listing(kind: Kind) -> Callable[[Clients], Awaitable[object]]:
     return lambda clients: clients.cloud_run.list_workloads(
         "example-shop-prod", "europe-west1", kind
     )
+
+
+async def _start(clients: Clients) -> None:
+    change = Change(
+        action="release",
+        target=workload(kind=Kind.INSTANCE, name="agent").resource_name,
+        mask=(),
+        before={"running": False},
+        after={"running": True},
+        stops=False,
+        reversible=True,
+    )
+    await clients.cloud_run.write(change, validate_only=False)
 
 
 def _writing(kind: Kind, action: str) -> Callable[[Clients], Awaitable[object]]:
@@ -339,6 +364,10 @@ CALLS: dict[str, Callable[[Clients], Awaitable[object]]] = {
     f"/{RUN}.Services/ListServices": _listing(Kind.SERVICE),
     f"/{RUN}.Jobs/ListJobs": _listing(Kind.JOB),
     f"/{RUN}.WorkerPools/ListWorkerPools": _listing(Kind.WORKER_POOL),
+    f"/{RUN}.Instances/GetInstance": _reading("configuration", Kind.INSTANCE),
+    f"/{RUN}.Instances/ListInstances": _listing(Kind.INSTANCE),
+    f"/{RUN}.Instances/StopInstance": _writing(Kind.INSTANCE, "stop-instance"),
+    f"/{RUN}.Instances/StartInstance": _start,
     f"/{SCC}/ListFindings": lambda clients: clients.security_center.findings_at(
         f"{PLACE}/sources/1/locations/global", fixed_now()
     ),
@@ -371,6 +400,7 @@ def world_of_every_kind() -> JsonDict:
     world["jobs"] = [{"name": job, "template": {"template": containers}}]
     world["executions"] = [{"name": EXECUTION, "taskCount": 1}]
     world["workerPools"] = [{"name": pool, "scaling": {"manualInstanceCount": 3}}]
+    world["instances"] = [{"name": f"{location}/instances/agent", **containers}]
     everybody = {"bindings": [{"role": "roles/run.invoker", "members": ["allUsers"]}]}
     world["iamPolicies"] = {service_of(world)["name"]: everybody, job: everybody}
     return world

@@ -20,7 +20,7 @@ from google.cloud import run_v2
 
 from emulator.services.cloud_run import executions
 from emulator.services.gate import CallPoint
-from emulator.world.cloud_run import traffic_split
+from emulator.world.cloud_run import instance_rules, resources, traffic_split
 from emulator.world.state import World
 from incident.model import Kind
 from incident.model.calling_roles import editable_roles
@@ -39,6 +39,7 @@ STEPS = {
     ),
     Kind.JOB: ("[cancel-executions]", "[cancel-executions, require-authentication]"),
     Kind.WORKER_POOL: ("[scale-to-zero]",),
+    Kind.INSTANCE: ("[stop-instance]",),
 }
 ROLES = ("run.invoker", "run.servicesInvoker", "run.jobsExecutor", "run.viewer", "run.developer")
 MEMBERS = ("allUsers", "allAuthenticatedUsers", "user:a@example.com", "group:b@example.com")
@@ -98,6 +99,14 @@ def switch_the_invoker_check_off(world: World) -> None:
         _wrote(service)
 
 
+def start_the_instance(world: World) -> None:
+    """By a person, at once."""
+    for instance in world.instances.values():
+        instance_rules.begin_change(instance, stop=False, now=resources.current_time())
+        instance.observed_generation, instance.reconciling = instance.generation, False
+        instance_rules.end_change(instance, resources.current_time())
+
+
 def _wrote(owner: Any) -> None:
     """A write that Cloud Run has brought about at once."""
     owner.generation += 1
@@ -117,6 +126,7 @@ ACTS: dict[Kind, tuple[Act, ...]] = {
     ),
     Kind.JOB: (start_an_execution, let_the_public_in),
     Kind.WORKER_POOL: (scale_up,),
+    Kind.INSTANCE: (start_the_instance,),
 }
 
 
@@ -240,16 +250,16 @@ def add_revisions_and_tags(chance: random.Random, world: JsonDict, most: int) ->
 
 def add_bindings(chance: random.Random, world: JsonDict) -> None:
     """Any roles, members and conditions."""
-    (policy,) = world["iamPolicies"].values()
-    policy["version"] = 3
-    policy["bindings"] = [
-        {
-            "role": f"roles/{chance.choice(ROLES)}",
-            "members": chance.sample(MEMBERS, k=chance.randint(1, len(MEMBERS))),
-            **({"condition": CONDITION} if chance.random() < 0.3 else {}),
-        }
-        for _ in range(chance.choice([0, 1, 3, 9, 100]))
-    ]
+    for policy in world.get("iamPolicies", {}).values():  # an instance has none here
+        policy["version"] = 3
+        policy["bindings"] = [
+            {
+                "role": f"roles/{chance.choice(ROLES)}",
+                "members": chance.sample(MEMBERS, k=chance.randint(1, len(MEMBERS))),
+                **({"condition": CONDITION} if chance.random() < 0.3 else {}),
+            }
+            for _ in range(chance.choice([0, 1, 3, 9, 100]))
+        ]
 
 
 # The property.
@@ -260,6 +270,7 @@ def running_parts(world: World, kind: Kind, steps: str) -> list[str]:
     found = [e.name for e in world.executions.values() if not e.completion_time]
     for pool in world.worker_pools.values():
         found += [f"{pool.scaling}"] * bool(pool.scaling.manual_instance_count)
+    found += [i.name for i in world.instances.values() if not instance_rules.is_stopped(i)]
     for service in world.services.values():
         zero = service.scaling.scaling_mode == 2 and not service.scaling.manual_instance_count
         targets: list[Any] = [*service.traffic, *service.traffic_statuses]

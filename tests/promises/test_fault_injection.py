@@ -29,6 +29,7 @@ contain:
   service: [scale-to-zero, restrict-ingress, require-authentication]
   job: [cancel-executions, require-authentication]
   worker-pool: [scale-to-zero]
+  instance: [stop-instance]
 """
 #: Every mutating call of an incident that is enforced: the kind of workload, the method, how many
 #: calls of that method come before it, and the change that it is of; an annotation is of none.
@@ -40,6 +41,7 @@ WRITES = {
     "job-policy": (Kind.JOB, "SetIamPolicy", 0, "iam-policy"),
     "pool-fields": (Kind.WORKER_POOL, "UpdateWorkerPool", 0, "fields"),
     "pool-annotation": (Kind.WORKER_POOL, "UpdateWorkerPool", 1, ""),
+    "instance-stop": (Kind.INSTANCE, "StopInstance", 0, "fields"),
 }
 CODES = [code for code in Code if code is not Code.OK]
 #: Time heals these, and what was written comes out as if there had been no fault.
@@ -56,7 +58,7 @@ TYPICAL_CODES = (
 PERSISTENT = (Code.ABORTED, Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
 TERMINAL = {"contained", "restricted", "unverified", "failed"}
 TABLES = (
-    *("services", "revisions", "jobs", "executions", "tasks", "worker_pools"),
+    *("services", "revisions", "jobs", "executions", "tasks", "worker_pools", "instances"),
     "iam_policies",
 )
 
@@ -189,21 +191,33 @@ def containment_writes(env: ResponderEnvironment) -> list[Any]:
 
 def contained_state(world: Emulated) -> JsonDict:
     """What containing changes of the only workload, by kind of change, as the world has it."""
-    tables: list[Any] = [world.services, world.jobs, world.worker_pools]
+    tables: list[Any] = [world.services, world.jobs, world.worker_pools, world.instances]
     (resource,) = (resource for table in tables for resource in table.values())
     dumped = proto_json.to_json(resource)
     fields = ("scaling", "traffic", "ingress", "invokerIamDisabled")
-    (policy,) = world.iam_policies.values()
+    policy = next(iter(world.iam_policies.values()), None)
     running = sum(execution.running_count for execution in world.executions.values())
     return {
-        "fields": {name: dumped[name] for name in fields if name in dumped},
-        "iam-policy": {"bindings": proto_json.to_json(policy).get("bindings", [])},
+        "fields": {
+            **{name: dumped[name] for name in fields if name in dumped},
+            **({"running": _runs(dumped)} if world.instances else {}),
+        },
+        "iam-policy": {
+            "bindings": proto_json.to_json(policy).get("bindings", []) if policy else []
+        },
         "cancellation": {"state": "RUNNING" if running else "CANCELLED"},
     }
 
 
+def _runs(instance: JsonDict) -> bool:
+    """Whether an instance runs, as its condition says."""
+    return bool(instance["terminalCondition"].get("message") != "Instance stopped.")
+
+
 def is_stopped(now: JsonDict) -> bool:
-    """Whether nothing of the workload runs; a job has no scaling."""
+    """Whether nothing of the workload runs; a job and an instance have no scaling."""
+    if "running" in now["fields"]:
+        return not bool(now["fields"]["running"])
     scaling = now["fields"].get("scaling")
     if scaling is None:
         return bool(now["cancellation"]["state"] == "CANCELLED")

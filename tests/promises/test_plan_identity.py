@@ -45,6 +45,7 @@ ACTIONS = {
     ),
     Kind.JOB: ("cancel-executions", "require-authentication"),
     Kind.WORKER_POOL: ("scale-to-zero",),
+    Kind.INSTANCE: ("stop-instance",),
 }
 ROUTE = Route(RESPONDERS[CATEGORY], Verdict.CONTAIN, "")
 
@@ -58,9 +59,13 @@ def worlds(draw: st.DrawFn) -> WorkloadConfiguration:
     members = draw(st.lists(st.sampled_from([PUBLIC, USER]), unique=True))
     running = draw(st.lists(st.booleans(), max_size=3))
     count = draw(st.integers(0, 3))
+    fields: dict[Kind, dict[str, Any]] = {
+        Kind.WORKER_POOL: {"scaling": {"manualInstanceCount": count}},
+        Kind.INSTANCE: {"running": bool(count)},
+    }
     return workload_read(
         kind,
-        fields={"scaling": {"manualInstanceCount": count}} if kind is Kind.WORKER_POOL else {},
+        fields=fields.get(kind, {}),
         access=Access((), "ab", (iam_binding(*members),) if members else ()),
         executions=tuple(execution(f"e{at}", running=runs) for at, runs in enumerate(running)),
     )

@@ -43,7 +43,7 @@ async def held_severity(folder: Path, notification: JsonDict, **environment: Any
 @pytest.mark.parametrize(
     "notification",
     [
-        pytest.param(named("instances/storefront"), id="kind"),
+        pytest.param(named("functions/storefront"), id="kind"),
         pytest.param(named("services/storefront/replicas/1/x"), id="form"),
         pytest.param(of_category("Execution: Something New"), id="category"),
         pytest.param(sample_notification("detector-unnamed"), id="detector"),

@@ -28,13 +28,16 @@ STEPS = {
     Kind.SERVICE: "[scale-to-zero, require-authentication]",
     Kind.JOB: "[cancel-executions, require-authentication]",
     Kind.WORKER_POOL: "[scale-to-zero]",
+    Kind.INSTANCE: "[stop-instance]",
 }
 NAMES = {
     Kind.SERVICE: f"{LOCATION}/services/storefront",
     Kind.JOB: f"{LOCATION}/jobs/nightly-report",
     Kind.WORKER_POOL: f"{LOCATION}/workerPools/order-mailer",
+    Kind.INSTANCE: f"{LOCATION}/instances/agent-alice",
 }
 SERVICE, JOB, POOL = Kind.SERVICE, Kind.JOB, Kind.WORKER_POOL
+INSTANCE = Kind.INSTANCE
 #: Whether what a row's workload runs is stopped in the end.
 IS_STOPPED, STILL_RUNS = True, False
 TO_RUN = "or one that goes with it: iam.serviceAccounts.actAs on the workload's runtime service"
@@ -337,6 +340,36 @@ WIRE_ERRORS = {
     "cancellation fails": WireError(
         JOB, (("reconcile", "INTERNAL"),), "restricted", "is not over yet", STILL_RUNS
     ),
+    "instance unreadable": WireError(
+        INSTANCE,
+        denied("GetInstance"),
+        "failed",
+        missing_permission_text(INSTANCE, "run.instances.get"),
+        STILL_RUNS,
+    ),
+    "instance gone before it is read": WireError(
+        INSTANCE,
+        (("GetInstance", "NOT_FOUND"),),
+        "failed",
+        missing_workload_text(INSTANCE),
+        STILL_RUNS,
+    ),
+    "instance's stop denied": WireError(
+        INSTANCE,
+        denied("StopInstance"),
+        "failed",
+        missing_permission_text(INSTANCE, "run.instances.stop"),
+        STILL_RUNS,
+    ),
+    "instance's conflicts for ever": WireError(
+        INSTANCE, (("StopInstance", "ABORTED"),), "retry", BUSY, STILL_RUNS
+    ),
+    "instance never stops": WireError(
+        INSTANCE, (("reconcile", "DEADLINE_EXCEEDED"),), "unverified", "still at work", STILL_RUNS
+    ),
+    "instance's stop fails": WireError(
+        INSTANCE, (("reconcile", "INTERNAL"),), "unverified", "still at work", STILL_RUNS
+    ),
     "the newest revision is broken, the scaling applies": WireError(
         SERVICE,
         (),
@@ -383,7 +416,8 @@ async def test_an_error_of_google_comes_to_a_clear_end(tmp_path: Path, name: str
         for path in env.stored_objects("containments/**/*-snapshot.json"):
             for change in env.read_record(path)["changes"]:
                 if change["kind"] == "fields":
-                    assert change["restores"]["scaling"].items() >= before.items()
+                    restored = change["restores"]
+                    assert restored.get("scaling", restored).items() >= before.items()
 
 
 async def deliver_once(env: ResponderEnvironment) -> tuple[str, str]:
@@ -436,12 +470,17 @@ def workload_stopped(world: Emulated, kind: Kind) -> bool:
         return all(execution.running_count == 0 for execution in world.executions.values())
     if kind is Kind.WORKER_POOL:
         return all(pool.scaling.manual_instance_count == 0 for pool in world.worker_pools.values())
+    if kind is Kind.INSTANCE:
+        stopped = "Instance stopped."
+        return all(i.terminal_condition.message == stopped for i in world.instances.values())
     manual = [proto_json.to_json(service)["scaling"] for service in world.services.values()]
     return all(s == {"scalingMode": "MANUAL", "manualInstanceCount": 0} for s in manual)
 
 
 def expected_snapshots(world: Emulated, kind: Kind) -> JsonDict:
-    """The scaling that every before-image has to restore."""
+    """What every before-image has to restore: the scaling, or that the instance runs."""
+    if kind is Kind.INSTANCE:
+        return {"running": True}
     tables: dict[Kind, Any] = {Kind.SERVICE: world.services, Kind.WORKER_POOL: world.worker_pools}
     scaling: JsonDict = {}
     for resource in tables.get(kind, {}).values():

@@ -22,6 +22,7 @@ WRITES = {
     Kind.SERVICE: ["UpdateService", "SetIamPolicy"],
     Kind.JOB: ["CancelExecution", "SetIamPolicy"],
     Kind.WORKER_POOL: ["UpdateWorkerPool"],
+    Kind.INSTANCE: ["StopInstance"],
 }
 PLANNED_KEYS = ("action", "kind", "target", "mask", "before", "after", "stops", "reversible")
 
@@ -328,6 +329,7 @@ _ACTION_ORDERS = {
     ),
     Kind.JOB: ("cancel-executions", "require-authentication"),
     Kind.WORKER_POOL: ("scale-to-zero",),
+    Kind.INSTANCE: ("stop-instance",),
 }
 
 
@@ -338,9 +340,9 @@ def _cases(draw: st.DrawFn) -> tuple[Kind, str, JsonDict]:
     step = st.lists(st.sampled_from(_ACTION_ORDERS[kind]), min_size=1, max_size=2, unique=True)
     steps = draw(st.lists(step, min_size=1, max_size=3, unique_by=tuple))
     world = world_of_kind(kind)
-    (policy,) = world["iamPolicies"].values()
     members = st.sampled_from(["allUsers", "allAuthenticatedUsers", "user:a@example.com"])
-    policy["bindings"][0]["members"] = draw(st.lists(members, min_size=1, unique=True))
+    for policy in world.get("iamPolicies", {}).values():  # an instance has none here
+        policy["bindings"][0]["members"] = draw(st.lists(members, min_size=1, unique=True))
     if kind is Kind.SERVICE:
         service = service_of(world)
         service["invokerIamDisabled"] = draw(st.booleans())

@@ -14,12 +14,14 @@ SAMPLE_OF_KIND = {
     Kind.SERVICE: "revision-by-number",
     Kind.JOB: "v1-job-execution",
     Kind.WORKER_POOL: "worker-pool-without-containers",
+    Kind.INSTANCE: "cloud-run-instance",
 }
 #: All actions that a policy may list, as YAML.
 ALL_ACTIONS = {
     Kind.SERVICE: "[scale-to-zero, restrict-ingress, require-authentication]",
     Kind.JOB: "[cancel-executions, require-authentication]",
     Kind.WORKER_POOL: "[scale-to-zero]",
+    Kind.INSTANCE: "[stop-instance]",
 }
 
 PROJECT_ID = "example-shop-prod"

@@ -20,6 +20,7 @@ from google.cloud.logging_v2.services.logging_service_v2.transports import (
     LoggingServiceV2GrpcAsyncIOTransport,
 )
 from google.cloud.run_v2.services.executions.transports import ExecutionsGrpcAsyncIOTransport
+from google.cloud.run_v2.services.instances.transports import InstancesGrpcAsyncIOTransport
 from google.cloud.run_v2.services.jobs.transports import JobsGrpcAsyncIOTransport
 from google.cloud.run_v2.services.revisions.transports import RevisionsGrpcAsyncIOTransport
 from google.cloud.run_v2.services.services.transports import ServicesGrpcAsyncIOTransport
@@ -84,6 +85,12 @@ class GoogleClients:
     def tasks(self) -> run_v2.TasksAsyncClient:
         """Cloud Run tasks."""
         return run_v2.TasksAsyncClient(transport=TasksGrpcAsyncIOTransport(channel=self.channel))
+
+    @cached_property
+    def instances(self) -> run_v2.InstancesAsyncClient:
+        """Cloud Run instances."""
+        transport = InstancesGrpcAsyncIOTransport(channel=self.channel)
+        return run_v2.InstancesAsyncClient(transport=transport)
 
     @cached_property
     def worker_pools(self) -> run_v2.WorkerPoolsAsyncClient:

@@ -57,8 +57,11 @@ def comparable_world(world: JsonDict, kind: Kind, lost: Collection[str] = ()) ->
     """
     compared = copy.deepcopy(world)
     for workload in compared[WORLD_COLLECTIONS[kind]]:
+        # Whether an instance runs stands in its condition alone.
+        state = workload["terminalCondition"].get("message") if kind is Kind.INSTANCE else None
         for name in OUTPUT_ONLY:
             workload.pop(name, None)
+        workload["state"] = state
     for policy in compared["iamPolicies"].values():
         policy.pop("etag")  # stands for one version of the policy
     compared.pop("logEntries")  # the audit log says who wrote, us among them

@@ -16,7 +16,7 @@ JsonDict = dict[str, Any]
 
 CONDITION = {"title": "office hours", "expression": "request.time.getHours() > 7"}
 ANNOTATIONS = {"example.com/owner": "shop", "example.com/on-call": "they: \u00e4"}
-WORLD_COLLECTIONS = {Kind.SERVICE: "services", Kind.JOB: "jobs", Kind.WORKER_POOL: "workerPools"}
+WORLD_COLLECTIONS = {kind: kind.collection for kind in Kind}
 BINDINGS: list[JsonDict] = [
     {"role": "roles/run.viewer", "members": ["user:viewer@example.com"]},
     {
@@ -78,12 +78,12 @@ def rich_world(kind: Kind, **changes: Any) -> JsonDict:
         changes: Top-level fields of the workload to replace.
     """
     world = world_around(sample_notification(SAMPLE_OF_KIND[kind]), latency=dict(SHORT_LATENCY))
-    (name,) = world["iamPolicies"]
-    world["iamPolicies"][name] = {
-        "version": 3,
-        "bindings": copy.deepcopy(BINDINGS),
-        "auditConfigs": copy.deepcopy(AUDIT_CONFIGS),
-    }
+    for name in world.setdefault("iamPolicies", {}):
+        world["iamPolicies"][name] = {
+            "version": 3,
+            "bindings": copy.deepcopy(BINDINGS),
+            "auditConfigs": copy.deepcopy(AUDIT_CONFIGS),
+        }
     workload = workload_in(world, kind)
     workload["annotations"] = dict(ANNOTATIONS)
     if kind is Kind.SERVICE:

@@ -111,6 +111,7 @@ module "organization" {
     service     = ["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication"]
     worker-pool = ["scale-to-zero"]
     job         = ["cancel-executions", "require-authentication"]
+    instance    = ["stop-instance"]
   }
   drill_services = ["projects/sandbox-1/locations/europe-west1/services/guinea-pig"]
   target_service_accounts = [

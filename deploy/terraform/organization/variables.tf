@@ -124,19 +124,20 @@ variable "actions" {
     service     = ["scale-to-zero"]
     worker-pool = ["scale-to-zero"]
     job         = ["cancel-executions", "require-authentication"]
+    instance    = ["stop-instance"]
   }
 
   validation {
-    condition     = alltrue([for kind in keys(var.actions) : contains(["service", "worker-pool", "job"], kind)])
-    error_message = "Expected service, worker-pool and job."
+    condition     = alltrue([for kind in keys(var.actions) : contains(["service", "worker-pool", "job", "instance"], kind)])
+    error_message = "Expected service, worker-pool, job and instance."
   }
 
   validation {
     condition = alltrue([
       for name in flatten(values(var.actions)) :
-      contains(["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication", "cancel-executions"], name)
+      contains(["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication", "cancel-executions", "stop-instance"], name)
     ])
-    error_message = "Expected scale-to-zero, isolate-revision, restrict-ingress, require-authentication or cancel-executions."
+    error_message = "Expected scale-to-zero, isolate-revision, restrict-ingress, require-authentication, cancel-executions or stop-instance."
   }
 }
 

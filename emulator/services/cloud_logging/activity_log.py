@@ -24,6 +24,7 @@ _MONITORED_RESOURCES = {
     "services": ("cloud_run_revision", "service_name"),
     "jobs": ("cloud_run_job", "job_name"),
     "workerPools": ("cloud_run_worker_pool", "worker_pool_name"),
+    "instances": ("cloud_run_instance", "instance_name"),
 }
 _caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default=DEFAULT_CALLER)
 

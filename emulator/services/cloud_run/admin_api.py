@@ -16,6 +16,7 @@ from emulator.services.cloud_run import (
 from emulator.services.cloud_run.executions import Executions
 from emulator.services.cloud_run.get_and_list import ERROR_KINDS
 from emulator.services.cloud_run.iam_policies import IamPolicies
+from emulator.services.cloud_run.instances import Instances
 from emulator.services.cloud_run.jobs import Jobs
 from emulator.services.cloud_run.long_running_operations import Operations
 from emulator.services.cloud_run.reconciliation import Reconciler
@@ -46,6 +47,7 @@ def cloud_run_methods(world: World, reconciler: Reconciler) -> list[Method]:
         *Jobs(writes).methods(),
         *WorkerPools(writes).methods(),
         *Executions(writes).methods(),
+        *Instances(writes).methods(),
         *executions.task_methods(world),
         *revisions.revision_methods(world),
         *deletions.deletion_methods(writes),

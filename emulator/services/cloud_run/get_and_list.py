@@ -22,6 +22,7 @@ ERROR_KINDS = {
     "executions": "EXECUTION",
     "tasks": "TASK",
     "workerPools": "WORKER_POOL",
+    "instances": "INSTANCE",
 }
 _PAGE_SIZE = 100
 _WILDCARD = "-"

@@ -26,6 +26,7 @@ _SERVICE_NAMES = {
     "executions": ("Executions", "Execution"),
     "tasks": ("Tasks", "Task"),
     "workerpools": ("WorkerPools", "WorkerPool"),
+    "instances": ("Instances", "Instance"),
 }
 
 

@@ -33,7 +33,7 @@ class LocationsApi:
 
         async def handle() -> Response:
             tables = self._world.tables()
-            kinds = ("services", "jobs", "workerPools")
+            kinds = ("services", "jobs", "workerPools", "instances")
             there = {segment_after(name, "locations") for kind in kinds for name in tables[kind]}
             names = sorted(there.union(_DEFAULT_REGIONS))
             locations = [

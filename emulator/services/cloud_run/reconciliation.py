@@ -15,12 +15,18 @@ from google.cloud import run_v2
 from emulator.api import method_names
 from emulator.api.faults import Fault
 from emulator.api.resource_names import children_of, parent_name
-from emulator.world.cloud_run import execution_phases, resources, revision_rules, traffic_split
+from emulator.world.cloud_run import (
+    execution_phases,
+    instance_rules,
+    resources,
+    revision_rules,
+    traffic_split,
+)
 from emulator.world.cloud_run.resources import State
 from emulator.world.cloud_run.traffic_split import RevisionOwner
 from emulator.world.state import World
 
-ReconciledWorkload = RevisionOwner | run_v2.Job
+ReconciledWorkload = RevisionOwner | run_v2.Job | run_v2.Instance
 
 
 class Reconciler:
@@ -108,6 +114,9 @@ def _end_change(world: World, workload: ReconciledWorkload, fault: Fault | None)
         return
     workload.observed_generation = workload.generation
     now = resources.current_time()
+    if isinstance(workload, run_v2.Instance):
+        instance_rules.end_change(workload, now)
+        return
     if not isinstance(workload, run_v2.Job):
         traffic_split.apply_split(workload)
         newest = world.revisions.get(world.canonical(workload.latest_created_revision))

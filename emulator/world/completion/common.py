@@ -74,7 +74,9 @@ def default_containers(message: run_v2.RevisionTemplate | run_v2.TaskTemplate) -
         message.containers = [run_v2.Container(image=resources.DEFAULT_IMAGE)]
 
 
-def fill_workload(workload: RevisionOwner | run_v2.Job, state: int, message: str = "") -> None:
+def fill_workload(
+    workload: RevisionOwner | run_v2.Job | run_v2.Instance, state: int, message: str = ""
+) -> None:
     """Fills the output-only fields that services, jobs and worker pools share.
 
     Args:

@@ -32,7 +32,14 @@ def workload_resources(
     fields: NotificationFields, workload: AffectedWorkload, project: ProjectEntry
 ) -> JsonObject:
     """The lists of a world that describe a workload: itself, its parts, its IAM policy."""
-    build = {"services": _service, "jobs": _job, "workerPools": _worker_pool}[workload.kind]
+    build = {
+        "services": _service,
+        "jobs": _job,
+        "workerPools": _worker_pool,
+        "instances": _instance,
+    }[workload.kind]
+    if workload.kind == "instances":
+        return build(fields, workload, project)
     invoker = "allUsers" if workload.kind == "services" else _account("scheduler", project)
     binding = {"role": "roles/run.invoker", "members": [invoker]}
     return build(fields, workload, project) | {
@@ -100,6 +107,26 @@ def _worker_pool(
         "observedGeneration": "7",
     }
     return {"workerPools": [pool], "revisions": _revisions(fields, workload, template, {})}
+
+
+def _instance(
+    fields: NotificationFields, workload: AffectedWorkload, project: ProjectEntry
+) -> JsonObject:
+    template = _template(workload, project)
+    for key in ("timeout", "maxInstanceRequestConcurrency", "executionEnvironment", "labels"):
+        del template[key]
+    instance = (
+        _common_fields(fields, workload)
+        | template
+        | {
+            "launchStage": "BETA",
+            "ingress": "INGRESS_TRAFFIC_ALL",
+            "terminalCondition": {"type": "Ready", "state": "CONDITION_SUCCEEDED"},
+            "observedGeneration": "7",
+            "urls": [f"https://{workload.name}-{project.number}.{workload.location}.run.app"],
+        }
+    )
+    return {"instances": [instance]}
 
 
 def _job(

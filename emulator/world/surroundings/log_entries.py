@@ -180,13 +180,14 @@ def _resource(workload: AffectedWorkload) -> JsonObject:
         "services": ("cloud_run_revision", "service_name"),
         "jobs": ("cloud_run_job", "job_name"),
         "workerPools": ("cloud_run_worker_pool", "worker_pool_name"),
+        "instances": ("cloud_run_instance", "instance_name"),
     }[workload.kind]
     own = {"project_id": workload.project, "location": workload.location, label: workload.name}
     return {"type": kind, "labels": own | _resource_details(workload)}
 
 
 def _resource_details(workload: AffectedWorkload) -> dict[str, str]:
-    if workload.kind == "jobs":
+    if workload.kind in ("jobs", "instances"):
         return {}
     named = {"revision_name": revision_names(workload)[1]}
     return named | ({"configuration_name": workload.name} if workload.kind == "services" else {})

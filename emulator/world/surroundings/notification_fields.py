@@ -22,7 +22,7 @@ JsonObject = dict[str, Any]
 _WORD = r"[A-Za-z0-9_.:-]+"
 _CLOUD_RUN = re.compile(
     rf"//run\.googleapis\.com/projects/(?P<project>{_WORD})/locations/(?P<location>{_WORD})"
-    rf"/(?P<kind>services|jobs|workerPools)/(?P<name>{_WORD})"
+    rf"/(?P<kind>services|jobs|workerPools|instances)/(?P<name>{_WORD})"
     rf"(?:/(?:revisions|executions)/(?P<part>{_WORD}))?"
 )
 _PROJECT = re.compile(rf"(?:^|/)projects/(?P<project>{_WORD})(?:/|$)")
@@ -39,7 +39,7 @@ class AffectedWorkload:
     """The Cloud Run workload that a finding is about.
 
     Attributes:
-        kind: Its collection: `services`, `jobs` or `workerPools`.
+        kind: Its collection: `services`, `jobs`, `workerPools` or `instances`.
         project: The project's id, invented if only the number is known.
         location: The region.
         name: The short name.

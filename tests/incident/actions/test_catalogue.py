@@ -439,6 +439,7 @@ def test_the_readmes_table_is_the_catalogue() -> None:
     rows = [
         f"| `{name}` | {action.writes.get(Kind.SERVICE, '')} |"
         f" {action.writes.get(Kind.WORKER_POOL, '')} | {action.writes.get(Kind.JOB, '')} |"
+        f" {action.writes.get(Kind.INSTANCE, '')} |"
         f" {'yes' if action.stops else 'no'} | {'yes' if action.reversible else '**no**'} |"
         for name, action in ACTIONS.items()
     ]

@@ -43,6 +43,7 @@ STEPS: dict[Kind, tuple[tuple[str, ...], ...]] = {
     Kind.SERVICE: (("isolate-revision", "scale-to-zero"), ("restrict-ingress",)),
     Kind.JOB: (("cancel-executions",),),
     Kind.WORKER_POOL: (("scale-to-zero",),),
+    Kind.INSTANCE: (("stop-instance",),),
 }
 FINDING = finding(revision=BAD, execution="a")
 
@@ -63,7 +64,7 @@ def workload_read(kind: Kind, **changes: Any) -> WorkloadConfiguration:
 
 def steps_for(kind: Kind) -> tuple[tuple[str, ...], ...]:
     """Everything that can be done to a kind."""
-    last = () if kind is Kind.WORKER_POOL else (("require-authentication",),)
+    last = () if kind in (Kind.WORKER_POOL, Kind.INSTANCE) else (("require-authentication",),)
     return STEPS[kind] + last
 
 

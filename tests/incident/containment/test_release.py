@@ -70,6 +70,7 @@ WORLDS: dict[str, tuple[Kind, str, JsonDict]] = {
     "executions alone": (Kind.JOB, "[cancel-executions]", {}),
     "the invokers of a job": (Kind.JOB, "[require-authentication]", {}),
     "a worker pool": (Kind.WORKER_POOL, "", {}),
+    "an instance": (Kind.INSTANCE, "", {}),
 }
 
 
@@ -375,6 +376,7 @@ WRITES = [
     (Kind.SERVICE, "SetIamPolicy"),
     (Kind.JOB, "SetIamPolicy"),
     (Kind.WORKER_POOL, "UpdateWorkerPool"),
+    (Kind.INSTANCE, "StartInstance"),
 ]
 
 

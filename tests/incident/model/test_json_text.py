@@ -65,7 +65,7 @@ def test_any_other_name_is_no_workload(name: str) -> None:
     assert Workload.from_resource_name(name) is None
 
 
-@pytest.mark.parametrize("value", [None, "service", [], {}, {"kind": "instance"}, {"kind": 3}])
+@pytest.mark.parametrize("value", [None, "service", [], {}, {"kind": "function"}, {"kind": 3}])
 def test_json_without_a_kind_is_no_workload(value: Json) -> None:
     """A stored object that names no known kind is not read as a workload."""
     assert parse_workload(value) is None

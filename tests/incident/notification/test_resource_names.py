@@ -38,6 +38,7 @@ project_numbers = st.integers(min_value=1, max_value=10**18).map(str)
         ("jobs/report/executions/report-x7k2p", Kind.JOB, "report", None, "report-x7k2p"),
         ("jobs/report/executions/r-x7/tasks/r-x7-task0", Kind.JOB, "report", None, "r-x7"),
         ("workerPools/mailer", Kind.WORKER_POOL, "mailer", None, None),
+        ("instances/agent", Kind.INSTANCE, "agent", None, None),
         ("workerPools/mailer/revisions/mailer-1", Kind.WORKER_POOL, "mailer", "mailer-1", None),
     ],
 )  # fmt: skip
@@ -95,6 +96,7 @@ def test_the_project_is_taken_as_it_is_spelled(
         f"{PLACE}/services/shop/executions/shop-1",
         f"{PLACE}/Services/shop",
         f"{PLACE}/worker-pools/mailer",
+        f"{PLACE}/instances/agent/revisions/agent-1",
         f"{PLACE}//services/shop",
         f"{PLACE}/namespaces/x/services/shop",
         f"{HOST}projects/-/locations/europe-west1/services/shop",
@@ -149,6 +151,9 @@ def test_what_a_name_is_made_of_comes_out_again(
 
     assert plain.workload is not None
     assert f"{HOST}{plain.workload.resource_name}" == owner
+    if kind is Kind.INSTANCE:
+        assert detailed.workload is None  # it has no parts
+        return
     assert detailed.workload == plain.workload
     assert (detailed.execution if of_job else detailed.revision) == detail
 

@@ -41,7 +41,18 @@ _ACCOUNTS = ("", "a@b.iam.gserviceaccount.com", "service-1@gcp-sa-run.iam.gservi
 
 
 #: Newer than the Cloud SDK that tests may find, with the flags of its reference page.
-_NEWER = {"gcloud beta run services ssh": {"--container", "--revision", "--region", "--project"}}
+_NEWER = {
+    "gcloud beta run services ssh": {"--container", "--revision", "--region", "--project"},
+    "gcloud beta run instances ssh": {"--container", "--region", "--project"},
+    "gcloud beta run instances update": {
+        *("--container", "--image", "--update-secrets", "--region", "--project"),
+    },
+    "gcloud beta run instances describe": {"--format", "--region", "--project"},
+    **{
+        f"gcloud beta run instances {verb}": {"--region", "--project"}
+        for verb in ("stop", "start", "get-iam-policy")
+    },
+}
 
 
 def plans() -> Iterator[tuple[PlaybookTask, ...]]:

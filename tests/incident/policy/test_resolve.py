@@ -86,7 +86,7 @@ def test_the_shipped_policy_spells_out_the_defaults() -> None:
     spelled_out = shipped.guards.model_fields_set | shipped.evidence.model_fields_set
     contain = (
         "contain: {service: [scale-to-zero], worker-pool: [scale-to-zero],"
-        " job: [cancel-executions, require-authentication]}"
+        " job: [cancel-executions, require-authentication], instance: [stop-instance]}"
     )
     assert shipped == parse_policy(contain, source="test")
     assert spelled_out == {*type(shipped.guards).model_fields, *type(shipped.evidence).model_fields}

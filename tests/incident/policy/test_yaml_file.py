@@ -171,7 +171,7 @@ MISTAKES = [
     pytest.param(
         'protect: [{project: ["a"]}]',
         "p.yaml:1:12: protect[0].project: unknown key (did you mean projects?); expected one "
-        "of: projects, folders, regions, services, jobs, worker_pools, labels",
+        "of: projects, folders, regions, services, jobs, worker_pools, instances, labels",
         id="unknown key of a match",
     ),
     pytest.param(
@@ -251,7 +251,7 @@ MISTAKES = [
     pytest.param(
         "rules: [{name: a, match: {}}]",
         "p.yaml:1:26: rules[0].match: found an empty mapping; expected at least one of: "
-        "projects, folders, regions, services, jobs, worker_pools, labels, categories",
+        "projects, folders, regions, services, jobs, worker_pools, instances, labels, categories",
         id="rule for everything",
     ),
     pytest.param(

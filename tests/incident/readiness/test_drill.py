@@ -101,7 +101,7 @@ async def drill_environment(
             yield DrillEnvironment(env, me, target, dump_world(env))
 
 
-@pytest.mark.parametrize("kind", [Kind.SERVICE, Kind.WORKER_POOL])
+@pytest.mark.parametrize("kind", [Kind.SERVICE, Kind.WORKER_POOL, Kind.INSTANCE])
 async def test_after_a_drill_the_world_is_what_it_was(tmp_path: Path, kind: Kind) -> None:
     """A drill contains, verifies and releases; SCC is not used and no slot is taken."""
     async with drill_environment(tmp_path, kind) as here:

@@ -26,6 +26,7 @@ variables {
     service     = ["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication"]
     worker-pool = ["scale-to-zero"]
     job         = ["cancel-executions", "require-authentication"]
+    instance    = ["stop-instance"]
   }
 }
 
@@ -233,7 +234,7 @@ run "a_role_has_what_its_holders_need_and_no_more" {
   assert {
     condition = toset(local.roles.surveyor) == toset([
       "cloudasset.assets.searchAllResources",
-      "run.jobs.list", "run.locations.list", "run.services.list", "run.workerpools.list",
+      "run.instances.list", "run.jobs.list", "run.locations.list", "run.services.list", "run.workerpools.list",
     ])
     error_message = "Surveyors may do more than list."
   }
