@@ -164,7 +164,7 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     added, to_do = _status_texts(outcome)
     placeholders = _placeholders(outcome)
     done = escape_for_chat(status_text(outcome).sentence)
-    yield "Done", f"{done}{added.format_map(placeholders)}"
+    yield "State", f"{done}{added.format_map(placeholders)}"
     if outcome.drains_until:
         yield "Requests in flight may run until", _utc_text(outcome.drains_until)
     if why := _reason_text(outcome):

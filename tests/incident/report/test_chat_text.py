@@ -78,7 +78,7 @@ def test_it_says_what_where_what_was_done_what_to_do_and_where_to_read_on() -> N
         "CONTAINED: Execution: Modified Malicious Binary Executed (CRITICAL)",
         "Where: storefront (service, example-shop-prod, europe-west1)",
         "Detected: /usr/local/bin/healthcheck",
-        f"Done: {done} Changes: scale-to-zero verified",
+        f"State: {done} Changes: scale-to-zero verified",
         "Requests in flight may run until: 2026-10-02 08:19:12 UTC",
         "Why: rule 1 names it",
         to_do,
@@ -91,7 +91,7 @@ def test_every_status_says_what_was_done_and_what_to_do(status: Status) -> None:
     """Only verified containments are called stopped."""
     text = text_of({**OUTCOME, "status": status.value, "changes": []})
     assert text.startswith(f"{status.value.upper()}: ")
-    assert "\nDone: " in text
+    assert "\nState: " in text
     assert "\nTo do: " in text
     assert ("STOPPED. Contained and verified" in text) == (status is Status.CONTAINED)
 
