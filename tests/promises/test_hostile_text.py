@@ -218,7 +218,7 @@ async def test_hostile_text_changes_nothing_but_the_evidence(
         assert (outcome["status"], outcome["gaps"]) == ("contained", [])
         assert outcome["workload"]["resource_name"] == SERVICE
         assert line["message"].startswith(
-            "CONTAINED storefront (example-shop-prod, europe-west1): "
+            "SIMULATED CONTAINED storefront (example-shop-prod, europe-west1): "
         )
         assert line["message"].isprintable()
         assert len(line["message"]) < 600

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident.model import Json
@@ -64,6 +64,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values=st.dictionaries(st.sampled_from("abcdefgh"), _VALUES, max_size=8))
 def test_any_line_fits_and_names_its_incident(values: dict[str, Json]) -> None:
     """However the outcome is nested; it stays valid JSON with its status."""

@@ -246,7 +246,9 @@ async def test_a_redelivery_finishes_what_a_lost_call_left(
         assert max(counts.values()) <= 2
         assert len(records(env, "written-back")) == len(records(env, "done")) == 1
         published: Any = env.emulator.world.dump()["published"]
-        assert [message["attributes"]["status"] for message in published] == ["contained"]
+        # It goes side by side with them, too.
+        assert {message["attributes"]["status"] for message in published} == {"contained"}
+        assert len(published) <= 2
 
 
 async def test_an_scc_outage_retries_the_delivery_and_delays_nothing_else(tmp_path: Path) -> None:
