@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from incident.actions.changes import INCIDENT_ANNOTATION, annotation_change
 from incident.containment.containment_result import PendingAnnotation
+from incident.containment.result import RECORD_BACKOFF
 from incident.decision.inputs import Inputs
 from incident.decision.process import Process
 from incident.model import GiveUp, IncidentError, Json, Kind
 from incident.model.json_text import time_text
-from incident.model.retrying import Backoff
-
-_RECORD_BACKOFF = Backoff(first_s=0.2, longest_s=1.0, attempts=3)
 
 
 async def annotate(
@@ -46,16 +44,14 @@ async def annotate(
         "began_at": began_at,
     }
     records = process.containments(inputs.workload)
-    for repetition in range(_RECORD_BACKOFF.attempts):
-        if repetition:
-            await _RECORD_BACKOFF.pause(repetition)
-        try:
-            await records.add_record(annotation.history, annotation.last_number, "annotated", body)
-        except GiveUp as error:
-            refusal = error
-        else:
-            return None
-    return f"the record 'annotated' could not be stored: {refusal}"
+    history, last = annotation.history, annotation.last_number
+    try:
+        await RECORD_BACKOFF.retry(
+            lambda: records.add_record(history, last, "annotated", body), on=GiveUp
+        )
+    except GiveUp as error:
+        return f"the record 'annotated' could not be stored: {error}"
+    return None
 
 
 def missing_annotation(inputs: Inputs) -> PendingAnnotation | None:

@@ -60,26 +60,14 @@ async def validate_change(change: Change, workload: Workload, cloud_run: CloudRu
         )
         return with_state(change, ChangeState.NOT_VALIDATED, reason)
     try:
-        await _send_validate_only(change, cloud_run)
+        # Another change of the workload may be under way.
+        await _BACKOFF.retry(lambda: cloud_run.write(change, validate_only=True), on=Conflict)
     except Denied as error:
         reason = await _not_validated_reason(str(error), change, workload, cloud_run)
         return with_state(change, ChangeState.NOT_VALIDATED, reason)
     except IncidentError as error:
         return with_state(change, ChangeState.NOT_VALIDATED, str(error))
     return with_state(change, ChangeState.VALIDATED)
-
-
-async def _send_validate_only(change: Change, cloud_run: CloudRunPort) -> None:
-    """Have Google validate the change; try again while another change is under way."""
-    for attempt in range(1, _BACKOFF.attempts + 1):
-        try:
-            await cloud_run.write(change, validate_only=True)
-        except Conflict:
-            if attempt == _BACKOFF.attempts:
-                raise
-            await _BACKOFF.pause(attempt)
-        else:
-            return
 
 
 async def _not_validated_reason(

@@ -32,7 +32,8 @@ from incident.model import (
 from incident.model.json_text import time_text
 from incident.model.retrying import Backoff
 
-_RECORD_BACKOFF = Backoff(first_s=0.2, longest_s=1.0, attempts=3)
+#: How often a record about a write is tried: a store that refuses must not hide the write.
+RECORD_BACKOFF = Backoff(first_s=0.2, longest_s=1.0, attempts=3)
 #: Changes of an IAM policy take 2 minutes as a rule, and up to 7 or more
 #: (https://cloud.google.com/iam/docs/access-change-propagation).
 IAM_PROPAGATION = timedelta(minutes=7)
@@ -188,14 +189,14 @@ async def record_after_write(
     Raises:
         Retry: The store does not answer.
     """
-    for repetition in range(_RECORD_BACKOFF.attempts):
-        if repetition:
-            await _RECORD_BACKOFF.pause(repetition)
-        try:
-            return await attempt.add_record(after, kind, snapshot, **details), ()
-        except GiveUp as error:
-            refusal = error
-    return after, (Reason(f"the record {kind!r} could not be stored: {refusal}", "case-file"),)
+    try:
+        number = await RECORD_BACKOFF.retry(
+            lambda: attempt.add_record(after, kind, snapshot, **details), on=GiveUp
+        )
+    except GiveUp as error:
+        reason = Reason(f"the record {kind!r} could not be stored: {error}", "case-file")
+        return after, (reason,)
+    return number, ()
 
 
 def with_cut_list(result: ContainmentResult, listed: Listing[Template] | None) -> ContainmentResult:

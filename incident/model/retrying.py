@@ -6,6 +6,9 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 #: All pauses are multiplied by it: tests wait less, and as often.
 SCALE = 1.0
@@ -34,6 +37,20 @@ class Backoff:
         """
         limit = min(self.longest_s, self.first_s * self.factor ** (attempt - 1))
         await asyncio.sleep(SCALE * random.uniform(limit / 2, limit))  # noqa: S311 - jitter
+
+    async def retry(self, work: Callable[[], Awaitable[T]], on: type[Exception]) -> T:
+        """Do work until it succeeds; the last of the attempts raises what it raises.
+
+        Args:
+            work: Starts the work, once per attempt.
+            on: What is tried again; anything else is raised at once.
+        """
+        for attempt in range(1, self.attempts):
+            try:
+                return await work()
+            except on:
+                await self.pause(attempt)
+        return await work()
 
     async def poll(self, check: Callable[[], Awaitable[bool]], limit_s: float) -> bool:
         """Ask until the answer is yes; False when time is up, also in the middle of asking."""
