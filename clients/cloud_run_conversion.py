@@ -93,6 +93,7 @@ def configuration_of(
         source=_source_build(message) if kind is Kind.SERVICE else None,
         iap_enabled=kind in (Kind.SERVICE, Kind.INSTANCE) and message.iap_enabled,
         condition_message=message.terminal_condition.message,
+        latest_execution=_unfinished_execution(message) if kind is Kind.JOB else "",
     )
 
 
@@ -137,6 +138,12 @@ def listed_workload_of(
         is_function=bool(service and message.build_config.function_target),
         regions=tuple(message.multi_region_settings.regions) if service else (),
     )
+
+
+def _unfinished_execution(job: Any) -> str:
+    """The job's latest execution, by short name; empty where it has ended."""
+    latest = job.latest_created_execution
+    return "" if latest.HasField("completion_time") else _short(latest.name)
 
 
 def _source_build(message: Any) -> SourceBuild | None:

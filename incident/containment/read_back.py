@@ -12,7 +12,7 @@ from incident.actions.goal import Goal, UnmetGoal
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment
 from incident.containment.attempt import Attempt
-from incident.investigation.workload_reader import names_in, read_workload
+from incident.investigation.workload_reader import names_in, read_executions_first
 from incident.model import (
     Change,
     ChangeKind,
@@ -123,7 +123,9 @@ async def _read_once(
     needs = masked_changes.details_for_changes(sent.changes) | goal.details(workload.kind)
     named = masked_changes.executions_of_changes(sent.changes) | names_in(attempt.finding)
     try:
-        configuration = await read_workload(workload, needs, attempt.process.cloud_run, named)
+        configuration = await read_executions_first(
+            workload, needs, attempt.process.cloud_run, named
+        )
     except (Retry, GiveUp) as error:
         return replace(
             before,

@@ -78,6 +78,38 @@ async def read_workload(
     return filled
 
 
+async def read_executions_first(
+    workload: Workload,
+    needs: Collection[WorkloadDetail],
+    reader: WorkloadReader,
+    named: Collection[str] = (),
+) -> WorkloadConfiguration:
+    """The same, with the executions read before the rest, to verify that nothing runs.
+
+    A list of many pages takes seconds. The IAM policy is read after it, and so is the job, which
+    names its latest execution: if that began while the pages were read, the list is not whole.
+
+    Args:
+        workload: What is read.
+        needs: The details.
+        reader: Reads from Cloud Run.
+        named: As for :func:`read_workload`.
+
+    Raises:
+        Retry: A transient failure.
+        GiveUp: A permanent failure.
+    """
+    if WorkloadDetail.EXECUTIONS not in needs:
+        return await read_workload(workload, needs, reader, named)
+    listed = await reader.executions(workload, named)
+    rest = frozenset(needs) - {WorkloadDetail.EXECUTIONS}
+    configuration = await read_workload(workload, rest, reader, named)
+    latest = configuration.latest_execution
+    if isinstance(listed, tuple) and latest and all(e.short_name != latest for e in listed):
+        listed = CutList(listed, f"{latest} began while the executions were listed")
+    return replace(configuration, executions=listed)
+
+
 async def add_needs(
     configuration: WorkloadConfiguration,
     workload: Workload,

@@ -252,6 +252,7 @@ class WorkloadConfiguration:
         source: The source that it was built from; None where it was deployed as an image.
         iap_enabled: Whether Identity-Aware Proxy checks its callers.
         condition_message: What the terminal condition says; empty where it says nothing.
+        latest_execution: Short name of a job's latest execution, unless that has ended.
     """
 
     name: str
@@ -279,6 +280,7 @@ class WorkloadConfiguration:
     source: SourceBuild | None = None
     iap_enabled: bool = False
     condition_message: str = ""
+    latest_execution: str = ""
 
     @property
     def other_regions(self) -> tuple[str, ...]:

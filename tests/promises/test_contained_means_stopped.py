@@ -20,7 +20,7 @@ from google.cloud import run_v2
 
 from emulator.services.cloud_run import executions
 from emulator.services.gate import CallPoint
-from emulator.world.cloud_run import instance_rules, resources, traffic_split
+from emulator.world.cloud_run import execution_phases, instance_rules, resources, traffic_split
 from emulator.world.state import World
 from incident.model import Kind
 from incident.model.calling_roles import editable_roles
@@ -59,6 +59,7 @@ def start_an_execution(world: World) -> None:
     for key, job in list(world.jobs.items()):
         started = executions.new_execution(job, run_v2.RunJobRequest.Overrides())
         world.executions[f"{key}/executions/{started.name.rpartition('/')[2]}"] = started
+        job.latest_created_execution = execution_phases.execution_reference(started)
 
 
 def add_a_tag(world: World) -> None:

@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from google.cloud import run_v2
 
 from clients import cloud_run
 from clients.cloud_run import CloudRunBounds
 from clients.paging import ListBounds
 from emulator.cli.run import run_command
+from emulator.services.cloud_run import executions
+from emulator.services.gate import CallPoint
+from emulator.world.cloud_run import execution_phases
 from tests.support.constants import REVISION
 from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
 from tests.support.findings import sample_notification
@@ -245,3 +249,46 @@ def test_the_emulator_finds_a_revision_behind_a_page(
     stored = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert stored
     assert not [path for path in stored if LEGACY_TOKEN.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("act", ["start", "let in"])
+async def test_what_changes_between_the_pages_of_the_last_list_is_seen(
+    tmp_path: Path, act: str
+) -> None:
+    """The policy is read after the list, and the job names an execution that is not in it."""
+    acted: list[str] = []
+
+    def interfere(point: CallPoint) -> None:
+        cancelled = any("CancelExecution" in w.method for w in env.emulator.writes)
+        pages = [c.method for c in env.emulator.calls if "ListExecutions" in c.method]
+        if acted or not cancelled or point.phase != "after" or "ListExec" not in point.method:
+            return
+        listed.append(len(pages))
+        if len(listed) < 2:  # the first page of the last list is there
+            return
+        acted.append(act)
+        world = env.emulator.world
+        if act == "let in":
+            (policy,) = world.iam_policies.values()
+            policy.bindings.add(role="roles/run.invoker", members=["allUsers"])
+            policy.etag = b"another"
+            return
+        ((key, job),) = world.jobs.items()
+        started = executions.new_execution(job, run_v2.RunJobRequest.Overrides())
+        world.executions[f"{key}/executions/{started.name.rpartition('/')[2]}"] = started
+        job.latest_created_execution = execution_phases.execution_reference(started)
+
+    listed: list[int] = []
+    async with responder_environment(
+        tmp_path,
+        notification=sample_notification(JOB_SAMPLE),
+        world=job_world(30, pages={"size": 5}),
+        policy_text=STOP_AND_CLOSE_JOBS,
+        hook=interfere,
+    ) as env:
+        outcome: Any = (await env.deliver()).outcome.to_json()
+        assert acted == [act]
+        assert running(env) == []
+        (policy,) = env.emulator.world.iam_policies.values()
+        assert "roles/run.invoker" not in [b.role for b in policy.bindings]
+    assert outcome["status"] == "contained"
