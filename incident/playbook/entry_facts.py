@@ -49,7 +49,7 @@ class EntryFacts:
 def entry_facts(evidence: Evidence, workload: Workload) -> EntryFacts:
     """What is open; nothing for a worker pool, which nobody can call."""
     configuration, access, kind = evidence.configuration, evidence.access, workload.kind
-    if kind not in (Kind.SERVICE, Kind.JOB):
+    if kind is Kind.WORKER_POOL:
         return EntryFacts()
     fields = configuration.fields if configuration is not None and kind is Kind.SERVICE else None
     ingress = str(fields.get("ingress")) if fields is not None else ""

@@ -85,8 +85,17 @@ def process_rows(outcome: Outcome) -> Iterator[DescribedRow]:
     if workload and workload.kind is Kind.JOB:
         named.append(("Execution", workload.execution or "not named by the finding"))
     elif workload:
-        named.append(("Revision", workload.revision or "not named by the finding"))
+        inferred = affected_revision(outcome)
+        unnamed = f"{inferred} (inferred; the finding names none)" if inferred else "not known"
+        named.append(("Revision", workload.revision or unnamed))
     yield from (DescribedRow(label, text) for label, text in named if text)
+
+
+def affected_revision(outcome: Outcome) -> str:
+    """The revision that the finding names, else the one that the evidence shows; may be empty."""
+    named = outcome.workload.revision if outcome.workload else None
+    facts = outcome.assessment.playbook.facts if outcome.assessment else {}
+    return named or json_string(json_object(facts.get("affected")).get("name"))
 
 
 def _process(detected: Detected) -> Iterator[DescribedRow]:

@@ -49,6 +49,7 @@ _TOPICS = {
 _ENTRY_POINTS: Mapping[Kind, tuple[ExposureTopic, ...]] = {
     Kind.SERVICE: (ExposureTopic.ENTRY_POINT, ExposureTopic.CALLERS),
     Kind.JOB: (ExposureTopic.CALLERS,),
+    Kind.INSTANCE: (ExposureTopic.ENTRY_POINT, ExposureTopic.CALLERS),
 }
 _BLAST_RADIUS = (ExposureTopic.IDENTITY, ExposureTopic.SECRETS, ExposureTopic.VOLUMES)
 

@@ -21,6 +21,7 @@ _SENTENCE_STARTS = re.compile(
     r"|nothing|of|on|only|other|perhaps|related|released|revision|since|some|taken|the|these|they"
     r"|this|those|what|when|where|whether|which|who|whoever|why|with) "
 )
+_CODE = re.compile(r"`([^`]{1,100})`")
 _FOLDER = Path(__file__).parent / "templates"
 _COMPILING = Lock()
 
@@ -50,6 +51,7 @@ def _compiled_template() -> Template:
         auto_reload=False,
     )
     environment.filters["block"] = _block
+    environment.filters["prose"] = _prose
     environment.filters["clock"] = lambda at: f"{at:%H:%M:%S}"
     environment.filters["day"] = lambda at: f"{at:%Y-%m-%d}"
     environment.filters["stamp"] = stamp
@@ -68,6 +70,11 @@ def _finalize(value: object) -> object:
 def _block(text: str) -> Markup:
     """Lines of commands, whole: what is cut is not to be pasted."""
     return escape(escape_unprintable_lines(text))
+
+
+def _prose(text: str) -> Markup:
+    """A text whose words in backquotes are code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(page_text(text)))))  # noqa: S704 - escaped
 
 
 def _sentence(text: str) -> str:

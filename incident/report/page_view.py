@@ -21,12 +21,13 @@ from incident.model import (
     Technique,
 )
 from incident.model.durations import format_milliseconds
-from incident.model.json_text import json_object, json_string, parse_time
+from incident.model.json_text import parse_time
 from incident.model.outcome import Detected, Outcome, ReportedAssessment
 from incident.report.activity import ActivityEntry, activity_entries, timings
 from incident.report.evidence_tables import (
     DescribedRow,
     Table,
+    affected_revision,
     affected_tables,
     evidence_tables,
     log_table,
@@ -356,7 +357,7 @@ def _exposure(kind: Kind, assessment: ReportedAssessment) -> tuple[str, bool]:
     if not all(fact.known for fact in (*entry, *callers)) or not entry:
         return "not known", True
     anybody = any(fact.serious for fact in callers)
-    if kind is not Kind.SERVICE:
+    if kind not in (Kind.SERVICE, Kind.INSTANCE):
         return ("anybody may start it" if anybody else "no requests"), anybody
     if any(fact.serious for fact in entry):
         return f"internet, {'no authentication' if anybody else 'authenticated'}", anybody
@@ -392,17 +393,10 @@ def _within(outcome: Outcome) -> Iterator[str]:
     if workload and workload.execution:
         yield f"execution {workload.execution}"
     if workload and workload.kind is not Kind.JOB:
-        yield _revision(outcome)
+        revision = affected_revision(outcome)
+        yield f"revision {revision}" if revision else ""
     if detected and detected.container:
         yield f"container {detected.container}"
-
-
-def _revision(outcome: Outcome) -> str:
-    """The revision that the finding names, else the one that the evidence shows."""
-    named = outcome.workload.revision if outcome.workload else None
-    facts = outcome.assessment.playbook.facts if outcome.assessment else {}
-    name = named or json_string(json_object(facts.get("affected")).get("name"))
-    return f"revision {name}" if name else ""
 
 
 def _when(case: CaseFileContents) -> str:
@@ -429,9 +423,10 @@ def _own_steps(case: CaseFileContents, unread: set[str]) -> OwnSteps:
     if not entries:
         return OwnSteps("", ())
     first, last = entries[0].at, max(entry.at for entry in entries)
+    steps = tuple(_with_reads_in_one(entries))
     status = case.outcome.status.value.replace("-", " ")
-    summary = f"Responder: {status}, {len(entries)} steps in {duration_between(first, last)}"
-    return OwnSteps(summary, tuple(_with_reads_in_one(entries)))
+    summary = f"Responder: {status}, {len(steps)} steps in {duration_between(first, last)}"
+    return OwnSteps(summary, steps)
 
 
 def _with_reads_in_one(entries: Sequence[ActivityEntry]) -> Iterator[ActivityEntry]:

@@ -52,6 +52,12 @@ _NEWER = {
         f"gcloud beta run instances {verb}": {"--region", "--project"}
         for verb in ("stop", "start", "get-iam-policy")
     },
+    **{
+        f"gcloud beta run instances {verb}-iam-policy-binding": {
+            *("--member", "--role", "--region", "--project"),
+        }
+        for verb in ("add", "remove")
+    },
 }
 
 

@@ -396,7 +396,7 @@ async def test_a_pending_plan_shows_its_deadline_and_approver(tmp_path: Path) ->
     assert case.outcome.drains_until
     expires: Any = {"approval_expires": case.outcome.drains_until}
     shown = verdict(page_with(case, status=Status.AWAITING_APPROVAL, **expires))
-    assert "The plan expires 2026-10-02 08:19:12 UTC. The role `approver` approves." in shown
+    assert "The plan expires 2026-10-02 08:19:12 UTC. The role approver approves." in shown
     assert "plan expires" not in verdict(page_with(case, **expires))
 
 
