@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from incident.model import AUDIT_WINDOW, Evidence, Finding, Kind, Workload
+from incident.model import AUDIT_WINDOW, Evidence, Finding, Kind, Suspect, Workload
 from incident.model.affected_workloads import Relation
 from incident.playbook.entry_facts import EntryFacts, entry_facts
 from incident.playbook.images import parse_image
@@ -70,7 +70,8 @@ class FindingFacts:
     """The finding.
 
     ``origin`` is how the hostile file came in, by the finding's type: ``changed``, ``added``,
-    ``built-in`` or empty. ``file`` is the suspected file's path, ``checks`` what to look at.
+    ``built-in`` or empty. ``file`` is the suspected file's path, ``pid`` the id of the process
+    that runs it, ``checks`` what to look at.
     """
 
     category: str
@@ -79,6 +80,7 @@ class FindingFacts:
     contacts: tuple[str, ...] = ()
     origin: str = ""
     file: str = ""
+    pid: str = ""
     checks: tuple[str, ...] = ()
     often_benign: bool = False
 
@@ -211,17 +213,23 @@ class Facts:
 
 
 def evidence_facts(
-    evidence: Evidence, checks: tuple[str, ...] = (), file: str = "", *, often_benign: bool = False
+    evidence: Evidence,
+    checks: tuple[str, ...] = (),
+    suspect: Suspect | None = None,
+    *,
+    often_benign: bool = False,
 ) -> Facts:
     """The facts of the evidence.
 
     Args:
         evidence: The evidence.
         checks: What a person should check.
-        file: Path of the suspected file.
+        suspect: The suspected process and file; None where there is none.
         often_benign: Whether findings of this type are often benign.
     """
     finding, workload = evidence.finding, evidence.finding.workload
+    suspect = suspect or Suspect(None, None)
+    process = suspect.process
     contacts = tuple(each for each in finding.contacts if _EMAIL.fullmatch(each))[:_MOST_NAMES]
     origin = next((o for key, o in _ORIGINS.items() if finding.categories[0].startswith(key)), "")
     of_finding = FindingFacts(
@@ -230,7 +238,8 @@ def evidence_facts(
         page=finding_page(finding),
         contacts=contacts,
         origin=origin,
-        file=file,
+        file=suspect.file.path if suspect.file else "",
+        pid=str(process.pid) if process and process.pid is not None else "",
         checks=tuple(text.rstrip(".") for text in checks),
         often_benign=often_benign,
     )

@@ -140,7 +140,7 @@ def _with_plan(outcome: Outcome, parts: OutcomeParts, redactor: Redactor) -> Out
     facts = evidence_facts(
         parts.evidence,
         parts.assessment.investigation_steps,
-        parts.suspect.file.path if parts.suspect.file else "",
+        parts.suspect,
         often_benign=parts.responder is not None and parts.responder.verdict is Verdict.HOLD,
     )
     shown = redacted_facts(facts.to_json(), redactor)

@@ -57,7 +57,7 @@ _REASON_STATUSES = frozenset({Status.HELD, Status.FAILED, Status.EXPIRED, Status
 _ERROR_STATUSES = frozenset({Status.FAILED, Status.UNVERIFIED, Status.RESTRICTED})
 _STOPPED_KINDS = ("verified", "contained")
 _NEXT_ACTIONS = 3
-_READ = "Read "
+_READ, _DISABLES = "Read ", "disable-service-account"
 _LONGEST_COMMAND = 110
 _SEVERE = frozenset({"CRITICAL", "HIGH"})
 
@@ -341,7 +341,17 @@ def _chips(outcome: Outcome, assessment: ReportedAssessment) -> Iterator[Chip]:
         value = str(len(names)) if topic is ExposureTopic.SECRETS else accounts
         if not all(fact.known for fact in facts) or not facts:
             value, names = "not known", [""]
+        elif topic is ExposureTopic.IDENTITY and _account_is_disabled(outcome):
+            value, names = f"{value}, disabled", []
         yield Chip(label, value or "none", _tone(serious=bool(names)))
+
+
+def _account_is_disabled(outcome: Outcome) -> bool:
+    """Whether the responder disabled the runtime account."""
+    return outcome.status is not Status.RELEASED and any(
+        _DISABLES in change.action.split("+") and change.state is ChangeState.VERIFIED
+        for change in outcome.changes
+    )
 
 
 def _tone(*, serious: bool) -> Tone:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from incident.actions.changes import with_state
-from incident.model import Change, ChangeState, Evidence, PlaybookTask, Status
+from incident.model import Change, ChangeState, Evidence, PlaybookTask, Status, Suspect
 from incident.model.outcome import Outcome, ReportedBlocker, ReportedDecision, ReportedWorkload
 from incident.playbook.facts import evidence_facts
 from incident.playbook.plan import playbook_plan
@@ -37,10 +37,13 @@ def outcome_of(
 
 
 def facts_of(
-    of: Evidence | None = None, checks: tuple[str, ...] = (), file: str = "", **more: Any
+    of: Evidence | None = None,
+    checks: tuple[str, ...] = (),
+    suspect: Suspect | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
     """The facts of evidence as a stored outcome has them."""
-    facts = evidence_facts(of or evidence(), checks, file, **more).to_json()
+    facts = evidence_facts(of or evidence(), checks, suspect, **more).to_json()
     stored: dict[str, Any] = json.loads(json.dumps(facts))
     return stored
 

@@ -20,9 +20,11 @@ from incident.model import (
     Container,
     Evidence,
     Execution,
+    File,
     Gap,
     Kind,
     Status,
+    Suspect,
     Volume,
 )
 from incident.model.outcome import Outcome, ReportedAssessment, ReportedBlocker
@@ -167,13 +169,15 @@ def test_evidence_is_copied_before_it_is_destroyed() -> None:
     sidecars = template(containers=(template().containers[0],) * 2)
     of = evidence(configuration=configuration(template=sidecars))
     for status in (Status.HELD, Status.AWAITING_APPROVAL):
-        tasks = playbook_plan(outcome_of(status, of), facts_of(of, file="/usr/bin/x y")).people
+        process = finding().main_process
+        suspect = Suspect(process, File("/usr/bin/x y", None, partially_hashed=False))
+        tasks = playbook_plan(outcome_of(status, of), facts_of(of, suspect=suspect)).people
         copy = tasks[0]
         assert copy.id == "copy-evidence"
         assert "destroys the container" in copy.text
         shell = "gcloud beta run services ssh storefront"
         assert str(copy.command).startswith(f"{shell} --container=storefront-1 {PLACE}")
-        assert "base64 '/usr/bin/x y'" in task_commands(copy)
+        assert task_commands(copy)[-2:] == ["base64 '/usr/bin/x y'", "base64 /proc/73/exe"]
     assert [*plan(Status.FAILED)][:2] == ["stop", "copy-evidence"]
     for done in (Status.CONTAINED, Status.RELEASED, Status.ALREADY_CONTAINED):
         assert "copy-evidence" not in plan(done)

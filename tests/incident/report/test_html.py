@@ -174,6 +174,17 @@ async def test_the_first_screen_answers_what_runs_what_to_do_and_what_to_block(
     assert re.search(r"Responder: contained, \d+ steps in ", events)
 
 
+async def test_a_disabled_identity_is_marked(tmp_path: Path) -> None:
+    """Once it was verified, and until it is released."""
+    case = await sample_case(tmp_path)
+    (change,) = case.outcome.changes
+    changes = (change, replace(change, action="disable-service-account"))
+    shown = "<span>Identity</span> <strong>storefront, disabled</strong>"
+    assert shown in page_with(case, changes=changes)
+    assert shown not in page_with(case, changes=changes, status=Status.RELEASED)
+    assert shown not in render_html(case)
+
+
 async def test_tasks_are_numbered_and_folded(tmp_path: Path) -> None:
     """Each with its commands in one block, whole however long, and its details below."""
     case = await sample_case(tmp_path)

@@ -18,6 +18,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
+from incident.model import Status
+from incident.playbook.plan import with_updated_plan
 from incident.report.html import CaseFileContents, render_html
 from tests.incident.report.test_html import sample_case, with_hostile_text
 
@@ -162,6 +164,22 @@ async def test_the_first_screen_holds_what_an_operator_needs(
     assert browser.ask("document.querySelectorAll('details[open]').length") == 0
     browser.show(page, 390, dark=False)
     assert browser.ask(bottom) <= _PHONE_SCREENS
+
+
+@pytest.mark.parametrize("status", [Status.HELD, Status.AWAITING_APPROVAL, Status.FAILED])
+async def test_the_first_screen_holds_all_of_what_needs_a_person(
+    browser: Browser, tmp_path: Path, status: Status
+) -> None:
+    """With a reason and other tasks."""
+    case = await sample_case(tmp_path)
+    page = tmp_path / "report.html"
+    page.write_text(
+        render_html(replace(case, outcome=with_updated_plan(replace(case.outcome, status=status))))
+    )
+    bottom = "document.querySelector('.first').getBoundingClientRect().bottom"
+    for width, height in ((_DESKTOP, _DESKTOP_HEIGHT), (390, _PHONE_SCREENS)):
+        browser.show(page, width, dark=False)
+        assert browser.ask(bottom) <= height
 
 
 async def test_paper_holds_what_a_screen_folds(browser: Browser, tmp_path: Path) -> None:
