@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin, get_type_hints
 
 import click
 from pydantic import BaseModel
@@ -31,12 +31,15 @@ from commands.permission_catalogue import (
 from incident.actions.catalogue import ACTIONS
 from incident.model import Kind, Status
 from incident.model.outcome import Outcome
+from incident.playbook.facts import GAPS, QUERIES, Facts
+from incident.playbook.incident_facts import IncidentFacts
 from incident.policy.schema import Policy
 from incident.report.status_texts import STATUS_TEXTS
 from tests.support.constants import REPOSITORY
 
 _MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIRST_KINDS = (Kind.SERVICE, Kind.WORKER_POOL, Kind.JOB)
+_KEYS = {"queries": QUERIES, "gaps": GAPS}
 _DOCUMENTS = ("README.md", "docs/*.md")
 
 
@@ -168,6 +171,22 @@ def _command_rows(group: click.Group, prefix: str) -> Iterator[tuple[str, str]]:
         yield f"`{prefix}{name}`", " ".join(help_text.split())
 
 
+def playbook_facts() -> Iterator[str]:
+    """What a playbook's templates may name, with the members of each."""
+    hints = {"incident": IncidentFacts, **get_type_hints(Facts)}
+    rows = []
+    for name, hint in hints.items():
+        kind = next((each for each in get_args(hint) if dataclasses.is_dataclass(each)), hint)
+        is_list = "list: " if get_origin(hint) is tuple else ""
+        if not dataclasses.is_dataclass(kind):
+            rows.append((f"`{name}`", "by name", ", ".join(f"`{key}`" for key in _KEYS[name])))
+            continue
+        meaning = " ".join((inspect.getdoc(kind) or "").replace("``", "`").split())
+        members = ", ".join(f"`{field.name}`" for field in dataclasses.fields(kind))
+        rows.append((f"`{name}`", f"{is_list}{meaning}", members))
+    yield from _table(("fact", "meaning", "members"), rows)
+
+
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "settings": settings,
     "actions": actions,
@@ -177,6 +196,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "roles": roles,
     "permissions": permissions,
     "commands": commands,
+    "playbook-facts": playbook_facts,
 }
 
 
