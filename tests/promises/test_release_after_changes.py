@@ -137,6 +137,18 @@ async def scale_automatically(others: Others) -> None:
     await others.update("scaling", scaling={"scaling_mode": "AUTOMATIC", "max_instance_count": 7})
 
 
+async def start_the_instance(others: Others) -> None:
+    """Somebody wants it back."""
+    await others.google.instances.start_instance(name=others.name)
+
+
+async def start_and_stop_the_instance(others: Others) -> None:
+    """Twice more than the containment did."""
+    await start_the_instance(others)
+    await asyncio.sleep(0.01)
+    await others.google.instances.stop_instance(name=others.name)
+
+
 async def deploy(others: Others) -> None:
     """A new revision, as a pipeline makes it; other fields stay."""
     template = (await others.service()).template
@@ -273,6 +285,7 @@ ACTS: dict[Kind, tuple[Act, ...]] = {
         delete_all_principals,
     ),
     Kind.WORKER_POOL: (scale_up, delete_every_revision_that_can_be),
+    Kind.INSTANCE: (start_the_instance, start_and_stop_the_instance),
 }
 #: Revisions that are the only one, or that have traffic or a tag, cannot be deleted.
 HARMLESS = frozenset({delete_every_revision_that_can_be})
@@ -341,6 +354,9 @@ async def release_copy(contained: Contained, folder: Path, acts: tuple[Act, ...]
             assert delete_and_create_it in acts
             assert held.world == changed
             return
+        if contained.kind is Kind.INSTANCE:
+            assert held.is_restored()
+            return
         written = {name for change in held.outcome["changes"] for name in change["after"]}
         worlds = (contained.before, changed, held.world)
         check_restored(contained.kind, worlds, written, done.not_restored)
@@ -374,7 +390,7 @@ def check_restored(
         key: value for key, value in others.get("annotations", {}).items() if key != own
     }
     named -= check_traffic(earlier, current, {r["name"] for r in now["revisions"]}, named)
-    if kind is not Kind.WORKER_POOL:
+    if kind in (Kind.SERVICE, Kind.JOB):
         named -= check_callers(kind, before, changed, now, named)
     assert not named
     assert now["executions"] == changed["executions"]
@@ -446,9 +462,9 @@ def other_bindings(world: JsonDict, kind: Kind) -> list[JsonDict]:
 async def contained_world(folder: Path, kind: Kind, actions: str = "") -> AsyncIterator[Contained]:
     """A contained workload with several revisions, tags, callers and starters."""
     world = rich_world(kind)
-    (policy,) = world["iamPolicies"].values()
-    policy["bindings"][1]["members"] += STARTERS
-    policy["bindings"].append({"role": "roles/run.jobsExecutor", "members": STARTERS[1:]})
+    for policy in world["iamPolicies"].values():
+        policy["bindings"][1]["members"] += STARTERS
+        policy["bindings"].append({"role": "roles/run.jobsExecutor", "members": STARTERS[1:]})
     if kind is Kind.SERVICE:
         add_revisions(world)
     async with contained_workload(folder, kind, world=world, actions=actions) as held:
@@ -481,6 +497,7 @@ CASES = {
     "a service that was isolated": (Kind.SERVICE, ISOLATE_ALL),
     "a job": (Kind.JOB, ""),
     "a worker pool": (Kind.WORKER_POOL, ""),
+    "an instance": (Kind.INSTANCE, ""),
 }
 
 

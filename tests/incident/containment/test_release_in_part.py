@@ -325,6 +325,21 @@ async def test_without_its_scaling_nothing_is_called_released(tmp_path: Path) ->
         assert held.is_restored()
 
 
+async def test_an_instance_that_does_not_start_is_not_called_released(tmp_path: Path) -> None:
+    """Also with force; its start is validated beforehand."""
+    async with contained_workload(tmp_path, Kind.INSTANCE) as held:
+        held.set_faults(Fault("StartInstance", Code.FAILED_PRECONDITION, message="no such image"))
+        plan = await held.plan_release()
+        checked = await validated_plan(plan, held.containment_records, held.clients.cloud_run)
+        assert "no such image" in checked.refusal
+        with pytest.raises(ReleaseIncomplete, match="no such image"):
+            await held.release_in_part(plan, force=True)
+        assert not held.read_records("released")
+        held.set_faults()
+        await held.release()
+        assert held.is_restored()
+
+
 async def test_settings_that_cloud_run_cannot_serve_are_restored_all_the_same(
     tmp_path: Path,
 ) -> None:
