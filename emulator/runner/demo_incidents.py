@@ -20,6 +20,7 @@ contain:
   service: [scale-to-zero]
   worker-pool: [scale-to-zero]
   job: [cancel-executions]
+  instance: [stop-instance]
 rules:
   - name: a person decides about checkout
     match: {services: [checkout]}
@@ -27,8 +28,8 @@ rules:
   - name: payments stays up
     match: {services: [payments]}
     contain: {service: [restrict-ingress]}
-  - name: watch catalog-api
-    match: {services: [catalog-api]}
+  - name: watch instances
+    match: {instances: ["*"]}
     mode: dry-run
 guards:
   max_per_project_per_hour: 10
@@ -36,6 +37,7 @@ guards:
 NOT_A_NOTIFICATION = b'{"incident": "this is no notification of Security Command Center"}'
 
 _JOB_SAMPLE, _POOL_SAMPLE = "v1-job-execution.json", "worker-pool-without-containers.json"
+_INSTANCE_SAMPLE = "cloud-run-instance.json"
 _SERVICE_SAMPLE, _SHELL_SAMPLE = "cloud-run-service.json", "reverse-shell.json"
 _SAMPLE_SERVICE, _SAMPLE_TIME = "storefront", "2026-10-02T08:14:07.318Z"
 
@@ -74,7 +76,7 @@ INCIDENTS = (
     DemoIncident(_SERVICE_SAMPLE, "2026-10-02T08:16:40.200Z", "payments"),
     DemoIncident(_SHELL_SAMPLE, "2026-10-02T08:17:15.900Z", "admin-console"),
     DemoIncident(_SERVICE_SAMPLE, "2026-10-02T08:18:09.410Z", "legacy-api", refused=True),
-    DemoIncident(_SERVICE_SAMPLE, "2026-10-02T08:18:55.660Z", "catalog-api"),
+    DemoIncident(_INSTANCE_SAMPLE, "2026-10-02T08:18:55.660Z"),
 )
 
 

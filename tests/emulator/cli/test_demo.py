@@ -104,7 +104,8 @@ def test_the_commands_see_all_incidents(running: RunningDemo) -> None:
     assert all(row["simulated"] for row in rows)
     lines = running.run("cloud-run-responder list").splitlines()[1:-1]
     assert all(" min " in line for line in lines)
-    assert len(json.loads(running.run("cloud-run-responder list --dry-runs --json"))) == 1
+    (planned,) = json.loads(running.run("cloud-run-responder list --dry-runs --json"))
+    assert "/instances/" in planned["workload"]
     assert len(json.loads(running.run("cloud-run-responder list --quarantined --json"))) == 1
 
 
