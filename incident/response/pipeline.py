@@ -264,6 +264,8 @@ async def _contain(
         async with asyncio.timeout(limit):
             result = await contain(process, inputs, decision)
     except TimeoutError:
+        if not bounded:
+            raise
         result = await _result_out_of_time(process, inputs, decision)
     except GiveUp as error:
         if request.writes_or_fails:
