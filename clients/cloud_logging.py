@@ -6,6 +6,7 @@ Uses the generated client only: the handwritten one starts threads and reads met
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
@@ -45,6 +46,9 @@ LIST_ENTRIES = Permission(
     GrantScope.PROJECT,
     "reads what the workload logged, and in the audit log who changed it",
 )
+
+# Of the permissions in an audit entry only these are kept: that a shell was opened.
+_SHELL_PERMISSION = re.compile(r"run\.[A-Za-z]{1,40}\.ssh(Root|Read)")
 
 
 class CloudLogging:
@@ -181,6 +185,13 @@ def _audit_event(entry: GoogleEntry) -> AuditEvent | None:
         bindings=_binding_deltas(log.service_data),
         environment_names=_environment_names(
             [MessageToDict(log.request), MessageToDict(log.response)]
+        ),
+        permissions=tuple(
+            dict.fromkeys(
+                each.permission
+                for each in log.authorization_info
+                if _SHELL_PERMISSION.fullmatch(each.permission)
+            )
         ),
     )
 

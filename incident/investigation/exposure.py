@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from incident.investigation.callers import describe_callers
 from incident.investigation.deployments import describe_deployment
+from incident.investigation.shells import describe_shells
 from incident.model import (
     AffectedRevision,
     Evidence,
@@ -54,6 +55,7 @@ def describe_exposure(evidence: Evidence) -> tuple[ExposureFact, ...]:
     return (
         _describe_entry_point(evidence, workload.kind),
         *describe_callers(evidence, workload.kind),
+        *describe_shells(evidence),
         _describe_affected_revision(evidence),
         *_describe_identities(evidence),
         *_describe_secrets(evidence),

@@ -80,6 +80,7 @@ class ExposureTopic(StrEnum):
     ENVIRONMENT = "environment"
     VOLUMES = "volumes"
     DEPLOYMENT = "deployment"
+    SHELL = "shell"
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ class AuditEvent:
         bindings: For a change of an IAM policy: ``ADD roles/… member``, one per delta.
         environment_names: Names of the environment variables that the request or the response
             sets; their values stay behind.
+        permissions: Of the permissions that the call needed, those that open a shell.
     """
 
     timestamp: datetime
@@ -117,6 +118,17 @@ class AuditEvent:
     error: str
     bindings: tuple[str, ...]
     environment_names: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()
+
+    @property
+    def opens_shell(self) -> bool:
+        """Whether somebody opened a shell in a running container.
+
+        By the permissions run.*.sshRoot and run.*.sshRead (gcloud beta run services ssh), or by
+        the method's name, whose spelling Google does not document.
+        """
+        by_permission = any(each.endswith((".sshRoot", ".sshRead")) for each in self.permissions)
+        return not self.error and (by_permission or "ssh" in self.method.rpartition(".")[2].lower())
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,7 @@ class IncidentFinisher:
 
 def oldest_waiting_event(policy: Policy, now: datetime) -> datetime:
     """The oldest event whose plan may still wait; older ones expired or were never planned."""
-    longest_wait = policy.approval_expires + policy.guards.max_finding_age
+    longest_wait = policy.approval_lifetime + policy.guards.max_finding_age
     return now - longest_wait - _CLOCK_TOLERANCE
 
 

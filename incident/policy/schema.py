@@ -165,6 +165,13 @@ class EvidenceBounds(_Section):
         default=timedelta(seconds=10),
         description="How long each piece of evidence is waited for, at most 60s.",
     )
+    hold_for_copy: Annotated[timedelta, PlainValidator(duration_up_to("7d")), DURATION_SCHEMA] = (
+        Field(
+            default=timedelta(minutes=10),
+            description="How long a plan waits for its approval at least, for a person to copy "
+            "files out of the running container first; at most 7d.",
+        )
+    )
 
 
 class Policy(_Section):
@@ -208,6 +215,11 @@ class Policy(_Section):
         description="The playbook for people: a gs:// URL, a path, or a path from the policy's "
         "folder. Left out: the shipped one, incident/playbook/playbook.yaml.",
     )
+
+    @property
+    def approval_lifetime(self) -> timedelta:
+        """How long a plan waits for its approval: no shorter than copying evidence takes."""
+        return max(self.approval_expires, self.evidence.hold_for_copy)
 
 
 def policy_schema() -> JsonSchemaValue:

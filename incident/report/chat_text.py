@@ -80,7 +80,7 @@ _STATUS_TEXTS: Mapping[Status, tuple[str, str]] = {
 }
 #: What to do about a job whose execution was over before the responder looked.
 _ENDED_TO_DO = "keep the job from starting again; {show} has the steps"
-_STOP_ACTIONS = {Kind.JOB: "cancel-executions"}
+_STOP_ACTIONS = {Kind.JOB: "cancel-executions", Kind.INSTANCE: "stop-instance"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ _TOPICS = {
     ExposureTopic.CALLERS: ("Callers", "open", ("access", "settings")),
     ExposureTopic.IDENTITY: ("Runs as", "its tokens may be stolen", ("revisions", "settings")),
     ExposureTopic.SECRETS: ("Secrets", "rotate", ("revisions", "executions", "settings")),
+    ExposureTopic.SHELL: ("Shells opened", "a likely cause", ("audit-log",)),
     ExposureTopic.VOLUMES: ("Volumes", "they persist", ("revisions", "executions", "settings")),
 }
 _ENTRY_POINTS: Mapping[Kind, tuple[ExposureTopic, ...]] = {
@@ -62,6 +63,8 @@ def exposure_columns(outcome: Outcome) -> tuple[ExposureColumn, ...]:
     facts = outcome.assessment.exposure if outcome.assessment else ()
     why = {gap.collector: gap.reason for gap in outcome.gaps}
     topics = _ENTRY_POINTS.get(workload.kind, ())
+    if any(fact.topic is ExposureTopic.SHELL for fact in facts):
+        topics = (*topics, ExposureTopic.SHELL)
     entry = tuple(_topic_item(topic, facts, why) for topic in topics)
     nobody = ExposureItem("Callers", f"nobody calls a {workload.kind.label}", Weight.PLAIN)
     return (

@@ -63,7 +63,7 @@ def planned_at(case: CaseSummary) -> datetime | None:
 def is_stale(case: CaseSummary, policy: Policy, now: datetime) -> bool:
     """Whether the plan waited longer than the policy allows, and nobody is applying it."""
     since = planned_at(case)
-    if not awaits_approval(case) or since is None or now - since <= policy.approval_expires:
+    if not awaits_approval(case) or since is None or now - since <= policy.approval_lifetime:
         return False
     approved_at = (record.recorded_at for record in case.records if record.kind == APPROVED)
     return all(now - at > _APPLY_GRACE for at in approved_at)
@@ -91,7 +91,7 @@ async def expire_approval(process: Process, case: CaseSummary, policy: Policy) -
     )
     if any(image.incident == case.incident for image in snapshots):
         return None
-    hours = policy.approval_expires.total_seconds() / 3600
+    hours = policy.approval_lifetime.total_seconds() / 3600
     outcome = expired_outcome(
         case.outcome, f"nobody approved the plan within {hours:g} h, the policy's limit"
     )

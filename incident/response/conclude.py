@@ -142,7 +142,7 @@ def _approval_expires(
     policy = inputs.policy
     if result.status is not Status.AWAITING_APPROVAL or isinstance(policy, InvalidPolicy):
         return None
-    return process.clock() + policy.approval_expires
+    return process.clock() + policy.approval_lifetime
 
 
 def _own_containment_folder(inputs: Inputs) -> str | None:

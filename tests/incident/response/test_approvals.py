@@ -105,6 +105,16 @@ def test_the_policy_says_how_long() -> None:
     assert not is_stale(waiting_case(), POLICY, NOW + timedelta(minutes=61))
 
 
+def test_a_plan_waits_at_least_as_long_as_copying_evidence_takes() -> None:
+    """Even where the policy lets plans expire sooner."""
+    rules = {"approval_expires": "5m", "evidence": {"hold_for_copy": "20m"}}
+    copying = Policy.model_validate(rules)
+    assert copying.approval_lifetime == timedelta(minutes=20)
+    assert not is_stale(waiting_case(), copying, NOW + timedelta(minutes=19))
+    assert is_stale(waiting_case(), copying, NOW + timedelta(minutes=21))
+    assert Policy.model_validate({"approval_expires": "1h"}).approval_lifetime == timedelta(hours=1)
+
+
 def test_a_plan_that_cannot_be_read_back_says_what_to_do() -> None:
     """One of an earlier version, for one: it lacks the workload's id."""
     assert recorded_plan(waiting_case()).changes == (scale_to_zero_change(),)
