@@ -71,7 +71,11 @@ def build_process(settings: Settings, clients: Clients, *, by_person: bool = Fal
         clock=build_clock(settings),
         mode_ceiling=ceiling,
         mode_ceiling_reason=reason,
-        responder_identity=ResponderIdentity(settings.k_service, settings.project),
+        responder_identity=ResponderIdentity(
+            settings.k_service,
+            settings.project,
+            frozenset(filter(None, settings.service_accounts.split(","))),
+        ),
         store_url=settings.store,
         redaction_key=key.get_secret_value().encode() if key else secrets.token_bytes(32),
         verify_timeout=settings.verify_timeout,

@@ -21,6 +21,7 @@ from clients.errors import google_call
 from clients.impersonation import impersonated
 from clients.observed_secrets import ObservedSecrets
 from clients.security_center import SecurityCenter
+from clients.service_accounts import ServiceAccounts
 from clients.settings import Settings, SettingsError, read_settings
 from clients.store import PolicySource, Store, open_store
 
@@ -51,6 +52,7 @@ class Clients:
     """The clients that an incident needs, one for each service."""
 
     cloud_run: CloudRun
+    service_accounts: ServiceAccounts
     security_center: SecurityCenter
     logging: CloudLogging
     inventory: AssetInventory
@@ -64,6 +66,7 @@ class Clients:
 
     async def close(self) -> None:
         """Close every channel. The function never does: its loop lives as long as it does."""
+        await self.service_accounts.close()
         for transport in self.transports:
             await transport.close()
 
@@ -122,8 +125,15 @@ def _make_clients(
 
     from clients.cloud_logging import CloudLogging
 
+    service_accounts = ServiceAccounts(make.client)
     return Clients(
-        cloud_run=CloudRun(_run_apis(make), dry_run=dry_run, observed_secrets=observed_secrets),
+        cloud_run=CloudRun(
+            _run_apis(make),
+            service_accounts,
+            dry_run=dry_run,
+            observed_secrets=observed_secrets,
+        ),
+        service_accounts=service_accounts,
         security_center=SecurityCenter(
             make.client(scc.SecurityCenterAsyncClient), observed_secrets
         ),

@@ -26,6 +26,7 @@ from clients.errors import google_call
 from clients.observed_secrets import ObservedSecrets
 from clients.paging import ListBounds, read_all
 from clients.retries import PATIENT, PROMPT
+from clients.service_accounts import DISABLE, ENABLE, GET, ServiceAccounts
 from incident.model import (
     Access,
     Change,
@@ -40,6 +41,7 @@ from incident.model import (
     Listing,
     Missing,
     Permission,
+    ServiceAccount,
     Task,
     Template,
     Workload,
@@ -149,7 +151,10 @@ def permissions_for_change(change: ChangeKind, kind: Kind) -> tuple[Permission, 
         ChangeKind.FIELDS: (GET_PERMISSIONS[kind],),
         ChangeKind.IAM_POLICY: (_ACCESS[kind],),
         ChangeKind.CANCELLATION: (_EXECUTIONS, _EXECUTION),
+        ChangeKind.SERVICE_ACCOUNT: (GET,),
     }[change]
+    if change is ChangeKind.SERVICE_ACCOUNT:
+        return (*read, DISABLE, ENABLE)
     return tuple(dict.fromkeys((GET_PERMISSIONS[kind], *read, *WRITE_PERMISSIONS[change, kind])))
 
 
@@ -181,6 +186,7 @@ class CloudRun:
 
     Args:
         apis: Google's clients.
+        service_accounts: Reads and writes the service accounts that workloads run as.
         dry_run: Refuse every write unless it is validate-only.
         observed_secrets: Collects the environment values that are read; None to collect nothing.
         bounds: How much of each list is read.
@@ -189,12 +195,14 @@ class CloudRun:
     def __init__(
         self,
         apis: CloudRunApis,
+        service_accounts: ServiceAccounts,
         *,
         dry_run: bool = False,
         observed_secrets: ObservedSecrets | None = None,
         bounds: CloudRunBounds | None = None,
     ) -> None:
         self._apis = apis
+        self._service_accounts = service_accounts
         self._bounds = bounds or BOUNDS
         self._observed_secrets = observed_secrets
         self._dry_run = dry_run
@@ -408,16 +416,36 @@ class CloudRun:
             )
         return access_of(policy)
 
-    async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
-        """The permissions on the workload itself that a kind of change to it lacks.
-
-        TestIamPermissions itself needs no permission (Google's reference). Instances have none of
-        it: only a validated write tells.
+    async def service_account(self, email: str) -> ServiceAccount:
+        """A service account as it is now.
 
         Raises:
             Retry: A transient failure.
             GiveUp: A permanent failure.
         """
+        return await self._service_accounts.get(email)
+
+    async def missing_permissions(
+        self, workload: Workload, change: ChangeKind, target: str = ""
+    ) -> tuple[str, ...]:
+        """The permissions on the workload itself that a kind of change to it lacks.
+
+        Of a change to a service account, the permissions on the account.
+
+        TestIamPermissions itself needs no permission (Google's reference). Instances have none of
+        it: only a validated write tells.
+
+        Args:
+            workload: The workload.
+            change: The kind of change.
+            target: Resource name of what the change writes to, where that is not the workload.
+
+        Raises:
+            Retry: A transient failure.
+            GiveUp: A permanent failure.
+        """
+        if change is ChangeKind.SERVICE_ACCOUNT:
+            return await self._service_accounts.missing_permissions(target)
         if workload.kind is Kind.INSTANCE:
             return ()
         name = workload.resource_name
@@ -430,7 +458,7 @@ class CloudRun:
         return tuple(sorted(set(wanted) - set(answer.permissions)))
 
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
-        """Send one change: an update, an IAM edit, a cancellation, a start or stop of an instance.
+        """Send one change: of fields, an IAM policy, an execution, an instance or an account.
 
         The API answers when it has accepted the write, not when the write is in effect. The
         only precondition sent is the etag of an IAM policy: the API checks no other.
@@ -445,6 +473,12 @@ class CloudRun:
         """
         if self._dry_run and not validate_only:
             raise GiveUp(f"cannot change {change.target}: this is a dry run, nothing is written")
+        if change.kind is ChangeKind.SERVICE_ACCOUNT:
+            if validate_only:
+                raise ValueError(f"cannot validate a change of {change.target}: Google cannot")
+            disabled = change.after.get("disabled") is True
+            await self._service_accounts.set_disabled(change.target, disabled=disabled)
+            return None
         return await send_change(change, self._apis, validate_only=validate_only)
 
     def _observe(self, name: str, templates: Iterable[Template]) -> None:

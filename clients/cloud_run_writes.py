@@ -17,6 +17,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.errors import google_call
 from clients.retries import WRITE
+from clients.service_accounts import DISABLE_VERB, ENABLE_VERB
 from clients.unknown_fields import parse_with_unknown
 from incident.model import (
     DEPLOY_PERMISSIONS,
@@ -59,7 +60,9 @@ WRITE_PERMISSIONS: Mapping[tuple[ChangeKind, Kind], tuple[Permission, ...]] = {
 CONDITIONAL_POLICY_VERSION = 3
 _CHANGE, _CHANGE_POLICY, _CANCEL_VERB = "change", "change the IAM policy of", "cancel"
 #: The verbs of calls that change a workload, as observers of calls get them.
-WRITE_VERBS = frozenset({_CHANGE, _CHANGE_POLICY, _CANCEL_VERB, "start", "stop"})
+WRITE_VERBS = frozenset(
+    {_CHANGE, _CHANGE_POLICY, _CANCEL_VERB, "start", "stop", DISABLE_VERB, ENABLE_VERB}
+)
 
 
 class WriteApis(Protocol):

@@ -158,6 +158,13 @@ class Settings(BaseModel):
         description="Project that the responder itself runs in, so that it never contains itself;"
         " its id also links log lines to traces. Without it any service of its name counts.",
     )
+    service_accounts: str = Field(
+        default="",
+        pattern=r"^([^@\s,]+@[^@\s,]+(,[^@\s,]+@[^@\s,]+)*)?$",
+        description="E-mail addresses of the service accounts that the responder's own functions"
+        " run as, separated by commas, so that it never disables one of them. On Cloud Run no"
+        " account is disabled without it.",
+    )
     inventory_scope: str = Field(
         default="",
         pattern=r"^(projects/[^/\s]+|(folders|organizations)/[0-9]+)?$",

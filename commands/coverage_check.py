@@ -15,6 +15,7 @@ from clients import Clients, Settings, connect
 from clients.rest import list_regions
 from commands.shared import operator_email
 from incident.decision.process import read_policy
+from incident.investigation.affected import InventorySearch
 from incident.model import (
     Denied,
     IncidentError,
@@ -146,7 +147,14 @@ async def check_coverage(
         progress(f"searching {', '.join(request.scopes)}")
         results = await gather_all(*map(search.find, request.scopes))
         found = _distinct(each for result in results for each in result.workloads)
-        check = CoverageCheck(policy, request.category, asking.cloud_run, datetime.now(UTC), pacer)
+        check = CoverageCheck(
+            policy,
+            request.category,
+            asking.cloud_run,
+            datetime.now(UTC),
+            pacer,
+            InventorySearch(clients.inventory),
+        )
         done = 0
 
         async def check_one(workload: Workload, listed: ListedWorkload) -> WorkloadCoverage | None:

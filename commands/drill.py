@@ -29,13 +29,19 @@ from wiring import build_process
 @click.option("--project", help="The project, where SERVICE is a short name.")
 @click.option("--region", help="The region, where SERVICE is a short name.")
 @click.option("--yes", is_flag=True, help="Do not ask for the service's name.")
+@click.option(
+    "--with-service-account",
+    is_flag=True,
+    help="Also disable its service account, if the policy does, and enable it again.",
+)
 @as_json_option
-def drill(
+def drill(  # noqa: PLR0913 - one for each option
     *,
     service: str,
     project: str | None,
     region: str | None,
     yes: bool,
+    with_service_account: bool,
     as_json: bool,
 ) -> None:
     """Contain a sandbox service as enforcing would, verify, release it, and verify that.
@@ -45,7 +51,7 @@ def drill(
     own credentials: the snapshot, the write of the policy's actions, whatever its mode, the
     read-back, and the release. There is no finding: Security Command Center is not read, nothing
     is published, and no hourly slot is taken. Protected workloads are refused, and so are those
-    that are contained already.
+    that are contained already. Its service account is disabled only with --with-service-account.
 
     It asks for the service's name first. If it is interrupted, `release` with the drill's id ends
     the containment. If a finding arrives meanwhile, the service stays contained.
@@ -56,7 +62,11 @@ def drill(
     workload = _workload(service, project, region)
     attempt = WriteAttempt()
     report = run_with_clients(
-        lambda clients: _drill(clients, workload, attempt, yes=yes), attempt=attempt, new_store=True
+        lambda clients: _drill(
+            clients, workload, attempt, yes=yes, with_service_account=with_service_account
+        ),
+        attempt=attempt,
+        new_store=True,
     )
     if as_json:
         print_json(report.json)
@@ -86,7 +96,12 @@ def _workload(service: str, project: str | None, region: str | None) -> Workload
 
 
 async def _drill(
-    clients: Clients, workload: Workload, attempt: WriteAttempt, *, yes: bool
+    clients: Clients,
+    workload: Workload,
+    attempt: WriteAttempt,
+    *,
+    yes: bool,
+    with_service_account: bool,
 ) -> DrillReport:
     settings = read_settings()
     by = operator_email(settings)
@@ -94,7 +109,7 @@ async def _drill(
     store = RecordingStore(process.store)
     process = replace(process, store=store)
     console = Console(stderr=True)
-    request = await drill_request(process, workload, by)
+    request = await drill_request(process, workload, by, with_service_account=with_service_account)
     proposal = await propose(process, request)
     with progress_paused():
         _print_proposal(proposal, by, console)

@@ -45,7 +45,11 @@ from wiring import build_process
 
 _MARGIN = timedelta(minutes=1)
 _MOST_EVENTS = 50
-_TITLES = {ChangeKind.FIELDS: "settings", ChangeKind.IAM_POLICY: "IAM policy"}
+_TITLES = {
+    ChangeKind.FIELDS: "settings",
+    ChangeKind.IAM_POLICY: "IAM policy",
+    ChangeKind.SERVICE_ACCOUNT: "service account",
+}
 
 
 @click.command()
@@ -56,17 +60,24 @@ _TITLES = {ChangeKind.FIELDS: "settings", ChangeKind.IAM_POLICY: "IAM policy"}
     is_flag=True,
     help="Also when somebody changed the same fields since, or Google refuses some of them.",
 )
+@click.option(
+    "--now",
+    is_flag=True,
+    help="Also within an hour of disabling the service account: stolen tokens work again.",
+)
 @as_json_option
-def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
+def release(*, incident: str, yes: bool, force: bool, now: bool, as_json: bool) -> None:
     """Release INCIDENT's workload: undo its containment, field for field.
 
     Shows what will be written and asks; then writes, reads it back and records it. It ends the
     containment for every incident that refers to it. It names what cannot be restored: cancelled
     executions, and what does not exist any more, such as a revision or a member of the IAM
     policy that was deleted. The rest is restored. It refuses if somebody changed the same fields
-    since, and names who did. Releasing twice is harmless, and an interrupted release is finished
-    by the next one. With --force it overwrites what others changed, and leaves out what Google
-    refuses.
+    since, and names who did. A service account that the containment disabled is enabled last, and
+    not before access tokens of that time have expired, an hour later: they would be accepted
+    again. With --now it does not wait. Releasing twice is harmless, and an interrupted release is
+    finished by the next one. With --force it overwrites what others changed, and leaves out what
+    Google refuses.
 
     Exit status: 0 released, or not contained by the responder; 1 refused, failed, not confirmed,
     or released in part: `not_restored` names what does not exist any more or what Google refuses;
@@ -75,13 +86,15 @@ def release(*, incident: str, yes: bool, force: bool, as_json: bool) -> None:
     """
     result: dict[str, Json] = {"incident": incident, "result": "failed", "error": None}
     result["manifest_sha256"] = None
-    attempt = WriteAttempt(f"cloud-run-responder release {incident}{' --force' if force else ''}")
+    flags = f"{' --force' if force else ''}{' --now' if now else ''}"
+    attempt = WriteAttempt(f"cloud-run-responder release {incident}{flags}")
 
     async def work(clients: Clients) -> None:
         try:
             # With --json the plan is shown on standard error, and only if a question follows.
             console = Console(stderr=as_json, quiet=as_json and yes, soft_wrap=True)
-            await _ReleaseCommand(clients, incident, result, console).work(yes=yes, force=force)
+            command = _ReleaseCommand(clients, incident, result, console)
+            await command.work(yes=yes, force=force, now=now)
         except click.Abort:
             result["result"] = "not-confirmed"
             raise
@@ -123,7 +136,7 @@ class _ReleaseCommand:
         self._process = process.for_run(f"cli {self._by}")
         self._category = ""
 
-    async def work(self, *, yes: bool, force: bool) -> None:
+    async def work(self, *, yes: bool, force: bool, now: bool) -> None:
         """Release the containment.
 
         Raises:
@@ -140,10 +153,12 @@ class _ReleaseCommand:
         with progress_paused():
             self._print_plan(plan)
         await self._check_differences(plan, force=force)
+        if not now:
+            self._refuse_while_tokens_live(plan)
         if not yes:
             plan = await self._confirmed(plan)
         async with self._listing(plan.containment):
-            await self._carry_out(plan, force=force)
+            await self._carry_out(plan, force=force, now=now)
 
     @contextlib.asynccontextmanager
     async def _listing(self, containment: Containment | None) -> AsyncIterator[None]:
@@ -219,6 +234,13 @@ class _ReleaseCommand:
             self._result["result"] = "refused"
             raise releasing.ReleaseRefused(texts.release_refusal_text(plan, who, redactor))
 
+    def _refuse_while_tokens_live(self, plan: releasing.ReleasePlan) -> None:
+        try:
+            releasing.refuse_while_tokens_live(plan, self._process.clock())
+        except releasing.ReleaseRefused:
+            self._result["result"] = "refused"
+            raise
+
     async def _confirmed(self, plan: releasing.ReleasePlan) -> releasing.ReleasePlan:
         """The plan as it is when the answer is given, if it still is the one that was shown."""
         cause = ", ".join(filter(None, (self._incident, self._category)))
@@ -235,11 +257,11 @@ class _ReleaseCommand:
             " Run release again and check the new difference"
         )
 
-    async def _carry_out(self, plan: releasing.ReleasePlan, *, force: bool) -> None:
+    async def _carry_out(self, plan: releasing.ReleasePlan, *, force: bool, now: bool) -> None:
         containment_records = self._process.containments(plan.workload)
         redactor = self._redactor(plan)
         options = releasing.ReleaseOptions(
-            self._by, self._settings.verify_timeout, redactor, force=force
+            self._by, self._settings.verify_timeout, redactor, force=force, enable_now=now
         )
         try:
             done = await releasing.carry_out_release(
@@ -331,6 +353,9 @@ class _ReleaseCommand:
             print_line(console, f"{_TITLES[change.kind]} of {change.target}:", "bold")
             print_diff(console, redact_change(change, redactor))
         self._print_not_restored(plan, plan.not_restored)
+        if plan.old_tokens_until:
+            message = texts.old_tokens_text(plan.old_tokens_until)
+            print_line(console, message[0].upper() + message[1:], "yellow")
         if plan.refusal:
             message = f"Google refuses to validate this: {redactor.text(plan.refusal)}"
             print_line(console, message, "yellow")

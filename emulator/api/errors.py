@@ -78,6 +78,15 @@ def write_conflict(name: str, version: int) -> ApiError:
     )
 
 
+def account_disabled(email: str) -> ApiError:
+    """The error for a call with an access token of a disabled service account.
+
+    That it is 401 is documented; the words are invented.
+    """
+    message = f"Request had invalid authentication credentials: {email} is disabled."
+    return ApiError(grpc.StatusCode.UNAUTHENTICATED, message)
+
+
 class FieldError(ApiError):
     """An update of a Cloud Run resource that one of its fields forbids.
 

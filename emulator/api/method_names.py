@@ -13,6 +13,7 @@ _LIBRARIES = (
     "google.cloud.logging_v2",
     "google.pubsub_v1",
     "google.cloud.asset_v1",
+    "google.cloud.iam_admin_v1",
 )
 _OPERATIONS = ("GetOperation", "ListOperations", "WaitOperation", "DeleteOperation")
 STORAGE_METHODS = (

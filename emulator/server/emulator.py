@@ -29,6 +29,7 @@ from emulator.services.pubsub.publish import Publisher
 from emulator.services.security_center.list_findings import FindingsService
 from emulator.services.security_center.notifications import Notifications
 from emulator.services.security_center.update_findings import FindingWrites
+from emulator.services.service_accounts import ServiceAccountAdmin
 from emulator.world.state import World
 
 _GRPC_OPTIONS = (
@@ -107,6 +108,7 @@ class Emulator:
             *Logging(self.world).methods(),
             *Publisher(self.world).methods(),
             *AssetInventory(self.world).methods(),
+            *ServiceAccountAdmin(self.world).methods(),
         ]
 
     def find_method(self, name: str) -> Method | None:

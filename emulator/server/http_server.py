@@ -7,16 +7,30 @@ from collections.abc import Sequence
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from emulator.services.gate import set_access_token
 
 _KEEP_ALIVE_S = 600
+
+
+def _noting_access_tokens(app: ASGIApp) -> ASGIApp:
+    """The application, with the access token of each request taken down before it."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        set_access_token(Headers(scope=scope).get("authorization", ""))
+        await app(scope, receive, send)
+
+    return answer
 
 
 class HttpServer:
     """Serves routes on a free port of the loopback interface, on the loop that starts it."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        app = Starlette(routes=list(routes))
+        app = _noting_access_tokens(Starlette(routes=list(routes)))
         config = uvicorn.Config(
             app,
             http="h11",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -11,12 +12,13 @@ import grpc
 from google.protobuf import json_format
 
 from emulator.api import proto_json
-from emulator.api.errors import ApiError
+from emulator.api.errors import ApiError, account_disabled
 from emulator.world.state import World
 
 A = TypeVar("A")
 
 PENDING = "PENDING"
+_access_token: ContextVar[str] = ContextVar("access_token", default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Gate:
         self._count = 0
 
     async def handle_call(self, name: str, handle: Callable[[], Awaitable[A]]) -> A:
-        """Handles one call.
+        """Handles one call; a token of a disabled service account is refused whatever it asks.
 
         Args:
             name: The method, as in Moment.
@@ -157,12 +159,23 @@ class Gate:
         try:
             if fault and not fault.applied:
                 raise fault.error()
+            self._check_token()
             answer = await handle()
         finally:
             self._hook(CallPoint("after", name, index))
         if fault:
             raise fault.error()
         return answer
+
+    def _check_token(self) -> None:
+        account = self._world.service_accounts.of_token(_access_token.get())
+        if account and account.disabled:
+            raise account_disabled(account.email)
+
+
+def set_access_token(authorization: str) -> None:
+    """Take down the access token of the call that is about to be answered."""
+    _access_token.set(authorization.removeprefix("Bearer "))
 
 
 def _no_hook(_: CallPoint) -> None:

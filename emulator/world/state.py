@@ -23,6 +23,7 @@ from emulator.world.document import json_document, world_parts
 from emulator.world.document.json_document import BadWorld, JsonNode
 from emulator.world.document.world_parts import FindingEntry
 from emulator.world.inventory import Inventory
+from emulator.world.service_accounts import ServiceAccounts, used_accounts
 
 __all__ = ["BadWorld", "World", "load_world", "parse_world"]
 
@@ -40,6 +41,7 @@ _WORLD_KEYS = (
     *_RESOURCES,
     "iamPolicies",
     "deletedPrincipals",
+    "serviceAccounts",
     "findings",
     "logEntries",
     "virustotal",
@@ -80,6 +82,7 @@ class World:
     instances: dict[str, run_v2.Instance] = field(default_factory=dict)
     iam_policies: dict[str, policy_pb2.Policy] = field(default_factory=dict)
     deleted_principals: set[str] = field(default_factory=set)
+    service_accounts: ServiceAccounts = field(default_factory=ServiceAccounts)
     findings: list[FindingEntry] = field(default_factory=list)
     log_entries: list[LogEntry] = field(default_factory=list)
     virustotal: dict[str, Any] = field(default_factory=dict)
@@ -126,6 +129,7 @@ class World:
             **lists,
             "iamPolicies": policies,
             **self._deleted_principals(),
+            "serviceAccounts": self.service_accounts.to_json(),
             "findings": [entry.data for entry in self.findings],
             "logEntries": [proto_json.to_json(entry) for entry in self.log_entries],
             "virustotal": self.virustotal,
@@ -177,6 +181,9 @@ def parse_world(data: object, *, source: str) -> World:
         deleted_principals={
             item.string() for item in document.get("deletedPrincipals", []).items()
         },
+        service_accounts=world_parts.parse_service_accounts(
+            document.get("serviceAccounts", []), projects
+        ),
         findings=world_parts.parse_findings(document.get("findings", [])),
         log_entries=world_parts.parse_log_entries(document.get("logEntries", [])),
         virustotal=dict(document.get("virustotal", {}).json_object().value),
@@ -205,3 +212,5 @@ def _complete_resources(document: JsonNode, world: World) -> None:
     plausible_jobs.complete_jobs(
         list_nodes, world.jobs, world.executions, world.tasks, world.projects
     )
+    used = used_accounts(world.tables(), world.projects)
+    world.service_accounts.complete(used, world.projects)

@@ -32,12 +32,14 @@ class DesiredState:
         fields: Whole fields, in proto JSON.
         bindings: All bindings of its own IAM policy; None where they do not matter.
         executions_to_cancel: Resource names of the executions to cancel, the first ones first.
+        accounts_to_disable: E-mails of the service accounts to disable.
         affected_revision: Short name of the revision that is to be isolated.
     """
 
     fields: Mapping[str, Json] = field(default_factory=dict)
     bindings: Bindings | None = None
     executions_to_cancel: tuple[str, ...] = ()
+    accounts_to_disable: tuple[str, ...] = ()
     affected_revision: str = ""
 
 
@@ -90,6 +92,9 @@ class Action:
         details: What planning it reads of a workload besides its settings.
         details_to_verify: What verifying it reads besides them.
         permissions_to_plan: What planning it needs besides.
+        judged_by_change: Whether its goal is judged by its changes only: the workload's settings
+            do not show what they are to be made to.
+        optional: Whether the other actions are carried out where it does not fit.
     """
 
     name: str
@@ -109,6 +114,8 @@ class Action:
     details: frozenset[WorkloadDetail] = frozenset()
     details_to_verify: frozenset[WorkloadDetail] = frozenset()
     permissions_to_plan: tuple[Permission, ...] = ()
+    judged_by_change: bool = False
+    optional: bool = False
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

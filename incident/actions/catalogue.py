@@ -7,6 +7,7 @@ from types import MappingProxyType, ModuleType
 
 from incident.actions import (
     cancel_executions,
+    disable_service_account,
     isolate_revision,
     require_authentication,
     restrict_ingress,
@@ -49,6 +50,7 @@ ACTIONS = by_name(
         stop_instance,
         restrict_ingress,
         require_authentication,
+        disable_service_account,
     )
 )
 

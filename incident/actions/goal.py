@@ -119,14 +119,12 @@ def goal_details(names: Iterable[str], kind: Kind) -> frozenset[WorkloadDetail]:
 def _judged_actions(names: Iterable[str], kind: Kind) -> tuple[Action, ...]:
     """The actions whose goal is that nothing is left to write, in settings read to verify it.
 
-    What is left to write to isolate a revision shows only with the revisions, which are not read
-    again.
+    What is left to write to isolate a revision, or to disable an account, shows only with details
+    that are not read again.
     """
     actions = (ACTIONS[name] for name in names if name in ACTIONS)
     return tuple(
-        action
-        for action in actions
-        if kind in action.desired_state and WorkloadDetail.REVISIONS not in action.details
+        action for action in actions if kind in action.desired_state and not action.judged_by_change
     )
 
 

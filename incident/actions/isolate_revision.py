@@ -223,6 +223,7 @@ ACTION = Action(
     still_served=still_served,
     why_unmet=why_unmet,
     details=frozenset({WorkloadDetail.REVISIONS}),
+    judged_by_change=True,
     permissions_to_plan=(
         Permission(
             "run.revisions.list",

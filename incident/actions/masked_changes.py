@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
+from incident.actions import disable_service_account
 from incident.actions.action import Action, DesiredState, NotApplicable, Steps
 from incident.actions.catalogue import ACTIONS
 from incident.actions.fields import (
@@ -40,6 +42,7 @@ class ContainmentPlan:
         unreached: What keeps the workload from the goal of a chosen action, whatever is written.
         remarks: What else a person should know of what the chosen actions leave as it is.
         actions: The names of the chosen actions.
+        left_out: Why an optional step does not fit, although the others are carried out.
     """
 
     changes: tuple[Change, ...]
@@ -49,29 +52,54 @@ class ContainmentPlan:
     unreached: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def plan_changes(
-    steps: Steps, configuration: WorkloadConfiguration, finding: Finding
+    steps: Steps,
+    configuration: WorkloadConfiguration,
+    finding: Finding,
+    unfit: Mapping[str, str] = MappingProxyType({}),
 ) -> ContainmentPlan:
     """Plan the changes that the policy's steps need, for settings read a moment ago.
 
     Of a step's alternatives the first that fits is taken. All field changes of a workload become
-    one write: after only some of them it would be in a state that nobody asked for.
+    one write: after only some of them it would be in a state that nobody asked for. A step whose
+    actions are optional keeps the other steps from nothing where it does not fit.
+
+    Args:
+        steps: The policy's steps.
+        configuration: The workload's settings, with the details that the steps need.
+        finding: The finding.
+        unfit: Actions that do not fit for a reason that the settings do not show, and why.
     """
     chosen: list[Action] = []
     reasons: list[str] = []
+    left_out: list[str] = []
     applicable = bool(steps)
     for step in steps:
-        tried = [(name, _desired_state(name, configuration, finding)) for name in step]
-        reasons += [
+        tried = [
+            (
+                name,
+                NotApplicable(unfit[name])
+                if name in unfit
+                else _desired_state(name, configuration, finding),
+            )
+            for name in step
+        ]
+        found = [
             f"{name}: {result.reason}"
             for name, result in tried
             if isinstance(result, NotApplicable)
         ]
+        reasons += found
         fitting = [ACTIONS[name] for name, result in tried if isinstance(result, DesiredState)]
         chosen += [action for action in fitting[:1] if action not in chosen]
-        applicable = applicable and bool(fitting)
+        if not fitting and _all_optional(step):
+            left_out += found
+        else:
+            applicable = applicable and bool(fitting)
+    applicable = applicable and bool(chosen)
     order = list(ACTIONS)
     chosen.sort(key=lambda action: order.index(action.name))
     return ContainmentPlan(
@@ -81,8 +109,13 @@ def plan_changes(
         stops=any(action.stops for action in chosen),
         unreached=unreached_goals((action.name for action in chosen), configuration),
         remarks=tuple(text for each in chosen if (text := each.remark(configuration))),
+        left_out=tuple(f"does not fit: {text}" for text in left_out),
         actions=tuple(action.name for action in chosen),
     )
+
+
+def _all_optional(step: Sequence[str]) -> bool:
+    return all(name in ACTIONS and ACTIONS[name].optional for name in step)
 
 
 def details_for_steps(steps: Iterable[Sequence[str]], kind: Kind) -> frozenset[WorkloadDetail]:
@@ -117,10 +150,10 @@ def actions_behind(changes: Iterable[Change]) -> frozenset[str]:
     return frozenset(action.name for change in changes for action in _actions_of(change))
 
 
-def executions_of_changes(changes: Iterable[Change]) -> frozenset[str]:
-    """Short names of the executions to read by name, where the list of executions was cut."""
-    cancelled = (change for change in changes if change.kind is ChangeKind.CANCELLATION)
-    return frozenset(change.target.rpartition("/")[2] for change in cancelled)
+def names_in_changes(changes: Iterable[Change]) -> frozenset[str]:
+    """What is to be read by name: executions by their short names, accounts by their e-mails."""
+    named = (ChangeKind.CANCELLATION, ChangeKind.SERVICE_ACCOUNT)
+    return frozenset(c.target.rpartition("/")[2] for c in changes if c.kind in named)
 
 
 def in_effect(change: Change, configuration: WorkloadConfiguration) -> bool:
@@ -147,7 +180,7 @@ def why_not_in_effect(change: Change, configuration: WorkloadConfiguration) -> s
             f" {configuration.generation} and is still at work"
         )
     if not in_effect(change, configuration):
-        return _mismatch_text(change)
+        return _mismatch_text(change, configuration)
     if change.kind is ChangeKind.CANCELLATION and isinstance(configuration.executions, CutList):
         return f"whether another execution runs is not known: {configuration.executions.reason}"
     if "traffic" not in change.after:
@@ -156,7 +189,9 @@ def why_not_in_effect(change: Change, configuration: WorkloadConfiguration) -> s
     return next((text for text in served if text), None)
 
 
-def _mismatch_text(change: Change) -> str:
+def _mismatch_text(change: Change, configuration: WorkloadConfiguration) -> str:
+    if change.kind is ChangeKind.SERVICE_ACCOUNT:
+        return disable_service_account.why_not_disabled(change, configuration)
     if change.kind is ChangeKind.CANCELLATION:
         return "the execution is not over yet"
     return "the settings read back are not the ones written: another change came after it"
@@ -241,6 +276,20 @@ def _other_changes(
             kind=ChangeKind.CANCELLATION,
         )
         for name in desired.executions_to_cancel
+    ]
+    changes += [
+        Change(
+            action=action.name,
+            target=disable_service_account.account_target(email),
+            mask=("disabled",),
+            before=disable_service_account.ENABLED,
+            after=disable_service_account.DISABLED,
+            stops=stops,
+            reversible=reversible,
+            kind=ChangeKind.SERVICE_ACCOUNT,
+        )
+        for email in desired.accounts_to_disable
+        if (account := configuration.account(email)) and not account.disabled
     ]
     access = configuration.access
     if (

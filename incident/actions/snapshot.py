@@ -185,7 +185,7 @@ def _was_changed(change: Change, generation: int, configuration: WorkloadConfigu
             return configuration.generation > generation
         case ChangeKind.IAM_POLICY:
             return configuration.access is not None and configuration.access.etag != change.etag
-        case ChangeKind.CANCELLATION:
+        case ChangeKind.CANCELLATION | ChangeKind.SERVICE_ACCOUNT:
             return in_effect(change, configuration)
 
 

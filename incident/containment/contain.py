@@ -25,6 +25,10 @@ from incident.model import (
 from incident.model.ports import CloudRunPort
 from incident.model.retrying import Backoff
 
+_NEVER_VALIDATED = {
+    ChangeKind.IAM_POLICY: "an IAM policy",
+    ChangeKind.SERVICE_ACCOUNT: "the disabling of a service account",
+}
 _BACKOFF = Backoff(first_s=0.4, longest_s=1.6, attempts=4)
 
 
@@ -53,11 +57,10 @@ async def contain(process: Process, inputs: Inputs, decision: Decision) -> Conta
 
 async def validate_change(change: Change, workload: Workload, cloud_run: CloudRunPort) -> Change:
     """The change, with the state ``validated``, or ``not-validated`` and why."""
-    if change.kind is ChangeKind.IAM_POLICY:
-        # SetIamPolicy has no way to validate: only the permission can be asked about.
-        reason = await _not_validated_reason(
-            "Google cannot validate an IAM policy", change, workload, cloud_run
-        )
+    if change.kind in _NEVER_VALIDATED:
+        # These calls have no way to validate: only the permission can be asked about.
+        why = f"Google cannot validate {_NEVER_VALIDATED[change.kind]}"
+        reason = await _not_validated_reason(why, change, workload, cloud_run)
         return with_state(change, ChangeState.NOT_VALIDATED, reason)
     try:
         # Another change of the workload may be under way.
@@ -74,13 +77,13 @@ async def _not_validated_reason(
     why: str, change: Change, workload: Workload, cloud_run: CloudRunPort
 ) -> str:
     try:
-        missing = await cloud_run.missing_permissions(workload, change.kind)
+        missing = await cloud_run.missing_permissions(workload, change.kind, change.target)
     except IncidentError as error:
         return f"{why}; which permissions enforcing would lack is not known either: {error}"
     if missing:
         return f"not validated: enforcing would lack {', '.join(missing)}. {why}"
-    if change.kind is ChangeKind.IAM_POLICY:
-        return f"not validated: {why}, but every permission that the edit needs is there"
+    if change.kind in _NEVER_VALIDATED:
+        return f"not validated: {why}, but every permission that the write needs is there"
     return (
         "not validated: enforcing would be denied as well, though every permission on the"
         f" {workload.kind} itself is there: one on its runtime service account or on its image's"

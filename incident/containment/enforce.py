@@ -359,9 +359,7 @@ class Enforcement:
         attempt, current = self._attempt, self._attempt.history.current
         snapshot = sent.snapshot if sent else current.effective_snapshot if current else None
         names = [
-            *masked_changes.plan_changes(
-                attempt.decision.steps, attempt.configuration, attempt.finding
-            ).actions,
+            *attempt.decision.actions,
             *(snapshot.actions if snapshot else ()),
             *(name for c in (snapshot.changes if snapshot else ()) for name in c.action.split("+")),
         ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from incident.actions.action import Bindings
+from incident.actions.disable_service_account import account_of
 from incident.actions.fields import TRAFFIC_TO_LATEST, traffic_targets
 from incident.actions.require_authentication import bindings_in, caller_bindings
 from incident.model import Change, ChangeKind, Denied, GiveUp, Json, JsonObject, Kind
@@ -32,6 +33,7 @@ class PartKind(StrEnum):
     ROLE = "role"
     FIELD = "field"
     IAM_POLICY = "IAM policy"
+    SERVICE_ACCOUNT = "service account"
     STATE = "state"
 
 
@@ -232,6 +234,9 @@ def fields_apart(change: Change) -> tuple[Change, ...]:
 def refused_whole(change: Change, error: GiveUp) -> NotRestored:
     """A field, or the edit of the IAM policy, that Google refuses for another reason."""
     words = str(error).rpartition(f"{change.target}: ")[2]
+    if change.kind is ChangeKind.SERVICE_ACCOUNT:
+        email = account_of(change)
+        return NotRestored(PartKind.SERVICE_ACCOUNT, email, f"the service account {email}: {words}")
     if change.kind is ChangeKind.IAM_POLICY:
         return NotRestored(PartKind.IAM_POLICY, change.target, f"the IAM policy: {words}")
     (name,) = change.after

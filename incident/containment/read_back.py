@@ -121,7 +121,7 @@ async def _read_once(
     """The workload as it is now; where it cannot be read, as before and with the reason."""
     workload = attempt.workload
     needs = masked_changes.details_for_changes(sent.changes) | goal.details(workload.kind)
-    named = masked_changes.executions_of_changes(sent.changes) | names_in(attempt.finding)
+    named = masked_changes.names_in_changes(sent.changes) | names_in(attempt.finding)
     try:
         configuration = await read_executions_first(
             workload, needs, attempt.process.cloud_run, named
@@ -155,7 +155,7 @@ def _needs_write(missing: Change, sent: SentWrites, configuration: WorkloadConfi
     match missing.kind:
         case ChangeKind.CANCELLATION:
             return all(c.target != missing.target for c in sent.changes)
-        case ChangeKind.IAM_POLICY:
+        case ChangeKind.IAM_POLICY | ChangeKind.SERVICE_ACCOUNT:
             return True
         case ChangeKind.FIELDS:
             own = sent.generation or (sent.snapshot.generation + 1 if sent.snapshot else 0)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from incident.actions.changes import redacted_json
 from incident.case_file.containments import ContainmentRecords
 from incident.containment.not_restored import NotRestored, merged_parts, refused_parts
 from incident.containment.release_plan import ReleasePlan, plan_release
-from incident.containment.release_text import not_restored_texts
+from incident.containment.release_text import not_restored_texts, old_tokens_text
 from incident.containment.restore import (
     MAX_REFUSALS,
     ReleaseOptions,
@@ -40,10 +41,15 @@ __all__ = [
     "ReleasedInPart",
     "carry_out_release",
     "plan_release",
+    "refuse_while_tokens_live",
     "validated_plan",
 ]
 
-_KIND_TEXTS = {ChangeKind.FIELDS: "its settings", ChangeKind.IAM_POLICY: "its IAM policy"}
+_KIND_TEXTS = {
+    ChangeKind.FIELDS: "its settings",
+    ChangeKind.IAM_POLICY: "its IAM policy",
+    ChangeKind.SERVICE_ACCOUNT: "its service account",
+}
 
 
 class ReleaseIncomplete(ReleaseRefused):
@@ -122,12 +128,15 @@ async def carry_out_release(
         options: Who releases, and the time limits.
 
     Raises:
+        ReleaseRefused: Old tokens of the service account may be unexpired; nothing was written.
         ReleaseIncomplete: It is not certain that it is released; the message says what is and
             what to do.
         Retry: The store does not answer; nothing was written.
     """
     if plan.containment is None:
         return ReleaseResult()
+    if not options.enable_now:
+        refuse_while_tokens_live(plan, containment_records.clock())
     body, began_at = _record_body(plan, options), time_text(containment_records.clock())
     intent = await containment_records.add_record(
         plan.history, plan.containment.last_number, "release-started", body
@@ -161,6 +170,21 @@ async def carry_out_release(
         raise ReleaseIncomplete(_incomplete_text(plan, work, error), work.changes) from error
     options.on_step("released")
     return ReleaseResult(work.changes, work.not_restored)
+
+
+def refuse_while_tokens_live(plan: ReleasePlan, now: datetime) -> None:
+    """Refuse to enable a service account whose stolen tokens would be accepted again.
+
+    Raises:
+        ReleaseRefused: They may be unexpired.
+    """
+    until = plan.old_tokens_until
+    if until is None or now >= until:
+        return
+    raise ReleaseRefused(
+        f"cannot release {plan.workload.resource_name} yet: {old_tokens_text(until)}. Release it"
+        " after that time, or now with --now if no token can have been stolen. Nothing was written"
+    )
 
 
 def _record_body(plan: ReleasePlan, options: ReleaseOptions) -> dict[str, Json]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from incident.actions.disable_service_account import TOKEN_LIFETIME, account_of
 from incident.actions.fields import normalize_field, traffic_targets
-from incident.actions.masked_changes import details_for_changes
+from incident.actions.masked_changes import details_for_changes, names_in_changes
 from incident.actions.require_authentication import (
     CALLER_BINDINGS_LABEL,
     bindings_in,
@@ -16,13 +18,16 @@ from incident.actions.snapshot import Snapshot, SnapshotPart
 from incident.case_file.containments import Containment, ContainmentHistory, ContainmentRecords
 from incident.containment.not_restored import (
     NotRestored,
+    PartKind,
     bindings_now,
     deleted_members,
     merged_parts,
     missing_revision,
+    names_of,
 )
 from incident.containment.restored_values import (
     Difference,
+    account_parts,
     caller_differences,
     callers_to_restore,
     current_value,
@@ -36,6 +41,7 @@ from incident.model import (
     Change,
     ChangeKind,
     CutList,
+    GiveUp,
     IncidentError,
     Json,
     Workload,
@@ -57,13 +63,15 @@ class ReleasePlan:
         history: All containments of the workload.
         snapshot: What the release restores.
         changes: The writes that restore it, in their order: all fields in one, and after them
-            the IAM policy, so that nobody is let in before the rest is as it was. Empty when
-            all is as it was already.
+            the IAM policy, so that nobody is let in before the rest is as it was; the service
+            account last. Empty when all is as it was already.
         irreversible_changes: Changes of the containment that cannot be undone.
         differences: What somebody changed since.
         configuration: The workload's settings, as read.
         not_restored: What of the snapshot does not exist any more, or Google refuses.
         refusal: Why Google refuses to validate the write of the fields; empty where it does not.
+        old_tokens_until: Until when access tokens of the service account that were issued before
+            the containment may be unexpired; None where the release does not enable one.
     """
 
     workload: Workload
@@ -76,6 +84,7 @@ class ReleasePlan:
     configuration: WorkloadConfiguration
     not_restored: tuple[NotRestored, ...] = ()
     refusal: str = ""
+    old_tokens_until: datetime | None = None
 
     def change(self, kind: ChangeKind) -> Change | None:
         """The write of one kind, if one is needed."""
@@ -102,9 +111,10 @@ async def plan_release(
     """
     history = await containment_records.history()
     containment = history.current
-    policies = iam_parts(containment.effective_snapshot if containment else None)
+    before = containment.effective_snapshot if containment else None
+    parts = [part.change for part in (*iam_parts(before), *account_parts(before))]
     configuration = await read_workload(
-        workload, details_for_changes(part.change for part in policies), reader
+        workload, details_for_changes(parts), reader, names_in_changes(parts)
     )
     history = history.for_workload(configuration)
     current = history.current
@@ -114,14 +124,18 @@ async def plan_release(
     not_restored = merged_parts(
         await _missing_revisions(workload, snapshot, configuration, reader),
         *(_deleted_members(part, configuration) for part in iam_parts(snapshot)),
+        _missing_accounts(snapshot, configuration),
         refused,
     )
+    changes = restoring_changes(snapshot, current, configuration, not_restored)
+    enabled = any(change.kind is ChangeKind.SERVICE_ACCOUNT for change in changes)
+    disabled_at = current.written_at or snapshot.recorded_at
     return ReleasePlan(
         workload=workload,
         containment=current,
         history=history,
         snapshot=snapshot,
-        changes=restoring_changes(snapshot, current, configuration, not_restored),
+        changes=changes,
         irreversible_changes=current.irreversible_changes,
         differences=(
             *field_differences(snapshot, configuration, not_restored),
@@ -129,7 +143,28 @@ async def plan_release(
         ),
         configuration=configuration,
         not_restored=not_restored,
+        old_tokens_until=disabled_at + TOKEN_LIFETIME if enabled else None,
     )
+
+
+def _missing_accounts(
+    snapshot: Snapshot, configuration: WorkloadConfiguration
+) -> tuple[NotRestored, ...]:
+    """The disabled service accounts that do not exist any more.
+
+    Raises:
+        GiveUp: An account cannot be read, so that it is not known whether it is to be enabled.
+    """
+    missing = []
+    for part in account_parts(snapshot):
+        email = account_of(part.change)
+        account = configuration.account(email)
+        if account is None or (account.unread and account.exists):
+            raise GiveUp(account.unread if account else f"the service account {email} was not read")
+        if not account.exists:
+            text = f"the service account {email} does not exist any more"
+            missing.append(NotRestored(PartKind.SERVICE_ACCOUNT, email, text))
+    return tuple(missing)
 
 
 async def _missing_revisions(
@@ -188,6 +223,12 @@ def not_restored_reason(
         wanted = callers_to_restore(part, configuration, plan.not_restored)
         if wanted is not None and (access is None or not same_callers(access.raw, wanted, kind)):
             return f"the {CALLER_BINDINGS_LABEL} do not read back as they were before"
+    for part in account_parts(snapshot) if ChangeKind.SERVICE_ACCOUNT in kinds else ():
+        email = account_of(part.change)
+        account = configuration.account(email)
+        left_out = email in names_of(plan.not_restored, PartKind.SERVICE_ACCOUNT)
+        if not left_out and (account is None or account.unread or account.disabled):
+            return f"the service account {email} does not read back as enabled"
     expected = (
         fields_to_restore(snapshot, current, configuration, plan.not_restored)
         if ChangeKind.FIELDS in kinds
@@ -219,7 +260,13 @@ def has_failed(configuration: WorkloadConfiguration) -> bool:
 
 def release_needs(plan: ReleasePlan) -> frozenset[WorkloadDetail]:
     """The details that reading back a release needs besides the workload's settings."""
-    return details_for_changes(part.change for part in iam_parts(plan.snapshot))
+    parts = (*iam_parts(plan.snapshot), *account_parts(plan.snapshot))
+    return details_for_changes(part.change for part in parts)
+
+
+def release_names(plan: ReleasePlan) -> frozenset[str]:
+    """What reading back a release reads by name."""
+    return names_in_changes(part.change for part in account_parts(plan.snapshot))
 
 
 def _max_instances_lost(wanted: Json, now: Json) -> str | None:

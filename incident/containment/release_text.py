@@ -16,6 +16,7 @@ from incident.containment.not_restored import NotRestored
 from incident.containment.release_plan import ReleasePlan
 from incident.containment.restored_values import RELEASE_ACTION, Difference
 from incident.model import AuditEvent, Change, ChangeKind, Json, Workload
+from incident.model.json_text import time_text
 from incident.redaction.redactor import Redactor
 
 _LONGEST_VALUE = 300
@@ -39,6 +40,15 @@ def not_restored_texts(
     """What a release does not restore: what cannot be undone, and what it left out."""
     irreversible = [irreversible_text(c, plan.workload) for c in plan.irreversible_changes]
     return [*irreversible, *(redactor.text(part.reason) for part in parts)]
+
+
+def old_tokens_text(until: datetime) -> str:
+    """What enabling a service account again does, with the time, as half a sentence."""
+    return (
+        "it enables the service account again, and access tokens that were issued before the"
+        f" containment are accepted again until they expire, {until:%Y-%m-%d %H:%M:%S} UTC at the"
+        " latest (a token of the metadata server lives an hour at most)"
+    )
 
 
 def restart_command(workload: Workload) -> str:
@@ -113,6 +123,7 @@ def release_json(
             for each in plan.differences
         ],
         "last_modifier": redactor.text(plan.configuration.last_modifier),
+        "old_tokens_until": time_text(plan.old_tokens_until),
         "not_restored": [
             *(
                 {

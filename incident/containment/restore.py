@@ -24,8 +24,10 @@ from incident.containment.release_plan import (
     is_behind,
     not_restored_reason,
     plan_release,
+    release_names,
     release_needs,
 )
+from incident.containment.restored_values import account_parts
 from incident.containment.writes_in_flight import WRITE_SETTLE_TIME
 from incident.investigation.workload_reader import read_workload
 from incident.model import (
@@ -44,8 +46,9 @@ from incident.model.ports import CloudRunPort
 from incident.model.retrying import Backoff
 from incident.redaction.redactor import Redactor
 
-#: Access comes last: nobody gets access before the rest is restored.
-WRITE_ORDER = (ChangeKind.FIELDS, ChangeKind.IAM_POLICY)
+#: Access comes last: nobody gets access before the rest is restored, the service account's old
+#: tokens after everybody else.
+WRITE_ORDER = (ChangeKind.FIELDS, ChangeKind.IAM_POLICY, ChangeKind.SERVICE_ACCOUNT)
 #: A refusal names one reference or a few: so often a write is repeated without them.
 MAX_REFUSALS = 50
 _BACKOFF = Backoff(first_s=0.4, longest_s=2.0, attempts=5)
@@ -75,6 +78,7 @@ class ReleaseOptions:
             are released with it.
         force: Whether a field is left out that Google refuses for a reason other than a
             reference that does not exist any more.
+        enable_now: Whether a service account is enabled although its old tokens may be unexpired.
     """
 
     by: str
@@ -83,6 +87,7 @@ class ReleaseOptions:
     on_step: Callable[[str], None] = lambda _: None
     only_incident: str | None = None
     force: bool = False
+    enable_now: bool = False
 
 
 class Restoration:
@@ -126,11 +131,13 @@ class Restoration:
             RequestRefused: Somebody changed it meanwhile, or it was not read back in time.
             IncidentError: Google or the store refuses, or does not answer.
         """
-        for kind in WRITE_ORDER:
+        account = bool(account_parts(self._plan.snapshot))
+        order = WRITE_ORDER if account else WRITE_ORDER[:-1]
+        for kind in order:
             if not await self._restore_kind(kind):
                 return
         if await self._reread_plan():
-            await self._read_back(WRITE_ORDER)
+            await self._read_back(order)
 
     async def _restore_kind(self, kind: ChangeKind) -> bool:
         """Write one kind until it is accepted and read back; False if nothing is left to do.
@@ -216,7 +223,10 @@ class Restoration:
             nonlocal why, configuration
             try:
                 configuration = await read_workload(
-                    self._plan.workload, self._needs(kinds), self._cloud_run
+                    self._plan.workload,
+                    self._needs(kinds),
+                    self._cloud_run,
+                    release_names(self._plan),
                 )
                 plan = replace(self._plan, not_restored=self.not_restored)
                 why = not_restored_reason(plan, configuration, kinds)
@@ -240,7 +250,7 @@ class Restoration:
         return bool(fields) and is_behind(configuration) and waited
 
     def _needs(self, kinds: Sequence[ChangeKind]) -> frozenset[WorkloadDetail]:
-        return release_needs(self._plan) if ChangeKind.IAM_POLICY in kinds else frozenset()
+        return release_needs(self._plan) if set(kinds) - {ChangeKind.FIELDS} else frozenset()
 
     def _set_state(self, kinds: Sequence[ChangeKind], state: ChangeState, why: str | None) -> None:
         for kind in kinds:

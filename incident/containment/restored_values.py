@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from incident.actions.action import Bindings
 from incident.actions.changes import INCIDENT_ANNOTATION, NOT_ANNOTATED
+from incident.actions.disable_service_account import account_of, enabling_change
 from incident.actions.fields import (
     field_mask,
     field_to_restore,
@@ -64,10 +65,18 @@ def restoring_changes(
     configuration: WorkloadConfiguration,
     not_restored: Collection[NotRestored],
 ) -> tuple[Change, ...]:
-    """The writes that restore what can be restored: all fields in one, then the IAM policy."""
+    """The writes that restore what can be restored, in order.
+
+    All fields in one, then the IAM policy, and the service account last.
+    """
     found = [_restoring_field_change(snapshot, current, configuration, not_restored)]
     found += [
         _restoring_iam_change(part, configuration, not_restored) for part in iam_parts(snapshot)
+    ]
+    found += [
+        enabling_change(part.change, configuration, RELEASE_ACTION)
+        for part in account_parts(snapshot)
+        if account_of(part.change) not in names_of(not_restored, PartKind.SERVICE_ACCOUNT)
     ]
     return tuple(change for change in found if change)
 
@@ -194,6 +203,12 @@ def iam_parts(snapshot: Snapshot | None) -> tuple[SnapshotPart, ...]:
     parts = snapshot.parts if snapshot else ()
     # There is one policy: its newest part has the edit that is in effect.
     return tuple(part for part in parts if part.change.kind is ChangeKind.IAM_POLICY)[:1]
+
+
+def account_parts(snapshot: Snapshot | None) -> tuple[SnapshotPart, ...]:
+    """The disabling of a service account in a snapshot, if it has one."""
+    parts = snapshot.parts if snapshot else ()
+    return tuple(part for part in parts if part.change.kind is ChangeKind.SERVICE_ACCOUNT)
 
 
 def field_differences(

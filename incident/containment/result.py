@@ -234,7 +234,7 @@ async def _recheck_cancellations(
         return failed
     needs, named = (
         masked_changes.details_for_changes(cancelled),
-        masked_changes.executions_of_changes(cancelled),
+        masked_changes.names_in_changes(cancelled),
     )
     try:
         configuration = await read_workload(

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from incident.actions.disable_service_account import enabling_change
 from incident.actions.fields import (
     field_to_restore,
     field_with_default,
     normalize_field,
     to_snake_case,
 )
-from incident.actions.masked_changes import details_for_changes
+from incident.actions.masked_changes import details_for_changes, names_in_changes
 from incident.actions.snapshot import Snapshot, SnapshotPart
 from incident.case_file.containments import Containment, ContainmentRecords
 from incident.case_file.journal import Journal, Record
@@ -133,7 +134,10 @@ async def _undo_part(
     refused: tuple[NotRestored, ...] = ()
     for attempt in range(1, _BACKOFF.attempts + 1):
         configuration = await read_workload(
-            containment_records.workload, details_for_changes([part.change]), cloud_run
+            containment_records.workload,
+            details_for_changes([part.change]),
+            cloud_run,
+            names_in_changes([part.change]),
         )
         values = without_parts(wanted, configuration, refused)
         change = _reverse_change(part.change, values, configuration)
@@ -160,6 +164,8 @@ def _reverse_change(
     change: Change, wanted: JsonObject, configuration: WorkloadConfiguration
 ) -> Change | None:
     """The write that undoes what of a change is still in effect; None if nothing is."""
+    if change.kind is ChangeKind.SERVICE_ACCOUNT:
+        return enabling_change(change, configuration, "undo")
     policy = change.kind is ChangeKind.IAM_POLICY
     if policy:
         raw: Json = list(configuration.access.raw) if configuration.access else []

@@ -117,7 +117,7 @@ async def recheck_refused(
     refused = [snapshot.changes[at] for at in sent.refused]
     needs, named = (
         masked_changes.details_for_changes(refused),
-        masked_changes.executions_of_changes(refused),
+        masked_changes.names_in_changes(refused),
     )
     try:
         configuration = await read_workload(workload, needs, reader, named)
@@ -140,7 +140,9 @@ def status_of_changes(
     stopping = [change for change in changes if change.stops]
     if (stopping or (stopped and verified)) and all(change in verified for change in stopping):
         return Status.CONTAINED
-    if any(not change.stops for change in verified):
+    # A disabled account keeps nobody out: beside a stop that failed it changes no status.
+    restricting = (c for c in verified if not c.stops and c.kind is not ChangeKind.SERVICE_ACCOUNT)
+    if any(restricting) or (verified and not stopping):
         return Status.UNVERIFIED if unreached else Status.RESTRICTED
     any_unverified = any(change.state is ChangeState.UNVERIFIED for change in changes)
     return Status.UNVERIFIED if any_unverified else Status.FAILED

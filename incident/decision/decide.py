@@ -5,12 +5,14 @@ Guards and policy can only lower what the responder would do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from incident.actions import masked_changes as containment
 from incident.case_file.containments import ContainmentHistory
 from incident.decision.guards import DecisionContext, GuardBlock, GuardInput, guard_blocks
 from incident.decision.guards import guard_blockers as guard_bars
+from incident.decision.identity import unfit_actions
 from incident.model import (
     Blocker,
     Change,
@@ -68,7 +70,10 @@ def _decide(
     resolution = resolve(policy, _policy_subject(evidence, workload))
     if decision_context.operator and decision_context.operator.steps:
         resolution = with_chosen_steps(resolution, decision_context.operator.steps)
-    plan = _containment_plan(resolution, evidence)
+    operator = decision_context.operator
+    unfit = unfit_actions(evidence, policy, resolution, decision_context.responder)
+    unfit |= operator.left_out if operator else {}
+    plan = _containment_plan(resolution, evidence, unfit)
     guard_input = GuardInput(
         evidence,
         workload,
@@ -141,12 +146,14 @@ def _apply_guards(
         reasons=(
             *_reasons_to_contain(guard_input, resolution, mode),
             *(Reason(text, "access") for text in (*plan.unreached, *plan.remarks)),
+            *(Reason(text, "identity") for text in plan.left_out),
         ),
         mode=mode,
         rule=resolution.rule,
         steps=resolution.steps,
         changes=_changes_to_write(guard_input, plan),
         stops=plan.stops,
+        actions=plan.actions,
         unreached=plan.unreached,
     )
 
@@ -209,12 +216,16 @@ def _changes_to_write(
     return operator.recorded_plan.refreshed(plan.changes, guard_input.workload.kind)
 
 
-def _containment_plan(resolution: Resolution, evidence: Evidence) -> containment.ContainmentPlan:
+def _containment_plan(
+    resolution: Resolution, evidence: Evidence, unfit: Mapping[str, str]
+) -> containment.ContainmentPlan:
     if evidence.configuration is None:
         return containment.ContainmentPlan(
             (), ("the workload's settings are not known",), applicable=False
         )
-    return containment.plan_changes(resolution.steps, evidence.configuration, evidence.finding)
+    return containment.plan_changes(
+        resolution.steps, evidence.configuration, evidence.finding, unfit
+    )
 
 
 def _no_action_fits(

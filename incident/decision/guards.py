@@ -43,10 +43,12 @@ class ResponderIdentity:
     Attributes:
         service: Name of our Cloud Run service; empty when we do not run there.
         project: Id or number of our project; empty where not configured.
+        accounts: E-mails of the service accounts that our functions run as.
     """
 
     service: str = ""
     project: str = ""
+    accounts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Operator:
             notification was answered in.
         steps: The actions that the person names instead of the policy's.
         recorded_plan: The recorded plan beyond which nothing may be written; None for a fresh one.
+        left_out: Actions of the policy that are not carried out, and why.
     """
 
     by: str
@@ -68,6 +71,7 @@ class Operator:
     is_person: bool = False
     steps: Steps = ()
     recorded_plan: RecordedPlan | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exempt_from_caps(self) -> bool:
@@ -90,17 +94,21 @@ def containing_operator(by: str, steps: Steps = ()) -> Operator:
     )
 
 
-def drilling_operator(by: str) -> Operator:
+def drilling_operator(by: str, left_out: Mapping[str, str]) -> Operator:
     """A person stops a workload that they name, to give it back: there is no finding of it.
 
     So Security Command Center is not asked for one. What protects the workload binds all the same.
+
+    Args:
+        by: The person.
+        left_out: Actions of the policy that the drill leaves out, and why.
     """
     waived_guards = _UNATTENDED_GUARDS | {
         "never_released",
         "finding_confirmed",
         "filed_in_own_project",
     }
-    return Operator(by, waived_guards, is_person=True)
+    return Operator(by, waived_guards, is_person=True, left_out=left_out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,19 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from incident.actions import masked_changes
+from incident.actions import disable_service_account, masked_changes
+from incident.actions.action import Steps
 from incident.case_file.case_file import CaseFile
 from incident.case_file.containments import ContainmentHistory
 from incident.case_file.paths import CLAIMS, DRILLS, DRY_RUNS, INCIDENTS, case_file_folder
 from incident.decision.guards import TakenSlots
 from incident.decision.process import Process, read_policy
 from incident.decision.request import Request
+from incident.investigation.affected import InventorySearch
 from incident.investigation.collect import EvidenceSources, confirm_finding
 from incident.investigation.workload_reader import WorkloadReader, add_needs, names_in
 from incident.model import (
+    AffectedWorkloads,
     Evidence,
     Finding,
     Gap,
@@ -170,6 +173,9 @@ async def gather(
     reputation: Reputation | None = None
     if not (case_file.has_record("done") or case_file.has_record("concluded")):
         reputation = await gating_reputation(process, scc_record, current_policy)
+    affected = await _account_users(
+        state, scc_record or claim, current_policy, request, sources.inventory
+    )
     return Inputs(
         request=request,
         incident_case_file=case_file,
@@ -182,7 +188,9 @@ async def gather(
         route=process.route(Notification(scc_record, deleted=False))
         if scc_record
         else request.route,
-        evidence=_decision_evidence(claim, scc_record, scc_error, state, reputation),
+        evidence=replace(
+            _decision_evidence(claim, scc_record, scc_error, state, reputation), affected=affected
+        ),
         began_at=began_at,
         read_at=process.clock(),
     )
@@ -198,7 +206,10 @@ async def _gather_for_drill(
     if state.read_error:
         raise state.read_error
     file = await process.case_file(case_file_folder(DRILLS, request.incident))
+    inventory = process.sources.inventory
+    affected = await _account_users(state, finding, policy, request, inventory)
     evidence = _decision_evidence(finding, None, None, state, None)
+    evidence = replace(evidence, affected=affected)
     return Inputs(
         request=request,
         incident_case_file=file,
@@ -306,27 +317,52 @@ async def with_action_needs(
     if state.workload is None or state.configuration is None:
         return state
     current = state.history.current
-    needs = {
-        *(
-            masked_changes.details_for_changes(current.effective_snapshot.changes)
-            if current and current.effective_snapshot
-            else ()
-        )
-    }
-    if isinstance(policy, Policy):
-        labels = state.configuration.labels
-        subject = Subject(state.workload, finding.categories, finding.source_id, labels)
-        steps = resolve(policy, subject).steps
-        needs |= masked_changes.details_for_steps(steps, state.workload.kind)
+    changes = current.effective_snapshot.changes if current and current.effective_snapshot else ()
+    needs = {*masked_changes.details_for_changes(changes)}
+    named = names_in(finding) | masked_changes.names_in_changes(changes)
+    steps = _policy_steps(state.configuration, state.workload, finding, policy)
+    needs |= masked_changes.details_for_steps(steps, state.workload.kind)
     try:
         return replace(
             state,
             configuration=await add_needs(
-                state.configuration, state.workload, needs, reader, names_in(finding)
+                state.configuration, state.workload, needs, reader, named
             ),
         )
     except GiveUp as error:
         return replace(state, read_error=error)
+
+
+def _policy_steps(
+    configuration: WorkloadConfiguration,
+    workload: Workload,
+    finding: Finding,
+    policy: Policy | InvalidPolicy,
+) -> Steps:
+    """The actions that the policy names for a workload."""
+    if isinstance(policy, InvalidPolicy):
+        return ()
+    subject = Subject(workload, finding.categories, finding.source_id, configuration.labels)
+    return resolve(policy, subject).steps
+
+
+async def _account_users(
+    state: WorkloadState,
+    finding: Finding,
+    policy: Policy | InvalidPolicy,
+    request: Request,
+    inventory: InventorySearch,
+) -> AffectedWorkloads | None:
+    """Who else runs as the service account; None where no action needs to know."""
+    configuration, workload = state.configuration, state.workload
+    if configuration is None or workload is None or isinstance(policy, InvalidPolicy):
+        return None
+    chosen = request.operator.steps if request.operator else ()
+    steps = chosen or _policy_steps(configuration, workload, finding, policy)
+    emails = tuple(account.email for account in configuration.accounts or ())
+    if not emails or not any(disable_service_account.NAME in step for step in steps):
+        return None
+    return await inventory.affected_workloads(workload, (), emails, policy.evidence.deadline)
 
 
 async def reread(process: Process, inputs: Inputs) -> Inputs:
@@ -363,7 +399,9 @@ async def _with_named_actions(
         return state
     needs = masked_changes.details_for_steps(request.operator.steps, state.workload.kind)
     try:
-        configuration = await add_needs(state.configuration, state.workload, needs, reader)
+        configuration = await add_needs(
+            state.configuration, state.workload, needs, reader, names_in(request.finding)
+        )
     except GiveUp as error:
         return replace(state, read_error=error)
     return replace(state, configuration=configuration)

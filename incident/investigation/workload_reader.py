@@ -7,6 +7,11 @@ from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from typing import Any, Protocol
 
+from incident.investigation.runtime_accounts import (
+    runtime_accounts,
+    with_accounts,
+    with_templates,
+)
 from incident.model import (
     Access,
     CutList,
@@ -15,6 +20,7 @@ from incident.model import (
     Kind,
     Listing,
     Secret,
+    ServiceAccount,
     Template,
     Workload,
     WorkloadConfiguration,
@@ -30,13 +36,17 @@ READABLE_NEEDS = {
     Kind.WORKER_POOL: (),
     Kind.INSTANCE: (),
 }
+_ACCOUNT_NEEDS = frozenset({WorkloadDetail.ACCOUNTS, WorkloadDetail.RUNTIME_ACCOUNTS})
 
 
 class WorkloadReader(Protocol):
-    """Reads workloads from Cloud Run."""
+    """Reads workloads from Cloud Run, and the service accounts that they run as."""
 
     async def configuration(self, workload: Workload) -> WorkloadConfiguration:
         """Its current settings."""
+
+    async def service_account(self, email: str) -> ServiceAccount:
+        """A service account as it is now."""
 
     async def access(self, workload: Workload) -> Access:
         """Its IAM policy."""
@@ -69,13 +79,14 @@ async def read_workload(
         Retry: A transient failure.
         GiveUp: A permanent failure.
     """
+    of_workload = _without_accounts(needs)
     configuration, *values = await gather_all(
         reader.configuration(workload),
-        *(_read_need(need, workload, reader, named) for need in needs),
+        *(_read_need(need, workload, reader, named) for need in of_workload),
     )
-    values_by_field = {need.value: value for need, value in zip(needs, values, strict=True)}
+    values_by_field = {need.value: value for need, value in zip(of_workload, values, strict=True)}
     filled: WorkloadConfiguration = replace(configuration, **values_by_field)
-    return filled
+    return await _with_accounts(filled, workload, needs, reader, named)
 
 
 async def read_executions_first(
@@ -118,10 +129,35 @@ async def add_needs(
     named: Collection[str] = (),
 ) -> WorkloadConfiguration:
     """The same settings with further details; ``named`` as for :func:`read_workload`."""
-    values = await gather_all(*(_read_need(need, workload, reader, named) for need in needs))
-    values_by_field = {need.value: value for need, value in zip(needs, values, strict=True)}
+    of_workload = _without_accounts(needs)
+    values = await gather_all(*(_read_need(need, workload, reader, named) for need in of_workload))
+    values_by_field = {need.value: value for need, value in zip(of_workload, values, strict=True)}
     filled: WorkloadConfiguration = replace(configuration, **values_by_field)
-    return filled
+    return await _with_accounts(filled, workload, needs, reader, named)
+
+
+def _without_accounts(needs: Collection[WorkloadDetail]) -> tuple[WorkloadDetail, ...]:
+    """The details of the workload itself; which accounts it runs as is known after them."""
+    return tuple(need for need in needs if need not in _ACCOUNT_NEEDS)
+
+
+async def _with_accounts(
+    configuration: WorkloadConfiguration,
+    workload: Workload,
+    needs: Collection[WorkloadDetail],
+    reader: WorkloadReader,
+    named: Collection[str],
+) -> WorkloadConfiguration:
+    """The settings with the accounts that are needed: those that are named, those it runs as."""
+    emails: list[str] = []
+    if WorkloadDetail.ACCOUNTS in needs:
+        emails = [name for name in named if "@" in name]
+    if WorkloadDetail.RUNTIME_ACCOUNTS in needs:
+        configuration = await with_templates(configuration, workload, reader, named)
+        emails += runtime_accounts(configuration, named)
+    if not emails and not _ACCOUNT_NEEDS & frozenset(needs):
+        return configuration
+    return await with_accounts(configuration, emails, reader)
 
 
 def names_in(finding: Finding) -> frozenset[str]:
@@ -139,6 +175,8 @@ def _read_need(
             return reader.revisions(workload, named)
         case WorkloadDetail.EXECUTIONS:
             return reader.executions(workload, named)
+        case WorkloadDetail.ACCOUNTS | WorkloadDetail.RUNTIME_ACCOUNTS:
+            raise ValueError("accounts are read once the other details are known")
 
 
 class CachedWorkloadReader:
@@ -187,6 +225,10 @@ class CachedWorkloadReader:
             elif need is WorkloadDetail.EXECUTIONS:
                 templates += [execution.template for execution in found_in(pending.result())]
         return tuple(secret for template in templates for secret in template.secrets)
+
+    async def service_account(self, email: str) -> ServiceAccount:
+        """A service account as it is now, not cached."""
+        return await self._reader.service_account(email)
 
     async def access(self, workload: Workload) -> Access:
         """Its IAM policy."""

@@ -15,6 +15,7 @@ from incident.model.configuration import (
     Execution,
     ListedWorkload,
     SecretUse,
+    ServiceAccount,
     SourceBuild,
     Task,
     Template,
@@ -22,6 +23,7 @@ from incident.model.configuration import (
     WorkloadConfiguration,
     holds_unknown_fields,
     is_default_service_account,
+    is_user_managed,
 )
 from incident.model.correlation import RelatedFinding
 from incident.model.cut_list import CutList, Listing, cut_reason, found_in, with_found
@@ -160,6 +162,7 @@ __all__ = [
     "Route",
     "Secret",
     "SecretUse",
+    "ServiceAccount",
     "SourceBuild",
     "Status",
     "Suspect",
@@ -179,6 +182,7 @@ __all__ = [
     "found_in",
     "holds_unknown_fields",
     "is_default_service_account",
+    "is_user_managed",
     "json_list",
     "json_object",
     "json_objects",

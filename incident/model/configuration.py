@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,14 @@ from incident.model.workload import Json, JsonObject, Kind, Secret
 UNKNOWN_FIELDS = "unknownFields"
 #: How the IAM policy is called among the fields.
 IAM_POLICY_FIELD = "IAM policy"
+_USER_MANAGED_ACCOUNT = re.compile(
+    r"[a-z][a-z0-9-]{4,28}[a-z0-9]@(?P<project>[a-z0-9.-]+)\.iam\.gserviceaccount\.com"
+)
+_GOOGLE_PROJECTS = (
+    *("gcp-sa-", "gcp-gae-service", "serverless-robot-prod", "container-engine-robot"),
+    *("compute-system", "gcf-admin-robot", "containerregistry", "dataflow-service-producer-prod"),
+    *("cloudcomposer-accounts", "dataproc-accounts", "firebase-rules", "sourcerepo-service-"),
+)
 _DEFAULT_ACCOUNT_SUFFIXES = (
     "-compute@developer.gserviceaccount.com",
     "@appspot.gserviceaccount.com",
@@ -24,6 +33,16 @@ def holds_unknown_fields(value: Json) -> bool:
     if isinstance(value, Mapping):
         return UNKNOWN_FIELDS in value
     return isinstance(value, list | tuple) and any(holds_unknown_fields(each) for each in value)
+
+
+def is_user_managed(account: str) -> bool:
+    """Whether an address is that of a service account that people have made.
+
+    Google's own accounts, such as service agents, are in projects of Google's with reserved names
+    (Google's reference of service agents).
+    """
+    match = _USER_MANAGED_ACCOUNT.fullmatch(account)
+    return match is not None and not match["project"].startswith(_GOOGLE_PROJECTS)
 
 
 def is_default_service_account(account: str) -> bool:
@@ -222,6 +241,25 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A service account, as IAM has it.
+
+    Attributes:
+        email: Its address.
+        disabled: Whether it is disabled: then its tokens are refused.
+        unique_id: Its id; an account that is created again has another.
+        unread: Why it could not be read; empty where it was.
+        exists: Whether it exists, as far as is known.
+    """
+
+    email: str
+    disabled: bool = False
+    unique_id: str = ""
+    unread: str = ""
+    exists: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadConfiguration:
     """The configuration of a workload, read at one moment.
 
@@ -248,6 +286,8 @@ class WorkloadConfiguration:
         access: Its own IAM policy; None unless it was asked for.
         revisions: Its revisions; None unless they were asked for.
         executions: Its executions; None unless they were asked for.
+        accounts: The service accounts that it runs as, or that were asked for; None unless any
+            were.
         regions: The regions of a multi-region service; empty for any other.
         source: The source that it was built from; None where it was deployed as an image.
         iap_enabled: Whether Identity-Aware Proxy checks its callers.
@@ -276,6 +316,7 @@ class WorkloadConfiguration:
     access: Access | None = field(default=None, repr=False)
     revisions: Listing[Template] | None = field(default=None, repr=False)
     executions: Listing[Execution] | None = field(default=None, repr=False)
+    accounts: tuple[ServiceAccount, ...] | None = field(default=None, metadata={"optional": True})
     regions: tuple[str, ...] = ()
     source: SourceBuild | None = None
     iap_enabled: bool = False
@@ -287,6 +328,10 @@ class WorkloadConfiguration:
         """The regions of a multi-region service besides the one that its name has."""
         _, _, rest = self.name.partition("/locations/")
         return tuple(region for region in self.regions if region != rest.partition("/")[0])
+
+    def account(self, email: str) -> ServiceAccount | None:
+        """The service account of an address, as it was read; None where it was not."""
+        return next((each for each in self.accounts or () if each.email == email), None)
 
     @property
     def unknown_fields(self) -> tuple[str, ...]:

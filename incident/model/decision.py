@@ -245,6 +245,7 @@ class Decision:
         changes: The writes that the steps need, for the settings as read; empty when the
             workload is in the desired state already, and for anything but ``contain``.
         stops: Whether what is chosen stops what runs, rather than only restricting access.
+        actions: Names of the actions chosen of the steps, in the catalogue's order.
         unreached: What keeps the workload from the goal of a chosen action, whatever is written.
         alarm: Whether a person must act now: an attacker may have caused the hold.
         failed: Whether it is held only because a read failed permanently.
@@ -260,6 +261,7 @@ class Decision:
     steps: tuple[tuple[str, ...], ...] = ()
     changes: tuple[Change, ...] = ()
     stops: bool = True
+    actions: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
     alarm: bool = False
     failed: bool = False

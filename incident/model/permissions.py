@@ -19,6 +19,7 @@ class GrantScope(StrEnum):
     PROJECT = "project"
     SECURITY_CENTER = "security-center"
     RUNTIME_ACCOUNT = "runtime-service-account"
+    DISABLED_ACCOUNT = "disabled-service-account"
     IMAGE_REPOSITORY = "image-repository"
     STORE = "store"
     POLICY = "policy"
@@ -43,6 +44,8 @@ class GrantScope(StrEnum):
                 return project
             case GrantScope.SECURITY_CENTER:
                 return f"{'/'.join(parts[:2])} or what is above it"
+            case GrantScope.DISABLED_ACCOUNT:
+                return target
             case GrantScope.TOPIC | GrantScope.STORE | GrantScope.POLICY | GrantScope.INVENTORY:
                 return target
             case _:
@@ -55,6 +58,8 @@ _DESCRIBED = {
     GrantScope.SECURITY_CENTER: "the organization, folder or project that Security Command Center"
     " lists the findings of",
     GrantScope.RUNTIME_ACCOUNT: "the workload's runtime service account, never the project",
+    GrantScope.DISABLED_ACCOUNT: "each runtime service account that may be disabled, never the"
+    " project",
     GrantScope.IMAGE_REPOSITORY: "the repository of the workload's images, never the project",
     GrantScope.STORE: "the bucket of RESPONDER_STORE",
     GrantScope.POLICY: "the bucket of RESPONDER_POLICY",

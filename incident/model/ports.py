@@ -10,7 +10,14 @@ from datetime import datetime
 from typing import Protocol
 
 from incident.model import TopicFormat
-from incident.model.configuration import Access, Execution, Task, Template, WorkloadConfiguration
+from incident.model.configuration import (
+    Access,
+    Execution,
+    ServiceAccount,
+    Task,
+    Template,
+    WorkloadConfiguration,
+)
 from incident.model.cut_list import Listing
 from incident.model.decision import Change
 from incident.model.evidence import AuditEvent, Logs, Reputation
@@ -42,8 +49,13 @@ class CloudRunPort(Protocol):
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
         """Send one change; returns the generation that it made, where the answer has one."""
 
-    async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
-        """The permissions on the workload that a kind of change needs and we lack."""
+    async def service_account(self, email: str) -> ServiceAccount:
+        """A service account as it is now."""
+
+    async def missing_permissions(
+        self, workload: Workload, change: ChangeKind, target: str = ""
+    ) -> tuple[str, ...]:
+        """The permissions on the workload, or on another target, that we lack for a change."""
 
 
 class SecurityCenterPort(Protocol):

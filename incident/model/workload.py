@@ -102,6 +102,7 @@ class ChangeKind(StrEnum):
     FIELDS = "fields"
     IAM_POLICY = "iam-policy"
     CANCELLATION = "cancellation"
+    SERVICE_ACCOUNT = "service-account"
 
 
 class WorkloadDetail(StrEnum):
@@ -110,6 +111,8 @@ class WorkloadDetail(StrEnum):
     ACCESS = "access"
     REVISIONS = "revisions"
     EXECUTIONS = "executions"
+    ACCOUNTS = "accounts"
+    RUNTIME_ACCOUNTS = "runtime-accounts"
 
 
 class Lookup(StrEnum):

@@ -18,6 +18,7 @@ _METHOD_PREFIXES = {
     ChangeKind.FIELDS: ("Update", "Replace", "Create", "StartInstance"),
     ChangeKind.IAM_POLICY: ("SetIamPolicy",),
     ChangeKind.CANCELLATION: ("RunJob", "Run", "Create"),
+    ChangeKind.SERVICE_ACCOUNT: ("EnableServiceAccount",),
 }
 _DELETE_PREFIXES = ("Delete",)
 AUDIT_LOG_SOURCE = "audit-log"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from incident.actions.goal import goal_details
-from incident.actions.masked_changes import details_for_changes, executions_of_changes
+from incident.actions.masked_changes import details_for_changes, names_in_changes
 from incident.actions.snapshot import Snapshot
 from incident.case_file.containments import Containment, containment_from_records
 from incident.case_file.journal import Journal, Record
@@ -100,7 +100,7 @@ class CheckedContainment:
         needs = details_for_changes(changes) | goal_details(
             self.snapshot.actions, self.workload.kind
         )
-        named = executions_of_changes(changes)
+        named = names_in_changes(changes)
         configuration: WorkloadConfiguration | None = None
         for pause in (_MISSING_RECHECK_S, 0.0):
             try:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from incident.actions.catalogue import ACTIONS
 from incident.actions.changes import with_state
+from incident.actions.disable_service_account import account_of
 from incident.actions.masked_changes import in_effect, why_not_in_effect
 from incident.actions.snapshot import Snapshot
 from incident.case_file.journal import Record
@@ -127,11 +128,21 @@ def find_drift(snapshot: Snapshot, configuration: WorkloadConfiguration) -> tupl
             access = configuration.access
             now = list(access.raw) if access else None
             found.append(Drift(change, "bindings", change.after.get("bindings"), now))
+        elif change.kind is ChangeKind.SERVICE_ACCOUNT:
+            found += _enabled_account(change, configuration)
     to_stay_stopped = cancelled or (snapshot.changes if is_stopped_without_change(snapshot) else ())
     if configuration.running and to_stay_stopped:
         names: list[Json] = [execution.short_name for execution in configuration.running]
         found.append(Drift(to_stay_stopped[0], "executions", [], names))
     return tuple(found)
+
+
+def _enabled_account(change: Change, configuration: WorkloadConfiguration) -> list[Drift]:
+    """The account of a change, if somebody enabled it. One that cannot be read is no drift."""
+    account = configuration.account(account_of(change))
+    if account is None or account.unread or account.disabled:
+        return []
+    return [Drift(change, "disabled", True, False)]
 
 
 def is_stopped_without_change(snapshot: Snapshot) -> bool:

@@ -31,6 +31,7 @@ __all__ = [
     "DEFAULTS_RULE",
     "DEFAULT_CATEGORY",
     "Hold",
+    "IdentityTerms",
     "Policy",
     "Resolution",
     "Steps",
@@ -57,6 +58,19 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityTerms:
+    """Which runtime service accounts may be disabled.
+
+    Attributes:
+        dedicated: Patterns of accounts that one workload alone runs as.
+        disable_shared: Whether other accounts may be disabled as well.
+    """
+
+    dedicated: tuple[str, ...] = ()
+    disable_shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """The policy's answer for a finding on a workload.
 
@@ -67,12 +81,14 @@ class Resolution:
         steps: The actions for this kind of workload; each step lists alternatives, of which
             the first that fits is taken.
         holds: Why nothing may be done. Empty: the steps may be taken, as the mode allows.
+        identity: Which runtime service accounts may be disabled.
     """
 
     rule: str | None
     mode: Mode
     steps: Steps
     holds: tuple[Hold, ...]
+    identity: IdentityTerms = IdentityTerms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +155,17 @@ def resolve(policy: Policy, subject: Subject) -> Resolution:
         mode=applied.mode if applies else policy.mode,
         steps=steps,
         holds=tuple(hold for hold in holds if hold),
+        identity=_identity_terms(policy, applied.rule if applies else None),
+    )
+
+
+def _identity_terms(policy: Policy, rule_name: str | None) -> IdentityTerms:
+    """The rule's terms, and those of the top level where it says nothing."""
+    rule = next((each for each in policy.rules if each.name == rule_name), None)
+    named = rule.identity.dedicated if rule else None
+    return IdentityTerms(
+        dedicated=policy.identity.dedicated if named is None else named,
+        disable_shared=rule is not None and rule.identity.shared == "disable",
     )
 
 

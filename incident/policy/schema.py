@@ -19,6 +19,7 @@ from incident.policy.errors import invalid_value
 from incident.policy.values import (
     DEFAULT_CATEGORY,
     DURATION_SCHEMA,
+    Accounts,
     Categories,
     CategoryPatterns,
     Folders,
@@ -110,6 +111,33 @@ class RuleMatch(Match):
     )
 
 
+class Identity(_Section):
+    """Which runtime service accounts ``disable-service-account`` may disable."""
+
+    dedicated: Accounts = Field(
+        default=(),
+        description="E-mails of accounts that one workload alone runs as, or globs of them.",
+    )
+    shared: Literal["hold"] = Field(
+        default="hold",
+        description="An account that is not declared, or that other workloads run as, is left "
+        "as it is. Only a rule may say disable.",
+    )
+
+
+class RuleIdentity(_Section):
+    """What differs for the accounts of some workloads."""
+
+    dedicated: Accounts | None = Field(
+        default=None, description="In place of the accounts at the top level."
+    )
+    shared: Literal["hold", "disable"] | None = Field(
+        default=None,
+        description="disable: also an account that is not declared or that others run as, unless "
+        "one of them is protected.",
+    )
+
+
 class Rule(_Section):
     """What differs for some workloads. What a rule leaves out comes from the top level."""
 
@@ -119,6 +147,7 @@ class Rule(_Section):
     contain: Contain = Field(
         default=Contain(), description="What is done; a kind left out is as at the top level."
     )
+    identity: RuleIdentity = RuleIdentity()
 
 
 class Guards(_Section):
@@ -188,6 +217,7 @@ class Policy(_Section):
         default=(), description="SCC source ids that findings must come from; empty: any."
     )
     contain: Contain = Contain()
+    identity: Identity = Identity()
     rules: tuple[Rule, ...] = Field(
         default=(), description="Tried in order; the first that matches applies."
     )

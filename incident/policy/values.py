@@ -136,6 +136,16 @@ def _name_pattern(pattern: str) -> str:
     return _check_brackets(pattern)
 
 
+def _account_pattern(pattern: str) -> str:
+    _name_pattern(pattern)
+    if "@" not in pattern or not pattern.endswith(".gserviceaccount.com"):
+        raise invalid_value(
+            "expected the e-mail of a service account, or a glob of it, such as"
+            " web-runtime@*.iam.gserviceaccount.com"
+        )
+    return pattern
+
+
 def _folder_pattern(pattern: str) -> str:
     if not re.fullmatch(r"[0-9*?\[\]!-]+", pattern):
         raise invalid_value('expected the number of a folder in quotes, such as "345678901234"')
@@ -168,6 +178,7 @@ def _rule_name(name: str) -> str:
 
 _Text = Annotated[str, StringConstraints(min_length=1)]
 Names = Annotated[tuple[Annotated[_Text, AfterValidator(_name_pattern)], ...], Field(min_length=1)]
+Accounts = tuple[Annotated[_Text, AfterValidator(_account_pattern)], ...]
 Folders = Annotated[
     tuple[Annotated[_Text, AfterValidator(_folder_pattern)], ...], Field(min_length=1)
 ]

@@ -6,7 +6,7 @@ permission tests and ``validate_only`` writes. Writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -14,11 +14,15 @@ from typing import Protocol, TypeVar
 
 from incident.actions.catalogue import ACTIONS
 from incident.actions.masked_changes import ContainmentPlan, details_for_steps, plan_changes
+from incident.decision.guards import ResponderIdentity
+from incident.decision.identity import unfit_actions
+from incident.investigation.affected import InventorySearch
 from incident.investigation.workload_reader import WorkloadReader, add_needs
 from incident.model import (
     Change,
     ChangeKind,
     Denied,
+    Evidence,
     Finding,
     GiveUp,
     IncidentError,
@@ -51,7 +55,9 @@ class EnforcingCloudRun(WorkloadReader, Protocol):
     async def write(self, change: Change, *, validate_only: bool) -> int | None:
         """Send one change; used with ``validate_only`` here."""
 
-    async def missing_permissions(self, workload: Workload, change: ChangeKind) -> tuple[str, ...]:
+    async def missing_permissions(
+        self, workload: Workload, change: ChangeKind, target: str = ""
+    ) -> tuple[str, ...]:
         """Permissions that the caller lacks for a kind of change to the workload."""
 
 
@@ -101,6 +107,7 @@ class CoverageCheck:
         cloud_run: Cloud Run with the credentials that would enforce.
         now: Event time of the synthetic finding.
         pacer: Limits the rate of requests.
+        inventory: Finds who else runs as a service account; it is searched once for each scope.
     """
 
     policy: Policy
@@ -108,13 +115,15 @@ class CoverageCheck:
     cloud_run: EnforcingCloudRun
     now: datetime
     pacer: RequestPacer
+    inventory: InventorySearch
 
     async def check(self, workload: Workload, listed: ListedWorkload) -> WorkloadCoverage | None:
         """Check one workload; what cannot be read counts as failing. None if it was deleted."""
         limits = _limits(listed)
         async with self.pacer.concurrency:
             try:
-                return replace(await self._check(workload), limits=limits)
+                checked = await self._check(workload)
+                return replace(checked, limits=(*limits, *checked.limits))
             except Missing:
                 return None  # an inventory lists what was deleted some minutes ago
             except IncidentError as error:
@@ -143,14 +152,33 @@ class CoverageCheck:
         configuration = await self.pacer.with_retries(
             lambda: add_needs(configuration, workload, needs, self.cloud_run)
         )
-        planned = plan_changes(resolution.steps, configuration, finding)
+        unfit = await self._unfit_actions(workload, configuration, finding, resolution)
+        planned = plan_changes(resolution.steps, configuration, finding, unfit)
+        result = replace(result, limits=planned.left_out)
         if planned.applicable:
-            reasons = await self._refusals(
-                workload, planned, _change_kinds(resolution, configuration, finding)
-            )
+            kinds = _change_kinds(resolution, configuration, finding, unfit)
+            reasons = await self._refusals(workload, planned, kinds)
         else:
             reasons = (f"no configured action fits: {'; '.join(planned.not_applicable)}",)
         return replace(result, status=CoverageStatus.FAILS, reasons=reasons) if reasons else result
+
+    async def _unfit_actions(
+        self,
+        workload: Workload,
+        configuration: WorkloadConfiguration,
+        finding: Finding,
+        resolution: Resolution,
+    ) -> Mapping[str, str]:
+        """Actions that policy and inventory stand against, as they would at a finding.
+
+        Which accounts are the responder's own is not known here.
+        """
+        emails = tuple(account.email for account in configuration.accounts or ())
+        affected = None
+        if emails:
+            affected = await self.inventory.affected_workloads(workload, (), emails)
+        evidence = Evidence(finding, confirmed=True, configuration=configuration, affected=affected)
+        return unfit_actions(evidence, self.policy, resolution, ResponderIdentity())
 
     def _synthetic_finding(
         self, workload: Workload, configuration: WorkloadConfiguration
@@ -173,13 +201,17 @@ class CoverageCheck:
         self, workload: Workload, kind: ChangeKind, change: Change | None
     ) -> tuple[str, ...]:
         """Test the permissions; if none is missing, have Google validate the change."""
+        account = kind is ChangeKind.SERVICE_ACCOUNT
+        if account and change is None:
+            return ()  # it is disabled
+        target = change.target if account and change else ""
         missing = await self.pacer.with_retries(
-            lambda: self.cloud_run.missing_permissions(workload, kind)
+            lambda: self.cloud_run.missing_permissions(workload, kind, target)
         )
         if missing:
-            return (f"lacks {', '.join(missing)} on the {workload.kind}",)
-        if change is None or kind is ChangeKind.IAM_POLICY:
-            return ()  # IAM changes cannot be validated
+            return (f"lacks {', '.join(missing)} on {target or f'the {workload.kind}'}",)
+        if change is None or account or kind is ChangeKind.IAM_POLICY:
+            return ()  # these cannot be validated
         try:
             await self.pacer.with_retries(lambda: self._validate(change, workload))
         except Denied as error:
@@ -198,7 +230,10 @@ class CoverageCheck:
 
 
 def _change_kinds(
-    resolution: Resolution, configuration: WorkloadConfiguration, finding: Finding
+    resolution: Resolution,
+    configuration: WorkloadConfiguration,
+    finding: Finding,
+    unfit: Mapping[str, str],
 ) -> tuple[ChangeKind, ...]:
     """Kinds of change that the actions may make, including those that are not needed now.
 
@@ -207,7 +242,9 @@ def _change_kinds(
     made: dict[ChangeKind, None] = {}
     for step in resolution.steps:
         fitting = [
-            name for name in step if plan_changes(((name,),), configuration, finding).applicable
+            name
+            for name in step
+            if plan_changes(((name,),), configuration, finding, unfit).applicable
         ]
         for name in fitting[:1]:
             made |= dict.fromkeys(ACTIONS[name].change_kinds[configuration.kind])

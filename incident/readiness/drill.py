@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from incident.actions import disable_service_account
 from incident.actions.changes import change_json, redact_change
 from incident.actions.fields import changed_fields
-from incident.actions.masked_changes import details_for_changes
+from incident.actions.masked_changes import details_for_changes, names_in_changes
 from incident.case_file.paths import DRILLS, case_file_folder
 from incident.containment import release
 from incident.containment.release import ReleaseRefused
@@ -42,6 +43,9 @@ from incident.response.pipeline import Proposal, respond
 from incident.response.refusals import RequestRefused
 
 _ID_BYTES = 12
+_LEFT_OUT = {
+    disable_service_account.NAME: "a drill leaves it out unless --with-service-account is given"
+}
 _RECORD_TEXTS = {
     "snapshot": "snapshot stored",
     "written": "written",
@@ -51,8 +55,13 @@ _RECORD_TEXTS = {
 }
 
 
-async def drill_request(process: Process, workload: Workload, by: str) -> Request:
+async def drill_request(
+    process: Process, workload: Workload, by: str, *, with_service_account: bool = False
+) -> Request:
     """The request for a drill on a workload; its finding is made up, of the policy's first type.
+
+    The service account is disabled only with ``with_service_account``: whatever else runs as it,
+    and the inventory does not show, loses it for as long.
 
     Raises:
         RequestRefused: There is no policy to decide by.
@@ -74,7 +83,8 @@ async def drill_request(process: Process, workload: Workload, by: str) -> Reques
     )
     finding = replace(finding, revision=configuration.latest_ready_revision or None)
     route = process.route(Notification(finding, deleted=False))
-    return Request(Trigger.DRILL, finding, route, drilling_operator(by))
+    left_out = {} if with_service_account else _LEFT_OUT
+    return Request(Trigger.DRILL, finding, route, drilling_operator(by, left_out))
 
 
 async def run_drill(
@@ -152,8 +162,9 @@ class DrillRun:
             if plan.containment and self.report.drill in plan.containment.incidents:
                 await self._apply_release(plan)
             self.report.fully_released = True
-            needs = details_for_changes(self._proposal.changes)
-            now = await read_workload(self._workload, needs, cloud_run)
+            changes = self._proposal.changes
+            needs, named = details_for_changes(changes), names_in_changes(changes)
+            now = await read_workload(self._workload, needs, cloud_run, named)
             self.report.differences = changed_fields(self._proposal.inputs.configuration, now)
             await self._report_joined_findings(plan)
         except IncidentError as error:
@@ -172,6 +183,7 @@ class DrillRun:
             redactor,
             self._release_step,
             only_incident=report.drill,
+            enable_now=True,  # nobody has stolen a token in a drill
         )
         result = await release.carry_out_release(
             plan, self._containments, self._process.cloud_run, options

@@ -14,7 +14,6 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from incident.actions.catalogue import ACTIONS
-from incident.actions.masked_changes import plan_changes
 from incident.decision.decide import decide
 from incident.model import Decision, Evidence, Finding, Mode, Notification, Route, Verdict
 from incident.policy.errors import invalid_value
@@ -152,7 +151,7 @@ def run_case(
         policy,
         context_of_facts(case.facts, finding),
     )
-    decided = decided_values(decision, evidence)
+    decided = decided_values(decision)
     return CaseResult(
         case.name,
         tuple(_differences(case.expect, decided)),
@@ -161,17 +160,13 @@ def run_case(
     )
 
 
-def decided_values(decision: Decision, evidence: Evidence) -> Mapping[str, str | tuple[str, ...]]:
+def decided_values(decision: Decision) -> Mapping[str, str | tuple[str, ...]]:
     """The decision with the keys of ``expect``."""
-    actions: tuple[str, ...] = ()
-    if evidence.configuration:
-        plan = plan_changes(decision.steps, evidence.configuration, evidence.finding)
-        actions = plan.actions
     return {
         "verdict": decision.verdict.value,
         "mode": decision.mode.value,
         "rule": decision.rule or NO_RULE,
-        "actions": actions,
+        "actions": decision.actions,
         "reason": tuple(reason.text for reason in decision.reasons),
     }
 

@@ -23,6 +23,8 @@ from incident.case_file.containments import Containment, ContainmentHistory
 from incident.decision.guards import DecisionContext, ResponderIdentity, TakenSlots
 from incident.model import (
     Access,
+    AffectedWorkload,
+    AffectedWorkloads,
     Binding,
     ContainerConfiguration,
     DetectedProcess,
@@ -34,7 +36,9 @@ from incident.model import (
     Kind,
     Lookup,
     Mode,
+    Relation,
     Reputation,
+    ServiceAccount,
     Template,
     Workload,
     WorkloadConfiguration,
@@ -104,6 +108,13 @@ class Facts(BaseModel):
     )
     region: _Text = Field(default="europe-west1", description="Where it runs.")
     labels: Mapping[str, str] = Field(default_factory=dict, description="Its labels.")
+    service_account: _Text = Field(
+        default="example-runtime@example-project.iam.gserviceaccount.com",
+        description="E-mail of the account that it runs as.",
+    )
+    account_users: Literal["none", "others", "unknown"] = Field(
+        default="none", description="Which other workloads run as its account."
+    )
     callers: Literal["public", "restricted"] = Field(
         default="public", description="Whether everybody may call or start it."
     )
@@ -176,7 +187,23 @@ def evidence_of_facts(facts: Facts, finding: Finding) -> Evidence:
     """What would have been gathered."""
     confirmed = facts.scc == "confirmed"
     configuration = _configuration(facts, finding) if finding.workload else None
-    return Evidence(finding, confirmed, configuration, reputation=_reputation(facts))
+    return Evidence(
+        finding,
+        confirmed,
+        configuration,
+        reputation=_reputation(facts),
+        affected=_account_users(facts, finding),
+    )
+
+
+def _account_users(facts: Facts, finding: Finding) -> AffectedWorkloads:
+    if facts.account_users == "unknown" or finding.workload is None:
+        return AffectedWorkloads(complete=False, reason="this test says so")
+    if facts.account_users == "none":
+        return AffectedWorkloads()
+    other = replace(finding.workload, name=f"{finding.workload.name}-2")
+    relations = frozenset({Relation.ACCOUNT})
+    return AffectedWorkloads((AffectedWorkload(other, relations, (facts.service_account,)),))
 
 
 def context_of_facts(facts: Facts, finding: Finding) -> DecisionContext:
@@ -234,7 +261,8 @@ def _configuration(facts: Facts, finding: Finding) -> WorkloadConfiguration:
     workload = finding.workload
     assert workload is not None  # noqa: S101 - only a workload has settings
     affected = finding.revision or _affected_name(workload)
-    running = _template(affected, "affected", finding.event_time - timedelta(hours=1))
+    template = _template(affected, "affected", finding.event_time - timedelta(hours=1))
+    running = replace(template, service_account=facts.service_account)
     revisions = [running]
     if facts.known_good:
         before = finding.event_time - timedelta(days=1)
@@ -263,6 +291,7 @@ def _configuration(facts: Facts, finding: Finding) -> WorkloadConfiguration:
         access=Access((Binding(_CALLING_ROLE, (member,), None),), raw=(raw,)),
         revisions=tuple(revisions),
         executions=tuple(_execution(workload, running, at) for at in range(facts.executions)),
+        accounts=(ServiceAccount(facts.service_account),),
     )
 
 

@@ -26,6 +26,8 @@ from incident.case_file.paths import (
 from incident.decision.guards import ResponderIdentity
 from incident.model import (
     Access,
+    AffectedWorkload,
+    AffectedWorkloads,
     Binding,
     CutList,
     Evidence,
@@ -45,7 +47,7 @@ from incident.model import (
     WorkloadConfiguration,
 )
 from incident.model.json_codec import from_json
-from incident.model.json_text import json_list, json_object, json_objects, json_string
+from incident.model.json_text import json_list, json_object, json_objects, json_string, json_strings
 from incident.notification.parse import parse_record
 
 T = TypeVar("T")
@@ -142,7 +144,13 @@ async def read_recorded_decision(
         case.incident,
         _summary(decided),
         decided.recorded_at,
-        Evidence(finding, confirmed, configuration, reputation=reputation),
+        Evidence(
+            finding,
+            confirmed,
+            configuration,
+            reputation=reputation,
+            affected=_affected(await evidence.read("affected")),
+        ),
         found_route,
         Mode(json_string(decided.body.get("ceiling")) or Mode.ENFORCE),
         _responder(decided, finding.workload),
@@ -274,6 +282,28 @@ class _Evidence:
         reputation = _decode(Reputation, value, "virustotal")
         same = suspect.file is not None and suspect.file.sha256 == reputation.sha256
         return reputation if same else None
+
+
+def _affected(value: Any) -> AffectedWorkloads | None:
+    """The other workloads, with what the decision looks at: who they are and run as, labels."""
+    if value is None:
+        return None
+    found = json_object(value)
+    workloads = tuple(
+        AffectedWorkload(
+            _decode(Workload, each.get("workload"), "affected"),
+            frozenset(),
+            tuple(json_strings(each.get("service_accounts"))),
+            None if each.get("labels") is None else _texts(each.get("labels")),
+        )
+        for each in json_objects(found.get("workloads"))
+    )
+    complete = found.get("complete") is True
+    return AffectedWorkloads(workloads, complete, json_string(found.get("reason")))
+
+
+def _texts(value: Any) -> Mapping[str, str]:
+    return {key: json_string(text) for key, text in json_object(value).items()}
 
 
 def _decode(kind: type[T], value: Any, name: str) -> T:

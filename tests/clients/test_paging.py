@@ -59,7 +59,12 @@ def world(revisions: int = 0, executions: int = 0, **others: Any) -> dict[str, A
 
 def bounded(cloud: ConnectedClients, **bounds: ListBounds) -> CloudRun:
     """A client that reads only so much of each list."""
-    return CloudRun(cloud.clients.cloud_run._apis, bounds=CloudRunBounds(**bounds))  # noqa: SLF001
+    clients = cloud.clients
+    return CloudRun(
+        clients.cloud_run._apis,  # noqa: SLF001
+        clients.service_accounts,
+        bounds=CloudRunBounds(**bounds),
+    )
 
 
 def names(listing: Listing[Template]) -> list[str]:

@@ -15,6 +15,7 @@ from clients.cloud_run_writes import WRITE_PERMISSIONS
 from clients.impersonation import MAKE_TOKENS
 from clients.paging import ListBounds
 from clients.permissions import missing_permission_text
+from clients.service_accounts import account_name
 from commands.permission_catalogue import (
     ActionsByKind,
     Role,
@@ -29,7 +30,7 @@ from incident.case_file.index import CaseFileIndex
 from incident.containment import release as releasing
 from incident.decision.process import Process
 from incident.investigation.workload_reader import READABLE_NEEDS, read_workload
-from incident.model import Change, ChangeKind, Denied, Kind, Mode
+from incident.model import Change, ChangeKind, Denied, GrantScope, Kind, Mode
 from incident.policy.resolve import parse_policy
 from incident.readiness.drill import drill_request, run_drill
 from incident.redaction.redactor import Redactor
@@ -46,6 +47,9 @@ from tests.support.worlds import service_of, world_around
 
 RUN = "google.cloud.run.v2"
 SCC = "google.cloud.securitycenter.v2.SecurityCenter"
+IAM = "google.iam.admin.v1.IAM"
+ACCOUNT = "*@*.iam.gserviceaccount.com"
+OWN_ACCOUNT = "storefront@example-shop-prod.iam.gserviceaccount.com"
 TO_RUN = (
     "iam.serviceAccounts.actAs",
     "artifactregistry.repositories.downloadArtifacts",
@@ -88,6 +92,9 @@ PERMISSIONS_OF_METHODS: dict[str, tuple[str, ...]] = {
         "cloudasset.assets.searchAllResources",
     ),
     "/google.pubsub.v1.Publisher/Publish": ("pubsub.topics.publish",),
+    f"/{IAM}/GetServiceAccount": ("iam.serviceAccounts.get",),
+    f"/{IAM}/DisableServiceAccount": ("iam.serviceAccounts.disable",),
+    f"/{IAM}/EnableServiceAccount": ("iam.serviceAccounts.enable",),
     "storage.PUT": ("storage.objects.create",),
     "storage.GET": ("storage.objects.get",),
     "storage.LIST": ("storage.objects.list",),
@@ -113,7 +120,7 @@ POLICIES = {
 
 def policy(contain: str, mode: Mode) -> str:
     """A policy that contains so much, in a mode."""
-    return f"mode: {mode}\ncontain: {contain}"
+    return f"mode: {mode}\ncontain: {contain}\nidentity: {{dedicated: ['{ACCOUNT}']}}\n"
 
 
 def granted_permissions(actions: ActionsByKind, role: Role, *, announces: bool = True) -> set[str]:
@@ -165,6 +172,19 @@ async def test_what_enforcing_calls_is_exactly_what_is_declared(
     # policy of these roads is a file; in a bucket it needs what the store's objects do.
     granted = granted_permissions(actions, Role.ACTOR)
     assert seen | granted_permissions(actions, Role.READER) == granted - ONLY_RELEASING
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_what_disabling_an_account_calls_is_declared(tmp_path: Path, kind: Kind) -> None:
+    """Only a write that lost against a release is taken back, which enables it."""
+    contain = f"\n  {kind}: [disable-service-account]\n"
+    actions = actions_of(parse_policy(policy(contain, Mode.ENFORCE), source="test"))
+    seen = permissions_of_calls(await calls_for_findings(tmp_path, contain, Mode.ENFORCE, [kind]))
+    assert {"iam.serviceAccounts.get", "iam.serviceAccounts.disable"} <= seen
+    granted = granted_permissions(actions, Role.ACTOR)
+    unseen = granted - seen - granted_permissions(actions, Role.READER)
+    assert unseen == {"iam.serviceAccounts.enable"}
+    assert seen <= granted | {"run.services.update", "run.workerpools.update", *TO_RUN}
 
 
 async def test_what_a_dry_run_calls_is_exactly_what_is_declared(
@@ -268,7 +288,9 @@ def test_every_grant_says_why_and_on_what() -> None:
         for grant in grants:
             assert all(grant.reasons), grant
             assert grant.scope.described
-            assert (grant.name in TO_RUN) is ("never the project" in grant.scope.described)
+            on_account = grant.scope is GrantScope.DISABLED_ACCOUNT
+            never = grant.name in TO_RUN or on_account
+            assert never is ("never the project" in grant.scope.described)
 
 
 def test_every_write_has_its_permissions() -> None:
@@ -383,6 +405,13 @@ CALLS: dict[str, Callable[[Clients], Awaitable[object]]] = {
         clients.inventory.workloads(PLACE)
     ),
     "/google.pubsub.v1.Publisher/Publish": _publish,
+    f"/{IAM}/GetServiceAccount": lambda clients: clients.service_accounts.get(OWN_ACCOUNT),
+    f"/{IAM}/DisableServiceAccount": lambda clients: clients.service_accounts.set_disabled(
+        account_name(OWN_ACCOUNT), disabled=True
+    ),
+    f"/{IAM}/EnableServiceAccount": lambda clients: clients.service_accounts.set_disabled(
+        account_name(OWN_ACCOUNT), disabled=False
+    ),
     "storage.PUT": lambda clients: clients.store.create("a.json", b"{}"),
     "storage.GET": lambda clients: clients.store.read("a.json"),
     "storage.LIST": lambda clients: clients.store.list("a/"),
@@ -452,4 +481,6 @@ def _grant_target(method: str) -> str:
         return "gs://case-files"
     if method.endswith("Publish"):
         return TOPIC
+    if method.startswith(f"/{IAM}/"):
+        return account_name(OWN_ACCOUNT)
     return f"{PLACE}"

@@ -12,24 +12,25 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from incident.model import Kind
-from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND, SCALED_TO_ZERO
+from tests.support.constants import ALL_ACTIONS, DEDICATED_ACCOUNTS, SAMPLE_OF_KIND, SCALED_TO_ZERO
 from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
 from tests.support.findings import sample_notification, similar_findings
 from tests.support.worlds import service_of, world_around
 
 #: The writes of each of these, in their order.
 WRITES = {
-    Kind.SERVICE: ["UpdateService", "SetIamPolicy"],
-    Kind.JOB: ["CancelExecution", "SetIamPolicy"],
-    Kind.WORKER_POOL: ["UpdateWorkerPool"],
-    Kind.INSTANCE: ["StopInstance"],
+    Kind.SERVICE: ["UpdateService", "SetIamPolicy", "DisableServiceAccount"],
+    Kind.JOB: ["CancelExecution", "SetIamPolicy", "DisableServiceAccount"],
+    Kind.WORKER_POOL: ["UpdateWorkerPool", "DisableServiceAccount"],
+    Kind.INSTANCE: ["StopInstance", "DisableServiceAccount"],
 }
 PLANNED_KEYS = ("action", "kind", "target", "mask", "before", "after", "stops", "reversible")
 
 
 def policy_for(kind: Kind, steps: str = "", mode: str = "enforce") -> str:
     """A policy for one kind of workload."""
-    return f"mode: {mode}\ncontain:\n  {kind}: {steps or ALL_ACTIONS[kind]}\n"
+    named = steps or ALL_ACTIONS[kind]
+    return f"mode: {mode}\ncontain:\n  {kind}: {named}\n{DEDICATED_ACCOUNTS}"
 
 
 def world_of_kind(kind: Kind, **changes: Any) -> JsonDict:
@@ -104,10 +105,18 @@ async def test_a_dry_run_says_what_cannot_be_validated(tmp_path: Path) -> None:
     outcome, env = await deliver_once(
         tmp_path, Kind.JOB, policy_text=policy_for(Kind.JOB, mode="dry-run")
     )
-    assert states_by_kind(outcome) == {"cancellation": "validated", "iam-policy": "not-validated"}
-    assert "every permission that the edit needs is there" in outcome["changes"][1]["error"]
+    assert states_by_kind(outcome) == {
+        "cancellation": "validated",
+        "iam-policy": "not-validated",
+        "service-account": "not-validated",
+    }
+    for change in outcome["changes"][1:]:
+        assert "every permission that the write needs is there" in change["error"]
     assert outcome["changes"][0]["reversible"] is False
-    faults = [{"method": "SetIamPolicy", "code": "PERMISSION_DENIED"}]
+    faults = [
+        {"method": method, "code": "PERMISSION_DENIED"}
+        for method in ("SetIamPolicy", "DisableServiceAccount")
+    ]
     (tmp_path / "denied").mkdir()
     outcome, env = await deliver_once(
         tmp_path / "denied",
@@ -116,6 +125,8 @@ async def test_a_dry_run_says_what_cannot_be_validated(tmp_path: Path) -> None:
         policy_text=policy_for(Kind.JOB, mode="dry-run"),
     )
     assert "enforcing would lack run.jobs.setIamPolicy" in outcome["changes"][1]["error"]
+    lacking = outcome["changes"][2]["error"]
+    assert "enforcing would lack iam.serviceAccounts.disable" in lacking
     assert workload_writes(env) == []
 
 
@@ -188,8 +199,9 @@ async def test_a_refused_restriction_still_reports_the_stop(tmp_path: Path, kind
     faults = [{"method": "SetIamPolicy", "code": "PERMISSION_DENIED"}]
     outcome, _ = await deliver_once(tmp_path, kind, world=world_of_kind(kind, faults=faults))
     assert (outcome["status"], outcome["alarm"]) == ("contained", True)
-    assert outcome["changes"][1]["state"] == "failed"
-    assert "setIamPolicy is missing" in outcome["changes"][1]["error"]
+    (refused,) = (change for change in outcome["changes"] if change["state"] == "failed")
+    assert refused["kind"] == "iam-policy"
+    assert "setIamPolicy is missing" in refused["error"]
 
 
 async def test_writes_before_a_lowered_policy_are_reported(tmp_path: Path) -> None:
@@ -252,7 +264,11 @@ async def test_an_execution_that_was_over_first_is_as_it_was_wanted(tmp_path: Pa
         tmp_path, notification=sample_notification(SAMPLE_OF_KIND[Kind.JOB]), hook=end, **given
     ) as env:
         outcome: Any = (await env.deliver()).outcome.to_json()
-        assert states_by_kind(outcome) == {"cancellation": "verified", "iam-policy": "verified"}
+        assert states_by_kind(outcome) == {
+            "cancellation": "verified",
+            "iam-policy": "verified",
+            "service-account": "verified",
+        }
         assert outcome["status"] == "contained"
 
 
@@ -326,10 +342,11 @@ _ACTION_ORDERS = {
         "scale-to-zero",
         "restrict-ingress",
         "require-authentication",
+        "disable-service-account",
     ),
-    Kind.JOB: ("cancel-executions", "require-authentication"),
-    Kind.WORKER_POOL: ("scale-to-zero",),
-    Kind.INSTANCE: ("stop-instance",),
+    Kind.JOB: ("cancel-executions", "require-authentication", "disable-service-account"),
+    Kind.WORKER_POOL: ("scale-to-zero", "disable-service-account"),
+    Kind.INSTANCE: ("stop-instance", "disable-service-account"),
 }
 
 

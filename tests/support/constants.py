@@ -18,11 +18,15 @@ SAMPLE_OF_KIND = {
 }
 #: All actions that a policy may list, as YAML.
 ALL_ACTIONS = {
-    Kind.SERVICE: "[scale-to-zero, restrict-ingress, require-authentication]",
-    Kind.JOB: "[cancel-executions, require-authentication]",
-    Kind.WORKER_POOL: "[scale-to-zero]",
-    Kind.INSTANCE: "[stop-instance]",
+    Kind.SERVICE: (
+        "[scale-to-zero, restrict-ingress, require-authentication, disable-service-account]"
+    ),
+    Kind.JOB: "[cancel-executions, require-authentication, disable-service-account]",
+    Kind.WORKER_POOL: "[scale-to-zero, disable-service-account]",
+    Kind.INSTANCE: "[stop-instance, disable-service-account]",
 }
+#: A policy's key that lets every user-managed account be disabled, as YAML.
+DEDICATED_ACCOUNTS = 'identity: {dedicated: ["*@*.iam.gserviceaccount.com"]}\n'
 
 PROJECT_ID = "example-shop-prod"
 PROJECT_NUMBER = "210987654321"

@@ -20,7 +20,7 @@ from incident.containment.release_plan import ReleasePlan, plan_release
 from incident.model import Change, Kind, Workload
 from incident.notification.resource_names import parse_resource_name
 from incident.redaction.redactor import Redactor
-from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND
+from tests.support.constants import ALL_ACTIONS, DEDICATED_ACCOUNTS, SAMPLE_OF_KIND
 from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
 from tests.support.findings import sample_notification
 from tests.support.worlds import WORLD_COLLECTIONS, rich_world, workload_in
@@ -43,7 +43,8 @@ OUTPUT_ONLY = frozenset(
 
 def enforcing_policy(kind: Kind, actions: str = "") -> str:
     """A policy that enforces some steps for one kind of workload."""
-    return f"mode: enforce\ncontain:\n  {kind}: {actions or ALL_ACTIONS[kind]}\n"
+    steps = actions or ALL_ACTIONS[kind]
+    return f"mode: enforce\ncontain:\n  {kind}: {steps}\n{DEDICATED_ACCOUNTS}"
 
 
 def comparable_world(world: JsonDict, kind: Kind, lost: Collection[str] = ()) -> JsonDict:
@@ -78,11 +79,20 @@ def comparable_world(world: JsonDict, kind: Kind, lost: Collection[str] = ()) ->
 
 
 def release_options(
-    *, patience_s: float = 5, step: Callable[[str], None] = lambda _: None, force: bool = False
+    *,
+    patience_s: float = 5,
+    step: Callable[[str], None] = lambda _: None,
+    force: bool = False,
+    enable_now: bool = True,
 ) -> ReleaseOptions:
-    """The options of a release by the operator."""
+    """The options of a release by the operator, who does not wait for tokens to expire."""
     return ReleaseOptions(
-        RELEASED_BY, timedelta(seconds=patience_s), Redactor(b"key"), step, force=force
+        RELEASED_BY,
+        timedelta(seconds=patience_s),
+        Redactor(b"key"),
+        step,
+        force=force,
+        enable_now=enable_now,
     )
 
 
@@ -103,6 +113,12 @@ class ContainedWorkload:
     workload: Workload
     world_before: JsonDict
     outcome: Any
+
+    def containment_records_at(self, moment: datetime) -> ContainmentRecords:
+        """Its containments, as the operator sees them at a moment."""
+        return ContainmentRecords(
+            self.clients.store, self.workload, f"cli {RELEASED_BY}", lambda: moment
+        )
 
     @property
     def containment_records(self) -> ContainmentRecords:
@@ -166,7 +182,7 @@ class ContainedWorkload:
     def writes(self) -> list[str]:
         """What was written to the workload since, by the last part of the method."""
         writes = [write for write in self.env.emulator.writes if not write.validate_only]
-        names = [write.method for write in writes if ".cloud.run." in write.method]
+        names = [w.method for w in writes if ".cloud.run." in w.method or ".iam." in w.method]
         return [name.rpartition("/")[2] for name in names]
 
 
@@ -197,6 +213,7 @@ async def contained_workload(
     *,
     world: JsonDict | None = None,
     actions: str = "",
+    policy_text: str = "",
     hook: Callable[[CallPoint], None] | None = None,
     **given: Any,
 ) -> AsyncIterator[ContainedWorkload]:
@@ -207,7 +224,7 @@ async def contained_workload(
         folder,
         notification=notification,
         world=start_world,
-        policy_text=enforcing_policy(kind, actions),
+        policy_text=policy_text or enforcing_policy(kind, actions),
         hook=hook,
         **given,
     ) as env:

@@ -108,17 +108,18 @@ module "organization" {
   grant_acting_role = true
   acting_scopes     = ["projects/sandbox-1", "folders/345678901234"]
   actions = {
-    service     = ["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication"]
-    worker-pool = ["scale-to-zero"]
-    job         = ["cancel-executions", "require-authentication"]
-    instance    = ["stop-instance"]
+    service     = ["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication", "disable-service-account"]
+    worker-pool = ["scale-to-zero", "disable-service-account"]
+    job         = ["cancel-executions", "require-authentication", "disable-service-account"]
+    instance    = ["stop-instance", "disable-service-account"]
   }
   drill_services = ["projects/sandbox-1/locations/europe-west1/services/guinea-pig"]
   target_service_accounts = [
     "guinea-pig@sandbox-1.iam.gserviceaccount.com",
     "storefront@example-shop-prod.iam.gserviceaccount.com",
   ]
-  image_repositories = ["projects/shared-images/locations/europe-west1/repositories/web"]
+  disable_service_accounts = ["storefront@example-shop-prod.iam.gserviceaccount.com"]
+  image_repositories       = ["projects/shared-images/locations/europe-west1/repositories/web"]
 }
 
 check "what_the_mode_allows_is_granted" {

@@ -1,11 +1,13 @@
 # Who is granted which role on workloads, on the accounts that they run as, and on their images.
 
 locals {
-  target_accounts = distinct([
-    for account in var.target_service_accounts :
-    # NAME@PROJECT.iam.gserviceaccount.com contains its project; others are given with it.
-    startswith(account, "projects/") ? account : "projects/${split(".", split("@", account)[1])[0]}/serviceAccounts/${account}"
-  ])
+  # NAME@PROJECT.iam.gserviceaccount.com contains its project; others are given with it.
+  account_names = {
+    for account in distinct(concat(var.target_service_accounts, var.disable_service_accounts)) :
+    account => startswith(account, "projects/") ? account : "projects/${split(".", split("@", account)[1])[0]}/serviceAccounts/${account}"
+  }
+  target_accounts     = distinct([for account in var.target_service_accounts : local.account_names[account]])
+  disabled_accounts   = distinct([for account in var.disable_service_accounts : local.account_names[account]])
   target_repositories = distinct(var.image_repositories)
 
   # By label: an account's address may be unknown until the responder has made it.
@@ -34,6 +36,7 @@ locals {
     [for pair in setproduct(local.drillers, local.drill_services) : { role = "drill", member = pair[0], on = pair[1] }],
     [for pair in setproduct(local.writers, local.target_accounts) : { role = "act-as", member = pair[0], on = pair[1] }],
     [for pair in setproduct(local.writers, local.target_repositories) : { role = "image-reader", member = pair[0], on = pair[1] }],
+    [for pair in setproduct(concat(local.actors, local.releasers), local.disabled_accounts) : { role = "disable", member = pair[0], on = pair[1] }],
   )
   grants = distinct([for grant in local.wanted_grants : grant if contains(keys(local.roles), grant.role)])
 

@@ -50,6 +50,13 @@ check "acting_is_switched_on" {
   }
 }
 
+check "accounts_may_be_disabled" {
+  assert {
+    condition     = (length(var.disable_service_accounts) > 0) == contains(flatten(values(var.actions)), "disable-service-account")
+    error_message = "disable_service_accounts and the action disable-service-account in actions go together: one of them is missing, and nothing is granted for the other."
+  }
+}
+
 check "no_default_accounts" {
   assert {
     condition = alltrue([

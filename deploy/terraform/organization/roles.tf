@@ -27,6 +27,7 @@ locals {
     drill        = "For people: stops and releases one sandbox service"
     act-as       = "Cloud Run asks for it at every update of a workload that runs as this account"
     image-reader = "Cloud Run asks for it at every update of a workload with an image from this repository"
+    disable      = "Disables this service account and enables it again"
   }
 
   role_permissions = {
@@ -39,6 +40,7 @@ locals {
     drill        = [for row in local.writes : row.permission if startswith(row.permission, "run.services.")]
     act-as       = [for row in local.needed : row.permission if row.scope == "runtime-service-account"]
     image-reader = [for row in local.needed : row.permission if row.scope == "image-repository"]
+    disable      = [for row in local.needed : row.permission if row.scope == "disabled-service-account"]
   }
 
   # No action needs anything of the kind: no such role.
@@ -51,6 +53,7 @@ locals {
     for key in keys(local.roles) : key => lookup({
       act-as       = distinct([for account in local.target_accounts : split("/", account)[1]])
       image-reader = distinct([for repository in local.target_repositories : split("/", repository)[1]])
+      disable      = distinct([for account in local.disabled_accounts : split("/", account)[1]])
     }, key, [local.scope_id])
   }
 

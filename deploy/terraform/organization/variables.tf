@@ -135,9 +135,9 @@ variable "actions" {
   validation {
     condition = alltrue([
       for name in flatten(values(var.actions)) :
-      contains(["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication", "cancel-executions", "stop-instance"], name)
+      contains(["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication", "cancel-executions", "disable-service-account", "stop-instance"], name)
     ])
-    error_message = "Expected scale-to-zero, isolate-revision, restrict-ingress, require-authentication, cancel-executions or stop-instance."
+    error_message = "Expected scale-to-zero, isolate-revision, restrict-ingress, require-authentication, cancel-executions, disable-service-account or stop-instance."
   }
 }
 
@@ -164,6 +164,20 @@ variable "target_service_accounts" {
       can(regex("^(projects/[a-z][a-z0-9.:-]*/serviceAccounts/[^/@]+@[^/@]+|[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z][a-z0-9-]*\\.iam\\.gserviceaccount\\.com)$", account))
     ])
     error_message = "Expected NAME@PROJECT.iam.gserviceaccount.com, where NAME has 6 to 30 characters, or projects/PROJECT/serviceAccounts/EMAIL with the project's id."
+  }
+}
+
+variable "disable_service_accounts" {
+  description = "Runtime service accounts that disable-service-account may disable and a release enable again, spelled as in target_service_accounts. The policy must name the action and declare the accounts as well. Granted with grant_acting_role, one by one, never for a project; never a default service account."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition = alltrue([
+      for account in var.disable_service_accounts :
+      can(regex("^(projects/[a-z][a-z0-9.:-]*/serviceAccounts/)?[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z][a-z0-9.-]*\\.iam\\.gserviceaccount\\.com$", account))
+    ])
+    error_message = "Expected NAME@PROJECT.iam.gserviceaccount.com, where NAME has 6 to 30 characters, or projects/PROJECT/serviceAccounts/EMAIL with the project's id; a default service account cannot be disabled."
   }
 }
 

@@ -32,6 +32,12 @@ locals {
     RESPONDER_STORE   = "gs://${local.evidence_bucket}" # anything else forbids acting
     RESPONDER_TOPIC   = "projects/${var.project_id}/topics/${local.outcomes_topic}"
     RESPONDER_PROJECT = var.project_id # so that it never contains itself
+    # So that it never disables one of its own. An account of example.com:project is at
+    # project.example.com.
+    RESPONDER_SERVICE_ACCOUNTS = join(",", [
+      for name in sort(keys(local.functions)) :
+      "${var.name}-${name}@${join(".", reverse(split(":", var.project_id)))}.iam.gserviceaccount.com"
+    ])
 
     RESPONDER_TOPIC_FORMAT   = var.outcomes_format
     RESPONDER_WEBHOOK_FORMAT = var.webhook_format

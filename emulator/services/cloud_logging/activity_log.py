@@ -12,7 +12,7 @@ from google.cloud.logging_v2.types import LogEntry
 
 from emulator.api import proto_json
 from emulator.api.resource_names import segment_after
-from emulator.services.gate import Method
+from emulator.services.gate import Method, set_access_token
 from emulator.world.cloud_run.resources import DEFAULT_CALLER, current_time
 from emulator.world.state import World
 
@@ -37,6 +37,7 @@ def current_caller() -> str:
 def set_caller(context: grpc.aio.ServicerContext[Any, Any]) -> None:
     """Take down who makes the call that is about to be answered."""
     metadata = dict(context.invocation_metadata() or ())
+    set_access_token(str(metadata.get("authorization", "")))
     _caller.set(str(metadata.get(PRINCIPAL_METADATA, DEFAULT_CALLER)))
 
 

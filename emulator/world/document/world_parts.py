@@ -17,10 +17,17 @@ from emulator.api.list_pages import PageRules
 from emulator.api.resource_names import ProjectEntry, Projects
 from emulator.world.document.json_document import JsonNode
 from emulator.world.inventory import Inventory
+from emulator.world.service_accounts import ServiceAccount, ServiceAccounts, new_account
 
 M = TypeVar("M")
 
 _FAULT_KEYS = ("method", "code", "times", "after", "message", "applied")
+_ACCOUNT_TEXTS = {
+    "projectId": "project_id",
+    "uniqueId": "unique_id",
+    "displayName": "display_name",
+}
+_ACCOUNT_KEYS = ("name", "email", "disabled", *_ACCOUNT_TEXTS)
 _CODES = tuple(code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK)
 
 
@@ -150,6 +157,24 @@ def parse_inventory(node: JsonNode, projects: Projects) -> Inventory:
         not_yet_listed=frozenset(map(projects.canonical, hidden)),
         still_listed=stale,
     )
+
+
+def parse_service_accounts(node: JsonNode, projects: Projects) -> ServiceAccounts:
+    """The list `serviceAccounts`: `email`, `disabled`, and what its type has besides."""
+    accounts: dict[str, ServiceAccount] = {}
+    for item in node.items():
+        item.json_object(allowed_keys=_ACCOUNT_KEYS)
+        email = item.get("email").string()
+        if email in accounts:
+            raise item.error("the account is in the list twice", "remove one of them")
+        texts = {
+            field: item.get(key).string()
+            for key, field in _ACCOUNT_TEXTS.items()
+            if key in item.value
+        }
+        disabled = item.get("disabled", False).boolean()
+        accounts[email] = new_account(email, projects, disabled=disabled, **texts)
+    return ServiceAccounts(accounts.values())
 
 
 def parse_latency(node: JsonNode) -> Latency:

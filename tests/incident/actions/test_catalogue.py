@@ -29,6 +29,7 @@ from incident.model import (
     Finding,
     Json,
     Kind,
+    ServiceAccount,
     Template,
     WorkloadConfiguration,
     WorkloadDetail,
@@ -353,6 +354,7 @@ _EVERYTHING = replace(
     SHOP_CONFIGURATION,
     access=Access((), "ab", (iam_binding(PUBLIC, USER),)),
     executions=(execution("a"), execution("b")),
+    accounts=(ServiceAccount(template().service_account),),
 )
 
 
@@ -368,6 +370,7 @@ def test_any_list_of_steps_is_one_write_of_fields_and_stops_first(
     assert kinds.count(ChangeKind.IAM_POLICY) <= 1
     stops = [change.stops for change in made.changes]
     assert stops == sorted(stops, reverse=True)
+    assert kinds.count(ChangeKind.SERVICE_ACCOUNT) <= 1
     fit = [any(kind in ACTIONS[name].desired_state for name in step) for step in steps]
     assert made.applicable is all(fit)
 

@@ -265,7 +265,9 @@ STEPS = (
     "verified fields",
     "written iam-policy",
     "verified iam-policy",
-    "verified fields and iam-policy",
+    "written service-account",
+    "verified service-account",
+    "verified fields and iam-policy and service-account",
     "released",
 )
 
@@ -461,10 +463,16 @@ async def test_a_deleted_workload_is_reported_as_deleted(tmp_path: Path) -> None
 async def test_only_written_changes_are_restored(tmp_path: Path) -> None:
     """What was refused at the time is not ours to restore, and its permission is not needed."""
     world = rich_world(Kind.SERVICE)
-    world["faults"] = [{"method": "SetIamPolicy", "code": "PERMISSION_DENIED"}]
+    world["faults"] = [
+        {"method": method, "code": "PERMISSION_DENIED"}
+        for method in ("SetIamPolicy", "DisableServiceAccount")
+    ]
     async with contained_workload(tmp_path, Kind.SERVICE, world=world) as held:
-        assert held.outcome["changes"][1]["state"] == "failed"
-        held.set_faults(Fault("GetIamPolicy", Code.PERMISSION_DENIED))
+        assert [c["state"] for c in held.outcome["changes"]] == ["verified", "failed", "failed"]
+        held.set_faults(
+            Fault("GetIamPolicy", Code.PERMISSION_DENIED),
+            Fault("GetServiceAccount", Code.PERMISSION_DENIED),
+        )
         changes = await held.release()
         assert [change.kind for change in changes] == [ChangeKind.FIELDS]
         assert held.is_restored()

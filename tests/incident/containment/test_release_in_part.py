@@ -271,7 +271,7 @@ async def test_force_leaves_out_a_field_that_google_refuses(tmp_path: Path) -> N
         for name in ("scaling", "traffic", "invokerIamDisabled", "annotations"):
             assert now.get(name) == before.get(name)
         assert now["ingress"] != before["ingress"]
-        (fields, _) = done.changes
+        fields, *_ = done.changes
         assert "ingress" not in fields.after
         assert {"scaling", "traffic"} <= set(fields.after)
         assert not (await held.plan_release()).containment

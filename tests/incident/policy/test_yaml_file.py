@@ -164,8 +164,8 @@ MISTAKES = [
     pytest.param(
         "evidense: {}",
         "p.yaml:1:1: evidense: unknown key (did you mean evidence?); expected one of: mode, "
-        "categories, sources, contain, rules, protect, guards, approval_expires, reapply_limit, "
-        "virustotal, evidence, playbook",
+        "categories, sources, contain, identity, rules, protect, guards, approval_expires, "
+        "reapply_limit, virustotal, evidence, playbook",
         id="unknown key",
     ),
     pytest.param(
@@ -177,8 +177,8 @@ MISTAKES = [
     pytest.param(
         '"[key]": 1',
         "p.yaml:1:1: [key]: unknown key; expected one of: mode, categories, sources, "
-        "contain, rules, protect, guards, approval_expires, reapply_limit, virustotal, evidence, "
-        "playbook",
+        "contain, identity, rules, protect, guards, approval_expires, reapply_limit, "
+        "virustotal, evidence, playbook",
         id="unknown key in pydantic's spelling",
     ),
     pytest.param(
@@ -196,13 +196,15 @@ MISTAKES = [
         "contain:\n  service: [scale-to-zer]\n",
         'p.yaml:2:13: contain.service[0]: found "scale-to-zer"; no such action (did you mean '
         "scale-to-zero?); available for a service: "
-        "isolate-revision, scale-to-zero, restrict-ingress, require-authentication",
+        "isolate-revision, scale-to-zero, restrict-ingress, require-authentication, "
+        "disable-service-account",
         id="misspelled action",
     ),
     pytest.param(
         "contain: {job: [scale-to-zero]}",
         'p.yaml:1:17: contain.job[0]: found "scale-to-zero"; it never fits a job, only a '
-        "service or a worker-pool; available for a job: cancel-executions, require-authentication",
+        "service or a worker-pool; available for a job: cancel-executions, require-authentication, "
+        "disable-service-account",
         id="action of another kind",
     ),
     pytest.param(
@@ -234,7 +236,8 @@ MISTAKES = [
         "contain: {service: [[[scale-to-zero]]]}",
         "p.yaml:1:22: contain.service[0][0]: found a list; expected the name of an action; "
         "available for a service: "
-        "isolate-revision, scale-to-zero, restrict-ingress, require-authentication",
+        "isolate-revision, scale-to-zero, restrict-ingress, require-authentication, "
+        "disable-service-account",
         id="lists too deep",
     ),
     pytest.param(

@@ -57,11 +57,15 @@ class DrillEnvironment:
         request = await drill_request(process, self.workload, self.user.name)
         return DrillRun(process, request, await propose(process, request))
 
-    async def run_drill(self, store: ObjectStore | None = None) -> DrillReport:
+    async def run_drill(
+        self, store: ObjectStore | None = None, *, with_service_account: bool = False
+    ) -> DrillReport:
         """A whole drill, without being asked, with its manifest."""
         recording = RecordingStore(store or self.user.process.store)
         process = replace(self.user.process, store=recording)
-        request = await drill_request(process, self.workload, self.user.name)
+        request = await drill_request(
+            process, self.workload, self.user.name, with_service_account=with_service_account
+        )
         report = await run_drill(process, request, await propose(process, request))
         await write_manifest(recording, f"drills/{report.drill}")
         return report
@@ -124,10 +128,26 @@ async def test_after_a_drill_the_world_is_what_it_was(tmp_path: Path, kind: Kind
         )
         kept = await verify_case_file(folder_store(tmp_path / "store"), f"drills/{report.drill}")
         assert {item.state for item in kept.objects} == {ObjectState.INTACT}
-        called = {call.method.split(".")[1] for call in here.env.emulator.calls}
-        assert called == {"cloud"}
-        assert not [c for c in here.env.emulator.calls if ".cloud.run." not in c.method]
+        methods = {call.method for call in here.env.emulator.calls}
+        others = {method for method in methods if ".cloud.run." not in method}
+        assert others <= {"/google.iam.admin.v1.IAM/GetServiceAccount"}
         assert not dump_world(here.env).get("published")
+
+
+@pytest.mark.parametrize("kind", [Kind.SERVICE, Kind.WORKER_POOL])
+async def test_the_account_is_disabled_in_a_drill_only_if_asked_for(
+    tmp_path: Path, kind: Kind
+) -> None:
+    """Then it is enabled again at once: in a drill nobody has stolen a token."""
+    async with drill_environment(tmp_path, kind) as here:
+        request = await drill_request(here.user.process, here.workload, here.user.name)
+        proposal = await propose(here.user.process, request)
+        assert "disable-service-account" not in {change.action for change in proposal.changes}
+        assert any("--with-service-account" in reason for reason in proposal.reasons)
+        report = await here.run_drill(with_service_account=True)
+        assert report.passed, report.json
+        assert "disable-service-account" in {change.action for change in report.changes}
+        assert here.is_as_before()
 
 
 async def test_a_finding_after_a_drill_is_contained_as_if_there_had_been_none(

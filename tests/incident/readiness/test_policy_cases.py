@@ -116,6 +116,7 @@ def test_what_is_left_out_lets_every_action_fit(kind: Kind) -> None:
     fitting = [name for name, each in ACTIONS.items() if kind in each.kinds]
     for name in fitting:
         policy = f"mode: enforce\ncontain: {{{kind.value}: [{name}]}}\n"
+        policy += "identity: {dedicated: ['example-runtime@*.iam.gserviceaccount.com']}\n"
         known_good = {"known_good": "example-00001-old"} if name == "isolate-revision" else {}
         assert decided(policy, kind=kind.value, **known_good).decided["actions"] == (name,)
 

@@ -35,7 +35,7 @@ from incident.response.approvals import (
 )
 from incident.response.pipeline import respond
 from incident.response.refusals import RequestRefused
-from tests.support.constants import ALL_ACTIONS, SAMPLE_OF_KIND
+from tests.support.constants import ALL_ACTIONS, DEDICATED_ACCOUNTS, SAMPLE_OF_KIND
 from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
 from tests.support.findings import sample_notification
 from tests.support.manual_containment import OPERATOR_EMAIL, command_line_user
@@ -64,6 +64,8 @@ def sent_writes(env: ResponderEnvironment) -> list[tuple[str, list[str], Any]]:
     found: list[tuple[str, list[str], Any]] = []
     for write in env.emulator.writes:
         request: Any = write.request
+        if write.method.endswith("/DisableServiceAccount"):
+            found.append((request["name"], ["disabled"], {"disabled": True}))
         if not write.method.startswith(CLOUD_RUN):
             continue
         if write.method.endswith("/SetIamPolicy"):
@@ -92,7 +94,7 @@ def planned_changes(outcome: Any) -> list[Any]:
 @pytest.mark.parametrize("kind", Kind)
 async def test_approving_writes_exactly_the_recorded_plan(tmp_path: Path, kind: Kind) -> None:
     """Every change of the plan is verified; the approver is named and the outcome published."""
-    rules = f"mode: approve\ncontain:\n  {kind}: {ALL_ACTIONS[kind]}\n"
+    rules = f"mode: approve\ncontain:\n  {kind}: {ALL_ACTIONS[kind]}\n{DEDICATED_ACCOUNTS}"
     given: dict[str, Any] = {"policy_text": rules, "topic": "projects/p/topics/outcomes"}
     async with responder_environment(
         tmp_path, notification=sample_notification(SAMPLE_OF_KIND[kind]), **given
@@ -179,7 +181,7 @@ DRIFT_BY_KIND: dict[Kind, dict[str, Callable[[ResponderEnvironment], None]]] = {
 @pytest.mark.parametrize("kind", DRIFT_BY_KIND)
 async def test_a_plan_for_a_changed_workload_is_refused(tmp_path: Path, kind: Kind) -> None:
     """The plan was made for something else; it waits on, and a fresh one is offered."""
-    rules = f"mode: approve\ncontain:\n  {kind}: {ALL_ACTIONS[kind]}\n"
+    rules = f"mode: approve\ncontain:\n  {kind}: {ALL_ACTIONS[kind]}\n{DEDICATED_ACCOUNTS}"
     async with responder_environment(
         tmp_path, notification=sample_notification(SAMPLE_OF_KIND[kind]), policy_text=rules
     ) as env:

@@ -195,8 +195,8 @@ run "no_permission_is_lost_between_the_list_and_the_roles" {
 
   assert {
     condition = toset(local.permissions[*].scope) == toset([
-      "workload", "project", "security-center", "inventory", "runtime-service-account", "image-repository", # here
-      "store", "policy", "topic", "quota-project", "responder-account", "responder-project",                # the responder's
+      "workload", "project", "security-center", "inventory", "runtime-service-account", "disabled-service-account", "image-repository", # here
+      "store", "policy", "topic", "quota-project", "responder-account", "responder-project",                                            # the responder's
     ])
     error_message = "A scope of permissions.json is in no module: say which roles are made of it, and where they are granted."
   }
@@ -205,7 +205,7 @@ run "no_permission_is_lost_between_the_list_and_the_roles" {
     condition = length(setsubtract(
       [
         for row in local.permissions : row.permission
-        if contains(["workload", "project", "security-center", "inventory", "runtime-service-account", "image-repository"], row.scope)
+        if contains(["workload", "project", "security-center", "inventory", "runtime-service-account", "disabled-service-account", "image-repository"], row.scope)
       ],
       flatten(values(local.roles)),
     )) == 0
@@ -295,6 +295,50 @@ run "actions_on_jobs_alone_need_no_account_and_no_image" {
   assert {
     condition     = contains(local.roles.actor, "run.executions.cancel") && length(google_service_account_iam_member.act_as) == 0
     error_message = "The role for jobs is incomplete, or an account is granted."
+  }
+}
+
+run "accounts_may_be_disabled_one_by_one" {
+  command = plan
+
+  variables {
+    grant_acting_role        = true
+    disable_service_accounts = ["storefront@accounts-1.iam.gserviceaccount.com"]
+    actions = {
+      service = ["scale-to-zero", "disable-service-account"]
+    }
+  }
+
+  assert {
+    condition = toset([for grant in local.grants : "${grant.member} ${grant.on}" if grant.role == "disable"]) == toset([
+      for member in ["function respond", "function patrol", "group:approvers@example.com", "group:operators@example.com"] :
+      "${member} projects/accounts-1/serviceAccounts/storefront@accounts-1.iam.gserviceaccount.com"
+    ])
+    error_message = "The right to disable an account is granted to others, or elsewhere than on the account."
+  }
+  assert {
+    condition     = toset(local.roles.disable) == toset(["iam.serviceAccounts.get", "iam.serviceAccounts.disable", "iam.serviceAccounts.enable"])
+    error_message = "The role has other permissions than to read, disable and enable."
+  }
+  assert {
+    condition = length([
+      for key, permissions in local.roles : key
+      if key != "disable" && length(setintersection(permissions, local.roles.disable)) > 0
+    ]) == 0
+    error_message = "Another role can disable accounts."
+  }
+}
+
+run "nobody_may_disable_accounts_by_default" {
+  command = plan
+
+  variables {
+    grant_acting_role = true
+  }
+
+  assert {
+    condition     = !contains(keys(local.roles), "disable") && length([for grant in local.grants : grant if grant.role == "disable"]) == 0
+    error_message = "Somebody may disable accounts although nothing is listed."
   }
 }
 

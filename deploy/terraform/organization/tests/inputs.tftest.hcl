@@ -135,6 +135,16 @@ run "a_default_account_is_warned_of" {
   expect_failures = [check.no_default_accounts]
 }
 
+run "accounts_without_the_action_are_warned_of" {
+  command = plan
+
+  variables {
+    disable_service_accounts = ["storefront@example-shop-prod.iam.gserviceaccount.com"]
+  }
+
+  expect_failures = [check.accounts_may_be_disabled]
+}
+
 run "malformed_inputs" {
   command = plan
 
@@ -152,10 +162,12 @@ run "malformed_inputs" {
     drill_services           = ["guinea-pig"]
     target_service_accounts  = ["web@sandbox-1.iam.gserviceaccount.com"] # 3 characters, Google asks for 6
     image_repositories       = ["web"]
+    disable_service_accounts = ["42-compute@developer.gserviceaccount.com"]
   }
 
   expect_failures = [
     var.organization_id, var.scope, var.name, var.name_suffix, var.findings_topic, var.categories, var.control_plane_categories, var.finding_source,
     var.acting_scopes, var.actions, var.drill_services, var.target_service_accounts, var.image_repositories,
+    var.disable_service_accounts,
   ]
 }
