@@ -69,7 +69,7 @@ async def test_a_page_shows_everything_and_escapes_hostile_text(tmp_path: Path) 
         *outcome["decision"]["reasons"],
         *("-   scalingMode: AUTOMATIC", "+   scalingMode: MANUAL", "validated"),
         *(outcome["detected"]["sha256"], outcome["links"]["virustotal"]),
-        "1. Contain it, if the plan is right",
+        "2. Contain it, if the plan is right",
         "What runs goes on reading secrets and calling out.",
     ):
         assert text in reported.replace("\n", ""), text
