@@ -73,6 +73,8 @@ def sent_writes(env: ResponderEnvironment) -> list[tuple[str, list[str], Any]]:
             found.append((request["resource"], ["bindings"], {"bindings": bindings}))
         elif write.method.endswith("/CancelExecution"):
             found.append((request["name"], [], {"state": "CANCELLED"}))
+        elif write.method.endswith("/StopInstance"):
+            found.append((request["name"], [], {}))
         elif write.mask and write.mask != ["annotations"]:
             resource = request.get("service") or request["workerPool"]
             fields = {key: value for key, value in resource.items() if key != "name"}
