@@ -91,7 +91,7 @@ def _print_result(result: Backtest, url: str, file: Path, first: datetime | None
     differing, not_judged = result.differing, result.not_judged
     same = len(result.judged) - len(differing)
     when = f" since {first:%Y-%m-%d %H:%M:%S} UTC" if first else ""
-    count = f"{len(differing)} differ, {same} the same, {len(not_judged)} not judged"
+    count = f"differing {len(differing)}, the same {same}, not judged {len(not_judged)}"
     print_line(console, f"{file} on the incidents in {url}{when}: {count}")
     if differing:
         table = _table(differing, file)

@@ -32,14 +32,16 @@ async def test_what_differs_is_a_table_and_nothing_is_cut(tmp_path: Path) -> Non
         store = f"file://{tmp_path / 'store'}"
         assert first == (
             f"{tmp_path / 'new.yaml'} on the incidents in {store}:"
-            " 1 differ, 0 the same, 0 not judged"
+            " differing 1, the same 0, not judged 0"
         )
         assert titles.split("  ")[0] == "incident"
         assert row.startswith(f"{incident}  storefront (service, example-shop-prod)  Execution: ")
         assert "contain (enforce): scale-to-zero  contain (approve): scale-to-zero" in row
         (tmp_path / "new.yaml").write_text(policy_yaml())
-        assert "0 differ, 1 the same" in (await run(tmp_path)).stdout
-        assert "0 differ, 0 the same, 0 not judged" in (await run(tmp_path, "--since", "1h")).stdout
+        assert "differing 0, the same 1" in (await run(tmp_path)).stdout
+        assert (
+            "differing 0, the same 0, not judged 0" in (await run(tmp_path, "--since", "1h")).stdout
+        )
 
 
 async def test_a_narrow_terminal_gets_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
