@@ -92,7 +92,9 @@ async def respond(  # noqa: C901, PLR0911 - one sequence that reads top to botto
             inputs = await gather(run, request, policy)
         if answer := await _answer_on_record(run, inputs, inputs.incident_case_file, waited=waited):
             return answer
-        if inputs.scc_record and not same_workload(inputs.scc_record, request.finding):
+        if inputs.incident_case_file.done:
+            supporting.cancel()  # a later outcome has no evidence of its own
+        elif inputs.scc_record and not same_workload(inputs.scc_record, request.finding):
             supporting.cancel()
             supporting = run.start(_supporting(run, request, inputs.scc_record, policy))
 
@@ -129,6 +131,7 @@ async def respond(  # noqa: C901, PLR0911 - one sequence that reads top to botto
             if request.operator:
                 case = await case.reload()
                 if earlier := await overtaken(case, request, result.status):
+                    await annotating
                     return Response(earlier)
             with stopwatch.stage("evidence"):
                 evidence = await _evidence(run, inputs, case, supporting)
