@@ -83,9 +83,9 @@ terraform: ## Validate and test Terraform with its provider, which it downloads
 release: ## Write dist/threat-responder-VERSION.tar.gz, as committed: make release VERSION=1.0.0
 	sh deploy/release.sh "$(VERSION)"
 
-.PHONY: measure
-measure: setup ## Measure start, memory and load of what is deployed; takes a minute or two
-	$(BIN)/python -m benchmarks.measure
+.PHONY: bench
+bench: setup ## Measure start, bursts, memory: make bench AGAINST=COMMIT QUICK=1; takes long without QUICK
+	$(BIN)/python -m benchmarks.measure $(if $(AGAINST),--against $(AGAINST)) $(if $(QUICK),--quick)
 
 .PHONY: lock
 lock: setup ## Write the locked requirements anew, keeping the versions that still fit

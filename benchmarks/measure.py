@@ -1,242 +1,175 @@
-"""Measures what is deployed: its start beside functions-framework alone, and its load.
+"""Measures what one incident costs: start, burst, memory, connections, echoes.
 
-Run with `make measure`; prints tables in Markdown. Everything that is compared is measured in one
-run, in turns. The deployed set is what `make package` packs, as committed, installed with hashes
-into an environment of its own; the emulator runs beside it and costs time and processor too.
+Run with ``make bench``, or ``make bench AGAINST=COMMIT`` to measure another commit's deployed set
+in turns. Prints one Markdown table for each measure, with the command that prints it alone. The
+deployed sets are what ``make package`` packs, as committed, installed with hashes into environments
+of their own. The emulator runs beside them and shares the machine: compare what one run printed,
+and nothing else. Processor time is the worker's own; it is steadier than time on the clock.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import datetime as dt
-import os
-import subprocess
 import sys
 import tempfile
-import time
-import venv
-import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from emulator.runner.function_process import FunctionProcess
-from emulator.server.emulator import Emulator
-from emulator.services.pubsub import push
-from emulator.world.state import parse_world
-from tests.support.constants import REPOSITORY, UPDATE_SERVICE
-from tests.support.findings import SampleFinding
-from tests.support.function_process import ENFORCING_POLICY, children
-from tests.support.worlds import world_with_findings
+from benchmarks.deployed_set import DeployedSet, install
+from benchmarks.load import Cost, Load, measure_load
+from benchmarks.start import measure_starts
 
-STARTS = 7
-ENTRIES = 500
-# How many findings at once, and the size of each log entry in characters.
-LOADS = ((1, 4_000), (4, 4_000), (8, 4_000), (8, 16_000), (16, 4_000))
-EMPTY_FUNCTION = """
-import functions_framework
-
-@functions_framework.cloud_event
-def respond(event):
-    pass
-"""
-# What gunicorn's worker does before it is ready; prints seconds and the peak of memory in MB.
-START_SCRIPT = """
-import sys, time
-begun = time.perf_counter()
-if len(sys.argv) > 1:
-    import functions_framework
-    functions_framework.create_app("respond", sys.argv[1], "cloudevent")
-took = time.perf_counter() - begun
-status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(took, int(status["VmHWM"].split()[0]) / 1024)
-"""
-
-
-class MeasuredFunction(FunctionProcess):
-    """A function of which the worker's memory is measured."""
-
-    @property
-    def peak(self) -> float:
-        """The most memory that the worker has had, in megabytes."""
-        (worker,) = children(self._group.pid or 0)
-        lines = Path(f"/proc/{worker}/status").read_text().splitlines()
-        status = dict(line.split(":", 1) for line in lines)
-        return int(status["VmHWM"].split()[0]) / 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What findings that came at once took.
-
-    Attributes:
-        all_s: Until the last was answered, in seconds.
-        write_s: Until the last of their containing writes reached Cloud Run, in seconds.
-        peak_mb: The worker's peak of memory.
-    """
-
-    all_s: float
-    write_s: float
-    peak_mb: float
+_BURSTS = (25, 200, 500)
+_QUICK_BURSTS = (25, 100)
+_LIMIT_S = 600.0
+_TURNS = 3
+_ENTRIES = 500
 
 
 def main() -> None:
-    """Install the deployed set and measure it."""
-    with tempfile.TemporaryDirectory(prefix="measure-") as temporary:
-        folder = Path(temporary)
-        python, source = install_package(folder)
-        version = ".".join(str(part) for part in sys.version_info[:3])
-        print_line(f"Python {version}, {os.cpu_count()} cores, best of {STARTS} starts in turns\n")
-        print_start_times(python, source, folder)
-        print_line(
-            f"\n{ENTRIES} log entries for each finding, one worker, the emulator beside it\n"
-        )
-        print_load_times(python, source, folder)
-
-
-def install_package(folder: Path) -> tuple[Path, Path]:
-    """An environment with what is deployed, and the folder of its source."""
-    archive, source = folder / "function.zip", folder / "source"
-    subprocess.run(("sh", "deploy/package.sh", str(archive)), cwd=REPOSITORY, check=True)
-    with zipfile.ZipFile(archive) as packed:
-        packed.extractall(source)
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / "bin" / "python"
-    requirements = source / "requirements.txt"
-    pip = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    subprocess.run((*pip, "--require-hashes", "-r", str(requirements)), check=True)
-    return python, source
-
-
-def print_start_times(python: Path, source: Path, folder: Path) -> None:
-    """Print what a start takes: nothing, an empty function, and the responder."""
-    empty = folder / "empty.py"
-    empty.write_text(EMPTY_FUNCTION)
-    kinds = {
-        "Python alone": (),
-        "functions-framework alone, with an empty function": (str(empty),),
-        "the responder": (str(source / "main.py"),),
+    """Install the deployed sets and measure them."""
+    arguments = _arguments()
+    measures: dict[str, Callable[[list[DeployedSet], Path, bool], None]] = {
+        "start": _print_start,
+        "burst": _print_bursts,
+        "finding": _print_finding,
+        "connections": _print_connections,
+        "memory": _print_memory,
+        "echo": _print_echoes,
     }
-    for arguments in kinds.values():
-        measure_start(python, arguments, folder)  # compiles what is not compiled yet
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
-    for _ in range(STARTS):
-        for name, arguments in kinds.items():
-            found[name].append(measure_start(python, arguments, folder))
-    _, alone, _ = (min(took for took, _ in each) for each in found.values())
-    print_line("| process | imported after | of functions-framework alone | memory |")
-    print_line("| --- | --- | --- | --- |")
-    for name, each in found.items():
-        took, memory = min(each)
-        print_line(f"| {name} | {took:.2f} s | {took / alone:.1f} | {memory:.0f} MB |")
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        folder = Path(temporary)
+        commits = ["HEAD", *([arguments.against] if arguments.against else [])]
+        sets = [install(commit, folder / str(at)) for at, commit in enumerate(commits)]
+        version = ".".join(map(str, sys.version_info[:3]))
+        _print(f"Python {version}; product {', against '.join(each.name for each in sets)}")
+        for name in arguments.only or measures:
+            against = f" --against {arguments.against}" if arguments.against else ""
+            _print(f"\n`python -m benchmarks.measure --only {name}{against}`\n")
+            measures[name](sets, folder, arguments.quick)
 
 
-def print_line(line: str) -> None:
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure what one incident costs.")
+    names = ("start", "burst", "finding", "connections", "memory", "echo")
+    parser.add_argument("--against", metavar="COMMIT", help="measure this commit too, in turns")
+    parser.add_argument("--only", action="append", choices=names, help="one measure; repeatable")
+    parser.add_argument("--quick", action="store_true", help="bursts of 25 and 100 only")
+    return parser.parse_args()
+
+
+def _print_start(sets: list[DeployedSet], folder: Path, quick: bool) -> None:  # noqa: FBT001, ARG001
+    starts = measure_starts(sets, folder)
+    baseline = starts["empty function"]
+    _print_row("start", "processor", "of the empty function", "clock", "memory")
+    _print_row("---", "---", "---", "---", "---")
+    for name, start in starts.items():
+        _print_row(
+            name,
+            f"{start.cpu_s:.2f} s",
+            f"{start.cpu_s / baseline.cpu_s:.2f}",
+            f"{start.wall_s:.2f} s",
+            f"{start.memory_mb:.0f} MB",
+        )
+
+
+def _print_bursts(sets: list[DeployedSet], folder: Path, quick: bool) -> None:  # noqa: FBT001
+    _print_row(
+        *("set", "store", "at once", "findings", "processor for each", "of 25 at 8", "memory"),
+        *("threads", "files", "to the store"),
+    )
+    _print_row(*["---"] * 10)
+    for deployed in sets:
+        for bucket in (False, True):
+            first: Cost | None = None
+            for at_once in (8, 40):
+                for findings in _QUICK_BURSTS if quick else _BURSTS:
+                    load = Load(findings, at_once, latency_ms=100, bucket=bucket, limit_s=_LIMIT_S)
+                    cost = _measure(deployed, load, folder)
+                    first = first or cost
+                    _print_burst(deployed, load, cost, first)
+
+
+def _print_burst(deployed: DeployedSet, load: Load, cost: Cost | None, first: Cost | None) -> None:
+    start = (deployed.name, "gs://" if load.bucket else "folder", load.at_once, load.findings)
+    if cost is None or first is None:
+        _print_row(*start, f"not contained within {load.limit_s:g} s", *[""] * 5)
+        return
+    seen = cost.peak.memory_mb
+    fifth = max(len(seen) // 5, 1)  # of 500 findings: from the first hundred to the last
+    _print_row(
+        *start,
+        f"{cost.cpu_ms:.0f} ms",
+        f"{cost.cpu_ms / first.cpu_ms:.2f}",
+        f"{max(seen[:fifth]):.0f} to {max(seen[-fifth:]):.0f} MB",
+        cost.peak.threads,
+        cost.peak.files,
+        cost.peak.store_connections if load.bucket else "",
+    )
+
+
+def _print_finding(sets: list[DeployedSet], folder: Path, quick: bool) -> None:  # noqa: FBT001, ARG001
+    load = Load(60, 8, latency_ms=20, entries=50, entry_size=300)
+    best = _best_in_turns(sets, load, folder)
+    _print_row("set", "processor for each finding, 50 log entries of 300 bytes", "of the last set")
+    _print_row("---", "---", "---")
+    for deployed in sets:
+        ratio = best[deployed.name] / best[sets[-1].name]
+        _print_row(deployed.name, f"{best[deployed.name]:.0f} ms", f"{ratio:.2f}")
+
+
+def _print_connections(sets: list[DeployedSet], folder: Path, quick: bool) -> None:  # noqa: FBT001, ARG001
+    _print_row("set", "findings, 4 at once", "established connections to the gs:// store, at most")
+    _print_row("---", "---", "---")
+    for findings in (20, 40, 60, 80):
+        for deployed in sets:
+            cost = _measure(deployed, Load(findings, 4, latency_ms=20, bucket=True), folder)
+            _print_row(deployed.name, findings, cost.peak.store_connections if cost else "")
+
+
+def _print_memory(sets: list[DeployedSet], folder: Path, quick: bool) -> None:  # noqa: FBT001, ARG001
+    _print_row("set", "at once", f"{_ENTRIES} log entries of", "peak of memory", "last write after")
+    _print_row("---", "---", "---", "---", "---")
+    for at_once, size in ((8, 4_000), (8, 16_000), (16, 4_000)):
+        for deployed in sets:
+            load = Load(at_once, at_once, entries=_ENTRIES, entry_size=size)
+            cost = _measure(deployed, load, folder)
+            shown = (f"{cost.memory_mb:.0f} MB", f"{cost.last_write_s:.1f} s") if cost else ("", "")
+            _print_row(deployed.name, at_once, f"{size // 1000} kB", *shown)
+
+
+def _print_echoes(sets: list[DeployedSet], folder: Path, quick: bool) -> None:  # noqa: FBT001, ARG001
+    _print_row("set", "calls to Google for each notification of an own update")
+    _print_row("---", "---")
+    for deployed in sets:
+        cost = _measure(deployed, Load(10, 2), folder)
+        _print_row(deployed.name, f"{cost.echo_calls:.1f}" if cost else "")
+
+
+def _best_in_turns(sets: Sequence[DeployedSet], load: Load, folder: Path) -> dict[str, float]:
+    """The least processor time for each finding, in milliseconds, of several turns."""
+    found: dict[str, list[float]] = {each.name: [] for each in sets}
+    for _ in range(_TURNS):
+        for deployed in sets:
+            if cost := _measure(deployed, replace(load), folder):
+                found[deployed.name].append(cost.cpu_ms)
+    return {name: min(costs, default=float("nan")) for name, costs in found.items()}
+
+
+def _measure(deployed: DeployedSet, load: Load, folder: Path) -> Cost | None:
+    return asyncio.run(measure_load(deployed, load, folder / "run"))
+
+
+def _print_row(*cells: object) -> None:
+    _print(f"| {' | '.join(map(str, cells))} |")
+
+
+def _print(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def measure_start(python: Path, arguments: Sequence[str], folder: Path) -> tuple[float, float]:
-    """The seconds and the megabytes of one start."""
-    done = subprocess.run(
-        (str(python), "-c", START_SCRIPT, *arguments),
-        env=function_settings(folder),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    took, memory = done.stdout.split()
-    return float(took), float(memory)
-
-
-def print_load_times(python: Path, source: Path, folder: Path) -> None:
-    """Print what findings at once take."""
-    print_line(
-        "| at once | size of an entry | all answered after | last containing write | worker |"
-    )
-    print_line("| --- | --- | --- | --- | --- |")
-    for number, (findings, size) in enumerate(LOADS):
-        one = asyncio.run(measure_load(python, source, folder / str(number), findings, size))
-        print_line(
-            f"| {findings} | {size // 1000} kB | {one.all_s:.1f} s "
-            f"| {one.write_s:.1f} s | {one.peak_mb:.0f} MB |"
-        )
-
-
-async def measure_load(python: Path, source: Path, folder: Path, findings: int, size: int) -> Load:
-    """Deliver findings at once to a function that has made no client yet.
-
-    Raises:
-        SystemExit: One of them was not contained, so that the figures mean nothing.
-    """
-    now = dt.datetime.now(dt.UTC)
-    reported = [
-        SampleFinding(f"{n}", f"shop-{n}", f"example-{n}", f"{10**11 + n}", now)
-        for n in range(1, findings + 1)
-    ]
-    world = world_with_findings(*reported)
-    world["logEntries"] += [
-        log_entry(one, number, size) for one in reported for number in range(ENTRIES)
-    ]
-    async with Emulator(parse_world(world, source="a world to measure in")) as emulator:
-        settings = {
-            **function_settings(folder),
-            "RESPONDER_EMULATOR": emulator.environment,
-            "THREADS": str(findings),
-        }
-        async with MeasuredFunction(settings, source / "main.py", python=python) as function:
-            begun = time.monotonic()
-            pushes = (
-                push.push_message(function.url, push.push_body(one.notification, now), 1)
-                for one in reported
-            )
-            await asyncio.gather(*pushes)
-            all_s = time.monotonic() - begun
-            await function.wait_for_outcomes(findings)
-            peak = function.peak
-    statuses = [logged.outcome["status"] for logged in function.logged_outcomes if logged.outcome]
-    if statuses != ["contained"] * findings:
-        raise SystemExit(f"cannot measure: {findings} findings ended as {statuses}")
-    writes = [
-        w.at - begun for w in emulator.writes if w.method == UPDATE_SERVICE and "scaling" in w.mask
-    ]
-    return Load(all_s, max(writes), peak)
-
-
-def log_entry(one: SampleFinding, number: int, size: int) -> dict[str, Any]:
-    """A log entry of a finding's service, shortly before its event."""
-    time_of = one.event_time - dt.timedelta(seconds=1 + number / 10)
-    return {
-        "severity": "INFO",
-        "textPayload": f"{number} {'word ' * (size // 5)}",
-        "logName": f"projects/{one.project}/logs/run.googleapis.com%2Fstdout",
-        "insertId": f"measured-{number:05d}",
-        "timestamp": time_of.isoformat(),
-        "receiveTimestamp": time_of.isoformat(),
-        "resource": {
-            "type": "cloud_run_revision",
-            "labels": {
-                "project_id": one.project,
-                "location": "europe-west1",
-                "service_name": one.service,
-                "revision_name": f"{one.service}-00007-hdm",
-            },
-        },
-    }
-
-
-def function_settings(folder: Path) -> Mapping[str, str]:
-    """The function's settings, with a policy that contains."""
-    folder.mkdir(exist_ok=True)
-    policy = folder / "policy.yaml"
-    policy.write_text(f"{ENFORCING_POLICY}guards: {{max_containments_per_hour: 1000}}\n")
-    return {
-        "RESPONDER_POLICY": str(policy),
-        "RESPONDER_STORE": str(folder / "store"),
-        "RESPONDER_MODE": "enforce",
-    }
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def editable_roles(kind: Kind) -> frozenset[str]:
 
 #: Names in a condition that may differ between two requests: all but the two constants.
 _VARIABLE = re.compile(r"\b(?!true\b|false\b)[A-Za-z_]")
-_LITERAL = re.compile(r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*\"""")
+_LITERAL = re.compile(r"""'(?:[^'\\]|\\(?s:.))*+(?:'|\\?\Z)|"(?:[^"\\]|\\(?s:.))*+(?:"|\\?\Z)""")
 #: Longer and deeper expressions are not looked at; IAM takes 12 logical operators.
 _MAX_EXPRESSION, _MAX_NESTING = 4_000, 20
 #: A bound in time that was passed before this was written, or that nobody will live to see.

@@ -141,7 +141,8 @@ def _value_pattern(name: str) -> re.Pattern[str] | None:
 
 
 # Letters of some scripts are written with marks that are no word characters themselves.
-_NAME = WORD_START + r"(?P<name>[\w.\u0300-\u036f\u0900-\u0dff\u0e00-\u0e7f-]++)"
+_MARKS = r"\u0300-\u036f\u0900-\u0dff\u0e00-\u0e7f"
+_NAME = rf"(?<![{_MARKS}]){WORD_START}(?P<name>[\w.{_MARKS}-]++)"
 # Where a word may begin, looked at behind its hyphen: a literal to search for is faster.
 _FLAG_START = (
     r"(?P<name>-(?:(?<![\w.\\-]-)|(?<=\\[nrt]-)|(?<=%[0-9A-F]{2}-)|(?<=\[[0-9]m-)"
@@ -234,4 +235,4 @@ def _stays_visible(name: str, text: str, start: int) -> bool:
 
 def may_name_secret(lowered: str) -> bool:
     """Whether a text, in lower case, may have a name that announces a secret."""
-    return not lowered.isascii() or any(hint in lowered for hint in _HINTS)
+    return not lowered.isascii() or any(map(lowered.__contains__, _HINTS))

@@ -1,15 +1,15 @@
 # Two functions from one archive: `respond` answers findings, `patrol` checks containments for drift.
 
 locals {
-  # Set from measurement (one process, the real clients against the emulator; deploy/README.md has
-  # the table). One incident takes about 0.25 s of work, most of it waiting; eight side by side,
-  # each with 500 log entries of 16 kB, peak at 260 MB in the worker, beside the 103 MB that its
-  # parent shares with it for the most part.
+  # From measurement: `make bench`; deploy/README.md, "Sizes", has the tables. A finding takes 60 to
+  # 75 ms of the processor, however many there are, and waits for the rest of its second. Eight side
+  # by side, each with 500 log entries of 16 kB, peak at 155 MB in the worker, beside the 91 MB that
+  # its parent shares with it for the most part.
   functions = {
     respond = {
       description = "Answers findings of Cloud Run Threat Detection"
-      # Evidence is redacted by this process too: with 16 side by side the last write waits for
-      # 5 s, with 8 for 2 s. Further findings get an instance of their own.
+      # Eight keep one processor busy. Beyond that, each one's containing write waits for the
+      # others'; further findings get an instance of their own.
       concurrency = 8
       # 5 x 8 incidents side by side. More would only meet the quotas: 60 log reads a minute for
       # a project, 60 writes a minute for a region.
