@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from incident.model.workload import Json, JsonObject, Kind, Workload
@@ -16,20 +17,25 @@ SCHEMA_VERSION = 1
 
 def json_value(value: Any) -> Any:
     """Any value of the model as JSON. What a type does not print of itself stays out."""
-    if is_dataclass(value) and not isinstance(value, type):
-        shown = (field for field in fields(value) if field.repr)
-        return {field.name: json_value(getattr(value, field.name)) for field in shown}
-    if isinstance(value, datetime):
-        return time_text(value)
+    if (names := _shown_fields(value.__class__)) is not None:
+        return {name: json_value(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, datetime):
+        return time_text(value)
     if isinstance(value, Mapping):
         return {str(key): json_value(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | frozenset):
-        return [
-            json_value(item) for item in (sorted(value) if isinstance(value, frozenset) else value)
-        ]
-    return value
+    if not isinstance(value, list | tuple | frozenset):
+        return value
+    return [json_value(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
+
+
+@cache
+def _shown_fields(kind: type) -> tuple[str, ...] | None:
+    """The fields that values of a type print of themselves; None where it is no dataclass."""
+    if not is_dataclass(kind):
+        return None
+    return tuple(field.name for field in fields(kind) if field.repr)
 
 
 def time_text(moment: datetime | None) -> str | None:

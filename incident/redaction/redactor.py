@@ -191,13 +191,8 @@ class Redactor:
         return text
 
     def _spans(self, text: str) -> list[Span]:
-        lowered = text.lower()
-        return [
-            *self._known.spans(text),
-            *credential_spans(text, lowered),
-            *named_value_spans(text, lowered),
-            *encoded_url_spans(text, lowered),
-        ]
+        shown_by_itself = _remembered_spans if len(text) <= _MAX_REMEMBERED_LENGTH else _spans
+        return [*self._known.spans(text), *shown_by_itself(text)]
 
     def _with_marks(self, text: str, spans: Iterable[Span], limit: int | None = None) -> str:
         """The text up to a limit, with marks for the spans that begin before it."""
@@ -334,6 +329,20 @@ def redact_error(error: _E, redactor: Redactor) -> _E:
     """
     error.args = (redactor.text(str(error)),)
     return error
+
+
+def _spans(text: str) -> tuple[Span, ...]:
+    """What a text gives away by itself, whatever values are known."""
+    lowered = text.lower()
+    return (
+        *credential_spans(text, lowered),
+        *named_value_spans(text, lowered),
+        *encoded_url_spans(text, lowered),
+    )
+
+
+#: Roles, permissions, names of fields and the playbook's sentences come with every incident.
+_remembered_spans = lru_cache(maxsize=8192)(_spans)
 
 
 @lru_cache(maxsize=1024)
