@@ -29,6 +29,7 @@ from tests.support.findings import SampleFinding
 from tests.support.function_process import ENFORCING_POLICY, children
 from tests.support.worlds import world_with_findings
 
+_ATTEMPTS, _BACKOFF_S = 20, 1.0
 _BUCKET = "gs://case-files"
 _POLICY = (
     f"{ENFORCING_POLICY}guards: {{max_containments_per_hour: 1000,"
@@ -128,9 +129,9 @@ async def _measure(
         wall_s = time.monotonic() - begun
     await function.wait_for_outcomes(load.findings + 1)
     used = cpu_s(pid) - cpu_before
-    logged = [each.outcome["status"] for each in function.logged_outcomes if each.outcome]
-    if Counter(logged) != {"contained": load.findings + 1}:
-        raise SystemExit(f"cannot measure: {load} ended as {Counter(logged)}")
+    ended = Counter(each.outcome["status"] for each in function.logged_outcomes if each.outcome)
+    if ended["contained"] != load.findings + 1:
+        raise SystemExit(f"cannot measure: {load} ended as {ended}")
     last_write = max(
         write.at
         for write in emulator.writes[writes_before:]
@@ -160,12 +161,25 @@ async def _deliver(messages: list[bytes], at_once: int, url: str) -> None:
 
         async def deliver(data: bytes) -> None:
             async with places:
-                answer = await client.post(url, json=push_body(data, now))
-                answer.raise_for_status()
+                await _push_until_acknowledged(client, url, push_body(data, now))
 
         async with asyncio.TaskGroup() as group:
             for data in messages:
                 group.create_task(deliver(data))
+
+
+async def _push_until_acknowledged(
+    client: httpx.AsyncClient, url: str, body: dict[str, object]
+) -> None:
+    """Push a message again until it is acknowledged, as Pub/Sub does."""
+    for _ in range(_ATTEMPTS):
+        try:
+            if (await client.post(url, json=body)).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        await asyncio.sleep(_BACKOFF_S)
+    raise SystemExit(f"cannot measure: a push to {url} was not acknowledged {_ATTEMPTS} times")
 
 
 def _fresh_settings(emulator: Emulator, load: Load, folder: Path) -> dict[str, str]:

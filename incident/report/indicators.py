@@ -24,7 +24,10 @@ _URL = re.compile(
     r"(?P<path>/[^\s?#\"'<>|`\\]{0,400})?(?:[?#][^\s\"'<>|`\\]*)?"
 )
 _IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
-_HOST_AND_PORT = re.compile(r"((?:[a-z0-9-]{1,63}\.)+[a-z]{2,24}):\d{1,5}", re.IGNORECASE)
+# Looked at where a name begins only: at every label it would take quadratic time.
+_HOST_AND_PORT = re.compile(
+    r"(?<![a-z0-9-])(?<![a-z0-9-]\.)((?:[a-z0-9-]{1,63}\.)+[a-z]{2,24}):\d{1,5}", re.IGNORECASE
+)
 _DOMAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{1,24}", re.IGNORECASE)
 _TIME = re.compile(r"\d\d:\d\d:\d\d")
 #: Addresses of no interest: nobody can block them, or they are the workload's own network.
