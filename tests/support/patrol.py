@@ -96,9 +96,9 @@ def as_in_terraform(service: Any) -> None:
     service.traffic = [run_v2.TrafficTarget({"type_": 1, "percent": 100})]
 
 
-def current_notification() -> JsonDict:
-    """The sample, happening now: audit entries are stamped by the real clock."""
-    notification = sample_notification()
+def current_notification(sample: str = "cloud-run-service") -> JsonDict:
+    """A sample, happening now: audit entries are stamped by the real clock."""
+    notification = sample_notification(sample)
     notification["finding"]["eventTime"] = datetime.now(UTC).isoformat()
     return notification
 

@@ -541,6 +541,30 @@ async def test_a_pool_that_was_scaled_up_is_stopped_again(tmp_path: Path) -> Non
         assert pool.scaling.manual_instance_count == 0
 
 
+async def test_an_instance_that_was_started_is_stopped_again(tmp_path: Path) -> None:
+    """And who started it is read from the audit log."""
+    message = current_notification("cloud-run-instance")
+    rules = "mode: enforce\ncontain:\n  instance: [stop-instance]\nreapply_limit: 1\n"
+    world = world_without_latency(message)
+    async with responder_environment(
+        tmp_path, notification=message, world=world, policy_text=rules, now=None
+    ) as env:
+        assert await env.status() == "contained"
+        (name,) = env.emulator.world.instances
+        request = run_v2.StartInstanceRequest.serialize(run_v2.StartInstanceRequest(name=name))
+        start = "/google.cloud.run.v2.Instances/StartInstance"
+        await call_as(env, start, request, OTHER_PRINCIPAL)
+        report = await run_patrol(env)
+        assert drift_found(report) == ["reapplied"]
+        (check,) = report.checks
+        assert check.attribution
+        assert (check.attribution.principal, check.attribution.method.rpartition(".")[2]) == (
+            *(OTHER_PRINCIPAL, "StartInstance"),
+        )
+        (instance,) = env.emulator.world.instances.values()
+        assert instance.terminal_condition.message == "Instance stopped."
+
+
 @pytest.mark.parametrize("releasing", [False, True], ids=["undone", "being released"])
 async def test_a_policy_that_was_opened_again_is_closed_unless_a_person_releases(
     tmp_path: Path, *, releasing: bool

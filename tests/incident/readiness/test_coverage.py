@@ -110,6 +110,18 @@ async def test_every_workload_of_every_region_is_asked_about(tmp_path: Path) -> 
         assert not env.stored_objects()
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_an_instance_is_asked_about_too(tmp_path: Path, *, enabled: bool) -> None:
+    """By the inventory and by the list of its region: its stop is only validated."""
+    world = world_around(sample_notification("cloud-run-instance"), inventory={"enabled": enabled})
+    rules = "contain: {instance: [stop-instance]}\n"
+    async with responder_environment(tmp_path, world=world, policy_text=rules) as env:
+        found = await run_survey(env)
+        assert results_by_workload(found) == {"agent-alice": "enforceable"}
+        (write,) = env.emulator.writes
+        assert (write.method.rpartition("/")[2], write.validate_only) == ("StopInstance", True)
+
+
 async def test_limits_are_reported_beside_the_result(tmp_path: Path) -> None:
     """Functions, and what no finding will ever be about."""
     async with responder_environment(
