@@ -193,6 +193,16 @@ run "operators_release_and_cancel_nothing" {
 run "no_permission_is_lost_between_the_list_and_the_roles" {
   command = plan
 
+  variables {
+    disable_service_accounts = ["storefront@accounts-1.iam.gserviceaccount.com"]
+    actions = {
+      service     = ["scale-to-zero", "isolate-revision", "restrict-ingress", "require-authentication", "disable-service-account"]
+      worker-pool = ["scale-to-zero"]
+      job         = ["cancel-executions", "require-authentication"]
+      instance    = ["stop-instance"]
+    }
+  }
+
   assert {
     condition = toset(local.permissions[*].scope) == toset([
       "workload", "project", "security-center", "inventory", "runtime-service-account", "disabled-service-account", "image-repository", # here
