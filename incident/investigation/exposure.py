@@ -6,6 +6,7 @@ is missing, as unknown with the reason.
 
 from __future__ import annotations
 
+from incident.investigation.affected import account_email
 from incident.investigation.callers import describe_callers
 from incident.investigation.deployments import describe_deployment
 from incident.investigation.shells import describe_shells
@@ -16,6 +17,7 @@ from incident.model import (
     ExposureTopic,
     Kind,
     RelatedFinding,
+    Relation,
     Volume,
     is_default_service_account,
 )
@@ -112,11 +114,36 @@ def _describe_identities(evidence: Evidence) -> tuple[ExposureFact, ...]:
         return (ExposureFact(ExposureTopic.IDENTITY, text, "settings", known=False),)
     affected = evidence.affected_revision
     return tuple(
-        _describe_service_account(account, affected) for account in affected.service_accounts
+        _describe_service_account(account, affected, _other_users(account, evidence))
+        for account in affected.service_accounts
     )
 
 
-def _describe_service_account(account: str, affected: AffectedRevision) -> ExposureFact:
+def _other_users(account: str, evidence: Evidence) -> str:
+    """The other workloads that run as an account, as a clause; empty where that is not known.
+
+    The inventory has those in its scope only, and lags behind by minutes.
+    """
+    affected, workload = evidence.affected, evidence.finding.workload
+    if affected is None or not affected.complete or workload is None:
+        return ""
+    email = account_email(account, workload)
+    users = [
+        each.workload.name
+        for each in affected.workloads
+        if Relation.ACCOUNT in each.relations and email in each.service_accounts
+    ]
+    if not email:
+        return ""
+    if not users:
+        return f"in {affected.scope} the inventory lists no other workload that runs as it"
+    more = f" and {len(users) - _MAX_NAMES} more" if len(users) > _MAX_NAMES else ""
+    return f"these run as it too: {', '.join(users[:_MAX_NAMES])}{more}"
+
+
+def _describe_service_account(
+    account: str, affected: AffectedRevision, others: str
+) -> ExposureFact:
     runs = [each.revision for each in affected.templates if each.service_account == account]
     revision_clause = (
         f"in {', '.join(runs[:_MAX_REVISIONS])} "
@@ -132,13 +159,17 @@ def _describe_service_account(account: str, affected: AffectedRevision) -> Expos
         text = (
             f"{revision_clause}it runs as {name}{what}: {identity_risk}. Often it may edit"
             " all of the project;"
-            " other workloads of the project may run as it too (not checked)"
+            f" {others or 'other workloads of the project may run as it too (not checked)'}"
         )
     else:
         text = (
             f"{revision_clause}it runs as {name}, a user-managed service account:"
-            f" {identity_risk}. What it may"
-            " do, and which other workloads run as it, is not checked"
+            f" {identity_risk}. "
+            + (
+                f"What it may do is not checked; {others}"
+                if others
+                else "What it may do, and which other workloads run as it, is not checked"
+            )
         )
     return ExposureFact(
         ExposureTopic.IDENTITY, text, affected.template_source, (name,), serious=True

@@ -11,12 +11,15 @@ from clients.cloud_run_conversion import template_of
 from incident.investigation.exposure import describe_exposure, describe_volumes
 from incident.model import (
     Access,
+    AffectedWorkload,
+    AffectedWorkloads,
     AuditEvent,
     Binding,
     Evidence,
     ExposureFact,
     ExposureTopic,
     Kind,
+    Relation,
     Volume,
     is_default_service_account,
 )
@@ -307,3 +310,21 @@ def test_volumes_of_one_kind_are_one_point() -> None:
     )
     assert first.names == ("gcs one", "gcs two")
     assert second.names == ("scratch",)
+
+
+def test_the_other_users_of_an_account_are_those_of_the_inventory() -> None:
+    """Named where it was searched to the end; else it says that it was not checked."""
+    account = "storefront@example-shop-prod.iam.gserviceaccount.com"
+    other = AffectedWorkload(
+        workload(name="copy"), frozenset({Relation.ACCOUNT}), service_accounts=(account,)
+    )
+    scope = "projects/example-shop-prod"
+    for affected, words in (
+        (AffectedWorkloads((other,), scope=scope), "these run as it too: copy"),
+        (AffectedWorkloads(scope=scope), f"in {scope} the inventory lists no other workload"),
+        (AffectedWorkloads((other,), complete=False), "which other workloads run as it, is not"),
+        (None, "which other workloads run as it, is not checked"),
+    ):
+        of = evidence(configuration=configuration(), revisions=(template(),), affected=affected)
+        (fact,) = (f for f in describe_exposure(of) if f.topic is ExposureTopic.IDENTITY)
+        assert words in fact.text
