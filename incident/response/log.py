@@ -23,6 +23,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
@@ -35,6 +36,7 @@ from incident.response.log_size import fit_keys
 from incident.response.response import Response
 
 _LOGGER = logging.getLogger("responder")
+_SETTING_UP = Lock()  # two first lines at once would add two handlers, which print each line
 _SPECIAL = "logging.googleapis.com"
 _LABELS = f"{_SPECIAL}/labels"
 _KINDS = {kind.collection: kind.value for kind in Kind}
@@ -275,16 +277,17 @@ def _incident_keys(outcome: Outcome) -> dict[str, Json]:
 
 def _logger() -> logging.Logger:
     """The responder's logger, set up at the first line: importing this module changes nothing."""
-    if not any(isinstance(handler, _Handler) for handler in _LOGGER.handlers):
-        handler = _Handler(sys.stdout)
-        formatter = _Formatter(
-            "%(levelname)s %(message)s %(asctime)s",
-            rename_fields={"levelname": "severity", "asctime": "time"},
-            datefmt="%Y-%m-%dT%H:%M:%SZ",
-        )
-        formatter.converter = time.gmtime
-        handler.setFormatter(formatter)
-        _LOGGER.addHandler(handler)
-        _LOGGER.setLevel(logging.INFO)
-        _LOGGER.propagate = False
+    with _SETTING_UP:
+        if not any(isinstance(handler, _Handler) for handler in _LOGGER.handlers):
+            handler = _Handler(sys.stdout)
+            formatter = _Formatter(
+                "%(levelname)s %(message)s %(asctime)s",
+                rename_fields={"levelname": "severity", "asctime": "time"},
+                datefmt="%Y-%m-%dT%H:%M:%SZ",
+            )
+            formatter.converter = time.gmtime
+            handler.setFormatter(formatter)
+            _LOGGER.addHandler(handler)
+            _LOGGER.setLevel(logging.INFO)
+            _LOGGER.propagate = False
     return _LOGGER

@@ -1,8 +1,8 @@
 # Two functions from one archive: `respond` answers findings, `patrol` checks containments for drift.
 
 locals {
-  # From measurement: `make bench`; deploy/README.md, "Sizes", has the tables. A finding takes 60 to
-  # 75 ms of the processor, however many there are, and waits for the rest of its second. Eight side
+  # From measurement: `make bench`; deploy/README.md, "Sizes", has the tables. A finding takes 50 to
+  # 60 ms of the processor, however many there are, and waits for the rest of its second. Eight side
   # by side, each with 500 log entries of 16 kB, peak at 155 MB in the worker, beside the 91 MB that
   # its parent shares with it for the most part.
   functions = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -17,6 +19,7 @@ from incident.response.deliveries import RetryDelivery
 from incident.response.log import Trace
 from incident.response.response import Response
 from tests.support.constants import SERVICE
+from tests.support.environment import captured_output
 from tests.support.model import finding
 
 TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True, project="")
@@ -233,3 +236,26 @@ def test_lines_do_not_reach_other_loggers(capsys: pytest.CaptureFixture[str]) ->
     finally:
         logging.getLogger().removeHandler(root)
     assert len(lines(capsys)) == 3
+
+
+def test_first_lines_at_once_are_printed_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two handlers would print every line of the process twice, and metrics would count both."""
+    both_there = threading.Barrier(2)
+
+    class SlowHandler(log._Handler):  # noqa: SLF001 - waits for the other thread, if it comes
+        def __init__(self, stream: TextIO) -> None:
+            super().__init__(stream)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both_there.wait(timeout=0.2)
+
+    monkeypatch.setattr(log, "_Handler", SlowHandler)
+    lines = [
+        threading.Thread(target=log.log_line, args=(logging.INFO, "one line", {}, None))
+        for _ in range(2)
+    ]
+    with captured_output() as output:
+        for line in lines:
+            line.start()
+        for line in lines:
+            line.join()
+    assert len(output.getvalue().splitlines()) == 2
