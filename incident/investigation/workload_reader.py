@@ -36,6 +36,8 @@ READABLE_NEEDS = {
     Kind.WORKER_POOL: (),
     Kind.INSTANCE: (),
 }
+#: How often a job's executions are listed until its latest one is among them.
+_EXECUTION_LISTS = 3
 _ACCOUNT_NEEDS = frozenset({WorkloadDetail.ACCOUNTS, WorkloadDetail.RUNTIME_ACCOUNTS})
 
 
@@ -98,7 +100,8 @@ async def read_executions_first(
     """The same, with the executions read before the rest, to verify that nothing runs.
 
     A list of many pages takes seconds. The IAM policy is read after it, and so is the job, which
-    names its latest execution: if that began while the pages were read, the list is not whole.
+    names its latest execution: if that began while the pages were read, both are read again, three
+    times at most.
 
     Args:
         workload: What is read.
@@ -112,13 +115,20 @@ async def read_executions_first(
     """
     if WorkloadDetail.EXECUTIONS not in needs:
         return await read_workload(workload, needs, reader, named)
-    listed = await reader.executions(workload, named)
-    rest = frozenset(needs) - {WorkloadDetail.EXECUTIONS}
-    configuration = await read_workload(workload, rest, reader, named)
-    latest = configuration.latest_execution
-    if isinstance(listed, tuple) and latest and all(e.short_name != latest for e in listed):
-        listed = CutList(listed, f"{latest} began while the executions were listed")
-    return replace(configuration, executions=listed)
+    rest, missing = frozenset(needs) - {WorkloadDetail.EXECUTIONS}, ""
+    for _ in range(_EXECUTION_LISTS):
+        listed = await reader.executions(workload, named)
+        configuration = await read_workload(workload, rest, reader, named)
+        latest = configuration.latest_execution
+        configuration = replace(configuration, executions=listed)
+        if isinstance(listed, CutList):
+            return configuration
+        # What an earlier reading named and no list has is deleted.
+        if latest in {"", missing, *(each.short_name for each in listed)}:
+            return configuration
+        missing = latest
+        cut = CutList(listed, f"{latest} began while the executions were listed")
+    return replace(configuration, executions=cut)
 
 
 async def add_needs(

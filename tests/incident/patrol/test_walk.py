@@ -147,7 +147,7 @@ class EndlessStore(ListedStore):
 
 async def test_a_round_ends_in_time_also_if_it_does_nothing_but_list(tmp_path: Path) -> None:
     """The next round begins where it stopped; a folder that never ends is left out at last."""
-    bounds = PatrolLimits(budget=timedelta(0), grace=timedelta(seconds=0.05))
+    bounds = PatrolLimits(budget=timedelta(0), grace=timedelta(seconds=0.3))
     folder = "containments/p/europe-west1/service/shop/"
     async with responder_environment(tmp_path) as env:
         cursors = WalkCursors(folder_store(tmp_path / "store"), "b", build_clock(env.settings))
