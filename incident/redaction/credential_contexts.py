@@ -124,7 +124,7 @@ PATTERNS: tuple[CredentialPattern, ...] = (
         "the value of an Authorization header",
         "authorization",
         r"(?i)authorization\\*[\"']?\]?\s{0,4}[:=,]\s{0,4}\\*[\"']?"
-        r"(?:(?:bearer|basic|token|negotiate|apikey)\s{1,4}|(?=[^\s\"'\\]{16}))"
+        r"(?:(?:bearer|basic|token|negotiate|apikey|ssws)\s{1,4}|(?=[^\s\"'\\]{16}))"
         r"(?P<secret>[^\s\"'\\]++)",
         ("Authorization: Bea", "rer fake"),
         "authorization: failed",

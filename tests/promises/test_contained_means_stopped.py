@@ -162,6 +162,7 @@ class Interference:
             "GetService",
             "GetJob",
             "GetWorkerPool",
+            "GetInstance",
         ):
             self.seen = True
 
