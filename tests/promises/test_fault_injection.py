@@ -18,15 +18,15 @@ from emulator.api import proto_json
 from emulator.api.faults import Fault, Faults
 from emulator.world.state import World as Emulated
 from incident.model import Kind, Retry
-from tests.support.constants import SAMPLE_OF_KIND
+from tests.support.constants import DEDICATED_ACCOUNTS, SAMPLE_OF_KIND
 from tests.support.environment import JsonDict, ResponderEnvironment, responder_environment
 from tests.support.findings import sample_notification
 from tests.support.worlds import world_around
 
-RULES = """
+RULES = f"""
 mode: enforce
-contain:
-  service: [scale-to-zero, restrict-ingress, require-authentication]
+{DEDICATED_ACCOUNTS}contain:
+  service: [scale-to-zero, restrict-ingress, require-authentication, disable-service-account]
   job: [cancel-executions, require-authentication]
   worker-pool: [scale-to-zero]
   instance: [stop-instance]
@@ -36,6 +36,7 @@ contain:
 WRITES = {
     "service-fields": (Kind.SERVICE, "UpdateService", 0, "fields"),
     "service-policy": (Kind.SERVICE, "SetIamPolicy", 0, "iam-policy"),
+    "service-account": (Kind.SERVICE, "DisableServiceAccount", 0, "service-account"),
     "service-annotation": (Kind.SERVICE, "UpdateService", 1, ""),
     "job-cancellation": (Kind.JOB, "CancelExecution", 0, "cancellation"),
     "job-policy": (Kind.JOB, "SetIamPolicy", 0, "iam-policy"),
@@ -147,18 +148,21 @@ def check_outcome_is_true(
     """Nothing false is reported, and what was healed is as if nothing had happened."""
     assert outcome["status"] in TERMINAL, case
     assert is_stopped(now) or outcome["status"] != "contained", case
+    # Endless conflicts over what only restricts are reported, not waited for.
+    restricts = part in ("iam-policy", "service-account")
+    given_in = case == WriteFault(Code.ABORTED, times=None) and restricts
     states = {change["kind"]: change["state"] for change in outcome["changes"]}
     for name, state_of_part in states.items():
         if state_of_part == "verified":
             assert now[name] == wanted[name], case
             assert outcome["containment"], case
         else:
-            assert name == part, f"{case}: only what was refused is missing"
+            # After a lasting conflict nothing more is sent, not even to the account, which is last.
+            missing = {part, "service-account"} if given_in else {part}
+            assert name in missing, f"{case}: only what was refused is missing"
     if case.applied:
         assert now == wanted, case
         assert set(states.values()) == {"verified"}, f"{case}: it took effect, and is ours"
-    # Endless conflicts over what only restricts are reported, not waited for.
-    given_in = case == WriteFault(Code.ABORTED, times=None) and part == "iam-policy"
     if case.code in TRANSIENT and not given_in:
         assert (now, outcome["status"]) == (wanted, "contained"), case
         assert set(states.values()) == {"verified"}, case
@@ -206,7 +210,16 @@ def contained_state(world: Emulated) -> JsonDict:
             "bindings": proto_json.to_json(policy).get("bindings", []) if policy else []
         },
         "cancellation": {"state": "RUNNING" if running else "CANCELLED"},
+        "service-account": {"disabled": _is_disabled(world, dumped)},
     }
+
+
+def _is_disabled(world: Emulated, workload: JsonDict) -> bool:
+    """Whether the account that the workload runs as is disabled."""
+    template = workload.get("template", workload)
+    email = template.get("template", template).get("serviceAccount", "")
+    account = world.service_accounts.by_email.get(email)
+    return account is not None and account.disabled
 
 
 def _runs(instance: JsonDict) -> bool:
@@ -237,6 +250,8 @@ def _restore(env: ResponderEnvironment, kept: dict[str, dict[str, Any]]) -> None
     """The world and the store as they were at first."""
     world = env.emulator.world
     world.faults = Faults()
+    for account in world.service_accounts.by_email.values():
+        account.disabled = False
     for table, resources in kept.items():
         there = getattr(world, table)
         there.clear()
