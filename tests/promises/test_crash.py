@@ -23,6 +23,7 @@ from typing import Literal
 
 import grpc
 import pytest
+from google.cloud import run_v2
 
 from emulator.api.errors import ApiError
 from emulator.server import http_routes
@@ -54,7 +55,8 @@ MOST_DELIVERIES = 8
 # no more than the one slot that its containment needs.
 POLICY = """
 mode: enforce
-contain: {service: [scale-to-zero]}
+contain: {service: [scale-to-zero, disable-service-account]}
+identity: {dedicated: ["*@*.iam.gserviceaccount.com"]}
 guards: {max_containments_per_hour: 1000, max_per_project_per_hour: 1}
 """
 SETTINGS = {
@@ -63,7 +65,13 @@ SETTINGS = {
     "RESPONDER_PEER_WAIT": "1s",
 }
 # Calls that have an effect, besides puts.
-EFFECTS = {"UpdateService", "UpdateSecurityMarks", "UpdateExternalSystem", "Publish"}
+EFFECTS = {
+    "UpdateService",
+    "DisableServiceAccount",
+    "UpdateSecurityMarks",
+    "UpdateExternalSystem",
+    "Publish",
+}
 # What a containment stores at least; whatever else is stored is a step like these.
 STORED = {
     "incidents/received.json",
@@ -287,9 +295,10 @@ class FunctionUnderKills:
             text
             for wrong, text in (
                 (not is_scaled_to_zero(service), "the service still runs"),
+                (not self._account_is_disabled(service), "the account's tokens are accepted"),
                 (service.generation != 7 + 1 + annotated, f"generation {service.generation}"),
                 (
-                    image != self.stage.restorable_fields(reported),
+                    image != {**self.stage.restorable_fields(reported), "disabled": False},
                     f"a release would restore {image}",
                 ),
                 (ledger.done(reported) != ["contained"], f"done as {ledger.done(reported)}"),
@@ -304,6 +313,11 @@ class FunctionUnderKills:
             )
             if wrong
         ]
+
+    def _account_is_disabled(self, service: run_v2.Service) -> bool:
+        """Whether the account that a service runs as is disabled."""
+        accounts = self.stage.emulator.world.service_accounts.by_email
+        return accounts[service.template.service_account].disabled
 
     def _written_back(self, reported: SampleFinding) -> list[str | None]:
         """What was reported to SCC of a finding: its mark, and its external system's status."""

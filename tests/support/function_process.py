@@ -187,7 +187,9 @@ def snapshot_of_last_write(records: Mapping[str, JsonDict]) -> JsonDict | None:
     written = [record for name, record in records.items() if name.endswith("-written")]
     snapshot = f"{written[-1]['snapshot']:04d}-snapshot" if written else ""
     changes = records.get(snapshot, {}).get("changes")
-    return changes[0]["restores"] if changes else None
+    if not changes:
+        return None
+    return {name: value for change in changes for name, value in change["restores"].items()}
 
 
 def threads_of(pid: int) -> int:
