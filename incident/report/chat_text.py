@@ -37,9 +37,10 @@ _DOMAIN = re.compile(r"[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")
 #: A permission of Google's looks like a domain. It stays as it is, as code, of which no room makes
 #: a link: SERVICE.RESOURCE.VERB, of the services that the responder calls.
 _PERMISSION = re.compile(
-    r"(?<![\w.\uff20/:-])(?:artifactregistry|cloudasset|iam|logging|pubsub|resourcemanager|run"
-    r"|securitycenter|storage)\.[a-zA-Z]{2,30}\.(?:actAs|cancel|create|delete|disable|enable|get"
-    r"|getIamPolicy|invoke|list|publish|run|searchAllResources|setIamPolicy|update)(?![\w.-])"
+    r"(?<![\w.\uff20/:-])(?:artifactregistry|cloudasset|cloudscheduler|iam|logging|pubsub"
+    r"|resourcemanager|run|securitycenter|serviceusage|storage)\.[a-zA-Z]{2,30}\.(?:actAs|cancel"
+    r"|create|delete|disable|downloadArtifacts|enable|get|getAccessToken|getIamPolicy|invoke|list"
+    r"|publish|run|searchAllResources|setIamPolicy|start|stop|update|use)(?![\w.-])"
 )
 # Commands in backticks: such as have these characters only.
 _PLAIN_COMMAND = re.compile(r"gcloud [A-Za-z0-9 .:=-]+")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from incident.model import Status
 from incident.model.outcome import Outcome
 from incident.report.chat_text import chat_message, escape_for_chat
-from tests.support.constants import INCIDENT_ID
+from tests.support.constants import INCIDENT_ID, REPOSITORY
 from tests.support.model import repeatable
 
 CHANGE: dict[str, Any] = {
@@ -58,6 +59,8 @@ PAGE = (
 )
 #: What we put between backticks ourselves; nobody else can.
 _COMMAND = re.compile(r"`cloud-run-responder [a-z]+ [^`\n]*`")
+_CODE_FOLDERS = ("clients", "commands", "finding_input", "incident", "responders")
+_DECLARED = re.compile(r"\bPermission\(\s*\"([a-zA-Z.]+)\"")
 MARKUP = re.compile(r"[<>&*_~`|@#]|\]\(|(?<!\[:)://(?!console\.cloud\.google\.com/)")
 
 
@@ -294,3 +297,16 @@ def test_no_outcome_has_markup_and_none_is_long(hostile: str, status: Status) ->
     assert not MARKUP.search(_COMMAND.sub("", re.sub(r"https://console\S*", "", text)))
     assert len(text.splitlines()) == (7 if status is Status.RELEASED else 8), text
     assert len(text) < 12_000
+
+
+def test_every_permission_stays_whole() -> None:
+    """Those to grant, and those that the code declares: an operator copies them from a message."""
+    granted = json.loads((REPOSITORY / "deploy" / "permissions.json").read_text())
+    names = {str(each["permission"]) for each in granted}
+    for folder in _CODE_FOLDERS:
+        for source in (REPOSITORY / folder).rglob("*.py"):
+            names.update(_DECLARED.findall(source.read_text()))
+    assert {"iam.serviceAccounts.getAccessToken", "run.instances.stop"} <= names
+    assert len(names) > 30
+    for name in sorted(names):
+        assert escape_for_chat(f"lacks {name} on x") == f"lacks `{name}` on x"
