@@ -65,7 +65,7 @@ def attack_timeline(
             evidence.get("revisions"),
             event_time - AUDIT_WINDOW if event_time else None,
         ),
-        *_executions(evidence.get("executions")),
+        *_executions(evidence.get("executions"), outcome),
         *(
             TimelineEvent(
                 line.at,
@@ -141,13 +141,42 @@ def _delta_text(delta: str) -> str:
     return f"{member} {words} {role}" if words and member else delta
 
 
-def _executions(executions: Json) -> Iterator[TimelineEvent]:
-    """Start and end of each execution, with the creator that Cloud Run names."""
-    for execution in json_objects(executions):
+def _executions(executions: Json, outcome: Outcome) -> Iterator[TimelineEvent]:
+    """Start and end of each execution, with the creator that Cloud Run names.
+
+    Executions that ended before the detected one started are no part of the attack.
+    """
+    found = json_objects(executions)
+    since = _start_of_detected(found, outcome)
+    for execution in found:
         name = json_string(execution.get("short_name"))
         creator = json_string(execution.get("creator"))
         by = f" by {creator}" if creator else ""
-        started = parse_time(execution.get("create_time"))
-        ended = parse_time(execution.get("completion_time"))
+        started, ended = _run_time(execution)
+        if since and ended and ended < since:
+            continue
         yield from _at(started, EventKind.EXECUTION, f"Execution {name} started{by}")
         yield from _at(ended, EventKind.EXECUTION, f"Execution {name} over")
+
+
+def _start_of_detected(executions: Sequence[JsonObject], outcome: Outcome) -> datetime | None:
+    """When the execution that the finding names started, else the first that ran at its event."""
+    named = outcome.workload.execution if outcome.workload else None
+    event_time = outcome.finding.event_time if outcome.finding else None
+    starts = []
+    for execution in executions:
+        started, ended = _run_time(execution)
+        if started is None:
+            continue
+        if named:
+            detected = json_string(execution.get("short_name")) == named
+        else:
+            detected = event_time is not None and started <= event_time <= (ended or event_time)
+        if detected:
+            starts.append(started)
+    return min(starts, default=None)
+
+
+def _run_time(execution: JsonObject) -> tuple[datetime | None, datetime | None]:
+    """When an execution started and ended."""
+    return parse_time(execution.get("create_time")), parse_time(execution.get("completion_time"))

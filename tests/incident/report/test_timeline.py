@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.model import Json, Status
-from incident.model.outcome import Outcome, ReportedFinding
+from incident.model import Json, Kind, Status
+from incident.model.outcome import Outcome, ReportedFinding, ReportedWorkload
 from incident.report.html import CaseFileContents, render_html
 from incident.report.log_lines import LogLine, decisive_lines, log_lines
 from incident.report.timeline import EventKind, TimelineEvent, attack_timeline
@@ -81,17 +82,32 @@ def test_the_attack_is_in_time_order() -> None:
     ]
 
 
-def test_executions_of_a_job_are_in_the_timeline() -> None:
-    """Start with creator, and end; a running execution has no end."""
+@pytest.mark.parametrize("named", [None, "n-2"])
+def test_executions_of_a_job_are_in_the_timeline(named: str | None) -> None:
+    """Start with creator, and end; not those that ended before the detected one started."""
     executions: list[Json] = [
-        {"short_name": "n-1", "create_time": at(-600), "completion_time": None, "creator": "me"},
-        {"short_name": "n-0", "create_time": at(-9000), "completion_time": at(-8000)},
+        {"short_name": "n-2", "create_time": at(-600), "completion_time": None, "creator": "me"},
+        {"short_name": "n-1", "create_time": at(-900), "completion_time": at(-500)},
+        {"short_name": "n-0", "create_time": at(-90_000), "completion_time": at(-89_000)},
     ]
     audit: list[Json] = [{"timestamp": at(-601), "method": "v2.Jobs.RunJob", "principal": "me"}]
-    events = timeline({"executions": executions, "audit-log": audit})
+    job = ReportedWorkload(Kind.JOB, "p", None, "l", "n", "projects/p", execution=named)
+    evidence: dict[str, Json] = {"executions": executions, "audit-log": audit}
+    events = attack_timeline(replace(OUTCOME, workload=job), evidence, ())
+    assert [event.text for event in events if event.kind is EventKind.EXECUTION] == [
+        *("Execution n-1 started", "RunJob by me"),
+        *("Execution n-2 started by me", "Execution n-1 over"),
+    ]
+
+
+def test_all_executions_stay_where_the_detected_one_is_not_known() -> None:
+    """One that ended before the event may have been it."""
+    ended: list[Json] = [
+        {"short_name": "n-0", "create_time": at(-9000), "completion_time": at(-8000)}
+    ]
+    events = timeline({"executions": ended})
     assert [event.text for event in events if event.kind is EventKind.EXECUTION] == [
         *("Execution n-0 started", "Execution n-0 over"),
-        *("RunJob by me", "Execution n-1 started by me"),
     ]
 
 
