@@ -5,7 +5,7 @@ from __future__ import annotations
 from incident.model import Finding, Kind
 
 RELATED = "related findings near in time: alone it may be a bad practice, among others it is not"
-ENTRY_POINT = "the way in: requests and log lines just before the event"
+ENTRY_POINT = "the entry point: requests and log lines just before the event"
 FILE_WRITE = f"{ENTRY_POINT}, and how the file could be written"
 REQUESTS = "the requests just before it: an exploit's is often strange by its path or its length"
 TRANSFERS = "uploads and downloads around the event, in the request log"
@@ -15,8 +15,10 @@ SERVICE_ACCOUNT = (
 PARENT_PROCESS = "the parent process and the user id: what started it, and as whom"
 IMAGE = "the image: whether the program belongs in it, and who built and deployed it"
 
-_JOB_ENTRY_POINT = "the way in: who started it, what it reads, and log lines just before the event"
-_POOL_ENTRY_POINT = "the way in: what it reads, and log lines just before the event"
+_JOB_ENTRY_POINT = (
+    "the entry point: who started it, what it reads, and log lines just before the event"
+)
+_POOL_ENTRY_POINT = "the entry point: what it reads, and log lines just before the event"
 _INPUT_READ = (
     "what it read just before it: an exploit's input is often strange by its name or its length"
 )

@@ -114,7 +114,7 @@ def ordered_reasons(
 def confirmation_reasons(evidence: Evidence) -> tuple[Reason, ...]:
     """Whether SCC lists the finding."""
     if evidence.confirmed:
-        text = "it is no mere claim of a message: Security Command Center lists the finding itself"
+        text = "Security Command Center lists the finding itself"
         return (Reason(text, "security-center"),)
     text = "Security Command Center does not list the finding: the notification alone claims it"
     if any(gap.collector == "security-center" for gap in evidence.gaps):
@@ -191,7 +191,7 @@ def _search_window(evidence: Evidence) -> str:
         return "near the event in time"
     event, (start, end) = evidence.finding.event_time, evidence.window
     before, after = format_duration(event - start), format_duration(end - event)
-    return f"from {before} before the event to {after} after it; other times were not looked at"
+    return f"from {before} before the event to {after} after it; other times were not searched"
 
 
 def _corroborating(relations: tuple[RelatedFinding, ...]) -> tuple[Reason, ...]:

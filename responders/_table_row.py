@@ -119,5 +119,5 @@ class ResponderRow:
 
     @property
     def _conclusion(self) -> str:
-        prefix = "taken for hostile" if self.verdict is Verdict.CONTAIN else "not hostile by itself"
+        prefix = "hostile" if self.verdict is Verdict.CONTAIN else "not hostile by itself"
         return f"{prefix}: {self.rationale}"

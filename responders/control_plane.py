@@ -72,7 +72,7 @@ class _ControlPlaneType:
 
     def _assess(self, evidence: Evidence) -> Assessment:
         workload = workload_label(evidence.finding)
-        prefix = "taken for hostile" if self.verdict is Verdict.CONTAIN else "not hostile by itself"
+        prefix = "hostile" if self.verdict is Verdict.CONTAIN else "not hostile by itself"
         reasons = (*_caller(evidence.finding), *self.from_evidence(evidence))
         return Assessment(
             summary=f"{workload} {self.event_text}",

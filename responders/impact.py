@@ -60,7 +60,7 @@ TABLE = (
                 "{program} mines with the CPU time of {workload}, which you pay for"
             ),
             attack.INGRESS_TOOL_TRANSFER(
-                "{program} was likely fetched into {workload} once the way in was found"
+                "{program} was likely fetched into {workload} once the entry point was found"
             ),
         ),
         (

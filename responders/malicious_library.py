@@ -45,7 +45,7 @@ _MODIFIED = ResponderRow(
     "a known malicious library stands where one of the image's own was",
     (
         attack.INGRESS_TOOL_TRANSFER(
-            "{file} of {workload} was changed or brought in while it ran: look for the way in"
+            "{file} of {workload} was changed or brought in while it ran: look for the entry point"
         ),
         _LOADED,
         attack.HIJACK_FLOW("{program} loads {file} as it always does, and gets something else"),

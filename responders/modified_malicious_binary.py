@@ -23,8 +23,8 @@ CATEGORY = "Execution: Modified Malicious Binary Executed"
 _RATIONALE = "a file that Google knows as malicious runs in place of one of the image's own"
 _TECHNIQUES = (
     attack.INGRESS_TOOL_TRANSFER(
-        "{program} of {workload} was changed or brought in while it ran: look for the way in, and"
-        " for what else came with it"
+        "{program} of {workload} was changed or brought in while it ran: look for the entry point,"
+        " and for what else came with it"
     ),
     attack.NATIVE_API(
         "{program} was started through the operating system's own calls, under a name that the"
@@ -46,7 +46,7 @@ def assess(evidence: Evidence) -> Assessment:
         confidence=confidence(evidence),
         reasons=ordered_reasons(
             evidence,
-            f"taken for hostile: {_RATIONALE}",
+            f"hostile: {_RATIONALE}",
             hash_reasons(evidence.finding.suspect.file),
         ),
         techniques=_techniques(evidence.finding.suspect, workload_label(evidence.finding)),

@@ -238,7 +238,9 @@ def _no_action_hold(evaluations: Sequence[_Evaluation], kind: Kind) -> Hold:
     # A label, perhaps set by an attacker, made this rule apply or kept another from applying.
     by_label = any(each.depends_on_labels and (each is last or each.steps) for each in evaluations)
     if last.result is MatchResult.NO:
-        return Hold(f"no rule applies, nor do the defaults ({last.explanation})", alarm=by_label)
+        return Hold(
+            f"no rule and no default of the policy applies ({last.explanation})", alarm=by_label
+        )
     return Hold(f"{last.title}: no action is named for {kind.with_article}", alarm=by_label)
 
 

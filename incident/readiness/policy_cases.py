@@ -27,7 +27,7 @@ from incident.readiness.policy_facts import (
     finding_of_facts,
 )
 
-#: What ``rule`` is where no rule applies, nor do the defaults.
+#: What ``rule`` is where no rule and no default of the policy applies.
 NO_RULE = "none"
 
 _Text = Annotated[str, StringConstraints(min_length=1)]

@@ -141,10 +141,10 @@ def test_a_library_and_what_to_check_are_shown() -> None:
         {"text": "it runs as a@x.example", "names": ["a@x.example"], "serious": True},
         {"text": "rotate these secrets", "names": ["db-password"], "serious": True},
     ]
-    to_check = ["the way in", "the parent"]
+    to_check = ["the entry point", "the parent"]
     assessment = {**OUTCOME["assessment"], "look_at": to_check, "reach": reach}
     lines = printed_report(result_with({**OUTCOME, "detected": detected, "assessment": assessment}))
-    for text in ("file        /tmp/x.so", "http://x.example/", "· the way in", "· the parent"):
+    for text in ("file        /tmp/x.so", "http://x.example/", "· the entry point", "· the parent"):
         assert text in lines
     assert "· it runs as a@x.example\n" in re.sub(" +\n", "\n", lines)
     assert "· rotate these secrets: db-password" in lines

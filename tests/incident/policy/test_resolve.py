@@ -318,7 +318,7 @@ def test_an_unnamed_category_is_held() -> None:
         steps=(),
         holds=(
             Hold(
-                'no rule applies, nor do the defaults (categories: "Execution: Other" '
+                'no rule and no default of the policy applies (categories: "Execution: Other" '
                 f'is not among "{DEFAULT_CATEGORY}")',
                 alarm=False,
             ),

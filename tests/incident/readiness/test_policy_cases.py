@@ -99,7 +99,7 @@ def test_rule_mode_verdict_and_actions_are_those_of_the_decision(
         ({"history": "being-released"}, "is releasing the workload's containment"),
         ({"containments_this_hour": 10}, "in all is reached"),
         ({"containments_this_hour_in_project": 3}, "in this project is reached"),
-        ({"category": "Reverse Shell"}, "no rule applies"),
+        ({"category": "Reverse Shell"}, "no rule and no default"),
     ],
 )
 def test_every_fact_that_a_guard_looks_at_reaches_it(facts: dict[str, Any], reason: str) -> None:

@@ -232,7 +232,7 @@ POLICIES_THAT_FORBID = {
     "dry-run by now": policy_yaml("dry-run"),
     "would make another plan": "mode: approve\ncontain:\n  service: [restrict-ingress]\n",
     "no action is named": "mode: approve\n",
-    "no rule applies": policy_yaml("approve", 'categories: ["Something Else"]\n'),
+    "no rule and no default": policy_yaml("approve", 'categories: ["Something Else"]\n'),
 }
 
 
