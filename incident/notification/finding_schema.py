@@ -241,7 +241,10 @@ class FindingFields(_FieldsModel):
 
     @property
     def api_name(self) -> str:
-        """The detector's API name, if a field that names the detector holds a known one."""
+        """The detector's API name, if a field that names the detector holds a known one.
+
+        Upper and lower case count as the same: how Google writes it here is not documented.
+        """
         detection = json_object(self.source_properties.get("detectionCategory"))
         named = (
             json_string(value)
@@ -249,7 +252,7 @@ class FindingFields(_FieldsModel):
             for key, value in properties.items()
             if _NOT_LETTERS.sub("", key).lower() in _API_NAME_KEYS
         )
-        last_parts = (text.rpartition("/")[2] for text in (self.module_name, *named))
+        last_parts = (text.rpartition("/")[2].upper() for text in (self.module_name, *named))
         return next((text for text in last_parts if text in CATEGORIES_BY_API_NAME), "")
 
     @property

@@ -18,6 +18,7 @@ API_NAME = "CLOUD_RUN_REVERSE_SHELL"
     [
         ({"moduleName": API_NAME}, API_NAME),
         ({"moduleName": f"organizations/1/modules/{API_NAME}"}, API_NAME),
+        ({"moduleName": API_NAME.lower()}, API_NAME),
         ({"module_name": API_NAME, "moduleName": None}, ""),
         ({"moduleName": "", "sourceProperties": {"moduleName": API_NAME}}, API_NAME),
         ({"moduleName": "", "sourceProperties": {"Detector_Name": API_NAME}}, API_NAME),
