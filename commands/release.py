@@ -131,8 +131,7 @@ class _ReleaseCommand:
         self._by = operator_email(self._settings)
         self._store = RecordingStore(clients.store)
         self._console = console
-        process = build_process(self._settings, clients)
-        process = replace(process, store=self._store, clock=lambda: datetime.now(UTC))
+        process = replace(build_process(self._settings, clients), store=self._store)
         self._process = process.for_run(f"cli {self._by}")
         self._category = ""
 

@@ -6,7 +6,9 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+from incident.model import Kind
 from tests.support.environment import ResponderEnvironment, policy_yaml, responder_environment
+from tests.support.releases import contained_workload
 from tests.test_cli import run_command
 
 
@@ -47,6 +49,19 @@ async def test_approve_json_is_one_object_with_plan_and_result(tmp_path: Path) -
         assert code == 0, err
         code, out, _ = await run_command(env, "list", "--json")
         assert [row["status"] for row in json.loads(out)] == ["released"]
+
+
+async def test_a_release_waits_by_the_clock_of_the_emulator(tmp_path: Path) -> None:
+    """Within an hour of disabling the account it is refused; later it needs no --now."""
+    async with contained_workload(tmp_path, Kind.SERVICE) as contained:
+        env, incident = contained.env, str(contained.outcome["incident"])
+        early, late = (command_settings(env, minutes=minutes) for minutes in (30, 90))
+        before = contained.writes()
+        code, _, err = await run_command(env, "release", incident, "--yes", **early)
+        assert (code, contained.writes()) == (1, before), err
+        assert "or now with --now" in err
+        code, _, err = await run_command(env, "release", incident, "--yes", **late)
+        assert (code, contained.is_restored()) == (0, True), err
 
 
 async def test_contain_asks_for_confirmation_and_prints_the_result(tmp_path: Path) -> None:

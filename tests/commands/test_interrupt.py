@@ -146,7 +146,8 @@ async def test_an_interrupted_approval_is_undone_by_release(tmp_path: Path) -> N
         before = restorable_fields(env)
         code, _, err = await interrupted(env, at, "approve", incident, "--yes")
         assert code == 130, err
-        code, _, err = await run(env, "release", incident, "--yes")
+        # The interrupted command keeps the workload to itself for a minute or two.
+        code, _, err = await run(env.later(600), "release", incident, "--yes")
         assert code == 0, err
         assert restorable_fields(env) == before
 
@@ -202,7 +203,7 @@ async def test_an_interrupted_drill_is_reported_and_released(tmp_path: Path) -> 
         assert (attempt["command"], attempt["workload_may_be_changed"]) == ("drill", True)
         assert await checked_states(env) == ["attempt-open"]
         undo = err.rpartition("To undo: cloud-run-responder ")[2].strip().rstrip(".")
-        code, _, err = await run(env, *undo.split(), "--yes")
+        code, _, err = await run(env.later(600), *undo.split(), "--yes")
         assert code == 0, err
         assert restorable_fields(env) == before
 

@@ -82,7 +82,9 @@ def leaked_secrets(
 async def test_a_release_prints_no_annotation_of_others(tmp_path: Path) -> None:
     """Neither at the terminal nor on record; and all of them are there afterwards, untouched."""
     async with contained_workload(tmp_path, Kind.SERVICE, world=world_with_secrets()) as case:
-        code, printed = await invoke_command(case.env, "release", case.outcome["incident"], "--yes")
+        code, printed = await invoke_command(
+            case.env, "release", case.outcome["incident"], "--yes", "--now"
+        )
         assert (code, case.is_restored()) == (0, True), printed
         (record,) = case.read_records("released")
         (change,) = [c for c in record["changes"] if "annotations" in c["mask"]]
@@ -127,7 +129,7 @@ async def test_a_release_that_google_refuses_prints_no_secret(tmp_path: Path) ->
     async with contained_workload(tmp_path, Kind.SERVICE, world=world_with_secrets()) as case:
         deny_methods(case.env, "UpdateService")
         code, printed = await invoke_command(
-            case.env, "release", case.outcome["incident"], "--yes", "--json"
+            case.env, "release", case.outcome["incident"], "--yes", "--now", "--json"
         )
         (withdrawn,) = case.read_records("release-cancelled")
         assert (code, "[redacted:" in withdrawn["reason"]) == (1, True)
@@ -244,7 +246,7 @@ async def test_an_iam_policy_is_printed_without_its_secrets(tmp_path: Path) -> N
             ("show", incident, "--json"),
             ("approve", incident, "--yes", "--json"),
             ("patrol", "--json"),
-            ("release", incident, "--yes", "--json"),
+            ("release", incident, "--yes", "--now", "--json"),
         ):
             code, reported_text = await invoke_command(env, *arguments)
             assert code == 0, reported_text
