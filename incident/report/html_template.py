@@ -17,7 +17,7 @@ _LONGEST = 600
 #: First words that get a capital letter. Any other first word may be a name.
 _SENTENCE_STARTS = re.compile(
     r"(?:all|an?|another|anybody|approved|as|at|buckets|by|callers|cannot|confirmed|contained"
-    r"|defaults|each|everybody|execution|file|from|how|if|in|internal|its?|named|no|nobody|not"
+    r"|defaults|each|everybody|execution|file|from|hostile:|how|if|in|internal|its?|named|no|nobody|not"
     r"|nothing|of|on|only|other|perhaps|related|released|revision|since|some|taken|the|these|they"
     r"|this|those|what|when|where|whether|which|who|whoever|why|with) "
 )
