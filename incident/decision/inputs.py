@@ -362,7 +362,10 @@ async def _account_users(
     emails = tuple(account.email for account in configuration.accounts or ())
     if not emails or not any(disable_service_account.NAME in step for step in steps):
         return None
-    return await inventory.affected_workloads(workload, (), emails, policy.evidence.deadline)
+    account = configuration.template.service_account
+    return await inventory.affected_workloads(
+        workload, (), emails, policy.evidence.deadline, account_now=account
+    )
 
 
 async def reread(process: Process, inputs: Inputs) -> Inputs:

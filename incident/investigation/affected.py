@@ -62,6 +62,8 @@ class InventorySearch:
         images: Collection[str],
         accounts: Collection[str],
         deadline: timedelta = SEARCH_DEADLINE,
+        *,
+        account_now: str | None = None,
     ) -> AffectedWorkloads:
         """The other workloads that share an image or a service account.
 
@@ -74,6 +76,9 @@ class InventorySearch:
             accounts: E-mails of its service accounts; an empty one is the project's default.
                 Empty for that which the inventory has of it.
             deadline: Maximum time of the search.
+            account_now: E-mail of the account in the workload's template, if it was read: where
+                the inventory has another, or not the workload at all, it lags behind, and the
+                result is incomplete.
         """
         scope = self._reader.scope or f"projects/{workload.project}"
         try:
@@ -85,6 +90,8 @@ class InventorySearch:
         except IncidentError as error:
             return AffectedWorkloads(complete=False, reason=str(error), scope=scope)
         cut = cut_reason(listing)
+        if not cut and account_now is not None:
+            cut = _lag(found_in(listing), workload, scope, account_now)
         found = _matching(found_in(listing), workload, images, accounts)
         return AffectedWorkloads(found, complete=not cut, reason=cut, scope=scope)
 
@@ -119,6 +126,23 @@ async def with_findings(
     first = affected.workloads[:_MOST_FINDING_SEARCHES]
     found = await gather_all(*map(searched, first))
     return replace(affected, workloads=(*found, *affected.workloads[_MOST_FINDING_SEARCHES:]))
+
+
+def _lag(
+    listed: Iterable[InventoryWorkload], workload: Workload, scope: str, account_now: str
+) -> str:
+    """Why the inventory is older than the workload as it was read; empty where it is not."""
+    place, _, name = scope.partition("/")
+    if place == "projects" and name not in {workload.project_id, workload.project_number}:
+        return ""
+    if place == "folders" and workload.folders is not None and name not in workload.folders:
+        return ""
+    own = next((each for each in listed if each.workload.same_as(workload)), None)
+    if own and account_email(own.service_account, own.workload) == account_email(
+        account_now, own.workload
+    ):
+        return ""
+    return f"the inventory lags: it does not list {workload.resource_name} as it is now"
 
 
 def _matching(

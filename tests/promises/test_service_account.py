@@ -139,6 +139,11 @@ def without_inventory(world: JsonDict, _: Kind) -> JsonDict:
     return {**world, "inventory": {"enabled": False}}
 
 
+def not_yet_listed(world: JsonDict, kind: Kind) -> JsonDict:
+    """The inventory does not have the workload yet."""
+    return {**world, "inventory": {"notYetListed": [workload_in(world, kind)["name"]]}}
+
+
 PROTECTED = "protect:\n  - labels: {scc-responder: protected}\n"
 SHARED = "rules:\n  - {name: all, match: {projects: ['*']}, identity: {shared: disable}}\n"
 
@@ -181,6 +186,7 @@ MISFITS = {
     "shared": Misfit("is shared: ", with_neighbour),
     "inventory off": Misfit("Cloud Asset API is disabled", without_inventory),
     "inventory off, shared": Misfit("Cloud Asset API is disabled", without_inventory, rest=SHARED),
+    "inventory lags": Misfit("the inventory lags: it does not list", not_yet_listed),
     "protected neighbour": Misfit(
         "is protected by",
         lambda world, kind: with_neighbour(world, kind, labels={"scc-responder": "protected"}),
