@@ -36,7 +36,6 @@ _SLOT_NAME = re.compile(r"([0-9]{4,9})-(?:slot|([0-9a-f]{16}))\.json")
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _QUARANTINE_PATH = re.compile(r"quarantine/([0-9a-f]{64})\.json")
 _MANIFEST_NAME = re.compile(r"manifest(?:-[0-9]+)?\.json")
-_REPORT_NAME = re.compile(r"report(?:-[0-9]+)?\.html")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -188,11 +187,6 @@ def numbered_path(stem: str, suffix: str, position: int) -> str:
 def is_manifest(path: str) -> bool:
     """Whether an object has the name of a manifest."""
     return _MANIFEST_NAME.fullmatch(path.rpartition("/")[2]) is not None
-
-
-def is_report(path: str) -> bool:
-    """Whether an object has the name of a report."""
-    return _REPORT_NAME.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def reapplications_folder(containment: str) -> str:

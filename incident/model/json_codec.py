@@ -78,19 +78,6 @@ def from_json(kind: type[T], value: Json, unreadable: list[str], path: str = "")
     return kind(**found)
 
 
-def exactly(kind: type[T], value: Json) -> T:
-    """The value that :func:`to_json` wrote, read as a whole.
-
-    Raises:
-        ValueError: A part cannot be read, or the value has more than the type.
-    """
-    unreadable: list[str] = []
-    found = from_json(kind, value, unreadable)
-    if unreadable or to_json(found) != value:
-        raise ValueError(", ".join(unreadable) or kind.__name__)
-    return found
-
-
 def _decode(hint: Any, value: Json, unreadable: list[str], path: str, field: Field[Any]) -> Any:
     """One value by its type; ValueError with its path where it is not of that type."""
     origin, arguments = get_origin(hint), get_args(hint)

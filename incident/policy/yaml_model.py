@@ -12,24 +12,9 @@ from pydantic_core import core_schema
 
 from incident.policy.errors import KeyPath
 from incident.policy.values import format_policy_duration
-from incident.policy.yaml_file import Document, read_document
+from incident.policy.yaml_file import Document
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-def load_model(text: str | bytes, model: type[ModelT], *, source: str, title: str) -> ModelT:
-    """Parse a YAML file that a person writes.
-
-    Args:
-        text: YAML; bytes are UTF-8.
-        model: What the file must be; its aliases are the keys.
-        source: What the file is called in messages, such as its path.
-        title: What it is, for the first line of an error: ``policy``.
-
-    Raises:
-        InvalidPolicy: There are mistakes. Its message lists all of them.
-    """
-    return validate_document(read_document(text, source=source, title=title), model)
 
 
 def validate_document(document: Document, model: type[ModelT]) -> ModelT:
